@@ -1,0 +1,1 @@
+"""SkinCheck's reader: arrays and files in, readings out. Knows no Django."""

@@ -1,0 +1,135 @@
+"""The words of the reader: diagnoses, outcomes, what is known of the patient, and a reading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Diagnosis(StrEnum):
+    """HAM10000's seven classes. Their order is the order of every probability vector."""
+
+    AKIEC = "akiec"
+    BCC = "bcc"
+    BKL = "bkl"
+    DF = "df"
+    MEL = "mel"
+    NV = "nv"
+    VASC = "vasc"
+
+
+MALIGNANT = frozenset({Diagnosis.AKIEC, Diagnosis.BCC, Diagnosis.MEL})
+
+
+class Outcome(StrEnum):
+    """What the person is told, most severe first."""
+
+    URGENT = "urgent"
+    SEE_DOCTOR = "see_doctor"
+    MONITOR = "monitor"
+    NOT_ASSESSABLE = "not_assessable"
+
+
+class NotAssessable(StrEnum):
+    """Why an image gets no outcome."""
+
+    NOT_DERMATOSCOPIC = "not_dermatoscopic"
+    TOO_SMALL = "too_small"
+    TOO_DARK = "too_dark"
+    TOO_BRIGHT = "too_bright"
+    LOW_CONTRAST = "low_contrast"
+    BLURRED = "blurred"
+
+
+SEXES = ("female", "male")
+LOCALIZATIONS = (
+    "abdomen",
+    "acral",
+    "back",
+    "chest",
+    "ear",
+    "face",
+    "foot",
+    "genital",
+    "hand",
+    "lower extremity",
+    "neck",
+    "scalp",
+    "trunk",
+    "upper extremity",
+)
+MAX_AGE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class PatientContext:
+    """What is known of the patient and the site; None where it is not known.
+
+    age: years. sex: one of SEXES. localization: one of LOCALIZATIONS.
+    """
+
+    age: float | None = None
+    sex: str | None = None
+    localization: str | None = None
+
+    @classmethod
+    def parse(cls, age: object, sex: object, localization: object) -> PatientContext:
+        """Read the three fields as people and files write them.
+
+        None, "", "unknown" and "nan" mean not known. Raises ValueError, with a message that can be
+        shown, for an age that is no number of years and for a word that is not in the lists.
+        """
+        return cls(
+            age=_age(_known(age)),
+            sex=_word(_known(sex), SEXES, "sex"),
+            localization=_word(_known(localization), LOCALIZATIONS, "localization"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One model version's reading of one image. Numbers are there even if not assessable.
+
+    reason: a NotAssessable code, "" for every other outcome.
+    probabilities: for a clinic's mix of cases (calibrated); balanced_probabilities: as if all
+        diagnoses were equally common. Both sum to 1, in the order of Diagnosis.
+    p_malignant: calibrated akiec + bcc + mel.
+    in_distribution: 0..1, how much the image looks like a dermatoscopic image.
+    image_logits, context_terms: natural logits; for each diagnosis the image logit plus the terms
+        of age, sex and localization is the logit of the balanced reading, exactly.
+    duration_ms: the reading alone, without opening the file.
+    """
+
+    outcome: Outcome
+    reason: str
+    probabilities: dict[str, float]
+    balanced_probabilities: dict[str, float]
+    p_malignant: float
+    in_distribution: float
+    context_terms: dict[str, dict[str, float]]
+    image_logits: dict[str, float]
+    thresholds_version: str
+    duration_ms: int
+
+
+def _known(value: object) -> str | None:
+    text = "" if value is None else str(value).strip().lower()
+    return None if text in ("", "unknown", "nan", "none") else text
+
+
+def _age(text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        age = float(text)
+    except ValueError:
+        raise ValueError(f"age must be a number of years, not {text!r}") from None
+    if not 0 <= age <= MAX_AGE:
+        raise ValueError(f"age must lie between 0 and {MAX_AGE} years, not {text}")
+    return age
+
+
+def _word(text: str | None, known: tuple[str, ...], field: str) -> str | None:
+    if text is not None and text not in known:
+        raise ValueError(f"{field} must be one of {', '.join(known)} or unknown, not {text!r}")
+    return text
