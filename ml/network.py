@@ -11,6 +11,7 @@ from ml import context
 from ml.types import Diagnosis
 
 CLASSES = len(Diagnosis)
+BACKBONE = "mobilenet"
 
 
 def build(dropout: float = 0.2) -> keras.Model:
@@ -25,7 +26,7 @@ def build(dropout: float = 0.2) -> keras.Model:
     pixels = keras.Input((None, None, 3), name="pixels")
     known = keras.Input((context.WIDTH,), name="context")
     backbone = keras.applications.MobileNet(
-        input_shape=(None, None, 3), include_top=False, weights=None
+        input_shape=(None, None, 3), include_top=False, weights=None, name=BACKBONE
     )
     features = backbone(keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pixels))
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
@@ -65,7 +66,7 @@ def start_from_imagenet(model: keras.Model, weights: Path | None) -> list[str]:
     weights: an npz of arrays named `layer/variable`, or None for Keras' own download.
     Raises ValueError if the archive fits the backbone nowhere.
     """
-    backbone = model.get_layer("mobilenet_1.00_224")
+    backbone = model.get_layer(BACKBONE)
     if weights is None:
         whole = keras.applications.MobileNet(
             input_shape=(224, 224, 3), include_top=False, weights="imagenet"
@@ -77,6 +78,8 @@ def start_from_imagenet(model: keras.Model, weights: Path | None) -> list[str]:
         for layer in backbone.layers:
             for variable in layer.variables:
                 name = f"{layer.name}/{variable.name}"
+                if isinstance(layer, keras.layers.DepthwiseConv2D):
+                    name = name.replace("/kernel", "/depthwise_kernel")
                 if name in arrays and arrays[name].shape == tuple(variable.shape):
                     variable.assign(arrays[name])
                     loaded += 1

@@ -1,0 +1,115 @@
+"""Random views of a batch of frames: geometry, light, colour, optics. Pure TensorFlow ops."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from ml.data import FRAME
+
+_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+
+
+def augment(frames: tf.Tensor, size: int) -> tf.Tensor:
+    """uint8 [n, *FRAME, 3] to float32 [n, size, size, 3] in 0..255, each image differently."""
+    views = _warp(tf.cast(frames, tf.float32) / 255.0, size)
+    views = _soften(views, size)
+    views = _recolour(views)
+    views = _vignette(views, size)
+    views = _patch(views, size)
+    noise = tf.random.normal(tf.shape(views)) * _sometimes(views, 0.3, 0.0, 0.05)
+    return tf.clip_by_value(views + noise, 0.0, 1.0) * 255.0
+
+
+def _uniform(views: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    return tf.random.uniform((tf.shape(views)[0], 1, 1, 1), low, high)
+
+
+def _sometimes(views: tf.Tensor, share: float, low: float, high: float) -> tf.Tensor:
+    """[n, 1, 1, 1]: uniform between low and high for a share of the images, else 0."""
+    chosen = tf.cast(_uniform(views, 0.0, 1.0) < share, tf.float32)
+    return chosen * _uniform(views, low, high)
+
+
+def _warp(frames: tf.Tensor, size: int) -> tf.Tensor:
+    """A square crop of 0.65 to 1.05 of the short side, near the centre, at any angle, mirrored.
+
+    Beyond the frame its mirror image continues. One bilinear resampling for all of it.
+    """
+    count = tf.shape(frames)[0]
+
+    def uniform(low: float, high: float) -> tf.Tensor:
+        return tf.random.uniform((count,), low, high)
+
+    height, width = FRAME
+    side = height * uniform(0.65, 1.05)
+    angle, stretch = uniform(0.0, 2 * np.pi), tf.exp(uniform(-0.08, 0.08))
+    mirror = tf.sign(uniform(-1.0, 1.0))
+    centre_x = (width - 1) / 2 + uniform(-1.0, 1.0) * tf.minimum((width - side) / 2, 28.0)
+    centre_y = (height - 1) / 2 + uniform(-1.0, 1.0) * tf.maximum(
+        tf.minimum((height - side) / 2, 20.0), 5.0
+    )
+    step_x, step_y = side / size * stretch * mirror, side / size / stretch
+    a, b = tf.cos(angle) * step_x, -tf.sin(angle) * step_y
+    d, e = tf.sin(angle) * step_x, tf.cos(angle) * step_y
+    middle, zero = (size - 1) / 2, tf.zeros((count,))
+    c, f = centre_x - (a + b) * middle, centre_y - (d + e) * middle
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=frames,
+        transforms=tf.stack([a, b, c, d, e, f, zero, zero], axis=1),
+        output_shape=[size, size],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+    )
+
+
+def _soften(views: tf.Tensor, size: int) -> tf.Tensor:
+    """A third of the images at a lower resolution, the same one for the whole batch."""
+    low = tf.cast(size * tf.random.uniform((), 0.3, 0.8), tf.int32)
+    soft = tf.image.resize(tf.image.resize(views, (low, low), "area"), (size, size))
+    return views + _sometimes(views, 0.33, 0.5, 1.0) * (soft - views)
+
+
+def _recolour(views: tf.Tensor) -> tf.Tensor:
+    """Gamma, white balance, saturation, hue, contrast and brightness."""
+    count = tf.shape(views)[0]
+    views = tf.pow(tf.maximum(views, 1e-4), tf.exp(_uniform(views, -0.3, 0.3)))
+    hue = tf.random.uniform((count,), -0.15, 0.15)
+    saturation = tf.exp(tf.random.uniform((count,), -0.5, 0.4))
+    zero, one = tf.zeros((count,)), tf.ones((count,))
+    cos, sin = saturation * tf.cos(hue), saturation * tf.sin(hue)
+    turn = tf.reshape(
+        tf.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], axis=1), (count, 3, 3)
+    )
+    back, to_yiq = np.linalg.inv(_TO_YIQ).astype(np.float32), _TO_YIQ.astype(np.float32)
+    gain = tf.exp(tf.random.normal((count, 1, 3), stddev=0.07))
+    matrix = tf.linalg.matrix_transpose(back @ turn @ to_yiq) * gain
+    flat = tf.reshape(views, (count, -1, 3)) @ matrix
+    views = tf.reshape(flat, tf.shape(views))
+    mean = tf.reduce_mean(views, axis=(1, 2, 3), keepdims=True)
+    contrast, brightness = _uniform(views, 0.75, 1.3), _uniform(views, -0.12, 0.12)
+    return (views - mean) * contrast + mean + brightness
+
+
+def _vignette(views: tf.Tensor, size: int) -> tf.Tensor:
+    """The round dark border of many dermatoscopes, for three in ten images."""
+    axis = (tf.range(size, dtype=tf.float32) + 0.5) / size - 0.5
+    x = axis[None, None, :, None] - _uniform(views, -0.08, 0.08)
+    y = axis[None, :, None, None] - _uniform(views, -0.08, 0.08)
+    radius, softness = _uniform(views, 0.42, 0.72), _uniform(views, 0.005, 0.1)
+    shadow = tf.sigmoid((tf.sqrt(x * x + y * y) - radius) / softness)
+    strength = _sometimes(views, 0.3, 0.6, 1.0)
+    return views + strength * shadow * (_uniform(views, 0.0, 0.12) - views)
+
+
+def _patch(views: tf.Tensor, size: int) -> tf.Tensor:
+    """A plain coloured rectangle somewhere on one image in five, so that a patch means nothing."""
+    axis = (tf.range(size, dtype=tf.float32) + 0.5) / size
+    x, y = axis[None, None, :, None], axis[None, :, None, None]
+    wide, high = _uniform(views, 0.08, 0.35), _uniform(views, 0.08, 0.35)
+    left, top = _uniform(views, -0.1, 1.0), _uniform(views, -0.1, 1.0)
+    inside = (x > left) & (x < left + wide) & (y > top) & (y < top + high)
+    there = tf.cast(inside, tf.float32) * _sometimes(views, 0.2, 1.0, 1.0)
+    colour = tf.random.uniform((tf.shape(views)[0], 1, 1, 3))
+    return views + there * (colour - views)

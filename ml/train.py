@@ -1,0 +1,250 @@
+"""Training: HAM10000 and ISIC 2017 mixed, logit-adjusted cross-entropy, one cycle, EMA weights."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ml import context, data, network, outside
+from ml.augment import augment
+from ml.data import Examples, Part, Source
+from ml.types import Diagnosis
+
+ISIC2017_CLASSES = (Diagnosis.BKL, Diagnosis.MEL, Diagnosis.NV)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides a run besides the data. `sizes`: the view's side for each epoch."""
+
+    sizes: tuple[int, ...] = (128,) * 5 + (160,) * 6
+    batch: int = 32
+    peak_rate: float = 1.5e-3
+    warm_up: float = 0.15
+    weight_decay: float = 0.02
+    smoothing: float = 0.05
+    gate_weight: float = 0.5
+    outside_share: float = 0.1
+    isic2017_repeats: int = 2
+    drop_all_context: float = 0.2
+    drop_one_field: float = 0.1
+    ema: float = 0.995
+    seed: int = 7
+
+
+@dataclass(slots=True)
+class Targets:
+    """What the loss needs, by source: prior[s, 7] to add to the logits, label[s, c, 7] to reach.
+
+    Menon et al. 2021 (arXiv 2007.07314): with log prior added in training, the bare logits are
+    the balanced reading. ISIC 2017 knows three classes; the other four are taken out of its softmax.
+    """
+
+    prior: npt.NDArray[np.float32] = field(init=False)
+    label: npt.NDArray[np.float32] = field(init=False)
+
+    def __init__(self, train: Examples, smoothing: float) -> None:
+        classes = len(Diagnosis)
+        self.prior = np.zeros((len(Source), classes), np.float32)
+        self.label = np.zeros((len(Source), classes, classes), np.float32)
+        allowed = {Source.HAM10000: tuple(Diagnosis), Source.ISIC2017: ISIC2017_CLASSES}
+        for source, diagnoses in allowed.items():
+            rows = train.labels[train.sources == source]
+            columns = [list(Diagnosis).index(diagnosis) for diagnosis in diagnoses]
+            counts = np.bincount(rows, minlength=classes)[columns]
+            self.prior[source] = -1e9
+            self.prior[source, columns] = np.log(np.maximum(counts, 1) / max(counts.sum(), 1))
+            for column in columns:
+                self.label[source, column, columns] = smoothing / len(columns)
+                self.label[source, column, column] += 1 - smoothing
+
+
+def one_cycle(step: int, steps: int, recipe: Recipe) -> float:
+    """The learning rate: a linear rise to the peak, then half a cosine down to a thousandth."""
+    done = step / steps
+    if done < recipe.warm_up:
+        return recipe.peak_rate * (0.04 + 0.96 * done / recipe.warm_up)
+    fall = (done - recipe.warm_up) / (1 - recipe.warm_up)
+    return recipe.peak_rate * (0.001 + 0.999 * 0.5 * (1 + float(np.cos(np.pi * fall))))
+
+
+def epoch_batches(train: Examples, recipe: Recipe, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows of one epoch in whole batches: each HAM10000 image once, ISIC 2017 repeated, a share of
+    outside images drawn at random."""
+    rng = np.random.default_rng((recipe.seed, epoch))
+    inside = np.concatenate(
+        [np.flatnonzero(train.sources == Source.HAM10000)]
+        + [np.flatnonzero(train.sources == Source.ISIC2017)] * recipe.isic2017_repeats
+    )
+    junk = np.flatnonzero(train.sources == Source.OUTSIDE)
+    share = recipe.outside_share / (1 - recipe.outside_share)
+    drawn = rng.choice(junk, int(len(inside) * share)) if len(junk) else junk
+    rows = rng.permutation(np.concatenate([inside, drawn]))
+    whole = len(rows) // recipe.batch
+    yield from rows[: whole * recipe.batch].reshape(whole, recipe.batch)
+
+
+def drop_context(
+    known: npt.NDArray[np.float32], recipe: Recipe, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """[n, WIDTH] with all fields of some rows, and single fields of others, made unknown."""
+    keep_any = rng.random((len(known), 1)) >= recipe.drop_all_context
+    keep_field = rng.random((len(known), len(context.FIELDS))) >= recipe.drop_one_field
+    return known * np.repeat(keep_field & keep_any, context.WIDTHS, axis=1).astype(np.float32)
+
+
+def gather(
+    ham10000: Path, isic2017: Path | None, negatives: Path | None, seed: int
+) -> tuple[Examples, Examples]:
+    """The training examples, and HAM10000's tune part. Raises ValueError where data is missing."""
+    whole = data.load_ham10000(ham10000)
+    groups = [whole.part(Part.TRAIN)]
+    if isic2017:
+        groups.append(data.load_isic2017(isic2017).part(Part.TRAIN))
+    if negatives:
+        images = outside.natural(negatives, held_out=False)
+        recoloured = outside.in_colours_of(images, groups[0].pixels, seed)
+        groups += [outside.as_examples(images), outside.as_examples(recoloured)]
+    drawn = outside.drawn(outside.TRAINED_KINDS, 150, seed)
+    groups.append(outside.as_examples(drawn))
+    return data.concatenate(groups), whole.part(Part.TUNE)
+
+
+class Training:
+    """One run: the network, its optimiser, and where they are kept."""
+
+    def __init__(self, train: Examples, recipe: Recipe, run: Path, weights: Path | None) -> None:
+        keras.utils.set_random_seed(recipe.seed)
+        self.train, self.recipe, self.run = train, recipe, run
+        self.targets = Targets(train, recipe.smoothing)
+        self.model = network.build()
+        fresh = network.start_from_imagenet(self.model, weights)
+        print("fresh layers of the backbone:", ", ".join(fresh) or "none", flush=True)
+        self.optimizer = keras.optimizers.AdamW(
+            recipe.peak_rate,
+            weight_decay=recipe.weight_decay,
+            clipnorm=1.0,
+            use_ema=True,
+            ema_momentum=recipe.ema,
+        )
+        self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        self.optimizer.build(self.model.trainable_variables)
+        self.epoch = tf.Variable(0, dtype=tf.int64)
+        kept = tf.train.Checkpoint(model=self.model, optimizer=self.optimizer, epoch=self.epoch)
+        self.checkpoints = tf.train.CheckpointManager(kept, str(run / "checkpoints"), max_to_keep=2)
+        self.step = tf.function(self._step)
+
+    def resume(self) -> None:
+        """Go on from the last finished epoch, if there is one."""
+        found = self.checkpoints.restore_or_initialize()
+        print(f"resumed from {found}" if found else "nothing to resume", flush=True)
+
+    def _step(
+        self,
+        frames: tf.Tensor,
+        known: tf.Tensor,
+        prior: tf.Tensor,
+        label: tf.Tensor,
+        inside: tf.Tensor,
+        size: int,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        views = augment(frames, size)
+        with tf.GradientTape() as tape:
+            outputs = self.model({"pixels": views, "context": known}, training=True)
+            each = tf.nn.softmax_cross_entropy_with_logits(label, outputs["logits"] + prior)
+            class_loss = tf.reduce_sum(each * inside) / tf.maximum(tf.reduce_sum(inside), 1.0)
+            gate_loss = tf.reduce_mean(
+                tf.nn.sigmoid_cross_entropy_with_logits(inside, outputs["in_distribution"][:, 0])
+            )
+            loss = class_loss + self.recipe.gate_weight * gate_loss
+        variables = self.model.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return class_loss, gate_loss
+
+    def _feed(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> list[Any]:
+        sources, labels = self.train.sources[rows], np.maximum(self.train.labels[rows], 0)
+        return [
+            tf.constant(self.train.pixels[rows]),
+            tf.constant(drop_context(self.train.context[rows], self.recipe, rng)),
+            tf.constant(self.targets.prior[sources]),
+            tf.constant(self.targets.label[sources, labels]),
+            tf.constant((sources != Source.OUTSIDE).astype(np.float32)),
+        ]
+
+    def fit(self, tune: Examples) -> None:
+        """Train to the last epoch, keeping a checkpoint and `model.keras` after each."""
+        per_epoch = sum(1 for _ in epoch_batches(self.train, self.recipe, 0))
+        steps = per_epoch * len(self.recipe.sizes)
+        costs = np.cumsum([0.0, *(float(size) ** 2 for size in self.recipe.sizes)])
+        started, first = time.monotonic(), int(self.epoch.numpy())
+        for epoch in range(first, len(self.recipe.sizes)):
+            rng = np.random.default_rng((self.recipe.seed, epoch, 1))
+            size, losses = self.recipe.sizes[epoch], []
+            for number, rows in enumerate(epoch_batches(self.train, self.recipe, epoch)):
+                rate = one_cycle(epoch * per_epoch + number, steps, self.recipe)
+                self.optimizer.learning_rate = rate
+                losses.append([float(x) for x in self.step(*self._feed(rows, rng), size=size)])
+                if number % 50 == 49:
+                    here = costs[epoch] + (costs[epoch + 1] - costs[epoch]) * number / per_epoch
+                    left = (costs[-1] - here) / (here - costs[first]) * (time.monotonic() - started)
+                    means = np.mean(losses[-50:], axis=0)
+                    print(
+                        f"epoch {epoch + 1}/{len(self.recipe.sizes)} step {number + 1}/{per_epoch} "
+                        f"at {size} px: class loss {means[0]:.3f}, gate loss {means[1]:.4f}, "
+                        f"rate {rate:.2e}, {left / 60:.0f} min left",
+                        flush=True,
+                    )
+            self.epoch.assign(epoch + 1)
+            self.checkpoints.save()
+            self._keep(tune, epoch, size)
+        self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        self.model.save(self.run / "model.keras")
+        print(f"done in {(time.monotonic() - started) / 60:.0f} min", flush=True)
+
+    def _keep(self, tune: Examples, epoch: int, size: int) -> None:
+        """Save the network as it is and print how it does on one plain view of the tune part."""
+        self.model.save(self.run / "model.keras")
+        frames = tune.pixels[:, :, 25:175]
+        logits = []
+        for start in range(0, len(tune), 64):
+            views = tf.image.resize(frames[start : start + 64], (size, size))
+            known = tune.context[start : start + 64]
+            outputs = self.model({"pixels": views, "context": known}, training=False)
+            logits.append(outputs["logits"].numpy())
+        right = np.concatenate(logits).argmax(1) == tune.labels
+        recalls = [float(right[tune.labels == label].mean()) for label in np.unique(tune.labels)]
+        print(
+            f"after epoch {epoch + 1}: tune accuracy {right.mean():.3f}, balanced accuracy "
+            f"{np.mean(recalls):.3f}, recalls {' '.join(f'{recall:.2f}' for recall in recalls)}",
+            flush=True,
+        )
+
+
+def train(
+    ham10000: Path,
+    isic2017: Path | None,
+    negatives: Path | None,
+    weights: Path | None,
+    run: Path,
+    resume: bool,
+) -> None:
+    """Train into `run`: checkpoints, model.keras, recipe.json. Raises ValueError on missing data."""
+    recipe = Recipe()
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
+    examples, tune = gather(ham10000, isic2017, negatives, recipe.seed)
+    counts = {source.name: int((examples.sources == source).sum()) for source in Source}
+    print("training images:", counts, "tune images:", len(tune), flush=True)
+    training = Training(examples, recipe, run, weights)
+    if resume:
+        training.resume()
+    training.fit(tune)
