@@ -1,0 +1,154 @@
+"""Write path of accounts: every change of a clinic, a membership, an invitation or a key."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.core import signing
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.mail import send_mail
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import ApiKey, Clinic, Invitation, Membership, Role, User
+
+INVITATION_DAYS = 7
+_INVITATION_SALT = "accounts.invitation"
+
+
+def require_clinic_admin(*, user: User, clinic: Clinic) -> None:
+    """Raise PermissionDenied unless ``user`` is an admin of ``clinic``."""
+    if not Clinic.objects.with_member(user, (Role.ADMIN,)).contains(clinic):
+        raise PermissionDenied("Only an admin of this clinic can do that.")
+
+
+@transaction.atomic
+def found_clinic(*, user: User, name: str) -> Clinic:
+    """Post: a clinic exists, and ``user`` is its first admin."""
+    clinic = Clinic(name=name.strip())
+    clinic.full_clean()
+    clinic.save()
+    Membership.objects.create(clinic=clinic, user=user, role=Role.ADMIN)
+    return clinic
+
+
+@transaction.atomic
+def invite(*, user: User, clinic: Clinic, email: str, role: str) -> Invitation:
+    """Offer a membership and send the link. An open invitation to the same address is replaced."""
+    require_clinic_admin(user=user, clinic=clinic)
+    email = email.strip().lower()
+    if Membership.objects.filter(clinic=clinic, user__email=email).exists():
+        raise ValidationError({"email": f"{email} is a member of {clinic} already."})
+    Invitation.objects.filter(clinic=clinic, email=email, accepted_at=None).delete()
+    invitation = Invitation(clinic=clinic, email=email, role=role, invited_by=user)
+    invitation.full_clean()
+    invitation.save()
+    transaction.on_commit(lambda: _send_invitation(invitation))
+    return invitation
+
+
+def invitation_token(invitation: Invitation) -> str:
+    return signing.dumps(str(invitation.pk), salt=_INVITATION_SALT)
+
+
+def open_invitation(token: str) -> Invitation:
+    """The open invitation that ``token`` names.
+
+    Raises ValidationError when the link is forged, expired, withdrawn or used.
+    """
+    try:
+        pk = signing.loads(token, salt=_INVITATION_SALT, max_age=INVITATION_DAYS * 86_400)
+        return Invitation.objects.select_related("clinic", "invited_by").get(
+            pk=pk, accepted_at=None
+        )
+    except (signing.BadSignature, Invitation.DoesNotExist):
+        raise ValidationError(
+            f"This invitation has been used, withdrawn, or is older than {INVITATION_DAYS} days. "
+            "Ask the clinic for a new one."
+        ) from None
+
+
+@transaction.atomic
+def accept_invitation(*, user: User, token: str) -> Membership:
+    """Post: the invitation is used up, and ``user`` is a member in the offered role.
+
+    The invitation is for one address: someone else who got hold of the link cannot use it.
+    """
+    invitation = open_invitation(token)
+    if invitation.email != user.email.lower():
+        raise ValidationError(
+            f"This invitation is for {invitation.email}. Log in with that address to accept it."
+        )
+    if not Invitation.objects.filter(pk=invitation.pk, accepted_at=None).update(
+        accepted_at=timezone.now()
+    ):
+        raise ValidationError("This invitation has just been used.")
+    membership, _ = Membership.objects.get_or_create(
+        clinic=invitation.clinic, user=user, defaults={"role": invitation.role}
+    )
+    return membership
+
+
+@transaction.atomic
+def withdraw_invitation(*, user: User, invitation: Invitation) -> None:
+    require_clinic_admin(user=user, clinic=invitation.clinic)
+    Invitation.objects.filter(pk=invitation.pk, accepted_at=None).delete()
+
+
+@transaction.atomic
+def change_role(*, user: User, membership: Membership, role: str) -> Membership:
+    require_clinic_admin(user=user, clinic=membership.clinic)
+    if role != Role.ADMIN:
+        _require_another_admin(membership)
+    membership.role = role
+    membership.full_clean()
+    membership.save(update_fields=["role"])
+    return membership
+
+
+@transaction.atomic
+def remove_member(*, user: User, membership: Membership) -> None:
+    """An admin removes anyone; a member may leave."""
+    if membership.user_id != user.pk:
+        require_clinic_admin(user=user, clinic=membership.clinic)
+    _require_another_admin(membership)
+    membership.delete()
+
+
+def create_api_key(*, user: User, name: str) -> tuple[ApiKey, str]:
+    """Post: a key exists. Its secret is in the answer, and nowhere else."""
+    secret = f"sk_{secrets.token_urlsafe(32)}"
+    key = ApiKey(
+        user=user, name=name.strip(), prefix=secret[:9], secret_sha256=ApiKey.digest(secret)
+    )
+    key.full_clean()
+    key.save()
+    return key, secret
+
+
+def revoke_api_key(*, user: User, key: ApiKey) -> None:
+    """Post: the key opens nothing any more. Revoking twice keeps the first date."""
+    user.api_keys.active().filter(pk=key.pk).update(revoked_at=timezone.now())
+
+
+def _require_another_admin(membership: Membership) -> None:
+    others: Any = membership.clinic.memberships.exclude(pk=membership.pk)
+    if membership.role == Role.ADMIN and not others.filter(role=Role.ADMIN).exists():
+        raise ValidationError("A clinic needs an admin. Make someone else admin first.")
+
+
+def _send_invitation(invitation: Invitation) -> None:
+    path = reverse("accept_invitation", args=[invitation_token(invitation)])
+    send_mail(
+        subject=f"Invitation to {invitation.clinic} on SkinCheck",
+        message=(
+            f"{invitation.invited_by} invites you to join {invitation.clinic} as "
+            f"{invitation.get_role_display().lower()}.\n\n{settings.SITE_URL}{path}\n\n"
+            f"The link works for {INVITATION_DAYS} days, for {invitation.email} only."
+        ),
+        from_email=None,
+        recipient_list=[invitation.email],
+    )

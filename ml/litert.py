@@ -1,0 +1,52 @@
+"""The exported network, run by LiteRT on one thread."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+from ml.context import encode
+from ml.types import PatientContext
+from ml.views import VIEWS, views
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the network says of one image, averaged over its views, in logits.
+
+    image_logits [7]; context_terms [3, 7]: age, sex, localization; in_distribution: the gate's.
+    """
+
+    image_logits: npt.NDArray[np.float64]
+    context_terms: npt.NDArray[np.float64]
+    in_distribution: float
+
+    @property
+    def logits(self) -> npt.NDArray[np.float64]:
+        """[7]: the balanced reading's logits."""
+        logits: npt.NDArray[np.float64] = self.image_logits + self.context_terms.sum(axis=0)
+        return logits
+
+
+class Network:
+    """One loaded model file. Threads may share it: they take turns."""
+
+    def __init__(self, file: Path) -> None:
+        self._runner = Interpreter(str(file), num_threads=1).get_signature_runner()
+        self._turn = threading.Lock()
+
+    def see(self, reduced: Image.Image, context: PatientContext) -> Seen:
+        """Run all views of an image that `ml.views.reduce` made."""
+        known = np.tile(encode(context), (len(VIEWS), 1))
+        with self._turn:
+            outputs = self._runner(pixels=views(reduced), context=known)
+            means = {name: values.mean(axis=0, dtype=np.float64) for name, values in outputs.items()}
+        return Seen(
+            means["image_logits"], means["context_terms"], float(means["in_distribution"][0])
+        )

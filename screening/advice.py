@@ -1,0 +1,134 @@
+"""What the person is told of a reading. The words of DESIGN, section 7, in one place.
+
+Figures in the text come from the card of the model version that read the image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ml import reader
+from ml.types import NotAssessable
+from screening.models import Outcome, Prediction
+from screening.predictions import CLINICAL_PHOTOGRAPH
+
+DISCLAIMER = (
+    "Research software, not a medical device. It cannot diagnose or rule out skin cancer. "
+    "A doctor must judge any lesion that worries you."
+)
+WATCH_FOR = (
+    "See a doctor if the spot grows, changes, bleeds, itches or looks unlike your other spots, "
+    "or if you are worried."
+)
+NOT_AN_ALL_CLEAR = "This is not an all-clear. A doctor must judge any spot that worries you."
+
+# What kept the image from being read, and one tip.
+_REASONS: dict[str, tuple[str, str]] = {
+    NotAssessable.NOT_DERMATOSCOPIC: (
+        "This does not look like a dermatoscopic picture of skin.",
+        "Put the dermatoscope flat on the skin, with the spot in the middle, and take it again.",
+    ),
+    NotAssessable.TOO_SMALL: (
+        "The picture has too few pixels.",
+        "Add the original picture, not a preview or a screenshot of it.",
+    ),
+    NotAssessable.TOO_DARK: (
+        "The picture is too dark.",
+        "Switch the dermatoscope's light on and take it again.",
+    ),
+    NotAssessable.TOO_BRIGHT: (
+        "The picture is too bright.",
+        "Lower the exposure, avoid a second light, and take it again.",
+    ),
+    NotAssessable.LOW_CONTRAST: (
+        "Hardly any structure can be made out in the picture.",
+        "Bring the spot into the middle, focus on it, and take it again.",
+    ),
+    NotAssessable.BLURRED: (
+        "The picture is blurred.",
+        "Rest the dermatoscope on the skin, wait for the focus, and take it again.",
+    ),
+    CLINICAL_PHOTOGRAPH: (
+        "This is an ordinary photograph. The model has learned from dermatoscopic pictures only.",
+        "The photograph is kept and can be compared. Add a dermatoscopic picture to have it read.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """outcome: one of Outcome. title: what to do, in a line. text: short paragraphs."""
+
+    outcome: str
+    title: str
+    text: tuple[str, ...]
+
+
+def advise(prediction: Prediction) -> Advice | None:
+    """The advice of a finished prediction; None while it has no outcome.
+
+    Reads ``prediction.image.lesion`` for the symptoms that forbid ``monitor``.
+    """
+    told = prediction.outcome_told
+    if not told:
+        return None
+    if told == Outcome.NOT_ASSESSABLE:
+        return _not_assessable(prediction)
+    figures = reader.card(prediction.model_version)["figures"]
+    if told == Outcome.MONITOR:
+        return Advice(told, "Keep watching this spot", _monitor_text(figures))
+    title = "See a doctor this week" if told == Outcome.URGENT else "See a doctor within two weeks"
+    return Advice(told, title, _flagged_text(prediction, told, figures))
+
+
+def _monitor_text(figures: dict[str, Any]) -> tuple[str, ...]:
+    missed = _of_100(figures["missed_per_100_cancers"])
+    return (
+        "The software found no sign of alarm. That is not an all-clear: "
+        f"in its own test it missed {missed} of 100 cancers.",
+        WATCH_FOR,
+    )
+
+
+def _flagged_text(prediction: Prediction, told: str, figures: dict[str, Any]) -> tuple[str, ...]:
+    symptoms = prediction.image.lesion.symptoms
+    marked = (
+        f"You marked this spot as {_listed(symptoms)}: a doctor should look at it."
+        if symptoms
+        else ""
+    )
+    if prediction.outcome == Outcome.MONITOR:
+        return (
+            marked,
+            "The software found no sign of alarm in the picture, but such a spot "
+            "must not be watched by software alone.",
+        )
+    key = "urgent" if told == Outcome.URGENT else "see_doctor"
+    cancers = _of_100(figures["cancers_per_100_flagged"][key])
+    return (
+        "Show this spot to a doctor, best to a dermatologist, and take the picture along.",
+        f"Of 100 spots flagged like this, {cancers} were cancer or a precursor of it in the "
+        "software's own test, fewer in everyday use.",
+        *([marked] if marked else []),
+    )
+
+
+def _not_assessable(prediction: Prediction) -> Advice:
+    reason, tip = _REASONS[prediction.reason]
+    symptoms = prediction.image.lesion.symptoms
+    text = [reason, tip, NOT_AN_ALL_CLEAR]
+    if symptoms:
+        text.append(
+            f"You marked this spot as {_listed(symptoms)}: see a doctor, whatever the picture."
+        )
+    return Advice(Outcome.NOT_ASSESSABLE, "This picture could not be assessed", tuple(text))
+
+
+def _of_100(figure: dict[str, float]) -> str:
+    """A count out of 100, rounded to the worse side's whole number by the card already."""
+    return f"about {round(figure['value'])}"
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -1,0 +1,174 @@
+"""Write path of the record. Every view, endpoint and command goes through here.
+
+Functions take the acting ``user`` and keyword arguments only. They raise PermissionDenied when the
+user may see but not do it, and ValidationError with a message that can be shown.
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import IO, Any, NamedTuple
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import WRITERS, Clinic, User
+from ml import reader
+from screening import imaging, tasks
+from screening.models import Lesion, LesionImage, Modality, Patient, Prediction, Review
+
+PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
+LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching", "changing")
+
+
+class AddedImage(NamedTuple):
+    image: LesionImage
+    is_new: bool
+
+
+@transaction.atomic
+def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Patient:
+    """Post: a patient of ``clinic`` exists or, without one, a record of the user's own."""
+    if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
+        raise PermissionDenied("Your role in this clinic does not allow adding patients.")
+    patient = Patient(clinic=clinic, owner=None if clinic else user)
+    return _save(patient, PATIENT_FIELDS, fields)
+
+
+@transaction.atomic
+def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
+    require_writable(user=user, patient=patient)
+    return _save(patient, PATIENT_FIELDS, fields)
+
+
+@transaction.atomic
+def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
+    """Post: the patient has one lesion more. Without a label it is called "Lesion n"."""
+    require_writable(user=user, patient=patient)
+    if not fields.get("label"):
+        fields["label"] = f"Lesion {patient.lesions.count() + 1}"
+    return _save(Lesion(patient=patient), LESION_FIELDS, fields)
+
+
+@transaction.atomic
+def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
+    require_writable(user=user, patient=lesion.patient)
+    return _save(lesion, LESION_FIELDS, fields)
+
+
+def add_image(
+    *,
+    user: User,
+    lesion: Lesion,
+    file: IO[bytes],
+    captured_on: date | None = None,
+    modality: str = Modality.DERMATOSCOPIC,
+    is_synthetic: bool = False,
+) -> AddedImage:
+    """Keep a picture and queue its reading, in one transaction. Captured today unless told.
+
+    The same picture on the same lesion is recognised: its row is returned, ``is_new`` is False, and
+    nothing is read again. On any failure neither a row nor a file stays behind.
+    """
+    require_writable(user=user, patient=lesion.patient)
+    captured_on = captured_on or timezone.localdate()
+    _require_past(captured_on)
+    try:
+        clean = imaging.clean(file)
+    except imaging.InvalidImage as error:
+        raise ValidationError({"file": str(error)}) from None
+    known = lesion.images.filter(sha256=clean.sha256).first()
+    if known is not None:
+        return AddedImage(known, False)
+    image = LesionImage(
+        lesion=lesion,
+        uploaded_by=user,
+        captured_on=captured_on,
+        modality=modality,
+        width=clean.width,
+        height=clean.height,
+        sha256=clean.sha256,
+        camera_model=clean.camera_model,
+        is_synthetic=is_synthetic,
+    )
+    try:
+        _store(image, clean, user)
+    except IntegrityError:  # the same picture arrived twice at the same moment
+        return AddedImage(lesion.images.get(sha256=clean.sha256), False)
+    return AddedImage(image, True)
+
+
+@transaction.atomic
+def request_prediction(*, user: User, image: LesionImage) -> Prediction:
+    """Have the image read by the current model, unless it is waiting for that already."""
+    require_writable(user=user, patient=image.lesion.patient)
+    active = image.predictions.active().filter(model_version=reader.DEFAULT_VERSION).first()
+    return active or _queue(image, user)
+
+
+@transaction.atomic
+def record_review(
+    *, user: User, image: LesionImage, conclusion: str, management: str, note: str = ""
+) -> Review:
+    """Post: the clinician's conclusion stands beside the prediction, above earlier reviews."""
+    if not Patient.objects.reviewable_by(user).contains(image.lesion.patient):
+        raise PermissionDenied("Only a clinician of the patient's clinic records a conclusion.")
+    review = Review(
+        image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
+    )
+    review.full_clean()
+    review.save()
+    return review
+
+
+def require_writable(*, user: User, patient: Patient) -> None:
+    """Raise PermissionDenied unless ``user`` may change what belongs to ``patient``."""
+    if not Patient.objects.writable_by(user).contains(patient):
+        raise PermissionDenied("Your role allows looking at this record, not changing it.")
+
+
+def _save(record: Any, allowed: tuple[str, ...], fields: dict[str, Any]) -> Any:
+    """Set the fields that may be set, check all rules, save. A TypeError names a stranger."""
+    unknown = fields.keys() - set(allowed)
+    if unknown:
+        raise TypeError(f"{type(record).__name__} takes no {', '.join(sorted(unknown))}")
+    for name, value in fields.items():
+        setattr(record, name, value.strip() if isinstance(value, str) else value)
+    record.full_clean()
+    record.save()
+    return record
+
+
+def _require_past(captured_on: date) -> None:
+    # A day of grace: it may be tomorrow already where the picture was taken.
+    if captured_on > timezone.localdate() + timedelta(days=1):
+        raise ValidationError({"captured_on": "The day of capture lies in the future."})
+    if captured_on.year < 1950:
+        raise ValidationError({"captured_on": "The day of capture is too long ago."})
+
+
+def _store(image: LesionImage, clean: imaging.CleanImage, user: User) -> None:
+    saved: list[Any] = []
+    try:
+        with transaction.atomic():
+            image.file.save(f"image.{clean.extension}", ContentFile(clean.data), save=False)
+            saved.append(image.file)
+            image.thumbnail.save("thumbnail.jpg", ContentFile(clean.thumbnail), save=False)
+            saved.append(image.thumbnail)
+            image.full_clean(validate_unique=False, validate_constraints=False)
+            image.save()
+            _queue(image, user)
+    except BaseException:
+        for file in saved:
+            file.storage.delete(file.name)
+        raise
+
+
+def _queue(image: LesionImage, user: User) -> Prediction:
+    prediction = Prediction.objects.create(
+        image=image, requested_by=user, model_version=reader.DEFAULT_VERSION
+    )
+    tasks.ring(prediction.pk)
+    return prediction

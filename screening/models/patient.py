@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import REVIEWERS, WRITERS, Clinic, Role, User
+from screening.models.base import UUIDModel
+
+
+class Sex(models.TextChoices):
+    FEMALE = "female", "Female"
+    MALE = "male", "Male"
+    UNKNOWN = "", "Not stated"
+
+
+class SkinType(models.TextChoices):
+    """Fitzpatrick's phototypes. Arch. Dermatol. 124 (1988) 869-871."""
+
+    UNKNOWN = "", "Not stated"
+    I = "I", "I: always burns, never tans"  # noqa: E741  the scale is written in Roman numerals
+    II = "II", "II: usually burns, tans a little"
+    III = "III", "III: sometimes burns, tans gradually"
+    IV = "IV", "IV: rarely burns, tans well"
+    V = "V", "V: very rarely burns, brown skin"
+    VI = "VI", "VI: never burns, dark brown or black skin"
+
+
+class PatientQuerySet(models.QuerySet["Patient"]):
+    """Who may see and do what is written here, once. Everything below a patient joins to it."""
+
+    def visible_to(self, user: User) -> PatientQuerySet:
+        return self._of(user, tuple(Role))
+
+    def writable_by(self, user: User) -> PatientQuerySet:
+        return self._of(user, WRITERS)
+
+    def reviewable_by(self, user: User) -> PatientQuerySet:
+        """Patients on whose images ``user`` may record a conclusion: a clinician's task only."""
+        return self.filter(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
+
+    def search(self, text: str) -> PatientQuerySet:
+        return self.filter(label__icontains=text.strip())
+
+    def _of(self, user: User, roles: tuple[Role, ...]) -> PatientQuerySet:
+        return self.filter(Q(owner=user) | Q(clinic__in=Clinic.objects.with_member(user, roles)))
+
+
+class Patient(UUIDModel):
+    """The person whose skin it is: a clinic's patient, someone who tracks themselves, or both."""
+
+    clinic = models.ForeignKey(
+        Clinic, null=True, blank=True, on_delete=models.PROTECT, related_name="patients"
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="patients",
+    )
+    label = models.CharField(max_length=80, help_text="A pseudonym or number, not a name.")
+    birth_year = models.PositiveSmallIntegerField(null=True, blank=True)
+    sex = models.CharField(max_length=6, choices=Sex, blank=True)
+    skin_type = models.CharField(max_length=3, choices=SkinType, blank=True)
+
+    objects = PatientQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["label", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(clinic__isnull=False) | Q(owner__isnull=False),
+                name="patient_has_clinic_or_owner",
+            ),
+            models.UniqueConstraint(
+                fields=["clinic", "label"],
+                condition=Q(clinic__isnull=False),
+                name="patient_label_is_unique_in_clinic",
+                violation_error_message="Another patient of this clinic has this label.",
+            ),
+            models.CheckConstraint(
+                condition=Q(birth_year__isnull=True)
+                | Q(birth_year__gte=1900, birth_year__lte=2100),
+                name="birth_year_is_plausible",
+                violation_error_message="Give the birth year with four digits, from 1900 on.",
+            ),
+            models.CheckConstraint(condition=~Q(label=""), name="patient_has_a_label"),
+            models.CheckConstraint(condition=Q(sex__in=Sex.values), name="sex_is_known_value"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label

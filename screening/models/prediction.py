@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from ml.types import Outcome as ModelOutcome
+from screening.models.base import UUIDModel
+from screening.models.image import LesionImage
+from screening.models.patient import Patient
+
+MAX_ATTEMPTS = 3
+
+
+class State(models.TextChoices):
+    QUEUED = "queued", "Waiting"
+    RUNNING = "running", "Being read"
+    SUCCEEDED = "succeeded", "Read"
+    FAILED = "failed", "Failed"
+
+
+ACTIVE = (State.QUEUED, State.RUNNING)
+
+
+class Outcome(models.TextChoices):
+    URGENT = ModelOutcome.URGENT.value, "Urgent"
+    SEE_DOCTOR = ModelOutcome.SEE_DOCTOR.value, "See a doctor"
+    MONITOR = ModelOutcome.MONITOR.value, "Monitor"
+    NOT_ASSESSABLE = ModelOutcome.NOT_ASSESSABLE.value, "Not assessable"
+
+
+class PredictionQuerySet(models.QuerySet["Prediction"]):
+    def visible_to(self, user: User) -> PredictionQuerySet:
+        return self.filter(image__lesion__patient__in=Patient.objects.visible_to(user))
+
+    def writable_by(self, user: User) -> PredictionQuerySet:
+        return self.filter(image__lesion__patient__in=Patient.objects.writable_by(user))
+
+    def active(self) -> PredictionQuerySet:
+        return self.filter(state__in=ACTIVE)
+
+    def finished(self) -> PredictionQuerySet:
+        return self.filter(state=State.SUCCEEDED)
+
+    def latest_first(self) -> PredictionQuerySet:
+        return self.order_by("-created", "-pk")
+
+
+class Prediction(UUIDModel):
+    """One model version's reading of one image.
+
+    QUEUED -> RUNNING -> SUCCEEDED | FAILED; an expired lease takes RUNNING back to QUEUED. Only
+    ``screening.predictions`` moves it, and never touches it again once it is finished.
+    """
+
+    image = models.ForeignKey(LesionImage, on_delete=models.PROTECT, related_name="predictions")
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="requested_predictions"
+    )
+    model_version = models.CharField(max_length=40)
+
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    rung_at = models.DateTimeField(
+        null=True,
+        default=timezone.now,
+        editable=False,
+        help_text="When the workers were last told of it; empty: they are to be told again.",
+    )
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+    failure = models.CharField(max_length=200, blank=True, editable=False)
+
+    outcome = models.CharField(max_length=14, choices=Outcome, blank=True, editable=False)
+    reason = models.CharField(max_length=40, blank=True, editable=False)
+    p_malignant = models.FloatField(null=True, editable=False)
+    probabilities = models.JSONField(default=dict, editable=False, help_text="Calibrated.")
+    balanced_probabilities = models.JSONField(default=dict, editable=False)
+    image_logits = models.JSONField(default=dict, editable=False)
+    context = models.JSONField(
+        default=dict, editable=False, help_text="Age, sex and localization as the model got them."
+    )
+    context_terms = models.JSONField(
+        default=dict, editable=False, help_text="Logits that each field of the context added."
+    )
+    in_distribution = models.FloatField(null=True, editable=False)
+    weights_sha256 = models.CharField(max_length=64, blank=True, editable=False)
+    thresholds_version = models.CharField(max_length=40, blank=True, editable=False)
+    duration_ms = models.PositiveIntegerField(null=True, editable=False)
+
+    objects = PredictionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        indexes = [
+            models.Index(fields=["state", "rung_at"], name="prediction_queue"),
+            models.Index(fields=["image", "-created"], name="prediction_by_image"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["image", "model_version"],
+                condition=Q(state__in=ACTIVE),
+                name="one_active_prediction_per_image_and_model",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=State.SUCCEEDED)
+                | (~Q(outcome="") & ~Q(weights_sha256="") & Q(finished_at__isnull=False)),
+                name="succeeded_prediction_has_result",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=State.FAILED) | (~Q(failure="") & Q(finished_at__isnull=False)),
+                name="failed_prediction_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=State.RUNNING) | Q(lease_expires_at__isnull=False),
+                name="running_prediction_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(state=State.SUCCEEDED) | Q(outcome=""),
+                name="only_succeeded_prediction_has_outcome",
+            ),
+            models.CheckConstraint(
+                condition=Q(p_malignant__isnull=True) | Q(p_malignant__gte=0, p_malignant__lte=1),
+                name="p_malignant_between_0_and_1",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempts__lte=MAX_ATTEMPTS), name="attempts_are_capped"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_id} by {self.model_version}: {self.state}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def outcome_told(self) -> str:
+        """What the person is told: never ``monitor`` of a lesion with symptoms (DESIGN, section 7).
+
+        Reads ``image.lesion``: select it with the prediction in lists. Empty until finished.
+        """
+        if self.outcome == Outcome.MONITOR and self.image.lesion.symptoms:
+            return Outcome.SEE_DOCTOR.value
+        return self.outcome

@@ -1,0 +1,140 @@
+"""A prediction's way: claimed by one worker, read, finished; and the sweep for what got lost."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Q
+from django.utils import timezone
+
+from ml import reader
+from ml.types import Outcome, PatientContext
+from screening import imaging
+from screening.models import MAX_ATTEMPTS, LesionImage, Modality, Prediction, State
+
+logger = logging.getLogger(__name__)
+
+CLINICAL_PHOTOGRAPH = "clinical_photograph"
+# One sweep tells the workers of at most this many: a long queue needs no second bell for each row.
+SWEEP_LIMIT = 500
+
+
+class ReadingError(Exception):
+    """A known reason why an image could not be read. Its text is for the person."""
+
+
+def claim(pk: UUID) -> Prediction | None:
+    """QUEUED -> RUNNING, for one caller only; None for every other.
+
+    The caller owns the prediction until the lease expires. ``attempts`` numbers the claim, so that
+    a worker which lost its lease cannot finish a later claim's work.
+    """
+    now = timezone.now()
+    claimed = Prediction.objects.filter(pk=pk, state=State.QUEUED).update(
+        state=State.RUNNING,
+        attempts=F("attempts") + 1,
+        started_at=now,
+        lease_expires_at=now + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS),
+        modified=now,
+    )
+    if not claimed:
+        return None
+    return Prediction.objects.select_related("image__lesion__patient").get(pk=pk)
+
+
+def read(prediction: Prediction) -> None:
+    """RUNNING -> SUCCEEDED, or FAILED with a text for the person. A bug is logged and re-raised."""
+    try:
+        result = _result(prediction)
+    except ReadingError as error:
+        _finish(prediction, state=State.FAILED, failure=str(error))
+    except Exception:
+        logger.exception("prediction %s: reading failed", prediction.pk)
+        _finish(
+            prediction,
+            state=State.FAILED,
+            failure="Something went wrong while the image was read. It is kept; try again.",
+        )
+        raise
+    else:
+        _finish(prediction, state=State.SUCCEEDED, **result)
+
+
+def sweep(*, rung_before: datetime) -> list[UUID]:
+    """Mend what a lost worker or a lost message left behind.
+
+    RUNNING with an expired lease -> QUEUED, or FAILED after MAX_ATTEMPTS. Returns the queued
+    predictions that no worker was told of since ``rung_before``: the caller rings for them.
+    """
+    now = timezone.now()
+    expired = Prediction.objects.filter(state=State.RUNNING, lease_expires_at__lt=now)
+    expired.filter(attempts__gte=MAX_ATTEMPTS).update(
+        state=State.FAILED,
+        failure=f"Reading was begun {MAX_ATTEMPTS} times and never finished. Try again.",
+        lease_expires_at=None,
+        finished_at=now,
+        modified=now,
+    )
+    expired.filter(attempts__lt=MAX_ATTEMPTS).update(
+        state=State.QUEUED, lease_expires_at=None, rung_at=None, modified=now
+    )
+    waiting = list(
+        Prediction.objects.filter(state=State.QUEUED)
+        .filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
+        .order_by("created")
+        .values_list("pk", flat=True)[:SWEEP_LIMIT]
+    )
+    Prediction.objects.filter(pk__in=waiting, state=State.QUEUED).update(rung_at=now)
+    return waiting
+
+
+def context_of(image: LesionImage) -> PatientContext:
+    """What the model is told of the patient: age in the year of capture, sex, localization."""
+    patient = image.lesion.patient
+    age = None
+    if patient.birth_year is not None:
+        age = max(0, image.captured_on.year - patient.birth_year)
+    return PatientContext.parse(age, patient.sex, image.lesion.body_site)
+
+
+def _result(prediction: Prediction) -> dict[str, Any]:
+    image = prediction.image
+    try:
+        model = reader.load(prediction.model_version)
+    except reader.ModelUnavailable:
+        logger.exception("prediction %s: no model", prediction.pk)
+        raise ReadingError(
+            "The model that reads images is not available. The image is kept; try again later."
+        ) from None
+    if image.modality == Modality.CLINICAL:
+        return {
+            "outcome": Outcome.NOT_ASSESSABLE.value,
+            "reason": CLINICAL_PHOTOGRAPH,
+            "weights_sha256": model.weights_sha256,
+        }
+    try:
+        with image.file.open("rb") as file:
+            pixels = imaging.load_pixels(file)
+    except OSError:
+        logger.exception("prediction %s: the stored image cannot be opened", prediction.pk)
+        raise ReadingError(
+            "The stored image could not be opened just now. Try again later."
+        ) from None
+    context = context_of(image)
+    fields = asdict(model.read(pixels, context))
+    fields["outcome"] = str(fields["outcome"])
+    return fields | {"context": asdict(context), "weights_sha256": model.weights_sha256}
+
+
+def _finish(prediction: Prediction, *, state: State, **fields: Any) -> None:
+    now = timezone.now()
+    finished = Prediction.objects.filter(
+        pk=prediction.pk, state=State.RUNNING, attempts=prediction.attempts
+    ).update(state=state, lease_expires_at=None, finished_at=now, modified=now, **fields)
+    if not finished:
+        logger.warning("prediction %s: the lease was lost before it was finished", prediction.pk)

@@ -1,0 +1,59 @@
+"""Celery shells. The work is in ``screening.predictions``; the database row is the truth."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from celery import shared_task  # noqa: TID251  the one place for tasks
+from celery.signals import worker_process_init, worker_ready
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from ml import reader
+from screening import predictions
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def read_prediction_task(prediction_id: str) -> None:
+    prediction = predictions.claim(UUID(prediction_id))
+    if prediction is not None:
+        predictions.read(prediction)
+
+
+@shared_task
+def sweep_predictions_task() -> None:
+    age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
+    for pk in predictions.sweep(rung_before=timezone.now() - age):
+        read_prediction_task.delay(str(pk))
+
+
+def ring(prediction_id: UUID) -> None:
+    """Tell a worker of a queued prediction once the transaction is committed.
+
+    Robust, unlike ``delay_on_commit``: a broker that is down must not turn a stored image into an
+    error page. The row stays queued and the sweep rings again.
+    """
+    transaction.on_commit(partial(read_prediction_task.delay, str(prediction_id)), robust=True)
+
+
+@worker_ready.connect
+def _ring_for_all_that_waits(**_: Any) -> None:
+    """The embedded broker starts empty, and Redis may have lost messages."""
+    for pk in predictions.sweep(rung_before=timezone.now()):
+        read_prediction_task.delay(str(pk))
+
+
+@worker_process_init.connect
+def _load_the_model(**_: Any) -> None:
+    """So that the first person does not wait. Each reading reports a missing model itself."""
+    try:
+        reader.load()
+    except reader.ModelUnavailable:
+        logger.exception("this worker has no model to read with")

@@ -1,0 +1,148 @@
+"""Read path: what the pages, the API and the charts show of lesions over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from django.db.models import (
+    Case,
+    Count,
+    F,
+    IntegerField,
+    Max,
+    OuterRef,
+    Prefetch,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+
+from accounts.models import User
+from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction, Review, State
+from screening.models.lesion import HAS_SYMPTOM
+
+SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.NOT_ASSESSABLE, Outcome.MONITOR)
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePoint:
+    """One finished reading with a probability, for the chart over time and its table."""
+
+    image: LesionImage
+    captured_on: date
+    p_malignant: float
+    outcome: str
+    model_version: str
+
+
+def patients_overview(user: User) -> QuerySet[Patient]:
+    """Visible patients with ``lesion_count`` and ``last_captured_on``."""
+    return (
+        Patient.objects.visible_to(user)
+        .select_related("clinic")
+        .annotate(
+            lesion_count=Count("lesions", distinct=True),
+            last_captured_on=Max("lesions__images__captured_on"),
+        )
+        .order_by("label", "pk")
+    )
+
+
+def with_latest(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
+    """Annotate ``image_count``, ``latest_image_id`` and ``latest_outcome``.
+
+    The latest image is the one captured last. Its outcome is the one told: the rule of
+    ``Prediction.outcome_told``, said in SQL so that lists can be ordered and filtered by it.
+    """
+    images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
+    count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
+    readings = Prediction.objects.filter(image=OuterRef("latest_image_id")).finished()
+    told = Case(
+        When(HAS_SYMPTOM, model_outcome=Outcome.MONITOR, then=Value(Outcome.SEE_DOCTOR.value)),
+        default=F("model_outcome"),
+    )
+    return lesions.annotate(
+        image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
+        latest_image_id=Subquery(images.values("pk")[:1]),
+        model_outcome=Subquery(readings.latest_first().values("outcome")[:1]),
+        latest_outcome=told,
+    )
+
+
+def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
+    """Order ``with_latest(lesions)`` by what needs attention; those without a reading last."""
+    rank = Case(
+        *(When(latest_outcome=outcome, then=n) for n, outcome in enumerate(SEVERITY)),
+        default=len(SEVERITY),
+        output_field=IntegerField(),
+    )
+    return lesions.order_by(rank, "-modified", "pk")
+
+
+def attach_latest_images(lesions: list[Lesion]) -> list[Lesion]:
+    """Give each lesion of ``with_latest`` its ``latest_image`` (or None), in three queries."""
+    found = LesionImage.objects.filter(
+        pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]  # type: ignore[attr-defined]
+    ).select_related("lesion")
+    images = {image.pk: image for image in with_findings(found)}
+    for lesion in lesions:
+        lesion.latest_image = images.get(lesion.latest_image_id)  # type: ignore[attr-defined]
+    return lesions
+
+
+def with_findings(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
+    """Prefetch what ``latest_prediction`` and ``latest_review`` look at."""
+    return images.prefetch_related(
+        Prefetch("predictions", Prediction.objects.latest_first()),
+        Prefetch("reviews", Review.objects.select_related("reviewer")),
+    )
+
+
+def timeline(lesion: Lesion) -> list[LesionImage]:
+    """All images of a lesion with their findings, the one captured last first."""
+    return list(with_findings(lesion.images.latest_first().select_related("lesion")))
+
+
+def points(images: list[LesionImage]) -> list[TimelinePoint]:
+    """The finished readings of ``timeline(lesion)`` that carry a probability, by day of capture."""
+    found = []
+    for image in reversed(images):
+        reading = next((p for p in image.predictions.all() if p.state == State.SUCCEEDED), None)
+        if reading is not None and reading.p_malignant is not None:
+            found.append(
+                TimelinePoint(
+                    image,
+                    image.captured_on,
+                    reading.p_malignant,
+                    reading.outcome_told,
+                    reading.model_version,
+                )
+            )
+    return found
+
+
+def needs_attention(user: User) -> QuerySet[Lesion]:
+    """Lesions whose latest image was told urgent or see a doctor and has no review yet."""
+    reviewed = Review.objects.filter(image=OuterRef("latest_image_id"))
+    return most_severe_first(
+        with_latest(Lesion.objects.visible_to(user))
+        .filter(latest_outcome__in=(Outcome.URGENT, Outcome.SEE_DOCTOR))
+        .alias(review=Subquery(reviewed.values("pk")[:1]))
+        .filter(review=None)
+        .select_related("patient")
+    )
+
+
+def unfinished(user: User) -> QuerySet[Prediction]:
+    """Readings that wait, run or failed with no later one, newest first."""
+    newest = Prediction.objects.filter(image=OuterRef("image")).latest_first()
+    return (
+        Prediction.objects.visible_to(user)
+        .exclude(state=State.SUCCEEDED)
+        .alias(newest=Subquery(newest.values("pk")[:1]))
+        .filter(pk=F("newest"))
+        .select_related("image__lesion__patient")
+        .latest_first()
+    )

@@ -1,0 +1,73 @@
+"""Personas, and settings that keep tests fast and apart from ``var/``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from accounts.models import Clinic, Role, User
+from screening.models import Patient
+from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, UserFactory
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Personas:
+    """The people who are tested against each other. All of ``clinic`` but the last three."""
+
+    clinic: Clinic
+    patient: Patient
+    own_patient: Patient
+    admin: User
+    clinician: User
+    assistant: User
+    viewer: User
+    self_tracker: User
+    colleague: User
+    stranger: User
+
+
+@pytest.fixture
+def personas(db: None) -> Personas:
+    clinic = ClinicFactory(name="North clinic")
+    self_tracker = UserFactory(email="tracker@example.org")
+
+    def member(role: str, at: Clinic = clinic) -> User:
+        email = f"{role}@{at.name.split()[0].lower()}.example.org"
+        return MembershipFactory(clinic=at, role=role, user__email=email).user
+
+    return Personas(
+        clinic=clinic,
+        patient=PatientFactory(clinic=clinic, label="N-1"),
+        own_patient=PatientFactory(own=True, owner=self_tracker, label="My skin"),
+        admin=member(Role.ADMIN),
+        clinician=member(Role.CLINICIAN),
+        assistant=member(Role.ASSISTANT),
+        viewer=member(Role.VIEWER),
+        self_tracker=self_tracker,
+        colleague=member(Role.CLINICIAN, ClinicFactory(name="South clinic")),
+        stranger=UserFactory(email="stranger@example.org"),
+    )
+
+
+@pytest.fixture(autouse=True)
+def _apart_from_the_installation(settings, tmp_path):
+    """Own media folder, a fast password hash, a broker in memory, plain static names."""
+    settings.MEDIA_ROOT = tmp_path / "media"
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with the real images; tests that need it are skipped where it is absent."""
+    if not (SHARED_DATA / "ham10000").is_dir():
+        pytest.skip(f"needs the real images in {SHARED_DATA}")
+    return SHARED_DATA

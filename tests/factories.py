@@ -1,0 +1,155 @@
+"""Rows for tests, each whole by itself. Traits name what is special; nothing is random."""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import cache
+
+import factory
+from django.core.files.base import ContentFile
+from django.utils import timezone
+
+from accounts.models import Clinic, Membership, Role, User
+from ml.types import Diagnosis
+from screening import synthetic
+from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction, Review, State
+
+PASSWORD = "correct horse battery staple"
+
+
+@cache
+def picture(seed: int = 0) -> bytes:
+    """A drawn lesion as JPEG bytes."""
+    return synthetic.jpeg(synthetic.draw_lesion(seed=seed, size=(300, 225)))
+
+
+class UserFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = User
+        skip_postgeneration_save = True
+
+    email = factory.Sequence(lambda n: f"user{n}@example.org")
+    password = factory.django.Password(PASSWORD)
+
+
+class ClinicFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Clinic
+
+    name = factory.Sequence(lambda n: f"Clinic {n}")
+
+
+class MembershipFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Membership
+
+    user = factory.SubFactory(UserFactory)
+    clinic = factory.SubFactory(ClinicFactory)
+    role = Role.CLINICIAN
+
+
+class PatientFactory(factory.django.DjangoModelFactory):
+    """A clinic's patient; ``own=True``: someone who tracks themselves."""
+
+    class Meta:
+        model = Patient
+
+    class Params:
+        own = factory.Trait(clinic=None, owner=factory.SubFactory(UserFactory))
+
+    clinic = factory.SubFactory(ClinicFactory)
+    label = factory.Sequence(lambda n: f"P-{n:04}")
+    birth_year = 1960
+    sex = "female"
+
+
+class LesionFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Lesion
+
+    patient = factory.SubFactory(PatientFactory)
+    label = factory.Sequence(lambda n: f"Lesion {n}")
+    body_site = "back"
+
+
+class LesionImageFactory(factory.django.DjangoModelFactory):
+    """An image whose files exist; nothing is queued for it."""
+
+    class Meta:
+        model = LesionImage
+
+    lesion = factory.SubFactory(LesionFactory)
+    uploaded_by = factory.SubFactory(UserFactory)
+    captured_on = date(2026, 3, 1)
+    file = factory.LazyFunction(lambda: ContentFile(picture(), name="image.jpg"))
+    thumbnail = factory.LazyFunction(lambda: ContentFile(picture(), name="thumbnail.jpg"))
+    width = 300
+    height = 225
+    sha256 = factory.Sequence(lambda n: f"{n:064x}")
+    is_synthetic = True
+
+
+class PredictionFactory(factory.django.DjangoModelFactory):
+    """Finished with ``monitor``. Traits: ``queued``, ``running``, ``failed``."""
+
+    class Meta:
+        model = Prediction
+
+    class Params:
+        queued = factory.Trait(
+            state=State.QUEUED,
+            attempts=0,
+            outcome="",
+            weights_sha256="",
+            p_malignant=None,
+            probabilities={},
+            balanced_probabilities={},
+            finished_at=None,
+        )
+        running = factory.Trait(
+            queued=True,
+            state=State.RUNNING,
+            attempts=1,
+            lease_expires_at=factory.LazyFunction(timezone.now),
+        )
+        failed = factory.Trait(
+            queued=True,
+            state=State.FAILED,
+            attempts=1,
+            failure="The stored image could not be opened just now. Try again later.",
+            finished_at=factory.LazyFunction(timezone.now),
+        )
+
+    image = factory.SubFactory(LesionImageFactory)
+    requested_by = factory.SelfAttribute("image.uploaded_by")
+    model_version = "test-1"
+    state = State.SUCCEEDED
+    attempts = 1
+    finished_at = factory.LazyFunction(timezone.now)
+    outcome = Outcome.MONITOR
+    p_malignant = 0.03
+    probabilities = factory.LazyFunction(
+        lambda: {d.value: 0.94 if d == Diagnosis.NV else 0.01 for d in Diagnosis}
+    )
+    balanced_probabilities = factory.SelfAttribute("probabilities")
+    image_logits = factory.LazyFunction(lambda: {d.value: 0.0 for d in Diagnosis})
+    context = factory.LazyFunction(lambda: {"age": 66.0, "sex": "female", "localization": "back"})
+    context_terms = factory.LazyFunction(
+        lambda: {
+            field: {d.value: 0.1 for d in Diagnosis} for field in ("age", "sex", "localization")
+        }
+    )
+    in_distribution = 0.99
+    weights_sha256 = "0" * 64
+    thresholds_version = "test-1"
+    duration_ms = 40
+
+
+class ReviewFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Review
+
+    image = factory.SubFactory(LesionImageFactory)
+    reviewer = factory.SubFactory(UserFactory)
+    conclusion = "nv"
+    management = "monitor"
