@@ -1,0 +1,56 @@
+"""The one way by which a picture leaves the platform: checked, logged, streamed."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models.fields.files import FieldFile
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.utils.cache import get_conditional_response
+
+from accounts.models import User
+from screening.models import AccessLog, LesionImage
+
+logger = logging.getLogger(__name__)
+
+_CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
+
+
+def deliver(*, request: HttpRequest, user: User, pk: UUID, rendition: str) -> HttpResponseBase:
+    """The image ``pk``, or its thumbnail, for ``user``.
+
+    Raises Http404 for what ``user`` may not see, for an unknown rendition and for a lost file.
+    Browsers may keep the picture but ask each time: a 304 has been checked and logged as well.
+    """
+    if rendition not in AccessLog.Rendition.values:
+        raise Http404("No such rendition.")
+    image = get_object_or_404(LesionImage.objects.visible_to(user), pk=pk)
+    AccessLog.objects.create(user=user, image=image, rendition=rendition)
+    file = image.thumbnail if rendition == AccessLog.Rendition.THUMBNAIL else image.file
+    # The files of a row never change, so its identifier is as good as a digest.
+    etag = f'"{image.pk}-{rendition}"'
+    response = get_conditional_response(request, etag=etag) or _streamed(image, file)
+    response.headers["ETag"] = etag
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
+    extension = str(file.name).rpartition(".")[2]
+    headers = {
+        "Content-Type": _CONTENT_TYPES[extension],
+        "Content-Disposition": f'inline; filename="{image.pk}.{extension}"',
+    }
+    if settings.MEDIA_ACCEL_PREFIX:
+        location = f"{settings.MEDIA_ACCEL_PREFIX.rstrip('/')}/{file.name}"
+        return HttpResponse(headers=headers | {"X-Accel-Redirect": location})
+    try:
+        return FileResponse(file.open("rb"), headers=headers)
+    except FileNotFoundError:
+        logger.exception("image %s: a stored file is missing", image.pk)
+        raise Http404("The stored picture is missing.") from None
