@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +39,11 @@ def ring(prediction_id: UUID) -> None:
     Robust, unlike ``delay_on_commit``: a broker that is down must not turn a stored image into an
     error page. The row stays queued and the sweep rings again.
     """
-    transaction.on_commit(partial(read_prediction_task.delay, str(prediction_id)), robust=True)
+
+    def tell_a_worker() -> None:  # a function, since Django logs the name of what failed
+        read_prediction_task.delay(str(prediction_id))
+
+    transaction.on_commit(tell_a_worker, robust=True)
 
 
 @worker_ready.connect

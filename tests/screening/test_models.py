@@ -1,0 +1,143 @@
+"""Every constraint refuses the row that it was made to refuse."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import Clinic, Invitation, Membership
+from screening.models import Lesion, LesionImage, Patient, Prediction, Review
+from tests.factories import (
+    ClinicFactory,
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PatientFactory,
+    PredictionFactory,
+    ReviewFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+MODELS = (Clinic, Membership, Invitation, Patient, Lesion, LesionImage, Prediction, Review)
+
+
+def same_picture_twice():
+    image = LesionImageFactory()
+    LesionImageFactory(lesion=image.lesion, sha256=image.sha256)
+
+
+def two_active_predictions():
+    first = PredictionFactory(queued=True)
+    PredictionFactory(running=True, image=first.image)
+
+
+def two_patients_of_one_label():
+    patient = PatientFactory()
+    PatientFactory(clinic=patient.clinic, label=patient.label)
+
+
+def two_memberships():
+    member = MembershipFactory()
+    MembershipFactory(user=member.user, clinic=member.clinic, role="viewer")
+
+
+def two_open_invitations():
+    fields = {
+        "clinic": ClinicFactory(),
+        "email": "a@example.org",
+        "role": "viewer",
+        "invited_by": UserFactory(),
+    }
+    Invitation.objects.create(**fields)
+    Invitation.objects.create(**fields)
+
+
+def invitation_to_an_unknown_role():
+    Invitation.objects.create(
+        clinic=ClinicFactory(), email="a@example.org", role="owner", invited_by=UserFactory()
+    )
+
+
+REFUSED = {
+    "patient_has_clinic_or_owner": lambda: PatientFactory(clinic=None),
+    "patient_label_is_unique_in_clinic": two_patients_of_one_label,
+    "patient_has_a_label": lambda: PatientFactory(label=""),
+    "birth_year_is_plausible": lambda: PatientFactory(birth_year=60),
+    "sex_is_known_value": lambda: PatientFactory(sex="f"),
+    "lesion_has_a_label": lambda: LesionFactory(label=""),
+    "body_site_is_known": lambda: LesionFactory(body_site="tail"),
+    "same_picture_once_per_lesion": same_picture_twice,
+    "modality_is_known": lambda: LesionImageFactory(modality="x-ray"),
+    "image_has_pixels": lambda: LesionImageFactory(width=0),
+    "one_active_prediction_per_image_and_model": two_active_predictions,
+    "succeeded_prediction_has_result": lambda: PredictionFactory(outcome=""),
+    "failed_prediction_has_reason": lambda: PredictionFactory(failed=True, failure=""),
+    "running_prediction_has_lease": lambda: PredictionFactory(running=True, lease_expires_at=None),
+    "only_succeeded_prediction_has_outcome": lambda: PredictionFactory(
+        failed=True, outcome="monitor"
+    ),
+    "p_malignant_between_0_and_1": lambda: PredictionFactory(p_malignant=1.1),
+    "attempts_are_capped": lambda: PredictionFactory(attempts=4),
+    "conclusion_is_known": lambda: ReviewFactory(conclusion="wart"),
+    "management_is_known": lambda: ReviewFactory(management="wait"),
+    "other_conclusion_has_a_note": lambda: ReviewFactory(conclusion="other", note=""),
+    "one_membership_per_clinic": two_memberships,
+    "role_is_known": lambda: MembershipFactory(role="owner"),
+    "one_open_invitation_per_clinic_and_email": two_open_invitations,
+    "invited_role_is_known": invitation_to_an_unknown_role,
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_database_refuses(name):
+    with pytest.raises(IntegrityError) as refusal, transaction.atomic():
+        REFUSED[name]()
+    # SQLite names a unique constraint by its columns, PostgreSQL by its name.
+    assert name in str(refusal.value) or "UNIQUE constraint failed" in str(refusal.value)
+
+
+def test_every_constraint_has_a_row_that_it_refuses():
+    assert {c.name for model in MODELS for c in model._meta.constraints} == set(REFUSED)
+
+
+def test_factories_make_rows_that_are_allowed():
+    PatientFactory(own=True)
+    image = ReviewFactory(conclusion="other", note="A wart.").image
+    PredictionFactory(image=image)
+    PredictionFactory(image=image, queued=True)
+    PredictionFactory(image=image, running=True, model_version="test-2")
+    PredictionFactory(image=image, failed=True)
+    assert image.predictions.count() == 4
+
+
+@pytest.mark.parametrize("symptom", ["raised", "bleeding", "itching", "changing"])
+def test_a_lesion_with_symptoms_is_never_told_monitor(symptom):
+    lesion = LesionFactory(**{symptom: True})
+    prediction = PredictionFactory(image__lesion=lesion, outcome="monitor")
+    assert prediction.outcome_told == "see_doctor"
+    assert prediction.outcome == "monitor"
+
+
+@pytest.mark.parametrize("outcome", ["urgent", "see_doctor", "not_assessable"])
+def test_symptoms_leave_other_outcomes_alone(outcome):
+    lesion = LesionFactory(bleeding=True)
+    assert PredictionFactory(image__lesion=lesion, outcome=outcome).outcome_told == outcome
+
+
+def test_nothing_of_the_person_is_in_a_file_name():
+    image = LesionImageFactory(lesion__patient__label="Ada", lesion__label="Mole on the back")
+    for name in (image.file.name, image.thumbnail.name):
+        folder, _, file = name.partition("/")
+        stem, _, extension = file.partition(".")
+        assert len(folder) == 2
+        assert int(stem, 16) and len(stem) == 32
+        assert extension == "jpg"
+
+
+def test_identifiers_are_ordered_by_time():
+    first, second = UserFactory(), UserFactory()
+    assert first.pk < second.pk
+    assert first.date_joined <= timezone.now()

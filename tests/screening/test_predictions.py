@@ -1,0 +1,157 @@
+"""Claims, leases and the sweep: every image is read exactly once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from ml import reader
+from screening import predictions
+from screening.models import MAX_ATTEMPTS, Prediction, State
+from tests.factories import PredictionFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def queued(**fields):
+    fields.setdefault("model_version", reader.DEFAULT_VERSION)
+    return PredictionFactory(queued=True, **fields)
+
+
+def expire(prediction):
+    past = timezone.now() - timedelta(seconds=1)
+    Prediction.objects.filter(pk=prediction.pk).update(lease_expires_at=past)
+
+
+def test_one_caller_gets_the_claim():
+    prediction = queued()
+    claimed = predictions.claim(prediction.pk)
+    assert claimed is not None
+    assert (claimed.state, claimed.attempts) == (State.RUNNING, 1)
+    assert claimed.lease_expires_at > timezone.now()
+    assert predictions.claim(prediction.pk) is None
+
+
+@pytest.mark.parametrize("trait", ["running", "failed", None])
+def test_only_a_queued_prediction_can_be_claimed(trait):
+    prediction = PredictionFactory(**({trait: True} if trait else {}))
+    assert predictions.claim(prediction.pk) is None
+
+
+def test_the_real_model_reads_it():
+    prediction = predictions.claim(queued().pk)
+    predictions.read(prediction)
+    prediction.refresh_from_db()
+    assert prediction.state == State.SUCCEEDED
+    assert prediction.outcome
+    assert prediction.weights_sha256 == reader.load().weights_sha256
+    assert prediction.context == {"age": 66.0, "sex": "female", "localization": "back"}
+    assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-4)
+    assert sum(prediction.balanced_probabilities.values()) == pytest.approx(1, abs=1e-4)
+    assert prediction.p_malignant == pytest.approx(
+        sum(prediction.probabilities[code] for code in ("akiec", "bcc", "mel")), abs=1e-6
+    )
+    assert prediction.finished_at >= prediction.started_at
+    assert prediction.lease_expires_at is None
+
+
+def test_a_clinical_photograph_gets_no_class():
+    prediction = predictions.claim(queued(image__modality="clinical").pk)
+    predictions.read(prediction)
+    prediction.refresh_from_db()
+    assert (prediction.outcome, prediction.reason) == ("not_assessable", "clinical_photograph")
+    assert prediction.probabilities == {}
+    assert prediction.p_malignant is None
+
+
+def test_what_is_not_known_of_the_patient_is_not_made_up():
+    image = queued(
+        image__lesion__body_site="",
+        image__lesion__patient__sex="",
+        image__lesion__patient__birth_year=None,
+    ).image
+    context = predictions.context_of(image)
+    assert (context.age, context.sex, context.localization) == (None, None, None)
+
+
+def test_a_missing_file_fails_with_a_reason():
+    prediction = predictions.claim(queued().pk)
+    prediction.image.file.storage.delete(prediction.image.file.name)
+    predictions.read(prediction)
+    prediction.refresh_from_db()
+    assert prediction.state == State.FAILED
+    assert "could not be opened" in prediction.failure
+
+
+def test_a_missing_model_fails_with_a_reason():
+    prediction = predictions.claim(queued(model_version="1999.1").pk)
+    predictions.read(prediction)
+    prediction.refresh_from_db()
+    assert prediction.state == State.FAILED
+    assert "model" in prediction.failure
+
+
+def test_a_bug_is_raised_and_told_in_general_words(monkeypatch):
+    def broken(image):
+        raise RuntimeError("the inside of the machine")
+
+    monkeypatch.setattr(predictions, "context_of", broken)
+    prediction = predictions.claim(queued().pk)
+    with pytest.raises(RuntimeError):
+        predictions.read(prediction)
+    prediction.refresh_from_db()
+    assert prediction.state == State.FAILED
+    assert "machine" not in prediction.failure
+
+
+def test_a_worker_that_lost_its_lease_cannot_finish():
+    slow = predictions.claim(queued().pk)
+    expire(slow)
+    assert predictions.sweep(rung_before=timezone.now()) == [slow.pk]
+    quick = predictions.claim(slow.pk)
+    assert quick.attempts == 2
+    predictions.read(slow)
+    quick.refresh_from_db()
+    assert quick.state == State.RUNNING
+    predictions.read(quick)
+    quick.refresh_from_db()
+    assert quick.state == State.SUCCEEDED
+
+
+def test_the_sweep_gives_up_after_three_attempts():
+    pk = queued().pk
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        claimed = predictions.claim(pk)
+        assert claimed.attempts == attempt
+        expire(claimed)
+        rung = predictions.sweep(rung_before=timezone.now() - timedelta(minutes=1))
+        assert rung == ([pk] if attempt < MAX_ATTEMPTS else [])
+    prediction = Prediction.objects.get(pk=pk)
+    assert prediction.state == State.FAILED
+    assert "3 times" in prediction.failure
+
+
+def test_the_sweep_leaves_a_living_lease_alone():
+    claimed = predictions.claim(queued().pk)
+    assert predictions.sweep(rung_before=timezone.now()) == []
+    claimed.refresh_from_db()
+    assert claimed.state == State.RUNNING
+
+
+def test_the_sweep_rings_once_for_what_waits_long():
+    old, new = queued(), queued()
+    hour_ago = timezone.now() - timedelta(hours=1)
+    Prediction.objects.filter(pk=old.pk).update(rung_at=hour_ago)
+    minute_ago = timezone.now() - timedelta(minutes=1)
+    assert predictions.sweep(rung_before=minute_ago) == [old.pk]
+    assert predictions.sweep(rung_before=minute_ago) == []
+    assert predictions.sweep(rung_before=timezone.now()) == [old.pk, new.pk]
+
+
+def test_a_sweep_is_five_queries_however_much_waits(django_assert_num_queries):
+    for _ in range(5):
+        queued()
+    with django_assert_num_queries(4):
+        predictions.sweep(rung_before=timezone.now())

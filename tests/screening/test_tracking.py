@@ -1,0 +1,157 @@
+"""The read path: what is latest, what needs attention, and what it costs."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from screening import tracking
+from screening.models import Lesion, Outcome
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PatientFactory,
+    PredictionFactory,
+    ReviewFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+def read(lesion, outcome="monitor", captured_on=date(2026, 3, 1), **fields):
+    return PredictionFactory(
+        image__lesion=lesion, image__captured_on=captured_on, outcome=outcome, **fields
+    )
+
+
+def latest(lesion):
+    return tracking.with_latest(Lesion.objects.filter(pk=lesion.pk)).get()
+
+
+def test_the_latest_image_is_the_one_captured_last_not_uploaded_last():
+    lesion = LesionFactory()
+    newer = read(lesion, "urgent", date(2026, 5, 1)).image
+    read(lesion, "monitor", date(2025, 5, 1))
+    found = latest(lesion)
+    assert (found.latest_image_id, found.latest_outcome) == (newer.pk, "urgent")
+    assert found.image_count == 2
+
+
+def test_a_second_reading_of_the_image_counts_not_the_first():
+    lesion = LesionFactory()
+    image = read(lesion, "monitor").image
+    PredictionFactory(image=image, outcome="urgent", model_version="test-2")
+    PredictionFactory(image=image, queued=True, model_version="test-3")
+    assert latest(lesion).latest_outcome == "urgent"
+
+
+@pytest.mark.parametrize("outcome", Outcome.values)
+@pytest.mark.parametrize("symptom", [False, True])
+def test_lists_and_pages_tell_the_same(outcome, symptom):
+    lesion = LesionFactory(changing=symptom)
+    prediction = read(lesion, outcome)
+    assert latest(lesion).latest_outcome == prediction.outcome_told
+
+
+def test_a_lesion_without_a_picture_has_no_outcome():
+    found = latest(LesionFactory())
+    assert found.latest_image_id is None
+    assert not found.latest_outcome
+    assert not found.image_count
+
+
+def test_the_most_severe_comes_first():
+    patient = PatientFactory()
+    for outcome in ("monitor", "not_assessable", "urgent", "see_doctor"):
+        read(LesionFactory(patient=patient, label=outcome), outcome)
+    LesionFactory(patient=patient, label="unread")
+    lesions = tracking.most_severe_first(tracking.with_latest(patient.lesions.all()))
+    assert [lesion.label for lesion in lesions] == [
+        "urgent",
+        "see_doctor",
+        "not_assessable",
+        "monitor",
+        "unread",
+    ]
+
+
+def test_what_needs_attention_is_flagged_visible_and_not_reviewed(personas):
+    def flagged(label, patient=personas.patient, outcome="see_doctor"):
+        return read(LesionFactory(patient=patient, label=label), outcome).image
+
+    flagged("see")
+    flagged("urgent", outcome="urgent")
+    flagged("calm", outcome="monitor")
+    ReviewFactory(image=flagged("reviewed"))
+    flagged("foreign", patient=personas.own_patient)
+    bleeding = LesionFactory(patient=personas.patient, label="bleeding", bleeding=True)
+    read(bleeding, "monitor")
+    found = tracking.needs_attention(personas.viewer)
+    assert found[0].label == "urgent"
+    assert {lesion.label for lesion in found} == {"urgent", "see", "bleeding"}
+
+
+def test_a_review_of_an_older_image_does_not_settle_a_newer_one(personas):
+    lesion = LesionFactory(patient=personas.patient)
+    ReviewFactory(image=read(lesion, "urgent", date(2025, 1, 1)).image)
+    read(lesion, "urgent", date(2026, 1, 1))
+    assert list(tracking.needs_attention(personas.clinician)) == [lesion]
+
+
+def test_unfinished_readings_are_those_with_no_later_one(personas):
+    lesion = LesionFactory(patient=personas.patient)
+    failed = PredictionFactory(image__lesion=lesion, failed=True)
+    waiting = PredictionFactory(image__lesion=lesion, queued=True)
+    settled = PredictionFactory(image__lesion=lesion, failed=True)
+    PredictionFactory(image=settled.image)
+    PredictionFactory(queued=True)
+    assert set(tracking.unfinished(personas.clinician)) == {failed, waiting}
+
+
+def test_points_are_finished_readings_by_day_of_capture():
+    lesion = LesionFactory()
+    read(lesion, captured_on=date(2026, 3, 1), p_malignant=0.3)
+    read(lesion, captured_on=date(2026, 1, 1), p_malignant=0.1)
+    PredictionFactory(image__lesion=lesion, queued=True)
+    read(lesion, "not_assessable", p_malignant=None)
+    points = tracking.points(tracking.timeline(lesion))
+    assert [point.p_malignant for point in points] == [0.1, 0.3]
+
+
+def test_an_old_reading_is_shown_while_a_new_one_waits():
+    prediction = read(LesionFactory(), p_malignant=0.2)
+    PredictionFactory(image=prediction.image, queued=True)
+    (point,) = tracking.points(tracking.timeline(prediction.image.lesion))
+    assert point.p_malignant == 0.2
+
+
+@pytest.mark.parametrize("lesions", [2, 12])
+def test_lists_cost_the_same_however_long(lesions, django_assert_num_queries):
+    patient = PatientFactory()
+    for n in range(lesions):
+        lesion = LesionFactory(patient=patient)
+        for year in (2025, 2026):
+            ReviewFactory(image=read(lesion, captured_on=date(year, 1, 1 + n)).image)
+    with django_assert_num_queries(4):  # lesions, images, predictions, reviews
+        found = tracking.attach_latest_images(list(tracking.with_latest(patient.lesions.all())))
+        for lesion in found:
+            assert lesion.latest_image.latest_prediction.outcome_told == "monitor"
+            assert lesion.latest_image.latest_review.reviewer.email
+
+
+def test_a_timeline_costs_the_same_however_long(django_assert_num_queries):
+    lesion = LesionFactory()
+    for day in range(1, 20):
+        read(lesion, captured_on=date(2026, 1, day))
+    with django_assert_num_queries(3):  # images, predictions, reviews
+        images = tracking.timeline(lesion)
+        assert len(tracking.points(images)) == 19
+
+
+def test_the_patients_list_counts_lesions_not_images(personas):
+    lesion = LesionFactory(patient=personas.patient)
+    LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1))
+    LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))
+    (patient,) = tracking.patients_overview(personas.viewer)
+    assert (patient.lesion_count, patient.last_captured_on) == (1, date(2026, 2, 1))

@@ -1,0 +1,130 @@
+"""The order of the rooms, and a few habits, read from the source itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Each room may import from itself and from those above it. The longest matching prefix counts.
+ROOMS = (
+    ("ml",),
+    ("screening.imaging", "screening.synthetic"),
+    ("accounts.models",),
+    ("accounts.services", "accounts.authentication"),
+    ("screening.models",),
+    ("screening.predictions",),
+    ("screening.tasks",),
+    ("screening.intake",),
+    ("screening.tracking", "screening.advice", "screening.delivery"),
+    ("screening.charts",),
+    (
+        "accounts",
+        "screening",
+        "screening.views",
+        "screening.api",
+        "screening.forms",
+        "screening.admin",
+        "screening.management",
+    ),
+    ("skincheck_site",),
+)
+ANYWHERE = {"screening", "accounts"}  # the bare packages hold nothing
+FRAMEWORK_ONLY_IN_TRAINING = {"tensorflow", "keras"}
+TRAINING = {"train", "evaluate", "calibrate", "export", "network", "data", "augment", "outside"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for package in ("ml", "accounts", "screening", "skincheck_site"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "migrations" not in path.parts:
+                parts = path.relative_to(ROOT).with_suffix("").parts
+                yield ".".join(parts).removesuffix(".__init__"), path
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Names of modules that run when ``path`` is imported or used; not those for types only."""
+    tree = ast.parse(path.read_text())
+    for_types = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def room(module: str) -> int | None:
+    found = [
+        (len(prefix), level)
+        for level, prefixes in enumerate(ROOMS)
+        for prefix in prefixes
+        if module == prefix or module.startswith(prefix + ".")
+    ]
+    return max(found)[1] if found else None
+
+
+ALL = list(modules())
+
+
+@pytest.mark.parametrize(("module", "path"), ALL, ids=[name for name, _ in ALL])
+def test_a_room_imports_only_from_rooms_above_it(module: str, path: Path) -> None:
+    own = room(module)
+    assert own is not None
+    for name in imported(path):
+        level = room(name)
+        if level is None or name in ANYWHERE:
+            continue
+        assert level <= own or name == "skincheck_site.checks", f"{module} imports {name}"
+
+
+@pytest.mark.parametrize(("module", "path"), ALL, ids=[name for name, _ in ALL])
+def test_only_training_code_needs_tensorflow(module: str, path: Path) -> None:
+    heavy = {name.partition(".")[0] for name in imported(path)} & FRAMEWORK_ONLY_IN_TRAINING
+    assert not heavy or (module.startswith("ml.") and module.split(".")[1] in TRAINING)
+
+
+def test_ml_knows_no_django() -> None:
+    for module, path in ALL:
+        if module.split(".")[0] == "ml":
+            names = {name.partition(".")[0] for name in imported(path)}
+            assert not names & {"django", "rest_framework", "celery", "screening", "accounts"}
+
+
+def test_no_file_holds_two_things() -> None:
+    for module, path in ALL:
+        assert len(path.read_text().splitlines()) <= 320, f"{module} is long: split it"
+        assert path.stem not in {"utils", "helpers", "common"}
+
+
+def test_no_function_is_long() -> None:
+    for module, path in ALL:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno:
+                assert node.end_lineno - node.lineno < 60, f"{module}.{node.name} is long"
+
+
+def test_no_model_overrides_save_and_nothing_listens_to_signals() -> None:
+    for module, path in ALL:
+        source = path.read_text()
+        assert "django.db.models.signals" not in source, module
+        if module.startswith("screening.models"):
+            assert "def save(" not in source, module
+
+
+def test_messages_are_sent_after_commit_only() -> None:
+    for module, path in ALL:
+        if module != "screening.tasks":
+            for call in (".delay(", ".apply_async(", ".delay_on_commit("):
+                assert call not in path.read_text(), f"{module} rings by itself"
