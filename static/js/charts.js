@@ -1,0 +1,36 @@
+// Draws every [data-chart] from the figure in its <script type="application/json">. Figures name
+// colours as CSS variables, so that one figure serves both themes.
+(() => {
+  const phone = matchMedia("(max-width: 575px)");
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  const coloured = (value, style) => {
+    if (typeof value === "string") {
+      return value.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim());
+    }
+    if (Array.isArray(value)) return value.map((item) => coloured(item, style));
+    if (value && typeof value === "object") {
+      return Object.fromEntries(
+        Object.entries(value).map(([key, item]) => [key, coloured(item, style)]),
+      );
+    }
+    return value;
+  };
+
+  const draw = () => {
+    const style = getComputedStyle(document.documentElement);
+    for (const place of document.querySelectorAll("[data-chart]")) {
+      const source = document.getElementById(place.dataset.chart);
+      const figure = coloured(JSON.parse(source.textContent), style);
+      if (still.matches) figure.layout.transition = { duration: 0 };
+      Plotly.react(place, figure.data, figure.layout, {
+        responsive: true,
+        displaylogo: false,
+        displayModeBar: phone.matches ? false : "hover",
+        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+      });
+    }
+  };
+  draw();
+  document.addEventListener("themechange", draw);
+})();

@@ -1,0 +1,81 @@
+"""The words that decide whether someone sees a doctor."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ml import reader
+from ml.types import NotAssessable
+from screening import advice
+from screening.models import SYMPTOMS, Outcome
+from screening.predictions import CLINICAL_PHOTOGRAPH
+from tests.factories import PredictionFactory
+
+pytestmark = pytest.mark.django_db
+
+# Words that comfort without ground, or claim what the software cannot know.
+FORBIDDEN = re.compile(
+    r"\b(healthy|harmless|safe|benign|normal|sure|no risk|nothing to worry)\b", re.I
+)
+
+
+def advise(outcome, reason="", **symptoms):
+    prediction = PredictionFactory.build(
+        outcome=outcome, reason=reason, model_version=reader.DEFAULT_VERSION
+    )
+    for name in symptoms:
+        setattr(prediction.image.lesion, name, True)
+    return advice.advise(prediction)
+
+
+def whole(told):
+    return " ".join([told.title, *told.text])
+
+
+@pytest.mark.parametrize("trait", ["queued", "failed"])
+def test_nothing_is_told_before_there_is_an_outcome(trait):
+    assert advice.advise(PredictionFactory(**{trait: True})) is None
+
+
+def test_monitor_says_how_much_is_missed_and_when_to_see_a_doctor():
+    told = advise(Outcome.MONITOR)
+    missed = reader.card()["figures"]["missed_per_100_cancers"]["value"]
+    assert "not an all-clear" in whole(told)
+    assert re.search(r"missed about (\d+) of 100 cancers", whole(told))[1] == str(round(missed))
+    for sign in ("grows", "changes", "bleeds", "itches", "unlike your other spots"):
+        assert sign in whole(told)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "soon"), [(Outcome.URGENT, "this week"), (Outcome.SEE_DOCTOR, "within two weeks")]
+)
+def test_a_flag_says_how_soon_and_how_often_it_is_cancer(outcome, soon):
+    told = advise(outcome)
+    assert soon in told.title
+    assert re.search(r"Of 100 spots flagged like this, about \d+ were cancer", whole(told))
+
+
+@pytest.mark.parametrize("symptom", SYMPTOMS)
+def test_symptoms_turn_monitor_into_a_visit(symptom):
+    told = advise(Outcome.MONITOR, **{symptom: True})
+    assert told.outcome == Outcome.SEE_DOCTOR
+    assert symptom in told.text[0]
+    assert "must not be watched by software alone" in whole(told)
+
+
+@pytest.mark.parametrize("reason", [*NotAssessable, CLINICAL_PHOTOGRAPH])
+def test_what_cannot_be_assessed_has_a_reason_a_tip_and_no_all_clear(reason):
+    told = advise(Outcome.NOT_ASSESSABLE, reason=str(reason))
+    assert len(told.text) == 3
+    assert told.text[-1] == advice.NOT_AN_ALL_CLEAR
+    with_symptom = advise(Outcome.NOT_ASSESSABLE, reason=str(reason), bleeding=True)
+    assert "bleeding: see a doctor" in with_symptom.text[-1]
+
+
+def test_no_advice_comforts_without_ground():
+    for outcome in (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR):
+        assert not FORBIDDEN.search(whole(advise(outcome)))
+    for reason in NotAssessable:
+        assert not FORBIDDEN.search(whole(advise(Outcome.NOT_ASSESSABLE, reason=str(reason))))
