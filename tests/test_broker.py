@@ -1,0 +1,91 @@
+"""The embedded broker: in order, once each, nothing left behind, and safe to share."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+import pytest
+from kombu import Connection
+
+TRANSPORT = "skincheck_site.broker:Transport"
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'broker.sqlite3'}"
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[Connection]:
+    with Connection(url, transport=TRANSPORT, transport_options={"polling_interval": 0.1}) as it:
+        yield it
+
+
+def _take(queue: Any) -> object:
+    message = queue.get_nowait()
+    message.ack()
+    return message.payload
+
+
+def test_it_delivers_in_order_and_keeps_nothing(connection: Connection, tmp_path: Path) -> None:
+    queue = connection.SimpleQueue("interactive")
+    for n in range(5):
+        queue.put({"n": n})
+
+    assert [_take(queue) for _ in range(5)] == [{"n": n} for n in range(5)]
+    with pytest.raises(Empty):
+        queue.get_nowait()
+    with sqlite3.connect(tmp_path / "broker.sqlite3") as database:
+        assert database.execute("SELECT count(*) FROM kombu_message").fetchone() == (0,)
+    database.close()
+
+
+def test_it_keeps_queues_apart(connection: Connection) -> None:
+    bulk, interactive = connection.SimpleQueue("bulk"), connection.SimpleQueue("interactive")
+    bulk.put("later")
+
+    with pytest.raises(Empty):
+        interactive.get_nowait()
+    assert _take(bulk) == "later"
+
+
+def test_two_consumers_never_get_the_same_message(connection: Connection, url: str) -> None:
+    queue = connection.SimpleQueue("interactive")
+    for n in range(60):
+        queue.put(n)
+
+    def take_all(_: int) -> list[object]:
+        taken: list[object] = []
+        with Connection(url, transport=TRANSPORT) as own:
+            mine = own.SimpleQueue("interactive")
+            try:
+                while True:
+                    taken.append(_take(mine))
+            except Empty:
+                return taken
+
+    with ThreadPoolExecutor(3) as consumers:
+        taken = [n for share in consumers.map(take_all, range(3)) for n in share]
+    # A consumer that lost the race for a message comes back empty: the rest is still there.
+    taken += take_all(0)
+    assert sorted(taken) == list(range(60))
+
+
+def test_an_empty_poll_needs_no_write_lock(connection: Connection, tmp_path: Path) -> None:
+    queue = connection.SimpleQueue("interactive")
+    queue.put("first")
+    assert _take(queue) == "first"
+
+    other = sqlite3.connect(tmp_path / "broker.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(Empty):
+            queue.get_nowait()
+    finally:
+        other.rollback()
+        other.close()
