@@ -5,6 +5,7 @@ Figures in the text come from the card of the model version that read the image.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,7 @@ def advise(prediction: Prediction) -> Advice | None:
         return None
     if told == Outcome.NOT_ASSESSABLE:
         return _not_assessable(prediction)
-    figures = reader.card(prediction.model_version)["figures"]
+    figures = reader.card(prediction.model_version)["figures"]["with_95_percent_intervals"]
     if told == Outcome.MONITOR:
         return Advice(told, "Keep watching this spot", _monitor_text(figures))
     title = "See a doctor this week" if told == Outcome.URGENT else "See a doctor within two weeks"
@@ -83,10 +84,11 @@ def advise(prediction: Prediction) -> Advice | None:
 
 
 def _monitor_text(figures: dict[str, Any]) -> tuple[str, ...]:
-    missed = _of_100(figures["missed_per_100_cancers"])
+    # Rounded to the worse side: nobody is to think that the software misses less than it does.
+    missed = math.ceil(figures["missed_per_100_cancers"]["value"])
     return (
         "The software found no sign of alarm. That is not an all-clear: "
-        f"in its own test it missed {missed} of 100 cancers.",
+        f"in its own test it missed about {missed} of 100 cancers.",
         WATCH_FOR,
     )
 
@@ -94,7 +96,7 @@ def _monitor_text(figures: dict[str, Any]) -> tuple[str, ...]:
 def _flagged_text(prediction: Prediction, told: str, figures: dict[str, Any]) -> tuple[str, ...]:
     symptoms = prediction.image.lesion.symptoms
     marked = (
-        f"You marked this spot as {_listed(symptoms)}: a doctor should look at it."
+        f"This spot is marked as {_listed(symptoms)}: a doctor should look at it."
         if symptoms
         else ""
     )
@@ -104,11 +106,13 @@ def _flagged_text(prediction: Prediction, told: str, figures: dict[str, Any]) ->
             "The software found no sign of alarm in the picture, but such a spot "
             "must not be watched by software alone.",
         )
-    key = "urgent" if told == Outcome.URGENT else "see_doctor"
-    cancers = _of_100(figures["cancers_per_100_flagged"][key])
+    urgent = told == Outcome.URGENT
+    figure = "urgent" if urgent else "flagged"
+    flagged = "as urgent" if urgent else "to be seen by a doctor"
+    cancers = math.floor(figures[f"{figure}_that_were_cancer_per_100"]["value"])
     return (
         "Show this spot to a doctor, best to a dermatologist, and take the picture along.",
-        f"Of 100 spots flagged like this, {cancers} were cancer or a precursor of it in the "
+        f"Of 100 spots flagged {flagged}, about {cancers} were cancer or a precursor of it in the "
         "software's own test, fewer in everyday use.",
         *([marked] if marked else []),
     )
@@ -120,14 +124,9 @@ def _not_assessable(prediction: Prediction) -> Advice:
     text = [reason, tip, NOT_AN_ALL_CLEAR]
     if symptoms:
         text.append(
-            f"You marked this spot as {_listed(symptoms)}: see a doctor, whatever the picture."
+            f"This spot is marked as {_listed(symptoms)}: see a doctor, whatever the picture."
         )
     return Advice(Outcome.NOT_ASSESSABLE, "This picture could not be assessed", tuple(text))
-
-
-def _of_100(figure: dict[str, float]) -> str:
-    """A count out of 100, rounded to the worse side's whole number by the card already."""
-    return f"about {round(figure['value'])}"
 
 
 def _listed(words: list[str]) -> str:

@@ -20,7 +20,7 @@ ROOMS = (
     ("screening.predictions",),
     ("screening.tasks",),
     ("screening.intake",),
-    ("screening.tracking", "screening.advice", "screening.delivery"),
+    ("screening.tracking", "screening.advice", "screening.explanation", "screening.delivery"),
     ("screening.charts",),
     (
         "accounts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -30,6 +31,10 @@ def advise(outcome, reason="", **symptoms):
     return advice.advise(prediction)
 
 
+def card_figure(name):
+    return reader.card()["figures"]["with_95_percent_intervals"][name]["value"]
+
+
 def whole(told):
     return " ".join([told.title, *told.text])
 
@@ -41,20 +46,25 @@ def test_nothing_is_told_before_there_is_an_outcome(trait):
 
 def test_monitor_says_how_much_is_missed_and_when_to_see_a_doctor():
     told = advise(Outcome.MONITOR)
-    missed = reader.card()["figures"]["missed_per_100_cancers"]["value"]
+    missed = card_figure("missed_per_100_cancers")
     assert "not an all-clear" in whole(told)
-    assert re.search(r"missed about (\d+) of 100 cancers", whole(told))[1] == str(round(missed))
+    assert re.search(r"missed about (\d+) of 100 cancers", whole(told))[1] == str(math.ceil(missed))
     for sign in ("grows", "changes", "bleeds", "itches", "unlike your other spots"):
         assert sign in whole(told)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "soon"), [(Outcome.URGENT, "this week"), (Outcome.SEE_DOCTOR, "within two weeks")]
+    ("outcome", "soon", "figure"),
+    [
+        (Outcome.URGENT, "this week", "urgent_that_were_cancer_per_100"),
+        (Outcome.SEE_DOCTOR, "within two weeks", "flagged_that_were_cancer_per_100"),
+    ],
 )
-def test_a_flag_says_how_soon_and_how_often_it_is_cancer(outcome, soon):
+def test_a_flag_says_how_soon_and_how_often_it_is_cancer(outcome, soon, figure):
     told = advise(outcome)
     assert soon in told.title
-    assert re.search(r"Of 100 spots flagged like this, about \d+ were cancer", whole(told))
+    said = re.search(r"Of 100 spots flagged .*, about (\d+) were cancer", whole(told))
+    assert said[1] == str(math.floor(card_figure(figure)))
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS)
