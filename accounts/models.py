@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
@@ -44,6 +45,8 @@ class Role(models.TextChoices):
     ASSISTANT = "assistant", "Assistant"
     VIEWER = "viewer", "Viewer"
 
+
+INVITATION_DAYS = 7
 
 WRITERS = (Role.ADMIN, Role.CLINICIAN, Role.ASSISTANT)
 REVIEWERS = (Role.ADMIN, Role.CLINICIAN)
@@ -90,6 +93,12 @@ class Membership(models.Model):
         return f"{self.user}, {self.get_role_display()} at {self.clinic}"
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> InvitationQuerySet:
+        """Neither accepted nor withdrawn. The link of an open invitation may have expired."""
+        return self.filter(accepted_at=None)
+
+
 class Invitation(models.Model):
     """An offer of membership, sent by e-mail as a signed link that names this row."""
 
@@ -100,6 +109,8 @@ class Invitation(models.Model):
     role = models.CharField(max_length=10, choices=Role)
     invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="invitations_sent")
     accepted_at = models.DateTimeField(null=True, editable=False)
+
+    objects = InvitationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created"]
@@ -116,6 +127,15 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email} to {self.clinic}"
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the mailed link stops working."""
+        return self.created + timedelta(days=INVITATION_DAYS)
+
+    @property
+    def is_expired(self) -> bool:
+        return timezone.now() >= self.expires_at
 
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):

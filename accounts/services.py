@@ -13,9 +13,8 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import ApiKey, Clinic, Invitation, Membership, Role, User
+from accounts.models import INVITATION_DAYS, ApiKey, Clinic, Invitation, Membership, Role, User
 
-INVITATION_DAYS = 7
 _INVITATION_SALT = "accounts.invitation"
 
 
@@ -23,6 +22,14 @@ def require_clinic_admin(*, user: User, clinic: Clinic) -> None:
     """Raise PermissionDenied unless ``user`` is an admin of ``clinic``."""
     if not Clinic.objects.with_member(user, (Role.ADMIN,)).contains(clinic):
         raise PermissionDenied("Only an admin of this clinic can do that.")
+
+
+@transaction.atomic
+def edit_profile(*, user: User, first_name: str, last_name: str) -> User:
+    user.first_name, user.last_name = first_name.strip(), last_name.strip()
+    user.full_clean(exclude=["password"])
+    user.save(update_fields=["first_name", "last_name"])
+    return user
 
 
 @transaction.atomic
@@ -42,7 +49,7 @@ def invite(*, user: User, clinic: Clinic, email: str, role: str) -> Invitation:
     email = email.strip().lower()
     if Membership.objects.filter(clinic=clinic, user__email=email).exists():
         raise ValidationError({"email": f"{email} is a member of {clinic} already."})
-    Invitation.objects.filter(clinic=clinic, email=email, accepted_at=None).delete()
+    Invitation.objects.open().filter(clinic=clinic, email=email).delete()
     invitation = Invitation(clinic=clinic, email=email, role=role, invited_by=user)
     invitation.full_clean()
     invitation.save()
@@ -61,9 +68,7 @@ def open_invitation(token: str) -> Invitation:
     """
     try:
         pk = signing.loads(token, salt=_INVITATION_SALT, max_age=INVITATION_DAYS * 86_400)
-        return Invitation.objects.select_related("clinic", "invited_by").get(
-            pk=pk, accepted_at=None
-        )
+        return Invitation.objects.open().select_related("clinic", "invited_by").get(pk=pk)
     except (signing.BadSignature, Invitation.DoesNotExist):
         raise ValidationError(
             f"This invitation has been used, withdrawn, or is older than {INVITATION_DAYS} days. "
@@ -82,9 +87,7 @@ def accept_invitation(*, user: User, token: str) -> Membership:
         raise ValidationError(
             f"This invitation is for {invitation.email}. Log in with that address to accept it."
         )
-    if not Invitation.objects.filter(pk=invitation.pk, accepted_at=None).update(
-        accepted_at=timezone.now()
-    ):
+    if not Invitation.objects.open().filter(pk=invitation.pk).update(accepted_at=timezone.now()):
         raise ValidationError("This invitation has just been used.")
     membership, _ = Membership.objects.get_or_create(
         clinic=invitation.clinic, user=user, defaults={"role": invitation.role}
@@ -95,11 +98,12 @@ def accept_invitation(*, user: User, token: str) -> Membership:
 @transaction.atomic
 def withdraw_invitation(*, user: User, invitation: Invitation) -> None:
     require_clinic_admin(user=user, clinic=invitation.clinic)
-    Invitation.objects.filter(pk=invitation.pk, accepted_at=None).delete()
+    Invitation.objects.open().filter(pk=invitation.pk).delete()
 
 
 @transaction.atomic
 def change_role(*, user: User, membership: Membership, role: str) -> Membership:
+    _lock_members(membership)
     require_clinic_admin(user=user, clinic=membership.clinic)
     if role != Role.ADMIN:
         _require_another_admin(membership)
@@ -112,6 +116,7 @@ def change_role(*, user: User, membership: Membership, role: str) -> Membership:
 @transaction.atomic
 def remove_member(*, user: User, membership: Membership) -> None:
     """An admin removes anyone; a member may leave."""
+    _lock_members(membership)
     if membership.user_id != user.pk:
         require_clinic_admin(user=user, clinic=membership.clinic)
     _require_another_admin(membership)
@@ -132,6 +137,12 @@ def create_api_key(*, user: User, name: str) -> tuple[ApiKey, str]:
 def revoke_api_key(*, user: User, key: ApiKey) -> None:
     """Post: the key opens nothing any more. Revoking twice keeps the first date."""
     user.api_keys.active().filter(pk=key.pk).update(revoked_at=timezone.now())
+
+
+def _lock_members(membership: Membership) -> None:
+    """Two admins who demote each other at the same moment must not both succeed."""
+    Clinic.objects.select_for_update().get(pk=membership.clinic_id)
+    membership.refresh_from_db(fields=["role"])
 
 
 def _require_another_admin(membership: Membership) -> None:

@@ -1,0 +1,185 @@
+"""Pages of one's account, one's clinics and the invitations to them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import services
+from accounts.forms import ApiKeyForm, ClinicForm, InvitationForm, ProfileForm, RoleForm
+from accounts.models import Clinic, Membership, Role, User
+
+
+class SignedInRequest(HttpRequest):
+    """LoginRequiredMiddleware lets nobody else through to these views."""
+
+    user: User
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def account(request: SignedInRequest) -> HttpResponse:
+    form = ProfileForm(request.POST or None, instance=request.user)
+    if request.method == "POST" and form.is_valid():
+        services.edit_profile(user=request.user, **form.cleaned_data)
+        messages.success(request, "Your name is saved.")
+        return redirect("account")
+    return _account_page(request, profile_form=form)
+
+
+@never_cache
+@require_POST
+def api_key_new(request: SignedInRequest) -> HttpResponse:
+    """Answers with the page itself: the secret is nowhere to be read after a redirect."""
+    form = ApiKeyForm(request.POST)
+    if form.is_valid():
+        _, secret = services.create_api_key(user=request.user, **form.cleaned_data)
+        return _account_page(request, secret=secret)
+    return _account_page(request, api_key_form=form)
+
+
+@require_POST
+def api_key_revoke(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    key = get_object_or_404(request.user.api_keys, pk=pk)
+    services.revoke_api_key(user=request.user, key=key)
+    messages.success(request, f"The key “{key.name}” no longer works.")
+    return redirect("account")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def clinic_new(request: SignedInRequest) -> HttpResponse:
+    form = ClinicForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        clinic = services.found_clinic(user=request.user, **form.cleaned_data)
+        return redirect("clinic", pk=clinic.pk)
+    return render(request, "accounts/clinic_new.html", {"form": form})
+
+
+@require_safe
+def clinic(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    return _clinic_page(request, _visible_clinic(request, pk), InvitationForm())
+
+
+@require_POST
+def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    clinic = _visible_clinic(request, pk)
+    services.require_clinic_admin(user=request.user, clinic=clinic)
+    form = InvitationForm(request.POST)
+    if form.is_valid():
+        try:
+            invitation = services.invite(user=request.user, clinic=clinic, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, f"The invitation to {invitation.email} is on its way.")
+            return redirect("clinic", pk=clinic.pk)
+    return _clinic_page(request, clinic, form)
+
+
+@require_POST
+def withdraw_invitation(request: SignedInRequest, pk: UUID, invitation_pk: UUID) -> HttpResponse:
+    clinic = _visible_clinic(request, pk)
+    invitation = get_object_or_404(clinic.invitations.open(), pk=invitation_pk)
+    services.withdraw_invitation(user=request.user, invitation=invitation)
+    messages.success(request, f"The invitation to {invitation.email} is withdrawn.")
+    return redirect("clinic", pk=clinic.pk)
+
+
+@require_POST
+def change_role(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> HttpResponse:
+    clinic = _visible_clinic(request, pk)
+    membership = _membership(clinic, membership_pk)
+    services.require_clinic_admin(user=request.user, clinic=clinic)
+    form = RoleForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Choose one of the four roles.")
+        return redirect("clinic", pk=clinic.pk)
+    try:
+        services.change_role(user=request.user, membership=membership, **form.cleaned_data)
+    except ValidationError as error:
+        messages.error(request, error.messages[0])
+    else:
+        role = membership.get_role_display().lower()
+        messages.success(request, f"{membership.user} is now {role}.")
+    return redirect("clinic", pk=clinic.pk)
+
+
+@require_POST
+def remove_member(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> HttpResponse:
+    clinic = _visible_clinic(request, pk)
+    membership = _membership(clinic, membership_pk)
+    try:
+        services.remove_member(user=request.user, membership=membership)
+    except ValidationError as error:
+        messages.error(request, error.messages[0])
+        return redirect("clinic", pk=clinic.pk)
+    if membership.user_id == request.user.pk:
+        messages.success(request, f"You have left {clinic}.")
+        return redirect("account")
+    messages.success(request, f"{membership.user} is no longer a member.")
+    return redirect("clinic", pk=clinic.pk)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def accept_invitation(request: SignedInRequest, token: str) -> HttpResponse:
+    """Looking changes nothing: mail programs open links on their own."""
+    try:
+        invitation = services.open_invitation(token)
+    except ValidationError as error:
+        context: dict[str, Any] = {"problem": error.messages[0]}
+        return render(request, "accounts/invitation.html", context, status=404)
+    context = {"invitation": invitation}
+    if invitation.email != request.user.email.lower():
+        context["is_foreign"] = True
+        return render(request, "accounts/invitation.html", context, status=403)
+    if request.method == "POST":
+        services.accept_invitation(user=request.user, token=token)
+        messages.success(request, f"Welcome to {invitation.clinic}.")
+        return redirect("clinic", pk=invitation.clinic_id)
+    return render(request, "accounts/invitation.html", context)
+
+
+def _visible_clinic(request: SignedInRequest, pk: UUID) -> Clinic:
+    return get_object_or_404(Clinic.objects.with_member(request.user), pk=pk)
+
+
+def _membership(clinic: Clinic, pk: UUID) -> Membership:
+    return get_object_or_404(clinic.memberships.select_related("user", "clinic"), pk=pk)
+
+
+def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
+    """The account page with the forms and the new secret in ``context``, or fresh ones."""
+    user = request.user
+    context = {
+        "profile_form": ProfileForm(instance=user),
+        "api_key_form": ApiKeyForm(),
+        "memberships": user.memberships.select_related("clinic").order_by("clinic__name", "pk"),
+        "api_keys": user.api_keys.active(),
+        "api_root": request.build_absolute_uri("/api/v1/"),
+    } | context
+    return render(request, "accounts/account.html", context)
+
+
+def _clinic_page(request: SignedInRequest, clinic: Clinic, form: forms.Form) -> HttpResponse:
+    members = list(clinic.memberships.select_related("user").order_by("created", "pk"))
+    own = next(member for member in members if member.user_id == request.user.pk)
+    is_admin = own.role == Role.ADMIN
+    context = {
+        "clinic": clinic,
+        "members": members,
+        "own_membership": own,
+        "is_admin": is_admin,
+        "is_last_admin": is_admin and sum(m.role == Role.ADMIN for m in members) == 1,
+        "roles": Role.choices,
+        "invitations": list(clinic.invitations.open()) if is_admin else [],
+        "form": form,
+    }
+    return render(request, "accounts/clinic.html", context)

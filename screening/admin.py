@@ -1,0 +1,50 @@
+"""The operator's view of the record: to look at only. Clinical rows change on the write path."""
+
+from django.contrib import admin
+
+from accounts.admin import ReadOnlyAdmin
+from screening.models import AccessLog, Lesion, LesionImage, Patient, Prediction, Review
+
+
+@admin.register(Patient)
+class PatientAdmin(ReadOnlyAdmin):
+    list_display = ["label", "clinic", "owner", "created"]
+    list_select_related = ["clinic", "owner"]
+    search_fields = ["label"]
+
+
+@admin.register(Lesion)
+class LesionAdmin(ReadOnlyAdmin):
+    list_display = ["label", "patient", "body_site", "created"]
+    list_select_related = ["patient"]
+    search_fields = ["label", "patient__label"]
+
+
+@admin.register(LesionImage)
+class LesionImageAdmin(ReadOnlyAdmin):
+    """Without the files: a picture is shown only where its showing is logged."""
+
+    list_display = ["id", "lesion", "captured_on", "modality", "uploaded_by", "created"]
+    list_select_related = ["lesion", "uploaded_by"]
+    list_filter = ["modality", "is_synthetic"]
+    exclude = ["file", "thumbnail"]
+
+
+@admin.register(Prediction)
+class PredictionAdmin(ReadOnlyAdmin):
+    list_display = ["id", "model_version", "state", "outcome", "attempts", "failure", "created"]
+    list_filter = ["state", "outcome", "model_version"]
+
+
+@admin.register(Review)
+class ReviewAdmin(ReadOnlyAdmin):
+    list_display = ["id", "image", "reviewer", "conclusion", "management", "created"]
+    list_select_related = ["image__lesion", "reviewer"]
+    list_filter = ["conclusion", "management"]
+
+
+@admin.register(AccessLog)
+class AccessLogAdmin(ReadOnlyAdmin):
+    list_display = ["created", "user", "rendition", "image_id"]
+    list_select_related = ["user"]
+    date_hierarchy = "created"
