@@ -8,3 +8,7 @@ urlpatterns = [
     path("api/", include("screening.api.urls")),
     path("", include("screening.urls")),
 ]
+
+# Under /api/ these answer with problem+json, elsewhere as Django does.
+handler400 = "screening.api.errors.bad_request"
+handler500 = "screening.api.errors.server_error"

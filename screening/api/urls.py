@@ -1,1 +1,36 @@
-urlpatterns: list[object] = []
+"""Everything under ``/api/``."""
+
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.routers import SimpleRouter
+
+from screening.api import viewsets
+from screening.api.errors import nothing_here
+
+app_name = "api"
+
+router = SimpleRouter(use_regex_path=False)
+router.register("clinics", viewsets.ClinicViewSet, basename="clinic")
+router.register("patients", viewsets.PatientViewSet, basename="patient")
+router.register("lesions", viewsets.LesionViewSet, basename="lesion")
+router.register("images", viewsets.ImageViewSet, basename="image")
+router.register("predictions", viewsets.PredictionViewSet, basename="prediction")
+router.register("reviews", viewsets.ReviewViewSet, basename="review")
+
+urlpatterns = [
+    path("v1/", include(router.urls)),
+    path(
+        "v1/images/<uuid:pk>/file",
+        viewsets.PictureView.as_view(rendition="image"),
+        name="image-file",
+    ),
+    path(
+        "v1/images/<uuid:pk>/thumbnail",
+        viewsets.PictureView.as_view(rendition="thumbnail"),
+        name="image-thumbnail",
+    ),
+    path("v1/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
+    # Last: also without a slash at the end, which would otherwise redirect and lose the body.
+    re_path(r"^(?P<path>.*)$", nothing_here, name="nothing"),
+]

@@ -9,6 +9,7 @@ from accounts.models import User
 from ml.types import Outcome as ModelOutcome
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage
+from screening.models.lesion import SYMPTOMS
 from screening.models.patient import Patient
 
 MAX_ATTEMPTS = 3
@@ -31,6 +32,11 @@ class Outcome(models.TextChoices):
     NOT_ASSESSABLE = ModelOutcome.NOT_ASSESSABLE.value, "Not assessable"
 
 
+_HAS_SYMPTOM = Q.create(
+    [(f"image__lesion__{symptom}", True) for symptom in SYMPTOMS], connector=Q.OR
+)
+
+
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     def visible_to(self, user: User) -> PredictionQuerySet:
         return self.filter(image__lesion__patient__in=Patient.objects.visible_to(user))
@@ -43,6 +49,15 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
 
     def finished(self) -> PredictionQuerySet:
         return self.filter(state=State.SUCCEEDED)
+
+    def told(self, outcome: str) -> PredictionQuerySet:
+        """Those of which the person is told ``outcome``: ``Prediction.outcome_told``, in SQL."""
+        watched = Q(outcome=Outcome.MONITOR)
+        if outcome == Outcome.MONITOR:
+            return self.filter(watched & ~_HAS_SYMPTOM)
+        if outcome == Outcome.SEE_DOCTOR:
+            return self.filter(Q(outcome=Outcome.SEE_DOCTOR) | (watched & _HAS_SYMPTOM))
+        return self.filter(outcome=outcome)
 
     def latest_first(self) -> PredictionQuerySet:
         return self.order_by("-created", "-pk")

@@ -1,0 +1,225 @@
+"""What the OpenAPI schema says beyond what it reads from the code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from rest_framework import serializers
+
+from screening.api import examples
+from screening.api.errors import CONTENT_TYPE, KINDS
+from screening.api.serializers import (
+    ImageSerializer,
+    ImageUploadSerializer,
+    PredictionRequestSerializer,
+    PredictionSerializer,
+)
+
+WRITING = {"POST", "PATCH"}
+
+
+class ProblemError(serializers.Serializer[Any]):
+    pointer = serializers.CharField(required=False, help_text='In the body; "" is all of it.')
+    parameter = serializers.CharField(required=False, help_text="Of the query string.")
+    detail = serializers.CharField()
+
+
+class Problem(serializers.Serializer[Any]):
+    """RFC 9457."""
+
+    type = serializers.CharField(help_text="Stable: `/problems/…`.")
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    detail = serializers.CharField()
+    instance = serializers.CharField(help_text="The path that was asked for.")
+    errors = ProblemError(many=True, required=False, help_text="With `/problems/validation`.")
+
+
+class BearerKey(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "accounts.authentication.ApiKeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key from your account page: `Authorization: Bearer sk_…`.",
+        }
+
+
+class RecordSchema(AutoSchema):
+    """Adds the problems that every operation of its kind may answer with."""
+
+    def _get_response_bodies(self, direction: Any = "response") -> Any:
+        bodies = super()._get_response_bodies(direction)
+        for code in self._problem_codes():
+            problem = OpenApiResponse(Problem, description=KINDS[code][1])
+            bodies[str(code)] = self._get_response_for_code(problem, str(code), [CONTENT_TYPE])
+        return bodies
+
+    def _problem_codes(self) -> list[int]:
+        codes = {401, 406, 429}
+        if "{id}" in self.path:
+            codes |= {404}
+        elif self.method == "GET":
+            codes |= {400}
+        if self.method in WRITING:
+            codes |= {400, 403, 409, 413, 415}
+        return sorted(codes)
+
+
+def _shown(name: str, value: Any, *codes: int) -> OpenApiExample:
+    answers = [str(code) for code in codes]
+    return OpenApiExample(name, value, response_only=True, status_codes=answers)
+
+
+def _sent(name: str, value: Any) -> OpenApiExample:
+    return OpenApiExample(name, value, request_only=True)
+
+
+def _header(name: str, description: str, *codes: int) -> OpenApiParameter:
+    return OpenApiParameter(
+        name, str, OpenApiParameter.HEADER, description=description, response=list(codes)
+    )
+
+
+def _reading(what: str, example: Any, about: str) -> dict[str, Any]:
+    shown = [_shown(what, example, 200)]
+    return {
+        "list": extend_schema(
+            summary=f"List {what}s",
+            description=f"{about} The newest first, of all that you may see.",
+            examples=shown,
+        ),
+        "retrieve": extend_schema(summary=f"Look at one {what}", description=about, examples=shown),
+    }
+
+
+CLINICS = extend_schema_view(
+    **_reading("clinic", examples.CLINIC, "A clinic that you work in, with your role there.")
+)
+
+_PATIENT = "A person whose skin it is, by a pseudonym or number: never by name."
+PATIENTS = extend_schema_view(
+    **_reading("patient", examples.PATIENT, _PATIENT),
+    create=extend_schema(
+        summary="Register a patient",
+        description=f"{_PATIENT} With a clinic you need a role there that writes.",
+        examples=[
+            _sent("patient", examples.PATIENT_IN),
+            _shown("registered", examples.PATIENT, 201),
+        ],
+    ),
+    partial_update=extend_schema(
+        summary="Change a patient",
+        description="Only the fields that are sent. The clinic stays.",
+        examples=[_sent("year", {"birth_year": 1962}), _shown("patient", examples.PATIENT, 200)],
+    ),
+)
+
+_LESION = "One spot on one patient's body, with the symptoms that were marked."
+LESIONS = extend_schema_view(
+    **_reading("lesion", examples.LESION, _LESION),
+    create=extend_schema(
+        summary="Open a lesion",
+        description=_LESION,
+        examples=[_sent("lesion", examples.LESION_IN), _shown("opened", examples.LESION, 201)],
+    ),
+    partial_update=extend_schema(
+        summary="Change a lesion",
+        description="Only the fields that are sent. A symptom that is marked here changes at once "
+        "what is told of the lesion's readings: never `monitor`.",
+        examples=[_sent("symptom", {"bleeding": True}), _shown("lesion", examples.LESION, 200)],
+    ),
+)
+
+_IMAGE = "A picture of a lesion, with its newest reading and its newest review."
+_TO_THE_READING = [
+    _header("Location", "The prediction of this image.", 200, 202),
+    _header("Retry-After", "Seconds until it is worth looking, while not finished.", 200, 202),
+]
+IMAGES = extend_schema_view(
+    **_reading("image", examples.IMAGE, _IMAGE),
+    create=extend_schema(
+        summary="Add an image and have it read",
+        description="One picture a request. It is stored without its metadata, and its reading is "
+        "queued: `Location` says where it will be. The same picture again on the same lesion is "
+        "recognised: 200, the image that is known, and nothing is read twice.",
+        request={"multipart/form-data": ImageUploadSerializer},
+        responses={
+            202: OpenApiResponse(ImageSerializer, description="Stored; its reading is queued."),
+            200: OpenApiResponse(ImageSerializer, description="The same picture was there."),
+        },
+        parameters=_TO_THE_READING,
+        examples=[
+            _shown("stored", examples.IMAGE_QUEUED, 202),
+            _shown("known", examples.IMAGE, 200),
+        ],
+    ),
+)
+
+_PREDICTION = (
+    "One model version's reading of one image. `outcome` is what to tell the person, with "
+    "`advice` and `disclaimer`, whole. `not_assessable` is a normal answer. Never an all-clear."
+)
+PREDICTIONS = extend_schema_view(
+    list=_reading("prediction", examples.PREDICTION, _PREDICTION)["list"],
+    retrieve=extend_schema(
+        summary="Look at one prediction",
+        description=f"{_PREDICTION} While `state` is `queued` or `running`, ask again after "
+        "`Retry-After` seconds.",
+        parameters=[_header("Retry-After", "Seconds; only while not finished.", 200)],
+        examples=[
+            _shown("finished", examples.PREDICTION, 200),
+            _shown("waiting", examples.QUEUED, 200),
+        ],
+    ),
+    create=extend_schema(
+        summary="Have an image read again",
+        description="By the current model. Answers with the reading that is waiting or running "
+        "already, where there is one.",
+        request=PredictionRequestSerializer,
+        responses={202: OpenApiResponse(PredictionSerializer, description="Queued.")},
+        parameters=[
+            _header("Location", "The prediction.", 202),
+            _header("Retry-After", "Seconds until it is worth looking.", 202),
+        ],
+        examples=[
+            _sent("image", {"image": examples.PREDICTION["image"]}),
+            _shown("queued", examples.QUEUED, 202),
+        ],
+    ),
+)
+
+_REVIEW = "A clinician's own conclusion on an image. It stands above what the model read."
+REVIEWS = extend_schema_view(
+    **_reading("review", examples.REVIEW, _REVIEW),
+    create=extend_schema(
+        summary="Record a conclusion",
+        description=f"{_REVIEW} Never changed: a later one stands above it. Clinicians only.",
+        examples=[_sent("review", examples.REVIEW_IN), _shown("signed", examples.REVIEW, 201)],
+    ),
+)
+
+PICTURE = extend_schema_view(
+    get=extend_schema(
+        summary="The picture's bytes",
+        description="Each look is logged with your name. Send `If-None-Match` to save the bytes.",
+        responses={
+            (200, "image/jpeg"): OpenApiResponse(OpenApiTypes.BINARY, description="As JPEG."),
+            (200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="As PNG."),
+            304: OpenApiResponse(description="You have it already."),
+        },
+        parameters=[_header("ETag", "For `If-None-Match`.", 200)],
+    )
+)

@@ -1,0 +1,132 @@
+"""What lists can be narrowed by. A filter that is unknown, empty or wrong is refused, not ignored:
+a mistyped one would quietly answer with everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from screening.api.errors import QueryError
+from screening.models import (
+    BodySite,
+    Conclusion,
+    Lesion,
+    LesionImage,
+    Modality,
+    Outcome,
+    Patient,
+    Prediction,
+    Review,
+    State,
+)
+
+PAGING = ("cursor", "page_size")
+
+
+class StrictFilterBackend(filters.DjangoFilterBackend):
+    def filter_queryset(
+        self, request: Request, queryset: QuerySet[Any], view: APIView
+    ) -> QuerySet[Any]:
+        filterset = self.get_filterset(request, queryset, view)
+        known = list(filterset.base_filters) if filterset else []
+        errors = {}
+        for name, values in request.query_params.lists():
+            if name not in (*known, *PAGING):
+                among = ", ".join([*known, *PAGING])
+                errors[name] = f"There is no such parameter here. There are: {among}."
+            elif len(values) > 1:
+                errors[name] = "Give this parameter once."
+            elif not values[0]:
+                errors[name] = "Give a value, or leave the parameter out."
+        if errors:
+            raise QueryError(errors)
+        if filterset is None:
+            return queryset
+        if not filterset.is_valid():
+            raise QueryError(filterset.errors)
+        return filterset.qs
+
+
+class Search(filters.CharFilter):
+    """Words, by the QuerySet's own ``search``."""
+
+    def filter(self, qs: Any, value: str) -> Any:
+        return qs.search(value) if value else qs
+
+
+class Day(filters.DateFilter):
+    """A day, as ISO 8601 writes it and in no other way."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(input_formats=["%Y-%m-%d"], **options)
+
+
+class PatientFilter(filters.FilterSet):
+    clinic = filters.UUIDFilter(help_text="Of this clinic.")
+    search = Search(help_text="Part of the label.")
+
+    class Meta:
+        model = Patient
+        fields: list[str] = []
+
+
+class LesionFilter(filters.FilterSet):
+    patient = filters.UUIDFilter(help_text="Of this patient.")
+    body_site = filters.ChoiceFilter(choices=[pair for pair in BodySite.choices if pair[0]])
+    search = Search(help_text="Part of the label, the body site or the notes.")
+
+    class Meta:
+        model = Lesion
+        fields: list[str] = []
+
+
+class ImageFilter(filters.FilterSet):
+    lesion = filters.UUIDFilter(help_text="Of this lesion.")
+    patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
+    modality = filters.ChoiceFilter(choices=Modality.choices)
+    captured_on_after = Day(
+        field_name="captured_on", lookup_expr="gte", help_text="Captured on this day or later."
+    )
+    captured_on_before = Day(
+        field_name="captured_on", lookup_expr="lte", help_text="Captured on this day or earlier."
+    )
+
+    class Meta:
+        model = LesionImage
+        fields: list[str] = []
+
+
+class PredictionFilter(filters.FilterSet):
+    image = filters.UUIDFilter(help_text="Of this image.")
+    lesion = filters.UUIDFilter(field_name="image__lesion", help_text="Of this lesion's images.")
+    state = filters.ChoiceFilter(choices=State.choices)
+    outcome = filters.ChoiceFilter(
+        choices=Outcome.choices, method="told", help_text="The outcome that the person is told."
+    )
+    created_after = filters.IsoDateTimeFilter(
+        field_name="created", lookup_expr="gte", help_text="Queued at this moment or later."
+    )
+    created_before = filters.IsoDateTimeFilter(
+        field_name="created", lookup_expr="lte", help_text="Queued at this moment or earlier."
+    )
+
+    class Meta:
+        model = Prediction
+        fields: list[str] = []
+
+    def told(self, queryset: Any, name: str, value: str) -> Any:
+        return queryset.told(value)
+
+
+class ReviewFilter(filters.FilterSet):
+    image = filters.UUIDFilter(help_text="On this image.")
+    lesion = filters.UUIDFilter(field_name="image__lesion", help_text="On this lesion's images.")
+    conclusion = filters.ChoiceFilter(choices=Conclusion.choices)
+
+    class Meta:
+        model = Review
+        fields: list[str] = []

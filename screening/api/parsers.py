@@ -1,0 +1,47 @@
+"""Bodies of requests, within bounds: Django's own limits do not reach what DRF reads itself."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from django.conf import settings
+from rest_framework import parsers
+from rest_framework.exceptions import ParseError
+
+from screening.api.errors import TooLarge
+from screening.imaging import MAX_BYTES
+
+# One picture, and what multipart/form-data wraps around it.
+MAX_UPLOAD_BYTES = MAX_BYTES + 1_000_000
+
+
+class JSONBody(parsers.JSONParser):
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Any = None,
+    ) -> dict[str, Any]:
+        if _length(parser_context) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise TooLarge()
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError:
+            raise ParseError("JSON parse error - nested too deeply") from None
+
+
+class Upload(parsers.MultiPartParser):
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Any = None,
+    ) -> Any:
+        if _length(parser_context) > MAX_UPLOAD_BYTES:
+            raise TooLarge("The upload is larger than 20 MB. Export the picture smaller.")
+        return super().parse(stream, media_type, parser_context)
+
+
+def _length(parser_context: dict[str, Any]) -> int:
+    """Bytes of the body as announced. The server reads no further than that."""
+    return int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)

@@ -1,0 +1,291 @@
+"""JSON in and out. Serializers parse; what may be done is decided by ``screening.intake``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.reverse import reverse
+
+from accounts.models import Clinic
+from screening import intake
+from screening.advice import DISCLAIMER, Advice, advise
+from screening.api.fields import (
+    ByDiagnosis,
+    ChoiceOrNull,
+    Context,
+    ContextTerms,
+    OrNothing,
+    StrictSerializer,
+    VisibleField,
+    WordOrNull,
+)
+from screening.models import (
+    Lesion,
+    LesionImage,
+    Modality,
+    Outcome,
+    Patient,
+    Prediction,
+    Review,
+)
+
+BASE = ["id", "url", "created", "modified"]
+
+
+class ClinicSerializer(serializers.ModelSerializer[Clinic]):
+    role = serializers.CharField(read_only=True, help_text="Yours in this clinic.")
+
+    class Meta:
+        model = Clinic
+        fields = ["id", "name", "role"]
+
+
+class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
+    """Writes through ``intake`` on behalf of the request's user.
+
+    Model validators are left out: the write path checks every rule, and says so in its own words.
+    """
+
+    fixed: tuple[str, ...] = ()  # given once, at the beginning
+
+    @property
+    def user(self) -> Any:
+        return self.context["request"].user
+
+    def changes(self, instance: Any, validated: dict[str, Any]) -> dict[str, Any]:
+        """Without the fixed fields. Raises ValidationError where one would change."""
+        moved = {
+            name: [f"This cannot be changed: the {instance._meta.verbose_name} stays where it is."]
+            for name in self.fixed
+            if name in validated and validated[name] != getattr(instance, name)
+        }
+        if moved:
+            raise serializers.ValidationError(moved)
+        return {name: value for name, value in validated.items() if name not in self.fixed}
+
+
+class PatientSerializer(RecordSerializer):
+    url = serializers.HyperlinkedIdentityField(view_name="api:patient-detail")
+    clinic = VisibleField(
+        queryset=Clinic.objects.none(),
+        visible_to=lambda user: Clinic.objects.with_member(user),
+        allow_null=True,
+        required=False,
+        help_text="The clinic whose patient this is. Leave it out for a record of your own skin.",
+    )
+
+    fixed = ("clinic",)
+
+    class Meta:
+        model = Patient
+        fields = [*BASE, "clinic", *intake.PATIENT_FIELDS]
+        read_only_fields = ["created", "modified"]
+        validators: list[Any] = []
+
+    def create(self, validated_data: dict[str, Any]) -> Patient:
+        return intake.register_patient(user=self.user, **validated_data)
+
+    def update(self, instance: Patient, validated_data: dict[str, Any]) -> Patient:
+        changes = self.changes(instance, validated_data)
+        return intake.edit_patient(user=self.user, patient=instance, **changes)
+
+
+class LesionSerializer(RecordSerializer):
+    url = serializers.HyperlinkedIdentityField(view_name="api:lesion-detail")
+    patient = VisibleField(
+        queryset=Patient.objects.none(), visible_to=lambda user: Patient.objects.visible_to(user)
+    )
+    image_count = serializers.SerializerMethodField()
+    latest_image = serializers.UUIDField(
+        source="latest_image_id", read_only=True, allow_null=True, help_text="The last captured."
+    )
+    latest_outcome = ChoiceOrNull(Outcome.choices, help_text="What is told of `latest_image`.")
+
+    fixed = ("patient",)
+
+    class Meta:
+        model = Lesion
+        fields = [
+            *BASE,
+            "patient",
+            *intake.LESION_FIELDS,
+            "image_count",
+            "latest_image",
+            "latest_outcome",
+        ]
+        read_only_fields = ["created", "modified"]
+        extra_kwargs = {
+            "label": {"required": False, "help_text": 'Without one it is called "Lesion n".'}
+        }
+        validators: list[Any] = []
+
+    def get_image_count(self, lesion: Lesion) -> int:
+        return lesion.image_count or 0  # type: ignore[attr-defined]
+
+    def create(self, validated_data: dict[str, Any]) -> Lesion:
+        return intake.open_lesion(user=self.user, **validated_data)
+
+    def update(self, instance: Lesion, validated_data: dict[str, Any]) -> Lesion:
+        changes = self.changes(instance, validated_data)
+        return intake.edit_lesion(user=self.user, lesion=instance, **changes)
+
+
+class AdviceSerializer(OrNothing):
+    title = serializers.CharField(help_text="What to do, in a line.")
+    text = serializers.ListField(child=serializers.CharField(), help_text="Short paragraphs.")
+
+    def get_attribute(self, instance: Prediction) -> Advice | None:
+        return advise(instance)
+
+
+class PredictionSerializer(serializers.ModelSerializer[Prediction]):
+    url = serializers.HyperlinkedIdentityField(view_name="api:prediction-detail")
+    lesion = serializers.UUIDField(source="image.lesion_id", read_only=True)
+    outcome = ChoiceOrNull(
+        Outcome.choices,
+        source="outcome_told",
+        help_text="What the person is told. Never `monitor` for a lesion with a symptom.",
+    )
+    model_outcome = ChoiceOrNull(
+        Outcome.choices, source="outcome", help_text="What the picture alone would say."
+    )
+    advice = AdviceSerializer(help_text="To be shown with the outcome, whole.")
+    reason = WordOrNull(help_text="Why the picture is `not_assessable`.")
+    probabilities = ByDiagnosis(help_text="For a clinic's mix of cases: calibrated.")
+    balanced_probabilities = ByDiagnosis(help_text="As if all seven were equally common.")
+    image_logits = ByDiagnosis(help_text="With `context_terms`: the balanced reading's logits.")
+    context = Context(help_text="What the model was told of the patient.")
+    context_terms = ContextTerms(help_text="What each field of the context added, in logits.")
+    weights_sha256 = WordOrNull()
+    thresholds_version = WordOrNull()
+    failure = WordOrNull(help_text="Why the reading failed.")
+    queued_at = serializers.DateTimeField(source="created", read_only=True)
+    disclaimer = serializers.CharField(
+        default=DISCLAIMER, read_only=True, help_text="To be shown with every outcome."
+    )
+
+    class Meta:
+        model = Prediction
+        fields = [
+            "id",
+            "url",
+            "image",
+            "lesion",
+            "state",
+            "outcome",
+            "model_outcome",
+            "advice",
+            "reason",
+            "p_malignant",
+            "probabilities",
+            "balanced_probabilities",
+            "image_logits",
+            "context",
+            "context_terms",
+            "in_distribution",
+            "model_version",
+            "weights_sha256",
+            "thresholds_version",
+            "duration_ms",
+            "queued_at",
+            "started_at",
+            "finished_at",
+            "failure",
+            "disclaimer",
+        ]
+        read_only_fields = ["image", "model_version"]
+
+
+class ReviewSerializer(RecordSerializer):
+    url = serializers.HyperlinkedIdentityField(view_name="api:review-detail")
+    image = VisibleField(
+        queryset=LesionImage.objects.none(),
+        visible_to=lambda user: LesionImage.objects.visible_to(user).select_related(
+            "lesion__patient"
+        ),
+    )
+    lesion = serializers.UUIDField(source="image.lesion_id", read_only=True)
+    reviewer = serializers.CharField(read_only=True, help_text="Who signed it.")
+
+    class Meta:
+        model = Review
+        fields = [
+            "id",
+            "url",
+            "created",
+            "image",
+            "lesion",
+            "reviewer",
+            "conclusion",
+            "management",
+            "note",
+        ]
+        read_only_fields = ["created"]
+        validators: list[Any] = []
+
+    def create(self, validated_data: dict[str, Any]) -> Review:
+        return intake.record_review(user=self.user, **validated_data)
+
+
+class ImageSerializer(serializers.ModelSerializer[LesionImage]):
+    url = serializers.HyperlinkedIdentityField(view_name="api:image-detail")
+    image_url = serializers.SerializerMethodField()
+    thumbnail_url = serializers.SerializerMethodField()
+    latest_prediction = PredictionSerializer(read_only=True, allow_null=True)
+    latest_review = ReviewSerializer(
+        read_only=True, allow_null=True, help_text="Stands above any prediction."
+    )
+
+    class Meta:
+        model = LesionImage
+        fields = [
+            "id",
+            "url",
+            "created",
+            "lesion",
+            "captured_on",
+            "modality",
+            "width",
+            "height",
+            "sha256",
+            "camera_model",
+            "is_synthetic",
+            "image_url",
+            "thumbnail_url",
+            "latest_prediction",
+            "latest_review",
+        ]
+        read_only_fields = fields
+
+    def get_image_url(self, image: LesionImage) -> str:
+        return self._address("api:image-file", image)
+
+    def get_thumbnail_url(self, image: LesionImage) -> str:
+        return self._address("api:image-thumbnail", image)
+
+    def _address(self, name: str, image: LesionImage) -> str:
+        return reverse(name, args=[image.pk], request=self.context.get("request"))
+
+
+class ImageUploadSerializer(StrictSerializer):
+    lesion = VisibleField(
+        queryset=Lesion.objects.none(),
+        visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
+    )
+    file = serializers.FileField(help_text="JPEG, PNG or WebP, up to 20 MB and 40 megapixels.")
+    captured_on = serializers.DateField(required=False, help_text="The day; today without it.")
+    modality = serializers.ChoiceField(
+        choices=Modality.choices,
+        default=Modality.DERMATOSCOPIC,
+        help_text="Only dermatoscopic pictures are read.",
+    )
+
+
+class PredictionRequestSerializer(StrictSerializer):
+    image = VisibleField(
+        queryset=LesionImage.objects.none(),
+        visible_to=lambda user: LesionImage.objects.visible_to(user).select_related(
+            "lesion__patient"
+        ),
+    )

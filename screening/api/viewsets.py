@@ -1,0 +1,179 @@
+"""The resources of API v1. Reads start from ``visible_to``, writes go through ``intake``."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from rest_framework import mixins, status, viewsets
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from accounts.models import Clinic, Membership
+from screening import intake, tracking
+from screening.api import documentation as doc
+from screening.api import filters
+from screening.api.parsers import JSONBody, Upload
+from screening.api.serializers import (
+    ClinicSerializer,
+    ImageSerializer,
+    ImageUploadSerializer,
+    LesionSerializer,
+    PatientSerializer,
+    PredictionRequestSerializer,
+    PredictionSerializer,
+    ReviewSerializer,
+)
+from screening.delivery import deliver
+from screening.models import Lesion, LesionImage, Patient, Prediction, Review
+
+POLL_AFTER_SECONDS = "1"
+
+
+class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
+    permission_classes = [IsAuthenticated]
+    parser_classes = [JSONBody]
+    filter_backends = [filters.StrictFilterBackend]
+    http_method_names = ["get", "head", "post", "patch"]
+    lookup_value_converter = "uuid"
+    schema = doc.RecordSchema()
+
+    def get_object(self) -> Any:
+        return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+
+
+class RecordViewSet(mixins.CreateModelMixin, ReadViewSet):
+    def perform_create(self, serializer: Any) -> None:
+        """Answer with the row as a list would show it, annotations and all."""
+        serializer.instance = self.get_queryset().get(pk=serializer.save().pk)
+
+
+class EditableViewSet(mixins.UpdateModelMixin, RecordViewSet):
+    perform_update = RecordViewSet.perform_create
+
+
+@doc.CLINICS
+class ClinicViewSet(ReadViewSet):
+    queryset = Clinic.objects.none()
+    serializer_class = ClinicSerializer
+
+    def get_queryset(self) -> QuerySet[Clinic]:
+        mine = Membership.objects.filter(clinic=OuterRef("pk"), user=self.request.user)
+        return Clinic.objects.with_member(self.request.user).annotate(
+            role=Subquery(mine.values("role"))
+        )
+
+
+@doc.PATIENTS
+class PatientViewSet(EditableViewSet):
+    queryset = Patient.objects.none()
+    serializer_class = PatientSerializer
+    filterset_class = filters.PatientFilter
+
+    def get_queryset(self) -> QuerySet[Patient]:
+        return Patient.objects.visible_to(self.request.user).select_related("clinic")
+
+
+@doc.LESIONS
+class LesionViewSet(EditableViewSet):
+    queryset = Lesion.objects.none()
+    serializer_class = LesionSerializer
+    filterset_class = filters.LesionFilter
+
+    def get_queryset(self) -> QuerySet[Lesion]:
+        visible = Lesion.objects.visible_to(self.request.user).select_related("patient")
+        return tracking.with_latest(visible)
+
+
+@doc.IMAGES
+class ImageViewSet(ReadViewSet):
+    queryset = LesionImage.objects.none()
+    serializer_class = ImageSerializer
+    filterset_class = filters.ImageFilter
+    parser_classes = [Upload]
+
+    def get_queryset(self) -> QuerySet[LesionImage]:
+        visible = LesionImage.objects.visible_to(self.request.user).select_related("lesion")
+        return tracking.with_findings(visible)
+
+    def create(self, request: Request) -> Response:
+        upload = ImageUploadSerializer(data=request.data, context=self.get_serializer_context())
+        upload.is_valid(raise_exception=True)
+        added = intake.add_image(user=request.user, **upload.validated_data)
+        image = self.get_queryset().get(pk=added.image.pk)
+        return Response(
+            self.get_serializer(image).data,
+            status=status.HTTP_202_ACCEPTED if added.is_new else status.HTTP_200_OK,
+            headers=where_to_look(image.latest_prediction, request),
+        )
+
+
+@doc.PREDICTIONS
+class PredictionViewSet(ReadViewSet):
+    queryset = Prediction.objects.none()
+    serializer_class = PredictionSerializer
+    filterset_class = filters.PredictionFilter
+
+    def get_queryset(self) -> QuerySet[Prediction]:
+        return Prediction.objects.visible_to(self.request.user).select_related("image__lesion")
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        prediction = self.get_object()
+        headers = {"Retry-After": POLL_AFTER_SECONDS} if prediction.is_active else {}
+        return Response(self.get_serializer(prediction).data, headers=headers)
+
+    def create(self, request: Request) -> Response:
+        wanted = PredictionRequestSerializer(
+            data=request.data, context=self.get_serializer_context()
+        )
+        wanted.is_valid(raise_exception=True)
+        prediction = intake.request_prediction(user=request.user, **wanted.validated_data)
+        return Response(
+            self.get_serializer(prediction).data,
+            status=status.HTTP_202_ACCEPTED,
+            headers=where_to_look(prediction, request),
+        )
+
+
+@doc.REVIEWS
+class ReviewViewSet(RecordViewSet):
+    queryset = Review.objects.none()
+    serializer_class = ReviewSerializer
+    filterset_class = filters.ReviewFilter
+
+    def get_queryset(self) -> QuerySet[Review]:
+        return Review.objects.visible_to(self.request.user).select_related("image", "reviewer")
+
+
+@doc.PICTURE
+class PictureView(APIView):
+    """The picture itself. rendition: one of AccessLog.Rendition."""
+
+    permission_classes = [IsAuthenticated]
+    http_method_names = ["get", "head"]
+    schema = doc.RecordSchema()
+    rendition = ""
+
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        return deliver(request=request, user=request.user, pk=pk, rendition=self.rendition)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """An <img> accepts no JSON, and gets none unless there is an error to tell."""
+        return super().perform_content_negotiation(request, force=True)
+
+
+def where_to_look(prediction: Prediction | None, request: Request) -> dict[str, str]:
+    """Headers that lead to the reading, and say when to look again while it is not finished."""
+    if prediction is None:
+        return {}
+    address = reverse("api:prediction-detail", args=[prediction.pk], request=request)
+    headers = {"Location": address}
+    if prediction.is_active:
+        headers["Retry-After"] = POLL_AFTER_SECONDS
+    return headers
