@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 INK = "var(--sc-ink)"
@@ -35,7 +36,7 @@ _AXIS = {
     "title": {"standoff": 12},
 }
 _LAYOUT: dict[str, Any] = {
-    "font": {"family": "system-ui, -apple-system, 'Segoe UI', sans-serif", "size": 14, "color": INK},
+    "font": {"family": "system-ui, 'Segoe UI', Roboto, sans-serif", "size": 14, "color": INK},
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
     "colorway": [ACCENT, SECOND, MUTED],
@@ -71,3 +72,17 @@ class Chart:
 def figure(data: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:
     """A Plotly figure in our look; ``layout`` adds to it and wins over it."""
     return {"data": data, "layout": {"template": {"layout": _LAYOUT}, "height": 320, **layout}}
+
+
+def percent(share: float) -> str:
+    """Whole per cent; "<1 %" and ">99 %" at the ends, where whole numbers would claim too much."""
+    if share < 0.01:
+        return "<1 %"
+    if share > 0.99:
+        return ">99 %"
+    return f"{share * 100:.0f} %"
+
+
+def day(value: date) -> str:
+    """As everywhere: 12 Mar 2026."""
+    return f"{value.day} {value:%b %Y}"

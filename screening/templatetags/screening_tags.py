@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from django import template
+from django.forms import BoundField
 from django.templatetags.static import static
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from screening.charts.template import percent
 from screening.models import Outcome
 
 register = template.Library()
@@ -43,11 +48,36 @@ def outcome_badge(outcome: str) -> SafeString:
     )
 
 
+@register.simple_tag
+def outcome_icon(outcome: str) -> SafeString:
+    return icon(OUTCOME_ICONS[Outcome(outcome)])
+
+
 @register.filter
-def percent(share: float) -> str:
-    """Whole per cent; "<1 %" and ">99 %" at the ends, where whole numbers would claim too much."""
-    if share < 0.01:
-        return "<1 %"
-    if share > 0.99:
-        return ">99 %"
-    return f"{share * 100:.0f} %"
+def outcome_word(outcome: str) -> str:
+    return Outcome(outcome).label
+
+
+@register.filter
+def ago(day: date) -> str:
+    """How long ago a day was, in whole units: "today", "3 days ago", "5 months ago"."""
+    days = (timezone.localdate() - day).days
+    if days <= 0:
+        return "today"
+    if days == 1:
+        return "yesterday"
+    for unit, length in (("year", 365), ("month", 30), ("week", 7)):
+        if days >= 2 * length:
+            return f"{days // length} {unit}s ago"
+    return f"{days} days ago"
+
+
+@register.filter
+def control(field: BoundField) -> SafeString:
+    """The field's widget with Bootstrap's class, whichever form it comes from."""
+    kind = getattr(field.field.widget, "input_type", "textarea")
+    classes = {"checkbox": "form-check-input", "select": "form-select"}
+    return field.as_widget(attrs={"class": classes.get(kind, "form-control")})
+
+
+register.filter("percent", percent)

@@ -33,4 +33,5 @@
   };
   draw();
   document.addEventListener("themechange", draw);
+  document.addEventListener("htmx:afterSettle", draw);
 })();

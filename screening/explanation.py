@@ -1,0 +1,122 @@
+"""A finished reading in words and shares: what the result page shows beside the advice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp
+
+from ml import reader
+from ml.types import MALIGNANT, Diagnosis
+from screening.models import BodySite, Outcome, Prediction
+
+TOP = 3
+# Below half a point a whole number would be 0: said in words instead.
+HARDLY = 0.005
+
+# Code -> the medical name, and a plain gloss.
+NAMES: dict[str, tuple[str, str]] = {
+    Diagnosis.AKIEC: ("Actinic keratosis / Bowen's disease", "a precursor of skin cancer"),
+    Diagnosis.BCC: ("Basal cell carcinoma", "a slowly growing skin cancer"),
+    Diagnosis.BKL: ("Benign keratosis", "such as an age spot or a seborrhoeic wart"),
+    Diagnosis.DF: ("Dermatofibroma", "a firm knot in the skin"),
+    Diagnosis.MEL: ("Melanoma", "a dangerous skin cancer"),
+    Diagnosis.NV: ("Melanocytic nevus", "a mole"),
+    Diagnosis.VASC: ("Vascular lesion", "of small blood vessels"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A diagnosis with its calibrated probability."""
+
+    name: str
+    gloss: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """What one field of the context did: calibrated p_malignant with it, less that without it."""
+
+    field: str
+    value: str
+    change: float
+    top_logit: float
+
+    @property
+    def words(self) -> str:
+        if abs(self.change) < HARDLY:
+            return "made hardly a difference"
+        points = max(1, round(abs(self.change) * 100))
+        unit = "percentage point" if points == 1 else "percentage points"
+        return f"{'raised' if self.change > 0 else 'lowered'} it by {points} {unit}"
+
+    @property
+    def signed(self) -> str:
+        return f"{self.change * 100:+.1f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """top: the likeliest diagnoses. balanced_name: where the balanced reading puts another one
+    first, its name; else "". top_name: the diagnosis that ``Addition.top_logit`` is of."""
+
+    top: list[Share]
+    p_malignant: float
+    balanced_name: str
+    additions: list[Addition]
+
+    @property
+    def top_name(self) -> str:
+        return self.top[0].name
+
+
+def explain(prediction: Prediction) -> Explanation | None:
+    """None for what got no class: not finished, or not assessable."""
+    if not prediction.outcome or prediction.outcome == Outcome.NOT_ASSESSABLE:
+        return None
+    shares = prediction.probabilities
+    ranked = sorted(shares, key=lambda code: -shares[code])
+    balanced = prediction.balanced_probabilities
+    likeliest_balanced = max(balanced, key=lambda code: balanced[code])
+    return Explanation(
+        top=[Share(*NAMES[code], shares[code]) for code in ranked[:TOP]],
+        p_malignant=_malignant(shares),
+        balanced_name="" if likeliest_balanced == ranked[0] else NAMES[likeliest_balanced][0],
+        additions=_additions(prediction, ranked[0]),
+    )
+
+
+def _additions(prediction: Prediction, top: str) -> list[Addition]:
+    """Exact, as logits add up: leaving a term t out divides each share by exp(t / temperature)."""
+    temperature = reader.card(prediction.model_version)["temperature"]
+    shares = prediction.probabilities
+    told = _malignant(shares)
+    found = []
+    for field, terms in prediction.context_terms.items():
+        value = prediction.context.get(field)
+        if value is None:
+            continue
+        without = {code: share * exp(-terms[code] / temperature) for code, share in shares.items()}
+        found.append(
+            Addition(
+                field=_FIELDS[field],
+                value=_value(field, value),
+                change=told - _malignant(without) / sum(without.values()),
+                top_logit=terms[top],
+            )
+        )
+    return found
+
+
+_FIELDS = {"age": "Age", "sex": "Sex", "localization": "Body site"}
+
+
+def _value(field: str, value: object) -> str:
+    if field == "localization":
+        return BodySite(str(value)).label
+    return f"{float(str(value)):.0f}" if field == "age" else str(value)
+
+
+def _malignant(shares: dict[str, float]) -> float:
+    return sum(shares[code] for code in MALIGNANT)

@@ -1,0 +1,179 @@
+"""Parse what people type on the pages. The rules are in ``intake``; see ``submit``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.utils import timezone
+
+from accounts.models import WRITERS, Clinic, User
+from screening.models import (
+    SYMPTOMS,
+    BodySite,
+    Conclusion,
+    Lesion,
+    Management,
+    Modality,
+    Patient,
+    Sex,
+    SkinType,
+)
+
+T = TypeVar("T")
+
+
+def submit(form: forms.Form, write: Callable[..., T], **fixed: Any) -> T | None:
+    """Hand a form's fields to a function of the write path.
+
+    None if the form does not parse, or if a rule refuses it: the form then holds the errors.
+    """
+    if not form.is_valid():
+        return None
+    try:
+        return write(**fixed, **form.cleaned_data)
+    except ValidationError as error:
+        add_errors(form, error)
+        return None
+
+
+def add_errors(form: forms.Form, error: ValidationError) -> None:
+    """Each message beside its field; those of no field of this form above all."""
+    if not hasattr(error, "error_dict"):
+        form.add_error(None, error)
+        return
+    for field, errors in error.error_dict.items():
+        form.add_error(
+            field if field in form.fields and field != NON_FIELD_ERRORS else None, errors
+        )
+
+
+class PatientForm(forms.Form):
+    label = forms.CharField(
+        max_length=80,
+        help_text="A pseudonym or number by which you recognise the record, not a name.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    birth_year = forms.IntegerField(
+        required=False,
+        help_text="The model reads a little better when it knows the age.",
+        widget=forms.NumberInput(attrs={"inputmode": "numeric", "placeholder": "e.g. 1968"}),
+    )
+    sex = forms.ChoiceField(choices=Sex.choices, required=False)
+    skin_type = forms.ChoiceField(
+        choices=SkinType.choices,
+        required=False,
+        help_text="How the skin takes the sun, after Fitzpatrick.",
+    )
+
+    @staticmethod
+    def initial_of(patient: Patient) -> dict[str, object]:
+        return {
+            name: getattr(patient, name) for name in ("label", "birth_year", "sex", "skin_type")
+        }
+
+
+class NewPatientForm(PatientForm):
+    """Also asks where the record belongs, where there is a choice."""
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        clinics = Clinic.objects.with_member(user, WRITERS)
+        first = clinics.first()
+        if first is None:
+            self.fields["label"].initial = "My skin"
+        else:
+            self.fields["clinic"] = forms.ModelChoiceField(
+                clinics,
+                required=False,
+                initial=first.pk,
+                label="Belongs to",
+                empty_label="Myself: my own record",
+                help_text="Everyone in the clinic sees its patients. Only you see your own record.",
+            )
+        self.order_fields(["clinic"])
+
+
+class LesionForm(forms.Form):
+    label = forms.CharField(
+        max_length=80,
+        required=False,
+        help_text="A few words to know it again, such as “left shoulder blade”.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    body_site = forms.ChoiceField(
+        choices=BodySite.choices,
+        required=False,
+        label="Where on the body",
+        help_text="The model takes it into account.",
+    )
+    raised, bleeding, itching, changing = (
+        forms.BooleanField(
+            required=False,
+            label=str(Lesion._meta.get_field(name).help_text),
+        )
+        for name in SYMPTOMS
+    )
+    notes = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    @staticmethod
+    def initial_of(lesion: Lesion) -> dict[str, object]:
+        return {name: getattr(lesion, name) for name in ("label", "body_site", "notes", *SYMPTOMS)}
+
+    def symptom_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in SYMPTOMS]
+
+
+class _ManyFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class ManyFilesField(forms.FileField):
+    """One or more files; their content is the write path's matter."""
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        files = data if isinstance(data, list | tuple) else [data]
+        if not files:
+            raise ValidationError(self.error_messages["required"], code="required")
+        # An empty file is refused later, by its name and beside the others that are kept.
+        return [file for file in files if isinstance(file, UploadedFile)] or [
+            super().clean(None, initial)
+        ]
+
+
+class ImageForm(forms.Form):
+    """A batch of pictures of one lesion, taken on one day."""
+
+    file = ManyFilesField(
+        label="Pictures",
+        allow_empty_file=True,
+        help_text="JPEG, PNG or WebP, up to 20 MB each. Several at once are fine.",
+        error_messages={"required": "Choose at least one picture."},
+        widget=_ManyFiles(attrs={"accept": "image/jpeg,image/png,image/webp"}),
+    )
+    captured_on = forms.DateField(
+        label="Taken on",
+        initial=timezone.localdate,
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    modality = forms.ChoiceField(
+        label="Kind of picture",
+        choices=Modality.choices,
+        initial=Modality.DERMATOSCOPIC,
+        help_text="The model reads dermatoscopic pictures only. Others are kept to compare.",
+    )
+
+
+class ReviewForm(forms.Form):
+    conclusion = forms.ChoiceField(choices=[("", "Choose"), *Conclusion.choices])
+    management = forms.ChoiceField(
+        label="What is to be done", choices=[("", "Choose"), *Management.choices]
+    )
+    note = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )

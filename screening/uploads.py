@@ -1,0 +1,80 @@
+"""A batch of pictures through the write path, with a word for each file by its name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+from django.http import JsonResponse
+from django.urls import reverse
+
+from accounts.models import User
+from screening import intake
+from screening.charts.template import day
+from screening.forms import ImageForm
+from screening.imaging import MAX_BYTES
+from screening.models import Lesion, LesionImage
+
+
+class CappedUploadHandler(FileUploadHandler):
+    """Lets pass what is needed to see that a file is too large, and drops the rest: a file without
+    end must not fill the disk before it is refused."""
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
+        return raw_data if start <= MAX_BYTES else None
+
+    def file_complete(self, file_size: int) -> None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one file. image: None if it was refused; message: why, or a remark."""
+
+    name: str
+    image: LesionImage | None
+    is_new: bool
+    message: str
+
+
+def add_all(*, user: User, lesion: Lesion, form: ImageForm) -> list[Result]:
+    """Add each file of a valid form by itself: one that is refused does not hold up the others."""
+    fields = {name: form.cleaned_data[name] for name in ("captured_on", "modality")}
+    return [
+        _add(user=user, lesion=lesion, file=file, fields=fields)
+        for file in form.cleaned_data["file"]
+    ]
+
+
+def as_json(form: ImageForm, results: list[Result]) -> JsonResponse:
+    """For ``static/js/upload.js``: 400 with the form's errors, else 200 with each file's result."""
+    if form.errors:
+        return JsonResponse(
+            {"errors": [e for many in form.errors.values() for e in many]}, status=400
+        )
+    return JsonResponse(
+        {
+            "results": [
+                {
+                    "name": result.name,
+                    "url": reverse("image", args=[result.image.pk]) if result.image else None,
+                    "is_new": result.is_new,
+                    "message": result.message,
+                }
+                for result in results
+            ]
+        }
+    )
+
+
+def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, object]) -> Result:
+    name = file.name or "picture"
+    try:
+        added = intake.add_image(user=user, lesion=lesion, file=file, **fields)  # type: ignore[arg-type]
+    except ValidationError as error:
+        return Result(name, None, False, " ".join(error.messages))
+    if added.is_new:
+        return Result(name, added.image, True, "")
+    return Result(name, added.image, False, f"Already here, added {day(added.image.created)}.")

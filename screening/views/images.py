@@ -1,0 +1,138 @@
+"""One image: adding it, its result, its state while it is read, a review of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import (
+    require_http_methods,
+    require_POST,
+    require_safe,
+)
+
+from screening import advice, explanation, intake, tracking, uploads
+from screening.forms import ImageForm, ReviewForm, submit
+from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction, State
+from screening.views.requests import UserRequest
+
+# After this long the page says that reading takes longer than usual.
+SLOW = timedelta(seconds=10)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: UserRequest, pk: UUID) -> HttpResponse:
+    """Pictures for a lesion. The script on the page sends them one by one and asks for JSON;
+    without it the same form sends all at once."""
+    lesions = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
+    lesion = get_object_or_404(lesions, pk=pk)
+    intake.require_writable(user=request.user, patient=lesion.patient)
+    form = ImageForm(request.POST or None, request.FILES or None)
+    results: list[uploads.Result] = []
+    if request.method == "POST" and form.is_valid():
+        results = uploads.add_all(user=request.user, lesion=lesion, form=form)
+    wants_json = request.get_preferred_type(["text/html", "application/json"]) == "application/json"
+    if request.method == "POST" and wants_json:
+        return uploads.as_json(form, results)
+    if results and all(result.image for result in results):
+        return _after_all(request, lesion, results)
+    return render(
+        request,
+        "screening/image_form.html",
+        {
+            "form": form,
+            "lesion": lesion,
+            "patient": lesion.patient,
+            "results": results,
+            "max_bytes": uploads.MAX_BYTES,
+        },
+    )
+
+
+def _after_all(request: UserRequest, lesion: Lesion, results: list[uploads.Result]) -> HttpResponse:
+    for result in results:
+        if not result.is_new:
+            messages.info(request, f"{result.name}: {result.message}")
+    if len(results) == 1 and results[0].image:
+        return redirect("image", results[0].image.pk)
+    return redirect("lesion", lesion.pk)
+
+
+@require_safe
+def detail(request: UserRequest, pk: UUID) -> HttpResponse:
+    return _result_page(request, _visible(request, pk), ReviewForm())
+
+
+@require_safe
+def status(request: UserRequest, pk: UUID) -> HttpResponse:
+    """The part of the result page that changes; 204 while it has not, so that nothing flickers and
+    a screen reader is told once."""
+    reading = _reading(request, _visible(request, pk))
+    if reading["stage"] == request.GET.get("stage"):
+        return HttpResponse(status=204)
+    return render(request, "screening/partials/prediction_status.html", reading)
+
+
+@require_POST
+def read_again(request: UserRequest, pk: UUID) -> HttpResponse:
+    image = _visible(request, pk)
+    intake.request_prediction(user=request.user, image=image)
+    return redirect("image", pk)
+
+
+@require_POST
+def review(request: UserRequest, pk: UUID) -> HttpResponse:
+    image = _visible(request, pk)
+    form = ReviewForm(request.POST)
+    if submit(form, intake.record_review, user=request.user, image=image):
+        messages.success(request, "Your conclusion is recorded.")
+        return redirect(f"{reverse('image', args=[pk])}#reviews")
+    return _result_page(request, image, form)
+
+
+def _visible(request: UserRequest, pk: UUID) -> LesionImage:
+    images = LesionImage.objects.visible_to(request.user)
+    found = tracking.with_findings(images.select_related("lesion__patient__clinic"))
+    return get_object_or_404(found, pk=pk)
+
+
+def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> HttpResponse:
+    patient = image.lesion.patient
+    return render(
+        request,
+        "screening/image.html",
+        _reading(request, image)
+        | {
+            "lesion": image.lesion,
+            "patient": patient,
+            "form": form,
+            "may_review": Patient.objects.reviewable_by(request.user).contains(patient),
+            "add_image_url": reverse("image_new", args=[image.lesion_id]),
+        },
+    )
+
+
+def _reading(request: UserRequest, image: LesionImage) -> dict[str, Any]:
+    """What ``partials/prediction_status.html`` shows. ``finished`` is the last finished reading: it
+    stays in view while a later one waits, runs or has failed."""
+    readings: list[Prediction] = list(image.predictions.all())
+    latest = readings[0] if readings else None
+    finished = next((p for p in readings if p.state == State.SUCCEEDED), None)
+    slow = latest is not None and latest.is_active and timezone.now() - latest.created > SLOW
+    return {
+        "image": image,
+        "latest": latest,
+        "finished": finished,
+        "advice": advice.advise(finished) if finished else None,
+        "explanation": explanation.explain(finished) if finished else None,
+        "is_slow": slow,
+        "stage": f"{latest.pk}-{latest.state}{'-slow' if slow else ''}" if latest else "",
+        "may_write": Patient.objects.writable_by(request.user).contains(image.lesion.patient),
+        "not_assessable": Outcome.NOT_ASSESSABLE,
+    }

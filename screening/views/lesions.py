@@ -1,0 +1,74 @@
+"""One lesion: its images over time, a new one, an edit."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from screening import intake, tracking
+from screening.charts.lesion import p_malignant_over_time
+from screening.forms import LesionForm, submit
+from screening.models import Lesion, Patient
+from screening.views.requests import UserRequest
+
+
+@require_safe
+def detail(request: UserRequest, pk: UUID) -> HttpResponse:
+    """All images by day of capture, and how the reading changed."""
+    lesion = _visible(request, pk)
+    images = tracking.timeline(lesion)
+    points = tracking.points(images)
+    readings = [image.latest_prediction for image in images]
+    return render(
+        request,
+        "screening/lesion.html",
+        {
+            "lesion": lesion,
+            "patient": lesion.patient,
+            "images": images,
+            "chart": p_malignant_over_time(points) if points else None,
+            "is_reading": any(reading is not None and reading.is_active for reading in readings),
+            "may_write": Patient.objects.writable_by(request.user).contains(lesion.patient),
+            "add_image_url": reverse("image_new", args=[pk]),
+        },
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: UserRequest, pk: UUID) -> HttpResponse:
+    """A new lesion has no image: the way goes on to its first one."""
+    patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
+    intake.require_writable(user=request.user, patient=patient)
+    form = LesionForm(request.POST or None)
+    if request.method == "POST":
+        lesion = submit(form, intake.open_lesion, user=request.user, patient=patient)
+        if lesion is not None:
+            return redirect("image_new", lesion.pk)
+    return render(request, "screening/lesion_form.html", {"form": form, "patient": patient})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: UserRequest, pk: UUID) -> HttpResponse:
+    lesion = _visible(request, pk)
+    intake.require_writable(user=request.user, patient=lesion.patient)
+    form = LesionForm(request.POST or None, initial=LesionForm.initial_of(lesion))
+    # A lesion keeps a name; only a new one may go without and be numbered.
+    form.fields["label"].required = True
+    if request.method == "POST" and submit(
+        form, intake.edit_lesion, user=request.user, lesion=lesion
+    ):
+        return redirect("lesion", pk)
+    return render(
+        request,
+        "screening/lesion_form.html",
+        {"form": form, "patient": lesion.patient, "lesion": lesion},
+    )
+
+
+def _visible(request: UserRequest, pk: UUID) -> Lesion:
+    lesions = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
+    return get_object_or_404(lesions, pk=pk)

@@ -1,0 +1,16 @@
+"""The pictures themselves. The check, the log and the streaming are in ``screening.delivery``."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.http.response import HttpResponseBase
+from django.views.decorators.http import require_safe
+
+from screening import delivery
+from screening.views.requests import UserRequest
+
+
+@require_safe
+def rendition(request: UserRequest, pk: UUID, rendition: str) -> HttpResponseBase:
+    return delivery.deliver(request=request, user=request.user, pk=pk, rendition=rendition)

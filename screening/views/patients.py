@@ -1,0 +1,84 @@
+"""Patients: the list, one patient with all lesions, a new one, an edit."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.core.paginator import Paginator
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from screening import intake, tracking
+from screening.forms import NewPatientForm, PatientForm, submit
+from screening.models import Patient
+from screening.views.requests import UserRequest
+
+PATIENTS_A_PAGE = 25
+LESIONS_A_PAGE = 50
+
+
+@require_safe
+def listing(request: UserRequest) -> HttpResponse:
+    search = request.GET.get("q", "").strip()
+    found = tracking.patients_overview(request.user)
+    if search:
+        found = found.search(search)
+    page = Paginator(found, PATIENTS_A_PAGE).get_page(request.GET.get("page"))
+    return render(
+        request,
+        "screening/patients.html",
+        {"page": page, "search": search, "adding": request.GET.get("add") == "image"},
+    )
+
+
+@require_safe
+def detail(request: UserRequest, pk: UUID) -> HttpResponse:
+    """One patient's lesions, what needs attention first."""
+    patient = get_object_or_404(
+        Patient.objects.visible_to(request.user).select_related("clinic"), pk=pk
+    )
+    search = request.GET.get("q", "").strip()
+    lesions = patient.lesions.all()
+    if search:
+        lesions = lesions.search(search)
+    ordered = tracking.most_severe_first(tracking.with_latest(lesions))
+    page = Paginator(ordered, LESIONS_A_PAGE).get_page(request.GET.get("page"))
+    page.object_list = tracking.attach_latest_images(list(page.object_list))
+    may_write = Patient.objects.writable_by(request.user).contains(patient)
+    return render(
+        request,
+        "screening/patient.html",
+        {
+            "patient": patient,
+            "page": page,
+            "search": search,
+            "may_write": may_write,
+            "adding": may_write and request.GET.get("add") == "image",
+            "add_image_url": f"{reverse('patient', args=[pk])}?add=image",
+        },
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: UserRequest) -> HttpResponse:
+    """A person's own record goes straight on to its first lesion."""
+    form = NewPatientForm(request.POST or None, user=request.user)
+    if request.method == "POST":
+        patient = submit(form, intake.register_patient, user=request.user)
+        if patient is not None:
+            return redirect("lesion_new" if patient.owner_id else "patient", patient.pk)
+    return render(request, "screening/patient_form.html", {"form": form})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: UserRequest, pk: UUID) -> HttpResponse:
+    patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
+    intake.require_writable(user=request.user, patient=patient)
+    form = PatientForm(request.POST or None, initial=PatientForm.initial_of(patient))
+    if request.method == "POST" and submit(
+        form, intake.edit_patient, user=request.user, patient=patient
+    ):
+        return redirect("patient", pk)
+    return render(request, "screening/patient_form.html", {"form": form, "patient": patient})
