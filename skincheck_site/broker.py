@@ -18,6 +18,12 @@ from sqlalchemy.pool import NullPool
 
 
 class Channel(kombu_sqlalchemy.Channel):
+    # What kombu gives and its type stubs leave out.
+    connection: Any
+    session: Any
+    message_cls: Any
+    _query_all: Any
+
     def _engine_from_config(self) -> Engine:
         """An engine whose connections live as long as a transaction: none crosses a fork.
 
@@ -28,7 +34,7 @@ class Channel(kombu_sqlalchemy.Channel):
         event.listen(engine, "connect", _do_not_wait_for_the_disk)
         return engine
 
-    def _get(self, queue: str) -> Any:
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
         """Take the oldest message of ``queue``. Raises Empty, also if another worker was faster."""
         messages = self._query_all(queue).order_by(self.message_cls.id)
         try:

@@ -1,0 +1,104 @@
+"""``manage.py screen IMAGE...``: what the model reads in files, without storing them."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ml import reader
+from ml.reader import Reader
+from ml.types import LOCALIZATIONS, SEXES, PatientContext, Reading
+from screening import advice, imaging
+from screening.models import Lesion, LesionImage, Outcome, Prediction
+
+
+class Command(BaseCommand):
+    help = "Read dermatoscopic images without storing them. Exits with 1 if one cannot be read."
+    requires_system_checks = ()  # nothing of the site is needed, and it starts twice as fast
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+        parser.add_argument("--age", help="in years")
+        parser.add_argument("--sex", help=" or ".join(SEXES))
+        parser.add_argument("--site", help=", ".join(LOCALIZATIONS))
+        parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            context = PatientContext.parse(options["age"], options["sex"], options["site"])
+            model = reader.load()
+        except (ValueError, reader.ModelUnavailable) as error:
+            raise CommandError(str(error)) from None
+        write = self._write_json if options["json"] else self._write_row
+        read: list[Reading] = []
+        for path in options["images"]:
+            try:
+                reading = _read(path, model, context)
+            except ValueError as error:
+                self.stderr.write(f"{path}: {error}")
+            else:
+                write(path, model, reading)
+                read.append(reading)
+        if not options["json"]:
+            self._write_advice(model, read)
+        if len(read) < len(options["images"]):
+            failed = len(options["images"]) - len(read)
+            raise CommandError(f"{failed} of {len(options['images'])} could not be read.")
+
+    def _write_row(self, path: Path, model: Reader, reading: Reading) -> None:
+        outcome = Outcome(reading.outcome).label
+        if reading.reason:
+            detail = reading.reason.replace("_", " ")
+        else:
+            likely = sorted(reading.probabilities.items(), key=lambda item: -item[1])[:3]
+            detail = ", ".join(f"{name} {_per_cent(p)}" for name, p in likely)
+            detail = f"malignant {_per_cent(reading.p_malignant):>5}; {detail}"
+        self.stdout.write(f"{path.name:24}  {outcome:14}  {detail}")
+
+    def _write_advice(self, model: Reader, readings: list[Reading]) -> None:
+        """The words of the result page, once for each outcome in the table."""
+        self.stdout.write()
+        for outcome, reason in sorted({(r.outcome.value, r.reason) for r in readings}):
+            told = advice.advise(
+                Prediction(
+                    image=LesionImage(lesion=Lesion()),
+                    model_version=model.version,
+                    outcome=outcome,
+                    reason=reason,
+                )
+            )
+            if told is not None:
+                self.stdout.write(f"{Outcome(outcome).label}: {told.title}. {' '.join(told.text)}")
+        self.stdout.write(advice.DISCLAIMER)
+
+    def _write_json(self, path: Path, model: Reader, reading: Reading) -> None:
+        told = {
+            "image": str(path),
+            "outcome": reading.outcome.value,
+            "reason": reading.reason,
+            "p_malignant": reading.p_malignant,
+            "probabilities": reading.probabilities,
+            "model_version": model.version,
+            "disclaimer": advice.DISCLAIMER,
+        }
+        self.stdout.write(json.dumps(told))
+
+
+def _read(path: Path, model: Reader, context: PatientContext) -> Reading:
+    """Raises ValueError, with a text for people: the same bounds hold as for an upload."""
+    try:
+        with path.open("rb") as file:
+            clean = imaging.clean(file)
+    except OSError as error:
+        raise ValueError(error.strerror or "the file cannot be read") from None
+    return model.read(imaging.load_pixels(BytesIO(clean.data)), context)
+
+
+def _per_cent(probability: float) -> str:
+    if probability < 0.01:
+        return "<1 %"
+    return ">99 %" if probability > 0.99 else f"{probability:.0%}".replace("%", " %")
