@@ -57,6 +57,8 @@ def personas(db: None) -> Personas:
 def _apart_from_the_installation(settings, tmp_path):
     """Own media folder, a fast password hash, a broker in memory, plain static names."""
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STATIC_ROOT.mkdir()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.STORAGES = {

@@ -1,0 +1,58 @@
+"""Clients that carry a key, and the one way to send a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.core.cache import cache
+from django.core.files.uploadedfile import SimpleUploadedFile
+from rest_framework.test import APIClient
+
+from accounts import services
+from accounts.models import User
+from screening.models import Lesion
+from tests.factories import LesionFactory, picture
+
+
+@pytest.fixture(autouse=True)
+def _no_throttle_from_another_test() -> None:
+    cache.clear()
+
+
+@pytest.fixture
+def client_of(db: None) -> Callable[[User], APIClient]:
+    """An API client with a key of its own."""
+
+    def build(user: User) -> APIClient:
+        _, secret = services.create_api_key(user=user, name="test")
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+        return client
+
+    return build
+
+
+@pytest.fixture
+def clinician(personas, client_of) -> APIClient:
+    return client_of(personas.clinician)
+
+
+@pytest.fixture
+def lesion(personas) -> Lesion:
+    return LesionFactory(patient=personas.patient)
+
+
+def upload(client: APIClient, lesion: object, data: bytes | None = None, **fields: object):
+    """POST a picture, drawn unless ``data`` says otherwise."""
+    content = picture() if data is None else data
+    file = SimpleUploadedFile("mole.jpg", content, "image/jpeg")
+    body = {"lesion": str(getattr(lesion, "pk", lesion)), "file": file, **fields}
+    return client.post("/api/v1/images/", body, format="multipart")
+
+
+def pointers(response) -> dict[str, str]:
+    """The errors of a problem by where they are."""
+    assert response["Content-Type"] == "application/problem+json", response.content
+    errors = response.json()["errors"]
+    return {error.get("pointer", error.get("parameter")): error["detail"] for error in errors}
