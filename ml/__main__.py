@@ -1,33 +1,88 @@
-"""python -m ml train"""
+"""python -m ml train | evaluate | export | predict"""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import sys
 from pathlib import Path
 
+from ml.reader import ARTIFACTS, DEFAULT_VERSION, ModelUnavailable, load, versions
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m ml")
-    commands = parser.add_subparsers(required=True)
-    train = commands.add_parser("train")
-    train.add_argument("--data", type=Path, required=True)
-    train.add_argument("--isic2017", type=Path)
-    train.add_argument("--negatives", type=Path)
-    train.add_argument("--weights", type=Path)
-    train.add_argument("--run", type=Path, required=True)
-    train.add_argument("--resume", action="store_true")
-    options = parser.parse_args()
-    from ml import train as training
 
-    training.train(
-        options.data,
-        options.isic2017,
-        options.negatives,
-        options.weights,
-        options.run,
-        options.resume,
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 2 where the input cannot be used."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run_command(options)
+    except (ValueError, OSError, csv.Error, ModelUnavailable) as error:
+        print(f"python -m ml {options.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _train(options: argparse.Namespace) -> None:
+    from ml.train import train
+
+    train(
+        ham10000=options.data,
+        isic2017=options.isic2017,
+        negatives=options.negatives,
+        weights=options.weights,
+        run=options.run,
+        resume=options.resume,
     )
 
 
+def _evaluate(options: argparse.Namespace) -> None:
+    from ml.evaluate import evaluate
+
+    evaluate(options.run, options.data, options.isic2017, options.negatives)
+
+
+def _export(options: argparse.Namespace) -> None:
+    from ml.export import export
+
+    print(export(options.run, options.version, ARTIFACTS))
+
+
+def _predict(options: argparse.Namespace) -> None:
+    from ml.predict import predict
+
+    failed = predict(load(options.version), options.manifest, options.out)
+    if failed:
+        print(f"{failed} rows could not be read: see the column error", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ml", description="The reader of SkinCheck.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train the network into a run's folder")
+    train.set_defaults(run_command=_train)
+    evaluate = commands.add_parser("evaluate", help="calibrate a run and write its card.json")
+    evaluate.set_defaults(run_command=_evaluate)
+    for command in (train, evaluate):
+        command.add_argument("--run", type=Path, required=True, help="the run's folder")
+        command.add_argument("--data", type=Path, required=True, help="HAM10000's folder")
+        command.add_argument("--isic2017", type=Path, help="ISIC 2017's folder")
+        command.add_argument("--negatives", type=Path, help="a folder of other images")
+    train.add_argument("--weights", type=Path, help="ImageNet weights (npz) instead of Keras' own")
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    export = commands.add_parser("export", help="copy an evaluated run to ml/artifacts")
+    export.set_defaults(run_command=_export)
+    export.add_argument("--run", type=Path, required=True, help="the run's folder")
+    export.add_argument("--version", required=True, help="the version's name")
+    predict = commands.add_parser("predict", help="read the images that a CSV file lists")
+    predict.set_defaults(run_command=_predict)
+    predict.add_argument("--manifest", type=Path, required=True, help="CSV with a column image")
+    predict.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    predict.add_argument(
+        "--version",
+        default=DEFAULT_VERSION,
+        help=f"the model version (there: {', '.join(versions()) or 'none'})",
+    )
+    return parser
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

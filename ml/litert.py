@@ -38,7 +38,7 @@ class Network:
     """One loaded model file. Threads may share it: they take turns."""
 
     def __init__(self, file: Path) -> None:
-        self._runner = Interpreter(str(file), num_threads=1).get_signature_runner()
+        self._runner = Interpreter(str(file), num_threads=1).get_signature_runner("serving_default")
         self._turn = threading.Lock()
 
     def see(self, reduced: Image.Image, context: PatientContext) -> Seen:
@@ -46,7 +46,9 @@ class Network:
         known = np.tile(encode(context), (len(VIEWS), 1))
         with self._turn:
             outputs = self._runner(pixels=views(reduced), context=known)
-            means = {name: values.mean(axis=0, dtype=np.float64) for name, values in outputs.items()}
+            means = {
+                name: values.mean(axis=0, dtype=np.float64) for name, values in outputs.items()
+            }
         return Seen(
             means["image_logits"], means["context_terms"], float(means["in_distribution"][0])
         )

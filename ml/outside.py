@@ -79,7 +79,8 @@ def as_examples(pixels: Pixels) -> Examples:
 def _skin(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """A skin colour, from light to dark, RGB 0..255."""
     light, dark = np.array([240.0, 205.0, 185.0]), np.array([75.0, 45.0, 35.0])
-    return light + (dark - light) * rng.uniform(0, 1) + rng.normal(0, 8, 3)
+    skin: npt.NDArray[np.float64] = light + (dark - light) * rng.uniform() + rng.normal(0, 8, 3)
+    return skin
 
 
 def _image(values: npt.NDArray[np.float64]) -> Image.Image:
@@ -94,8 +95,9 @@ def _ramp(rng: np.random.Generator) -> npt.NDArray[np.float64]:
     """[*FRAME, 1] from 0 to 1 in a random direction."""
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[0:HEIGHT, 0:WIDTH]
-    ramp = np.cos(angle) * columns + np.sin(angle) * rows
-    return ((ramp - ramp.min()) / np.ptp(ramp))[..., None]
+    along = np.cos(angle) * columns + np.sin(angle) * rows
+    ramp: npt.NDArray[np.float64] = (along - along.min()) / np.ptp(along)
+    return ramp[..., None]
 
 
 def draw_noise(rng: np.random.Generator) -> Image.Image:

@@ -46,7 +46,7 @@ class Targets:
     """What the loss needs, by source: prior[s, 7] to add to the logits, label[s, c, 7] to reach.
 
     Menon et al. 2021 (arXiv 2007.07314): with log prior added in training, the bare logits are
-    the balanced reading. ISIC 2017 knows three classes; the other four are taken out of its softmax.
+    the balanced reading. ISIC 2017 knows three classes; the others are taken out of its softmax.
     """
 
     prior: npt.NDArray[np.float32] = field(init=False)
@@ -217,7 +217,7 @@ class Training:
         logits = []
         for start in range(0, len(tune), 64):
             views = tf.image.resize(frames[start : start + 64], (size, size))
-            known = tune.context[start : start + 64]
+            known = tf.constant(tune.context[start : start + 64])
             outputs = self.model({"pixels": views, "context": known}, training=False)
             logits.append(outputs["logits"].numpy())
         right = np.concatenate(logits).argmax(1) == tune.labels
@@ -237,7 +237,7 @@ def train(
     run: Path,
     resume: bool,
 ) -> None:
-    """Train into `run`: checkpoints, model.keras, recipe.json. Raises ValueError on missing data."""
+    """Train into `run`: checkpoints, model.keras, recipe.json. Raises ValueError without data."""
     recipe = Recipe()
     run.mkdir(parents=True, exist_ok=True)
     (run / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")

@@ -22,7 +22,7 @@ MAX_SHIFT = 25
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A square crop: its share of the short side, where on the longer side (-1..1), and its pose."""
+    """A square crop: its share of the short side, where on the longer one (-1..1), its pose."""
 
     share: float
     shift: int

@@ -1,0 +1,79 @@
+"""From logits to probabilities and thresholds, fitted on the tune part alone. numpy only."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.types import MALIGNANT, Diagnosis
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+
+MEL = list(Diagnosis).index(Diagnosis.MEL)
+MALIGNANT_COLUMNS = [number for number, one in enumerate(Diagnosis) if one in MALIGNANT]
+
+
+def softmax(logits: Floats) -> Floats:
+    """Over the last axis."""
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
+
+
+def calibrated(logits: Floats, prior: Floats, temperature: float) -> Floats:
+    """softmax((logits + log prior) / temperature): the balanced reading for a clinic's mix.
+
+    logits [..., 7]: the balanced ones; prior [7]: the classes' shares, summing to 1.
+    """
+    return softmax((logits + np.log(prior)) / temperature)
+
+
+def fit_temperature(logits: Floats, labels: Labels, prior: Floats) -> float:
+    """The temperature of least negative log-likelihood (Guo et al. 2017), from 0.3 to 3."""
+    rows = np.arange(len(labels))
+
+    def cost(temperature: float) -> float:
+        chosen = calibrated(logits, prior, temperature)[rows, labels]
+        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+
+    grid = np.geomspace(0.3, 3.0, 231)
+    return float(grid[int(np.argmin([cost(float(temperature)) for temperature in grid]))])
+
+
+def at_sensitivity(scores: Floats, positive: npt.NDArray[np.bool_], sensitivity: float) -> float:
+    """The highest threshold that at least this share of the positives reach."""
+    ranked = np.sort(scores[positive])
+    return float(ranked[int(np.floor((1 - sensitivity) * len(ranked)))])
+
+
+def at_precision(
+    scores: Floats, positive: npt.NDArray[np.bool_], precision: float, least: int = 20
+) -> float:
+    """The lowest threshold from which at least this share of those reaching it is positive.
+
+    Among thresholds that `least` images reach, so that a handful decides nothing. Raises
+    ValueError if there is none.
+    """
+    order = np.argsort(-scores)
+    shares = np.cumsum(positive[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero(shares >= precision)
+    if not len(good) or good[-1] + 1 < least:
+        raise ValueError(f"no threshold reaches a precision of {precision}")
+    return float(scores[order][good[-1]])
+
+
+def thresholds(probabilities: Floats, labels: Labels, rules: dict[str, float]) -> dict[str, float]:
+    """The outcome thresholds; rules: `sensitivity` for see_doctor, `precision` for urgent.
+
+    probabilities [n, 7]: calibrated. By malignancy (against any malignant diagnosis), and by
+    melanoma alone (against melanoma).
+    """
+    malignant, melanoma = np.isin(labels, MALIGNANT_COLUMNS), labels == MEL
+    p_malignant, p_mel = probabilities[:, MALIGNANT_COLUMNS].sum(axis=1), probabilities[:, MEL]
+    return {
+        "urgent": at_precision(p_malignant, malignant, rules["precision"]),
+        "urgent_mel": at_precision(p_mel, melanoma, rules["precision"]),
+        "see_doctor": at_sensitivity(p_malignant, malignant, rules["sensitivity"]),
+        "see_doctor_mel": at_sensitivity(p_mel, melanoma, rules["sensitivity"]),
+    }

@@ -1,0 +1,234 @@
+"""The model card: what pages, API and README say of a model version, in one JSON document."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import platform
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+
+from ml.context import AGE_KNOTS
+from ml.data import FRAME, PART_SHARE, SPLIT_SEED, Examples, Part, part_of
+from ml.types import LOCALIZATIONS, MALIGNANT, SEXES, Diagnosis
+from ml.views import SHORT_SIDE, VIEW_SIDE, VIEWS
+
+NAMES = {
+    Diagnosis.AKIEC: "actinic keratosis or Bowen's disease",
+    Diagnosis.BCC: "basal cell carcinoma",
+    Diagnosis.BKL: "benign keratosis",
+    Diagnosis.DF: "dermatofibroma",
+    Diagnosis.MEL: "melanoma",
+    Diagnosis.NV: "melanocytic nevus",
+    Diagnosis.VASC: "vascular lesion",
+}
+INTENDED_USE = (
+    "Research and teaching: a second look at dermatoscopic images of single pigmented skin lesions "
+    "of adults, beside the judgement of a doctor. It ranks seven diagnoses and says how soon a "
+    "doctor should look. Research software, not a medical device: it cannot diagnose or rule out "
+    "skin cancer."
+)
+OUT_OF_SCOPE = (
+    "Deciding alone, or deciding that nobody needs to look.",
+    "Photographs by phone or camera without a dermatoscope.",
+    "Nails, mucosa, hairy scalp, ulcerated or raised lesions without a doctor's view, children.",
+    "Diagnoses other than the seven: squamous cell carcinoma, Merkel cell carcinoma, infections.",
+    "Skin that has been treated, tattooed or marked with ink.",
+)
+LIMITATIONS = (
+    "The training images show mostly light skin; skin tone was not recorded, so how well darker "
+    "skin is read is not known.",
+    "One set of clinics and few cameras: on images of others expect clearly less than on the test "
+    "part (see isic2017 for one measure of it).",
+    "Read at 150 pixels of the short side: fine structures are lost, and lesions that fill only "
+    "a small part of the image are read poorly.",
+    "Amelanotic, nodular and acral melanomas are rare in the data.",
+    "Ink, rulers, hair, gel bubbles and coloured patches can shift the answer.",
+    "A little over half of HAM10000's labels come from histology; the rest from follow-up, expert "
+    "consensus or confocal microscopy.",
+    "The test part holds few images of the rare diagnoses: look at the intervals.",
+    "The split is by lesion. HAM10000 does not name patients, so two lesions of one patient can "
+    "lie in different parts; ISIC 2017 names no lesions either and is split by image.",
+    "The mix of cases is that of specialist clinics: among unselected people far fewer of the "
+    "flagged lesions are cancer.",
+)
+ATTRIBUTION = (
+    {
+        "name": "HAM10000",
+        "use": "training, tuning, test",
+        "licence": "CC BY-NC 4.0",
+        "commercial_use": False,
+        "cite": "Tschandl, P., Rosendahl, C. & Kittler, H. The HAM10000 dataset, a large "
+        "collection of multi-source dermatoscopic images of common pigmented skin lesions. "
+        "Sci. Data 5, 180161 (2018). doi:10.1038/sdata.2018.161",
+        "origin": "Medical University of Vienna, Austria, and a skin cancer practice in "
+        "Queensland, Australia; collected over 20 years",
+    },
+    {
+        "name": "ISIC 2017",
+        "use": "training, choice of the gate's threshold, test on other cameras",
+        "licence": "CC0",
+        "commercial_use": True,
+        "cite": "Codella, N. et al. Skin lesion analysis toward melanoma detection: a challenge at "
+        "ISBI 2017. arXiv:1710.05006",
+        "origin": "several clinics of the ISIC archive",
+    },
+    {
+        "name": "ImageNet",
+        "use": "start of the backbone's weights; 800 images of other things for the gate",
+        "licence": "weights: Apache 2.0 (Keras)",
+        "commercial_use": True,
+        "cite": "Deng, J. et al. ImageNet: a large-scale hierarchical image database. CVPR 2009",
+        "origin": "the web",
+    },
+)
+
+
+def describe(
+    *,
+    weights_sha256: str,
+    calibration: dict[str, Any],
+    rules: dict[str, float],
+    measured: dict[str, Any],
+    examples: Examples,
+    others: Examples | None,
+    recipe: dict[str, Any],
+) -> dict[str, Any]:
+    """The card of a run; `python -m ml export` puts its version in."""
+    digest = hashlib.sha256(json.dumps(calibration, sort_keys=True).encode()).hexdigest()
+    return {
+        "name": "SkinCheck reader",
+        "version": "",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "developer": "SkinCheck project",
+        "licence": "weights: CC BY-NC 4.0, as the training data; not for commercial use",
+        "uses_machine_learning": True,
+        "automation": "Advice only. A doctor's conclusion always stands above it.",
+        "intended_use": INTENDED_USE,
+        "out_of_scope": list(OUT_OF_SCOPE),
+        "known_limitations": list(LIMITATIONS),
+        "external_validation": "none by others; ISIC 2017's test part is the only other source",
+        "monitoring": "none built in: compare readings with clinicians' conclusions and histology",
+        "inputs": _inputs(),
+        "outputs": _outputs(),
+        "diagnoses": {
+            diagnosis.value: {"name": NAMES[diagnosis], "malignant": diagnosis in MALIGNANT}
+            for diagnosis in Diagnosis
+        },
+        "architecture": _architecture(),
+        "preprocessing": _preprocessing(),
+        "training": {
+            "data": list(ATTRIBUTION),
+            "recipe": recipe,
+            "software": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
+            },
+        },
+        "split": _split(examples, others),
+        "data_summary": _summary(examples),
+        **calibration,
+        "thresholds_version": f"t-{digest[:8]}",
+        "thresholds_chosen": _chosen(rules),
+        **measured,
+        "weights_sha256": weights_sha256,
+    }
+
+
+def _inputs() -> dict[str, Any]:
+    return {
+        "image": "one dermatoscopic image of one lesion, 8 bit sRGB, the lesion near the middle",
+        "age": "years, or unknown",
+        "sex": [*SEXES, "unknown"],
+        "localization": [*LOCALIZATIONS, "unknown"],
+    }
+
+
+def _outputs() -> dict[str, str]:
+    return {
+        "balanced_probabilities": "as if all seven diagnoses were equally common",
+        "probabilities": "calibrated for the mix of cases in HAM10000: "
+        "softmax((balanced logits + log prior) / temperature)",
+        "p_malignant": "calibrated akiec + bcc + mel",
+        "outcome": "urgent, see_doctor, monitor, or not_assessable with a reason",
+        "in_distribution": "0..1, how much the image looks like dermatoscopy",
+        "image_logits, context_terms": "natural logits; their sum is the balanced reading's",
+    }
+
+
+def _architecture() -> dict[str, Any]:
+    return {
+        "backbone": "MobileNet v1 (alpha 1.0), started from ImageNet, all layers trained",
+        "head": "logits = bias + mean(features) . W + g(age) + g(sex) + g(localization)",
+        "age": f"piecewise linear, knots at {[int(knot) for knot in AGE_KNOTS]} years",
+        "missing_context": "adds exactly zero",
+        "gate": "one linear logit on mean(features), trained on dermatoscopy against other images",
+        "loss": "logit-adjusted cross-entropy (tau 1), so that the bare logits are balanced",
+    }
+
+
+def _preprocessing() -> dict[str, Any]:
+    return {
+        "reduced": f"to a short side of {SHORT_SIDE} pixels (Lanczos), as all training images were",
+        "trained_on": f"frames of {FRAME[1]}x{FRAME[0]}",
+        "views": f"{len(VIEWS)} squares of {VIEW_SIDE} pixels (bilinear), logits averaged: "
+        + "; ".join(
+            f"{view.share:g} of the short side at {view.shift:+d}, {90 * view.quarter_turns}°"
+            + (", mirrored" if view.mirrored else "")
+            for view in VIEWS
+        ),
+        "scaling": "0..255 to -1..1, inside the network",
+    }
+
+
+def _split(examples: Examples, others: Examples | None) -> dict[str, Any]:
+    sets = {"ham10000": examples, **({"isic2017": others} if others else {})}
+    return {
+        "rule": f"sha256('{SPLIT_SEED}:' + lesion id) as a share of its range: below {PART_SHARE} "
+        f"tune, below {2 * PART_SHARE:g} test, else train; ISIC 2017 by image id. The seed is the "
+        "one of 60 that keeps the classes' shares best. No figure was looked at to choose it.",
+        "use": "train: weights. tune: temperature, thresholds. test: figures.",
+        "images": {name: _parts(one, by_lesion=False) for name, one in sets.items()},
+        "lesions": {"ham10000": _parts(examples, by_lesion=True)},
+    }
+
+
+def _parts(examples: Examples, by_lesion: bool) -> dict[str, int]:
+    names = set(examples.lesions) if by_lesion else list(examples.lesions)
+    parts = [part_of(str(name)) for name in names]
+    return {part.value: parts.count(part) for part in Part}
+
+
+def _summary(examples: Examples) -> dict[str, Any]:
+    """HAM10000 as it was here, for charts: counts, sexes, ages and sites by class."""
+    summary: dict[str, Any] = {"images": len(examples), "lesions": len(set(examples.lesions))}
+    for name in ("images_per_class", "sex_per_class", "median_age_per_class"):
+        summary[name] = {}
+    for number, diagnosis in enumerate(Diagnosis):
+        known = [examples.known[row] for row in np.flatnonzero(examples.labels == number)]
+        ages = [one.age for one in known if one.age is not None]
+        summary["images_per_class"][diagnosis.value] = len(known)
+        summary["sex_per_class"][diagnosis.value] = {
+            sex or "unknown": sum(one.sex == sex for one in known) for sex in (*SEXES, None)
+        }
+        summary["median_age_per_class"][diagnosis.value] = float(np.median(ages)) if ages else None
+    summary["images_per_localization"] = {
+        site or "unknown": sum(one.localization == site for one in examples.known)
+        for site in (*LOCALIZATIONS, None)
+    }
+    return summary
+
+
+def _chosen(rules: dict[str, float]) -> dict[str, str]:
+    percent = {name: f"{100 * value:g} %" for name, value in rules.items()}
+    return {
+        "where": "on HAM10000's tune part; the gate on the tune parts of both sources",
+        "see_doctor": f"highest p_malignant that {percent['sensitivity']} of cancers reach",
+        "see_doctor_mel": f"highest p_mel that {percent['sensitivity']} of melanomas reach",
+        "urgent": f"lowest p_malignant from which {percent['precision']} are cancer",
+        "urgent_mel": f"lowest p_mel from which {percent['precision']} are melanoma",
+        "gate": f"{percent['false_rejections']} of dermatoscopic images lie below it",
+    }

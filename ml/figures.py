@@ -1,0 +1,180 @@
+"""How good a set of readings is: plain measures, with bootstrap intervals by lesion. numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.calibrate import MALIGNANT_COLUMNS, MEL, Floats, Labels
+from ml.outcome import decide
+from ml.types import Diagnosis, Outcome
+
+REPLICATES = 1000
+ECE_BINS = 15
+Bools = npt.NDArray[np.bool_]
+Measures = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Readings beside the truth. labels [n]; balanced, calibrated [n, 7]; outcomes, lesions [n]."""
+
+    labels: Labels
+    balanced: Floats
+    calibrated: Floats
+    outcomes: npt.NDArray[np.str_]
+    lesions: npt.NDArray[np.str_]
+
+    def take(self, rows: npt.NDArray[np.int64] | Bools) -> Answers:
+        """These rows, perhaps repeatedly."""
+        return Answers(
+            self.labels[rows],
+            self.balanced[rows],
+            self.calibrated[rows],
+            self.outcomes[rows],
+            self.lesions[rows],
+        )
+
+    @property
+    def cancer(self) -> Bools:
+        """Which are malignant or premalignant."""
+        return np.isin(self.labels, MALIGNANT_COLUMNS)
+
+
+def outcomes(calibrated: Floats, thresholds: Mapping[str, float]) -> npt.NDArray[np.str_]:
+    """[n]: what the person would be told, quality and gate aside."""
+    names = [diagnosis.value for diagnosis in Diagnosis]
+    told = [decide(dict(zip(names, row, strict=True)), thresholds) for row in calibrated]
+    return np.array([outcome.value for outcome in told])
+
+
+def auc(scores: Floats, positive: Bools) -> float:
+    """Area under the ROC curve: the share of pairs in the right order (ties count half)."""
+    if positive.all() or not positive.any():
+        return float("nan")
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    count = int(positive.sum())
+    pairs = count * (len(scores) - count)
+    return float((ranks[positive].sum() - count * (count + 1) / 2) / pairs)
+
+
+def share(part: Bools) -> float:
+    """The mean of a boolean array; nan if it is empty."""
+    return float(part.mean()) if len(part) else float("nan")
+
+
+def expected_calibration_error(probabilities: Floats, labels: Labels) -> float:
+    """Of the top class, in ECE_BINS equal bins (Naeini et al. 2015)."""
+    top, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bins = np.minimum((top * ECE_BINS).astype(int), ECE_BINS - 1)
+    gaps = [
+        abs(top[bins == number].mean() - right[bins == number].mean()) * np.mean(bins == number)
+        for number in np.unique(bins)
+    ]
+    return float(sum(gaps))
+
+
+def class_measures(answers: Answers) -> Measures:
+    """Keys `classes/<dx>/<measure>`: of the balanced reading, one class against the rest."""
+    measures: Measures = {}
+    chosen = answers.balanced.argmax(axis=1)
+    for number, diagnosis in enumerate(Diagnosis):
+        own = answers.labels == number
+        measures[f"classes/{diagnosis}/sensitivity"] = share(chosen[own] == number)
+        measures[f"classes/{diagnosis}/specificity"] = share(chosen[~own] != number)
+        measures[f"classes/{diagnosis}/auc"] = auc(answers.balanced[:, number], own)
+        measures[f"classes/{diagnosis}/auc_calibrated"] = auc(answers.calibrated[:, number], own)
+    return measures
+
+
+def outcome_measures(answers: Answers) -> Measures:
+    """What the told outcomes were worth; per 100 of the cases named."""
+    cancer, melanoma = answers.cancer, answers.labels == MEL
+    flagged, urgent = answers.outcomes != Outcome.MONITOR, answers.outcomes == Outcome.URGENT
+    return {
+        "see_doctor/malignant_sensitivity": share(flagged[cancer]),
+        "see_doctor/malignant_specificity": share(~flagged[~cancer]),
+        "see_doctor/malignant_ppv": share(cancer[flagged]),
+        "see_doctor/melanoma_sensitivity": share(flagged[melanoma]),
+        "urgent/malignant_sensitivity": share(urgent[cancer]),
+        "urgent/malignant_specificity": share(~urgent[~cancer]),
+        "urgent/malignant_ppv": share(cancer[urgent]),
+        "urgent/melanoma_sensitivity": share(urgent[melanoma]),
+        "missed_per_100_cancers": 100 * share(~flagged[cancer]),
+        "missed_per_100_melanomas": 100 * share(~flagged[melanoma]),
+        "flagged_that_were_cancer_per_100": 100 * share(cancer[flagged]),
+        "urgent_that_were_cancer_per_100": 100 * share(cancer[urgent]),
+    }
+
+
+def measure(answers: Answers) -> Measures:
+    """All figures of a set with all seven classes; nan where a class is absent."""
+    classes = class_measures(answers)
+
+    def macro(name: str) -> float:
+        values = [classes[f"classes/{diagnosis}/{name}"] for diagnosis in Diagnosis]
+        return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+
+    calibrated = answers.calibrated.argmax(axis=1)
+    recalls = [
+        share(calibrated[answers.labels == label] == label) for label in np.unique(answers.labels)
+    ]
+    return {
+        "accuracy_balanced": share(answers.balanced.argmax(axis=1) == answers.labels),
+        "accuracy_calibrated": share(calibrated == answers.labels),
+        "balanced_accuracy_balanced": macro("sensitivity"),
+        "balanced_accuracy_calibrated": float(np.mean(recalls)),
+        "macro_auc_balanced": macro("auc"),
+        "macro_auc_calibrated": macro("auc_calibrated"),
+        "melanoma_sensitivity_balanced": classes[f"classes/{Diagnosis.MEL}/sensitivity"],
+        "melanoma_sensitivity_calibrated": share(calibrated[answers.labels == MEL] == MEL),
+        "malignant_auc": auc(answers.calibrated[:, MALIGNANT_COLUMNS].sum(axis=1), answers.cancer),
+        "expected_calibration_error": expected_calibration_error(
+            answers.calibrated, answers.labels
+        ),
+        **outcome_measures(answers),
+        **classes,
+    }
+
+
+def with_intervals(
+    answers: Answers, measured: Callable[[Answers], Measures] = measure
+) -> dict[str, dict[str, float]]:
+    """Each figure with the 95 % interval of REPLICATES bootstrap draws of whole lesions."""
+    rng = np.random.default_rng(0)
+    _, lesion = np.unique(answers.lesions, return_inverse=True)
+    rows = [np.flatnonzero(lesion == number) for number in range(lesion.max() + 1)]
+    draws = []
+    for _ in range(REPLICATES):
+        drawn = rng.integers(0, len(rows), len(rows))
+        draws.append(measured(answers.take(np.concatenate([rows[number] for number in drawn]))))
+    figures = {}
+    for name, value in measured(answers).items():
+        low, high = np.nanpercentile([draw[name] for draw in draws], [2.5, 97.5])
+        figures[name] = {"value": value, "low": float(low), "high": float(high)}
+    return figures
+
+
+def confusion(chosen: Labels, labels: Labels) -> list[list[int]]:
+    """[7][7]: rows the truth, columns the answer."""
+    counts = np.zeros((len(Diagnosis), len(Diagnosis)), int)
+    np.add.at(counts, (labels, chosen), 1)
+    return [[int(count) for count in row] for row in counts]
+
+
+def reliability(answers: Answers, bins: int = 10) -> list[dict[str, float]]:
+    """In equal bins of p_malignant: the mean said, the share that was cancer, how many."""
+    said = answers.calibrated[:, MALIGNANT_COLUMNS].sum(axis=1)
+    numbers = np.minimum((said * bins).astype(int), bins - 1)
+    return [
+        {
+            "said": float(said[numbers == number].mean()),
+            "was": share(answers.cancer[numbers == number]),
+            "n": int((numbers == number).sum()),
+        }
+        for number in np.unique(numbers)
+    ]

@@ -1,0 +1,141 @@
+"""The one door to the model: pixels and what is known of the patient in, a reading out.
+
+Needs numpy, Pillow and LiteRT; never TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ml.calibrate import calibrated, softmax
+from ml.context import FIELDS
+from ml.litert import Network
+from ml.outcome import decide, p_malignant
+from ml.quality import complaint
+from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext, Reading
+from ml.views import reduce
+
+ARTIFACTS = Path(__file__).parent / "artifacts"
+DEFAULT_VERSION = "2026.11.1"
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
+MAX_PIXELS = 64_000_000
+
+
+class ModelUnavailable(Exception):
+    """The artefact is missing or is not what its card describes."""
+
+
+class Reader:
+    """One model version, loaded. May be shared by threads."""
+
+    def __init__(self, version: str) -> None:
+        """Raises ModelUnavailable."""
+        self.version = version
+        self.card = card(version)
+        file = ARTIFACTS / version / "model.tflite"
+        if not file.is_file():
+            raise ModelUnavailable(f"the network of model version {version} is missing: {file}")
+        self.weights_sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        if self.weights_sha256 != self.card["weights_sha256"]:
+            raise ModelUnavailable(f"the network of model version {version} is not its card's")
+        self._network = Network(file)
+        self._prior = np.array([self.card["prior"][diagnosis] for diagnosis in Diagnosis])
+
+    def read(self, pixels: npt.NDArray[np.uint8], context: PatientContext) -> Reading:
+        """Read an image [h, w, 3], sRGB. Raises ValueError if pixels are anything else."""
+        if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+            raise ValueError(f"not an RGB image of bytes: {pixels.dtype} {pixels.shape}")
+        started = time.perf_counter()
+        reduced = reduce(pixels)
+        seen = self._network.see(reduced, context)
+        probabilities = _named(calibrated(seen.logits, self._prior, self.card["temperature"]))
+        in_distribution = float(1 / (1 + np.exp(-seen.in_distribution)))
+        reason = complaint(pixels, reduced)
+        if reason is None and in_distribution < self.card["gate"]["threshold"]:
+            reason = NotAssessable.NOT_DERMATOSCOPIC
+        assessed = decide(probabilities, self.card["thresholds"])
+        return Reading(
+            outcome=assessed if reason is None else Outcome.NOT_ASSESSABLE,
+            reason=reason or "",
+            probabilities=probabilities,
+            balanced_probabilities=_named(softmax(seen.logits)),
+            p_malignant=p_malignant(probabilities),
+            in_distribution=in_distribution,
+            context_terms={
+                field: _named(term) for field, term in zip(FIELDS, seen.context_terms, strict=True)
+            },
+            image_logits=_named(seen.image_logits),
+            thresholds_version=self.card["thresholds_version"],
+            duration_ms=round(1000 * (time.perf_counter() - started)),
+        )
+
+
+def versions() -> list[str]:
+    """The model versions that are there, oldest first."""
+    return sorted(file.parent.name for file in ARTIFACTS.glob("*/card.json"))
+
+
+@lru_cache
+def card(version: str = DEFAULT_VERSION) -> dict[str, Any]:
+    """A version's model card. Raises ModelUnavailable if there is none."""
+    file = ARTIFACTS / version / "card.json"
+    try:
+        parsed: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelUnavailable(f"there is no model version {version}: no {file}") from None
+    except ValueError:
+        raise ModelUnavailable(f"the card of model version {version} is damaged: {file}") from None
+    return parsed
+
+
+@lru_cache
+def load(version: str = DEFAULT_VERSION) -> Reader:
+    """The reader of a version, loaded once per process. Raises ModelUnavailable."""
+    return Reader(version)
+
+
+def open_image(path: Path | str) -> npt.NDArray[np.uint8]:
+    """A file's image, upright: uint8 [h, w, 3]. Raises ValueError, with a message for people."""
+    try:
+        if not Path(path).is_file():
+            raise ValueError("there is no such file")
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(
+                    f"the image has more than {MAX_PIXELS // 1_000_000} million pixels"
+                )
+            return np.asarray(_rgb(ImageOps.exif_transpose(image)))
+    except UnidentifiedImageError:
+        raise ValueError(f"not an image in one of the formats {', '.join(FORMATS)}") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ValueError("the image has far too many pixels") from None
+    except (OSError, SyntaxError):
+        raise ValueError("the image file is damaged or cannot be read") from None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """8 bit RGB; 16 bit grey is scaled, what is transparent becomes white."""
+    if image.mode.startswith("I"):
+        grey = np.asarray(image, np.float32) / 257
+        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, layer).convert("RGB")
+    return image.convert("RGB")
+
+
+def _named(values: Iterable[float]) -> dict[str, float]:
+    return {
+        diagnosis.value: float(value) for diagnosis, value in zip(Diagnosis, values, strict=True)
+    }

@@ -1,0 +1,45 @@
+"""What the reader's tests share: drawn images, the shipped reader, and the data if it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from ml.reader import Reader, load
+
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+def draw_lesion(
+    height: int = 450, width: int = 600, radius: float = 0.25, seed: int = 0
+) -> npt.NDArray[np.uint8]:
+    """Skin with one dark, uneven, sharp-edged spot in the middle."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width]
+    angle = np.arctan2(rows - height / 2, columns - width / 2)
+    distance = np.hypot(rows - height / 2, columns - width / 2) / min(height, width)
+    inside = (distance < radius * (1 + 0.15 * np.sin(5 * angle)))[..., None]
+    skin, spot = np.array([215.0, 165.0, 150.0]), np.array([95.0, 55.0, 45.0])
+    texture = rng.normal(0, 14, (height, width, 1))
+    return np.clip(np.where(inside, spot, skin) + texture, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def lesion() -> npt.NDArray[np.uint8]:
+    return draw_lesion()
+
+
+@pytest.fixture
+def reader() -> Reader:
+    return load()
+
+
+@pytest.fixture
+def ham10000() -> Path:
+    folder = DATA / "ham10000"
+    if not folder.is_dir():
+        pytest.skip("HAM10000 is not there")
+    return folder

@@ -1,0 +1,103 @@
+"""The shipped card: complete, plausible, and true of the shipped network."""
+
+import csv
+import json
+
+import pytest
+
+from ml import reader
+from ml.data import Part, part_of
+from ml.types import LOCALIZATIONS, Diagnosis, PatientContext
+
+NEEDED = (
+    *("name", "version", "date", "developer", "licence", "weights_sha256"),
+    *("intended_use", "out_of_scope", "known_limitations", "inputs", "outputs"),
+    *("architecture", "preprocessing", "training", "split", "data_summary"),
+    *("temperature", "prior", "thresholds", "thresholds_version", "thresholds_chosen"),
+    *("figures", "gate", "isic2017"),
+)
+NAMES = [diagnosis.value for diagnosis in Diagnosis]
+
+
+@pytest.fixture
+def card():
+    return reader.card()
+
+
+@pytest.fixture
+def figures(card):
+    return card["figures"]["with_95_percent_intervals"]
+
+
+def test_the_card_says_what_a_reader_needs(card):
+    for key in NEEDED:
+        assert card[key], key
+    assert "not a medical device" in card["intended_use"]
+    licences = {source["name"]: source["licence"] for source in card["training"]["data"]}
+    assert licences["HAM10000"] == "CC BY-NC 4.0"
+
+
+def test_the_figures_are_plausible(card, figures):
+    assert figures["balanced_accuracy_balanced"]["value"] >= 0.65
+    assert figures["macro_auc_calibrated"]["value"] >= 0.9
+    assert figures["see_doctor/malignant_sensitivity"]["value"] >= 0.85
+    assert figures["expected_calibration_error"]["value"] <= 0.1
+    assert card["keras_litert_max_difference"] <= 1e-4
+    assert sum(card["prior"].values()) == pytest.approx(1, abs=1e-4)
+    for name, figure in figures.items():
+        top = 100 if "per_100" in name else 1
+        assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= top, name
+
+
+def test_the_thresholds_are_in_order(card):
+    thresholds = card["thresholds"]
+    assert 0 < thresholds["see_doctor"] < thresholds["urgent"] < 1
+    assert 0 < thresholds["see_doctor_mel"] < thresholds["urgent_mel"] < 1
+
+
+def test_the_gate_turns_away_what_is_outside_and_little_else(card):
+    assert card["gate"]["dermatoscopy_rejected"] <= 0.03
+    assert card["gate"]["dermatoscopy_rejected_for_quality"] <= 0.01
+    assert card["gate"]["outside_rejected"]["natural"] >= 0.95
+    assert set(card["gate"]["kinds_never_trained_on"]) <= set(card["gate"]["outside_rejected"])
+
+
+def test_the_counts_agree(card):
+    summary, figures = card["data_summary"], card["figures"]
+    assert sum(summary["images_per_class"].values()) == summary["images"]
+    assert list(summary["images_per_class"]) == NAMES
+    assert sum(summary["images_per_localization"].values()) == summary["images"]
+    assert set(summary["images_per_localization"]) == {*LOCALIZATIONS, "unknown"}
+    assert sum(card["split"]["images"]["ham10000"].values()) == summary["images"]
+    assert card["split"]["images"]["ham10000"]["test"] == figures["images"]
+    for table in ("confusion_balanced", "confusion_calibrated"):
+        rows = [sum(row) for row in figures[table]]
+        assert rows == list(figures["images_per_class"].values())
+
+
+def test_the_card_is_plain_json():
+    text = (reader.ARTIFACTS / reader.DEFAULT_VERSION / "card.json").read_text(encoding="utf-8")
+
+    def refuse(constant: str) -> float:
+        raise AssertionError(constant)
+
+    json.loads(text, parse_constant=refuse)
+    assert "/work" not in text
+
+
+def test_stated_sensitivities_come_out_again(ham10000, card, figures):
+    """All test images of the three rarest diagnoses, read anew."""
+    with (ham10000 / "HAM10000_metadata.csv").open(newline="") as opened:
+        rows = [row for row in csv.DictReader(opened) if part_of(row["lesion_id"]) is Part.TEST]
+    for dx in ("akiec", "df", "vasc"):
+        own = [row for row in rows if row["dx"] == dx]
+        assert len(own) == card["figures"]["images_per_class"][dx]
+        right = 0
+        for row in own:
+            file = ham10000 / "images_200x150" / f"{row['image_id']}.jpg"
+            context = PatientContext.parse(row["age"], row["sex"], row["localization"])
+            reading = reader.load().read(reader.open_image(file), context)
+            shares = reading.balanced_probabilities
+            right += max(shares, key=lambda name: shares[name]) == dx
+        stated = figures[f"classes/{dx}/sensitivity"]["value"]
+        assert right / len(own) == pytest.approx(stated, abs=1e-4), dx

@@ -1,0 +1,153 @@
+"""The Keras network: its arithmetic, its export, and that it can be trained. Needs TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not there")
+
+import keras
+
+from ml import context, data, network, outside, reader
+from ml.augment import augment
+from ml.export import convert, export
+from ml.litert import Network
+from ml.train import Recipe, Targets, Training, drop_context, epoch_batches, one_cycle
+from ml.types import Diagnosis, PatientContext
+from ml.views import reduce, views
+from tests.ml.conftest import draw_lesion
+
+# Keras hands TensorFlow's variables to NumPy in a way that NumPy 2 complains of.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+KNOWN = PatientContext(62.0, "female", "face")
+
+
+@pytest.fixture(scope="module")
+def shipped() -> keras.Model:
+    return keras.saving.load_model(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
+
+
+def run(model: keras.Model, pixels: np.ndarray, known: PatientContext) -> dict[str, np.ndarray]:
+    shown = views(reduce(pixels))
+    given = {"pixels": shown, "context": np.tile(context.encode(known), (len(shown), 1))}
+    given = {name: keras.ops.convert_to_tensor(values) for name, values in given.items()}
+    outputs = model(given, training=False)
+    return {name: keras.ops.convert_to_numpy(values) for name, values in outputs.items()}
+
+
+def examples(count: int = 24) -> data.Examples:
+    """Drawn lesions of all classes, as HAM10000's, and drawn noise."""
+    pixels = np.stack([draw_lesion(*data.FRAME, seed=number) for number in range(count)])
+    lesions = replace(
+        outside.as_examples(pixels),
+        labels=np.arange(count) % len(Diagnosis),
+        sources=np.full(count, int(data.Source.HAM10000)),
+    )
+    junk = outside.as_examples(outside.drawn({"noise": outside.draw_noise}, 4, 0))
+    return data.concatenate([lesions, junk])
+
+
+def test_the_parts_add_up_to_the_logits(shipped, lesion):
+    outputs = run(shipped, lesion, KNOWN)
+    total = outputs["image_logits"] + outputs["context_terms"].sum(axis=1)
+    assert np.allclose(total, outputs["logits"], atol=1e-3)
+
+
+def test_missing_context_adds_exactly_zero(shipped, lesion):
+    assert not run(shipped, lesion, PatientContext())["context_terms"].any()
+    assert run(shipped, lesion, KNOWN)["context_terms"].any(axis=-1).all()
+
+
+def assert_same(model: keras.Model, exported: Network, pixels: np.ndarray) -> None:
+    expected, seen = run(model, pixels, KNOWN), exported.see(reduce(pixels), KNOWN)
+    assert np.allclose(seen.logits, expected["logits"].mean(axis=0), atol=1e-4)
+    gate = expected["in_distribution"].mean()
+    assert seen.in_distribution == pytest.approx(gate, abs=1e-4)
+
+
+def test_the_shipped_export_equals_the_shipped_network(shipped, lesion):
+    exported = Network(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.tflite")
+    assert_same(shipped, exported, lesion)
+
+
+def test_it_does_on_real_images(shipped, ham10000):
+    exported = Network(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.tflite")
+    for file in sorted((ham10000 / "images_200x150").glob("*.jpg"))[::900]:
+        assert_same(shipped, exported, reader.open_image(file))
+
+
+def test_augmented_views_differ_and_stay_in_range():
+    frames = np.repeat(draw_lesion(*data.FRAME)[None], 4, axis=0)
+    shown = np.asarray(augment(keras.ops.convert_to_tensor(frames), 64))
+    assert shown.shape == (4, 64, 64, 3)
+    assert shown.min() >= 0
+    assert shown.max() <= 255
+    assert np.abs(shown[0] - shown[1]).mean() > 1
+
+
+def test_isic2017_is_judged_by_its_three_classes_alone():
+    some = examples()
+    relabelled = replace(some, sources=np.full(len(some), int(data.Source.ISIC2017)))
+    taken = np.flatnonzero(np.isin(some.labels, [2, 4, 5]))
+    targets = Targets(relabelled.take(taken), smoothing=0.05)
+    prior = targets.prior[data.Source.ISIC2017]
+    assert np.exp(prior).sum() == pytest.approx(1, abs=1e-5)
+    assert list(np.flatnonzero(np.exp(prior) > 0)) == [2, 4, 5]
+    label = targets.label[data.Source.ISIC2017, 4]
+    assert label.sum() == pytest.approx(1)
+    assert not label[[0, 1, 3, 6]].any()
+
+
+def test_context_is_dropped_whole_or_field_by_field():
+    known = np.tile(context.encode(KNOWN), (4000, 1))
+    dropped = drop_context(known, Recipe(), np.random.default_rng(0))
+    first, second = context.WIDTHS[0], context.WIDTHS[0] + context.WIDTHS[1]
+    there = [part.any(axis=1) for part in np.split(dropped, [first, second], axis=1)]
+    assert np.mean(~(there[0] | there[1] | there[2])) == pytest.approx(0.2, abs=0.03)
+    assert there[0].mean() == pytest.approx(0.8 * 0.9, abs=0.03)
+
+
+def test_an_epoch_sees_each_lesion_once_and_some_junk():
+    some = examples()
+    recipe = Recipe(batch=2)
+    rows = np.concatenate(list(epoch_batches(some, recipe, 0)))
+    inside = rows[some.sources[rows] == data.Source.HAM10000]
+    assert sorted(inside) == list(range(24))
+    assert 0 < len(rows) - len(inside) <= 4
+    assert not np.array_equal(rows, np.concatenate(list(epoch_batches(some, recipe, 1))))
+
+
+def test_the_rate_rises_and_falls():
+    rates = [one_cycle(step, 100, Recipe()) for step in range(100)]
+    assert max(rates) == pytest.approx(Recipe().peak_rate, rel=0.01)
+    assert rates[0] < 0.1 * max(rates)
+    assert rates[-1] < 0.01 * max(rates)
+
+
+def test_training_runs_goes_on_and_exports(tmp_path: Path):
+    some = examples()
+    weights = tmp_path / "weights.npz"
+    np.savez(weights, **{"conv1/kernel": np.ones((3, 3, 3, 32), np.float32)})
+    recipe = Recipe(sizes=(32, 32), batch=12)
+    first = Training(some, replace(recipe, sizes=(32,)), tmp_path, weights)
+    first.fit(some.take(np.arange(7)))
+    second = Training(some, recipe, tmp_path, weights)
+    second.resume()
+    assert int(second.epoch.numpy()) == 1
+    second.fit(some.take(np.arange(7)))
+    model = keras.saving.load_model(tmp_path / "model.keras")
+    convert(model, tmp_path / "model.tflite")
+    assert_same(model, Network(tmp_path / "model.tflite"), draw_lesion())
+    with pytest.raises(ValueError, match=r"card\.json"):
+        export(tmp_path, "1", tmp_path / "artifacts")
+
+
+def test_weights_of_something_else_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", **{"dense/kernel": np.ones((2, 2))})
+    with pytest.raises(ValueError, match="MobileNet"):
+        network.start_from_imagenet(network.build(), tmp_path / "other.npz")
