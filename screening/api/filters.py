@@ -3,10 +3,13 @@ a mistyped one would quietly answer with everybody."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
+from django_filters.fields import IsoDateTimeField
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -65,6 +68,19 @@ class Day(filters.DateFilter):
         super().__init__(input_formats=["%Y-%m-%d"], **options)
 
 
+class _MomentField(IsoDateTimeField):
+    def to_python(self, value: Any) -> datetime | None:
+        moment = super().to_python(value)
+        try:
+            return moment.astimezone(UTC) if moment else None
+        except OverflowError:  # within an offset of the first or the last day there is
+            raise ValidationError(self.error_messages["invalid"]) from None
+
+
+class Moment(filters.IsoDateTimeFilter):
+    field_class = _MomentField
+
+
 class PatientFilter(filters.FilterSet):
     clinic = filters.UUIDFilter(help_text="Of this clinic.")
     search = Search(help_text="Part of the label.")
@@ -107,10 +123,10 @@ class PredictionFilter(filters.FilterSet):
     outcome = filters.ChoiceFilter(
         choices=Outcome.choices, method="told", help_text="The outcome that the person is told."
     )
-    created_after = filters.IsoDateTimeFilter(
+    created_after = Moment(
         field_name="created", lookup_expr="gte", help_text="Queued at this moment or later."
     )
-    created_before = filters.IsoDateTimeFilter(
+    created_before = Moment(
         field_name="created", lookup_expr="lte", help_text="Queued at this moment or earlier."
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import IO, Any
 
 from django.conf import settings
@@ -25,9 +26,14 @@ class JSONBody(parsers.JSONParser):
         if _length(parser_context) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise TooLarge()
         try:
-            return super().parse(stream, media_type, parser_context)
+            data = super().parse(stream, media_type, parser_context)
+            # JSON may spell half a character ("\ud800"), which no answer could repeat.
+            json.dumps(data, ensure_ascii=False).encode()
         except RecursionError:
             raise ParseError("JSON parse error - nested too deeply") from None
+        except UnicodeEncodeError:
+            raise ParseError("JSON parse error - text that is no Unicode") from None
+        return data
 
 
 class Upload(parsers.MultiPartParser):

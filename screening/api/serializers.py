@@ -34,6 +34,8 @@ BASE = ["id", "url", "created", "modified"]
 
 
 class ClinicSerializer(serializers.ModelSerializer[Clinic]):
+    """A clinic that you work in."""
+
     role = serializers.CharField(read_only=True, help_text="Yours in this clinic.")
 
     class Meta:
@@ -66,6 +68,8 @@ class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
 
 
 class PatientSerializer(RecordSerializer):
+    """The person whose skin it is, by a pseudonym."""
+
     url = serializers.HyperlinkedIdentityField(view_name="api:patient-detail")
     clinic = VisibleField(
         queryset=Clinic.objects.none(),
@@ -92,6 +96,8 @@ class PatientSerializer(RecordSerializer):
 
 
 class LesionSerializer(RecordSerializer):
+    """One spot on one patient's body."""
+
     url = serializers.HyperlinkedIdentityField(view_name="api:lesion-detail")
     patient = VisibleField(
         queryset=Patient.objects.none(), visible_to=lambda user: Patient.objects.visible_to(user)
@@ -132,6 +138,8 @@ class LesionSerializer(RecordSerializer):
 
 
 class AdviceSerializer(OrNothing):
+    """What to tell the person. Show it whole."""
+
     title = serializers.CharField(help_text="What to do, in a line.")
     text = serializers.ListField(child=serializers.CharField(), help_text="Short paragraphs.")
 
@@ -140,6 +148,8 @@ class AdviceSerializer(OrNothing):
 
 
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
+    """One model version's reading of one image. Never changed once finished."""
+
     url = serializers.HyperlinkedIdentityField(view_name="api:prediction-detail")
     lesion = serializers.UUIDField(source="image.lesion_id", read_only=True)
     outcome = ChoiceOrNull(
@@ -198,6 +208,8 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
 
 
 class ReviewSerializer(RecordSerializer):
+    """A clinician's own conclusion on an image."""
+
     url = serializers.HyperlinkedIdentityField(view_name="api:review-detail")
     image = VisibleField(
         queryset=LesionImage.objects.none(),
@@ -229,6 +241,8 @@ class ReviewSerializer(RecordSerializer):
 
 
 class ImageSerializer(serializers.ModelSerializer[LesionImage]):
+    """One picture of one lesion, taken on one day."""
+
     url = serializers.HyperlinkedIdentityField(view_name="api:image-detail")
     image_url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
@@ -269,6 +283,8 @@ class ImageSerializer(serializers.ModelSerializer[LesionImage]):
 
 
 class ImageUploadSerializer(StrictSerializer):
+    """One picture to add."""
+
     lesion = VisibleField(
         queryset=Lesion.objects.none(),
         visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
@@ -283,6 +299,8 @@ class ImageUploadSerializer(StrictSerializer):
 
 
 class PredictionRequestSerializer(StrictSerializer):
+    """The image to read."""
+
     image = VisibleField(
         queryset=LesionImage.objects.none(),
         visible_to=lambda user: LesionImage.objects.visible_to(user).select_related(

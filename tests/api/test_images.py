@@ -1,0 +1,234 @@
+"""Adding a picture over the API, and getting it back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
+
+from screening.api.parsers import MAX_UPLOAD_BYTES
+from screening.models import AccessLog, LesionImage, Prediction
+from tests.api.conftest import pointers, upload
+from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, picture
+
+IMAGES = "/api/v1/images/"
+
+
+def test_a_picture_is_stored_and_its_reading_queued(clinician, lesion):
+    response = upload(clinician, lesion, captured_on="2026-03-01")
+    assert response.status_code == 202
+    body = response.json()
+    image = LesionImage.objects.get()
+    prediction = Prediction.objects.get(image=image)
+    assert (body["id"], body["lesion"]) == (str(image.pk), str(lesion.pk))
+    assert (body["captured_on"], body["modality"]) == ("2026-03-01", "dermatoscopic")
+    assert (body["width"], body["height"]) == (300, 225)
+    assert body["latest_prediction"]["state"] == "queued"
+    assert body["latest_prediction"]["id"] == str(prediction.pk)
+    assert response["Location"] == f"http://testserver/api/v1/predictions/{prediction.pk}/"
+    assert response["Retry-After"] == "1"
+
+
+def test_the_same_picture_again_is_recognised(clinician, lesion):
+    first = upload(clinician, lesion)
+    again = upload(clinician, lesion)
+    assert again.status_code == 200
+    assert again.json()["id"] == first.json()["id"]
+    assert again["Location"] == first["Location"]
+    assert Prediction.objects.count() == 1
+
+
+def test_the_same_picture_of_another_lesion_is_another_image(personas, clinician, lesion):
+    upload(clinician, lesion)
+    assert upload(clinician, LesionFactory(patient=personas.patient)).status_code == 202
+    assert LesionImage.objects.count() == 2
+
+
+def test_a_known_picture_leads_to_its_latest_reading(clinician, lesion):
+    upload(clinician, lesion)
+    Prediction.objects.update(
+        state="failed", failure="Broken.", finished_at=timezone.now(), lease_expires_at=None
+    )
+    later = PredictionFactory(image=LesionImage.objects.get(), outcome="not_assessable")
+    later.reason = "blurred"
+    later.save()
+    again = upload(clinician, lesion)
+    assert again["Location"].endswith(f"/predictions/{later.pk}/")
+    assert "Retry-After" not in again
+
+
+def test_a_path_is_never_told(clinician, lesion):
+    text = upload(clinician, lesion).content.decode()
+    image = LesionImage.objects.get()
+    assert image.file.name not in text
+    assert image.thumbnail.name not in text
+    assert "media" not in text
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"\x00" * 4096, "not a JPEG, PNG or WebP"),
+        (b"GIF89a" + b"\x00" * 64, "not a JPEG, PNG or WebP"),
+        (picture()[:2000], "damaged or was cut off"),
+    ],
+)
+def test_a_file_that_is_no_picture(clinician, lesion, data, words):
+    response = upload(clinician, lesion, data)
+    assert response.status_code == 400
+    assert words in pointers(response)["/file"]
+    assert not LesionImage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("captured_on", "12 March"),
+        ("captured_on", "9999-12-31"),
+        ("captured_on", "1066-10-14"),
+        ("captured_on", "2026-03-01\0"),
+        ("modality", "x-ray"),
+        ("lesion", "x"),
+        ("lesion", "019ab0d2-0000-7000-8000-000000000000"),
+        ("lesion", "a\0b"),
+        ("caption", "mine"),
+    ],
+)
+def test_a_field_that_is_wrong(clinician, lesion, field, value):
+    response = upload(clinician, **{"lesion": lesion, field: value})
+    assert response.status_code == 400
+    assert set(pointers(response)) == {f"/{field}"}
+    assert not LesionImage.objects.exists()
+
+
+def test_an_empty_day_is_today(clinician, lesion):
+    response = upload(clinician, lesion, captured_on="")
+    assert response.json()["captured_on"] == timezone.localdate().isoformat()
+
+
+def test_the_day_of_capture_may_be_tomorrow_elsewhere(clinician, lesion):
+    tomorrow = timezone.localdate() + timedelta(days=1)
+    assert upload(clinician, lesion, captured_on=tomorrow.isoformat()).status_code == 202
+
+
+def test_two_files_are_refused(clinician, lesion):
+    files = [SimpleUploadedFile(f"{n}.jpg", picture(n), "image/jpeg") for n in range(2)]
+    response = clinician.post(IMAGES, {"lesion": str(lesion.pk), "file": files}, format="multipart")
+    assert response.status_code == 400
+    assert pointers(response) == {"/file": "Give this field once: one picture a request."}
+
+
+def test_a_file_under_another_name_is_refused(clinician, lesion):
+    response = upload(clinician, lesion, second=SimpleUploadedFile("2.jpg", picture(1)))
+    assert pointers(response) == {"/second": "There is no such field."}
+
+
+def test_no_file_at_all(clinician, lesion):
+    for body in ({"lesion": str(lesion.pk)}, {"lesion": str(lesion.pk), "file": "C:/mole.jpg"}):
+        response = clinician.post(IMAGES, body, format="multipart")
+        assert response.status_code == 400
+        assert set(pointers(response)) == {"/file"}
+
+
+def test_what_is_not_multipart(clinician, lesion):
+    response = clinician.post(IMAGES, {"lesion": str(lesion.pk)})
+    assert response.status_code == 415
+    assert response.json()["type"] == "/problems/unsupported-media-type"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"x"),
+        ("multipart/form-data; boundary=", b"x"),
+        ("multipart/form-data; boundary=b", b"--c\r\nnothing"),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="fi'),
+        ("multipart/form-data; boundary=\xff", b"x"),
+    ],
+)
+def test_broken_multipart(clinician, content_type, body):
+    response = clinician.generic("POST", IMAGES, body, content_type=content_type)
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+
+
+def test_an_upload_that_is_too_large_is_not_read(clinician):
+    response = clinician.generic(
+        "POST",
+        IMAGES,
+        b"x",
+        content_type="multipart/form-data; boundary=b",
+        CONTENT_LENGTH=str(MAX_UPLOAD_BYTES + 1),
+    )
+    assert response.status_code == 413
+    assert "20 MB" in response.json()["detail"]
+
+
+def test_too_many_fields(clinician, lesion, settings):
+    settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = 5
+    response = upload(clinician, lesion, **{f"x{n}": "1" for n in range(9)})
+    assert response.status_code == 400
+    assert response.json()["type"] == "/problems/malformed"
+
+
+def test_a_viewer_adds_no_picture(personas, client_of, lesion):
+    response = upload(client_of(personas.viewer), lesion)
+    assert response.status_code == 403
+    assert not LesionImage.objects.exists()
+
+
+def test_a_lesion_of_others_does_not_exist(personas, client_of, lesion):
+    response = upload(client_of(personas.colleague), lesion)
+    assert response.status_code == 400
+    assert pointers(response) == {"/lesion": "There is no such lesion, or it is not yours."}
+
+
+@pytest.mark.parametrize("rendition", ["image", "thumbnail"])
+def test_the_picture_comes_back_with_the_key_and_is_logged(personas, clinician, lesion, rendition):
+    body = upload(clinician, lesion).json()
+    response = clinician.get(body[f"{rendition}_url"], HTTP_ACCEPT="image/*")
+    assert response.status_code == 200
+    assert response["Content-Type"] == "image/jpeg"
+    assert response["Cache-Control"] == "private, no-cache"
+    assert response["X-Content-Type-Options"] == "nosniff"
+    stored = getattr(LesionImage.objects.get(), {"image": "file"}.get(rendition, rendition))
+    with stored.open("rb") as file:
+        assert b"".join(response.streaming_content) == file.read()
+    logged = AccessLog.objects.get()
+    assert (logged.user, logged.rendition) == (personas.clinician, rendition)
+
+
+def test_a_picture_that_one_has_is_checked_and_not_sent_again(clinician, lesion):
+    url = upload(clinician, lesion).json()["image_url"]
+    seen = clinician.get(url)
+    seen.close()
+    again = clinician.get(url, HTTP_IF_NONE_MATCH=seen["ETag"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert AccessLog.objects.count() == 2
+
+
+def test_a_picture_of_others_is_neither_shown_nor_logged(personas, client_of, lesion):
+    image = LesionImageFactory(lesion=lesion)
+    for name in ("file", "thumbnail"):
+        response = client_of(personas.colleague).get(f"{IMAGES}{image.pk}/{name}")
+        assert response.status_code == 404
+        assert response["Content-Type"] == "application/problem+json"
+    assert not AccessLog.objects.exists()
+
+
+def test_a_lost_file_is_a_problem_and_no_crash(clinician, lesion):
+    image = LesionImageFactory(lesion=lesion)
+    image.file.storage.delete(image.file.name)
+    response = clinician.get(f"{IMAGES}{image.pk}/file")
+    assert response.status_code == 404
+
+
+def test_behind_nginx_the_file_is_named_and_not_sent(clinician, lesion, settings):
+    settings.MEDIA_ACCEL_PREFIX = "/protected/"
+    image = LesionImageFactory(lesion=lesion)
+    response = clinician.get(f"{IMAGES}{image.pk}/file")
+    assert response["X-Accel-Redirect"] == f"/protected/{image.file.name}"
+    assert response.content == b""

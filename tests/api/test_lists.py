@@ -1,0 +1,200 @@
+"""Lists: filters, pages, and queries that do not grow with the rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from screening.models import Prediction
+from tests.api.conftest import pointers
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PatientFactory,
+    PredictionFactory,
+    ReviewFactory,
+)
+
+API = "/api/v1/"
+# The key, the throttle's nothing, the rows; images: their predictions and their reviews.
+BUDGETS = {
+    "clinics": 2,
+    "patients": 2,
+    "lesions": 2,
+    "images": 4,
+    "predictions": 2,
+    "reviews": 2,
+}
+
+
+def found(client, path, **query):
+    response = client.get(f"{API}{path}/", query)
+    assert response.status_code == 200, response.content
+    return [row["id"] for row in response.json()["results"]]
+
+
+def records(patient, count):
+    """Lesions with two images each, a reading and a review on every image."""
+    for _ in range(count):
+        lesion = LesionFactory(patient=patient)
+        for _ in range(2):
+            image = LesionImageFactory(lesion=lesion)
+            PredictionFactory(image=image, outcome="not_assessable", reason="blurred")
+            ReviewFactory(image=image)
+
+
+@pytest.mark.parametrize("path", BUDGETS)
+@pytest.mark.parametrize("count", [1, 6])
+def test_queries_are_constant(personas, clinician, django_assert_num_queries, path, count):
+    records(personas.patient, count)
+    PatientFactory.create_batch(count, clinic=personas.clinic)
+    clinician.get(f"{API}{path}/")  # notes the day of the key's last use
+    with django_assert_num_queries(BUDGETS[path]):
+        rows = clinician.get(f"{API}{path}/").json()["results"]
+    if path != "clinics":
+        assert len(rows) >= count
+
+
+def test_only_what_is_visible_is_listed(personas, client_of):
+    records(personas.patient, 1)
+    for client in (client_of(personas.colleague), client_of(personas.stranger)):
+        for path in set(BUDGETS) - {"clinics"}:
+            assert found(client, path) == []
+
+
+def test_patients_by_clinic_and_label(personas, clinician):
+    other = PatientFactory(clinic=personas.clinic, label="Z-9")
+    own = PatientFactory(own=True, owner=personas.clinician, label="Me")
+    assert found(clinician, "patients", search="z-9") == [str(other.pk)]
+    by_clinic = found(clinician, "patients", clinic=personas.clinic.pk)
+    assert set(by_clinic) == {str(other.pk), str(personas.patient.pk)}
+    assert str(own.pk) in found(clinician, "patients")
+
+
+def test_lesions_by_patient_and_site(personas, clinician):
+    back = LesionFactory(patient=personas.patient, body_site="back")
+    arm = LesionFactory(
+        patient=PatientFactory(clinic=personas.clinic), body_site="upper extremity", notes="dark"
+    )
+    assert found(clinician, "lesions", patient=personas.patient.pk) == [str(back.pk)]
+    assert found(clinician, "lesions", body_site="upper extremity") == [str(arm.pk)]
+    assert found(clinician, "lesions", search="dark") == [str(arm.pk)]
+
+
+def test_images_by_all_they_hang_on(personas, clinician, lesion):
+    early = LesionImageFactory(lesion=lesion, captured_on=date(2025, 1, 1))
+    late = LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1), modality="clinical")
+    assert found(clinician, "images", lesion=lesion.pk) == [str(late.pk), str(early.pk)]
+    assert len(found(clinician, "images", patient=personas.patient.pk)) == 2
+    assert found(clinician, "images", modality="clinical") == [str(late.pk)]
+    assert found(clinician, "images", captured_on_after="2025-01-02") == [str(late.pk)]
+    assert found(clinician, "images", captured_on_before="2025-01-01") == [str(early.pk)]
+    assert found(clinician, "images", patient=personas.own_patient.pk) == []
+
+
+def test_predictions_by_state_and_time(clinician, lesion):
+    image = LesionImageFactory(lesion=lesion)
+    waiting = PredictionFactory(
+        image=image, queued=True, created=datetime(2026, 3, 1, 12, tzinfo=UTC)
+    )
+    failed = PredictionFactory(
+        image=image, failed=True, created=datetime(2026, 3, 2, 12, tzinfo=UTC)
+    )
+    assert found(clinician, "predictions", image=image.pk) == [str(failed.pk), str(waiting.pk)]
+    assert len(found(clinician, "predictions", lesion=lesion.pk)) == 2
+    assert found(clinician, "predictions", state="queued") == [str(waiting.pk)]
+    after = found(clinician, "predictions", created_after="2026-03-02T00:00:00Z")
+    assert after == [str(failed.pk)]
+    assert found(clinician, "predictions", created_before="2026-03-02") == [str(waiting.pk)]
+
+
+def test_predictions_by_what_is_told(personas, clinician):
+    """The filter is ``outcome_told`` in SQL: both must say the same of every row."""
+    for symptom in (None, "raised", "bleeding", "itching", "changing"):
+        lesion = LesionFactory(patient=personas.patient, **({symptom: True} if symptom else {}))
+        for outcome in ("urgent", "see_doctor", "monitor", "not_assessable"):
+            PredictionFactory(image__lesion=lesion, outcome=outcome)
+    everything = list(Prediction.objects.select_related("image__lesion"))
+    assert len(everything) == 20
+    for outcome, rows in (("urgent", 5), ("see_doctor", 9), ("monitor", 1), ("not_assessable", 5)):
+        told = {p.pk for p in everything if p.outcome_told == outcome}
+        assert {p.pk for p in Prediction.objects.told(outcome)} == told
+        assert len(told) == rows
+
+
+def test_the_outcome_filter_uses_what_is_told(clinician, lesion):
+    blurred = PredictionFactory(image__lesion=lesion, outcome="not_assessable", reason="blurred")
+    PredictionFactory(image__lesion=lesion, queued=True)
+    assert found(clinician, "predictions", outcome="not_assessable") == [str(blurred.pk)]
+    assert found(clinician, "predictions", outcome="urgent") == []
+
+
+def test_reviews_by_conclusion(clinician, lesion):
+    review = ReviewFactory(image__lesion=lesion, conclusion="mel", management="excise")
+    assert found(clinician, "reviews", lesion=lesion.pk, conclusion="mel") == [str(review.pk)]
+    assert found(clinician, "reviews", image=review.image_id, conclusion="nv") == []
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "value"),
+    [
+        ("patients", "clinic", "north"),
+        ("patients", "search", "a\0b"),
+        ("patients", "colour", "red"),
+        ("patients", "clinic", ""),
+        ("patients", "page_size", "0"),
+        ("patients", "page_size", "201"),
+        ("patients", "page_size", "9" * 5000),
+        ("patients", "page_size", "²"),
+        ("patients", "cursor", "x"),
+        ("patients", "cursor", "cD1ub25zZW5zZQ=="),
+        ("patients", "cursor", "cD0yMDI2LTAzLTk5"),
+        ("clinics", "search", "x"),
+        ("lesions", "body_site", "moon"),
+        ("lesions", "patient", "1"),
+        ("images", "modality", "x-ray"),
+        ("images", "captured_on_after", "03/01/2026"),
+        ("images", "captured_on_before", "2026-02-30"),
+        ("predictions", "state", "done"),
+        ("predictions", "outcome", "healthy"),
+        ("predictions", "created_after", "yesterday"),
+        ("predictions", "created_after", "0001-01-01T00:00:00+14:00"),
+        ("predictions", "created_before", "9999-12-31T23:59:59-14:00"),
+        ("reviews", "conclusion", "fine"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_name(clinician, path, parameter, value):
+    response = clinician.get(f"{API}{path}/", {parameter: value})
+    assert response.status_code == 400
+    assert set(pointers(response)) == {parameter}
+
+
+def test_a_parameter_given_twice_is_refused(clinician):
+    response = clinician.get(f"{API}predictions/?state=queued&state=failed")
+    assert pointers(response) == {"state": "Give this parameter once."}
+
+
+def test_every_row_is_on_one_page_even_if_made_at_the_same_moment(personas, clinician):
+    moment = datetime(2026, 3, 1, tzinfo=UTC)
+    made = PatientFactory.create_batch(7, clinic=personas.clinic, created=moment)
+    seen, url = [], f"{API}patients/?page_size=3&search=P-"
+    while url:
+        page = clinician.get(url).json()
+        assert len(page["results"]) <= 3
+        seen += [row["id"] for row in page["results"]]
+        url = page["next"]
+    assert seen == sorted((str(patient.pk) for patient in made), reverse=True)
+
+
+def test_one_can_page_back(personas, clinician):
+    PatientFactory.create_batch(4, clinic=personas.clinic)
+    first = clinician.get(f"{API}patients/?page_size=2").json()
+    second = clinician.get(first["next"]).json()
+    assert clinician.get(second["previous"]).json()["results"] == first["results"]
+
+
+def test_a_page_has_50_rows_unless_told_otherwise(personas, clinician):
+    PatientFactory.create_batch(60, clinic=personas.clinic)
+    assert len(found(clinician, "patients")) == 50
+    assert len(found(clinician, "patients", page_size=200)) == 61

@@ -1,0 +1,131 @@
+"""The OpenAPI schema: clean, whole, and true of what the API answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from jsonschema import Draft202012Validator, ValidationError
+from referencing import Registry, Resource
+
+from ml import reader
+from screening.api import urls
+from tests.api.conftest import upload
+from tests.factories import LesionImageFactory, PredictionFactory, ReviewFactory
+
+SOURCE = "urn:schema"
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory) -> dict[str, Any]:
+    """As ``manage.py spectacular --validate --fail-on-warn`` writes it."""
+    path = tmp_path_factory.mktemp("schema") / "schema.json"
+    call_command("spectacular", "--validate", "--fail-on-warn", format="openapi-json", file=path)
+    return json.loads(path.read_text())
+
+
+def operations(schema):
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method} {path}", operation
+
+
+def conforms(schema, name: str, value: Any) -> None:
+    registry = Registry().with_resource(
+        SOURCE,
+        Resource.from_contents({"$schema": Draft202012Validator.META_SCHEMA["$id"], **schema}),
+    )
+    validator = Draft202012Validator(
+        {"$ref": f"{SOURCE}#/components/schemas/{name}"},
+        registry=registry,
+        format_checker=Draft202012Validator.FORMAT_CHECKER,
+    )
+    validator.validate(value)
+
+
+def test_every_route_is_in_it(schema):
+    assert schema["openapi"].startswith("3.1")
+    for prefix, viewset, _ in urls.router.registry:
+        listed = schema["paths"][f"/api/v1/{prefix}/"]
+        assert ("post" in listed) == hasattr(viewset, "create")
+    assert "/api/v1/images/{id}/file" in schema["paths"]
+
+
+def test_every_operation_is_explained_and_has_an_example(schema):
+    for name, operation in operations(schema):
+        assert operation["summary"], name
+        assert operation["description"], name
+        bodies = [
+            body
+            for answer in operation["responses"].values()
+            for kind, body in answer.get("content", {}).items()
+            if kind == "application/json"
+        ]
+        for body in bodies:
+            assert body["examples"], name
+        sent = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        assert sent is None or sent["examples"], name
+
+
+def test_every_operation_takes_a_key_and_tells_its_problems(schema):
+    assert schema["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
+    for name, operation in operations(schema):
+        assert {"apiKey": []} in operation["security"], name
+        answers = operation["responses"]
+        assert {"401", "429"} <= answers.keys(), name
+        assert ("404" in answers) == ("{id}" in name), name
+        assert {"application/problem+json"} == answers["401"]["content"].keys()
+
+
+def test_the_examples_are_true_to_the_schema(schema):
+    checked = 0
+    for _, operation in operations(schema):
+        contents = [answer.get("content", {}) for answer in operation["responses"].values()]
+        for content in [*contents, operation.get("requestBody", {}).get("content", {})]:
+            for body in content.values():
+                reference = body["schema"].get("$ref", "")
+                for example in body.get("examples", {}).values():
+                    conforms(schema, reference.rpartition("/")[2], example["value"])
+                    checked += 1
+    assert checked > 20
+
+
+def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
+    image = LesionImageFactory(lesion=lesion)
+    ReviewFactory(image=image)
+    PredictionFactory(image=image, outcome="monitor", model_version=reader.DEFAULT_VERSION)
+    upload(clinician, lesion)
+    for prefix, name in (
+        ("clinics", "Clinic"),
+        ("patients", "Patient"),
+        ("lesions", "Lesion"),
+        ("images", "Image"),
+        ("predictions", "Prediction"),
+        ("reviews", "Review"),
+    ):
+        body = clinician.get(f"/api/v1/{prefix}/").json()
+        conforms(schema, f"Paginated{name}List", body)
+        assert body["results"]
+        for row in body["results"]:
+            assert row.keys() == schema["components"]["schemas"][name]["properties"].keys()
+    conforms(schema, "Problem", clinician.get("/api/v1/patients/", {"x": 1}).json())
+    conforms(schema, "Problem", clinician.get("/api/v1/x/").json())
+
+
+def test_a_wrong_answer_would_be_noticed(schema):
+    with pytest.raises(ValidationError):
+        conforms(schema, "Prediction", {"outcome": "healthy"})
+
+
+def test_schema_and_page_need_no_login_and_no_inline_script(client, db):
+    assert client.get("/api/v1/schema/").status_code == 200
+    page = client.get("/api/docs/")
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert "<script>" not in text
+    assert 'src="/static/drf_spectacular_sidecar/' in text
+    assert "https://" not in text
+    script = client.get("/api/docs/", {"script": ""})
+    assert script["Content-Type"] == "application/javascript"
