@@ -11,6 +11,7 @@ urlpatterns = [
     path("data/", pages.data_set, name="data_set"),
     path("model/", pages.model, name="model"),
     path("model/<str:version>/", pages.model, name="model_version"),
+    path("model/<str:version>/card.json", pages.model_card, name="model_card"),
     path("patients/", patients.listing, name="patients"),
     path("patients/new/", patients.new, name="patient_new"),
     path("patients/<uuid:pk>/", patients.detail, name="patient"),

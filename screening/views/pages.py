@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import date
+from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.decorators import login_not_required
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from ml import reader
 from screening import tracking
+from screening.charts import card as card_charts
+from screening.charts import data_set as data_set_charts
 from screening.models import Lesion, Patient
 from screening.views.requests import UserRequest
 
@@ -47,6 +51,54 @@ def home(request: UserRequest) -> HttpResponse:
 
 
 @login_not_required
+@require_safe
+def data_set(request: HttpRequest) -> HttpResponse:
+    """What the current model has learned from."""
+    card = _card_or_404(reader.DEFAULT_VERSION)
+    return render(
+        request,
+        "screening/data_set.html",
+        {
+            "card": card,
+            "written": date.fromisoformat(card["date"]),
+            "size": data_set_charts.size(card),
+            "stories": data_set_charts.stories(card),
+            "missing": data_set_charts.missing(card),
+        },
+    )
+
+
+@login_not_required
+@require_safe
+def model(request: HttpRequest, version: str = reader.DEFAULT_VERSION) -> HttpResponse:
+    """What a model version is for, how well it does, and where it fails."""
+    card = _card_or_404(version)
+    return render(
+        request,
+        "screening/model.html",
+        {
+            "card": card,
+            "written": date.fromisoformat(card["date"]),
+            "key_figures": card_charts.key_figures(card),
+            "stories": card_charts.stories(card),
+            "other_cameras": card_charts.other_cameras(card),
+            "subgroups": card_charts.subgroups(card),
+            "weakest_group": card_charts.weakest_group(card),
+            "turned_away": card_charts.turned_away(card),
+            "versions": reader.versions()[::-1],
+            "current_version": reader.DEFAULT_VERSION,
+        },
+    )
+
+
+@login_not_required
+@require_safe
+def model_card(request: HttpRequest, version: str) -> HttpResponse:
+    """The model card itself, for other programs."""
+    return JsonResponse(_card_or_404(version), json_dumps_params={"indent": 1})
+
+
+@login_not_required
 @never_cache
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
@@ -65,6 +117,13 @@ def ready(request: HttpRequest) -> HttpResponse:
         {"status": "missing" if missing else "ok", "missing": missing},
         status=503 if missing else 200,
     )
+
+
+def _card_or_404(version: str) -> dict[str, Any]:
+    # Asked of the list, not of the disk: the version comes from the address.
+    if version not in reader.versions():
+        raise Http404("There is no such model version.")
+    return reader.card(version)
 
 
 def _passes(name: str, check: Callable[[], None]) -> bool:

@@ -22,6 +22,7 @@
     for (const place of document.querySelectorAll("[data-chart]")) {
       const source = document.getElementById(place.dataset.chart);
       const figure = coloured(JSON.parse(source.textContent), style);
+      place.style.height = place.style.minHeight = `${figure.layout.height}px`;
       if (still.matches) figure.layout.transition = { duration: 0 };
       Plotly.react(place, figure.data, figure.layout, {
         responsive: true,

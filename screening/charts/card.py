@@ -1,0 +1,229 @@
+"""How well a model does, and where it fails: the stories of its card's figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from screening.charts import card_figures
+from screening.charts.story import Story, interval, name_of, of_100
+from screening.charts.template import Chart, percent
+from screening.models import BodySite, Conclusion, Outcome
+
+Rates = dict[str, dict[str, float]]
+
+_ENDS = ("sensitivity", "specificity")
+_GROUPS = {"sex": "Sex", "age": "Age", "localization": "Body site"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """What is counted, the value and its 95 % interval."""
+
+    name: str
+    value: str
+    interval: str
+
+
+def key_figures(card: dict[str, Any]) -> list[KeyFigure]:
+    """What matters most to the person in front of the screen, the worst news first."""
+    names = {
+        "missed_per_100_cancers": "of 100 cancers are missed: the outcome is “Monitor”",
+        "missed_per_100_melanomas": "of 100 melanomas are missed",
+        "flagged_that_were_cancer_per_100": "of 100 flagged lesions were cancer in the test; "
+        "in everyday use, fewer",
+        "balanced_accuracy_balanced": "of 100 lesions are named right, the seven diagnoses "
+        "counting alike (balanced accuracy)",
+    }
+    figures = []
+    for key, name in names.items():
+        scale = 100 if "per_100" in key else 1
+        rate = {end: value / scale for end, value in _rates(card)[key].items()}
+        figures.append(KeyFigure(name, of_100(rate["value"]), interval(rate)))
+    return figures
+
+
+def stories(card: dict[str, Any]) -> list[Story]:
+    return [_outcomes(card), _sensitivities(card), _confusion(card), _reliability(card)]
+
+
+def other_cameras(card: dict[str, Any]) -> list[KeyFigure]:
+    """The same model on ISIC 2017's images. Empty where the card has not measured it."""
+    if "isic2017" not in card:
+        return []
+    rates: Rates = card["isic2017"]["with_95_percent_intervals"]
+    found, spared = (rates[f"see_doctor/malignant_{name}"] for name in _ENDS)
+    flagged = {"value": 1 - spared["value"], "low": 1 - spared["high"], "high": 1 - spared["low"]}
+    return [
+        KeyFigure("of 100 melanomas are flagged", of_100(found["value"]), interval(found)),
+        KeyFigure(
+            "of 100 harmless lesions are flagged, too", of_100(flagged["value"]), interval(flagged)
+        ),
+    ]
+
+
+def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """For sex, age and body site: the group, its flagged cancers, its flagged harmless lesions."""
+    groups = card["figures"]["subgroups"]
+    return [
+        (
+            title,
+            [
+                (
+                    _group(field, name),
+                    _rate(one.get("sensitivity"), one["cancers"]),
+                    _rate(_not(one.get("specificity")), one["benign"]),
+                )
+                for name, one in groups[field].items()
+            ],
+        )
+        for field, title in _GROUPS.items()
+    ]
+
+
+def weakest_group(card: dict[str, Any]) -> tuple[str, str]:
+    """The group in which the smallest share of cancers is flagged, and that share."""
+    shares = {
+        _group(field, name): one["sensitivity"]
+        for field in _GROUPS
+        for name, one in card["figures"]["subgroups"][field].items()
+        if "sensitivity" in one
+    }
+    group = min(shares, key=lambda name: shares[name])
+    return group, percent(shares[group])
+
+
+def turned_away(card: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Kind of picture that is not dermatoscopy, how many were tried, share turned away."""
+    gate = card["gate"]
+    return [
+        (kind.replace("_", " ").capitalize(), str(gate["outside_images"][kind]), percent(share))
+        for kind, share in gate["outside_rejected"].items()
+    ]
+
+
+def _outcomes(card: dict[str, Any]) -> Story:
+    """What is told to whom, from the sensitivities and specificities of the two thresholds."""
+    rates = _rates(card)
+    found, spared = (rates[f"see_doctor/malignant_{name}"]["value"] for name in _ENDS)
+    urgent, not_urgent = (rates[f"urgent/malignant_{name}"]["value"] for name in _ENDS)
+    # Of the harmless lesions and of the cancers: the order of the bars, from below.
+    shares = {
+        Outcome.URGENT: [1 - not_urgent, urgent],
+        Outcome.SEE_DOCTOR: [not_urgent - spared, found - urgent],
+        Outcome.MONITOR: [spared, 1 - found],
+    }
+    labels = ["100 harmless lesions", "100 cancers or precursors"]
+    return Story(
+        f"Of 100 cancers it flags {of_100(found)}; of 100 harmless lesions, {of_100(1 - spared)}",
+        "Flagged means “Urgent” or “See a doctor”. A cancer among those with “Monitor” is one "
+        "that the model misses.",
+        Chart(
+            "outcomes",
+            "Shares of the outcomes among cancers and among harmless lesions.",
+            card_figures.outcomes(labels, shares),
+            ("Of", *(outcome.label for outcome in shares)),
+            [
+                (label, *(percent(share[row]) for share in shares.values()))
+                for row, label in reversed(list(enumerate(labels)))
+            ],
+        ),
+    )
+
+
+def _sensitivities(card: dict[str, Any]) -> Story:
+    images: dict[str, int] = card["figures"]["images_per_class"]
+    found = {code: _rates(card)[f"classes/{code}/sensitivity"] for code in images}
+    ranked = sorted(found, key=lambda code: found[code]["value"])
+    best, worst = ranked[-1], ranked[0]
+    return Story(
+        f"It names {name_of(best)} right in {of_100(found[best]['value'])} of 100, "
+        f"{name_of(worst)} in {of_100(found[worst]['value'])}",
+        "The dot is what was measured. With as few images as the rare diagnoses have, the truth "
+        "may lie anywhere on the line (95 % interval).",
+        Chart(
+            "sensitivities",
+            "Share named right, by diagnosis, with intervals.",
+            card_figures.sensitivities({code: found[code] for code in ranked}, images),
+            ("Diagnosis", "Named right", "95 % interval", "Test images"),
+            [
+                (
+                    Conclusion(code).label,
+                    percent(found[code]["value"]),
+                    f"{interval(found[code])} %",
+                    images[code],
+                )
+                for code in reversed(ranked)
+            ],
+        ),
+    )
+
+
+def _confusion(card: dict[str, Any]) -> Story:
+    counts: list[list[int]] = card["figures"]["confusion_balanced"]
+    codes = list(card["diagnoses"])
+    mistakes = {
+        (was, called): counts[was][called]
+        for was in range(len(codes))
+        for called in range(len(codes))
+        if was != called
+    }
+    was, called = max(mistakes, key=lambda pair: mistakes[pair])
+    return Story(
+        f"Its most frequent mistake: {name_of(codes[was])} taken for {name_of(codes[called])}, "
+        f"{counts[was][called]} of {sum(counts[was])} times",
+        "A row is what the lesions were, a column what the model called them. Right answers lie "
+        "on the diagonal; the stronger the colour, the larger the share of the row.",
+        Chart(
+            "confusion",
+            "Confusion matrix: number of test images by diagnosis and answer.",
+            card_figures.confusion(codes, counts),
+            ("Was, called", *codes),
+            [
+                (f"{Conclusion(code).label} ({code})", *row)
+                for code, row in zip(codes, counts, strict=True)
+            ],
+        ),
+    )
+
+
+def _reliability(card: dict[str, Any]) -> Story:
+    groups: list[dict[str, float]] = card["figures"]["reliability_of_p_malignant"]
+    images = sum(group["n"] for group in groups)
+    gap = sum(group["n"] * abs(group["said"] - group["was"]) for group in groups) / images
+    return Story(
+        f"The chance of cancer it states is off by {100 * gap:.0f} percentage points on average",
+        "Test images grouped by the chance that the model stated, against the share of the group "
+        "that was cancer or a precursor. On the dashed line both agree; a larger dot stands for "
+        "more images.",
+        Chart(
+            "reliability",
+            "Stated chance of cancer against the share that was cancer.",
+            card_figures.reliability(groups),
+            ("Stated, on average", "Was cancer or precursor", "Images"),
+            [
+                (percent(group["said"]), percent(group["was"]), f"{group['n']:.0f}")
+                for group in groups
+            ],
+        ),
+    )
+
+
+def _rates(card: dict[str, Any]) -> Rates:
+    rates: Rates = card["figures"]["with_95_percent_intervals"]
+    return rates
+
+
+def _group(field: str, name: str) -> str:
+    if field == "localization":
+        return BodySite(name).label
+    return f"{name.replace('-', '–')} years" if field == "age" else name.capitalize()
+
+
+def _not(share: float | None) -> float | None:
+    return None if share is None else 1 - share
+
+
+def _rate(share: float | None, images: int) -> str:
+    """A share of so many images; the card gives none that would rest on too few."""
+    return f"too few: {images}" if share is None else f"{percent(share)} of {images}"
