@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 
 from accounts.models import Clinic, Role, User
 from screening.models import Patient
@@ -53,12 +54,16 @@ def personas(db: None) -> Personas:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _a_folder_for_static_files(tmp_path_factory):
+    """For the live server too, which is started once: WhiteNoise warns where there is none."""
+    django_settings.STATIC_ROOT = tmp_path_factory.mktemp("static")
+
+
 @pytest.fixture(autouse=True)
 def _apart_from_the_installation(settings, tmp_path):
     """Own media folder, a fast password hash, a broker in memory, plain static names."""
     settings.MEDIA_ROOT = tmp_path / "media"
-    settings.STATIC_ROOT = tmp_path / "static"
-    settings.STATIC_ROOT.mkdir()
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.STORAGES = {
