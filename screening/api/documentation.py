@@ -18,10 +18,9 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.errors import CONTENT_TYPE, KINDS
+from screening.api.requests import ImageUploadSerializer, PredictionRequestSerializer
 from screening.api.serializers import (
     ImageSerializer,
-    ImageUploadSerializer,
-    PredictionRequestSerializer,
     PredictionSerializer,
 )
 
@@ -42,10 +41,12 @@ class Problem(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     instance = serializers.CharField(help_text="The path that was asked for.")
-    errors = ProblemError(many=True, required=False, help_text="With `/problems/validation`.")
+    errors = ProblemError(  # type: ignore[assignment]
+        many=True, required=False, help_text="With `/problems/validation`."
+    )
 
 
-class BearerKey(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class BearerKey(OpenApiAuthenticationExtension):
     target_class = "accounts.authentication.ApiKeyAuthentication"
     name = "apiKey"
 

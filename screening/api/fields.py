@@ -52,8 +52,7 @@ class VisibleField(serializers.PrimaryKeyRelatedField[Any]):
         )
 
     def get_queryset(self) -> QuerySet[Any]:
-        request = self.context.get("request")
-        return self.visible_to(request.user) if request else super().get_queryset()
+        return self.visible_to(self.context["request"].user)
 
 
 class OrNothing(serializers.Serializer[Any]):

@@ -33,7 +33,7 @@ class CreatedCursorPagination(CursorPagination):
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:
             cursor = super().decode_cursor(request)
-            if cursor is not None and cursor.position and not parse_datetime(cursor.position):
+            if cursor is not None and cursor.position and not parse_datetime(str(cursor.position)):
                 raise ValueError(cursor.position)
         except (NotFound, ValueError):
             raise QueryError({"cursor": "This is no cursor of ours. Begin without one."}) from None

@@ -23,7 +23,6 @@ from screening.api.fields import (
 from screening.models import (
     Lesion,
     LesionImage,
-    Modality,
     Outcome,
     Patient,
     Prediction,
@@ -165,7 +164,9 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     probabilities = ByDiagnosis(help_text="For a clinic's mix of cases: calibrated.")
     balanced_probabilities = ByDiagnosis(help_text="As if all seven were equally common.")
     image_logits = ByDiagnosis(help_text="With `context_terms`: the balanced reading's logits.")
-    context = Context(help_text="What the model was told of the patient.")
+    context = Context(  # type: ignore[assignment]
+        help_text="What the model was told of the patient."
+    )
     context_terms = ContextTerms(help_text="What each field of the context added, in logits.")
     weights_sha256 = WordOrNull()
     thresholds_version = WordOrNull()
@@ -280,30 +281,3 @@ class ImageSerializer(serializers.ModelSerializer[LesionImage]):
 
     def _address(self, name: str, image: LesionImage) -> str:
         return reverse(name, args=[image.pk], request=self.context.get("request"))
-
-
-class ImageUploadSerializer(StrictSerializer):
-    """One picture to add."""
-
-    lesion = VisibleField(
-        queryset=Lesion.objects.none(),
-        visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
-    )
-    file = serializers.FileField(help_text="JPEG, PNG or WebP, up to 20 MB and 40 megapixels.")
-    captured_on = serializers.DateField(required=False, help_text="The day; today without it.")
-    modality = serializers.ChoiceField(
-        choices=Modality.choices,
-        default=Modality.DERMATOSCOPIC,
-        help_text="Only dermatoscopic pictures are read.",
-    )
-
-
-class PredictionRequestSerializer(StrictSerializer):
-    """The image to read."""
-
-    image = VisibleField(
-        queryset=LesionImage.objects.none(),
-        visible_to=lambda user: LesionImage.objects.visible_to(user).select_related(
-            "lesion__patient"
-        ),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -15,18 +15,17 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from accounts.models import Clinic, Membership
+from accounts.models import Clinic, Membership, User
 from screening import intake, tracking
 from screening.api import documentation as doc
 from screening.api import filters
 from screening.api.parsers import JSONBody, Upload
+from screening.api.requests import ImageUploadSerializer, PredictionRequestSerializer
 from screening.api.serializers import (
     ClinicSerializer,
     ImageSerializer,
-    ImageUploadSerializer,
     LesionSerializer,
     PatientSerializer,
-    PredictionRequestSerializer,
     PredictionSerializer,
     ReviewSerializer,
 )
@@ -43,6 +42,11 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     http_method_names = ["get", "head", "post", "patch"]
     lookup_value_converter = "uuid"
     schema = doc.RecordSchema()
+
+    @property
+    def user(self) -> User:
+        """The key's or the session's owner: ``IsAuthenticated`` lets nobody else in."""
+        return cast(User, self.request.user)
 
     def get_object(self) -> Any:
         return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
@@ -64,10 +68,8 @@ class ClinicViewSet(ReadViewSet):
     serializer_class = ClinicSerializer
 
     def get_queryset(self) -> QuerySet[Clinic]:
-        mine = Membership.objects.filter(clinic=OuterRef("pk"), user=self.request.user)
-        return Clinic.objects.with_member(self.request.user).annotate(
-            role=Subquery(mine.values("role"))
-        )
+        mine = Membership.objects.filter(clinic=OuterRef("pk"), user=self.user)
+        return Clinic.objects.with_member(self.user).annotate(role=Subquery(mine.values("role")))
 
 
 @doc.PATIENTS
@@ -77,7 +79,7 @@ class PatientViewSet(EditableViewSet):
     filterset_class = filters.PatientFilter
 
     def get_queryset(self) -> QuerySet[Patient]:
-        return Patient.objects.visible_to(self.request.user).select_related("clinic")
+        return Patient.objects.visible_to(self.user).select_related("clinic")
 
 
 @doc.LESIONS
@@ -87,7 +89,7 @@ class LesionViewSet(EditableViewSet):
     filterset_class = filters.LesionFilter
 
     def get_queryset(self) -> QuerySet[Lesion]:
-        visible = Lesion.objects.visible_to(self.request.user).select_related("patient")
+        visible = Lesion.objects.visible_to(self.user).select_related("patient")
         return tracking.with_latest(visible)
 
 
@@ -99,13 +101,13 @@ class ImageViewSet(ReadViewSet):
     parser_classes = [Upload]
 
     def get_queryset(self) -> QuerySet[LesionImage]:
-        visible = LesionImage.objects.visible_to(self.request.user).select_related("lesion")
+        visible = LesionImage.objects.visible_to(self.user).select_related("lesion")
         return tracking.with_findings(visible)
 
     def create(self, request: Request) -> Response:
         upload = ImageUploadSerializer(data=request.data, context=self.get_serializer_context())
         upload.is_valid(raise_exception=True)
-        added = intake.add_image(user=request.user, **upload.validated_data)
+        added = intake.add_image(user=self.user, **upload.validated_data)
         image = self.get_queryset().get(pk=added.image.pk)
         return Response(
             self.get_serializer(image).data,
@@ -121,7 +123,7 @@ class PredictionViewSet(ReadViewSet):
     filterset_class = filters.PredictionFilter
 
     def get_queryset(self) -> QuerySet[Prediction]:
-        return Prediction.objects.visible_to(self.request.user).select_related("image__lesion")
+        return Prediction.objects.visible_to(self.user).select_related("image__lesion")
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         prediction = self.get_object()
@@ -133,7 +135,7 @@ class PredictionViewSet(ReadViewSet):
             data=request.data, context=self.get_serializer_context()
         )
         wanted.is_valid(raise_exception=True)
-        prediction = intake.request_prediction(user=request.user, **wanted.validated_data)
+        prediction = intake.request_prediction(user=self.user, **wanted.validated_data)
         return Response(
             self.get_serializer(prediction).data,
             status=status.HTTP_202_ACCEPTED,
@@ -148,7 +150,7 @@ class ReviewViewSet(RecordViewSet):
     filterset_class = filters.ReviewFilter
 
     def get_queryset(self) -> QuerySet[Review]:
-        return Review.objects.visible_to(self.request.user).select_related("image", "reviewer")
+        return Review.objects.visible_to(self.user).select_related("image", "reviewer")
 
 
 @doc.PICTURE
@@ -161,7 +163,9 @@ class PictureView(APIView):
     rendition = ""
 
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        return deliver(request=request, user=request.user, pk=pk, rendition=self.rendition)
+        return deliver(
+            request=request, user=cast(User, request.user), pk=pk, rendition=self.rendition
+        )
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         """An <img> accepts no JSON, and gets none unless there is an error to tell."""
