@@ -42,15 +42,14 @@ def deliver(*, request: HttpRequest, user: User, pk: UUID, rendition: str) -> Ht
 
 def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
     extension = str(file.name).rpartition(".")[2]
-    headers = {
-        "Content-Type": _CONTENT_TYPES[extension],
-        "Content-Disposition": f'inline; filename="{image.pk}.{extension}"',
-    }
+    content_type = _CONTENT_TYPES[extension]
     if settings.MEDIA_ACCEL_PREFIX:
         location = f"{settings.MEDIA_ACCEL_PREFIX.rstrip('/')}/{file.name}"
-        return HttpResponse(headers=headers | {"X-Accel-Redirect": location})
+        return HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
     try:
-        return FileResponse(file.open("rb"), headers=headers)
+        return FileResponse(
+            file.open("rb"), content_type=content_type, filename=f"{image.pk}.{extension}"
+        )
     except FileNotFoundError:
         logger.exception("image %s: a stored file is missing", image.pk)
         raise Http404("The stored picture is missing.") from None

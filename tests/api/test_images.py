@@ -194,6 +194,7 @@ def test_the_picture_comes_back_with_the_key_and_is_logged(personas, clinician, 
     assert response["Content-Type"] == "image/jpeg"
     assert response["Cache-Control"] == "private, no-cache"
     assert response["X-Content-Type-Options"] == "nosniff"
+    assert response["Content-Disposition"] == f'inline; filename="{body["id"]}.jpg"'
     stored = getattr(LesionImage.objects.get(), {"image": "file"}.get(rendition, rendition))
     with stored.open("rb") as file:
         assert b"".join(response.streaming_content) == file.read()
