@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import date, timedelta
 from io import BytesIO
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from accounts import services
@@ -17,7 +18,7 @@ from screening.models import Lesion, Patient
 
 CLINICIAN = "clinician@demo.skincheck.example"
 SELF_TRACKER = "tracker@demo.skincheck.example"
-PASSWORD = "skincheck-demo"  # noqa: S105  known to all, so for the embedded default only
+EMBEDDED_PASSWORD = "skincheck-demo"  # noqa: S105  known to all: see _account
 CLINIC = "Demo clinic"
 
 
@@ -44,16 +45,20 @@ class Command(BaseCommand):
     requires_system_checks = ()  # a first start has better things to do than load the model twice
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not settings.EMBEDDED:
-            raise CommandError(
-                "The demo logins are known to everyone: they are made on an embedded "
-                "installation only, which nobody else can reach."
-            )
         today = timezone.localdate()
-        self._clinic_record(_account(CLINICIAN), today)
-        self._own_record(_account(SELF_TRACKER), today)
-        self.stdout.write(f"  clinician     {CLINICIAN}   password {PASSWORD}")
-        self.stdout.write(f"  self-tracker  {SELF_TRACKER}     password {PASSWORD}")
+        self._clinic_record(self._account("clinician", CLINICIAN), today)
+        self._own_record(self._account("self-tracker", SELF_TRACKER), today)
+
+    def _account(self, who: str, email: str) -> User:
+        """A known password is for an embedded installation only, which nobody else can reach."""
+        user = User.objects.filter(email=email).first()
+        password = EMBEDDED_PASSWORD if settings.EMBEDDED else secrets.token_urlsafe(12)
+        if user is None:
+            user = User.objects.create_user(email, password)
+        elif not user.check_password(password):
+            password = "(as it was set before)"  # noqa: S105
+        self.stdout.write(f"  {who:12}  {email:34}  {password}")
+        return user
 
     def _clinic_record(self, clinician: User, today: date) -> None:
         clinic = Clinic.objects.with_member(clinician).filter(name=CLINIC).first()
@@ -86,11 +91,6 @@ class Command(BaseCommand):
         )
         spot = _lesion(tracker, own, "Spot on the arm", "upper extremity")
         _follow(tracker, spot, HARMLESS[1:], seed=21, today=today)
-
-
-def _account(email: str) -> User:
-    found = User.objects.filter(email=email).first()
-    return found or User.objects.create_user(email, PASSWORD)
 
 
 def _lesion(user: User, patient: Patient, label: str, site: str, **symptoms: bool) -> Lesion:

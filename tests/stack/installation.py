@@ -1,0 +1,143 @@
+"""A whole SkinCheck of its own for one test: folder, database, broker, and the real processes.
+
+Embedded by default; with ``DATABASE_URL`` and ``REDIS_URL`` set, in a PostgreSQL database and a
+Redis database of its own on those servers. Ask the database by SQL: the test process has Django set
+up for another one.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import shlex
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg2
+import redis
+
+ROOT = Path(__file__).resolve().parents[2]
+REDIS_DATABASE = 9
+
+
+class Installation:
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "VAR_DIR": str(folder), **environment}
+        self.port = _free_port()
+        self._postgres = os.environ.get("DATABASE_URL")
+        self._redis = os.environ.get("REDIS_URL")
+        if self._postgres:
+            self._create_database(self._postgres)
+        if self._redis:
+            self.environment["REDIS_URL"] = _with_path(self._redis, str(REDIS_DATABASE))
+            self.empty_broker()
+
+    def python(self, *arguments: str, **environment: str) -> str:
+        """Run Python on ``arguments`` in this installation; what it printed."""
+        ran = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        return ran.stdout
+
+    @contextmanager
+    def running(self, program: str) -> Iterator[subprocess.Popen[bytes]]:
+        """``web``, ``worker`` or ``beat``, by the very command that ``script/server`` runs."""
+        config = configparser.ConfigParser(interpolation=None)
+        config.read(ROOT / "script" / "supervisord.conf")
+        section = config[f"program:{program}"]
+        command = section["command"].replace("%(ENV_PORT)s", str(self.port))
+        command = command.replace("%(ENV_VENV)s/bin/python", sys.executable)
+        own = dict(pair.split("=") for pair in shlex.split(section.get("environment", "")))
+        with (self.folder / f"{program}.log").open("ab") as log:
+            process = subprocess.Popen(
+                shlex.split(command),
+                cwd=ROOT,
+                env={**self.environment, **own},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            yield process
+        finally:
+            kill_group(process)
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        if "DATABASE_URL" in self.environment:
+            with closing(psycopg2.connect(self.environment["DATABASE_URL"])) as connection:
+                return _rows(connection.cursor(), sql)
+        with closing(sqlite3.connect(self.folder / "db.sqlite3", timeout=20)) as connection:
+            return _rows(connection.cursor(), sql)
+
+    def empty_broker(self) -> None:
+        if "REDIS_URL" in self.environment:
+            with closing(redis.Redis.from_url(self.environment["REDIS_URL"])) as broker:
+                broker.flushdb()
+        else:
+            for file in self.folder.glob("broker.sqlite3*"):
+                file.unlink()
+
+    def remove(self) -> None:
+        if self._postgres:
+            _on_server(self._postgres, f"DROP DATABASE {self._database} WITH (FORCE)")
+
+    def log(self, program: str) -> str:
+        return (self.folder / f"{program}.log").read_text()
+
+    def _create_database(self, server: str) -> None:
+        self._database = f"stack_{uuid4().hex}"
+        _on_server(server, f"CREATE DATABASE {self._database}")
+        self.environment["DATABASE_URL"] = _with_path(server, self._database)
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{seconds} s passed, and still not: {what}"
+        time.sleep(0.05)
+
+
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL, as a power cut would do: to the process and to all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
+
+
+def _rows(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
+    cursor.execute(sql)
+    return list(cursor.fetchall())
+
+
+def _on_server(url: str, sql: str) -> None:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True  # databases are made and dropped outside transactions
+    with closing(connection):
+        connection.cursor().execute(sql)
+
+
+def _with_path(url: str, path: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])

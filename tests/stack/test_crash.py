@@ -1,0 +1,102 @@
+"""Nothing is lost and nothing is read twice, whatever happens to the worker and to the broker."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.stack.installation import Installation, kill_group, wait_until
+
+pytestmark = pytest.mark.stack
+
+IMAGES = 20
+
+
+def _states(installation: Installation) -> dict[str, int]:
+    return dict(
+        installation.query("SELECT state, count(*) FROM screening_prediction GROUP BY state")
+    )
+
+
+def _pool_process(worker: subprocess.Popen[bytes]) -> int:
+    """The one that reads: the only child of the worker's main process."""
+    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
+    threads = children.parent.parent.glob("*/children")
+    found = [int(pid) for thread in threads for pid in thread.read_text().split()]
+    assert len(found) == 1
+    return found[0]
+
+
+def _stop_while_reading(installation: Installation, worker: subprocess.Popen[bytes]) -> None:
+    """Freeze the pool process at a moment at which the database says that it reads."""
+    process = _pool_process(worker)
+    for _ in range(500):
+        os.kill(process, signal.SIGSTOP)
+        states = _states(installation)
+        if states.get("running"):
+            assert states["running"] == 1
+            return
+        os.kill(process, signal.SIGCONT)
+        assert states.get("queued"), "all were read before one was caught in the middle"
+        time.sleep(0.01)
+    raise AssertionError("no reading was caught in the middle")
+
+
+def test_a_killed_worker_and_an_emptied_broker_lose_nothing(installation: Installation) -> None:
+    installation.python("-m", "tests.stack.add_images", str(IMAGES))
+    assert _states(installation) == {"queued": IMAGES}
+
+    with installation.running("worker") as worker:
+        wait_until(lambda: _states(installation).get("succeeded", 0) >= 3, "three are read")
+        _stop_while_reading(installation, worker)
+        kill_group(worker)
+    [(caught,)] = installation.query("SELECT id FROM screening_prediction WHERE state = 'running'")
+    left = _states(installation)
+    assert left["running"] == 1
+    assert left["queued"] > 0
+    finished = installation.query(
+        "SELECT id, finished_at, attempts FROM screening_prediction WHERE state = 'succeeded'"
+    )
+    installation.empty_broker()
+
+    with installation.running("worker"), installation.running("beat"):
+        wait_until(lambda: _states(installation) == {"succeeded": IMAGES}, "all are read")
+        # Should a message come twice, it must find nothing to do: give it the time to come.
+        time.sleep(2.5)
+
+    assert _states(installation) == {"succeeded": IMAGES}
+    assert installation.query(
+        "SELECT count(DISTINCT image_id), count(*) FROM screening_prediction WHERE outcome <> ''"
+    ) == [(IMAGES, IMAGES)]
+    # The one that was being read was begun anew; nobody needed the last attempt allowed.
+    attempts = dict(installation.query("SELECT id, attempts FROM screening_prediction"))
+    assert attempts[caught] == 2
+    assert max(attempts.values()) <= 3
+    # What had been finished before the crash was not touched again.
+    after = installation.query("SELECT id, finished_at, attempts FROM screening_prediction")
+    assert set(finished) <= set(after)
+
+
+def test_an_upload_outlives_a_broker_that_is_away(installation: Installation) -> None:
+    broker = installation.folder / "broker.sqlite3"
+    broker.mkdir()  # no SQLite file can be opened there
+    slowest = installation.python(
+        "-m", "tests.stack.add_images", "2", **_unreachable_redis(installation)
+    )
+    assert float(slowest) < 2
+    assert _states(installation) == {"queued": 2}
+    broker.rmdir()
+
+    with installation.running("worker"), installation.running("beat"):
+        wait_until(lambda: _states(installation) == {"succeeded": 2}, "both are read")
+
+
+def _unreachable_redis(installation: Installation) -> dict[str, str]:
+    if "REDIS_URL" not in installation.environment:
+        return {}
+    return {"REDIS_URL": "redis://127.0.0.1:1/0"}
