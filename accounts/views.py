@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -163,7 +164,7 @@ def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
         "api_key_form": ApiKeyForm(),
         "memberships": user.memberships.select_related("clinic").order_by("clinic__name", "pk"),
         "api_keys": user.api_keys.active(),
-        "api_root": request.build_absolute_uri("/api/v1/"),
+        "patients_url": request.build_absolute_uri(reverse("api:patient-list")),
     } | context
     return render(request, "accounts/account.html", context)
 

@@ -13,6 +13,19 @@ from screening.models import BodySite, Conclusion, Outcome
 Rates = dict[str, dict[str, float]]
 
 _ENDS = ("sensitivity", "specificity")
+_KINDS = {
+    "natural": "Photographs of anything else",
+    "natural_in_skin_colours": "The same in the colours of skin",
+    "dermatoscopy_strongly_blurred": "Dermatoscopic images, strongly blurred",
+    "bare_skin": "Bare skin (drawn)",
+    "far_skin": "Skin from afar (drawn)",
+    "text": "Text (drawn)",
+    "checks": "Checks (drawn)",
+    "noise": "Noise",
+    "gradient": "Gradients",
+    "plain": "One colour",
+    "shapes": "Shapes",
+}
 _GROUPS = {"sex": "Sex", "age": "Age", "localization": "Body site"}
 
 
@@ -39,7 +52,7 @@ def key_figures(card: dict[str, Any]) -> list[KeyFigure]:
     for key, name in names.items():
         scale = 100 if "per_100" in key else 1
         rate = {end: value / scale for end, value in _rates(card)[key].items()}
-        figures.append(KeyFigure(name, of_100(rate["value"]), interval(rate)))
+        figures.append(_key_figure(name, rate))
     return figures
 
 
@@ -55,10 +68,8 @@ def other_cameras(card: dict[str, Any]) -> list[KeyFigure]:
     found, spared = (rates[f"see_doctor/malignant_{name}"] for name in _ENDS)
     flagged = {"value": 1 - spared["value"], "low": 1 - spared["high"], "high": 1 - spared["low"]}
     return [
-        KeyFigure("of 100 melanomas are flagged", of_100(found["value"]), interval(found)),
-        KeyFigure(
-            "of 100 harmless lesions are flagged, too", of_100(flagged["value"]), interval(flagged)
-        ),
+        _key_figure("of 100 melanomas are flagged", found),
+        _key_figure("of 100 harmless lesions are flagged, too", flagged),
     ]
 
 
@@ -97,7 +108,7 @@ def turned_away(card: dict[str, Any]) -> list[tuple[str, ...]]:
     """Kind of picture that is not dermatoscopy, how many were tried, share turned away."""
     gate = card["gate"]
     return [
-        (kind.replace("_", " ").capitalize(), str(gate["outside_images"][kind]), percent(share))
+        (_KINDS.get(kind, kind), str(gate["outside_images"][kind]), percent(share))
         for kind, share in gate["outside_rejected"].items()
     ]
 
@@ -207,6 +218,10 @@ def _reliability(card: dict[str, Any]) -> Story:
             ],
         ),
     )
+
+
+def _key_figure(name: str, rate: dict[str, float]) -> KeyFigure:
+    return KeyFigure(name, percent(rate["value"]).removesuffix(" %"), interval(rate))
 
 
 def _rates(card: dict[str, Any]) -> Rates:

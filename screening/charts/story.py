@@ -61,7 +61,7 @@ def count_bars(labels: list[str], counts: list[int], colours: list[str]) -> dict
     return figure(
         [bars],
         height=40 + 40 * len(labels),
-        xaxis={"visible": False, "range": [0, 1.2 * max(counts)]},
+        xaxis={"visible": False, "range": [0, 1.35 * max(counts)]},
         yaxis={"ticklen": 6, "tickcolor": CLEAR},
     )
 
@@ -89,7 +89,7 @@ def share_bars(
     ]
     return figure(
         data,
-        height=80 + 44 * len(labels),
+        height=100 + 44 * len(labels),
         barmode="stack",
         bargap=0.25,
         showlegend=True,
@@ -99,7 +99,6 @@ def share_bars(
             "y": 1.02,
             "yanchor": "bottom",
             "x": 0,
-            "xref": "container",
             "itemclick": False,
             "itemdoubleclick": False,
         },

@@ -1,0 +1,84 @@
+"""Every address needs a login, but for those named here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+PUBLIC = {
+    "account_login",
+    "account_signup",
+    "account_logout",  # sends those who are not logged in home, and home to log in
+    "account_inactive",
+    "account_confirm_email",
+    "account_email_verification_sent",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+    "account_confirm_login_code",  # a second step: sends those without a first to log in
+    "data_set",
+    "model",
+    "model_version",
+    "model_card",
+    "health_live",
+    "health_ready",
+    "api:docs",
+    "api:schema",
+    "api:nothing",
+    "admin:login",  # sends on to the site's own log-in
+}
+VALUES = {
+    "uuid": "01a20813-b36d-7501-ac66-4ea8a9451009",
+    "str": "x",
+    "path": "x",
+    "int": "1",
+}
+GROUPS = {"key": "x-y", "uidb36": "1", "path": "x", "app_label": "accounts", "url": "x"}
+
+
+def addresses(
+    patterns: list[URLPattern | URLResolver], prefix: str = "/", namespace: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Name and an example of every address that is served."""
+    for pattern in patterns:
+        path = prefix + example(str(pattern.pattern))
+        if isinstance(pattern, URLResolver):
+            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from addresses(pattern.url_patterns, path, inner)
+        else:
+            yield f"{namespace}{pattern.name}", path
+
+
+def example(pattern: str) -> str:
+    pattern = re.sub(r"<(\w+):\w+>", lambda found: VALUES[found[1]], pattern)
+    pattern = re.sub(
+        r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", lambda found: GROUPS[found[1]], pattern
+    )
+    return re.sub(r"<\w+>", "x", pattern).strip("^$").replace("\\", "").removesuffix("$")
+
+
+ALL = list(addresses(get_resolver().url_patterns))
+
+
+def test_the_walk_finds_the_site():
+    names = {name for name, _ in ALL}
+    assert {"home", "account", "accept_invitation", "patient", "media", "admin:index"} <= names
+    assert names >= PUBLIC
+
+
+@pytest.mark.parametrize(("name", "path"), ALL)
+def test_anonymous_visitors_get_no_further_than_log_in(db, client, name, path):
+    for method in (client.get, client.post):
+        answer = method(path)
+        if name in PUBLIC:
+            assert answer.status_code < 500
+            continue
+        if path.startswith("/api/"):
+            assert answer.status_code in (401, 405), answer.status_code
+            continue
+        assert answer.status_code == 302, (method, answer.status_code)
+        assert answer["Location"].startswith(("/accounts/login/", "/admin/login/"))

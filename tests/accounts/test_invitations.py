@@ -1,0 +1,163 @@
+"""An invitation from the mail to the membership, and every way in which it must not work."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.core import mail, signing
+from django.test import Client
+from django.utils import timezone
+
+from accounts import services
+from accounts.models import INVITATION_DAYS, Invitation, Role
+from tests.factories import PASSWORD, UserFactory
+
+
+@pytest.fixture
+def invite(personas, django_capture_on_commit_callbacks):
+    """Send an invitation through the clinic's page; the path of the mailed link."""
+
+    def send(email: str = "new@example.org", role: str = "assistant") -> str:
+        client = Client()
+        client.force_login(personas.admin)
+        mail.outbox.clear()
+        with django_capture_on_commit_callbacks(execute=True):
+            client.post(
+                f"/clinics/{personas.clinic.pk}/invitations/", {"email": email, "role": role}
+            )
+        (message,) = mail.outbox
+        assert message.to == [email.lower()]
+        return re.search(r"/invitations/\S+", message.body)[0]
+
+    return send
+
+
+def test_the_invited_person_sees_who_invites_and_joins(client, personas, invite):
+    path = invite("Tracker@Example.org")
+    client.force_login(personas.self_tracker)
+    page = client.get(path)
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert "North clinic" in text and "assistant" in text and str(personas.admin) in text
+    assert not personas.self_tracker.memberships.exists(), "looking must not accept"
+
+    answer = client.post(path, follow=True)
+    assert answer.request["PATH_INFO"] == f"/clinics/{personas.clinic.pk}/"
+    assert personas.self_tracker.memberships.get().role == Role.ASSISTANT
+    assert Invitation.objects.get().accepted_at
+
+    assert client.get(path).status_code == 404
+    assert client.post(path).status_code == 404
+
+
+def test_a_visitor_signs_up_and_comes_back(client, personas, invite):
+    path = invite()
+    answer = client.get(path)
+    assert answer.status_code == 302
+    login = client.get(answer["Location"]).content.decode()
+    signup = re.search(r'href="(/accounts/signup/\?next=[^"]+)"', login)[1].replace("&amp;", "&")
+    form = client.get(signup).content.decode()
+    next_ = re.search(r'name="next" value="([^"]+)"', form)[1]
+    answer = client.post(
+        "/accounts/signup/",
+        {
+            "email": "new@example.org",
+            "password1": PASSWORD,
+            "password2": PASSWORD,
+            "next": next_,
+        },
+        follow=True,
+    )
+    assert answer.request["PATH_INFO"] == path
+    assert "Join North clinic" in answer.content.decode()
+
+
+def test_someone_elses_link_does_not_open(client, personas, invite):
+    path = invite()
+    client.force_login(personas.stranger)
+    for answer in (client.get(path), client.post(path)):
+        assert answer.status_code == 403
+        assert "for someone else" in answer.content.decode()
+    assert not personas.stranger.memberships.exists()
+    assert Invitation.objects.open().count() == 1
+
+
+def _forged(path: str) -> str:
+    return path[:-5] + ("aaaa/" if path[-5:] != "aaaa/" else "bbbb/")
+
+
+def _signed_for_something_else(path: str) -> str:
+    return f"/invitations/{signing.dumps(str(Invitation.objects.get().pk), salt='other')}/"
+
+
+def _withdrawn(path: str) -> str:
+    invitation = Invitation.objects.get()
+    services.withdraw_invitation(user=invitation.invited_by, invitation=invitation)
+    return path
+
+
+@pytest.mark.parametrize("spoil", [_forged, _signed_for_something_else, _withdrawn])
+def test_a_spoilt_link_says_so(client, personas, invite, spoil):
+    path = spoil(invite("tracker@example.org"))
+    client.force_login(personas.self_tracker)
+    for answer in (client.get(path), client.post(path)):
+        assert answer.status_code == 404
+        assert "no longer works" in answer.content.decode()
+    assert not personas.self_tracker.memberships.exists()
+
+
+def test_a_link_expires(client, personas, monkeypatch):
+    invitation = services.invite(
+        user=personas.admin, clinic=personas.clinic, email="tracker@example.org", role="viewer"
+    )
+    then = timezone.now() - timedelta(days=INVITATION_DAYS, minutes=1)
+    with monkeypatch.context() as earlier:
+        earlier.setattr("django.core.signing.time.time", then.timestamp)
+        token = services.invitation_token(invitation)
+    Invitation.objects.update(created=then)
+    client.force_login(personas.self_tracker)
+    assert client.post(f"/invitations/{token}/").status_code == 404
+    assert not personas.self_tracker.memberships.exists()
+    client.force_login(personas.admin)
+    assert "expired on" in client.get(f"/clinics/{personas.clinic.pk}/").content.decode()
+
+
+def test_inviting_again_replaces_the_first_link(client, personas, invite):
+    first, second = invite("tracker@example.org"), invite("tracker@example.org", "viewer")
+    client.force_login(personas.self_tracker)
+    assert client.get(first).status_code == 404
+    client.post(second)
+    assert personas.self_tracker.memberships.get().role == Role.VIEWER
+
+
+def test_a_member_is_not_invited_again(client, personas):
+    client.force_login(personas.admin)
+    answer = client.post(
+        f"/clinics/{personas.clinic.pk}/invitations/",
+        {"email": personas.viewer.email.upper(), "role": "admin"},
+    )
+    assert answer.status_code == 200
+    assert "is a member of North clinic already" in answer.content.decode()
+    assert not Invitation.objects.exists()
+    assert not mail.outbox
+
+
+def test_an_admin_withdraws(client, personas, invite):
+    invite()
+    client.force_login(personas.admin)
+    pk = Invitation.objects.get().pk
+    answer = client.post(f"/clinics/{personas.clinic.pk}/invitations/{pk}/withdraw/", follow=True)
+    assert "is withdrawn" in answer.content.decode()
+    assert not Invitation.objects.exists()
+
+
+def test_another_clinics_admin_cannot_withdraw(client, personas, invite):
+    invite()
+    other = UserFactory()
+    clinic = services.found_clinic(user=other, name="Other")
+    client.force_login(other)
+    pk = Invitation.objects.get().pk
+    assert client.post(f"/clinics/{clinic.pk}/invitations/{pk}/withdraw/").status_code == 404
+    assert Invitation.objects.open().count() == 1

@@ -1,0 +1,172 @@
+"""Sign-up, log-in, log-out and password reset, through the pages as they are served."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.conf import settings as configured
+from django.contrib.auth.hashers import identify_hasher
+from django.core import mail
+from django.core.cache import cache
+from django.test import Client
+
+from accounts.models import User
+from tests.factories import PASSWORD, UserFactory
+
+pytestmark = pytest.mark.django_db
+ARGON2 = configured.PASSWORD_HASHERS  # as configured, before the tests' own fast hash replaces it
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_tries():
+    cache.clear()
+
+
+def sign_up(client: Client, email: str) -> None:
+    data = {"email": email, "password1": PASSWORD, "password2": PASSWORD}
+    answer = client.post("/accounts/signup/", data)
+    assert answer.status_code == 302, answer.context["form"].errors
+
+
+def log_in(client: Client, email: str, password: str):
+    return client.post("/accounts/login/", {"login": email, "password": password})
+
+
+def is_logged_in(client: Client) -> bool:
+    return client.get("/account/").status_code == 200
+
+
+def test_sign_up_log_out_log_in_reset(client, settings):
+    settings.PASSWORD_HASHERS = ARGON2
+    sign_up(client, "Jo@Example.org")
+    assert is_logged_in(client)
+    user = User.objects.get(email="jo@example.org")
+    assert identify_hasher(user.password).algorithm == "argon2"
+    assert not user.memberships.exists()
+
+    client.post("/accounts/logout/")
+    assert not is_logged_in(client)
+    assert log_in(client, "JO@example.org", PASSWORD).status_code == 302
+    assert is_logged_in(client)
+    client.post("/accounts/logout/")
+
+    mail.outbox.clear()
+    answer = client.post("/accounts/password/reset/", {"email": "jo@example.org"}, follow=True)
+    assert "Look in your mail" in answer.content.decode()
+    link = re.search(r"https?://testserver(\S+)", mail.outbox[0].body)
+    page = client.get(link[1], follow=True)
+    answer = client.post(
+        page.request["PATH_INFO"],
+        {"password1": "an altogether new phrase", "password2": "an altogether new phrase"},
+        follow=True,
+    )
+    assert "Your password is changed" in answer.content.decode()
+    assert log_in(client, "jo@example.org", PASSWORD).status_code == 200
+    assert not is_logged_in(client)
+    assert log_in(client, "jo@example.org", "an altogether new phrase").status_code == 302
+    assert is_logged_in(client)
+    # The link works once.
+    assert "This link no longer works" in client.get(link[1], follow=True).content.decode()
+
+
+def test_a_reset_for_a_stranger_tells_nobody_whether_there_is_an_account(client):
+    UserFactory(email="known@example.org")
+    answers = [
+        client.post("/accounts/password/reset/", {"email": email}, follow=True).content
+        for email in ("known@example.org", "unknown@example.org")
+    ]
+    assert answers[0] == answers[1]
+    assert [message.to for message in mail.outbox] == [
+        ["known@example.org"],
+        ["unknown@example.org"],
+    ]
+    assert "There is no account with this address" in mail.outbox[1].body
+
+
+def test_failed_log_ins_are_limited(client):
+    UserFactory(email="known@example.org")
+    for _ in range(5):
+        log_in(client, "known@example.org", "wrong")
+    answer = log_in(client, "known@example.org", PASSWORD)
+    assert "Too many failed login attempts" in answer.content.decode()
+    assert not is_logged_in(client)
+
+
+def test_the_operators_pages_use_the_same_log_in_and_its_limits(client):
+    answer = client.get("/admin/", follow=True)
+    assert answer.redirect_chain[-1][0].startswith("/accounts/login/")
+    client.force_login(UserFactory())
+    assert client.get("/admin/", follow=True).status_code == 403
+
+
+def test_another_address_is_confirmed_before_one_logs_in_with_it(client):
+    sign_up(client, "old@example.org")
+    user = User.objects.get()
+
+    def post(action: str) -> str:
+        data = {"email": "new@example.org", action: ""}
+        client.post("/accounts/email/", data)
+        user.refresh_from_db()
+        return user.email
+
+    mail.outbox.clear()
+    assert post("action_add") == "old@example.org"
+    message = next(one for one in mail.outbox if one.to == ["new@example.org"])
+    link = re.search(r"https?://testserver(\S+)", message.body)[1]
+    assert client.get(link).status_code == 200
+    assert "Log in with this one" not in client.get("/accounts/email/").content.decode()
+    client.post(link)
+    assert "Log in with this one" in client.get("/accounts/email/").content.decode()
+    assert post("action_primary") == "new@example.org"
+    client.post("/accounts/email/", {"email": "old@example.org", "action_remove": ""})
+    client.post("/accounts/logout/")
+    assert log_in(client, "old@example.org", PASSWORD).status_code == 200
+    assert log_in(client, "new@example.org", PASSWORD).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/accounts/login/",
+        "/accounts/signup/",
+        "/accounts/password/reset/",
+        "/accounts/password/reset/done/",
+        "/accounts/password/reset/key/done/",
+        "/accounts/password/reset/key/1-set-password/",
+        "/accounts/confirm-email/",
+        "/accounts/confirm-email/forged/",
+        "/accounts/inactive/",
+    ],
+)
+def test_pages_before_log_in_are_in_our_look_and_obey_the_policy(client, path):
+    answer = client.get(path)
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert "Research software, not a medical device." in text
+    assert 'class="entrance"' in text
+    assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>|\sstyle=|\son\w+=", text)
+    assert "script-src" not in answer["Content-Security-Policy"]  # so default-src, 'self', holds
+    assert "default-src 'self'" in answer["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/accounts/email/",
+        "/accounts/password/change/",
+        "/accounts/logout/",
+        "/accounts/reauthenticate/",
+        "/account/",
+        "/clinics/new/",
+    ],
+)
+def test_pages_behind_log_in_are_in_our_look(client, path):
+    UserFactory(email="known@example.org")
+    log_in(client, "known@example.org", PASSWORD)
+    answer = client.get(path)
+    text = answer.content.decode()
+    assert answer.status_code == 200
+    assert "Research software, not a medical device." in text
+    assert 'aria-label="Main"' in text
+    assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>|\sstyle=|\son\w+=", text)
