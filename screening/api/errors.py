@@ -20,7 +20,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Unread
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
-from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 logger = logging.getLogger(__name__)
@@ -59,20 +58,21 @@ class Conflict(exceptions.APIException):
     default_detail = "The same was stored at the same moment. Look at it, then try again."
 
 
-def problem_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
-    """The answer to a known error. None for a bug: Django logs it and calls ``server_error``."""
+def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """The answer to a known error, whatever a view renders otherwise.
+
+    None for a bug: Django logs it and calls ``server_error``.
+    """
     error = _known(exc)
     if error is None:
         return None
-    headers = {}
+    more = _validation(error) if isinstance(error, exceptions.ValidationError) else {}
+    response = _problem(context["request"], error.status_code, str(error.detail), **more)
     if header := getattr(error, "auth_header", None):
-        headers["WWW-Authenticate"] = header
+        response.headers["WWW-Authenticate"] = header
     if wait := getattr(error, "wait", None):
-        headers["Retry-After"] = str(math.ceil(wait))
-    body = _body(context["request"], error.status_code, str(error.detail))
-    if isinstance(error, exceptions.ValidationError):
-        body |= _validation(error)
-    return Response(body, status=error.status_code, headers=headers, content_type=CONTENT_TYPE)
+        response.headers["Retry-After"] = str(math.ceil(wait))
+    return response
 
 
 @csrf_exempt
@@ -144,16 +144,13 @@ def _flat(detail: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
         yield pointer, str(detail)
 
 
-def _body(request: HttpRequest, code: int, detail: str) -> dict[str, Any]:
+def _problem(request: HttpRequest, code: int, text: str, **more: Any) -> HttpResponse:
     slug, title = KINDS[code]
-    return {
+    body = {
         "type": f"/problems/{slug}",
         "title": title,
         "status": code,
-        "detail": detail,
+        "detail": text,
         "instance": request.path,
     }
-
-
-def _problem(request: HttpRequest, code: int, detail: str) -> HttpResponse:
-    return JsonResponse(_body(request, code, detail), status=code, content_type=CONTENT_TYPE)
+    return JsonResponse(body | more, status=code, content_type=CONTENT_TYPE)

@@ -9,6 +9,8 @@ from screening.api.errors import nothing_here
 
 app_name = "api"
 
+READ = ["get", "head"]
+
 router = SimpleRouter(use_regex_path=False)
 router.register("clinics", viewsets.ClinicViewSet, basename="clinic")
 router.register("patients", viewsets.PatientViewSet, basename="patient")
@@ -29,8 +31,12 @@ urlpatterns = [
         viewsets.PictureView.as_view(rendition="thumbnail"),
         name="image-thumbnail",
     ),
-    path("v1/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
+    path("v1/schema/", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
+    path(
+        "docs/",
+        SpectacularSwaggerSplitView.as_view(url_name="api:schema", http_method_names=READ),
+        name="docs",
+    ),
     # Last: also without a slash at the end, which would otherwise redirect and lose the body.
     re_path(r"^(?P<path>.*)$", nothing_here, name="nothing"),
 ]

@@ -129,3 +129,10 @@ def test_schema_and_page_need_no_login_and_no_inline_script(client, db):
     assert "https://" not in text
     script = client.get("/api/docs/", {"script": ""})
     assert script["Content-Type"] == "application/javascript"
+
+
+def test_an_error_of_the_page_is_a_problem_too(client, db):
+    response = client.post("/api/docs/")
+    assert response.status_code == 405
+    assert response["Content-Type"] == "application/problem+json"
+    assert response.json()["type"] == "/problems/method-not-allowed"

@@ -1,0 +1,215 @@
+"""Who may do what, in one table: a line for every address of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from ml import reader
+from tests.factories import picture
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+MEMBERS = ("admin", "clinician", "assistant", "viewer")
+OUTSIDERS = ("self_tracker", "colleague", "stranger")
+
+
+class Answer(Enum):
+    DONE = "it is done or shown"
+    LOGIN = "who are you?"
+    FORBIDDEN = "to see only"
+    HIDDEN = "there is no such thing"
+    UNKNOWN = "the body names what is not there"
+
+
+DONE, LOGIN, FORBIDDEN, HIDDEN, UNKNOWN = Answer
+Rule = Mapping[str, Answer]
+
+# By standing towards the record, or by persona where one of them is special.
+ANYONE = dict.fromkeys((*MEMBERS, "owner", "outsider", "anonymous"), DONE)
+SIGNED_IN = ANYONE | {"anonymous": LOGIN}
+SEES = SIGNED_IN | {"outsider": HIDDEN}
+WRITES = SEES | {"viewer": FORBIDDEN}
+CONCLUDES = WRITES | {"assistant": FORBIDDEN, "owner": FORBIDDEN}
+ADMINISTERS = CONCLUDES | {"clinician": FORBIDDEN}
+LEAVES = ADMINISTERS | {"viewer": DONE}  # the viewer's own membership
+HOLDS_THE_KEY = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("clinician", "owner"), DONE)
+HOLDS_THE_KEY["anonymous"] = LOGIN
+IS_INVITED = dict.fromkeys(SIGNED_IN, FORBIDDEN) | {"stranger": DONE, "anonymous": LOGIN}
+NOBODY = dict.fromkeys(ANYONE, HIDDEN)
+
+
+@dataclass(frozen=True)
+class World:
+    """One of everything. Of the clinic, or of a person who has no clinic (``owner``)."""
+
+    owner: str
+    patient: Any
+    lesion: Any
+    image: Any
+    prediction: Any
+    review: Any
+    key: Any
+    clinic: Any = None
+    membership: Any = None
+    invitation: Any = None
+    token: str = ""
+
+    def standing(self, persona: str) -> str:
+        if persona == self.owner:
+            return "owner"
+        return persona if self.clinic and persona not in OUTSIDERS else "outsider"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A request with a valid body. done: the status of success."""
+
+    rule: Rule
+    body: Callable[[World], dict[str, Any]] = lambda world: {}
+    done: int = 302
+    multipart: bool = False
+    own_rule: Rule | None = None  # where it is not the clinic's record but one's own
+
+    def answer(self, persona: str, world: World) -> Answer:
+        rule = self.own_rule if self.own_rule and not world.clinic else self.rule
+        if persona in OUTSIDERS and persona in rule:
+            return rule[persona]
+        return rule["anonymous" if persona == "anonymous" else world.standing(persona)]
+
+
+@dataclass(frozen=True)
+class Line:
+    """methods: who may GET, and what to send by the others. args: of the address."""
+
+    methods: Mapping[str, Sent]
+    args: Callable[[World], tuple[Any, ...]] = lambda world: ()
+    clinic_only: bool = False
+
+    @property
+    def is_public(self) -> bool:
+        return "GET" in self.methods and self.methods["GET"].rule is ANYONE
+
+
+def at(name: str) -> Callable[[World], tuple[Any, ...]]:
+    return lambda world: (getattr(world, name).pk,)
+
+
+def line(see: Rule | None = None, args: str | Callable[[World], Any] = "", **sent: Any) -> Line:
+    methods = dict(sent)
+    if see is not None:
+        methods |= {"GET": Sent(see, done=200), "HEAD": Sent(see, done=200)}
+    clinic_only = args == "clinic" or methods.pop("clinic_only", False)
+    found = args if callable(args) else at(args) if args else lambda world: ()
+    return Line(methods, found, clinic_only)
+
+
+def api(rule: Rule, body: Callable[[World], dict[str, Any]], done: int, **more: Any) -> Sent:
+    """Whoever may not see what the body names gets 400 instead of 404."""
+    hidden = {who: UNKNOWN for who, answer in rule.items() if answer is HIDDEN}
+    return Sent({**rule, **hidden}, body, done, **more)
+
+
+def file() -> SimpleUploadedFile:
+    return SimpleUploadedFile("mole.jpg", picture(), "image/jpeg")
+
+
+REVIEW = {"conclusion": "nv", "management": "monitor"}
+BY_VERSION = {"args": lambda world: (reader.DEFAULT_VERSION,)}
+MATRIX: dict[str, Line] = {
+    # Pages that belong to no record
+    "home": line(SIGNED_IN),
+    "health_live": line(ANYONE),
+    "health_ready": line(ANYONE),
+    "data_set": line(ANYONE),
+    "model": line(ANYONE),
+    "model_version": line(ANYONE, **BY_VERSION),
+    "model_card": line(ANYONE, **BY_VERSION),
+    # Records
+    "patients": line(SIGNED_IN),
+    "patient_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"label": "X"})),
+    "patient": line(SEES, "patient"),
+    "patient_edit": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "lesion": line(SEES, "lesion"),
+    "lesion_edit": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "image_new": line(
+        WRITES,
+        "lesion",
+        POST=Sent(
+            WRITES,
+            lambda w: {"file": file(), "captured_on": "2026-03-01", "modality": "dermatoscopic"},
+        ),
+    ),
+    "image": line(SEES, "image"),
+    "image_status": line(SEES, "image"),
+    "image_read": line(args="image", POST=Sent(WRITES)),
+    "image_review": line(args="image", POST=Sent(CONCLUDES, lambda w: REVIEW)),
+    "media": line(SEES, lambda w: (w.image.pk, "thumbnail")),
+    # Account and clinics
+    "account": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"first_name": "A"})),
+    "api_key_new": line(POST=Sent(SIGNED_IN, lambda w: {"name": "K"}, done=200)),
+    "api_key_revoke": line(args="key", POST=Sent(HOLDS_THE_KEY)),
+    "clinic_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"name": "C"})),
+    "clinic": line(SEES, "clinic"),
+    "clinic_invite": line(
+        args="clinic",
+        POST=Sent(ADMINISTERS, lambda w: {"email": "new@example.org", "role": "viewer"}),
+    ),
+    "invitation_withdraw": line(
+        args=lambda w: (w.clinic.pk, w.invitation.pk), clinic_only=True, POST=Sent(ADMINISTERS)
+    ),
+    "membership_role": line(
+        args=lambda w: (w.clinic.pk, w.membership.pk),
+        clinic_only=True,
+        POST=Sent(ADMINISTERS, lambda w: {"role": "assistant"}),
+    ),
+    "membership_remove": line(
+        args=lambda w: (w.clinic.pk, w.membership.pk), clinic_only=True, POST=Sent(LEAVES)
+    ),
+    "accept_invitation": line(
+        IS_INVITED, lambda w: (w.token,), clinic_only=True, POST=Sent(IS_INVITED)
+    ),
+    # The API
+    "api:clinic-list": line(SIGNED_IN),
+    "api:clinic-detail": line(SEES, "clinic"),
+    "api:patient-list": line(
+        SIGNED_IN,
+        POST=api(
+            WRITES,
+            lambda w: {"label": "X", "clinic": w.clinic and str(w.clinic.pk)},
+            201,
+            own_rule=SIGNED_IN,
+        ),
+    ),
+    "api:patient-detail": line(SEES, "patient", PATCH=Sent(WRITES, lambda w: {"sex": ""}, 200)),
+    "api:lesion-list": line(
+        SIGNED_IN, POST=api(WRITES, lambda w: {"patient": str(w.patient.pk)}, 201)
+    ),
+    "api:lesion-detail": line(SEES, "lesion", PATCH=Sent(WRITES, lambda w: {"notes": "n"}, 200)),
+    "api:image-list": line(
+        SIGNED_IN,
+        POST=api(WRITES, lambda w: {"lesion": w.lesion.pk, "file": file()}, 202, multipart=True),
+    ),
+    "api:image-detail": line(SEES, "image"),
+    "api:image-file": line(SEES, "image"),
+    "api:image-thumbnail": line(SEES, "image"),
+    "api:prediction-list": line(
+        SIGNED_IN, POST=api(WRITES, lambda w: {"image": str(w.image.pk)}, 202)
+    ),
+    "api:prediction-detail": line(SEES, "prediction"),
+    "api:review-list": line(
+        SIGNED_IN, POST=api(CONCLUDES, lambda w: {"image": str(w.image.pk), **REVIEW}, 201)
+    ),
+    "api:review-detail": line(SEES, "review"),
+    "api:schema": line(ANYONE),
+    "api:docs": line(ANYONE),
+    "api:nothing": line(
+        NOBODY,
+        lambda w: ("v1/x",),
+        **{m: Sent(NOBODY) for m in METHODS if m not in ("GET", "HEAD")},
+    ),
+}

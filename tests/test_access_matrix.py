@@ -1,0 +1,201 @@
+"""Who may do what: every persona at every address with every method, pages, API and media.
+
+The addresses come from the URL resolver: one without a line in ``tests/access.py`` fails, and a
+method without a word in its line must answer 405. The lines say who may; the answers follow:
+
+                     a page               the API
+nobody signed in     to the login         401
+not theirs to see    404                  404, or 400 where a body names it
+theirs to see only   403                  403
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from itertools import product
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import URLPattern, get_resolver, reverse
+
+from accounts import services
+from accounts.models import Membership
+from tests.access import (
+    ANYONE,
+    DONE,
+    FORBIDDEN,
+    HIDDEN,
+    LOGIN,
+    MATRIX,
+    MEMBERS,
+    METHODS,
+    OUTSIDERS,
+    SIGNED_IN,
+    UNKNOWN,
+    Answer,
+    Sent,
+    World,
+)
+from tests.conftest import Personas
+from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, ReviewFactory
+
+# What a line does not name: refused by the address itself, whoever asks.
+NOT_ALLOWED = Sent(SIGNED_IN, done=405)
+NOT_ALLOWED_TO_ANYONE = Sent(ANYONE, done=405)
+SOME = ("clinician", "stranger", "anonymous")
+
+
+def addresses(patterns: list[Any], names: tuple[str, ...] = (), route: str = "") -> Iterator[Any]:
+    """(full name, route, view) of every address there is."""
+    for pattern in patterns:
+        whole = route + str(pattern.pattern)
+        if isinstance(pattern, URLPattern):
+            yield ":".join((*names, str(pattern.name))), whole, pattern.callback
+        else:
+            inner = (*names, pattern.namespace) if pattern.namespace else names
+            yield from addresses(pattern.url_patterns, inner, whole)
+
+
+ADDRESSES = list(addresses(get_resolver().url_patterns))
+OURS = [found for found in ADDRESSES if not re.match("admin/|accounts/", found[1])]
+
+
+@pytest.fixture
+def worlds(personas: Personas) -> list[World]:
+    return [_world(personas, "clinician"), _world(personas, "self_tracker")]
+
+
+def _world(personas: Personas, writer: str) -> World:
+    own = writer == "self_tracker"
+    lesion = LesionFactory(patient=personas.own_patient if own else personas.patient)
+    image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))
+    key, _ = services.create_api_key(user=getattr(personas, writer), name="key")
+    world = World(
+        owner=writer if own else "",
+        patient=lesion.patient,
+        lesion=lesion,
+        image=image,
+        prediction=PredictionFactory(image=image, outcome="not_assessable", reason="blurred"),
+        review=ReviewFactory(image=image),
+        key=key,
+    )
+    if own:
+        return world
+    invitation = services.invite(
+        user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="viewer"
+    )
+    return replace(
+        world,
+        clinic=personas.clinic,
+        membership=Membership.objects.get(user=personas.viewer),
+        invitation=invitation,
+        token=services.invitation_token(invitation),
+    )
+
+
+@pytest.fixture
+def clients(personas: Personas) -> dict[str, Client]:
+    """A browser for each persona: signed in, but for the last."""
+    found = {}
+    for persona in (*MEMBERS, *OUTSIDERS):
+        found[persona] = Client()
+        found[persona].force_login(getattr(personas, persona))
+    return found | {"anonymous": Client()}
+
+
+def ask(client: Client, method: str, url: str, sent: Sent, world: World) -> Any:
+    """The response to one request. What it changed is taken back."""
+    body, options = sent.body(world), {}
+    if url.startswith("/api/") and method not in ("GET", "HEAD") and not sent.multipart:
+        options["content_type"] = "application/json"
+    with transaction.atomic():
+        response = getattr(client, method.lower())(url, body, **options)
+        response.close()
+        transaction.set_rollback(True)
+    return response
+
+
+def verdict(response: Any, url: str, done: int) -> Answer | int:
+    """What the response means. DONE only with the very status of success."""
+    status = response.status_code
+    if status == 401 and url.startswith("/api/"):
+        return LOGIN
+    if status == 302 and response["Location"].startswith(reverse("account_login")):
+        return LOGIN if not url.startswith("/api/") else status
+    return {done: DONE, 400: UNKNOWN, 403: FORBIDDEN, 404: HIDDEN}.get(status, status)
+
+
+def test_no_address_is_forgotten():
+    assert {name for name, _, _ in OURS} == MATRIX.keys()
+
+
+@pytest.mark.parametrize(("name", "view"), [(name, view) for name, _, view in OURS])
+def test_no_method_of_the_api_is_forgotten(name, view):
+    served = {m.upper() for m in getattr(view, "actions", None) or {}} - {"PUT"}
+    assert served <= MATRIX[name].methods.keys()
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_matrix(name, worlds, clients):
+    row = MATRIX[name]
+    wrong = []
+    for world, method in product(worlds[:1] if row.clinic_only else worlds, METHODS):
+        url = reverse(name, args=row.args(world))
+        sent = row.methods.get(method, NOT_ALLOWED if not row.is_public else NOT_ALLOWED_TO_ANYONE)
+        asked = SOME if sent.done == 405 or row.is_public else clients
+        for persona in asked:
+            found = verdict(ask(clients[persona], method, url, sent, world), url, sent.done)
+            expected = sent.answer(persona, world)
+            if found is not expected:
+                wrong.append(f"{method} {url} by {persona}: {found}, not {expected}")
+    assert not wrong, "\n".join(wrong)
+
+
+# What logs people in and out is allauth's. To be open to all is the exception.
+OPEN_ACCOUNTS = {
+    "account_login",
+    "account_signup",
+    "account_inactive",
+    "account_logout",
+    "account_confirm_email",
+    "account_confirm_login_code",
+    "account_email_verification_sent",
+    "account_reset_password",
+    "account_reset_password_done",
+    "account_reset_password_from_key",
+    "account_reset_password_from_key_done",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "route"), [found[:2] for found in ADDRESSES if found[1].startswith("accounts/")]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_accounts_need_a_login_unless_they_lead_to_one(db, name, route, method):
+    url = "/" + re.sub(
+        r"\(\?P<\w+>.*?\)(?=[-/])|[\^$]", lambda m: "x" if m[0][0] == "(" else "", route
+    )
+    response = getattr(Client(), method.lower())(url)
+    is_login = verdict(response, url, 200) is LOGIN and "next=" in response["Location"]
+    assert is_login == (name not in OPEN_ACCOUNTS)
+    assert response.status_code < 500
+
+
+def test_the_admin_is_for_staff(clients):
+    """Of all its addresses but the two by which one comes and goes."""
+    inside = {
+        route
+        for name, route, _ in ADDRESSES
+        if route.startswith("admin/") and name not in ("admin:login", "admin:logout")
+    }
+    assert len(inside) > 20
+    for route, persona, method in product(inside, ("admin", *SOME), ("get", "post")):
+        url = "/" + re.sub(r"<[^>]*>|\(\?P<\w+>[^)]*\)", "1", route).rstrip("$")
+        response = getattr(clients[persona], method)(url)
+        assert response.status_code == 302, (persona, url)
+        assert "/login/?next=" in response["Location"], (persona, url)
