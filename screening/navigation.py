@@ -38,7 +38,8 @@ class Navigation:
     @property
     def may_add(self) -> bool:
         """Whether there is, or may be begun, a record that this person can add images to."""
-        return not self.in_clinic or bool(self._own) or any(r in WRITERS for r in self._roles)
+        writes = any(role in WRITERS for role in self._roles)
+        return not self.in_clinic or writes or bool(self._own)
 
 
 _RECORDS = ("patient", "lesion", "image")

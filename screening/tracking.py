@@ -18,6 +18,7 @@ from django.db.models import (
     Value,
     When,
 )
+from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction, Review, State
@@ -132,6 +133,17 @@ def needs_attention(user: User) -> QuerySet[Lesion]:
         .alias(review=Subquery(reviewed.values("pk")[:1]))
         .filter(review=None)
         .select_related("patient")
+    )
+
+
+def recently_added(user: User) -> QuerySet[Lesion]:
+    """Visible lesions ``with_latest``, the one that was last opened or given an image first."""
+    uploads = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
+    return (
+        with_latest(Lesion.objects.visible_to(user))
+        .alias(touched=Coalesce(Subquery(uploads.values("created")[:1]), F("created")))
+        .select_related("patient")
+        .order_by("-touched", "-pk")
     )
 
 

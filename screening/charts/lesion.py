@@ -35,16 +35,12 @@ def p_malignant_over_time(points: list[TimelinePoint]) -> Chart:
             data,
             height=300,
             xaxis=_time_axis(points),
-            yaxis={
-                "range": [-0.04, 1.06],
-                "tickformat": ".0%",
-                "tickvals": [0, 0.25, 0.5, 0.75, 1],
-            },
+            yaxis=_share_axis(points),
             hovermode="closest",
         ),
         head=("Taken on", "Chance of cancer or its precursor", "Outcome", "Model"),
         rows=[
-            (day(p), percent(p.p_malignant), Outcome(p.outcome).label, p.model_version)
+            (day(p.captured_on), percent(p.p_malignant), Outcome(p.outcome).label, p.model_version)
             for p in reversed(points)
         ],
     )
@@ -66,10 +62,17 @@ def _trace(version: str, points: list[TimelinePoint]) -> dict[str, Any]:
             "color": [OUTCOME_COLOURS[point.outcome] for point in points],
             "symbol": [SYMBOLS[Outcome(point.outcome)] for point in points],
         },
-        "customdata": [[day(point), Outcome(point.outcome).label] for point in points],
+        "customdata": [[day(point.captured_on), Outcome(point.outcome).label] for point in points],
         "hovertemplate": "%{customdata[0]}<br><b>%{text}</b>, %{customdata[1]}"
         f"<extra>Model {version}</extra>",
     }
+
+
+def _share_axis(points: list[TimelinePoint]) -> dict[str, Any]:
+    """From 0 always, and never so close that a few points look like a leap."""
+    highest = max(point.p_malignant for point in points)
+    top = next(limit for limit in (0.25, 0.5, 1.0) if highest <= 0.9 * limit or limit == 1)
+    return {"range": [-0.04 * top, 1.08 * top], "tickformat": ".0%", "nticks": 6}
 
 
 def _time_axis(points: list[TimelinePoint]) -> dict[str, Any]:

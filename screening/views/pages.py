@@ -21,7 +21,7 @@ from ml import reader
 from screening import tracking
 from screening.charts import card as card_charts
 from screening.charts import data_set as data_set_charts
-from screening.models import Lesion, Patient
+from screening.models import Patient
 from screening.views.requests import UserRequest
 
 logger = logging.getLogger(__name__)
@@ -33,18 +33,17 @@ RECENT_SHOWN = 8
 @require_safe
 def home(request: UserRequest) -> HttpResponse:
     """What needs attention first, then what was worked on last."""
-    attention = tracking.needs_attention(request.user)
-    recent = tracking.with_latest(Lesion.objects.visible_to(request.user)).select_related("patient")
+    found = tracking.needs_attention(request.user)
+    attention = tracking.attach_latest_images(list(found[:ATTENTION_SHOWN]))
+    recent = tracking.recently_added(request.user).exclude(pk__in=[one.pk for one in attention])
     return render(
         request,
         "screening/home.html",
         {
-            "attention": tracking.attach_latest_images(list(attention[:ATTENTION_SHOWN])),
-            "attention_count": attention.count(),
+            "attention": attention,
+            "attention_count": found.count(),
             "unfinished": tracking.unfinished(request.user)[:ATTENTION_SHOWN],
-            "recent": tracking.attach_latest_images(
-                list(recent.order_by("-modified", "-pk")[:RECENT_SHOWN])
-            ),
+            "recent": tracking.attach_latest_images(list(recent[:RECENT_SHOWN])),
             "has_record": Patient.objects.visible_to(request.user).exists(),
         },
     )

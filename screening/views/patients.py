@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.core.paginator import Paginator
+from django.db.models import Exists, OuterRef
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -36,9 +37,9 @@ def listing(request: UserRequest) -> HttpResponse:
 @require_safe
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """One patient's lesions, what needs attention first."""
-    patient = get_object_or_404(
-        Patient.objects.visible_to(request.user).select_related("clinic"), pk=pk
-    )
+    writable = Patient.objects.writable_by(request.user).filter(pk=OuterRef("pk"))
+    visible = Patient.objects.visible_to(request.user).select_related("clinic")
+    patient = get_object_or_404(visible.annotate(may_write=Exists(writable)), pk=pk)
     search = request.GET.get("q", "").strip()
     lesions = patient.lesions.all()
     if search:
@@ -46,7 +47,6 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     ordered = tracking.most_severe_first(tracking.with_latest(lesions))
     page = Paginator(ordered, LESIONS_A_PAGE).get_page(request.GET.get("page"))
     page.object_list = tracking.attach_latest_images(list(page.object_list))
-    may_write = Patient.objects.writable_by(request.user).contains(patient)
     return render(
         request,
         "screening/patient.html",
@@ -54,8 +54,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "patient": patient,
             "page": page,
             "search": search,
-            "may_write": may_write,
-            "adding": may_write and request.GET.get("add") == "image",
+            "may_write": patient.may_write,
+            "adding": patient.may_write and request.GET.get("add") == "image",
             "add_image_url": f"{reverse('patient', args=[pk])}?add=image",
         },
     )

@@ -1,0 +1,192 @@
+"""The result page: what is told, what is withheld, how it waits, fails and is concluded."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from django.urls import reverse
+
+from ml import reader
+from screening import advice
+from screening.explanation import NAMES
+from screening.models import Prediction, Review
+from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, ReviewFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def image(personas):
+    return LesionImageFactory(lesion=LesionFactory(patient=personas.patient))
+
+
+def read(image, outcome="monitor", **fields):
+    return PredictionFactory(
+        image=image, outcome=outcome, model_version=reader.DEFAULT_VERSION, **fields
+    )
+
+
+def result(client, user, image):
+    client.force_login(user)
+    response = client.get(reverse("image", args=[image.pk]))
+    assert response.status_code == 200
+    return response
+
+
+def words(response):
+    """The visible text, blanks joined, so that line breaks of a template do not matter."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", response.content.decode())).split())
+
+
+@pytest.mark.parametrize("outcome", ["urgent", "see_doctor", "monitor"])
+def test_an_outcome_is_told_with_icon_word_and_text(client, personas, image, outcome):
+    reading = read(image, outcome)
+    response = result(client, personas.viewer, image)
+    told = advice.advise(reading)
+    text = words(response)
+    assert told.title in text
+    for paragraph in told.text:
+        assert paragraph in text
+    html = response.content.decode()
+    assert reading.get_outcome_display() in text
+    assert f"advice-{outcome}" in html
+    assert f'href="{reverse("model_version", args=[reader.DEFAULT_VERSION])}"' in html
+
+
+def test_top_three_calibrated(client, personas, image):
+    shares = dict.fromkeys(("akiec", "bcc", "df", "vasc"), 0.001) | {
+        "mel": 0.004,
+        "nv": 0.992,
+        "bkl": 0.0,
+    }
+    read(image, probabilities=shares)
+    text = words(result(client, personas.viewer, image))
+    assert "Melanocytic nevus (a mole) >99 %" in text
+    assert "Melanoma (a dangerous skin cancer) <1 %" in text
+    assert NAMES["bkl"][0] not in text
+
+
+def test_balanced_reading_is_told_where_it_differs(client, personas, image):
+    balanced = dict.fromkeys(NAMES, 0.1) | {"df": 0.4}
+    read(image, balanced_probabilities=balanced)
+    text = words(result(client, personas.viewer, image))
+    assert "If all seven diagnoses were equally common, another would come first: " in text
+
+
+@pytest.mark.parametrize("reason", ["blurred", "not_dermatoscopic", "clinical_photograph"])
+def test_no_class_stands_on_the_page_of_what_was_not_assessed(client, personas, image, reason):
+    read(image, "not_assessable", reason=reason)
+    response = result(client, personas.viewer, image)
+    text = words(response).lower()
+    for name, gloss in NAMES.values():
+        assert name.lower() not in text
+        assert gloss not in text
+    assert "not an all-clear" in text
+    assert "%" not in text.replace("100 %", "")
+
+
+def test_a_clinicians_conclusion_stands_above_the_models(client, personas, image):
+    read(image, "urgent")
+    ReviewFactory(image=image, reviewer=personas.clinician, conclusion="bkl", management="none")
+    html = result(client, personas.viewer, image).content.decode()
+    assert html.index("conclusion-title") < html.index("advice-title")
+
+
+def test_a_conclusion_is_recorded_by_those_who_may(client, personas, image):
+    url = reverse("image_review", args=[image.pk])
+    form = {"conclusion": "mel", "management": "excise", "note": "Blue veil"}
+    client.force_login(personas.clinician)
+    assert client.post(url, form).status_code == 302
+    review = Review.objects.get()
+    assert (review.conclusion, review.reviewer) == ("mel", personas.clinician)
+    for user in (personas.assistant, personas.viewer):
+        client.force_login(user)
+        assert client.post(url, form).status_code == 403
+        assert url not in result(client, user, image).content.decode()
+    client.force_login(personas.colleague)
+    assert client.post(url, form).status_code == 404
+    assert Review.objects.count() == 1
+
+
+def test_a_refused_conclusion_keeps_what_was_typed(client, personas, image):
+    client.force_login(personas.clinician)
+    url = reverse("image_review", args=[image.pk])
+    response = client.post(url, {"conclusion": "other", "management": "refer", "note": ""})
+    assert "Say in the note what it is." in words(response)
+    assert '<option value="refer" selected>' in response.content.decode()
+    assert not Review.objects.exists()
+
+
+def test_a_waiting_page_asks_again_until_it_is_read(client, personas, image):
+    reading = PredictionFactory(queued=True, image=image)
+    html = result(client, personas.viewer, image).content.decode()
+    poll = re.search(r'hx-get="([^"]+)"', html)[1].replace("&amp;", "&")
+    assert '<noscript><meta http-equiv="refresh"' in html
+    assert client.get(poll).status_code == 204
+    Prediction.objects.filter(pk=reading.pk).delete()
+    read(image, "urgent")
+    finished = client.get(poll)
+    assert finished.status_code == 200
+    assert "advice-urgent" in finished.content.decode()
+    assert "hx-get" not in finished.content.decode()
+    assert "refresh" not in result(client, personas.viewer, image).content.decode()
+
+
+def test_a_failure_says_why_and_can_be_tried_again(client, personas, image):
+    failed = PredictionFactory(failed=True, image=image)
+    assert failed.failure in words(result(client, personas.assistant, image))
+    again = reverse("image_read", args=[image.pk])
+    assert again not in result(client, personas.viewer, image).content.decode()
+    assert client.post(again).status_code == 403
+    client.force_login(personas.assistant)
+    assert client.post(again).url == reverse("image", args=[image.pk])
+    assert image.predictions.active().count() == 1
+
+
+def test_an_earlier_reading_stays_in_view_when_the_next_one_fails(client, personas, image):
+    read(image, "urgent")
+    PredictionFactory(failed=True, image=image)
+    html = result(client, personas.viewer, image).content.decode()
+    assert "advice-urgent" in html
+    assert "reading-failed" in html
+    assert "Below: the earlier reading" in html
+
+
+def test_what_is_drawn_is_marked(client, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    drawn = LesionImageFactory(lesion=lesion, is_synthetic=True)
+    skin = LesionImageFactory(lesion=lesion, is_synthetic=False)
+    mark = "Drawn by SkinCheck, not skin"
+    assert mark in words(result(client, personas.viewer, drawn))
+    assert mark not in words(result(client, personas.viewer, skin))
+
+
+def test_strangers_find_nothing(client, personas, image):
+    for user in (personas.stranger, personas.colleague):
+        client.force_login(user)
+        assert client.get(reverse("image", args=[image.pk])).status_code == 404
+        assert client.get(reverse("image_status", args=[image.pk])).status_code == 404
+        assert client.post(reverse("image_read", args=[image.pk])).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["image_read", "image_review"])
+def test_reading_and_concluding_are_posts(client, personas, image, name):
+    client.force_login(personas.clinician)
+    assert client.get(reverse(name, args=[image.pk])).status_code == 405
+
+
+def test_the_result_page_costs_the_same_after_many_readings(
+    client, personas, image, django_assert_num_queries, django_assert_max_num_queries
+):
+    read(image)
+    client.force_login(personas.clinician)
+    url = reverse("image", args=[image.pk])
+    with django_assert_max_num_queries(9) as few:
+        client.get(url)
+    for _ in range(10):
+        read(image)
+        ReviewFactory(image=image, reviewer=personas.clinician)
+    with django_assert_num_queries(len(few)):
+        client.get(url)

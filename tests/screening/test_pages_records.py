@@ -1,0 +1,282 @@
+"""Patients and lesions: what a person sees, types, and may not do."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from django.urls import reverse
+
+from accounts.models import Role
+from ml import reader
+from screening.models import Lesion, LesionImage, Patient, Prediction
+from tests.factories import (
+    ClinicFactory,
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PatientFactory,
+    PredictionFactory,
+    ReviewFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+NEW = reverse("patient_new")
+
+
+def page(client, user, name, *args, **query):
+    client.force_login(user)
+    response = client.get(reverse(name, args=args), query)
+    assert response.status_code == 200
+    return response
+
+
+def read(lesion, outcome="monitor", captured_on=date(2026, 3, 1), **fields):
+    return PredictionFactory(
+        image__lesion=lesion,
+        image__captured_on=captured_on,
+        outcome=outcome,
+        model_version=reader.DEFAULT_VERSION,
+        **fields,
+    )
+
+
+def in_order(response, *words):
+    text = response.content.decode()
+    places = [text.index(word) for word in words]
+    return places == sorted(places)
+
+
+def test_first_way_of_a_self_tracker_is_short(client, personas):
+    home = page(client, personas.stranger, "home")
+    assert NEW in home.content.decode()
+    assert "My skin" in home.content.decode()
+    record = client.post(NEW, {"label": "My skin", "birth_year": "1980", "sex": "female"})
+    patient = Patient.objects.get(owner=personas.stranger)
+    assert record.url == reverse("lesion_new", args=[patient.pk])
+    lesion = client.post(record.url, {"body_site": "back"})
+    assert lesion.url == reverse("image_new", args=[Lesion.objects.get(patient=patient).pk])
+    assert client.get(lesion.url).status_code == 200
+
+
+def test_a_clinic_is_offered_only_where_one_may_write(client, personas):
+    MembershipFactory(user=personas.viewer, clinic=ClinicFactory(name="West"), role=Role.ASSISTANT)
+    choices = page(client, personas.viewer, "patient_new").context["form"].fields["clinic"].queryset
+    assert [str(clinic) for clinic in choices] == ["West"]
+    refused = client.post(NEW, {"label": "X", "clinic": str(personas.clinic.pk)})
+    assert "clinic" in refused.context["form"].errors
+    assert not Patient.objects.filter(label="X").exists()
+
+
+def test_a_clinics_patient_and_an_own_record(client, personas):
+    client.force_login(personas.assistant)
+    response = client.post(NEW, {"label": "N-2", "clinic": str(personas.clinic.pk)})
+    patient = Patient.objects.get(label="N-2")
+    assert (patient.clinic, patient.owner) == (personas.clinic, None)
+    assert response.url == reverse("patient", args=[patient.pk])
+    client.post(NEW, {"label": "Mine", "clinic": ""})
+    assert Patient.objects.get(label="Mine").owner == personas.assistant
+
+
+def test_a_refused_form_keeps_what_was_typed_and_says_why(client, personas):
+    client.force_login(personas.clinician)
+    typed = {"label": "N-1", "birth_year": "1968", "clinic": str(personas.clinic.pk)}
+    text = client.post(NEW, typed).content.decode()
+    assert "Another patient of this clinic has this label." in text
+    assert 'value="1968"' in text
+    text = client.post(NEW, typed | {"label": "N-9", "birth_year": "68"}).content.decode()
+    assert text.count("Give the birth year with four digits") == 1
+    text = client.post(NEW, typed | {"label": ""}).content.decode()
+    assert 'href="#id_label"' in text
+    assert 'aria-invalid="true"' in text
+
+
+def test_edits_are_saved(client, personas):
+    client.force_login(personas.self_tracker)
+    patient = personas.own_patient
+    client.post(reverse("patient_edit", args=[patient.pk]), {"label": "Me", "skin_type": "III"})
+    patient.refresh_from_db()
+    assert (patient.label, patient.skin_type, patient.birth_year) == ("Me", "III", None)
+    lesion = LesionFactory(patient=patient)
+    edit = reverse("lesion_edit", args=[lesion.pk])
+    assert "label" in client.post(edit, {"label": ""}).context["form"].errors
+    answer = client.post(edit, {"label": "Knee", "body_site": "lower extremity", "itching": "on"})
+    assert answer.url == reverse("lesion", args=[lesion.pk])
+    lesion.refresh_from_db()
+    assert (lesion.label, lesion.symptoms) == ("Knee", ["itching"])
+
+
+def test_a_viewer_looks_and_cannot_write(client, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    text = page(client, personas.viewer, "patient", personas.patient.pk).content.decode()
+    assert reverse("lesion_new", args=[personas.patient.pk]) not in text
+    assert "Add image" not in text
+    for name, pk in (("patient_edit", personas.patient.pk), ("image_new", lesion.pk)):
+        refused = client.get(reverse(name, args=[pk]))
+        assert refused.status_code == 403
+        assert "Your role allows looking at this record" in refused.content.decode()
+
+
+def test_strangers_find_nothing(client, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    for user in (personas.stranger, personas.colleague, personas.self_tracker):
+        client.force_login(user)
+        for name, pk in (("patient", personas.patient.pk), ("lesion", lesion.pk)):
+            assert client.get(reverse(name, args=[pk])).status_code == 404
+        assert "N-1" not in client.get(reverse("patients")).content.decode()
+
+
+def test_patients_are_searched_and_paged(client, personas):
+    for number in range(30):
+        PatientFactory(clinic=personas.clinic, label=f"Q-{number:02}")
+    first = page(client, personas.clinician, "patients")
+    assert len(first.context["page"].object_list) == 25
+    second = page(client, personas.clinician, "patients", page=2)
+    assert len(second.context["page"].object_list) == 6
+    found = page(client, personas.clinician, "patients", q=" q-07 ")
+    assert [patient.label for patient in found.context["page"]] == ["Q-07"]
+    assert (
+        "Nothing here is called"
+        in page(client, personas.clinician, "patients", q="zzz").content.decode()
+    )
+
+
+def test_a_patients_lesions_most_severe_first(client, personas):
+    for label, outcome in (("Arm", "monitor"), ("Knee", "urgent"), ("Ear", "see_doctor")):
+        read(LesionFactory(patient=personas.patient, label=label), outcome)
+    response = page(client, personas.clinician, "patient", personas.patient.pk)
+    assert [one.label for one in response.context["page"].object_list] == ["Knee", "Ear", "Arm"]
+    found = page(client, personas.clinician, "patient", personas.patient.pk, q="kne")
+    assert [one.label for one in found.context["page"].object_list] == ["Knee"]
+
+
+def test_empty_pages_say_what_to_do_next(client, personas):
+    text = page(client, personas.self_tracker, "patient", personas.own_patient.pk).content.decode()
+    assert "No lesion yet" in text
+    assert reverse("lesion_new", args=[personas.own_patient.pk]) in text
+    lesion = LesionFactory(patient=personas.own_patient)
+    text = page(client, personas.self_tracker, "lesion", lesion.pk).content.decode()
+    assert "No image yet" in text
+    assert reverse("image_new", args=[lesion.pk]) in text
+
+
+def test_a_lesions_images_by_day_of_capture_with_chart_and_table(client, personas):
+    lesion = LesionFactory(patient=personas.patient, itching=True, notes="Since spring")
+    read(lesion, "urgent", date(2026, 5, 1), p_malignant=0.6)
+    read(lesion, "monitor", date(2025, 5, 1), p_malignant=0.02)
+    response = page(client, personas.clinician, "lesion", lesion.pk)
+    assert in_order(response, ">1 May 2026</a>", ">1 May 2025</a>")
+    text = response.content.decode()
+    assert "Show as table" in text
+    assert ">60 %</td>" in text
+    assert "Marked as itching" in text
+    assert "Since spring" in text
+    # Monitor is never told of a lesion with a symptom.
+    assert "outcome-monitor" not in text
+
+
+def test_no_chart_without_a_finished_reading(client, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    PredictionFactory(queued=True, image__lesion=lesion)
+    response = page(client, personas.clinician, "lesion", lesion.pk)
+    assert response.context["chart"] is None
+    assert "data-poll" in response.content.decode()
+
+
+def test_a_lesion_page_asks_no_more_once_all_is_read(client, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    read(lesion)
+    assert "data-poll" not in page(client, personas.clinician, "lesion", lesion.pk).content.decode()
+
+
+def test_home_shows_what_needs_attention_first(client, personas):
+    urgent = LesionFactory(patient=personas.patient, label="Flagged")
+    calm = LesionFactory(patient=personas.patient, label="Calm")
+    failed = LesionFactory(patient=personas.patient, label="Unread")
+    read(urgent, "urgent")
+    read(calm, "monitor")
+    PredictionFactory(failed=True, image__lesion=failed)
+    response = page(client, personas.clinician, "home")
+    assert in_order(response, "Flagged", "Unread", "Calm")
+    assert response.content.decode().count("Flagged") == 1
+    ReviewFactory(image=urgent.images.get(), reviewer=personas.clinician)
+    calmer = page(client, personas.clinician, "home")
+    assert calmer.context["attention"] == []
+    assert "not an all-clear" in calmer.content.decode()
+
+
+def test_the_disclaimer_stands_on_every_page(client, personas):
+    for name, args in (("home", []), ("patients", []), ("patient", [personas.patient.pk])):
+        text = page(client, personas.clinician, name, *args).content.decode()
+        assert "Research software, not a medical device." in text
+
+
+def test_add_image_leads_from_anywhere_to_the_lesion(client, personas):
+    lesion = LesionFactory(patient=personas.own_patient)
+    home = page(client, personas.self_tracker, "home").content.decode()
+    chooser = reverse("patient", args=[personas.own_patient.pk])
+    assert f"{chooser}?add=image" in home
+    text = page(
+        client, personas.self_tracker, "patient", personas.own_patient.pk, add="image"
+    ).content.decode()
+    assert reverse("image_new", args=[lesion.pk]) in text
+
+
+def _many(patient, user, lesions, images):
+    """Rows without files: only their number matters here."""
+    made = Lesion.objects.bulk_create(
+        Lesion(patient=patient, label=f"L{n}") for n in range(lesions)
+    )
+    pictures = LesionImage.objects.bulk_create(
+        LesionImage(
+            lesion=lesion,
+            uploaded_by=user,
+            captured_on=date(2026, 1, 1 + n),
+            file="x.jpg",
+            thumbnail="x.jpg",
+            width=9,
+            height=9,
+            sha256=f"{lesion.pk}{n}"[:64],
+        )
+        for lesion in made
+        for n in range(images)
+    )
+    readings = [PredictionFactory.build(image=one, requested_by=user) for one in pictures]
+    Prediction.objects.bulk_create(readings)
+    return made
+
+
+@pytest.mark.parametrize("who", ["clinician", "self_tracker"])
+def test_a_patient_with_200_lesions_of_20_images_opens_in_ten_queries(
+    client, personas, who, django_assert_max_num_queries
+):
+    """Session, user, patient with rights, count, lesions, their latest images, predictions and
+    reviews, memberships; own records for those in no clinic."""
+    user = getattr(personas, who)
+    patient = personas.own_patient if who == "self_tracker" else personas.patient
+    _many(patient, user, 200, 20)
+    client.force_login(user)
+    with django_assert_max_num_queries(10):
+        response = client.get(reverse("patient", args=[patient.pk]))
+    assert len(response.context["page"].object_list) == 50
+
+
+@pytest.mark.parametrize("name", ["home", "patients", "patient", "lesion"])
+def test_pages_cost_the_same_for_few_and_for_many(
+    client, personas, name, django_assert_num_queries, django_assert_max_num_queries
+):
+    first = _many(personas.patient, personas.clinician, 1, 1)[0]
+    args = {"patient": [personas.patient.pk], "lesion": [first.pk]}.get(name, [])
+    client.force_login(personas.clinician)
+    with django_assert_max_num_queries(17) as few:
+        client.get(reverse(name, args=args))
+    _many(personas.patient, personas.clinician, 20, 2)
+    for number in range(10):
+        PatientFactory(clinic=personas.clinic, label=f"Z{number}")
+        image = LesionImageFactory(lesion=first, captured_on=date(2026, 2, 1 + number))
+        PredictionFactory(image=image, outcome="urgent")
+        PredictionFactory(queued=True, image=LesionImageFactory(lesion__patient=personas.patient))
+        ReviewFactory(image=image, reviewer=personas.clinician)
+    with django_assert_num_queries(len(few)):
+        client.get(reverse(name, args=args))
