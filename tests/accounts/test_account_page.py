@@ -90,10 +90,10 @@ def test_use_is_written_down_once_a_minute(personas, age, is_written):
     assert (key.last_used_at != earlier) == is_written
 
 
-def test_the_page_costs_the_same_with_many_keys(client, personas, django_assert_num_queries):
+def test_the_page_costs_the_same_with_many_keys(client, personas, django_assert_max_num_queries):
     client.force_login(personas.admin)
     for number in range(30):
         services.create_api_key(user=personas.admin, name=f"Key {number}")
-    # Session, user, memberships, keys, and two of the navigation.
-    with django_assert_num_queries(6):
+    # Session, user, memberships, keys, and at most two of the navigation.
+    with django_assert_max_num_queries(6):
         assert "Key 29" in client.get("/account/").content.decode()

@@ -135,7 +135,7 @@ def test_a_removed_admin_has_no_say_any_more(personas):
 
 
 def test_the_page_costs_the_same_with_two_and_with_fifty_members(
-    client, personas, django_assert_num_queries
+    client, personas, django_assert_max_num_queries
 ):
     client.force_login(personas.admin)
     path = f"/clinics/{personas.clinic.pk}/"
@@ -144,8 +144,8 @@ def test_the_page_costs_the_same_with_two_and_with_fifty_members(
         services.invite(
             user=personas.admin, clinic=personas.clinic, email=f"{number}@x.org", role="viewer"
         )
-    # Session, user, clinic, members, invitations, and two of the navigation.
-    with django_assert_num_queries(7):
+    # Session, user, clinic, members, invitations, and at most two of the navigation.
+    with django_assert_max_num_queries(7):
         page = client.get(path).content.decode()
     assert page.count("/remove/") == 53  # everyone's but the last admin's
     assert page.count("/withdraw/") == 20
