@@ -5,17 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.installation import Installation
+from tests.stack.installation import Installation, installed
 
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
-    """Empty, with a lease and a sweep short enough to wait for."""
-    folder = tmp_path / "var"
-    folder.mkdir()
-    made = Installation(folder, PREDICTION_LEASE_SECONDS="2", PREDICTION_SWEEP_SECONDS="1")
-    try:
-        made.python("manage.py", "migrate", "--skip-checks", "--verbosity", "0")
+    with installed(tmp_path / "var") as made:
         yield made
-    finally:
-        made.remove()

@@ -34,7 +34,7 @@ class Installation:
     def __init__(self, folder: Path, **environment: str) -> None:
         self.folder = folder
         self.environment = {**os.environ, "VAR_DIR": str(folder), **environment}
-        self.port = _free_port()
+        self.port = free_port()
         self._postgres = os.environ.get("DATABASE_URL")
         self._redis = os.environ.get("REDIS_URL")
         if self._postgres:
@@ -108,6 +108,20 @@ class Installation:
         self.environment["DATABASE_URL"] = _with_path(server, self._database)
 
 
+@contextmanager
+def installed(folder: Path, **environment: str) -> Iterator[Installation]:
+    """A new installation with its tables, and with a lease and a sweep short enough to wait for."""
+    folder.mkdir()
+    made = Installation(
+        folder, PREDICTION_LEASE_SECONDS="2", PREDICTION_SWEEP_SECONDS="1", **environment
+    )
+    try:
+        made.python("manage.py", "migrate", "--skip-checks", "--verbosity", "0")
+        yield made
+    finally:
+        made.remove()
+
+
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -138,6 +152,6 @@ def _with_path(url: str, path: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{path}"))
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])

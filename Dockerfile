@@ -1,0 +1,20 @@
+# One image for web, worker, beat and the one-shot set-up. No TensorFlow: the workers read with LiteRT.
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/srv/var
+RUN useradd --system --uid 10001 --no-create-home skincheck \
+    && install -d -o skincheck -g skincheck /srv/var
+WORKDIR /srv/skincheck
+
+COPY requirements-serve.txt .
+RUN pip install --no-cache-dir --disable-pip-version-check -r requirements-serve.txt
+
+COPY . .
+USER skincheck
+# The key signs nothing: it keeps the build from leaving one of its own in the image.
+RUN SECRET_KEY=only-for-the-build python manage.py collectstatic --no-input --skip-checks
+
+EXPOSE 8000
+CMD ["gunicorn", "skincheck_site.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
+     "--workers", "2", "--threads", "4", "--timeout", "60", "--worker-tmp-dir", "/dev/shm", \
+     "--no-control-socket"]

@@ -1,0 +1,107 @@
+"""The web process as it runs in production: behind nginx, with TLS ended in front of both."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.stack.installation import ROOT, free_port, installed, kill_group, wait_until
+
+pytestmark = pytest.mark.stack
+
+FRAME = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx-error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    {server}
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
+    """Where nginx listens, with the compose file's configuration and settings behind it."""
+    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if nginx is None:
+        pytest.skip("needs nginx: apt-get install nginx-light")
+    folder = tmp_path_factory.mktemp("nginx")
+    port = free_port()
+    server = (ROOT / "script" / "nginx.conf").read_text()
+    assert "listen 8080;" in server
+    assert "http://web:8000;" in server
+    server = server.replace("listen 8080;", f"listen 127.0.0.1:{port};")
+    server = server.replace("http://web:8000;", f"http://127.0.0.1:{installation.port};")
+    config = folder / "nginx.conf"
+    with (
+        installed(folder / "var", HTTPS="1", TRUSTED_PROXIES="1") as installation,
+        (folder / "nginx.log").open("wb") as log,
+    ):
+        server = server.replace("http://web:8000;", f"http://127.0.0.1:{installation.port};")
+        config.write_text(FRAME.format(folder=folder, server=server))
+        installation.python("script/prepare.py")
+        with installation.running("web"):
+            process = subprocess.Popen(
+                [nginx, "-c", str(config)], stdout=log, stderr=log, start_new_session=True
+            )
+            try:
+                wait_until(lambda: _answers(port), "nginx and the web process answer")
+                yield "127.0.0.1", port
+            finally:
+                kill_group(process)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return _ask(("127.0.0.1", port), "GET", "/health/live").status == 200
+    except OSError:
+        return False
+
+
+def _ask(
+    address: tuple[str, int], method: str, path: str, **headers: str
+) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(*address, timeout=20)
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in ({"Host": "localhost"} | headers).items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response
+
+
+def test_pages_are_for_https_only(address: tuple[str, int]) -> None:
+    plain = _ask(address, "GET", "/accounts/login/")
+    assert plain.status == 301
+    assert plain.headers["Location"] == "https://localhost/accounts/login/"
+
+    secure = _ask(address, "GET", "/accounts/login/", X_Forwarded_Proto="https")
+    assert secure.status == 200
+    assert "max-age=" in secure.headers["Strict-Transport-Security"]
+    assert all("Secure" in cookie for cookie in secure.headers.get_all("Set-Cookie"))
+
+
+def test_an_upload_without_end_is_refused_before_it_is_sent(address: tuple[str, int]) -> None:
+    refused = _ask(
+        address, "POST", "/accounts/login/", X_Forwarded_Proto="https", Content_Length="120000000"
+    )
+    assert refused.status == 413
+
+
+def test_another_host_name_is_refused(address: tuple[str, int]) -> None:
+    answer = _ask(address, "GET", "/accounts/login/", Host="elsewhere.example")
+    assert answer.status == 400
