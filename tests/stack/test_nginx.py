@@ -6,7 +6,6 @@ import http.client
 import shutil
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -43,7 +42,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
     assert "listen 8080;" in server
     assert "http://web:8000;" in server
     server = server.replace("listen 8080;", f"listen 127.0.0.1:{port};")
-    server = server.replace("http://web:8000;", f"http://127.0.0.1:{installation.port};")
     config = folder / "nginx.conf"
     with (
         installed(folder / "var", HTTPS="1", TRUSTED_PROXIES="1") as installation,
