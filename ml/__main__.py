@@ -29,6 +29,7 @@ def _train(options: argparse.Namespace) -> None:
         isic2017=options.isic2017,
         negatives=options.negatives,
         weights=options.weights,
+        start_from=options.start_from,
         run=options.run,
         resume=options.resume,
     )
@@ -49,7 +50,7 @@ def _export(options: argparse.Namespace) -> None:
 def _predict(options: argparse.Namespace) -> None:
     from ml.predict import predict
 
-    failed = predict(load(options.version), options.manifest, options.out)
+    failed = predict(load(options.version), options.manifest, options.out, options.masks)
     if failed:
         print(f"{failed} rows could not be read: see the column error", file=sys.stderr)
 
@@ -67,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--isic2017", type=Path, help="ISIC 2017's folder")
         command.add_argument("--negatives", type=Path, help="a folder of other images")
     train.add_argument("--weights", type=Path, help="ImageNet weights (npz) instead of Keras' own")
+    train.add_argument(
+        "--start-from", type=Path, help="a trained network (model.keras) to go on from"
+    )
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     export = commands.add_parser("export", help="copy an evaluated run to ml/artifacts")
     export.set_defaults(run_command=_export)
@@ -76,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run_command=_predict)
     predict.add_argument("--manifest", type=Path, required=True, help="CSV with a column image")
     predict.add_argument("--out", type=Path, required=True, help="the CSV to write")
+    predict.add_argument("--masks", type=Path, help="a folder for the lesions' masks (PNG)")
     predict.add_argument(
         "--version",
         default=DEFAULT_VERSION,

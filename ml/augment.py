@@ -10,15 +10,21 @@ from ml.data import FRAME
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
-def augment(frames: tf.Tensor, size: int) -> tf.Tensor:
-    """uint8 [n, *FRAME, 3] to float32 [n, size, size, 3] in 0..255, each image differently."""
-    views = _warp(tf.cast(frames, tf.float32) / 255.0, size)
+def augment(frames: tf.Tensor, masks: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Views of the frames, each different, and the lesion's masks as seen in them.
+
+    uint8 [n, *FRAME, 3] and bool [n, *FRAME] to float32 [n, size, size, 3] in 0..255 and
+    [n, size / 2, size / 2, 1] in 0..1.
+    """
+    layers = [tf.cast(frames, tf.float32) / 255.0, tf.cast(masks, tf.float32)[..., None]]
+    warped = _warp(tf.concat(layers, axis=-1), size)
+    views, masks = warped[..., :3], tf.nn.avg_pool2d(warped[..., 3:], 2, 2, "VALID")
     views = _soften(views, size)
     views = _recolour(views)
     views = _vignette(views, size)
     views = _patch(views, size)
     noise = tf.random.normal(tf.shape(views)) * _sometimes(views, 0.3, 0.0, 0.05)
-    return tf.clip_by_value(views + noise, 0.0, 1.0) * 255.0
+    return tf.clip_by_value(views + noise, 0.0, 1.0) * 255.0, masks
 
 
 def _uniform(views: tf.Tensor, low: float, high: float) -> tf.Tensor:

@@ -39,8 +39,8 @@ OUT_OF_SCOPE = (
     "Skin that has been treated, tattooed or marked with ink.",
 )
 LIMITATIONS = (
-    "The training images show mostly light skin; skin tone was not recorded, so how well darker "
-    "skin is read is not known.",
+    "The training images show mostly light skin; skin tone was not recorded. It is estimated from "
+    "the pictures (figures.subgroups.skin_tone_ita), and how well dark skin is read is not known.",
     "One set of clinics and few cameras: on images of others expect clearly less than on the test "
     "part (see isic2017 for one measure of it).",
     "Read at 150 pixels of the short side: fine structures are lost, and lesions that fill only "
@@ -155,6 +155,8 @@ def _outputs() -> dict[str, str]:
         "p_malignant": "calibrated akiec + bcc + mel",
         "outcome": "urgent, see_doctor, monitor, or not_assessable with a reason",
         "in_distribution": "0..1, how much the image looks like dermatoscopy",
+        "mask": "the pixels that belong to the lesion",
+        "evidence": "what each place of the image says for each diagnosis, in logits",
         "image_logits, context_terms": "natural logits; their sum is the balanced reading's",
     }
 
@@ -162,7 +164,9 @@ def _outputs() -> dict[str, str]:
 def _architecture() -> dict[str, Any]:
     return {
         "backbone": "MobileNet v1 (alpha 1.0), started from ImageNet, all layers trained",
-        "head": "logits = bias + mean(features) . W + g(age) + g(sex) + g(localization)",
+        "head": "logits = bias + mean(features . W) + g(age) + g(sex) + g(localization)",
+        "evidence": "features . W, laid on the image; with bias and context it gives the logits",
+        "mask": "a light decoder on the same features, at half of a view's resolution",
         "age": f"piecewise linear, knots at {[int(knot) for knot in AGE_KNOTS]} years",
         "missing_context": "adds exactly zero",
         "gate": "one linear logit on mean(features), trained on dermatoscopy against other images",

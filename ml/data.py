@@ -26,6 +26,7 @@ SPLIT_SEED = 58
 """Of the seeds 0..59 the one whose parts have the classes' shares closest to the whole's."""
 PART_SHARE = 0.085
 HAM_FOLDERS = ("images_200x150", "HAM10000_images_part_1", "HAM10000_images_part_2")
+MASK_FOLDERS = ("masks", "HAM10000_segmentations_lesion_tschandl")
 
 
 class Source(IntEnum):
@@ -44,6 +45,7 @@ class Part(StrEnum):
 class Examples:
     """n images. pixels uint8 [n, *FRAME, 3]; context [n, context.WIDTH]; labels int [n] in the
     order of Diagnosis (-1 outside); sources int [n]; lesions, image_ids str [n]; known: n contexts.
+    masks bool [n, *FRAME]: what belongs to the lesion; masked bool [n]: whether that is known.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -53,6 +55,8 @@ class Examples:
     lesions: npt.NDArray[np.str_]
     image_ids: npt.NDArray[np.str_]
     known: tuple[PatientContext, ...]
+    masks: npt.NDArray[np.bool_]
+    masked: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,6 +71,8 @@ class Examples:
             self.lesions[rows],
             self.image_ids[rows],
             tuple(self.known[row] for row in rows),
+            self.masks[rows],
+            self.masked[rows],
         )
 
     def part(self, part: Part) -> Examples:
@@ -95,11 +101,13 @@ def concatenate(groups: Iterable[Examples]) -> Examples:
         np.concatenate([group.lesions for group in listed]),
         np.concatenate([group.image_ids for group in listed]),
         tuple(known for group in listed for known in group.known),
+        np.concatenate([group.masks for group in listed]),
+        np.concatenate([group.masked for group in listed]),
     )
 
 
 def load_ham10000(folder: Path) -> Examples:
-    """HAM10000 in the original download's layout or the reduced copies'.
+    """HAM10000 in the original download's layout or the reduced copies', with masks or without.
 
     Raises ValueError if the metadata is missing or names an image that no folder holds.
     """
@@ -107,7 +115,12 @@ def load_ham10000(folder: Path) -> Examples:
         file.stem: file for name in HAM_FOLDERS for file in sorted((folder / name).glob("*.jpg"))
     }
     rows = _rows(folder / "HAM10000_metadata.csv")
-    return _load(rows, files, Source.HAM10000, lambda row: row["lesion_id"])
+    masks = {
+        file.stem.removesuffix("_segmentation"): file
+        for name in MASK_FOLDERS
+        for file in (folder / name).glob("*_segmentation.png")
+    }
+    return _load(rows, files, masks, Source.HAM10000, lambda row: row["lesion_id"])
 
 
 def load_isic2017(folder: Path) -> Examples:
@@ -117,7 +130,7 @@ def load_isic2017(folder: Path) -> Examples:
     """
     files = {file.stem: file for file in (folder / "images").glob("*.jpg")}
     rows = _rows(folder / "metadata.csv")
-    return _load(rows, files, Source.ISIC2017, lambda row: row["image_id"])
+    return _load(rows, files, {}, Source.ISIC2017, lambda row: row["image_id"])
 
 
 def read_frame(file: Path) -> npt.NDArray[np.uint8]:
@@ -125,6 +138,14 @@ def read_frame(file: Path) -> npt.NDArray[np.uint8]:
     with Image.open(file) as image:
         frame = image.convert("RGB").resize(FRAME[::-1], Image.Resampling.LANCZOS, reducing_gap=3.0)
     return np.asarray(frame)
+
+
+def read_mask(file: Path) -> npt.NDArray[np.bool_]:
+    """One mask file (0 or 255) stretched to FRAME: bool [*FRAME]."""
+    with Image.open(file) as image:
+        mask = image.convert("L").resize(FRAME[::-1], Image.Resampling.BOX)
+    shape: npt.NDArray[np.bool_] = np.asarray(mask) >= 128
+    return shape
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
@@ -137,6 +158,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
 def _load(
     rows: list[dict[str, str]],
     files: dict[str, Path],
+    masks: dict[str, Path],
     source: Source,
     lesion_of: Callable[[dict[str, str]], str],
 ) -> Examples:
@@ -148,8 +170,11 @@ def _load(
     )
     diagnoses = list(Diagnosis)
     pixels = np.empty((len(rows), *FRAME, 3), np.uint8)
+    shapes = np.zeros((len(rows), *FRAME), np.bool_)
     for number, row in enumerate(rows):
         pixels[number] = read_frame(files[row["image_id"]])
+        if row["image_id"] in masks:
+            shapes[number] = read_mask(masks[row["image_id"]])
     return Examples(
         pixels,
         np.stack([context.encode(one) for one in known]),
@@ -158,4 +183,6 @@ def _load(
         np.array([lesion_of(row) for row in rows]),
         np.array([row["image_id"] for row in rows]),
         known,
+        shapes,
+        np.array([row["image_id"] in masks for row in rows]),
     )

@@ -14,7 +14,7 @@ import tensorflow as tf
 from ml import context
 from ml.views import VIEW_SIDE, VIEWS
 
-OUTPUTS = ("image_logits", "context_terms", "in_distribution")
+OUTPUTS = ("image_logits", "context_terms", "in_distribution", "evidence", "mask")
 
 
 def convert(model: keras.Model, file: Path) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ml.calibrate import MALIGNANT_COLUMNS, MEL, Floats, Labels
+from ml.calibrate import MALIGNANT_COLUMNS, MEL, Floats, Labels, at_sensitivity
 from ml.outcome import decide
 from ml.types import Diagnosis, Outcome
 
 REPLICATES = 1000
 ECE_BINS = 15
+PREVALENCES = (0.01, 0.05, 0.2)
 Bools = npt.NDArray[np.bool_]
 Measures = dict[str, float]
 
@@ -132,6 +133,9 @@ def measure(answers: Answers) -> Measures:
         "macro_auc_calibrated": macro("auc_calibrated"),
         "melanoma_sensitivity_balanced": classes[f"classes/{Diagnosis.MEL}/sensitivity"],
         "melanoma_sensitivity_calibrated": share(calibrated[answers.labels == MEL] == MEL),
+        "specificity_at_95_sensitivity": specificity_at(
+            answers.calibrated[:, MALIGNANT_COLUMNS].sum(axis=1), answers.cancer, 0.95
+        ),
         "malignant_auc": auc(answers.calibrated[:, MALIGNANT_COLUMNS].sum(axis=1), answers.cancer),
         "expected_calibration_error": expected_calibration_error(
             answers.calibrated, answers.labels
@@ -157,6 +161,50 @@ def with_intervals(
         low, high = np.nanpercentile([draw[name] for draw in draws], [2.5, 97.5])
         figures[name] = {"value": value, "low": float(low), "high": float(high)}
     return figures
+
+
+def specificity_at(scores: Floats, positive: Bools, sensitivity: float) -> float:
+    """The specificity of the highest threshold that this share of the positives reach."""
+    if not positive.any() or positive.all():
+        return float("nan")
+    return share(scores[~positive] < at_sensitivity(scores, positive, sensitivity))
+
+
+def roc_curves(answers: Answers, points: int = 41) -> dict[str, list[list[float]]]:
+    """For cancer, and each diagnosis by the calibrated reading: [1 - specificity, sensitivity]."""
+    scores = {"malignant": answers.calibrated[:, MALIGNANT_COLUMNS].sum(axis=1)}
+    positives = {"malignant": answers.cancer}
+    for number, diagnosis in enumerate(Diagnosis):
+        scores[diagnosis.value] = answers.calibrated[:, number]
+        positives[diagnosis.value] = answers.labels == number
+    levels = np.linspace(0, 1, points)
+    curves = {}
+    for name, positive in positives.items():
+        if positive.any() and not positive.all():
+            cuts = np.quantile(scores[name][~positive], 1 - levels)
+            curves[name] = [
+                [float(level), share(scores[name][positive] >= cut)]
+                for level, cut in zip(levels, cuts, strict=True)
+            ]
+    return curves
+
+
+def at_prevalences(answers: Answers) -> dict[str, dict[str, dict[str, float]]]:
+    """Predictive values where cancer is as common as this, by Bayes' rule from the test's rates."""
+    rates = outcome_measures(answers)
+    table: dict[str, dict[str, dict[str, float]]] = {}
+    for level in ("see_doctor", "urgent"):
+        found = rates[f"{level}/malignant_sensitivity"]
+        calm = rates[f"{level}/malignant_specificity"]
+        table[level] = {}
+        for prevalence in PREVALENCES:
+            hits, alarms = found * prevalence, (1 - calm) * (1 - prevalence)
+            misses, rest = (1 - found) * prevalence, calm * (1 - prevalence)
+            table[level][f"{prevalence:g}"] = {
+                "ppv": hits / max(hits + alarms, 1e-12),
+                "npv": rest / max(rest + misses, 1e-12),
+            }
+    return table
 
 
 def confusion(chosen: Labels, labels: Labels) -> list[list[int]]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter
 
-from ml import calibrate, figures, outside
+from ml import calibrate, figures, outside, skin
 from ml.data import Examples, Part
 from ml.figures import Answers
 from ml.litert import Network
@@ -22,12 +22,13 @@ from ml.views import reduce
 @dataclass(frozen=True, slots=True)
 class Read:
     """A set read by the network: image_logits [n, 7], context_terms [n, 3, 7], in_distribution [n]
-    (0..1), complaints [n] (the quality reason or "")."""
+    (0..1), complaints [n] (the quality reason or ""), masks bool [n, h, w]."""
 
     image_logits: calibrate.Floats
     context_terms: calibrate.Floats
     in_distribution: calibrate.Floats
     complaints: npt.NDArray[np.str_]
+    masks: npt.NDArray[np.bool_]
 
     @property
     def logits(self) -> calibrate.Floats:
@@ -51,6 +52,7 @@ def read_all(
         np.stack([one.context_terms for one in seen]),
         1 / (1 + np.exp(-gate)),
         np.array(complaints),
+        np.stack([one.mask >= 0.5 for one in seen]),
     )
 
 
@@ -99,7 +101,23 @@ def test_figures(calibration: Calibration, test: Examples, read: Read) -> dict[s
             "loss_of_balanced_accuracy": known - unknown,
             **figures.outcome_measures(without),
         },
-        "subgroups": subgroups(answers, test),
+        "roc": figures.roc_curves(answers),
+        "at_prevalence": figures.at_prevalences(answers),
+        "mask": mask_figures(test, read),
+        "subgroups": subgroups(answers, test, read),
+    }
+
+
+def mask_figures(test: Examples, read: Read) -> dict[str, float]:
+    """Jaccard index of the masks with the drawn ones; ISIC 2018 counts one below 0.65 as failed."""
+    drawn, said = test.masks[test.masked], read.masks[test.masked]
+    either = (drawn | said).sum(axis=(1, 2))
+    jaccard = (drawn & said).sum(axis=(1, 2)) / np.maximum(either, 1)
+    return {
+        "images": len(jaccard),
+        "jaccard_mean": float(jaccard.mean()),
+        "jaccard_median": float(np.median(jaccard)),
+        "below_0.65": float((jaccard < 0.65).mean()),
     }
 
 
@@ -174,8 +192,12 @@ def other_cameras(calibration: Calibration, network: Network, test: Examples) ->
     }
 
 
-def subgroups(answers: Answers, test: Examples) -> dict[str, dict[str, dict[str, float]]]:
-    """Sensitivity and specificity for cancer of see_doctor or worse, by sex, age and site."""
+def subgroups(
+    answers: Answers, test: Examples, read: Read
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Sensitivity and specificity for cancer of see_doctor or worse, by sex, age, site and skin."""
+    angles = [skin.ita(*one) for one in zip(test.pixels, read.masks, strict=True)]
+    tones = [None if angle is None else skin.band(angle) for angle in angles]
     groups: dict[str, dict[str, list[bool]]] = {
         "sex": {sex: [one.sex == sex for one in test.known] for sex in SEXES},
         "age": {
@@ -188,6 +210,7 @@ def subgroups(answers: Answers, test: Examples) -> dict[str, dict[str, dict[str,
             site: [one.localization == site for one in test.known]
             for site in sorted({one.localization for one in test.known if one.localization})
         },
+        "skin_tone_ita": {name: [tone == name for tone in tones] for name, _ in skin.BANDS},
     }
     return {
         field: {name: _subgroup(answers.take(np.array(rows))) for name, rows in named.items()}

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ml.context import encode
 from ml.types import PatientContext
-from ml.views import VIEWS, views
+from ml.views import VIEWS, evidence_on_frame, masks_on_frame, views
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,15 @@ class Seen:
     """What the network says of one image, averaged over its views, in logits.
 
     image_logits [7]; context_terms [3, 7]: age, sex, localization; in_distribution: the gate's.
+    evidence [rows, columns, 7]: on a grid over the image; its sum plus a bias is image_logits.
+    mask [height, width] of the reduced image: how likely each pixel belongs to the lesion, 0..1.
     """
 
     image_logits: npt.NDArray[np.float64]
     context_terms: npt.NDArray[np.float64]
     in_distribution: float
+    evidence: npt.NDArray[np.float64]
+    mask: npt.NDArray[np.float32]
 
     @property
     def logits(self) -> npt.NDArray[np.float64]:
@@ -46,9 +50,14 @@ class Network:
         known = np.tile(encode(context), (len(VIEWS), 1))
         with self._turn:
             outputs = self._runner(pixels=views(reduced), context=known)
-            means = {
-                name: values.mean(axis=0, dtype=np.float64) for name, values in outputs.items()
-            }
+        means = {
+            name: outputs[name].mean(axis=0, dtype=np.float64)
+            for name in ("image_logits", "context_terms", "in_distribution")
+        }
         return Seen(
-            means["image_logits"], means["context_terms"], float(means["in_distribution"][0])
+            means["image_logits"],
+            means["context_terms"],
+            float(means["in_distribution"][0]),
+            evidence_on_frame(outputs["evidence"], reduced.size),
+            masks_on_frame(1 / (1 + np.exp(-outputs["mask"][..., 0])), reduced.size),
         )

@@ -1,4 +1,4 @@
-"""The Keras network: MobileNet v1 features, a linear head, additive context, a gate."""
+"""The Keras network: MobileNet v1 features, a linear head, additive context, a gate, a mask."""
 
 from __future__ import annotations
 
@@ -12,26 +12,48 @@ from ml.types import Diagnosis
 
 CLASSES = len(Diagnosis)
 BACKBONE = "mobilenet"
+# Where the decoder looks: feature maps at 1/32, 1/16, 1/8, 1/4 and 1/2 of the input, and how wide
+# it is there.
+LEVELS = (
+    ("conv_pw_13_relu", 128),
+    ("conv_pw_11_relu", 96),
+    ("conv_pw_5_relu", 64),
+    ("conv_pw_3_relu", 48),
+    ("conv_pw_1_relu", 32),
+)
+
+
+@keras.saving.register_keras_serializable("skincheck")
+class Bias(keras.layers.Layer):
+    """Adds one learnt number to each feature."""
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.bias = self.add_weight(shape=input_shape[-1:], initializer="zeros", name="bias")
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        return inputs + self.bias
 
 
 def build(dropout: float = 0.2) -> keras.Model:
-    """pixels [n, h, w, 3] (0..255) and context [n, context.WIDTH] to a dict of four outputs.
+    """pixels [n, h, w, 3] (0..255) and context [n, context.WIDTH] to a dict of six outputs.
 
     With F [h/32, w/32, 1024] the last feature map:
-    image_logits [n, 7] = bias + mean(F) . W: linear, so W . F[y, x] is a class's evidence there.
+    evidence [n, h/32, w/32, 7] = F . W: what each place says for each class.
+    image_logits [n, 7] = bias + the mean of the evidence over all places.
     context_terms [n, 3, 7]: what age, sex and localization add; a missing one adds exactly zero.
     logits [n, 7] = image_logits + the sum of context_terms: the balanced reading.
     in_distribution [n, 1]: logit of "this is a dermatoscopic image".
+    mask [n, h/2, w/2, 1]: logit of "this place belongs to the lesion".
     """
     pixels = keras.Input((None, None, 3), name="pixels")
     known = keras.Input((context.WIDTH,), name="context")
-    backbone = keras.applications.MobileNet(
-        input_shape=(None, None, 3), include_top=False, weights=None, name=BACKBONE
-    )
-    features = backbone(keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pixels))
-    pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(features)
-    evidence = keras.layers.Dropout(dropout, name="dropout")(pooled)
-    image_logits = keras.layers.Dense(CLASSES, name="image_logits")(evidence)
+    maps = _backbone()(keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pixels))
+    # Whole channels are dropped, so that the mean of the evidence is the evidence of the mean.
+    kept = keras.layers.SpatialDropout2D(dropout, name="dropout")(maps[0])
+    evidence = keras.layers.Dense(CLASSES, use_bias=False, name="evidence")(kept)
+    mean = keras.layers.GlobalAveragePooling2D(name="mean_evidence")(evidence)
+    image_logits = Bias(name="image_logits")(mean)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(maps[0])
     terms = _context_terms(known)
     logits = keras.layers.Add(name="logits")([image_logits, *terms])
     context_terms = keras.layers.Concatenate(axis=1, name="context_terms")(
@@ -43,8 +65,32 @@ def build(dropout: float = 0.2) -> keras.Model:
         "context_terms": context_terms,
         "logits": logits,
         "in_distribution": gate,
+        "evidence": evidence,
+        "mask": _mask(maps),
     }
     return keras.Model({"pixels": pixels, "context": known}, outputs, name="skincheck")
+
+
+def _backbone() -> keras.Model:
+    """MobileNet v1 without its top, giving the feature maps of LEVELS."""
+    whole = keras.applications.MobileNet(
+        input_shape=(None, None, 3), include_top=False, weights=None
+    )
+    maps = [whole.get_layer(name).output for name, _ in LEVELS]
+    return keras.Model(whole.input, maps, name=BACKBONE)
+
+
+def _mask(maps: list[keras.KerasTensor]) -> keras.KerasTensor:
+    """A light decoder: at each level the coarser answer, enlarged, plus what is seen there."""
+    decoded = None
+    for (level, width), seen in zip(LEVELS, maps, strict=True):
+        here = keras.layers.Conv2D(width, 1, name=f"mask_{level}")(seen)
+        if decoded is not None:
+            larger = keras.layers.UpSampling2D(2, interpolation="bilinear")(decoded)
+            here = here + keras.layers.Conv2D(width, 1, use_bias=False)(larger)
+        here = keras.layers.SeparableConv2D(width, 3, padding="same", use_bias=False)(here)
+        decoded = keras.layers.ReLU()(keras.layers.BatchNormalization()(here))
+    return keras.layers.Conv2D(1, 1, name="mask")(decoded)
 
 
 def _context_terms(known: keras.KerasTensor) -> list[keras.KerasTensor]:
@@ -58,6 +104,26 @@ def _context_terms(known: keras.KerasTensor) -> list[keras.KerasTensor]:
         terms.append(dense(part))
         start += width
     return terms
+
+
+def start_from_network(model: keras.Model, trained: Path) -> list[str]:
+    """Take over what another run learned; returns the names of the layers left fresh.
+
+    Layers are matched by name and shapes; a head that had kernel and bias in one is taken apart.
+    """
+    older = keras.saving.load_model(trained, compile=False)
+    known = {layer.name: layer.get_weights() for layer in older.layers if layer.weights}
+    if "evidence" not in known:
+        kernel, bias = known["image_logits"]
+        known["evidence"], known["image_logits"] = [kernel], [bias]
+    fresh = []
+    for layer in (layer for layer in model.layers if layer.weights):
+        weights = known.get(layer.name, [])
+        if [one.shape for one in weights] == [tuple(one.shape) for one in layer.weights]:
+            layer.set_weights(weights)
+        else:
+            fresh.append(layer.name)
+    return fresh
 
 
 def start_from_imagenet(model: keras.Model, weights: Path | None) -> list[str]:

@@ -73,6 +73,8 @@ def as_examples(pixels: Pixels) -> Examples:
         np.array([f"outside_{number}" for number in range(count)]),
         np.array([f"outside_{number}" for number in range(count)]),
         (PatientContext(),) * count,
+        np.zeros((count, *FRAME), np.bool_),
+        np.zeros(count, np.bool_),
     )
 
 

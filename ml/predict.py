@@ -5,15 +5,23 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
 from ml.reader import Reader, open_image
-from ml.types import Diagnosis, PatientContext
+from ml.types import Diagnosis, PatientContext, Reading
 
-PROBABILITIES = tuple(f"p_{diagnosis}" for diagnosis in Diagnosis)
-COLUMNS = ("image", *PROBABILITIES, "p_malignant", "outcome", "reason", "error")
+CALIBRATED = tuple(f"p_{diagnosis}" for diagnosis in Diagnosis)
+BALANCED = tuple(f"b_{diagnosis}" for diagnosis in Diagnosis)
+NUMBERS = (*CALIBRATED, "p_malignant", *BALANCED, "in_distribution")
+COLUMNS = ("image", *NUMBERS, "outcome", "reason", "error")
 
 
-def predict(reader: Reader, manifest: Path, out: Path) -> int:
+def predict(reader: Reader, manifest: Path, out: Path, masks: Path | None = None) -> int:
     """Write `out` row by row and return how many rows could not be read.
+
+    masks: a folder for one PNG an image (0 or 255, of the image's size), named after its stem.
 
     The manifest has a column `image` and perhaps age, sex, localization. A row that cannot be read
     keeps its place, without numbers and with the reason in `error`. Raises ValueError if the
@@ -23,6 +31,8 @@ def predict(reader: Reader, manifest: Path, out: Path) -> int:
         raise ValueError(f"there is no manifest {manifest}")
     if out.resolve() == manifest.resolve():
         raise ValueError(f"{out} would overwrite the manifest")
+    if masks:
+        masks.mkdir(parents=True, exist_ok=True)
     failed = 0
     with manifest.open(newline="", encoding="utf-8-sig") as opened:
         rows = csv.DictReader(opened)
@@ -36,26 +46,43 @@ def predict(reader: Reader, manifest: Path, out: Path) -> int:
             writer = csv.DictWriter(written, COLUMNS, restval="")
             writer.writeheader()
             for row in rows:
-                answer = _answer(reader, manifest.parent, row)
+                answer = _answer(reader, manifest.parent, row, masks)
                 failed += "error" in answer
                 writer.writerow(answer)
     return failed
 
 
-def _answer(reader: Reader, folder: Path, row: dict[str, str]) -> dict[str, str]:
+def _answer(
+    reader: Reader, folder: Path, row: dict[str, str], masks: Path | None
+) -> dict[str, str]:
     image = row["image"] or ""
     try:
         context = PatientContext.parse(row.get("age"), row.get("sex"), row.get("localization"))
-        reading = reader.read(open_image(_find(folder, image)), context)
+        pixels = open_image(_find(folder, image))
+        reading = reader.read(pixels, context)
     except (ValueError, OSError) as error:
         return {"image": image, "error": str(error)}
-    numbers = [*reading.probabilities.values(), reading.p_malignant]
+    if masks:
+        _write_mask(reading, pixels, masks / f"{Path(image).stem}.png")
+    numbers = (
+        *reading.probabilities.values(),
+        reading.p_malignant,
+        *reading.balanced_probabilities.values(),
+        reading.in_distribution,
+    )
     return {
         "image": image,
-        **dict(zip(COLUMNS[1:], (f"{number:.6f}" for number in numbers), strict=False)),
+        **dict(zip(NUMBERS, (f"{number:.6f}" for number in numbers), strict=True)),
         "outcome": reading.outcome.value,
         "reason": reading.reason,
     }
+
+
+def _write_mask(reading: Reading, pixels: npt.NDArray[np.uint8], file: Path) -> None:
+    """The lesion's mask, enlarged smoothly to the image's size."""
+    height, width = pixels.shape[:2]
+    mask = Image.fromarray(reading.mask).convert("L").resize((width, height))
+    mask.point(lambda value: 255 * (value >= 128)).save(file)
 
 
 def _find(folder: Path, image: str) -> Path:

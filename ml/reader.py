@@ -75,6 +75,9 @@ class Reader:
                 field: _named(term) for field, term in zip(FIELDS, seen.context_terms, strict=True)
             },
             image_logits=_named(seen.image_logits),
+            evidence=seen.evidence,
+            bias=_named(seen.image_logits - seen.evidence.sum(axis=(0, 1))),
+            mask=seen.mask >= 0.5,
             thresholds_version=self.card["thresholds_version"],
             duration_ms=round(1000 * (time.perf_counter() - started)),
         )

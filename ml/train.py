@@ -26,13 +26,14 @@ ISIC2017_CLASSES = (Diagnosis.BKL, Diagnosis.MEL, Diagnosis.NV)
 class Recipe:
     """Everything that decides a run besides the data. `sizes`: the view's side for each epoch."""
 
-    sizes: tuple[int, ...] = (128,) * 5 + (160,) * 6
+    sizes: tuple[int, ...] = (128,) * 5 + (160,) * 3 + (192,)
     batch: int = 32
     peak_rate: float = 1.5e-3
     warm_up: float = 0.15
     weight_decay: float = 0.02
     smoothing: float = 0.05
     gate_weight: float = 0.5
+    mask_weight: float = 0.5
     outside_share: float = 0.1
     isic2017_repeats: int = 2
     drop_all_context: float = 0.2
@@ -102,6 +103,21 @@ def drop_context(
     return known * np.repeat(keep_field & keep_any, context.WIDTHS, axis=1).astype(np.float32)
 
 
+def mask_loss(logits: tf.Tensor, shapes: tf.Tensor, masked: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy plus one minus the soft Jaccard index, over the images with a known mask.
+
+    logits, shapes [n, h, w, 1]; masked [n] 0 or 1. (Jaccard as a loss: Yuan et al. 2017.)
+    """
+    entropy = tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(shapes, logits), axis=(1, 2, 3)
+    )
+    said = tf.sigmoid(logits)
+    both = tf.reduce_sum(said * shapes, axis=(1, 2, 3))
+    either = tf.reduce_sum(said + shapes, axis=(1, 2, 3)) - both
+    each = entropy + 1.0 - (both + 1.0) / (either + 1.0)
+    return tf.reduce_sum(each * masked) / tf.maximum(tf.reduce_sum(masked), 1.0)
+
+
 def gather(
     ham10000: Path, isic2017: Path | None, negatives: Path | None, seed: int
 ) -> tuple[Examples, Examples]:
@@ -122,12 +138,22 @@ def gather(
 class Training:
     """One run: the network, its optimiser, and where they are kept."""
 
-    def __init__(self, train: Examples, recipe: Recipe, run: Path, weights: Path | None) -> None:
+    def __init__(
+        self,
+        train: Examples,
+        recipe: Recipe,
+        run: Path,
+        weights: Path | None,
+        start_from: Path | None,
+    ) -> None:
         keras.utils.set_random_seed(recipe.seed)
         self.train, self.recipe, self.run = train, recipe, run
         self.targets = Targets(train, recipe.smoothing)
         self.model = network.build()
-        fresh = network.start_from_imagenet(self.model, weights)
+        if start_from:
+            fresh = network.start_from_network(self.model, start_from)
+        else:
+            fresh = network.start_from_imagenet(self.model, weights)
         print("fresh layers of the backbone:", ", ".join(fresh) or "none", flush=True)
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
@@ -151,13 +177,15 @@ class Training:
     def _step(
         self,
         frames: tf.Tensor,
+        masks: tf.Tensor,
+        masked: tf.Tensor,
         known: tf.Tensor,
         prior: tf.Tensor,
         label: tf.Tensor,
         inside: tf.Tensor,
         size: int,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        views = augment(frames, size)
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        views, shapes = augment(frames, masks, size)
         with tf.GradientTape() as tape:
             outputs = self.model({"pixels": views, "context": known}, training=True)
             each = tf.nn.softmax_cross_entropy_with_logits(label, outputs["logits"] + prior)
@@ -165,15 +193,22 @@ class Training:
             gate_loss = tf.reduce_mean(
                 tf.nn.sigmoid_cross_entropy_with_logits(inside, outputs["in_distribution"][:, 0])
             )
-            loss = class_loss + self.recipe.gate_weight * gate_loss
+            shape_loss = mask_loss(outputs["mask"], shapes, masked)
+            loss = (
+                class_loss
+                + self.recipe.gate_weight * gate_loss
+                + self.recipe.mask_weight * shape_loss
+            )
         variables = self.model.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return class_loss, gate_loss
+        return class_loss, gate_loss, shape_loss
 
     def _feed(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> list[Any]:
         sources, labels = self.train.sources[rows], np.maximum(self.train.labels[rows], 0)
         return [
             tf.constant(self.train.pixels[rows]),
+            tf.constant(self.train.masks[rows]),
+            tf.constant(self.train.masked[rows].astype(np.float32)),
             tf.constant(drop_context(self.train.context[rows], self.recipe, rng)),
             tf.constant(self.targets.prior[sources]),
             tf.constant(self.targets.label[sources, labels]),
@@ -200,6 +235,7 @@ class Training:
                     print(
                         f"epoch {epoch + 1}/{len(self.recipe.sizes)} step {number + 1}/{per_epoch} "
                         f"at {size} px: class loss {means[0]:.3f}, gate loss {means[1]:.4f}, "
+                        f"mask loss {means[2]:.3f}, "
                         f"rate {rate:.2e}, {left / 60:.0f} min left",
                         flush=True,
                     )
@@ -234,6 +270,7 @@ def train(
     isic2017: Path | None,
     negatives: Path | None,
     weights: Path | None,
+    start_from: Path | None,
     run: Path,
     resume: bool,
 ) -> None:
@@ -244,7 +281,7 @@ def train(
     examples, tune = gather(ham10000, isic2017, negatives, recipe.seed)
     counts = {source.name: int((examples.sources == source).sum()) for source in Source}
     print("training images:", counts, "tune images:", len(tune), flush=True)
-    training = Training(examples, recipe, run, weights)
+    training = Training(examples, recipe, run, weights, start_from)
     if resume:
         training.resume()
     training.fit(tune)

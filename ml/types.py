@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+import numpy.typing as npt
+
 
 class Diagnosis(StrEnum):
     """HAM10000's seven classes. Their order is the order of every probability vector."""
@@ -97,6 +100,12 @@ class Reading:
     in_distribution: 0..1, how much the image looks like a dermatoscopic image.
     image_logits, context_terms: natural logits; for each diagnosis the image logit plus the terms
         of age, sex and localization is the logit of the balanced reading, exactly.
+    evidence: rows x columns x diagnoses, a grid over the image from its top left corner, of cells
+        of EVIDENCE_CELL pixels of the reduced image; the sum over the grid of a diagnosis plus its
+        bias is its image logit, exactly.
+    bias: logits, by diagnosis.
+    mask: bool [h, w], the pixels of the image as read that belong to the lesion, at its reduced
+        size (ml.views.reduce).
     duration_ms: the reading alone, without opening the file.
     """
 
@@ -108,6 +117,9 @@ class Reading:
     in_distribution: float
     context_terms: dict[str, dict[str, float]]
     image_logits: dict[str, float]
+    evidence: npt.NDArray[np.float64]
+    bias: dict[str, float]
+    mask: npt.NDArray[np.bool_]
     thresholds_version: str
     duration_ms: int
 

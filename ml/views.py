@@ -16,6 +16,8 @@ from PIL import Image
 
 SHORT_SIDE = 150
 VIEW_SIDE = 192
+EVIDENCE_CELL = 10
+"""Pixels of the reduced image."""
 MAX_SHIFT = 25
 """Pixels of the reduced image: both ends of a 4:3 image, and no farther out in a longer one."""
 
@@ -53,15 +55,90 @@ def views(reduced: Image.Image) -> npt.NDArray[np.float32]:
     return np.stack([_view(reduced, view) for view in VIEWS])
 
 
-def _view(reduced: Image.Image, view: View) -> npt.NDArray[np.float32]:
+def masks_on_frame(
+    masks: npt.NDArray[np.float32], size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """What the views say of each pixel, averaged where they overlap; 0 where none looked.
+
+    masks [len(VIEWS), s, s]: values in each view. size: width, height of the reduced image.
+    Returns [height, width].
+    """
+    width, height = size
+    total, seen = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+    for view, values in zip(VIEWS, masks, strict=True):
+        box = _box(view, width, height)
+        rows, columns = _pixels(box.top, box.side, height), _pixels(box.left, box.side, width)
+        window = Image.fromarray(_upright(view, values)).resize(
+            (columns.stop - columns.start, rows.stop - rows.start),
+            Image.Resampling.BILINEAR,
+        )
+        total[rows, columns] += np.asarray(window)
+        seen[rows, columns] += 1
+    return total / np.maximum(seen, 1)
+
+
+def evidence_on_frame(
+    evidence: npt.NDArray[np.float32], size: tuple[int, int]
+) -> npt.NDArray[np.float64]:
+    """The views' evidence laid on one grid over the image, none of it lost.
+
+    evidence [len(VIEWS), c, c, classes]: of each view's cells, the mean of which is what the view
+    says. Each cell's share is spread over the grid's cells by overlap, so that the sum over the
+    grid [rows, columns, classes] (cells of EVIDENCE_CELL pixels) is the mean of all views.
+    """
+    width, height = size
+    grid = np.zeros((-(-height // EVIDENCE_CELL), -(-width // EVIDENCE_CELL), evidence.shape[-1]))
+    cells = evidence.shape[1]
+    for view, values in zip(VIEWS, evidence, strict=True):
+        box = _box(view, width, height)
+        down = _overlap(box.top, box.side, cells, grid.shape[0])
+        across = _overlap(box.left, box.side, cells, grid.shape[1])
+        grid += np.einsum("yi,ijk,xj->yxk", down, _upright(view, values), across)
+    return grid / (len(VIEWS) * cells * cells)
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    left: float
+    top: float
+    side: float
+
+
+def _box(view: View, width: int, height: int) -> _Box:
+    """Where on the reduced image a view looks, in pixels."""
     side = SHORT_SIDE * view.share
-    room_x, room_y = (reduced.width - SHORT_SIDE) / 2, (reduced.height - SHORT_SIDE) / 2
-    left = (reduced.width - side) / 2 + view.shift * min(room_x, MAX_SHIFT)
-    top = (reduced.height - side) / 2 + view.shift * min(room_y, MAX_SHIFT)
+    room_x, room_y = (width - SHORT_SIDE) / 2, (height - SHORT_SIDE) / 2
+    left = (width - side) / 2 + view.shift * min(room_x, MAX_SHIFT)
+    top = (height - side) / 2 + view.shift * min(room_y, MAX_SHIFT)
+    return _Box(left, top, side)
+
+
+def _view(reduced: Image.Image, view: View) -> npt.NDArray[np.float32]:
+    box = _box(view, reduced.width, reduced.height)
     square = reduced.resize(
         (VIEW_SIDE, VIEW_SIDE),
         Image.Resampling.BILINEAR,
-        box=(left, top, left + side, top + side),
+        box=(box.left, box.top, box.left + box.side, box.top + box.side),
     )
     values = np.rot90(np.asarray(square, np.float32), view.quarter_turns)
     return values[:, ::-1] if view.mirrored else values
+
+
+def _upright(view: View, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """[s, s, ...] of a view, turned back as the image is."""
+    return np.rot90(values[:, ::-1] if view.mirrored else values, -view.quarter_turns)
+
+
+def _pixels(start: float, side: float, limit: int) -> slice:
+    """The whole pixels that a stretch covers."""
+    return slice(max(0, round(start)), min(limit, round(start + side)))
+
+
+def _overlap(start: float, side: float, cells: int, count: int) -> npt.NDArray[np.float64]:
+    """[count, cells]: which share of each of a view's cells lies in each cell of the grid."""
+    edges = start + side * np.arange(cells + 1) / cells
+    lines = np.arange(count + 1.0) * EVIDENCE_CELL
+    low = np.maximum(edges[None, :-1], lines[:-1, None])
+    high = np.minimum(edges[None, 1:], lines[1:, None])
+    overlap: npt.NDArray[np.float64] = np.maximum(0.0, high - low) * cells / side
+    return overlap

@@ -19,6 +19,18 @@ from screening.models import MAX_ATTEMPTS, LesionImage, Modality, Prediction, St
 
 logger = logging.getLogger(__name__)
 
+_STORED = (
+    "reason",
+    "p_malignant",
+    "probabilities",
+    "balanced_probabilities",
+    "image_logits",
+    "context_terms",
+    "in_distribution",
+    "thresholds_version",
+    "duration_ms",
+)
+
 CLINICAL_PHOTOGRAPH = "clinical_photograph"
 # One sweep tells the workers of at most this many: a long queue needs no second bell for each row.
 SWEEP_LIMIT = 500
@@ -126,9 +138,13 @@ def _result(prediction: Prediction) -> dict[str, Any]:
             "The stored image could not be opened just now. Try again later."
         ) from None
     context = context_of(image)
-    fields = asdict(model.read(pixels, context))
-    fields["outcome"] = str(fields["outcome"])
-    return fields | {"context": asdict(context), "weights_sha256": model.weights_sha256}
+    reading = model.read(pixels, context)
+    return {
+        **{name: getattr(reading, name) for name in _STORED},
+        "outcome": reading.outcome.value,
+        "context": asdict(context),
+        "weights_sha256": model.weights_sha256,
+    }
 
 
 def _finish(prediction: Prediction, *, state: State, **fields: Any) -> None:

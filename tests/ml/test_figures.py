@@ -93,3 +93,36 @@ def test_a_class_that_is_absent_has_no_figures():
 def test_reliability_counts_every_image():
     answers = made_up()
     assert sum(bin_["n"] for bin_ in figures.reliability(answers)) == len(answers.labels)
+
+
+def test_predictive_values_follow_bayes():
+    answers = made_up()
+    rates = figures.outcome_measures(answers)
+    found = rates["see_doctor/malignant_sensitivity"]
+    calm = rates["see_doctor/malignant_specificity"]
+    table = figures.at_prevalences(answers)["see_doctor"]
+    assert set(table) == {"0.01", "0.05", "0.2"}
+    expected = found * 0.05 / (found * 0.05 + (1 - calm) * 0.95)
+    assert table["0.05"]["ppv"] == pytest.approx(expected)
+    assert table["0.01"]["ppv"] < table["0.2"]["ppv"]
+    assert table["0.01"]["npv"] > table["0.2"]["npv"]
+
+
+def test_the_specificity_at_a_sensitivity():
+    scores = np.array([0.9, 0.8, 0.7, 0.1, 0.75, 0.2, 0.3, 0.05])
+    positive = np.array([True] * 4 + [False] * 4)
+    assert figures.specificity_at(scores, positive, 0.75) == 0.75
+    assert figures.specificity_at(scores, positive, 1.0) == 0.25
+    assert np.isnan(figures.specificity_at(scores, np.ones(8, bool), 0.95))
+
+
+def test_roc_curves_rise_from_corner_to_corner():
+    curves = figures.roc_curves(made_up())
+    assert set(curves) == {"malignant", *(diagnosis.value for diagnosis in Diagnosis)}
+    for curve in curves.values():
+        falls, rises = zip(*curve, strict=True)
+        assert list(falls) == sorted(falls)
+        assert list(rises) == sorted(rises)
+        assert curve[-1] == [1.0, 1.0]
+    area = np.trapezoid([y for _, y in curves["mel"]], [x for x, _ in curves["mel"]])
+    assert 0.8 < area <= 1

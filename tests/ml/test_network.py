@@ -11,14 +11,15 @@ import pytest
 pytest.importorskip("tensorflow", reason="TensorFlow is not there")
 
 import keras
+import tensorflow as tf
 
 from ml import context, data, network, outside, reader
 from ml.augment import augment
 from ml.export import convert, export
 from ml.litert import Network
-from ml.train import Recipe, Targets, Training, drop_context, epoch_batches, one_cycle
+from ml.train import Recipe, Targets, Training, drop_context, epoch_batches, mask_loss, one_cycle
 from ml.types import Diagnosis, PatientContext
-from ml.views import reduce, views
+from ml.views import masks_on_frame, reduce, views
 from tests.ml.conftest import draw_lesion
 
 # Keras hands TensorFlow's variables to NumPy in a way that NumPy 2 complains of.
@@ -56,6 +57,9 @@ def test_the_parts_add_up_to_the_logits(shipped, lesion):
     outputs = run(shipped, lesion, KNOWN)
     total = outputs["image_logits"] + outputs["context_terms"].sum(axis=1)
     assert np.allclose(total, outputs["logits"], atol=1e-3)
+    bias = shipped.get_layer("image_logits").get_weights()[0]
+    evidence = outputs["evidence"].mean(axis=(1, 2))
+    assert np.allclose(evidence + bias, outputs["image_logits"], atol=1e-3)
 
 
 def test_missing_context_adds_exactly_zero(shipped, lesion):
@@ -68,6 +72,10 @@ def assert_same(model: keras.Model, exported: Network, pixels: np.ndarray) -> No
     assert np.allclose(seen.logits, expected["logits"].mean(axis=0), atol=1e-4)
     gate = expected["in_distribution"].mean()
     assert seen.in_distribution == pytest.approx(gate, abs=1e-4)
+    mean_evidence = expected["evidence"].mean(axis=(0, 1, 2))
+    assert np.allclose(seen.evidence.sum(axis=(0, 1)), mean_evidence, atol=1e-4)
+    masks = 1 / (1 + np.exp(-expected["mask"][..., 0]))
+    assert np.allclose(seen.mask, masks_on_frame(masks, reduce(pixels).size), atol=1e-4)
 
 
 def test_the_shipped_export_equals_the_shipped_network(shipped, lesion):
@@ -82,12 +90,52 @@ def test_it_does_on_real_images(shipped, ham10000):
 
 
 def test_augmented_views_differ_and_stay_in_range():
-    frames = np.repeat(draw_lesion(*data.FRAME)[None], 4, axis=0)
-    shown = np.asarray(augment(keras.ops.convert_to_tensor(frames), 64))
+    shown, _ = augmented(draw_lesion(*data.FRAME), np.zeros(data.FRAME, bool))
     assert shown.shape == (4, 64, 64, 3)
     assert shown.min() >= 0
     assert shown.max() <= 255
     assert np.abs(shown[0] - shown[1]).mean() > 1
+
+
+def test_a_mask_goes_where_its_lesion_goes():
+    frame = np.full((*data.FRAME, 3), 230, np.uint8)
+    mask = np.zeros(data.FRAME, bool)
+    mask[50:90, 70:130] = True
+    frame[mask] = 25
+    shown, masks = augmented(frame, mask)
+    assert masks.shape == (4, 32, 32, 1)
+    dark = shown.mean(axis=-1).reshape(4, 32, 2, 32, 2).mean(axis=(2, 4))
+    for picture, shape in zip(dark, masks[..., 0], strict=True):
+        assert picture[shape > 0.9].mean() < picture[shape < 0.1].mean() - 30
+
+
+def augmented(frame: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Four views of 64 pixels of one frame, and their masks."""
+    keras.utils.set_random_seed(5)
+    frames, masks = (np.repeat(one[None], 4, axis=0) for one in (frame, mask))
+    views = augment(keras.ops.convert_to_tensor(frames), keras.ops.convert_to_tensor(masks), 64)
+    return np.asarray(views[0]), np.asarray(views[1])
+
+
+def test_an_unknown_mask_teaches_nothing():
+    logits, shapes = tf.random.normal((2, 8, 8, 1)), tf.ones((2, 8, 8, 1))
+    assert float(mask_loss(logits, shapes, tf.zeros(2))) == 0
+    good = float(mask_loss(20 * shapes, shapes, tf.ones(2)))
+    bad = float(mask_loss(-20 * shapes, shapes, tf.ones(2)))
+    assert good == pytest.approx(0, abs=0.02)
+    assert bad > 5
+    assert float(mask_loss(20 * shapes, shapes, tf.constant([1.0, 0.0]))) == pytest.approx(good)
+
+
+def test_a_network_goes_on_from_another(tmp_path, shipped):
+    model = network.build()
+    fresh = network.start_from_network(
+        model, reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras"
+    )
+    assert fresh == []
+    pixels = draw_lesion()
+    for name, values in run(model, pixels, KNOWN).items():
+        assert np.allclose(values, run(shipped, pixels, KNOWN)[name], atol=1e-5), name
 
 
 def test_isic2017_is_judged_by_its_three_classes_alone():
@@ -134,9 +182,9 @@ def test_training_runs_goes_on_and_exports(tmp_path: Path):
     weights = tmp_path / "weights.npz"
     np.savez(weights, **{"conv1/kernel": np.ones((3, 3, 3, 32), np.float32)})
     recipe = Recipe(sizes=(32, 32), batch=12)
-    first = Training(some, replace(recipe, sizes=(32,)), tmp_path, weights)
+    first = Training(some, replace(recipe, sizes=(32,)), tmp_path, weights, None)
     first.fit(some.take(np.arange(7)))
-    second = Training(some, recipe, tmp_path, weights)
+    second = Training(some, recipe, tmp_path, weights, None)
     second.resume()
     assert int(second.epoch.numpy()) == 1
     second.fit(some.take(np.arange(7)))

@@ -10,7 +10,7 @@ from ml.__main__ import main
 from ml.predict import COLUMNS
 from tests.ml.conftest import draw_lesion
 
-NUMBERS = COLUMNS[1:9]
+NUMBERS = COLUMNS[1:9]  # the calibrated ones
 
 
 def write_manifest(folder, lines: list[str], name: str = "in.csv"):
@@ -39,8 +39,22 @@ def folder(tmp_path):
 
 def test_the_columns_are_as_agreed():
     assert ",".join(COLUMNS) == (
-        "image,p_akiec,p_bcc,p_bkl,p_df,p_mel,p_nv,p_vasc,p_malignant,outcome,reason,error"
+        "image,p_akiec,p_bcc,p_bkl,p_df,p_mel,p_nv,p_vasc,p_malignant,"
+        "b_akiec,b_bcc,b_bkl,b_df,b_mel,b_nv,b_vasc,in_distribution,outcome,reason,error"
     )
+
+
+def test_masks_are_written_at_each_images_size(folder):
+    Image.fromarray(draw_lesion(300, 460)).save(folder / "größer.png")
+    manifest = write_manifest(folder, ["image", "0.png", "größer.png", "nothing.png"])
+    arguments = ["--manifest", str(manifest), "--out", str(folder / "out.csv")]
+    assert main(["predict", *arguments, "--masks", str(folder / "new" / "masks")]) == 0
+    written = sorted((folder / "new" / "masks").iterdir())
+    assert [file.name for file in written] == ["0.png", "größer.png"]
+    for file, size in zip(written, [(200, 150), (460, 300)], strict=True):
+        with Image.open(file) as mask:
+            assert mask.size == size
+            assert set(np.unique(np.asarray(mask))) <= {0, 255}
 
 
 def test_each_row_is_answered_in_order(folder):
