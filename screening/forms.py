@@ -113,7 +113,7 @@ class LesionForm(forms.Form):
     raised, bleeding, itching, changing = (
         forms.BooleanField(
             required=False,
-            label=str(Lesion._meta.get_field(name).help_text),
+            label=str(Lesion._meta.get_field(name).help_text),  # type: ignore[union-attr]
         )
         for name in SYMPTOMS
     )

@@ -23,6 +23,7 @@ from django.db.models.functions import Coalesce
 from accounts.models import User
 from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction, Review, State
 from screening.models.lesion import HAS_SYMPTOM
+from screening.models.patient import PatientQuerySet
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.NOT_ASSESSABLE, Outcome.MONITOR)
 
@@ -38,7 +39,7 @@ class TimelinePoint:
     model_version: str
 
 
-def patients_overview(user: User) -> QuerySet[Patient]:
+def patients_overview(user: User) -> PatientQuerySet:
     """Visible patients with ``lesion_count`` and ``last_captured_on``."""
     return (
         Patient.objects.visible_to(user)

@@ -58,10 +58,10 @@ def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     form = LesionForm(request.POST or None, initial=LesionForm.initial_of(lesion))
     # A lesion keeps a name; only a new one may go without and be numbered.
     form.fields["label"].required = True
-    if request.method == "POST" and submit(
-        form, intake.edit_lesion, user=request.user, lesion=lesion
-    ):
-        return redirect("lesion", pk)
+    if request.method == "POST":
+        saved = submit(form, intake.edit_lesion, user=request.user, lesion=lesion)
+        if saved is not None:
+            return redirect("lesion", pk)
     return render(
         request,
         "screening/lesion_form.html",

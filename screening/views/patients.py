@@ -44,6 +44,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     lesions = patient.lesions.all()
     if search:
         lesions = lesions.search(search)
+    may_write: bool = patient.may_write  # type: ignore[attr-defined]
     ordered = tracking.most_severe_first(tracking.with_latest(lesions))
     page = Paginator(ordered, LESIONS_A_PAGE).get_page(request.GET.get("page"))
     page.object_list = tracking.attach_latest_images(list(page.object_list))
@@ -54,8 +55,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "patient": patient,
             "page": page,
             "search": search,
-            "may_write": patient.may_write,
-            "adding": patient.may_write and request.GET.get("add") == "image",
+            "may_write": may_write,
+            "adding": may_write and request.GET.get("add") == "image",
             "add_image_url": f"{reverse('patient', args=[pk])}?add=image",
         },
     )
@@ -77,8 +78,8 @@ def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
     intake.require_writable(user=request.user, patient=patient)
     form = PatientForm(request.POST or None, initial=PatientForm.initial_of(patient))
-    if request.method == "POST" and submit(
-        form, intake.edit_patient, user=request.user, patient=patient
-    ):
-        return redirect("patient", pk)
+    if request.method == "POST":
+        saved = submit(form, intake.edit_patient, user=request.user, patient=patient)
+        if saved is not None:
+            return redirect("patient", pk)
     return render(request, "screening/patient_form.html", {"form": form, "patient": patient})
