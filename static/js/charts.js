@@ -1,7 +1,6 @@
 // Draws every [data-chart] from the figure in its <script type="application/json">. Figures name
 // colours as CSS variables, so that one figure serves both themes.
 (() => {
-  const phone = matchMedia("(max-width: 575px)");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   const coloured = (value, style) => {
@@ -26,9 +25,8 @@
       if (still.matches) figure.layout.transition = { duration: 0 };
       Plotly.react(place, figure.data, figure.layout, {
         responsive: true,
-        displaylogo: false,
-        displayModeBar: phone.matches ? false : "hover",
-        modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+        // Axes are fixed: its buttons would do nothing but stand in the way of the keyboard.
+        displayModeBar: false,
       });
     }
   };

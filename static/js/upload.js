@@ -46,7 +46,7 @@
     item.querySelector("[data-state]").textContent = "Waiting";
     const preview = item.querySelector("img");
     preview.src = URL.createObjectURL(file);
-    preview.addEventListener("error", () => preview.removeAttribute("src"));
+    preview.addEventListener("error", () => (preview.style.visibility = "hidden"));
     list.hidden = false;
     list.append(item);
     return item;
