@@ -115,7 +115,8 @@ def ask(client: Client, method: str, url: str, sent: Sent, world: World) -> Any:
         options["content_type"] = "application/json"
     with transaction.atomic():
         response = getattr(client, method.lower())(url, body, **options)
-        response.close()
+        if response.streaming:
+            response.getvalue()  # reading to the end closes the file
         transaction.set_rollback(True)
     return response
 

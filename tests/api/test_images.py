@@ -205,7 +205,7 @@ def test_the_picture_comes_back_with_the_key_and_is_logged(personas, clinician, 
 def test_a_picture_that_one_has_is_checked_and_not_sent_again(clinician, lesion):
     url = upload(clinician, lesion).json()["image_url"]
     seen = clinician.get(url)
-    seen.close()
+    assert seen.getvalue()
     again = clinician.get(url, HTTP_IF_NONE_MATCH=seen["ETag"])
     assert (again.status_code, again.content) == (304, b"")
     assert AccessLog.objects.count() == 2
