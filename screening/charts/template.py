@@ -1,6 +1,6 @@
 """The one look of all figures, and the chart with its table that a page shows.
 
-Figures are plain dicts. Their colours are CSS variables of ``static/css/skincheck.css``;
+Figures are plain dicts. Their colours are CSS variables of ``static/css/theme.css``;
 ``static/js/charts.js`` puts in the values of the theme that is on.
 """
 
