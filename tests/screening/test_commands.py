@@ -58,6 +58,7 @@ def test_the_demo_follows_a_growing_spot_over_a_year(db):
     today = timezone.localdate()
     assert dates[0] == today - timedelta(days=365)
     assert today - timedelta(days=30) < dates[-1] < today
+    assert Lesion.objects.get(label="Quiet spot").images.count() == len(demo.HARMLESS)
     assert Review.objects.get().image.lesion.label == "Quiet spot"
 
 

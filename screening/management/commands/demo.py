@@ -37,7 +37,7 @@ GROWING = (
     Visit(90, 0.18, 0.55),
     Visit(7, 0.22, 0.95),
 )
-HARMLESS = (Visit(365, 0.12, 0.0), Visit(180, 0.121, 0.0), Visit(7, 0.12, 0.0))
+HARMLESS = (Visit(365, 0.12, 0.0), Visit(180, 0.121, 0.0), Visit(7, 0.1205, 0.0))
 
 
 class Command(BaseCommand):

@@ -1,0 +1,109 @@
+"""A running site with the demo record, and a real Chromium in front of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.stack.installation import Installation, installed, wait_until
+
+CLINICIAN = "clinician@demo.skincheck.example"
+
+
+@dataclass(frozen=True)
+class Site:
+    url: str
+    passwords: dict[str, str]
+    installation: Installation
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {**browser_type_launch_args, "executable_path": chromium, "args": sandbox}
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Started by the commands of ``script/server``; every demo image is read."""
+    with installed(tmp_path_factory.mktemp("site") / "var") as installation:
+        installation.python("script/prepare.py")
+        logins = [line.split() for line in installation.python("manage.py", "demo").splitlines()]
+        with (
+            installation.running("web"),
+            installation.running("worker"),
+            installation.running("beat"),
+        ):
+            wait_until(lambda: _all_read(installation), "the demo images are read")
+            wait_until(lambda: "Booting worker" in installation.log("web"), "the web is ready")
+            yield Site(
+                f"http://127.0.0.1:{installation.port}",
+                {email: password for _, email, password in logins},
+                installation,
+            )
+
+
+@pytest.fixture(scope="session")
+def signed_in(browser: Browser, site: Site) -> dict[str, Any]:
+    """What a context needs to be the clinician: the cookies of one log-in by the form."""
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    log_in(page, site)
+    state = context.storage_state()
+    context.close()
+    return dict(state)
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
+    """Open pages in contexts of their own. No page may have complained by the end of the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def complain(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(f"{message.type}: {message.text} ({message.location})")
+
+    def open_one(**options: Any) -> Page:
+        context = browser.new_context(base_url=site.url, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", complain)  # violations of the Content-Security-Policy come here too
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert not complaints, "\n".join(complaints)
+
+
+def log_in(page: Page, site: Site) -> None:
+    page.goto("/")
+    page.get_by_label("Email").fill(CLINICIAN)
+    page.get_by_label("Password", exact=True).fill(site.passwords[CLINICIAN])
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/")
+
+
+def _all_read(installation: Installation) -> bool:
+    rows = installation.query("SELECT DISTINCT state FROM screening_prediction")
+    return rows == [("succeeded",)]
+
+
+def drawn(folder: Path, seed: int) -> Path:
+    from screening import synthetic
+
+    path = folder / f"drawn-{seed}.jpg"
+    path.write_bytes(synthetic.jpeg(synthetic.draw_lesion(seed=seed)))
+    return path

@@ -1,0 +1,82 @@
+"""Every page that people meet: accessible, quiet in the console, and no wider than a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
+PAGES = (
+    "login",
+    "home",
+    "patients",
+    "patient",
+    "lesion",
+    "upload",
+    "result",
+    "model",
+    "data",
+    "account",
+)
+
+
+@pytest.fixture
+def addresses(site: Site) -> dict[str, str]:
+    query = site.installation.query
+    [(patient,)] = query("SELECT id FROM screening_patient WHERE label = 'Demo patient 1'")
+    [(lesion,)] = query("SELECT id FROM screening_lesion WHERE label = 'Growing spot'")
+    [(image,)] = query(
+        "SELECT i.id FROM screening_lesionimage i JOIN screening_lesion l ON l.id = i.lesion_id "
+        "WHERE l.label = 'Growing spot' ORDER BY i.captured_on DESC LIMIT 1"
+    )
+    # SQLite keeps them without dashes.
+    patient, lesion, image = (UUID(str(pk)) for pk in (patient, lesion, image))
+    return {
+        "login": "/accounts/login/",
+        "home": "/",
+        "patients": "/patients/",
+        "patient": f"/patients/{patient}/",
+        "lesion": f"/lesions/{lesion}/",
+        "upload": f"/lesions/{lesion}/images/new/",
+        "result": f"/images/{image}/",
+        "model": "/model/",
+        "data": "/data/",
+        "account": "/account/",
+    }
+
+
+@pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone-dark", "desktop-light"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_accessible_and_fits(
+    name: str,
+    screen: dict[str, Any],
+    open_page: Callable[..., Page],
+    addresses: dict[str, str],
+    signed_in: dict[str, Any],
+) -> None:
+    state = {} if name == "login" else {"storage_state": signed_in}
+    page = open_page(**screen, **state)
+    response = page.goto(addresses[name], wait_until="networkidle")
+    assert response is not None
+    assert response.status == 200
+    assert page.url.endswith(addresses[name])
+
+    found = Axe().run(page).response["violations"]
+    serious = [
+        f"{violation['id']} ({violation['impact']}): "
+        + "; ".join(node["html"][:160] for node in violation["nodes"][:5])
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert not serious, "\n".join(serious)
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
