@@ -17,7 +17,15 @@ from django.utils import timezone
 from accounts.models import WRITERS, Clinic, User
 from ml import reader
 from screening import imaging, tasks
-from screening.models import Lesion, LesionImage, Modality, Patient, Prediction, Review
+from screening.models import (
+    Lesion,
+    LesionImage,
+    Modality,
+    Patient,
+    Prediction,
+    Review,
+    State,
+)
 
 PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
 LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching", "changing")
@@ -108,6 +116,25 @@ def request_prediction(*, user: User, image: LesionImage) -> Prediction:
     return active or _queue(image, user)
 
 
+def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
+    """Have an image read by another model version too, behind all that someone waits for.
+
+    None if that version has read it or is about to. What was read before is left as it is.
+    """
+    unfailed = image.predictions.exclude(state=State.FAILED)
+    if unfailed.filter(model_version=model_version).exists():
+        return None
+    with transaction.atomic():
+        prediction = Prediction.objects.create(
+            image=image,
+            requested_by=image.uploaded_by,
+            model_version=model_version,
+            is_bulk=True,
+        )
+        tasks.ring(prediction)
+    return prediction
+
+
 @transaction.atomic
 def record_review(
     *, user: User, image: LesionImage, conclusion: str, management: str, note: str = ""
@@ -170,5 +197,5 @@ def _queue(image: LesionImage, user: User) -> Prediction:
     prediction = Prediction.objects.create(
         image=image, requested_by=user, model_version=reader.DEFAULT_VERSION
     )
-    tasks.ring(prediction.pk)
+    tasks.ring(prediction)
     return prediction

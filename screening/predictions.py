@@ -5,17 +5,28 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from PIL import Image
 
 from ml import reader
-from ml.types import Outcome, PatientContext
+from ml.types import Outcome, PatientContext, Reading
+from ml.views import EVIDENCE_CELL
 from screening import imaging
-from screening.models import MAX_ATTEMPTS, LesionImage, Modality, Prediction, State
+from screening.models import (
+    MAX_ATTEMPTS,
+    LesionImage,
+    Modality,
+    Prediction,
+    PredictionMaps,
+    State,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +73,7 @@ def claim(pk: UUID) -> Prediction | None:
 def read(prediction: Prediction) -> None:
     """RUNNING -> SUCCEEDED, or FAILED with a text for the person. A bug is logged and re-raised."""
     try:
-        result = _result(prediction)
+        result, reading = _result(prediction)
     except ReadingError as error:
         _finish(prediction, state=State.FAILED, failure=str(error))
     except Exception:
@@ -74,10 +85,12 @@ def read(prediction: Prediction) -> None:
         )
         raise
     else:
-        _finish(prediction, state=State.SUCCEEDED, **result)
+        with transaction.atomic():
+            if _finish(prediction, state=State.SUCCEEDED, **result) and reading is not None:
+                _keep_maps(prediction, reading)
 
 
-def sweep(*, rung_before: datetime) -> list[UUID]:
+def sweep(*, rung_before: datetime) -> list[Prediction]:
     """Mend what a lost worker or a lost message left behind.
 
     RUNNING with an expired lease -> QUEUED, or FAILED after MAX_ATTEMPTS. Returns the queued
@@ -98,10 +111,12 @@ def sweep(*, rung_before: datetime) -> list[UUID]:
     waiting = list(
         Prediction.objects.filter(state=State.QUEUED)
         .filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
-        .order_by("created")
-        .values_list("pk", flat=True)[:SWEEP_LIMIT]
+        .order_by("is_bulk", "created")
+        .only("pk", "is_bulk")[:SWEEP_LIMIT]
     )
-    Prediction.objects.filter(pk__in=waiting, state=State.QUEUED).update(rung_at=now)
+    Prediction.objects.filter(pk__in=[one.pk for one in waiting], state=State.QUEUED).update(
+        rung_at=now
+    )
     return waiting
 
 
@@ -114,7 +129,8 @@ def context_of(image: LesionImage) -> PatientContext:
     return PatientContext.parse(age, patient.sex, image.lesion.body_site)
 
 
-def _result(prediction: Prediction) -> dict[str, Any]:
+def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
+    """The fields to store, and the reading they come from: None for what no model looks at."""
     image = prediction.image
     try:
         model = reader.load(prediction.model_version)
@@ -128,7 +144,7 @@ def _result(prediction: Prediction) -> dict[str, Any]:
             "outcome": Outcome.NOT_ASSESSABLE.value,
             "reason": CLINICAL_PHOTOGRAPH,
             "weights_sha256": model.weights_sha256,
-        }
+        }, None
     try:
         with image.file.open("rb") as file:
             pixels = imaging.load_pixels(file)
@@ -144,13 +160,27 @@ def _result(prediction: Prediction) -> dict[str, Any]:
         "outcome": reading.outcome.value,
         "context": asdict(context),
         "weights_sha256": model.weights_sha256,
-    }
+    }, reading
 
 
-def _finish(prediction: Prediction, *, state: State, **fields: Any) -> None:
+def _keep_maps(prediction: Prediction, reading: Reading) -> None:
+    mask = BytesIO()
+    Image.fromarray(reading.mask).convert("L").save(mask, "PNG", optimize=True)
+    PredictionMaps.objects.create(
+        prediction=prediction,
+        mask=mask.getvalue(),
+        evidence=reading.evidence.round(5).tolist(),
+        evidence_cell=EVIDENCE_CELL,
+        bias=reading.bias,
+    )
+
+
+def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
+    """Whether the claim still stood; if another worker took over, nothing is written."""
     now = timezone.now()
     finished = Prediction.objects.filter(
         pk=prediction.pk, state=State.RUNNING, attempts=prediction.attempts
     ).update(state=state, lease_expires_at=None, finished_at=now, modified=now, **fields)
     if not finished:
         logger.warning("prediction %s: the lease was lost before it was finished", prediction.pk)
+    return bool(finished)

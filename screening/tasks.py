@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from ml import reader
 from screening import predictions
+from screening.models import Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +30,16 @@ def read_prediction_task(prediction_id: str) -> None:
 @shared_task
 def sweep_predictions_task() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
-    for pk in predictions.sweep(rung_before=timezone.now() - age):
-        read_prediction_task.delay(str(pk))
+    for prediction in predictions.sweep(rung_before=timezone.now() - age):
+        _tell_a_worker(prediction)
 
 
-def ring(prediction_id: UUID) -> None:
+def _tell_a_worker(prediction: Prediction) -> None:
+    queue = "bulk" if prediction.is_bulk else "interactive"
+    read_prediction_task.apply_async((str(prediction.pk),), queue=queue)
+
+
+def ring(prediction: Prediction) -> None:
     """Tell a worker of a queued prediction once the transaction is committed.
 
     Robust, unlike ``delay_on_commit``: a broker that is down must not turn a stored image into an
@@ -41,7 +47,7 @@ def ring(prediction_id: UUID) -> None:
     """
 
     def tell_a_worker() -> None:  # a function, since Django logs the name of what failed
-        read_prediction_task.delay(str(prediction_id))
+        _tell_a_worker(prediction)
 
     transaction.on_commit(tell_a_worker, robust=True)
 
@@ -49,8 +55,8 @@ def ring(prediction_id: UUID) -> None:
 @worker_ready.connect
 def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
-    for pk in predictions.sweep(rung_before=timezone.now()):
-        read_prediction_task.delay(str(pk))
+    for prediction in predictions.sweep(rung_before=timezone.now()):
+        _tell_a_worker(prediction)
 
 
 @worker_process_init.connect

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
+from uuid import UUID
 
 from django.db.models import (
     Case,
@@ -21,11 +24,29 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
-from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction, Review, State
+from screening.models import (
+    Lesion,
+    LesionImage,
+    Modality,
+    Outcome,
+    Patient,
+    Prediction,
+    Review,
+    State,
+)
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.patient import PatientQuerySet
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.NOT_ASSESSABLE, Outcome.MONITOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One image that two model versions were told apart by."""
+
+    image_id: UUID
+    before: Prediction
+    after: Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,3 +180,17 @@ def unfinished(user: User) -> QuerySet[Prediction]:
         .select_related("image__lesion__patient")
         .latest_first()
     )
+
+
+def disagreements(model_version: str) -> Iterator[Disagreement]:
+    """Images whose reading by ``model_version`` has another outcome than the newest by others."""
+    readings = (
+        Prediction.objects.finished()
+        .exclude(image__modality=Modality.CLINICAL)
+        .only("image_id", "model_version", "outcome", "p_malignant", "created")
+        .order_by("image_id", "created", "pk")
+    )
+    for image_id, found in groupby(readings.iterator(), key=lambda reading: reading.image_id):
+        by_version = {reading.model_version == model_version: reading for reading in found}
+        if len(by_version) == 2 and by_version[True].outcome != by_version[False].outcome:
+            yield Disagreement(image_id, by_version[False], by_version[True])

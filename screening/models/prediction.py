@@ -75,6 +75,11 @@ class Prediction(UUIDModel):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="requested_predictions"
     )
     model_version = models.CharField(max_length=40)
+    is_bulk = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Nobody waits for it: what is waited for goes first.",
+    )
 
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)

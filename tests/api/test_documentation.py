@@ -29,7 +29,11 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture
 def environment(live_server, tmp_path, monkeypatch) -> dict[str, str]:
     """A key, a picture in the folder, and a worker that reads at once."""
-    monkeypatch.setattr(tasks.read_prediction_task, "delay", tasks.read_prediction_task)
+    monkeypatch.setattr(
+        tasks.read_prediction_task,
+        "apply_async",
+        lambda arguments, queue: tasks.read_prediction_task(*arguments),
+    )
     _, secret = services.create_api_key(user=UserFactory(), name="docs")
     (tmp_path / "mole.jpg").write_bytes(picture())
     return {**os.environ, "API": f"{live_server.url}/api/v1", "KEY": secret}

@@ -25,8 +25,8 @@ def lesion(personas):
 
 @pytest.fixture
 def rung():
-    with mock.patch.object(tasks.read_prediction_task, "delay") as delay:
-        yield delay
+    with mock.patch.object(tasks.read_prediction_task, "apply_async") as send:
+        yield send
 
 
 def stored_files(settings):
@@ -117,7 +117,7 @@ def test_an_image_is_kept_and_its_reading_queued(
         image, is_new = add(personas.assistant, lesion, captured_on=date(2026, 2, 1))
         rung.assert_not_called()
     prediction = image.predictions.get()
-    rung.assert_called_once_with(str(prediction.pk))
+    rung.assert_called_once_with((str(prediction.pk),), queue="interactive")
     assert is_new
     assert prediction.state == State.QUEUED
     assert prediction.model_version == reader.DEFAULT_VERSION

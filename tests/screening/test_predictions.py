@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import BytesIO
 
+import numpy as np
 import pytest
 from django.utils import timezone
+from PIL import Image
 
 from ml import reader
 from screening import predictions
-from screening.models import MAX_ATTEMPTS, Prediction, State
+from screening.models import MAX_ATTEMPTS, Prediction, PredictionMaps, State
 from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db
@@ -57,6 +60,21 @@ def test_the_real_model_reads_it():
     assert prediction.lease_expires_at is None
 
 
+def test_where_it_saw_what_is_kept_and_adds_up():
+    prediction = predictions.claim(queued().pk)
+    predictions.read(prediction)
+    prediction.refresh_from_db()
+    maps = prediction.maps
+    mask = np.asarray(Image.open(BytesIO(maps.mask)))
+    assert mask.shape == (150, 200)
+    assert set(np.unique(mask)) <= {0, 255}
+    evidence = np.array(maps.evidence)
+    assert evidence.shape == (15, 20, 7)
+    assert maps.evidence_cell * 20 == 200
+    for number, (code, logit) in enumerate(prediction.image_logits.items()):
+        assert evidence[..., number].sum() + maps.bias[code] == pytest.approx(logit, abs=2e-3)
+
+
 def test_a_clinical_photograph_gets_no_class():
     prediction = predictions.claim(queued(image__modality="clinical").pk)
     predictions.read(prediction)
@@ -64,6 +82,7 @@ def test_a_clinical_photograph_gets_no_class():
     assert (prediction.outcome, prediction.reason) == ("not_assessable", "clinical_photograph")
     assert prediction.probabilities == {}
     assert prediction.p_malignant is None
+    assert not PredictionMaps.objects.exists()
 
 
 def test_what_is_not_known_of_the_patient_is_not_made_up():
@@ -109,7 +128,7 @@ def test_a_bug_is_raised_and_told_in_general_words(monkeypatch):
 def test_a_worker_that_lost_its_lease_cannot_finish():
     slow = predictions.claim(queued().pk)
     expire(slow)
-    assert predictions.sweep(rung_before=timezone.now()) == [slow.pk]
+    assert predictions.sweep(rung_before=timezone.now()) == [slow]
     quick = predictions.claim(slow.pk)
     assert quick.attempts == 2
     predictions.read(slow)
@@ -127,7 +146,7 @@ def test_the_sweep_gives_up_after_three_attempts():
         assert claimed.attempts == attempt
         expire(claimed)
         rung = predictions.sweep(rung_before=timezone.now() - timedelta(minutes=1))
-        assert rung == ([pk] if attempt < MAX_ATTEMPTS else [])
+        assert rung == ([claimed] if attempt < MAX_ATTEMPTS else [])
     prediction = Prediction.objects.get(pk=pk)
     assert prediction.state == State.FAILED
     assert "3 times" in prediction.failure
@@ -145,9 +164,9 @@ def test_the_sweep_rings_once_for_what_waits_long():
     hour_ago = timezone.now() - timedelta(hours=1)
     Prediction.objects.filter(pk=old.pk).update(rung_at=hour_ago)
     minute_ago = timezone.now() - timedelta(minutes=1)
-    assert predictions.sweep(rung_before=minute_ago) == [old.pk]
+    assert predictions.sweep(rung_before=minute_ago) == [old]
     assert predictions.sweep(rung_before=minute_ago) == []
-    assert predictions.sweep(rung_before=timezone.now()) == [old.pk, new.pk]
+    assert predictions.sweep(rung_before=timezone.now()) == [old, new]
 
 
 def test_a_sweep_is_five_queries_however_much_waits(django_assert_num_queries):

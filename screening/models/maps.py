@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from django.db import models
+
+from accounts.models import User
+from screening.models.base import UUIDModel
+from screening.models.patient import Patient
+from screening.models.prediction import Prediction
+
+
+class PredictionMapsQuerySet(models.QuerySet["PredictionMaps"]):
+    def visible_to(self, user: User) -> PredictionMapsQuerySet:
+        patients = Patient.objects.visible_to(user)
+        return self.filter(prediction__image__lesion__patient__in=patients)
+
+
+class PredictionMaps(UUIDModel):
+    """Where a prediction saw what: kept apart, so that lists of predictions stay light."""
+
+    prediction = models.OneToOneField(Prediction, on_delete=models.PROTECT, related_name="maps")
+    mask = models.BinaryField(
+        editable=False, help_text="The lesion: PNG, 0 or 255, at the size the image was read at."
+    )
+    evidence = models.JSONField(
+        editable=False, help_text="Logits: rows x columns x the seven diagnoses, a grid over it."
+    )
+    evidence_cell = models.PositiveSmallIntegerField(
+        editable=False, help_text="Side of a grid's cell, in pixels of the mask."
+    )
+    bias = models.JSONField(
+        editable=False, help_text="Logits by diagnosis: with the evidence they sum to image_logits."
+    )
+
+    objects = PredictionMapsQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"maps of {self.prediction_id}"
