@@ -74,7 +74,7 @@ def masks_on_frame(
         )
         total[rows, columns] += np.asarray(window)
         seen[rows, columns] += 1
-    return total / np.maximum(seen, 1)
+    return (total / np.maximum(seen, 1)).astype(np.float32)
 
 
 def evidence_on_frame(

@@ -76,19 +76,32 @@ def advise(prediction: Prediction) -> Advice | None:
         return None
     if told == Outcome.NOT_ASSESSABLE:
         return _not_assessable(prediction)
-    figures = reader.card(prediction.model_version)["figures"]["with_95_percent_intervals"]
+    figures = _figures(prediction.model_version)
     if told == Outcome.MONITOR:
         return Advice(told, "Keep watching this spot", _monitor_text(figures))
     title = "See a doctor this week" if told == Outcome.URGENT else "See a doctor within two weeks"
     return Advice(told, title, _flagged_text(prediction, told, figures))
 
 
+def _figures(model_version: str) -> dict[str, Any]:
+    """The version's figures; none where its card is gone: an old reading is told all the same."""
+    try:
+        card = reader.card(model_version)
+    except reader.ModelUnavailable:
+        return {}
+    figures: dict[str, Any] = card["figures"]["with_95_percent_intervals"]
+    return figures
+
+
 def _monitor_text(figures: dict[str, Any]) -> tuple[str, ...]:
-    # Rounded to the worse side: nobody is to think that the software misses less than it does.
-    missed = math.ceil(figures["missed_per_100_cancers"]["value"])
+    missed = "some cancers"
+    if figures:
+        # Rounded to the worse side: nobody is to think that it misses less than it does.
+        of_100 = math.ceil(figures["missed_per_100_cancers"]["value"])
+        missed = f"about {of_100} of 100 cancers"
     return (
         "The software found no sign of alarm. That is not an all-clear: "
-        f"in its own test it missed about {missed} of 100 cancers.",
+        f"in its own test it missed {missed}.",
         WATCH_FOR,
     )
 
@@ -106,15 +119,21 @@ def _flagged_text(prediction: Prediction, told: str, figures: dict[str, Any]) ->
             "The software found no sign of alarm in the picture, but such a spot "
             "must not be watched by software alone.",
         )
+    return (
+        "Show this spot to a doctor, best to a dermatologist, and take the picture along.",
+        *([_how_often_cancer(told, figures)] if figures else []),
+        *([marked] if marked else []),
+    )
+
+
+def _how_often_cancer(told: str, figures: dict[str, Any]) -> str:
     urgent = told == Outcome.URGENT
     figure = "urgent" if urgent else "flagged"
     flagged = "as urgent" if urgent else "to be seen by a doctor"
     cancers = math.floor(figures[f"{figure}_that_were_cancer_per_100"]["value"])
     return (
-        "Show this spot to a doctor, best to a dermatologist, and take the picture along.",
         f"Of 100 spots flagged {flagged}, about {cancers} were cancer or a precursor of it in the "
-        "software's own test, fewer in everyday use.",
-        *([marked] if marked else []),
+        "software's own test, fewer in everyday use."
     )
 
 

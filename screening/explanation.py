@@ -89,7 +89,10 @@ def explain(prediction: Prediction) -> Explanation | None:
 
 def _additions(prediction: Prediction, top: str) -> list[Addition]:
     """Exact, as logits add up: leaving a term t out divides each share by exp(t / temperature)."""
-    temperature = reader.card(prediction.model_version)["temperature"]
+    try:
+        temperature = reader.card(prediction.model_version)["temperature"]
+    except reader.ModelUnavailable:  # an old reading whose card is gone: what it told stays
+        return []
     shares = prediction.probabilities
     told = _malignant(shares)
     found = []

@@ -13,9 +13,9 @@ from django.db.models import (
     Count,
     F,
     IntegerField,
-    Max,
     OuterRef,
     Prefetch,
+    Q,
     QuerySet,
     Subquery,
     Value,
@@ -61,13 +61,15 @@ class TimelinePoint:
 
 
 def patients_overview(user: User) -> PatientQuerySet:
-    """Visible patients with ``lesion_count`` and ``last_captured_on``."""
+    """Visible patients with ``lesion_count`` (None: none yet) and ``last_captured_on``."""
+    lesions = Lesion.objects.filter(patient=OuterRef("pk")).order_by().values("patient")
+    images = LesionImage.objects.filter(lesion__patient=OuterRef("pk")).latest_first()
     return (
         Patient.objects.visible_to(user)
         .select_related("clinic")
         .annotate(
-            lesion_count=Count("lesions", distinct=True),
-            last_captured_on=Max("lesions__images__captured_on"),
+            lesion_count=Subquery(lesions.annotate(n=Count("pk")).values("n")),
+            last_captured_on=Subquery(images.values("captured_on")[:1]),
         )
         .order_by("label", "pk")
     )
@@ -151,7 +153,7 @@ def needs_attention(user: User) -> QuerySet[Lesion]:
     reviewed = Review.objects.filter(image=OuterRef("latest_image_id"))
     return most_severe_first(
         with_latest(Lesion.objects.visible_to(user))
-        .filter(latest_outcome__in=(Outcome.URGENT, Outcome.SEE_DOCTOR))
+        .filter(Q(latest_outcome__in=(Outcome.URGENT, Outcome.SEE_DOCTOR)))
         .alias(review=Subquery(reviewed.values("pk")[:1]))
         .filter(review=None)
         .select_related("patient")

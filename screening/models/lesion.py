@@ -5,7 +5,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.patient import Patient
+from screening.models.patient import Patient, searchable
 
 
 class BodySite(models.TextChoices):
@@ -40,7 +40,7 @@ class LesionQuerySet(models.QuerySet["Lesion"]):
         return self.filter(patient__in=Patient.objects.writable_by(user))
 
     def search(self, text: str) -> LesionQuerySet:
-        text = text.strip()
+        text = searchable(text)
         return self.filter(
             Q(label__icontains=text) | Q(body_site__icontains=text) | Q(notes__icontains=text)
         )

@@ -26,6 +26,11 @@ class SkinType(models.TextChoices):
     VI = "VI", "VI: never burns, dark brown or black skin"
 
 
+def searchable(text: str) -> str:
+    """What was typed, without the NUL that PostgreSQL refuses."""
+    return text.replace("\0", "").strip()
+
+
 class PatientQuerySet(models.QuerySet["Patient"]):
     """Who may see and do what is written here, once. Everything below a patient joins to it."""
 
@@ -40,7 +45,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         return self.filter(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
 
     def search(self, text: str) -> PatientQuerySet:
-        return self.filter(label__icontains=text.strip())
+        return self.filter(label__icontains=searchable(text))
 
     def _of(self, user: User, roles: tuple[Role, ...]) -> PatientQuerySet:
         return self.filter(Q(owner=user) | Q(clinic__in=Clinic.objects.with_member(user, roles)))

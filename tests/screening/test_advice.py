@@ -84,6 +84,14 @@ def test_what_cannot_be_assessed_has_a_reason_a_tip_and_no_all_clear(reason):
     assert "bleeding: see a doctor" in with_symptom.text[-1]
 
 
+@pytest.mark.parametrize("outcome", [Outcome.MONITOR, Outcome.SEE_DOCTOR, Outcome.URGENT])
+def test_a_reading_whose_card_is_gone_is_told_without_figures(outcome):
+    prediction = PredictionFactory.build(outcome=outcome, model_version="1999.1")
+    text = whole(advice.advise(prediction))
+    assert not re.search(r"\d", text)
+    assert "doctor" in text
+
+
 def test_no_advice_comforts_without_ground():
     for outcome in (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR):
         assert not FORBIDDEN.search(whole(advise(outcome)))
