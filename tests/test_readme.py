@@ -1,0 +1,60 @@
+"""What README says of the model is what the card says."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from ml import reader
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+# Name in README, key in the card, and whether more of it is worse (then it is rounded up).
+ROWS = (
+    ("Balanced accuracy (balanced reading)", "balanced_accuracy_balanced", False),
+    ("Accuracy (calibrated reading)", "accuracy_calibrated", False),
+    ("Macro AUC", "macro_auc_balanced", False),
+    ("Melanomas named as such (balanced reading)", "melanoma_sensitivity_balanced", False),
+    (
+        "Cancers told to see a doctor, or urgent",
+        "see_doctor/malignant_sensitivity",
+        False,
+    ),
+    ("Harmless lesions told to monitor", "see_doctor/malignant_specificity", False),
+    ("Of those told to see a doctor, cancer", "see_doctor/malignant_ppv", False),
+    ("Expected calibration error", "expected_calibration_error", True),
+)
+
+
+def percent(share: float, worse_up: bool) -> str:
+    """Whole tenths, always rounded to the side that makes us look worse."""
+    tenths = share * 1000
+    return f"{(math.ceil(tenths) if worse_up else math.floor(tenths)) / 10:.1f} %"
+
+
+def table() -> str:
+    card = reader.card()
+    figures = card["figures"]
+    lines = [
+        f"| {figures['images']} images of {figures['lesions']} lesions, model version "
+        f"{card['version']} | figure | 95 % interval |",
+        "|---|---|---|",
+    ]
+    for name, key, worse_up in ROWS:
+        figure = figures["with_95_percent_intervals"][key]
+        interval = f"{percent(figure['low'], False)} to {percent(figure['high'], True)}"
+        lines.append(f"| {name} | {percent(figure['value'], worse_up)} | {interval} |")
+    return "\n".join(lines)
+
+
+def test_the_figures_are_the_cards():
+    text = README.read_text(encoding="utf-8")
+    shown = text.split("compares these lines with the card -->\n")[1].split("<!-- end")[0]
+    assert shown.strip() == table(), f"README should say:\n{table()}"
+
+
+def test_every_file_that_readme_names_is_there():
+    text = README.read_text(encoding="utf-8")
+    for name in ("docs/img/result.png", "docs/api.md", "docs/model.md", "LICENSE"):
+        assert name in text
+        assert (README.parent / name).is_file(), name
