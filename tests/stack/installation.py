@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -27,7 +28,8 @@ import psycopg2
 import redis
 
 ROOT = Path(__file__).resolve().parents[2]
-REDIS_DATABASE = 9
+# Redis has 16. Not all tests' installations live at once, but a browser test's outlives others.
+_redis_databases = cycle(range(1, 16))
 
 
 class Installation:
@@ -40,7 +42,7 @@ class Installation:
         if self._postgres:
             self._create_database(self._postgres)
         if self._redis:
-            self.environment["REDIS_URL"] = _with_path(self._redis, str(REDIS_DATABASE))
+            self.environment["REDIS_URL"] = _with_path(self._redis, str(next(_redis_databases)))
             self.empty_broker()
 
     def python(self, *arguments: str, **environment: str) -> str:
