@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from ml.train import train
+    from ml.train import Recipe, read_recipe, train
 
     train(
         ham10000=options.data,
@@ -32,6 +32,7 @@ def _train(options: argparse.Namespace) -> None:
         start_from=options.start_from,
         run=options.run,
         resume=options.resume,
+        recipe=read_recipe(options.recipe) if options.recipe else Recipe(),
     )
 
 
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--start-from", type=Path, help="a trained network (model.keras) to go on from"
     )
+    train.add_argument("--recipe", type=Path, help="settings as JSON, like a run's recipe.json")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     export = commands.add_parser("export", help="copy an evaluated run to ml/artifacts")
     export.set_defaults(run_command=_export)

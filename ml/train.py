@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,16 @@ class Targets:
             for column in columns:
                 self.label[source, column, columns] = smoothing / len(columns)
                 self.label[source, column, column] += 1 - smoothing
+
+
+def read_recipe(file: Path) -> Recipe:
+    """A recipe as `train` writes it; what is left out keeps its default. Raises ValueError."""
+    fields = json.loads(file.read_text(encoding="utf-8"))
+    fields.pop("started_from", None)
+    try:
+        return replace(Recipe(), **fields | {"sizes": tuple(fields.get("sizes", Recipe().sizes))})
+    except TypeError as error:
+        raise ValueError(f"{file} is no recipe: {error}") from None
 
 
 def one_cycle(step: int, steps: int, recipe: Recipe) -> float:
@@ -265,6 +275,15 @@ class Training:
         )
 
 
+def _history(recipe: Recipe, start_from: Path | None) -> dict[str, Any]:
+    """The recipe, and in `started_from` that of the run whose network it went on from."""
+    fields = asdict(recipe)
+    if start_from:
+        before = start_from.parent / "recipe.json"
+        fields["started_from"] = json.loads(before.read_text()) if before.is_file() else None
+    return fields
+
+
 def train(
     ham10000: Path,
     isic2017: Path | None,
@@ -273,11 +292,11 @@ def train(
     start_from: Path | None,
     run: Path,
     resume: bool,
+    recipe: Recipe,
 ) -> None:
     """Train into `run`: checkpoints, model.keras, recipe.json. Raises ValueError without data."""
-    recipe = Recipe()
     run.mkdir(parents=True, exist_ok=True)
-    (run / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
+    (run / "recipe.json").write_text(json.dumps(_history(recipe, start_from), indent=1) + "\n")
     examples, tune = gather(ham10000, isic2017, negatives, recipe.seed)
     counts = {source.name: int((examples.sources == source).sum()) for source in Source}
     print("training images:", counts, "tune images:", len(tune), flush=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,16 @@ from ml import context, data, network, outside, reader
 from ml.augment import augment
 from ml.export import convert, export
 from ml.litert import Network
-from ml.train import Recipe, Targets, Training, drop_context, epoch_batches, mask_loss, one_cycle
+from ml.train import (
+    Recipe,
+    Targets,
+    Training,
+    drop_context,
+    epoch_batches,
+    mask_loss,
+    one_cycle,
+    read_recipe,
+)
 from ml.types import Diagnosis, PatientContext
 from ml.views import masks_on_frame, reduce, views
 from tests.ml.conftest import draw_lesion
@@ -168,6 +178,17 @@ def test_an_epoch_sees_each_lesion_once_and_some_junk():
     assert sorted(inside) == list(range(24))
     assert 0 < len(rows) - len(inside) <= 4
     assert not np.array_equal(rows, np.concatenate(list(epoch_batches(some, recipe, 1))))
+
+
+def test_a_recipe_is_read_as_it_is_written(tmp_path):
+    file = tmp_path / "recipe.json"
+    file.write_text(json.dumps(asdict(Recipe(sizes=(64,), seed=3))))
+    assert read_recipe(file) == Recipe(sizes=(64,), seed=3)
+    file.write_text('{"peak_rate": 0.1}')
+    assert read_recipe(file) == Recipe(peak_rate=0.1)
+    file.write_text('{"speed": 1}')
+    with pytest.raises(ValueError, match="speed"):
+        read_recipe(file)
 
 
 def test_the_rate_rises_and_falls():
