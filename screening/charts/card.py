@@ -8,25 +8,12 @@ from typing import Any
 from screening.charts import card_figures
 from screening.charts.story import Story, interval, name_of, of_100
 from screening.charts.template import Chart, percent
-from screening.models import BodySite, Conclusion, Outcome
+from screening.models import Conclusion, Outcome
 
 Rates = dict[str, dict[str, float]]
 
 _ENDS = ("sensitivity", "specificity")
-_KINDS = {
-    "natural": "Photographs of anything else",
-    "natural_in_skin_colours": "The same in the colours of skin",
-    "dermatoscopy_strongly_blurred": "Dermatoscopic images, strongly blurred",
-    "bare_skin": "Bare skin (drawn)",
-    "far_skin": "Skin from afar (drawn)",
-    "text": "Text (drawn)",
-    "checks": "Checks (drawn)",
-    "noise": "Noise",
-    "gradient": "Gradients",
-    "plain": "One colour",
-    "shapes": "Shapes",
-}
-_GROUPS = {"sex": "Sex", "age": "Age", "localization": "Body site"}
+_FALSE_ALARMS = (5, 10, 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,71 +38,24 @@ def key_figures(card: dict[str, Any]) -> list[KeyFigure]:
     figures = []
     for key, name in names.items():
         scale = 100 if "per_100" in key else 1
-        rate = {end: value / scale for end, value in _rates(card)[key].items()}
-        figures.append(_key_figure(name, rate))
+        rate = {end: value / scale for end, value in rates_of(card)[key].items()}
+        figures.append(key_figure(name, rate))
     return figures
 
 
 def stories(card: dict[str, Any]) -> list[Story]:
-    return [_outcomes(card), _sensitivities(card), _confusion(card), _reliability(card)]
-
-
-def other_cameras(card: dict[str, Any]) -> list[KeyFigure]:
-    """The same model on ISIC 2017's images. Empty where the card has not measured it."""
-    if "isic2017" not in card:
-        return []
-    rates: Rates = card["isic2017"]["with_95_percent_intervals"]
-    found, spared = (rates[f"see_doctor/malignant_{name}"] for name in _ENDS)
-    flagged = {"value": 1 - spared["value"], "low": 1 - spared["high"], "high": 1 - spared["low"]}
     return [
-        _key_figure("of 100 melanomas are flagged", found),
-        _key_figure("of 100 harmless lesions are flagged, too", flagged),
-    ]
-
-
-def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """For sex, age and body site: the group, its flagged cancers, its flagged harmless lesions."""
-    groups = card["figures"]["subgroups"]
-    return [
-        (
-            title,
-            [
-                (
-                    _group(field, name),
-                    _rate(one.get("sensitivity"), one["cancers"]),
-                    _rate(_not(one.get("specificity")), one["benign"]),
-                )
-                for name, one in groups[field].items()
-            ],
-        )
-        for field, title in _GROUPS.items()
-    ]
-
-
-def weakest_group(card: dict[str, Any]) -> tuple[str, str]:
-    """The group in which the smallest share of cancers is flagged, and that share."""
-    shares = {
-        _group(field, name): one["sensitivity"]
-        for field in _GROUPS
-        for name, one in card["figures"]["subgroups"][field].items()
-        if "sensitivity" in one
-    }
-    group = min(shares, key=lambda name: shares[name])
-    return group, percent(shares[group])
-
-
-def turned_away(card: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Kind of picture that is not dermatoscopy, how many were tried, share turned away."""
-    gate = card["gate"]
-    return [
-        (_KINDS.get(kind, kind), str(gate["outside_images"][kind]), percent(share))
-        for kind, share in gate["outside_rejected"].items()
+        _outcomes(card),
+        *([_ranking(card)] if "roc" in card["figures"] else []),
+        _sensitivities(card),
+        _confusion(card),
+        _reliability(card),
     ]
 
 
 def _outcomes(card: dict[str, Any]) -> Story:
     """What is told to whom, from the sensitivities and specificities of the two thresholds."""
-    rates = _rates(card)
+    rates = rates_of(card)
     found, spared = (rates[f"see_doctor/malignant_{name}"]["value"] for name in _ENDS)
     urgent, not_urgent = (rates[f"urgent/malignant_{name}"]["value"] for name in _ENDS)
     # Of the harmless lesions and of the cancers: the order of the bars, from below.
@@ -142,9 +82,56 @@ def _outcomes(card: dict[str, Any]) -> Story:
     )
 
 
+def _ranking(card: dict[str, Any]) -> Story:
+    """The ROC curve. A card without `roc` is older than that figure."""
+    rates = rates_of(card)
+    curves: dict[str, list[list[float]]] = card["figures"]["roc"]
+    areas = {"malignant": rates["malignant_auc"]} | {
+        code: rates[f"classes/{code}/auc_calibrated"] for code in curves if code != "malignant"
+    }
+    told = {
+        outcome: (
+            1 - rates[f"{outcome}/malignant_specificity"]["value"],
+            rates[f"{outcome}/malignant_sensitivity"]["value"],
+        )
+        for outcome in (Outcome.SEE_DOCTOR, Outcome.URGENT)
+    }
+    return Story(
+        f"Of a cancer and a harmless lesion, it ranks the cancer higher "
+        f"{of_100(areas['malignant']['value'])} times of 100",
+        "The line shows what each possible threshold would give: more cancers flagged, further "
+        "up; more harmless lesions flagged, further right. The marks are the two thresholds in "
+        "use. Guessing would follow the dashed line. The table has each diagnosis: the share found "
+        "where 5, 10 or 20 of 100 others are taken for it.",
+        Chart(
+            "roc",
+            "ROC curve: share of cancers flagged against share of harmless lesions flagged.",
+            card_figures.roc(curves["malignant"], told),
+            (
+                "Against all others",
+                "Ranked right (AUC)",
+                *(f"At {at} of 100" for at in _FALSE_ALARMS),
+            ),
+            [
+                (
+                    "Cancer or precursor" if name == "malignant" else Conclusion(name).label,
+                    f"{percent(areas[name]['value'])} ({interval(areas[name])})",
+                    *(percent(found_at(curve, at / 100)) for at in _FALSE_ALARMS),
+                )
+                for name, curve in curves.items()
+            ],
+        ),
+    )
+
+
+def found_at(curve: list[list[float]], false_alarms: float) -> float:
+    """The sensitivity at the curve's point with this share of false alarms, or the next lower."""
+    return max(found for level, found in curve if level <= false_alarms + 1e-9)
+
+
 def _sensitivities(card: dict[str, Any]) -> Story:
     images: dict[str, int] = card["figures"]["images_per_class"]
-    found = {code: _rates(card)[f"classes/{code}/sensitivity"] for code in images}
+    found = {code: rates_of(card)[f"classes/{code}/sensitivity"] for code in images}
     ranked = sorted(found, key=lambda code: found[code]["value"])
     best, worst = ranked[-1], ranked[0]
     return Story(
@@ -220,25 +207,12 @@ def _reliability(card: dict[str, Any]) -> Story:
     )
 
 
-def _key_figure(name: str, rate: dict[str, float]) -> KeyFigure:
+def key_figure(name: str, rate: dict[str, float]) -> KeyFigure:
+    """A share as a whole number of 100, with its interval."""
     return KeyFigure(name, percent(rate["value"]).removesuffix(" %"), interval(rate))
 
 
-def _rates(card: dict[str, Any]) -> Rates:
+def rates_of(card: dict[str, Any]) -> Rates:
+    """The test part's figures: each its value, and the low and high end of its interval."""
     rates: Rates = card["figures"]["with_95_percent_intervals"]
     return rates
-
-
-def _group(field: str, name: str) -> str:
-    if field == "localization":
-        return BodySite(name).label
-    return f"{name.replace('-', '–')} years" if field == "age" else name.capitalize()
-
-
-def _not(share: float | None) -> float | None:
-    return None if share is None else 1 - share
-
-
-def _rate(share: float | None, images: int) -> str:
-    """A share of so many images; the card gives none that would rest on too few."""
-    return f"too few: {images}" if share is None else f"{percent(share)} of {images}"

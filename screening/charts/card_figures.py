@@ -29,6 +29,39 @@ def outcomes(labels: list[str], shares: dict[Outcome, list[float]]) -> dict[str,
     )
 
 
+def roc(curve: list[list[float]], told: dict[Outcome, tuple[float, float]]) -> dict[str, Any]:
+    """curve: points of false alarms and finds; told: that pair for each threshold in use."""
+    line = {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [alarms for alarms, _ in curve],
+        "y": [found for _, found in curve],
+        "line": {"color": ACCENT, "width": 2},
+        "hovertemplate": "%{y:.0%} of cancers found<br>%{x:.0%} of harmless flagged<extra></extra>",
+    }
+    marks = {
+        "type": "scatter",
+        "mode": "markers+text",
+        "x": [alarms for alarms, _ in told.values()],
+        "y": [found for _, found in told.values()],
+        "text": [outcome.label for outcome in told],
+        "textposition": "bottom right",
+        "marker": {
+            "size": 12,
+            "color": [OUTCOME_COLOURS[outcome.value] for outcome in told],
+            "symbol": ["triangle-up", "octagon"],
+        },
+        "hovertemplate": "%{text}: %{y:.0%} of cancers<br>%{x:.0%} of harmless<extra></extra>",
+        "cliponaxis": False,
+    }
+    return figure(
+        [_diagonal(), line, marks],
+        height=400,
+        xaxis={**_SHARES, "title": {"text": "Harmless lesions flagged"}},
+        yaxis={**_SHARES, "title": {"text": "Cancers flagged"}},
+    )
+
+
 def sensitivities(found: dict[str, dict[str, float]], images: dict[str, int]) -> dict[str, Any]:
     """A dot and its interval for each diagnosis, the first lowest."""
     values = [rate["value"] for rate in found.values()]
@@ -104,14 +137,6 @@ def _shade(share: float) -> float:
 def reliability(groups: list[dict[str, float]]) -> dict[str, Any]:
     """groups: the card's, each with what was said, what was true and how many images."""
     images = sum(group["n"] for group in groups)
-    agreement = {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [0, 1],
-        "y": [0, 1],
-        "line": {"color": MUTED, "dash": "dash", "width": 1},
-        "hoverinfo": "skip",
-    }
     dots = {
         "type": "scatter",
         "mode": "lines+markers",
@@ -128,8 +153,19 @@ def reliability(groups: list[dict[str, float]]) -> dict[str, Any]:
         "cliponaxis": False,
     }
     return figure(
-        [agreement, dots],
+        [_diagonal(), dots],
         height=380,
         xaxis={**_SHARES, "title": {"text": "Stated chance of cancer"}},
         yaxis={**_SHARES, "title": {"text": "Was cancer"}},
     )
+
+
+def _diagonal() -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": [0, 1],
+        "y": [0, 1],
+        "line": {"color": MUTED, "dash": "dash", "width": 1},
+        "hoverinfo": "skip",
+    }

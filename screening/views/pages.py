@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 from ml import reader
 from screening import tracking
 from screening.charts import card as card_charts
+from screening.charts import card_tables, prevalence
 from screening.charts import data_set as data_set_charts
 from screening.models import Patient
 from screening.views.requests import UserRequest
@@ -80,10 +81,13 @@ def model(request: HttpRequest, version: str = reader.DEFAULT_VERSION) -> HttpRe
             "written": date.fromisoformat(card["date"]),
             "key_figures": card_charts.key_figures(card),
             "stories": card_charts.stories(card),
-            "other_cameras": card_charts.other_cameras(card),
-            "subgroups": card_charts.subgroups(card),
-            "weakest_group": card_charts.weakest_group(card),
-            "turned_away": card_charts.turned_away(card),
+            "meaning": prevalence.story(card),
+            "other_cameras": card_tables.other_cameras(card),
+            "subgroups": card_tables.subgroups(card),
+            "weakest_group": card_tables.weakest_group(card),
+            "turned_away": card_tables.turned_away(card),
+            "outlines": card_tables.outlines(card),
+            "beside_reference": card_tables.beside_reference(card),
             "versions": reader.versions()[::-1],
             "current_version": reader.DEFAULT_VERSION,
         },

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from ml import reader
 from ml.types import Diagnosis
 from screening.charts import card as card_charts
+from screening.charts import card_tables
 from screening.charts import data_set as data_set_charts
 from screening.charts.story import Story, interval, of_100
+from tests.screening import cards
 
-CARD = reader.card()
+CARD = cards.complete()
 
 
 def stories(card: dict[str, Any]) -> list[Story]:
@@ -27,7 +28,7 @@ def story(card: dict[str, Any], key: str) -> Story:
 
 @pytest.fixture
 def card() -> dict[str, Any]:
-    """A copy of the shipped card, to be changed."""
+    """A copy of the whole card, to be changed."""
     return copy.deepcopy(CARD)
 
 
@@ -183,27 +184,77 @@ def test_groups_with_too_few_images_get_no_rate(card):
             "ear": {"cancers": 20, "benign": 5, "sensitivity": 0.5},
         },
     }
-    assert card_charts.subgroups(card) == [
+    assert card_tables.subgroups(card) == [
         ("Sex", [("Female", "90 % of 30", "40 % of 40")]),
         ("Age", [("0–39 years", "too few: 6", "<1 % of 40")]),
         ("Body site", [("Ear", "50 % of 20", "too few: 5")]),
     ]
-    assert card_charts.weakest_group(card) == ("Ear", "50 %")
+    assert card_tables.weakest_group(card) == ("Ear", "50 %")
 
 
 def test_other_cameras_are_told_only_where_they_were_measured(card):
     rates = card["isic2017"]["with_95_percent_intervals"]
     rates["see_doctor/malignant_sensitivity"] = {"value": 0.9, "low": 0.8, "high": 0.95}
     rates["see_doctor/malignant_specificity"] = {"value": 0.6, "low": 0.5, "high": 0.7}
-    found, flagged = card_charts.other_cameras(card)
+    found, flagged, ranked = card_tables.other_cameras(card)
     assert (found.value, found.interval) == ("90", "80–95")
     assert (flagged.value, flagged.interval) == ("40", "30–50")
+    assert (ranked.value, ranked.interval) == ("87", "82–91")
     del card["isic2017"]
-    assert card_charts.other_cameras(card) == []
+    assert card_tables.other_cameras(card) == []
+
+
+def test_skin_tones_are_told_as_estimated_and_thin_ones_without_a_rate(card):
+    title, rows = card_tables.subgroups(card)[-1]
+    assert title == "Skin tone, estimated from the picture"
+    assert rows == [
+        ("Very light skin", "92 % of 50", "30 % of 300"),
+        ("Dark skin", "too few: 0", "too few: 2"),
+    ]
+
+
+def test_no_group_is_the_weakest_where_none_has_a_rate(card):
+    card["figures"]["subgroups"] = {"sex": {"male": {"cancers": 3, "benign": 4}}}
+    assert card_tables.weakest_group(card) is None
+
+
+def test_the_page_before_is_compared_by_the_same_measures(card):
+    assert card_tables.beside_reference(card) == [
+        ("Melanomas named right", "68 %", "55 %", "22 %"),
+        ("Named right, the seven diagnoses counting alike", "78 %", "70 %", "31 %"),
+        ("Named right, of all images", "74 %", "82 %", "81 %"),
+    ]
+
+
+def test_outlines_are_told_as_measured(card):
+    assert [value for _, value in card_tables.outlines(card)] == ["640", "86 %", "89 %", "6 %"]
+
+
+def test_a_bare_card_leaves_out_what_it_has_not_measured():
+    card = cards.bare()
+    assert card_tables.outlines(card) == card_tables.beside_reference(card) == []
+    assert card_tables.subgroups(card) == card_tables.other_cameras(card) == []
+    assert card_tables.weakest_group(card) is None
+    assert "roc" not in [one.chart.key for one in card_charts.stories(card)]
+
+
+def test_the_roc_curve_marks_the_thresholds_and_has_each_diagnosis_in_its_table(card):
+    card["figures"]["roc"]["mel"] = [[0.0, 0.1], [0.05, 0.4], [0.075, 0.5], [0.15, 0.8], [1, 1]]
+    one = story(card, "roc")
+    assert one.heading == (
+        "Of a cancer and a harmless lesion, it ranks the cancer higher 93 times of 100"
+    )
+    _, line, marks = one.chart.figure["data"]
+    assert (line["x"][0], line["x"][-1], line["y"][-1]) == (0, 1, 1)
+    assert marks["x"] == pytest.approx([0.25, 0.08])
+    assert marks["y"] == [0.95, 0.7]
+    rows = {row[0]: row[2:] for row in one.chart.rows}
+    assert len(rows) == 8
+    assert rows["Melanoma"] == ("40 %", "50 %", "80 %")
 
 
 def test_turned_away_names_every_kind_that_was_tried(card):
-    rows = card_charts.turned_away(card)
+    rows = card_tables.turned_away(card)
     assert len(rows) == len(card["gate"]["outside_rejected"])
     assert not any("_" in name for name, _, _ in rows)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from ml import reader
 from screening.charts import card as card_charts
 from screening.charts import data_set as data_set_charts
+from screening.charts import prevalence
+from tests.screening import cards
 
 CARD = reader.card()
 PAGES = ["/data/", "/model/", f"/model/{reader.DEFAULT_VERSION}/"]
@@ -73,19 +77,61 @@ def test_the_card_can_be_downloaded(client):
     assert answer.json() == CARD
 
 
-def test_an_older_version_says_so_and_leads_to_the_current_one(client, tmp_path, monkeypatch):
-    for version in ("2000.1.1", reader.DEFAULT_VERSION):
-        folder = tmp_path / version
-        folder.mkdir()
-        (folder / "card.json").write_text(json.dumps({**CARD, "version": version}))
-    monkeypatch.setattr(reader, "ARTIFACTS", tmp_path)
-    reader.card.cache_clear()
-    try:
-        text = client.get("/model/2000.1.1/").content.decode()
-        assert "Not the current version" in text
-        assert f'href="/model/{reader.DEFAULT_VERSION}/"' in text
-        current = client.get("/model/").content.decode()
-        assert "Not the current version" not in current
-        assert 'href="/model/2000.1.1/"' in current
-    finally:
+@pytest.fixture
+def shipped(tmp_path, monkeypatch) -> Iterator[Callable[..., None]]:
+    """Ship these cards, by their versions."""
+
+    def ship(*cards_shipped: dict[str, Any]) -> None:
+        for card in cards_shipped:
+            folder = tmp_path / card["version"]
+            folder.mkdir()
+            (folder / "card.json").write_text(json.dumps(card))
+        monkeypatch.setattr(reader, "ARTIFACTS", tmp_path)
         reader.card.cache_clear()
+
+    yield ship
+    reader.card.cache_clear()
+
+
+def test_an_older_version_says_so_and_leads_to_the_current_one(client, shipped):
+    shipped({**CARD, "version": "2000.1.1"}, CARD)
+    text = client.get("/model/2000.1.1/").content.decode()
+    assert "Not the current version" in text
+    assert f'href="/model/{reader.DEFAULT_VERSION}/"' in text
+    current = client.get("/model/").content.decode()
+    assert "Not the current version" not in current
+    assert 'href="/model/2000.1.1/"' in current
+
+
+def test_a_whole_card_is_told_in_full(client, shipped):
+    shipped(cards.complete())
+    text = " ".join(client.get("/model/").content.decode().split())
+    assert "The page before this named 22 % of melanomas; this model, 68 %" in text
+    assert "Side by side, but not the same test" in text
+    assert "Its outlines overlap with a person’s by 86 % on average" in text
+    assert "Other cameras: of melanomas it flags 90 of 100" in text
+    assert "Where it flags the fewest cancers: ear, 50 %" in text
+    assert "too few: 6" in text and "Very light skin" in text
+    assert "it is estimated from the colour around the lesion" in text
+    assert 'data-chart="roc"' in text
+    assert "51 were cancer or a precursor in the test, and 4 would be where 1 in 100" in text
+    assert "5 of 100 cancers are told it" in text
+
+
+def test_a_bare_card_still_makes_a_page(client, shipped):
+    shipped(cards.bare())
+    text = client.get("/model/").content.decode()
+    for heading in ("reference", "outlines", "groups", "cameras", "roc-heading"):
+        assert f'id="{heading}"' not in text
+    assert 'id="prevalence-heading"' in text
+
+
+def test_without_scripts_the_sentence_and_three_rows_say_what_a_flag_means(client, shipped):
+    shipped(cards.complete())
+    text = client.get("/model/").content.decode()
+    assert prevalence.story(cards.complete()).sentence in text
+    part = text[text.index('aria-label="Table: what a reading means') :]
+    rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", part[: part.index("</table>")])
+    assert [row.split("</th>")[0] for row in rows] == ["1 in 100", "5 in 100", "20 in 100"]
+    # What moves shows itself by script alone.
+    assert text.count("data-moving hidden") == 2

@@ -1,0 +1,147 @@
+"""What the model page tells in tables: other cameras, groups, outlines, the page before this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from screening.charts.card import KeyFigure, key_figure, rates_of
+from screening.charts.template import percent
+from screening.models import BodySite
+
+_KINDS = {
+    "natural": "Photographs of anything else",
+    "natural_in_skin_colours": "The same in the colours of skin",
+    "dermatoscopy_strongly_blurred": "Dermatoscopic images, strongly blurred",
+    "bare_skin": "Bare skin (drawn)",
+    "far_skin": "Skin from afar (drawn)",
+    "text": "Text (drawn)",
+    "checks": "Checks (drawn)",
+    "noise": "Noise",
+    "gradient": "Gradients",
+    "plain": "One colour",
+    "shapes": "Shapes",
+}
+_GROUPS = {
+    "sex": "Sex",
+    "age": "Age",
+    "localization": "Body site",
+    "skin_tone_ita": "Skin tone, estimated from the picture",
+}
+
+
+def other_cameras(card: dict[str, Any]) -> list[KeyFigure]:
+    """The same model on ISIC 2017's images. Empty where the card has not measured it."""
+    if "isic2017" not in card:
+        return []
+    rates = card["isic2017"]["with_95_percent_intervals"]
+    found = rates["see_doctor/malignant_sensitivity"]
+    spared = rates["see_doctor/malignant_specificity"]
+    flagged = {"value": 1 - spared["value"], "low": 1 - spared["high"], "high": 1 - spared["low"]}
+    return [
+        key_figure("of 100 melanomas are flagged", found),
+        key_figure("of 100 harmless lesions are flagged, too", flagged),
+        key_figure(
+            "times of 100 it ranks a melanoma above another lesion (AUC)",
+            rates["auc_mel_calibrated"],
+        ),
+    ]
+
+
+def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
+    """By kind of group: the group, its flagged cancers, its flagged harmless lesions."""
+    return [
+        (
+            _GROUPS[field],
+            [
+                (
+                    _group(field, name),
+                    _rate(one.get("sensitivity"), one["cancers"]),
+                    _rate(_not(one.get("specificity")), one["benign"]),
+                )
+                for name, one in groups.items()
+            ],
+        )
+        for field, groups in _measured_groups(card).items()
+    ]
+
+
+def weakest_group(card: dict[str, Any]) -> tuple[str, str] | None:
+    """The group in which the smallest share of cancers is flagged, and that share."""
+    shares = [
+        (one["sensitivity"], _group(field, name))
+        for field, groups in _measured_groups(card).items()
+        for name, one in groups.items()
+        if "sensitivity" in one
+    ]
+    if not shares:
+        return None
+    share, group = min(shares)
+    return group, percent(share)
+
+
+def turned_away(card: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Kind of picture that is not dermatoscopy, how many were tried, share turned away."""
+    gate = card["gate"]
+    return [
+        (_KINDS.get(kind, kind), str(gate["outside_images"][kind]), percent(share))
+        for kind, share in gate["outside_rejected"].items()
+    ]
+
+
+def outlines(card: dict[str, Any]) -> list[tuple[str, str]]:
+    """How well the outline fits. Empty where the card has not measured it."""
+    mask = card["figures"].get("mask")
+    if not mask:
+        return []
+    return [
+        ("Images with an outline drawn by a person", f"{mask['images']:,}"),
+        ("Overlap, on average (Jaccard)", percent(mask["jaccard_mean"])),
+        ("Half of the images have at least", percent(mask["jaccard_median"])),
+        ("Outlines that miss: overlap below 65 %", percent(mask["below_0.65"])),
+    ]
+
+
+def beside_reference(card: dict[str, Any]) -> list[tuple[str, ...]]:
+    """What is measured; by our balanced, by our calibrated reading, by the page before this one.
+
+    Empty where the card names no such page.
+    """
+    reference = card.get("reference")
+    if not reference:
+        return []
+    names = {
+        "melanoma_sensitivity": "Melanomas named right",
+        "balanced_accuracy": "Named right, the seven diagnoses counting alike",
+        "accuracy": "Named right, of all images",
+    }
+    ours = rates_of(card)
+    return [
+        (
+            name,
+            *(percent(ours[f"{key}_{reading}"]["value"]) for reading in ("balanced", "calibrated")),
+            percent(reference[key]),
+        )
+        for key, name in names.items()
+    ]
+
+
+def _measured_groups(card: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    measured = card["figures"].get("subgroups", {})
+    return {field: measured[field] for field in _GROUPS if field in measured}
+
+
+def _group(field: str, name: str) -> str:
+    if field == "localization":
+        return BodySite(name).label
+    if field == "skin_tone_ita":
+        return f"{name.capitalize()} skin"
+    return f"{name.replace('-', '–')} years" if field == "age" else name.capitalize()
+
+
+def _not(share: float | None) -> float | None:
+    return None if share is None else 1 - share
+
+
+def _rate(share: float | None, images: int) -> str:
+    """A share of so many images; the card gives none that would rest on too few."""
+    return f"too few: {images}" if share is None else f"{percent(share)} of {images}"
