@@ -91,10 +91,12 @@ def test_it_starts_mends_itself_and_stops_whole(installation: Installation, tmp_
         )
         assert _answers(installation)
 
-        for part in ("gunicorn", "worker", "beat"):
+        for part in ("gunicorn", "skincheck_site\0worker", "skincheck_site\0beat"):
             killed = _child_pid(installation, part)
             os.kill(killed, signal.SIGKILL)
-            wait_until(lambda k=killed, p=part: _is_replaced(installation, p, k), f"{part} is back")
+            wait_until(
+                lambda k=killed, p=part: _is_replaced(installation, p, k), f"{part!r} is back"
+            )
         wait_until(lambda: _answers(installation), "it answers again")
 
         assert "running already" in _refusal(installation, PORT="1")
