@@ -120,7 +120,7 @@ def story(card: dict[str, Any]) -> PrevalenceStory:
 
 
 def _rows(card: dict[str, Any]) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for prevalence in IN_TABLE:
         flagged = meaning(prevalence, *_rates(card, Outcome.SEE_DOCTOR))
         urgent = meaning(prevalence, *_rates(card, Outcome.URGENT))
