@@ -10,20 +10,24 @@ from ml.data import FRAME
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
-def augment(frames: tf.Tensor, masks: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+def augment(
+    frames: tf.Tensor, masks: tf.Tensor, size: int, strength: float
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Views of the frames, each different, and the lesion's masks as seen in them.
 
+    strength: how far light and colour may stray, and how often optics disturb, 1 being far and
+    often. The geometry does not depend on it.
     uint8 [n, *FRAME, 3] and bool [n, *FRAME] to float32 [n, size, size, 3] in 0..255 and
     [n, size / 2, size / 2, 1] in 0..1.
     """
     layers = [tf.cast(frames, tf.float32) / 255.0, tf.cast(masks, tf.float32)[..., None]]
     warped = _warp(tf.concat(layers, axis=-1), size)
     views, masks = warped[..., :3], tf.nn.avg_pool2d(warped[..., 3:], 2, 2, "VALID")
-    views = _soften(views, size)
-    views = _recolour(views)
-    views = _vignette(views, size)
-    views = _patch(views, size)
-    noise = tf.random.normal(tf.shape(views)) * _sometimes(views, 0.3, 0.0, 0.05)
+    views = _soften(views, size, 0.33 * strength)
+    views = _recolour(views, strength)
+    views = _vignette(views, size, 0.3 * strength)
+    views = _patch(views, size, 0.2 * strength)
+    noise = tf.random.normal(tf.shape(views)) * _sometimes(views, 0.3 * strength, 0.0, 0.05)
     return tf.clip_by_value(views + noise, 0.0, 1.0) * 255.0, masks
 
 
@@ -70,52 +74,54 @@ def _warp(frames: tf.Tensor, size: int) -> tf.Tensor:
     )
 
 
-def _soften(views: tf.Tensor, size: int) -> tf.Tensor:
-    """A third of the images at a lower resolution, the same one for the whole batch."""
+def _soften(views: tf.Tensor, size: int, share: float) -> tf.Tensor:
+    """A share of the images at a lower resolution, the same one for the whole batch."""
     low = tf.cast(size * tf.random.uniform((), 0.3, 0.8), tf.int32)
     soft = tf.image.resize(tf.image.resize(views, (low, low), "area"), (size, size))
-    return views + _sometimes(views, 0.33, 0.5, 1.0) * (soft - views)
+    return views + _sometimes(views, share, 0.5, 1.0) * (soft - views)
 
 
-def _recolour(views: tf.Tensor) -> tf.Tensor:
+def _recolour(views: tf.Tensor, far: float) -> tf.Tensor:
     """Gamma, white balance, saturation, hue, contrast and brightness."""
     count = tf.shape(views)[0]
-    views = tf.pow(tf.maximum(views, 1e-4), tf.exp(_uniform(views, -0.3, 0.3)))
-    hue = tf.random.uniform((count,), -0.15, 0.15)
-    saturation = tf.exp(tf.random.uniform((count,), -0.5, 0.4))
+    gamma = tf.exp(far * _uniform(views, -0.3, 0.3))
+    views = tf.pow(tf.maximum(views, 1e-4), gamma)
+    hue = far * tf.random.uniform((count,), -0.15, 0.15)
+    saturation = tf.exp(far * tf.random.uniform((count,), -0.5, 0.4))
     zero, one = tf.zeros((count,)), tf.ones((count,))
     cos, sin = saturation * tf.cos(hue), saturation * tf.sin(hue)
     turn = tf.reshape(
         tf.stack([one, zero, zero, zero, cos, -sin, zero, sin, cos], axis=1), (count, 3, 3)
     )
     back, to_yiq = np.linalg.inv(_TO_YIQ).astype(np.float32), _TO_YIQ.astype(np.float32)
-    gain = tf.exp(tf.random.normal((count, 1, 3), stddev=0.07))
+    gain = tf.exp(tf.random.normal((count, 1, 3), stddev=0.07 * far))
     matrix = tf.linalg.matrix_transpose(back @ turn @ to_yiq) * gain
     flat = tf.reshape(views, (count, -1, 3)) @ matrix
     views = tf.reshape(flat, tf.shape(views))
     mean = tf.reduce_mean(views, axis=(1, 2, 3), keepdims=True)
-    contrast, brightness = _uniform(views, 0.75, 1.3), _uniform(views, -0.12, 0.12)
+    contrast = tf.exp(far * _uniform(views, -0.28, 0.26))
+    brightness = far * _uniform(views, -0.12, 0.12)
     return (views - mean) * contrast + mean + brightness
 
 
-def _vignette(views: tf.Tensor, size: int) -> tf.Tensor:
-    """The round dark border of many dermatoscopes, for three in ten images."""
+def _vignette(views: tf.Tensor, size: int, share: float) -> tf.Tensor:
+    """The round dark border of many dermatoscopes, for a share of the images."""
     axis = (tf.range(size, dtype=tf.float32) + 0.5) / size - 0.5
     x = axis[None, None, :, None] - _uniform(views, -0.08, 0.08)
     y = axis[None, :, None, None] - _uniform(views, -0.08, 0.08)
     radius, softness = _uniform(views, 0.42, 0.72), _uniform(views, 0.005, 0.1)
     shadow = tf.sigmoid((tf.sqrt(x * x + y * y) - radius) / softness)
-    strength = _sometimes(views, 0.3, 0.6, 1.0)
+    strength = _sometimes(views, share, 0.6, 1.0)
     return views + strength * shadow * (_uniform(views, 0.0, 0.12) - views)
 
 
-def _patch(views: tf.Tensor, size: int) -> tf.Tensor:
-    """A plain coloured rectangle somewhere on one image in five, so that a patch means nothing."""
+def _patch(views: tf.Tensor, size: int, share: float) -> tf.Tensor:
+    """A plain coloured rectangle on a share of the images, so that a patch means nothing."""
     axis = (tf.range(size, dtype=tf.float32) + 0.5) / size
     x, y = axis[None, None, :, None], axis[None, :, None, None]
     wide, high = _uniform(views, 0.08, 0.35), _uniform(views, 0.08, 0.35)
     left, top = _uniform(views, -0.1, 1.0), _uniform(views, -0.1, 1.0)
     inside = (x > left) & (x < left + wide) & (y > top) & (y < top + high)
-    there = tf.cast(inside, tf.float32) * _sometimes(views, 0.2, 1.0, 1.0)
+    there = tf.cast(inside, tf.float32) * _sometimes(views, share, 1.0, 1.0)
     colour = tf.random.uniform((tf.shape(views)[0], 1, 1, 3))
     return views + there * (colour - views)

@@ -64,7 +64,9 @@ def at_precision(
 
 
 def thresholds(probabilities: Floats, labels: Labels, rules: dict[str, float]) -> dict[str, float]:
-    """The outcome thresholds; rules: `sensitivity` for see_doctor, `precision` for urgent.
+    """The outcome thresholds by the rules.
+
+    rules: `sensitivity` for see_doctor, `precision` and `melanoma_precision` for urgent.
 
     probabilities [n, 7]: calibrated. By malignancy (against any malignant diagnosis), and by
     melanoma alone (against melanoma).
@@ -73,7 +75,7 @@ def thresholds(probabilities: Floats, labels: Labels, rules: dict[str, float]) -
     p_malignant, p_mel = probabilities[:, MALIGNANT_COLUMNS].sum(axis=1), probabilities[:, MEL]
     return {
         "urgent": at_precision(p_malignant, malignant, rules["precision"]),
-        "urgent_mel": at_precision(p_mel, melanoma, rules["precision"]),
+        "urgent_mel": at_precision(p_mel, melanoma, rules["melanoma_precision"]),
         "see_doctor": at_sensitivity(p_malignant, malignant, rules["sensitivity"]),
         "see_doctor_mel": at_sensitivity(p_mel, melanoma, rules["sensitivity"]),
     }

@@ -106,12 +106,17 @@ def _context_terms(known: keras.KerasTensor) -> list[keras.KerasTensor]:
     return terms
 
 
+def load(file: Path) -> keras.Model:
+    """A saved network. Here, so that the layer which is ours is known when it is read."""
+    return keras.saving.load_model(file, compile=False)
+
+
 def start_from_network(model: keras.Model, trained: Path) -> list[str]:
     """Take over what another run learned; returns the names of the layers left fresh.
 
     Layers are matched by name and shapes; a head that had kernel and bias in one is taken apart.
     """
-    older = keras.saving.load_model(trained, compile=False)
+    older = load(trained)
     known = {layer.name: layer.get_weights() for layer in older.layers if layer.weights}
     if "evidence" not in known:
         kernel, bias = known["image_logits"]

@@ -38,7 +38,7 @@ def lab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 def ita(pixels: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> float | None:
-    """Individual typology angle of the skin around a lesion, degrees; None if too little is seen.
+    """Individual typology angle of the skin around a lesion, degrees; None if it cannot be told.
 
     pixels [h, w, 3] sRGB, mask [h, w]: the lesion. atan2(L* - 50, b*), of the medians over the
     pixels outside the mask that lie in neither shadow nor glare. An estimate from a picture whose
@@ -48,12 +48,13 @@ def ita(pixels: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> float | N
     colours = lab(pixels[np.asarray(near) == 0])
     if not len(colours):
         return None
-    lightness = colours[:, 0]
-    skin = colours[(lightness > 20) & (lightness < 95)]
+    skin = colours[(colours[:, 0] > 20) & (colours[:, 0] < 95)]
     if len(skin) < LEAST_SKIN * mask.size:
         return None
-    median = np.median(skin, axis=0)
-    return float(np.degrees(np.arctan2(median[0] - 50, median[2])))
+    lightness, _, yellow = np.median(skin, axis=0)
+    if yellow <= 0:  # bluish light: no skin has this colour
+        return None
+    return float(np.degrees(np.arctan2(lightness - 50, yellow)))
 
 
 def band(angle: float) -> str:

@@ -38,6 +38,7 @@ class Recipe:
     isic2017_repeats: int = 2
     drop_all_context: float = 0.2
     drop_one_field: float = 0.1
+    augmentation: float = 1.0
     ema: float = 0.995
     seed: int = 7
 
@@ -195,7 +196,7 @@ class Training:
         inside: tf.Tensor,
         size: int,
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        views, shapes = augment(frames, masks, size)
+        views, shapes = augment(frames, masks, size, self.recipe.augmentation)
         with tf.GradientTape() as tape:
             outputs = self.model({"pixels": views, "context": known}, training=True)
             each = tf.nn.softmax_cross_entropy_with_logits(label, outputs["logits"] + prior)

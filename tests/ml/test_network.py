@@ -123,7 +123,9 @@ def augmented(frame: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Four views of 64 pixels of one frame, and their masks."""
     keras.utils.set_random_seed(5)
     frames, masks = (np.repeat(one[None], 4, axis=0) for one in (frame, mask))
-    views = augment(keras.ops.convert_to_tensor(frames), keras.ops.convert_to_tensor(masks), 64)
+    views = augment(
+        keras.ops.convert_to_tensor(frames), keras.ops.convert_to_tensor(masks), 64, 1.0
+    )
     return np.asarray(views[0]), np.asarray(views[1])
 
 

@@ -55,5 +55,9 @@ def test_too_little_skin_is_not_judged():
     assert skin.ita(np.zeros_like(pixels), mask) is None
 
 
+def test_bluish_light_tells_nothing_of_the_skin():
+    assert skin.ita(*picture((180, 200, 235))) is None
+
+
 def test_every_angle_has_a_band():
     assert [skin.band(angle) for angle in (90.0, -90.0)] == ["very light", "dark"]
