@@ -12,6 +12,8 @@ from screening.models import BodySite, Outcome, Prediction
 TOP = 3
 # Below half a point a whole number would be 0: said in words instead.
 HARDLY = 0.005
+# Percentage points: where all that age, sex and site did is less, their bars are short.
+LEAST_SCALE = 5.0
 
 # Code -> the medical name, and a plain gloss.
 NAMES: dict[str, tuple[str, str]] = {
@@ -27,11 +29,13 @@ NAMES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A diagnosis with its calibrated probability."""
+    """A diagnosis with its calibrated probability, and that of the balanced reading."""
 
+    code: str
     name: str
     gloss: str
     share: float
+    balanced: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,20 +59,39 @@ class Addition:
     def signed(self) -> str:
         return f"{self.change * 100:+.1f}"
 
+    @property
+    def points(self) -> float:
+        """Percentage points, without their sign."""
+        return abs(self.change) * 100
+
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """top: the likeliest diagnoses. balanced_name: where the balanced reading puts another one
-    first, its name; else "". top_name: the diagnosis that ``Addition.top_logit`` is of."""
+    """shares: all seven, the likeliest first. balanced_name: where the balanced reading puts
+    another one first, its name; else "". top_name: that which ``Addition.top_logit`` is of."""
 
-    top: list[Share]
+    shares: list[Share]
     p_malignant: float
     balanced_name: str
     additions: list[Addition]
 
     @property
     def top_name(self) -> str:
-        return self.top[0].name
+        return self.shares[0].name
+
+    @property
+    def top(self) -> list[Share]:
+        """What is seen at once: the likeliest, and what the balanced reading puts first."""
+        return [s for n, s in enumerate(self.shares) if n < TOP or s.name == self.balanced_name]
+
+    @property
+    def others(self) -> list[Share]:
+        return [share for share in self.shares if share not in self.top]
+
+    @property
+    def scale(self) -> float:
+        """Percentage points that fill half of a signed bar: the same for all bars of a reading."""
+        return max([LEAST_SCALE, *(addition.points for addition in self.additions)])
 
 
 def explain(prediction: Prediction) -> Explanation | None:
@@ -80,7 +103,7 @@ def explain(prediction: Prediction) -> Explanation | None:
     balanced = prediction.balanced_probabilities
     likeliest_balanced = max(balanced, key=lambda code: balanced[code])
     return Explanation(
-        top=[Share(*NAMES[code], shares[code]) for code in ranked[:TOP]],
+        shares=[Share(code, *NAMES[code], shares[code], balanced[code]) for code in ranked],
         p_malignant=_malignant(shares),
         balanced_name="" if likeliest_balanced == ranked[0] else NAMES[likeliest_balanced][0],
         additions=_additions(prediction, ranked[0]),

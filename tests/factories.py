@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from datetime import date
 from functools import cache
+from io import BytesIO
 
 import factory
 from django.core.files.base import ContentFile
 from django.utils import timezone
+from PIL import Image, ImageDraw
 
 from accounts.models import Clinic, Membership, Role, User
 from ml.types import Diagnosis
 from screening import synthetic
-from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction, Review, State
+from screening.models import (
+    Lesion,
+    LesionImage,
+    Outcome,
+    Patient,
+    Prediction,
+    PredictionMaps,
+    Review,
+    State,
+)
 
 PASSWORD = "correct horse battery staple"
 
@@ -143,6 +154,34 @@ class PredictionFactory(factory.django.DjangoModelFactory):
     weights_sha256 = "0" * 64
     thresholds_version = "test-1"
     duration_ms = 40
+
+
+@cache
+def mask() -> bytes:
+    """A disc of 60 pixels in the middle of 200 x 150, as PNG bytes."""
+    image = Image.new("L", (200, 150))
+    ImageDraw.Draw(image).ellipse((70, 45, 129, 104), fill=255)
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class PredictionMapsFactory(factory.django.DjangoModelFactory):
+    """Of a finished prediction. All that spoke for anything: for nv, in the cell of the middle."""
+
+    class Meta:
+        model = PredictionMaps
+
+    prediction = factory.SubFactory(PredictionFactory)
+    mask = factory.LazyFunction(mask)
+    evidence = factory.LazyFunction(
+        lambda: [
+            [[0.7 * ((y, x, d) == (7, 10, "nv")) for d in Diagnosis] for x in range(20)]
+            for y in range(15)
+        ]
+    )
+    evidence_cell = 10
+    bias = factory.LazyFunction(lambda: {d.value: 0.1 for d in Diagnosis})
 
 
 class ReviewFactory(factory.django.DjangoModelFactory):

@@ -13,14 +13,20 @@ ROOT = Path(__file__).resolve().parents[1]
 # Each room may import from itself and from those above it. The longest matching prefix counts.
 ROOMS = (
     ("ml",),
-    ("screening.imaging", "screening.synthetic"),
+    ("screening.imaging", "screening.synthetic", "screening.outline"),
     ("accounts.models",),
     ("accounts.services", "accounts.authentication"),
     ("screening.models",),
     ("screening.predictions",),
     ("screening.tasks",),
     ("screening.intake",),
-    ("screening.tracking", "screening.advice", "screening.explanation", "screening.delivery"),
+    (
+        "screening.tracking",
+        "screening.advice",
+        "screening.explanation",
+        "screening.overlays",
+        "screening.delivery",
+    ),
     ("screening.charts",),
     (
         "accounts",

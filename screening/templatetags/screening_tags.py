@@ -72,6 +72,24 @@ def ago(day: date) -> str:
     return f"{days} days ago"
 
 
+@register.simple_tag
+def signed_bar(change: float, scale: float) -> SafeString:
+    """A bar to the right of the middle for more, to the left for less. Its words stand beside it.
+
+    change: a difference of probabilities. scale: percentage points that fill half of its width.
+    """
+    length = abs(change) * 10_000 / scale
+    return format_html(
+        '<svg class="signed-bar" viewBox="0 0 200 12" preserveAspectRatio="none" aria-hidden="true"'
+        ' focusable="false"><rect class="signed-ground" width="200" height="12"/>'
+        '<rect class="signed-{}" x="{}" width="{}" height="12"/>'
+        '<rect class="signed-zero" x="99.5" width="1" height="12"/></svg>',
+        "more" if change > 0 else "less",
+        f"{100 if change > 0 else 100 - length:.2f}",
+        f"{length:.2f}",
+    )
+
+
 @register.filter
 def control(field: BoundField) -> SafeString:
     """The field's widget with Bootstrap's class, whichever form it comes from."""

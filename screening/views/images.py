@@ -17,9 +17,17 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from screening import advice, explanation, intake, tracking, uploads
+from screening import advice, explanation, intake, overlays, tracking, uploads
 from screening.forms import ImageForm, ReviewForm, submit
-from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction, State
+from screening.models import (
+    Lesion,
+    LesionImage,
+    Outcome,
+    Patient,
+    Prediction,
+    PredictionMaps,
+    State,
+)
 from screening.views.requests import UserRequest
 
 # After this long the page says that reading takes longer than usual.
@@ -76,7 +84,7 @@ def status(request: UserRequest, pk: UUID) -> HttpResponse:
     reading = _reading(request, _visible(request, pk))
     if reading["stage"] == request.GET.get("stage"):
         return HttpResponse(status=204)
-    return render(request, "screening/partials/prediction_status.html", reading)
+    return render(request, "screening/partials/status.html", reading | _overlays(request, reading))
 
 
 @require_POST
@@ -104,10 +112,12 @@ def _visible(request: UserRequest, pk: UUID) -> LesionImage:
 
 def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> HttpResponse:
     patient = image.lesion.patient
+    reading = _reading(request, image)
     return render(
         request,
         "screening/image.html",
-        _reading(request, image)
+        reading
+        | _overlays(request, reading)
         | {
             "lesion": image.lesion,
             "patient": patient,
@@ -136,3 +146,12 @@ def _reading(request: UserRequest, image: LesionImage) -> dict[str, Any]:
         "may_write": Patient.objects.writable_by(request.user).contains(image.lesion.patient),
         "not_assessable": Outcome.NOT_ASSESSABLE,
     }
+
+
+def _overlays(request: UserRequest, reading: dict[str, Any]) -> dict[str, Any]:
+    """What ``partials/overlays.html`` lays over the picture: nothing where there is no class."""
+    maps = None
+    if reading["explanation"]:
+        visible = PredictionMaps.objects.visible_to(request.user)
+        maps = visible.filter(prediction=reading["finished"]).first()
+    return {"overlays": overlays.overlays_of(maps) if maps else None}

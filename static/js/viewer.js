@@ -1,7 +1,7 @@
 // Zoom and move one picture: wheel, pinch, buttons, double tap, keys. Without it the picture is whole.
 for (const viewer of document.querySelectorAll("[data-viewer]")) {
   const stage = viewer.querySelector(".stage");
-  const picture = stage.querySelector("img");
+  const layers = stage.querySelector("[data-layers]");
   const shown = viewer.querySelector("[data-scale]");
   const most = 12;
   const fingers = new Map();
@@ -15,7 +15,9 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     const roomY = (stage.clientHeight * (scale - 1)) / 2;
     x = Math.max(-roomX, Math.min(roomX, x));
     y = Math.max(-roomY, Math.min(roomY, y));
-    picture.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    layers.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+    // Lines over the picture stay as thin as they are.
+    layers.style.setProperty("--scale", scale);
     stage.classList.toggle("zoomed", scale > 1);
     shown.textContent = `${Math.round(scale * 100)} %`;
   };

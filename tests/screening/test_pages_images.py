@@ -12,7 +12,13 @@ from ml import reader
 from screening import advice
 from screening.explanation import NAMES
 from screening.models import Prediction, Review
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, ReviewFactory
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PredictionFactory,
+    PredictionMapsFactory,
+    ReviewFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -55,24 +61,33 @@ def test_an_outcome_is_told_with_icon_word_and_text(client, personas, image, out
     assert f'href="{reverse("model_version", args=[reader.DEFAULT_VERSION])}"' in html
 
 
-def test_top_three_calibrated(client, personas, image):
+def test_the_top_three_are_seen_at_once_and_the_others_on_demand(client, personas, image):
     shares = dict.fromkeys(("akiec", "bcc", "df", "vasc"), 0.001) | {
         "mel": 0.004,
         "nv": 0.992,
         "bkl": 0.0,
     }
     read(image, probabilities=shares)
-    text = words(result(client, personas.viewer, image))
-    assert "Melanocytic nevus (a mole) >99 %" in text
-    assert "Melanoma (a dangerous skin cancer) <1 %" in text
-    assert NAMES["bkl"][0] not in text
+    seen, others = words(result(client, personas.viewer, image)).split("Show all seven")
+    assert "Melanocytic nevus (a mole) >99 %" in seen
+    assert "Melanoma (a dangerous skin cancer) <1 %" in seen
+    shown = {code for code, (name, _) in NAMES.items() if f"{name} (" in seen}
+    assert len(shown) == 3
+    for code, (name, gloss) in NAMES.items():
+        assert (f"{name} ({gloss})" in others) == (code not in shown)
 
 
 def test_balanced_reading_is_told_where_it_differs(client, personas, image):
     balanced = dict.fromkeys(NAMES, 0.1) | {"df": 0.4}
     read(image, balanced_probabilities=balanced)
-    text = words(result(client, personas.viewer, image))
-    assert "If all seven diagnoses were equally common, another would come first: " in text
+    seen = words(result(client, personas.viewer, image)).split("Show all seven")[0]
+    assert "Melanocytic nevus (a mole) 94 % if equally common: 10 %" in seen
+    assert "Dermatofibroma (a firm knot in the skin) 1 % if equally common: 40 %" in seen
+
+
+def test_one_reading_where_both_agree(client, personas, image):
+    read(image)
+    assert "equally common" not in words(result(client, personas.viewer, image))
 
 
 @pytest.mark.parametrize("reason", ["blurred", "not_dermatoscopic", "clinical_photograph"])
@@ -163,6 +178,43 @@ def test_what_is_drawn_is_marked(client, personas):
     assert mark not in words(result(client, personas.viewer, skin))
 
 
+@pytest.mark.parametrize("outcome", ["urgent", "see_doctor", "monitor"])
+def test_outline_and_evidence_can_be_laid_over_the_picture(client, personas, image, outcome):
+    PredictionMapsFactory(prediction=read(image, outcome))
+    html = result(client, personas.viewer, image).content.decode()
+    assert html.count("<polygon") == 2  # a light line on a dark one
+    assert re.search(r'aria-pressed="true" data-switch="outline"', html)
+    assert re.search(r'aria-pressed="false" data-switch="evidence"', html)
+    assert re.search(r"<option value=\"(\w+)\"", html)[1] == "nv"  # the likeliest first
+    assert "What spoke against it is not drawn." in html
+    assert " style=" not in html
+
+
+def test_what_is_laid_over_the_picture_comes_with_the_reading(client, personas, image):
+    PredictionFactory(queued=True, image=image)
+    html = result(client, personas.viewer, image).content.decode()
+    poll = re.search(r'hx-get="([^"]+)"', html)[1].replace("&amp;", "&")
+    assert "<polygon" not in html
+    Prediction.objects.all().delete()
+    PredictionMapsFactory(prediction=read(image))
+    html = client.get(poll).content.decode()
+    assert 'id="overlays" class="overlays js-only" hx-swap-oob="true"' in html
+    assert "<polygon" in html
+
+
+def test_nothing_is_laid_over_what_got_no_class(client, personas, image):
+    PredictionMapsFactory(prediction=read(image, "not_assessable", reason="blurred"))
+    html = result(client, personas.viewer, image).content.decode()
+    assert 'id="overlays"' in html
+    assert "<polygon" not in html
+    assert "evidence" not in words(result(client, personas.viewer, image)).lower()
+
+
+def test_an_older_reading_has_nothing_to_lay_over(client, personas, image):
+    read(image)
+    assert "<polygon" not in result(client, personas.viewer, image).content.decode()
+
+
 def test_strangers_find_nothing(client, personas, image):
     for user in (personas.stranger, personas.colleague):
         client.force_login(user)
@@ -180,13 +232,13 @@ def test_reading_and_concluding_are_posts(client, personas, image, name):
 def test_the_result_page_costs_the_same_after_many_readings(
     client, personas, image, django_assert_num_queries, django_assert_max_num_queries
 ):
-    read(image)
+    PredictionMapsFactory(prediction=read(image))
     client.force_login(personas.clinician)
     url = reverse("image", args=[image.pk])
-    with django_assert_max_num_queries(9) as few:
+    with django_assert_max_num_queries(10) as few:
         client.get(url)
     for _ in range(10):
-        read(image)
+        PredictionMapsFactory(prediction=read(image))
         ReviewFactory(image=image, reviewer=personas.clinician)
     with django_assert_num_queries(len(few)):
         client.get(url)
