@@ -201,6 +201,8 @@ MATRIX: dict[str, Line] = {
         SIGNED_IN, POST=api(WRITES, lambda w: {"image": str(w.image.pk)}, 202)
     ),
     "api:prediction-detail": line(SEES, "prediction"),
+    "api:prediction-maps": line(SEES, "prediction"),
+    "api:prediction-mask": line(SEES, "prediction"),
     "api:review-list": line(
         SIGNED_IN, POST=api(CONCLUDES, lambda w: {"image": str(w.image.pk), **REVIEW}, 201)
     ),

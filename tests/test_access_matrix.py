@@ -42,7 +42,13 @@ from tests.access import (
     World,
 )
 from tests.conftest import Personas
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, ReviewFactory
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PredictionFactory,
+    PredictionMapsFactory,
+    ReviewFactory,
+)
 
 # What a line does not name: refused by the address itself, whoever asks.
 NOT_ALLOWED = Sent(SIGNED_IN, done=405)
@@ -74,13 +80,15 @@ def _world(personas: Personas, writer: str) -> World:
     own = writer == "self_tracker"
     lesion = LesionFactory(patient=personas.own_patient if own else personas.patient)
     image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))
+    prediction = PredictionFactory(image=image, outcome="not_assessable", reason="blurred")
+    PredictionMapsFactory(prediction=prediction)
     key, _ = services.create_api_key(user=getattr(personas, writer), name="key")
     world = World(
         owner=writer if own else "",
         patient=lesion.patient,
         lesion=lesion,
         image=image,
-        prediction=PredictionFactory(image=image, outcome="not_assessable", reason="blurred"),
+        prediction=prediction,
         review=ReviewFactory(image=image),
         key=key,
     )

@@ -18,6 +18,7 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.errors import CONTENT_TYPE, KINDS
+from screening.api.maps import MapsSerializer
 from screening.api.requests import ImageUploadSerializer, PredictionRequestSerializer
 from screening.api.serializers import (
     ImageSerializer,
@@ -222,5 +223,32 @@ PICTURE = extend_schema_view(
             304: OpenApiResponse(description="You have it already."),
         },
         parameters=[_header("ETag", "For `If-None-Match`.", 200)],
+    )
+)
+
+_NO_MAPS = (
+    "404 with the reason in `detail` where there are none: the prediction is not finished, failed, "
+    "is of a clinical photograph, or is older than maps are. Never changed."
+)
+MASK = extend_schema_view(
+    get=extend_schema(
+        summary="The lesion's mask",
+        description="255 where the model saw the lesion, else 0, at the size that the image was "
+        f"read at. It covers the whole image. {_NO_MAPS}",
+        responses={
+            (200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="8 bit grey."),
+            304: OpenApiResponse(description="You have it already."),
+        },
+        parameters=[_header("ETag", "For `If-None-Match`.", 200)],
+    )
+)
+MAPS = extend_schema_view(
+    get=extend_schema(
+        summary="The lesion's outline and the evidence maps",
+        description="Where the picture spoke for each diagnosis, as far as this model is "
+        "concerned: neither the border of the lesion nor a proof. The cells of a diagnosis and "
+        f"its `bias` add up to its `image_logits`. {_NO_MAPS}",
+        responses={200: MapsSerializer},
+        examples=[_shown("maps", examples.MAPS, 200)],
     )
 )

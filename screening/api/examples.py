@@ -120,6 +120,23 @@ PREDICTION: dict[str, Any] = {
     "finished_at": "2026-03-12T09:31:07.561744Z",
 }
 
+_LOGITS: dict[str, float] = PREDICTION["image_logits"]
+# A picture of 40 x 20 pixels as read, so that its two rows of four cells fit on a page.
+MAPS: dict[str, Any] = {
+    "prediction": _PREDICTION,
+    "assessable": False,
+    "mask_url": f"{_HOST}/predictions/{_PREDICTION}/mask/",
+    "mask_width": 40,
+    "mask_height": 20,
+    "outline": [[0.375, 0.25], [0.625, 0.2], [0.7, 0.6], [0.5, 0.85], [0.325, 0.65]],
+    "evidence": {
+        code: [[0.0, share, share, 0.0], [0.0, share, share, 0.0]]
+        for code, share in ((code, round((logit - 0.1) / 4, 5)) for code, logit in _LOGITS.items())
+    },
+    "evidence_cell": 10,
+    "bias": _by_diagnosis(*[0.1] * 7),
+}
+
 REVIEW_IN: dict[str, Any] = {
     "image": _IMAGE,
     "conclusion": "nv",

@@ -72,6 +72,18 @@ class ByDiagnosis(OrNothing):
         return {diagnosis.value: serializers.FloatField() for diagnosis in Diagnosis}
 
 
+class GridByDiagnosis(serializers.Serializer[Any]):
+    """For each diagnosis a list of rows of numbers."""
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        return {
+            diagnosis.value: serializers.ListField(
+                child=serializers.ListField(child=serializers.FloatField())
+            )
+            for diagnosis in Diagnosis
+        }
+
+
 class Context(OrNothing):
     """What the model was told; ``null``: not known."""
 

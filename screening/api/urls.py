@@ -31,6 +31,8 @@ urlpatterns = [
         viewsets.PictureView.as_view(rendition="thumbnail"),
         name="image-thumbnail",
     ),
+    path("v1/predictions/<uuid:pk>/maps/", viewsets.MapsView.as_view(), name="prediction-maps"),
+    path("v1/predictions/<uuid:pk>/mask/", viewsets.MaskView.as_view(), name="prediction-mask"),
     path("v1/schema/", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
     path(
         "docs/",

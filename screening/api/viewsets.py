@@ -6,9 +6,12 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from django.utils.cache import get_conditional_response
 from rest_framework import mixins, status, viewsets
+from rest_framework.exceptions import NotFound
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,7 +21,7 @@ from rest_framework.views import APIView
 from accounts.models import Clinic, Membership, User
 from screening import intake, tracking
 from screening.api import documentation as doc
-from screening.api import filters
+from screening.api import filters, maps
 from screening.api.parsers import JSONBody, Upload
 from screening.api.requests import ImageUploadSerializer, PredictionRequestSerializer
 from screening.api.serializers import (
@@ -30,7 +33,14 @@ from screening.api.serializers import (
     ReviewSerializer,
 )
 from screening.delivery import deliver
-from screening.models import Lesion, LesionImage, Patient, Prediction, Review
+from screening.models import (
+    Lesion,
+    LesionImage,
+    Patient,
+    Prediction,
+    PredictionMaps,
+    Review,
+)
 
 POLL_AFTER_SECONDS = "1"
 
@@ -166,6 +176,48 @@ class PictureView(APIView):
         return deliver(
             request=request, user=cast(User, request.user), pk=pk, rendition=self.rendition
         )
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """An <img> accepts no JSON, and gets none unless there is an error to tell."""
+        return super().perform_content_negotiation(request, force=True)
+
+
+class PredictionMapsView(APIView):
+    """What both addresses share: who may look, and the answer where there is nothing."""
+
+    permission_classes = [IsAuthenticated]
+    http_method_names = ["get", "head"]
+    schema = doc.RecordSchema()
+
+    def maps(self, pk: UUID) -> PredictionMaps:
+        """Raises Http404 for what is not visible, and NotFound with the reason for no maps."""
+        user = cast(User, self.request.user)
+        visible = PredictionMaps.objects.visible_to(user).select_related("prediction")
+        found = visible.filter(prediction=pk).first()
+        if found is None:
+            predictions = Prediction.objects.visible_to(user).select_related("image")
+            raise NotFound(maps.why_none(get_object_or_404(predictions, pk=pk)))
+        return found
+
+
+@doc.MAPS
+class MapsView(PredictionMapsView):
+    def get(self, request: Request, pk: UUID) -> Response:
+        mask_url = reverse("api:prediction-mask", args=[pk], request=request)
+        return Response(maps.MapsSerializer(maps.body(self.maps(pk), mask_url)).data)
+
+
+@doc.MASK
+class MaskView(PredictionMapsView):
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        found = self.maps(pk)
+        etag = f'"{found.pk}"'  # a row of maps never changes
+        response = get_conditional_response(request, etag=etag) or HttpResponse(
+            bytes(found.mask), content_type="image/png"
+        )
+        response.headers["ETag"] = etag
+        response.headers["Cache-Control"] = "private, no-cache"
+        return response
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         """An <img> accepts no JSON, and gets none unless there is an error to tell."""

@@ -2,7 +2,7 @@
 // reading, which may arrive after the page.
 (() => {
   const HUE = [94, 234, 212];
-  const DENSEST = 0.9; // of 1: something of the picture is always seen
+  const DENSEST = 0.75; // of 1: something of the picture is always seen
   const FINER = 24; // so that the browser smooths once, well, and not at every zoom
   let panel = null;
 

@@ -58,7 +58,7 @@ def test_the_shell_lines(environment, tmp_path):
     setting, *rest = blocks("sh")
     assert "KEY=sk_" in setting
     lines = [line for block in rest for line in block.splitlines()]
-    assert sum("curl" in line for line in lines) == len(lines) == 16
+    assert sum("curl" in line for line in lines) == len(lines) == 19
     # -f: a line that is answered with an error fails the script.
     script = "set -euo pipefail\n" + "\n".join(lines).replace("curl -s", "curl -sSf")
     out = run(["bash", "-c", script], environment, tmp_path)
@@ -72,6 +72,7 @@ def test_the_shell_lines(environment, tmp_path):
     assert Prediction.objects.count() == 2
     assert AccessLog.objects.count() == 2
     assert (tmp_path / "picture.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_python_example(environment, tmp_path):
