@@ -66,7 +66,9 @@ def at_precision(
 def thresholds(probabilities: Floats, labels: Labels, rules: dict[str, float]) -> dict[str, float]:
     """The outcome thresholds by the rules.
 
-    rules: `sensitivity` for see_doctor, `precision` and `melanoma_precision` for urgent.
+    rules: `sensitivity` and `melanoma_sensitivity` for see_doctor, `precision` and
+    `melanoma_precision` for urgent. Either of an outcome's two thresholds is enough for it, so
+    together they find more than each is set for.
 
     probabilities [n, 7]: calibrated. By malignancy (against any malignant diagnosis), and by
     melanoma alone (against melanoma).
@@ -77,5 +79,5 @@ def thresholds(probabilities: Floats, labels: Labels, rules: dict[str, float]) -
         "urgent": at_precision(p_malignant, malignant, rules["precision"]),
         "urgent_mel": at_precision(p_mel, melanoma, rules["melanoma_precision"]),
         "see_doctor": at_sensitivity(p_malignant, malignant, rules["sensitivity"]),
-        "see_doctor_mel": at_sensitivity(p_mel, melanoma, rules["sensitivity"]),
+        "see_doctor_mel": at_sensitivity(p_mel, melanoma, rules["melanoma_sensitivity"]),
     }
