@@ -28,6 +28,11 @@ def run(*arguments: str, **options: object) -> str:
 # demo
 
 
+@pytest.fixture(autouse=True)
+def _embedded(settings):
+    settings.EMBEDDED = True  # also where the tests run on PostgreSQL and Redis
+
+
 def rows() -> list[int]:
     models = (User, Clinic, Patient, Lesion, LesionImage, Prediction, Review)
     return [model.objects.count() for model in models]
