@@ -52,7 +52,10 @@ def reduce(pixels: npt.NDArray[np.uint8]) -> Image.Image:
 
 def views(reduced: Image.Image) -> npt.NDArray[np.float32]:
     """[len(VIEWS), VIEW_SIDE, VIEW_SIDE, 3], 0..255."""
-    return np.stack([_view(reduced, view) for view in VIEWS])
+    shown = np.empty((len(VIEWS), VIEW_SIDE, VIEW_SIDE, 3), np.float32)
+    for place, view in zip(shown, VIEWS, strict=True):
+        place[:] = _view(reduced, view)
+    return shown
 
 
 def masks_on_frame(
@@ -93,7 +96,8 @@ def evidence_on_frame(
         box = _box(view, width, height)
         down = _overlap(box.top, box.side, cells, grid.shape[0])
         across = _overlap(box.left, box.side, cells, grid.shape[1])
-        grid += np.einsum("yi,ijk,xj->yxk", down, _upright(view, values), across)
+        by_row = np.tensordot(down, _upright(view, values), axes=1)
+        grid += across @ by_row
     return grid / (len(VIEWS) * cells * cells)
 
 
@@ -113,14 +117,14 @@ def _box(view: View, width: int, height: int) -> _Box:
     return _Box(left, top, side)
 
 
-def _view(reduced: Image.Image, view: View) -> npt.NDArray[np.float32]:
+def _view(reduced: Image.Image, view: View) -> npt.NDArray[np.uint8]:
     box = _box(view, reduced.width, reduced.height)
     square = reduced.resize(
         (VIEW_SIDE, VIEW_SIDE),
         Image.Resampling.BILINEAR,
         box=(box.left, box.top, box.left + box.side, box.top + box.side),
     )
-    values = np.rot90(np.asarray(square, np.float32), view.quarter_turns)
+    values = np.rot90(np.asarray(square), view.quarter_turns)
     return values[:, ::-1] if view.mirrored else values
 
 
