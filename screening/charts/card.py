@@ -100,9 +100,10 @@ def _ranking(card: dict[str, Any]) -> Story:
         f"Of a cancer and a harmless lesion, it ranks the cancer higher "
         f"{of_100(areas['malignant']['value'])} times of 100",
         "The line shows what each possible threshold would give: more cancers flagged, further "
-        "up; more harmless lesions flagged, further right. The marks are what is told now; "
-        "they lie off the line, as melanoma has thresholds of its own. Guessing would follow the dashed line. The table has each diagnosis: the share found "
-        "where 5, 10 or 20 of 100 others are taken for it.",
+        "up; more harmless lesions flagged, further right. The marks are what is told now; they "
+        "lie off the line, as melanoma has thresholds of its own. Guessing would follow the "
+        "dashed line. The table has each diagnosis: the share found where 5, 10 or 20 of 100 "
+        "others are taken for it.",
         Chart(
             "roc",
             "ROC curve: share of cancers flagged against share of harmless lesions flagged.",
