@@ -8,7 +8,8 @@ import pytest
 
 from ml import reader
 from ml.types import MALIGNANT, Diagnosis
-from screening.explanation import explain
+from screening.explanation import LEAST_SCALE, explain
+from screening.templatetags import screening_tags
 from tests.factories import PredictionFactory
 
 
@@ -71,3 +72,30 @@ def test_an_addition_is_the_difference_to_the_reading_without_it():
     assert found[1].change == pytest.approx(0, abs=1e-9)
     assert found[0].words.startswith("raised it by")
     assert found[1].words == "made hardly a difference"
+
+
+@pytest.mark.parametrize(
+    ("change", "side", "x", "width"),
+    [(0.1, "more", "100.00", "50.00"), (-0.2, "less", "0.00", "100.00")],
+)
+def test_a_signed_bar_starts_in_the_middle(change, side, x, width):
+    bar = screening_tags.signed_bar(change, scale=20.0)
+    assert f'<rect class="signed-{side}" x="{x}" width="{width}"' in bar
+
+
+def test_bars_share_a_scale_that_makes_little_look_little():
+    nothing = {d.value: 0.0 for d in Diagnosis}
+    terms = dict.fromkeys(("age", "sex", "localization"), nothing)
+    told = explain(reading({"nv": 0.9, "mel": 0.1}, context_terms=terms))
+    assert told.scale == LEAST_SCALE
+    strong = terms | {"age": nothing | {"mel": 2.0}}
+    told = explain(reading({"nv": 0.5, "mel": 0.5}, context_terms=strong))
+    assert told.scale == max(addition.points for addition in told.additions) > LEAST_SCALE
+
+
+def test_all_seven_are_there_and_what_the_balanced_reading_puts_first_is_seen_at_once():
+    balanced = {d.value: 0.0 for d in Diagnosis} | {"vasc": 0.6, "nv": 0.4}
+    shares = {"nv": 0.5, "mel": 0.3, "bkl": 0.15, "bcc": 0.04, "vasc": 0.01}
+    told = explain(reading(shares, balanced_probabilities=balanced))
+    assert [share.code for share in told.top] == ["nv", "mel", "bkl", "vasc"]
+    assert {share.code for share in told.top + told.others} == {d.value for d in Diagnosis}
