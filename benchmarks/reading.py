@@ -74,26 +74,27 @@ def litert(files: list[bytes]) -> dict[str, Any]:
     from ai_edge_litert.interpreter import Interpreter
 
     network = reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.tflite"
-    bare = Interpreter(str(network), num_threads=1).get_signature_runner("serving_default")
-    context = np.tile(encode(KNOWN), (len(VIEWS), 1))
+    runner = Interpreter(str(network), num_threads=1).get_signature_runner("serving_default")
+    context = encode(KNOWN)[None]
+
+    def bare(shown: np.ndarray) -> None:
+        for view in shown:
+            runner(pixels=view[None], context=context)
+
     times: dict[str, list[float]] = {"all": [], "bare": []}
     for file in files:
         shown = views(reduce(load_pixels(BytesIO(file))))
         times["all"].append(milliseconds(partial(read, file)))
-        times["bare"].append(milliseconds(partial(bare, pixels=shown, context=context)))
+        times["bare"].append(milliseconds(partial(bare, shown)))
     return {"version": reader.DEFAULT_VERSION, "ready_s": ready, "peak_mb": used, **times}
 
 
 def keras(files: list[bytes]) -> dict[str, Any]:
     """The same network and the same views by ``keras.Model.predict``."""
     started = time.perf_counter()
-    import keras as library
-
     from ml import network, reader
 
-    assert network.CLASSES  # importing it registers the network's own layers
-    saved = reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras"
-    model = library.saving.load_model(saved, compile=False)
+    model = network.load(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
     context = np.tile(encode(KNOWN), (len(VIEWS), 1))
 
     def predict(shown: np.ndarray) -> None:

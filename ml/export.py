@@ -12,17 +12,19 @@ import keras
 import tensorflow as tf
 
 from ml import context
-from ml.views import VIEW_SIDE, VIEWS
+from ml.views import VIEW_SIDE
 
 OUTPUTS = ("image_logits", "context_terms", "in_distribution", "evidence", "mask")
 
 
 def convert(model: keras.Model, file: Path) -> None:
-    """Write the network as LiteRT, for a batch of exactly one image's views, in float32."""
-    count = len(VIEWS)
+    """Write the network as LiteRT, for one view at a time, in float32.
+
+    A batch of views would be no faster on one core, and hold all their feature maps at once.
+    """
     signature = [
-        tf.TensorSpec((count, VIEW_SIDE, VIEW_SIDE, 3), tf.float32, name="pixels"),
-        tf.TensorSpec((count, context.WIDTH), tf.float32, name="context"),
+        tf.TensorSpec((1, VIEW_SIDE, VIEW_SIDE, 3), tf.float32, name="pixels"),
+        tf.TensorSpec((1, context.WIDTH), tf.float32, name="context"),
     ]
 
     def see(pixels: tf.Tensor, context: tf.Tensor) -> dict[str, tf.Tensor]:

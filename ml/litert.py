@@ -13,7 +13,7 @@ from PIL import Image
 
 from ml.context import encode
 from ml.types import PatientContext
-from ml.views import VIEWS, evidence_on_frame, masks_on_frame, views
+from ml.views import evidence_on_frame, masks_on_frame, views
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,10 @@ class Network:
 
     def see(self, reduced: Image.Image, context: PatientContext) -> Seen:
         """Run all views of an image that `ml.views.reduce` made."""
-        known = np.tile(encode(context), (len(VIEWS), 1))
+        known = encode(context)[None]
         with self._turn:
-            outputs = self._runner(pixels=views(reduced), context=known)
+            each = [self._runner(pixels=view[None], context=known) for view in views(reduced)]
+        outputs = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
         means = {
             name: outputs[name].mean(axis=0, dtype=np.float64)
             for name in ("image_logits", "context_terms", "in_distribution")

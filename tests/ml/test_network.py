@@ -40,7 +40,7 @@ KNOWN = PatientContext(62.0, "female", "face")
 
 @pytest.fixture(scope="module")
 def shipped() -> keras.Model:
-    return keras.saving.load_model(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
+    return network.load(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
 
 
 def run(model: keras.Model, pixels: np.ndarray, known: PatientContext) -> dict[str, np.ndarray]:
@@ -211,7 +211,7 @@ def test_training_runs_goes_on_and_exports(tmp_path: Path):
     second.resume()
     assert int(second.epoch.numpy()) == 1
     second.fit(some.take(np.arange(7)))
-    model = keras.saving.load_model(tmp_path / "model.keras")
+    model = network.load(tmp_path / "model.keras")
     convert(model, tmp_path / "model.tflite")
     assert_same(model, Network(tmp_path / "model.tflite"), draw_lesion())
     with pytest.raises(ValueError, match=r"card\.json"):
