@@ -72,9 +72,9 @@ class Command(BaseCommand):
             skin_type="II",
         )
         growing = _lesion(clinician, patient, "Growing spot", "back", changing=True)
-        _follow(clinician, growing, GROWING, seed=3, today=today)
+        _follow(clinician, growing, GROWING, seed=31, today=today)
         harmless = _lesion(clinician, patient, "Quiet spot", "abdomen")
-        _follow(clinician, harmless, HARMLESS, seed=8, today=today)
+        _follow(clinician, harmless, HARMLESS, seed=39, today=today)
         first = harmless.images.order_by("captured_on").first()
         if first is not None and not first.reviews.exists():
             intake.record_review(
