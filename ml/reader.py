@@ -19,7 +19,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ml.calibrate import calibrated, softmax
 from ml.context import FIELDS
-from ml.litert import Network
 from ml.outcome import decide, p_malignant
 from ml.quality import complaint
 from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext, Reading
@@ -40,6 +39,9 @@ class Reader:
 
     def __init__(self, version: str) -> None:
         """Raises ModelUnavailable."""
+        # Here, so that processes which only look at cards do without the interpreter.
+        from ml.litert import Network
+
         self.version = version
         self.card = card(version)
         file = ARTIFACTS / version / "model.tflite"

@@ -67,7 +67,8 @@ class Installation:
         section = config[f"program:{program}"]
         command = section["command"].replace("%(ENV_PORT)s", str(self.port))
         command = command.replace("%(ENV_VENV)s/bin/python", sys.executable)
-        own = dict(pair.split("=") for pair in shlex.split(section.get("environment", "")))
+        variables = section.get("environment", "").replace(",", " ")
+        own = dict(pair.split("=") for pair in shlex.split(variables))
         with (self.folder / f"{program}.log").open("ab") as log:
             process = subprocess.Popen(
                 shlex.split(command),
