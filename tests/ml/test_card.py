@@ -46,7 +46,10 @@ def test_the_figures_are_plausible(card, figures):
     assert sum(card["prior"].values()) == pytest.approx(1, abs=1e-4)
     for name, figure in figures.items():
         top = 100 if "per_100" in name else 1
-        assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= top, name
+        assert 0 <= figure["low"] <= figure["high"] <= top, name
+        assert figure["value"] <= figure["high"], name
+        # Drawing again adds noise, which a calibration error counts as error: its interval is high.
+        assert figure["low"] <= figure["value"] or name == "expected_calibration_error", name
 
 
 def test_the_thresholds_are_in_order(card):
