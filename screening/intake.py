@@ -116,6 +116,7 @@ def request_prediction(*, user: User, image: LesionImage) -> Prediction:
     return active or _queue(image, user)
 
 
+@transaction.atomic
 def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
     """Have an image read by another model version too, behind all that someone waits for.
 
@@ -124,15 +125,7 @@ def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
     unfailed = image.predictions.exclude(state=State.FAILED)
     if unfailed.filter(model_version=model_version).exists():
         return None
-    with transaction.atomic():
-        prediction = Prediction.objects.create(
-            image=image,
-            requested_by=image.uploaded_by,
-            model_version=model_version,
-            is_bulk=True,
-        )
-        tasks.ring(prediction)
-    return prediction
+    return _queue(image, image.uploaded_by, model_version=model_version, is_bulk=True)
 
 
 @transaction.atomic
@@ -193,9 +186,15 @@ def _store(image: LesionImage, clean: imaging.CleanImage, user: User) -> None:
         raise
 
 
-def _queue(image: LesionImage, user: User) -> Prediction:
+def _queue(
+    image: LesionImage,
+    user: User,
+    *,
+    model_version: str = reader.DEFAULT_VERSION,
+    is_bulk: bool = False,
+) -> Prediction:
     prediction = Prediction.objects.create(
-        image=image, requested_by=user, model_version=reader.DEFAULT_VERSION
+        image=image, requested_by=user, model_version=model_version, is_bulk=is_bulk
     )
     tasks.ring(prediction)
     return prediction

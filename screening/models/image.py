@@ -34,12 +34,6 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
     def visible_to(self, user: User) -> LesionImageQuerySet:
         return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
 
-    def writable_by(self, user: User) -> LesionImageQuerySet:
-        return self.filter(lesion__patient__in=Patient.objects.writable_by(user))
-
-    def reviewable_by(self, user: User) -> LesionImageQuerySet:
-        return self.filter(lesion__patient__in=Patient.objects.reviewable_by(user))
-
     def latest_first(self) -> LesionImageQuerySet:
         """By the day of capture, whatever the order of upload."""
         return self.order_by("-captured_on", "-created", "-pk")

@@ -36,9 +36,6 @@ class LesionQuerySet(models.QuerySet["Lesion"]):
     def visible_to(self, user: User) -> LesionQuerySet:
         return self.filter(patient__in=Patient.objects.visible_to(user))
 
-    def writable_by(self, user: User) -> LesionQuerySet:
-        return self.filter(patient__in=Patient.objects.writable_by(user))
-
     def search(self, text: str) -> LesionQuerySet:
         text = searchable(text)
         return self.filter(

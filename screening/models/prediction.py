@@ -41,9 +41,6 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def visible_to(self, user: User) -> PredictionQuerySet:
         return self.filter(image__lesion__patient__in=Patient.objects.visible_to(user))
 
-    def writable_by(self, user: User) -> PredictionQuerySet:
-        return self.filter(image__lesion__patient__in=Patient.objects.writable_by(user))
-
     def active(self) -> PredictionQuerySet:
         return self.filter(state__in=ACTIVE)
 
