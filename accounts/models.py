@@ -67,6 +67,10 @@ class Clinic(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created = models.DateTimeField(default=timezone.now, editable=False)
     name = models.CharField(max_length=120)
+    review_before_reading = models.BooleanField(
+        default=False,
+        help_text="Clinicians see the model's reading only after they have recorded their own.",
+    )
 
     objects = ClinicQuerySet.as_manager()
 

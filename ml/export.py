@@ -14,7 +14,7 @@ import tensorflow as tf
 from ml import context
 from ml.views import VIEW_SIDE
 
-OUTPUTS = ("image_logits", "context_terms", "in_distribution", "evidence", "mask")
+OUTPUTS = ("image_logits", "context_terms", "in_distribution", "features", "evidence", "mask")
 
 
 def convert(model: keras.Model, file: Path) -> None:

@@ -22,12 +22,14 @@ class Seen:
 
     image_logits [7]; context_terms [3, 7]: age, sex, localization; in_distribution: the gate's.
     evidence [rows, columns, 7]: on a grid over the image; its sum plus a bias is image_logits.
+    features [1024]: what images are told alike by; None where a version gives none.
     mask [height, width] of the reduced image: how likely each pixel belongs to the lesion, 0..1.
     """
 
     image_logits: npt.NDArray[np.float64]
     context_terms: npt.NDArray[np.float64]
     in_distribution: float
+    features: npt.NDArray[np.float32] | None
     evidence: npt.NDArray[np.float64]
     mask: npt.NDArray[np.float32]
 
@@ -59,6 +61,7 @@ class Network:
             means["image_logits"],
             means["context_terms"],
             float(means["in_distribution"][0]),
+            outputs["features"].mean(axis=0) if "features" in outputs else None,
             evidence_on_frame(outputs["evidence"], reduced.size),
             masks_on_frame(1 / (1 + np.exp(-outputs["mask"][..., 0])), reduced.size),
         )

@@ -35,13 +35,14 @@ class Bias(keras.layers.Layer):
 
 
 def build(dropout: float = 0.2) -> keras.Model:
-    """pixels [n, h, w, 3] (0..255) and context [n, context.WIDTH] to a dict of six outputs.
+    """pixels [n, h, w, 3] (0..255) and context [n, context.WIDTH] to a dict of seven outputs.
 
     With F [h/32, w/32, 1024] the last feature map:
     evidence [n, h/32, w/32, 7] = F . W: what each place says for each class.
     image_logits [n, 7] = bias + the mean of the evidence over all places.
     context_terms [n, 3, 7]: what age, sex and localization add; a missing one adds exactly zero.
     logits [n, 7] = image_logits + the sum of context_terms: the balanced reading.
+    features [n, 1024] = the mean of F over all places.
     in_distribution [n, 1]: logit of "this is a dermatoscopic image".
     mask [n, h/2, w/2, 1]: logit of "this place belongs to the lesion".
     """
@@ -64,6 +65,7 @@ def build(dropout: float = 0.2) -> keras.Model:
         "image_logits": image_logits,
         "context_terms": context_terms,
         "logits": logits,
+        "features": pooled,
         "in_distribution": gate,
         "evidence": evidence,
         "mask": _mask(maps),

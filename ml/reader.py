@@ -77,6 +77,7 @@ class Reader:
                 field: _named(term) for field, term in zip(FIELDS, seen.context_terms, strict=True)
             },
             image_logits=_named(seen.image_logits),
+            features=seen.features,
             evidence=seen.evidence,
             bias=_named(seen.image_logits - seen.evidence.sum(axis=(0, 1))),
             mask=seen.mask >= 0.5,

@@ -24,7 +24,9 @@ ISIC2017_CLASSES = (Diagnosis.BKL, Diagnosis.MEL, Diagnosis.NV)
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides a run besides the data. `sizes`: the view's side for each epoch."""
+    """Everything that decides a run besides the data. `sizes`: the view's side for each epoch;
+    `mask_every`: the mask is learnt in each so many-th step, since its decoder takes as long again
+    as half of the rest."""
 
     sizes: tuple[int, ...] = (128,) * 5 + (160,) * 3 + (192,)
     batch: int = 32
@@ -34,6 +36,7 @@ class Recipe:
     smoothing: float = 0.05
     gate_weight: float = 0.5
     mask_weight: float = 0.5
+    mask_every: int = 1
     outside_share: float = 0.1
     isic2017_repeats: int = 2
     drop_all_context: float = 0.2
@@ -161,6 +164,8 @@ class Training:
         self.train, self.recipe, self.run = train, recipe, run
         self.targets = Targets(train, recipe.smoothing)
         self.model = network.build()
+        answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
+        self.without_mask = keras.Model(self.model.input, answers)
         if start_from:
             fresh = network.start_from_network(self.model, start_from)
         else:
@@ -195,24 +200,24 @@ class Training:
         label: tf.Tensor,
         inside: tf.Tensor,
         size: int,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        with_mask: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One batch; returns the class loss and the gate's."""
         views, shapes = augment(frames, masks, size, self.recipe.augmentation)
         with tf.GradientTape() as tape:
-            outputs = self.model({"pixels": views, "context": known}, training=True)
+            network = self.model if with_mask else self.without_mask
+            outputs = network({"pixels": views, "context": known}, training=True)
             each = tf.nn.softmax_cross_entropy_with_logits(label, outputs["logits"] + prior)
             class_loss = tf.reduce_sum(each * inside) / tf.maximum(tf.reduce_sum(inside), 1.0)
             gate_loss = tf.reduce_mean(
                 tf.nn.sigmoid_cross_entropy_with_logits(inside, outputs["in_distribution"][:, 0])
             )
-            shape_loss = mask_loss(outputs["mask"], shapes, masked)
-            loss = (
-                class_loss
-                + self.recipe.gate_weight * gate_loss
-                + self.recipe.mask_weight * shape_loss
-            )
-        variables = self.model.trainable_variables
+            loss = class_loss + self.recipe.gate_weight * gate_loss
+            if with_mask:
+                loss += self.recipe.mask_weight * mask_loss(outputs["mask"], shapes, masked)
+        variables = network.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return class_loss, gate_loss, shape_loss
+        return class_loss, gate_loss
 
     def _feed(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> list[Any]:
         sources, labels = self.train.sources[rows], np.maximum(self.train.labels[rows], 0)
@@ -238,7 +243,9 @@ class Training:
             for number, rows in enumerate(epoch_batches(self.train, self.recipe, epoch)):
                 rate = one_cycle(epoch * per_epoch + number, steps, self.recipe)
                 self.optimizer.learning_rate = rate
-                losses.append([float(x) for x in self.step(*self._feed(rows, rng), size=size)])
+                with_mask = number % self.recipe.mask_every == 0
+                found = self.step(*self._feed(rows, rng), size=size, with_mask=with_mask)
+                losses.append([float(loss) for loss in found])
                 if number % 50 == 49:
                     here = costs[epoch] + (costs[epoch + 1] - costs[epoch]) * number / per_epoch
                     left = (costs[-1] - here) / (here - costs[first]) * (time.monotonic() - started)
@@ -246,7 +253,6 @@ class Training:
                     print(
                         f"epoch {epoch + 1}/{len(self.recipe.sizes)} step {number + 1}/{per_epoch} "
                         f"at {size} px: class loss {means[0]:.3f}, gate loss {means[1]:.4f}, "
-                        f"mask loss {means[2]:.3f}, "
                         f"rate {rate:.2e}, {left / 60:.0f} min left",
                         flush=True,
                     )
@@ -280,9 +286,17 @@ def _history(recipe: Recipe, start_from: Path | None) -> dict[str, Any]:
     """The recipe, and in `started_from` that of the run whose network it went on from."""
     fields = asdict(recipe)
     if start_from:
-        before = start_from.parent / "recipe.json"
-        fields["started_from"] = json.loads(before.read_text()) if before.is_file() else None
+        fields["started_from"] = _recipe_of(start_from.parent)
     return fields
+
+
+def _recipe_of(folder: Path) -> Any:
+    """The recipe of a run, or of a published version by its card; None where neither is."""
+    if (folder / "recipe.json").is_file():
+        return json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    if (folder / "card.json").is_file():
+        return json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]["recipe"]
+    return None
 
 
 def train(

@@ -100,6 +100,7 @@ class Reading:
     in_distribution: 0..1, how much the image looks like a dermatoscopic image.
     image_logits, context_terms: natural logits; for each diagnosis the image logit plus the terms
         of age, sex and localization is the logit of the balanced reading, exactly.
+    features: float32 [1024] to tell how alike two images are; None where a version gives none.
     evidence: rows x columns x diagnoses, a grid over the image from its top left corner, of cells
         of EVIDENCE_CELL pixels of the reduced image; the sum over the grid of a diagnosis plus its
         bias is its image logit, exactly.
@@ -117,6 +118,7 @@ class Reading:
     in_distribution: float
     context_terms: dict[str, dict[str, float]]
     image_logits: dict[str, float]
+    features: npt.NDArray[np.float32] | None
     evidence: npt.NDArray[np.float64]
     bias: dict[str, float]
     mask: npt.NDArray[np.bool_]

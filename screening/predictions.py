@@ -9,6 +9,7 @@ from io import BytesIO
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
@@ -164,7 +165,7 @@ def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
 
 
 def _keep_maps(prediction: Prediction, reading: Reading) -> None:
-    mask = BytesIO()
+    mask, features = BytesIO(), reading.features
     Image.fromarray(reading.mask).convert("L").save(mask, "PNG", optimize=True)
     PredictionMaps.objects.create(
         prediction=prediction,
@@ -172,6 +173,7 @@ def _keep_maps(prediction: Prediction, reading: Reading) -> None:
         evidence=reading.evidence.round(5).tolist(),
         evidence_cell=EVIDENCE_CELL,
         bias=reading.bias,
+        features=None if features is None else features.astype(np.float16).tobytes(),
     )
 
 

@@ -30,6 +30,11 @@ class PredictionMaps(UUIDModel):
     bias = models.JSONField(
         editable=False, help_text="Logits by diagnosis: with the evidence they sum to image_logits."
     )
+    features = models.BinaryField(
+        null=True,
+        editable=False,
+        help_text="float16: the network's pooled features; empty where a version gives none.",
+    )
 
     objects = PredictionMapsQuerySet.as_manager()
 

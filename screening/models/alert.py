@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import User
+from screening.models.base import UUIDModel
+from screening.models.image import LesionImage
+from screening.models.lesion import Lesion
+from screening.models.patient import Patient
+
+
+class Rule(models.TextChoices):
+    """What may fire between two images of a lesion. The rules themselves are in ``ml.change``."""
+
+    ASYMMETRIC_ENLARGEMENT = "asymmetric_enlargement", "Grew more on one side"
+    NEW_COLOUR = "new_colour", "A new colour"
+    FOCAL_CHANGE = "focal_change", "Colour or structure changed in one place"
+    RISK_RISE = "risk_rise", "Read as more suspicious"
+    GROWTH = "growth", "Grew fast"
+    SHORT_TERM_CHANGE = "short_term_change", "Changed within months"
+
+
+class AlertQuerySet(models.QuerySet["Alert"]):
+    def visible_to(self, user: User) -> AlertQuerySet:
+        return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
+
+    def open(self) -> AlertQuerySet:
+        return self.filter(closed_at=None)
+
+
+class Alert(UUIDModel):
+    """A change rule that fired between two images. Closed with a reason; never deleted."""
+
+    lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="alerts")
+    rule = models.CharField(max_length=22, choices=Rule)
+    earlier = models.ForeignKey(
+        LesionImage, on_delete=models.PROTECT, related_name="alerts_with_later"
+    )
+    later = models.ForeignKey(
+        LesionImage, on_delete=models.PROTECT, related_name="alerts_with_earlier"
+    )
+    before = models.JSONField(default=dict, help_text="What was measured in the earlier image.")
+    after = models.JSONField(default=dict, help_text="What was measured in the later image.")
+    closed_at = models.DateTimeField(null=True, editable=False)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="closed_alerts",
+    )
+    close_reason = models.CharField(max_length=400, blank=True)
+
+    objects = AlertQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(rule__in=Rule.values), name="rule_is_known"),
+            models.UniqueConstraint(
+                fields=["rule", "earlier", "later"], name="rule_fires_once_per_pair"
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_at__isnull=True, closed_by__isnull=True, close_reason="")
+                | (Q(closed_at__isnull=False, closed_by__isnull=False) & ~Q(close_reason="")),
+                name="closed_alert_has_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_rule_display()
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None

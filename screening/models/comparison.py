@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import User
+from screening.models.base import UUIDModel
+from screening.models.image import LesionImage
+from screening.models.patient import Patient
+
+
+class ComparisonQuerySet(models.QuerySet["Comparison"]):
+    def visible_to(self, user: User) -> ComparisonQuerySet:
+        return self.filter(later__lesion__patient__in=Patient.objects.visible_to(user))
+
+
+class Comparison(UUIDModel):
+    """Two images of one lesion, the later aligned to the earlier, or the word that it failed."""
+
+    earlier = models.ForeignKey(
+        LesionImage, on_delete=models.PROTECT, related_name="comparisons_with_later"
+    )
+    later = models.ForeignKey(
+        LesionImage, on_delete=models.PROTECT, related_name="comparisons_with_earlier"
+    )
+    algorithm_version = models.CharField(max_length=20)
+    aligned = models.BooleanField()
+    matrix = models.JSONField(
+        default=list,
+        help_text="Two rows of three: pixels of the later image to pixels of the earlier one. "
+        "Empty where the alignment failed.",
+    )
+    score = models.FloatField(null=True, help_text="How well the aligned images agree, 0 to 1.")
+    reason = models.CharField(max_length=200, blank=True, help_text="Why the alignment failed.")
+
+    objects = ComparisonQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["earlier", "later", "algorithm_version"], name="pair_is_compared_once"
+            ),
+            models.CheckConstraint(
+                condition=~Q(earlier=F("later")), name="comparison_is_of_two_images"
+            ),
+            models.CheckConstraint(
+                condition=Q(aligned=True) | ~Q(reason=""), name="failed_alignment_has_reason"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.earlier_id} and {self.later_id}"
+
+
+class ChangeMarkQuerySet(models.QuerySet["ChangeMark"]):
+    def visible_to(self, user: User) -> ChangeMarkQuerySet:
+        return self.filter(comparison__later__lesion__patient__in=Patient.objects.visible_to(user))
+
+
+class ChangeMark(UUIDModel):
+    """Someone looked at a comparison and says what they saw. Never edited: a later row stands."""
+
+    class Verdict(models.TextChoices):
+        UNCHANGED = "unchanged", "Reviewed, unchanged"
+        CHANGED = "changed", "Changed"
+
+    comparison = models.ForeignKey(Comparison, on_delete=models.PROTECT, related_name="marks")
+    marked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="change_marks"
+    )
+    verdict = models.CharField(max_length=9, choices=Verdict)
+    note = models.TextField(blank=True, max_length=4000)
+
+    objects = ChangeMarkQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(verdict__in=["unchanged", "changed"]), name="verdict_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_verdict_display()}, {self.marked_by}"

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import User
+from screening.models.base import UUIDModel
+from screening.models.lesion import Lesion
+from screening.models.patient import Patient
+from screening.models.review import Conclusion
+
+DIAGNOSES = [choice for choice in Conclusion.choices if choice[0] != Conclusion.UNCERTAIN]
+
+
+class HistologyQuerySet(models.QuerySet["Histology"]):
+    def visible_to(self, user: User) -> HistologyQuerySet:
+        return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
+
+
+class Histology(UUIDModel):
+    """The pathologist's diagnosis of a lesion: ground truth. Never edited: a later row stands."""
+
+    lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="histologies")
+    recorded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="recorded_histologies"
+    )
+    diagnosis = models.CharField(max_length=9, choices=DIAGNOSES)
+    examined_on = models.DateField()
+    breslow_mm = models.DecimalField(
+        max_digits=4,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        help_text="Breslow thickness of an invasive melanoma, in millimetres.",
+    )
+    note = models.TextField(blank=True, max_length=4000)
+
+    objects = HistologyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        verbose_name_plural = "histologies"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(diagnosis__in=[code for code, _ in DIAGNOSES]),
+                name="histology_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(breslow_mm__isnull=True) | Q(diagnosis=Conclusion.MEL),
+                name="only_melanoma_has_breslow",
+                violation_error_message="Only a melanoma has a Breslow thickness.",
+            ),
+            models.CheckConstraint(
+                condition=Q(breslow_mm__isnull=True) | Q(breslow_mm__gt=0),
+                name="breslow_is_positive",
+            ),
+            models.CheckConstraint(
+                condition=~Q(diagnosis=Conclusion.OTHER) | ~Q(note=""),
+                name="other_histology_has_a_note",
+                violation_error_message="Say in the note what it is.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_diagnosis_display()
