@@ -67,17 +67,20 @@ def thresholds(probabilities: Floats, labels: Labels, rules: dict[str, float]) -
     """The outcome thresholds by the rules.
 
     rules: `sensitivity` and `melanoma_sensitivity` for see_doctor, `precision` and
-    `melanoma_precision` for urgent. Either of an outcome's two thresholds is enough for it, so
-    together they find more than each is set for.
+    `melanoma_precision` for urgent. Either of an outcome's two thresholds is enough for it: that
+    for melanoma is set last, for the melanomas that the one for any cancer leaves out.
 
     probabilities [n, 7]: calibrated. By malignancy (against any malignant diagnosis), and by
     melanoma alone (against melanoma).
     """
     malignant, melanoma = np.isin(labels, MALIGNANT_COLUMNS), labels == MEL
     p_malignant, p_mel = probabilities[:, MALIGNANT_COLUMNS].sum(axis=1), probabilities[:, MEL]
+    see_doctor = at_sensitivity(p_malignant, malignant, rules["sensitivity"])
+    either = np.where(p_malignant >= see_doctor, see_doctor, p_mel)
+    see_doctor_mel = at_sensitivity(either, melanoma, rules["melanoma_sensitivity"])
     return {
         "urgent": at_precision(p_malignant, malignant, rules["precision"]),
         "urgent_mel": at_precision(p_mel, melanoma, rules["melanoma_precision"]),
-        "see_doctor": at_sensitivity(p_malignant, malignant, rules["sensitivity"]),
-        "see_doctor_mel": at_sensitivity(p_mel, melanoma, rules["melanoma_sensitivity"]),
+        "see_doctor": see_doctor,
+        "see_doctor_mel": see_doctor_mel,
     }

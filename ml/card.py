@@ -241,8 +241,8 @@ def _chosen(rules: dict[str, float]) -> dict[str, str]:
     return {
         "where": "on HAM10000's tune part; the gate on the tune parts of both sources",
         "see_doctor": f"highest p_malignant that {percent['sensitivity']} of cancers reach",
-        "see_doctor_mel": f"highest p_mel that {percent['melanoma_sensitivity']} of melanomas "
-        "reach",
+        "see_doctor_mel": f"highest p_mel with which {percent['melanoma_sensitivity']} of "
+        "melanomas reach this or the threshold for any cancer",
         "urgent": f"lowest p_malignant from which {percent['precision']} are cancer",
         "urgent_mel": f"lowest p_mel from which {percent['melanoma_precision']} are melanoma",
         "gate": f"{percent['false_rejections']} of dermatoscopic images lie below it",

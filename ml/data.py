@@ -26,6 +26,7 @@ SPLIT_SEED = 58
 """Of the seeds 0..59 the one whose parts have the classes' shares closest to the whole's."""
 PART_SHARE = 0.085
 HAM_FOLDERS = ("images_200x150", "HAM10000_images_part_1", "HAM10000_images_part_2")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MASK_FOLDERS = ("masks", "HAM10000_segmentations_lesion_tschandl")
 
 
@@ -107,14 +108,19 @@ def concatenate(groups: Iterable[Examples]) -> Examples:
 
 
 def load_ham10000(folder: Path) -> Examples:
-    """HAM10000 in the original download's layout or the reduced copies', with masks or without.
+    """HAM10000 as it was downloaded, the reduced copies, or any folder of images with one CSV file
+    of the same columns; with masks or without.
 
     Raises ValueError if the metadata is missing or names an image that no folder holds.
     """
+    folders = [folder / name for name in HAM_FOLDERS if (folder / name).is_dir()] or [folder]
     files = {
-        file.stem: file for name in HAM_FOLDERS for file in sorted((folder / name).glob("*.jpg"))
+        file.stem: file
+        for place in folders
+        for file in sorted(place.rglob("*"))
+        if file.suffix.lower() in IMAGE_SUFFIXES
     }
-    rows = _rows(folder / "HAM10000_metadata.csv")
+    rows = _rows(_metadata(folder))
     masks = {
         file.stem.removesuffix("_segmentation"): file
         for name in MASK_FOLDERS
@@ -131,6 +137,12 @@ def load_isic2017(folder: Path) -> Examples:
     files = {file.stem: file for file in (folder / "images").glob("*.jpg")}
     rows = _rows(folder / "metadata.csv")
     return _load(rows, files, {}, Source.ISIC2017, lambda row: row["image_id"])
+
+
+def _metadata(folder: Path) -> Path:
+    tables = sorted(folder.glob("*.csv"))
+    original = folder / "HAM10000_metadata.csv"
+    return tables[0] if len(tables) == 1 else original
 
 
 def read_frame(file: Path) -> npt.NDArray[np.uint8]:

@@ -38,9 +38,10 @@ def write_ham10000(folder, folders: list[str], size: tuple[int, int]):
     [
         (["HAM10000_images_part_1", "HAM10000_images_part_2"], (450, 600)),
         (["images_200x150"], (150, 200)),
+        (["of my own"], (300, 400)),
     ],
 )
-def test_both_layouts_load(tmp_path, folders, size):
+def test_each_layout_loads(tmp_path, folders, size):
     examples = data.load_ham10000(write_ham10000(tmp_path, folders, size))
     assert examples.pixels.shape == (3, 150, 200, 3)
     assert list(examples.labels) == [4, 4, 6]
@@ -48,6 +49,15 @@ def test_both_layouts_load(tmp_path, folders, size):
     assert examples.known[0].localization == "back"
     assert not examples.context[2].any()
     assert set(examples.sources) == {Source.HAM10000}
+
+
+def test_the_metadata_may_have_a_name_of_its_own(tmp_path):
+    folder = write_ham10000(tmp_path, ["."], (150, 200))
+    (folder / "HAM10000_metadata.csv").rename(folder / "mine.csv")
+    assert len(data.load_ham10000(folder)) == 3
+    (folder / "other.csv").write_text("x\n1\n")
+    with pytest.raises(ValueError, match="HAM10000_metadata"):
+        data.load_ham10000(folder)
 
 
 def test_isic2017_loads_without_sites(tmp_path):

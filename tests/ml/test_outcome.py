@@ -1,7 +1,9 @@
 """From probabilities to outcomes."""
 
+import numpy as np
 import pytest
 
+from ml import calibrate, figures
 from ml.outcome import decide, p_malignant
 from ml.types import Diagnosis, Outcome
 
@@ -37,3 +39,42 @@ def test_a_melanoma_above_its_own_threshold_is_never_monitored():
 
 def test_malignant_is_the_sum_of_three():
     assert p_malignant(probabilities(0.3, 0.2, 0.1)) == pytest.approx(0.6)
+
+
+def some_readings(count: int = 400):
+    """Calibrated probabilities [n, 7] that follow the labels roughly, and the labels."""
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, len(Diagnosis), count)
+    logits = rng.normal(0, 1.2, (count, len(Diagnosis))) + 2.0 * np.eye(len(Diagnosis))[labels]
+    return calibrate.softmax(logits), labels
+
+
+def test_both_thresholds_together_find_what_the_rules_ask_and_no_more():
+    rules = {
+        "sensitivity": 0.9,
+        "melanoma_sensitivity": 0.97,
+        "precision": 0.7,
+        "melanoma_precision": 0.5,
+    }
+    probabilities, labels = some_readings()
+    found = calibrate.thresholds(probabilities, labels, rules)
+    told = figures.outcomes(probabilities, found) != Outcome.MONITOR
+    cancer = np.isin(labels, calibrate.MALIGNANT_COLUMNS)
+    melanoma = labels == calibrate.MEL
+    p_malignant = probabilities[:, calibrate.MALIGNANT_COLUMNS].sum(axis=1)
+    assert (p_malignant >= found["see_doctor"])[cancer].mean() >= 0.9
+    assert told[melanoma].mean() >= 0.97
+    assert found["see_doctor_mel"] <= found["see_doctor"]
+    # Without its own threshold the melanomas' rule would not have been met.
+    assert (p_malignant >= found["see_doctor"])[melanoma].mean() < 0.97
+
+
+def test_no_second_threshold_where_the_first_is_enough():
+    rules = {
+        "sensitivity": 1.0,
+        "melanoma_sensitivity": 0.9,
+        "precision": 0.7,
+        "melanoma_precision": 0.5,
+    }
+    found = calibrate.thresholds(*some_readings(), rules)
+    assert found["see_doctor_mel"] == found["see_doctor"]
