@@ -121,7 +121,7 @@ def _copy(pixels: Pixels, mask: Mask | None) -> _Copy:
 
 def _by_features(fixed: _Copy, moving: _Copy) -> Iterator[Matrix]:
     """The similarity that most matches of features agree on, if enough do."""
-    finder = cv2.SIFT_create(nfeatures=700, contrastThreshold=0.02)
+    finder = cv2.SIFT.create(nfeatures=700, contrastThreshold=0.02)
     there, known = finder.detectAndCompute(fixed.grey, None)
     here, wanted = finder.detectAndCompute(moving.grey, None)
     if known is None or wanted is None or len(there) < 2 or len(here) < 2:

@@ -142,8 +142,7 @@ def test_real_lesions_are_measured(ham10000):
         pixels = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
         small = cv2.resize(mask, pixels.shape[1::-1], interpolation=cv2.INTER_AREA) > 127
         found.append(measure(pixels, small))
-    assert all(
-        np.isfinite(list(dataclasses.asdict(one)["colours"].values())).all() for one in found
-    )
+    for one in found:
+        assert np.isfinite([*one.colours.values(), *one.mean_lab, one.asymmetry_colour]).all()
     assert 1.0 <= np.median([one.border_irregularity for one in found]) < 2.0
     assert np.median([len(present(one.colours)) for one in found]) in (1, 2, 3)
