@@ -1,9 +1,10 @@
-"""python -m ml train | evaluate | export | predict"""
+"""python -m ml train | evaluate | export | repeatability | predict"""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -48,6 +49,12 @@ def _export(options: argparse.Namespace) -> None:
     print(export(options.run, options.version, ARTIFACTS))
 
 
+def _repeatability(options: argparse.Namespace) -> None:
+    from ml.repeatability import repeatability
+
+    print(json.dumps(repeatability(options.data, options.version), indent=1))
+
+
 def _predict(options: argparse.Namespace) -> None:
     from ml.predict import predict
 
@@ -78,16 +85,22 @@ def _parser() -> argparse.ArgumentParser:
     export.set_defaults(run_command=_export)
     export.add_argument("--run", type=Path, required=True, help="the run's folder")
     export.add_argument("--version", required=True, help="the version's name")
+    repeat = commands.add_parser(
+        "repeatability", help="measure how unchanged lesions differ, into a version's card"
+    )
+    repeat.set_defaults(run_command=_repeatability)
+    repeat.add_argument("--data", type=Path, required=True, help="HAM10000's folder, with masks")
     predict = commands.add_parser("predict", help="read the images that a CSV file lists")
     predict.set_defaults(run_command=_predict)
     predict.add_argument("--manifest", type=Path, required=True, help="CSV with a column image")
     predict.add_argument("--out", type=Path, required=True, help="the CSV to write")
     predict.add_argument("--masks", type=Path, help="a folder for the lesions' masks (PNG)")
-    predict.add_argument(
-        "--version",
-        default=DEFAULT_VERSION,
-        help=f"the model version (there: {', '.join(versions()) or 'none'})",
-    )
+    for command in (repeat, predict):
+        command.add_argument(
+            "--version",
+            default=DEFAULT_VERSION,
+            help=f"the model version (there: {', '.join(versions()) or 'none'})",
+        )
     return parser
 
 
