@@ -23,7 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from ml.train import Recipe, read_recipe, train
+    from ml.recipe import Recipe, read_recipe
+    from ml.train import train
 
     train(
         ham10000=options.data,

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from ml import colours, skin
 from ml.skin import lab
 
-VERSION = "m1"
 LEAST_AREA = 60
 """Pixels: below this, shape is a matter of chance."""
 FINE = 4

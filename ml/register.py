@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-VERSION = "r1"
 SIDE = 320
 """The longer side of the working copies, in pixels."""
 LEAST_MATCHES = 6
@@ -79,8 +78,7 @@ def align(
         return Alignment(
             False, None, score, "The two pictures show too little in common to be laid over."
         )
-    whole = _in_whole_pixels(matrix, fixed.scale, moving.scale)
-    return Alignment(True, whole, score, "")
+    return Alignment(True, between_copies(matrix, fixed.scale, moving.scale), score, "")
 
 
 def warp(later: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels, Mask]:
@@ -101,6 +99,19 @@ def match_light(moving: Pixels, fixed: Pixels, valid: Mask) -> Pixels:
     gain = np.clip(other.std(axis=0) / np.maximum(own.std(axis=0), 1.0), 0.5, 2.0)
     matched = (moving - own.mean(axis=0)) * gain + other.mean(axis=0)
     return np.clip(matched, 0, 255).astype(np.uint8)
+
+
+def between_copies(matrix: Matrix, fixed_scale: float, moving_scale: float) -> Matrix:
+    """A matrix between copies of two images, made one between the images themselves.
+
+    fixed_scale, moving_scale: the copies' size over the images'. Pixels' middles are at whole
+    numbers.
+    """
+    linear = matrix[:, :2] * moving_scale / fixed_scale
+    half = 0.5 * (matrix[:, :2] @ np.full(2, moving_scale - 1.0) - np.full(2, fixed_scale - 1.0))
+    shift = (matrix[:, 2] + half) / fixed_scale
+    whole: Matrix = np.column_stack([linear, shift])
+    return whole
 
 
 def _copy(pixels: Pixels, mask: Mask | None) -> _Copy:
@@ -197,12 +208,3 @@ def _refined(fixed: _Copy, moving: _Copy, start: Matrix) -> tuple[float, Matrix]
         return best, start
     refined = _agreement(fixed, moving, matrix)
     return (refined, matrix) if refined > best else (best, start)
-
-
-def _in_whole_pixels(matrix: Matrix, fixed_scale: float, moving_scale: float) -> Matrix:
-    """From working pixels to the images' own; pixels' centres are at whole numbers."""
-    linear = matrix[:, :2] * moving_scale / fixed_scale
-    half = 0.5 * (matrix[:, :2] @ np.full(2, moving_scale - 1.0) - np.full(2, fixed_scale - 1.0))
-    shift = (matrix[:, 2] + half) / fixed_scale
-    whole: Matrix = np.column_stack([linear, shift])
-    return whole

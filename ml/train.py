@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +17,10 @@ import tensorflow as tf
 from ml import context, data, network, outside
 from ml.augment import augment
 from ml.data import Examples, Part, Source
+from ml.recipe import Recipe, history, one_cycle
 from ml.types import Diagnosis
 
 ISIC2017_CLASSES = (Diagnosis.BKL, Diagnosis.MEL, Diagnosis.NV)
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides a run besides the data. `sizes`: the view's side for each epoch;
-    `mask_every`: the mask is learnt in each so many-th step, since its decoder takes as long again
-    as half of the rest."""
-
-    sizes: tuple[int, ...] = (128,) * 5 + (160,) * 3 + (192,)
-    batch: int = 32
-    peak_rate: float = 1.5e-3
-    warm_up: float = 0.15
-    weight_decay: float = 0.02
-    smoothing: float = 0.05
-    gate_weight: float = 0.5
-    mask_weight: float = 0.5
-    mask_every: int = 1
-    outside_share: float = 0.1
-    isic2017_repeats: int = 2
-    drop_all_context: float = 0.2
-    drop_one_field: float = 0.1
-    augmentation: float = 1.0
-    ema: float = 0.995
-    seed: int = 7
 
 
 @dataclass(slots=True)
@@ -71,25 +48,6 @@ class Targets:
             for column in columns:
                 self.label[source, column, columns] = smoothing / len(columns)
                 self.label[source, column, column] += 1 - smoothing
-
-
-def read_recipe(file: Path) -> Recipe:
-    """A recipe as `train` writes it; what is left out keeps its default. Raises ValueError."""
-    fields = json.loads(file.read_text(encoding="utf-8"))
-    fields.pop("started_from", None)
-    try:
-        return replace(Recipe(), **fields | {"sizes": tuple(fields.get("sizes", Recipe().sizes))})
-    except TypeError as error:
-        raise ValueError(f"{file} is no recipe: {error}") from None
-
-
-def one_cycle(step: int, steps: int, recipe: Recipe) -> float:
-    """The learning rate: a linear rise to the peak, then half a cosine down to a thousandth."""
-    done = step / steps
-    if done < recipe.warm_up:
-        return recipe.peak_rate * (0.04 + 0.96 * done / recipe.warm_up)
-    fall = (done - recipe.warm_up) / (1 - recipe.warm_up)
-    return recipe.peak_rate * (0.001 + 0.999 * 0.5 * (1 + float(np.cos(np.pi * fall))))
 
 
 def epoch_batches(train: Examples, recipe: Recipe, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
@@ -282,23 +240,6 @@ class Training:
         )
 
 
-def _history(recipe: Recipe, start_from: Path | None) -> dict[str, Any]:
-    """The recipe, and in `started_from` that of the run whose network it went on from."""
-    fields = asdict(recipe)
-    if start_from:
-        fields["started_from"] = _recipe_of(start_from.parent)
-    return fields
-
-
-def _recipe_of(folder: Path) -> Any:
-    """The recipe of a run, or of a published version by its card; None where neither is."""
-    if (folder / "recipe.json").is_file():
-        return json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    if (folder / "card.json").is_file():
-        return json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]["recipe"]
-    return None
-
-
 def train(
     ham10000: Path,
     isic2017: Path | None,
@@ -311,7 +252,7 @@ def train(
 ) -> None:
     """Train into `run`: checkpoints, model.keras, recipe.json. Raises ValueError without data."""
     run.mkdir(parents=True, exist_ok=True)
-    (run / "recipe.json").write_text(json.dumps(_history(recipe, start_from), indent=1) + "\n")
+    (run / "recipe.json").write_text(json.dumps(history(recipe, start_from), indent=1) + "\n")
     examples, tune = gather(ham10000, isic2017, negatives, recipe.seed)
     counts = {source.name: int((examples.sources == source).sum()) for source in Source}
     print("training images:", counts, "tune images:", len(tune), flush=True)

@@ -64,6 +64,12 @@ LOCALIZATIONS = (
 MAX_AGE = 120
 
 
+MEASURES_VERSION = "m1"
+REGISTRATION_VERSION = "r1"
+"""Of `ml.measure` and `ml.register`, whose results are kept: here, so that asking for the version
+loads nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class PatientContext:
     """What is known of the patient and the site; None where it is not known.

@@ -64,9 +64,14 @@ def clean(file: IO[bytes]) -> CleanImage:
     )
 
 
-def load_pixels(file: IO[bytes]) -> np.ndarray:
-    """Pixels of a file that ``clean`` wrote: uint8, height x width x 3. Raises OSError."""
+def load_pixels(file: IO[bytes], side: int | None = None) -> np.ndarray:
+    """Pixels of a file that ``clean`` wrote: uint8, height x width x 3. Raises OSError.
+
+    side: make the copy smaller, so that neither side is longer than this.
+    """
     with Image.open(file, formats=("JPEG", "PNG")) as image:
+        if side is not None:
+            image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
         return np.asarray(image.convert("RGB"))
 
 

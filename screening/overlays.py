@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from ml.types import Diagnosis
 from screening.explanation import NAMES
+from screening.measuring import model_mask
 from screening.models import PredictionMaps
 from screening.outline import Point, outline
 
@@ -34,14 +33,8 @@ class Overlays:
     grid: dict[str, Any]
 
 
-def mask_of(maps: PredictionMaps) -> npt.NDArray[np.bool_]:
-    """bool [h, w], as it was read."""
-    with Image.open(BytesIO(maps.mask)) as image:
-        return np.asarray(image) > 0
-
-
 def overlays_of(maps: PredictionMaps) -> Overlays:
-    mask = mask_of(maps)
+    mask = model_mask(maps)
     height, width = mask.shape
     favour = _favour(np.array(maps.evidence))
     rows, columns = favour.shape[:2]

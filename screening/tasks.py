@@ -1,4 +1,4 @@
-"""Celery shells. The work is in ``screening.predictions``; the database row is the truth."""
+"""Celery shells. The work is in the rooms above; the database row is the truth."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from ml import reader
-from screening import predictions
-from screening.models import Prediction
+from screening import alerting, comparing, measuring, predictions
+from screening.models import LesionImage, Prediction
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +25,16 @@ def read_prediction_task(prediction_id: str) -> None:
     prediction = predictions.claim(UUID(prediction_id))
     if prediction is not None:
         predictions.read(prediction)
+        follow_up_task.delay(str(prediction.image_id))
+
+
+@shared_task
+def follow_up_task(image_id: str) -> None:
+    """What a new picture is worth beside the others: measures, comparisons, alerts."""
+    image = LesionImage.objects.get(pk=UUID(image_id))
+    measuring.measure_image(image)
+    for comparison in comparing.compare_with_neighbours(image):
+        alerting.look_at(comparison)
 
 
 @shared_task
@@ -32,6 +42,8 @@ def sweep_predictions_task() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
     for prediction in predictions.sweep(rung_before=timezone.now() - age):
         _tell_a_worker(prediction)
+    for image in measuring.unmeasured(reader.DEFAULT_VERSION):
+        follow_up_task.delay(str(image.pk))
 
 
 def _tell_a_worker(prediction: Prediction) -> None:

@@ -18,8 +18,12 @@ ROOMS = (
     ("accounts.services", "accounts.authentication"),
     ("screening.models",),
     ("screening.predictions",),
+    ("screening.measuring",),
+    ("screening.comparing",),
+    ("screening.alerting",),
     ("screening.tasks",),
     ("screening.intake",),
+    ("screening.outlining",),
     (
         "screening.tracking",
         "screening.advice",

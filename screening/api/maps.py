@@ -8,9 +8,9 @@ from rest_framework import serializers
 
 from ml.types import Diagnosis
 from screening.api.fields import ByDiagnosis, GridByDiagnosis
+from screening.measuring import model_mask
 from screening.models import Modality, Outcome, Prediction, PredictionMaps, State
 from screening.outline import outline
-from screening.overlays import mask_of
 
 NOT_FINISHED = "This prediction has no maps: it is not finished. Its state says when it is."
 FAILED = "This prediction has no maps: its reading failed."
@@ -40,7 +40,7 @@ class MapsSerializer(serializers.Serializer[Any]):
 
 def body(maps: PredictionMaps, mask_url: str) -> dict[str, Any]:
     """What ``MapsSerializer`` shows. Reads ``maps.prediction``."""
-    mask = mask_of(maps)
+    mask = model_mask(maps)
     height, width = mask.shape
     return {
         "prediction": maps.prediction_id,

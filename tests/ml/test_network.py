@@ -18,16 +18,8 @@ from ml import context, data, network, outside, reader
 from ml.augment import augment
 from ml.export import convert, export
 from ml.litert import Network
-from ml.train import (
-    Recipe,
-    Targets,
-    Training,
-    drop_context,
-    epoch_batches,
-    mask_loss,
-    one_cycle,
-    read_recipe,
-)
+from ml.recipe import Recipe, one_cycle, read_recipe
+from ml.train import Targets, Training, drop_context, epoch_batches, mask_loss
 from ml.types import Diagnosis, PatientContext
 from ml.views import masks_on_frame, reduce, views
 from tests.ml.conftest import draw_lesion

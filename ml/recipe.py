@@ -1,0 +1,70 @@
+"""What decides a training run, read from and kept as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides a run besides the data. `sizes`: the view's side for each epoch;
+    `mask_every`: the mask is learnt in each so many-th step, since its decoder takes as long again
+    as half of the rest."""
+
+    sizes: tuple[int, ...] = (128,) * 5 + (160,) * 3 + (192,)
+    batch: int = 32
+    peak_rate: float = 1.5e-3
+    warm_up: float = 0.15
+    weight_decay: float = 0.02
+    smoothing: float = 0.05
+    gate_weight: float = 0.5
+    mask_weight: float = 0.5
+    mask_every: int = 1
+    outside_share: float = 0.1
+    isic2017_repeats: int = 2
+    drop_all_context: float = 0.2
+    drop_one_field: float = 0.1
+    augmentation: float = 1.0
+    ema: float = 0.995
+    seed: int = 7
+
+
+def read_recipe(file: Path) -> Recipe:
+    """A recipe as `train` writes it; what is left out keeps its default. Raises ValueError."""
+    fields = json.loads(file.read_text(encoding="utf-8"))
+    fields.pop("started_from", None)
+    try:
+        return replace(Recipe(), **fields | {"sizes": tuple(fields.get("sizes", Recipe().sizes))})
+    except TypeError as error:
+        raise ValueError(f"{file} is no recipe: {error}") from None
+
+
+def one_cycle(step: int, steps: int, recipe: Recipe) -> float:
+    """The learning rate: a linear rise to the peak, then half a cosine down to a thousandth."""
+    done = step / steps
+    if done < recipe.warm_up:
+        return recipe.peak_rate * (0.04 + 0.96 * done / recipe.warm_up)
+    fall = (done - recipe.warm_up) / (1 - recipe.warm_up)
+    return recipe.peak_rate * (0.001 + 0.999 * 0.5 * (1 + float(np.cos(np.pi * fall))))
+
+
+def history(recipe: Recipe, start_from: Path | None) -> dict[str, Any]:
+    """The recipe, and in `started_from` that of the run whose network it went on from."""
+    fields = asdict(recipe)
+    if start_from:
+        fields["started_from"] = _recipe_of(start_from.parent)
+    return fields
+
+
+def _recipe_of(folder: Path) -> Any:
+    """The recipe of a run, or of a published version by its card; None where neither is."""
+    if (folder / "recipe.json").is_file():
+        return json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    if (folder / "card.json").is_file():
+        return json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]["recipe"]
+    return None

@@ -1,0 +1,97 @@
+"""Alerts: the change rules, applied to a comparison. ``ml.change`` is loaded where it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ml import reader
+from screening.comparing import scaled
+from screening.measuring import SIDE, current, in_millimetres, mask_of, pixels_of, scale_of
+from screening.models import Alert, Comparison, LesionImage, Outcome, Prediction, Reminder
+
+if TYPE_CHECKING:
+    from ml.change import Visit
+
+SHORT_TERM_MONTHS = 3
+
+
+def look_at(comparison: Comparison) -> list[Alert]:
+    """The alerts of a comparison; a rule fires once for a pair of images.
+
+    None while the readings' model version has no measured repeatability in its card, or the lesion
+    was not found in one of the images.
+    """
+    from ml import change
+
+    earlier, later = comparison.earlier, comparison.later
+    before, after = _readings(earlier, later)
+    limits = reader.card(after.model_version).get("repeatability") if after else None
+    visits = [_visit(image, reading) for image, reading in ((earlier, before), (later, after))]
+    if limits is None or visits[0] is None or visits[1] is None:
+        return []
+    sizes = [visit.mask.shape[1] / image.width for visit, image in _both(visits, earlier, later)]
+    matrix = scaled(comparison.matrix, sizes[1], sizes[0]) if comparison.aligned else None
+    found = change.changed(visits[0], visits[1], matrix, _area_ratio(earlier, later))
+    days = (later.captured_on - earlier.captured_on).days
+    fired = change.fired(found, days, limits["limits"], _is_short_term(later))
+    return [
+        Alert.objects.get_or_create(
+            rule=one.rule,
+            earlier=earlier,
+            later=later,
+            defaults={"lesion": later.lesion, "before": one.before, "after": one.after},
+        )[0]
+        for one in fired
+    ]
+
+
+def _both(visits: list[Any], *images: LesionImage) -> Any:
+    return zip(visits, images, strict=True)
+
+
+def _readings(
+    earlier: LesionImage, later: LesionImage
+) -> tuple[Prediction | None, Prediction | None]:
+    """The newest assessable readings: by one model version, if one has read both images."""
+
+    def of(image: LesionImage) -> list[Prediction]:
+        return list(
+            image.predictions.finished().exclude(outcome=Outcome.NOT_ASSESSABLE).latest_first()
+        )
+
+    befores, afters = of(earlier), of(later)
+    for after in afters:
+        for before in befores:
+            if before.model_version == after.model_version:
+                return before, after
+    return next(iter(befores), None), next(iter(afters), None)
+
+
+def _visit(image: LesionImage, reading: Prediction | None) -> Visit | None:
+    from ml.change import Visit
+
+    pixels = pixels_of(image, SIDE)
+    mask = mask_of(image, pixels.shape[:2])
+    if reading is None or mask is None or not mask.any():
+        return None
+    return Visit(pixels, mask, reading.p_malignant, reading.model_version)
+
+
+def _area_ratio(earlier: LesionImage, later: LesionImage) -> float | None:
+    """Of the areas in square millimetres; None unless both images have a scale."""
+    areas = []
+    for image in (earlier, later):
+        measured, scale = current(image), scale_of(image)
+        if measured is None or scale is None:
+            return None
+        areas.append(in_millimetres(measured.values, scale)["area_mm2"] or 0.0)
+    return areas[1] / areas[0] if areas[0] else None
+
+
+def _is_short_term(image: LesionImage) -> bool:
+    """Under short-term monitoring: a picture is wanted every three months or more often."""
+    return (
+        Reminder.objects.active()
+        .filter(lesion=image.lesion_id, interval_months__lte=SHORT_TERM_MONTHS)
+        .exists()
+    )

@@ -1,0 +1,87 @@
+"""Comparisons: a later image of a lesion laid over an earlier one, once, and what people saw.
+
+``ml.register`` (OpenCV) is loaded where it is used.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from ml.types import REGISTRATION_VERSION
+from screening.measuring import mask_of, pixels_of
+from screening.models import Comparison, LesionImage
+
+SIDE = 1024
+"""The longer side of the copies that are aligned."""
+
+
+def in_order(one: LesionImage, other: LesionImage) -> tuple[LesionImage, LesionImage]:
+    """The two images, the one captured earlier first."""
+    first, second = sorted((one, other), key=lambda image: (image.captured_on, image.created))
+    return first, second
+
+
+def compare(one: LesionImage, other: LesionImage) -> Comparison:
+    """The comparison of two images of one lesion, made now if there is none yet.
+
+    Raises ValidationError for images of two lesions or the same image twice.
+    """
+    if one.lesion_id != other.lesion_id or one.pk == other.pk:
+        raise ValidationError("Choose two images of the same lesion.")
+    earlier, later = in_order(one, other)
+    pair = {
+        "earlier": earlier,
+        "later": later,
+        "algorithm_version": REGISTRATION_VERSION,
+    }
+    known = Comparison.objects.filter(**pair).first()
+    if known is not None:
+        return known
+    found = _aligned(earlier, later)
+    try:
+        with transaction.atomic():
+            return Comparison.objects.create(**pair, **found)
+    except IntegrityError:  # made by another at the same moment
+        return Comparison.objects.get(**pair)
+
+
+def compare_with_neighbours(image: LesionImage) -> list[Comparison]:
+    """With the image before it and the one after it, by day of capture."""
+    images = list(image.lesion.images.filter(modality=image.modality).latest_first())
+    place = images.index(image)
+    around = [*images[place + 1 : place + 2], *images[max(place - 1, 0) : place]]
+    return [compare(image, other) for other in around]
+
+
+def scaled(
+    matrix: list[list[float]], later: float = 1.0, earlier: float = 1.0
+) -> npt.NDArray[np.float64]:
+    """A stored matrix for copies of the images, which are ``later`` and ``earlier`` times as large.
+
+    [2, 3]; the middle of the first pixel is 0, 0.
+    """
+    from ml.register import between_copies
+
+    return between_copies(np.array(matrix), 1 / earlier, 1 / later)
+
+
+def _aligned(earlier: LesionImage, later: LesionImage) -> dict[str, object]:
+    from ml.register import align, between_copies
+
+    fixed, moving = pixels_of(earlier, SIDE), pixels_of(later, SIDE)
+    found = align(
+        fixed, moving, mask_of(earlier, fixed.shape[:2]), mask_of(later, moving.shape[:2])
+    )
+    matrix: list[list[float]] = []
+    if found.matrix is not None:
+        scales = fixed.shape[1] / earlier.width, moving.shape[1] / later.width
+        matrix = between_copies(found.matrix, *scales).tolist()
+    return {
+        "aligned": found.aligned,
+        "matrix": matrix,
+        "score": found.score,
+        "reason": found.reason,
+    }

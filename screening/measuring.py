@@ -1,0 +1,148 @@
+"""Measures of images: what stands for one, and taking them. Figures are in the image's own pixels.
+
+Also used where only numbers are shown, so ``ml.measure`` (OpenCV) is loaded where it measures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.db import IntegrityError, transaction
+from PIL import Image, ImageDraw
+
+from ml.types import MEASURES_VERSION
+from screening import imaging
+from screening.models import (
+    ImageScale,
+    LesionImage,
+    Measurement,
+    Outcome,
+    Outline,
+    Prediction,
+    PredictionMaps,
+)
+
+SIDE = 512
+"""The longer side of the copy that is measured; the masks are coarser still."""
+LENGTHS = ("longest_diameter_px", "shortest_diameter_px", "perimeter_px")
+ONE_SWEEP = 50
+
+Mask = npt.NDArray[np.bool_]
+
+
+def current(image: LesionImage) -> Measurement | None:
+    """What was measured last. No query where ``measurements`` are prefetched."""
+    return next((one for one in image.measurements.all() if not one.failure), None)
+
+
+def scale_of(image: LesionImage) -> float | None:
+    """Millimetres a pixel, or None. No query where ``scales`` are prefetched."""
+    scale: ImageScale | None = next(iter(image.scales.all()), None)
+    return scale.mm_per_pixel if scale else None
+
+
+def in_millimetres(
+    values: Mapping[str, Any], mm_per_pixel: float | None
+) -> dict[str, float | None]:
+    """``area_mm2`` and the lengths in ``_mm``; all None without a scale."""
+    found: dict[str, float | None] = {"area_mm2": None}
+    found |= {name.replace("_px", "_mm"): None for name in LENGTHS}
+    if mm_per_pixel is not None:
+        found["area_mm2"] = values["area_px"] * mm_per_pixel**2
+        found |= {name.replace("_px", "_mm"): values[name] * mm_per_pixel for name in LENGTHS}
+    return found
+
+
+def model_mask(maps: PredictionMaps) -> Mask:
+    """bool [h, w], at the size the image was read at."""
+    with Image.open(BytesIO(maps.mask)) as image:
+        return np.asarray(image) > 0
+
+
+def masked_prediction(image: LesionImage) -> Prediction | None:
+    """The newest reading that found the image assessable, with its ``maps``."""
+    readings = image.predictions.finished().exclude(outcome=Outcome.NOT_ASSESSABLE)
+    found: Prediction | None = (
+        readings.filter(maps__isnull=False).select_related("maps").latest_first().first()
+    )
+    return found
+
+
+def mask_of(image: LesionImage, size: tuple[int, int]) -> Mask | None:
+    """The lesion as it stands, bool of ``size`` (height, width): as a person drew it or, without
+    that, as the model sees it; None where neither is there."""
+    height, width = size
+    drawn = image.outlines.first()
+    if drawn is not None:
+        return _filled(drawn, size)
+    prediction = masked_prediction(image)
+    if prediction is None:
+        return None
+    mask = Image.fromarray(model_mask(prediction.maps)).convert("L")
+    return np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)) >= 128
+
+
+def pixels_of(image: LesionImage, side: int = SIDE) -> npt.NDArray[np.uint8]:
+    """A copy whose longer side is at most ``side``: uint8 [h, w, 3]. Raises OSError."""
+    with image.file.open("rb") as file:
+        return imaging.load_pixels(file, side)
+
+
+def measure_image(image: LesionImage) -> Measurement | None:
+    """Measure what stands, once. None while there is neither a mask nor an outline."""
+    drawn = image.outlines.first()
+    prediction = None if drawn else masked_prediction(image)
+    if drawn is None and prediction is None:
+        return None
+    of = {"image": image, "outline": drawn, "prediction": prediction}
+    known = {**of, "algorithm_version": MEASURES_VERSION}
+    found = Measurement.objects.filter(**known).first()
+    if found is not None:
+        return found
+    try:
+        with transaction.atomic():
+            return Measurement.objects.create(**known, **_measured(image))
+    except IntegrityError:  # another worker measured it at the same moment
+        return Measurement.objects.get(**known)
+
+
+def unmeasured(model_version: str) -> list[LesionImage]:
+    """Some images that this version found assessable and nobody has measured yet."""
+    read = LesionImage.objects.filter(
+        pk__in=Prediction.objects.finished()
+        .filter(model_version=model_version, maps__isnull=False)
+        .exclude(outcome=Outcome.NOT_ASSESSABLE)
+        .values("image")
+    )
+    measured = Measurement.objects.filter(algorithm_version=MEASURES_VERSION)
+    return list(read.exclude(pk__in=measured.values("image")).order_by("created")[:ONE_SWEEP])
+
+
+def _measured(image: LesionImage) -> dict[str, Any]:
+    from ml.measure import NotMeasurable, measure
+
+    pixels = pixels_of(image)
+    mask = mask_of(image, pixels.shape[:2])
+    if mask is None:
+        return {"failure": "There is neither a mask nor an outline to measure within."}
+    try:
+        values = asdict(measure(pixels, mask))
+    except NotMeasurable as reason:
+        return {"failure": str(reason)}
+    larger = image.width / pixels.shape[1]
+    values["area_px"] *= larger**2
+    values["centre"] = [larger * value for value in values["centre"]]
+    return {"values": values | {name: larger * values[name] for name in LENGTHS}}
+
+
+def _filled(drawn: Outline, size: tuple[int, int]) -> Mask:
+    height, width = size
+    canvas = Image.new("L", (width, height))
+    corners = [(x * width - 0.5, y * height - 0.5) for x, y in drawn.points]
+    ImageDraw.Draw(canvas).polygon(corners, fill=255, outline=255)
+    return np.asarray(canvas) > 0

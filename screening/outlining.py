@@ -1,0 +1,81 @@
+"""Write path of what a person adds to a picture's measures: its outline, and its scale."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.models import User
+from screening import measuring
+from screening.intake import require_writable
+from screening.models import ImageScale, LesionImage, Outline
+
+CORNERS = (3, 200)
+LEAST_SHARE = 0.0005
+"""Of the picture's area."""
+
+Point = tuple[float, float]
+
+
+def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outline:
+    """Post: this outline stands, and is measured. points: shares of the width and height.
+
+    Raises ValidationError for a line that encloses nothing or crosses itself.
+    """
+    require_writable(user=user, patient=image.lesion.patient)
+    _require_outline(points)
+    drawn = Outline.objects.create(
+        image=image, drawn_by=user, points=[[round(x, 5), round(y, 5)] for x, y in points]
+    )
+    measuring.measure_image(image)
+    return drawn
+
+
+@transaction.atomic
+def set_scale(
+    *, user: User, image: LesionImage, source: str, millimetres: float, share: float = 1.0
+) -> ImageScale:
+    """Post: the image's pixels have a size. ``millimetres`` is how much this ``share`` of the
+    picture's width shows: all of it for a field of view."""
+    require_writable(user=user, patient=image.lesion.patient)
+    if not 0.01 <= share <= 2:
+        raise ValidationError("The two points are too close together: choose them farther apart.")
+    scale = ImageScale(
+        image=image, set_by=user, source=source, mm_per_pixel=millimetres / (share * image.width)
+    )
+    scale.full_clean()
+    scale.save()
+    return scale
+
+
+def ruler_share(image: LesionImage, first: Point, second: Point) -> float:
+    """How long the way between two points is, as a share of the picture's width.
+
+    first, second: shares of the width and height.
+    """
+    across = (first[0] - second[0]) * image.width
+    down = (first[1] - second[1]) * image.height
+    return float((across**2 + down**2) ** 0.5 / image.width)
+
+
+def _require_outline(points: list[Point]) -> None:
+    if not CORNERS[0] <= len(points) <= CORNERS[1]:
+        raise ValidationError(f"An outline has {CORNERS[0]} to {CORNERS[1]} points.")
+    if not all(0 <= value <= 1 for point in points for value in point):
+        raise ValidationError("The outline leaves the picture.")
+    sides = list(zip(points, points[1:] + points[:1], strict=True))
+    for (m, one), (n, other) in combinations(enumerate(sides), 2):
+        are_neighbours = n - m in (1, len(sides) - 1)
+        if not are_neighbours and _cross(*one, *other):
+            raise ValidationError("The outline crosses itself.")
+    if abs(sum(x * v - u * y for (x, y), (u, v) in sides)) / 2 < LEAST_SHARE:
+        raise ValidationError("The outline encloses almost nothing.")
+
+
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    def turn(p: Point, q: Point, r: Point) -> float:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return turn(a, b, c) * turn(a, b, d) < 0 and turn(c, d, a) * turn(c, d, b) < 0

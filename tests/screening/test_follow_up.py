@@ -1,0 +1,227 @@
+"""What follows a reading: measures, comparisons with the neighbours, alerts."""
+
+from datetime import date
+from io import BytesIO
+
+import numpy as np
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.base import ContentFile
+from PIL import Image
+
+from ml import reader
+from screening import alerting, comparing, measuring, outlining, synthetic, tasks
+from screening.models import Alert, Comparison, Measurement, Reminder
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PredictionFactory,
+    PredictionMapsFactory,
+    UserFactory,
+)
+
+LIMITS = {"growth": 0.3, "one_sided": 0.2, "focal": 12.0, "gained": 0.05, "risk": 1.5}
+
+
+def mask_png(mask):
+    buffer = BytesIO()
+    Image.fromarray(mask).convert("L").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def photographed(lesion, on, radius=0.2, **fields):
+    """An image of a drawn spot with a reading whose mask fits it."""
+    drawn = synthetic.draw_lesion(seed=3, radius=radius, size=(400, 300))
+    y, x = np.mgrid[0:150, 0:200]
+    mask = np.hypot(x - 99.5, (y - 74.5) * 1.15) < radius * 150
+    image = LesionImageFactory(
+        lesion=lesion,
+        captured_on=on,
+        width=400,
+        height=300,
+        file=ContentFile(synthetic.jpeg(drawn), name="image.jpg"),
+    )
+    reading = PredictionFactory(
+        **{"image": image, "model_version": reader.DEFAULT_VERSION, "p_malignant": 0.1} | fields
+    )
+    PredictionMapsFactory(prediction=reading, mask=mask_png(mask))
+    return image
+
+
+@pytest.fixture
+def limits(monkeypatch):
+    """The card's repeatability, whatever the shipped card says."""
+    card = {**reader.card(), "repeatability": {"limits": LIMITS}}
+    monkeypatch.setattr(reader, "card", lambda version="": card)
+
+
+@pytest.fixture
+def lesion(db):
+    return LesionFactory()
+
+
+def test_an_image_is_measured_once_in_its_own_pixels(lesion):
+    image = photographed(lesion, date(2026, 1, 1))
+    found = measuring.measure_image(image)
+    assert measuring.measure_image(image) == found
+    # An ellipse of 0.2 of the height, a little flat.
+    assert found.values["area_px"] == pytest.approx(np.pi * 60 * 60 / 1.15, rel=0.05)
+    assert found.values["longest_diameter_px"] == pytest.approx(120, rel=0.05)
+    assert found.values["centre"] == pytest.approx([200, 150], abs=2)
+    assert measuring.current(image) == found
+
+
+def test_no_millimetres_without_a_scale(lesion):
+    image = photographed(lesion, date(2026, 1, 1))
+    values = measuring.measure_image(image).values
+    assert set(measuring.in_millimetres(values, measuring.scale_of(image)).values()) == {None}
+    outlining.set_scale(user=_writer(image), image=image, source="field_of_view", millimetres=20)
+    found = measuring.in_millimetres(values, measuring.scale_of(image))
+    assert found["longest_diameter_mm"] == pytest.approx(6, rel=0.05)
+    assert found["area_mm2"] == pytest.approx(values["area_px"] / 400, rel=1e-6)
+
+
+def test_two_points_on_a_ruler_give_the_scale(lesion):
+    image = photographed(lesion, date(2026, 1, 1))
+    share = outlining.ruler_share(image, (0.1, 0.1), (0.1, 0.5))
+    scale = outlining.set_scale(
+        user=_writer(image), image=image, source="ruler", millimetres=6, share=share
+    )
+    assert scale.mm_per_pixel == pytest.approx(6 / 120)
+    with pytest.raises(ValidationError, match="farther apart"):
+        outlining.set_scale(
+            user=_writer(image), image=image, source="ruler", millimetres=6, share=0.001
+        )
+    with pytest.raises(ValidationError, match="larger than 0"):
+        outlining.set_scale(user=_writer(image), image=image, source="ruler", millimetres=0)
+
+
+def test_a_drawn_outline_stands_above_the_mask_which_stays(lesion):
+    image = photographed(lesion, date(2026, 1, 1))
+    by_model = measuring.measure_image(image)
+    square = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]
+    outlining.draw_outline(user=_writer(image), image=image, points=square)
+    drawn = measuring.current(image)
+    assert drawn.outline is not None
+    assert drawn.values["area_px"] == pytest.approx(400 * 300 / 4, rel=0.03)
+    assert measuring.mask_of(image, (150, 200)).mean() == pytest.approx(0.25, abs=0.01)
+    assert Measurement.objects.filter(pk=by_model.pk).exists()
+    again = outlining.draw_outline(user=_writer(image), image=image, points=square[:3])
+    assert measuring.current(image).outline == again
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ([(0.1, 0.1), (0.9, 0.9)], "3 to 200"),
+        ([(0.1, 0.1), (0.9, 0.1), (1.2, 0.9)], "leaves"),
+        ([(0.1, 0.1), (0.101, 0.1), (0.1, 0.101)], "almost nothing"),
+        ([(0.1, 0.1), (0.9, 0.9), (0.9, 0.2), (0.1, 0.8)], "crosses"),
+    ],
+)
+def test_an_outline_must_enclose_something(lesion, points, message):
+    image = photographed(lesion, date(2026, 1, 1))
+    with pytest.raises(ValidationError, match=message):
+        outlining.draw_outline(user=_writer(image), image=image, points=points)
+    assert not image.outlines.exists()
+
+
+def test_who_may_not_write_may_not_draw(lesion):
+    image = photographed(lesion, date(2026, 1, 1))
+    square = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75)]
+    with pytest.raises(PermissionDenied):
+        outlining.draw_outline(user=UserFactory(), image=image, points=square)
+    with pytest.raises(PermissionDenied):
+        outlining.set_scale(user=UserFactory(), image=image, source="ruler", millimetres=5)
+
+
+def test_an_image_is_compared_with_the_one_before_and_the_one_after(lesion):
+    first, last, middle = (photographed(lesion, date(2026, m, 1)) for m in (1, 9, 5))
+    found = comparing.compare_with_neighbours(middle)
+    assert {(one.earlier, one.later) for one in found} == {(first, middle), (middle, last)}
+    assert all(one.aligned for one in found)
+    assert np.array(found[0].matrix) == pytest.approx(np.eye(3)[:2], abs=0.5)
+    assert comparing.compare(last, middle) == comparing.compare(middle, last)
+    assert Comparison.objects.count() == 2
+
+
+def test_only_images_of_one_lesion_are_compared(lesion):
+    image = photographed(lesion, date(2026, 1, 1))
+    for other in (image, photographed(LesionFactory(), date(2026, 2, 1))):
+        with pytest.raises(ValidationError, match="same lesion"):
+            comparing.compare(image, other)
+
+
+def test_a_stored_matrix_fits_copies_of_any_size():
+    matrix = [[2.0, 0.0, 10.0], [0.0, 2.0, -4.0]]
+    half = comparing.scaled(matrix, later=0.5, earlier=0.5)
+    # The middle of a copy's pixel is that of four of the image's.
+    assert half @ [0, 0, 1] == pytest.approx(((np.array(matrix) @ [0.5, 0.5, 1]) - 0.5) / 2)
+
+
+def test_growth_raises_an_alert_once(lesion, limits):
+    earlier = photographed(lesion, date(2026, 1, 1), 0.16)
+    later = photographed(lesion, date(2026, 6, 1), 0.26)
+    writer = _writer(earlier)
+    for image in (earlier, later):  # the same field of view: its own structure may not decide
+        outlining.set_scale(user=writer, image=image, source="field_of_view", millimetres=20)
+        measuring.measure_image(image)
+    comparison = comparing.compare(earlier, later)
+    found = alerting.look_at(comparison)
+    assert "growth" in [alert.rule for alert in found]
+    assert alerting.look_at(comparison) == found
+    assert {(a.earlier, a.later, a.lesion) for a in found} == {(earlier, later, lesion)}
+
+
+def test_the_same_picture_again_raises_none(lesion, limits):
+    images = [photographed(lesion, date(2026, month, 1)) for month in (1, 6)]
+    assert alerting.look_at(comparing.compare(*images)) == []
+
+
+def test_a_rise_of_the_risk_by_one_version_raises_an_alert(lesion, limits):
+    earlier = photographed(lesion, date(2026, 1, 1), p_malignant=0.04)
+    later = photographed(lesion, date(2026, 6, 1), p_malignant=0.6)
+    PredictionFactory(image=later, model_version="newer", p_malignant=0.01)
+    (alert,) = alerting.look_at(comparing.compare(earlier, later))
+    assert alert.rule == "risk_rise"
+    assert (alert.before, alert.after) == ({"p_malignant": 0.04}, {"p_malignant": 0.6})
+
+
+def test_short_term_monitoring_is_told_by_the_reminder(lesion, limits):
+    earlier = photographed(lesion, date(2026, 1, 1), 0.2)
+    later = photographed(lesion, date(2026, 4, 1), 0.15)
+    comparison = comparing.compare(earlier, later)
+    assert alerting.look_at(comparison) == []
+    Reminder.objects.create(
+        lesion=lesion, set_by=UserFactory(), interval_months=3, due_on=date(2026, 4, 1)
+    )
+    assert [alert.rule for alert in alerting.look_at(comparison)] == ["short_term_change"]
+
+
+def test_without_measured_repeatability_no_rule_is_applied(lesion, monkeypatch):
+    bare = {key: value for key, value in reader.card().items() if key != "repeatability"}
+    monkeypatch.setattr(reader, "card", lambda version="": bare)
+    images = [photographed(lesion, date(2026, month, 1), r) for month, r in ((1, 0.1), (2, 0.3))]
+    assert alerting.look_at(comparing.compare(*images)) == []
+
+
+def test_the_task_does_it_all_and_the_sweep_repeats_it(lesion, limits, monkeypatch):
+    first = photographed(lesion, date(2026, 1, 1))
+    second = photographed(lesion, date(2026, 6, 1))
+    photographed(lesion, date(2026, 7, 1), outcome="not_assessable", reason="blurred")
+    asked = []
+    monkeypatch.setattr(tasks.follow_up_task, "delay", asked.append)
+    tasks.sweep_predictions_task()
+    assert sorted(asked) == sorted([str(first.pk), str(second.pk)])
+    tasks.follow_up_task(str(first.pk))
+    tasks.follow_up_task(str(second.pk))
+    asked.clear()
+    tasks.sweep_predictions_task()
+    assert asked == []
+    assert Comparison.objects.count() == 2
+    assert not Alert.objects.exists()
+
+
+def _writer(image):
+    return MembershipFactory(clinic=image.lesion.patient.clinic).user
