@@ -14,6 +14,7 @@ from accounts.models import WRITERS, Clinic, User
 from screening.models import (
     SYMPTOMS,
     BodySite,
+    ChangeMark,
     Conclusion,
     Lesion,
     Management,
@@ -167,6 +168,61 @@ class ImageForm(forms.Form):
         initial=Modality.DERMATOSCOPIC,
         help_text="The model reads dermatoscopic pictures only. Others are kept to compare.",
     )
+
+
+class ChangeMarkForm(forms.Form):
+    verdict = forms.ChoiceField(
+        label="What you saw", choices=ChangeMark.Verdict.choices, widget=forms.RadioSelect
+    )
+    note = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+
+class OutlineForm(forms.Form):
+    """``points``: pairs "x,y" of shares of the picture's width and height, with spaces between."""
+
+    points = forms.CharField(max_length=4000, widget=forms.HiddenInput)
+
+    def clean_points(self) -> list[tuple[float, float]]:
+        try:
+            pairs = [pair.split(",") for pair in self.cleaned_data["points"].split()]
+            return [(float(x), float(y)) for x, y in pairs]
+        except ValueError:
+            raise ValidationError("The outline did not arrive as it was drawn.") from None
+
+
+class FieldOfViewForm(forms.Form):
+    millimetres = forms.FloatField(
+        min_value=0.5,
+        max_value=500,
+        label="Width of what the picture shows, in millimetres",
+        help_text="The device's manual has it; a common dermatoscope shows 20 to 30 mm.",
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+    )
+
+
+class RulerForm(forms.Form):
+    """``points``: two of them, as in ``OutlineForm``."""
+
+    millimetres = forms.FloatField(
+        min_value=0.1,
+        max_value=500,
+        label="Distance of the two points, in millimetres",
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+    )
+    points = forms.CharField(max_length=80, widget=forms.HiddenInput, required=False)
+
+    def clean_points(self) -> list[tuple[float, float]]:
+        points = OutlineForm({"points": self.cleaned_data["points"]})
+        if not points.is_valid() or len(points.cleaned_data["points"]) != 2:
+            raise ValidationError("Choose two points on the ruler.")
+        found: list[tuple[float, float]] = points.cleaned_data["points"]
+        return found
+
+
+class CloseAlertForm(forms.Form):
+    reason = forms.CharField(max_length=400, label="Why it is closed")
 
 
 class ReviewForm(forms.Form):

@@ -77,7 +77,7 @@ def mask_of(image: LesionImage, size: tuple[int, int]) -> Mask | None:
     """The lesion as it stands, bool of ``size`` (height, width): as a person drew it or, without
     that, as the model sees it; None where neither is there."""
     height, width = size
-    drawn = image.outlines.first()
+    drawn = next(iter(image.outlines.all()), None)
     if drawn is not None:
         return _filled(drawn, size)
     prediction = masked_prediction(image)

@@ -95,3 +95,15 @@ def _kept(line: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
             keep[farthest] = True
             open_stretches += [(first, farthest), (farthest, last)]
     return keep
+
+
+def thinned(points: list[Point], most: int) -> list[Point]:
+    """At most so many of a closed line's corners: the ones nearest to places at equal steps."""
+    if len(points) <= most:
+        return points
+    corners = np.array(points)
+    steps = np.hypot(*np.diff(corners, axis=0, append=corners[:1]).T)
+    along = np.cumsum(steps) - steps
+    places = np.linspace(0, steps.sum(), most, endpoint=False)
+    nearest = sorted({int(np.abs(along - place).argmin()) for place in places})
+    return [points[number] for number in nearest]

@@ -64,6 +64,15 @@ def ring(prediction: Prediction) -> None:
     transaction.on_commit(tell_a_worker, robust=True)
 
 
+def follow_up(image: LesionImage) -> None:
+    """Have the image measured and compared once the transaction is committed, as ``ring`` does."""
+
+    def tell_a_worker() -> None:
+        follow_up_task.delay(str(image.pk))
+
+    transaction.on_commit(tell_a_worker, robust=True)
+
+
 @worker_ready.connect
 def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""

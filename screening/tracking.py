@@ -25,8 +25,10 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from screening.models import (
+    Alert,
     Lesion,
     LesionImage,
+    Measurement,
     Modality,
     Outcome,
     Patient,
@@ -125,6 +127,21 @@ def with_findings(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
     )
 
 
+def with_measures(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
+    """Prefetch what ``measuring.current`` and ``scale_of`` look at."""
+    measurements = Measurement.objects.select_related("outline__drawn_by")
+    return images.prefetch_related(Prefetch("measurements", measurements), "scales")
+
+
+def previous(image: LesionImage) -> LesionImage | None:
+    """The image of the same lesion that was captured before this one."""
+    earlier = Q(captured_on__lt=image.captured_on) | Q(
+        captured_on=image.captured_on, created__lt=image.created
+    )
+    found: LesionImage | None = image.lesion.images.filter(earlier).latest_first().first()
+    return found
+
+
 def timeline(lesion: Lesion) -> list[LesionImage]:
     """All images of a lesion with their findings, the one captured last first."""
     return list(with_findings(lesion.images.latest_first().select_related("lesion")))
@@ -146,6 +163,12 @@ def points(images: list[LesionImage]) -> list[TimelinePoint]:
                 )
             )
     return found
+
+
+def alerts_of(lesion: Lesion) -> list[Alert]:
+    """Open alerts first, then the closed ones; the newest first."""
+    found = lesion.alerts.select_related("earlier", "later", "closed_by")
+    return sorted(found, key=lambda alert: alert.closed_at is not None)
 
 
 def needs_attention(user: User) -> QuerySet[Lesion]:

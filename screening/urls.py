@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from screening.views import images, lesions, media, pages, patients
+from screening.views import comparisons, images, lesions, measures, media, pages, patients
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -19,6 +19,11 @@ urlpatterns = [
     path("patients/<uuid:pk>/lesions/new/", lesions.new, name="lesion_new"),
     path("lesions/<uuid:pk>/", lesions.detail, name="lesion"),
     path("lesions/<uuid:pk>/edit/", lesions.edit, name="lesion_edit"),
+    path("lesions/<uuid:pk>/compare/", comparisons.compare, name="lesion_compare"),
+    path("alerts/<uuid:pk>/close/", comparisons.close_alert, name="alert_close"),
+    path("images/<uuid:pk>/outline/", measures.outline, name="image_outline"),
+    path("images/<uuid:pk>/scale/", measures.scale, name="image_scale"),
+    path("comparisons/<uuid:pk>/mark/", comparisons.mark, name="comparison_mark"),
     path("lesions/<uuid:pk>/images/new/", images.new, name="image_new"),
     path("images/<uuid:pk>/", images.detail, name="image"),
     path("images/<uuid:pk>/status/", images.status, name="image_status"),

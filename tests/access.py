@@ -52,6 +52,8 @@ class World:
     image: Any
     prediction: Any
     review: Any
+    comparison: Any
+    alert: Any
     key: Any
     clinic: Any = None
     membership: Any = None
@@ -136,6 +138,19 @@ MATRIX: dict[str, Line] = {
     "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
     "lesion": line(SEES, "lesion"),
     "lesion_edit": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "lesion_compare": line(SEES, "lesion"),
+    "comparison_mark": line(
+        args="comparison", POST=Sent(WRITES, lambda w: {"verdict": "unchanged"})
+    ),
+    "alert_close": line(args="alert", POST=Sent(WRITES, lambda w: {"reason": "Looked at it."})),
+    "image_outline": line(
+        WRITES, "image", POST=Sent(WRITES, lambda w: {"points": "0.2,0.2 0.8,0.2 0.5,0.8"})
+    ),
+    "image_scale": line(
+        WRITES,
+        "image",
+        POST=Sent(WRITES, lambda w: {"source": "field_of_view", "millimetres": "20"}),
+    ),
     "image_new": line(
         WRITES,
         "lesion",

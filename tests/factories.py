@@ -12,9 +12,11 @@ from django.utils import timezone
 from PIL import Image, ImageDraw
 
 from accounts.models import Clinic, Membership, Role, User
-from ml.types import Diagnosis
+from ml.types import REGISTRATION_VERSION, Diagnosis
 from screening import synthetic
 from screening.models import (
+    Alert,
+    Comparison,
     Lesion,
     LesionImage,
     Outcome,
@@ -192,3 +194,39 @@ class ReviewFactory(factory.django.DjangoModelFactory):
     reviewer = factory.SubFactory(UserFactory)
     conclusion = "nv"
     management = "monitor"
+
+
+class ComparisonFactory(factory.django.DjangoModelFactory):
+    """Aligned as they are: the same framing."""
+
+    class Meta:
+        model = Comparison
+
+    later = factory.SubFactory(LesionImageFactory)
+    earlier = factory.SubFactory(
+        LesionImageFactory,
+        lesion=factory.SelfAttribute("..later.lesion"),
+        captured_on=date(2025, 9, 1),
+    )
+    algorithm_version = REGISTRATION_VERSION
+    aligned = True
+    matrix = factory.LazyFunction(lambda: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    score = 0.8
+
+
+class AlertFactory(factory.django.DjangoModelFactory):
+    """Open: the lesion grew."""
+
+    class Meta:
+        model = Alert
+
+    later = factory.SubFactory(LesionImageFactory)
+    lesion = factory.SelfAttribute("later.lesion")
+    earlier = factory.SubFactory(
+        LesionImageFactory,
+        lesion=factory.SelfAttribute("..later.lesion"),
+        captured_on=date(2025, 9, 1),
+    )
+    rule = "growth"
+    before = factory.LazyFunction(lambda: {"area_share": 0.05})
+    after = factory.LazyFunction(lambda: {"area_share": 0.09})

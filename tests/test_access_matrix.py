@@ -43,6 +43,8 @@ from tests.access import (
 )
 from tests.conftest import Personas
 from tests.factories import (
+    AlertFactory,
+    ComparisonFactory,
     LesionFactory,
     LesionImageFactory,
     PredictionFactory,
@@ -82,6 +84,9 @@ def _world(personas: Personas, writer: str) -> World:
     image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))
     prediction = PredictionFactory(image=image, outcome="not_assessable", reason="blurred")
     PredictionMapsFactory(prediction=prediction)
+    comparison = ComparisonFactory(
+        earlier=LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1)), later=image
+    )
     key, _ = services.create_api_key(user=getattr(personas, writer), name="key")
     world = World(
         owner=writer if own else "",
@@ -90,6 +95,8 @@ def _world(personas: Personas, writer: str) -> World:
         image=image,
         prediction=prediction,
         review=ReviewFactory(image=image),
+        comparison=comparison,
+        alert=AlertFactory(lesion=lesion, earlier=comparison.earlier, later=image),
         key=key,
     )
     if own:

@@ -23,7 +23,7 @@ ROOMS = (
     ("screening.alerting",),
     ("screening.tasks",),
     ("screening.intake",),
-    ("screening.outlining",),
+    ("screening.outlining", "screening.marking"),
     (
         "screening.tracking",
         "screening.advice",
@@ -31,7 +31,7 @@ ROOMS = (
         "screening.overlays",
         "screening.delivery",
     ),
-    ("screening.charts",),
+    ("screening.charts", "screening.differences", "screening.measured"),
     (
         "accounts",
         "screening",

@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from screening.charts.template import percent
+from screening.differences import what_changed
 from screening.models import Outcome
 
 register = template.Library()
@@ -99,3 +100,4 @@ def control(field: BoundField) -> SafeString:
 
 
 register.filter("percent", percent)
+register.filter("what_changed", what_changed)

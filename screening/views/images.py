@@ -19,6 +19,7 @@ from django.views.decorators.http import (
 
 from screening import advice, explanation, intake, overlays, tracking, uploads
 from screening.forms import ImageForm, ReviewForm, submit
+from screening.measured import measured_in
 from screening.models import (
     Lesion,
     LesionImage,
@@ -106,7 +107,9 @@ def review(request: UserRequest, pk: UUID) -> HttpResponse:
 
 def _visible(request: UserRequest, pk: UUID) -> LesionImage:
     images = LesionImage.objects.visible_to(request.user)
-    found = tracking.with_findings(images.select_related("lesion__patient__clinic"))
+    found = tracking.with_measures(
+        tracking.with_findings(images.select_related("lesion__patient__clinic"))
+    )
     return get_object_or_404(found, pk=pk)
 
 
@@ -122,6 +125,8 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "lesion": image.lesion,
             "patient": patient,
             "form": form,
+            "measured": measured_in(image),
+            "previous": tracking.previous(image),
             "may_review": Patient.objects.reviewable_by(request.user).contains(patient),
             "add_image_url": reverse("image_new", args=[image.lesion_id]),
         },

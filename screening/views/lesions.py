@@ -33,6 +33,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "chart": p_malignant_over_time(points) if points else None,
             "is_reading": any(reading is not None and reading.is_active for reading in readings),
             "may_write": Patient.objects.writable_by(request.user).contains(lesion.patient),
+            "alerts": tracking.alerts_of(lesion),
             "add_image_url": reverse("image_new", args=[pk]),
         },
     )

@@ -1,7 +1,7 @@
-// Zoom and move one picture: wheel, pinch, buttons, double tap, keys. Without it the picture is whole.
+// Zoom and move pictures: wheel, pinch, buttons, double tap, keys. Several stages of one viewer move
+// in step. Without it the pictures are whole.
 for (const viewer of document.querySelectorAll("[data-viewer]")) {
-  const stage = viewer.querySelector(".stage");
-  const layers = stage.querySelector("[data-layers]");
+  const stages = [...viewer.querySelectorAll(".stage")];
   const shown = viewer.querySelector("[data-scale]");
   const most = 12;
   const fingers = new Map();
@@ -11,19 +11,22 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
   let lastTap = 0;
 
   const draw = () => {
-    const roomX = (stage.clientWidth * (scale - 1)) / 2;
-    const roomY = (stage.clientHeight * (scale - 1)) / 2;
+    const roomX = (stages[0].clientWidth * (scale - 1)) / 2;
+    const roomY = (stages[0].clientHeight * (scale - 1)) / 2;
     x = Math.max(-roomX, Math.min(roomX, x));
     y = Math.max(-roomY, Math.min(roomY, y));
-    layers.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
-    // Lines over the picture stay as thin as they are.
-    layers.style.setProperty("--scale", scale);
-    stage.classList.toggle("zoomed", scale > 1);
+    for (const stage of stages) {
+      const layers = stage.querySelector("[data-layers]");
+      layers.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
+      // Lines over the picture stay as thin as they are.
+      layers.style.setProperty("--scale", scale);
+      stage.classList.toggle("zoomed", scale > 1);
+    }
     shown.textContent = `${Math.round(scale * 100)} %`;
   };
 
   // The point under the pointer stays where it is. clientX, clientY: of that point.
-  const zoom = (factor, clientX, clientY) => {
+  const zoom = (factor, clientX, clientY, stage = stages[0]) => {
     const box = stage.getBoundingClientRect();
     const px = (clientX ?? box.left + box.width / 2) - box.left - box.width / 2;
     const py = (clientY ?? box.top + box.height / 2) - box.top - box.height / 2;
@@ -48,55 +51,6 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     };
   };
 
-  stage.addEventListener(
-    "wheel",
-    (event) => {
-      event.preventDefault();
-      zoom(Math.exp(-event.deltaY / 400), event.clientX, event.clientY);
-    },
-    { passive: false },
-  );
-  stage.addEventListener("pointerdown", (event) => {
-    fingers.set(event.pointerId, event);
-    stage.setPointerCapture(event.pointerId);
-    if (fingers.size !== 1) return;
-    if (event.timeStamp - lastTap < 300) {
-      if (scale > 1) whole();
-      else zoom(3, event.clientX, event.clientY);
-      lastTap = 0;
-    } else {
-      lastTap = event.timeStamp;
-    }
-  });
-  stage.addEventListener("pointermove", (event) => {
-    const before = fingers.get(event.pointerId);
-    if (!before) return;
-    if (fingers.size === 2) {
-      const old = spread();
-      fingers.set(event.pointerId, event);
-      const now = spread();
-      x += now.x - old.x;
-      y += now.y - old.y;
-      zoom(now.width / old.width, now.x, now.y);
-      return;
-    }
-    fingers.set(event.pointerId, event);
-    x += event.clientX - before.clientX;
-    y += event.clientY - before.clientY;
-    draw();
-  });
-  for (const end of ["pointerup", "pointercancel"]) {
-    stage.addEventListener(end, (event) => fingers.delete(event.pointerId));
-  }
-  stage.addEventListener(
-    "touchstart",
-    (event) => {
-      // Two fingers zoom the picture, not the page.
-      if (event.touches.length > 1) event.preventDefault();
-    },
-    { passive: false },
-  );
-
   const step = 60;
   const keys = {
     "+": () => zoom(1.4),
@@ -108,14 +62,65 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     ArrowUp: () => (y += step),
     ArrowDown: () => (y -= step),
   };
-  stage.addEventListener("keydown", (event) => {
-    const act = keys[event.key];
-    if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key.startsWith("Arrow") && scale === 1) return;
-    event.preventDefault();
-    act();
-    draw();
-  });
+
+  for (const stage of stages) {
+    stage.addEventListener(
+      "wheel",
+      (event) => {
+        event.preventDefault();
+        zoom(Math.exp(-event.deltaY / 400), event.clientX, event.clientY, stage);
+      },
+      { passive: false },
+    );
+    stage.addEventListener("pointerdown", (event) => {
+      fingers.set(event.pointerId, event);
+      stage.setPointerCapture(event.pointerId);
+      if (fingers.size !== 1) return;
+      if (event.timeStamp - lastTap < 300) {
+        if (scale > 1) whole();
+        else zoom(3, event.clientX, event.clientY, stage);
+        lastTap = 0;
+      } else {
+        lastTap = event.timeStamp;
+      }
+    });
+    stage.addEventListener("pointermove", (event) => {
+      const before = fingers.get(event.pointerId);
+      if (!before) return;
+      if (fingers.size === 2) {
+        const old = spread();
+        fingers.set(event.pointerId, event);
+        const now = spread();
+        x += now.x - old.x;
+        y += now.y - old.y;
+        zoom(now.width / old.width, now.x, now.y, stage);
+        return;
+      }
+      fingers.set(event.pointerId, event);
+      x += event.clientX - before.clientX;
+      y += event.clientY - before.clientY;
+      draw();
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      stage.addEventListener(end, (event) => fingers.delete(event.pointerId));
+    }
+    stage.addEventListener(
+      "touchstart",
+      (event) => {
+        // Two fingers zoom the picture, not the page.
+        if (event.touches.length > 1) event.preventDefault();
+      },
+      { passive: false },
+    );
+    stage.addEventListener("keydown", (event) => {
+      const act = keys[event.key];
+      if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key.startsWith("Arrow") && scale === 1) return;
+      event.preventDefault();
+      act();
+      draw();
+    });
+  }
   viewer.addEventListener("click", (event) => {
     const button = event.target.closest("[data-zoom]");
     if (button) ({ in: () => zoom(1.4), out: () => zoom(1 / 1.4), whole })[button.dataset.zoom]();

@@ -1,0 +1,105 @@
+"""What was measured in one image, in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from screening.charts.template import percent
+from screening.measuring import LENGTHS, current, in_millimetres, scale_of
+from screening.models import LesionImage, Measurement
+
+LENGTH_LABELS = dict(
+    zip(LENGTHS, ("Longest diameter", "Shortest diameter", "Length of the border"), strict=True)
+)
+COLOUR_WORDS = {
+    "white": "white",
+    "red": "red",
+    "light_brown": "light brown",
+    "dark_brown": "dark brown",
+    "blue_grey": "blue-grey",
+    "black": "black",
+}
+PRESENT = 0.05
+"""As ``ml.colours.PRESENT``, which would load OpenCV's colleagues into every page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    label: str
+    value: str
+    meaning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """figures: label, value and what it means. colours: code, word and share of each that is there.
+    measurement: where they come from. failure: why there are none."""
+
+    figures: list[Figure]
+    colours: list[tuple[str, str, str]]
+    measurement: Measurement | None
+    has_scale: bool
+    is_cut_off: bool
+    failure: str = ""
+
+
+def measured_in(image: LesionImage) -> Measured | None:
+    """None while nothing was measured."""
+    found = current(image)
+    if found is None:
+        failed = next(iter(image.measurements.all()), None)
+        return Measured([], [], None, False, False, failed.failure) if failed else None
+    values, scale = found.values, scale_of(image)
+    return Measured(
+        figures=[*_sizes(values, scale), *_shapes(values)],
+        colours=[
+            (code, word, percent(values["colours"][code]))
+            for code, word in COLOUR_WORDS.items()
+            if values["colours"][code] >= PRESENT
+        ],
+        measurement=found,
+        has_scale=scale is not None,
+        is_cut_off=values["touches_border"],
+    )
+
+
+def _sizes(values: dict[str, Any], scale: float | None) -> list[Figure]:
+    share = f"{percent(values['area_share'])} of the picture"
+    if scale is None:
+        lengths = [
+            Figure(label, f"{values[name]:.0f}\N{NO-BREAK SPACE}pixels")
+            for name, label in LENGTH_LABELS.items()
+        ]
+        return [Figure("Area", share), *lengths]
+    sizes = in_millimetres(values, scale)
+    lengths = [
+        Figure(label, f"{sizes[name.replace('_px', '_mm')]:.1f}\N{NO-BREAK SPACE}mm")
+        for name, label in LENGTH_LABELS.items()
+    ]
+    return [Figure("Area", f"{sizes['area_mm2']:.1f}\N{NO-BREAK SPACE}mm²", share), *lengths]
+
+
+def _shapes(values: dict[str, Any]) -> list[Figure]:
+    return [
+        Figure(
+            "Asymmetry of shape",
+            f"{values['asymmetry_shape']:.2f}",
+            "0 folds onto itself, 1 not at all",
+        ),
+        Figure(
+            "Asymmetry of colour",
+            f"{values['asymmetry_colour']:.1f}\N{NO-BREAK SPACE}ΔE",
+            "mean difference of the folded halves; 2 is just seen",
+        ),
+        Figure(
+            "Irregularity of the border",
+            f"{values['border_irregularity']:.2f}",
+            "1 is a circle",
+        ),
+        Figure(
+            "Variety of colour",
+            f"{values['colour_variegation']:.1f}\N{NO-BREAK SPACE}ΔE",
+            "spread about its mean colour",
+        ),
+    ]

@@ -1,0 +1,93 @@
+"""Two images of a lesion beside and over one another, and what someone saw in them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from screening import comparing, differences, marking
+from screening.forms import ChangeMarkForm, CloseAlertForm, submit
+from screening.models import Alert, Comparison, Lesion, LesionImage, Patient
+from screening.views.requests import UserRequest
+
+
+@require_safe
+def compare(request: UserRequest, pk: UUID) -> HttpResponse:
+    """``earlier`` and ``later`` name the images; without them the latest two."""
+    visible = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
+    lesion = get_object_or_404(visible, pk=pk)
+    found = lesion.images.latest_first().prefetch_related("outlines", "measurements", "scales")
+    images = list(found)
+    if len(images) < 2:
+        return redirect("lesion", pk)
+    earlier, later = _chosen(request, images)
+    comparison = comparing.compare(earlier, later)
+    # With what was fetched already.
+    comparison.earlier, comparison.later = comparing.in_order(earlier, later)
+    return render(request, "screening/compare.html", _shown(request, lesion, images, comparison))
+
+
+@require_POST
+def mark(request: UserRequest, pk: UUID) -> HttpResponse:
+    visible = Comparison.objects.visible_to(request.user).select_related("later__lesion__patient")
+    comparison = get_object_or_404(visible, pk=pk)
+    form = ChangeMarkForm(request.POST)
+    if submit(form, marking.mark_comparison, user=request.user, comparison=comparison):
+        messages.success(request, "What you saw is recorded.")
+    else:
+        messages.error(request, "Choose whether the lesion changed.")
+    return redirect(_address(comparison))
+
+
+@require_POST
+def close_alert(request: UserRequest, pk: UUID) -> HttpResponse:
+    visible = Alert.objects.visible_to(request.user).select_related("lesion__patient")
+    alert = get_object_or_404(visible, pk=pk)
+    form = CloseAlertForm(request.POST)
+    if submit(form, marking.close_alert, user=request.user, alert=alert):
+        messages.success(request, "The alert is closed. It stays in the history below.")
+    else:
+        for error in form.errors.values():
+            messages.error(request, " ".join(map(str, error)))
+    return redirect(f"{reverse('lesion', args=[alert.lesion_id])}#alerts")
+
+
+def _address(comparison: Comparison) -> str:
+    address = reverse("lesion_compare", args=[comparison.later.lesion_id])
+    return f"{address}?earlier={comparison.earlier_id}&later={comparison.later_id}#marks"
+
+
+def _chosen(request: HttpRequest, images: list[LesionImage]) -> tuple[LesionImage, LesionImage]:
+    """The images asked for, or the latest two. Raises Http404 for what is not the lesion's."""
+    known = {str(image.pk): image for image in images}
+    names = request.GET.get("earlier", ""), request.GET.get("later", "")
+    if not all(name in known or not name for name in names):
+        raise Http404("No such image of this lesion.")
+    later = known.get(names[1], images[0])
+    others = [image for image in images if image != later]
+    earlier = known.get(names[0], others[0])
+    return (others[0] if earlier == later else earlier), later
+
+
+def _shown(
+    request: UserRequest, lesion: Lesion, images: list[LesionImage], comparison: Comparison
+) -> dict[str, object]:
+    pair = comparison.earlier, comparison.later
+    outlines = [differences.outline_of(image) for image in pair]
+    return {
+        "lesion": lesion,
+        "patient": lesion.patient,
+        "images": images,
+        "comparison": comparison,
+        "pair": list(zip(("earlier", "later"), pair, outlines, strict=True)),
+        "matrix": differences.corner_matrix(comparison) if comparison.aligned else None,
+        "rows": differences.differences(comparison),
+        "marks": comparison.marks.select_related("marked_by"),
+        "form": ChangeMarkForm(),
+        "may_write": Patient.objects.writable_by(request.user).contains(lesion.patient),
+    }

@@ -1,0 +1,176 @@
+// Two pictures of a lesion: aligned, in one light, under a slider, blinking, and their difference.
+// Without it, or where they could not be aligned, they stand side by side as they were taken.
+(() => {
+  const root = document.querySelector("[data-compare]");
+  const data = document.getElementById("compare-matrix");
+  const MOST = 1200; // pixels of a canvas' longer side
+  const DARKEST = 60; // a difference of so many levels of 255 is drawn black
+
+  const press = (button, on) => button.setAttribute("aria-pressed", on);
+  const outlines = root.querySelector("[data-switch='outlines']");
+  outlines.addEventListener("click", () => {
+    const on = outlines.getAttribute("aria-pressed") !== "true";
+    press(outlines, on);
+    root.dataset.outlines = on ? "on" : "off";
+  });
+  if (!data) return;
+
+  const matrix = JSON.parse(data.textContent);
+  const pictures = Object.fromEntries(
+    ["earlier", "later"].map((name) => [name, root.querySelector(`[data-picture='${name}']`)]),
+  );
+
+  const canvas = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
+
+  // Mean and spread of each channel, where both pictures show something.
+  const light = (pixels, alpha) => {
+    const sums = [0, 0, 0];
+    const squares = [0, 0, 0];
+    let count = 0;
+    for (let i = 0; i < pixels.length; i += 4) {
+      if (alpha[i + 3] < 255) continue;
+      count += 1;
+      for (let c = 0; c < 3; c += 1) {
+        sums[c] += pixels[i + c];
+        squares[c] += pixels[i + c] ** 2;
+      }
+    }
+    return sums.map((sum, c) => {
+      const mean = sum / Math.max(count, 1);
+      return { mean, spread: Math.sqrt(Math.max(squares[c] / Math.max(count, 1) - mean * mean, 1)) };
+    });
+  };
+
+  const inOneLight = (moved, fixed) => {
+    const own = light(moved.data, moved.data);
+    const other = light(fixed.data, moved.data);
+    const matched = new ImageData(new Uint8ClampedArray(moved.data), moved.width, moved.height);
+    for (let i = 0; i < matched.data.length; i += 4) {
+      for (let c = 0; c < 3; c += 1) {
+        const gain = Math.min(2, Math.max(0.5, other[c].spread / own[c].spread));
+        matched.data[i + c] = (moved.data[i + c] - own[c].mean) * gain + other[c].mean;
+      }
+    }
+    return matched;
+  };
+
+  const apart = (one, other) => {
+    const drawn = new ImageData(one.width, one.height);
+    for (let i = 0; i < drawn.data.length; i += 4) {
+      const far =
+        (Math.abs(one.data[i] - other.data[i]) +
+          Math.abs(one.data[i + 1] - other.data[i + 1]) +
+          Math.abs(one.data[i + 2] - other.data[i + 2])) /
+        3;
+      const level = 255 * (1 - Math.min(1, far / DARKEST));
+      drawn.data.set([level, level, level, other.data[i + 3] < 255 ? 0 : 255], i);
+    }
+    return drawn;
+  };
+
+  const start = () => {
+    const { earlier, later } = pictures;
+    const size = Math.min(1, MOST / Math.max(earlier.naturalWidth, earlier.naturalHeight));
+    const width = Math.round(earlier.naturalWidth * size);
+    const height = Math.round(earlier.naturalHeight * size);
+    const read = (draw) => {
+      const context = canvas(width, height).getContext("2d", { willReadFrequently: true });
+      draw(context);
+      return context.getImageData(0, 0, width, height);
+    };
+    const fixed = read((context) => context.drawImage(earlier, 0, 0, width, height));
+    const moved = read((context) => {
+      context.setTransform(...matrix.map((value) => value * size));
+      context.drawImage(later, 0, 0);
+    });
+    const drawings = { plain: moved, matched: inOneLight(moved, fixed) };
+    const view = { light: true, name: "side" };
+
+    const add = (side, attributes) => {
+      const layers = root.querySelector(`[data-side='${side}'] [data-layers]`);
+      const made = canvas(width, height);
+      for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+      layers.querySelector("img").after(made);
+      return made;
+    };
+    const top = add("earlier", { "data-top": "", "aria-hidden": "true" });
+    const beside = add("later", { role: "img", "aria-label": later.alt });
+    later.hidden = true;
+    // Its outline moves with it, into the earlier picture's frame; and lies over that one too.
+    const line = root.querySelector("[data-outline='later']");
+    if (line) {
+      line.setAttribute("viewBox", `0 0 ${earlier.naturalWidth} ${earlier.naturalHeight}`);
+      line.querySelector("[data-moved]").setAttribute("transform", `matrix(${matrix.join(" ")})`);
+      const copy = line.cloneNode(true);
+      copy.dataset.top = "";
+      root.querySelector("[data-side='earlier'] [data-layers]").append(copy);
+    }
+
+    const paint = () => {
+      const shown = view.light ? drawings.matched : drawings.plain;
+      beside.getContext("2d").putImageData(shown, 0, 0);
+      const over = view.name === "difference" ? apart(fixed, shown) : shown;
+      top.getContext("2d").putImageData(over, 0, 0);
+    };
+
+    const cut = root.querySelector("[data-cut]");
+    const rate = root.querySelector("[data-rate]");
+    const button = root.querySelector("[data-blink]");
+    const told = root.querySelector("[data-blinked]");
+    let blinking = 0;
+    const turn = (later) => {
+      top.hidden = !later;
+      root.querySelector("svg[data-top]")?.toggleAttribute("hidden", !later);
+      told.textContent = later ? "Later" : "Earlier";
+    };
+    const stop = () => {
+      clearInterval(blinking);
+      blinking = 0;
+      button.textContent = "Start";
+    };
+    const blink = () => {
+      clearInterval(blinking);
+      blinking = setInterval(() => turn(top.hidden), 1000 / Number(rate.value));
+      button.textContent = "Stop";
+    };
+    // It starts when asked and never by itself; one picture at a time is a click or a key.
+    button.addEventListener("click", () => {
+      if (blinking) stop();
+      else if (matchMedia("(prefers-reduced-motion: reduce)").matches) turn(top.hidden);
+      else blink();
+    });
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      button.textContent = "Other picture";
+      rate.closest("label").hidden = true;
+    }
+    rate.addEventListener("input", () => blinking && blink());
+
+    const divide = () => {
+      top.style.clipPath = view.name === "slider" ? `inset(0 0 0 ${100 - cut.value}%)` : "";
+    };
+    cut.addEventListener("input", divide);
+
+    const show = (name) => {
+      if (blinking) stop();
+      view.name = name;
+      root.dataset.view = name;
+      turn(name !== "blink");
+      paint();
+      divide();
+      for (const one of root.querySelectorAll("[data-show]")) press(one, one.dataset.show === name);
+    };
+    for (const one of root.querySelectorAll("[data-show]")) {
+      one.addEventListener("click", () => show(one.dataset.show));
+    }
+    const sameLight = root.querySelector("[data-switch='light']");
+    sameLight.addEventListener("click", () => {
+      view.light = !view.light;
+      press(sameLight, view.light);
+      paint();
+    });
+    show("side");
+    root.dataset.ready = "";
+  };
+
+  Promise.all(Object.values(pictures).map((picture) => picture.decode())).then(start, () => {});
+})();
