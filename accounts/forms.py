@@ -32,6 +32,12 @@ class InvitationForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices, initial=Role.CLINICIAN)
 
 
+class ReviewingForm(forms.Form):
+    review_before_reading = forms.BooleanField(
+        required=False, label="Conclude first, then see the software's reading"
+    )
+
+
 class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
 

@@ -43,6 +43,15 @@ def found_clinic(*, user: User, name: str) -> Clinic:
 
 
 @transaction.atomic
+def set_reviewing(*, user: User, clinic: Clinic, review_before_reading: bool) -> Clinic:
+    """Post: the clinic's clinicians conclude with, or without, the model's reading in view."""
+    require_clinic_admin(user=user, clinic=clinic)
+    clinic.review_before_reading = review_before_reading
+    clinic.save(update_fields=["review_before_reading"])
+    return clinic
+
+
+@transaction.atomic
 def invite(*, user: User, clinic: Clinic, email: str, role: str) -> Invitation:
     """Offer a membership and send the link. An open invitation to the same address is replaced."""
     require_clinic_admin(user=user, clinic=clinic)

@@ -10,6 +10,7 @@ urlpatterns = [
     path("account/keys/<uuid:pk>/revoke/", views.api_key_revoke, name="api_key_revoke"),
     path("clinics/new/", views.clinic_new, name="clinic_new"),
     path("clinics/<uuid:pk>/", views.clinic, name="clinic"),
+    path("clinics/<uuid:pk>/reviewing/", views.reviewing, name="clinic_reviewing"),
     path("clinics/<uuid:pk>/invitations/", views.invite, name="clinic_invite"),
     path(
         "clinics/<uuid:pk>/invitations/<uuid:invitation_pk>/withdraw/",

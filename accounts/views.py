@@ -15,7 +15,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import services
-from accounts.forms import ApiKeyForm, ClinicForm, InvitationForm, ProfileForm, RoleForm
+from accounts.forms import (
+    ApiKeyForm,
+    ClinicForm,
+    InvitationForm,
+    ProfileForm,
+    ReviewingForm,
+    RoleForm,
+)
 from accounts.models import Clinic, Membership, Role, User
 
 
@@ -66,6 +73,16 @@ def clinic_new(request: SignedInRequest) -> HttpResponse:
 @require_safe
 def clinic(request: SignedInRequest, pk: UUID) -> HttpResponse:
     return _clinic_page(request, _visible_clinic(request, pk), InvitationForm())
+
+
+@require_POST
+def reviewing(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    clinic = _visible_clinic(request, pk)
+    form = ReviewingForm(request.POST)
+    if form.is_valid():
+        services.set_reviewing(user=request.user, clinic=clinic, **form.cleaned_data)
+        messages.success(request, "How your clinicians review is saved.")
+    return redirect(f"{reverse('clinic', args=[pk])}#reviewing")
 
 
 @require_POST
@@ -182,5 +199,6 @@ def _clinic_page(request: SignedInRequest, clinic: Clinic, form: forms.Form) -> 
         "roles": Role.choices,
         "invitations": list(clinic.invitations.open()) if is_admin else [],
         "form": form,
+        "reviewing": ReviewingForm(initial={"review_before_reading": clinic.review_before_reading}),
     }
     return render(request, "accounts/clinic.html", context)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from accounts.models import User
 from ml import reader
 from screening.charts.template import percent
 from screening.measuring import current, in_millimetres, mask_of, scale_of
@@ -81,10 +82,11 @@ def differences(comparison: Comparison) -> list[Difference]:
     return found
 
 
-def outline_of(image: LesionImage) -> list[Point]:
-    """The border that stands, x and y as shares of the image's width and height."""
+def outline_of(image: LesionImage, user: User) -> list[Point]:
+    """The border that stands, as far as ``user`` may see it: x and y as shares of the image's width
+    and height."""
     scale = OUTLINE_SIDE / max(image.width, image.height)
-    mask = mask_of(image, (round(image.height * scale), round(image.width * scale)))
+    mask = mask_of(image, (round(image.height * scale), round(image.width * scale)), user)
     return [] if mask is None else outline(mask)
 
 

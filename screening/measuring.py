@@ -15,6 +15,7 @@ import numpy.typing as npt
 from django.db import IntegrityError, transaction
 from PIL import Image, ImageDraw
 
+from accounts.models import User
 from ml.types import MEASURES_VERSION
 from screening import imaging
 from screening.models import (
@@ -64,23 +65,28 @@ def model_mask(maps: PredictionMaps) -> Mask:
         return np.asarray(image) > 0
 
 
-def masked_prediction(image: LesionImage) -> Prediction | None:
-    """The newest reading that found the image assessable, with its ``maps``."""
+def masked_prediction(image: LesionImage, seen_by: User | None = None) -> Prediction | None:
+    """The newest reading that found the image assessable, with its ``maps``.
+
+    seen_by: to whom it is shown; None: to nobody, it is only measured within.
+    """
     readings = image.predictions.finished().exclude(outcome=Outcome.NOT_ASSESSABLE)
+    if seen_by is not None:
+        readings = readings.disclosed_to(seen_by)
     found: Prediction | None = (
         readings.filter(maps__isnull=False).select_related("maps").latest_first().first()
     )
     return found
 
 
-def mask_of(image: LesionImage, size: tuple[int, int]) -> Mask | None:
+def mask_of(image: LesionImage, size: tuple[int, int], seen_by: User | None = None) -> Mask | None:
     """The lesion as it stands, bool of ``size`` (height, width): as a person drew it or, without
-    that, as the model sees it; None where neither is there."""
+    that, as the model sees it; None where neither is there. seen_by: as above."""
     height, width = size
     drawn = next(iter(image.outlines.all()), None)
     if drawn is not None:
         return _filled(drawn, size)
-    prediction = masked_prediction(image)
+    prediction = masked_prediction(image, seen_by)
     if prediction is None:
         return None
     mask = Image.fromarray(model_mask(prediction.maps)).convert("L")

@@ -36,6 +36,7 @@ from screening.models import (
     Review,
     State,
 )
+from screening.models.image import disclosed
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.patient import PatientQuerySet
 
@@ -77,15 +78,15 @@ def patients_overview(user: User) -> PatientQuerySet:
     )
 
 
-def with_latest(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Annotate ``image_count``, ``latest_image_id`` and ``latest_outcome``.
+def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    """Annotate ``image_count``, ``latest_image_id`` and ``latest_outcome``, as ``user`` may see it.
 
     The latest image is the one captured last. Its outcome is the one told: the rule of
     ``Prediction.outcome_told``, said in SQL so that lists can be ordered and filtered by it.
     """
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
-    readings = Prediction.objects.filter(image=OuterRef("latest_image_id")).finished()
+    readings = Prediction.objects.filter(image=OuterRef("latest_image_id")).disclosed_to(user)
     told = Case(
         When(HAS_SYMPTOM, model_outcome=Outcome.MONITOR, then=Value(Outcome.SEE_DOCTOR.value)),
         default=F("model_outcome"),
@@ -93,13 +94,13 @@ def with_latest(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     return lesions.annotate(
         image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
         latest_image_id=Subquery(images.values("pk")[:1]),
-        model_outcome=Subquery(readings.latest_first().values("outcome")[:1]),
+        model_outcome=Subquery(readings.finished().latest_first().values("outcome")[:1]),
         latest_outcome=told,
     )
 
 
 def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Order ``with_latest(lesions)`` by what needs attention; those without a reading last."""
+    """Order lesions ``with_latest`` by what needs attention; those without a reading last."""
     rank = Case(
         *(When(latest_outcome=outcome, then=n) for n, outcome in enumerate(SEVERITY)),
         default=len(SEVERITY),
@@ -108,28 +109,31 @@ def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     return lesions.order_by(rank, "-modified", "pk")
 
 
-def attach_latest_images(lesions: list[Lesion]) -> list[Lesion]:
+def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
     """Give each lesion of ``with_latest`` its ``latest_image`` (or None), in three queries."""
     found = LesionImage.objects.filter(
         pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]  # type: ignore[attr-defined]
     ).select_related("lesion")
-    images = {image.pk: image for image in with_findings(found)}
+    images = {image.pk: image for image in with_findings(found, user)}
     for lesion in lesions:
         lesion.latest_image = images.get(lesion.latest_image_id)  # type: ignore[attr-defined]
     return lesions
 
 
-def with_findings(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
-    """Prefetch what ``latest_prediction`` and ``latest_review`` look at."""
-    return images.prefetch_related(
-        Prefetch("predictions", Prediction.objects.latest_first()),
-        Prefetch("reviews", Review.objects.select_related("reviewer")),
+def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
+    """Prefetch what ``latest_prediction`` and ``latest_review`` look at, of what ``user`` may see.
+
+    ``is_withheld``: it is to be seen after an own conclusion only.
+    """
+    return images.annotate(is_withheld=~disclosed(user, "pk")).prefetch_related(
+        Prefetch("predictions", Prediction.objects.disclosed_to(user).latest_first()),
+        Prefetch("reviews", Review.objects.disclosed_to(user).select_related("reviewer")),
     )
 
 
-def with_measures(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
-    """Prefetch what ``measuring.current`` and ``scale_of`` look at."""
-    measurements = Measurement.objects.select_related("outline__drawn_by")
+def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
+    """Prefetch what ``measuring.current`` and ``scale_of`` look at, of what ``user`` may see."""
+    measurements = Measurement.objects.disclosed_to(user).select_related("outline__drawn_by")
     return images.prefetch_related(Prefetch("measurements", measurements), "scales")
 
 
@@ -142,13 +146,13 @@ def previous(image: LesionImage) -> LesionImage | None:
     return found
 
 
-def timeline(lesion: Lesion) -> list[LesionImage]:
+def timeline(lesion: Lesion, user: User) -> list[LesionImage]:
     """All images of a lesion with their findings, the one captured last first."""
-    return list(with_findings(lesion.images.latest_first().select_related("lesion")))
+    return list(with_findings(lesion.images.latest_first().select_related("lesion"), user))
 
 
 def points(images: list[LesionImage]) -> list[TimelinePoint]:
-    """The finished readings of ``timeline(lesion)`` that carry a probability, by day of capture."""
+    """The finished readings of a ``timeline`` that carry a probability, by day of capture."""
     found = []
     for image in reversed(images):
         reading = next((p for p in image.predictions.all() if p.state == State.SUCCEEDED), None)
@@ -165,9 +169,9 @@ def points(images: list[LesionImage]) -> list[TimelinePoint]:
     return found
 
 
-def alerts_of(lesion: Lesion) -> list[Alert]:
+def alerts_of(lesion: Lesion, user: User) -> list[Alert]:
     """Open alerts first, then the closed ones; the newest first."""
-    found = lesion.alerts.select_related("earlier", "later", "closed_by")
+    found = lesion.alerts.disclosed_to(user).select_related("earlier", "later", "closed_by")
     return sorted(found, key=lambda alert: alert.closed_at is not None)
 
 
@@ -175,7 +179,7 @@ def needs_attention(user: User) -> QuerySet[Lesion]:
     """Lesions whose latest image was told urgent or see a doctor and has no review yet."""
     reviewed = Review.objects.filter(image=OuterRef("latest_image_id"))
     return most_severe_first(
-        with_latest(Lesion.objects.visible_to(user))
+        with_latest(Lesion.objects.visible_to(user), user)
         .filter(Q(latest_outcome__in=(Outcome.URGENT, Outcome.SEE_DOCTOR)))
         .alias(review=Subquery(reviewed.values("pk")[:1]))
         .filter(review=None)
@@ -187,7 +191,7 @@ def recently_added(user: User) -> QuerySet[Lesion]:
     """Visible lesions ``with_latest``, the one that was last opened or given an image first."""
     uploads = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
     return (
-        with_latest(Lesion.objects.visible_to(user))
+        with_latest(Lesion.objects.visible_to(user), user)
         .alias(touched=Coalesce(Subquery(uploads.values("created")[:1]), F("created")))
         .select_related("patient")
         .order_by("-touched", "-pk")

@@ -170,6 +170,7 @@ MATRIX: dict[str, Line] = {
     "api_key_revoke": line(args="key", POST=Sent(HOLDS_THE_KEY)),
     "clinic_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"name": "C"})),
     "clinic": line(SEES, "clinic"),
+    "clinic_reviewing": line(args="clinic", POST=Sent(ADMINISTERS)),
     "clinic_invite": line(
         args="clinic",
         POST=Sent(ADMINISTERS, lambda w: {"email": "new@example.org", "role": "viewer"}),

@@ -100,7 +100,7 @@ class LesionViewSet(EditableViewSet):
 
     def get_queryset(self) -> QuerySet[Lesion]:
         visible = Lesion.objects.visible_to(self.user).select_related("patient")
-        return tracking.with_latest(visible)
+        return tracking.with_latest(visible, self.user)
 
 
 @doc.IMAGES
@@ -112,7 +112,7 @@ class ImageViewSet(ReadViewSet):
 
     def get_queryset(self) -> QuerySet[LesionImage]:
         visible = LesionImage.objects.visible_to(self.user).select_related("lesion")
-        return tracking.with_findings(visible)
+        return tracking.with_findings(visible, self.user)
 
     def create(self, request: Request) -> Response:
         upload = ImageUploadSerializer(data=request.data, context=self.get_serializer_context())

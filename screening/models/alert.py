@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage
+from screening.models.image import LesionImage, disclosed
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
 
@@ -24,7 +24,12 @@ class Rule(models.TextChoices):
 
 class AlertQuerySet(models.QuerySet["Alert"]):
     def visible_to(self, user: User) -> AlertQuerySet:
-        return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
+        patients = Patient.objects.visible_to(user)
+        return self.filter(lesion__patient__in=patients).disclosed_to(user)
+
+    def disclosed_to(self, user: User) -> AlertQuerySet:
+        """A rule compares readings: where one is withheld, so is what the rule says of it."""
+        return self.filter(disclosed(user, "earlier"), disclosed(user, "later"))
 
     def open(self) -> AlertQuerySet:
         return self.filter(closed_at=None)

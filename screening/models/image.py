@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.expressions import NegatedExpression
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
@@ -34,9 +35,20 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
     def visible_to(self, user: User) -> LesionImageQuerySet:
         return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
 
+    def withheld_from(self, user: User) -> LesionImageQuerySet:
+        """Images of which ``user`` sees nothing that was found, by a model or a colleague, before
+        an own conclusion is recorded. Written here, once: see ``disclosed``."""
+        blind = Patient.objects.reviewed_blind_by(user)
+        return self.filter(lesion__patient__in=blind).exclude(reviews__reviewer=user)
+
     def latest_first(self) -> LesionImageQuerySet:
         """By the day of capture, whatever the order of upload."""
         return self.order_by("-captured_on", "-created", "-pk")
+
+
+def disclosed(user: User, image: str = "image") -> NegatedExpression:
+    """Condition on rows that tell what was found in an image, named by ``image``."""
+    return ~Exists(LesionImage.objects.withheld_from(user).filter(pk=OuterRef(image)))
 
 
 class LesionImage(UUIDModel):

@@ -4,6 +4,7 @@ from django.db import models
 
 from accounts.models import User
 from screening.models.base import UUIDModel
+from screening.models.image import disclosed
 from screening.models.patient import Patient
 from screening.models.prediction import Prediction
 
@@ -11,7 +12,8 @@ from screening.models.prediction import Prediction
 class PredictionMapsQuerySet(models.QuerySet["PredictionMaps"]):
     def visible_to(self, user: User) -> PredictionMapsQuerySet:
         patients = Patient.objects.visible_to(user)
-        return self.filter(prediction__image__lesion__patient__in=patients)
+        seen = self.filter(prediction__image__lesion__patient__in=patients)
+        return seen.filter(disclosed(user, "prediction__image"))
 
 
 class PredictionMaps(UUIDModel):

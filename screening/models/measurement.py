@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage
+from screening.models.image import LesionImage, disclosed
 from screening.models.patient import Patient
 from screening.models.prediction import Prediction
 
@@ -16,6 +16,16 @@ class OfImageQuerySet(models.QuerySet[models.Model]):
 
     def visible_to(self, user: User) -> OfImageQuerySet:
         return self.filter(image__lesion__patient__in=Patient.objects.visible_to(user))
+
+
+class MeasurementQuerySet(models.QuerySet["Measurement"]):
+    def visible_to(self, user: User) -> MeasurementQuerySet:
+        patients = Patient.objects.visible_to(user)
+        return self.filter(image__lesion__patient__in=patients).disclosed_to(user)
+
+    def disclosed_to(self, user: User) -> MeasurementQuerySet:
+        """What was measured within the model's mask is part of its reading; a drawn outline not."""
+        return self.filter(Q(outline__isnull=False) | disclosed(user))
 
 
 class ImageScale(UUIDModel):
@@ -92,7 +102,7 @@ class Measurement(UUIDModel):
         max_length=200, blank=True, help_text="Why nothing could be measured."
     )
 
-    objects = OfImageQuerySet.as_manager()
+    objects = MeasurementQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created", "-pk"]

@@ -44,6 +44,13 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         """Patients on whose images ``user`` may record a conclusion: a clinician's task only."""
         return self.filter(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
 
+    def reviewed_blind_by(self, user: User) -> PatientQuerySet:
+        """Those of whose images ``user`` is to conclude before seeing what anyone else did: their
+        clinic has set so. Nothing is kept back from the person whose skin it is."""
+        return (
+            self.reviewable_by(user).filter(clinic__review_before_reading=True).exclude(owner=user)
+        )
+
     def search(self, text: str) -> PatientQuerySet:
         return self.filter(label__icontains=searchable(text))
 

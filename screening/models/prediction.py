@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import User
 from ml.types import Outcome as ModelOutcome
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage
+from screening.models.image import LesionImage, disclosed
 from screening.models.lesion import SYMPTOMS
 from screening.models.patient import Patient
 
@@ -39,7 +39,11 @@ _HAS_SYMPTOM = Q.create(
 
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     def visible_to(self, user: User) -> PredictionQuerySet:
-        return self.filter(image__lesion__patient__in=Patient.objects.visible_to(user))
+        patients = Patient.objects.visible_to(user)
+        return self.filter(image__lesion__patient__in=patients).disclosed_to(user)
+
+    def disclosed_to(self, user: User) -> PredictionQuerySet:
+        return self.filter(disclosed(user))
 
     def active(self) -> PredictionQuerySet:
         return self.filter(state__in=ACTIVE)

@@ -6,7 +6,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage
+from screening.models.image import LesionImage, disclosed
 from screening.models.patient import Patient
 
 
@@ -33,7 +33,12 @@ class Management(models.TextChoices):
 
 class ReviewQuerySet(models.QuerySet["Review"]):
     def visible_to(self, user: User) -> ReviewQuerySet:
-        return self.filter(image__lesion__patient__in=Patient.objects.visible_to(user))
+        patients = Patient.objects.visible_to(user)
+        return self.filter(image__lesion__patient__in=patients).disclosed_to(user)
+
+    def disclosed_to(self, user: User) -> ReviewQuerySet:
+        """A second reader does not see the first one's before an own, where a clinic wants it."""
+        return self.filter(disclosed(user))
 
 
 class Review(UUIDModel):

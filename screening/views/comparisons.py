@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from screening import comparing, differences, marking
+from screening import comparing, differences, marking, tracking
 from screening.forms import ChangeMarkForm, CloseAlertForm, submit
 from screening.models import Alert, Comparison, Lesion, LesionImage, Patient
 from screening.views.requests import UserRequest
@@ -21,8 +21,8 @@ def compare(request: UserRequest, pk: UUID) -> HttpResponse:
     """``earlier`` and ``later`` name the images; without them the latest two."""
     visible = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
     lesion = get_object_or_404(visible, pk=pk)
-    found = lesion.images.latest_first().prefetch_related("outlines", "measurements", "scales")
-    images = list(found)
+    found = lesion.images.latest_first().prefetch_related("outlines")
+    images = list(tracking.with_measures(found, request.user))
     if len(images) < 2:
         return redirect("lesion", pk)
     earlier, later = _chosen(request, images)
@@ -78,7 +78,7 @@ def _shown(
     request: UserRequest, lesion: Lesion, images: list[LesionImage], comparison: Comparison
 ) -> dict[str, object]:
     pair = comparison.earlier, comparison.later
-    outlines = [differences.outline_of(image) for image in pair]
+    outlines = [differences.outline_of(image, request.user) for image in pair]
     return {
         "lesion": lesion,
         "patient": lesion.patient,

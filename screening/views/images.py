@@ -107,9 +107,8 @@ def review(request: UserRequest, pk: UUID) -> HttpResponse:
 
 def _visible(request: UserRequest, pk: UUID) -> LesionImage:
     images = LesionImage.objects.visible_to(request.user)
-    found = tracking.with_measures(
-        tracking.with_findings(images.select_related("lesion__patient__clinic"))
-    )
+    found = tracking.with_findings(images.select_related("lesion__patient__clinic"), request.user)
+    found = tracking.with_measures(found, request.user)
     return get_object_or_404(found, pk=pk)
 
 

@@ -20,7 +20,7 @@ from screening.views.requests import UserRequest
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """All images by day of capture, and how the reading changed."""
     lesion = _visible(request, pk)
-    images = tracking.timeline(lesion)
+    images = tracking.timeline(lesion, request.user)
     points = tracking.points(images)
     readings = [image.latest_prediction for image in images]
     return render(
@@ -33,7 +33,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "chart": p_malignant_over_time(points) if points else None,
             "is_reading": any(reading is not None and reading.is_active for reading in readings),
             "may_write": Patient.objects.writable_by(request.user).contains(lesion.patient),
-            "alerts": tracking.alerts_of(lesion),
+            "alerts": tracking.alerts_of(lesion, request.user),
             "add_image_url": reverse("image_new", args=[pk]),
         },
     )

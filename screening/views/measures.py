@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import cos, pi, sin
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
+from accounts.models import User
 from screening import intake, measuring, outlining, tasks
 from screening.forms import FieldOfViewForm, OutlineForm, RulerForm, add_errors, submit
 from screening.models import ImageScale, LesionImage
@@ -20,6 +22,8 @@ from screening.outline import outline as border_of
 from screening.views.requests import UserRequest
 
 EDITED_CORNERS = 24
+ROUND = [(0.5 + cos(n * pi / 6) / 4, 0.5 + sin(n * pi / 6) / 4) for n in range(12)]
+"""Where an outline is begun that nobody has drawn."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -38,8 +42,8 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
         _of(image)
         | {
             "form": form,
-            "points": _points(image),
-            "by_model": _by_model(image),
+            "points": _points(image, request.user) or ROUND,
+            "by_model": _by_model(image, request.user),
             "drawn": image.outlines.select_related("drawn_by"),
         },
     )
@@ -99,16 +103,16 @@ def _of(image: LesionImage) -> dict[str, object]:
     return {"image": image, "lesion": image.lesion, "patient": image.lesion.patient}
 
 
-def _points(image: LesionImage) -> list[Point]:
+def _points(image: LesionImage, user: User) -> list[Point]:
     """What stands, with few enough corners to move by hand."""
     drawn = image.outlines.first()
     if drawn is not None:
         return [(x, y) for x, y in drawn.points]
-    return _by_model(image)
+    return _by_model(image, user)
 
 
-def _by_model(image: LesionImage) -> list[Point]:
-    prediction = measuring.masked_prediction(image)
+def _by_model(image: LesionImage, user: User) -> list[Point]:
+    prediction = measuring.masked_prediction(image, user)
     if prediction is None:
         return []
     return thinned(border_of(measuring.model_mask(prediction.maps)), EDITED_CORNERS)

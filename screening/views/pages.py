@@ -35,8 +35,9 @@ RECENT_SHOWN = 8
 def home(request: UserRequest) -> HttpResponse:
     """What needs attention first, then what was worked on last."""
     found = tracking.needs_attention(request.user)
-    attention = tracking.attach_latest_images(list(found[:ATTENTION_SHOWN]))
-    recent = tracking.recently_added(request.user).exclude(pk__in=[one.pk for one in attention])
+    attention = tracking.attach_latest_images(list(found[:ATTENTION_SHOWN]), request.user)
+    others = tracking.recently_added(request.user).exclude(pk__in=[one.pk for one in attention])
+    recent = tracking.attach_latest_images(list(others[:RECENT_SHOWN]), request.user)
     return render(
         request,
         "screening/home.html",
@@ -44,7 +45,7 @@ def home(request: UserRequest) -> HttpResponse:
             "attention": attention,
             "attention_count": found.count(),
             "unfinished": tracking.unfinished(request.user)[:ATTENTION_SHOWN],
-            "recent": tracking.attach_latest_images(list(recent[:RECENT_SHOWN])),
+            "recent": recent,
             "has_record": Patient.objects.visible_to(request.user).exists(),
         },
     )

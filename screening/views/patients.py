@@ -45,9 +45,9 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     if search:
         lesions = lesions.search(search)
     may_write: bool = patient.may_write  # type: ignore[attr-defined]
-    ordered = tracking.most_severe_first(tracking.with_latest(lesions))
+    ordered = tracking.most_severe_first(tracking.with_latest(lesions, request.user))
     page = Paginator(ordered, LESIONS_A_PAGE).get_page(request.GET.get("page"))
-    page.object_list = tracking.attach_latest_images(list(page.object_list))
+    page.object_list = tracking.attach_latest_images(list(page.object_list), request.user)
     return render(
         request,
         "screening/patient.html",

@@ -14,6 +14,7 @@ from tests.factories import (
     PatientFactory,
     PredictionFactory,
     ReviewFactory,
+    UserFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +27,7 @@ def read(lesion, outcome="monitor", captured_on=date(2026, 3, 1), **fields):
 
 
 def latest(lesion):
-    return tracking.with_latest(Lesion.objects.filter(pk=lesion.pk)).get()
+    return tracking.with_latest(Lesion.objects.filter(pk=lesion.pk), UserFactory()).get()
 
 
 def test_the_latest_image_is_the_one_captured_last_not_uploaded_last():
@@ -66,7 +67,7 @@ def test_the_most_severe_comes_first():
     for outcome in ("monitor", "not_assessable", "urgent", "see_doctor"):
         read(LesionFactory(patient=patient, label=outcome), outcome)
     LesionFactory(patient=patient, label="unread")
-    lesions = tracking.most_severe_first(tracking.with_latest(patient.lesions.all()))
+    lesions = tracking.most_severe_first(tracking.with_latest(patient.lesions.all(), UserFactory()))
     assert [lesion.label for lesion in lesions] == [
         "urgent",
         "see_doctor",
@@ -115,14 +116,14 @@ def test_points_are_finished_readings_by_day_of_capture():
     read(lesion, captured_on=date(2026, 1, 1), p_malignant=0.1)
     PredictionFactory(image__lesion=lesion, queued=True)
     read(lesion, "not_assessable", p_malignant=None)
-    points = tracking.points(tracking.timeline(lesion))
+    points = tracking.points(tracking.timeline(lesion, UserFactory()))
     assert [point.p_malignant for point in points] == [0.1, 0.3]
 
 
 def test_an_old_reading_is_shown_while_a_new_one_waits():
     prediction = read(LesionFactory(), p_malignant=0.2)
     PredictionFactory(image=prediction.image, queued=True)
-    (point,) = tracking.points(tracking.timeline(prediction.image.lesion))
+    (point,) = tracking.points(tracking.timeline(prediction.image.lesion, UserFactory()))
     assert point.p_malignant == 0.2
 
 
@@ -133,8 +134,10 @@ def test_lists_cost_the_same_however_long(lesions, django_assert_num_queries):
         lesion = LesionFactory(patient=patient)
         for year in (2025, 2026):
             ReviewFactory(image=read(lesion, captured_on=date(year, 1, 1 + n)).image)
+    user = UserFactory()
     with django_assert_num_queries(4):  # lesions, images, predictions, reviews
-        found = tracking.attach_latest_images(list(tracking.with_latest(patient.lesions.all())))
+        lesions = list(tracking.with_latest(patient.lesions.all(), user))
+        found = tracking.attach_latest_images(lesions, user)
         for lesion in found:
             assert lesion.latest_image.latest_prediction.outcome_told == "monitor"
             assert lesion.latest_image.latest_review.reviewer.email
@@ -144,8 +147,9 @@ def test_a_timeline_costs_the_same_however_long(django_assert_num_queries):
     lesion = LesionFactory()
     for day in range(1, 20):
         read(lesion, captured_on=date(2026, 1, day))
+    user = UserFactory()
     with django_assert_num_queries(3):  # images, predictions, reviews
-        images = tracking.timeline(lesion)
+        images = tracking.timeline(lesion, user)
         assert len(tracking.points(images)) == 19
 
 

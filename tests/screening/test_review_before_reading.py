@@ -1,0 +1,194 @@
+"""Where a clinic reviews before reading: until a clinician has concluded, it makes no difference to
+anything they are shown what a model or a colleague found, or whether anything was found at all."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.urls import reverse
+
+from screening.models import (
+    Alert,
+    LesionImage,
+    Measurement,
+    Prediction,
+    PredictionMaps,
+    Review,
+)
+from tests.access import MATRIX
+from tests.factories import PredictionFactory, PredictionMapsFactory, ReviewFactory
+from tests.test_access_matrix import _world
+
+pytestmark = pytest.mark.django_db
+
+FINDINGS = (Alert, Measurement, PredictionMaps, Review, Prediction)
+# The same for everyone, or made anew at each look.
+PASSING = re.compile(rb'csrfmiddlewaretoken" value="[^"]*"|/CreationDate \(.*?\)|/ID \[.*?\]')
+
+
+@pytest.fixture
+def world(personas):
+    """Of the clinic; both images of its lesion are read as urgent, measured and reviewed."""
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    world = _world(personas, "clinician")
+    Prediction.objects.update(outcome="urgent", reason="", p_malignant=0.4321)
+    PredictionMapsFactory(
+        prediction=PredictionFactory(
+            image=world.comparison.earlier, outcome="urgent", p_malignant=0.4321
+        )
+    )
+    Alert.objects.update(
+        rule="risk_rise", before={"p_malignant": 0.0123}, after={"p_malignant": 0.4321}
+    )
+    for maps in PredictionMaps.objects.select_related("prediction"):
+        _measured(maps.prediction)
+    ReviewFactory(image=world.comparison.earlier, conclusion="df", note="Firm to the touch.")
+    return world
+
+
+def _measured(prediction):
+    Measurement.objects.create(
+        image=prediction.image,
+        prediction=prediction,
+        algorithm_version="1",
+        values={
+            "area_px": 7770.0,
+            "area_share": 0.115,
+            "longest_diameter_px": 110.0,
+            "shortest_diameter_px": 90.0,
+            "perimeter_px": 320.0,
+            "border_irregularity": 1.2,
+            "asymmetry_shape": 0.3,
+            "asymmetry_colour": 4.0,
+            "colour_variegation": 5.0,
+            "colours": dict.fromkeys(
+                ("white", "red", "light_brown", "dark_brown", "blue_grey", "black"), 0.1
+            ),
+            "skin_tone_ita": 40.0,
+            "touches_border": False,
+            "centre": [150.0, 112.0],
+        },
+    )
+
+
+def surfaces(client, world):
+    """Every page, chart, map, export and answer of the API that is for those who are signed in."""
+    shown = {}
+    for name, line in MATRIX.items():
+        if "GET" not in line.methods or line.is_public:
+            continue
+        response = client.get(reverse(name, args=line.args(world)))
+        body = response.getvalue() if response.streaming else response.content
+        shown[name] = response.status_code, PASSING.sub(b"", body)
+    return shown
+
+
+def delete_findings():
+    for model in FINDINGS:
+        model.objects.all().delete()
+
+
+def differing(before, after):
+    return {name for name in before if before[name] != after[name]}
+
+
+@pytest.mark.parametrize("role", ["clinician", "admin"])
+def test_what_was_found_makes_no_difference_to_who_has_not_concluded(client, personas, world, role):
+    client.force_login(getattr(personas, role))
+    with_findings = surfaces(client, world)
+    delete_findings()
+    assert differing(with_findings, surfaces(client, world)) == set()
+
+
+@pytest.mark.parametrize("role", ["assistant", "viewer"])
+def test_it_does_to_those_who_never_conclude(client, personas, world, role):
+    _sees_everything(client, getattr(personas, role), world)
+
+
+def test_it_does_once_an_own_conclusion_is_recorded(client, personas, world):
+    for image in LesionImage.objects.all():
+        ReviewFactory(image=image, reviewer=personas.clinician)
+    _sees_everything(client, personas.clinician, world)
+
+
+def test_it_does_where_the_clinic_has_not_set_so(client, personas, world):
+    personas.clinic.review_before_reading = False
+    personas.clinic.save()
+    _sees_everything(client, personas.clinician, world)
+
+
+def test_it_does_to_the_person_whose_skin_it_is(client, personas, world):
+    """Also where they happen to be a clinician there."""
+    world.patient.owner = personas.clinician
+    world.patient.save()
+    _sees_everything(client, personas.clinician, world)
+
+
+def _sees_everything(client, user, world):
+    client.force_login(user)
+    with_findings = surfaces(client, world)
+    delete_findings()
+    assert differing(with_findings, surfaces(client, world)) >= {
+        "home",
+        "patient",
+        "lesion",
+        "lesion_compare",
+        "image",
+        "image_status",
+        "image_outline" if user.memberships.get().role != "viewer" else "image",
+        "api:lesion-list",
+        "api:lesion-detail",
+        "api:image-list",
+        "api:image-detail",
+        "api:prediction-list",
+        "api:prediction-detail",
+        "api:prediction-maps",
+        "api:prediction-mask",
+        "api:review-list",
+        "api:review-detail",
+    }
+
+
+def test_one_image_concluded_discloses_that_one_only(personas, world):
+    concluded = ReviewFactory(image=world.image, reviewer=personas.clinician)
+    seen = Prediction.objects.visible_to(personas.clinician)
+    assert {one.image_id for one in seen} == {world.image.pk}
+    assert concluded in Review.objects.visible_to(personas.clinician)
+    assert not Alert.objects.visible_to(personas.clinician).exists()  # it tells of the other too
+
+
+def test_a_colleagues_conclusion_discloses_nothing(personas, world):
+    assert world.image.reviews.exists()
+    assert not Review.objects.visible_to(personas.clinician).exists()
+    assert not Prediction.objects.visible_to(personas.clinician).exists()
+
+
+def test_what_someone_drew_is_no_finding_of_the_model(client, personas, world):
+    outline = world.image.outlines.create(
+        drawn_by=personas.assistant, points=[[0.2, 0.2], [0.8, 0.2], [0.5, 0.8]]
+    )
+    Measurement.objects.filter(image=world.image).update(prediction=None, outline=outline)
+    assert Measurement.objects.visible_to(personas.clinician).count() == 1
+    client.force_login(personas.clinician)
+    html = client.get(reverse("image", args=[world.image.pk])).content.decode()
+    assert "within the outline drawn by" in html
+
+
+def test_the_page_says_why_and_how_to_go_on(client, personas, world):
+    client.force_login(personas.clinician)
+    html = client.get(reverse("image", args=[world.image.pk])).content.decode()
+    assert "Your conclusion comes first" in html
+    assert reverse("image_review", args=[world.image.pk]) in html
+
+
+def test_an_admin_sets_it(client, personas):
+    url = reverse("clinic_reviewing", args=[personas.clinic.pk])
+    client.force_login(personas.admin)
+    client.post(url, {"review_before_reading": "on"})
+    personas.clinic.refresh_from_db()
+    assert personas.clinic.review_before_reading
+    client.post(url, {})
+    personas.clinic.refresh_from_db()
+    assert not personas.clinic.review_before_reading
