@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from ml import obstructions
 from ml.data import FRAME
 
 _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
@@ -27,6 +28,7 @@ def augment(
     views = _recolour(views, strength)
     views = _vignette(views, size, 0.3 * strength)
     views = _patch(views, size, 0.2 * strength)
+    views = _obstruct(views, size, 0.4 * strength)
     noise = tf.random.normal(tf.shape(views)) * _sometimes(views, 0.3 * strength, 0.0, 0.05)
     return tf.clip_by_value(views + noise, 0.0, 1.0) * 255.0, masks
 
@@ -125,3 +127,14 @@ def _patch(views: tf.Tensor, size: int, share: float) -> tf.Tensor:
     there = tf.cast(inside, tf.float32) * _sometimes(views, share, 1.0, 1.0)
     colour = tf.random.uniform((tf.shape(views)[0], 1, 1, 3))
     return views + there * (colour - views)
+
+
+def _obstruct(views: tf.Tensor, size: int, share: float) -> tf.Tensor:
+    """Hairs, ruler marks or bubbles over a share of the images, in any pose."""
+    drawn = tf.constant(obstructions.layers())
+    chosen = tf.random.uniform((tf.shape(views)[0],), 0, len(drawn), tf.int32)
+    layers = tf.cast(tf.gather(drawn, chosen), tf.float32) / 255.0
+    layers = tf.image.random_flip_left_right(tf.image.random_flip_up_down(layers))
+    layers = tf.image.resize(layers, (size, size))
+    opacity = layers[..., 3:] * _sometimes(views, share, 0.6, 1.0)
+    return views + opacity * (layers[..., :3] - views)

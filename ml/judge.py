@@ -14,7 +14,7 @@ from ml import calibrate, figures, outside, skin
 from ml.data import Examples, Part
 from ml.figures import Answers
 from ml.litert import Network
-from ml.quality import complaint
+from ml.quality import complaint, lesion_complaint
 from ml.types import SEXES, Diagnosis, NotAssessable, PatientContext
 from ml.views import reduce
 
@@ -45,7 +45,8 @@ def read_all(
     for frame, one in zip(pixels, known, strict=True):
         reduced = reduce(frame)
         seen.append(network.see(reduced, one))
-        complaints.append(complaint(frame, reduced) or "")
+        of_lesion = lesion_complaint(reduced, seen[-1].mask >= 0.5)
+        complaints.append(complaint(frame, reduced) or of_lesion or "")
     gate = np.array([one.in_distribution for one in seen])
     return Read(
         np.stack([one.image_logits for one in seen]),

@@ -161,3 +161,13 @@ def start_from_imagenet(model: keras.Model, weights: Path | None) -> list[str]:
     if not loaded:
         raise ValueError(f"{weights} holds no weights of MobileNet v1")
     return fresh
+
+
+def freeze(model: keras.Model, until: str) -> None:
+    """Keep the backbone's layers up to the named one as they are; raises ValueError without it."""
+    layers = model.get_layer(BACKBONE).layers
+    names = [layer.name for layer in layers]
+    if until not in names:
+        raise ValueError(f"the backbone has no layer {until!r}: it has {', '.join(names)}")
+    for layer in layers[: names.index(until) + 1]:
+        layer.trainable = False

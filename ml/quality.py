@@ -19,6 +19,15 @@ LEAST_CONTRAST = 12.0
 LEAST_DETAIL = 1.2
 """Mean absolute Laplacian of the luma of the reduced image, after a 2x2 mean against noise."""
 
+WHITE = 250
+"""All three channels from here on: burnt out, by a reflection."""
+MOST_GLARE = 0.05
+"""Share of the lesion's pixels. Of HAM10000's training images, none comes near it."""
+SMALLEST_LESION = 0.003
+"""Share of the image. The smallest lesion drawn in HAM10000's training images has 0.0038."""
+MOST_CUT_OFF = 0.6
+"""Share of the lesion's outline that lies on the image's border; 0.7 % of HAM10000's have more."""
+
 
 def complaint(original: npt.NDArray[np.uint8], reduced: Image.Image) -> NotAssessable | None:
     """The first reason not to read the image, or None.
@@ -38,6 +47,29 @@ def complaint(original: npt.NDArray[np.uint8], reduced: Image.Image) -> NotAsses
     if detail(luma) < LEAST_DETAIL:
         return NotAssessable.BLURRED
     return None
+
+
+def lesion_complaint(reduced: Image.Image, mask: npt.NDArray[np.bool_]) -> NotAssessable | None:
+    """The first reason that lies in how the lesion is seen, or None.
+
+    mask: bool [h, w] of the reduced image, the pixels that belong to the lesion.
+    """
+    if mask.mean() < SMALLEST_LESION:
+        return NotAssessable.LESION_TOO_SMALL
+    if (np.asarray(reduced)[mask].min(axis=1) >= WHITE).mean() > MOST_GLARE:
+        return NotAssessable.GLARE
+    if cut_off(mask) > MOST_CUT_OFF:
+        return NotAssessable.LESION_CUT_OFF
+    return None
+
+
+def cut_off(mask: npt.NDArray[np.bool_]) -> float:
+    """Of the mask's outermost pixels, the share that lies on the image's border."""
+    around = np.pad(mask, 1)
+    inner = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
+    outline = mask & ~inner
+    on_border = outline.sum() - outline[1:-1, 1:-1].sum()
+    return float(on_border / max(outline.sum(), 1))
 
 
 def detail(luma: npt.NDArray[np.float32]) -> float:

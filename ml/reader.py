@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ml.calibrate import calibrated, softmax
 from ml.context import FIELDS
 from ml.outcome import decide, p_malignant
-from ml.quality import complaint
+from ml.quality import complaint, lesion_complaint
 from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext, Reading
 from ml.views import reduce
 
@@ -65,6 +65,8 @@ class Reader:
         reason = complaint(pixels, reduced)
         if reason is None and in_distribution < self.card["gate"]["threshold"]:
             reason = NotAssessable.NOT_DERMATOSCOPIC
+        mask = seen.mask >= 0.5
+        reason = reason or lesion_complaint(reduced, mask)
         assessed = decide(probabilities, self.card["thresholds"])
         return Reading(
             outcome=assessed if reason is None else Outcome.NOT_ASSESSABLE,
@@ -80,7 +82,7 @@ class Reader:
             features=seen.features,
             evidence=seen.evidence,
             bias=_named(seen.image_logits - seen.evidence.sum(axis=(0, 1))),
-            mask=seen.mask >= 0.5,
+            mask=mask,
             thresholds_version=self.card["thresholds_version"],
             duration_ms=round(1000 * (time.perf_counter() - started)),
         )

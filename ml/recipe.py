@@ -9,12 +9,19 @@ from typing import Any
 
 import numpy as np
 
+RARE = 400
+"""Training images of a HAM10000 diagnosis below which it counts as rare."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides a run besides the data. `sizes`: the view's side for each epoch;
-    `mask_every`: the mask is learnt in each so many-th step, since its decoder takes as long again
-    as half of the rest."""
+    """Everything that decides a run besides the data.
+
+    sizes: the view's side for each epoch. mask_every: the mask is learnt in each so many-th step,
+    since its decoder takes as long again as half of the rest. rare_repeats: how often an epoch
+    shows an image of a diagnosis with fewer than `RARE` of them. frozen_until: the backbone's
+    layers up to this one stay as they were started, which halves the time of a step.
+    """
 
     sizes: tuple[int, ...] = (128,) * 5 + (160,) * 3 + (192,)
     batch: int = 32
@@ -27,6 +34,8 @@ class Recipe:
     mask_every: int = 1
     outside_share: float = 0.1
     isic2017_repeats: int = 2
+    rare_repeats: int = 1
+    frozen_until: str = ""
     drop_all_context: float = 0.2
     drop_one_field: float = 0.1
     augmentation: float = 1.0

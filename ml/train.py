@@ -14,13 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ml import context, data, network, outside
+from ml import context, data, network, outside, scenes
 from ml.augment import augment
 from ml.data import Examples, Part, Source
-from ml.recipe import Recipe, history, one_cycle
+from ml.recipe import RARE, Recipe, history, one_cycle
 from ml.types import Diagnosis
 
 ISIC2017_CLASSES = (Diagnosis.BKL, Diagnosis.MEL, Diagnosis.NV)
+
+SCENES = 600
+
+Repeats = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
@@ -28,21 +32,22 @@ class Targets:
     """What the loss needs, by source: prior[s, 7] to add to the logits, label[s, c, 7] to reach.
 
     Menon et al. 2021 (arXiv 2007.07314): with log prior added in training, the bare logits are
-    the balanced reading. ISIC 2017 knows three classes; the others are taken out of its softmax.
+    the balanced reading. The prior is that of an epoch, whose `repeats` [n] say how often an image
+    is in it. ISIC 2017 knows three classes; the others are taken out of its softmax.
     """
 
     prior: npt.NDArray[np.float32] = field(init=False)
     label: npt.NDArray[np.float32] = field(init=False)
 
-    def __init__(self, train: Examples, smoothing: float) -> None:
+    def __init__(self, train: Examples, smoothing: float, repeats: Repeats) -> None:
         classes = len(Diagnosis)
         self.prior = np.zeros((len(Source), classes), np.float32)
         self.label = np.zeros((len(Source), classes, classes), np.float32)
         allowed = {Source.HAM10000: tuple(Diagnosis), Source.ISIC2017: ISIC2017_CLASSES}
         for source, diagnoses in allowed.items():
-            rows = train.labels[train.sources == source]
+            there = train.sources == source
             columns = [list(Diagnosis).index(diagnosis) for diagnosis in diagnoses]
-            counts = np.bincount(rows, minlength=classes)[columns]
+            counts = np.bincount(train.labels[there], repeats[there], classes)[columns]
             self.prior[source] = -1e9
             self.prior[source, columns] = np.log(np.maximum(counts, 1) / max(counts.sum(), 1))
             for column in columns:
@@ -50,14 +55,23 @@ class Targets:
                 self.label[source, column, column] += 1 - smoothing
 
 
-def epoch_batches(train: Examples, recipe: Recipe, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows of one epoch in whole batches: each HAM10000 image once, ISIC 2017 repeated, a share of
-    outside images drawn at random."""
-    rng = np.random.default_rng((recipe.seed, epoch))
-    inside = np.concatenate(
-        [np.flatnonzero(train.sources == Source.HAM10000)]
-        + [np.flatnonzero(train.sources == Source.ISIC2017)] * recipe.isic2017_repeats
+def repeats_in_an_epoch(train: Examples, recipe: Recipe) -> Repeats:
+    """[n]: how often an epoch shows each image; outside images (0) are drawn at random instead."""
+    ham10000 = train.sources == Source.HAM10000
+    counts = np.bincount(train.labels[ham10000], minlength=len(Diagnosis))
+    rare = ham10000 & (counts[np.maximum(train.labels, 0)] < RARE)
+    return np.select(
+        [rare, ham10000, train.sources == Source.ISIC2017],
+        [recipe.rare_repeats, 1, recipe.isic2017_repeats],
+        default=0,
     )
+
+
+def epoch_batches(train: Examples, recipe: Recipe, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Rows of one epoch in whole batches: each image so often as `repeats_in_an_epoch` says, and a
+    share of outside images drawn at random."""
+    rng = np.random.default_rng((recipe.seed, epoch))
+    inside = np.repeat(np.arange(len(train)), repeats_in_an_epoch(train, recipe))
     junk = np.flatnonzero(train.sources == Source.OUTSIDE)
     share = recipe.outside_share / (1 - recipe.outside_share)
     drawn = rng.choice(junk, int(len(inside) * share)) if len(junk) else junk
@@ -102,6 +116,10 @@ def gather(
         images = outside.natural(negatives, held_out=False)
         recoloured = outside.in_colours_of(images, groups[0].pixels, seed)
         groups += [outside.as_examples(images), outside.as_examples(recoloured)]
+        skins = scenes.margins(groups[0], SCENES // 2, seed)
+        if len(skins):
+            afar = scenes.from_afar(skins, groups[0], images, SCENES, seed)
+            groups += [outside.as_examples(skins), outside.as_examples(afar)]
     drawn = outside.drawn(outside.TRAINED_KINDS, 150, seed)
     groups.append(outside.as_examples(drawn))
     return data.concatenate(groups), whole.part(Part.TUNE)
@@ -120,7 +138,8 @@ class Training:
     ) -> None:
         keras.utils.set_random_seed(recipe.seed)
         self.train, self.recipe, self.run = train, recipe, run
-        self.targets = Targets(train, recipe.smoothing)
+        repeats = repeats_in_an_epoch(train, recipe)
+        self.targets = Targets(train, recipe.smoothing, repeats)
         self.model = network.build()
         answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
         self.without_mask = keras.Model(self.model.input, answers)
@@ -129,6 +148,8 @@ class Training:
         else:
             fresh = network.start_from_imagenet(self.model, weights)
         print("fresh layers of the backbone:", ", ".join(fresh) or "none", flush=True)
+        if recipe.frozen_until:
+            network.freeze(self.model, recipe.frozen_until)
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
             weight_decay=recipe.weight_decay,

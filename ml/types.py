@@ -42,6 +42,9 @@ class NotAssessable(StrEnum):
     TOO_BRIGHT = "too_bright"
     LOW_CONTRAST = "low_contrast"
     BLURRED = "blurred"
+    GLARE = "glare"
+    LESION_TOO_SMALL = "lesion_too_small"
+    LESION_CUT_OFF = "lesion_cut_off"
 
 
 SEXES = ("female", "male")

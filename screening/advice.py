@@ -50,6 +50,19 @@ _REASONS: dict[str, tuple[str, str]] = {
         "The picture is blurred.",
         "Rest the dermatoscope on the skin, wait for the focus, and take it again.",
     ),
+    NotAssessable.GLARE: (
+        "A reflection hides part of the spot.",
+        "Put a drop of gel between skin and dermatoscope, or tilt it a little, and take it again.",
+    ),
+    NotAssessable.LESION_TOO_SMALL: (
+        "No spot, or only a very small one, can be made out in the picture.",
+        "Bring the spot into the middle, closer if you can, and take it again.",
+    ),
+    NotAssessable.LESION_CUT_OFF: (
+        "The spot reaches beyond the picture on most sides, so its border cannot be judged.",
+        "Take it from a little farther, so that skin is seen all around. A spot too large for the "
+        "dermatoscope should be shown to a doctor.",
+    ),
     CLINICAL_PHOTOGRAPH: (
         "This is an ordinary photograph. The model has learned from dermatoscopic pictures only.",
         "The photograph is kept and can be compared. Add a dermatoscopic picture to have it read.",

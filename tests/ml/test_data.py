@@ -2,12 +2,13 @@
 
 import csv
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ml import data, outside
+from ml import data, outside, scenes
 from ml.data import Part, Source, part_of
 from tests.ml.conftest import draw_lesion
 
@@ -129,3 +130,19 @@ def test_a_fifth_of_the_natural_images_is_held_out(tmp_path):
     trained, held_out = outside.natural(tmp_path, False), outside.natural(tmp_path, True)
     assert (len(trained), len(held_out)) == (8, 2)
     assert not any(np.array_equal(one, other) for one in trained for other in held_out)
+
+
+def test_scenes_are_made_of_skin_without_lesion_and_of_small_lesions():
+    frames = np.stack([draw_lesion(*data.FRAME, seed=number) for number in range(6)])
+    masks = np.zeros((6, *data.FRAME), bool)
+    masks[:3, 60:90, 80:120] = True
+    masks[3:] = True  # a lesion that leaves no corner free
+    some = replace(outside.as_examples(frames), masks=masks, masked=np.ones(6, bool))
+    skins = scenes.margins(some, 10, seed=1)
+    assert 1 <= len(skins) <= 3
+    others = np.zeros((2, *data.FRAME, 3), np.uint8)
+    afar = scenes.from_afar(skins, some, others, 8, seed=1)
+    assert afar.shape == (8, *data.FRAME, 3)
+    assert (afar.mean(axis=(1, 2, 3)) > 20).all()  # some skin in each
+    assert np.array_equal(afar, scenes.from_afar(skins, some, others, 8, seed=1))
+    assert not len(scenes.margins(some.take(np.arange(3, 6)), 10, seed=1))

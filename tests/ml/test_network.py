@@ -14,12 +14,19 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not there")
 import keras
 import tensorflow as tf
 
-from ml import context, data, network, outside, reader
+from ml import context, data, network, obstructions, outside, reader
 from ml.augment import augment
 from ml.export import convert, export
 from ml.litert import Network
 from ml.recipe import Recipe, one_cycle, read_recipe
-from ml.train import Targets, Training, drop_context, epoch_batches, mask_loss
+from ml.train import (
+    Targets,
+    Training,
+    drop_context,
+    epoch_batches,
+    mask_loss,
+    repeats_in_an_epoch,
+)
 from ml.types import Diagnosis, PatientContext
 from ml.views import masks_on_frame, reduce, views
 from tests.ml.conftest import draw_lesion
@@ -111,6 +118,14 @@ def test_a_mask_goes_where_its_lesion_goes():
         assert picture[shape > 0.9].mean() < picture[shape < 0.1].mean() - 30
 
 
+def test_hairs_rulers_and_bubbles_hide_some_of_the_skin_but_never_most():
+    layers = obstructions.layers()
+    assert layers.shape == (3 * obstructions.EACH, obstructions.SIDE, obstructions.SIDE, 4)
+    hidden = (layers[..., 3] > 64).mean(axis=(1, 2))
+    assert hidden.min() > 0
+    assert hidden.max() < 0.4
+
+
 def augmented(frame: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Four views of 64 pixels of one frame, and their masks."""
     keras.utils.set_random_seed(5)
@@ -147,7 +162,7 @@ def test_isic2017_is_judged_by_its_three_classes_alone():
     some = examples()
     relabelled = replace(some, sources=np.full(len(some), int(data.Source.ISIC2017)))
     taken = np.flatnonzero(np.isin(some.labels, [2, 4, 5]))
-    targets = Targets(relabelled.take(taken), smoothing=0.05)
+    targets = Targets(relabelled.take(taken), 0.05, np.ones(len(taken), int))
     prior = targets.prior[data.Source.ISIC2017]
     assert np.exp(prior).sum() == pytest.approx(1, abs=1e-5)
     assert list(np.flatnonzero(np.exp(prior) > 0)) == [2, 4, 5]
@@ -173,6 +188,39 @@ def test_an_epoch_sees_each_lesion_once_and_some_junk():
     assert sorted(inside) == list(range(24))
     assert 0 < len(rows) - len(inside) <= 4
     assert not np.array_equal(rows, np.concatenate(list(epoch_batches(some, recipe, 1))))
+
+
+def test_a_rare_diagnosis_is_shown_more_often_and_the_prior_says_so():
+    some = examples()  # every diagnosis is rare in so few
+    recipe = Recipe(batch=2, rare_repeats=3)
+    repeats = repeats_in_an_epoch(some, recipe)
+    assert repeats.tolist() == [3] * 24 + [0] * 4
+    rows = np.concatenate(list(epoch_batches(some, recipe, 0)))
+    assert np.bincount(rows, minlength=28)[:24].tolist() == [3] * 24
+    # Three times the nevi, and all others once: their share of an epoch is what is added.
+    nevi = np.where(some.labels == 5, 3, (some.labels >= 0).astype(int))
+    prior = np.exp(Targets(some, 0.05, nevi).prior[data.Source.HAM10000])
+    assert prior[5] == pytest.approx(9 / 30, abs=1e-6)
+    assert prior.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_frozen_layers_stay_and_later_ones_learn(tmp_path):
+    some = examples()
+    recipe = Recipe(sizes=(32,), batch=12, frozen_until="conv_pw_5_relu", warm_up=0.0)
+    start = reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras"
+    training = Training(some, recipe, tmp_path, None, start)
+    training.fit(some.take(np.arange(7)))
+    before, after = network.load(start), network.load(tmp_path / "model.keras")
+    backbones = [model.get_layer(network.BACKBONE) for model in (before, after)]
+    frozen = True
+    for older, newer in zip(*(backbone.layers for backbone in backbones), strict=True):
+        same = all(map(np.array_equal, older.get_weights(), newer.get_weights()))
+        assert same or not frozen, older.name
+        frozen = frozen and older.name != recipe.frozen_until
+    last = [backbone.get_layer("conv_pw_13").get_weights()[0] for backbone in backbones]
+    assert not np.array_equal(*last)
+    with pytest.raises(ValueError, match="conv_pw_99"):
+        network.freeze(network.build(), "conv_pw_99")
 
 
 def test_a_recipe_is_read_as_it_is_written(tmp_path):
