@@ -86,6 +86,17 @@ ATTRIBUTION = (
     },
 )
 
+AUGMENTATION = (
+    "Any angle and pose, 0.65 to 1.05 of the short side, stretched by up to 8 %; gamma, white "
+    "balance, hue, saturation, contrast and brightness; lower resolution, noise; dark round "
+    "corners, plain coloured patches, and drawn hairs, ruler marks and gel bubbles."
+)
+OUTSIDE = (
+    "For the gate: natural images, also in the colours of dermatoscopy; drawings; plain skin from "
+    "the margins of dermatoscopic images; body parts from afar composed of such skin, small real "
+    "lesions and natural backgrounds."
+)
+
 ORIGIN = {
     "name": "the page that SkinCheck grew out of",
     "source": "github.com/leona-ha/Skin-Screening_Web-App",
@@ -132,6 +143,8 @@ def describe(
         "training": {
             "data": list(ATTRIBUTION),
             "recipe": recipe,
+            "augmentation": AUGMENTATION,
+            "outside_images": OUTSIDE,
             "software": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
@@ -173,7 +186,8 @@ def _outputs() -> dict[str, str]:
 
 def _architecture() -> dict[str, Any]:
     return {
-        "backbone": "MobileNet v1 (alpha 1.0), started from ImageNet, all layers trained",
+        "backbone": "MobileNet v1 (alpha 1.0), started from ImageNet; a recipe's frozen_until names "
+        "the layer up to which its run trained nothing",
         "head": "logits = bias + mean(features . W) + g(age) + g(sex) + g(localization)",
         "evidence": "features . W, laid on the image; with bias and context it gives the logits",
         "mask": "a light decoder on the same features, at half of a view's resolution",
