@@ -186,8 +186,8 @@ def _outputs() -> dict[str, str]:
 
 def _architecture() -> dict[str, Any]:
     return {
-        "backbone": "MobileNet v1 (alpha 1.0), started from ImageNet; a recipe's frozen_until names "
-        "the layer up to which its run trained nothing",
+        "backbone": "MobileNet v1 (alpha 1.0), started from ImageNet; a run trained all layers but "
+        "those up to its recipe's frozen_until",
         "head": "logits = bias + mean(features . W) + g(age) + g(sex) + g(localization)",
         "evidence": "features . W, laid on the image; with bias and context it gives the logits",
         "mask": "a light decoder on the same features, at half of a view's resolution",
