@@ -17,6 +17,7 @@ from screening.models import AccessLog, LesionImage
 
 logger = logging.getLogger(__name__)
 
+_STORED = (AccessLog.Rendition.IMAGE, AccessLog.Rendition.THUMBNAIL)
 _CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 
 
@@ -26,7 +27,7 @@ def deliver(*, request: HttpRequest, user: User, pk: UUID, rendition: str) -> Ht
     Raises Http404 for what ``user`` may not see, for an unknown rendition and for a lost file.
     Browsers may keep the picture but ask each time: a 304 has been checked and logged as well.
     """
-    if rendition not in AccessLog.Rendition.values:
+    if rendition not in _STORED:
         raise Http404("No such rendition.")
     image = get_object_or_404(LesionImage.objects.visible_to(user), pk=pk)
     AccessLog.objects.create(user=user, image=image, rendition=rendition)

@@ -16,6 +16,7 @@ from screening.models import (
     BodySite,
     ChangeMark,
     Conclusion,
+    Interval,
     Lesion,
     Management,
     Modality,
@@ -23,6 +24,7 @@ from screening.models import (
     Sex,
     SkinType,
 )
+from screening.reminding import Span
 
 T = TypeVar("T")
 
@@ -223,6 +225,27 @@ class RulerForm(forms.Form):
 
 class CloseAlertForm(forms.Form):
     reason = forms.CharField(max_length=400, label="Why it is closed")
+
+
+class ReminderForm(forms.Form):
+    """Without an interval nobody is reminded."""
+
+    interval_months = forms.TypedChoiceField(
+        label="Remind me",
+        choices=[("", "No reminder"), *Interval.choices],
+        coerce=int,
+        empty_value=None,
+        required=False,
+    )
+
+
+class SnoozeForm(forms.Form):
+    """A span, or a day."""
+
+    span = forms.ChoiceField(choices=Span.choices, required=False)
+    until = forms.DateField(
+        required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
 
 
 class ReviewForm(forms.Form):

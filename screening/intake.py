@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
 from ml import reader
-from screening import imaging, tasks
+from screening import imaging, scheduling, tasks
 from screening.models import (
     Lesion,
     LesionImage,
@@ -179,6 +179,7 @@ def _store(image: LesionImage, clean: imaging.CleanImage, user: User) -> None:
             saved.append(image.thumbnail)
             image.full_clean(validate_unique=False, validate_constraints=False)
             image.save()
+            scheduling.move_on(image.lesion)
             _queue(image, user)
     except BaseException:
         for file in saved:

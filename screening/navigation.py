@@ -43,6 +43,7 @@ class Navigation:
 
 
 _RECORDS = ("patient", "lesion", "image")
+_REMINDERS = ("reminders", "reminder_", "calendar_")
 _MODEL = ("model", "data_set")
 
 
@@ -51,6 +52,8 @@ def _section(request: HttpRequest) -> str:
     name = (request.resolver_match.url_name if request.resolver_match else None) or ""
     if name.startswith(_RECORDS):
         return "records"
+    if name.startswith(_REMINDERS):
+        return "reminders"
     if name.startswith(_MODEL):
         return "model"
     return "home" if name == "home" else "account"

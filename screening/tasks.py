@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from ml import reader
-from screening import alerting, comparing, measuring, predictions
+from screening import alerting, comparing, digest, measuring, predictions
 from screening.models import LesionImage, Prediction
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,17 @@ def sweep_predictions_task() -> None:
         _tell_a_worker(prediction)
     for image in measuring.unmeasured(reader.DEFAULT_VERSION):
         follow_up_task.delay(str(image.pk))
+
+
+@shared_task
+def mail_reminders_task() -> None:
+    for user_id, reminder_ids in digest.addressees().items():
+        mail_digest_task.delay(str(user_id), [str(pk) for pk in reminder_ids])
+
+
+@shared_task
+def mail_digest_task(user_id: str, reminder_ids: list[str]) -> None:
+    digest.send(UUID(user_id), [UUID(pk) for pk in reminder_ids])
 
 
 def _tell_a_worker(prediction: Prediction) -> None:

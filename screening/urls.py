@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from screening.views import comparisons, images, lesions, measures, media, pages, patients
+from screening.views import (
+    comparisons,
+    images,
+    lesions,
+    measures,
+    media,
+    pages,
+    patients,
+    reminders,
+)
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -29,5 +38,12 @@ urlpatterns = [
     path("images/<uuid:pk>/status/", images.status, name="image_status"),
     path("images/<uuid:pk>/read/", images.read_again, name="image_read"),
     path("images/<uuid:pk>/review/", images.review, name="image_review"),
+    path("reminders/", reminders.listing, name="reminders"),
+    path("lesions/<uuid:pk>/reminder/", reminders.set_interval, name="lesion_reminder"),
+    path("reminders/<uuid:pk>/snooze/", reminders.snooze, name="reminder_snooze"),
+    path("reminders/<uuid:pk>/stop/", reminders.stop, name="reminder_stop"),
+    path("calendar/link/", reminders.calendar_link, name="calendar_link"),
+    path("calendar/link/revoke/", reminders.calendar_revoke, name="calendar_revoke"),
+    path("calendar/<str:secret>.ics", reminders.calendar, name="calendar"),
     path("media/<uuid:pk>/<str:rendition>", media.rendition, name="media"),
 ]

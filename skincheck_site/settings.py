@@ -14,6 +14,8 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
+from skincheck_site import beat
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 
@@ -123,6 +125,14 @@ else:
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Language and time
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env("TIME_ZONE", default="UTC")
+USE_TZ = True
+DATE_FORMAT = "j M Y"
+USE_I18N = False
+
 # Cache, broker and worker
 
 if REDIS_URL:
@@ -165,15 +175,9 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_TIMEZONE = "UTC"
+CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
-CELERY_BEAT_SCHEDULE = {
-    "sweep-predictions": {
-        "task": "screening.tasks.sweep_predictions_task",
-        "schedule": PREDICTION_SWEEP_SECONDS,
-        "options": {"expires": PREDICTION_SWEEP_SECONDS},
-    },
-}
+CELERY_BEAT_SCHEDULE = beat.schedule(PREDICTION_SWEEP_SECONDS)
 
 # Files
 
@@ -236,6 +240,8 @@ ACCOUNT_EMAIL_VERIFICATION = env("ACCOUNT_EMAIL_VERIFICATION", default="optional
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+# A mail server that does not answer must not keep a worker, nor the page that invites someone.
+EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="SkinCheck <noreply@localhost>")
 
 # API
@@ -270,14 +276,6 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {"Outcome": "screening.models.Outcome"},
 }
-
-# Language and time
-
-LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env("TIME_ZONE", default="UTC")
-USE_TZ = True
-DATE_FORMAT = "j M Y"
-USE_I18N = False
 
 # Security
 

@@ -59,6 +59,8 @@ class World:
     membership: Any = None
     invitation: Any = None
     token: str = ""
+    reminder: Any = None
+    calendar: str = ""
 
     def standing(self, persona: str) -> str:
         if persona == self.owner:
@@ -164,6 +166,14 @@ MATRIX: dict[str, Line] = {
     "image_read": line(args="image", POST=Sent(WRITES)),
     "image_review": line(args="image", POST=Sent(CONCLUDES, lambda w: REVIEW)),
     "media": line(SEES, lambda w: (w.image.pk, "thumbnail")),
+    # Reminders
+    "reminders": line(SIGNED_IN),
+    "lesion_reminder": line(args="lesion", POST=Sent(WRITES, lambda w: {"interval_months": "3"})),
+    "reminder_snooze": line(args="reminder", POST=Sent(WRITES, lambda w: {"span": "week"})),
+    "reminder_stop": line(args="reminder", POST=Sent(WRITES)),
+    "calendar_link": line(POST=Sent(SIGNED_IN, done=200)),
+    "calendar_revoke": line(POST=Sent(SIGNED_IN)),
+    "calendar": line(ANYONE, lambda w: (w.calendar,)),  # the secret is in the address
     # Account and clinics
     "account": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"first_name": "A"})),
     "api_key_new": line(POST=Sent(SIGNED_IN, lambda w: {"name": "K"}, done=200)),

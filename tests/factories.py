@@ -23,6 +23,7 @@ from screening.models import (
     Patient,
     Prediction,
     PredictionMaps,
+    Reminder,
     Review,
     State,
 )
@@ -230,3 +231,15 @@ class AlertFactory(factory.django.DjangoModelFactory):
     rule = "growth"
     before = factory.LazyFunction(lambda: {"area_share": 0.05})
     after = factory.LazyFunction(lambda: {"area_share": 0.09})
+
+
+class ReminderFactory(factory.django.DjangoModelFactory):
+    """Every three months; due long ago unless told otherwise."""
+
+    class Meta:
+        model = Reminder
+
+    lesion = factory.SubFactory(LesionFactory)
+    set_by = factory.SubFactory(UserFactory)
+    interval_months = 3
+    due_on = date(2026, 6, 1)

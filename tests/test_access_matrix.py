@@ -25,6 +25,7 @@ from django.urls import URLPattern, get_resolver, reverse
 
 from accounts import services
 from accounts.models import Membership
+from screening import reminding
 from tests.access import (
     ANYONE,
     DONE,
@@ -49,6 +50,7 @@ from tests.factories import (
     LesionImageFactory,
     PredictionFactory,
     PredictionMapsFactory,
+    ReminderFactory,
     ReviewFactory,
 )
 
@@ -98,6 +100,8 @@ def _world(personas: Personas, writer: str) -> World:
         comparison=comparison,
         alert=AlertFactory(lesion=lesion, earlier=comparison.earlier, later=image),
         key=key,
+        reminder=ReminderFactory(lesion=lesion),
+        calendar=reminding.make_calendar_link(user=getattr(personas, writer)),
     )
     if own:
         return world

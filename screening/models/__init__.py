@@ -9,7 +9,7 @@ from screening.models.measurement import ImageScale, Measurement, Outline
 from screening.models.patient import Patient, Sex, SkinType
 from screening.models.position import BodyView, LesionPosition, Side
 from screening.models.prediction import MAX_ATTEMPTS, Outcome, Prediction, State
-from screening.models.reminder import CalendarFeed, Interval, Reminder
+from screening.models.reminder import CalendarFeed, Interval, Reminder, Standing
 from screening.models.review import Conclusion, Management, Review
 
 __all__ = [
@@ -43,5 +43,6 @@ __all__ = [
     "Sex",
     "Side",
     "SkinType",
+    "Standing",
     "State",
 ]

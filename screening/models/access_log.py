@@ -11,6 +11,7 @@ class AccessLog(UUIDModel):
     class Rendition(models.TextChoices):
         IMAGE = "image", "Image"
         THUMBNAIL = "thumbnail", "Thumbnail"
+        REPORT = "report", "In a report"
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="accesses"

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from datetime import date
+import hashlib
+from datetime import date, timedelta
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Greatest
+from django.utils import timezone
 
 from accounts.models import User
 from screening.models.base import UUIDModel
@@ -20,6 +22,19 @@ class Interval(models.IntegerChoices):
     TWELVE = 12, "Every year"
 
 
+class Standing(models.TextChoices):
+    """Where a reminder stands on a day; each has one of them."""
+
+    OVERDUE = "overdue", "Overdue"
+    DUE = "due", "Due"
+    COMING = "coming", "Coming up"
+    STOPPED = "stopped", "Stopped"
+
+
+OVERDUE_AFTER = timedelta(days=14)
+"""Two weeks of grace: nobody takes every picture on the day."""
+
+
 class ReminderQuerySet(models.QuerySet["Reminder"]):
     def visible_to(self, user: User) -> ReminderQuerySet:
         return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
@@ -29,8 +44,35 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
 
     def due(self, on: date) -> ReminderQuerySet:
         """Active ones whose day has come, and which nobody has put off beyond it."""
+        return self.active().ringing().filter(Q(rings_on__lte=on))
+
+    def overdue(self, on: date) -> ReminderQuerySet:
+        """Those that have been due for more than ``OVERDUE_AFTER``."""
+        return self.due(on - OVERDUE_AFTER - timedelta(days=1))
+
+    def standing(self, standing: str, on: date) -> ReminderQuerySet:
+        """``Reminder.standing`` in SQL."""
+        if standing == Standing.OVERDUE:
+            return self.overdue(on)
+        if standing == Standing.DUE:
+            return self.due(on).filter(Q(rings_on__gte=on - OVERDUE_AFTER))
+        if standing == Standing.COMING:
+            return self.active().ringing().filter(Q(rings_on__gt=on))
+        return self.exclude(stopped_at=None)
+
+    def ringing(self) -> ReminderQuerySet:
+        """With ``rings_on``, the day that counts: put off or not."""
         put_off = Greatest(F("due_on"), Coalesce(F("snoozed_until"), F("due_on")))
-        return self.active().alias(rings_on=put_off).filter(rings_on__lte=on)
+        return self.alias(rings_on=put_off)
+
+    def unmailed(self) -> ReminderQuerySet:
+        """Those of ``ringing`` of whose day no mail has told yet."""
+        return self.ringing().filter(Q(mailed_for=None) | Q(mailed_for__lt=F("rings_on")))
+
+    def addressed_to(self, user: User) -> ReminderQuerySet:
+        """Of one's own record, or of a clinic's patient where one set it oneself."""
+        own, set_here = Q(lesion__patient__owner=user), Q(lesion__patient__owner=None, set_by=user)
+        return self.visible_to(user).filter(own | set_here)
 
 
 class Reminder(UUIDModel):
@@ -47,6 +89,9 @@ class Reminder(UUIDModel):
     mailed_for = models.DateField(
         null=True, editable=False, help_text="The day it was due when a mail was sent last."
     )
+    mailing_since = models.DateTimeField(
+        null=True, editable=False, help_text="Claimed by who sends a mail of it just now."
+    )
 
     objects = ReminderQuerySet.as_manager()
 
@@ -61,6 +106,30 @@ class Reminder(UUIDModel):
     def __str__(self) -> str:
         return f"{self.lesion}, {self.due_on}"
 
+    @property
+    def public_name(self) -> str:
+        """For mails and calendars: labels that people chose. Reads ``lesion.patient``."""
+        patient = self.lesion.patient
+        return str(self.lesion) if patient.owner_id else f"{self.lesion} ({patient})"
+
+    @property
+    def rings_on(self) -> date:
+        """The day that counts: put off or not."""
+        return max(self.due_on, self.snoozed_until or self.due_on)
+
+    @property
+    def is_active(self) -> bool:
+        return self.stopped_at is None
+
+    @property
+    def standing(self) -> Standing:
+        today = timezone.localdate()
+        if not self.is_active:
+            return Standing.STOPPED
+        if self.rings_on > today:
+            return Standing.COMING
+        return Standing.OVERDUE if self.rings_on < today - OVERDUE_AFTER else Standing.DUE
+
 
 class CalendarFeed(UUIDModel):
     """The private link to a person's reminders as a calendar. Only its secret's SHA-256 is kept."""
@@ -72,3 +141,7 @@ class CalendarFeed(UUIDModel):
 
     def __str__(self) -> str:
         return f"calendar of {self.user}"
+
+    @staticmethod
+    def digest(secret: str) -> str:
+        return hashlib.sha256(secret.encode()).hexdigest()

@@ -73,6 +73,20 @@ def ago(day: date) -> str:
     return f"{days} days ago"
 
 
+@register.filter
+def ahead(day: date) -> str:
+    """How far ahead a day is, in whole units: "tomorrow", "in 3 days", "in 5 months"."""
+    days = (day - timezone.localdate()).days
+    if days <= 0:
+        return ago(day)
+    if days == 1:
+        return "tomorrow"
+    for unit, length in (("year", 365), ("month", 30), ("week", 7)):
+        if days >= 2 * length:
+            return f"in {days // length} {unit}s"
+    return f"in {days} days"
+
+
 @register.simple_tag
 def signed_bar(change: float, scale: float) -> SafeString:
     """A bar to the right of the middle for more, to the left for less. Its words stand beside it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -9,10 +10,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import intake, tracking
+from screening import intake, suggesting, tracking
 from screening.charts.lesion import p_malignant_over_time
-from screening.forms import LesionForm, submit
-from screening.models import Lesion, Patient
+from screening.forms import LesionForm, ReminderForm, submit
+from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
 from screening.views.requests import UserRequest
 
 
@@ -22,6 +23,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = _visible(request, pk)
     images = tracking.timeline(lesion, request.user)
     points = tracking.points(images)
+    alerts = tracking.alerts_of(lesion, request.user)
     readings = [image.latest_prediction for image in images]
     return render(
         request,
@@ -33,10 +35,26 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "chart": p_malignant_over_time(points) if points else None,
             "is_reading": any(reading is not None and reading.is_active for reading in readings),
             "may_write": Patient.objects.writable_by(request.user).contains(lesion.patient),
-            "alerts": tracking.alerts_of(lesion, request.user),
+            "alerts": alerts,
             "add_image_url": reverse("image_new", args=[pk]),
+            **_reminder(lesion, images, alerts),
         },
     )
+
+
+def _reminder(lesion: Lesion, images: list[LesionImage], alerts: list[Alert]) -> dict[str, Any]:
+    """What ``partials/reminder.html`` shows: the one that is set, and what would fit."""
+    reminder = Reminder.objects.filter(lesion=lesion).first()
+    is_open = any(alert.is_open for alert in alerts)
+    suggestion = suggesting.suggest(images, has_open_alert=is_open)
+    months = suggestion.interval_months
+    if reminder is not None and reminder.is_active:
+        months = reminder.interval_months
+    return {
+        "reminder": reminder,
+        "suggestion": suggestion,
+        "reminder_form": ReminderForm(initial={"interval_months": months}),
+    }
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

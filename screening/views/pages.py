@@ -18,7 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from ml import reader
-from screening import tracking
+from screening import due, tracking
 from screening.charts import card as card_charts
 from screening.charts import card_tables, prevalence
 from screening.charts import data_set as data_set_charts
@@ -46,6 +46,7 @@ def home(request: UserRequest) -> HttpResponse:
             "attention_count": found.count(),
             "unfinished": tracking.unfinished(request.user)[:ATTENTION_SHOWN],
             "recent": recent,
+            "due_count": due.due_count(request.user),
             "has_record": Patient.objects.visible_to(request.user).exists(),
         },
     )

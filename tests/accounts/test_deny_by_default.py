@@ -24,6 +24,7 @@ PUBLIC = {
     "model",
     "model_version",
     "model_card",
+    "calendar",  # for programs that cannot log in: its address holds a secret
     "health_live",
     "health_ready",
     "api:docs",

@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership
-from screening.models import Lesion, LesionImage, Patient, Prediction, Review
+from screening.models import Lesion, LesionImage, Patient, Prediction, Reminder, Review
 from tests.factories import (
     ClinicFactory,
     LesionFactory,
@@ -15,13 +15,24 @@ from tests.factories import (
     MembershipFactory,
     PatientFactory,
     PredictionFactory,
+    ReminderFactory,
     ReviewFactory,
     UserFactory,
 )
 
 pytestmark = pytest.mark.django_db
 
-MODELS = (Clinic, Membership, Invitation, Patient, Lesion, LesionImage, Prediction, Review)
+MODELS = (
+    Clinic,
+    Membership,
+    Invitation,
+    Patient,
+    Lesion,
+    LesionImage,
+    Prediction,
+    Review,
+    Reminder,
+)
 
 
 def same_picture_twice():
@@ -84,6 +95,7 @@ REFUSED = {
     "conclusion_is_known": lambda: ReviewFactory(conclusion="wart"),
     "management_is_known": lambda: ReviewFactory(management="wait"),
     "other_conclusion_has_a_note": lambda: ReviewFactory(conclusion="other", note=""),
+    "interval_is_offered": lambda: ReminderFactory(interval_months=2),
     "one_membership_per_clinic": two_memberships,
     "role_is_known": lambda: MembershipFactory(role="owner"),
     "one_open_invitation_per_clinic_and_email": two_open_invitations,

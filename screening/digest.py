@@ -1,0 +1,116 @@
+"""Mail of what is newly due: one a person, and never twice of the same day.
+
+A reminder is claimed by a conditional UPDATE with a lease while a mail of it is sent: a mail server
+that is away gives it back, and a worker that dies loses it after the lease.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+from smtplib import SMTPException
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import Membership, Role, User
+from screening.models import Reminder
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(minutes=10)
+NAMED = 40
+"""How many lesions a mail names; of more it gives the number."""
+
+
+def addressees() -> dict[UUID, list[UUID]]:
+    """Whom to mail now, with the reminders to tell of: identifiers by that of the person."""
+    newly_due = (
+        Reminder.objects.due(timezone.localdate())
+        .unmailed()
+        .select_related("lesion__patient__owner", "set_by")
+    )
+    members = _members({reminder.lesion.patient.clinic_id for reminder in newly_due})
+    found: dict[UUID, list[UUID]] = defaultdict(list)
+    for reminder in newly_due:
+        user = _addressee(reminder, members[reminder.lesion.patient.clinic_id])
+        if user is not None:
+            found[user.pk].append(reminder.pk)
+    return dict(found)
+
+
+def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
+    """One mail of those that are still newly due and that nobody else is telling of.
+
+    False where there is nothing to tell, or the mail server does not take it: the next try may.
+    """
+    user = User.objects.get(pk=user_id)
+    now = timezone.now()
+    mine = Reminder.objects.filter(pk__in=list(reminder_ids))
+    free = Q(mailing_since=None) | Q(mailing_since__lt=now - LEASE)
+    if not mine.due(timezone.localdate()).unmailed().filter(free).update(mailing_since=now):
+        return False
+    claimed = mine.filter(mailing_since=now)
+    told = list(claimed.select_related("lesion__patient").order_by("due_on", "pk"))
+    try:
+        _mail(user, told).send()
+    except (SMTPException, OSError) as error:
+        # Without its text, which may hold the address.
+        logger.error("reminders of user %s were not mailed: %s", user.pk, type(error).__name__)
+        return False
+    else:
+        for reminder in told:  # each with the day that was told: it may have been put off meanwhile
+            claimed.filter(pk=reminder.pk).update(mailed_for=reminder.rings_on)
+        return True
+    finally:
+        claimed.update(mailing_since=None)
+
+
+def _members(clinic_ids: set[UUID | None]) -> dict[UUID | None, list[Membership]]:
+    """The memberships of people with an account in use, by clinic, the oldest first."""
+    found: dict[UUID | None, list[Membership]] = defaultdict(list)
+    memberships = Membership.objects.filter(clinic__in=clinic_ids - {None}, user__is_active=True)
+    for membership in memberships.select_related("user").order_by("created", "pk"):
+        found[membership.clinic_id].append(membership)
+    return found
+
+
+def _addressee(reminder: Reminder, members: list[Membership]) -> User | None:
+    """Whose record it is; else who set it; else, if that one has left, an admin of the clinic."""
+    owner = reminder.lesion.patient.owner
+    if owner is not None:
+        return owner if owner.is_active else None
+    users = [membership.user for membership in members]
+    if reminder.set_by in users:
+        return reminder.set_by
+    return next((member.user for member in members if member.role == Role.ADMIN), None)
+
+
+def _mail(user: User, told: list[Reminder]) -> EmailMessage:
+    """Labels that people chose and days, no more: mail is read on other people's screens."""
+    one = len(told) == 1
+    lines = [
+        f"It is time for a new picture of {'this' if one else 'these'}:",
+        "",
+        *(f"- {reminder.public_name}, due {_day(reminder)}" for reminder in told[:NAMED]),
+        *([f"- and {len(told) - NAMED} more"] if len(told) > NAMED else []),
+        "",
+        "Add pictures, put off or stop reminders here:",
+        f"{settings.SITE_URL}{reverse('reminders')}",
+    ]
+    return EmailMessage(
+        subject=f"{'A new picture is' if one else f'{len(told)} new pictures are'} due",
+        body="\n".join(lines),
+        to=[user.email],
+        headers={"Auto-Submitted": "auto-generated"},
+    )
+
+
+def _day(reminder: Reminder) -> str:
+    return f"{reminder.rings_on.day} {reminder.rings_on:%b %Y}"

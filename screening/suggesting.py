@@ -1,0 +1,85 @@
+"""Which interval fits a lesion, from its newest review or reading, with the reason in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from screening.models import Interval, LesionImage, Management, Outcome, Review, State
+
+STEADY_MONTHS = 12
+"""Followed for as long without an alert that is open: every six months are enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """interval_months: one of Interval, or None for no reminder. reason: a sentence or two."""
+
+    interval_months: int | None
+    reason: str
+
+    @property
+    def interval(self) -> str:
+        if self.interval_months is None:
+            return "No reminder"
+        return Interval(self.interval_months).label
+
+
+def suggest(images: list[LesionImage], *, has_open_alert: bool) -> Suggestion:
+    """images: of ``tracking.timeline(lesion)``. A conclusion on the newest counts more than its
+    reading."""
+    if not images:
+        return Suggestion(
+            Interval.THREE, "There is no picture yet. Three months are a usual beginning."
+        )
+    review = images[0].latest_review
+    if review is not None:
+        return _by_review(review)
+    if has_open_alert:
+        return Suggestion(
+            Interval.ONE,
+            "A change was found that nobody has looked at. Have a doctor look at it first.",
+        )
+    return _by_outcome(images)
+
+
+def _by_review(review: Review) -> Suggestion:
+    match review.management:
+        case Management.NONE:
+            return Suggestion(None, "The clinician concluded that nothing further is needed.")
+        case Management.MONITOR if review.conclusion == "nv":
+            return Suggestion(
+                Interval.SIX, "The clinician concluded that it is a mole, to be monitored."
+            )
+        case Management.MONITOR:
+            return Suggestion(Interval.THREE, "The clinician concluded that it is to be monitored.")
+    return Suggestion(
+        Interval.ONE,
+        f"The clinician concluded: {review.get_management_display().lower()}. "
+        "In a month, see to it that this was done.",
+    )
+
+
+def _by_outcome(images: list[LesionImage]) -> Suggestion:
+    newest = images[0]
+    reading = next((p for p in newest.predictions.all() if p.state == State.SUCCEEDED), None)
+    outcome = reading.outcome_told if reading else ""
+    match outcome:
+        case Outcome.URGENT | Outcome.SEE_DOCTOR:
+            return Suggestion(
+                Interval.ONE,
+                "Show it to a doctor first. A picture next month keeps it in sight.",
+            )
+        case Outcome.NOT_ASSESSABLE:
+            return Suggestion(
+                Interval.ONE, "The newest picture could not be assessed: take another one soon."
+            )
+        case Outcome.MONITOR:
+            days = (newest.captured_on - images[-1].captured_on).days
+            if days >= 30 * STEADY_MONTHS:
+                return Suggestion(
+                    Interval.SIX, "It was followed for a year, and no change stands open."
+                )
+            return Suggestion(
+                Interval.THREE, "The reading says to keep watching it; three months are usual."
+            )
+    return Suggestion(Interval.THREE, "The newest picture is not read yet. Three months are usual.")

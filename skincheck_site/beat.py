@@ -1,0 +1,23 @@
+"""What beat starts, and when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery.schedules import crontab
+
+
+def schedule(sweep_seconds: int) -> dict[str, dict[str, Any]]:
+    return {
+        "sweep-predictions": {
+            "task": "screening.tasks.sweep_predictions_task",
+            "schedule": sweep_seconds,
+            "options": {"expires": sweep_seconds},
+        },
+        # By day, and every hour, so that a mail server that was away is asked again.
+        "mail-reminders": {
+            "task": "screening.tasks.mail_reminders_task",
+            "schedule": crontab(minute="0", hour="7-19"),
+            "options": {"expires": 3000},
+        },
+    }
