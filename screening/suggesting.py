@@ -31,6 +31,11 @@ def suggest(images: list[LesionImage], *, has_open_alert: bool) -> Suggestion:
         return Suggestion(
             Interval.THREE, "There is no picture yet. Three months are a usual beginning."
         )
+    if images[0].is_withheld:  # type: ignore[attr-defined]
+        return Suggestion(
+            Interval.THREE,
+            "Record your own conclusion on the newest picture first. Three months are usual.",
+        )
     review = images[0].latest_review
     if review is not None:
         return _by_review(review)

@@ -18,6 +18,7 @@ from tests.factories import (
     PredictionFactory,
     ReminderFactory,
     ReviewFactory,
+    UserFactory,
     picture,
 )
 
@@ -180,10 +181,10 @@ def test_standings_say_the_same_in_python_and_in_sql(personas, today):
 # What is suggested
 
 
-def suggested(lesion):
-    return suggesting.suggest(
-        tracking.timeline(lesion), has_open_alert=lesion.alerts.open().exists()
-    )
+def suggested(lesion, user=None):
+    """To ``user``, or to someone from whom nothing is withheld."""
+    images = tracking.timeline(lesion, user or UserFactory())
+    return suggesting.suggest(images, has_open_alert=lesion.alerts.open().exists())
 
 
 @pytest.mark.parametrize(
@@ -232,9 +233,18 @@ def test_after_a_steady_year_six_months_are_enough_unless_an_alert_is_open(lesio
     for day in (date(2025, 3, 1), date(2026, 3, 1)):
         PredictionFactory(image__lesion=lesion, image__captured_on=day, outcome="monitor")
     assert suggested(lesion).interval_months == 6
-    images = tracking.timeline(lesion)
+    images = list(lesion.images.latest_first())
     AlertFactory(lesion=lesion, earlier=images[1], later=images[0])
     assert (suggested(lesion).interval_months, "change" in suggested(lesion).reason) == (1, True)
+
+
+def test_nothing_is_given_away_to_who_is_to_conclude_first(personas, lesion):
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    PredictionFactory(image__lesion=lesion, outcome="urgent")
+    found = suggested(lesion, personas.clinician)
+    assert (found.interval_months, "own conclusion" in found.reason) == (3, True)
+    assert suggested(lesion, personas.assistant).interval_months == 1
 
 
 def test_without_a_picture_or_a_reading_there_is_a_suggestion_too(lesion):
