@@ -189,8 +189,10 @@ def _one_sided(mask: Mask, shape: Mask) -> float:
 def _reach(mask: Mask, middle: Floats) -> Floats:
     """[DIRECTIONS]: how many pixels of the mask lie on a ray from the middle."""
     longest = int(np.hypot(*mask.shape))
+    centre = (float(middle[0]), float(middle[1]))
+    # Without the flag, what lies outside the mask's frame is whatever was in memory.
     polar = cv2.warpPolar(
-        mask.astype(np.uint8), (longest, DIRECTIONS), tuple(map(float, middle)), longest, 0
+        mask.astype(np.uint8), (longest, DIRECTIONS), centre, longest, cv2.WARP_FILL_OUTLIERS
     )
     reach: Floats = polar.sum(axis=1).astype(np.float64)
     return reach

@@ -42,6 +42,18 @@ def test_nothing_changed():
     assert rules(EARLIER, visit(disc()), days=90, short_term=True) == []
 
 
+def test_a_border_is_measured_the_same_whatever_was_in_memory_before():
+    """The rays leave the frame: what lies there is nothing, not what another array left behind."""
+    random, reached = np.random.default_rng(1), []
+    for _ in range(4):
+        left_behind = [
+            random.integers(1, 255, (change.DIRECTIONS, 500), np.uint8) for _ in range(9)
+        ]
+        del left_behind
+        reached.append(change._reach(disc(), np.array([200.0, 150.0])))
+    assert np.allclose(reached, 60, atol=1.5)
+
+
 @pytest.mark.parametrize(
     "taken",
     [
