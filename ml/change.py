@@ -10,7 +10,7 @@ unchanged lesion rarely exceed (`ml.repeatability`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -40,8 +40,13 @@ SHORT_TERM_DAYS = (60, 150)
 """Dermoscopedia's window of 2.5 to 4.5 months, with two weeks of grace on either side."""
 DAYS_A_MONTH = 30.44
 DIRECTIONS = 72
+FINE = 1.5
+"""Pixels of the frame."""
+LEAST_CONTRAST = 1.0
+"""Units of L*."""
 
 Floats = npt.NDArray[np.float64]
+Grey = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Pixels = npt.NDArray[np.uint8]
 
@@ -62,14 +67,16 @@ class Change:
 
     growth: logarithm of the ratio of areas. one_sided: how much farther the border moved to one
     side than it did in the median, in radii of the lesion. focal: delta E (CIE 1976) that a
-    twentieth of the lesion exceeds, beside what all of it changed. gained: the share that a colour
-    has which was not there before, and its name. risk: difference of the logits of p_malignant;
-    None too where two model versions read. before, after: what is shown of both.
+    twentieth of the lesion exceeds, beside what all of it changed. structure: the same of the
+    logarithm of the contrast of its fine pattern. gained: the share that a colour has which was
+    not there before, and its name. risk: difference of the logits of p_malignant; None too where
+    two model versions read. before, after: what is shown of both.
     """
 
     growth: float | None
     one_sided: float | None
     focal: float | None
+    structure: float | None
     gained: float | None
     gained_colour: str
     risk: float | None
@@ -79,7 +86,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A rule, and the values that made it fire, by name."""
+    """A rule, and the values that made it fire, by name: of ``Change.before`` and ``after``, or
+    ``delta_e`` and ``contrast`` (a factor) of the place that changed most."""
 
     rule: str
     before: dict[str, float | str]
@@ -87,12 +95,15 @@ class Fired:
 
 
 def changed(
-    earlier: Visit, later: Visit, matrix: npt.NDArray[np.float64] | None, area_ratio: float | None
+    earlier: Visit,
+    later: Visit,
+    matrix: npt.NDArray[np.float64] | None,
+    areas_mm2: tuple[float, float] | None,
 ) -> Change:
     """Compare two images. matrix [2, 3]: pixels of the later to those of the earlier, or None.
 
-    area_ratio: of the areas in square millimetres, where both scales are known: it stands above
-    the ratio in the aligned frame, whose size follows the lesion's own structure in part.
+    areas_mm2: where both scales are known: their ratio stands above that in the aligned frame,
+    whose size follows the lesion's own structure in part.
     """
     before: dict[str, float] = {}
     after: dict[str, float] = {}
@@ -101,17 +112,21 @@ def changed(
         before["p_malignant"], after["p_malignant"] = earlier.p_malignant, later.p_malignant
         if earlier.model_version == later.model_version:
             risk = _logit(later.p_malignant) - _logit(earlier.p_malignant)
-    growth = None if area_ratio is None else float(np.log(area_ratio))
+    growth = None
+    if areas_mm2 is not None:
+        before["area_mm2"], after["area_mm2"] = areas_mm2
+        growth = float(np.log(areas_mm2[1] / areas_mm2[0]))
     if matrix is None:
-        return Change(growth, None, None, None, "", risk, before, after)
+        return Change(growth, None, None, None, None, "", risk, before, after)
     pixels, mask, moved, shape, valid = _in_one_frame(earlier, later, matrix)
     before["area_share"], after["area_share"] = float(mask.mean()), float(shape.mean())
     if growth is None:
         growth = float(np.log(max(shape.sum(), 1) / max(mask.sum(), 1)))
-    focal = _focal(pixels, moved, mask & shape & valid)
+    focal, structure = _focal(pixels, moved, mask & shape & valid)
     colour, was, now = _gained(pixels, mask, moved, shape & valid, ~(mask | shape) & valid)
     before["colour_share"], after["colour_share"] = was, now
-    return Change(growth, _one_sided(mask, shape), focal, now - was, colour, risk, before, after)
+    sided = _one_sided(mask, shape)
+    return Change(growth, sided, focal, structure, now - was, colour, risk, before, after)
 
 
 def fired(change: Change, days: int, limits: Mapping[str, float], short_term: bool) -> list[Fired]:
@@ -123,36 +138,54 @@ def fired(change: Change, days: int, limits: Mapping[str, float], short_term: bo
 
     def beyond(name: str) -> bool:
         value = getattr(change, name)
-        return value is not None and value > limits[name]
+        return value is not None and name in limits and value > limits[name]
 
     seen = change.after.get("colour_share", 0.0) >= colours.PRESENT
     months = max(days / DAYS_A_MONTH, 1.0)
     grew = change.growth is not None and change.growth > LEAST_GROWTH
     fast = change.growth is not None and change.growth / months > GROWTH_PER_MONTH
     shape = beyond("growth") or (change.growth is not None and -change.growth > limits["growth"])
-    any_change = shape or beyond("one_sided") or beyond("focal") or (seen and beyond("gained"))
+    focal = beyond("focal") or beyond("structure")
+    any_change = shape or beyond("one_sided") or focal or (seen and beyond("gained"))
     risky = change.after.get("p_malignant", 0.0) >= LEAST_RISK
     found = {
         "asymmetric_enlargement": grew and beyond("one_sided"),
         "new_colour": seen and beyond("gained"),
-        "focal_change": beyond("focal"),
+        "focal_change": focal,
         "risk_rise": risky and beyond("risk"),
         "growth": fast and beyond("growth"),
         "short_term_change": short_term
         and SHORT_TERM_DAYS[0] <= days <= SHORT_TERM_DAYS[1]
         and any_change,
     }
-    return [_told(rule, change) for rule in RULES if found[rule]]
+    return [_told(rule, change, _shown(rule, change, beyond)) for rule in RULES if found[rule]]
 
 
-def _told(rule: str, change: Change) -> Fired:
-    shown = {"risk_rise": "p_malignant", "new_colour": "colour_share"}.get(rule, "area_share")
-    before: dict[str, float | str] = {k: v for k, v in change.before.items() if k == shown}
-    after: dict[str, float | str] = {k: v for k, v in change.after.items() if k == shown}
+def _shown(rule: str, change: Change, beyond: Callable[[str], bool]) -> str:
+    """By which of its values a rule that fired is told."""
+    area = "area_mm2" if "area_mm2" in change.before else "area_share"
+    if rule in ("asymmetric_enlargement", "growth"):
+        return area
+    if rule == "risk_rise":
+        return "p_malignant"
     if rule == "new_colour":
+        return "colour_share"
+    if beyond("focal"):
+        return "delta_e"
+    if beyond("structure"):
+        return "contrast"
+    return "colour_share" if beyond("gained") and not beyond("one_sided") else area
+
+
+def _told(rule: str, change: Change, shown: str) -> Fired:
+    if shown == "delta_e":
+        return Fired(rule, {shown: 0.0}, {shown: float(change.focal or 0)})
+    if shown == "contrast":
+        return Fired(rule, {shown: 1.0}, {shown: float(np.exp(change.structure or 0))})
+    before: dict[str, float | str] = {shown: change.before[shown]}
+    after: dict[str, float | str] = {shown: change.after[shown]}
+    if shown == "colour_share":
         before["colour"] = after["colour"] = change.gained_colour
-    if rule in ("focal_change", "short_term_change") and change.focal is not None:
-        before, after = {"delta_e": 0.0}, {"delta_e": change.focal}
     return Fired(rule, before, after)
 
 
@@ -198,14 +231,39 @@ def _reach(mask: Mask, middle: Floats) -> Floats:
     return reach
 
 
-def _focal(pixels: Pixels, moved: Pixels, inside: Mask) -> float:
-    """Within both outlines, and so far from them that no skin is blurred into it."""
+def _focal(pixels: Pixels, moved: Pixels, inside: Mask) -> tuple[float, float]:
+    """Of colour and of structure: what a twentieth of the lesion exceeds, beside all of it.
+
+    Within both outlines, and so far from them that no skin is blurred into it.
+    """
     blur = max(1.0, 0.06 * float(np.sqrt(inside.sum() / np.pi)))
     brush = np.ones((2 * round(2 * blur) + 1,) * 2, np.uint8)
     inner = cv2.erode(inside.astype(np.uint8), brush) > 0
     if not inner.any():
-        return 0.0
-    one, other = (lab(cv2.GaussianBlur(picture, (0, 0), blur)) for picture in (pixels, moved))
+        return 0.0, 0.0
+    colour = [lab(cv2.GaussianBlur(picture, (0, 0), blur)) for picture in (pixels, moved)]
+    contrast = [_contrast(picture, inner, blur)[..., None] for picture in (pixels, moved)]
+    return _apart(*colour, inner), _apart(*contrast, inner)
+
+
+def _contrast(pixels: Pixels, inner: Mask, blur: float) -> Floats:
+    """[h, w]: logarithm of how much the lightness varies about each place, seen from ``inner``.
+
+    Detail finer than FINE is left to the focus, and what varies by less than LEAST_CONTRAST to the
+    camera's noise.
+    """
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) * (100 / 255)
+    weight = inner.astype(np.float32)
+    near = np.maximum(cv2.GaussianBlur(weight, (0, 0), 2 * blur), 1e-6)
+
+    def around(values: Grey) -> Grey:
+        return cv2.GaussianBlur(values * weight, (0, 0), 2 * blur) / near
+
+    fine = cv2.GaussianBlur(grey, (0, 0), FINE) - around(grey)
+    return np.asarray(np.log(np.sqrt(around(fine * fine)) + LEAST_CONTRAST), np.float64)
+
+
+def _apart(one: Floats, other: Floats, inner: Mask) -> float:
     difference = (other - one)[inner]
     apart = np.sqrt(((difference - np.median(difference, axis=0)) ** 2).sum(axis=1))
     return float(np.percentile(apart, 95))

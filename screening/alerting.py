@@ -18,7 +18,7 @@ SHORT_TERM_MONTHS = 3
 def look_at(comparison: Comparison) -> list[Alert]:
     """The alerts of a comparison; a rule fires once for a pair of images.
 
-    None while the readings' model version has no measured repeatability in its card, or the lesion
+    Empty while the readings' model version has no measured repeatability in its card, or the lesion
     was not found in one of the images.
     """
     from ml import change
@@ -31,7 +31,7 @@ def look_at(comparison: Comparison) -> list[Alert]:
         return []
     sizes = [visit.mask.shape[1] / image.width for visit, image in _both(visits, earlier, later)]
     matrix = scaled(comparison.matrix, sizes[1], sizes[0]) if comparison.aligned else None
-    found = change.changed(visits[0], visits[1], matrix, _area_ratio(earlier, later))
+    found = change.changed(visits[0], visits[1], matrix, _areas(earlier, later))
     days = (later.captured_on - earlier.captured_on).days
     fired = change.fired(found, days, limits["limits"], _is_short_term(later))
     return [
@@ -77,15 +77,15 @@ def _visit(image: LesionImage, reading: Prediction | None) -> Visit | None:
     return Visit(pixels, mask, reading.p_malignant, reading.model_version)
 
 
-def _area_ratio(earlier: LesionImage, later: LesionImage) -> float | None:
-    """Of the areas in square millimetres; None unless both images have a scale."""
+def _areas(earlier: LesionImage, later: LesionImage) -> tuple[float, float] | None:
+    """In square millimetres; None unless both images have a scale."""
     areas = []
     for image in (earlier, later):
         measured, scale = current(image), scale_of(image)
         if measured is None or scale is None:
             return None
         areas.append(in_millimetres(measured.values, scale)["area_mm2"] or 0.0)
-    return areas[1] / areas[0] if areas[0] else None
+    return (areas[0], areas[1]) if all(areas) else None
 
 
 def _is_short_term(image: LesionImage) -> bool:

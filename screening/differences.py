@@ -114,13 +114,19 @@ def what_changed(alert: Alert) -> str:
             f"before {percent(before['colour_share'])}"
         )
     if "delta_e" in after:
-        return f"a part of it differs in colour by {after['delta_e']:.0f} ΔE"
-    if "area_share" in after:
+        return f"one part of it changed in colour by {after['delta_e']:.0f} ΔE more than the rest"
+    if "contrast" in after:
         return (
-            f"it takes up {percent(after['area_share'])} of the earlier picture's frame, "
-            f"before {percent(before['area_share'])}"
+            "the fine pattern of one part of it grew stronger or weaker by a factor of "
+            f"{after['contrast']:.1f} against the rest"
         )
-    return "its area, by the scales of both pictures"
+    if "area_mm2" in after:
+        mm = "\N{NO-BREAK SPACE}mm²"
+        return f"it covers {after['area_mm2']:.1f}{mm}, before {before['area_mm2']:.1f}{mm}"
+    return (
+        f"it takes up {percent(after['area_share'])} of the earlier picture's frame, "
+        f"before {percent(before['area_share'])}"
+    )
 
 
 def _size(comparison: Comparison) -> float:

@@ -54,14 +54,18 @@ def measured_in(image: LesionImage) -> Measured | None:
     return Measured(
         figures=[*_sizes(values, scale), *_shapes(values)],
         colours=[
-            (code, word, percent(values["colours"][code]))
-            for code, word in COLOUR_WORDS.items()
-            if values["colours"][code] >= PRESENT
+            (code, COLOUR_WORDS[code], percent(values["colours"][code]))
+            for code in colours_present(values)
         ],
         measurement=found,
         has_scale=scale is not None,
         is_cut_off=values["touches_border"],
     )
+
+
+def colours_present(values: dict[str, Any]) -> list[str]:
+    """Codes of the dermatoscopic colours that are there, in the order of COLOUR_WORDS."""
+    return [code for code in COLOUR_WORDS if values["colours"][code] >= PRESENT]
 
 
 def _sizes(values: dict[str, Any], scale: float | None) -> list[Figure]:

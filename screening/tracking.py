@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 from itertools import groupby
 from uuid import UUID
 
@@ -50,17 +49,6 @@ class Disagreement:
     image_id: UUID
     before: Prediction
     after: Prediction
-
-
-@dataclass(frozen=True, slots=True)
-class TimelinePoint:
-    """One finished reading with a probability, for the chart over time and its table."""
-
-    image: LesionImage
-    captured_on: date
-    p_malignant: float
-    outcome: str
-    model_version: str
 
 
 def patients_overview(user: User) -> PatientQuerySet:
@@ -132,8 +120,13 @@ def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionI
 
 
 def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
-    """Prefetch what ``measuring.current`` and ``scale_of`` look at, of what ``user`` may see."""
-    measurements = Measurement.objects.disclosed_to(user).select_related("outline__drawn_by")
+    """Prefetch what ``measuring.current`` and ``scale_of`` look at, of what ``user`` may see. Each
+    measurement has the ``model_version`` whose mask it is of (None: of a drawn outline)."""
+    measurements = (
+        Measurement.objects.disclosed_to(user)
+        .select_related("outline__drawn_by")
+        .annotate(model_version=F("prediction__model_version"))
+    )
     return images.prefetch_related(Prefetch("measurements", measurements), "scales")
 
 
@@ -147,26 +140,15 @@ def previous(image: LesionImage) -> LesionImage | None:
 
 
 def timeline(lesion: Lesion, user: User) -> list[LesionImage]:
-    """All images of a lesion with their findings, the one captured last first."""
-    return list(with_findings(lesion.images.latest_first().select_related("lesion"), user))
+    """All images of a lesion with findings and measures, the one captured last first."""
+    images = lesion.images.latest_first().select_related("lesion")
+    return list(with_measures(with_findings(images, user), user))
 
 
-def points(images: list[LesionImage]) -> list[TimelinePoint]:
-    """The finished readings of a ``timeline`` that carry a probability, by day of capture."""
-    found = []
-    for image in reversed(images):
-        reading = next((p for p in image.predictions.all() if p.state == State.SUCCEEDED), None)
-        if reading is not None and reading.p_malignant is not None:
-            found.append(
-                TimelinePoint(
-                    image,
-                    image.captured_on,
-                    reading.p_malignant,
-                    reading.outcome_told,
-                    reading.model_version,
-                )
-            )
-    return found
+def images_of(lesions: list[Lesion], user: User) -> list[LesionImage]:
+    """All images of these lesions with their findings, the one captured last first."""
+    images = LesionImage.objects.filter(lesion__in=lesions).latest_first()
+    return list(with_findings(images.select_related("lesion"), user))
 
 
 def alerts_of(lesion: Lesion, user: User) -> list[Alert]:

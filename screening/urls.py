@@ -25,6 +25,7 @@ urlpatterns = [
     path("patients/new/", patients.new, name="patient_new"),
     path("patients/<uuid:pk>/", patients.detail, name="patient"),
     path("patients/<uuid:pk>/edit/", patients.edit, name="patient_edit"),
+    path("patients/<uuid:pk>/timeline/", patients.over_time, name="patient_timeline"),
     path("patients/<uuid:pk>/lesions/new/", lesions.new, name="lesion_new"),
     path("lesions/<uuid:pk>/", lesions.detail, name="lesion"),
     path("lesions/<uuid:pk>/edit/", lesions.edit, name="lesion_edit"),

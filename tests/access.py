@@ -137,6 +137,7 @@ MATRIX: dict[str, Line] = {
     "patient_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"label": "X"})),
     "patient": line(SEES, "patient"),
     "patient_edit": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "patient_timeline": line(SEES, "patient"),
     "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
     "lesion": line(SEES, "lesion"),
     "lesion_edit": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: {"label": "X"})),

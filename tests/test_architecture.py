@@ -27,6 +27,7 @@ ROOMS = (
     ("screening.outlining", "screening.marking", "screening.reminding"),
     (
         "screening.tracking",
+        "screening.timeline",
         "screening.advice",
         "screening.explanation",
         "screening.overlays",

@@ -1,101 +1,138 @@
-"""How the reading of one lesion changed over time."""
+"""One lesion over time: what was read of it, and what people said of it."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date
 from typing import Any
 
-from screening.charts.template import MUTED, OUTCOME_COLOURS, Chart, day, figure, percent
-from screening.models import Outcome
-from screening.tracking import TimelinePoint
+from screening.charts import course
+from screening.charts.template import MUTED, Chart, day, figure, percent
+from screening.timeline import Event, Told
 
-# An outcome is told by shape as well as by colour.
-SYMBOLS = {
-    Outcome.URGENT: "octagon",
-    Outcome.SEE_DOCTOR: "triangle-up",
-    Outcome.MONITOR: "circle",
-    Outcome.NOT_ASSESSABLE: "circle-open-dot",
-}
+READING = 210
+GAP = 34
+"""Pixels: of the panel with the probabilities, and of the title above it."""
 
 
-def p_malignant_over_time(points: list[TimelinePoint]) -> Chart:
-    """points: at least one, by day of capture.
+def reading_over_time(readings: list[Told], events: list[Event]) -> Chart:
+    """readings: at least one, by day of capture.
 
     A line joins readings of one model version only: between versions the scale has changed, not
     the skin.
     """
-    versions = sorted({point.model_version for point in points})
-    data = [
-        _trace(version, [p for p in points if p.model_version == version]) for version in versions
-    ]
+    lanes = ["Image", *map(course.kind_word, course.kinds_of(events))]
+    assessed = [one for one in readings if one.p_malignant is not None]
+    height = course.LANE * len(lanes) + (READING + GAP if assessed else 0)
+    top = READING / height if assessed else 0.0
+    data = [_outcomes(readings), *course.event_lanes(events, "y2", first=1)]
+    data += [_trace(run) for run in course.runs(assessed, lambda one: one.model_version)]
+    layout = course.version_marks([(one.image.captured_on, one.model_version) for one in readings])
+    layout["shapes"] += course.event_lines(events)
+    if assessed:
+        layout["annotations"].append(course.panel_title("Chance of cancer or its precursor", top))
+        layout["yaxis"] = _share_axis(assessed) | {"domain": [0, top]}
     return Chart(
         key="over-time",
-        summary=_summary(points, versions),
+        summary=_summary(readings, assessed, events),
         figure=figure(
             data,
-            height=300,
-            xaxis=_time_axis(points),
-            yaxis=_share_axis(points),
+            height=height + 90,
+            margin={"l": 8, "r": 8, "t": 32, "b": 8},
+            xaxis=course.time_axis(_days(readings, events)),
+            yaxis2=course.lane_axis(lanes, (top + GAP / height if assessed else 0, 1)),
             hovermode="closest",
+            **layout,
         ),
-        head=("Taken on", "Chance of cancer or its precursor", "Outcome", "Model"),
-        rows=[
-            (day(p.captured_on), percent(p.p_malignant), Outcome(p.outcome).label, p.model_version)
-            for p in reversed(points)
-        ],
+        head=("Day", "What", "Finding", "Chance of cancer or its precursor", "Model"),
+        rows=_rows(readings, events),
     )
 
 
-def _trace(version: str, points: list[TimelinePoint]) -> dict[str, Any]:
+def _outcomes(readings: list[Told]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": "Image",
+        "yaxis": "y2",
+        "x": [one.image.captured_on.isoformat() for one in readings],
+        "y": [0] * len(readings),
+        "marker": {
+            "size": 13,
+            "color": [course.outcome_colour(one.outcome) for one in readings],
+            "symbol": [course.outcome_symbol(one.outcome) for one in readings],
+        },
+        "customdata": [
+            [day(one.image.captured_on), course.outcome_word(one.outcome)] for one in readings
+        ],
+        "hovertemplate": "%{customdata[0]}<br><b>%{customdata[1]}</b><extra></extra>",
+    }
+
+
+def _trace(run: list[Told]) -> dict[str, Any]:
+    version = run[0].model_version
     return {
         "type": "scatter",
         "mode": "lines+markers+text",
         "name": f"Model {version}",
-        "x": [point.captured_on.isoformat() for point in points],
-        "y": [round(point.p_malignant, 4) for point in points],
-        "text": [percent(point.p_malignant) for point in points],
+        "x": [one.image.captured_on.isoformat() for one in run],
+        "y": [round(one.p_malignant or 0, 4) for one in run],
+        "text": [percent(one.p_malignant or 0) for one in run],
         "textposition": "top center",
         "cliponaxis": False,
         "line": {"color": MUTED, "width": 1.5},
         "marker": {
             "size": 13,
-            "color": [OUTCOME_COLOURS[point.outcome] for point in points],
-            "symbol": [SYMBOLS[Outcome(point.outcome)] for point in points],
+            "color": [course.outcome_colour(one.outcome) for one in run],
+            "symbol": [course.outcome_symbol(one.outcome) for one in run],
         },
-        "customdata": [[day(point.captured_on), Outcome(point.outcome).label] for point in points],
+        "customdata": [
+            [day(one.image.captured_on), course.outcome_word(one.outcome)] for one in run
+        ],
         "hovertemplate": "%{customdata[0]}<br><b>%{text}</b>, %{customdata[1]}"
         f"<extra>Model {version}</extra>",
     }
 
 
-def _share_axis(points: list[TimelinePoint]) -> dict[str, Any]:
+def _share_axis(assessed: list[Told]) -> dict[str, Any]:
     """From 0 always, and never so close that a few points look like a leap."""
-    highest = max(point.p_malignant for point in points)
+    highest = max((one.p_malignant or 0 for one in assessed), default=0)
     top = next(limit for limit in (0.25, 0.5, 1.0) if highest <= 0.9 * limit or limit == 1)
-    return {"range": [-0.04 * top, 1.08 * top], "tickformat": ".0%", "nticks": 6}
+    return {"range": [-0.04 * top, 1.12 * top], "tickformat": ".0%", "nticks": 5}
 
 
-def _time_axis(points: list[TimelinePoint]) -> dict[str, Any]:
-    """Room on both sides, so that the first and the last reading are not cut, nor a single one
-    stretched over hours."""
-    first, last = points[0].captured_on, points[-1].captured_on
-    room = max(timedelta(days=14), (last - first) * 0.08)
-    return {
-        "type": "date",
-        "range": [(first - room).isoformat(), (last + room).isoformat()],
-        "tickformat": "%-d %b\n%Y",
-        "nticks": 6,
-        "showgrid": False,
-    }
+def _days(readings: list[Told], events: list[Event]) -> list[date]:
+    return [*(one.image.captured_on for one in readings), *(event.on for event in events)]
 
 
-def _summary(points: list[TimelinePoint], versions: list[str]) -> str:
-    last = points[-1]
-    text = (
-        f"Calibrated chance of cancer or its precursor in {len(points)} "
-        f"reading{'s' if len(points) > 1 else ''}. "
-        f"The last, of {day(last.captured_on)}: {percent(last.p_malignant)}."
-    )
-    if len(versions) > 1:
+def _rows(readings: list[Told], events: list[Event]) -> list[tuple[str, ...]]:
+    """Images and events in one table, the latest first; of one day what was recorded above."""
+    rows = [
+        (
+            one.image.captured_on,
+            0,
+            (
+                "Image",
+                course.outcome_word(one.outcome),
+                "" if one.p_malignant is None else percent(one.p_malignant),
+                one.model_version,
+            ),
+        )
+        for one in readings
+    ]
+    rows += [(event.on, 1, (course.kind_word(event.kind), event.words, "", "")) for event in events]
+    rows.sort(key=lambda row: row[:2], reverse=True)
+    return [(day(on), *cells) for on, _, cells in rows]
+
+
+def _summary(readings: list[Told], assessed: list[Told], events: list[Event]) -> str:
+    images = f"{len(readings)} image{'s' if len(readings) > 1 else ''}"
+    text = f"What was told of {images}, with what people recorded."
+    if assessed:
+        last = assessed[-1]
+        text += (
+            " Calibrated chance of cancer or its precursor; the last, of "
+            f"{day(last.image.captured_on)}: {percent(last.p_malignant or 0)}."
+        )
+    if len({one.model_version for one in assessed}) > 1:
         text += " Readings by different model versions are not joined by a line."
     return text

@@ -6,7 +6,7 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage
+from screening.models.image import LesionImage, disclosed
 from screening.models.patient import Patient
 
 
@@ -56,7 +56,10 @@ class Comparison(UUIDModel):
 
 class ChangeMarkQuerySet(models.QuerySet["ChangeMark"]):
     def visible_to(self, user: User) -> ChangeMarkQuerySet:
-        return self.filter(comparison__later__lesion__patient__in=Patient.objects.visible_to(user))
+        """What others saw is kept back, as a review is, until ``user`` has concluded."""
+        patients = Patient.objects.visible_to(user)
+        seen = self.filter(comparison__later__lesion__patient__in=patients)
+        return seen.filter(Q(marked_by=user) | Q(disclosed(user, "comparison__later")))
 
 
 class ChangeMark(UUIDModel):

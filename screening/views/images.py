@@ -59,6 +59,7 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
             "lesion": lesion,
             "patient": lesion.patient,
             "results": results,
+            "guide": lesion.images.latest_first().first(),
             "max_bytes": uploads.MAX_BYTES,
         },
     )

@@ -10,8 +10,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import intake, suggesting, tracking
-from screening.charts.lesion import p_malignant_over_time
+from screening import intake, suggesting, timeline, tracking
+from screening.charts.lesion import reading_over_time
+from screening.charts.measures import measures_over_time
 from screening.forms import LesionForm, ReminderForm, submit
 from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
 from screening.views.requests import UserRequest
@@ -19,11 +20,13 @@ from screening.views.requests import UserRequest
 
 @require_safe
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
-    """All images by day of capture, and how the reading changed."""
+    """All images by day of capture, what was told of them and measured, and what people said."""
     lesion = _visible(request, pk)
     images = tracking.timeline(lesion, request.user)
-    points = tracking.points(images)
     alerts = tracking.alerts_of(lesion, request.user)
+    events = timeline.events([lesion], images, alerts, request.user)
+    told, measured = timeline.told(images), timeline.measured(images)
+    read = any(one.outcome for one in told)
     readings = [image.latest_prediction for image in images]
     return render(
         request,
@@ -32,7 +35,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "lesion": lesion,
             "patient": lesion.patient,
             "images": images,
-            "chart": p_malignant_over_time(points) if points else None,
+            "chart": reading_over_time(told, events) if read or events else None,
+            "measures_chart": measures_over_time(measured, events) if measured else None,
             "is_reading": any(reading is not None and reading.is_active for reading in readings),
             "may_write": Patient.objects.writable_by(request.user).contains(lesion.patient),
             "alerts": alerts,

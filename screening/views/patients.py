@@ -11,13 +11,15 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import intake, tracking
+from screening import intake, timeline, tracking
+from screening.charts.patient import lesions_over_time
 from screening.forms import NewPatientForm, PatientForm, submit
-from screening.models import Patient
+from screening.models import Alert, Patient
 from screening.views.requests import UserRequest
 
 PATIENTS_A_PAGE = 25
 LESIONS_A_PAGE = 50
+LESIONS_A_CHART = 20
 
 
 @require_safe
@@ -59,6 +61,26 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "adding": may_write and request.GET.get("add") == "image",
             "add_image_url": f"{reverse('patient', args=[pk])}?add=image",
         },
+    )
+
+
+@require_safe
+def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
+    """The timeline over all of a patient's lesions, what needs attention first."""
+    visible = Patient.objects.visible_to(request.user).select_related("clinic")
+    patient = get_object_or_404(visible, pk=pk)
+    ordered = tracking.most_severe_first(tracking.with_latest(patient.lesions.all(), request.user))
+    photographed = ordered.exclude(latest_image_id=None)
+    page = Paginator(photographed, LESIONS_A_CHART).get_page(request.GET.get("page"))
+    lesions = list(page.object_list)
+    images = tracking.images_of(lesions, request.user)
+    alerts = Alert.objects.visible_to(request.user).filter(lesion__in=lesions)
+    events = timeline.events(lesions, images, alerts.select_related("later"), request.user)
+    chart = lesions_over_time(lesions, timeline.told(images), events) if lesions else None
+    return render(
+        request,
+        "screening/patient_timeline.html",
+        {"patient": patient, "page": page, "lesions": lesions, "chart": chart},
     )
 
 

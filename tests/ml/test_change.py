@@ -9,19 +9,42 @@ from ml.change import Visit
 
 SIZE = (300, 400)
 STILL = np.array([[1.0, 0, 0], [0, 1.0, 0]])
-LIMITS = {"growth": 0.3, "one_sided": 0.2, "focal": 12.0, "gained": 0.05, "risk": 1.5}
+LIMITS = {
+    "growth": 0.3,
+    "one_sided": 0.2,
+    "focal": 12.0,
+    "structure": 0.4,
+    "gained": 0.05,
+    "risk": 1.5,
+}
 Y, X = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
 BROWN, SKIN = np.array([150.0, 104, 82]), np.array([222.0, 184, 166])
 
 
-def visit(mask, p_malignant=None, version="v", paint=(), light=1.0, balance=(1, 1, 1), darker=1.0):
-    """A brown spot on skin. paint: (where, colour) on top; the rest is how it was taken."""
+MESH = 40 * np.sin(X * 2 * np.pi / 12) * np.sin(Y * 2 * np.pi / 12)
+
+
+def visit(
+    mask,
+    p_malignant=None,
+    version="v",
+    paint=(),
+    mesh=None,
+    light=1.0,
+    balance=(1, 1, 1),
+    darker=1.0,
+    focus=1.5,
+):
+    """A brown spot on skin. paint: (where, colour) on top. mesh: where it has a network, which
+    leaves the mean colour as it is. The rest is how it was taken."""
     rng = np.random.default_rng(1)
     pixels = np.where(mask[..., None], BROWN * darker, SKIN) + rng.normal(0, 2, (*SIZE, 3))
+    if mesh is not None:
+        pixels += (MESH * mesh)[..., None]
     for where, colour in paint:
         pixels[where] = colour
     pixels = np.clip(pixels * light * np.array(balance), 0, 255).astype(np.uint8)
-    soft = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(1.5))
+    soft = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(focus))
     return Visit(np.asarray(soft), mask, p_malignant, version)
 
 
@@ -29,8 +52,8 @@ def disc(radius=60.0, x=200.0, y=150.0):
     return np.hypot(X - x, Y - y) < radius
 
 
-def rules(earlier, later, days=365, short_term=False, matrix=STILL, area_ratio=None):
-    found = change.changed(earlier, later, matrix, area_ratio)
+def rules(earlier, later, days=365, short_term=False, matrix=STILL, areas=None):
+    found = change.changed(earlier, later, matrix, areas)
     return [one.rule for one in change.fired(found, days, LIMITS, short_term)]
 
 
@@ -85,8 +108,23 @@ def test_it_grew_fast():
 
 
 def test_a_known_scale_stands_above_the_frame():
-    assert rules(EARLIER, visit(disc()), days=180, area_ratio=2.0) == ["growth"]
-    assert rules(EARLIER, visit(disc(85)), days=180, area_ratio=1.0) == []
+    assert rules(EARLIER, visit(disc()), days=180, areas=(4.0, 8.0)) == ["growth"]
+    assert rules(EARLIER, visit(disc(85)), days=180, areas=(4.0, 4.0)) == []
+    found = change.changed(EARLIER, visit(disc()), None, (4.0, 8.0))
+    (growth,) = change.fired(found, 180, LIMITS, False)
+    assert (growth.before, growth.after) == ({"area_mm2": 4.0}, {"area_mm2": 8.0})
+
+
+def test_each_alert_carries_both_values():
+    """Also the short-term one: those of what changed."""
+    for later, shown in (
+        (visit(disc(48)), "area_share"),
+        (visit(disc(), paint=[(disc(20, x=180), (196, 150, 128))]), "delta_e"),
+    ):
+        found = change.changed(EARLIER, later, STILL, None)
+        told = {one.rule: one for one in change.fired(found, 90, LIMITS, True)}["short_term_change"]
+        assert list(told.before) == list(told.after) == [shown]
+        assert told.before != told.after
 
 
 def test_a_new_colour():
@@ -109,6 +147,23 @@ def test_it_changed_in_one_place():
     assert "focal_change" not in rules(lighter, lighter)
 
 
+def test_its_structure_changed_in_one_place():
+    network = visit(disc(), mesh=disc())
+    lost = visit(disc(), mesh=disc() & ~disc(24, x=180))
+    found = change.changed(network, lost, STILL, None)
+    assert found.focal < LIMITS["focal"]
+    (alert,) = change.fired(found, 365, LIMITS, False)
+    assert (alert.rule, alert.before) == ("focal_change", {"contrast": 1.0})
+    assert alert.after["contrast"] > 1.5
+    older_card = {name: limit for name, limit in LIMITS.items() if name != "structure"}
+    assert change.fired(found, 365, older_card, False) == []
+
+
+@pytest.mark.parametrize("taken", [{"light": 0.8}, {"darker": 0.8}, {"focus": 2.0}])
+def test_light_and_focus_are_no_change_of_structure(taken):
+    assert rules(visit(disc(), mesh=disc()), visit(disc(), mesh=disc(), **taken)) == []
+
+
 def test_the_risk_rose():
     earlier, later = visit(disc(), 0.05), visit(disc(), 0.5)
     assert rules(earlier, later) == ["risk_rise"]
@@ -127,7 +182,7 @@ def test_any_change_counts_in_short_term_monitoring():
 def test_without_alignment_only_what_needs_none_is_judged():
     earlier, later = visit(disc(), 0.05), visit(disc(90), 0.6)
     assert rules(earlier, later, days=90, matrix=None) == ["risk_rise"]
-    assert rules(earlier, later, days=90, matrix=None, area_ratio=2.2) == ["risk_rise", "growth"]
+    assert rules(earlier, later, days=90, matrix=None, areas=(4.0, 8.8)) == ["risk_rise", "growth"]
 
 
 def test_a_moved_later_image_is_laid_back():

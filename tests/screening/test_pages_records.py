@@ -11,7 +11,9 @@ from accounts.models import Role
 from ml import reader
 from screening.models import Lesion, LesionImage, Patient, Prediction
 from tests.factories import (
+    AlertFactory,
     ClinicFactory,
+    ComparisonFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
@@ -280,3 +282,37 @@ def test_pages_cost_the_same_for_few_and_for_many(
         ReviewFactory(image=image, reviewer=personas.clinician)
     with django_assert_num_queries(len(few)):
         client.get(reverse(name, args=args))
+
+
+def test_a_patients_timeline_shows_all_lesions_with_images(client, personas):
+    first, second = (LesionFactory(patient=personas.patient, label=name) for name in ("A", "B"))
+    LesionFactory(patient=personas.patient, label="no image")
+    PredictionFactory(image__lesion=first, outcome="monitor")
+    PredictionFactory(image__lesion=second, outcome="urgent")
+    AlertFactory(later__lesion=second)
+    ComparisonFactory(later__lesion=first).marks.create(
+        marked_by=personas.clinician, verdict="unchanged"
+    )
+    response = page(client, personas.viewer, "patient_timeline", personas.patient.pk)
+    chart = response.context["chart"]
+    assert chart.figure["layout"]["yaxis"]["ticktext"] == ["B", "A"]  # what needs attention on top
+    assert {row[2] for row in chart.rows} == {"Image", "Alert", "Looked at"}
+    assert reverse("lesion", args=[first.pk]) in response.content.decode()
+
+
+def test_a_timeline_without_images_says_so(client, personas):
+    response = page(client, personas.viewer, "patient_timeline", personas.patient.pk)
+    assert response.context["chart"] is None
+    assert "No image yet" in response.content.decode()
+
+
+@pytest.mark.parametrize(("lesions", "images"), [(1, 1), (200, 20)])
+def test_a_patients_timeline_costs_the_same_however_long(
+    client, personas, lesions, images, django_assert_max_num_queries
+):
+    """Session, user, patient, count, lesions, images, predictions, reviews, alerts, marks,
+    histologies, memberships."""
+    _many(personas.patient, personas.clinician, lesions, images)
+    client.force_login(personas.clinician)
+    with django_assert_max_num_queries(12):
+        client.get(reverse("patient_timeline", args=[personas.patient.pk]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import date
 from io import BytesIO
 
 import pytest
@@ -215,3 +216,16 @@ def test_no_page_of_ours_has_inline_script_or_style(client, personas, lesion):
         inline = html.count("<script") - html.count("<script src=")
         assert inline == html.count('type="application/json"')
         assert "default-src 'self'" in response["Content-Security-Policy"]
+
+
+def test_the_picture_captured_last_stands_beside_the_form(client, personas, lesion):
+    client.force_login(personas.assistant)
+    url = reverse("image_new", args=[lesion.pk])
+    assert "The last picture" not in client.get(url).content.decode()
+    last = LesionImageFactory(lesion=lesion, captured_on=date(2026, 5, 1))
+    LesionImageFactory(lesion=lesion, captured_on=date(2025, 5, 1))
+    response = client.get(url)
+    assert response.context["guide"] == last
+    text = response.content.decode()
+    assert reverse("media", args=[last.pk, "image"]) in text
+    assert "The last picture, <span" in text

@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from screening import tracking
+from screening import timeline, tracking
 from screening.models import Lesion, Outcome
 from tests.factories import (
     LesionFactory,
@@ -110,23 +110,6 @@ def test_unfinished_readings_are_those_with_no_later_one(personas):
     assert set(tracking.unfinished(personas.clinician)) == {failed, waiting}
 
 
-def test_points_are_finished_readings_by_day_of_capture():
-    lesion = LesionFactory()
-    read(lesion, captured_on=date(2026, 3, 1), p_malignant=0.3)
-    read(lesion, captured_on=date(2026, 1, 1), p_malignant=0.1)
-    PredictionFactory(image__lesion=lesion, queued=True)
-    read(lesion, "not_assessable", p_malignant=None)
-    points = tracking.points(tracking.timeline(lesion, UserFactory()))
-    assert [point.p_malignant for point in points] == [0.1, 0.3]
-
-
-def test_an_old_reading_is_shown_while_a_new_one_waits():
-    prediction = read(LesionFactory(), p_malignant=0.2)
-    PredictionFactory(image=prediction.image, queued=True)
-    (point,) = tracking.points(tracking.timeline(prediction.image.lesion, UserFactory()))
-    assert point.p_malignant == 0.2
-
-
 @pytest.mark.parametrize("lesions", [2, 12])
 def test_lists_cost_the_same_however_long(lesions, django_assert_num_queries):
     patient = PatientFactory()
@@ -148,9 +131,10 @@ def test_a_timeline_costs_the_same_however_long(django_assert_num_queries):
     for day in range(1, 20):
         read(lesion, captured_on=date(2026, 1, day))
     user = UserFactory()
-    with django_assert_num_queries(3):  # images, predictions, reviews
+    with django_assert_num_queries(5):  # images, predictions, reviews, measurements, scales
         images = tracking.timeline(lesion, user)
-        assert len(tracking.points(images)) == 19
+        assert len(timeline.told(images)) == 19
+        assert timeline.measured(images) == []
 
 
 def test_the_patients_list_counts_lesions_not_images(personas):
