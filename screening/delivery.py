@@ -18,7 +18,7 @@ from screening.models import AccessLog, LesionImage
 logger = logging.getLogger(__name__)
 
 _STORED = (AccessLog.Rendition.IMAGE, AccessLog.Rendition.THUMBNAIL)
-_CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
+CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 
 
 def deliver(*, request: HttpRequest, user: User, pk: UUID, rendition: str) -> HttpResponseBase:
@@ -27,10 +27,7 @@ def deliver(*, request: HttpRequest, user: User, pk: UUID, rendition: str) -> Ht
     Raises Http404 for what ``user`` may not see, for an unknown rendition and for a lost file.
     Browsers may keep the picture but ask each time: a 304 has been checked and logged as well.
     """
-    if rendition not in _STORED:
-        raise Http404("No such rendition.")
-    image = get_object_or_404(LesionImage.objects.visible_to(user), pk=pk)
-    AccessLog.objects.create(user=user, image=image, rendition=rendition)
+    image = looked_at(user=user, pk=pk, rendition=rendition)
     file = image.thumbnail if rendition == AccessLog.Rendition.THUMBNAIL else image.file
     # The files of a row never change, so its identifier is as good as a digest.
     etag = f'"{image.pk}-{rendition}"'
@@ -41,9 +38,28 @@ def deliver(*, request: HttpRequest, user: User, pk: UUID, rendition: str) -> Ht
     return response
 
 
+def looked_at(*, user: User, pk: UUID, rendition: str = AccessLog.Rendition.IMAGE) -> LesionImage:
+    """The image for whoever gives its picture out in another form; logged. Raises Http404."""
+    if rendition not in _STORED:
+        raise Http404("No such rendition.")
+    images = LesionImage.objects.visible_to(user).select_related("lesion__patient")
+    image: LesionImage = get_object_or_404(images, pk=pk)
+    AccessLog.objects.create(user=user, image=image, rendition=rendition)
+    return image
+
+
+def picture_of(image: LesionImage) -> bytes:
+    """The stored picture. Raises Http404 where its file was lost."""
+    try:
+        with image.file.open("rb") as file:
+            return bytes(file.read())
+    except FileNotFoundError:
+        raise _lost(image) from None
+
+
 def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
     extension = str(file.name).rpartition(".")[2]
-    content_type = _CONTENT_TYPES[extension]
+    content_type = CONTENT_TYPES[extension]
     if settings.MEDIA_ACCEL_PREFIX:
         location = f"{settings.MEDIA_ACCEL_PREFIX.rstrip('/')}/{file.name}"
         return HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
@@ -52,5 +68,9 @@ def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
             file.open("rb"), content_type=content_type, filename=f"{image.pk}.{extension}"
         )
     except FileNotFoundError:
-        logger.exception("image %s: a stored file is missing", image.pk)
-        raise Http404("The stored picture is missing.") from None
+        raise _lost(image) from None
+
+
+def _lost(image: LesionImage) -> Http404:
+    logger.error("image %s: a stored file is missing", image.pk)
+    return Http404("The stored picture is missing.")

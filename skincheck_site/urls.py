@@ -6,9 +6,10 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.urls")),
     path("api/", include("screening.api.urls")),
+    path("fhir/", include("screening.api.fhir.urls")),
     path("", include("screening.urls")),
 ]
 
-# Under /api/ these answer with problem+json, elsewhere as Django does.
+# Under /api/ these answer with problem+json, under /fhir/ in FHIR, elsewhere as Django does.
 handler400 = "screening.api.errors.bad_request"
 handler500 = "screening.api.errors.server_error"

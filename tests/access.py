@@ -234,6 +234,17 @@ MATRIX: dict[str, Line] = {
         SIGNED_IN, POST=api(CONCLUDES, lambda w: {"image": str(w.image.pk), **REVIEW}, 201)
     ),
     "api:review-detail": line(SEES, "review"),
+    # FHIR
+    "fhir:metadata": line(ANYONE),
+    "fhir:search": line(SIGNED_IN, lambda w: ("Patient",)),
+    "fhir:read": line(SEES, lambda w: ("Patient", w.patient.pk)),
+    "fhir:everything": line(SEES, "patient"),
+    "fhir:binary": line(SEES, "image"),
+    "fhir:nothing": line(
+        NOBODY,
+        lambda w: ("R4/Patient/x/y",),
+        **{m: Sent(NOBODY) for m in METHODS if m not in ("GET", "HEAD")},
+    ),
     "api:schema": line(ANYONE),
     "api:docs": line(ANYONE),
     "api:nothing": line(

@@ -57,6 +57,7 @@ from tests.factories import (
 # What a line does not name: refused by the address itself, whoever asks.
 NOT_ALLOWED = Sent(SIGNED_IN, done=405)
 NOT_ALLOWED_TO_ANYONE = Sent(ANYONE, done=405)
+PROGRAMS = ("/api/", "/fhir/")
 SOME = ("clinician", "stranger", "anonymous")
 
 
@@ -130,7 +131,7 @@ def clients(personas: Personas) -> dict[str, Client]:
 def ask(client: Client, method: str, url: str, sent: Sent, world: World) -> Any:
     """The response to one request. What it changed is taken back."""
     body, options = sent.body(world), {}
-    if url.startswith("/api/") and method not in ("GET", "HEAD") and not sent.multipart:
+    if url.startswith(PROGRAMS) and method not in ("GET", "HEAD") and not sent.multipart:
         options["content_type"] = "application/json"
     with transaction.atomic():
         response = getattr(client, method.lower())(url, body, **options)
@@ -143,10 +144,10 @@ def ask(client: Client, method: str, url: str, sent: Sent, world: World) -> Any:
 def verdict(response: Any, url: str, done: int) -> Answer | int:
     """What the response means. DONE only with the very status of success."""
     status = response.status_code
-    if status == 401 and url.startswith("/api/"):
+    if status == 401 and url.startswith(PROGRAMS):
         return LOGIN
     if status == 302 and response["Location"].startswith(reverse("account_login")):
-        return LOGIN if not url.startswith("/api/") else status
+        return LOGIN if not url.startswith(PROGRAMS) else status
     return {done: DONE, 400: UNKNOWN, 403: FORBIDDEN, 404: HIDDEN}.get(status, status)
 
 

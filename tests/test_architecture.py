@@ -37,6 +37,7 @@ ROOMS = (
         "screening.due",
     ),
     ("screening.charts", "screening.differences", "screening.measured"),
+    ("screening.exchange",),
     (
         "accounts",
         "screening",

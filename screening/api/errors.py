@@ -22,6 +22,8 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.settings import api_settings
 
+from screening.api.fhir import outcomes
+
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
@@ -84,6 +86,8 @@ def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400: what is refused before a view is reached."""
+    if request.path.startswith("/fhir/"):
+        return outcomes.answer(400, "The request was refused.")
     if not request.path.startswith("/api/"):
         return defaults.bad_request(request, exception)
     return _problem(request, 400, "The request was refused.")
@@ -91,6 +95,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500. Django has logged the traceback."""
+    if request.path.startswith("/fhir/"):
+        return outcomes.answer(500, outcomes.BUG)
     if not request.path.startswith("/api/"):
         return defaults.server_error(request)
     return _problem(request, 500, BUG)

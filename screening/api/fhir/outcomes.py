@@ -1,0 +1,60 @@
+"""Every error under ``/fhir/`` as an OperationOutcome."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework import exceptions
+
+from screening.exchange.fhir.bundles import outcome
+from screening.exchange.fhir.parameters import SearchError
+
+CONTENT_TYPE = "application/fhir+json"
+CODES = {
+    400: "invalid",
+    401: "login",
+    403: "forbidden",
+    404: "not-found",
+    405: "not-supported",
+    406: "not-supported",
+    429: "throttled",
+    500: "exception",
+}
+NOT_FOUND = "This does not exist, or is not for you to see."
+NO_ADDRESS = "There is nothing at this address. See /fhir/R4/metadata for what there is."
+BUG = "This is our fault, and it has been logged. Try again later."
+
+
+def handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """For the views here. None for a bug: Django logs it and calls ``answer`` with 500."""
+    if isinstance(exc, SearchError):
+        return answer(400, str(exc), exc.code)
+    if isinstance(exc, Http404):
+        exc = exceptions.NotFound(NOT_FOUND)
+    elif isinstance(exc, PermissionDenied):
+        exc = exceptions.PermissionDenied(*exc.args)
+    if not isinstance(exc, exceptions.APIException):
+        return None
+    response = answer(exc.status_code, str(exc.detail))
+    if header := getattr(exc, "auth_header", None):
+        response.headers["WWW-Authenticate"] = header
+    if wait := getattr(exc, "wait", None):
+        response.headers["Retry-After"] = str(math.ceil(wait))
+    return response
+
+
+@csrf_exempt
+@login_not_required
+def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
+    """For every address under ``/fhir/`` that is none."""
+    return answer(404, NO_ADDRESS)
+
+
+def answer(status: int, text: str, code: str = "") -> HttpResponse:
+    body = outcome("error", code or CODES[status], text)
+    return JsonResponse(body, status=status, content_type=CONTENT_TYPE)

@@ -1,0 +1,115 @@
+"""FHIR R4, read-only. What is told of whom is in ``screening.exchange.fhir``."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import UUID
+
+from django.http import Http404
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from accounts.models import User
+from screening import delivery
+from screening.api.fhir.negotiation import FhirJSON, FhirNegotiation, is_strict, wants_resource
+from screening.api.fhir.outcomes import handler
+from screening.exchange.fhir import bundles, capability, media, search
+from screening.exchange.fhir.elements import reference, resource
+from screening.exchange.fhir.resources import KINDS
+from screening.models import AccessLog, Patient
+
+BASE = "/fhir/R4"
+
+
+class FhirView(APIView):
+    scope_resource = "fhir"
+    permission_classes = [IsAuthenticated]
+    renderer_classes = [FhirJSON]
+    content_negotiation_class = FhirNegotiation
+    http_method_names = ["get", "head"]
+    schema = None  # described by its own CapabilityStatement
+
+    @property
+    def user(self) -> User:
+        return cast(User, self.request.user)
+
+    @property
+    def base(self) -> str:
+        return self.request.build_absolute_uri(BASE)
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Any]:
+        return handler
+
+
+class CapabilityView(FhirView):
+    """Open to all, so that a client can find out how to begin."""
+
+    permission_classes = [AllowAny]
+
+    def get(self, request: Request) -> Response:
+        return Response(capability.statement(self.base))
+
+
+class SearchView(FhirView):
+    def get(self, request: Request, kind: str) -> Response:
+        _require_kind(kind)
+        asked = search.ask(kind, request.query_params.lists(), strict=is_strict(request))
+        found = search.find(kind, asked, self.user, self.base)
+        return Response(bundles.searchset(kind, asked, found, self.base))
+
+
+class ReadView(FhirView):
+    def get(self, request: Request, kind: str, pk: str) -> Response:
+        _require_kind(kind)
+        found = search.read(kind, pk, self.user, self.base)
+        if found is None:
+            raise Http404
+        return Response(found)
+
+
+class EverythingView(FhirView):
+    def get(self, request: Request, pk: UUID) -> Response:
+        patient = get_object_or_404(Patient.objects.visible_to(self.user), pk=pk)
+        return Response(
+            bundles.everything(
+                patient,
+                request.query_params.lists(),
+                self.user,
+                self.base,
+                strict=is_strict(request),
+            )
+        )
+
+
+class BinaryView(FhirView):
+    """A picture: as it is or, where FHIR's JSON is asked for, within a resource."""
+
+    def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        if not wants_resource(request):
+            rendition = AccessLog.Rendition.IMAGE
+            return delivery.deliver(request=request, user=self.user, pk=pk, rendition=rendition)
+        image = delivery.looked_at(user=self.user, pk=pk)
+        return Response(
+            resource(
+                "Binary",
+                image.pk,
+                contentType=media.content_type(image),
+                securityContext=reference("Media", image.pk),
+                data=b64encode(delivery.picture_of(image)).decode(),
+            )
+        )
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """An <img> accepts no JSON, and gets none unless there is an error to tell."""
+        return FhirJSON(), FhirJSON.media_type
+
+
+def _require_kind(kind: str) -> None:
+    if kind not in KINDS:
+        raise Http404

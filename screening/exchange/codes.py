@@ -1,0 +1,152 @@
+"""The field's codes for our words: only those that were looked up in a published source.
+
+SNOMED CT: DICOM PS3.16 has the body sites, the sides, 201101007 and 400210000; HL7's terminology
+server and the International Patient Summary have the other diagnoses. ICD-10-CM: its 2026 release.
+What has no verified code stays out: a word of our own is better than a wrong code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ml.types import Diagnosis
+from screening.models import BodySite, Side
+
+SNOMED = "http://snomed.info/sct"
+ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A foreign code for one of our classes.
+
+    equivalence: FHIR R4's word for what the foreign code is, seen from ours. comment: asked for
+    where that is ``narrower`` or ``inexact``.
+    """
+
+    code: Code
+    equivalence: str
+    comment: str = ""
+
+
+# Acral skin (palm, sole, nail fold) has no code of its own.
+BODY_SITES: dict[str, Code] = {
+    BodySite.ABDOMEN: Code("75093004", "Skin structure of abdomen"),
+    BodySite.BACK: Code("66643007", "Skin structure of back"),
+    BodySite.CHEST: Code("74160004", "Skin structure of chest"),
+    BodySite.EAR: Code("1902009", "Skin structure of ear"),
+    BodySite.FACE: Code("73897004", "Skin structure of face"),
+    BodySite.FOOT: Code("60496002", "Skin structure of foot"),
+    BodySite.GENITAL: Code("60944009", "Skin structure of external genitalia"),
+    BodySite.HAND: Code("33712006", "Skin structure of hand"),
+    BodySite.LOWER_EXTREMITY: Code("371304004", "Skin structure of lower limb"),
+    BodySite.NECK: Code("43081002", "Skin structure of neck"),
+    BodySite.SCALP: Code("43067004", "Skin structure of scalp"),
+    BodySite.TRUNK: Code("22943007", "Trunk structure"),
+    BodySite.UPPER_EXTREMITY: Code("371311000", "Skin structure of upper limb"),
+}
+
+SIDES: dict[str, Code] = {
+    Side.LEFT: Code("7771000", "Left"),
+    Side.RIGHT: Code("24028007", "Right"),
+}
+
+# Finer and coarser places of DICOM's lists, and the site that they lie in.
+PLACES: dict[str, str] = {code.value: site for site, code in BODY_SITES.items()} | {
+    "113345001": BodySite.ABDOMEN,
+    "818981001": BodySite.ABDOMEN,
+    "699914002": BodySite.ABDOMEN,
+    "699935000": BodySite.ABDOMEN,
+    "315003": BodySite.ABDOMEN,
+    "52034004": BodySite.ACRAL,
+    "70887009": BodySite.ACRAL,
+    "84607009": BodySite.ACRAL,
+    "244169007": BodySite.ACRAL,
+    "77568009": BodySite.BACK,
+    "113182001": BodySite.BACK,
+    "244111001": BodySite.BACK,
+    "51185008": BodySite.CHEST,
+    "244106003": BodySite.CHEST,
+    "244107007": BodySite.CHEST,
+    "2059009": BodySite.EAR,
+    "38407007": BodySite.EAR,
+    "23747009": BodySite.FACE,
+    "36141000": BodySite.FACE,
+    "68698007": BodySite.FACE,
+    "88089004": BodySite.FACE,
+    "89545001": BodySite.FACE,
+    "110488009": BodySite.FACE,
+    "113179006": BodySite.FACE,
+    "362916000": BodySite.FACE,
+    "56459004": BodySite.FOOT,
+    "35900000": BodySite.GENITAL,
+    "81992007": BodySite.GENITAL,
+    "85562004": BodySite.HAND,
+    "4578000": BodySite.LOWER_EXTREMITY,
+    "25763004": BodySite.LOWER_EXTREMITY,
+    "47224004": BodySite.LOWER_EXTREMITY,
+    "61248009": BodySite.LOWER_EXTREMITY,
+    "61685007": BodySite.LOWER_EXTREMITY,
+    "181553006": BodySite.LOWER_EXTREMITY,
+    "4658004": BodySite.NECK,
+    "5272005": BodySite.NECK,
+    "11584001": BodySite.NECK,
+    "45048000": BodySite.NECK,
+    "21672008": BodySite.SCALP,
+    "61719002": BodySite.SCALP,
+    "79951008": BodySite.SCALP,
+    "181491009": BodySite.TRUNK,
+    "41550009": BodySite.UPPER_EXTREMITY,
+    "45981001": BodySite.UPPER_EXTREMITY,
+    "53120007": BodySite.UPPER_EXTREMITY,
+    "70559009": BodySite.UPPER_EXTREMITY,
+    "72939005": BodySite.UPPER_EXTREMITY,
+    "181536004": BodySite.UPPER_EXTREMITY,
+}
+
+_ONE_OF = "The class also holds other diagnoses."
+_OVERLAP = "Neither holds the whole of the other."
+
+# SNOMED CT for melanoma and dermatofibroma is open: the sources at hand disagree.
+DIAGNOSES: dict[str, dict[str, tuple[Mapped, ...]]] = {
+    SNOMED: {
+        Diagnosis.AKIEC: (Mapped(Code("201101007", "Actinic keratosis"), "narrower", _ONE_OF),),
+        Diagnosis.BCC: (Mapped(Code("254701007", "Basal cell carcinoma of skin"), "equivalent"),),
+        Diagnosis.BKL: (Mapped(Code("72100002", "Solar lentigo"), "narrower", _ONE_OF),),
+        Diagnosis.NV: (Mapped(Code("400096001", "Melanocytic nevus"), "equivalent"),),
+        Diagnosis.VASC: (Mapped(Code("400210000", "Hemangioma"), "narrower", _ONE_OF),),
+    },
+    ICD_10_CM: {
+        Diagnosis.AKIEC: (
+            Mapped(Code("L57.0", "Actinic keratosis"), "narrower", _ONE_OF),
+            Mapped(Code("D04.9", "Carcinoma in situ of skin, unspecified"), "inexact", _OVERLAP),
+        ),
+        Diagnosis.BCC: (
+            Mapped(Code("C44.91", "Basal cell carcinoma of skin, unspecified"), "equivalent"),
+        ),
+        Diagnosis.BKL: (
+            Mapped(Code("L82.1", "Other seborrheic keratosis"), "narrower", _ONE_OF),
+            Mapped(Code("L81.4", "Other melanin hyperpigmentation"), "inexact", _OVERLAP),
+            Mapped(Code("L43.8", "Other lichen planus"), "inexact", _OVERLAP),
+        ),
+        Diagnosis.DF: (
+            Mapped(Code("D23.9", "Other benign neoplasm of skin, unspecified"), "wider"),
+        ),
+        Diagnosis.MEL: (
+            Mapped(Code("C43.9", "Malignant melanoma of skin, unspecified"), "narrower", _ONE_OF),
+        ),
+        Diagnosis.NV: (Mapped(Code("D22.9", "Melanocytic nevi, unspecified"), "equivalent"),),
+        Diagnosis.VASC: (
+            Mapped(
+                Code("D18.01", "Hemangioma of skin and subcutaneous tissue"), "narrower", _ONE_OF
+            ),
+            Mapped(Code("L98.0", "Pyogenic granuloma"), "narrower", _ONE_OF),
+        ),
+    },
+}

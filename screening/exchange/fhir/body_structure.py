@@ -1,0 +1,55 @@
+"""BodyStructure: a lesion, with the place where it lies."""
+
+from __future__ import annotations
+
+from django.db.models import Prefetch, QuerySet
+
+from accounts.models import User
+from screening import tracking
+from screening.exchange.codes import SIDES
+from screening.exchange.fhir.elements import (
+    Json,
+    body_site,
+    own_identifier,
+    reference,
+    resource,
+    snomed,
+)
+from screening.models import Lesion, LesionPosition
+
+
+def rows(user: User) -> QuerySet[Lesion]:
+    lesions = tracking.with_latest(Lesion.objects.visible_to(user), user)
+    return lesions.prefetch_related(Prefetch("positions", LesionPosition.objects.all()))
+
+
+def render(lesion: Lesion, base: str) -> Json:
+    return resource(
+        "BodyStructure",
+        lesion.pk,
+        changed=lesion.modified,
+        identifier=[own_identifier(lesion.pk)],
+        active=True,
+        location=body_site(lesion.body_site),
+        locationQualifier=_side(lesion),
+        description=_description(lesion),
+        image=_image(lesion, base),
+        patient=reference("Patient", lesion.patient_id),
+    )
+
+
+def _side(lesion: Lesion) -> list[Json]:
+    """From the body map: a point on the midline has no side."""
+    position = next(iter(lesion.positions.all()), None)
+    code = SIDES.get(position.side) if position else None
+    return [{"coding": [snomed(code)]}] if code else []
+
+
+def _description(lesion: Lesion) -> str:
+    symptoms = f"Marked: {', '.join(lesion.symptoms)}." if lesion.symptoms else ""
+    return " ".join(text for text in (f"{lesion.label}.", lesion.notes, symptoms) if text)
+
+
+def _image(lesion: Lesion, base: str) -> list[Json]:
+    latest = lesion.latest_image_id  # type: ignore[attr-defined]
+    return [{"url": f"{base}/Binary/{latest}", "title": "Captured last"}] if latest else []

@@ -1,0 +1,121 @@
+"""DiagnosticReport: a lesion with all that is known of it, for people: the PDF goes with it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from django.db.models import Exists, F, Model, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Greatest
+
+from accounts.models import User
+from screening.advice import advise
+from screening.exchange.fhir import observation, terminology
+from screening.exchange.fhir.elements import (
+    AI_ASSERTED,
+    Json,
+    concept,
+    instant,
+    own_identifier,
+    reference,
+    resource,
+)
+from screening.models import Histology, Lesion, LesionImage, Prediction, Review, State
+
+SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
+
+
+def rows(user: User) -> QuerySet[Lesion]:
+    """Lesions with an image, with ``captured_last``."""
+    images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
+    return (
+        Lesion.objects.visible_to(user)
+        .filter(Exists(images))
+        .annotate(captured_last=Subquery(images.values("captured_on")[:1]))
+        .alias(
+            changed_at=Greatest(
+                F("modified"),
+                _last(LesionImage, "lesion"),
+                _last(Prediction, "image__lesion"),
+                _last(Review, "image__lesion"),
+                _last(Histology, "lesion"),
+            )
+        )
+        .prefetch_related(
+            Prefetch("images", LesionImage.objects.latest_first()),
+            Prefetch("images__predictions", observation.predictions(user).latest_first()),
+            Prefetch("images__reviews", observation.reviews(user)),
+            Prefetch("histologies", observation.histologies(user)),
+        )
+    )
+
+
+def render(lesion: Lesion, base: str) -> Json:
+    images = list(lesion.images.all())
+    findings = _findings(images)
+    histology = next(iter(lesion.histologies.all()), None)
+    review = images[0].latest_review
+    is_final = histology is not None or review is not None
+    has_reading = any(one.state == State.SUCCEEDED for one in findings[1])
+    captured: date = lesion.captured_last  # type: ignore[attr-defined]
+    return resource(
+        "DiagnosticReport",
+        lesion.pk,
+        changed=_changed(lesion, images, findings),
+        security=[] if is_final else [AI_ASSERTED],
+        identifier=[own_identifier(lesion.pk)],
+        status="final" if is_final else "preliminary" if has_reading else "registered",
+        category=[concept(SECTION, "IMG", "Diagnostic Imaging")],
+        code=terminology.of("observation", "lesion-report", f"Report on {lesion.label}"),
+        subject=reference("Patient", lesion.patient_id),
+        effectiveDateTime=captured.isoformat(),
+        issued=instant(_changed(lesion, images, findings)),
+        performer=[{"type": "Practitioner", "display": name} for name in _signed(findings[0])],
+        result=[
+            reference("Observation", row.pk)
+            for row in (*lesion.histologies.all(), *findings[0], *findings[1])
+        ],
+        media=[{"link": reference("Media", image.pk)} for image in images],
+        conclusion=_conclusion(histology, review, images[0]),
+        conclusionCode=_code(histology, review),
+    )
+
+
+def _last(model: type[Model], lesion: str) -> Coalesce:
+    rows = model._default_manager.filter(**{lesion: OuterRef("pk")}).order_by("-modified")
+    return Coalesce(Subquery(rows.values("modified")[:1]), "modified")
+
+
+Findings = tuple[list[Review], list[Prediction]]
+
+
+def _findings(images: list[LesionImage]) -> Findings:
+    reviews = [review for image in images for review in image.reviews.all()]
+    readings = [reading for image in images for reading in image.predictions.all()]
+    return reviews, readings
+
+
+def _changed(lesion: Lesion, images: list[LesionImage], findings: Findings) -> datetime:
+    """``changed_at`` of the row, without asking the database again."""
+    parts = (lesion, *images, *findings[0], *findings[1], *lesion.histologies.all())
+    return max(part.modified for part in parts)
+
+
+def _signed(reviews: list[Review]) -> list[str]:
+    return sorted({str(review.reviewer) for review in reviews})
+
+
+def _conclusion(histology: Histology | None, review: Review | None, latest: LesionImage) -> str:
+    """Histology stands above a clinician's conclusion, and that above what a model read."""
+    if histology is not None:
+        return f"Histology: {histology.get_diagnosis_display()}. {histology.note}".strip()
+    if review is not None:
+        said = f"{review.get_conclusion_display()}. {review.get_management_display()}."
+        return f"{said} {review.note}".strip()
+    readings = (one for one in latest.predictions.all() if one.state == State.SUCCEEDED)
+    advice = next((advise(one) for one in readings), None)
+    return f"Read by a model, not yet by a clinician. {advice.title}" if advice else ""
+
+
+def _code(histology: Histology | None, review: Review | None) -> list[Json]:
+    code = histology.diagnosis if histology else review.conclusion if review else ""
+    return [terminology.diagnosis(code)] if code in terminology.CLASS_NAMES else []
