@@ -88,7 +88,25 @@ class InvitationAdmin(ReadOnlyAdmin):
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ReadOnlyAdmin):
-    list_display = ["name", "prefix", "user", "created", "last_used_at", "revoked_at"]
+    list_display = ["name", "prefix", "user", "created", "expires_at", "last_used_at", "revoked_at"]
     list_select_related = ["user"]
     search_fields = ["name", "prefix", "user__email"]
     exclude = ["secret_sha256"]
+
+
+class ApplicationAdmin(ReadOnlyAdmin):
+    """Registered by django-oauth-toolkit, which the settings point here."""
+
+    list_display = ["name", "clinic", "created", "last_used_at", "revoked_at"]
+    list_select_related = ["clinic"]
+    search_fields = ["name", "client_id"]
+    fields = [
+        "name",
+        "clinic",
+        "client_id",
+        "scopes",
+        "user",
+        "registered_by",
+        "last_used_at",
+        "revoked_at",
+    ]

@@ -1,38 +1,87 @@
-"""API keys for Django REST framework: ``Authorization: Bearer sk_…``."""
+"""Who a program is, for Django REST framework: ``Authorization: Bearer …``.
+
+``sk_…`` is a person's API key. Anything else is the access token of an application (OAuth 2 client
+credentials), which acts as a user of its own in the one clinic that registered it.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
+from oauth2_provider.models import AccessToken
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from accounts.models import ApiKey, User
+from accounts.models import KEY_PREFIX, ApiKey, Application, User
 
 _LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 
-class ApiKeyAuthentication(BaseAuthentication):
-    def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
-        """The key's owner; None without a bearer token. Raises on one that opens nothing."""
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """``request.auth``. caller: for limits and retries. scopes: None holds them all."""
+
+    caller: str
+    scopes: frozenset[str] | None
+
+    def allows(self, scope: str) -> bool:
+        return self.scopes is None or scope in self.scopes
+
+
+class BearerAuthentication(BaseAuthentication):
+    def authenticate(self, request: Request) -> tuple[User, Credential] | None:
         scheme, _, secret = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
-        key = (
-            ApiKey.objects.active()
-            .select_related("user")
-            .filter(secret_sha256=ApiKey.digest(secret.strip()), user__is_active=True)
-            .first()
-        )
-        if key is None:
-            raise AuthenticationFailed("This API key is unknown or has been revoked.")
-        now = timezone.now()
-        # Written at most once a minute: a busy client is not to turn every read into a write.
-        if key.last_used_at is None or key.last_used_at < now - _LAST_USED_RESOLUTION:
-            ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-        return key.user, key
+        return self.admit(secret.strip())
+
+    def admit(self, secret: str) -> tuple[User, Credential] | None:
+        """None: it is for the next class to say. Raises AuthenticationFailed on what is wrong."""
+        raise NotImplementedError
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="SkinCheck API"'
+
+
+class ApiKeyAuthentication(BearerAuthentication):
+    def admit(self, secret: str) -> tuple[User, Credential] | None:
+        if not secret.startswith(KEY_PREFIX):
+            return None
+        keys = ApiKey.objects.active().select_related("user", "clinic")
+        key = keys.filter(secret_sha256=ApiKey.digest(secret), user__is_active=True).first()
+        if key is None:
+            raise AuthenticationFailed("This API key is unknown, has expired or has been revoked.")
+        _note_use(key)
+        key.user.bound_clinic = key.clinic
+        scopes = None if key.scopes is None else frozenset(key.scopes)
+        return key.user, Credential(f"key:{key.pk}", scopes)
+
+
+class AccessTokenAuthentication(BearerAuthentication):
+    def admit(self, secret: str) -> tuple[User, Credential] | None:
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        token = (
+            AccessToken.objects.select_related("application__user", "application__clinic")
+            .filter(token_checksum=digest, expires__gt=timezone.now(), application__revoked_at=None)
+            .first()
+        )
+        if token is None:
+            raise AuthenticationFailed("This access token is unknown, has expired or was revoked.")
+        application: Any = token.application
+        _note_use(application)
+        user = application.user
+        user.bound_clinic = application.clinic
+        scopes = frozenset(token.scope.split()) & frozenset(application.scopes)
+        return user, Credential(f"application:{application.pk}", scopes)
+
+
+def _note_use(row: ApiKey | Application) -> None:
+    """At most once a minute: a busy client is not to turn every read into a write."""
+    now = timezone.now()
+    if row.last_used_at is None or row.last_used_at < now - _LAST_USED_RESOLUTION:
+        type(row)._default_manager.filter(pk=row.pk).update(last_used_at=now)

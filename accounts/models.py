@@ -8,7 +8,9 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
+from oauth2_provider.models import AbstractApplication
 from uuid_utils.compat import uuid7
 
 
@@ -30,6 +32,9 @@ class User(AbstractUser):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     username = None  # type: ignore[assignment]
     email = models.EmailField("e-mail address", unique=True)
+
+    # Of the key or the application that acts for this user: nothing else is seen. Not stored.
+    bound_clinic: Clinic | None = None
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -55,10 +60,11 @@ REVIEWERS = (Role.ADMIN, Role.CLINICIAN)
 
 class ClinicQuerySet(models.QuerySet["Clinic"]):
     def with_member(self, user: User, roles: tuple[Role, ...] = tuple(Role)) -> ClinicQuerySet:
-        """Clinics where ``user`` holds one of ``roles``."""
-        return self.filter(
-            pk__in=Membership.objects.filter(user=user, role__in=roles).values("clinic")
-        )
+        """Clinics where ``user`` holds one of ``roles``; at most the one that bounds the caller."""
+        held = Membership.objects.filter(user=user, role__in=roles)
+        if user.bound_clinic is not None:
+            held = held.filter(clinic=user.bound_clinic)
+        return self.filter(pk__in=held.values("clinic"))
 
 
 class Clinic(models.Model):
@@ -81,12 +87,20 @@ class Clinic(models.Model):
         return self.name
 
 
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def of_people(self) -> MembershipQuerySet:
+        """Not of the applications, which each have a membership of their own too."""
+        return self.filter(user__accounts_application=None)
+
+
 class Membership(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created = models.DateTimeField(default=timezone.now, editable=False)
     clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role)
+
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -143,9 +157,16 @@ class Invitation(models.Model):
         return timezone.now() >= self.expires_at
 
 
+KEY_PREFIX = "sk_"
+
+
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
-    def active(self) -> ApiKeyQuerySet:
+    def unrevoked(self) -> ApiKeyQuerySet:
         return self.filter(revoked_at=None)
+
+    def active(self) -> ApiKeyQuerySet:
+        """Those that open something now."""
+        return self.unrevoked().filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
 class ApiKey(models.Model):
@@ -158,6 +179,18 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=80)
     prefix = models.CharField(max_length=16, editable=False)
     secret_sha256 = models.CharField(max_length=64, unique=True, editable=False)
+    clinic = models.ForeignKey(
+        Clinic,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="api_keys",
+        help_text="Sees this clinic only; empty: all that its owner sees.",
+    )
+    scopes = models.JSONField(
+        null=True, blank=True, help_text="What it may do; empty: all, as before there were scopes."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
 
@@ -169,6 +202,40 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
 
+    @property
+    def is_expired(self) -> bool:
+        return self.expires_at is not None and timezone.now() >= self.expires_at
+
     @staticmethod
     def digest(secret: str) -> str:
         return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class ApplicationQuerySet(models.QuerySet["Application"]):
+    def active(self) -> ApplicationQuerySet:
+        return self.filter(revoked_at=None)
+
+
+class Application(AbstractApplication):
+    """Another system that works for one clinic, by OAuth 2 client credentials.
+
+    It acts as ``user``, who is a member of that clinic and whom nobody logs in as.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)  # type: ignore[assignment]
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="applications")
+    registered_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, related_name="registered_applications"
+    )
+    scopes = models.JSONField(help_text="What its tokens may do.")
+    last_used_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
+
+    objects = ApplicationQuerySet.as_manager()
+
+    class Meta(AbstractApplication.Meta):
+        ordering = ["-created"]
+
+    def is_usable(self, request: object) -> bool:
+        """Asked before a token is given."""
+        return self.revoked_at is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +15,17 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import INVITATION_DAYS, ApiKey, Clinic, Invitation, Membership, Role, User
+from accounts import scopes as known_scopes
+from accounts.models import (
+    INVITATION_DAYS,
+    KEY_PREFIX,
+    ApiKey,
+    Clinic,
+    Invitation,
+    Membership,
+    Role,
+    User,
+)
 
 _INVITATION_SALT = "accounts.invitation"
 
@@ -132,11 +144,31 @@ def remove_member(*, user: User, membership: Membership) -> None:
     membership.delete()
 
 
-def create_api_key(*, user: User, name: str) -> tuple[ApiKey, str]:
-    """Post: a key exists. Its secret is in the answer, and nowhere else."""
-    secret = f"sk_{secrets.token_urlsafe(32)}"
+def create_api_key(
+    *,
+    user: User,
+    name: str,
+    scopes: Iterable[str] | None = None,
+    clinic: Clinic | None = None,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKey, str]:
+    """Post: a key exists. Its secret is in the answer, and nowhere else.
+
+    scopes: None for all there will ever be. clinic: the key sees nothing else.
+    """
+    if clinic is not None and not Clinic.objects.with_member(user).contains(clinic):
+        raise ValidationError({"clinic": "You are no member of this clinic."})
+    if expires_at is not None and expires_at <= timezone.now():
+        raise ValidationError({"expires_at": "The key would have expired already."})
+    secret = f"{KEY_PREFIX}{secrets.token_urlsafe(32)}"
     key = ApiKey(
-        user=user, name=name.strip(), prefix=secret[:9], secret_sha256=ApiKey.digest(secret)
+        user=user,
+        name=name.strip(),
+        prefix=secret[:9],
+        secret_sha256=ApiKey.digest(secret),
+        scopes=None if scopes is None else known_scopes.checked(scopes),
+        clinic=clinic,
+        expires_at=expires_at,
     )
     key.full_clean()
     key.save()
@@ -145,7 +177,7 @@ def create_api_key(*, user: User, name: str) -> tuple[ApiKey, str]:
 
 def revoke_api_key(*, user: User, key: ApiKey) -> None:
     """Post: the key opens nothing any more. Revoking twice keeps the first date."""
-    user.api_keys.active().filter(pk=key.pk).update(revoked_at=timezone.now())
+    user.api_keys.unrevoked().filter(pk=key.pk).update(revoked_at=timezone.now())
 
 
 def _lock_members(membership: Membership) -> None:

@@ -1,8 +1,12 @@
 """Pages of one's account and one's clinics. What logs people in and out is allauth's."""
 
+from django.contrib.auth.decorators import login_not_required
 from django.urls import path
+from oauth2_provider.views import RevokeTokenView, TokenView
 
-from accounts import views
+from accounts import application_views, views
+
+POST = {"http_method_names": ["post"]}
 
 urlpatterns = [
     path("account/", views.account, name="account"),
@@ -27,5 +31,19 @@ urlpatterns = [
         views.remove_member,
         name="membership_remove",
     ),
+    path("clinics/<uuid:pk>/applications/", application_views.register, name="application_new"),
+    path(
+        "clinics/<uuid:pk>/applications/<uuid:application_pk>/renew/",
+        application_views.renew,
+        name="application_renew",
+    ),
+    path(
+        "clinics/<uuid:pk>/applications/<uuid:application_pk>/revoke/",
+        application_views.revoke,
+        name="application_revoke",
+    ),
+    # For applications, which bring their secret (RFC 6749, RFC 7009).
+    path("oauth/token", login_not_required(TokenView.as_view(**POST)), name="oauth_token"),
+    path("oauth/revoke", login_not_required(RevokeTokenView.as_view(**POST)), name="oauth_revoke"),
     path("invitations/<str:token>/", views.accept_invitation, name="accept_invitation"),
 ]

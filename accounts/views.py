@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import services
 from accounts.forms import (
     ApiKeyForm,
+    ApplicationForm,
     ClinicForm,
     InvitationForm,
     ProfileForm,
@@ -46,7 +46,7 @@ def account(request: SignedInRequest) -> HttpResponse:
 @require_POST
 def api_key_new(request: SignedInRequest) -> HttpResponse:
     """Answers with the page itself: the secret is nowhere to be read after a redirect."""
-    form = ApiKeyForm(request.POST)
+    form = ApiKeyForm(request.POST, user=request.user)
     if form.is_valid():
         _, secret = services.create_api_key(user=request.user, **form.cleaned_data)
         return _account_page(request, secret=secret)
@@ -72,12 +72,12 @@ def clinic_new(request: SignedInRequest) -> HttpResponse:
 
 @require_safe
 def clinic(request: SignedInRequest, pk: UUID) -> HttpResponse:
-    return _clinic_page(request, _visible_clinic(request, pk), InvitationForm())
+    return clinic_page(request, visible_clinic(request, pk))
 
 
 @require_POST
 def reviewing(request: SignedInRequest, pk: UUID) -> HttpResponse:
-    clinic = _visible_clinic(request, pk)
+    clinic = visible_clinic(request, pk)
     form = ReviewingForm(request.POST)
     if form.is_valid():
         services.set_reviewing(user=request.user, clinic=clinic, **form.cleaned_data)
@@ -87,7 +87,7 @@ def reviewing(request: SignedInRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
-    clinic = _visible_clinic(request, pk)
+    clinic = visible_clinic(request, pk)
     services.require_clinic_admin(user=request.user, clinic=clinic)
     form = InvitationForm(request.POST)
     if form.is_valid():
@@ -98,12 +98,12 @@ def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
         else:
             messages.success(request, f"The invitation to {invitation.email} is on its way.")
             return redirect("clinic", pk=clinic.pk)
-    return _clinic_page(request, clinic, form)
+    return clinic_page(request, clinic, form=form)
 
 
 @require_POST
 def withdraw_invitation(request: SignedInRequest, pk: UUID, invitation_pk: UUID) -> HttpResponse:
-    clinic = _visible_clinic(request, pk)
+    clinic = visible_clinic(request, pk)
     invitation = get_object_or_404(clinic.invitations.open(), pk=invitation_pk)
     services.withdraw_invitation(user=request.user, invitation=invitation)
     messages.success(request, f"The invitation to {invitation.email} is withdrawn.")
@@ -112,7 +112,7 @@ def withdraw_invitation(request: SignedInRequest, pk: UUID, invitation_pk: UUID)
 
 @require_POST
 def change_role(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> HttpResponse:
-    clinic = _visible_clinic(request, pk)
+    clinic = visible_clinic(request, pk)
     membership = _membership(clinic, membership_pk)
     services.require_clinic_admin(user=request.user, clinic=clinic)
     form = RoleForm(request.POST)
@@ -131,7 +131,7 @@ def change_role(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> Http
 
 @require_POST
 def remove_member(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> HttpResponse:
-    clinic = _visible_clinic(request, pk)
+    clinic = visible_clinic(request, pk)
     membership = _membership(clinic, membership_pk)
     try:
         services.remove_member(user=request.user, membership=membership)
@@ -165,12 +165,12 @@ def accept_invitation(request: SignedInRequest, token: str) -> HttpResponse:
     return render(request, "accounts/invitation.html", context)
 
 
-def _visible_clinic(request: SignedInRequest, pk: UUID) -> Clinic:
+def visible_clinic(request: SignedInRequest, pk: UUID) -> Clinic:
     return get_object_or_404(Clinic.objects.with_member(request.user), pk=pk)
 
 
 def _membership(clinic: Clinic, pk: UUID) -> Membership:
-    return get_object_or_404(clinic.memberships.select_related("user", "clinic"), pk=pk)
+    return get_object_or_404(clinic.memberships.of_people().select_related("user", "clinic"), pk=pk)
 
 
 def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
@@ -178,16 +178,17 @@ def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
     user = request.user
     context = {
         "profile_form": ProfileForm(instance=user),
-        "api_key_form": ApiKeyForm(),
+        "api_key_form": ApiKeyForm(user=user),
         "memberships": user.memberships.select_related("clinic").order_by("clinic__name", "pk"),
-        "api_keys": user.api_keys.active(),
+        "api_keys": user.api_keys.unrevoked().select_related("clinic"),
         "patients_url": request.build_absolute_uri(reverse("api:patient-list")),
     } | context
     return render(request, "accounts/account.html", context)
 
 
-def _clinic_page(request: SignedInRequest, clinic: Clinic, form: forms.Form) -> HttpResponse:
-    members = list(clinic.memberships.select_related("user").order_by("created", "pk"))
+def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> HttpResponse:
+    """The clinic's page with the forms and the new secret in ``context``, or fresh ones."""
+    members = list(clinic.memberships.of_people().select_related("user").order_by("created", "pk"))
     own = next(member for member in members if member.user_id == request.user.pk)
     is_admin = own.role == Role.ADMIN
     context = {
@@ -198,7 +199,10 @@ def _clinic_page(request: SignedInRequest, clinic: Clinic, form: forms.Form) -> 
         "is_last_admin": is_admin and sum(m.role == Role.ADMIN for m in members) == 1,
         "roles": Role.choices,
         "invitations": list(clinic.invitations.open()) if is_admin else [],
-        "form": form,
+        "applications": list(clinic.applications.active()) if is_admin else [],
+        "form": InvitationForm(),
         "reviewing": ReviewingForm(initial={"review_before_reading": clinic.review_before_reading}),
-    }
+        "application_form": ApplicationForm(),
+        "token_url": request.build_absolute_uri(reverse("oauth_token")),
+    } | context
     return render(request, "accounts/clinic.html", context)

@@ -38,7 +38,11 @@ class AddedImage(NamedTuple):
 
 @transaction.atomic
 def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Patient:
-    """Post: a patient of ``clinic`` exists or, without one, a record of the user's own."""
+    """Post: a patient of ``clinic`` exists or, without one, a record of the user's own.
+
+    A caller who is bound to a clinic has no own record: what it registers is the clinic's.
+    """
+    clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
         raise PermissionDenied("Your role in this clinic does not allow adding patients.")
     patient = Patient(clinic=clinic, owner=None if clinic else user)

@@ -58,6 +58,8 @@ class World:
     clinic: Any = None
     membership: Any = None
     invitation: Any = None
+    application: Any = None
+    secret: str = ""
     token: str = ""
     reminder: Any = None
     calendar: str = ""
@@ -95,7 +97,7 @@ class Line:
 
     @property
     def is_public(self) -> bool:
-        return "GET" in self.methods and self.methods["GET"].rule is ANYONE
+        return any(sent.rule is ANYONE for sent in self.methods.values())
 
 
 def at(name: str) -> Callable[[World], tuple[Any, ...]]:
@@ -119,6 +121,10 @@ def api(rule: Rule, body: Callable[[World], dict[str, Any]], done: int, **more: 
 
 def file() -> SimpleUploadedFile:
     return SimpleUploadedFile("mole.jpg", picture(), "image/jpeg")
+
+
+def credentials(world: World) -> dict[str, str]:
+    return {"client_id": world.application.client_id, "client_secret": world.secret}
 
 
 REVIEW = {"conclusion": "nv", "management": "monitor"}
@@ -177,7 +183,9 @@ MATRIX: dict[str, Line] = {
     "calendar": line(ANYONE, lambda w: (w.calendar,)),  # the secret is in the address
     # Account and clinics
     "account": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"first_name": "A"})),
-    "api_key_new": line(POST=Sent(SIGNED_IN, lambda w: {"name": "K"}, done=200)),
+    "api_key_new": line(
+        POST=Sent(SIGNED_IN, lambda w: {"name": "K", "days": 30, "access": "read"}, done=200)
+    ),
     "api_key_revoke": line(args="key", POST=Sent(HOLDS_THE_KEY)),
     "clinic_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"name": "C"})),
     "clinic": line(SEES, "clinic"),
@@ -196,6 +204,28 @@ MATRIX: dict[str, Line] = {
     ),
     "membership_remove": line(
         args=lambda w: (w.clinic.pk, w.membership.pk), clinic_only=True, POST=Sent(LEAVES)
+    ),
+    "application_new": line(
+        args="clinic",
+        POST=Sent(
+            ADMINISTERS, lambda w: {"name": "A", "role": "viewer", "access": "read"}, done=200
+        ),
+    ),
+    "application_renew": line(
+        args=lambda w: (w.clinic.pk, w.application.pk),
+        clinic_only=True,
+        POST=Sent(ADMINISTERS, done=200),
+    ),
+    "application_revoke": line(
+        args=lambda w: (w.clinic.pk, w.application.pk), clinic_only=True, POST=Sent(ADMINISTERS)
+    ),
+    # Who an application is, its secret says.
+    "oauth_token": line(
+        clinic_only=True,
+        POST=Sent(ANYONE, lambda w: {"grant_type": "client_credentials", **credentials(w)}, 200),
+    ),
+    "oauth_revoke": line(
+        clinic_only=True, POST=Sent(ANYONE, lambda w: {"token": "x", **credentials(w)}, 200)
     ),
     "accept_invitation": line(
         IS_INVITED, lambda w: (w.token,), clinic_only=True, POST=Sent(IS_INVITED)

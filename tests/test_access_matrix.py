@@ -23,7 +23,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
-from accounts import services
+from accounts import applications, services
 from accounts.models import Membership
 from screening import reminding
 from tests.access import (
@@ -109,11 +109,20 @@ def _world(personas: Personas, writer: str) -> World:
     invitation = services.invite(
         user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="viewer"
     )
+    application, secret = applications.register_application(
+        user=personas.admin,
+        clinic=personas.clinic,
+        name="Practice system",
+        role="assistant",
+        scopes=["patients:read"],
+    )
     return replace(
         world,
         clinic=personas.clinic,
         membership=Membership.objects.get(user=personas.viewer),
         invitation=invitation,
+        application=application,
+        secret=secret,
         token=services.invitation_token(invitation),
     )
 

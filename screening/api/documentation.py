@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.urls import reverse
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
@@ -16,6 +17,7 @@ from drf_spectacular.utils import (
 )
 from rest_framework import serializers
 
+from accounts import scopes
 from screening.api import examples
 from screening.api.errors import CONTENT_TYPE, KINDS
 from screening.api.maps import MapsSerializer
@@ -42,12 +44,22 @@ class Problem(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     instance = serializers.CharField(help_text="The path that was asked for.")
+    scope = serializers.CharField(
+        required=False, help_text="With `/problems/missing-scope`: the one that is needed."
+    )
     errors = ProblemError(  # type: ignore[assignment]
         many=True, required=False, help_text="With `/problems/validation`."
     )
 
 
-class BearerKey(OpenApiAuthenticationExtension):
+class Scoped(OpenApiAuthenticationExtension):
+    """Names the scope that the operation needs."""
+
+    def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]]:
+        return {str(self.name): [needed_scope(auto_schema)]}
+
+
+class BearerKey(Scoped):
     target_class = "accounts.authentication.ApiKeyAuthentication"
     name = "apiKey"
 
@@ -55,8 +67,26 @@ class BearerKey(OpenApiAuthenticationExtension):
         return {
             "type": "http",
             "scheme": "bearer",
-            "description": "An API key from your account page: `Authorization: Bearer sk_…`.",
+            "description": "A person's key, from the account page: `Authorization: Bearer sk_…`.",
         }
+
+
+class ClientCredentials(Scoped):
+    target_class = "accounts.authentication.AccessTokenAuthentication"
+    name = "application"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        flow = {"tokenUrl": reverse("oauth_token"), "scopes": dict.fromkeys(scopes.known(), "")}
+        return {
+            "type": "oauth2",
+            "description": "A system that a clinic's admin has registered on the clinic's page.",
+            "flows": {"clientCredentials": flow},
+        }
+
+
+def needed_scope(auto_schema: AutoSchema) -> str:
+    view: Any = auto_schema.view
+    return scopes.required(view.scope_resource, auto_schema.method)
 
 
 class RecordSchema(AutoSchema):
@@ -70,13 +100,13 @@ class RecordSchema(AutoSchema):
         return bodies
 
     def _problem_codes(self) -> list[int]:
-        codes = {401, 406, 429}
+        codes = {401, 403, 406, 429}
         if "{id}" in self.path:
             codes |= {404}
         elif self.method == "GET":
             codes |= {400}
         if self.method in WRITING:
-            codes |= {400, 403, 409, 413, 415}
+            codes |= {400, 409, 413, 415}
         return sorted(codes)
 
 

@@ -22,12 +22,14 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
 from rest_framework.settings import api_settings
 
+from accounts.permissions import MissingScope
 from screening.api.fhir import outcomes
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 VALIDATION = ("validation", "The request has errors")
+MISSING_SCOPE = ("missing-scope", "The key or token may not do that")
 KINDS: dict[int, tuple[str, str]] = {
     400: ("malformed", "The request cannot be read"),
     401: ("not-authenticated", "You are not logged in"),
@@ -68,7 +70,7 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | N
     error = _known(exc)
     if error is None:
         return None
-    more = _validation(error) if isinstance(error, exceptions.ValidationError) else {}
+    more = _more(error)
     response = _problem(context["request"], error.status_code, str(error.detail), **more)
     if header := getattr(error, "auth_header", None):
         response.headers["WWW-Authenticate"] = header
@@ -122,6 +124,17 @@ def _known(exc: Exception) -> exceptions.APIException | None:
             logger.warning("a constraint refused what the write path had let through", exc_info=exc)
             return Conflict()
     return None
+
+
+def _more(error: exceptions.APIException) -> dict[str, Any]:
+    """What a problem says beyond its status."""
+    match error:
+        case exceptions.ValidationError():
+            return _validation(error)
+        case MissingScope():
+            slug, title = MISSING_SCOPE
+            return {"type": f"/problems/{slug}", "title": title, "scope": error.scope}
+    return {}
 
 
 def _validation(error: exceptions.ValidationError) -> dict[str, Any]:

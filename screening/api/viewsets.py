@@ -12,13 +12,13 @@ from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from rest_framework import mixins, status, viewsets
 from rest_framework.exceptions import NotFound
-from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts.models import Clinic, Membership, User
+from accounts.permissions import HasScope
 from screening import intake, tracking
 from screening.api import documentation as doc
 from screening.api import filters, maps
@@ -46,7 +46,7 @@ POLL_AFTER_SECONDS = "1"
 
 
 class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
-    permission_classes = [IsAuthenticated]
+    permission_classes = [HasScope]
     parser_classes = [JSONBody]
     filter_backends = [filters.StrictFilterBackend]
     http_method_names = ["get", "head", "post", "patch"]
@@ -55,7 +55,7 @@ class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
 
     @property
     def user(self) -> User:
-        """The key's or the session's owner: ``IsAuthenticated`` lets nobody else in."""
+        """The key's or the session's owner: ``HasScope`` lets nobody else in."""
         return cast(User, self.request.user)
 
     def get_object(self) -> Any:
@@ -74,6 +74,7 @@ class EditableViewSet(mixins.UpdateModelMixin, RecordViewSet):
 
 @doc.CLINICS
 class ClinicViewSet(ReadViewSet):
+    scope_resource = "clinics"
     queryset = Clinic.objects.none()
     serializer_class = ClinicSerializer
 
@@ -84,6 +85,7 @@ class ClinicViewSet(ReadViewSet):
 
 @doc.PATIENTS
 class PatientViewSet(EditableViewSet):
+    scope_resource = "patients"
     queryset = Patient.objects.none()
     serializer_class = PatientSerializer
     filterset_class = filters.PatientFilter
@@ -94,6 +96,7 @@ class PatientViewSet(EditableViewSet):
 
 @doc.LESIONS
 class LesionViewSet(EditableViewSet):
+    scope_resource = "lesions"
     queryset = Lesion.objects.none()
     serializer_class = LesionSerializer
     filterset_class = filters.LesionFilter
@@ -105,6 +108,7 @@ class LesionViewSet(EditableViewSet):
 
 @doc.IMAGES
 class ImageViewSet(ReadViewSet):
+    scope_resource = "images"
     queryset = LesionImage.objects.none()
     serializer_class = ImageSerializer
     filterset_class = filters.ImageFilter
@@ -128,6 +132,7 @@ class ImageViewSet(ReadViewSet):
 
 @doc.PREDICTIONS
 class PredictionViewSet(ReadViewSet):
+    scope_resource = "predictions"
     queryset = Prediction.objects.none()
     serializer_class = PredictionSerializer
     filterset_class = filters.PredictionFilter
@@ -155,6 +160,7 @@ class PredictionViewSet(ReadViewSet):
 
 @doc.REVIEWS
 class ReviewViewSet(RecordViewSet):
+    scope_resource = "reviews"
     queryset = Review.objects.none()
     serializer_class = ReviewSerializer
     filterset_class = filters.ReviewFilter
@@ -167,7 +173,8 @@ class ReviewViewSet(RecordViewSet):
 class PictureView(APIView):
     """The picture itself. rendition: one of AccessLog.Rendition."""
 
-    permission_classes = [IsAuthenticated]
+    scope_resource = "images"
+    permission_classes = [HasScope]
     http_method_names = ["get", "head"]
     schema = doc.RecordSchema()
     rendition = ""
@@ -185,7 +192,8 @@ class PictureView(APIView):
 class PredictionMapsView(APIView):
     """What both addresses share: who may look, and the answer where there is nothing."""
 
-    permission_classes = [IsAuthenticated]
+    scope_resource = "predictions"
+    permission_classes = [HasScope]
     http_method_names = ["get", "head"]
     schema = doc.RecordSchema()
 

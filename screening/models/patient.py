@@ -55,7 +55,10 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         return self.filter(label__icontains=searchable(text))
 
     def _of(self, user: User, roles: tuple[Role, ...]) -> PatientQuerySet:
-        return self.filter(Q(owner=user) | Q(clinic__in=Clinic.objects.with_member(user, roles)))
+        of_clinics = Q(clinic__in=Clinic.objects.with_member(user, roles))
+        if user.bound_clinic is not None:  # then not even the user's own skin
+            return self.filter(of_clinics)
+        return self.filter(Q(owner=user) | of_clinics)
 
 
 class Patient(UUIDModel):

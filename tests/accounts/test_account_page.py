@@ -16,7 +16,7 @@ CURL = re.compile(r'curl -H "Authorization: Bearer (sk_[\w-]+)" (\S+?)</code>')
 
 
 def create_key(client: Client, name: str = "Practice software"):
-    return client.post("/account/keys/", {"name": name})
+    return client.post("/account/keys/", {"name": name, "days": 30, "access": "write"})
 
 
 def test_a_name_is_saved(client, personas):

@@ -30,6 +30,8 @@ PUBLIC = {
     "api:docs",
     "api:schema",
     "api:nothing",
+    "oauth_token",  # asks for the secret of an application
+    "oauth_revoke",
     "admin:login",  # sends on to the site's own log-in
 }
 VALUES = {

@@ -72,7 +72,10 @@ def test_every_operation_is_explained_and_has_an_example(schema):
 def test_every_operation_takes_a_key_and_tells_its_problems(schema):
     assert schema["components"]["securitySchemes"]["apiKey"]["scheme"] == "bearer"
     for name, operation in operations(schema):
-        assert {"apiKey": []} in operation["security"], name
+        named = {scheme for one in operation["security"] for scheme in one}
+        assert {"apiKey", "application"} <= named, name
+        (scope,) = next(one["apiKey"] for one in operation["security"] if "apiKey" in one)
+        assert scope.endswith(":read" if name.startswith("get") else ":write"), name
         answers = operation["responses"]
         assert {"401", "429"} <= answers.keys(), name
         assert ("404" in answers) == ("{id}" in name), name

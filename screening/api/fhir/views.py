@@ -10,12 +10,13 @@ from uuid import UUID
 from django.http import Http404
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
+from accounts.permissions import HasScope
 from screening import delivery
 from screening.api.fhir.negotiation import FhirJSON, FhirNegotiation, is_strict, wants_resource
 from screening.api.fhir.outcomes import handler
@@ -29,7 +30,7 @@ BASE = "/fhir/R4"
 
 class FhirView(APIView):
     scope_resource = "fhir"
-    permission_classes = [IsAuthenticated]
+    permission_classes = [HasScope]
     renderer_classes = [FhirJSON]
     content_negotiation_class = FhirNegotiation
     http_method_names = ["get", "head"]

@@ -1,0 +1,70 @@
+"""Write path of applications: other systems that work for one clinic, by OAuth 2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+from oauth2_provider.generators import generate_client_secret
+from oauth2_provider.models import AccessToken
+from uuid_utils.compat import uuid7
+
+from accounts import scopes as known_scopes
+from accounts.models import Application, Clinic, Membership, Role, User
+from accounts.services import require_clinic_admin
+
+# A program never concludes and never manages people.
+APPLICATION_ROLES = (Role.ASSISTANT, Role.VIEWER)
+
+
+@transaction.atomic
+def register_application(
+    *, user: User, clinic: Clinic, name: str, role: str, scopes: Iterable[str]
+) -> tuple[Application, str]:
+    """Post: the application may ask for tokens, and acts as a member of its own in ``clinic``.
+
+    Its secret is in the answer and nowhere else.
+    """
+    require_clinic_admin(user=user, clinic=clinic)
+    if role not in APPLICATION_ROLES:
+        raise ValidationError({"role": "An application is an assistant or a viewer."})
+    pk = uuid7()
+    acting = User.objects.create_user(f"{pk}@applications.invalid", None, first_name=name.strip())
+    secret = generate_client_secret()
+    application = Application(
+        id=pk,
+        name=name.strip(),
+        clinic=clinic,
+        user=acting,
+        registered_by=user,
+        scopes=known_scopes.checked(scopes),
+        client_secret=secret,
+        client_type=Application.CLIENT_CONFIDENTIAL,
+        authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
+    )
+    application.full_clean()
+    application.save()
+    Membership.objects.create(clinic=clinic, user=acting, role=role)
+    return application, secret
+
+
+@transaction.atomic
+def renew_secret(*, user: User, application: Application) -> str:
+    """Post: the old secret opens nothing any more. Tokens that it opened run out by themselves."""
+    require_clinic_admin(user=user, clinic=application.clinic)
+    secret = generate_client_secret()
+    application.client_secret = secret
+    application.save(update_fields=["client_secret", "updated"])
+    return secret
+
+
+@transaction.atomic
+def revoke_application(*, user: User, application: Application) -> None:
+    """Post: neither its secret nor its tokens open anything. What it recorded stays."""
+    require_clinic_admin(user=user, clinic=application.clinic)
+    Application.objects.active().filter(pk=application.pk).update(revoked_at=timezone.now())
+    AccessToken.objects.filter(application=application).delete()
+    Membership.objects.filter(user=application.user).delete()
+    User.objects.filter(accounts_application=application).update(is_active=False)

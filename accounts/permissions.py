@@ -1,0 +1,39 @@
+"""The API's own check, before any object is looked for: does the caller hold the scope?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts import scopes
+
+
+class MissingScope(PermissionDenied):
+    def __init__(self, scope: str) -> None:
+        self.scope = scope
+        super().__init__(f"The key or token lacks the scope {scope}.")
+        # RFC 6750, section 3.1.
+        self.auth_header = (
+            f'Bearer realm="SkinCheck API", error="insufficient_scope", scope="{scope}"'
+        )
+
+
+class HasScope(IsAuthenticated):
+    """GET needs ``<scope_resource>:read``, everything else ``<scope_resource>:write``.
+
+    A session is the person and holds all scopes, as does a key that is older than scopes. What the
+    person may see and do is decided by the role afterwards, whatever the scopes say.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not super().has_permission(request, view):
+            return False
+        needed = scopes.required(view.scope_resource, request.method or "")  # type: ignore[attr-defined]
+        credential: Any = request.auth
+        if credential is not None and not credential.allows(needed):
+            raise MissingScope(needed)
+        return True

@@ -1,0 +1,68 @@
+"""What a key or an application may do: ``<resource>:read`` and ``<resource>:write``.
+
+The resources are those that views name in ``scope_resource``, read from the addresses: a new
+endpoint brings its own, and cannot be forgotten here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.urls import URLPattern, get_resolver
+from oauth2_provider.scopes import BaseScopes
+
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
+
+
+def required(resource: str, method: str) -> str:
+    """The scope that ``method`` on ``resource`` needs."""
+    return f"{resource}:{'read' if method.upper() in SAFE_METHODS else 'write'}"
+
+
+@cache
+def known() -> tuple[str, ...]:
+    """Every scope there is, in order."""
+    return tuple(sorted(set(_of_patterns(get_resolver().url_patterns))))
+
+
+def to_read() -> list[str]:
+    return [scope for scope in known() if scope.endswith(":read")]
+
+
+def checked(scopes: Iterable[str]) -> list[str]:
+    """In order and without doubles. Raises ValidationError on none, and on one that is none."""
+    chosen = set(scopes)
+    if not chosen:
+        raise ValidationError({"scopes": "Choose at least one thing that it may do."})
+    if unknown := chosen - set(known()):
+        raise ValidationError({"scopes": f"There is no scope {', '.join(sorted(unknown))}."})
+    return sorted(chosen)
+
+
+class ApplicationScopes(BaseScopes):
+    """For django-oauth-toolkit: an application gets the scopes it was registered with."""
+
+    def get_all_scopes(self) -> dict[str, str]:
+        return dict.fromkeys(known(), "")
+
+    def get_available_scopes(
+        self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
+    ) -> list[str]:
+        return application.scopes if application else []
+
+    get_default_scopes = get_available_scopes
+
+
+def _of_patterns(patterns: list[Any]) -> Iterator[str]:
+    for pattern in patterns:
+        if not isinstance(pattern, URLPattern):
+            yield from _of_patterns(pattern.url_patterns)
+            continue
+        view = getattr(pattern.callback, "cls", None)
+        if resource := getattr(view, "scope_resource", ""):
+            actions = getattr(pattern.callback, "actions", None)
+            methods = actions or [m for m in view.http_method_names if hasattr(view, m)]  # type: ignore[union-attr]
+            yield from (required(resource, method) for method in methods)

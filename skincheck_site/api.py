@@ -1,0 +1,35 @@
+"""Settings of the API that are the same in every installation: OAuth and the OpenAPI document."""
+
+from typing import Any
+
+# Applications get tokens by client credentials, and by nothing else.
+OAUTH2_PROVIDER: dict[str, Any] = {
+    "SCOPES_BACKEND_CLASS": "accounts.scopes.ApplicationScopes",
+    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,  # tokens are stored hashed
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "APPLICATION_ADMIN_CLASS": "accounts.admin.ApplicationAdmin",
+    **dict.fromkeys(
+        (
+            "ACCESS_TOKEN_ADMIN_CLASS",
+            "GRANT_ADMIN_CLASS",
+            "ID_TOKEN_ADMIN_CLASS",
+            "REFRESH_TOKEN_ADMIN_CLASS",
+        ),
+        "accounts.admin.ReadOnlyAdmin",
+    ),
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "SkinCheck API",
+    "DESCRIPTION": "Records of skin lesions, their images, and what a model reads in them.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"Outcome": "screening.models.Outcome"},
+}
