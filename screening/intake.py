@@ -23,7 +23,6 @@ from screening.models import (
     Modality,
     Patient,
     Prediction,
-    Review,
     State,
 )
 
@@ -130,21 +129,6 @@ def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
     if unfailed.filter(model_version=model_version).exists():
         return None
     return _queue(image, image.uploaded_by, model_version=model_version, is_bulk=True)
-
-
-@transaction.atomic
-def record_review(
-    *, user: User, image: LesionImage, conclusion: str, management: str, note: str = ""
-) -> Review:
-    """Post: the clinician's conclusion stands beside the prediction, above earlier reviews."""
-    if not Patient.objects.reviewable_by(user).contains(image.lesion.patient):
-        raise PermissionDenied("Only a clinician of the patient's clinic records a conclusion.")
-    review = Review(
-        image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
-    )
-    review.full_clean()
-    review.save()
-    return review
 
 
 def require_writable(*, user: User, patient: Patient) -> None:

@@ -25,8 +25,10 @@ from django.db.models.functions import Coalesce
 from accounts.models import User
 from screening.models import (
     Alert,
+    Histology,
     Lesion,
     LesionImage,
+    Management,
     Measurement,
     Modality,
     Outcome,
@@ -40,6 +42,12 @@ from screening.models.lesion import HAS_SYMPTOM
 from screening.models.patient import PatientQuerySet
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.NOT_ASSESSABLE, Outcome.MONITOR)
+MANAGED = {
+    Management.EXCISE: Outcome.URGENT,
+    Management.REFER: Outcome.SEE_DOCTOR,
+    Management.MONITOR: Outcome.MONITOR,
+    Management.NONE: Outcome.MONITOR,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,8 @@ def patients_overview(user: User) -> PatientQuerySet:
 
 
 def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Annotate ``image_count``, ``latest_image_id`` and ``latest_outcome``, as ``user`` may see it.
+    """Annotate ``image_count``, ``latest_image_id``, ``latest_outcome``, ``management`` (what a
+    clinician concluded on that image is to be done) and ``histology``, as ``user`` may see it.
 
     The latest image is the one captured last. Its outcome is the one told: the rule of
     ``Prediction.outcome_told``, said in SQL so that lists can be ordered and filtered by it.
@@ -75,6 +84,8 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
     readings = Prediction.objects.filter(image=OuterRef("latest_image_id")).disclosed_to(user)
+    reviews = Review.objects.filter(image=OuterRef("latest_image_id")).disclosed_to(user).standing()
+    histologies = Histology.objects.filter(lesion=OuterRef("pk"))
     told = Case(
         When(HAS_SYMPTOM, model_outcome=Outcome.MONITOR, then=Value(Outcome.SEE_DOCTOR.value)),
         default=F("model_outcome"),
@@ -84,12 +95,16 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
         latest_image_id=Subquery(images.values("pk")[:1]),
         model_outcome=Subquery(readings.finished().latest_first().values("outcome")[:1]),
         latest_outcome=told,
+        management=Subquery(reviews.values("management")[:1]),
+        histology=Subquery(histologies.values("diagnosis")[:1]),
     )
 
 
 def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Order lesions ``with_latest`` by what needs attention; those without a reading last."""
+    """Order lesions ``with_latest`` by what needs attention; those without a reading last. What a
+    clinician concluded counts instead of what the model read."""
     rank = Case(
+        *(When(management=what, then=SEVERITY.index(as_if)) for what, as_if in MANAGED.items()),
         *(When(latest_outcome=outcome, then=n) for n, outcome in enumerate(SEVERITY)),
         default=len(SEVERITY),
         output_field=IntegerField(),
@@ -167,6 +182,25 @@ def needs_attention(user: User) -> QuerySet[Lesion]:
         .filter(review=None)
         .select_related("patient")
     )
+
+
+def concluded(user: User) -> QuerySet[Lesion]:
+    """Of the user's own skin: lesions on whose latest image a clinician has concluded, the last
+    conclusion first."""
+    reviews = Review.objects.filter(image=OuterRef("latest_image_id")).standing()
+    own = Lesion.objects.filter(patient__owner=user)
+    return (
+        with_latest(own, user)
+        .exclude(Q(management=None))
+        .alias(concluded_at=Subquery(reviews.values("created")[:1]))
+        .select_related("patient")
+        .order_by("-concluded_at", "pk")
+    )
+
+
+def histologies_of(lesion: Lesion) -> list[Histology]:
+    """The one that stands first."""
+    return list(lesion.histologies.select_related("recorded_by"))
 
 
 def recently_added(user: User) -> QuerySet[Lesion]:

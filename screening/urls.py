@@ -4,6 +4,7 @@ from django.urls import path
 
 from screening.views import (
     comparisons,
+    histologies,
     images,
     lesions,
     measures,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("images/<uuid:pk>/outline/", measures.outline, name="image_outline"),
     path("images/<uuid:pk>/scale/", measures.scale, name="image_scale"),
     path("comparisons/<uuid:pk>/mark/", comparisons.mark, name="comparison_mark"),
+    path("lesions/<uuid:pk>/histology/", histologies.record, name="lesion_histology"),
     path("lesions/<uuid:pk>/images/new/", images.new, name="image_new"),
     path("images/<uuid:pk>/", images.detail, name="image"),
     path("images/<uuid:pk>/status/", images.status, name="image_status"),

@@ -147,6 +147,11 @@ MATRIX: dict[str, Line] = {
     "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
     "lesion": line(SEES, "lesion"),
     "lesion_edit": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "lesion_histology": line(
+        CONCLUDES,
+        "lesion",
+        POST=Sent(CONCLUDES, lambda w: {"diagnosis": "nv", "examined_on": "2026-03-20"}),
+    ),
     "lesion_compare": line(SEES, "lesion"),
     "comparison_mark": line(
         args="comparison", POST=Sent(WRITES, lambda w: {"verdict": "unchanged"})

@@ -17,6 +17,7 @@ from screening import synthetic
 from screening.models import (
     Alert,
     Comparison,
+    Histology,
     Lesion,
     LesionImage,
     Outcome,
@@ -27,6 +28,7 @@ from screening.models import (
     Review,
     State,
 )
+from screening.signing import sign
 
 PASSWORD = "correct horse battery staple"
 
@@ -188,13 +190,37 @@ class PredictionMapsFactory(factory.django.DjangoModelFactory):
 
 
 class ReviewFactory(factory.django.DjangoModelFactory):
+    """Signed, as the next of the chain."""
+
     class Meta:
         model = Review
+
+    @classmethod
+    def _create(cls, model_class, *args, **kwargs):
+        last = Review.objects.order_by("-number").first()
+        signed = {
+            "number": last.number + 1 if last else 1,
+            "previous_signature": last.signature if last else "",
+        }
+        review = model_class(*args, **(signed | kwargs))
+        review.signature = kwargs.get("signature", sign(review.signed_content))
+        review.save()
+        return review
 
     image = factory.SubFactory(LesionImageFactory)
     reviewer = factory.SubFactory(UserFactory)
     conclusion = "nv"
     management = "monitor"
+
+
+class HistologyFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = Histology
+
+    lesion = factory.SubFactory(LesionFactory)
+    recorded_by = factory.SubFactory(UserFactory)
+    diagnosis = "nv"
+    examined_on = date(2026, 3, 20)
 
 
 class ComparisonFactory(factory.django.DjangoModelFactory):

@@ -22,6 +22,7 @@ ROOMS = (
         "accounts.authentication",
         "accounts.permissions",
     ),
+    ("screening.signing",),
     ("screening.models",),
     ("screening.scheduling", "screening.digest"),
     ("screening.predictions",),
@@ -30,7 +31,12 @@ ROOMS = (
     ("screening.alerting",),
     ("screening.tasks",),
     ("screening.intake",),
-    ("screening.outlining", "screening.marking", "screening.reminding"),
+    (
+        "screening.outlining",
+        "screening.marking",
+        "screening.reminding",
+        "screening.reviewing",
+    ),
     (
         "screening.tracking",
         "screening.timeline",

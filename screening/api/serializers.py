@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
-from screening import intake
+from screening import intake, reviewing
 from screening.advice import DISCLAIMER, Advice, advise
 from screening.api.fields import (
     ByDiagnosis,
@@ -238,7 +238,7 @@ class ReviewSerializer(RecordSerializer):
         validators: list[Any] = []
 
     def create(self, validated_data: dict[str, Any]) -> Review:
-        return intake.record_review(user=self.user, **validated_data)
+        return reviewing.record_review(user=self.user, **validated_data)
 
 
 class ImageSerializer(serializers.ModelSerializer[LesionImage]):

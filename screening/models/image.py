@@ -97,5 +97,12 @@ class LesionImage(UUIDModel):
 
     @property
     def latest_review(self) -> Review | None:
-        """The conclusion that stands. Costs no query where reviews are prefetched."""
-        return next(iter(self.reviews.all()), None)
+        """The last conclusion that stands. Costs no query where reviews are prefetched."""
+        return next(iter(self.standing_reviews), None)
+
+    @property
+    def standing_reviews(self) -> list[Review]:
+        """Those that no later one supersedes, the newest first."""
+        reviews = list(self.reviews.all())
+        superseded = {review.supersedes_id for review in reviews}
+        return [review for review in reviews if review.pk not in superseded]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
@@ -35,6 +35,14 @@ HAS_SYMPTOM = Q(raised=True) | Q(bleeding=True) | Q(itching=True) | Q(changing=T
 class LesionQuerySet(models.QuerySet["Lesion"]):
     def visible_to(self, user: User) -> LesionQuerySet:
         return self.filter(patient__in=Patient.objects.visible_to(user))
+
+    def with_rights(self, user: User) -> LesionQuerySet:
+        """Annotate ``may_write`` and ``may_review``."""
+        patients = Patient.objects.filter(pk=OuterRef("patient"))
+        return self.annotate(
+            may_write=Exists(patients.writable_by(user)),
+            may_review=Exists(patients.reviewable_by(user)),
+        )
 
     def search(self, text: str) -> LesionQuerySet:
         text = searchable(text)

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from datetime import UTC
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage, disclosed
 from screening.models.patient import Patient
+from screening.signing import Content, holds
 
 
 class Conclusion(models.TextChoices):
@@ -40,9 +43,17 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         """A second reader does not see the first one's before an own, where a clinic wants it."""
         return self.filter(disclosed(user))
 
+    def standing(self) -> ReviewQuerySet:
+        """Those that no later one supersedes."""
+        return self.filter(superseded_by=None)
+
 
 class Review(UUIDModel):
-    """A clinician's own conclusion on an image. Never edited: a later one stands above it."""
+    """A clinician's own conclusion on an image. Signed and never edited, only superseded.
+
+    Only ``screening.reviewing`` makes one. ``number`` and ``previous_signature`` chain all reviews,
+    so that one which is edited or deleted is found: ``manage.py verify_reviews``.
+    """
 
     image = models.ForeignKey(LesionImage, on_delete=models.PROTECT, related_name="reviews")
     reviewer = models.ForeignKey(
@@ -51,6 +62,16 @@ class Review(UUIDModel):
     conclusion = models.CharField(max_length=9, choices=Conclusion)
     management = models.CharField(max_length=7, choices=Management)
     note = models.TextField(blank=True, max_length=4000)
+    supersedes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
+    )
+    number = models.PositiveBigIntegerField(
+        unique=True, editable=False, help_text="1 for the first that was ever signed here."
+    )
+    previous_signature = models.CharField(max_length=64, blank=True, editable=False)
+    signature = models.CharField(
+        max_length=64, editable=False, help_text="HMAC-SHA256 over all the above."
+    )
 
     objects = ReviewQuerySet.as_manager()
 
@@ -68,7 +89,33 @@ class Review(UUIDModel):
                 name="other_conclusion_has_a_note",
                 violation_error_message="Say in the note what it is.",
             ),
+            models.CheckConstraint(condition=~Q(signature=""), name="review_is_signed"),
+            models.CheckConstraint(
+                condition=Q(supersedes__isnull=True) | ~Q(supersedes=F("id")),
+                name="review_does_not_supersede_itself",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_conclusion_display()}, {self.reviewer}"
+
+    @property
+    def signed_content(self) -> Content:
+        """What the signature is made of: who said what of which image, when, and after what."""
+        return {
+            "id": str(self.pk),
+            "number": self.number,
+            "image": str(self.image_id),
+            "reviewer": str(self.reviewer_id),
+            "conclusion": self.conclusion,
+            "management": self.management,
+            "note": self.note,
+            "created": self.created.astimezone(UTC).isoformat(timespec="microseconds"),
+            "supersedes": str(self.supersedes_id) if self.supersedes_id else None,
+            "previous_signature": self.previous_signature,
+        }
+
+    @property
+    def signature_holds(self) -> bool:
+        """Whether the row is as it was signed."""
+        return holds(self.signed_content, self.signature)

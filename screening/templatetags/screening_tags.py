@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 
 from screening.charts.template import percent
 from screening.differences import what_changed
-from screening.models import Outcome
+from screening.models import Conclusion, Outcome
 
 register = template.Library()
 
@@ -57,6 +57,11 @@ def outcome_icon(outcome: str) -> SafeString:
 @register.filter
 def outcome_word(outcome: str) -> str:
     return Outcome(outcome).label
+
+
+@register.filter
+def diagnosis_word(code: str) -> str:
+    return Conclusion(code).label
 
 
 @register.filter

@@ -17,7 +17,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from screening import advice, explanation, intake, overlays, tracking, uploads
+from screening import advice, explanation, intake, overlays, reviewing, tracking, uploads
 from screening.forms import ImageForm, ReviewForm, submit
 from screening.measured import measured_in
 from screening.models import (
@@ -76,7 +76,9 @@ def _after_all(request: UserRequest, lesion: Lesion, results: list[uploads.Resul
 
 @require_safe
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
-    return _result_page(request, _visible(request, pk), ReviewForm())
+    image = _visible(request, pk)
+    replaceable = reviewing.replaceable(user=request.user, image=image)
+    return _result_page(request, image, ReviewForm(replaceable=replaceable))
 
 
 @require_safe
@@ -99,8 +101,9 @@ def read_again(request: UserRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def review(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _visible(request, pk)
-    form = ReviewForm(request.POST)
-    if submit(form, intake.record_review, user=request.user, image=image):
+    replaceable = reviewing.replaceable(user=request.user, image=image)
+    form = ReviewForm(request.POST, replaceable=replaceable)
+    if submit(form, reviewing.record_review, user=request.user, image=image):
         messages.success(request, "Your conclusion is recorded.")
         return redirect(f"{reverse('image', args=[pk])}#reviews")
     return _result_page(request, image, form)
@@ -127,6 +130,7 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "form": form,
             "measured": measured_in(image),
             "previous": tracking.previous(image),
+            "histology": next(iter(tracking.histologies_of(image.lesion)), None),
             "may_review": Patient.objects.reviewable_by(request.user).contains(patient),
             "add_image_url": reverse("image_new", args=[image.lesion_id]),
         },

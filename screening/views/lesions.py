@@ -21,7 +21,8 @@ from screening.views.requests import UserRequest
 @require_safe
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """All images by day of capture, what was told of them and measured, and what people said."""
-    lesion = _visible(request, pk)
+    visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
+    lesion = get_object_or_404(visible.select_related("patient__clinic"), pk=pk)
     images = tracking.timeline(lesion, request.user)
     alerts = tracking.alerts_of(lesion, request.user)
     events = timeline.events([lesion], images, alerts, request.user)
@@ -38,8 +39,11 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "chart": reading_over_time(told, events) if read or events else None,
             "measures_chart": measures_over_time(measured, events) if measured else None,
             "is_reading": any(reading is not None and reading.is_active for reading in readings),
-            "may_write": Patient.objects.writable_by(request.user).contains(lesion.patient),
             "alerts": alerts,
+            "may_write": lesion.may_write,  # type: ignore[attr-defined]
+            "histologies": tracking.histologies_of(lesion),
+            "concluded": next((image for image in images if image.latest_review), None),
+            "may_review": lesion.may_review,  # type: ignore[attr-defined]
             "add_image_url": reverse("image_new", args=[pk]),
             **_reminder(lesion, images, alerts),
         },

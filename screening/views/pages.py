@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 ATTENTION_SHOWN = 12
 RECENT_SHOWN = 8
+CONCLUDED_SHOWN = 5
 
 
 @require_safe
@@ -36,12 +37,14 @@ def home(request: UserRequest) -> HttpResponse:
     """What needs attention first, then what was worked on last."""
     found = tracking.needs_attention(request.user)
     attention = tracking.attach_latest_images(list(found[:ATTENTION_SHOWN]), request.user)
+    concluded = list(tracking.concluded(request.user)[:CONCLUDED_SHOWN])
     others = tracking.recently_added(request.user).exclude(pk__in=[one.pk for one in attention])
     recent = tracking.attach_latest_images(list(others[:RECENT_SHOWN]), request.user)
     return render(
         request,
         "screening/home.html",
         {
+            "concluded": tracking.attach_latest_images(concluded, request.user),
             "attention": attention,
             "attention_count": found.count(),
             "unfinished": tracking.unfinished(request.user)[:ATTENTION_SHOWN],

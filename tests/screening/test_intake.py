@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
 
 from ml import reader
-from screening import intake, tasks
+from screening import intake, reviewing, tasks
 from screening.models import Lesion, LesionImage, Patient, Prediction, Review, State
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, picture
 
@@ -99,7 +99,7 @@ def test_nothing_of_a_patient_is_changed_by_those_who_may_not(
         lambda: intake.edit_lesion(user=user, lesion=lesion, label="mine"),
         lambda: add(user, lesion),
         lambda: intake.request_prediction(user=user, image=image),
-        lambda: intake.record_review(user=user, image=image, conclusion="nv", management="none"),
+        lambda: reviewing.record_review(user=user, image=image, conclusion="nv", management="none"),
     )
     for call in calls:
         with pytest.raises(PermissionDenied):
@@ -194,32 +194,3 @@ def test_reading_again_is_queued_once(personas, lesion, rung):
     first = intake.request_prediction(user=personas.assistant, image=image)
     assert intake.request_prediction(user=personas.assistant, image=image) == first
     assert image.predictions.count() == 2
-
-
-@pytest.mark.parametrize("persona", ["admin", "clinician"])
-def test_a_clinician_concludes_and_concludes_anew(personas, lesion, persona):
-    image = LesionImageFactory(lesion=lesion)
-    user = getattr(personas, persona)
-    fields = {"user": user, "image": image, "management": "excise"}
-    intake.record_review(**fields, conclusion="mel")
-    latest = intake.record_review(**fields, conclusion="nv")
-    assert image.reviews.count() == 2
-    assert image.latest_review == latest
-
-
-def test_an_assistant_never_concludes_nor_does_the_person(personas, lesion):
-    own = LesionImageFactory(lesion__patient=personas.own_patient)
-    pairs = [(personas.assistant, LesionImageFactory(lesion=lesion)), (personas.self_tracker, own)]
-    for user, image in pairs:
-        with pytest.raises(PermissionDenied):
-            intake.record_review(user=user, image=image, conclusion="nv", management="none")
-
-
-def test_something_else_needs_a_note(personas, lesion):
-    with pytest.raises(ValidationError, match="Say in the note"):
-        intake.record_review(
-            user=personas.clinician,
-            image=LesionImageFactory(lesion=lesion),
-            conclusion="other",
-            management="none",
-        )

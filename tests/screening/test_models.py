@@ -7,9 +7,18 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership
-from screening.models import Lesion, LesionImage, Patient, Prediction, Reminder, Review
+from screening.models import (
+    Histology,
+    Lesion,
+    LesionImage,
+    Patient,
+    Prediction,
+    Reminder,
+    Review,
+)
 from tests.factories import (
     ClinicFactory,
+    HistologyFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
@@ -32,6 +41,7 @@ MODELS = (
     Prediction,
     Review,
     Reminder,
+    Histology,
 )
 
 
@@ -72,6 +82,11 @@ def invitation_to_an_unknown_role():
     )
 
 
+def review_of_itself():
+    review = ReviewFactory()
+    Review.objects.filter(pk=review.pk).update(supersedes=review)
+
+
 REFUSED = {
     "patient_has_clinic_or_owner": lambda: PatientFactory(clinic=None),
     "patient_label_is_unique_in_clinic": two_patients_of_one_label,
@@ -96,6 +111,12 @@ REFUSED = {
     "management_is_known": lambda: ReviewFactory(management="wait"),
     "other_conclusion_has_a_note": lambda: ReviewFactory(conclusion="other", note=""),
     "interval_is_offered": lambda: ReminderFactory(interval_months=2),
+    "review_is_signed": lambda: ReviewFactory(signature=""),
+    "review_does_not_supersede_itself": review_of_itself,
+    "histology_is_known": lambda: HistologyFactory(diagnosis="uncertain"),
+    "only_melanoma_has_breslow": lambda: HistologyFactory(diagnosis="nv", breslow_mm="0.40"),
+    "breslow_is_positive": lambda: HistologyFactory(diagnosis="mel", breslow_mm="0.00"),
+    "other_histology_has_a_note": lambda: HistologyFactory(diagnosis="other"),
     "one_membership_per_clinic": two_memberships,
     "role_is_known": lambda: MembershipFactory(role="owner"),
     "one_open_invitation_per_clinic_and_email": two_open_invitations,

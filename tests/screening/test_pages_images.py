@@ -130,7 +130,7 @@ def test_a_refused_conclusion_keeps_what_was_typed(client, personas, image):
     url = reverse("image_review", args=[image.pk])
     response = client.post(url, {"conclusion": "other", "management": "refer", "note": ""})
     assert "Say in the note what it is." in words(response)
-    assert '<option value="refer" selected>' in response.content.decode()
+    assert re.search(r'value="refer"[^>]* checked', response.content.decode())
     assert not Review.objects.exists()
 
 
@@ -235,7 +235,7 @@ def test_the_result_page_costs_the_same_after_many_readings(
     PredictionMapsFactory(prediction=read(image))
     client.force_login(personas.clinician)
     url = reverse("image", args=[image.pk])
-    with django_assert_max_num_queries(12) as few:
+    with django_assert_max_num_queries(13) as few:
         client.get(url)
     for _ in range(10):
         PredictionMapsFactory(prediction=read(image))

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts import services
 from accounts.models import Clinic, User
-from screening import intake, synthetic
+from screening import intake, reviewing, synthetic
 from screening.models import Lesion, Patient
 
 CLINICIAN = "clinician@demo.skincheck.example"
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         _follow(clinician, harmless, HARMLESS, seed=39, today=today)
         first = harmless.images.order_by("captured_on").first()
         if first is not None and not first.reviews.exists():
-            intake.record_review(
+            reviewing.record_review(
                 user=clinician,
                 image=first,
                 conclusion="nv",

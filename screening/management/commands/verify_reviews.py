@@ -1,0 +1,33 @@
+"""``manage.py verify_reviews``: is every signed review there, and as it was signed?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from screening import reviewing
+from screening.models import Review
+
+
+class Command(BaseCommand):
+    help = (
+        "Check the signature of every review and the chain that they form. Exits with 1 if one was "
+        "edited, forged or deleted. Note the last line elsewhere: by it even a review that was cut "
+        "off at the end is missed."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        count = 0
+        for review, text in reviewing.faults():
+            count += 1
+            self.stderr.write(
+                f"review {review.pk}, number {review.number} of {review.created:%Y-%m-%d}: {text}."
+            )
+        if count:
+            raise CommandError(f"{count} fault{'s' if count > 1 else ''} in the chain of reviews.")
+        last = Review.objects.order_by("-number").first()
+        if last is None:
+            self.stdout.write("No review has been signed yet.")
+        else:
+            self.stdout.write(f"{last.number} reviews, all as signed. The last: {last.signature}")

@@ -1,0 +1,137 @@
+"""Write path of what clinicians and pathologists say of a lesion. Signed, never edited.
+
+Functions as in ``screening.intake``. How signing works and what it proves: ``docs/decisions.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from screening.models import Histology, Lesion, LesionImage, Patient, Review
+from screening.signing import sign
+
+ATTEMPTS = 5
+
+
+class Fault(NamedTuple):
+    """review: the one at which the chain shows it."""
+
+    review: Review
+    text: str
+
+
+def record_review(
+    *,
+    user: User,
+    image: LesionImage,
+    conclusion: str,
+    management: str,
+    note: str = "",
+    supersedes: Review | None = None,
+) -> Review:
+    """Post: a signed conclusion stands beside the prediction. It supersedes the user's own standing
+    one on this image; who has none may name a colleague's that it is to supersede.
+
+    Raises ValidationError for a review that does not stand on this image.
+    """
+    _require_reviewer(user, image.lesion.patient)
+    review = Review(
+        image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
+    )
+    review.full_clean(exclude=["number", "supersedes", "previous_signature", "signature"])
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with transaction.atomic():
+                review.supersedes = _superseded(user, image, supersedes)
+                _seal(review)
+                review.save(force_insert=True)
+            return review
+        except IntegrityError:  # another was signed at the same moment: be the one after it
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("not reached")
+
+
+def replaceable(*, user: User, image: LesionImage) -> list[Review]:
+    """Colleagues' standing reviews that a first one of ``user`` may supersede.
+
+    Of an image ``with_findings``, so that a colleague's is named only to who may see it.
+    """
+    standing = image.standing_reviews
+    return [] if any(one.reviewer_id == user.pk for one in standing) else standing
+
+
+@transaction.atomic
+def record_histology(
+    *,
+    user: User,
+    lesion: Lesion,
+    diagnosis: str,
+    examined_on: date,
+    breslow_mm: Decimal | None = None,
+    note: str = "",
+) -> Histology:
+    """Post: the pathologist's diagnosis stands, above every reading and conclusion."""
+    _require_reviewer(user, lesion.patient)
+    if examined_on > timezone.localdate():
+        raise ValidationError({"examined_on": "The day of the examination lies in the future."})
+    histology = Histology(
+        lesion=lesion,
+        recorded_by=user,
+        diagnosis=diagnosis,
+        examined_on=examined_on,
+        breslow_mm=breslow_mm,
+        note=note.strip(),
+    )
+    histology.full_clean()
+    histology.save()
+    return histology
+
+
+def faults() -> Iterator[Fault]:
+    """Where the chain of all reviews is broken: what was edited, forged or deleted."""
+    number, signature = 0, ""
+    for review in Review.objects.order_by("number").iterator():
+        if not review.signature_holds:
+            yield Fault(review, "is not as it was signed")
+        if review.number != number + 1 or review.previous_signature != signature:
+            yield Fault(review, "does not follow the one before it: a review was deleted or moved")
+        number, signature = review.number, review.signature
+
+
+def _require_reviewer(user: User, patient: Patient) -> None:
+    if not Patient.objects.reviewable_by(user).contains(patient):
+        raise PermissionDenied("Only a clinician of the patient's clinic records a conclusion.")
+
+
+def _superseded(user: User, image: LesionImage, named: Review | None) -> Review | None:
+    standing = image.reviews.standing()
+    own: Review | None = standing.filter(reviewer=user).first()
+    if named is None or named == own:
+        return own
+    if own is not None:
+        raise ValidationError(
+            {"supersedes": "Your new conclusion supersedes your own earlier one on this image."}
+        )
+    if not standing.contains(named):
+        raise ValidationError(
+            {"supersedes": "That review does not stand on this image (any more)."}
+        )
+    return named
+
+
+def _seal(review: Review) -> None:
+    """Number it, chain it to the one signed last, and sign it."""
+    last = Review.objects.order_by("-number").first()
+    review.number = last.number + 1 if last else 1
+    review.previous_signature = last.signature if last else ""
+    review.created = timezone.now()
+    review.signature = sign(review.signed_content)

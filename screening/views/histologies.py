@@ -1,0 +1,40 @@
+"""The pathologist's diagnosis of a lesion, entered by a clinician."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods
+
+from screening import reviewing, tracking
+from screening.forms import HistologyForm, submit
+from screening.models import Lesion, Patient
+from screening.views.requests import UserRequest
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def record(request: UserRequest, pk: UUID) -> HttpResponse:
+    visible = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
+    lesion = get_object_or_404(visible, pk=pk)
+    if not Patient.objects.reviewable_by(request.user).contains(lesion.patient):
+        raise PermissionDenied("Only a clinician of the patient's clinic records histology.")
+    form = HistologyForm(request.POST or None)
+    if request.method == "POST":
+        recorded = submit(form, reviewing.record_histology, user=request.user, lesion=lesion)
+        if recorded is not None:
+            messages.success(request, "The histology is recorded.")
+            return redirect("lesion", pk)
+    return render(
+        request,
+        "screening/histology_form.html",
+        {
+            "form": form,
+            "lesion": lesion,
+            "patient": lesion.patient,
+            "histologies": tracking.histologies_of(lesion),
+        },
+    )
