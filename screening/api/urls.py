@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from screening.api import viewsets
+from screening.api import viewsets, webhooks
 from screening.api.errors import nothing_here
 
 app_name = "api"
@@ -18,6 +18,8 @@ router.register("lesions", viewsets.LesionViewSet, basename="lesion")
 router.register("images", viewsets.ImageViewSet, basename="image")
 router.register("predictions", viewsets.PredictionViewSet, basename="prediction")
 router.register("reviews", viewsets.ReviewViewSet, basename="review")
+router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
+router.register("deliveries", webhooks.DeliveryViewSet, basename="delivery")
 
 urlpatterns = [
     path("v1/", include(router.urls)),
