@@ -114,7 +114,7 @@ class Webhook(UUIDModel):
         keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
         return [self._secret(version, key) for key in keys for version in versions]
 
-    def _secret(self, version: int, key: str) -> str:
+    def _secret(self, version: int, key: str | bytes) -> str:
         """As Standard Webhooks writes one: ``whsec_`` and 32 bytes in base64."""
         about = f"{self.pk}:{version}"
         secret = salted_hmac("screening.webhook", about, secret=key, algorithm="sha256").digest()

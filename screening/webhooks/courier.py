@@ -6,7 +6,6 @@ import logging
 import random
 import time
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -87,7 +86,7 @@ def deliver(delivery: Delivery) -> None:
     _keep(delivery, answer, error, round((time.monotonic() - started) * 1000))
 
 
-def headers(delivery: Delivery) -> dict[str, str]:
+def headers(delivery: Delivery) -> dict[str | bytes, str | bytes]:
     """As Standard Webhooks has them: one signature for each secret that is valid now."""
     now = timezone.now()
     signatures = [
@@ -194,10 +193,8 @@ def _disable(webhook: Webhook, reason: str) -> None:
 
 def _tell_those_who_manage(webhook: Webhook, reason: str) -> None:
     """The person whose it is, or each admin of the clinic, in a mail of their own."""
-    admins: Any = User.objects.filter(
-        memberships__clinic=webhook.clinic_id, memberships__role=Role.ADMIN
-    )
-    people = admins if webhook.clinic_id else User.objects.filter(pk=webhook.owner_id)
+    admins = Q(memberships__clinic=webhook.clinic_id, memberships__role=Role.ADMIN)
+    people = User.objects.filter(admins if webhook.clinic_id else Q(webhooks=webhook.pk))
     address = f"{settings.SITE_URL}{reverse('webhook', args=[webhook.pk])}"
     for email in people.filter(is_active=True).values_list("email", flat=True):
         send_mail(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import httpcore
@@ -32,7 +32,9 @@ class Answer(NamedTuple):
     retry_after: int | None
 
 
-def post(url: str, headers: dict[str, str], body: str, *, seconds: float = SECONDS) -> Answer:
+def post(
+    url: str, headers: Mapping[str | bytes, str | bytes], body: str, *, seconds: float = SECONDS
+) -> Answer:
     """Send ``body``. Raises NotSent where there is no answer, whatever the reason."""
     backend = _CheckedBackend(time.monotonic() + seconds)
     try:
