@@ -35,6 +35,11 @@ urlpatterns = [
     ),
     path("v1/predictions/<uuid:pk>/maps/", viewsets.MapsView.as_view(), name="prediction-maps"),
     path("v1/predictions/<uuid:pk>/mask/", viewsets.MaskView.as_view(), name="prediction-mask"),
+    path(
+        "v1/webhooks/<uuid:pk>/secret/",
+        webhooks.WebhookSecretView.as_view(),
+        name="webhook-secret",
+    ),
     path("v1/schema/", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
     path(
         "docs/",

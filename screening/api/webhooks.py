@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from uuid import UUID
 
 from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.views import APIView
 
-from accounts.models import Clinic
+from accounts.models import Clinic, User
+from accounts.permissions import HasScope
 from screening.api import documentation as doc
 from screening.api import webhook_examples as examples
 from screening.api.fields import ChoiceOrNull, VisibleField, WordOrNull
@@ -196,17 +200,6 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         endpoints.remove_webhook(user=self.user, webhook=instance)
 
     @extend_schema(
-        summary="The signing secret",
-        description="The one that signs now. Verify with it; `docs/api.md` shows how.",
-        responses=WebhookSecretSerializer,
-        examples=[doc._shown("secret", examples.SECRET, 200)],
-    )
-    @action(methods=["get"], detail=True)
-    def secret(self, request: Request, pk: str) -> Response:
-        body = WebhookSecretSerializer(self.get_object()).data
-        return Response(body, headers={"Cache-Control": "no-store"})
-
-    @extend_schema(
         summary="Make a new secret",
         description="It signs from now on; the present one does so too, for 24 hours: each request "
         "then carries two signatures.",
@@ -232,6 +225,28 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
     def test(self, request: Request, pk: str) -> Response:
         delivery = endpoints.send_test(user=self.user, webhook=self.get_object())
         return _on_its_way(delivery, self.get_serializer_context())
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="The signing secret of a webhook",
+        description="The one that signs now. Verify with it; `docs/api.md` shows how.",
+        responses=WebhookSecretSerializer,
+        examples=[doc._shown("secret", examples.SECRET, 200)],
+    )
+)
+class WebhookSecretView(APIView):
+    """A scope of its own: whoever may list webhooks must not thereby be able to forge events."""
+
+    scope_resource = "webhook_secrets"
+    permission_classes = [HasScope]
+    http_method_names = ["get", "head"]
+    schema = doc.RecordSchema()
+
+    def get(self, request: Request, pk: UUID) -> Response:
+        visible = Webhook.objects.visible_to(cast(User, request.user))
+        body = WebhookSecretSerializer(get_object_or_404(visible, pk=pk)).data
+        return Response(body, headers={"Cache-Control": "no-store"})
 
 
 @extend_schema_view(**doc._reading("delivery", examples.DELIVERY, _DELIVERY))

@@ -28,9 +28,10 @@ class Event(models.TextChoices):
 class WebhookQuerySet(models.QuerySet["Webhook"]):
     def visible_to(self, user: User) -> WebhookQuerySet:
         """One's own, and those of clinics that one is an admin of: they hold secrets."""
-        return self.filter(
-            Q(owner=user) | Q(clinic__in=Clinic.objects.with_member(user, (Role.ADMIN,)))
-        )
+        of_clinics = Q(clinic__in=Clinic.objects.with_member(user, (Role.ADMIN,)))
+        if user.bound_clinic is not None:  # then not even one's own
+            return self.filter(of_clinics)
+        return self.filter(Q(owner=user) | of_clinics)
 
     def enabled(self) -> WebhookQuerySet:
         return self.filter(disabled_at=None)

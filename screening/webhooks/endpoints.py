@@ -33,6 +33,7 @@ BY_HAND = "It was switched off by hand."
 @transaction.atomic
 def add_webhook(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Webhook:
     """Post: the clinic, or without one the user's own record, tells this address of its events."""
+    clinic = clinic or user.bound_clinic
     if clinic is not None:
         require_clinic_admin(user=user, clinic=clinic)
     webhook = Webhook(clinic=clinic, owner=None if clinic else user)

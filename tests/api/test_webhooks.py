@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from rest_framework.test import APIClient
 
+from accounts import services
 from screening.models import Delivery, Webhook
 from tests.api.conftest import pointers
 from tests.factories import DeliveryAttemptFactory, DeliveryFactory, WebhookFactory
@@ -88,6 +90,21 @@ def test_what_was_sent_is_listed_and_sent_again(admin, personas, django_assert_m
     assert answer.json()["state"] == "waiting"
     again = admin.post(f"{row['url']}resend/")
     assert (again.status_code, "on its way" in again.json()["detail"]) == (400, True)
+
+
+def test_a_key_bound_to_the_clinic_manages_its_webhooks_only(personas):
+    own = WebhookFactory(own=True, owner=personas.admin)
+    scopes = ["webhooks:read", "webhooks:write"]
+    _, secret = services.create_api_key(
+        user=personas.admin, name="x", clinic=personas.clinic, scopes=scopes
+    )
+    caller = APIClient(headers={"Authorization": f"Bearer {secret}"})
+    answer = caller.post("/api/v1/webhooks/", BODY)
+    assert answer.json()["clinic"] == str(personas.clinic.pk)
+    assert caller.get(f"/api/v1/webhooks/{own.pk}/").status_code == 404
+    # To list webhooks is not yet to forge their events.
+    refused = caller.get(f"{answer.json()['url']}secret/")
+    assert (refused.status_code, refused.json()["scope"]) == (403, "webhook_secrets:read")
 
 
 def test_a_test_is_sent(admin, personas):
