@@ -113,8 +113,8 @@ class LesionForm(forms.Form):
     body_site = forms.ChoiceField(
         choices=BodySite.choices,
         required=False,
-        label="Where on the body",
-        help_text="The model takes it into account.",
+        label="Body site",
+        help_text="As the body map has it, unless you choose another. The model uses it.",
     )
     raised, bleeding, itching, changing = (
         forms.BooleanField(

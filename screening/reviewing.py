@@ -15,10 +15,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import tasks
-from screening.models import Event, Histology, Lesion, LesionImage, Patient, Review
+from screening.models import Histology, Lesion, LesionImage, Patient, Review
 from screening.signing import sign
-from screening.webhooks.outbox import announce_about
 
 ATTEMPTS = 5
 
@@ -55,7 +53,6 @@ def record_review(
                 review.supersedes = _superseded(user, image, supersedes)
                 _seal(review)
                 review.save(force_insert=True)
-                _announce(review)
             return review
         except IntegrityError:  # another was signed at the same moment: be the one after it
             if attempt == ATTEMPTS:
@@ -129,18 +126,6 @@ def _superseded(user: User, image: LesionImage, named: Review | None) -> Review 
             {"supersedes": "That review does not stand on this image (any more)."}
         )
     return named
-
-
-def _announce(review: Review) -> None:
-    lesion = review.image.lesion
-    announce_about(
-        lesion.patient,
-        Event.REVIEW_RECORDED,
-        review=review.pk,
-        image=review.image_id,
-        lesion=lesion.pk,
-    )
-    tasks.ring_webhooks()
 
 
 def _seal(review: Review) -> None:

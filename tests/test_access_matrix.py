@@ -46,14 +46,13 @@ from tests.conftest import Personas
 from tests.factories import (
     AlertFactory,
     ComparisonFactory,
-    DeliveryFactory,
     LesionFactory,
     LesionImageFactory,
+    LesionPositionFactory,
     PredictionFactory,
     PredictionMapsFactory,
     ReminderFactory,
     ReviewFactory,
-    WebhookFactory,
 )
 
 # What a line does not name: refused by the address itself, whoever asks.
@@ -93,11 +92,6 @@ def _world(personas: Personas, writer: str) -> World:
         earlier=LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1)), later=image
     )
     key, _ = services.create_api_key(user=getattr(personas, writer), name="key")
-    webhook = (
-        WebhookFactory(own=True, owner=personas.self_tracker)
-        if own
-        else WebhookFactory(clinic=personas.clinic)
-    )
     world = World(
         owner=writer if own else "",
         patient=lesion.patient,
@@ -106,12 +100,11 @@ def _world(personas: Personas, writer: str) -> World:
         prediction=prediction,
         review=ReviewFactory(image=image),
         comparison=comparison,
+        position=LesionPositionFactory(lesion=lesion),
         alert=AlertFactory(lesion=lesion, earlier=comparison.earlier, later=image),
         key=key,
         reminder=ReminderFactory(lesion=lesion),
         calendar=reminding.make_calendar_link(user=getattr(personas, writer)),
-        webhook=webhook,
-        delivery=DeliveryFactory(webhook=webhook, failed=True),
     )
     if own:
         return world

@@ -4,8 +4,10 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from screening.api import viewsets, webhooks
+from screening.api import viewsets
 from screening.api.errors import nothing_here
+from screening.api.positions import PositionViewSet
+from screening.api.ugly_duckling import UglyDucklingView
 
 app_name = "api"
 
@@ -18,8 +20,7 @@ router.register("lesions", viewsets.LesionViewSet, basename="lesion")
 router.register("images", viewsets.ImageViewSet, basename="image")
 router.register("predictions", viewsets.PredictionViewSet, basename="prediction")
 router.register("reviews", viewsets.ReviewViewSet, basename="review")
-router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
-router.register("deliveries", webhooks.DeliveryViewSet, basename="delivery")
+router.register("positions", PositionViewSet, basename="position")
 
 urlpatterns = [
     path("v1/", include(router.urls)),
@@ -33,13 +34,13 @@ urlpatterns = [
         viewsets.PictureView.as_view(rendition="thumbnail"),
         name="image-thumbnail",
     ),
+    path(
+        "v1/patients/<uuid:pk>/ugly-duckling/",
+        UglyDucklingView.as_view(),
+        name="patient-ugly-duckling",
+    ),
     path("v1/predictions/<uuid:pk>/maps/", viewsets.MapsView.as_view(), name="prediction-maps"),
     path("v1/predictions/<uuid:pk>/mask/", viewsets.MaskView.as_view(), name="prediction-mask"),
-    path(
-        "v1/webhooks/<uuid:pk>/secret/",
-        webhooks.WebhookSecretView.as_view(),
-        name="webhook-secret",
-    ),
     path("v1/schema/", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
     path(
         "docs/",

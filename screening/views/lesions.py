@@ -10,11 +10,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import intake, suggesting, timeline, tracking
+from screening import intake, placing, suggesting, timeline, tracking
 from screening.charts.lesion import reading_over_time
 from screening.charts.measures import measures_over_time
 from screening.forms import LesionForm, ReminderForm, submit
 from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
+from screening.place_form import NewLesionForm
 from screening.views.requests import UserRequest
 
 
@@ -44,6 +45,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "histologies": tracking.histologies_of(lesion),
             "concluded": next((image for image in images if image.latest_review), None),
             "may_review": lesion.may_review,  # type: ignore[attr-defined]
+            "positions": lesion.positions.select_related("placed_by"),
             "add_image_url": reverse("image_new", args=[pk]),
             **_reminder(lesion, images, alerts),
         },
@@ -70,9 +72,9 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
     """A new lesion has no image: the way goes on to its first one."""
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
     intake.require_writable(user=request.user, patient=patient)
-    form = LesionForm(request.POST or None)
+    form = NewLesionForm(request.POST or None, initial=NewLesionForm.initial_by(request.GET))
     if request.method == "POST":
-        lesion = submit(form, intake.open_lesion, user=request.user, patient=patient)
+        lesion = submit(form, placing.open_lesion, user=request.user, patient=patient)
         if lesion is not None:
             return redirect("image_new", lesion.pk)
     return render(request, "screening/lesion_form.html", {"form": form, "patient": patient})

@@ -11,10 +11,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import intake, timeline, tracking
+from screening import intake, mapped, timeline, tracking, ugly_duckling
 from screening.charts.patient import lesions_over_time
 from screening.forms import NewPatientForm, PatientForm, submit
-from screening.models import Alert, Patient
+from screening.models import Alert, Lesion, Patient
 from screening.views.requests import UserRequest
 
 PATIENTS_A_PAGE = 25
@@ -43,13 +43,12 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     patient = get_object_or_404(visible.annotate(may_write=Exists(writable)), pk=pk)
     search = request.GET.get("q", "").strip()
-    lesions = patient.lesions.all()
-    if search:
-        lesions = lesions.search(search)
+    lesions = mapped.overview(patient, request.user)
+    found = _matching(patient, lesions, search)
+    page = Paginator(found, LESIONS_A_PAGE).get_page(request.GET.get("page"))
+    listed = tracking.attach_latest_images(list(page.object_list), request.user)
+    points = mapped.points(found, listed)
     may_write: bool = patient.may_write  # type: ignore[attr-defined]
-    ordered = tracking.most_severe_first(tracking.with_latest(lesions, request.user))
-    page = Paginator(ordered, LESIONS_A_PAGE).get_page(request.GET.get("page"))
-    page.object_list = tracking.attach_latest_images(list(page.object_list), request.user)
     return render(
         request,
         "screening/patient.html",
@@ -57,6 +56,9 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "patient": patient,
             "page": page,
             "search": search,
+            "points": points,
+            "legend": mapped.legend(points),
+            "ranking": ugly_duckling.ranking(patient, lesions, request.user),
             "may_write": may_write,
             "adding": may_write and request.GET.get("add") == "image",
             "add_image_url": f"{reverse('patient', args=[pk])}?add=image",
@@ -82,6 +84,13 @@ def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
         "screening/patient_timeline.html",
         {"patient": patient, "page": page, "lesions": lesions, "chart": chart},
     )
+
+
+def _matching(patient: Patient, lesions: list[Lesion], search: str) -> list[Lesion]:
+    if not search:
+        return lesions
+    matching = set(patient.lesions.search(search).values_list("pk", flat=True))
+    return [lesion for lesion in lesions if lesion.pk in matching]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -11,6 +11,7 @@ from tests.api.conftest import pointers
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
+    LesionPositionFactory,
     PatientFactory,
     PredictionFactory,
     ReviewFactory,
@@ -25,6 +26,7 @@ BUDGETS = {
     "images": 4,
     "predictions": 2,
     "reviews": 2,
+    "positions": 2,
 }
 
 
@@ -38,6 +40,7 @@ def records(patient, count):
     """Lesions with two images each, a reading and a review on every image."""
     for _ in range(count):
         lesion = LesionFactory(patient=patient)
+        LesionPositionFactory(lesion=lesion)
         for _ in range(2):
             image = LesionImageFactory(lesion=lesion)
             PredictionFactory(image=image, outcome="not_assessable", reason="blurred")
@@ -162,6 +165,8 @@ def test_reviews_by_conclusion(clinician, lesion):
         ("predictions", "created_after", "0001-01-01T00:00:00+14:00"),
         ("predictions", "created_before", "9999-12-31T23:59:59-14:00"),
         ("reviews", "conclusion", "fine"),
+        ("positions", "lesion", "left arm"),
+        ("positions", "view", "front"),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(clinician, path, parameter, value):

@@ -13,7 +13,12 @@ from referencing import Registry, Resource
 from ml import reader
 from screening.api import urls
 from tests.api.conftest import upload
-from tests.factories import LesionImageFactory, PredictionFactory, ReviewFactory
+from tests.factories import (
+    LesionImageFactory,
+    LesionPositionFactory,
+    PredictionFactory,
+    ReviewFactory,
+)
 
 SOURCE = "urn:schema"
 
@@ -98,6 +103,7 @@ def test_the_examples_are_true_to_the_schema(schema):
 def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
     image = LesionImageFactory(lesion=lesion)
     ReviewFactory(image=image)
+    LesionPositionFactory(lesion=lesion)
     PredictionFactory(image=image, outcome="monitor", model_version=reader.DEFAULT_VERSION)
     upload(clinician, lesion)
     for prefix, name in (
@@ -107,12 +113,15 @@ def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
         ("images", "Image"),
         ("predictions", "Prediction"),
         ("reviews", "Review"),
+        ("positions", "Position"),
     ):
         body = clinician.get(f"/api/v1/{prefix}/").json()
         conforms(schema, f"Paginated{name}List", body)
         assert body["results"]
         for row in body["results"]:
             assert row.keys() == schema["components"]["schemas"][name]["properties"].keys()
+    unlike = clinician.get(f"/api/v1/patients/{lesion.patient_id}/ugly-duckling/").json()
+    conforms(schema, "UglyDuckling", unlike)
     conforms(schema, "Problem", clinician.get("/api/v1/patients/", {"x": 1}).json())
     conforms(schema, "Problem", clinician.get("/api/v1/x/").json())
 

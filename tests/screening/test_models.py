@@ -8,31 +8,27 @@ from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership
 from screening.models import (
-    Delivery,
-    DeliveryAttempt,
     Histology,
     Lesion,
     LesionImage,
+    LesionPosition,
     Patient,
     Prediction,
     Reminder,
     Review,
-    Webhook,
 )
 from tests.factories import (
     ClinicFactory,
-    DeliveryAttemptFactory,
-    DeliveryFactory,
     HistologyFactory,
     LesionFactory,
     LesionImageFactory,
+    LesionPositionFactory,
     MembershipFactory,
     PatientFactory,
     PredictionFactory,
     ReminderFactory,
     ReviewFactory,
     UserFactory,
-    WebhookFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -43,14 +39,12 @@ MODELS = (
     Invitation,
     Patient,
     Lesion,
+    LesionPosition,
     LesionImage,
     Prediction,
     Review,
     Reminder,
     Histology,
-    Webhook,
-    Delivery,
-    DeliveryAttempt,
 )
 
 
@@ -104,6 +98,9 @@ REFUSED = {
     "sex_is_known_value": lambda: PatientFactory(sex="f"),
     "lesion_has_a_label": lambda: LesionFactory(label=""),
     "body_site_is_known": lambda: LesionFactory(body_site="tail"),
+    "body_view_is_known": lambda: LesionPositionFactory(view="side"),
+    "side_is_known": lambda: LesionPositionFactory(side="both"),
+    "position_is_on_the_figure": lambda: LesionPositionFactory(y=1.1),
     "same_picture_once_per_lesion": same_picture_twice,
     "modality_is_known": lambda: LesionImageFactory(modality="x-ray"),
     "image_has_pixels": lambda: LesionImageFactory(width=0),
@@ -130,15 +127,6 @@ REFUSED = {
     "role_is_known": lambda: MembershipFactory(role="owner"),
     "one_open_invitation_per_clinic_and_email": two_open_invitations,
     "invited_role_is_known": invitation_to_an_unknown_role,
-    "webhook_is_a_clinics_or_a_persons": lambda: WebhookFactory(clinic=None),
-    "disabled_webhook_has_a_reason": lambda: WebhookFactory(off=True, disabled_reason=""),
-    "event_is_known": lambda: DeliveryFactory(event="patient.born"),
-    "delivery_state_is_known": lambda: DeliveryFactory(state="lost"),
-    "delivery_that_is_sent_has_lease": lambda: DeliveryFactory(sending=True, lease_expires_at=None),
-    "only_a_delivery_that_is_over_is_finished": lambda: DeliveryFactory(
-        failed=True, finished_at=None
-    ),
-    "attempt_has_an_answer_or_an_error": lambda: DeliveryAttemptFactory(status_code=None),
 }
 
 

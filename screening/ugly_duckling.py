@@ -1,0 +1,144 @@
+"""Which of a patient's spots looks least like their others.
+
+The sign of the ugly duckling: a person's moles resemble one another, and the one that does not is
+worth a look (Grob and Bonerandi, Arch. Dermatol. 134 (1998) 103-104). Likeness is what the network
+makes of the pictures; a distance is neither a probability nor a finding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+from django.db.models import Count, Max, OuterRef, Subquery
+
+from accounts.models import User
+from screening.models import Lesion, Outcome, Patient, Prediction, PredictionMaps
+from screening.models.maps import PredictionMapsQuerySet
+from screening.models.prediction import PredictionQuerySet
+
+LEAST = 5
+"""Lesions with a reading: among fewer there is no "others" to speak of."""
+
+TOO_FEW = "Spots are compared with one another once five of them have been read by one model."
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """distance: 0 for one that looks like the others' median, 2 at most."""
+
+    rank: int
+    lesion: Lesion
+    image_id: UUID
+    prediction_id: UUID
+    distance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """All that could be compared, the least alike first."""
+
+    model_version: str
+    lesions: list[Ranked]
+
+    @property
+    def first(self) -> Ranked:
+        return self.lesions[0]
+
+    @property
+    def statement(self) -> str:
+        """What it means that one is first, in plain words."""
+        return (
+            f"Of {len(self.lesions)} spots this one looks least like the others to the software. "
+            "One always comes first, so this alone is no sign of disease, and it clears none of "
+            "the others. If it looks out of place to you too, show it to a doctor."
+        )
+
+
+def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | None:
+    """By the newest assessable reading of each lesion, all of the one model version that has read
+    most of them, as far as ``user`` may see it. None with fewer than LEAST read. Two queries.
+
+    lesions: all of the patient.
+    """
+    if len(lesions) < LEAST:
+        return None
+    readings = _assessable(patient).disclosed_to(user)
+    version = (
+        readings.values("model_version")
+        .annotate(lesions=Count("image__lesion", distinct=True), newest=Max("created"))
+        .order_by("-lesions", "-newest")
+        .first()
+    )
+    if version is None or version["lesions"] < LEAST:
+        return None
+    found = list(_newest(patient, readings.filter(model_version=version["model_version"])))
+    rows = [np.frombuffer(bytes(maps.features or b""), np.float16) for maps in found]
+    away = distances(np.stack(rows).astype(np.float64))
+    by_key = {lesion.pk: lesion for lesion in lesions}
+    ranked = [
+        Ranked(
+            rank,
+            by_key[found[n].prediction.image.lesion_id],
+            found[n].prediction.image_id,
+            found[n].prediction_id,
+            round(float(away[n]), 4),
+        )
+        for rank, n in enumerate(np.argsort(-away, kind="stable"), 1)
+    ]
+    return Ranking(version["model_version"], ranked)
+
+
+def distances(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of each row the cosine distance from the median of the others. features: [n, width].
+
+    The median, so that a second odd one among the others does not pull it over.
+    """
+    others = _median_of_others(features)
+    lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(others, axis=1)
+    alike = (features * others).sum(axis=1) / np.where(lengths > 0, lengths, 1)
+    away: npt.NDArray[np.float64] = 1 - alike
+    return away
+
+
+def _median_of_others(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """For each row the median of all rows but itself, column by column, in one sort.
+
+    Without the value at place r of a sorted column, the value at place p of what is left is that
+    at p, or at p + 1 if p >= r.
+    """
+    count = len(features)
+    order = features.argsort(axis=0)
+    columns = np.take_along_axis(features, order, axis=0)
+    places = order.argsort(axis=0)
+    middles = {(count - 2) // 2, (count - 1) // 2}
+    medians = [np.where(p >= places, columns[p + 1], columns[p]) for p in middles]
+    found: npt.NDArray[np.float64] = np.mean(medians, axis=0)
+    return found
+
+
+def _assessable(patient: Patient) -> PredictionQuerySet:
+    return (
+        Prediction.objects.finished()
+        .exclude(outcome=Outcome.NOT_ASSESSABLE)
+        .filter(image__lesion__patient=patient, maps__features__isnull=False)
+    )
+
+
+def _newest(patient: Patient, readings: PredictionQuerySet) -> PredictionMapsQuerySet:
+    """Of each lesion's readings that of the image captured last, in the order of opening."""
+    of_lesion = readings.filter(image__lesion=OuterRef("pk")).order_by(
+        "-image__captured_on", "-image__created", "-created"
+    )
+    lesions = Lesion.objects.filter(patient=patient).annotate(
+        reading=Subquery(of_lesion.values("pk")[:1])
+    )
+    found: PredictionMapsQuerySet = (
+        PredictionMaps.objects.filter(prediction__in=lesions.order_by().values("reading"))
+        .select_related("prediction__image")
+        .only("features", "prediction__image__lesion")
+        .order_by("prediction__image__lesion__created", "prediction__image__lesion")
+    )
+    return found

@@ -1,0 +1,37 @@
+"""Placing a lesion on the body map, or moving it there."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from screening import body, intake, placing
+from screening.forms import submit
+from screening.models import Lesion
+from screening.place_form import MovedLesionForm
+from screening.views.requests import UserRequest
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def place(request: UserRequest, pk: UUID) -> HttpResponse:
+    lesions = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
+    lesion = get_object_or_404(lesions, pk=pk)
+    intake.require_writable(user=request.user, patient=lesion.patient)
+    standing = lesion.positions.first()
+    form = MovedLesionForm(request.POST or None, initial=MovedLesionForm.initial_at(standing))
+    if request.method == "POST":
+        placed = submit(form, placing.place_lesion, user=request.user, lesion=lesion)
+        if placed is not None:
+            where = body.where(placed.view, placed.region, placed.side)
+            messages.success(request, f"Placed: {where}.")
+            return redirect(f"{reverse('lesion', args=[pk])}#position")
+    return render(
+        request,
+        "screening/lesion_place.html",
+        {"form": form, "lesion": lesion, "patient": lesion.patient, "standing": standing},
+    )
