@@ -181,6 +181,7 @@ def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
         "api_key_form": ApiKeyForm(user=user),
         "memberships": user.memberships.select_related("clinic").order_by("clinic__name", "pk"),
         "api_keys": user.api_keys.unrevoked().select_related("clinic"),
+        "webhooks": user.webhooks.all(),
         "patients_url": request.build_absolute_uri(reverse("api:patient-list")),
     } | context
     return render(request, "accounts/account.html", context)
@@ -201,6 +202,7 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         "invitations": list(clinic.invitations.open()) if is_admin else [],
         "applications": list(clinic.applications.active()) if is_admin else [],
         "form": InvitationForm(),
+        "webhooks": clinic.webhooks.all() if is_admin else [],
         "reviewing": ReviewingForm(initial={"review_before_reading": clinic.review_before_reading}),
         "application_form": ApplicationForm(),
         "token_url": request.build_absolute_uri(reverse("oauth_token")),

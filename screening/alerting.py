@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import transaction
+
 from ml import reader
 from screening.comparing import scaled
 from screening.measuring import SIDE, current, in_millimetres, mask_of, pixels_of, scale_of
-from screening.models import Alert, Comparison, LesionImage, Outcome, Prediction, Reminder
+from screening.models import Alert, Comparison, Event, LesionImage, Outcome, Prediction, Reminder
+from screening.webhooks.outbox import announce_about
 
 if TYPE_CHECKING:
-    from ml.change import Visit
+    from ml.change import Fired, Visit
 
 SHORT_TERM_MONTHS = 3
 
@@ -34,15 +37,28 @@ def look_at(comparison: Comparison) -> list[Alert]:
     found = change.changed(visits[0], visits[1], matrix, _areas(earlier, later))
     days = (later.captured_on - earlier.captured_on).days
     fired = change.fired(found, days, limits["limits"], _is_short_term(later))
-    return [
-        Alert.objects.get_or_create(
-            rule=one.rule,
-            earlier=earlier,
-            later=later,
-            defaults={"lesion": later.lesion, "before": one.before, "after": one.after},
-        )[0]
-        for one in fired
-    ]
+    return [_opened(one, earlier, later) for one in fired]
+
+
+@transaction.atomic
+def _opened(fired: Fired, earlier: LesionImage, later: LesionImage) -> Alert:
+    lesion = later.lesion
+    alert, is_new = Alert.objects.get_or_create(
+        rule=fired.rule,
+        earlier=earlier,
+        later=later,
+        defaults={"lesion": lesion, "before": fired.before, "after": fired.after},
+    )
+    if is_new:
+        announce_about(
+            lesion.patient,
+            Event.ALERT_OPENED,
+            alert=alert.pk,
+            lesion=lesion.pk,
+            earlier_image=earlier.pk,
+            later_image=later.pk,
+        )
+    return alert
 
 
 def _both(visits: list[Any], *images: LesionImage) -> Any:

@@ -22,12 +22,14 @@ from ml.views import EVIDENCE_CELL
 from screening import imaging
 from screening.models import (
     MAX_ATTEMPTS,
+    Event,
     LesionImage,
     Modality,
     Prediction,
     PredictionMaps,
     State,
 )
+from screening.webhooks.outbox import announce_about
 
 logger = logging.getLogger(__name__)
 
@@ -99,13 +101,13 @@ def sweep(*, rung_before: datetime) -> list[Prediction]:
     """
     now = timezone.now()
     expired = Prediction.objects.filter(state=State.RUNNING, lease_expires_at__lt=now)
-    expired.filter(attempts__gte=MAX_ATTEMPTS).update(
-        state=State.FAILED,
-        failure=f"Reading was begun {MAX_ATTEMPTS} times and never finished. Try again.",
-        lease_expires_at=None,
-        finished_at=now,
-        modified=now,
-    )
+    hopeless = expired.filter(attempts__gte=MAX_ATTEMPTS)
+    for prediction in hopeless.select_related("image__lesion__patient"):
+        _finish(
+            prediction,
+            state=State.FAILED,
+            failure=f"Reading was begun {MAX_ATTEMPTS} times and never finished. Try again.",
+        )
     expired.filter(attempts__lt=MAX_ATTEMPTS).update(
         state=State.QUEUED, lease_expires_at=None, rung_at=None, modified=now
     )
@@ -177,6 +179,7 @@ def _keep_maps(prediction: Prediction, reading: Reading) -> None:
     )
 
 
+@transaction.atomic
 def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
     """Whether the claim still stood; if another worker took over, nothing is written."""
     now = timezone.now()
@@ -185,4 +188,14 @@ def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
     ).update(state=state, lease_expires_at=None, finished_at=now, modified=now, **fields)
     if not finished:
         logger.warning("prediction %s: the lease was lost before it was finished", prediction.pk)
-    return bool(finished)
+        return False
+    succeeded = state == State.SUCCEEDED
+    lesion = prediction.image.lesion
+    announce_about(
+        lesion.patient,
+        Event.PREDICTION_FINISHED if succeeded else Event.PREDICTION_FAILED,
+        prediction=prediction.pk,
+        image=prediction.image_id,
+        lesion=lesion.pk,
+    )
+    return True

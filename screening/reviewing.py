@@ -15,8 +15,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening.models import Histology, Lesion, LesionImage, Patient, Review
+from screening import tasks
+from screening.models import Event, Histology, Lesion, LesionImage, Patient, Review
 from screening.signing import sign
+from screening.webhooks.outbox import announce_about
 
 ATTEMPTS = 5
 
@@ -53,6 +55,7 @@ def record_review(
                 review.supersedes = _superseded(user, image, supersedes)
                 _seal(review)
                 review.save(force_insert=True)
+                _announce(review)
             return review
         except IntegrityError:  # another was signed at the same moment: be the one after it
             if attempt == ATTEMPTS:
@@ -126,6 +129,18 @@ def _superseded(user: User, image: LesionImage, named: Review | None) -> Review 
             {"supersedes": "That review does not stand on this image (any more)."}
         )
     return named
+
+
+def _announce(review: Review) -> None:
+    lesion = review.image.lesion
+    announce_about(
+        lesion.patient,
+        Event.REVIEW_RECORDED,
+        review=review.pk,
+        image=review.image_id,
+        lesion=lesion.pk,
+    )
+    tasks.ring_webhooks()
 
 
 def _seal(review: Review) -> None:

@@ -25,18 +25,20 @@ def draw_lesion(
     seed: int = 0,
     radius: float = 0.22,
     dark_side: float = 0.0,
+    bulge: float = 0.0,
     size: tuple[int, int] = (600, 450),
 ) -> Image.Image:
     """A pigmented spot on skin, as through a dermatoscope.
 
     seed: the same seed gives the same spot. radius: of the spot, as a share of the height.
-    dark_side: 0..1, how much darker one half is. size: width, height in pixels.
+    dark_side: 0..1, how much darker the right half is. bulge: how far it reaches out to the right,
+    in radii. size: width, height in pixels.
     """
     width, height = size
     random = np.random.default_rng(seed)
     y, x = np.mgrid[0:height, 0:width] / height
     x, y = x - width / height / 2, y - 0.5
-    pigment = _pigment(random, x, y, radius, dark_side)
+    pigment = _pigment(random, x, y, radius, dark_side, bulge)
     blood = 0.4 + 0.1 * _clouds(random, x.shape, 0.16) + 0.05 * _clouds(random, x.shape, 0.02)
     light = np.exp(-pigment[..., None] * _MELANIN - blood.clip(0, 1)[..., None] * _BLOOD)
     grain = 1 + 0.02 * _clouds(random, x.shape, 0.006) + 0.012 * random.normal(size=x.shape)
@@ -53,14 +55,17 @@ def jpeg(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _pigment(random: np.random.Generator, x: Map, y: Map, radius: float, dark_side: float) -> Map:
+def _pigment(
+    random: np.random.Generator, x: Map, y: Map, radius: float, dark_side: float, bulge: float
+) -> Map:
     """Density of melanin: a soft, uneven disc, with a network of lines and some globules in it."""
     angle = np.arctan2(y, x)
     wobble = sum(
         random.normal(0, 0.045) * np.cos(k * angle + random.uniform(0, 6.28)) for k in range(2, 6)
     )
     ragged = 0.06 * _clouds(random, x.shape, 0.03)
-    depth = 1 + wobble + ragged - np.hypot(x, y * 1.15) / radius
+    reach = bulge * np.cos(angle).clip(0) ** 2
+    depth = 1 + wobble + ragged + reach - np.hypot(x, y * 1.15) / radius
     inside = 1 / (1 + np.exp(-depth / 0.1))
     body = 0.3 + 0.35 * depth.clip(0, 1) + 0.1 * _clouds(random, x.shape, 0.05)
     network = 0.3 * _network(random, x, y)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from ml import reader
 from screening import alerting, comparing, digest, measuring, predictions
 from screening.models import LesionImage, Prediction
+from screening.webhooks import courier
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,7 @@ def read_prediction_task(prediction_id: str) -> None:
     if prediction is not None:
         predictions.read(prediction)
         follow_up_task.delay(str(prediction.image_id))
+        _tell_the_couriers()
 
 
 @shared_task
@@ -35,6 +37,24 @@ def follow_up_task(image_id: str) -> None:
     measuring.measure_image(image)
     for comparison in comparing.compare_with_neighbours(image):
         alerting.look_at(comparison)
+    _tell_the_couriers()
+
+
+@shared_task(soft_time_limit=25, time_limit=30)
+def deliver_webhook_task(delivery_id: str) -> None:
+    delivery = courier.claim(UUID(delivery_id))
+    if delivery is not None:
+        courier.deliver(delivery)
+
+
+@shared_task
+def sweep_webhooks_task() -> None:
+    _tell_the_couriers()
+
+
+@shared_task
+def forget_old_deliveries_task() -> None:
+    courier.forget_old()
 
 
 @shared_task
@@ -60,6 +80,18 @@ def mail_digest_task(user_id: str, reminder_ids: list[str]) -> None:
 def _tell_a_worker(prediction: Prediction) -> None:
     queue = "bulk" if prediction.is_bulk else "interactive"
     read_prediction_task.apply_async((str(prediction.pk),), queue=queue)
+
+
+def _tell_the_couriers() -> None:
+    """Ring for every delivery that is due, but not twice within a lease."""
+    age = timedelta(seconds=courier.LEASE_SECONDS)
+    for pk in courier.due(rung_before=timezone.now() - age):
+        deliver_webhook_task.apply_async((str(pk),), queue="webhooks")
+
+
+def ring_webhooks() -> None:
+    """Have what was announced sent once the transaction is committed, as ``ring`` does."""
+    transaction.on_commit(_tell_the_couriers, robust=True)
 
 
 def ring(prediction: Prediction) -> None:
@@ -89,11 +121,14 @@ def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
     for prediction in predictions.sweep(rung_before=timezone.now()):
         _tell_a_worker(prediction)
+    _tell_the_couriers()
 
 
 @worker_process_init.connect
-def _load_the_model(**_: Any) -> None:
+def _load_the_model(sender: str | None = None, **_: Any) -> None:
     """So that the first person does not wait. Each reading reports a missing model itself."""
+    if str(sender).startswith("courier@"):  # sends webhooks only, and reads nothing
+        return
     try:
         reader.load()
     except reader.ModelUnavailable:

@@ -13,6 +13,7 @@ from screening.views import (
     patients,
     positions,
     reminders,
+    webhooks,
 )
 
 urlpatterns = [
@@ -51,4 +52,16 @@ urlpatterns = [
     path("calendar/link/revoke/", reminders.calendar_revoke, name="calendar_revoke"),
     path("calendar/<str:secret>.ics", reminders.calendar, name="calendar"),
     path("media/<uuid:pk>/<str:rendition>", media.rendition, name="media"),
+    path("account/webhooks/new/", webhooks.new, name="webhook_new"),
+    path("clinics/<uuid:pk>/webhooks/new/", webhooks.new, name="clinic_webhook_new"),
+    path("webhooks/<uuid:pk>/", webhooks.detail, name="webhook"),
+    path("webhooks/<uuid:pk>/edit/", webhooks.edit, name="webhook_edit"),
+    path("webhooks/<uuid:pk>/test/", webhooks.test, name="webhook_test"),
+    path("webhooks/<uuid:pk>/rotate/", webhooks.rotate, name="webhook_rotate"),
+    path("webhooks/<uuid:pk>/on/", webhooks.switch_on, name="webhook_on"),
+    path("webhooks/<uuid:pk>/off/", webhooks.switch_off, name="webhook_off"),
+    path("webhooks/<uuid:pk>/resend/", webhooks.resend_failed, name="webhook_resend_failed"),
+    path("webhooks/<uuid:pk>/remove/", webhooks.remove, name="webhook_remove"),
+    path("deliveries/<uuid:pk>/", webhooks.delivery, name="delivery"),
+    path("deliveries/<uuid:pk>/resend/", webhooks.resend, name="delivery_resend"),
 ]

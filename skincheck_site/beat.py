@@ -14,6 +14,15 @@ def schedule(sweep_seconds: int) -> dict[str, dict[str, Any]]:
             "schedule": sweep_seconds,
             "options": {"expires": sweep_seconds},
         },
+        "sweep-webhooks": {
+            "task": "screening.tasks.sweep_webhooks_task",
+            "schedule": sweep_seconds,
+            "options": {"expires": sweep_seconds},
+        },
+        "forget-old-deliveries": {
+            "task": "screening.tasks.forget_old_deliveries_task",
+            "schedule": crontab(minute="17", hour="3"),
+        },
         # By day, and every hour, so that a mail server that was away is asked again.
         "mail-reminders": {
             "task": "screening.tasks.mail_reminders_task",

@@ -25,6 +25,13 @@ def production_is_whole(**_: Any) -> list[CheckMessage]:
     if settings.EMBEDDED:
         return []
     found: list[CheckMessage] = []
+    if settings.WEBHOOK_ALLOW_PRIVATE:
+        found.append(
+            Warning(
+                "WEBHOOK_ALLOW_PRIVATE lets whoever adds a webhook reach this network's inside.",
+                id="skincheck.W003",
+            )
+        )
     if not settings.HTTPS:
         found.append(
             Warning("Set HTTPS=1: health data must not travel in the clear.", id="skincheck.W001")

@@ -184,6 +184,9 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat.schedule(PREDICTION_SWEEP_SECONDS)
 
+# Webhooks: lets them reach private addresses, any port, and go without TLS. For development.
+WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
+
 # Files
 
 STATIC_URL = "static/"

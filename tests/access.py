@@ -38,6 +38,7 @@ ADMINISTERS = CONCLUDES | {"clinician": FORBIDDEN}
 LEAVES = ADMINISTERS | {"viewer": DONE}  # the viewer's own membership
 HOLDS_THE_KEY = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("clinician", "owner"), DONE)
 HOLDS_THE_KEY["anonymous"] = LOGIN
+HOLDS_SECRETS = SEES | dict.fromkeys(("clinician", "assistant", "viewer"), HIDDEN)
 IS_INVITED = dict.fromkeys(SIGNED_IN, FORBIDDEN) | {"stranger": DONE, "anonymous": LOGIN}
 NOBODY = dict.fromkeys(ANYONE, HIDDEN)
 
@@ -56,6 +57,8 @@ class World:
     position: Any
     alert: Any
     key: Any
+    webhook: Any
+    delivery: Any
     clinic: Any = None
     membership: Any = None
     invitation: Any = None
@@ -129,6 +132,11 @@ def credentials(world: World) -> dict[str, str]:
 
 
 REVIEW = {"conclusion": "nv", "management": "monitor"}
+WEBHOOK = {
+    "name": "W",
+    "target": "https://practice.example.org/",
+    "events": ["review.recorded"],
+}
 ON_THE_CHEST = {"view": "front", "x": 0.5, "y": 0.3}
 BY_VERSION = {"args": lambda world: (reader.DEFAULT_VERSION,)}
 MATRIX: dict[str, Line] = {
@@ -238,6 +246,24 @@ MATRIX: dict[str, Line] = {
     "accept_invitation": line(
         IS_INVITED, lambda w: (w.token,), clinic_only=True, POST=Sent(IS_INVITED)
     ),
+    # Webhooks
+    "webhook_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: WEBHOOK)),
+    "clinic_webhook_new": line(ADMINISTERS, "clinic", POST=Sent(ADMINISTERS, lambda w: WEBHOOK)),
+    "webhook": line(HOLDS_SECRETS, "webhook"),
+    "webhook_edit": line(HOLDS_SECRETS, "webhook", POST=Sent(HOLDS_SECRETS, lambda w: WEBHOOK)),
+    **{
+        name: line(args="webhook", POST=Sent(HOLDS_SECRETS))
+        for name in (
+            "webhook_test",
+            "webhook_rotate",
+            "webhook_on",
+            "webhook_off",
+            "webhook_resend_failed",
+            "webhook_remove",
+        )
+    },
+    "delivery": line(HOLDS_SECRETS, "delivery"),
+    "delivery_resend": line(args="delivery", POST=Sent(HOLDS_SECRETS)),
     # The API
     "api:clinic-list": line(SIGNED_IN),
     "api:clinic-detail": line(SEES, "clinic"),
@@ -283,6 +309,27 @@ MATRIX: dict[str, Line] = {
         lambda w: ("R4/Patient/x/y",),
         **{m: Sent(NOBODY) for m in METHODS if m not in ("GET", "HEAD")},
     ),
+    "api:webhook-list": line(
+        SIGNED_IN,
+        POST=api(
+            ADMINISTERS,
+            lambda w: {**WEBHOOK, "clinic": w.clinic and str(w.clinic.pk)},
+            201,
+            own_rule=SIGNED_IN,
+        ),
+    ),
+    "api:webhook-detail": line(
+        HOLDS_SECRETS,
+        "webhook",
+        PATCH=Sent(HOLDS_SECRETS, lambda w: {"name": "n"}, 200),
+        DELETE=Sent(HOLDS_SECRETS, done=204),
+    ),
+    "api:webhook-secret": line(HOLDS_SECRETS, "webhook"),
+    "api:webhook-rotate": line(args="webhook", POST=Sent(HOLDS_SECRETS, done=200)),
+    "api:webhook-test": line(args="webhook", POST=Sent(HOLDS_SECRETS, done=202)),
+    "api:delivery-list": line(SIGNED_IN),
+    "api:delivery-detail": line(HOLDS_SECRETS, "delivery"),
+    "api:delivery-resend": line(args="delivery", POST=Sent(HOLDS_SECRETS, done=202)),
     "api:position-list": line(
         SIGNED_IN,
         POST=api(WRITES, lambda w: {"lesion": str(w.lesion.pk), **ON_THE_CHEST}, 201),

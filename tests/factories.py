@@ -17,6 +17,10 @@ from screening import synthetic
 from screening.models import (
     Alert,
     Comparison,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+    Event,
     Histology,
     Lesion,
     LesionImage,
@@ -28,6 +32,7 @@ from screening.models import (
     Reminder,
     Review,
     State,
+    Webhook,
 )
 from screening.signing import sign
 
@@ -285,3 +290,58 @@ class ReminderFactory(factory.django.DjangoModelFactory):
     set_by = factory.SubFactory(UserFactory)
     interval_months = 3
     due_on = date(2026, 6, 1)
+
+
+class WebhookFactory(factory.django.DjangoModelFactory):
+    """A clinic's, told of everything; ``own=True``: a person's. Trait ``off``."""
+
+    class Meta:
+        model = Webhook
+
+    class Params:
+        own = factory.Trait(clinic=None, owner=factory.SubFactory(UserFactory))
+        off = factory.Trait(
+            disabled_at=factory.LazyFunction(timezone.now),
+            disabled_reason="It was switched off by hand.",
+        )
+
+    clinic = factory.SubFactory(ClinicFactory)
+    name = factory.Sequence(lambda n: f"Practice software {n}")
+    target = "https://practice.example.org/skincheck"
+    events = factory.LazyFunction(lambda: list(Event.values))
+
+
+class DeliveryFactory(factory.django.DjangoModelFactory):
+    """Waiting to be sent. Traits: ``failed``, ``delivered``, ``sending``."""
+
+    class Meta:
+        model = Delivery
+
+    class Params:
+        failed = factory.Trait(
+            state=DeliveryState.FAILED, tries=1, finished_at=factory.LazyFunction(timezone.now)
+        )
+        delivered = factory.Trait(
+            state=DeliveryState.DELIVERED, tries=1, finished_at=factory.LazyFunction(timezone.now)
+        )
+        sending = factory.Trait(
+            state=DeliveryState.SENDING,
+            tries=1,
+            lease_expires_at=factory.LazyFunction(timezone.now),
+        )
+
+    webhook = factory.SubFactory(WebhookFactory)
+    event = Event.PREDICTION_FINISHED
+    data = factory.LazyFunction(lambda: {"prediction": "019ab0d3-92c1-7f66-8c2b-6a1d0e4b9f53"})
+
+
+class DeliveryAttemptFactory(factory.django.DjangoModelFactory):
+    """Answered with 200."""
+
+    class Meta:
+        model = DeliveryAttempt
+
+    delivery = factory.SubFactory(DeliveryFactory)
+    status_code = 200
+    duration_ms = 120
+    answer = "ok"

@@ -46,6 +46,7 @@ from tests.conftest import Personas
 from tests.factories import (
     AlertFactory,
     ComparisonFactory,
+    DeliveryFactory,
     LesionFactory,
     LesionImageFactory,
     LesionPositionFactory,
@@ -53,6 +54,7 @@ from tests.factories import (
     PredictionMapsFactory,
     ReminderFactory,
     ReviewFactory,
+    WebhookFactory,
 )
 
 # What a line does not name: refused by the address itself, whoever asks.
@@ -92,6 +94,11 @@ def _world(personas: Personas, writer: str) -> World:
         earlier=LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1)), later=image
     )
     key, _ = services.create_api_key(user=getattr(personas, writer), name="key")
+    webhook = (
+        WebhookFactory(own=True, owner=personas.self_tracker)
+        if own
+        else WebhookFactory(clinic=personas.clinic)
+    )
     world = World(
         owner=writer if own else "",
         patient=lesion.patient,
@@ -105,6 +112,8 @@ def _world(personas: Personas, writer: str) -> World:
         key=key,
         reminder=ReminderFactory(lesion=lesion),
         calendar=reminding.make_calendar_link(user=getattr(personas, writer)),
+        webhook=webhook,
+        delivery=DeliveryFactory(webhook=webhook, failed=True),
     )
     if own:
         return world

@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from screening.api import viewsets
+from screening.api import viewsets, webhooks
 from screening.api.errors import nothing_here
 from screening.api.positions import PositionViewSet
 from screening.api.ugly_duckling import UglyDucklingView
@@ -20,6 +20,8 @@ router.register("lesions", viewsets.LesionViewSet, basename="lesion")
 router.register("images", viewsets.ImageViewSet, basename="image")
 router.register("predictions", viewsets.PredictionViewSet, basename="prediction")
 router.register("reviews", viewsets.ReviewViewSet, basename="review")
+router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
+router.register("deliveries", webhooks.DeliveryViewSet, basename="delivery")
 router.register("positions", PositionViewSet, basename="position")
 
 urlpatterns = [
@@ -41,6 +43,11 @@ urlpatterns = [
     ),
     path("v1/predictions/<uuid:pk>/maps/", viewsets.MapsView.as_view(), name="prediction-maps"),
     path("v1/predictions/<uuid:pk>/mask/", viewsets.MaskView.as_view(), name="prediction-mask"),
+    path(
+        "v1/webhooks/<uuid:pk>/secret/",
+        webhooks.WebhookSecretView.as_view(),
+        name="webhook-secret",
+    ),
     path("v1/schema/", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
     path(
         "docs/",

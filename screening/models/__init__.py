@@ -11,10 +11,23 @@ from screening.models.position import BodyView, LesionPosition, Side
 from screening.models.prediction import MAX_ATTEMPTS, Outcome, Prediction, State
 from screening.models.reminder import CalendarFeed, Interval, Reminder, Standing
 from screening.models.review import Conclusion, Management, Review
+from screening.models.webhook import OLD_SECRET_HOURS, Event, Webhook
+from screening.models.webhook_delivery import (
+    ANSWER_KEPT,
+    RETRY_HOURS,
+    TEST_EVENT,
+    Delivery,
+    DeliveryAttempt,
+    DeliveryState,
+)
 
 __all__ = [
+    "ANSWER_KEPT",
     "MAX_ATTEMPTS",
+    "OLD_SECRET_HOURS",
+    "RETRY_HOURS",
     "SYMPTOMS",
+    "TEST_EVENT",
     "AccessLog",
     "Alert",
     "BodySite",
@@ -23,6 +36,10 @@ __all__ = [
     "ChangeMark",
     "Comparison",
     "Conclusion",
+    "Delivery",
+    "DeliveryAttempt",
+    "DeliveryState",
+    "Event",
     "Histology",
     "ImageScale",
     "Interval",
@@ -45,4 +62,5 @@ __all__ = [
     "SkinType",
     "Standing",
     "State",
+    "Webhook",
 ]

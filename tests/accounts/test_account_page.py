@@ -94,6 +94,6 @@ def test_the_page_costs_the_same_with_many_keys(client, personas, django_assert_
     client.force_login(personas.admin)
     for number in range(30):
         services.create_api_key(user=personas.admin, name=f"Key {number}")
-    # Session, user, memberships, keys, and at most two of the navigation.
-    with django_assert_max_num_queries(6):
+    # Session, user, memberships, keys, webhooks, and at most two of the navigation.
+    with django_assert_max_num_queries(7):
         assert "Key 29" in client.get("/account/").content.decode()

@@ -144,8 +144,8 @@ def test_the_page_costs_the_same_with_two_and_with_fifty_members(
         services.invite(
             user=personas.admin, clinic=personas.clinic, email=f"{number}@x.org", role="viewer"
         )
-    # Session, user, clinic, members, invitations, and at most two of the navigation.
-    with django_assert_max_num_queries(7):
+    # Session, user, clinic, members, invitations, webhooks, and at most two of the navigation.
+    with django_assert_max_num_queries(8):
         page = client.get(path).content.decode()
     assert page.count("/remove/") == 53  # everyone's but the last admin's
     assert page.count("/withdraw/") == 20

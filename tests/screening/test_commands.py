@@ -13,9 +13,18 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from ml import reader
-from screening import advice
+from screening import advice, tasks
 from screening.management.commands import demo
-from screening.models import Lesion, LesionImage, Patient, Prediction, Review
+from screening.models import (
+    Alert,
+    Histology,
+    Lesion,
+    LesionImage,
+    Patient,
+    Prediction,
+    Reminder,
+    Review,
+)
 from tests.factories import picture
 
 
@@ -34,7 +43,7 @@ def _embedded(settings):
 
 
 def rows() -> list[int]:
-    models = (User, Clinic, Patient, Lesion, LesionImage, Prediction, Review)
+    models = (User, Clinic, Patient, Lesion, LesionImage, Prediction, Review, Reminder, Histology)
     return [model.objects.count() for model in models]
 
 
@@ -63,8 +72,41 @@ def test_the_demo_follows_a_growing_spot_over_a_year(db):
     today = timezone.localdate()
     assert dates[0] == today - timedelta(days=365)
     assert today - timedelta(days=30) < dates[-1] < today
-    assert Lesion.objects.get(label="Quiet spot").images.count() == len(demo.HARMLESS)
-    assert Review.objects.get().image.lesion.label == "Quiet spot"
+
+
+def test_the_demo_patient_has_a_lesion_of_each_kind(db):
+    run("demo")
+
+    patient = Patient.objects.get(label="Demo patient 1")
+    assert patient.lesions.count() == 5
+    assert {r.image.lesion.label for r in Review.objects.all()} == {"Quiet spot", "Removed spot"}
+    today = timezone.localdate()
+    due = Reminder.objects.due(today).filter(lesion__patient=patient)
+    assert [reminder.lesion.label for reminder in due] == ["Quiet spot"]
+    assert Histology.objects.get().lesion.label == "Removed spot"
+    assert Lesion.objects.get(label="Itching spot").symptoms == ["itching"]
+    own = Reminder.objects.due(today).exclude(lesion__patient=patient)
+    assert [reminder.lesion.label for reminder in own] == ["Spot on the arm"]
+
+
+def test_the_demo_writes_no_alert_by_hand(db):
+    run("demo")
+
+    assert not Alert.objects.exists()
+
+
+def test_once_it_is_read_the_growing_spot_alone_alerts_by_its_shape_and_colour(db, monkeypatch):
+    """As the workers do. Not by the chance that a model reads: another version may read another."""
+    run("demo")
+    monkeypatch.setattr(tasks.follow_up_task, "delay", tasks.follow_up_task)
+    for prediction in Prediction.objects.order_by("image__captured_on"):
+        tasks.read_prediction_task(str(prediction.pk))
+    alerts = Alert.objects.select_related("lesion", "later")
+    assert {alert.lesion.label for alert in alerts} == {"Growing spot"}
+    newest = Lesion.objects.get(label="Growing spot").images.latest_first().first()
+    rules = {alert.rule for alert in alerts if alert.later == newest}
+    assert rules >= {"asymmetric_enlargement", "focal_change"}
+    assert "risk_rise" not in rules
 
 
 def test_every_demo_picture_is_marked_and_waits_to_be_read(db):

@@ -8,6 +8,8 @@ from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership
 from screening.models import (
+    Delivery,
+    DeliveryAttempt,
     Histology,
     Lesion,
     LesionImage,
@@ -16,9 +18,12 @@ from screening.models import (
     Prediction,
     Reminder,
     Review,
+    Webhook,
 )
 from tests.factories import (
     ClinicFactory,
+    DeliveryAttemptFactory,
+    DeliveryFactory,
     HistologyFactory,
     LesionFactory,
     LesionImageFactory,
@@ -29,6 +34,7 @@ from tests.factories import (
     ReminderFactory,
     ReviewFactory,
     UserFactory,
+    WebhookFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +51,9 @@ MODELS = (
     Review,
     Reminder,
     Histology,
+    Webhook,
+    Delivery,
+    DeliveryAttempt,
 )
 
 
@@ -127,6 +136,15 @@ REFUSED = {
     "role_is_known": lambda: MembershipFactory(role="owner"),
     "one_open_invitation_per_clinic_and_email": two_open_invitations,
     "invited_role_is_known": invitation_to_an_unknown_role,
+    "webhook_is_a_clinics_or_a_persons": lambda: WebhookFactory(clinic=None),
+    "disabled_webhook_has_a_reason": lambda: WebhookFactory(off=True, disabled_reason=""),
+    "event_is_known": lambda: DeliveryFactory(event="patient.born"),
+    "delivery_state_is_known": lambda: DeliveryFactory(state="lost"),
+    "delivery_that_is_sent_has_lease": lambda: DeliveryFactory(sending=True, lease_expires_at=None),
+    "only_a_delivery_that_is_over_is_finished": lambda: DeliveryFactory(
+        failed=True, finished_at=None
+    ),
+    "attempt_has_an_answer_or_an_error": lambda: DeliveryAttemptFactory(status_code=None),
 }
 
 

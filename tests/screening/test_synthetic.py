@@ -32,6 +32,14 @@ def test_one_side_darkens():
     assert abs(uneven[middle, left].mean() - even[middle, left].mean()) < 5
 
 
+def test_one_side_grows():
+    even, uneven = pixels(radius=0.13), pixels(radius=0.13, bulge=0.8)
+    right, left = slice(365, 395), slice(205, 235)
+    middle = slice(215, 235)
+    assert uneven[middle, right].mean() < even[middle, right].mean() - 20
+    assert abs(uneven[middle, left].mean() - even[middle, left].mean()) < 2
+
+
 def test_it_is_marked_in_the_picture():
     """White letters stand along the lower edge, where the skin alone is never white."""
     below = pixels()[400:445]

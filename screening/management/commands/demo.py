@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from accounts import services
 from accounts.models import Clinic, User
-from screening import intake, reviewing, synthetic
-from screening.models import Lesion, Patient
+from screening import intake, reminding, reviewing, synthetic
+from screening.models import Lesion, Patient, Reminder
 
 CLINICIAN = "clinician@demo.skincheck.example"
 SELF_TRACKER = "tracker@demo.skincheck.example"
@@ -27,17 +27,25 @@ class Visit(NamedTuple):
 
     days_ago: int
     radius: float
-    dark_side: float
+    dark_side: float = 0.0
+    bulge: float = 0.0
 
 
+# Beyond what two pictures of one spot differ by, in shape and in colour, whatever a model makes of
+# it: what alerts there are come from the rules.
 GROWING = (
-    Visit(365, 0.13, 0.0),
-    Visit(270, 0.135, 0.05),
-    Visit(180, 0.15, 0.2),
-    Visit(90, 0.18, 0.55),
-    Visit(7, 0.22, 0.95),
+    Visit(365, 0.12),
+    Visit(270, 0.122, 0.03, 0.03),
+    Visit(180, 0.121, 0.1, 0.06),
+    Visit(90, 0.125, 0.38, 0.5),
+    Visit(7, 0.132, 0.62, 1.0),
 )
-HARMLESS = (Visit(365, 0.12, 0.0), Visit(180, 0.121, 0.0), Visit(7, 0.1205, 0.0))
+STEADY = (Visit(560, 0.12), Visit(375, 0.121), Visit(190, 0.1205))
+REMOVED = (Visit(410, 0.15), Visit(300, 0.155))
+ITCHING = (Visit(20, 0.1),)
+NEW = (Visit(3, 0.09),)
+OWN_ARM = (Visit(280, 0.12), Visit(100, 0.1205))
+OWN_LEG = (Visit(30, 0.1),)
 
 
 class Command(BaseCommand):
@@ -61,6 +69,8 @@ class Command(BaseCommand):
         return user
 
     def _clinic_record(self, clinician: User, today: date) -> None:
+        """Five lesions: one that changes, one whose picture is due, one that was removed, one with
+        a symptom, and a new one."""
         clinic = Clinic.objects.with_member(clinician).filter(name=CLINIC).first()
         clinic = clinic or services.found_clinic(user=clinician, name=CLINIC)
         patient = clinic.patients.filter(label="Demo patient 1").first() or intake.register_patient(
@@ -71,45 +81,88 @@ class Command(BaseCommand):
             sex="female",
             skin_type="II",
         )
-        growing = _lesion(clinician, patient, "Growing spot", "back", changing=True)
-        _follow(clinician, growing, GROWING, seed=31, today=today)
-        harmless = _lesion(clinician, patient, "Quiet spot", "abdomen")
-        _follow(clinician, harmless, HARMLESS, seed=39, today=today)
-        first = harmless.images.order_by("captured_on").first()
-        if first is not None and not first.reviews.exists():
-            reviewing.record_review(
-                user=clinician,
-                image=first,
-                conclusion="nv",
-                management="monitor",
-                note="Regular network, even colour. Photograph again in six months.",
-            )
+        story = Story(clinician, patient, today)
+        story.follow("Growing spot", "back", GROWING, seed=31, months=1, changing=True)
+        quiet = story.follow("Quiet spot", "abdomen", STEADY, seed=39, months=6)
+        story.conclude(
+            quiet, "nv", "monitor", "Regular network, even colour. Photograph again in six months."
+        )
+        removed = story.follow("Removed spot", "upper extremity", REMOVED, seed=4)
+        story.conclude(removed, "uncertain", "excise", "Irregular border: excise to be sure.")
+        story.examine(removed, "nv", "Junctional nevus, removed whole.")
+        story.follow("Itching spot", "lower extremity", ITCHING, seed=7, itching=True)
+        story.follow("New spot", "chest", NEW, seed=21, months=3)
 
     def _own_record(self, tracker: User, today: date) -> None:
         own = tracker.patients.filter(clinic=None).first() or intake.register_patient(
             user=tracker, label="My skin", birth_year=today.year - 36, sex="male"
         )
-        spot = _lesion(tracker, own, "Spot on the arm", "upper extremity")
-        _follow(tracker, spot, HARMLESS[1:], seed=21, today=today)
+        story = Story(tracker, own, today)
+        story.follow("Spot on the arm", "upper extremity", OWN_ARM, seed=21, months=3)
+        story.follow("Spot on the leg", "lower extremity", OWN_LEG, seed=12, months=6)
 
 
-def _lesion(user: User, patient: Patient, label: str, site: str, **symptoms: bool) -> Lesion:
-    found = patient.lesions.filter(label=label).first()
-    return found or intake.open_lesion(
-        user=user, patient=patient, label=label, body_site=site, **symptoms
-    )
+class Story(NamedTuple):
+    """What happened to a patient's lesions. Told again, it adds only what is missing."""
 
+    user: User
+    patient: Patient
+    today: date
 
-def _follow(
-    user: User, lesion: Lesion, visits: tuple[Visit, ...], *, seed: int, today: date
-) -> None:
-    """The same drawing is recognised as the same picture, so a second run adds nothing."""
-    for visit in visits:
-        drawn = synthetic.draw_lesion(seed=seed, radius=visit.radius, dark_side=visit.dark_side)
+    def follow(
+        self,
+        label: str,
+        site: str,
+        visits: tuple[Visit, ...],
+        *,
+        seed: int,
+        months: int | None = None,
+        **symptoms: bool,
+    ) -> Lesion:
+        """A lesion with a drawn picture a visit. months: of its reminder, if it has one."""
+        lesion = self.patient.lesions.filter(label=label).first() or intake.open_lesion(
+            user=self.user, patient=self.patient, label=label, body_site=site, **symptoms
+        )
+        for visit in visits:
+            self._photograph(lesion, visit, seed)
+        if months is not None and not Reminder.objects.filter(lesion=lesion).exists():
+            reminding.set_reminder(user=self.user, lesion=lesion, interval_months=months)
+        return lesion
+
+    def conclude(self, lesion: Lesion, conclusion: str, management: str, note: str) -> None:
+        """On the newest picture."""
+        newest = lesion.images.latest_first().first()
+        if newest is not None and not newest.reviews.exists():
+            reviewing.record_review(
+                user=self.user,
+                image=newest,
+                conclusion=conclusion,
+                management=management,
+                note=note,
+            )
+
+    def examine(self, lesion: Lesion, diagnosis: str, note: str) -> None:
+        """By a pathologist, three weeks after the newest picture."""
+        newest = lesion.images.latest_first().first()
+        if newest is not None and not lesion.histologies.exists():
+            reviewing.record_histology(
+                user=self.user,
+                lesion=lesion,
+                diagnosis=diagnosis,
+                examined_on=newest.captured_on + timedelta(weeks=3),
+                note=note,
+            )
+
+    def _photograph(self, lesion: Lesion, visit: Visit, seed: int) -> None:
+        """The same drawing is recognised as the same picture, so a second run adds nothing."""
+        captured_on = self.today - timedelta(days=visit.days_ago)
+        drawn = synthetic.draw_lesion(
+            seed=seed, radius=visit.radius, dark_side=visit.dark_side, bulge=visit.bulge
+        )
         intake.add_image(
-            user=user,
+            user=self.user,
             lesion=lesion,
             file=BytesIO(synthetic.jpeg(drawn)),
-            captured_on=today - timedelta(days=visit.days_ago),
+            captured_on=captured_on,
             is_synthetic=True,
         )

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from accounts.models import Clinic, Role, User
+from screening.models.base import UUIDModel
+
+OLD_SECRET_HOURS = 24
+
+
+class Event(models.TextChoices):
+    """What an endpoint may be told of, by Standard Webhooks' way of naming."""
+
+    PREDICTION_FINISHED = "prediction.finished", "A reading is finished"
+    PREDICTION_FAILED = "prediction.failed", "A reading failed"
+    ALERT_OPENED = "alert.opened", "A change rule fired"
+    REVIEW_RECORDED = "review.recorded", "A conclusion was recorded"
+    BATCH_FINISHED = "batch.finished", "A batch is finished"
+
+
+class WebhookQuerySet(models.QuerySet["Webhook"]):
+    def visible_to(self, user: User) -> WebhookQuerySet:
+        """One's own, and those of clinics that one is an admin of: they hold secrets."""
+        of_clinics = Q(clinic__in=Clinic.objects.with_member(user, (Role.ADMIN,)))
+        if user.bound_clinic is not None:  # then not even one's own
+            return self.filter(of_clinics)
+        return self.filter(Q(owner=user) | of_clinics)
+
+    def enabled(self) -> WebhookQuerySet:
+        return self.filter(disabled_at=None)
+
+
+class Webhook(UUIDModel):
+    """An address of another system that is told of events of a clinic, or of a person's record.
+
+    Its secrets are derived from the site's SECRET_KEY and ``secret_version``; none is stored.
+    """
+
+    clinic = models.ForeignKey(
+        Clinic, null=True, blank=True, on_delete=models.CASCADE, related_name="webhooks"
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="webhooks",
+    )
+    name = models.CharField(max_length=80)
+    target = models.CharField(max_length=500, help_text="The address that events are sent to.")
+    events = models.JSONField(default=list, help_text="The events that it is told of.")
+    secret_version = models.PositiveSmallIntegerField(default=1, editable=False)
+    rotated_at = models.DateTimeField(null=True, editable=False)
+    disabled_at = models.DateTimeField(null=True, editable=False)
+    disabled_reason = models.CharField(max_length=200, blank=True, editable=False)
+    failures = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Attempts that failed since the last that succeeded."
+    )
+    rests_until = models.DateTimeField(
+        null=True, editable=False, help_text="After failures, nothing is sent before this moment."
+    )
+
+    objects = WebhookQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["created", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(clinic__isnull=False, owner__isnull=True)
+                | Q(clinic__isnull=True, owner__isnull=False),
+                name="webhook_is_a_clinics_or_a_persons",
+            ),
+            models.CheckConstraint(
+                condition=Q(disabled_at__isnull=True, disabled_reason="")
+                | (Q(disabled_at__isnull=False) & ~Q(disabled_reason="")),
+                name="disabled_webhook_has_a_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_enabled(self) -> bool:
+        return self.disabled_at is None
+
+    @property
+    def secret(self) -> str:
+        return self.signing_secrets[0]
+
+    @property
+    def old_secret_expires_at(self) -> datetime | None:
+        """Until when the secret before the rotation still signs; None once it does not."""
+        if self.rotated_at is None:
+            return None
+        expires_at = self.rotated_at + timedelta(hours=OLD_SECRET_HOURS)
+        return expires_at if timezone.now() < expires_at else None
+
+    @property
+    def signing_secrets(self) -> list[str]:
+        """The newest first; for a day after a rotation the old one too.
+
+        Those of SECRET_KEY_FALLBACKS as well: a new SECRET_KEY must not cut the receivers off.
+        """
+        versions = [self.secret_version]
+        if self.old_secret_expires_at:
+            versions.append(self.secret_version - 1)
+        keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+        return [self._secret(version, key) for key in keys for version in versions]
+
+    def _secret(self, version: int, key: str | bytes) -> str:
+        """As Standard Webhooks writes one: ``whsec_`` and 32 bytes in base64."""
+        about = f"{self.pk}:{version}"
+        secret = salted_hmac("screening.webhook", about, secret=key, algorithm="sha256").digest()
+        return f"whsec_{b64encode(secret).decode()}"

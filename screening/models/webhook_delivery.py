@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from screening.models.base import UUIDModel
+from screening.models.webhook import Event, Webhook
+
+TEST_EVENT = "webhook.test"
+EVERY_EVENT = [*Event.choices, (TEST_EVENT, "A test")]
+RETRY_HOURS = 24
+ANSWER_KEPT = 2000
+"""Characters of an answer that the log keeps."""
+
+
+class DeliveryState(models.TextChoices):
+    WAITING = "waiting", "Waiting"
+    SENDING = "sending", "Being sent"
+    DELIVERED = "delivered", "Delivered"
+    FAILED = "failed", "Failed"
+
+
+OVER = (DeliveryState.DELIVERED, DeliveryState.FAILED)
+
+
+def a_day_from_now() -> datetime:
+    return timezone.now() + timedelta(hours=RETRY_HOURS)
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def visible_to(self, user: User) -> DeliveryQuerySet:
+        return self.filter(webhook__in=Webhook.objects.visible_to(user))
+
+    def failed(self) -> DeliveryQuerySet:
+        return self.filter(state=DeliveryState.FAILED)
+
+
+class Delivery(UUIDModel):
+    """One event on its way to one endpoint. Its identifier is the ``webhook-id`` of every attempt.
+
+    WAITING -> SENDING -> DELIVERED | WAITING (again, later) | FAILED. Only ``screening.webhooks``
+    moves it.
+    """
+
+    webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.CharField(max_length=20, choices=EVERY_EVENT)
+    data = models.JSONField(default=dict, editable=False, help_text="Identifiers only.")
+    state = models.CharField(
+        max_length=9, choices=DeliveryState, default=DeliveryState.WAITING, editable=False
+    )
+    due_at = models.DateTimeField(default=timezone.now, editable=False)
+    given_up_at = models.DateTimeField(
+        default=a_day_from_now, editable=False, help_text="No attempt is made after this moment."
+    )
+    tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    rung_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="When the couriers were last told of it; empty: they are to be told.",
+    )
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        verbose_name_plural = "deliveries"
+        indexes = [models.Index(fields=["state", "due_at"], name="delivery_state_due")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(event__in=[*Event.values, TEST_EVENT]), name="event_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=DeliveryState.values), name="delivery_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=DeliveryState.SENDING) | Q(lease_expires_at__isnull=False),
+                name="delivery_that_is_sent_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=OVER, finished_at__isnull=False)
+                | (~Q(state__in=OVER) & Q(finished_at__isnull=True)),
+                name="only_a_delivery_that_is_over_is_finished",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} to {self.webhook_id}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in OVER
+
+    @property
+    def is_test(self) -> bool:
+        return self.event == TEST_EVENT
+
+    @property
+    def body(self) -> str:
+        """What is signed and sent: the same characters at every attempt."""
+        message = {
+            "type": self.event,
+            "timestamp": self.created.isoformat().replace("+00:00", "Z"),
+            "data": dict(sorted(self.data.items())),
+        }
+        return json.dumps(message, separators=(",", ":"))
+
+
+class DeliveryAttempt(UUIDModel):
+    """What became of one try. ``status_code`` is empty where no answer came: see ``error``."""
+
+    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
+    status_code = models.PositiveSmallIntegerField(null=True, editable=False)
+    duration_ms = models.PositiveIntegerField(editable=False)
+    error = models.CharField(max_length=200, blank=True, editable=False)
+    answer = models.CharField(max_length=ANSWER_KEPT, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(status_code__isnull=False) | ~Q(error=""),
+                name="attempt_has_an_answer_or_an_error",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.error or str(self.status_code)
+
+    @property
+    def is_delivered(self) -> bool:
+        return not self.error

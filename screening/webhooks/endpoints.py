@@ -1,0 +1,168 @@
+"""Write path of webhooks: every change of an endpoint, and what is sent by hand.
+
+An admin manages the clinic's, a person their own. The same conventions as in ``intake``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from accounts.models import Clinic, User
+from accounts.services import require_clinic_admin
+from screening import tasks
+from screening.models import (
+    TEST_EVENT,
+    Delivery,
+    DeliveryState,
+    Event,
+    Webhook,
+)
+from screening.models.webhook_delivery import a_day_from_now
+from screening.webhooks.targets import check_target
+
+WEBHOOK_FIELDS = ("name", "target", "events")
+MAX_WEBHOOKS = 10
+BY_HAND = "It was switched off by hand."
+
+
+@transaction.atomic
+def add_webhook(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Webhook:
+    """Post: the clinic, or without one the user's own record, tells this address of its events."""
+    clinic = clinic or user.bound_clinic
+    if clinic is not None:
+        require_clinic_admin(user=user, clinic=clinic)
+    webhook = Webhook(clinic=clinic, owner=None if clinic else user)
+    if Webhook.objects.filter(clinic=clinic, owner=webhook.owner).count() >= MAX_WEBHOOKS:
+        raise ValidationError(f"There are {MAX_WEBHOOKS} webhooks already. Remove one first.")
+    return _save(webhook, fields)
+
+
+@transaction.atomic
+def edit_webhook(*, user: User, webhook: Webhook, **fields: Any) -> Webhook:
+    _require_manageable(user, webhook)
+    return _save(webhook, fields)
+
+
+@transaction.atomic
+def rotate_secret(*, user: User, webhook: Webhook) -> Webhook:
+    """Post: a new secret signs; the one before does so too, for a day, and any older one no more.
+
+    So the other system has the time to change over and loses nothing.
+    """
+    _require_manageable(user, webhook)
+    now = timezone.now()
+    Webhook.objects.filter(pk=webhook.pk).update(
+        secret_version=F("secret_version") + 1, rotated_at=now, modified=now
+    )
+    webhook.refresh_from_db()
+    return webhook
+
+
+@transaction.atomic
+def switch_on(*, user: User, webhook: Webhook) -> Webhook:
+    """Post: it is told of events again; what was waiting when it went off has a new day to go."""
+    _require_manageable(user, webhook)
+    if not webhook.is_enabled:
+        webhook.disabled_at, webhook.disabled_reason = None, ""
+        webhook.failures, webhook.rests_until = 0, None
+        webhook.save()
+        waiting = webhook.deliveries.filter(state=DeliveryState.WAITING)
+        waiting.update(due_at=timezone.now(), rung_at=None, given_up_at=a_day_from_now())
+        tasks.ring_webhooks()
+    return webhook
+
+
+@transaction.atomic
+def switch_off(*, user: User, webhook: Webhook) -> Webhook:
+    """Post: nothing is sent, and what happens meanwhile is not kept for it."""
+    _require_manageable(user, webhook)
+    if webhook.is_enabled:
+        webhook.disabled_at, webhook.disabled_reason = timezone.now(), BY_HAND
+        webhook.save()
+    return webhook
+
+
+@transaction.atomic
+def remove_webhook(*, user: User, webhook: Webhook) -> None:
+    """Post: the endpoint and its log are gone."""
+    _require_manageable(user, webhook)
+    webhook.delete()
+
+
+@transaction.atomic
+def send_test(*, user: User, webhook: Webhook) -> Delivery:
+    """Post: a test event is on its way. It is tried once, also while the webhook is off."""
+    _require_manageable(user, webhook)
+    delivery = Delivery.objects.create(
+        webhook=webhook, event=TEST_EVENT, data={"webhook": str(webhook.pk)}
+    )
+    tasks.ring_webhooks()
+    return delivery
+
+
+@transaction.atomic
+def resend(*, user: User, delivery: Delivery) -> Delivery:
+    """Post: the same event, with the same identifier, is sent again, for another day if need be."""
+    webhook = delivery.webhook
+    _require_manageable(user, webhook)
+    _require_on(webhook)
+    if not delivery.is_over:
+        raise ValidationError("This is on its way already.")
+    _send_again(Delivery.objects.filter(pk=delivery.pk))
+    delivery.refresh_from_db()
+    return delivery
+
+
+@transaction.atomic
+def resend_failed(*, user: User, webhook: Webhook) -> int:
+    """Post: whatever failed is on its way again. Returns how many."""
+    _require_manageable(user, webhook)
+    _require_on(webhook)
+    return _send_again(webhook.deliveries.failed().exclude(event=TEST_EVENT))
+
+
+def _send_again(deliveries: Any) -> int:
+    now = timezone.now()
+    count: int = deliveries.exclude(
+        state__in=(DeliveryState.WAITING, DeliveryState.SENDING)
+    ).update(
+        state=DeliveryState.WAITING,
+        due_at=now,
+        given_up_at=a_day_from_now(),
+        tries=0,
+        rung_at=None,
+        finished_at=None,
+        modified=now,
+    )
+    tasks.ring_webhooks()
+    return count
+
+
+def _require_manageable(user: User, webhook: Webhook) -> None:
+    if not Webhook.objects.visible_to(user).contains(webhook):
+        raise PermissionDenied("Only an admin of the clinic manages its webhooks.")
+
+
+def _require_on(webhook: Webhook) -> None:
+    if not webhook.is_enabled:
+        raise ValidationError("This webhook is switched off. Switch it on first.")
+
+
+def _save(webhook: Webhook, fields: dict[str, Any]) -> Webhook:
+    unknown = fields.keys() - set(WEBHOOK_FIELDS)
+    if unknown:
+        raise TypeError(f"Webhook takes no {', '.join(sorted(unknown))}")
+    for name, value in fields.items():
+        setattr(webhook, name, value.strip() if isinstance(value, str) else value)
+    if not webhook.events or not set(webhook.events) <= set(Event.values):
+        raise ValidationError({"events": f"Choose among {', '.join(Event.values)}."})
+    webhook.events = [event for event in Event.values if event in webhook.events]
+    check_target(webhook.target)
+    webhook.full_clean()
+    webhook.save()
+    return webhook

@@ -1,0 +1,149 @@
+"""One POST to another system: to an address that was checked, within a time that is kept.
+
+Redirects are answers like any other; they are not followed. No proxy of the environment is used.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import httpcore
+import httpx
+from celery.exceptions import SoftTimeLimitExceeded
+
+from screening.models import ANSWER_KEPT
+from screening.webhooks import targets
+
+SECONDS = 15.0
+"""For all of it: connecting, sending, and the answer."""
+CONNECT_SECONDS = 5.0
+
+
+class NotSent(Exception):
+    """No answer came. Its text is for the person whose endpoint it is."""
+
+
+class Answer(NamedTuple):
+    status_code: int
+    text: str
+    retry_after: int | None
+
+
+def post(
+    url: str, headers: Mapping[str | bytes, str | bytes], body: str, *, seconds: float = SECONDS
+) -> Answer:
+    """Send ``body``. Raises NotSent where there is no answer, whatever the reason."""
+    backend = _CheckedBackend(time.monotonic() + seconds)
+    try:
+        with (
+            httpcore.ConnectionPool(
+                ssl_context=httpx.create_ssl_context(), network_backend=backend
+            ) as pool,
+            pool.stream("POST", url, headers=headers, content=body.encode()) as response,
+        ):
+            return _answer(response)
+    except targets.ForbiddenTarget as error:
+        raise NotSent(str(error)) from None
+    except (httpcore.TimeoutException, SoftTimeLimitExceeded):
+        raise NotSent(f"No answer within {seconds:g} seconds.") from None
+    except httpcore.ConnectError as error:
+        raise NotSent(_why_not_connected(error)) from None
+    except (httpcore.NetworkError, httpcore.ProtocolError):
+        raise NotSent("The connection broke before the answer was there.") from None
+
+
+class _CheckedBackend(httpcore.SyncBackend):
+    """Connects to the very address that was resolved and checked, so that a name server which
+    answers differently a moment later leads nowhere. Host and SNI stay the name's."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        try:
+            found = targets.addresses(host, port)
+        except (OSError, UnicodeError):
+            raise httpcore.ConnectError("not found") from None
+        failed: Exception = httpcore.ConnectError("no address")
+        for address in found:
+            seconds = min(CONNECT_SECONDS, _left(self._deadline))
+            try:
+                stream = super().connect_tcp(address, port, seconds, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failed = error
+            else:
+                return _TimedStream(stream, self._deadline)
+        raise failed
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A deadline for the whole exchange: a drop of answer every few seconds does not extend it."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, _left(self._deadline))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _left(self._deadline))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        secured = self._stream.start_tls(ssl_context, server_hostname, _left(self._deadline))
+        return _TimedStream(secured, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("the time is up")
+    return left
+
+
+def _answer(response: httpcore.Response) -> Answer:
+    """The answer, and the beginning of its text. The rest is not waited for."""
+    kept = b""
+    for chunk in response.iter_stream():
+        kept += chunk
+        if len(kept) >= ANSWER_KEPT:
+            break
+    headers = {name.lower(): value for name, value in response.headers}
+    wait = headers.get(b"retry-after", b"")
+    return Answer(
+        response.status,
+        kept[:ANSWER_KEPT].decode(errors="replace").replace("\0", ""),
+        int(wait) if wait.isdigit() and len(wait) < 7 else None,
+    )
+
+
+def _why_not_connected(error: httpcore.ConnectError) -> str:
+    cause = error.__cause__ or error.__context__ or error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"The certificate is not valid: {cause.verify_message}."
+    if isinstance(cause, ssl.SSLError):
+        return "No secure connection could be made: the TLS handshake failed."
+    if str(error) == "not found":
+        return "The name of this address is not known to the name server."
+    return "No connection could be made: nothing answers at this address."

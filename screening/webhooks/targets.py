@@ -1,0 +1,111 @@
+"""Where events may be sent: to addresses of the public internet, over HTTPS.
+
+Otherwise whoever enters an address could have this server talk to what only it can reach: other
+services of its network, its own loopback, the cloud's metadata. ``WEBHOOK_ALLOW_PRIVATE`` lifts
+these bounds, for development.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+PORTS = (443, 8443)
+MAX_LENGTH = 500
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class ForbiddenTarget(Exception):
+    """Its text is for the person who entered the address."""
+
+
+def check_target(url: str) -> None:
+    """Raise ValidationError for what is no address that events can be sent to.
+
+    Asks no name server: what a name stands for is checked at every delivery (``addresses``).
+    """
+    if len(url) > MAX_LENGTH or any(not "!" <= character <= "~" for character in url):
+        raise ValidationError(
+            {"target": f"Give an address of at most {MAX_LENGTH} characters, ASCII, no spaces."}
+        )
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValidationError({"target": "This is no address."}) from None
+    schemes = ("https", "http") if settings.WEBHOOK_ALLOW_PRIVATE else ("https",)
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValidationError({"target": "Give an address that begins with https://."})
+    if parts.username is not None or parts.fragment or "\\" in url:
+        raise ValidationError(
+            {"target": "Leave out user name, password and fragment: each request is signed."}
+        )
+    try:
+        require_port(port or 443)
+        _require_public_name(parts.hostname)
+    except ForbiddenTarget as error:
+        raise ValidationError({"target": str(error)}) from None
+
+
+def require_port(port: int) -> None:
+    if not settings.WEBHOOK_ALLOW_PRIVATE and port not in PORTS:
+        allowed = " or ".join(map(str, PORTS))
+        raise ForbiddenTarget(f"Events are sent to port {allowed} only.")
+
+
+def addresses(host: str, port: int) -> list[str]:
+    """The IP addresses to connect to, as resolved now: connect to these, never to the name.
+
+    Raises ForbiddenTarget if even one is not public: a name that stands for both is up to no good.
+    Raises OSError if the name cannot be resolved.
+    """
+    require_port(port)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    resolved = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    if not settings.WEBHOOK_ALLOW_PRIVATE:
+        for text in resolved:
+            if not is_public(ipaddress.ip_address(text)):
+                raise ForbiddenTarget("This address is not on the public internet.")
+    return resolved
+
+
+def is_public(address: Address) -> bool:
+    """Whether it, and any IPv4 address inside it, is a unicast one of the public internet."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped or address in _NAT64:
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address.is_site_local or (address.sixtofour and not is_public(address.sixtofour)):
+            return False
+    return address.is_global and not (
+        address.is_multicast or address.is_reserved or address.is_unspecified
+    )
+
+
+def _require_public_name(host: str) -> None:
+    """Refuse at once what needs no name server to be known: numbers, and names of a local net."""
+    if settings.WEBHOOK_ALLOW_PRIVATE:
+        return
+    address = _number(host)
+    name = host.rstrip(".").lower()
+    local = "." not in name or name.endswith(tuple(f".{word}" for word in _LOCAL_NAMES))
+    if not is_public(address) if address else local:
+        raise ForbiddenTarget("This address is not on the public internet.")
+
+
+def _number(host: str) -> Address | None:
+    """The IP address that ``host`` spells, in any way that a resolver takes: 127.1, 0x7f000001."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except OSError:
+        return None

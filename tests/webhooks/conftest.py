@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from screening.models import Webhook
+from tests.factories import WebhookFactory
+from tests.webhooks.receiver import Receiver, receiving
+
+
+@pytest.fixture
+def receiver(settings) -> Iterator[Receiver]:
+    """It listens on this machine, which only the setting for development allows."""
+    settings.WEBHOOK_ALLOW_PRIVATE = True
+    with receiving() as found:
+        yield found
+
+
+@pytest.fixture
+def webhook(personas, receiver) -> Webhook:
+    return WebhookFactory(clinic=personas.clinic, target=receiver.url)
