@@ -6,10 +6,15 @@ import hashlib
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, ImageOps
+
+from screening import dicom
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 40_000_000
@@ -29,7 +34,7 @@ class InvalidImage(ValueError):
 class CleanImage:
     """A picture without anything but its pixels, upright and in sRGB.
 
-    data: JPEG, or PNG where the original was lossless (PNG, WebP); extension: "jpg" or "png".
+    data: JPEG, or PNG where the original was none (PNG, WebP, most DICOM); extension: "jpg" or "png".
     thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. width, height: pixels.
     sha256: of the bytes that were sent. camera_model: maker and model as EXIF had them, or "".
     """
@@ -50,7 +55,8 @@ def clean(file: IO[bytes]) -> CleanImage:
         raise InvalidImage("The file is empty. Choose the picture again.")
     if len(data) > MAX_BYTES:
         raise InvalidImage("The file is larger than 20 MB. Export it smaller and add it again.")
-    original = _open(data)
+    dataset = _dataset(data) if dicom.is_dicom(data) else None
+    original = _open(data) if dataset is None else _open_dicom(dataset)
     pixels = _upright_srgb(original)
     lossy = original.format == "JPEG"
     return CleanImage(
@@ -60,7 +66,7 @@ def clean(file: IO[bytes]) -> CleanImage:
         width=pixels.width,
         height=pixels.height,
         sha256=hashlib.sha256(data).hexdigest(),
-        camera_model=_camera_model(original),
+        camera_model=_camera_model(original) if dataset is None else dicom.camera_model(dataset),
     )
 
 
@@ -85,15 +91,9 @@ def _open(data: bytes) -> Image.Image:
         raise _too_many_pixels() from None
     except Exception:  # Pillow's parsers raise many kinds; none of them tells the person more
         raise InvalidImage(
-            "This is not a JPEG, PNG or WebP picture. Export it in one of these formats."
+            "This is not a JPEG, PNG, WebP or DICOM picture. Export it in one of these formats."
         ) from None
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels()
-    if min(image.size) < MIN_SIDE:
-        raise InvalidImage(
-            f"The picture is only {image.width} x {image.height} pixels. "
-            f"Each side needs at least {MIN_SIDE}."
-        )
+    _check_size(image)
     if getattr(image, "n_frames", 1) > 1:
         raise InvalidImage("The picture is animated. Add a still picture.")
     try:
@@ -103,6 +103,35 @@ def _open(data: bytes) -> Image.Image:
             "The picture is damaged or was cut off on its way. Copy it again and add it anew."
         ) from None
     return image
+
+
+def _dataset(data: bytes) -> Dataset:
+    try:
+        return dicom.read(data)
+    except dicom.UnreadableDicom as error:
+        raise InvalidImage(str(error)) from None
+
+
+def _open_dicom(dataset: Dataset) -> Image.Image:
+    """As ``_open``: the picture within a DICOM file."""
+    try:
+        image = dicom.picture(dataset, MAX_PIXELS)
+    except dicom.TooManyPixels:
+        raise _too_many_pixels() from None
+    except dicom.UnreadableDicom as error:
+        raise InvalidImage(str(error)) from None
+    _check_size(image)
+    return image
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_many_pixels()
+    if min(image.size) < MIN_SIDE:
+        raise InvalidImage(
+            f"The picture is only {image.width} x {image.height} pixels. "
+            f"Each side needs at least {MIN_SIDE}."
+        )
 
 
 def _too_many_pixels() -> InvalidImage:

@@ -161,9 +161,9 @@ def _animated(format: str) -> bytes:
     ("name", "data", "message"),
     [
         ("empty", lambda s: b"", "empty"),
-        ("text", lambda s: b"%PDF-1.7 not a picture", "not a JPEG, PNG or WebP"),
-        ("gif", lambda s: encoded(s, "GIF"), "not a JPEG, PNG or WebP"),
-        ("tiff", lambda s: encoded(s, "TIFF"), "not a JPEG, PNG or WebP"),
+        ("text", lambda s: b"%PDF-1.7 not a picture", "not a JPEG, PNG, WebP or DICOM"),
+        ("gif", lambda s: encoded(s, "GIF"), "not a JPEG, PNG, WebP or DICOM"),
+        ("tiff", lambda s: encoded(s, "TIFF"), "not a JPEG, PNG, WebP or DICOM"),
         ("svg", lambda s: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a JPEG"),
         ("truncated jpeg", lambda s: encoded(s)[:3000], "damaged"),
         ("truncated png", lambda s: encoded(s, "PNG")[:9000], "damaged"),

@@ -64,7 +64,7 @@ def test_a_bad_file_is_named_and_the_rest_is_kept(send, lesion):
     response = send(file("good.jpg"), file("notes.pdf", b"%PDF-1.7"), file("none.jpg", b""))
     text = response.content.decode()
     assert response.status_code == 200
-    assert "notes.pdf: This is not a JPEG, PNG or WebP picture." in text
+    assert "notes.pdf: This is not a JPEG, PNG, WebP or DICOM picture." in text
     assert "none.jpg: The file is empty." in text
     assert reverse("image", args=[lesion.images.get().pk]) in text
 

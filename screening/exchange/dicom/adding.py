@@ -1,0 +1,72 @@
+"""Adding a picture, of which a DICOM file says more than its pixels."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import IO, NamedTuple
+
+from django.db import transaction
+
+from accounts.models import User
+from screening import intake, outlining
+from screening.exchange.dicom.reading import Stated, stated
+from screening.models import BodySite, ImageScale, Lesion, LesionImage, Modality
+
+
+class Added(NamedTuple):
+    """taken_over: in words, what the file said and is kept."""
+
+    image: LesionImage
+    is_new: bool
+    taken_over: tuple[str, ...]
+
+
+def add_image(
+    *,
+    user: User,
+    lesion: Lesion,
+    file: IO[bytes],
+    captured_on: date | None = None,
+    modality: str = Modality.DERMATOSCOPIC,
+) -> Added:
+    """As ``intake.add_image``. Of a DICOM file the day of capture is taken over unless another one
+    is given, the size of its pixels, and the body site where the lesion has none. Nothing that
+    tells who it is: names, numbers and UIDs are left behind."""
+    said = stated(file)
+    if said is None:
+        added = intake.add_image(
+            user=user, lesion=lesion, file=file, captured_on=captured_on, modality=modality
+        )
+        return Added(added.image, added.is_new, ())
+    with transaction.atomic():
+        # Before the picture: the model that reads it is told of the site.
+        taken = _take_site(user, lesion, said)
+        added = intake.add_image(
+            user=user,
+            lesion=lesion,
+            file=file,
+            captured_on=captured_on or said.captured_on,
+            modality=modality,
+        )
+        if added.is_new:
+            taken += _take_scale(user, added.image, said)
+    return Added(added.image, added.is_new, taken)
+
+
+def _take_site(user: User, lesion: Lesion, said: Stated) -> tuple[str, ...]:
+    if not said.body_site or lesion.body_site:
+        return ()
+    intake.edit_lesion(user=user, lesion=lesion, body_site=said.body_site)
+    return (f"body site: {BodySite(said.body_site).label}",)
+
+
+def _take_scale(user: User, image: LesionImage, said: Stated) -> tuple[str, ...]:
+    if said.mm_per_pixel is None:
+        return ()
+    outlining.set_scale(
+        user=user,
+        image=image,
+        source=ImageScale.Source.PIXEL_SPACING,
+        millimetres=said.mm_per_pixel * image.width,
+    )
+    return (f"pixel spacing: {said.mm_per_pixel:.4g} mm",)

@@ -1,0 +1,154 @@
+"""A stored picture as a DICOM file: Dermoscopic Photography or, of an ordinary photograph, VL
+Photographic (PS3.3, A.32.11 and A.32.4). The person is a pseudonym; the day of capture stays."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid5
+
+from PIL import Image, ImageCms
+
+from screening.dicom import DERMOSCOPIC, UNKNOWN, VL_PHOTOGRAPHIC
+from screening.exchange.codes import BODY_SITES, Code
+from screening.measuring import scale_of
+from screening.models import BodySite, LesionImage, Modality, Side
+from screening.predictions import context_of
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
+EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
+HOW_DEIDENTIFIED = "Pseudonym; no name, birth date or number of the person"
+LATERALITY = {Side.LEFT: "L", Side.RIGHT: "R"}
+DERIVATION = "Written anew by SkinCheck: upright, in sRGB"
+
+
+def to_dicom(image: LesionImage, picture: bytes) -> bytes:
+    """picture: the stored file's bytes. A JPEG stays the same JPEG; a PNG is stored uncompressed.
+
+    The same image always gets the same UIDs; images of one lesion on one day are a series, those of
+    one patient on one day a study. Reads ``image.lesion.patient``, the scale and the place on the body map.
+    """
+    from pydicom import dcmwrite
+    from pydicom.dataset import FileDataset, FileMetaDataset
+
+    is_jpeg = picture.startswith(b"\xff\xd8")
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = JPEG_BASELINE if is_jpeg else EXPLICIT_LITTLE_ENDIAN
+    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    _identify(dataset, image)
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+    meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+    _describe_patient(dataset, image)
+    _describe_capture(dataset, image)
+    _describe_skin(dataset, image)
+    _lay_pixels(dataset, image, picture, is_jpeg=is_jpeg)
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def _identify(dataset: Dataset, image: LesionImage) -> None:
+    day = image.captured_on.isoformat()
+    dermoscopic = image.modality == Modality.DERMATOSCOPIC
+    dataset.SOPClassUID = DERMOSCOPIC if dermoscopic else VL_PHOTOGRAPHIC
+    dataset.SOPInstanceUID = _uid(image.pk)
+    dataset.StudyInstanceUID = _uid(uuid5(image.lesion.patient_id, day))
+    dataset.SeriesInstanceUID = _uid(uuid5(image.lesion_id, day))
+    dataset.Modality = "DMS" if dermoscopic else "XC"
+    dataset.StudyID = dataset.SeriesNumber = dataset.InstanceNumber = "1"
+    dataset.AccessionNumber = ""
+
+
+def _describe_patient(dataset: Dataset, image: LesionImage) -> None:
+    patient = image.lesion.patient
+    age = context_of(image).age
+    dataset.PatientName = f"SkinCheck^{patient.pk.hex[-8:].upper()}"
+    dataset.PatientID = str(patient.pk)
+    dataset.PatientBirthDate = ""
+    dataset.PatientSex = {"female": "F", "male": "M"}.get(patient.sex, "")
+    if age is not None:
+        dataset.PatientAge = f"{round(age):03}Y"
+    dataset.PatientIdentityRemoved = "YES"
+    dataset.DeidentificationMethod = HOW_DEIDENTIFIED
+    dataset.ReferringPhysicianName = ""
+
+
+def _describe_capture(dataset: Dataset, image: LesionImage) -> None:
+    day = image.captured_on.strftime("%Y%m%d")
+    dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = day
+    dataset.AcquisitionDateTime = day
+    dataset.StudyTime = ""
+    dataset.Manufacturer = dataset.DeviceSerialNumber = UNKNOWN
+    dataset.ManufacturerModelName = image.camera_model[:64] or UNKNOWN
+    dataset.SoftwareVersions = "SkinCheck"
+    dataset.AcquisitionContextSequence = []
+    dataset.ImageType = ["DERIVED", "PRIMARY"]
+    dataset.DerivationDescription = DERIVATION
+    dataset.PatientOrientation = ""
+    if image.is_synthetic:
+        dataset.ImageComments = "Drawn by SkinCheck, not skin."
+
+
+def _describe_skin(dataset: Dataset, image: LesionImage) -> None:
+    site, position = image.lesion.body_site, image.lesion.positions.first()
+    dataset.Laterality = LATERALITY.get(position.side, "") if position else ""
+    if site in BODY_SITES:
+        dataset.AnatomicRegionSequence = [_item(BODY_SITES[site])]
+    scale = scale_of(image)
+    if scale is not None:
+        dataset.PixelSpacing = [f"{scale:.10g}"] * 2
+    if image.modality != Modality.DERMATOSCOPIC:
+        return
+    dataset.FrameOfReferenceUID = _uid(uuid5(image.pk, "frame of reference"))
+    dataset.PositionReferenceIndicator = ""
+    # Palms and soles show the ridges by which a person can be told.
+    dataset.RecognizableVisualFeatures = "YES" if site in ("", BodySite.ACRAL) else "NO"
+    dataset.LightSourcePolarization = ""
+    dataset.EmitterColorTemperature = None
+    dataset.ContactMethod = ""
+    dataset.OpticalMagnificationFactor = None
+
+
+def _lay_pixels(dataset: Dataset, image: LesionImage, picture: bytes, *, is_jpeg: bool) -> None:
+    from pydicom.encaps import encapsulate
+
+    dataset.Rows, dataset.Columns = image.height, image.width
+    dataset.SamplesPerPixel = 3
+    dataset.PlanarConfiguration = 0
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PixelRepresentation = 0
+    dataset.ICCProfile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    dataset.ColorSpace = "SRGB"
+    if is_jpeg:
+        dataset.PhotometricInterpretation = "YBR_FULL_422"
+        dataset.PixelData = encapsulate([picture])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.LossyImageCompression = "01"
+        dataset.LossyImageCompressionRatio = f"{3 * image.width * image.height / len(picture):.4g}"
+        dataset.LossyImageCompressionMethod = "ISO_10918_1"
+        return
+    with Image.open(BytesIO(picture), formats=("PNG",)) as opened:
+        pixels = opened.convert("RGB").tobytes()
+    dataset.PhotometricInterpretation = "RGB"
+    dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
+    dataset.LossyImageCompression = ""
+
+
+def _item(code: Code) -> Dataset:
+    from pydicom import Dataset
+
+    item = Dataset()
+    item.CodeValue = code.value
+    item.CodingSchemeDesignator = "SCT"
+    item.CodeMeaning = code.meaning
+    return item
+
+
+def _uid(identity: UUID) -> str:
+    """PS3.5, B.2: a UUID as a number under 2.25."""
+    return f"2.25.{identity.int}"
