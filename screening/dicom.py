@@ -65,6 +65,8 @@ def read(data: bytes) -> Dataset:
         complete = all(name in dataset for name in ("PixelData", "Rows", "Columns"))
     except Exception:  # its parsers raise many kinds; none of them tells the person more
         raise UnreadableDicom(DAMAGED) from None
+    if not (kind and complete):
+        raise UnreadableDicom(DAMAGED)
     if kind not in (DERMOSCOPIC, VL_PHOTOGRAPHIC):
         raise UnreadableDicom(
             "This DICOM file is no photograph of skin: only dermoscopic photographs and VL "
@@ -72,8 +74,6 @@ def read(data: bytes) -> Dataset:
         )
     if frames > 1:
         raise UnreadableDicom("The DICOM file has several frames. Export one of them by itself.")
-    if not complete:
-        raise UnreadableDicom(DAMAGED)
     return dataset
 
 

@@ -160,7 +160,9 @@ class ImageForm(forms.Form):
         allow_empty_file=True,
         help_text="JPEG, PNG, WebP or DICOM, up to 20 MB each. Several at once are fine.",
         error_messages={"required": "Choose at least one picture."},
-        widget=_ManyFiles(attrs={"accept": "image/jpeg,image/png,image/webp,application/dicom,.dcm"}),
+        widget=_ManyFiles(
+            attrs={"accept": "image/jpeg,image/png,image/webp,application/dicom,.dcm"}
+        ),
     )
     captured_on = forms.DateField(
         label="Taken on",

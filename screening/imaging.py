@@ -34,7 +34,8 @@ class InvalidImage(ValueError):
 class CleanImage:
     """A picture without anything but its pixels, upright and in sRGB.
 
-    data: JPEG, or PNG where the original was none (PNG, WebP, most DICOM); extension: "jpg" or "png".
+    data: JPEG, or PNG where the original was none (PNG, WebP, most DICOM); extension: "jpg" or
+        "png".
     thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. width, height: pixels.
     sha256: of the bytes that were sent. camera_model: maker and model as EXIF had them, or "".
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
@@ -11,8 +12,9 @@ from django.http import JsonResponse
 from django.urls import reverse
 
 from accounts.models import User
-from screening import intake
 from screening.charts.template import day
+from screening.exchange.dicom.adding import add_image
+from screening.exchange.dicom.reading import stated
 from screening.forms import ImageForm
 from screening.imaging import MAX_BYTES
 from screening.models import Lesion, LesionImage
@@ -69,12 +71,21 @@ def as_json(form: ImageForm, results: list[Result]) -> JsonResponse:
     )
 
 
-def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, object]) -> Result:
+def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, Any]) -> Result:
     name = file.name or "picture"
     try:
-        added = intake.add_image(user=user, lesion=lesion, file=file, **fields)  # type: ignore[arg-type]
+        added = add_image(user=user, lesion=lesion, file=file, **_day_of(file, fields))
     except ValidationError as error:
         return Result(name, None, False, " ".join(error.messages))
     if added.is_new:
-        return Result(name, added.image, True, "")
+        taken = "; ".join(added.taken_over)
+        return Result(
+            name, added.image, True, f"Taken over from the file: {taken}." if taken else ""
+        )
     return Result(name, added.image, False, f"Already here, added {day(added.image.created)}.")
+
+
+def _day_of(file: UploadedFile, fields: dict[str, Any]) -> dict[str, Any]:
+    """A DICOM file knows its day better than a form that is filled in with today."""
+    said = stated(file)
+    return fields | {"captured_on": said.captured_on} if said and said.captured_on else fields

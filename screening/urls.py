@@ -41,6 +41,7 @@ urlpatterns = [
     path("lesions/<uuid:pk>/histology/", histologies.record, name="lesion_histology"),
     path("lesions/<uuid:pk>/images/new/", images.new, name="image_new"),
     path("images/<uuid:pk>/", images.detail, name="image"),
+    path("images/<uuid:pk>/dicom/", media.dicom, name="image_dicom"),
     path("images/<uuid:pk>/status/", images.status, name="image_status"),
     path("images/<uuid:pk>/read/", images.read_again, name="image_read"),
     path("images/<uuid:pk>/review/", images.review, name="image_review"),

@@ -185,6 +185,7 @@ MATRIX: dict[str, Line] = {
         ),
     ),
     "image": line(SEES, "image"),
+    "image_dicom": line(SEES, "image"),
     "image_status": line(SEES, "image"),
     "image_read": line(args="image", POST=Sent(WRITES)),
     "image_review": line(args="image", POST=Sent(CONCLUDES, lambda w: REVIEW)),
@@ -287,6 +288,7 @@ MATRIX: dict[str, Line] = {
     ),
     "api:image-detail": line(SEES, "image"),
     "api:image-file": line(SEES, "image"),
+    "api:image-dicom": line(SEES, "image"),
     "api:image-thumbnail": line(SEES, "image"),
     "api:prediction-list": line(
         SIGNED_IN, POST=api(WRITES, lambda w: {"image": str(w.image.pk)}, 202)

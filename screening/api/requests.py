@@ -15,8 +15,12 @@ class ImageUploadSerializer(StrictSerializer):
         queryset=Lesion.objects.none(),
         visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
     )
-    file = serializers.FileField(help_text="JPEG, PNG, WebP or DICOM, up to 20 MB and 40 megapixels.")
-    captured_on = serializers.DateField(required=False, help_text="The day; without it a DICOM file's own, or today.")
+    file = serializers.FileField(
+        help_text="JPEG, PNG, WebP or DICOM, up to 20 MB and 40 megapixels."
+    )
+    captured_on = serializers.DateField(
+        required=False, help_text="The day; without it a DICOM file's own, or today."
+    )
     modality = serializers.ChoiceField(
         choices=Modality.choices,
         default=Modality.DERMATOSCOPIC,

@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.routers import SimpleRouter
 
 from screening.api import viewsets, webhooks
+from screening.api.dicom import DicomView
 from screening.api.errors import nothing_here
 from screening.api.positions import PositionViewSet
 from screening.api.ugly_duckling import UglyDucklingView
@@ -41,6 +42,7 @@ urlpatterns = [
         UglyDucklingView.as_view(),
         name="patient-ugly-duckling",
     ),
+    path("v1/images/<uuid:pk>/dicom", DicomView.as_view(), name="image-dicom"),
     path("v1/predictions/<uuid:pk>/maps/", viewsets.MapsView.as_view(), name="prediction-maps"),
     path("v1/predictions/<uuid:pk>/mask/", viewsets.MaskView.as_view(), name="prediction-mask"),
     path(

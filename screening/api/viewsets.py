@@ -33,6 +33,7 @@ from screening.api.serializers import (
     ReviewSerializer,
 )
 from screening.delivery import deliver
+from screening.exchange.dicom.adding import add_image
 from screening.models import (
     Lesion,
     LesionImage,
@@ -121,7 +122,7 @@ class ImageViewSet(ReadViewSet):
     def create(self, request: Request) -> Response:
         upload = ImageUploadSerializer(data=request.data, context=self.get_serializer_context())
         upload.is_valid(raise_exception=True)
-        added = intake.add_image(user=self.user, **upload.validated_data)
+        added = add_image(user=self.user, **upload.validated_data)
         image = self.get_queryset().get(pk=added.image.pk)
         return Response(
             self.get_serializer(image).data,

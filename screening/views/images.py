@@ -49,6 +49,9 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
     wants_json = request.get_preferred_type(["text/html", "application/json"]) == "application/json"
     if request.method == "POST" and wants_json:
         return uploads.as_json(form, results)
+    for result in results:
+        if result.is_new and result.message:
+            messages.info(request, f"{result.name}: {result.message}")
     if results and all(result.image for result in results):
         return _after_all(request, lesion, results)
     return render(

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from screening import delivery
+from screening.exchange.dicom.sending import download
 from screening.views.requests import UserRequest
 
 
 @require_safe
 def rendition(request: UserRequest, pk: UUID, rendition: str) -> HttpResponseBase:
     return delivery.deliver(request=request, user=request.user, pk=pk, rendition=rendition)
+
+
+@require_safe
+def dicom(request: UserRequest, pk: UUID) -> HttpResponse:
+    return download(user=request.user, pk=pk)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from typing import IO, NamedTuple
 
@@ -49,8 +51,20 @@ def add_image(
             modality=modality,
         )
         if added.is_new:
-            taken += _take_scale(user, added.image, said)
+            with _or_without_files(added.image):
+                taken += _take_scale(user, added.image, said)
     return Added(added.image, added.is_new, taken)
+
+
+@contextmanager
+def _or_without_files(image: LesionImage) -> Iterator[None]:
+    """Where what follows fails, the row goes with the transaction, and here its files."""
+    try:
+        yield
+    except BaseException:
+        for file in (image.file, image.thumbnail):
+            file.storage.delete(str(file.name))
+        raise
 
 
 def _take_site(user: User, lesion: Lesion, said: Stated) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def _captured_on(dataset: Dataset) -> date | None:
             day = datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007  a day has no zone
         except ValueError:
             continue
-        if 1950 <= day.year and day <= tomorrow:
+        if day.year >= 1950 and day <= tomorrow:
             return day
     return None
 

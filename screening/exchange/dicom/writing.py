@@ -18,10 +18,8 @@ from screening.predictions import context_of
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-JPEG_BASELINE = "1.2.840.10008.1.2.4.50"
-EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 HOW_DEIDENTIFIED = "Pseudonym; no name, birth date or number of the person"
-LATERALITY = {Side.LEFT: "L", Side.RIGHT: "R"}
+LATERALITY: dict[str, str] = {Side.LEFT: "L", Side.RIGHT: "R"}
 DERIVATION = "Written anew by SkinCheck: upright, in sRGB"
 
 
@@ -29,14 +27,15 @@ def to_dicom(image: LesionImage, picture: bytes) -> bytes:
     """picture: the stored file's bytes. A JPEG stays the same JPEG; a PNG is stored uncompressed.
 
     The same image always gets the same UIDs; images of one lesion on one day are a series, those of
-    one patient on one day a study. Reads ``image.lesion.patient``, the scale and the place on the body map.
+    one patient on one day a study. Reads ``image.lesion.patient``, scale and body map.
     """
     from pydicom import dcmwrite
     from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
 
     is_jpeg = picture.startswith(b"\xff\xd8")
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = JPEG_BASELINE if is_jpeg else EXPLICIT_LITTLE_ENDIAN
+    meta.TransferSyntaxUID = JPEGBaseline8Bit if is_jpeg else ExplicitVRLittleEndian
     dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     dataset.SpecificCharacterSet = "ISO_IR 192"
     _identify(dataset, image)

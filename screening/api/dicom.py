@@ -1,0 +1,43 @@
+"""A picture as a DICOM file."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.models import User
+from accounts.permissions import HasScope
+from screening.api.documentation import RecordSchema
+from screening.exchange.dicom.sending import download
+
+
+class DicomView(APIView):
+    scope_resource = "images"
+    permission_classes = [HasScope]
+    http_method_names = ["get", "head"]
+    schema = RecordSchema()
+
+    @extend_schema(
+        summary="The picture as DICOM",
+        description="Dermoscopic Photography or, of an ordinary photograph, VL Photographic. The "
+        "person is a pseudonym; the day of capture, the body site and, where it is known, the "
+        "pixel spacing are in it. The same picture always has the same UIDs. Each look is logged "
+        "with your name.",
+        responses={
+            (200, "application/dicom"): OpenApiResponse(
+                OpenApiTypes.BINARY, description="A DICOM file (PS3.10)."
+            )
+        },
+    )
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        return download(user=cast(User, request.user), pk=pk)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """Who accepts DICOM only gets JSON where there is an error to tell, and else none."""
+        return super().perform_content_negotiation(request, force=True)
