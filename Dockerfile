@@ -3,7 +3,7 @@ FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/srv/var
 RUN useradd --system --uid 10001 --no-create-home skincheck \
-    && install -d -o skincheck -g skincheck /srv/var
+    && install -d -o skincheck -g skincheck /srv/var /srv/var/uploads
 WORKDIR /srv/skincheck
 
 COPY requirements-serve.txt .

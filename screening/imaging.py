@@ -51,11 +51,7 @@ class CleanImage:
 
 def clean(file: IO[bytes]) -> CleanImage:
     """Decode all of ``file`` within bounds and write it anew. Raises InvalidImage."""
-    data = file.read(MAX_BYTES + 1)
-    if not data:
-        raise InvalidImage("The file is empty. Choose the picture again.")
-    if len(data) > MAX_BYTES:
-        raise InvalidImage("The file is larger than 20 MB. Export it smaller and add it again.")
+    data = _bytes(file)
     dataset = _dataset(data) if dicom.is_dicom(data) else None
     original = _open(data) if dataset is None else _open_dicom(dataset)
     pixels = _upright_srgb(original)
@@ -71,6 +67,15 @@ def clean(file: IO[bytes]) -> CleanImage:
     )
 
 
+def check(file: IO[bytes]) -> None:
+    """Decode all of ``file`` within the same bounds, and keep nothing. Raises InvalidImage."""
+    data = _bytes(file)
+    if dicom.is_dicom(data):
+        _open_dicom(_dataset(data))
+    else:
+        _open(data)
+
+
 def load_pixels(file: IO[bytes], side: int | None = None) -> np.ndarray:
     """Pixels of a file that ``clean`` wrote: uint8, height x width x 3. Raises OSError.
 
@@ -80,6 +85,15 @@ def load_pixels(file: IO[bytes], side: int | None = None) -> np.ndarray:
         if side is not None:
             image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
         return np.asarray(image.convert("RGB"))
+
+
+def _bytes(file: IO[bytes]) -> bytes:
+    data = file.read(MAX_BYTES + 1)
+    if not data:
+        raise InvalidImage("The file is empty. Choose the picture again.")
+    if len(data) > MAX_BYTES:
+        raise InvalidImage("The file is larger than 20 MB. Export it smaller and add it again.")
+    return data
 
 
 def _open(data: bytes) -> Image.Image:

@@ -85,11 +85,37 @@ def add_image(
     """
     require_writable(user=user, patient=lesion.patient)
     captured_on = captured_on or timezone.localdate()
-    _require_past(captured_on)
+    require_past(captured_on)
     try:
         clean = imaging.clean(file)
     except imaging.InvalidImage as error:
         raise ValidationError({"file": str(error)}) from None
+    return keep_image(
+        user=user,
+        lesion=lesion,
+        clean=clean,
+        captured_on=captured_on,
+        modality=modality,
+        is_synthetic=is_synthetic,
+    )
+
+
+def keep_image(
+    *,
+    user: User,
+    lesion: Lesion,
+    clean: imaging.CleanImage,
+    captured_on: date,
+    modality: str = Modality.DERMATOSCOPIC,
+    is_synthetic: bool = False,
+    in_batch: bool = False,
+) -> AddedImage:
+    """``add_image`` from where the picture is decoded: all that is left to do needs the database.
+
+    in_batch: whoever works through the batch reads it, so no bell is rung.
+    """
+    require_writable(user=user, patient=lesion.patient)
+    require_past(captured_on)
     known = lesion.images.filter(sha256=clean.sha256).first()
     if known is not None:
         return AddedImage(known, False)
@@ -105,7 +131,7 @@ def add_image(
         is_synthetic=is_synthetic,
     )
     try:
-        _store(image, clean, user)
+        _store(image, clean, user, in_batch=in_batch)
     except IntegrityError:  # the same picture arrived twice at the same moment
         return AddedImage(lesion.images.get(sha256=clean.sha256), False)
     return AddedImage(image, True)
@@ -149,7 +175,8 @@ def _save(record: Any, allowed: tuple[str, ...], fields: dict[str, Any]) -> Any:
     return record
 
 
-def _require_past(captured_on: date) -> None:
+def require_past(captured_on: date) -> None:
+    """Raise ValidationError for a day of capture that cannot be."""
     # A day of grace: it may be tomorrow already where the picture was taken.
     if captured_on > timezone.localdate() + timedelta(days=1):
         raise ValidationError({"captured_on": "The day of capture lies in the future."})
@@ -157,7 +184,7 @@ def _require_past(captured_on: date) -> None:
         raise ValidationError({"captured_on": "The day of capture is too long ago."})
 
 
-def _store(image: LesionImage, clean: imaging.CleanImage, user: User) -> None:
+def _store(image: LesionImage, clean: imaging.CleanImage, user: User, *, in_batch: bool) -> None:
     saved: list[Any] = []
     try:
         with transaction.atomic():
@@ -168,7 +195,7 @@ def _store(image: LesionImage, clean: imaging.CleanImage, user: User) -> None:
             image.full_clean(validate_unique=False, validate_constraints=False)
             image.save()
             scheduling.move_on(image.lesion)
-            _queue(image, user)
+            _queue(image, user, is_bulk=in_batch, ring=not in_batch)
     except BaseException:
         for file in saved:
             file.storage.delete(file.name)
@@ -181,9 +208,11 @@ def _queue(
     *,
     model_version: str = reader.DEFAULT_VERSION,
     is_bulk: bool = False,
+    ring: bool = True,
 ) -> Prediction:
     prediction = Prediction.objects.create(
         image=image, requested_by=user, model_version=model_version, is_bulk=is_bulk
     )
-    tasks.ring(prediction)
+    if ring:
+        tasks.ring(prediction)
     return prediction

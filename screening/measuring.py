@@ -19,6 +19,7 @@ from accounts.models import User
 from ml.types import MEASURES_VERSION
 from screening import imaging
 from screening.models import (
+    BatchRow,
     ImageScale,
     LesionImage,
     Measurement,
@@ -126,7 +127,9 @@ def unmeasured(model_version: str) -> list[LesionImage]:
         .values("image")
     )
     measured = Measurement.objects.filter(algorithm_version=MEASURES_VERSION)
-    return list(read.exclude(pk__in=measured.values("image")).order_by("created")[:ONE_SWEEP])
+    of_a_batch = BatchRow.objects.filter(image__isnull=False, followed_up=False)  # their turn comes
+    left = read.exclude(pk__in=measured.values("image")).exclude(pk__in=of_a_batch.values("image"))
+    return list(left.order_by("created")[:ONE_SWEEP])
 
 
 def _measured(image: LesionImage) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Navigation:
         return not self.in_clinic or writes or bool(self._own)
 
 
-_RECORDS = ("patient", "lesion", "image")
+_RECORDS = ("patient", "lesion", "image", "batch")
 _REMINDERS = ("reminders", "reminder_", "calendar_")
 _MODEL = ("model", "data_set")
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from accounts.models import User
 from screening.charts.template import day
+from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from screening.exchange.dicom.adding import add_image
 from screening.exchange.dicom.reading import stated
 from screening.forms import ImageForm
@@ -22,10 +23,20 @@ from screening.models import Lesion, LesionImage
 
 class CappedUploadHandler(FileUploadHandler):
     """Lets pass what is needed to see that a file is too large, and drops the rest: a file without
-    end must not fill the disk before it is refused."""
+    end must not fill the disk before it is refused. Archives are taken at their own addresses only,
+    and from those who are logged in: a page's form is read before anything else is asked."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        self._most = MAX_ARCHIVE_BYTES if self._takes_archives() else MAX_BYTES
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes | None:
-        return raw_data if start <= MAX_BYTES else None
+        return raw_data if start <= self._most else None
+
+    def _takes_archives(self) -> bool:
+        request: Any = self.request
+        name = request.resolver_match.view_name if request.resolver_match else ""
+        return name == "api:batch-list" or (name == "batch_new" and request.user.is_authenticated)
 
     def file_complete(self, file_size: int) -> None:
         return None

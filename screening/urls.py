@@ -3,6 +3,7 @@
 from django.urls import path
 
 from screening.views import (
+    batches,
     comparisons,
     histologies,
     images,
@@ -52,6 +53,14 @@ urlpatterns = [
     path("calendar/link/", reminders.calendar_link, name="calendar_link"),
     path("calendar/link/revoke/", reminders.calendar_revoke, name="calendar_revoke"),
     path("calendar/<str:secret>.ics", reminders.calendar, name="calendar"),
+    path("batches/", batches.listing, name="batches"),
+    path("batches/new/", batches.new, name="batch_new"),
+    path("batches/<uuid:pk>/", batches.detail, name="batch"),
+    path("batches/<uuid:pk>/status/", batches.status, name="batch_status"),
+    path("batches/<uuid:pk>/cancel/", batches.cancel, name="batch_cancel"),
+    path("batches/<uuid:pk>/resume/", batches.resume, name="batch_resume"),
+    path("batches/<uuid:pk>/problems/", batches.problems, name="batch_problems"),
+    path("batches/<uuid:pk>/results/", batches.results, name="batch_results"),
     path("media/<uuid:pk>/<str:rendition>", media.rendition, name="media"),
     path("account/webhooks/new/", webhooks.new, name="webhook_new"),
     path("clinics/<uuid:pk>/webhooks/new/", webhooks.new, name="clinic_webhook_new"),

@@ -23,6 +23,11 @@ def schedule(sweep_seconds: int) -> dict[str, dict[str, Any]]:
             "task": "screening.tasks.forget_old_deliveries_task",
             "schedule": crontab(minute="17", hour="3"),
         },
+        "sweep-batches": {
+            "task": "screening.exchange.tasks.sweep_batches_task",
+            "schedule": sweep_seconds,
+            "options": {"expires": sweep_seconds},
+        },
         # By day, and every hour, so that a mail server that was away is asked again.
         "mail-reminders": {
             "task": "screening.tasks.mail_reminders_task",

@@ -1,4 +1,5 @@
-"""The Celery application. Tasks live in ``screening/tasks.py``."""
+"""The Celery application. Tasks live in ``screening/tasks.py``, those of batches in
+``screening/exchange/tasks.py``."""
 
 import os
 
@@ -9,3 +10,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
 app = Celery("skincheck")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["screening.exchange"])

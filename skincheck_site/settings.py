@@ -213,6 +213,9 @@ MEDIA_ACCEL_PREFIX: str = env("MEDIA_ACCEL_PREFIX", default="")
 # Of a request without its files: those stream to disk and have their own limit.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
+# On the disk of the media: an archive may be larger than a /tmp in memory, and need not be copied.
+FILE_UPLOAD_TEMP_DIR = VAR_DIR / "uploads"
+FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
 FILE_UPLOAD_HANDLERS = [
     "screening.uploads.CappedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",

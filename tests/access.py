@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from ml import reader
 from tests.factories import picture
+from tests.screening.exchange.uploads import batch_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MEMBERS = ("admin", "clinician", "assistant", "viewer")
@@ -59,6 +60,7 @@ class World:
     key: Any
     webhook: Any
     delivery: Any
+    batch: Any = None
     clinic: Any = None
     membership: Any = None
     invitation: Any = None
@@ -131,6 +133,11 @@ def credentials(world: World) -> dict[str, str]:
     return {"client_id": world.application.client_id, "client_secret": world.secret}
 
 
+def archive() -> SimpleUploadedFile:
+    data = batch_of([{"image": "a.jpg", "lesion_id": "L"}], {"a.jpg": picture()})
+    return SimpleUploadedFile("batch.zip", data, "application/zip")
+
+
 REVIEW = {"conclusion": "nv", "management": "monitor"}
 WEBHOOK = {
     "name": "W",
@@ -198,6 +205,21 @@ MATRIX: dict[str, Line] = {
     "calendar_link": line(POST=Sent(SIGNED_IN, done=200)),
     "calendar_revoke": line(POST=Sent(SIGNED_IN)),
     "calendar": line(ANYONE, lambda w: (w.calendar,)),  # the secret is in the address
+    # Batches
+    "batches": line(SIGNED_IN),
+    "batch_new": line(
+        SIGNED_IN,
+        POST=Sent(
+            SIGNED_IN,
+            lambda w: {"archive": archive(), "captured_on": "2026-03-01", "dry_run": "on"},
+        ),
+    ),
+    "batch": line(SEES, "batch"),
+    "batch_status": line(SEES, "batch"),
+    "batch_cancel": line(args="batch", POST=Sent(WRITES)),
+    "batch_resume": line(args="batch", POST=Sent(WRITES)),
+    "batch_problems": line(SEES, "batch"),
+    "batch_results": line(SEES, "batch"),
     # Account and clinics
     "account": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"first_name": "A"})),
     "api_key_new": line(
@@ -338,6 +360,23 @@ MATRIX: dict[str, Line] = {
     ),
     "api:position-detail": line(SEES, "position"),
     "api:patient-ugly-duckling": line(SEES, "patient"),
+    "api:batch-list": line(
+        SIGNED_IN,
+        POST=api(
+            WRITES,
+            lambda w: {"archive": archive(), **({"clinic": w.clinic.pk} if w.clinic else {})},
+            202,
+            own_rule=SIGNED_IN,
+            multipart=True,
+        ),
+    ),
+    "api:batch-detail": line(SEES, "batch"),
+    "api:batch-cancel": line(args="batch", POST=Sent(WRITES, done=202)),
+    "api:batch-resume": line(args="batch", POST=Sent(WRITES, done=202)),
+    "api:batch-problems": line(SEES, "batch"),
+    "api:batch-results": line(SEES, "batch"),
+    "api:prediction-export": line(SIGNED_IN),
+    "api:image-isic": line(SIGNED_IN),
     "api:schema": line(ANYONE),
     "api:docs": line(ANYONE),
     "api:nothing": line(

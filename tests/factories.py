@@ -16,6 +16,8 @@ from ml.types import REGISTRATION_VERSION, Diagnosis
 from screening import synthetic
 from screening.models import (
     Alert,
+    Batch,
+    BatchRow,
     Comparison,
     Delivery,
     DeliveryAttempt,
@@ -345,3 +347,34 @@ class DeliveryAttemptFactory(factory.django.DjangoModelFactory):
     status_code = 200
     duration_ms = 120
     answer = "ok"
+
+
+class BatchFactory(factory.django.DjangoModelFactory):
+    """Finished, of a clinic. Trait: ``own``, of the uploader's own skin."""
+
+    class Meta:
+        model = Batch
+
+    class Params:
+        own = factory.Trait(clinic=None)
+
+    clinic = factory.SubFactory(ClinicFactory)
+    created_by = factory.SubFactory(UserFactory)
+    captured_on = date(2026, 3, 1)
+    state = Batch.State.FINISHED
+    has_rows = True
+    finished_at = factory.LazyFunction(timezone.now)
+
+
+class BatchRowFactory(factory.django.DjangoModelFactory):
+    """Refused. With ``image``: imported."""
+
+    class Meta:
+        model = BatchRow
+
+    batch = factory.SubFactory(BatchFactory)
+    number = factory.Sequence(lambda n: n + 2)
+    picture = "mole.jpg"
+    state = factory.LazyAttribute(lambda row: "imported" if row.image else "refused")
+    problems = factory.LazyAttribute(lambda row: [] if row.image else [["sex", "“x” is no sex."]])
+    image = None

@@ -19,6 +19,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from django.core.files.base import ContentFile
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
@@ -45,6 +46,7 @@ from tests.access import (
 from tests.conftest import Personas
 from tests.factories import (
     AlertFactory,
+    BatchFactory,
     ComparisonFactory,
     DeliveryFactory,
     LesionFactory,
@@ -111,6 +113,12 @@ def _world(personas: Personas, writer: str) -> World:
         alert=AlertFactory(lesion=lesion, earlier=comparison.earlier, later=image),
         key=key,
         reminder=ReminderFactory(lesion=lesion),
+        batch=BatchFactory(
+            clinic=None if own else personas.clinic,
+            created_by=getattr(personas, writer),
+            state="checked",
+            archive=ContentFile(b"PK", name="archive"),
+        ),
         calendar=reminding.make_calendar_link(user=getattr(personas, writer)),
         webhook=webhook,
         delivery=DeliveryFactory(webhook=webhook, failed=True),

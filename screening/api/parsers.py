@@ -10,6 +10,7 @@ from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
 from screening.api.errors import TooLarge
+from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from screening.imaging import MAX_BYTES
 
 # One picture, and what multipart/form-data wraps around it.
@@ -45,6 +46,17 @@ class Upload(parsers.MultiPartParser):
     ) -> Any:
         if _length(parser_context) > MAX_UPLOAD_BYTES:
             raise TooLarge("The upload is larger than 20 MB. Export the picture smaller.")
+        return super().parse(stream, media_type, parser_context)
+
+
+class ArchiveUpload(parsers.MultiPartParser):
+    """Streams to disk: ``screening.uploads`` lets more pass at this address than at others."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
+    ) -> Any:
+        if _length(parser_context) > MAX_ARCHIVE_BYTES + 1_000_000:
+            raise TooLarge("The archive is larger than 4 GB. Send it in parts.")
         return super().parse(stream, media_type, parser_context)
 
 

@@ -4,7 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
-from screening.api import viewsets, webhooks
+from screening.api import batches, exports, viewsets, webhooks
 from screening.api.dicom import DicomView
 from screening.api.errors import nothing_here
 from screening.api.positions import PositionViewSet
@@ -24,6 +24,7 @@ router.register("reviews", viewsets.ReviewViewSet, basename="review")
 router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
 router.register("deliveries", webhooks.DeliveryViewSet, basename="delivery")
 router.register("positions", PositionViewSet, basename="position")
+router.register("batches", batches.BatchViewSet, basename="batch")
 
 urlpatterns = [
     path("v1/", include(router.urls)),
@@ -50,6 +51,10 @@ urlpatterns = [
         webhooks.WebhookSecretView.as_view(),
         name="webhook-secret",
     ),
+    path(
+        "v1/predictions/export/", exports.PredictionExportView.as_view(), name="prediction-export"
+    ),
+    path("v1/images/isic/", exports.IsicExportView.as_view(), name="image-isic"),
     path("v1/schema/", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
     path(
         "docs/",

@@ -1,5 +1,6 @@
 from screening.models.access_log import AccessLog
 from screening.models.alert import Alert, Rule
+from screening.models.batch import ACTIVE_BATCH, Batch, BatchRow
 from screening.models.comparison import ChangeMark, Comparison
 from screening.models.histology import Histology
 from screening.models.image import LesionImage, Modality
@@ -8,7 +9,7 @@ from screening.models.maps import PredictionMaps
 from screening.models.measurement import ImageScale, Measurement, Outline
 from screening.models.patient import Patient, Sex, SkinType
 from screening.models.position import BodyView, LesionPosition, Side
-from screening.models.prediction import MAX_ATTEMPTS, Outcome, Prediction, State
+from screening.models.prediction import ACTIVE, MAX_ATTEMPTS, Outcome, Prediction, State
 from screening.models.reminder import CalendarFeed, Interval, Reminder, Standing
 from screening.models.review import Conclusion, Management, Review
 from screening.models.webhook import OLD_SECRET_HOURS, Event, Webhook
@@ -22,6 +23,8 @@ from screening.models.webhook_delivery import (
 )
 
 __all__ = [
+    "ACTIVE",
+    "ACTIVE_BATCH",
     "ANSWER_KEPT",
     "MAX_ATTEMPTS",
     "OLD_SECRET_HOURS",
@@ -30,6 +33,8 @@ __all__ = [
     "TEST_EVENT",
     "AccessLog",
     "Alert",
+    "Batch",
+    "BatchRow",
     "BodySite",
     "BodyView",
     "CalendarFeed",

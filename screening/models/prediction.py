@@ -118,6 +118,7 @@ class Prediction(UUIDModel):
         ordering = ["-created", "-pk"]
         indexes = [
             models.Index(fields=["state", "rung_at"], name="prediction_queue"),
+            models.Index(fields=["state", "is_bulk", "created"], name="prediction_next"),
             models.Index(fields=["image", "-created"], name="prediction_by_image"),
         ]
         constraints = [

@@ -94,7 +94,7 @@ def test_the_examples_are_true_to_the_schema(schema):
         for content in [*contents, operation.get("requestBody", {}).get("content", {})]:
             for body in content.values():
                 reference = body["schema"].get("$ref", "")
-                for example in body.get("examples", {}).values():
+                for example in body.get("examples", {}).values() if reference else ():
                     conforms(schema, reference.rpartition("/")[2], example["value"])
                     checked += 1
     assert checked > 20

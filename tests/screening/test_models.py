@@ -8,6 +8,8 @@ from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership
 from screening.models import (
+    Batch,
+    BatchRow,
     Delivery,
     DeliveryAttempt,
     Histology,
@@ -21,6 +23,8 @@ from screening.models import (
     Webhook,
 )
 from tests.factories import (
+    BatchFactory,
+    BatchRowFactory,
     ClinicFactory,
     DeliveryAttemptFactory,
     DeliveryFactory,
@@ -54,6 +58,8 @@ MODELS = (
     Webhook,
     Delivery,
     DeliveryAttempt,
+    Batch,
+    BatchRow,
 )
 
 
@@ -99,7 +105,18 @@ def review_of_itself():
     Review.objects.filter(pk=review.pk).update(supersedes=review)
 
 
+def two_rows_of_one_line():
+    row = BatchRowFactory()
+    BatchRowFactory(batch=row.batch, number=row.number)
+
+
 REFUSED = {
+    "refused_batch_has_reason": lambda: BatchFactory(state="refused"),
+    "finished_batch_has_rows": lambda: BatchFactory(has_rows=False),
+    "one_row_per_line": two_rows_of_one_line,
+    "imported_row_has_image": lambda: BatchRowFactory(state="imported"),
+    "running_row_has_lease": lambda: BatchRowFactory(state="running"),
+    "row_attempts_are_capped": lambda: BatchRowFactory(attempts=4),
     "patient_has_clinic_or_owner": lambda: PatientFactory(clinic=None),
     "patient_label_is_unique_in_clinic": two_patients_of_one_label,
     "patient_has_a_label": lambda: PatientFactory(label=""),

@@ -67,6 +67,7 @@ class Installation:
         section = config[f"program:{program}"]
         command = section["command"].replace("%(ENV_PORT)s", str(self.port))
         command = command.replace("%(ENV_VENV)s/bin/python", sys.executable)
+        command = command.replace("%(ENV_WORKERS)s", self.environment.get("WORKERS", "1"))
         variables = section.get("environment", "").replace(",", " ")
         own = dict(pair.split("=") for pair in shlex.split(variables))
         with (self.folder / f"{program}.log").open("ab") as log:
@@ -130,6 +131,14 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
     while not condition():
         assert time.monotonic() < deadline, f"{seconds} s passed, and still not: {what}"
         time.sleep(0.05)
+
+
+def pool_process(worker: subprocess.Popen[bytes]) -> int:
+    """The one that works: the only child of the worker's main process."""
+    threads = Path(f"/proc/{worker.pid}/task").glob("*/children")
+    found = [int(pid) for thread in threads for pid in thread.read_text().split()]
+    assert len(found) == 1
+    return found[0]
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.stack.installation import Installation, kill_group, wait_until
+from tests.stack.installation import Installation, kill_group, pool_process, wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -23,18 +22,9 @@ def _states(installation: Installation) -> dict[str, int]:
     )
 
 
-def _pool_process(worker: subprocess.Popen[bytes]) -> int:
-    """The one that reads: the only child of the worker's main process."""
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children")
-    threads = children.parent.parent.glob("*/children")
-    found = [int(pid) for thread in threads for pid in thread.read_text().split()]
-    assert len(found) == 1
-    return found[0]
-
-
 def _stop_while_reading(installation: Installation, worker: subprocess.Popen[bytes]) -> None:
     """Freeze the pool process at a moment at which the database says that it reads."""
-    process = _pool_process(worker)
+    process = pool_process(worker)
     for _ in range(500):
         os.kill(process, signal.SIGSTOP)
         states = _states(installation)

@@ -1,0 +1,190 @@
+"""Batches over the API: uploaded, watched, cancelled and resumed, and what came of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from screening.api.batch_serializers import BatchSerializer, BatchUploadSerializer
+from screening.api.examples import CLINIC
+from screening.api.parsers import ArchiveUpload
+from screening.api.tables import TableFilter, file_type, table_answers
+from screening.api.viewsets import ReadViewSet
+from screening.exchange import batches, results
+from screening.exchange.progress import with_counts
+from screening.exchange.tables import as_download
+from screening.models import Batch
+
+POLL_AFTER_SECONDS = "2"
+HOST = "https://skincheck.example.org/api/v1"
+_BATCH = "019ab0f4-6e21-7d3b-9c55-2a7f0b8e4d16"
+
+EXAMPLE: dict[str, Any] = {
+    "id": _BATCH,
+    "url": f"{HOST}/batches/{_BATCH}/",
+    "created": "2026-03-12T10:02:44.020113Z",
+    "clinic": CLINIC["id"],
+    "state": "finished",
+    "dry_run": False,
+    "captured_on": "2026-03-12",
+    "counts": {
+        "rows": 1000,
+        "waiting": 0,
+        "checked": 0,
+        "imported": 980,
+        "known": 0,
+        "read": 980,
+        "failed": 0,
+        "refused": 20,
+    },
+    "unknown_columns": ["remark"],
+    "failure": None,
+    "finished_at": "2026-03-12T10:03:51.733820Z",
+    "problems_url": f"{HOST}/batches/{_BATCH}/problems/",
+    "results_url": f"{HOST}/batches/{_BATCH}/results/",
+}
+QUEUED: dict[str, Any] = {
+    **EXAMPLE,
+    "state": "queued",
+    "counts": dict.fromkeys(EXAMPLE["counts"], 0),
+    "unknown_columns": [],
+    "finished_at": None,
+}
+
+
+class BatchFilter(filters.FilterSet):
+    clinic = filters.UUIDFilter(help_text="Of this clinic.")
+    state = filters.ChoiceFilter(choices=Batch.State.choices)
+
+    class Meta:
+        model = Batch
+        fields: list[str] = []
+
+
+_ABOUT = (
+    "Many images in one upload: each row of the manifest is checked and imported by itself, and "
+    "the good ones are kept. While `state` is `queued`, `checking` or `importing`, ask again "
+    "after `Retry-After` seconds."
+)
+_MOVED = {202: OpenApiResponse(BatchSerializer, description="The batch as it is now.")}
+
+
+def _shown(name: str, value: Any, *codes: int) -> list[OpenApiExample]:
+    return [OpenApiExample(name, value, response_only=True, status_codes=[str(c) for c in codes])]
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="List batches",
+        description="The newest first, of all that you may see.",
+        examples=_shown("batch", EXAMPLE, 200),
+    ),
+    retrieve=extend_schema(
+        summary="Look at one batch", description=_ABOUT, examples=_shown("batch", EXAMPLE, 200)
+    ),
+    create=extend_schema(
+        summary="Upload a batch",
+        description=f"{_ABOUT} An archive that is encrypted, nested, damaged, a bomb, or leads out "
+        "of itself is refused at once. Patients and lesions are found by their identifiers in the "
+        "clinic, or made.",
+        request={"multipart/form-data": BatchUploadSerializer},
+        responses={202: OpenApiResponse(BatchSerializer, description="Stored; a worker begins.")},
+        examples=_shown("queued", QUEUED, 202),
+    ),
+    cancel=extend_schema(
+        summary="Cancel a batch",
+        description="No further row is begun. What is imported stays.",
+        examples=_shown("cancelled", {**EXAMPLE, "state": "cancelled", "finished_at": None}, 202),
+        request=None,
+        responses=_MOVED,
+    ),
+    resume=extend_schema(
+        summary="Resume a batch",
+        description="Goes on where it was cancelled, or imports what a dry run has checked. Its "
+        "archive is kept for seven days.",
+        examples=_shown("importing", {**EXAMPLE, "state": "importing", "finished_at": None}, 202),
+        request=None,
+        responses=_MOVED,
+    ),
+    problems=extend_schema(
+        summary="What is wrong with which row",
+        description="A line for each fault: the row as a spreadsheet counts it, the picture, the "
+        "column and the reason.",
+        responses=table_answers("row,image,column,reason\n14,ISIC_0000012,sex,“x” is neither …\n"),
+        filters=True,
+    ),
+    results=extend_schema(
+        summary="The readings of a batch",
+        description="A line for each row that has one. Texts that a spreadsheet would take for a "
+        "formula begin with an apostrophe, in CSV.",
+        responses=table_answers("row,picture,prediction,…\n2,ISIC_0000000,019ab0d3-92c1-…\n"),
+        filters=True,
+    ),
+)
+class BatchViewSet(ReadViewSet):
+    scope_resource = "batches"
+    queryset = Batch.objects.none()
+    serializer_class = BatchSerializer
+    filterset_class = BatchFilter
+
+    def get_queryset(self) -> QuerySet[Batch]:
+        return with_counts(Batch.objects.visible_to(self.user))
+
+    def get_parsers(self) -> list[Any]:
+        uploads = getattr(self, "action_map", {}).get("post") == "create"
+        return [ArchiveUpload()] if uploads else super().get_parsers()
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """Who accepts CSV only gets no JSON, unless there is an error to tell."""
+        tables = self.action in ("problems", "results")
+        return super().perform_content_negotiation(request, force=force or tables)
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        batch = self.get_object()
+        headers = {"Retry-After": POLL_AFTER_SECONDS} if batch.is_active else {}
+        return Response(self.get_serializer(batch).data, headers=headers)
+
+    def create(self, request: Request) -> Response:
+        sent = BatchUploadSerializer(data=request.data, context=self.get_serializer_context())
+        sent.is_valid(raise_exception=True)
+        return self._accepted(batches.upload_batch(user=self.user, **sent.validated_data))
+
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        return self._accepted(batches.cancel_batch(user=self.user, batch=self.get_object()))
+
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        return self._accepted(batches.resume_batch(user=self.user, batch=self.get_object()))
+
+    @action(detail=True, filterset_class=TableFilter)
+    def problems(self, request: Request, pk: str) -> HttpResponseBase:
+        batch = self._with_table(request)
+        rows = results.problem_rows(batch)
+        return as_download("problems", file_type(request), results.PROBLEM_COLUMNS, rows)
+
+    @action(detail=True, filterset_class=TableFilter)
+    def results(self, request: Request, pk: str) -> HttpResponseBase:
+        batch = self._with_table(request)
+        rows = results.results_of_batch(batch, self.user)
+        return as_download("results", file_type(request), results.BATCH_COLUMNS, rows)
+
+    def _with_table(self, request: Request) -> Batch:
+        self.filter_queryset(self.get_queryset())  # refuses a parameter that is none
+        batch: Batch = self.get_object()
+        return batch
+
+    def _accepted(self, batch: Batch) -> Response:
+        shown = self.get_serializer(self.get_queryset().get(pk=batch.pk)).data
+        headers = {"Location": shown["url"]}
+        if batch.is_active:
+            headers["Retry-After"] = POLL_AFTER_SECONDS
+        return Response(shown, status=status.HTTP_202_ACCEPTED, headers=headers)

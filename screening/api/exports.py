@@ -1,0 +1,86 @@
+"""Any selection as one file: readings as a table, images as ISIC's metadata."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+
+from accounts.models import User
+from accounts.permissions import HasScope
+from screening.api import filters
+from screening.api.documentation import RecordSchema
+from screening.api.tables import FileTypeFilter, file_type, table_answers
+from screening.exchange.isic_export import ISIC_COLUMNS, isic_rows
+from screening.exchange.results import RESULT_COLUMNS, results_of
+from screening.exchange.tables import as_download
+from screening.models import LesionImage, Prediction
+
+
+class PredictionExportFilter(filters.PredictionFilter):
+    file_type = FileTypeFilter()
+
+
+class ImageExportFilter(filters.ImageFilter):
+    file_type = FileTypeFilter()
+
+
+class ExportView(GenericAPIView[Any]):
+    """All rows of a list at once, by the same filters."""
+
+    permission_classes = [HasScope]
+    filter_backends = [filters.StrictFilterBackend]
+    http_method_names = ["get", "head"]
+    schema = RecordSchema()
+    pagination_class = None
+
+    @property
+    def user(self) -> User:
+        return cast(User, self.request.user)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """Who accepts CSV only gets no JSON, unless there is an error to tell."""
+        return super().perform_content_negotiation(request, force=True)
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="Export readings",
+        description="All that the filters leave of the list of predictions, the oldest first, "
+        "streamed. A clinic that has its clinicians conclude first shows each of them only what "
+        "they have concluded on.",
+        responses=table_answers("prediction,image,lesion,…\n019ab0d3-92c1-7f66-…\n"),
+    )
+)
+class PredictionExportView(ExportView):
+    scope_resource = "predictions"
+    queryset = Prediction.objects.none()
+    filterset_class = PredictionExportFilter
+
+    def get(self, request: Request) -> HttpResponseBase:
+        found = self.filter_queryset(Prediction.objects.visible_to(self.user))
+        return as_download("predictions", file_type(request), RESULT_COLUMNS, results_of(found))
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="Export images as ISIC metadata",
+        description="In the ISIC Archive's column names, with HAM10000's `localization` and `dx` "
+        "beside them. What an imported manifest told and we have no place for comes back as it "
+        "came. A batch takes the same columns.",
+        responses=table_answers(
+            "filename,isic_id,patient_id,…\n019ab0d3-92bc-….jpg,ISIC_0027419,…\n"
+        ),
+    )
+)
+class IsicExportView(ExportView):
+    scope_resource = "images"
+    queryset = LesionImage.objects.none()
+    filterset_class = ImageExportFilter
+
+    def get(self, request: Request) -> HttpResponseBase:
+        found = self.filter_queryset(LesionImage.objects.visible_to(self.user))
+        return as_download("isic", file_type(request), ISIC_COLUMNS, isic_rows(found))

@@ -1,0 +1,122 @@
+"""Write path of batches: uploaded, cancelled, resumed. What a worker does then is in ``shifts``."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.base import File
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import WRITERS, Clinic, User
+from screening import intake
+from screening.exchange import tasks
+from screening.exchange.archives import MAX_ARCHIVE_BYTES, ArchiveRefused, opened
+from screening.models import ACTIVE_BATCH, Batch, BatchRow
+
+
+def upload_batch(
+    *,
+    user: User,
+    archive: File[bytes],
+    clinic: Clinic | None = None,
+    dry_run: bool = False,
+    captured_on: date | None = None,
+) -> Batch:
+    """Keep an archive; a worker reads its manifest. Without a clinic it is of the user's own skin.
+
+    What can be seen at once, such as a password, is refused at once, and nothing is kept. dry_run:
+    nothing is imported until the batch is resumed. captured_on: of rows that do not say.
+    """
+    clinic = clinic or user.bound_clinic
+    if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
+        raise PermissionDenied("Your role in this clinic does not allow adding images.")
+    captured_on = captured_on or timezone.localdate()
+    intake.require_past(captured_on)
+    if archive.size > MAX_ARCHIVE_BYTES:
+        raise ValidationError({"archive": "The archive is larger than 4 GB. Send it in parts."})
+    try:
+        opened(archive)
+    except ArchiveRefused as reason:
+        raise ValidationError({"archive": str(reason)}) from None
+    _remove_leftovers()
+    batch = Batch(clinic=clinic, created_by=user, dry_run=dry_run, captured_on=captured_on)
+    archive.seek(0)
+    batch.archive.save("archive", archive, save=False)
+    try:
+        with transaction.atomic():
+            batch.save()
+            tasks.ring()
+    except BaseException:
+        batch.archive.storage.delete(str(batch.archive.name))
+        raise
+    return batch
+
+
+@transaction.atomic
+def cancel_batch(*, user: User, batch: Batch) -> Batch:
+    """Post: no further row is begun. What is imported stays."""
+    _require_writable(user=user, batch=batch)
+    states = (*ACTIVE_BATCH, Batch.State.CHECKED)
+    _move(batch, states, Batch.State.CANCELLED, "This batch has ended already.")
+    return batch
+
+
+@transaction.atomic
+def resume_batch(*, user: User, batch: Batch) -> Batch:
+    """Go on where a batch was cancelled; or import what a dry run has checked."""
+    _require_writable(user=user, batch=batch)
+    if not batch.may_be_resumed:
+        gone = not batch.archive and batch.state in (Batch.State.CHECKED, Batch.State.CANCELLED)
+        raise ValidationError(
+            "Its archive was removed after seven days. Upload it again."
+            if gone
+            else "This batch neither waits for that nor was it cancelled."
+        )
+    if batch.state == Batch.State.CHECKED:
+        batch.rows.filter(state=BatchRow.State.CHECKED).update(
+            state=BatchRow.State.WAITING, attempts=0
+        )
+        batch.dry_run = False
+    begun = Batch.State.CHECKING if batch.dry_run else Batch.State.IMPORTING
+    _move(
+        batch,
+        (batch.state,),
+        begun if batch.has_rows else Batch.State.QUEUED,
+        "Someone else was faster: look at the batch again.",
+    )
+    tasks.ring()
+    return batch
+
+
+def _require_writable(*, user: User, batch: Batch) -> None:
+    if not Batch.objects.writable_by(user).contains(batch):
+        raise PermissionDenied("Your role allows looking at this batch, not changing it.")
+
+
+def _remove_leftovers() -> None:
+    """Of uploads during which a web process was killed: nobody else removes them."""
+    yesterday = time.time() - 86_400
+    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < yesterday:
+                path.unlink()
+
+
+def _move(batch: Batch, states: tuple[str, ...], state: str, refusal: str) -> None:
+    moved = Batch.objects.filter(pk=batch.pk, state__in=states).update(
+        state=state,
+        dry_run=batch.dry_run,
+        failure="",
+        attempts=0,
+        lease_expires_at=None,
+        modified=timezone.now(),
+    )
+    if not moved:
+        raise ValidationError(refusal)
+    batch.refresh_from_db()

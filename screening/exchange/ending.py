@@ -1,0 +1,38 @@
+"""Where a batch ends, and what becomes of its archive."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from screening.models import ACTIVE, Batch, BatchRow
+
+
+def end_if_done(batch: Batch) -> None:
+    """CHECKING -> CHECKED or IMPORTING -> FINISHED, once no row waits and no image is unread."""
+    rows = batch.rows.all()
+    if rows.filter(state__in=(BatchRow.State.WAITING, BatchRow.State.RUNNING)).exists():
+        return
+    this = Batch.objects.filter(pk=batch.pk, state=batch.state)
+    if batch.state == Batch.State.CHECKING:
+        this.update(state=Batch.State.CHECKED, modified=timezone.now())
+    elif not rows.filter(prediction__state__in=ACTIVE).exists():
+        now = timezone.now()
+        if this.update(state=Batch.State.FINISHED, finished_at=now, modified=now):
+            remove_archive(batch)
+
+
+def refuse(batch: Batch, reason: str) -> None:
+    """Post: the batch is refused as a whole, and nothing of it is left."""
+    refused = Batch.objects.filter(pk=batch.pk, state=Batch.State.QUEUED).update(
+        state=Batch.State.REFUSED, failure=reason[:400], lease_expires_at=None
+    )
+    if refused:
+        batch.rows.all().delete()
+        remove_archive(batch)
+
+
+def remove_archive(batch: Batch) -> None:
+    """The originals hold what the stored images do not: the place, the name in a comment."""
+    if batch.archive:
+        batch.archive.storage.delete(str(batch.archive.name))
+        Batch.objects.filter(pk=batch.pk).update(archive="")

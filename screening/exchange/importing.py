@@ -1,0 +1,130 @@
+"""One row of a batch: its picture checked, or its patient, lesion and image brought into the
+record. Raises RowRefused with what the person is told."""
+
+from __future__ import annotations
+
+from datetime import date
+from io import BytesIO
+from typing import Any
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import transaction
+
+from accounts.models import Clinic, User
+from screening import imaging, intake
+from screening.exchange.archives import Batchable, PictureRefused
+from screening.exchange.manifests import INLINE
+from screening.models import Batch, BatchRow, Lesion, Patient
+
+OWN_RECORD = "My skin"
+
+
+class RowRefused(ValueError):
+    """problems: [column, reason] pairs."""
+
+    def __init__(self, problems: list[list[str]]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+
+class LeaseLost(Exception):
+    """Another worker has taken the row over: nothing is kept of what this one did."""
+
+
+def check(row: BatchRow, archive: Batchable) -> None:
+    try:
+        imaging.check(BytesIO(archive.picture(row.entry, row.offset)))
+    except (PictureRefused, imaging.InvalidImage) as reason:
+        raise RowRefused([[_column(row), str(reason)]]) from None
+
+
+def bring_in(row: BatchRow, archive: Batchable) -> None:
+    """Post: the row is imported, in one transaction with its image, and its reading is queued.
+
+    Decoding comes before the transaction: the database is not kept waiting for it. Raises
+    PermissionDenied when the uploader may no longer add here.
+    """
+    batch, values = row.batch, row.values
+    try:
+        clean = imaging.clean(BytesIO(archive.picture(row.entry, row.offset)))
+    except (PictureRefused, imaging.InvalidImage) as reason:
+        raise RowRefused([[_column(row), str(reason)]]) from None
+    added = None
+    try:
+        with transaction.atomic():
+            added = intake.keep_image(
+                user=batch.created_by,
+                lesion=_lesion(batch, values),
+                clean=clean,
+                captured_on=date.fromisoformat(values["captured_on"]),
+                modality=values["modality"],
+                is_synthetic=values["is_synthetic"],
+                in_batch=True,
+            )
+            _finish(row, added)
+    except BaseException as error:
+        if added is not None and added.is_new:  # its row is rolled back
+            for file in (added.image.file, added.image.thumbnail):
+                file.storage.delete(str(file.name))
+        if isinstance(error, ValidationError):
+            raise RowRefused(_problems(error)) from None
+        raise
+
+
+def _finish(row: BatchRow, added: intake.AddedImage) -> None:
+    row.image = added.image
+    row.prediction = added.image.latest_prediction
+    finished = BatchRow.objects.filter(
+        pk=row.pk, state=BatchRow.State.RUNNING, attempts=row.attempts
+    ).update(
+        state=BatchRow.State.IMPORTED,
+        image=row.image,
+        prediction=row.prediction,
+        was_known=not added.is_new,
+        followed_up=not added.is_new,
+        lease_expires_at=None,
+    )
+    if not finished:
+        raise LeaseLost
+
+
+def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
+    """Of this label with the patient; opened if there is none."""
+    user = batch.created_by
+    # Two workers must not open one lesion twice. On SQLite a transaction is alone anyway.
+    if batch.clinic_id:
+        Clinic.objects.select_for_update(no_key=True).get(pk=batch.clinic_id)
+    else:
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    patient = _patient(batch, values)
+    known = patient.lesions.filter(label=values["lesion"]).first()
+    fields = {"label": values["lesion"], **values["lesion_fields"]}
+    return known or intake.open_lesion(user=user, patient=patient, **fields)
+
+
+def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
+    user, label = batch.created_by, values["patient"]
+    if batch.clinic_id:
+        of_target = Patient.objects.filter(clinic=batch.clinic_id)
+    else:
+        of_target = Patient.objects.filter(owner=user, clinic=None)
+    if not label and of_target.count() == 1:  # the uploader's own skin
+        return of_target.get()
+    label = label or OWN_RECORD
+    known = of_target.filter(label=label).first()
+    fields = {"label": label, **values["patient_fields"]}
+    return known or intake.register_patient(user=user, clinic=batch.clinic, **fields)
+
+
+def _column(row: BatchRow) -> str:
+    return "image" if row.entry else INLINE
+
+
+def _problems(error: ValidationError) -> list[list[str]]:
+    if not hasattr(error, "error_dict"):
+        return [["", text] for text in error.messages]
+    return [
+        ["" if name == NON_FIELD_ERRORS else name, text]
+        for name, texts in error.message_dict.items()
+        for text in texts
+    ]

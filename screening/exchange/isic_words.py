@@ -1,0 +1,140 @@
+"""ISIC's words for what we know, both ways. Its dictionary is the package isic-metadata, which the
+tests hold these tables to.
+
+Body sites and diagnoses are paths in ISIC's hierarchies, levels joined by colons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from screening.models import BodySite, Conclusion, Modality
+
+# Ours -> (anatom_site, anatom_site_general, anatom_site_special). HAM10000's "acral" is palms,
+# soles and nails, for which the hierarchy has no single word, and "trunk" is any side of it.
+SITES: dict[str, tuple[str, str, str]] = {
+    BodySite.ABDOMEN: ("Trunk:Anterior trunk:Anterior abdomen", "anterior torso", ""),
+    BodySite.ACRAL: ("", "palms/soles", "acral NOS"),
+    BodySite.BACK: ("Trunk:Posterior trunk", "posterior torso", ""),
+    BodySite.CHEST: ("Trunk:Anterior trunk:Anterior chest", "anterior torso", ""),
+    BodySite.EAR: ("Head and neck:Head:Ear", "head/neck", ""),
+    BodySite.FACE: ("Head and neck:Head:Face", "head/neck", ""),
+    BodySite.FOOT: ("Lower extremity:Foot", "lower extremity", ""),
+    BodySite.GENITAL: ("Anogenital region:Genital region", "oral/genital", ""),
+    BodySite.HAND: ("Upper extremity:Hand", "upper extremity", ""),
+    BodySite.LOWER_EXTREMITY: ("Lower extremity", "lower extremity", ""),
+    BodySite.NECK: ("Head and neck:Neck", "head/neck", ""),
+    BodySite.SCALP: ("Head and neck:Head:Scalp", "head/neck", ""),
+    BodySite.TRUNK: ("Trunk", "", ""),
+    BodySite.UPPER_EXTREMITY: ("Upper extremity", "upper extremity", ""),
+}
+
+# A path -> ours; the longest that begins a site counts. The head as a whole is none of ours.
+_SITE_OF_PATH: dict[str, str] = {
+    **{path: site for site, (path, _, _) in SITES.items() if path},
+    "Anogenital region": BodySite.GENITAL,
+    "Head and neck": "",
+    "Lower extremity:Foot:Sole of foot": BodySite.ACRAL,
+    "Upper extremity:Hand:Palm of hand": BodySite.ACRAL,
+}
+
+# ISIC's older words, wider than ours: a side of the torso is no more than the trunk, but its back.
+_SITE_OF_GENERAL: dict[str, str] = {
+    "head/neck": "",
+    "upper extremity": BodySite.UPPER_EXTREMITY,
+    "lower extremity": BodySite.LOWER_EXTREMITY,
+    "anterior torso": BodySite.TRUNK,
+    "posterior torso": BodySite.BACK,
+    "palms/soles": BodySite.ACRAL,
+    "lateral torso": BodySite.TRUNK,
+    "oral/genital": "",
+}
+_SPECIAL = ("acral NOS", "nail NOS", "fingernail", "toenail", "acral palms or soles")
+
+_MELANOMA = "Malignant:Malignant melanocytic proliferations (Melanoma)"
+_BENIGN_EPIDERMAL = "Benign:Benign epidermal proliferations"
+_VASCULAR = "Benign:Benign soft tissue proliferations - Vascular"
+
+# Ours -> the narrowest ISIC word that is true of all of it. Actinic keratosis and Bowen's disease
+# have none in common.
+DIAGNOSES: dict[str, str] = {
+    Conclusion.AKIEC: "",
+    Conclusion.BCC: "Malignant:Malignant adnexal epithelial proliferations - Follicular:"
+    "Basal cell carcinoma",
+    Conclusion.BKL: _BENIGN_EPIDERMAL,
+    Conclusion.DF: "Benign:Benign soft tissue proliferations - Fibro-histiocytic:Dermatofibroma",
+    Conclusion.MEL: f"{_MELANOMA}:Melanoma, NOS",
+    Conclusion.NV: "Benign:Benign melanocytic proliferations:Nevus",
+    Conclusion.VASC: _VASCULAR,
+}
+
+# A path -> ours; the longest that begins a diagnosis counts, all else is another diagnosis.
+_CLASS_OF_PATH: dict[str, str] = {
+    "Indeterminate:Indeterminate epidermal proliferations:"
+    "Solar or actinic keratosis": Conclusion.AKIEC,
+    "Malignant:Malignant epidermal proliferations:Squamous cell carcinoma in situ": (
+        Conclusion.AKIEC
+    ),
+    DIAGNOSES[Conclusion.BCC]: Conclusion.BCC,
+    f"{_BENIGN_EPIDERMAL}:Lichen planus like keratosis": Conclusion.BKL,
+    f"{_BENIGN_EPIDERMAL}:Pigmented benign keratosis": Conclusion.BKL,
+    f"{_BENIGN_EPIDERMAL}:Seborrheic keratosis": Conclusion.BKL,
+    f"{_BENIGN_EPIDERMAL}:Solar lentigo": Conclusion.BKL,
+    DIAGNOSES[Conclusion.DF]: Conclusion.DF,
+    _MELANOMA: Conclusion.MEL,
+    DIAGNOSES[Conclusion.NV]: Conclusion.NV,
+    _VASCULAR: Conclusion.VASC,
+}
+
+IMAGE_TYPES: dict[str, str] = {
+    "dermoscopic": Modality.DERMATOSCOPIC,
+    "dermatoscopic": Modality.DERMATOSCOPIC,
+    "clinical": Modality.CLINICAL,
+    "clinical: close-up": Modality.CLINICAL,
+    "clinical: overview": Modality.CLINICAL,
+    "tbp tile: close-up": Modality.CLINICAL,
+    "tbp tile: overview": Modality.CLINICAL,
+}
+IMAGE_TYPE_OF = {Modality.DERMATOSCOPIC: "dermoscopic", Modality.CLINICAL: "clinical: close-up"}
+
+HISTOPATHOLOGY = "histopathology"
+BY_ONE = "single contributor clinical assessment"
+CONFIRMED_BY: dict[str, str] = {
+    "histo": HISTOPATHOLOGY,
+    "follow_up": "serial imaging showing no change",
+    "consensus": "single image expert consensus",
+    "confocal": "confocal microscopy with consensus dermoscopy",
+}
+
+
+def site_of_path(path: str) -> str | None:
+    """Ours of a path or of its last level alone; "" where ours has no word, None for no site."""
+    levels = path.split(":")
+    if len(levels) == 1 and levels[0] not in {known.split(":")[0] for known in _SITE_OF_PATH}:
+        longer = [known for known in _SITE_OF_PATH if known.split(":")[-1] == levels[0]]
+        levels = longer[0].split(":") if longer else levels
+    return _longest(levels, _SITE_OF_PATH)
+
+
+def site_of_general(general: str, special: str) -> str | None:
+    """Ours of the older words; "" where ours has no word, None for no site."""
+    if special in _SPECIAL:
+        return BodySite.ACRAL
+    return _SITE_OF_GENERAL.get(general.lower())
+
+
+def diagnosis_of_path(path: str) -> str:
+    """Ours of a path, or of the last level alone for those that are ours."""
+    if ":" not in path:
+        known = [one for one in _CLASS_OF_PATH if one.split(":")[-1] == path]
+        known += [_MELANOMA] if path.startswith("Melanoma") else []
+        path = known[0] if known else path
+    return _longest(path.split(":"), _CLASS_OF_PATH) or Conclusion.OTHER
+
+
+def _longest(levels: Sequence[str], words: dict[str, str]) -> str | None:
+    for count in range(len(levels), 0, -1):
+        found = words.get(":".join(levels[:count]))
+        if found is not None:
+            return found
+    return None

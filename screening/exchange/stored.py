@@ -1,0 +1,53 @@
+"""An uploaded archive as a file that can be read anywhere in, wherever it is kept."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, Any, cast
+
+from django.db.models.fields.files import FieldFile
+
+_BUFFER = 1_000_000
+
+
+def open_stored(file: FieldFile) -> IO[bytes]:
+    """Raises OSError. On S3 only the parts that are read are fetched: django-storages would fetch
+    all of it, into memory."""
+    bucket = getattr(file.storage, "bucket", None)
+    if bucket is None:
+        return file.storage.open(str(file.name), "rb")
+    ranged = RangedObject(bucket.Object(str(file.name)))
+    return cast(IO[bytes], io.BufferedReader(ranged, _BUFFER))
+
+
+class RangedObject(io.RawIOBase):
+    """An object of boto3's, read by ranges."""
+
+    def __init__(self, stored: Any) -> None:
+        self._object = stored
+        self._size: int = stored.content_length
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._position + len(buffer), self._size)
+        if end <= self._position:
+            return 0
+        wanted = f"bytes={self._position}-{end - 1}"
+        data = self._object.get(Range=wanted)["Body"].read()
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

@@ -1,0 +1,46 @@
+"""Celery shells for batches. The work is in the room; the rows are the truth."""
+
+from __future__ import annotations
+
+from celery import shared_task  # noqa: TID251  shells of this room: screening.tasks lies above it
+from celery.signals import worker_ready
+from django.conf import settings
+from django.db import transaction
+
+from screening.exchange import shifts
+
+# Short, so that nothing else that waits for a worker waits long.
+SHIFT_SECONDS = 2.0
+
+
+@shared_task
+def work_on_batches_task() -> None:
+    """One shift. Rings first: an idle process comes to help, a busy one goes on after its shift."""
+    if shifts.has_work():
+        _tell_a_worker()
+        shifts.work(seconds=SHIFT_SECONDS)
+
+
+@shared_task
+def sweep_batches_task() -> None:
+    shifts.sweep()
+    if shifts.has_work():
+        _tell_a_worker()
+
+
+def ring() -> None:
+    """Tell a worker once the transaction is committed, as ``screening.tasks.ring`` does."""
+    transaction.on_commit(_tell_a_worker, robust=True)
+
+
+def _tell_a_worker() -> None:
+    expires = settings.PREDICTION_SWEEP_SECONDS
+    work_on_batches_task.apply_async(queue="bulk", expires=expires)
+
+
+@worker_ready.connect
+def _ring_for_what_waits(**_: object) -> None:
+    """The embedded broker starts empty, and Redis may have lost messages."""
+    shifts.sweep()
+    if shifts.has_work():
+        _tell_a_worker()

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from uuid_utils.compat import uuid7
+
+from accounts.models import WRITERS, Clinic, Role, User
+from screening.models.base import UUIDModel
+from screening.models.image import LesionImage
+from screening.models.prediction import MAX_ATTEMPTS, Prediction
+
+
+def _archive_name(instance: Batch, filename: str) -> str:
+    return f"batches/{uuid7().hex}"
+
+
+class BatchQuerySet(models.QuerySet["Batch"]):
+    def visible_to(self, user: User) -> BatchQuerySet:
+        return self._of(user, tuple(Role))
+
+    def writable_by(self, user: User) -> BatchQuerySet:
+        return self._of(user, WRITERS)
+
+    def latest_first(self) -> BatchQuerySet:
+        return self.order_by("-created", "-pk")
+
+    def _of(self, user: User, roles: tuple[Role, ...]) -> BatchQuerySet:
+        of_clinics = Q(clinic__in=Clinic.objects.with_member(user, roles))
+        if user.bound_clinic is not None:  # then not even of the user's own skin
+            return self.filter(of_clinics)
+        return self.filter(Q(clinic=None, created_by=user) | of_clinics)
+
+
+class Batch(UUIDModel):
+    """Many images with a manifest, uploaded as one archive; each line of it is a ``BatchRow``."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", "Waiting"
+        CHECKING = "checking", "Being checked"
+        CHECKED = "checked", "Checked, nothing imported yet"
+        IMPORTING = "importing", "Being imported and read"
+        FINISHED = "finished", "Finished"
+        CANCELLED = "cancelled", "Cancelled"
+        REFUSED = "refused", "Refused"
+
+    clinic = models.ForeignKey(
+        Clinic, null=True, blank=True, on_delete=models.PROTECT, related_name="batches"
+    )
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="batches"
+    )
+    state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
+    dry_run = models.BooleanField(default=False, help_text="Check only; import when resumed.")
+    captured_on = models.DateField(help_text="Of rows that do not say their own day.")
+    archive = models.FileField(
+        upload_to=_archive_name, blank=True, help_text="Removed when there is no more need of it."
+    )
+    has_rows = models.BooleanField(
+        default=False, editable=False, help_text="Every line of the manifest has its row."
+    )
+    unknown_columns = models.JSONField(default=list, editable=False)
+    failure = models.CharField(max_length=400, blank=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+    finished_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
+        null=True, editable=False
+    )
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        verbose_name_plural = "batches"
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(state="refused") | ~Q(failure=""), name="refused_batch_has_reason"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="finished") | Q(finished_at__isnull=False, has_rows=True),
+                name="finished_batch_has_rows",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Batch of {self.created:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_own(self) -> bool:
+        """Of the uploader's own skin, not of a clinic's patients."""
+        return self.clinic_id is None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether a worker has something to do for it."""
+        return self.state in ACTIVE_BATCH
+
+    @property
+    def may_be_cancelled(self) -> bool:
+        return self.is_active or self.state == Batch.State.CHECKED
+
+    @property
+    def may_be_resumed(self) -> bool:
+        return self.state in (Batch.State.CHECKED, Batch.State.CANCELLED) and bool(self.archive)
+
+
+ACTIVE_BATCH = (Batch.State.QUEUED, Batch.State.CHECKING, Batch.State.IMPORTING)
+
+
+class BatchRow(UUIDModel):
+    """One line of a batch's manifest, and what became of it."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        RUNNING = "running", "Being worked on"
+        CHECKED = "checked", "Checked"
+        IMPORTED = "imported", "Imported"
+        REFUSED = "refused", "Refused"
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="rows")
+    number = models.PositiveIntegerField(help_text="As a spreadsheet or an editor counts them.")
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    picture = models.CharField(max_length=500, blank=True, help_text="As the manifest names it.")
+    entry = models.CharField(max_length=1000, blank=True, help_text="Its name in the archive.")
+    offset = models.BigIntegerField(null=True, help_text="Where its line begins, if in no archive.")
+    values = models.JSONField(default=dict, help_text="What is to be imported.")
+    source = models.JSONField(default=dict, help_text="Metadata in ISIC's words, as they came.")
+    problems = models.JSONField(default=list, help_text="[column, reason] pairs.")
+    # Whoever erases a picture erases with it what a manifest said of it.
+    image = models.ForeignKey(
+        LesionImage, null=True, on_delete=models.CASCADE, related_name="batch_rows"
+    )
+    prediction = models.ForeignKey(
+        Prediction, null=True, on_delete=models.CASCADE, related_name="batch_rows"
+    )
+    was_known = models.BooleanField(default=False, help_text="The picture was there already.")
+    followed_up = models.BooleanField(default=False, help_text="Measured and compared.")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    lease_expires_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["batch", "number"]
+        indexes = [
+            models.Index(fields=["batch", "state", "attempts", "id"], name="batch_row_queue"),
+            models.Index(
+                fields=["followed_up", "id"],
+                condition=Q(state="imported"),
+                name="batch_row_follow_up",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "number"], name="one_row_per_line"),
+            models.CheckConstraint(
+                condition=~Q(state="imported") | Q(image__isnull=False),
+                name="imported_row_has_image",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state="running") | Q(lease_expires_at__isnull=False),
+                name="running_row_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(attempts__lte=MAX_ATTEMPTS), name="row_attempts_are_capped"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"row {self.number}: {self.state}"
