@@ -4,15 +4,18 @@ record. Raises RowRefused with what the person is told."""
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from io import BytesIO
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
+from django.utils import timezone
 
 from accounts.models import Clinic, User
-from screening import imaging, intake
+from screening import imaging, intake, reviewing
 from screening.exchange.archives import Batchable, PictureRefused
+from screening.exchange.isic_words import HISTOPATHOLOGY
 from screening.exchange.manifests import INLINE
 from screening.models import Batch, BatchRow, Lesion, Patient
 
@@ -52,15 +55,17 @@ def bring_in(row: BatchRow, archive: Batchable) -> None:
     added = None
     try:
         with transaction.atomic():
+            lesion, captured_on = _lesion(batch, values), date.fromisoformat(values["captured_on"])
             added = intake.keep_image(
                 user=batch.created_by,
-                lesion=_lesion(batch, values),
+                lesion=lesion,
                 clean=clean,
-                captured_on=date.fromisoformat(values["captured_on"]),
+                captured_on=captured_on,
                 modality=values["modality"],
                 is_synthetic=values["is_synthetic"],
                 in_batch=True,
             )
+            _record_histology(batch.created_by, lesion, captured_on, values["diagnosis"])
             _finish(row, added)
     except BaseException as error:
         if added is not None and added.is_new:  # its row is rolled back
@@ -100,6 +105,24 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
     known = patient.lesions.filter(label=values["lesion"]).first()
     fields = {"label": values["lesion"], **values["lesion_fields"]}
     return known or intake.open_lesion(user=user, patient=patient, **fields)
+
+
+def _record_histology(user: User, lesion: Lesion, on: date, said: dict[str, str]) -> None:
+    """The pathologist's diagnosis, if the manifest has it and ``user`` may record one. Otherwise it
+    is kept as the manifest told it, with the row."""
+    if said.get("confirmed_by") != HISTOPATHOLOGY or lesion.histologies.exists():
+        return
+    if Patient.objects.reviewable_by(user).contains(lesion.patient):
+        thickness = Decimal(said.get("breslow_mm", 0))
+        named = f": {said['named']}" if "named" in said else ""
+        reviewing.record_histology(
+            user=user,
+            lesion=lesion,
+            diagnosis=said["diagnosis"],
+            examined_on=min(on, timezone.localdate()),
+            breslow_mm=thickness or None,
+            note=f"From the manifest of a batch{named}",
+        )
 
 
 def _patient(batch: Batch, values: dict[str, Any]) -> Patient:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import tracemalloc
 from datetime import date, timedelta
 from hashlib import sha256
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.files.base import ContentFile, File
+from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from accounts.models import Membership
-from screening import intake, tasks
+from screening import intake
 from screening.exchange import batches, importing, shifts, taking_in
-from screening.exchange import tasks as exchange_tasks
 from screening.exchange.progress import Counts, counts_of, problems_of, with_counts
 from screening.models import Batch, BatchRow, Lesion, LesionImage, Patient, Prediction
 from tests.factories import LesionFactory, PatientFactory
@@ -31,26 +29,9 @@ from tests.screening.exchange.uploads import (
     mixed,
     zipped,
 )
+from tests.screening.exchange.working import upload, work_off
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def _no_broker(monkeypatch):
-    monkeypatch.setattr(exchange_tasks.work_on_batches_task, "apply_async", lambda **_: None)
-    monkeypatch.setattr(tasks.follow_up_task, "delay", lambda *_: None)
-    yield
-    taking_in.put_archive_away()
-
-
-def upload(user, data: bytes, **fields) -> Batch:
-    return batches.upload_batch(user=user, archive=File(io.BytesIO(data), "batch.zip"), **fields)
-
-
-def work_off(batch: Batch) -> Batch:
-    shifts.work(seconds=120)
-    batch.refresh_from_db()
-    return batch
 
 
 def counted(batch: Batch) -> Counts:

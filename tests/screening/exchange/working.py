@@ -1,0 +1,20 @@
+"""A batch brought in, and worked off as a worker would."""
+
+from __future__ import annotations
+
+import io
+
+from django.core.files.base import File
+
+from screening.exchange import batches, shifts
+from screening.models import Batch
+
+
+def upload(user, data: bytes, **fields) -> Batch:
+    return batches.upload_batch(user=user, archive=File(io.BytesIO(data), "batch.zip"), **fields)
+
+
+def work_off(batch: Batch) -> Batch:
+    shifts.work(seconds=120)
+    batch.refresh_from_db()
+    return batch
