@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from screening.models import ACTIVE, Batch, BatchRow
+from screening import tasks
+from screening.models import ACTIVE, Batch, BatchRow, Event
+from screening.webhooks.outbox import announce
 
 
 def end_if_done(batch: Batch) -> None:
@@ -15,10 +19,20 @@ def end_if_done(batch: Batch) -> None:
     this = Batch.objects.filter(pk=batch.pk, state=batch.state)
     if batch.state == Batch.State.CHECKING:
         this.update(state=Batch.State.CHECKED, modified=timezone.now())
-    elif not rows.filter(prediction__state__in=ACTIVE).exists():
-        now = timezone.now()
-        if this.update(state=Batch.State.FINISHED, finished_at=now, modified=now):
-            remove_archive(batch)
+    elif not rows.filter(prediction__state__in=ACTIVE).exists() and _finish(this, batch):
+        remove_archive(batch)
+
+
+@transaction.atomic
+def _finish(this: QuerySet[Batch], batch: Batch) -> bool:
+    """Whether it was this caller who ended it: others are told once."""
+    now = timezone.now()
+    if not this.update(state=Batch.State.FINISHED, finished_at=now, modified=now):
+        return False
+    owner = batch.created_by_id if batch.is_own else None
+    announce(Event.BATCH_FINISHED, clinic_id=batch.clinic_id, owner_id=owner, batch=batch.pk)
+    tasks.ring_webhooks()
+    return True
 
 
 def refuse(batch: Batch, reason: str) -> None:

@@ -172,6 +172,7 @@ def _read(prediction: Prediction) -> None:
         predictions.read(claimed)
     except Exception:  # it is marked as failed; the other rows go on
         logger.warning("prediction %s: not read, within a batch", claimed.pk)
+    tasks.ring_webhooks()
 
 
 def _not_followed_up() -> QuerySet[BatchRow]:

@@ -17,7 +17,7 @@ from screening import intake
 from screening.exchange import batches, importing, shifts, taking_in
 from screening.exchange.progress import Counts, counts_of, problems_of, with_counts
 from screening.models import Batch, BatchRow, Lesion, LesionImage, Patient, Prediction
-from tests.factories import LesionFactory, PatientFactory
+from tests.factories import LesionFactory, PatientFactory, WebhookFactory
 from tests.screening.exchange.uploads import (
     BAD,
     as_csv,
@@ -66,6 +66,15 @@ def test_it_imports_and_reads_a_clinics_batch(personas):
     assert image.captured_on.year - image.lesion.patient.birth_year == 45
     assert image.latest_prediction.state == "succeeded"
     assert image.latest_prediction.is_bulk
+
+
+def test_webhooks_are_told_once_when_it_is_finished(personas):
+    webhook = WebhookFactory(clinic=personas.clinic, events=["batch.finished"])
+    batch = upload(personas.assistant, batch_of(*many(2)), clinic=personas.clinic)
+    assert work_off(batch).state == "finished"
+    shifts.sweep()
+    delivery = webhook.deliveries.get()
+    assert (delivery.event, delivery.data["batch"]) == ("batch.finished", str(batch.pk))
 
 
 def test_the_archive_goes_when_the_batch_is_finished(personas):
