@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any, TypeVar
 
 from django import forms
@@ -16,17 +15,13 @@ from screening.models import (
     SYMPTOMS,
     BodySite,
     ChangeMark,
-    Conclusion,
     Interval,
     Lesion,
-    Management,
     Modality,
     Patient,
-    Review,
     Sex,
     SkinType,
 )
-from screening.models.histology import DIAGNOSES
 from screening.reminding import Span
 
 T = TypeVar("T")
@@ -250,49 +245,4 @@ class SnoozeForm(forms.Form):
     span = forms.ChoiceField(choices=Span.choices, required=False)
     until = forms.DateField(
         required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
-
-
-class ReviewForm(forms.Form):
-    """replaceable: standing reviews that this one may supersede; asked only where there is one."""
-
-    conclusion = forms.ChoiceField(choices=Conclusion.choices, widget=forms.RadioSelect)
-    management = forms.ChoiceField(
-        label="What is to be done", choices=Management.choices, widget=forms.RadioSelect
-    )
-    note = forms.CharField(
-        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
-    )
-
-    def __init__(self, *args: Any, replaceable: list[Review], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if replaceable:
-            by_pk = {str(review.pk): review for review in replaceable}
-            beside = ("", "No: it stands beside what others concluded")
-            self.fields["supersedes"] = forms.TypedChoiceField(
-                choices=[beside, *((pk, str(review)) for pk, review in by_pk.items())],
-                coerce=by_pk.get,
-                empty_value=None,
-                required=False,
-                label="Does it supersede a colleague's?",
-            )
-
-
-class HistologyForm(forms.Form):
-    diagnosis = forms.ChoiceField(choices=[("", "Choose"), *DIAGNOSES])
-    examined_on = forms.DateField(
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text="The day of the pathologist's report.",
-    )
-    breslow_mm = forms.DecimalField(
-        required=False,
-        min_value=Decimal("0.01"),
-        max_value=Decimal("99.99"),
-        decimal_places=2,
-        label="Breslow thickness, in millimetres",
-        help_text="Of an invasive melanoma only.",
-        widget=forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"}),
-    )
-    note = forms.CharField(
-        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )

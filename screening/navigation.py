@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from accounts.models import WRITERS, User
+from accounts.models import REVIEWERS, WRITERS, User
 from screening.advice import DISCLAIMER
 from screening.models import Patient
 
@@ -31,6 +31,11 @@ class Navigation:
         return bool(self._roles)
 
     @property
+    def may_review(self) -> bool:
+        """Whether there is a clinic in which this person concludes."""
+        return any(role in REVIEWERS for role in self._roles)
+
+    @property
     def own_record(self) -> Patient | None:
         """The one record of a person who belongs to no clinic; None where there is a choice."""
         return self._own[0] if not self.in_clinic and len(self._own) == 1 else None
@@ -52,6 +57,8 @@ def _section(request: HttpRequest) -> str:
     name = (request.resolver_match.url_name if request.resolver_match else None) or ""
     if name.startswith(_RECORDS):
         return "records"
+    if name.startswith("worklist"):
+        return "worklist"
     if name.startswith(_REMINDERS):
         return "reminders"
     if name.startswith(_MODEL):

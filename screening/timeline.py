@@ -13,7 +13,16 @@ from django.utils import timezone
 
 from accounts.models import User
 from screening.measuring import current, scale_of
-from screening.models import Alert, ChangeMark, Histology, Lesion, LesionImage, Outcome, State
+from screening.models import (
+    Alert,
+    ChangeMark,
+    Histology,
+    Lesion,
+    LesionImage,
+    Outcome,
+    Review,
+    State,
+)
 
 
 class Kind(StrEnum):
@@ -97,7 +106,7 @@ def events(
             for alert in alerts
         ),
         *(
-            Event(Kind.REVIEW, _day(review), image.lesion_id, review.get_conclusion_display())
+            Event(Kind.REVIEW, _day(review), image.lesion_id, _of_review(review, image))
             for image in images
             for review in image.reviews.all()
         ),
@@ -125,6 +134,11 @@ def _told(image: LesionImage) -> Told:
 
 def _day(record: Any) -> date:
     return timezone.localdate(record.created)
+
+
+def _of_review(review: Review, image: LesionImage) -> str:
+    stands = review in image.standing_reviews
+    return f"{review.get_conclusion_display()}{'' if stands else ' (superseded)'}"
 
 
 def _of_alert(alert: Alert) -> str:

@@ -15,6 +15,7 @@ from screening.views import (
     positions,
     reminders,
     webhooks,
+    worklist,
 )
 
 urlpatterns = [
@@ -25,6 +26,8 @@ urlpatterns = [
     path("model/", pages.model, name="model"),
     path("model/<str:version>/", pages.model, name="model_version"),
     path("model/<str:version>/card.json", pages.model_card, name="model_card"),
+    path("worklist/", worklist.listing, name="worklist"),
+    path("worklist/<uuid:pk>/", worklist.item, name="worklist_item"),
     path("patients/", patients.listing, name="patients"),
     path("patients/new/", patients.new, name="patient_new"),
     path("patients/<uuid:pk>/", patients.detail, name="patient"),

@@ -164,6 +164,8 @@ MATRIX: dict[str, Line] = {
     "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
     "lesion": line(SEES, "lesion"),
     "lesion_edit": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "worklist": line(SIGNED_IN),
+    "worklist_item": line(CONCLUDES, "lesion", POST=Sent(CONCLUDES, lambda w: REVIEW)),
     "lesion_histology": line(
         CONCLUDES,
         "lesion",

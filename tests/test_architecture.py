@@ -54,6 +54,7 @@ ROOMS = (
         "screening.due",
     ),
     ("screening.charts", "screening.differences", "screening.measured", "screening.mapped"),
+    ("screening.worklist", "screening.agreement"),
     ("screening.exchange",),
     (
         "accounts",

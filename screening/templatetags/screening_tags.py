@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from screening.charts.template import percent
 from screening.differences import what_changed
 from screening.models import Conclusion, Outcome
+from screening.worklist import Reason
 
 register = template.Library()
 
@@ -62,6 +63,11 @@ def outcome_word(outcome: str) -> str:
 @register.filter
 def diagnosis_word(code: str) -> str:
     return Conclusion(code).label
+
+
+@register.filter
+def reason_word(code: str) -> str:
+    return Reason(code).label
 
 
 @register.filter

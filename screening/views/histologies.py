@@ -11,8 +11,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from screening import reviewing, tracking
-from screening.forms import HistologyForm, submit
+from screening.forms import submit
 from screening.models import Lesion, Patient
+from screening.review_forms import HistologyForm
 from screening.views.requests import UserRequest
 
 

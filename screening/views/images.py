@@ -18,7 +18,7 @@ from django.views.decorators.http import (
 )
 
 from screening import advice, explanation, intake, overlays, reviewing, tracking, uploads
-from screening.forms import ImageForm, ReviewForm, submit
+from screening.forms import ImageForm, submit
 from screening.measured import measured_in
 from screening.models import (
     Lesion,
@@ -29,6 +29,7 @@ from screening.models import (
     PredictionMaps,
     State,
 )
+from screening.review_forms import ReviewForm
 from screening.views.requests import UserRequest
 
 # After this long the page says that reading takes longer than usual.
@@ -121,12 +122,10 @@ def _visible(request: UserRequest, pk: UUID) -> LesionImage:
 
 def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> HttpResponse:
     patient = image.lesion.patient
-    reading = _reading(request, image)
     return render(
         request,
         "screening/image.html",
-        reading
-        | _overlays(request, reading)
+        read_in(request, image)
         | {
             "lesion": image.lesion,
             "patient": patient,
@@ -138,6 +137,12 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "add_image_url": reverse("image_new", args=[image.lesion_id]),
         },
     )
+
+
+def read_in(request: UserRequest, image: LesionImage) -> dict[str, Any]:
+    """What pages show of an image ``with_findings``: its reading, and what it lays over it."""
+    reading = _reading(request, image)
+    return reading | _overlays(request, reading)
 
 
 def _reading(request: UserRequest, image: LesionImage) -> dict[str, Any]:

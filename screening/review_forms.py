@@ -1,0 +1,127 @@
+"""Parse what clinicians type: conclusions, histology, and which part of the worklist they want."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from accounts.models import REVIEWERS, Clinic, User
+from screening.models import Alert, Conclusion, Management, Outcome, Review
+from screening.models.histology import DIAGNOSES
+from screening.worklist import Reason, Reviewed
+
+
+class ReviewForm(forms.Form):
+    """replaceable: standing reviews that this one may supersede; asked only where there is one."""
+
+    conclusion = forms.ChoiceField(choices=Conclusion.choices, widget=forms.RadioSelect)
+    management = forms.ChoiceField(
+        label="What is to be done", choices=Management.choices, widget=forms.RadioSelect
+    )
+    note = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(self, *args: Any, replaceable: list[Review], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if replaceable:
+            by_pk = {str(review.pk): review for review in replaceable}
+            beside = ("", "No: it stands beside what others concluded")
+            self.fields["supersedes"] = forms.TypedChoiceField(
+                choices=[beside, *((pk, str(review)) for pk, review in by_pk.items())],
+                coerce=by_pk.get,
+                empty_value=None,
+                required=False,
+                label="Does it supersede a colleague's?",
+            )
+
+
+class HistologyForm(forms.Form):
+    diagnosis = forms.ChoiceField(choices=[("", "Choose"), *DIAGNOSES])
+    examined_on = forms.DateField(
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        help_text="The day of the pathologist's report.",
+    )
+    breslow_mm = forms.DecimalField(
+        required=False,
+        min_value=Decimal("0.01"),
+        max_value=Decimal("99.99"),
+        decimal_places=2,
+        label="Breslow thickness, in millimetres",
+        help_text="Of an invasive melanoma only.",
+        widget=forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"}),
+    )
+    note = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class WorklistReviewForm(ReviewForm):
+    """alerts: open ones of the lesion, which the conclusion may close."""
+
+    def __init__(self, *args: Any, alerts: list[Alert], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if alerts:
+            self.fields["close_alerts"] = forms.BooleanField(
+                required=False,
+                label="Close its open alert with this conclusion"
+                if len(alerts) == 1
+                else f"Close its {len(alerts)} open alerts with this conclusion",
+            )
+
+
+class WorklistForm(forms.Form):
+    """What the worklist is narrowed by: sent by GET, nothing required."""
+
+    q = forms.CharField(required=False, max_length=80, label="Search")
+    clinic = forms.ModelChoiceField(
+        Clinic.objects.none(), required=False, empty_label="All of your clinics"
+    )
+    reviewed = forms.ChoiceField(
+        choices=Reviewed.choices, required=False, label="Show", initial=Reviewed.WAITING
+    )
+    reason = forms.ChoiceField(choices=[("", "Any reason"), *Reason.choices], required=False)
+    outcome = forms.ChoiceField(
+        choices=[("", "Any outcome"), *Outcome.choices], required=False, label="Read as"
+    )
+    arrived_from = forms.DateField(
+        required=False,
+        label="Arrived from",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    arrived_until = forms.DateField(
+        required=False,
+        label="Arrived until",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+    def __init__(self, data: QueryDict, *, user: User) -> None:
+        super().__init__(data)
+        clinics = Clinic.objects.with_member(user, REVIEWERS)
+        self.fields["clinic"].queryset = clinics  # type: ignore[attr-defined]
+
+    @property
+    def narrowing(self) -> dict[str, Any]:
+        """For ``worklist.narrowed``: what was given and makes sense."""
+        self.is_valid()
+        given = {name: value for name, value in self.cleaned_data.items() if value}
+        if "q" in given:
+            given["search"] = given.pop("q")
+        return given
+
+    @property
+    def query(self) -> str:
+        """What was given and makes sense, as the end of an address."""
+        self.is_valid()
+        kept = QueryDict(mutable=True)
+        for name in self.fields:
+            if self.cleaned_data.get(name):
+                kept[name] = self.data[name]
+        return f"?{kept.urlencode()}" if kept else ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.query)
