@@ -36,7 +36,12 @@ def environment(live_server, tmp_path, monkeypatch) -> dict[str, str]:
     )
     _, secret = services.create_api_key(user=UserFactory(), name="docs")
     (tmp_path / "mole.jpg").write_bytes(picture())
-    return {**os.environ, "API": f"{live_server.url}/api/v1", "KEY": secret}
+    return {
+        **os.environ,
+        "API": f"{live_server.url}/api/v1",
+        "FHIR": f"{live_server.url}/fhir/R4",
+        "KEY": secret,
+    }
 
 
 def run(command: list[str], environment: dict[str, str], folder: Path) -> str:
@@ -58,7 +63,7 @@ def test_the_shell_lines(environment, tmp_path):
     setting, *rest = blocks("sh")
     assert "KEY=sk_" in setting
     lines = [line for block in rest for line in block.splitlines()]
-    assert sum("curl" in line for line in lines) == len(lines) == 19
+    assert sum("curl" in line for line in lines) == len(lines) == 26
     # -f: a line that is answered with an error fails the script.
     script = "set -euo pipefail\n" + "\n".join(lines).replace("curl -s", "curl -sSf")
     out = run(["bash", "-c", script], environment, tmp_path)
@@ -68,9 +73,11 @@ def test_the_shell_lines(environment, tmp_path):
     patient = Patient.objects.get()
     assert (patient.label, patient.skin_type) == ("P-1", "III")
     assert patient.lesions.get().changing
-    assert LesionImage.objects.count() == 1
-    assert Prediction.objects.count() == 2
-    assert AccessLog.objects.count() == 2
+    assert '"BodyStructure": 1' in out  # everything of the patient
+    assert '"code": "400096001"' in out
+    assert LesionImage.objects.count() == 2  # one of them as DICOM
+    assert Prediction.objects.count() == 3
+    assert AccessLog.objects.count() == 3
     assert (tmp_path / "picture.jpg").read_bytes().startswith(b"\xff\xd8")
     assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
 

@@ -89,7 +89,7 @@ Findings = tuple[list[Review], list[Prediction]]
 
 
 def _findings(images: list[LesionImage]) -> Findings:
-    reviews = [review for image in images for review in image.reviews.all()]
+    reviews = [review for image in images for review in image.standing_reviews]
     readings = [reading for image in images for reading in image.predictions.all()]
     return reviews, readings
 

@@ -1,15 +1,15 @@
 """Observation: what a model read, what a clinician concluded, what the pathologist found.
 
 The model's stays ``preliminary`` for good. A clinician's conclusion is an Observation of its own,
-``final``, and so is histology.
+``final``, and so is histology. One that a later one stands in for is ``amended``.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import QuerySet
-from django.db.models.functions import Greatest
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Greatest
 
 from accounts.models import User
 from ml.types import Diagnosis
@@ -39,6 +39,7 @@ from screening.models import (
 )
 from screening.models.prediction import PredictionQuerySet
 
+REPLACES = "http://hl7.org/fhir/StructureDefinition/observation-replaces"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 STATUS = {
     State.QUEUED: "registered",
@@ -54,7 +55,16 @@ def predictions(user: User) -> PredictionQuerySet:
 
 
 def reviews(user: User) -> QuerySet[Review]:
-    return Review.objects.visible_to(user).select_related("image__lesion", "reviewer")
+    """With ``was_superseded``, by a later one, and ``changed_at``, when that was."""
+    later = Review.objects.filter(supersedes=OuterRef("pk"))
+    return (
+        Review.objects.visible_to(user)
+        .select_related("image__lesion", "reviewer")
+        .annotate(
+            was_superseded=Exists(later),
+            changed_at=Coalesce(Subquery(later.values("created")[:1]), "modified"),
+        )
+    )
 
 
 def histologies(user: User) -> QuerySet[Histology]:
@@ -87,9 +97,10 @@ def render_review(review: Review, base: str) -> Json:
     return resource(
         "Observation",
         review.pk,
-        changed=review.modified,
+        changed=review.changed_at,  # type: ignore[attr-defined]
+        extension=_replaced(review),
         identifier=[own_identifier(review.pk)],
-        status="final",
+        status="amended" if review.was_superseded else "final",  # type: ignore[attr-defined]
         category=[concept(CATEGORY, "exam", "Exam")],
         code=terminology.of("observation", "clinician-conclusion"),
         **_of_image(review.image),
@@ -140,6 +151,13 @@ def render_histology(histology: Histology, base: str) -> Json:
 def changed(prediction: Prediction) -> datetime:
     """``changed_at`` of the row: a symptom that is marked later changes what is told, too."""
     return max(prediction.modified, prediction.image.lesion.modified)
+
+
+def _replaced(review: Review) -> list[Json]:
+    if review.supersedes_id is None:
+        return []
+    earlier = reference("Observation", review.supersedes_id)
+    return [{"url": REPLACES, "valueReference": earlier}]
 
 
 def _of_image(image: LesionImage) -> Json:

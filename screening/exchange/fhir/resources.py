@@ -116,7 +116,7 @@ def _observation(
         changed,
         subject=Reference(f"{lesion}__patient", ("Patient",), "Whose it is."),
         date=Day(date, "When the image was captured, or the tissue examined."),
-        status=Token(_one_of(statuses), "registered, preliminary, final or cancelled."),
+        status=Token(_one_of(statuses), "registered, preliminary, final, amended or cancelled."),
         code=Token(code_is, "model-reading, clinician-conclusion or histology."),
         focus=Reference(lesion, ("BodyStructure",), "Of this lesion."),
     )
@@ -218,11 +218,11 @@ KINDS: dict[str, Stored | Listed] = {
                 observation.render_review,
                 _observation(
                     "clinician-conclusion",
-                    _FINAL,
+                    {"final": Q(was_superseded=False), "amended": Q(was_superseded=True)},
                     "image__captured_on",
                     _IMAGE,
                     "image",
-                    "modified",
+                    "changed_at",
                 ),
             ),
             Source(

@@ -126,6 +126,22 @@ def test_a_reading_stays_preliminary_and_a_review_is_final(clinician, record):
         assert one["derivedFrom"] == [{"reference": f"Media/{record.reviewed.image_id}"}]
 
 
+def test_a_review_that_was_superseded_says_so_and_by_which(clinician, record):
+    before = of(clinician, "Observation", record.review.pk)
+    later = ReviewFactory(image=record.review.image, supersedes=record.review, conclusion="nv")
+    earlier = of(clinician, "Observation", record.review.pk)
+    assert earlier["status"] == "amended"
+    assert earlier["meta"]["lastUpdated"] > before["meta"]["lastUpdated"]
+    found = of(clinician, "Observation", later.pk)
+    assert found["status"] == "final"
+    assert found["extension"][0]["valueReference"] == {"reference": f"Observation/{earlier['id']}"}
+    amended = resources(fetched(clinician, "Observation?status=amended"))
+    assert [one["id"] for one in amended] == [earlier["id"]]
+    report = of(clinician, "DiagnosticReport", record.lesion.pk)
+    assert {"reference": f"Observation/{later.pk}"} in report["result"]
+    assert {"reference": f"Observation/{earlier['id']}"} not in report["result"]
+
+
 def test_a_reading_tells_what_the_person_is_told(clinician, record):
     """``monitor`` of a lesion that bleeds is never told."""
     found = of(clinician, "Observation", record.reviewed.pk)

@@ -1,0 +1,42 @@
+"""DICOM over the API: in by the normal upload, and out."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+from pydicom import dcmread
+
+from tests.api.conftest import pointers, upload
+from tests.exchange.dicoms import dicom
+from tests.factories import LesionFactory
+
+
+def test_a_dicom_file_is_taken_with_what_it_says(clinician, personas):
+    lesion = LesionFactory(patient=personas.patient, body_site="")
+    response = upload(clinician, lesion, dicom())
+    assert response.status_code == 202
+    body = response.json()
+    assert (body["captured_on"], body["camera_model"]) == ("2026-01-12", "Acme Lens 4")
+    lesion.refresh_from_db()
+    assert lesion.body_site == "back"
+    assert lesion.images.get().scales.get().mm_per_pixel == 0.02
+    again = upload(clinician, lesion, dicom())
+    assert (again.status_code, again.json()["id"]) == (200, body["id"])
+
+
+def test_the_day_that_is_sent_stands_above_the_files(clinician, lesion):
+    body = upload(clinician, lesion, dicom(), captured_on="2026-02-02").json()
+    assert body["captured_on"] == "2026-02-02"
+
+
+def test_what_cannot_be_kept_is_refused_with_a_word(clinician, lesion):
+    response = upload(clinician, lesion, dicom(NumberOfFrames="2"))
+    assert response.status_code == 400
+    assert "several frames" in pointers(response)["/file"]
+
+
+def test_a_picture_is_had_as_dicom(clinician, lesion):
+    image = upload(clinician, lesion).json()["id"]
+    response = clinician.get(f"/api/v1/images/{image}/dicom", HTTP_ACCEPT="application/dicom")
+    assert response["Content-Type"] == "application/dicom"
+    assert dcmread(BytesIO(response.content)).Rows == 225
