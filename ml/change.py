@@ -206,7 +206,7 @@ def _in_one_frame(
     smaller = matrix * scale
     moved, valid = register.warp(later.pixels, smaller, size[::-1])
     shape = cv2.warpAffine(later.mask.astype(np.uint8), smaller, size) > 0
-    return pixels, mask, register.match_light(moved, pixels, valid), shape, valid
+    return pixels, mask, register.match_light(moved, pixels, valid, ~(mask | shape)), shape, valid
 
 
 def _one_sided(mask: Mask, shape: Mask) -> float:
@@ -243,7 +243,7 @@ def _focal(pixels: Pixels, moved: Pixels, inside: Mask) -> tuple[float, float]:
         return 0.0, 0.0
     colour = [lab(cv2.GaussianBlur(picture, (0, 0), blur)) for picture in (pixels, moved)]
     contrast = [_contrast(picture, inner, blur)[..., None] for picture in (pixels, moved)]
-    return _apart(*colour, inner), _apart(*contrast, inner)
+    return _apart(colour[0], colour[1], inner), _apart(contrast[0], contrast[1], inner)
 
 
 def _contrast(pixels: Pixels, inner: Mask, blur: float) -> Floats:

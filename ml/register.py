@@ -27,6 +27,9 @@ GOOD = 0.42
 """The score from which an alignment is shown; `python -m benchmarks.registration` has what it
 lets through and what it refuses."""
 
+LEAST_SKIN = 0.05
+"""Share of what both pictures show."""
+
 Pixels = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 Matrix = npt.NDArray[np.float64]
@@ -90,15 +93,20 @@ def warp(later: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels, 
     return np.asarray(warped, np.uint8), seen > 0
 
 
-def match_light(moving: Pixels, fixed: Pixels, valid: Mask) -> Pixels:
-    """`moving` in the light and white balance of `fixed`, for looking at: each channel's mean and
-    spread where both show something (Reinhard et al. 2001, in RGB)."""
-    if not valid.any():
+def match_light(moving: Pixels, fixed: Pixels, valid: Mask, skin: Mask) -> Pixels:
+    """`moving` in the light and white balance of `fixed`: each channel by a gain (von Kries).
+
+    valid: where both show something. skin: where neither shows the lesion, whose own change must
+    not be taken for one of the light; where that is too little, all of `valid` decides.
+    """
+    around = valid & skin
+    if around.sum() < LEAST_SKIN * max(valid.sum(), 1):
+        around = valid
+    if not around.any():
         return moving
-    own, other = moving[valid].astype(np.float32), fixed[valid].astype(np.float32)
-    gain = np.clip(other.std(axis=0) / np.maximum(own.std(axis=0), 1.0), 0.5, 2.0)
-    matched = (moving - own.mean(axis=0)) * gain + other.mean(axis=0)
-    return np.clip(matched, 0, 255).astype(np.uint8)
+    own, other = (np.median(pixels[around], axis=0) for pixels in (moving, fixed))
+    gain = np.clip(other / np.maximum(own, 1.0), 0.5, 2.0)
+    return np.clip(moving * gain, 0, 255).astype(np.uint8)
 
 
 def between_copies(matrix: Matrix, fixed_scale: float, moving_scale: float) -> Matrix:

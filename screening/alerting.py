@@ -6,9 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from ml import reader
 from screening.comparing import scaled
-from screening.measuring import SIDE, current, in_millimetres, mask_of, pixels_of, scale_of
+from screening.measuring import (
+    SIDE,
+    current,
+    in_millimetres,
+    mask_of,
+    pixels_of,
+    repeatability,
+    scale_of,
+)
 from screening.models import Alert, Comparison, Event, LesionImage, Outcome, Prediction, Reminder
 from screening.webhooks.outbox import announce_about
 
@@ -28,7 +35,7 @@ def look_at(comparison: Comparison) -> list[Alert]:
 
     earlier, later = comparison.earlier, comparison.later
     before, after = _readings(earlier, later)
-    limits = reader.card(after.model_version).get("repeatability") if after else None
+    limits = repeatability(after.model_version).get("limits") if after else None
     visits = [_visit(image, reading) for image, reading in ((earlier, before), (later, after))]
     if limits is None or visits[0] is None or visits[1] is None:
         return []
@@ -36,7 +43,7 @@ def look_at(comparison: Comparison) -> list[Alert]:
     matrix = scaled(comparison.matrix, sizes[1], sizes[0]) if comparison.aligned else None
     found = change.changed(visits[0], visits[1], matrix, _areas(earlier, later))
     days = (later.captured_on - earlier.captured_on).days
-    fired = change.fired(found, days, limits["limits"], _is_short_term(later))
+    fired = change.fired(found, days, limits, _is_short_term(later))
     return [_opened(one, earlier, later) for one in fired]
 
 

@@ -5,15 +5,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 
 from ml.types import REGISTRATION_VERSION
-from screening.measuring import mask_of, pixels_of
-from screening.models import Comparison, LesionImage
+from screening.measuring import ONE_SWEEP, mask_of, pixels_of
+from screening.models import Comparison, LesionImage, Measurement
 
+LATELY, SOON = timedelta(hours=1), timedelta(minutes=2)
+"""A worker that lives compares what it measured within SOON; LATELY bounds what a sweep asks."""
 SIDE = 1024
 """The longer side of the copies that are aligned."""
 
@@ -29,23 +36,23 @@ def compare(one: LesionImage, other: LesionImage) -> Comparison:
 
     Raises ValidationError for images of two lesions or the same image twice.
     """
+    found = known(one, other)
+    if found is not None:
+        return found
     if one.lesion_id != other.lesion_id or one.pk == other.pk:
         raise ValidationError("Choose two images of the same lesion.")
     earlier, later = in_order(one, other)
-    pair = {
-        "earlier": earlier,
-        "later": later,
-        "algorithm_version": REGISTRATION_VERSION,
-    }
-    known = Comparison.objects.filter(**pair).first()
-    if known is not None:
-        return known
-    found = _aligned(earlier, later)
+    aligned = _aligned(earlier, later)
     try:
         with transaction.atomic():
-            return Comparison.objects.create(**pair, **found)
+            return Comparison.objects.create(**_pair(one, other), **aligned)
     except IntegrityError:  # made by another at the same moment
-        return Comparison.objects.get(**pair)
+        return Comparison.objects.get(**_pair(one, other))
+
+
+def known(one: LesionImage, other: LesionImage) -> Comparison | None:
+    """The comparison of two images that was made before."""
+    return Comparison.objects.filter(**_pair(one, other)).first()
 
 
 def compare_with_neighbours(image: LesionImage) -> list[Comparison]:
@@ -54,6 +61,19 @@ def compare_with_neighbours(image: LesionImage) -> list[Comparison]:
     place = images.index(image)
     around = [*images[place + 1 : place + 2], *images[max(place - 1, 0) : place]]
     return [compare(image, other) for other in around]
+
+
+def uncompared() -> list[LesionImage]:
+    """Some images that were measured lately, but whose comparison with a neighbour was lost."""
+    now = timezone.now()
+    lately = Measurement.objects.filter(created__range=(now - LATELY, now - SOON))
+    others = LesionImage.objects.filter(lesion=OuterRef("lesion"), modality=OuterRef("modality"))
+    compared = Comparison.objects.filter(Q(earlier=OuterRef("pk")) | Q(later=OuterRef("pk")))
+    return list(
+        LesionImage.objects.filter(pk__in=lately.values("image"))
+        .filter(Exists(others.exclude(pk=OuterRef("pk"))), ~Exists(compared))
+        .order_by("created")[:ONE_SWEEP]
+    )
 
 
 def scaled(
@@ -66,6 +86,11 @@ def scaled(
     from ml.register import between_copies
 
     return between_copies(np.array(matrix), 1 / earlier, 1 / later)
+
+
+def _pair(one: LesionImage, other: LesionImage) -> dict[str, Any]:
+    earlier, later = in_order(one, other)
+    return {"earlier": earlier, "later": later, "algorithm_version": REGISTRATION_VERSION}
 
 
 def _aligned(earlier: LesionImage, later: LesionImage) -> dict[str, object]:

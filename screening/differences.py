@@ -1,4 +1,4 @@
-"""What a comparison shows: outlines in one frame, and what was measured then and now."""
+"""What a comparison shows: outlines in one frame, and what was read and measured then and now."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import numpy as np
 from accounts.models import User
 from ml import reader
 from screening.charts.template import percent
-from screening.measuring import current, in_millimetres, mask_of, scale_of
-from screening.models import Alert, Comparison, LesionImage
+from screening.measured import COLOUR_WORDS, colours_present
+from screening.measuring import current, in_millimetres, mask_within, repeatability, scale_of
+from screening.models import Alert, Comparison, LesionImage, Outcome, Prediction
 from screening.outline import Point, outline
 
 OUTLINE_SIDE = 320
 """The longer side, in pixels, at which masks are outlined."""
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +41,36 @@ MEASURES = (
     _Measure("asymmetry_shape", "Asymmetry of shape", 0, "", 2),
     _Measure("asymmetry_colour", "Asymmetry of colour", 0, "ΔE", 1),
     _Measure("colour_variegation", "Variety of colour", 0, "ΔE", 1),
+    _Measure("ita_degrees", "Tone of the skin around (ITA)", 0, "°", 0),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One measure in both images. change: as written. beyond: whether it differs by more than two
-    images of an unchanged lesion mostly do; None where that is not known."""
+    """One measure in both images. is_ratio: whether it is told in per cent. beyond: whether it
+    differs by more than two images of an unchanged lesion mostly do; None: that is not known."""
+
+    name: str
+    label: str
+    then: float
+    now: float
+    unit: str
+    digits: int
+    is_ratio: bool
+    beyond: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table of what changed, as written. beyond: as in Difference; is_judged: False
+    where that is no question."""
 
     label: str
     before: str
     after: str
     change: str
     beyond: bool | None
+    is_judged: bool = True
 
 
 def differences(comparison: Comparison) -> list[Difference]:
@@ -66,27 +85,52 @@ def differences(comparison: Comparison) -> list[Difference]:
         return []
     before, after = measured[0].values, measured[1].values
     scales = scale_of(earlier), scale_of(later)
-    limits = _limits()
+    limits = repeatability(reader.DEFAULT_VERSION).get("measures", {})
     found = []
     for measure in MEASURES:
+        then, now = before[measure.name], after[measure.name]
+        if then is None or now is None:
+            continue
         if measure.power and scales[0] and scales[1]:
             name = measure.name.replace("_px", "_mm2" if measure.power == 2 else "_mm")
-            then = in_millimetres(before, scales[0])[name]
-            now = in_millimetres(after, scales[1])[name]
+            then, now = (
+                in_millimetres(values, scale)[name] or 0.0
+                for values, scale in zip((before, after), scales, strict=True)
+            )
             unit = measure.unit.replace("px", "mm")
-            found.append(_row(measure, float(then or 0), float(now or 0), unit, 1, limits))
+            found.append(_difference(measure, name, then, now, unit, 1, limits))
         elif not measure.power or comparison.aligned:
-            now = after[measure.name] * _size(comparison) ** measure.power
-            digits = measure.digits
-            found.append(_row(measure, before[measure.name], now, measure.unit, digits, limits))
+            now *= _size(comparison) ** measure.power
+            unit, digits = measure.unit, measure.digits
+            found.append(_difference(measure, measure.name, then, now, unit, digits, limits))
     return found
 
 
-def outline_of(image: LesionImage, user: User) -> list[Point]:
-    """The border that stands, as far as ``user`` may see it: x and y as shares of the image's width
-    and height."""
+def rows(comparison: Comparison, readings: Mapping[Any, list[Prediction]]) -> list[Row]:
+    """All that changed, in words: the reading, the measures, the colours. readings: as
+    ``readings_of`` the two images."""
+    measured = [_row(difference) for difference in differences(comparison)]
+    return [*_read(comparison, readings), *measured, *_colours(comparison)]
+
+
+def readings_of(images: list[LesionImage], user: User) -> dict[Any, list[Prediction]]:
+    """By image: what assessed it, as far as ``user`` may see it, the newest first, with the mask.
+    One query."""
+    readings = Prediction.objects.disclosed_to(user).finished().filter(image__in=images)
+    assessed = readings.exclude(outcome=Outcome.NOT_ASSESSABLE).select_related("maps")
+    found: dict[Any, list[Prediction]] = {image.pk: [] for image in images}
+    for reading in assessed.defer("maps__evidence", "maps__features").latest_first():
+        found[reading.image_id].append(reading)
+    return found
+
+
+def outline_of(image: LesionImage, readings: list[Prediction]) -> list[Point]:
+    """The border that stands, x and y as shares of the image's width and height. readings: of the
+    image, from ``readings_of``."""
     scale = OUTLINE_SIDE / max(image.width, image.height)
-    mask = mask_of(image, (round(image.height * scale), round(image.width * scale)), user)
+    masked = next((one for one in readings if hasattr(one, "maps")), None)
+    size = round(image.height * scale), round(image.width * scale)
+    mask = mask_within(image, masked, size)
     return [] if mask is None else outline(mask)
 
 
@@ -135,29 +179,77 @@ def _size(comparison: Comparison) -> float:
     return float(np.sqrt(abs(np.linalg.det(np.array(comparison.matrix)[:, :2]))))
 
 
-def _limits() -> Mapping[str, Any]:
-    """Of the current model's card: the limits of agreement are the measures', not a reading's."""
-    found: Mapping[str, Any] = reader.card().get("repeatability", {}).get("measures", {})
-    return found
-
-
-def _row(
-    measure: _Measure, then: float, now: float, unit: str, digits: int, limits: Mapping[str, Any]
+def _difference(
+    measure: _Measure,
+    name: str,
+    then: float,
+    now: float,
+    unit: str,
+    digits: int,
+    limits: Mapping[str, Any],
 ) -> Difference:
-    limit = limits.get(measure.name)
     is_ratio = measure.power > 0 or measure.name == "border_irregularity"
     apart = float(np.log(now / then)) if is_ratio and now > 0 and then > 0 else now - then
+    limit = limits.get(measure.name)
+    beyond = None if limit is None else abs(apart) > limit["limit"]
+    return Difference(name, measure.label, then, now, unit, digits, is_ratio, beyond)
+
+
+def _row(one: Difference) -> Row:
     change = (
-        f"{100 * (now / then - 1):+.0f} %" if is_ratio and then else f"{now - then:+.{digits}f}"
+        f"{_signed(100 * (one.now / one.then - 1))} %"
+        if one.is_ratio and one.then
+        else _signed(one.now - one.then, one.digits)
     )
-    return Difference(
-        label=measure.label,
-        before=_written(then, digits, unit),
-        after=_written(now, digits, unit),
-        change=change.replace("-", "\N{MINUS SIGN}"),
-        beyond=None if limit is None else abs(apart) > limit["limit"],
+    return Row(
+        one.label,
+        _written(one.then, one.digits, one.unit),
+        _written(one.now, one.digits, one.unit),
+        change,
+        one.beyond,
     )
+
+
+def _read(comparison: Comparison, readings: Mapping[Any, list[Prediction]]) -> list[Row]:
+    """By one model version, if one has read both: else the two cannot be compared."""
+    before, after = (readings[image.pk] for image in (comparison.earlier, comparison.later))
+    pairs = [(then, now) for now in after for then in before]
+    pairs.sort(key=lambda pair: pair[0].model_version != pair[1].model_version)
+    if not pairs:
+        return []
+    then, now = pairs[0]
+    label = "Chance of cancer or its precursor, as read"
+    told = percent(then.p_malignant or 0), percent(now.p_malignant or 0)
+    if then.model_version != now.model_version:
+        return [Row(label, *told, "read by different versions", None, False)]
+    limit = repeatability(now.model_version).get("limits", {}).get("risk")
+    apart = _logit(now.p_malignant or 0) - _logit(then.p_malignant or 0)
+    change = f"{_signed(100 * ((now.p_malignant or 0) - (then.p_malignant or 0)))} points"
+    return [Row(label, *told, change, None if limit is None else abs(apart) > limit)]
+
+
+def _colours(comparison: Comparison) -> list[Row]:
+    measured = current(comparison.earlier), current(comparison.later)
+    if measured[0] is None or measured[1] is None:
+        return []
+    then, now = (colours_present(one.values) for one in measured if one)
+    gained = [f"{COLOUR_WORDS[code]} is new" for code in now if code not in then]
+    lost = [f"{COLOUR_WORDS[code]} is gone" for code in then if code not in now]
+    words = [", ".join(COLOUR_WORDS[code] for code in codes) or "none" for codes in (then, now)]
+    change = ", ".join([*gained, *lost]) or "the same"
+    return [Row("Dermatoscopic colours", words[0], words[1], change, None, False)]
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, 1e-4), 1 - 1e-4)
+    return float(np.log(clipped / (1 - clipped)))
+
+
+def _signed(value: float, digits: int = 0) -> str:
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", MINUS) if float(text) else "0"
 
 
 def _written(value: float, digits: int, unit: str) -> str:
-    return f"{value:.{digits}f}\N{NO-BREAK SPACE}{unit}".strip()
+    gap = "" if unit == "°" else "\N{NO-BREAK SPACE}"
+    return f"{value:.{digits}f}{gap}{unit}".strip()

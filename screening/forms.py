@@ -204,6 +204,16 @@ class FieldOfViewForm(forms.Form):
     )
 
 
+class PixelSpacingForm(forms.Form):
+    millimetres = forms.FloatField(
+        min_value=0.0001,
+        max_value=1,
+        label="Size of a pixel, in millimetres",
+        help_text="Pixel spacing, as the device or its DICOM file states it for this very picture.",
+        widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
+    )
+
+
 class RulerForm(forms.Form):
     """``points``: two of them, as in ``OutlineForm``."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ml.skin import band
 from screening.charts.template import percent
 from screening.measuring import LENGTHS, current, in_millimetres, scale_of
 from screening.models import LesionImage, Measurement
@@ -52,7 +53,7 @@ def measured_in(image: LesionImage) -> Measured | None:
         return Measured([], [], None, False, False, failed.failure) if failed else None
     values, scale = found.values, scale_of(image)
     return Measured(
-        figures=[*_sizes(values, scale), *_shapes(values)],
+        figures=[*_sizes(values, scale, image.width), *_shapes(values), *_skin(values)],
         colours=[
             (code, COLOUR_WORDS[code], percent(values["colours"][code]))
             for code in colours_present(values)
@@ -68,20 +69,35 @@ def colours_present(values: dict[str, Any]) -> list[str]:
     return [code for code in COLOUR_WORDS if values["colours"][code] >= PRESENT]
 
 
-def _sizes(values: dict[str, Any], scale: float | None) -> list[Figure]:
+def _sizes(values: dict[str, Any], scale: float | None, width: int) -> list[Figure]:
+    """In millimetres or, without a scale, in pixels; and beside the picture's own size."""
     share = f"{percent(values['area_share'])} of the picture"
     if scale is None:
-        lengths = [
-            Figure(label, f"{values[name]:.0f}\N{NO-BREAK SPACE}pixels")
+        area = f"{values['area_px']:.0f}\N{NO-BREAK SPACE}pixels"
+        lengths = {name: f"{values[name]:.0f}\N{NO-BREAK SPACE}pixels" for name in LENGTHS}
+    else:
+        sizes = in_millimetres(values, scale)
+        area = f"{sizes['area_mm2']:.1f}\N{NO-BREAK SPACE}mm²"
+        lengths = {
+            name: f"{sizes[name.replace('_px', '_mm')]:.1f}\N{NO-BREAK SPACE}mm" for name in LENGTHS
+        }
+    return [
+        Figure("Area", area, share),
+        *(
+            Figure(label, lengths[name], f"{100 * values[name] / width:.0f} % of its width")
             for name, label in LENGTH_LABELS.items()
-        ]
-        return [Figure("Area", share), *lengths]
-    sizes = in_millimetres(values, scale)
-    lengths = [
-        Figure(label, f"{sizes[name.replace('_px', '_mm')]:.1f}\N{NO-BREAK SPACE}mm")
-        for name, label in LENGTH_LABELS.items()
+        ),
     ]
-    return [Figure("Area", f"{sizes['area_mm2']:.1f}\N{NO-BREAK SPACE}mm²", share), *lengths]
+
+
+def _skin(values: dict[str, Any]) -> list[Figure]:
+    angle = values["ita_degrees"]
+    if angle is None:
+        return []
+    words = f"{band(angle)}, by the individual typology angle; the light of the picture counts too"
+    return [
+        Figure("Tone of the skin around", f"{angle:.0f}°".replace("-", "\N{MINUS SIGN}"), words)
+    ]
 
 
 def _shapes(values: dict[str, Any]) -> list[Figure]:

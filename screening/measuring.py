@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.db import IntegrityError, transaction
+from django.db.models import OuterRef, QuerySet, Subquery
 from PIL import Image, ImageDraw
 
 from accounts.models import User
+from ml import reader
 from ml.types import MEASURES_VERSION
 from screening import imaging
 from screening.models import (
@@ -43,9 +45,18 @@ def current(image: LesionImage) -> Measurement | None:
 
 
 def scale_of(image: LesionImage) -> float | None:
-    """Millimetres a pixel, or None. No query where ``scales`` are prefetched."""
-    scale: ImageScale | None = next(iter(image.scales.all()), None)
+    """Millimetres a pixel, or None. No query where ``with_scale`` has found it."""
+    if "mm_per_pixel" in image.__dict__:
+        found: float | None = image.__dict__["mm_per_pixel"]
+        return found
+    scale: ImageScale | None = image.scales.first()
     return scale.mm_per_pixel if scale else None
+
+
+def with_scale(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
+    """Annotate what ``scale_of`` tells."""
+    scales = ImageScale.objects.filter(image=OuterRef("pk")).values("mm_per_pixel")
+    return images.annotate(mm_per_pixel=Subquery(scales[:1]))
 
 
 def in_millimetres(
@@ -57,6 +68,16 @@ def in_millimetres(
     if mm_per_pixel is not None:
         found["area_mm2"] = values["area_px"] * mm_per_pixel**2
         found |= {name.replace("_px", "_mm"): values[name] * mm_per_pixel for name in LENGTHS}
+    return found
+
+
+def repeatability(model_version: str) -> dict[str, Any]:
+    """What two images of an unchanged lesion differ by, from the version's card; empty where the
+    card does not tell, or the version is no longer there."""
+    try:
+        found: dict[str, Any] = reader.card(model_version).get("repeatability", {})
+    except reader.ModelUnavailable:
+        return {}
     return found
 
 
@@ -80,14 +101,21 @@ def masked_prediction(image: LesionImage, seen_by: User | None = None) -> Predic
     return found
 
 
-def mask_of(image: LesionImage, size: tuple[int, int], seen_by: User | None = None) -> Mask | None:
+def mask_of(image: LesionImage, size: tuple[int, int]) -> Mask | None:
     """The lesion as it stands, bool of ``size`` (height, width): as a person drew it or, without
-    that, as the model sees it; None where neither is there. seen_by: as above."""
+    that, as the model sees it; None where neither is there."""
+    return mask_within(image, masked_prediction(image), size)
+
+
+def mask_within(
+    image: LesionImage, prediction: Prediction | None, size: tuple[int, int]
+) -> Mask | None:
+    """``mask_of`` with a prediction that is at hand, with its ``maps``. No query where ``outlines``
+    are prefetched."""
     height, width = size
     drawn = next(iter(image.outlines.all()), None)
     if drawn is not None:
         return _filled(drawn, size)
-    prediction = masked_prediction(image, seen_by)
     if prediction is None:
         return None
     mask = Image.fromarray(model_mask(prediction.maps)).convert("L")

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import hypot
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
-from screening import measuring
+from screening import measuring, tasks
 from screening.intake import require_writable
 from screening.models import ImageScale, LesionImage, Outline
 
 CORNERS = (3, 200)
 LEAST_SHARE = 0.0005
 """Of the picture's area."""
+LEAST_RULER = 0.02
+"""Of the picture's width."""
 
 Point = tuple[float, float]
 
 
 def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outline:
-    """Post: this outline stands, and is measured. points: shares of the width and height.
+    """Post: this outline stands, is measured, and will be compared anew. points: shares of the
+    width and height.
 
     Raises ValidationError for a line that encloses nothing or crosses itself.
     """
@@ -30,34 +34,36 @@ def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outl
         image=image, drawn_by=user, points=[[round(x, 5), round(y, 5)] for x, y in points]
     )
     measuring.measure_image(image)
+    tasks.follow_up(image)
     return drawn
 
 
 @transaction.atomic
-def set_scale(
-    *, user: User, image: LesionImage, source: str, millimetres: float, share: float = 1.0
-) -> ImageScale:
-    """Post: the image's pixels have a size. ``millimetres`` is how much this ``share`` of the
-    picture's width shows: all of it for a field of view."""
+def set_scale(*, user: User, image: LesionImage, source: str, mm_per_pixel: float) -> ImageScale:
+    """Post: a pixel of the image has this size, whatever was said of it before."""
     require_writable(user=user, patient=image.lesion.patient)
-    if not 0.01 <= share <= 2:
-        raise ValidationError("The two points are too close together: choose them farther apart.")
-    scale = ImageScale(
-        image=image, set_by=user, source=source, mm_per_pixel=millimetres / (share * image.width)
-    )
+    scale = ImageScale(image=image, set_by=user, source=source, mm_per_pixel=mm_per_pixel)
     scale.full_clean()
     scale.save()
+    tasks.follow_up(image)
     return scale
 
 
-def ruler_share(image: LesionImage, first: Point, second: Point) -> float:
-    """How long the way between two points is, as a share of the picture's width.
+def by_field_of_view(image: LesionImage, millimetres: float) -> float:
+    """Millimetres a pixel of a picture that shows so much from its left edge to its right."""
+    return millimetres / image.width
 
-    first, second: shares of the width and height.
+
+def by_ruler(image: LesionImage, points: list[Point], millimetres: float) -> float:
+    """Millimetres a pixel of a picture in which two points are so far from one another.
+
+    points: shares of the width and height. Raises ValidationError for points that are too close.
     """
-    across = (first[0] - second[0]) * image.width
-    down = (first[1] - second[1]) * image.height
-    return float((across**2 + down**2) ** 0.5 / image.width)
+    (u, v), (x, y) = points
+    pixels = hypot((u - x) * image.width, (v - y) * image.height)
+    if pixels < LEAST_RULER * image.width:
+        raise ValidationError("The two points are too close together: choose them farther apart.")
+    return millimetres / pixels
 
 
 def _require_outline(points: list[Point]) -> None:

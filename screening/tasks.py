@@ -62,7 +62,7 @@ def sweep_predictions_task() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
     for prediction in predictions.sweep(rung_before=timezone.now() - age):
         _tell_a_worker(prediction)
-    for image in measuring.unmeasured(reader.DEFAULT_VERSION):
+    for image in (*measuring.unmeasured(reader.DEFAULT_VERSION), *comparing.uncompared()):
         follow_up_task.delay(str(image.pk))
 
 

@@ -23,6 +23,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
+from screening.measuring import with_scale
 from screening.models import (
     Alert,
     Histology,
@@ -142,7 +143,7 @@ def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionI
         .select_related("outline__drawn_by")
         .annotate(model_version=F("prediction__model_version"))
     )
-    return images.prefetch_related(Prefetch("measurements", measurements), "scales")
+    return with_scale(images).prefetch_related(Prefetch("measurements", measurements))
 
 
 def previous(image: LesionImage) -> LesionImage | None:
@@ -167,9 +168,10 @@ def images_of(lesions: list[Lesion], user: User) -> list[LesionImage]:
 
 
 def alerts_of(lesion: Lesion, user: User) -> list[Alert]:
-    """Open alerts first, then the closed ones; the newest first."""
+    """Open alerts first, then the closed ones; the latest pair of images first."""
     found = lesion.alerts.disclosed_to(user).select_related("earlier", "later", "closed_by")
-    return sorted(found, key=lambda alert: alert.closed_at is not None)
+    ordered = found.order_by("-later__captured_on", "-earlier__captured_on", "later", "earlier")
+    return sorted(ordered, key=lambda alert: not alert.is_open)
 
 
 def needs_attention(user: User) -> QuerySet[Lesion]:

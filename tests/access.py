@@ -57,6 +57,10 @@ class World:
     comparison: Any
     position: Any
     alert: Any
+    mark: Any
+    outline: Any
+    scale: Any
+    measurement: Any
     key: Any
     webhook: Any
     delivery: Any
@@ -379,6 +383,52 @@ MATRIX: dict[str, Line] = {
     "api:batch-results": line(SEES, "batch"),
     "api:prediction-export": line(SIGNED_IN),
     "api:image-isic": line(SIGNED_IN),
+    "api:measurement-list": line(SIGNED_IN),
+    "api:measurement-detail": line(SEES, "measurement"),
+    "api:scale-list": line(
+        SIGNED_IN,
+        POST=api(
+            WRITES,
+            lambda w: {"image": str(w.image.pk), "source": "ruler", "mm_per_pixel": 0.05},
+            201,
+        ),
+    ),
+    "api:scale-detail": line(SEES, "scale"),
+    "api:outline-list": line(
+        SIGNED_IN,
+        POST=api(
+            WRITES,
+            lambda w: {"image": str(w.image.pk), "points": [[0.2, 0.2], [0.8, 0.2], [0.5, 0.8]]},
+            201,
+        ),
+    ),
+    "api:outline-detail": line(SEES, "outline"),
+    "api:comparison-list": line(
+        SIGNED_IN,
+        POST=api(
+            SEES,
+            lambda w: {
+                "earlier": str(w.comparison.earlier_id),
+                "later": str(w.comparison.later_id),
+            },
+            200,
+        ),
+    ),
+    "api:comparison-detail": line(SEES, "comparison"),
+    "api:change-mark-list": line(
+        SIGNED_IN,
+        POST=api(
+            WRITES,
+            lambda w: {"comparison": str(w.comparison.pk), "verdict": "unchanged"},
+            201,
+        ),
+    ),
+    "api:change-mark-detail": line(SEES, "mark"),
+    "api:alert-list": line(SIGNED_IN),
+    "api:alert-detail": line(SEES, "alert"),
+    "api:alert-close": line(
+        args="alert", POST=Sent(WRITES, lambda w: {"reason": "Looked at it."}, 200)
+    ),
     "api:schema": line(ANYONE),
     "api:docs": line(ANYONE),
     "api:nothing": line(

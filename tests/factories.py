@@ -12,22 +12,26 @@ from django.utils import timezone
 from PIL import Image, ImageDraw
 
 from accounts.models import Clinic, Membership, Role, User
-from ml.types import REGISTRATION_VERSION, Diagnosis
+from ml.types import MEASURES_VERSION, REGISTRATION_VERSION, Diagnosis
 from screening import synthetic
 from screening.models import (
     Alert,
     Batch,
     BatchRow,
+    ChangeMark,
     Comparison,
     Delivery,
     DeliveryAttempt,
     DeliveryState,
     Event,
     Histology,
+    ImageScale,
     Lesion,
     LesionImage,
     LesionPosition,
+    Measurement,
     Outcome,
+    Outline,
     Patient,
     Prediction,
     PredictionMaps,
@@ -212,6 +216,67 @@ class PredictionMapsFactory(factory.django.DjangoModelFactory):
     bias = factory.LazyFunction(lambda: {d.value: 0.1 for d in Diagnosis})
 
 
+class OutlineFactory(factory.django.DjangoModelFactory):
+    """A square in the middle."""
+
+    class Meta:
+        model = Outline
+
+    image = factory.SubFactory(LesionImageFactory)
+    drawn_by = factory.SubFactory(UserFactory)
+    points = factory.LazyFunction(lambda: [[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]])
+
+
+class ImageScaleFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = ImageScale
+
+    image = factory.SubFactory(LesionImageFactory)
+    set_by = factory.SubFactory(UserFactory)
+    source = "field_of_view"
+    mm_per_pixel = 0.1
+
+
+def measures(**other: object) -> dict[str, object]:
+    """What ``ml.measure`` finds in a round brown spot of a picture of 300 x 225."""
+    return {
+        "area_px": 3600.0,
+        "area_share": 0.0533,
+        "longest_diameter_px": 70.0,
+        "shortest_diameter_px": 66.0,
+        "perimeter_px": 214.0,
+        "asymmetry_shape": 0.05,
+        "asymmetry_colour": 3.0,
+        "border_irregularity": 1.02,
+        "colour_variegation": 6.0,
+        "colours": dict.fromkeys(("white", "red", "dark_brown", "blue_grey", "black"), 0.0)
+        | {"light_brown": 0.8},
+        "mean_lab": [45.0, 18.0, 20.0],
+        "ita_degrees": 40.0,
+        "centre": [150.0, 112.0],
+        "touches_border": False,
+        **other,
+    }
+
+
+class MeasurementFactory(factory.django.DjangoModelFactory):
+    """Within the mask of a prediction. ``by_hand``: within a drawn outline."""
+
+    class Meta:
+        model = Measurement
+
+    class Params:
+        by_hand = factory.Trait(
+            prediction=None,
+            outline=factory.SubFactory(OutlineFactory, image=factory.SelfAttribute("..image")),
+        )
+
+    image = factory.SubFactory(LesionImageFactory)
+    prediction = factory.SubFactory(PredictionFactory, image=factory.SelfAttribute("..image"))
+    algorithm_version = MEASURES_VERSION
+    values = factory.LazyFunction(measures)
+
+
 class ReviewFactory(factory.django.DjangoModelFactory):
     """Signed, as the next of the chain."""
 
@@ -262,6 +327,15 @@ class ComparisonFactory(factory.django.DjangoModelFactory):
     aligned = True
     matrix = factory.LazyFunction(lambda: [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     score = 0.8
+
+
+class ChangeMarkFactory(factory.django.DjangoModelFactory):
+    class Meta:
+        model = ChangeMark
+
+    comparison = factory.SubFactory(ComparisonFactory)
+    marked_by = factory.SubFactory(UserFactory)
+    verdict = "unchanged"
 
 
 class AlertFactory(factory.django.DjangoModelFactory):

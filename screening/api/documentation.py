@@ -110,78 +110,80 @@ class RecordSchema(AutoSchema):
         return sorted(codes)
 
 
-def _shown(name: str, value: Any, *codes: int) -> OpenApiExample:
+def shown(name: str, value: Any, *codes: int) -> OpenApiExample:
     answers = [str(code) for code in codes]
     return OpenApiExample(name, value, response_only=True, status_codes=answers)
 
 
-def _sent(name: str, value: Any) -> OpenApiExample:
+def sent(name: str, value: Any) -> OpenApiExample:
     return OpenApiExample(name, value, request_only=True)
 
 
-def _header(name: str, description: str, *codes: int) -> OpenApiParameter:
+def header(name: str, description: str, *codes: int) -> OpenApiParameter:
     return OpenApiParameter(
         name, str, OpenApiParameter.HEADER, description=description, response=list(codes)
     )
 
 
-def _reading(what: str, example: Any, about: str) -> dict[str, Any]:
-    shown = [_shown(what, example, 200)]
+def reading(what: str, example: Any, about: str) -> dict[str, Any]:
+    answers = [shown(what, example, 200)]
     return {
         "list": extend_schema(
             summary=f"List {what}s",
             description=f"{about} The newest first, of all that you may see.",
-            examples=shown,
+            examples=answers,
         ),
-        "retrieve": extend_schema(summary=f"Look at one {what}", description=about, examples=shown),
+        "retrieve": extend_schema(
+            summary=f"Look at one {what}", description=about, examples=answers
+        ),
     }
 
 
 CLINICS = extend_schema_view(
-    **_reading("clinic", examples.CLINIC, "A clinic that you work in, with your role there.")
+    **reading("clinic", examples.CLINIC, "A clinic that you work in, with your role there.")
 )
 
 _PATIENT = "A person whose skin it is, by a pseudonym or number: never by name."
 PATIENTS = extend_schema_view(
-    **_reading("patient", examples.PATIENT, _PATIENT),
+    **reading("patient", examples.PATIENT, _PATIENT),
     create=extend_schema(
         summary="Register a patient",
         description=f"{_PATIENT} With a clinic you need a role there that writes.",
         examples=[
-            _sent("patient", examples.PATIENT_IN),
-            _shown("registered", examples.PATIENT, 201),
+            sent("patient", examples.PATIENT_IN),
+            shown("registered", examples.PATIENT, 201),
         ],
     ),
     partial_update=extend_schema(
         summary="Change a patient",
         description="Only the fields that are sent. The clinic stays.",
-        examples=[_sent("year", {"birth_year": 1962}), _shown("patient", examples.PATIENT, 200)],
+        examples=[sent("year", {"birth_year": 1962}), shown("patient", examples.PATIENT, 200)],
     ),
 )
 
 _LESION = "One spot on one patient's body, with the symptoms that were marked."
 LESIONS = extend_schema_view(
-    **_reading("lesion", examples.LESION, _LESION),
+    **reading("lesion", examples.LESION, _LESION),
     create=extend_schema(
         summary="Open a lesion",
         description=_LESION,
-        examples=[_sent("lesion", examples.LESION_IN), _shown("opened", examples.LESION, 201)],
+        examples=[sent("lesion", examples.LESION_IN), shown("opened", examples.LESION, 201)],
     ),
     partial_update=extend_schema(
         summary="Change a lesion",
         description="Only the fields that are sent. A symptom that is marked here changes at once "
         "what is told of the lesion's readings: never `monitor`.",
-        examples=[_sent("symptom", {"bleeding": True}), _shown("lesion", examples.LESION, 200)],
+        examples=[sent("symptom", {"bleeding": True}), shown("lesion", examples.LESION, 200)],
     ),
 )
 
 _IMAGE = "A picture of a lesion, with its newest reading and its newest review."
 _TO_THE_READING = [
-    _header("Location", "The prediction of this image.", 200, 202),
-    _header("Retry-After", "Seconds until it is worth looking, while not finished.", 200, 202),
+    header("Location", "The prediction of this image.", 200, 202),
+    header("Retry-After", "Seconds until it is worth looking, while not finished.", 200, 202),
 ]
 IMAGES = extend_schema_view(
-    **_reading("image", examples.IMAGE, _IMAGE),
+    **reading("image", examples.IMAGE, _IMAGE),
     create=extend_schema(
         summary="Add an image and have it read",
         description="One picture a request. It is stored without its metadata, and its reading is "
@@ -194,8 +196,8 @@ IMAGES = extend_schema_view(
         },
         parameters=_TO_THE_READING,
         examples=[
-            _shown("stored", examples.IMAGE_QUEUED, 202),
-            _shown("known", examples.IMAGE, 200),
+            shown("stored", examples.IMAGE_QUEUED, 202),
+            shown("known", examples.IMAGE, 200),
         ],
     ),
 )
@@ -205,15 +207,15 @@ _PREDICTION = (
     "`advice` and `disclaimer`, whole. `not_assessable` is a normal answer. Never an all-clear."
 )
 PREDICTIONS = extend_schema_view(
-    list=_reading("prediction", examples.PREDICTION, _PREDICTION)["list"],
+    list=reading("prediction", examples.PREDICTION, _PREDICTION)["list"],
     retrieve=extend_schema(
         summary="Look at one prediction",
         description=f"{_PREDICTION} While `state` is `queued` or `running`, ask again after "
         "`Retry-After` seconds.",
-        parameters=[_header("Retry-After", "Seconds; only while not finished.", 200)],
+        parameters=[header("Retry-After", "Seconds; only while not finished.", 200)],
         examples=[
-            _shown("finished", examples.PREDICTION, 200),
-            _shown("waiting", examples.QUEUED, 200),
+            shown("finished", examples.PREDICTION, 200),
+            shown("waiting", examples.QUEUED, 200),
         ],
     ),
     create=extend_schema(
@@ -223,23 +225,23 @@ PREDICTIONS = extend_schema_view(
         request=PredictionRequestSerializer,
         responses={202: OpenApiResponse(PredictionSerializer, description="Queued.")},
         parameters=[
-            _header("Location", "The prediction.", 202),
-            _header("Retry-After", "Seconds until it is worth looking.", 202),
+            header("Location", "The prediction.", 202),
+            header("Retry-After", "Seconds until it is worth looking.", 202),
         ],
         examples=[
-            _sent("image", {"image": examples.PREDICTION["image"]}),
-            _shown("queued", examples.QUEUED, 202),
+            sent("image", {"image": examples.PREDICTION["image"]}),
+            shown("queued", examples.QUEUED, 202),
         ],
     ),
 )
 
 _REVIEW = "A clinician's own conclusion on an image. It stands above what the model read."
 REVIEWS = extend_schema_view(
-    **_reading("review", examples.REVIEW, _REVIEW),
+    **reading("review", examples.REVIEW, _REVIEW),
     create=extend_schema(
         summary="Record a conclusion",
         description=f"{_REVIEW} Never changed: a later one stands above it. Clinicians only.",
-        examples=[_sent("review", examples.REVIEW_IN), _shown("signed", examples.REVIEW, 201)],
+        examples=[sent("review", examples.REVIEW_IN), shown("signed", examples.REVIEW, 201)],
     ),
 )
 
@@ -252,7 +254,7 @@ PICTURE = extend_schema_view(
             (200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="As PNG."),
             304: OpenApiResponse(description="You have it already."),
         },
-        parameters=[_header("ETag", "For `If-None-Match`.", 200)],
+        parameters=[header("ETag", "For `If-None-Match`.", 200)],
     )
 )
 
@@ -269,7 +271,7 @@ MASK = extend_schema_view(
             (200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY, description="8 bit grey."),
             304: OpenApiResponse(description="You have it already."),
         },
-        parameters=[_header("ETag", "For `If-None-Match`.", 200)],
+        parameters=[header("ETag", "For `If-None-Match`.", 200)],
     )
 )
 MAPS = extend_schema_view(
@@ -279,6 +281,6 @@ MAPS = extend_schema_view(
         "concerned: neither the border of the lesion nor a proof. The cells of a diagnosis and "
         f"its `bias` add up to its `image_logits`. {_NO_MAPS}",
         responses={200: MapsSerializer},
-        examples=[_shown("maps", examples.MAPS, 200)],
+        examples=[shown("maps", examples.MAPS, 200)],
     )
 )

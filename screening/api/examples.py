@@ -6,7 +6,7 @@ from typing import Any
 
 from screening.advice import DISCLAIMER, NOT_AN_ALL_CLEAR
 
-_HOST = "https://skincheck.example.org/api/v1"
+HOST = "https://skincheck.example.org/api/v1"
 _CLINIC = "019ab0d2-5c8e-7d10-9f3a-5d0f6b1c2a10"
 _PATIENT = "019ab0d2-7a41-7c22-8b6e-0c4d9e7f1a22"
 _LESION = "019ab0d3-1f05-7e83-a1c9-7b2e8d4f6c31"
@@ -17,7 +17,7 @@ _QUEUED = "2026-03-12T09:31:07.412905Z"
 
 
 def _stamps(kind: str, pk: str, moment: str) -> dict[str, str]:
-    return {"id": pk, "url": f"{_HOST}/{kind}/{pk}/", "created": moment}
+    return {"id": pk, "url": f"{HOST}/{kind}/{pk}/", "created": moment}
 
 
 def _by_diagnosis(*values: float) -> dict[str, float]:
@@ -61,7 +61,7 @@ LESION: dict[str, Any] = {
 
 _WAITING: dict[str, Any] = {
     "id": _PREDICTION,
-    "url": f"{_HOST}/predictions/{_PREDICTION}/",
+    "url": f"{HOST}/predictions/{_PREDICTION}/",
     "image": _IMAGE,
     "lesion": _LESION,
     "state": "queued",
@@ -125,7 +125,7 @@ _LOGITS: dict[str, float] = PREDICTION["image_logits"]
 MAPS: dict[str, Any] = {
     "prediction": _PREDICTION,
     "assessable": False,
-    "mask_url": f"{_HOST}/predictions/{_PREDICTION}/mask/",
+    "mask_url": f"{HOST}/predictions/{_PREDICTION}/mask/",
     "mask_width": 40,
     "mask_height": 20,
     "outline": [[0.375, 0.25], [0.625, 0.2], [0.7, 0.6], [0.5, 0.85], [0.325, 0.65]],
@@ -160,8 +160,8 @@ IMAGE_QUEUED: dict[str, Any] = {
     "sha256": "b94d27b9934d3e08a52e52d7da7dabfac484efe37a5380ee9088f7ace2efcde9",
     "camera_model": "",
     "is_synthetic": False,
-    "image_url": f"{_HOST}/images/{_IMAGE}/file",
-    "thumbnail_url": f"{_HOST}/images/{_IMAGE}/thumbnail",
+    "image_url": f"{HOST}/images/{_IMAGE}/file",
+    "thumbnail_url": f"{HOST}/images/{_IMAGE}/thumbnail",
     "latest_prediction": QUEUED,
     "latest_review": None,
 }

@@ -81,6 +81,14 @@ class Moment(filters.IsoDateTimeFilter):
     field_class = _MomentField
 
 
+class YesOrNo(filters.TypedChoiceFilter):
+    """``true`` or ``false``, and nothing else: any other word would be no filter at all."""
+
+    def __init__(self, **options: Any) -> None:
+        choices = [("true", "true"), ("false", "false")]
+        super().__init__(choices=choices, coerce=lambda value: value == "true", **options)
+
+
 class PatientFilter(filters.FilterSet):
     clinic = filters.UUIDFilter(help_text="Of this clinic.")
     search = Search(help_text="Part of the label.")

@@ -5,9 +5,15 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.routers import SimpleRouter
 
 from screening.api import batches, exports, viewsets, webhooks
+from screening.api.alerts import AlertViewSet
+from screening.api.change_marks import ChangeMarkViewSet
+from screening.api.comparisons import ComparisonViewSet
 from screening.api.dicom import DicomView
 from screening.api.errors import nothing_here
+from screening.api.measurements import MeasurementViewSet
+from screening.api.outlines import OutlineViewSet
 from screening.api.positions import PositionViewSet
+from screening.api.scales import ScaleViewSet
 from screening.api.ugly_duckling import UglyDucklingView
 
 app_name = "api"
@@ -25,6 +31,12 @@ router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
 router.register("deliveries", webhooks.DeliveryViewSet, basename="delivery")
 router.register("positions", PositionViewSet, basename="position")
 router.register("batches", batches.BatchViewSet, basename="batch")
+router.register("measurements", MeasurementViewSet, basename="measurement")
+router.register("scales", ScaleViewSet, basename="scale")
+router.register("outlines", OutlineViewSet, basename="outline")
+router.register("comparisons", ComparisonViewSet, basename="comparison")
+router.register("change-marks", ChangeMarkViewSet, basename="change-mark")
+router.register("alerts", AlertViewSet, basename="alert")
 
 urlpatterns = [
     path("v1/", include(router.urls)),

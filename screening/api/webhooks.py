@@ -162,13 +162,13 @@ _DELIVERY = "What was sent to a webhook, or waits to be, with every attempt. Kep
 
 
 @extend_schema_view(
-    **doc._reading("webhook", examples.WEBHOOK, _WEBHOOK),
+    **doc.reading("webhook", examples.WEBHOOK, _WEBHOOK),
     create=extend_schema(
         summary="Add a webhook",
         description=f"{_WEBHOOK} Then fetch its secret from `/webhooks/{{id}}/secret/`.",
         examples=[
-            doc._sent("webhook", examples.WEBHOOK_IN),
-            doc._shown("added", examples.WEBHOOK, 201),
+            doc.sent("webhook", examples.WEBHOOK_IN),
+            doc.shown("added", examples.WEBHOOK, 201),
         ],
     ),
     partial_update=extend_schema(
@@ -176,8 +176,8 @@ _DELIVERY = "What was sent to a webhook, or waits to be, with every attempt. Kep
         description="Only the fields that are sent. `enabled` switches it off, and on again after "
         "failures: what was waiting is then sent.",
         examples=[
-            doc._sent("switched on", {"enabled": True}),
-            doc._shown("webhook", examples.WEBHOOK, 200),
+            doc.sent("switched on", {"enabled": True}),
+            doc.shown("webhook", examples.WEBHOOK, 200),
         ],
     ),
     destroy=extend_schema(
@@ -205,7 +205,7 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         "then carries two signatures.",
         request=None,
         responses=WebhookSerializer,
-        examples=[doc._shown("rotated", examples.ROTATED, 200)],
+        examples=[doc.shown("rotated", examples.ROTATED, 200)],
     )
     @action(methods=["post"], detail=True)
     def rotate(self, request: Request, pk: str) -> Response:
@@ -218,8 +218,8 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         "`Location` for what became of it.",
         request=None,
         responses={202: OpenApiResponse(DeliverySerializer, description="On its way.")},
-        parameters=[doc._header("Location", "The delivery.", 202)],
-        examples=[doc._shown("test", examples.TEST, 202)],
+        parameters=[doc.header("Location", "The delivery.", 202)],
+        examples=[doc.shown("test", examples.TEST, 202)],
     )
     @action(methods=["post"], detail=True)
     def test(self, request: Request, pk: str) -> Response:
@@ -232,7 +232,7 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         summary="The signing secret of a webhook",
         description="The one that signs now. Verify with it; `docs/api.md` shows how.",
         responses=WebhookSecretSerializer,
-        examples=[doc._shown("secret", examples.SECRET, 200)],
+        examples=[doc.shown("secret", examples.SECRET, 200)],
     )
 )
 class WebhookSecretView(APIView):
@@ -249,7 +249,7 @@ class WebhookSecretView(APIView):
         return Response(body, headers={"Cache-Control": "no-store"})
 
 
-@extend_schema_view(**doc._reading("delivery", examples.DELIVERY, _DELIVERY))
+@extend_schema_view(**doc.reading("delivery", examples.DELIVERY, _DELIVERY))
 class DeliveryViewSet(ReadViewSet):
     queryset = Delivery.objects.none()
     serializer_class = DeliverySerializer
@@ -266,8 +266,8 @@ class DeliveryViewSet(ReadViewSet):
         "400 while it is on its way, or while the webhook is off.",
         request=None,
         responses={202: OpenApiResponse(DeliverySerializer, description="On its way.")},
-        parameters=[doc._header("Location", "The delivery.", 202)],
-        examples=[doc._shown("again", examples.AGAIN, 202)],
+        parameters=[doc.header("Location", "The delivery.", 202)],
+        examples=[doc.shown("again", examples.AGAIN, 202)],
     )
     @action(methods=["post"], detail=True)
     def resend(self, request: Request, pk: str) -> Response:

@@ -18,11 +18,14 @@ GAP = 34
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """One measure: how it is called, its value in an image, and how that is written."""
+    """One measure: how it is called, its value in an image, how that is written, the least there
+    is, and Plotly's format of the axis."""
 
     label: str
     value: Callable[[Measured], float]
     written: Callable[[float], str]
+    least: float = 0.0
+    ticks: str = ""
 
 
 def measures_over_time(measured: list[Measured], events: list[Event]) -> Chart:
@@ -43,7 +46,7 @@ def measures_over_time(measured: list[Measured], events: list[Event]) -> Chart:
         domain = [max(top - PANEL / height, 0), top]
         name = "y" if number == 0 else f"y{number + 1}"
         axes["yaxis" if number == 0 else f"yaxis{number + 1}"] = _panel_axis(
-            [panel.value(one) for one in measured], domain
+            panel, measured, domain
         )
         layout["annotations"].append(course.panel_title(panel.label, top))
         data += [
@@ -95,11 +98,14 @@ def _panels(measured: list[Measured]) -> list[_Panel]:
         ]
         if scaled
         else [
-            _Panel("Area, of the picture", lambda one: one.values["area_share"], percent),
+            _Panel(
+                "Area, of the picture", lambda one: one.values["area_share"], percent, ticks=".0%"
+            ),
             _Panel(
                 "Longest diameter, of the picture's width",
                 lambda one: one.values["longest_diameter_px"] / one.image.width,
                 percent,
+                ticks=".0%",
             ),
         ]
     )
@@ -109,7 +115,10 @@ def _panels(measured: list[Measured]) -> list[_Panel]:
         _Panel("Asymmetry of shape", lambda one: one.values["asymmetry_shape"], _in("", 2)),
         _Panel("Asymmetry of colour", lambda one: one.values["asymmetry_colour"], delta),
         _Panel(
-            "Irregularity of the border", lambda one: one.values["border_irregularity"], _in("", 2)
+            "Irregularity of the border, 1 for a circle",
+            lambda one: one.values["border_irregularity"],
+            _in("", 2),
+            least=1.0,
         ),
         _Panel("Variety of colour", lambda one: one.values["colour_variegation"], delta),
     ]
@@ -144,9 +153,11 @@ def _measure_trace(panel: _Panel, run: list[Measured], axis: str) -> dict[str, A
     }
 
 
-def _panel_axis(values: list[float], domain: list[float]) -> dict[str, Any]:
-    """From 0, so that a small change looks small; irregularity from 1, its least, is near it."""
-    return {"range": [0, 1.15 * max([*values, 1e-6])], "nticks": 3, "domain": domain}
+def _panel_axis(panel: _Panel, measured: list[Measured], domain: list[float]) -> dict[str, Any]:
+    """From the least there is, so that a small change looks small."""
+    highest = max(panel.value(one) - panel.least for one in measured)
+    top = panel.least + 1.15 * max(highest, 0.1 if panel.least else 1e-6)
+    return {"range": [panel.least, top], "nticks": 3, "tickformat": panel.ticks, "domain": domain}
 
 
 def _measures_summary(measured: list[Measured]) -> str:

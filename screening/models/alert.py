@@ -78,5 +78,10 @@ class Alert(UUIDModel):
         return self.get_rule_display()
 
     @property
+    def pair(self) -> tuple[bool, object, object]:
+        """What is told together: open or closed, of the same two images."""
+        return self.is_open, self.earlier_id, self.later_id
+
+    @property
     def is_open(self) -> bool:
         return self.closed_at is None

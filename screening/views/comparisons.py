@@ -12,17 +12,17 @@ from django.views.decorators.http import require_POST, require_safe
 
 from screening import comparing, differences, marking, tracking
 from screening.forms import ChangeMarkForm, CloseAlertForm, submit
-from screening.models import Alert, Comparison, Lesion, LesionImage, Patient
+from screening.models import Alert, ChangeMark, Comparison, Lesion, LesionImage
 from screening.views.requests import UserRequest
 
 
 @require_safe
 def compare(request: UserRequest, pk: UUID) -> HttpResponse:
     """``earlier`` and ``later`` name the images; without them the latest two."""
-    visible = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
-    lesion = get_object_or_404(visible, pk=pk)
-    found = lesion.images.latest_first().prefetch_related("outlines")
-    images = list(tracking.with_measures(found, request.user))
+    visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
+    lesion = get_object_or_404(visible.select_related("patient__clinic"), pk=pk)
+    found = tracking.with_measures(lesion.images.latest_first(), request.user)
+    images = list(found.prefetch_related("outlines"))
     if len(images) < 2:
         return redirect("lesion", pk)
     earlier, later = _chosen(request, images)
@@ -77,8 +77,10 @@ def _chosen(request: HttpRequest, images: list[LesionImage]) -> tuple[LesionImag
 def _shown(
     request: UserRequest, lesion: Lesion, images: list[LesionImage], comparison: Comparison
 ) -> dict[str, object]:
-    pair = comparison.earlier, comparison.later
-    outlines = [differences.outline_of(image, request.user) for image in pair]
+    pair = [comparison.earlier, comparison.later]
+    readings = differences.readings_of(pair, request.user)
+    outlines = [differences.outline_of(image, readings[image.pk]) for image in pair]
+    marks = ChangeMark.objects.visible_to(request.user).filter(comparison=comparison)
     return {
         "lesion": lesion,
         "patient": lesion.patient,
@@ -86,8 +88,8 @@ def _shown(
         "comparison": comparison,
         "pair": list(zip(("earlier", "later"), pair, outlines, strict=True)),
         "matrix": differences.corner_matrix(comparison) if comparison.aligned else None,
-        "rows": differences.differences(comparison),
-        "marks": comparison.marks.select_related("marked_by"),
+        "rows": differences.rows(comparison, readings),
+        "marks": marks.select_related("marked_by"),
         "form": ChangeMarkForm(),
-        "may_write": Patient.objects.writable_by(request.user).contains(lesion.patient),
+        "may_write": lesion.may_write,  # type: ignore[attr-defined]
     }

@@ -23,10 +23,11 @@ from screening.views.requests import UserRequest
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """All images by day of capture, what was told of them and measured, and what people said."""
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
-    lesion = get_object_or_404(visible.select_related("patient__clinic"), pk=pk)
+    lesion = get_object_or_404(visible.select_related("patient__clinic", "reminder"), pk=pk)
     images = tracking.timeline(lesion, request.user)
     alerts = tracking.alerts_of(lesion, request.user)
-    events = timeline.events([lesion], images, alerts, request.user)
+    histologies = tracking.histologies_of(lesion)
+    events = timeline.events([lesion], images, alerts, histologies, request.user)
     told, measured = timeline.told(images), timeline.measured(images)
     read = any(one.outcome for one in told)
     readings = [image.latest_prediction for image in images]
@@ -42,7 +43,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "is_reading": any(reading is not None and reading.is_active for reading in readings),
             "alerts": alerts,
             "may_write": lesion.may_write,  # type: ignore[attr-defined]
-            "histologies": tracking.histologies_of(lesion),
+            "histologies": histologies,
             "concluded": next((image for image in images if image.latest_review), None),
             "may_review": lesion.may_review,  # type: ignore[attr-defined]
             "positions": lesion.positions.select_related("placed_by"),
@@ -54,7 +55,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
 
 def _reminder(lesion: Lesion, images: list[LesionImage], alerts: list[Alert]) -> dict[str, Any]:
     """What ``partials/reminder.html`` shows: the one that is set, and what would fit."""
-    reminder = Reminder.objects.filter(lesion=lesion).first()
+    reminder: Reminder | None = getattr(lesion, "reminder", None)
     is_open = any(alert.is_open for alert in alerts)
     suggestion = suggesting.suggest(images, has_open_alert=is_open)
     months = suggestion.interval_months

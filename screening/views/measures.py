@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from math import cos, pi, sin
-from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.forms import Form
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
-from screening import intake, measuring, outlining, tasks
-from screening.forms import FieldOfViewForm, OutlineForm, RulerForm, add_errors, submit
+from screening import intake, measuring, outlining
+from screening.forms import (
+    FieldOfViewForm,
+    OutlineForm,
+    PixelSpacingForm,
+    RulerForm,
+    add_errors,
+    submit,
+)
 from screening.models import ImageScale, LesionImage
 from screening.outline import Point, thinned
 from screening.outline import outline as border_of
 from screening.views.requests import UserRequest
 
 EDITED_CORNERS = 24
+SCALE_FORMS: dict[str, type[Form]] = {
+    ImageScale.Source.FIELD_OF_VIEW: FieldOfViewForm,
+    ImageScale.Source.PIXEL_SPACING: PixelSpacingForm,
+    ImageScale.Source.RULER: RulerForm,
+}
 ROUND = [(0.5 + cos(n * pi / 6) / 4, 0.5 + sin(n * pi / 6) / 4) for n in range(12)]
 """Where an outline is begun that nobody has drawn."""
 
@@ -33,7 +45,6 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST":
         drawn = submit(form, outlining.draw_outline, user=request.user, image=image)
         if drawn is not None:
-            tasks.follow_up(image)
             messages.success(request, "The outline is kept, and the picture measured anew.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
     return render(
@@ -51,41 +62,38 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def scale(request: UserRequest, pk: UUID) -> HttpResponse:
-    """By the field of view or by two points on a ruler; ``source`` says which form was sent."""
+    """By the field of view, the pixel spacing or two points on a ruler; ``source`` says which form
+    was sent."""
     image = _writable(request, pk)
-    by_ruler = request.POST.get("source") == ImageScale.Source.RULER
-    field_of_view = FieldOfViewForm(None if by_ruler else request.POST or None, prefix=None)
-    ruler = RulerForm(request.POST if by_ruler else None, auto_id="ruler_%s")
-    if request.method == "POST" and _set(request, image, ruler if by_ruler else field_of_view):
-        messages.success(request, "The scale is kept: sizes are shown in millimetres.")
-        return redirect(f"{reverse('image', args=[pk])}#measures")
+    source = request.POST.get("source", "")
+    forms = {
+        name: form(request.POST if source == name else None, auto_id=f"{name}_%s")
+        for name, form in SCALE_FORMS.items()
+    }
+    if request.method == "POST":
+        sent = forms.get(source)
+        if sent is None:
+            messages.error(request, "Say how the scale is known.")
+        elif _set_scale(request, image, source, sent):
+            messages.success(request, "The scale is kept: sizes are shown in millimetres.")
+            return redirect(f"{reverse('image', args=[pk])}#measures")
     return render(
         request,
         "screening/scale.html",
-        _of(image)
-        | {
-            "field_of_view": field_of_view,
-            "ruler": ruler,
-            "by_ruler": by_ruler,
-            "scales": image.scales.select_related("set_by"),
-        },
+        _of(image) | forms | {"scales": image.scales.select_related("set_by")},
     )
 
 
-def _set(request: UserRequest, image: LesionImage, form: FieldOfViewForm | RulerForm) -> bool:
+def _set_scale(request: UserRequest, image: LesionImage, source: str, form: Form) -> bool:
     if not form.is_valid():
         return False
-    fields: dict[str, Any] = {"source": ImageScale.Source.FIELD_OF_VIEW}
-    if isinstance(form, RulerForm):
-        share = outlining.ruler_share(image, *form.cleaned_data["points"])
-        fields = {"source": ImageScale.Source.RULER, "share": share}
+    millimetres = form.cleaned_data["millimetres"]
     try:
-        outlining.set_scale(
-            user=request.user,
-            image=image,
-            millimetres=form.cleaned_data["millimetres"],
-            **fields,
-        )
+        if source == ImageScale.Source.FIELD_OF_VIEW:
+            millimetres = outlining.by_field_of_view(image, millimetres)
+        elif source == ImageScale.Source.RULER:
+            millimetres = outlining.by_ruler(image, form.cleaned_data["points"], millimetres)
+        outlining.set_scale(user=request.user, image=image, source=source, mm_per_pixel=millimetres)
     except ValidationError as error:
         add_errors(form, error)
         return False

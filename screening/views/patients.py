@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from screening import intake, mapped, timeline, tracking, ugly_duckling
 from screening.charts.patient import lesions_over_time
 from screening.forms import NewPatientForm, PatientForm, submit
-from screening.models import Alert, Lesion, Patient
+from screening.models import Alert, Histology, Lesion, LesionImage, Patient
 from screening.views.requests import UserRequest
 
 PATIENTS_A_PAGE = 25
@@ -72,17 +72,29 @@ def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     patient = get_object_or_404(visible, pk=pk)
     ordered = tracking.most_severe_first(tracking.with_latest(patient.lesions.all(), request.user))
-    photographed = ordered.exclude(latest_image_id=None)
+    has_image = Exists(LesionImage.objects.filter(lesion=OuterRef("pk")))
+    photographed = ordered.filter(has_image)
     page = Paginator(photographed, LESIONS_A_CHART).get_page(request.GET.get("page"))
     lesions = list(page.object_list)
     images = tracking.images_of(lesions, request.user)
     alerts = Alert.objects.visible_to(request.user).filter(lesion__in=lesions)
-    events = timeline.events(lesions, images, alerts.select_related("later"), request.user)
+    events = timeline.events(
+        lesions,
+        images,
+        alerts.select_related("later"),
+        Histology.objects.visible_to(request.user).filter(lesion__in=lesions),
+        request.user,
+    )
     chart = lesions_over_time(lesions, timeline.told(images), events) if lesions else None
     return render(
         request,
         "screening/patient_timeline.html",
-        {"patient": patient, "page": page, "lesions": lesions, "chart": chart},
+        {
+            "patient": patient,
+            "page": page,
+            "lesions": lesions,
+            "chart": chart,
+        },
     )
 
 

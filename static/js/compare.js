@@ -5,6 +5,7 @@
   const data = document.getElementById("compare-matrix");
   const MOST = 1200; // pixels of a canvas' longer side
   const DARKEST = 60; // a difference of so many levels of 255 is drawn black
+  const LEAST_SKIN = 0.05; // of what both pictures show
 
   const press = (button, on) => button.setAttribute("aria-pressed", on);
   const outlines = root.querySelector("[data-switch='outlines']");
@@ -22,34 +23,37 @@
 
   const canvas = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
 
-  // Mean and spread of each channel, where both pictures show something.
-  const light = (pixels, alpha) => {
-    const sums = [0, 0, 0];
-    const squares = [0, 0, 0];
-    let count = 0;
-    for (let i = 0; i < pixels.length; i += 4) {
-      if (alpha[i + 3] < 255) continue;
-      count += 1;
-      for (let c = 0; c < 3; c += 1) {
-        sums[c] += pixels[i + c];
-        squares[c] += pixels[i + c] ** 2;
-      }
+  // Where both pictures show something, and of that where neither shows the lesion: there the light
+  // is compared, so that a lesion that darkened stays as dark. Too little skin: all of it decides.
+  const around = (moved, lesions) => {
+    const shared = [];
+    const skin = [];
+    for (let i = 3; i < moved.data.length; i += 4) {
+      if (moved.data[i] < 255) continue;
+      shared.push(i - 3);
+      if (!lesions.data[i]) skin.push(i - 3);
     }
-    return sums.map((sum, c) => {
-      const mean = sum / Math.max(count, 1);
-      return { mean, spread: Math.sqrt(Math.max(squares[c] / Math.max(count, 1) - mean * mean, 1)) };
-    });
+    return skin.length < LEAST_SKIN * shared.length ? shared : skin;
   };
 
-  const inOneLight = (moved, fixed) => {
-    const own = light(moved.data, moved.data);
-    const other = light(fixed.data, moved.data);
+  const median = (data, places, channel) => {
+    const counts = new Uint32Array(256);
+    for (const i of places) counts[data[i + channel]] += 1;
+    let level = 0;
+    for (let seen = counts[0]; seen < places.length / 2; seen += counts[level]) level += 1;
+    return level;
+  };
+
+  // As ml.register.match_light: a gain for each channel.
+  const inOneLight = (moved, fixed, lesions) => {
+    const places = around(moved, lesions);
+    const gains = [0, 1, 2].map((channel) => {
+      const own = Math.max(1, median(moved.data, places, channel));
+      return Math.min(2, Math.max(0.5, median(fixed.data, places, channel) / own));
+    });
     const matched = new ImageData(new Uint8ClampedArray(moved.data), moved.width, moved.height);
     for (let i = 0; i < matched.data.length; i += 4) {
-      for (let c = 0; c < 3; c += 1) {
-        const gain = Math.min(2, Math.max(0.5, other[c].spread / own[c].spread));
-        matched.data[i + c] = (moved.data[i + c] - own[c].mean) * gain + other[c].mean;
-      }
+      for (let c = 0; c < 3; c += 1) matched.data[i + c] = moved.data[i + c] * gains[c];
     }
     return matched;
   };
@@ -83,7 +87,21 @@
       context.setTransform(...matrix.map((value) => value * size));
       context.drawImage(later, 0, 0);
     });
-    const drawings = { plain: moved, matched: inOneLight(moved, fixed) };
+    const lesions = read((context) => {
+      const fill = (picture, name) => {
+        const corners = root.querySelector(`[data-outline='${name}'] .outline-line`)?.points ?? [];
+        context.beginPath();
+        for (const { x, y } of corners) {
+          context.lineTo(x * picture.naturalWidth, y * picture.naturalHeight);
+        }
+        context.fill();
+      };
+      context.setTransform(size, 0, 0, size, 0, 0);
+      fill(earlier, "earlier");
+      context.setTransform(...matrix.map((value) => value * size));
+      fill(later, "later");
+    });
+    const drawings = { plain: moved, matched: inOneLight(moved, fixed, lesions) };
     const view = { light: true, name: "side" };
 
     const add = (side, attributes) => {
@@ -147,8 +165,19 @@
 
     const divide = () => {
       top.style.clipPath = view.name === "slider" ? `inset(0 0 0 ${100 - cut.value}%)` : "";
+      root.style.setProperty("--cut", `${100 - cut.value}%`);
     };
     cut.addEventListener("input", divide);
+    // The line follows the finger or the mouse, where they do not move a picture that is zoomed.
+    const stage = top.closest(".stage");
+    const drag = (event) => {
+      if (view.name !== "slider" || stage.classList.contains("zoomed") || !event.buttons) return;
+      const box = stage.getBoundingClientRect();
+      cut.value = 100 - (100 * (event.clientX - box.left)) / box.width;
+      divide();
+    };
+    stage.addEventListener("pointerdown", drag);
+    stage.addEventListener("pointermove", drag);
 
     const show = (name) => {
       if (blinking) stop();

@@ -63,7 +63,7 @@ def test_the_shell_lines(environment, tmp_path):
     setting, *rest = blocks("sh")
     assert "KEY=sk_" in setting
     lines = [line for block in rest for line in block.splitlines()]
-    assert sum("curl" in line for line in lines) == len(lines) == 26
+    assert sum("curl" in line for line in lines) == len(lines) == 31
     # -f: a line that is answered with an error fails the script.
     script = "set -euo pipefail\n" + "\n".join(lines).replace("curl -s", "curl -sSf")
     out = run(["bash", "-c", script], environment, tmp_path)

@@ -9,9 +9,14 @@ import pytest
 from screening.models import Prediction
 from tests.api.conftest import pointers
 from tests.factories import (
+    AlertFactory,
+    ChangeMarkFactory,
+    ComparisonFactory,
+    ImageScaleFactory,
     LesionFactory,
     LesionImageFactory,
     LesionPositionFactory,
+    MeasurementFactory,
     PatientFactory,
     PredictionFactory,
     ReviewFactory,
@@ -27,6 +32,12 @@ BUDGETS = {
     "predictions": 2,
     "reviews": 2,
     "positions": 2,
+    "measurements": 3,  # and their images
+    "scales": 2,
+    "outlines": 2,
+    "comparisons": 6,  # and both images with their measurements
+    "change-marks": 2,
+    "alerts": 2,
 }
 
 
@@ -37,14 +48,20 @@ def found(client, path, **query):
 
 
 def records(patient, count):
-    """Lesions with two images each, a reading and a review on every image."""
+    """Lesions with two images each, compared and marked, an alert, and on every image a reading, a
+    review, an outline, a scale and two measurements."""
     for _ in range(count):
         lesion = LesionFactory(patient=patient)
         LesionPositionFactory(lesion=lesion)
-        for _ in range(2):
-            image = LesionImageFactory(lesion=lesion)
-            PredictionFactory(image=image, outcome="not_assessable", reason="blurred")
+        comparison = ComparisonFactory(later__lesion=lesion)
+        ChangeMarkFactory(comparison=comparison)
+        AlertFactory(earlier=comparison.earlier, later=comparison.later)
+        for image in (comparison.earlier, comparison.later):
+            reading = PredictionFactory(image=image, outcome="not_assessable", reason="blurred")
             ReviewFactory(image=image)
+            ImageScaleFactory(image=image)
+            MeasurementFactory(image=image, prediction=reading)
+            MeasurementFactory(image=image, by_hand=True)
 
 
 @pytest.mark.parametrize("path", BUDGETS)
@@ -167,6 +184,13 @@ def test_reviews_by_conclusion(clinician, lesion):
         ("reviews", "conclusion", "fine"),
         ("positions", "lesion", "left arm"),
         ("positions", "view", "front"),
+        ("measurements", "image", "1"),
+        ("scales", "source", "ruler"),
+        ("outlines", "lesion", "x"),
+        ("comparisons", "aligned", "perhaps"),
+        ("change-marks", "verdict", "maybe"),
+        ("alerts", "rule", "magic"),
+        ("alerts", "is_open", "perhaps"),
     ],
 )
 def test_a_wrong_parameter_is_refused_by_name(clinician, path, parameter, value):

@@ -14,8 +14,13 @@ from ml import reader
 from screening.api import urls
 from tests.api.conftest import upload
 from tests.factories import (
+    AlertFactory,
+    ChangeMarkFactory,
+    ComparisonFactory,
+    ImageScaleFactory,
     LesionImageFactory,
     LesionPositionFactory,
+    MeasurementFactory,
     PredictionFactory,
     ReviewFactory,
 )
@@ -105,6 +110,13 @@ def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
     ReviewFactory(image=image)
     LesionPositionFactory(lesion=lesion)
     PredictionFactory(image=image, outcome="monitor", model_version=reader.DEFAULT_VERSION)
+    comparison = ComparisonFactory(later=image)
+    ChangeMarkFactory(comparison=comparison)
+    AlertFactory(earlier=comparison.earlier, later=image)
+    ImageScaleFactory(image=image)
+    MeasurementFactory(image=image)
+    MeasurementFactory(image=image, by_hand=True, values={}, failure="Too small.")
+    MeasurementFactory(image=comparison.earlier)
     upload(clinician, lesion)
     for prefix, name in (
         ("clinics", "Clinic"),
@@ -114,6 +126,12 @@ def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
         ("predictions", "Prediction"),
         ("reviews", "Review"),
         ("positions", "Position"),
+        ("measurements", "Measurement"),
+        ("scales", "Scale"),
+        ("outlines", "Outline"),
+        ("comparisons", "Comparison"),
+        ("change-marks", "ChangeMark"),
+        ("alerts", "Alert"),
     ):
         body = clinician.get(f"/api/v1/{prefix}/").json()
         conforms(schema, f"Paginated{name}List", body)

@@ -23,11 +23,15 @@ def ellipse(a: float, b: float, angle: float = 0.0):
     return (u / a) ** 2 + (v / b) ** 2 <= 1
 
 
+def reach(around):
+    """How far a blob of radius 1 reaches in each direction."""
+    waves = 0.15 * np.cos(3 * around) + 0.1 * np.sin(2 * around) + 0.06 * np.cos(7 * around + 1)
+    return 1 + waves
+
+
 def blob(radius: float, angle: float = 0.0):
     u, v = grid(angle)
-    around = np.arctan2(v, u)
-    waves = 0.15 * np.cos(3 * around) + 0.1 * np.sin(2 * around) + 0.06 * np.cos(7 * around + 1)
-    return np.hypot(u, v) <= radius * (1 + waves)
+    return np.hypot(u, v) <= radius * reach(np.arctan2(v, u))
 
 
 def skin(mask, angle: float = 0.0, one_side: tuple[int, ...] = (150, 100, 80)):
@@ -52,6 +56,22 @@ def test_the_size_of_an_ellipse(a, b, angle):
     assert found.perimeter_px == pytest.approx(around, rel=0.05)
     assert found.area_share == pytest.approx(found.area_px / mask.size)
     assert found.asymmetry_shape < 0.05
+
+
+@pytest.mark.parametrize("radius", [20, 50, 100])
+@pytest.mark.parametrize("angle", [0, 25, 70])
+def test_the_size_of_a_blob(radius, angle):
+    """Against its own equation, in polar coordinates."""
+    around = np.linspace(0, 2 * np.pi, 5000, endpoint=False)
+    far = reach(around)
+    corners = np.stack([far * np.cos(around), far * np.sin(around)])
+    turns = np.linspace(0, np.pi, 720, endpoint=False)
+    widths = np.ptp(np.stack([np.cos(turns), np.sin(turns)], axis=1) @ corners, axis=1)
+    mask = blob(radius, angle)
+    found = measure(skin(mask), mask)
+    assert found.area_px == pytest.approx(radius**2 * np.mean(far**2) * np.pi, rel=0.05)
+    assert found.longest_diameter_px == pytest.approx(radius * widths.max(), rel=0.05)
+    assert found.shortest_diameter_px == pytest.approx(radius * widths.min(), rel=0.05)
 
 
 @pytest.mark.parametrize("radius", [30, 90])

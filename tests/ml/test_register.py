@@ -67,10 +67,25 @@ def test_warping_shows_the_later_image_in_the_earlier_frame():
     warped, valid = register.warp(later, true, mask.shape)
     assert warped.shape == pixels.shape
     assert 0.4 < valid.mean() < 1.0
-    matched = register.match_light(warped, pixels, valid)
+    matched = register.match_light(warped, pixels, valid, ~mask)
     far = np.abs(matched.astype(float) - pixels)[valid].mean()
     assert far < np.abs(warped.astype(float) - pixels)[valid].mean()
     assert far < 12
+
+
+def test_light_is_matched_by_the_skin_not_by_the_lesion():
+    """A lesion that darkened is as dark in the other picture's light."""
+    pixels, mask = visit(0)
+    darker = pixels.astype(float)
+    darker[mask] *= 0.5
+    taken = np.clip(darker * (0.8, 0.9, 0.7), 0, 255).astype(np.uint8)
+    matched = register.match_light(taken, pixels, np.ones(mask.shape, bool), ~mask)
+    assert matched[mask].mean(axis=0) == pytest.approx(darker[mask].mean(axis=0), rel=0.06)
+    assert matched[~mask].mean(axis=0) == pytest.approx(pixels[~mask].mean(axis=0), rel=0.06)
+    nowhere = np.zeros(mask.shape, bool)
+    assert np.array_equal(register.match_light(taken, pixels, nowhere, ~mask), taken)
+    filling = register.match_light(pixels, pixels, np.ones(mask.shape, bool), nowhere)
+    assert np.abs(filling.astype(int) - pixels).max() <= 1
 
 
 def test_real_pairs(ham10000):

@@ -1,12 +1,13 @@
 """What follows a reading: measures, comparisons with the neighbours, alerts."""
 
-from datetime import date
+from datetime import date, timedelta
 from io import BytesIO
 
 import numpy as np
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.base import ContentFile
+from django.utils import timezone
 from PIL import Image
 
 from ml import reader
@@ -76,7 +77,7 @@ def test_no_millimetres_without_a_scale(lesion):
     image = photographed(lesion, date(2026, 1, 1))
     values = measuring.measure_image(image).values
     assert set(measuring.in_millimetres(values, measuring.scale_of(image)).values()) == {None}
-    outlining.set_scale(user=_writer(image), image=image, source="field_of_view", millimetres=20)
+    outlining.set_scale(user=_writer(image), image=image, source="field_of_view", mm_per_pixel=0.05)
     found = measuring.in_millimetres(values, measuring.scale_of(image))
     assert found["longest_diameter_mm"] == pytest.approx(6, rel=0.05)
     assert found["area_mm2"] == pytest.approx(values["area_px"] / 400, rel=1e-6)
@@ -84,17 +85,12 @@ def test_no_millimetres_without_a_scale(lesion):
 
 def test_two_points_on_a_ruler_give_the_scale(lesion):
     image = photographed(lesion, date(2026, 1, 1))
-    share = outlining.ruler_share(image, (0.1, 0.1), (0.1, 0.5))
-    scale = outlining.set_scale(
-        user=_writer(image), image=image, source="ruler", millimetres=6, share=share
-    )
-    assert scale.mm_per_pixel == pytest.approx(6 / 120)
+    assert outlining.by_ruler(image, [(0.1, 0.1), (0.1, 0.5)], 6) == pytest.approx(6 / 120)
+    assert outlining.by_field_of_view(image, 20) == pytest.approx(20 / 400)
     with pytest.raises(ValidationError, match="farther apart"):
-        outlining.set_scale(
-            user=_writer(image), image=image, source="ruler", millimetres=6, share=0.001
-        )
+        outlining.by_ruler(image, [(0.1, 0.1), (0.11, 0.1)], 6)
     with pytest.raises(ValidationError, match="larger than 0"):
-        outlining.set_scale(user=_writer(image), image=image, source="ruler", millimetres=0)
+        outlining.set_scale(user=_writer(image), image=image, source="ruler", mm_per_pixel=0)
 
 
 def test_a_drawn_outline_stands_above_the_mask_which_stays(lesion):
@@ -133,7 +129,7 @@ def test_who_may_not_write_may_not_draw(lesion):
     with pytest.raises(PermissionDenied):
         outlining.draw_outline(user=UserFactory(), image=image, points=square)
     with pytest.raises(PermissionDenied):
-        outlining.set_scale(user=UserFactory(), image=image, source="ruler", millimetres=5)
+        outlining.set_scale(user=UserFactory(), image=image, source="ruler", mm_per_pixel=0.1)
 
 
 def test_an_image_is_compared_with_the_one_before_and_the_one_after(lesion):
@@ -165,7 +161,7 @@ def test_growth_raises_an_alert_once(lesion, limits):
     later = photographed(lesion, date(2026, 6, 1), 0.26)
     writer = _writer(earlier)
     for image in (earlier, later):  # the same field of view: its own structure may not decide
-        outlining.set_scale(user=writer, image=image, source="field_of_view", millimetres=20)
+        outlining.set_scale(user=writer, image=image, source="field_of_view", mm_per_pixel=0.05)
         measuring.measure_image(image)
     comparison = comparing.compare(earlier, later)
     found = alerting.look_at(comparison)
@@ -221,6 +217,29 @@ def test_the_task_does_it_all_and_the_sweep_repeats_it(lesion, limits, monkeypat
     assert asked == []
     assert Comparison.objects.count() == 2
     assert not Alert.objects.exists()
+
+
+def test_the_sweep_repeats_a_comparison_that_was_lost(lesion, limits, monkeypatch):
+    """The worker died between measuring and comparing."""
+    images = [photographed(lesion, date(2026, month, 1)) for month in (1, 6)]
+    alone = photographed(LesionFactory(), date(2026, 1, 1))
+    for image in (*images, alone):
+        measuring.measure_image(image)
+    asked = []
+    monkeypatch.setattr(tasks.follow_up_task, "delay", asked.append)
+    tasks.sweep_predictions_task()
+    assert asked == []  # it may be about to be compared
+    Measurement.objects.update(created=timezone.now() - timedelta(minutes=5))
+    tasks.sweep_predictions_task()
+    assert asked == [str(image.pk) for image in images]
+    tasks.follow_up_task(asked[0])
+    asked.clear()
+    tasks.sweep_predictions_task()
+    assert asked == []
+    Comparison.objects.all().delete()
+    Measurement.objects.update(created=timezone.now() - timedelta(days=2))
+    tasks.sweep_predictions_task()
+    assert asked == []
 
 
 def _writer(image):

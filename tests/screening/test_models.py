@@ -8,14 +8,19 @@ from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership
 from screening.models import (
+    Alert,
     Batch,
     BatchRow,
+    ChangeMark,
+    Comparison,
     Delivery,
     DeliveryAttempt,
     Histology,
+    ImageScale,
     Lesion,
     LesionImage,
     LesionPosition,
+    Measurement,
     Patient,
     Prediction,
     Reminder,
@@ -23,15 +28,20 @@ from screening.models import (
     Webhook,
 )
 from tests.factories import (
+    AlertFactory,
     BatchFactory,
     BatchRowFactory,
+    ChangeMarkFactory,
     ClinicFactory,
+    ComparisonFactory,
     DeliveryAttemptFactory,
     DeliveryFactory,
     HistologyFactory,
+    ImageScaleFactory,
     LesionFactory,
     LesionImageFactory,
     LesionPositionFactory,
+    MeasurementFactory,
     MembershipFactory,
     PatientFactory,
     PredictionFactory,
@@ -60,6 +70,11 @@ MODELS = (
     DeliveryAttempt,
     Batch,
     BatchRow,
+    ImageScale,
+    Measurement,
+    Comparison,
+    ChangeMark,
+    Alert,
 )
 
 
@@ -110,6 +125,31 @@ def two_rows_of_one_line():
     BatchRowFactory(batch=row.batch, number=row.number)
 
 
+def one_image_compared_with_itself():
+    image = LesionImageFactory()
+    ComparisonFactory(later=image, earlier=image)
+
+
+def one_pair_compared_twice():
+    first = ComparisonFactory()
+    ComparisonFactory(earlier=first.earlier, later=first.later)
+
+
+def one_rule_fires_twice():
+    first = AlertFactory()
+    AlertFactory(earlier=first.earlier, later=first.later)
+
+
+def one_mask_measured_twice():
+    first = MeasurementFactory()
+    MeasurementFactory(image=first.image, prediction=first.prediction)
+
+
+def one_outline_measured_twice():
+    first = MeasurementFactory(by_hand=True)
+    MeasurementFactory(image=first.image, prediction=None, outline=first.outline)
+
+
 REFUSED = {
     "refused_batch_has_reason": lambda: BatchFactory(state="refused"),
     "finished_batch_has_rows": lambda: BatchFactory(has_rows=False),
@@ -117,6 +157,19 @@ REFUSED = {
     "imported_row_has_image": lambda: BatchRowFactory(state="imported"),
     "running_row_has_lease": lambda: BatchRowFactory(state="running"),
     "row_attempts_are_capped": lambda: BatchRowFactory(attempts=4),
+    "pixel_has_a_plausible_size": lambda: ImageScaleFactory(mm_per_pixel=0),
+    "measurement_is_of_a_mask_or_an_outline": lambda: MeasurementFactory(prediction=None),
+    "mask_is_measured_once": one_mask_measured_twice,
+    "outline_is_measured_once": one_outline_measured_twice,
+    "comparison_is_of_two_images": one_image_compared_with_itself,
+    "pair_is_compared_once": one_pair_compared_twice,
+    "failed_alignment_has_reason": lambda: ComparisonFactory(aligned=False, reason=""),
+    "verdict_is_known": lambda: ChangeMarkFactory(verdict="perhaps"),
+    "rule_is_known": lambda: AlertFactory(rule="magic"),
+    "rule_fires_once_per_pair": one_rule_fires_twice,
+    "closed_alert_has_reason": lambda: AlertFactory(
+        closed_at=timezone.now(), closed_by=UserFactory()
+    ),
     "patient_has_clinic_or_owner": lambda: PatientFactory(clinic=None),
     "patient_label_is_unique_in_clinic": two_patients_of_one_label,
     "patient_has_a_label": lambda: PatientFactory(label=""),

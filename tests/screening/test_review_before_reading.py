@@ -8,6 +8,7 @@ import re
 import pytest
 from django.urls import reverse
 
+from ml.types import MEASURES_VERSION
 from screening.models import (
     Alert,
     LesionImage,
@@ -17,7 +18,12 @@ from screening.models import (
     Review,
 )
 from tests.access import MATRIX
-from tests.factories import PredictionFactory, PredictionMapsFactory, ReviewFactory
+from tests.factories import (
+    PredictionFactory,
+    PredictionMapsFactory,
+    ReviewFactory,
+    measures,
+)
 from tests.test_access_matrix import _world
 
 pytestmark = pytest.mark.django_db
@@ -52,28 +58,11 @@ def world(personas):
 
 
 def _measured(prediction):
-    Measurement.objects.create(
-        image=prediction.image,
-        prediction=prediction,
-        algorithm_version="1",
-        values={
-            "area_px": 7770.0,
-            "area_share": 0.115,
-            "longest_diameter_px": 110.0,
-            "shortest_diameter_px": 90.0,
-            "perimeter_px": 320.0,
-            "border_irregularity": 1.2,
-            "asymmetry_shape": 0.3,
-            "asymmetry_colour": 4.0,
-            "colour_variegation": 5.0,
-            "colours": dict.fromkeys(
-                ("white", "red", "light_brown", "dark_brown", "blue_grey", "black"), 0.1
-            ),
-            "skin_tone_ita": 40.0,
-            "touches_border": False,
-            "centre": [150.0, 112.0],
-        },
+    values = measures(area_px=7770.0, area_share=0.115)
+    found, _ = Measurement.objects.get_or_create(
+        image=prediction.image, prediction=prediction, algorithm_version=MEASURES_VERSION
     )
+    Measurement.objects.filter(pk=found.pk).update(values=values)
 
 
 def surfaces(client, world):

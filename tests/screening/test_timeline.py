@@ -42,7 +42,8 @@ def read(lesion, captured_on, outcome="monitor", **fields):
 def events_of(lesion, user):
     images = tracking.timeline(lesion, user)
     alerts = Alert.objects.filter(lesion=lesion)
-    return timeline.events([lesion], images, alerts, user)
+    histologies = tracking.histologies_of(lesion)
+    return timeline.events([lesion], images, alerts, histologies, user)
 
 
 def test_images_stand_by_day_of_capture_whatever_the_order_of_upload(lesion):

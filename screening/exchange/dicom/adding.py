@@ -81,6 +81,6 @@ def _take_scale(user: User, image: LesionImage, said: Stated) -> tuple[str, ...]
         user=user,
         image=image,
         source=ImageScale.Source.PIXEL_SPACING,
-        millimetres=said.mm_per_pixel * image.width,
+        mm_per_pixel=said.mm_per_pixel,
     )
     return (f"pixel spacing: {said.mm_per_pixel:.4g} mm",)

@@ -1,0 +1,156 @@
+"""Two images of a lesion, the later laid over the earlier, and what differs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Prefetch, QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from screening import comparing, tracking
+from screening.api import examples
+from screening.api.documentation import reading, sent, shown
+from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
+from screening.api.filters import YesOrNo
+from screening.api.viewsets import ReadViewSet
+from screening.differences import differences
+from screening.models import Comparison, LesionImage
+
+ABOUT = (
+    "Two images of one lesion. Where the later could be laid over the earlier, `matrix` leads from "
+    "its pixels to the earlier one's (a pixel's middle is at whole numbers); else `reason` says "
+    "why not, and they are to be shown side by side, as they were taken."
+)
+_ID = "019ab0d3-a1b6-7e91-8c04-5b1d7f9e3a85"
+_EARLIER = "019a21b4-7c3d-7e80-9b16-4f5d2a8c6e07"
+COMPARISON_IN: dict[str, Any] = {"earlier": _EARLIER, "later": examples.IMAGE["id"]}
+COMPARISON: dict[str, Any] = {
+    "id": _ID,
+    "url": f"{examples.HOST}/comparisons/{_ID}/",
+    "created": "2026-03-12T09:31:09.311740Z",
+    "lesion": examples.LESION["id"],
+    **COMPARISON_IN,
+    "algorithm_version": "1",
+    "aligned": True,
+    "matrix": [[0.98, -0.05, 12.4], [0.05, 0.98, -7.9]],
+    "score": 0.81,
+    "reason": None,
+    "differences": [
+        {
+            "measure": "asymmetry_shape",
+            "earlier": 0.05,
+            "later": 0.11,
+            "unit": "",
+            "beyond_repeatability": True,
+        }
+    ],
+}
+
+
+class DifferenceSerializer(serializers.Serializer[Any]):
+    """One measure in both images."""
+
+    measure = serializers.CharField(source="name")
+    earlier = serializers.FloatField(source="then")
+    later = serializers.FloatField(source="now")
+    unit = serializers.CharField(
+        help_text="Millimetres where both images have a scale; else pixels of the earlier image, "
+        "with both brought to one size; empty for what has none."
+    )
+    beyond_repeatability = serializers.BooleanField(
+        source="beyond",
+        allow_null=True,
+        help_text="Whether two images of an unchanged lesion mostly differ by less; null: unknown.",
+    )
+
+
+class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
+    """Two images of one lesion, and what differs."""
+
+    url = serializers.HyperlinkedIdentityField(view_name="api:comparison-detail")
+    lesion = serializers.UUIDField(source="later.lesion_id", read_only=True)
+    matrix = serializers.SerializerMethodField(help_text="`null` where the alignment failed.")
+    reason = WordOrNull(help_text="Why the alignment failed.")
+    differences = serializers.SerializerMethodField(
+        help_text="Empty where one of the images is not measured."
+    )
+
+    class Meta:
+        model = Comparison
+        fields = [*COMPARISON]
+        read_only_fields = fields
+
+    def get_matrix(self, comparison: Comparison) -> list[list[float]] | None:
+        return comparison.matrix or None
+
+    def get_differences(self, comparison: Comparison) -> list[dict[str, Any]]:
+        return DifferenceSerializer(differences(comparison), many=True).data  # type: ignore[return-value]
+
+
+class PairSerializer(StrictSerializer):
+    """Two images to compare, in either order: the day of capture decides."""
+
+    earlier = VisibleField(
+        queryset=LesionImage.objects.none(),
+        visible_to=lambda user: LesionImage.objects.visible_to(user).select_related("lesion"),
+    )
+    later = VisibleField(
+        queryset=LesionImage.objects.none(),
+        visible_to=lambda user: LesionImage.objects.visible_to(user).select_related("lesion"),
+    )
+
+
+class ComparisonFilter(filters.FilterSet):
+    lesion = filters.UUIDFilter(field_name="later__lesion", help_text="Of this lesion.")
+    earlier = filters.UUIDFilter(help_text="With this image as the earlier.")
+    later = filters.UUIDFilter(help_text="With this image as the later.")
+    aligned = YesOrNo()
+
+    class Meta:
+        model = Comparison
+        fields: list[str] = []
+
+
+@extend_schema_view(
+    **reading("comparison", COMPARISON, ABOUT),
+    create=extend_schema(
+        summary="Compare two images",
+        description=f"{ABOUT} Answers with the comparison that is there, where there is one (200).",
+        request=PairSerializer,
+        responses={
+            201: OpenApiResponse(ComparisonSerializer, description="Compared now."),
+            200: OpenApiResponse(ComparisonSerializer, description="Compared before."),
+        },
+        examples=[
+            sent("pair", COMPARISON_IN),
+            shown("compared", COMPARISON, 201),
+            shown("known", COMPARISON, 200),
+        ],
+    ),
+)
+class ComparisonViewSet(ReadViewSet):
+    scope_resource = "comparisons"
+    queryset = Comparison.objects.none()
+    serializer_class = ComparisonSerializer
+    filterset_class = ComparisonFilter
+
+    def get_queryset(self) -> QuerySet[Comparison]:
+        images = tracking.with_measures(LesionImage.objects.all(), self.user)
+        return Comparison.objects.visible_to(self.user).prefetch_related(
+            Prefetch("earlier", images), Prefetch("later", images)
+        )
+
+    def create(self, request: Request) -> Response:
+        pair = PairSerializer(data=request.data, context=self.get_serializer_context())
+        pair.is_valid(raise_exception=True)
+        known = comparing.known(pair.validated_data["earlier"], pair.validated_data["later"])
+        made = known or comparing.compare(*pair.validated_data.values())
+        comparison = self.get_queryset().get(pk=made.pk)
+        return Response(
+            self.get_serializer(comparison).data,
+            status=status.HTTP_200_OK if known else status.HTTP_201_CREATED,
+        )

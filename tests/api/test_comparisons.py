@@ -1,0 +1,178 @@
+"""Comparisons, change marks and alerts over the API."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from screening import comparing
+from screening.models import Alert, ChangeMark, Comparison
+from tests.api.conftest import pointers
+from tests.factories import (
+    AlertFactory,
+    ChangeMarkFactory,
+    ComparisonFactory,
+    ImageScaleFactory,
+    LesionFactory,
+    LesionImageFactory,
+    MeasurementFactory,
+    measures,
+)
+
+API = "/api/v1/"
+
+
+def post(client, path, **body):
+    return client.post(f"{API}{path}/", body, format="json")
+
+
+@pytest.fixture
+def pair(lesion):
+    """Two visits: the same drawn spot, so that they can be laid over one another."""
+    return [LesionImageFactory(lesion=lesion, captured_on=date(2026, month, 1)) for month in (1, 6)]
+
+
+def ids(response):
+    return [one["id"] for one in response.json()["results"]]
+
+
+def test_two_images_are_compared_once_in_whichever_order(clinician, pair):
+    earlier, later = pair
+    first = post(clinician, "comparisons", earlier=str(later.pk), later=str(earlier.pk))
+    assert first.status_code == 201, first.content
+    body = first.json()
+    assert (body["earlier"], body["later"]) == (str(earlier.pk), str(later.pk))
+    assert body["aligned"] is True
+    assert [len(row) for row in body["matrix"]] == [3, 3]
+    assert (body["reason"], body["differences"]) == (None, [])
+    again = post(clinician, "comparisons", earlier=str(earlier.pk), later=str(later.pk))
+    assert again.status_code == 200
+    assert again.json() == body
+    assert Comparison.objects.count() == 1
+
+
+def test_a_failed_alignment_has_a_reason_and_no_matrix(clinician, lesion):
+    found = ComparisonFactory(
+        later__lesion=lesion, aligned=False, matrix=[], score=0.1, reason="Too little in common."
+    )
+    MeasurementFactory(image=found.earlier)
+    MeasurementFactory(image=found.later)
+    body = clinician.get(f"{API}comparisons/{found.pk}/").json()
+    assert (body["aligned"], body["matrix"]) == (False, None)
+    assert body["reason"] == "Too little in common."
+    told = [one["measure"] for one in body["differences"]]
+    assert "asymmetry_shape" in told  # what needs no common frame
+    assert not [name for name in told if name.startswith(("area", "longest", "perimeter"))]
+
+
+def test_differences_are_in_millimetres_only_where_both_have_a_scale(clinician, lesion):
+    found = ComparisonFactory(later__lesion=lesion)
+    MeasurementFactory(image=found.earlier)
+    MeasurementFactory(image=found.later, values=measures(area_px=7200.0))
+    area = clinician.get(f"{API}comparisons/{found.pk}/").json()["differences"][0]
+    assert (area["measure"], area["unit"]) == ("area_px", "px²")
+    assert (area["earlier"], area["later"]) == (3600.0, 7200.0)
+    ImageScaleFactory(image=found.earlier)
+    assert clinician.get(f"{API}comparisons/{found.pk}/").json()["differences"][0] == area
+    ImageScaleFactory(image=found.later)
+    area = clinician.get(f"{API}comparisons/{found.pk}/").json()["differences"][0]
+    assert (area["measure"], area["unit"]) == ("area_mm2", "mm²")
+    assert area["later"] == pytest.approx(72.0)
+
+
+def test_images_of_two_lesions_are_not_compared(clinician, pair, personas):
+    other = LesionImageFactory(lesion=LesionFactory(patient=personas.patient))
+    for later in (other, pair[0]):
+        response = post(clinician, "comparisons", earlier=str(pair[0].pk), later=str(later.pk))
+        assert response.status_code == 400
+        assert "same lesion" in " ".join(pointers(response).values())
+    assert not Comparison.objects.exists()
+
+
+def test_comparisons_by_what_they_are_of(clinician, lesion):
+    found = ComparisonFactory(later__lesion=lesion)
+    ComparisonFactory(later__lesion=LesionFactory(patient=lesion.patient))
+    for query in (
+        {"lesion": lesion.pk},
+        {"earlier": found.earlier_id},
+        {"later": found.later_id, "aligned": "true"},
+    ):
+        assert ids(clinician.get(f"{API}comparisons/", query)) == [str(found.pk)]
+    assert ids(clinician.get(f"{API}comparisons/", {"aligned": "false"})) == []
+
+
+def test_a_mark_is_recorded_and_a_later_one_stands_above(clinician, personas, lesion):
+    comparison = ComparisonFactory(later__lesion=lesion)
+    for verdict in ("unchanged", "changed"):
+        response = post(
+            clinician,
+            "change-marks",
+            comparison=str(comparison.pk),
+            verdict=verdict,
+            note=" Seen. ",
+        )
+        assert response.status_code == 201, response.content
+    body = response.json()
+    assert (body["verdict"], body["note"]) == ("changed", "Seen.")
+    assert body["marked_by"] == personas.clinician.email
+    listed = clinician.get(f"{API}change-marks/", {"comparison": comparison.pk})
+    assert [one["verdict"] for one in listed.json()["results"]] == ["changed", "unchanged"]
+    assert len(ids(clinician.get(f"{API}change-marks/", {"verdict": "changed"}))) == 1
+    assert not ids(clinician.get(f"{API}change-marks/", {"lesion": LesionFactory().pk}))
+
+
+def test_an_unknown_verdict_is_refused(clinician, lesion):
+    comparison = ComparisonFactory(later__lesion=lesion)
+    response = post(clinician, "change-marks", comparison=str(comparison.pk), verdict="better")
+    assert set(pointers(response)) == {"/verdict"}
+    assert not ChangeMark.objects.exists()
+
+
+def test_an_alert_names_rule_images_days_and_values(clinician, lesion):
+    alert = AlertFactory(later__lesion=lesion)
+    body = clinician.get(f"{API}alerts/{alert.pk}/").json()
+    assert body["rule"] == "growth"
+    assert body["text"] == ("Grew fast: it takes up 9 % of the earlier picture's frame, before 5 %")
+    assert (body["earlier"], body["later"]) == (str(alert.earlier_id), str(alert.later_id))
+    assert (body["earlier_captured_on"], body["later_captured_on"]) == ("2025-09-01", "2026-03-01")
+    assert (body["before"], body["after"]) == ({"area_share": 0.05}, {"area_share": 0.09})
+    assert body["created"]
+    assert body["closed_at"] is None
+
+
+def test_an_alert_is_closed_with_a_reason_and_stays(clinician, personas, lesion):
+    alert = AlertFactory(later__lesion=lesion)
+    url = f"alerts/{alert.pk}/close"
+    assert set(pointers(post(clinician, url))) == {"/reason"}
+    assert set(pointers(post(clinician, url, reason=" "))) == {"/reason"}
+    assert Alert.objects.get().is_open
+    body = post(clinician, url, reason="Seen.").json()
+    assert (body["close_reason"], body["closed_by"]) == ("Seen.", personas.clinician.email)
+    assert "closed already" in " ".join(pointers(post(clinician, url, reason="Again.")).values())
+    assert ids(clinician.get(f"{API}alerts/", {"is_open": "true"})) == []
+    assert ids(clinician.get(f"{API}alerts/", {"is_open": "false"})) == [str(alert.pk)]
+
+
+def test_alerts_by_what_they_are_of(clinician, lesion):
+    alert = AlertFactory(later__lesion=lesion)
+    AlertFactory(later__lesion=LesionFactory(patient=lesion.patient), rule="new_colour")
+    assert ids(clinician.get(f"{API}alerts/", {"lesion": lesion.pk})) == [str(alert.pk)]
+    assert ids(clinician.get(f"{API}alerts/", {"rule": "growth"})) == [str(alert.pk)]
+    assert len(ids(clinician.get(f"{API}alerts/", {"patient": lesion.patient_id}))) == 2
+
+
+def test_others_see_none_of_it(client_of, personas, lesion):
+    mark = ChangeMarkFactory(comparison__later__lesion=lesion)
+    alert = AlertFactory(later__lesion=lesion)
+    colleague = client_of(personas.colleague)
+    for path in ("comparisons", "change-marks", "alerts"):
+        assert ids(colleague.get(f"{API}{path}/")) == []
+    assert post(colleague, f"alerts/{alert.pk}/close", reason="x").status_code == 404
+    images = {"earlier": str(alert.earlier_id), "later": str(alert.later_id)}
+    assert set(pointers(post(colleague, "comparisons", **images))) == {"/earlier", "/later"}
+    response = post(
+        colleague, "change-marks", comparison=str(mark.comparison_id), verdict="changed"
+    )
+    assert set(pointers(response)) == {"/comparison"}
+    assert comparing.known(alert.earlier, alert.later) is None

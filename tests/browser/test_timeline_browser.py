@@ -1,0 +1,248 @@
+"""A lesion over time in a real browser: two images, the timeline, the four views of a comparison,
+an outline corrected by mouse and by keyboard, an alert closed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from screening import synthetic
+from tests.browser.conftest import Site
+from tests.stack.installation import wait_until
+
+pytestmark = pytest.mark.browser
+
+SCREENS = {
+    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
+    "desktop": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
+}
+READ_WITHIN = 20_000  # milliseconds
+GROWN = {"2026-01-12": (0.13, 0.0), "2026-07-12": (0.22, 0.95)}
+"""Day of capture: radius and dark side of the drawn spot."""
+
+
+@pytest.fixture(params=SCREENS)
+def page(
+    request: pytest.FixtureRequest, open_page: Callable[..., Page], signed_in: dict[str, Any]
+) -> Page:
+    return open_page(storage_state=signed_in, **SCREENS[request.param])
+
+
+@pytest.fixture
+def lesion(page: Page, tmp_path: Path, site: Site) -> str:
+    """The address of a new lesion with two images, the later one added first, and read."""
+    page.goto("/patients/")
+    page.get_by_role("link", name="Demo patient 1").click()
+    page.get_by_role("link", name="Add a lesion").click()
+    page.get_by_label("Label").fill("Followed spot")
+    page.get_by_role("button", name=re.compile("Continue")).click()
+    page.wait_for_url("**/images/new/")
+    address = page.url.removesuffix("images/new/")
+    for day, (radius, dark) in reversed(GROWN.items()):
+        path = tmp_path / f"{day}.jpg"
+        drawn = synthetic.draw_lesion(seed=31, radius=radius, dark_side=dark)
+        path.write_bytes(synthetic.jpeg(drawn))
+        page.goto(f"{address}images/new/")
+        page.get_by_label("Taken on").fill(day)
+        page.locator("input[name=file]").set_input_files(path)
+        page.wait_for_url("**/images/*/", timeout=READ_WITHIN)
+        expect(page.locator("#reading .advice")).to_be_visible(timeout=READ_WITHIN)
+    pk = address.rstrip("/").rpartition("/")[2].replace("-", "")
+    compared = (
+        "SELECT COUNT(*) FROM screening_comparison c JOIN screening_lesionimage i "
+        f"ON i.id = c.later_id WHERE i.lesion_id = '{pk}'"
+    )
+    alerted = f"SELECT COUNT(*) FROM screening_alert WHERE lesion_id = '{pk}'"
+    wait_until(lambda: site.installation.query(compared) == [(1,)], "the two are compared")
+    wait_until(lambda: site.installation.query(alerted) > [(0,)], "the change is told")
+    page.goto(address)
+    return address
+
+
+def test_images_stand_on_one_axis_by_day_of_capture(page: Page, lesion: str) -> None:
+    chart = page.locator("[data-chart='over-time']")
+    expect(chart.locator(".plot-container")).to_be_visible()
+    expect(page.locator("[data-chart='measures-over-time'] .plot-container")).to_be_visible()
+    page.locator("#over-time-table > summary").click()
+    days = page.locator("#over-time-table tbody tr", has_text="Image").locator("th")
+    expect(days).to_have_text(["12 Jul 2026", "12 Jan 2026"])
+    expect(page.locator("#over-time-table tbody tr", has_text="Alert").first).to_be_visible()
+    page.locator("#measures-over-time-table > summary").click()
+    expect(page.locator("#measures-over-time-table tbody tr")).to_have_count(2)
+    expect(page.locator("#measures-over-time-table")).not_to_contain_text("mm")
+    _is_accessible(page)
+    page.goto(f"{lesion}images/new/")
+    guide = page.get_by_alt_text(re.compile("The last picture of Followed spot, 12 Jul 2026"))
+    expect(guide).to_be_visible()
+    _is_accessible(page)
+
+
+def test_a_patients_timeline(page: Page, lesion: str) -> None:
+    page.get_by_label("Breadcrumb").get_by_role("link", name="Demo patient 1").click()
+    page.get_by_role("link", name="Over time").click()
+    expect(page.locator("[data-chart='lesions-over-time'] .plot-container")).to_be_visible()
+    _is_accessible(page)
+    page.get_by_role("main").get_by_role("link", name="Growing spot").first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Growing spot")
+
+
+def test_the_four_views_of_a_comparison(page: Page, lesion: str) -> None:
+    page.get_by_role("link", name="Compare", exact=True).click()
+    root = page.locator("[data-compare]")
+    expect(root).to_have_attribute("data-ready", "")
+    earlier, later = root.locator(".stage").all()
+    expect(later).to_be_visible()
+    _zoom_in_step(page, earlier, later)
+
+    top = root.locator("canvas[data-top]")
+    page.get_by_role("button", name="Slider").click()
+    expect(later).not_to_be_visible()
+    cut = page.get_by_label("Earlier to later")
+    before = top.evaluate("node => node.style.clipPath")
+    cut.press("ArrowRight")
+    assert top.evaluate("node => node.style.clipPath") != before
+    box = earlier.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 40)
+    page.mouse.up()
+    expect(cut).to_have_value("75")
+
+    page.get_by_role("button", name="Blink").click()
+    told = page.locator("[data-blinked]")
+    expect(told).to_have_text("Earlier")  # it waits to be started
+    page.get_by_label("Pictures a second").fill("3")
+    page.get_by_role("button", name="Start").click()
+    expect(told).to_have_text("Later")
+    expect(told).to_have_text("Earlier")
+    page.get_by_role("button", name="Stop").click()
+
+    page.get_by_role("button", name="Difference").click()
+    matched = top.evaluate(GREYS)
+    assert len(set(matched)) > 20
+    light = page.get_by_role("button", name="Same light")
+    light.click()
+    expect(light).to_have_attribute("aria-pressed", "false")
+    assert top.evaluate(GREYS) != matched
+    page.get_by_role("button", name="Outlines").click()
+    expect(root.locator(".overlay").first).not_to_be_visible()
+
+    expect(page.get_by_role("row", name=re.compile("^Area"))).to_contain_text("px²")
+    _is_accessible(page)
+    page.get_by_label("Changed", exact=True).check()
+    page.get_by_label("Note").fill("Darker on the right.")
+    page.get_by_role("button", name="Record").click()
+    expect(page.locator("#marks")).to_contain_text("Darker on the right.")
+    page.goto(lesion)
+    page.locator("#over-time-table > summary").click()
+    expect(page.locator("#over-time-table tbody tr", has_text="Looked at")).to_contain_text(
+        "Changed"
+    )
+
+
+GREYS = """node => [...node.getContext("2d").getImageData(0, 0, node.width, node.height).data]
+    .filter((_, i) => i % 4000 === 0)"""
+
+
+def test_blinking_honours_reduced_motion(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], site: Site
+) -> None:
+    page = open_page(storage_state=signed_in, reduced_motion="reduce")
+    page.goto("/patients/")
+    page.get_by_role("link", name="Demo patient 1").click()
+    page.get_by_role("link", name="Growing spot").first.click()
+    page.get_by_role("link", name="Compare", exact=True).click()
+    page.get_by_role("button", name="Blink").click()
+    told = page.locator("[data-blinked]")
+    expect(page.get_by_label("Pictures a second")).not_to_be_visible()
+    page.get_by_role("button", name="Other picture").click()
+    expect(told).to_have_text("Later")
+    page.wait_for_timeout(1500)
+    expect(told).to_have_text("Later")  # nothing moves by itself
+
+
+def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: str) -> None:
+    page.get_by_role("link", name="12 Jul 2026").first.click()
+    area = page.get_by_role("row", name=re.compile("^Area"))
+    by_model = area.inner_text()
+    page.get_by_role("link", name="Correct the outline").click()
+    points = page.locator("[data-points]")
+    drawn = points.input_value()
+    first = page.locator("[data-n='0']")
+    box = first.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 6, y - 4, steps=3)
+    page.mouse.up()
+    moved = points.input_value()
+    assert moved.split()[0] != drawn.split()[0]
+    assert moved.split()[1:] == drawn.split()[1:]
+
+    count = page.locator("[data-n]").count()
+    page.locator("[data-n='3']").focus()
+    page.keyboard.press("Shift+ArrowLeft")
+    assert points.input_value().split()[3] != drawn.split()[3]
+    page.keyboard.press("+")
+    expect(page.locator("[data-n]")).to_have_count(count + 1)
+    page.keyboard.press("Delete")
+    expect(page.locator("[data-n]")).to_have_count(count)
+    page.locator("[data-n='0']").focus()
+    page.keyboard.press("Tab")
+    expect(page.locator("[data-n='1']")).to_be_focused()
+    _is_accessible(page)
+    page.get_by_role("button", name="Keep this outline").click()
+    expect(page.get_by_role("status")).to_contain_text("The outline is kept")
+    expect(page.locator("#measures")).to_contain_text("the outline drawn by")
+    assert area.inner_text() != by_model
+
+
+def test_an_alert_is_closed_with_a_reason(page: Page, lesion: str) -> None:
+    alerts = page.locator("#alerts")
+    summary = alerts.get_by_text("Close this alert").first
+    open_before = alerts.get_by_text("Close this alert").count()
+    assert open_before > 0
+    summary.click()
+    _is_accessible(page)
+    field = alerts.get_by_label(re.compile("Why it is closed")).first
+    field.fill("Seen by a doctor, excised.")
+    alerts.get_by_role("button", name="Close the alert").first.click()
+    expect(page.get_by_role("status")).to_contain_text("The alert is closed")
+    expect(alerts).to_contain_text("Seen by a doctor, excised.")
+    assert alerts.get_by_text("Close this alert").count() == open_before - 1
+
+
+def _zoom_in_step(page: Page, earlier: Locator, later: Locator) -> None:
+    def shown(stage: Locator) -> Any:
+        return stage.locator("[data-layers]").evaluate("node => node.style.transform")
+
+    earlier.focus()
+    page.keyboard.press("+")
+    page.keyboard.press("ArrowLeft")
+    assert "scale(1.4)" in shown(earlier)
+    assert shown(earlier) == shown(later)
+    later.hover()
+    page.mouse.wheel(0, -300)
+    assert shown(earlier) == shown(later)
+    page.get_by_role("button", name="Show all of it").click()
+    assert "scale(1)" in shown(later)
+
+
+def _is_accessible(page: Page) -> None:
+    found = Axe().run(page).response["violations"]
+    serious = [
+        f"{violation['id']}: {violation['nodes'][0]['html'][:160]}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert not serious, "\n".join(serious)
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= width

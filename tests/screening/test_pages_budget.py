@@ -1,0 +1,46 @@
+"""A patient with very many lesions: each page in at most twelve queries."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from benchmarks import many_lesions
+from benchmarks.pages import TARGETS
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def filled(client):
+    found = many_lesions.fill(60, 20)
+    client.force_login(found.user)
+    return found
+
+
+def test_the_patient_page(client, filled, django_assert_max_num_queries):
+    """Session, user, patient with rights, count, lesions, their latest images, predictions and
+    reviews, memberships; what the body map and the reminders add."""
+    with django_assert_max_num_queries(TARGETS["queries"]):
+        response = client.get(reverse("patient", args=[filled.patient.pk]))
+    assert len(response.context["page"].object_list) == 50
+
+
+def test_the_lesion_page(client, filled, django_assert_max_num_queries):
+    """Session, user, lesion with rights, images, predictions, reviews, measurements, alerts, marks,
+    histologies, the reminder, memberships."""
+    with django_assert_max_num_queries(TARGETS["queries"]):
+        response = client.get(reverse("lesion", args=[filled.lesion.pk]))
+    assert len(response.context["images"]) == 20
+    assert len(response.context["chart"].rows) == 20 + 1 + 1 + 19 + 1
+    assert len(response.context["measures_chart"].rows) == 20
+
+
+def test_the_comparison_page(client, filled, django_assert_max_num_queries):
+    """Session, user, lesion with rights, images, outlines, measurements, the comparison, readings
+    with masks, marks, memberships."""
+    with django_assert_max_num_queries(TARGETS["queries"]):
+        response = client.get(reverse("lesion_compare", args=[filled.lesion.pk]))
+    assert response.context["comparison"].aligned
+    assert len(response.context["rows"]) == 11
+    assert all(points for _, _, points in response.context["pair"])
