@@ -31,6 +31,7 @@ LEASE_SECONDS = 60
 DUE_LIMIT = 500
 LOG_DAYS = 30
 GONE = 410
+ALREADY_THERE = 409
 
 
 def due(*, rung_before: datetime) -> list[UUID]:
@@ -120,7 +121,7 @@ def _may_be_sent_to(webhook: Webhook, now: datetime) -> bool:
 
 def _refusal(status_code: int) -> str:
     """Why an answer is not success; empty where it is."""
-    if 200 <= status_code < 300:
+    if 200 <= status_code < 300 or status_code == ALREADY_THERE:
         return ""
     if 300 <= status_code < 400:
         return "The address answered with a redirect, which is not followed."

@@ -83,7 +83,7 @@ def test_the_shell_lines(environment, tmp_path):
 
 
 def test_the_python_example(environment, tmp_path):
-    (example,) = blocks("python")
+    example, _receiver = blocks("python")
     out = run([sys.executable, "-c", example], environment, tmp_path)
     assert Prediction.objects.get().state == "succeeded"
     assert "Research software" in out

@@ -36,12 +36,14 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Started by the commands of ``script/server``; every demo image is read."""
-    with installed(tmp_path_factory.mktemp("site") / "var") as installation:
+    folder = tmp_path_factory.mktemp("site") / "var"
+    with installed(folder, WEBHOOK_ALLOW_PRIVATE="1") as installation:
         installation.python("script/prepare.py")
         logins = [line.split() for line in installation.python("manage.py", "demo").splitlines()]
         with (
             installation.running("web"),
             installation.running("worker"),
+            installation.running("courier"),
             installation.running("beat"),
         ):
             wait_until(lambda: _all_read(installation), "the demo images are read")

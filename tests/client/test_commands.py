@@ -1,0 +1,160 @@
+"""The ``skincheck`` command against a live server: what it does, says, and ends with."""
+
+from __future__ import annotations
+
+import json
+import stat
+from datetime import date
+from uuid import uuid4
+
+import pytest
+
+from screening.advice import DISCLAIMER
+from screening.models import Lesion, LesionImage, Outcome, Prediction, State
+from tests.client.conftest import run
+from tests.factories import PredictionFactory, picture
+
+pytestmark = pytest.mark.django_db(transaction=True)
+LOGIN = (".config", "skincheck", "login.json")
+
+
+def test_login_keeps_the_key_for_its_owner_alone(live_server, key, tmp_path, lesion, worker):
+    done = run("login", "--url", live_server.url, home=tmp_path, stdin=f"{key}\n")
+    assert (done.returncode, key in done.stdout + done.stderr) == (0, False)
+    file = tmp_path.joinpath(*LOGIN)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text()) == {"url": live_server.url, "key": key}
+    (tmp_path / "mole.jpg").write_bytes(picture())
+    assert run("screen", "mole.jpg", "--lesion", lesion.pk, home=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "secret", "code", "text"),
+    [
+        ("", "sk_wrong", 3, "The key opens nothing"),
+        ("", "", 2, "There is no key"),
+        ("ftp://x", "sk_x", 2, "no address of a site"),
+    ],
+)
+def test_a_login_that_is_wrong_is_not_kept(live_server, tmp_path, url, secret, code, text):
+    done = run("login", "--url", url or live_server.url, home=tmp_path, stdin=f"{secret}\n")
+    assert done.returncode == code
+    assert text in done.stderr
+    assert not tmp_path.joinpath(*LOGIN).exists()
+
+
+def test_without_a_login_nothing_is_done(tmp_path, pictures):
+    done = run("screen", pictures[0], "--lesion", uuid4(), home=tmp_path)
+    assert (done.returncode, "Log in first" in done.stderr) == (3, True)
+
+
+def test_a_stored_key_is_sent_to_its_own_site_only(live_server, key, tmp_path):
+    run("login", "--url", live_server.url, home=tmp_path, stdin=f"{key}\n")
+    done = run("watch", home=tmp_path, SKINCHECK_URL="https://elsewhere.example.org")
+    assert (done.returncode, "another site" in done.stderr) == (3, True)
+
+
+def test_screen_tells_the_outcome_whole(skincheck, lesion, pictures, worker):
+    done = skincheck("screen", *pictures[:2], "--lesion", lesion.pk)
+    assert done.returncode == 0, done.stderr
+    assert LesionImage.objects.filter(lesion=lesion).count() == 2
+    for prediction in Prediction.objects.all():
+        assert str(Outcome(prediction.outcome_told).label) in done.stdout
+        assert str(prediction.pk) in done.stdout
+    assert done.stdout.count(DISCLAIMER) == 1
+    assert done.stdout.splitlines()[-1] == DISCLAIMER
+
+
+def test_screen_for_a_patient_opens_a_lesion_for_each_picture(skincheck, patient, pictures, worker):
+    done = skincheck("screen", *pictures, "--patient", patient.pk, "--body-site", "back", "--json")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["file"] for row in rows] == [str(path) for path in pictures]
+    assert all(row["outcome"] and row["disclaimer"] == DISCLAIMER for row in rows)
+    assert {row["lesion"] for row in rows} == {
+        str(pk) for pk in patient.lesions.values_list("pk", flat=True)
+    }
+    assert patient.lesions.filter(body_site="back").count() == 3
+
+
+def test_a_picture_that_is_none_does_not_stop_the_others(skincheck, lesion, pictures, worker):
+    pictures[0].write_bytes(b"no picture")
+    done = skincheck("screen", pictures[0], "missing.jpg", pictures[1], "--lesion", lesion.pk)
+    assert done.returncode == 1
+    assert f"{pictures[0]}: file: " in done.stderr
+    assert "missing.jpg: No such file" in done.stderr
+    assert str(pictures[1]) in done.stdout
+    assert LesionImage.objects.count() == 1
+
+
+def test_a_reading_that_takes_too_long_is_said_and_watched(skincheck, lesion, pictures, worker):
+    prediction = PredictionFactory(queued=True, image__lesion=lesion)
+    done = skincheck("watch", "--timeout", "0.2")
+    assert done.returncode == 1
+    assert "is kept" in done.stderr
+    Prediction.objects.update(
+        state=State.FAILED, failure="The image cannot be read.", finished_at=prediction.created
+    )
+    done = skincheck("watch", prediction.pk)
+    assert (done.returncode, "not read. The image cannot be read." in done.stdout) == (1, True)
+
+
+def test_watch_with_nothing_to_wait_for(skincheck):
+    done = skincheck("watch")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_upload_takes_a_folder_as_it_lies(skincheck, patient, lesion, tmp_path):
+    folder = tmp_path / "pictures"
+    for name, seed in {
+        "Mole/2026-03-01.jpg": 1,
+        "Mole/2026-06-01 later.JPG": 2,
+        "Arm/one.jpg": 3,
+        "loose.jpg": 4,
+        ".hidden/five.jpg": 5,
+    }.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(seed))
+    (folder / "notes.txt").write_text("no picture")
+    arguments = ("upload", folder, "--patient", patient.pk, "--captured-on", "2025-01-02")
+    done = skincheck(*arguments)
+    assert done.returncode == 0, done.stderr
+    found = {
+        lesion.label: [image.captured_on for image in lesion.images.order_by("captured_on")]
+        for lesion in patient.lesions.all()
+    }
+    assert found == {
+        "Mole": [date(2026, 3, 1), date(2026, 6, 1)],
+        "Arm": [date(2025, 1, 2)],
+        "loose": [date(2025, 1, 2)],
+    }
+    # Started again, it adds what is new and nothing else.
+    (folder / "Arm" / "two.jpg").write_bytes(picture(6))
+    assert skincheck(*arguments).returncode == 0
+    assert LesionImage.objects.count() == 5
+    assert Lesion.objects.count() == 3
+
+
+def test_upload_of_an_empty_folder(skincheck, patient, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = skincheck("upload", tmp_path / "empty", "--patient", patient.pk)
+    assert (done.returncode, "no JPEG" in done.stderr) == (2, True)
+
+
+def test_what_a_key_may_not_do_ends_it_and_names_the_scope(
+    live_server, patient, lesion, tmp_path, pictures
+):
+    from accounts import services
+
+    _, secret = services.create_api_key(
+        user=patient.owner, name="reads", scopes=["images:read", "predictions:read"]
+    )
+    login = {"SKINCHECK_URL": live_server.url, "SKINCHECK_KEY": secret}
+    done = run("screen", *pictures, "--lesion", lesion.pk, home=tmp_path, **login)
+    assert done.returncode == 3
+    assert "images:write" in done.stderr
+
+
+def test_another_ones_lesion_does_not_exist(skincheck, pictures):
+    done = skincheck("screen", pictures[0], "--lesion", uuid4())
+    assert (done.returncode, "lesion: There is no such lesion" in done.stderr) == (1, True)

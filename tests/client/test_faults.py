@@ -1,0 +1,38 @@
+"""Whatever the network does, a picture arrives once."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from screening.models import LesionImage, Prediction
+from tests.client.faulty import faulty_network
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+UPLOAD = "POST /api/v1/images/"
+LOOK = "GET /api/v1/predictions/"
+
+
+@pytest.mark.parametrize("where", ["request", "answer", "busy"])
+def test_a_broken_upload_is_repeated_and_done_once(
+    skincheck, live_server, lesion, pictures, worker, where
+):
+    with faulty_network(live_server.thread.port, {UPLOAD: where, LOOK: where}) as network:
+        done = skincheck("screen", pictures[0], "--lesion", lesion.pk, port=network.port)
+    assert done.returncode == 0, done.stderr
+    assert network.drop == {}
+    assert sum(line.startswith(UPLOAD) for line in network.seen) == 2
+    assert "Trying again" in done.stderr
+    assert LesionImage.objects.count() == Prediction.objects.count() == 1
+    assert str(Prediction.objects.get().pk) in done.stdout
+
+
+def test_a_site_that_is_not_there_is_given_up(skincheck, pictures, lesion):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    done = skincheck("screen", pictures[0], "--lesion", lesion.pk, port=port)
+    assert done.returncode == 4
+    assert done.stderr.count("Trying again") == 5
+    assert "The site does not answer" in done.stderr
