@@ -75,7 +75,10 @@ def _serve(client: socket.socket, server_port: int, network: Network) -> None:
 
 
 def _message(source: socket.socket) -> bytes:
-    """One whole HTTP message with a Content-Length; empty at the end of the connection."""
+    """One whole HTTP message, empty at the end of the connection.
+
+    An answer without a Content-Length goes on until its connection ends.
+    """
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = source.recv(65536)
@@ -84,6 +87,10 @@ def _message(source: socket.socket) -> bytes:
         data += chunk
     head, _, body = data.partition(b"\r\n\r\n")
     length = 0
+    if data.startswith(b"HTTP/") and b"content-length" not in head.lower():
+        while chunk := source.recv(65536):
+            data += chunk
+        return data
     for line in head.lower().split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name == b"content-length":

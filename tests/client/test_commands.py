@@ -141,6 +141,27 @@ def test_upload_of_an_empty_folder(skincheck, patient, tmp_path):
     assert (done.returncode, "no JPEG" in done.stderr) == (2, True)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_export_writes_what_the_filters_leave(skincheck, lesion, tmp_path, kind):
+    monitored = PredictionFactory(image__lesion=lesion)
+    PredictionFactory(image__lesion=lesion, outcome="not_assessable", reason="blurred")
+    file = tmp_path / f"readings.{kind}"
+    done = skincheck("export", file, "--outcome", "monitor", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"file": str(file)}
+    if kind == "parquet":
+        assert file.read_bytes()[:4] == file.read_bytes()[-4:] == b"PAR1"
+        return
+    rows = file.read_text().splitlines()
+    assert len(rows) == (2 if kind == "csv" else 1)
+    assert str(monitored.pk) in rows[-1]
+
+
+def test_export_into_a_kind_that_is_none(skincheck, tmp_path):
+    done = skincheck("export", tmp_path / "readings.xlsx")
+    assert (done.returncode, ".parquet" in done.stderr) == (2, True)
+
+
 def test_what_a_key_may_not_do_ends_it_and_names_the_scope(
     live_server, patient, lesion, tmp_path, pictures
 ):

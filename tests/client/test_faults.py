@@ -8,6 +8,7 @@ import pytest
 
 from screening.models import LesionImage, Prediction
 from tests.client.faulty import faulty_network
+from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,6 +28,20 @@ def test_a_broken_upload_is_repeated_and_done_once(
     assert "Trying again" in done.stderr
     assert LesionImage.objects.count() == Prediction.objects.count() == 1
     assert str(Prediction.objects.get().pk) in done.stdout
+
+
+def test_an_export_is_whole_or_not_there(skincheck, live_server, lesion, tmp_path):
+    PredictionFactory(image__lesion=lesion)
+    target = tmp_path / "readings.csv"
+    target.write_text("of last week")
+    with faulty_network(live_server.thread.port, {"GET": "answer"}) as network:
+        assert skincheck("export", target, port=network.port).returncode == 0
+    assert str(lesion.pk) in target.read_text()
+    target.write_text("of last week")
+    refused = skincheck("export", target, "--outcome", "healthy")
+    assert (refused.returncode, "outcome" in refused.stderr) == (3, True)
+    assert target.read_text() == "of last week"
+    assert not list(tmp_path.glob(".readings*"))
 
 
 def test_a_site_that_is_not_there_is_given_up(skincheck, pictures, lesion):

@@ -91,7 +91,8 @@ def test_it_starts_mends_itself_and_stops_whole(installation: Installation, tmp_
         )
         assert _answers(installation)
 
-        for part in ("gunicorn", "skincheck_site\0worker", "skincheck_site\0beat"):
+        queues = ("--queues\0interactive", "--queues\0webhooks")
+        for part in ("gunicorn", *queues, "skincheck_site\0beat"):
             killed = _child_pid(installation, part)
             os.kill(killed, signal.SIGKILL)
             wait_until(

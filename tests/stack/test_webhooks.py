@@ -1,4 +1,4 @@
-"""The client, the web, the worker and the courier together: what was read is told, come what may."""
+"""The client, the web, the worker and the courier together: what was read is told, whatever."""
 
 from __future__ import annotations
 
