@@ -82,10 +82,9 @@ def _tell_a_worker(prediction: Prediction) -> None:
     read_prediction_task.apply_async((str(prediction.pk),), queue=queue)
 
 
-def _tell_the_couriers() -> None:
-    """Ring for every delivery that is due, but not twice within a lease."""
-    age = timedelta(seconds=courier.LEASE_SECONDS)
-    for pk in courier.due(rung_before=timezone.now() - age):
+def _tell_the_couriers(*, again_after: int = courier.LEASE_SECONDS) -> None:
+    """Ring for every delivery that is due, but not again within so many seconds."""
+    for pk in courier.due(rung_before=timezone.now() - timedelta(seconds=again_after)):
         deliver_webhook_task.apply_async((str(pk),), queue="webhooks")
 
 
@@ -121,7 +120,7 @@ def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
     for prediction in predictions.sweep(rung_before=timezone.now()):
         _tell_a_worker(prediction)
-    _tell_the_couriers()
+    _tell_the_couriers(again_after=0)
 
 
 @worker_process_init.connect

@@ -38,30 +38,29 @@ def test_a_picture_by_the_client_is_told_to_a_receiver(site: Installation, tmp_p
         base_url=f"{url}/api/v1/", headers={"Authorization": f"Bearer {key}"}, timeout=30
     )
     login = {"SKINCHECK_URL": url, "SKINCHECK_KEY": key}
-    with receiving() as receiver, site.running("web"), site.running("worker"), api:
-        wait_until(lambda: "Booting worker" in site.log("web"), "the web is ready")
-        webhook = api.post(
-            "webhooks/",
-            json={"name": "W", "target": receiver.url, "events": ["prediction.finished"]},
-        ).json()
-        patient = api.post("patients/", json={"label": "P-1"}).json()
-        done = run(
-            "screen", "mole.jpg", "--patient", patient["id"], "--json", home=tmp_path, **login
-        )
-        assert done.returncode == 0, done.stderr
-        reading = json.loads(done.stdout)
-        # Nobody has sent it yet, and the bell for it is lost.
-        [delivery] = api.get("deliveries/").json()["results"]
-        assert delivery["state"] == "waiting"
+    with receiving() as receiver, api:
+        with site.running("web"), site.running("worker"):
+            wait_until(lambda: "Booting worker" in site.log("web"), "the web is ready")
+            wanted = {"name": "W", "target": receiver.url, "events": ["prediction.finished"]}
+            webhook = api.post("webhooks/", json=wanted).json()
+            secret = api.get(f"webhooks/{webhook['id']}/secret/").json()["secret"]
+            patient = api.post("patients/", json={"label": "P-1"}).json()
+            arguments = ("screen", "mole.jpg", "--patient", patient["id"], "--json")
+            done = run(*arguments, home=tmp_path, **login)
+            assert done.returncode == 0, done.stderr
+            reading = json.loads(done.stdout)
+            # Nobody has sent it yet ...
+            [delivery] = api.get("deliveries/").json()["results"]
+            assert delivery["state"] == "waiting"
+        # ... and the bell for it is lost, with all that was running.
         site.empty_broker()
+        assert receiver.got == []
 
-        with site.running("courier"), site.running("beat"):
+        with site.running("courier"):
             wait_until(lambda: bool(receiver.got), "it is told")
-            wait_until(
-                lambda: api.get(delivery["url"]).json()["state"] == "delivered", "it is noted"
-            )
+            states = "SELECT state FROM screening_delivery"
+            wait_until(lambda: site.query(states) == [("delivered",)], "it is noted")
         _, headers, body = receiver.got[0]
-        secret = api.get(f"webhooks/{webhook['id']}/secret/").json()["secret"]
         message = Verifier(secret).verify(body, headers)
     assert headers["webhook-id"] == delivery["id"]
     assert message["data"]["prediction"] == reading["id"]
