@@ -72,6 +72,12 @@ def _serve(client: socket.socket, server_port: int, network: Network) -> None:
                 client.sendall(answer[:20])
                 return
             client.sendall(answer)
+            if not _says_its_length(answer):
+                return  # its end is the connection's
+
+
+def _says_its_length(message: bytes) -> bool:
+    return b"content-length" in message.partition(b"\r\n\r\n")[0].lower()
 
 
 def _message(source: socket.socket) -> bytes:
@@ -87,7 +93,7 @@ def _message(source: socket.socket) -> bytes:
         data += chunk
     head, _, body = data.partition(b"\r\n\r\n")
     length = 0
-    if data.startswith(b"HTTP/") and b"content-length" not in head.lower():
+    if data.startswith(b"HTTP/") and not _says_its_length(data):
         while chunk := source.recv(65536):
             data += chunk
         return data
