@@ -26,7 +26,7 @@ class WebhookForm(forms.Form):
         label="What it is told of",
         choices=[(event.value, f"{event.label} ({event.value})") for event in Event],
         initial=Event.values,
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input"}),
     )
 
     @staticmethod
