@@ -196,12 +196,13 @@ def _tell_those_who_manage(webhook: Webhook, reason: str) -> None:
     """The person whose it is, or each admin of the clinic, in a mail of their own."""
     admins = Q(memberships__clinic=webhook.clinic_id, memberships__role=Role.ADMIN)
     people = User.objects.filter(admins if webhook.clinic_id else Q(webhooks=webhook.pk))
+    name = " ".join(webhook.name.split())  # a subject has no line breaks
     address = f"{settings.SITE_URL}{reverse('webhook', args=[webhook.pk])}"
     for email in people.filter(is_active=True).values_list("email", flat=True):
         send_mail(
-            subject=f"Webhook “{webhook}” was switched off",
+            subject=f"Webhook “{name}” was switched off",
             message=(
-                f"SkinCheck no longer sends events to “{webhook}”. {reason}\n\n"
+                f"SkinCheck no longer sends events to “{name}”. {reason}\n\n"
                 "Once the other system receives again, switch it on here. What failed can be sent "
                 f"again from its log:\n{address}"
             ),

@@ -198,13 +198,17 @@ def test_the_person_is_told_of_their_own(
     personas, receiver, mailoutbox, django_capture_on_commit_callbacks
 ):
     receiver.status = 410
-    webhook = WebhookFactory(own=True, owner=personas.self_tracker, target=receiver.url)
+    webhook = WebhookFactory(
+        own=True, owner=personas.self_tracker, target=receiver.url, name="Two\nlines"
+    )
     with django_capture_on_commit_callbacks(execute=True):
         delivery = send(DeliveryFactory(webhook=webhook))
     assert delivery.state == "failed"
     webhook.refresh_from_db()
     assert "gone for good" in webhook.disabled_reason
-    assert [mail.to for mail in mailoutbox] == [[personas.self_tracker.email]]
+    [mail] = mailoutbox
+    assert mail.to == [personas.self_tracker.email]
+    assert mail.subject == "Webhook “Two lines” was switched off"
 
 
 def test_one_event_that_is_always_refused_does_not_switch_it_off(webhook, receiver):
