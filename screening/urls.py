@@ -14,6 +14,7 @@ from screening.views import (
     patients,
     positions,
     reminders,
+    reports,
     webhooks,
     worklist,
 )
@@ -49,6 +50,8 @@ urlpatterns = [
     path("images/<uuid:pk>/status/", images.status, name="image_status"),
     path("images/<uuid:pk>/read/", images.read_again, name="image_read"),
     path("images/<uuid:pk>/review/", images.review, name="image_review"),
+    path("patients/<uuid:pk>/report/", reports.patient, name="patient_report"),
+    path("lesions/<uuid:pk>/report/", reports.lesion, name="lesion_report"),
     path("reminders/", reminders.listing, name="reminders"),
     path("lesions/<uuid:pk>/reminder/", reminders.set_interval, name="lesion_reminder"),
     path("reminders/<uuid:pk>/snooze/", reminders.snooze, name="reminder_snooze"),

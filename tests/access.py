@@ -203,6 +203,9 @@ MATRIX: dict[str, Line] = {
     "image_read": line(args="image", POST=Sent(WRITES)),
     "image_review": line(args="image", POST=Sent(CONCLUDES, lambda w: REVIEW)),
     "media": line(SEES, lambda w: (w.image.pk, "thumbnail")),
+    # Reports
+    "patient_report": line(SEES, "patient"),
+    "lesion_report": line(SEES, "lesion"),
     # Reminders
     "reminders": line(SIGNED_IN),
     "lesion_reminder": line(args="lesion", POST=Sent(WRITES, lambda w: {"interval_months": "3"})),

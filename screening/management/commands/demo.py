@@ -82,7 +82,7 @@ class Command(BaseCommand):
             skin_type="II",
         )
         story = Story(clinician, patient, today)
-        story.follow("Growing spot", "back", GROWING, seed=31, months=1, changing=True)
+        story.follow("Growing spot", "back", GROWING, seed=31, months=3, changing=True)
         quiet = story.follow("Quiet spot", "abdomen", STEADY, seed=39, months=6)
         story.conclude(
             quiet, "nv", "monitor", "Regular network, even colour. Photograph again in six months."

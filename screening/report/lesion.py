@@ -1,0 +1,66 @@
+"""The report of one lesion."""
+
+from __future__ import annotations
+
+from typing import IO
+
+from reportlab.platypus import Flowable, Spacer
+
+from accounts.models import User
+from screening.models import Lesion, LesionImage, Patient
+from screening.report import parts, style
+from screening.report.document import built
+from screening.report.record import LesionRecord, chosen, record_of
+from screening.report.style import text
+
+TITLE = "Report of a lesion"
+
+
+def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionImage]]:
+    """The PDF, and the images that it shows. Reads ``lesion.patient.clinic``."""
+    record = record_of(lesion, user)
+    flowables = [
+        text(lesion, style.TITLE),
+        text(" · ".join(subject(lesion.patient)), style.TEXT),
+        text(about(lesion), style.TEXT),
+        *([text(lesion.notes, style.SMALL)] if lesion.notes else []),
+        Spacer(0, 6),
+        *of_lesion(record, user),
+        *parts.recorded(record),
+        *parts.limits(record.versions),
+    ]
+    return built(TITLE, flowables), shown(record)
+
+
+def of_lesion(record: LesionRecord, user: User) -> list[Flowable]:
+    return [
+        *parts.notices(record),
+        *parts.concluded(record),
+        *parts.newest(record, user),
+        *parts.earlier(record, user),
+        *parts.alerts(record),
+        *parts.course(record),
+        *parts.measures(record),
+    ]
+
+
+def shown(record: LesionRecord) -> list[LesionImage]:
+    return [*record.images[:1], *chosen(record.images)]
+
+
+def subject(patient: Patient) -> list[str]:
+    """Whose skin it is, in what is known."""
+    known = [
+        str(patient),
+        f"Born {patient.birth_year}" if patient.birth_year else "",
+        patient.get_sex_display().lower() if patient.sex else "",
+        f"skin type {patient.skin_type}" if patient.skin_type else "",
+        str(patient.clinic) if patient.clinic else "own record",
+    ]
+    return [word for word in known if word]
+
+
+def about(lesion: Lesion) -> str:
+    site = lesion.get_body_site_display() if lesion.body_site else "Body site not stated"
+    symptoms = f". Marked as {', '.join(lesion.symptoms)}" if lesion.symptoms else ""
+    return f"{site}{symptoms}"
