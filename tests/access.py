@@ -432,6 +432,21 @@ MATRIX: dict[str, Line] = {
     "api:alert-close": line(
         args="alert", POST=Sent(WRITES, lambda w: {"reason": "Looked at it."}, 200)
     ),
+    "api:reminder-list": line(
+        SIGNED_IN,
+        POST=api(WRITES, lambda w: {"lesion": str(w.lesion.pk), "interval_months": 6}, 201),
+    ),
+    "api:reminder-detail": line(SEES, "reminder"),
+    "api:reminder-snooze": line(
+        args="reminder", POST=Sent(WRITES, lambda w: {"span": "month"}, 200)
+    ),
+    "api:reminder-stop": line(args="reminder", POST=Sent(WRITES, done=200)),
+    "api:lesion-reminder": line(SEES, "lesion"),
+    "api:calendar-feed": line(
+        SIGNED_IN, POST=Sent(SIGNED_IN, done=201), DELETE=Sent(SIGNED_IN, done=204)
+    ),
+    "api:lesion-report": line(SEES, "lesion"),
+    "api:patient-report": line(SEES, "patient"),
     "api:schema": line(ANYONE),
     "api:docs": line(ANYONE),
     "api:nothing": line(

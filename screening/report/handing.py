@@ -9,6 +9,7 @@ from django.http import FileResponse
 from django.shortcuts import get_object_or_404
 
 from accounts.models import User
+from screening import mapped
 from screening.models import AccessLog, Lesion, LesionImage, Patient
 from screening.report.lesion import lesion_report
 from screening.report.patient import patient_report
@@ -16,7 +17,8 @@ from screening.report.patient import patient_report
 
 def hand_lesion_report(*, user: User, pk: UUID) -> FileResponse:
     """Raises Http404 for what ``user`` may not see. Every picture in it counts as shown."""
-    lesions = Lesion.objects.visible_to(user).select_related("patient__clinic")
+    visible = Lesion.objects.visible_to(user).select_related("patient__clinic")
+    lesions = mapped.with_position(visible)
     return _handed(user, "lesion", *lesion_report(get_object_or_404(lesions, pk=pk), user))
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import IO
+from typing import IO, Any
 
 from reportlab.platypus import Flowable, Spacer
 
 from accounts.models import User
+from screening import body
 from screening.models import Lesion, LesionImage, Patient
 from screening.report import parts, style
 from screening.report.document import built
@@ -17,7 +18,8 @@ TITLE = "Report of a lesion"
 
 
 def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionImage]]:
-    """The PDF, and the images that it shows. Reads ``lesion.patient.clinic``."""
+    """The PDF, and the images that it shows. Reads ``lesion.patient.clinic``
+    and ``position``."""
     record = record_of(lesion, user)
     flowables = [
         text(lesion, style.TITLE),
@@ -61,6 +63,10 @@ def subject(patient: Patient) -> list[str]:
 
 
 def about(lesion: Lesion) -> str:
+    """Where it is, and its symptoms. Reads ``position``, as ``mapped.with_position`` gives it."""
     site = lesion.get_body_site_display() if lesion.body_site else "Body site not stated"
+    placed: dict[str, Any] | None = lesion.position  # type: ignore[attr-defined]
+    if placed is not None:
+        site = body.where(placed["view"], placed["region"], placed["side"])
     symptoms = f". Marked as {', '.join(lesion.symptoms)}" if lesion.symptoms else ""
     return f"{site}{symptoms}"

@@ -9,7 +9,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, PageBreak, Spacer, Table
 
 from accounts.models import User
-from screening import tracking
+from screening import mapped, tracking
 from screening.charts.template import day, percent
 from screening.models import (
     Alert,
@@ -66,7 +66,9 @@ def _ordered(
     patient: Patient, user: User, alerts: dict[Any, int], histologies: dict[Any, Histology]
 ) -> list[Lesion]:
     """By what needs attention: open alerts above all, what a pathologist has settled last."""
-    found = tracking.most_severe_first(tracking.with_latest(patient.lesions.all(), user))
+    found = tracking.most_severe_first(
+        mapped.with_position(tracking.with_latest(patient.lesions.all(), user))
+    )
     lesions = tracking.attach_latest_images(list(found), user)
     return sorted(lesions, key=lambda one: (one.pk not in alerts, one.pk in histologies))
 

@@ -22,6 +22,7 @@ from tests.factories import (
     LesionPositionFactory,
     MeasurementFactory,
     PredictionFactory,
+    ReminderFactory,
     ReviewFactory,
 )
 
@@ -109,6 +110,7 @@ def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
     image = LesionImageFactory(lesion=lesion)
     ReviewFactory(image=image)
     LesionPositionFactory(lesion=lesion)
+    ReminderFactory(lesion=lesion)
     PredictionFactory(image=image, outcome="monitor", model_version=reader.DEFAULT_VERSION)
     comparison = ComparisonFactory(later=image)
     ChangeMarkFactory(comparison=comparison)
@@ -132,12 +134,16 @@ def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
         ("comparisons", "Comparison"),
         ("change-marks", "ChangeMark"),
         ("alerts", "Alert"),
+        ("reminders", "Reminder"),
     ):
         body = clinician.get(f"/api/v1/{prefix}/").json()
         conforms(schema, f"Paginated{name}List", body)
         assert body["results"]
         for row in body["results"]:
             assert row.keys() == schema["components"]["schemas"][name]["properties"].keys()
+    reminder = clinician.get(f"/api/v1/lesions/{lesion.pk}/reminder/").json()
+    conforms(schema, "LesionReminder", reminder)
+    conforms(schema, "Calendar", clinician.post("/api/v1/calendar-feed/").json())
     unlike = clinician.get(f"/api/v1/patients/{lesion.patient_id}/ugly-duckling/").json()
     conforms(schema, "UglyDuckling", unlike)
     conforms(schema, "Problem", clinician.get("/api/v1/patients/", {"x": 1}).json())

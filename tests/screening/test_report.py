@@ -11,7 +11,7 @@ from django.urls import reverse
 from pypdf import PdfReader
 
 from ml import reader
-from screening import measuring, outlining, reviewing
+from screening import mapped, measuring, outlining, reviewing
 from screening.advice import DISCLAIMER
 from screening.models import AccessLog, Lesion, Patient
 from screening.report.lesion import lesion_report
@@ -21,6 +21,7 @@ from tests.factories import (
     HistologyFactory,
     LesionFactory,
     LesionImageFactory,
+    LesionPositionFactory,
     PatientFactory,
     PredictionFactory,
     PredictionMapsFactory,
@@ -52,7 +53,8 @@ def pages(file) -> list[str]:
 
 
 def told(lesion, user) -> str:
-    fresh = Lesion.objects.select_related("patient__clinic").get(pk=lesion.pk)
+    lesions = mapped.with_position(Lesion.objects.select_related("patient__clinic"))
+    fresh = lesions.get(pk=lesion.pk)
     return " ".join(pages(lesion_report(fresh, user)[0]))
 
 
@@ -121,6 +123,12 @@ def test_what_people_concluded_stands_above_what_was_read(personas, lesion):
     order += ["Arborising vessels.", "The software's reading"]
     places = [found.index(word) for word in order]
     assert places == sorted(places)
+
+
+def test_it_says_where_on_the_body_the_lesion_lies(personas, lesion):
+    assert "Back" in told(lesion, personas.viewer)
+    LesionPositionFactory(lesion=lesion, view="front", region="thigh", side="left")
+    assert "Left thigh, front" in told(lesion, personas.viewer)
 
 
 def test_millimetres_only_with_a_scale(personas, lesion):
@@ -218,7 +226,9 @@ def test_two_hundred_lesions_cost_few_queries_and_little_memory(
             image = LesionImageFactory(lesion=lesion, captured_on=date(2026, month, 1))
             PredictionFactory(image=image, outcome="see_doctor" if n < 9 else "monitor")
     fresh = Patient.objects.select_related("clinic").get(pk=patient.pk)
-    lesion_report(fresh.lesions.first(), personas.viewer)  # loads fonts, once a process
+    lesion_report(
+        mapped.with_position(fresh.lesions.all())[0], personas.viewer
+    )  # loads fonts, once a process
     tracemalloc.start()
     with django_assert_max_num_queries(8 + 16 * IN_FULL):
         file, images = patient_report(fresh, personas.viewer)
