@@ -72,8 +72,8 @@ class Picture(Flowable):
             self.canv.drawPath(path)
 
     def _draw_scale(self) -> None:
-        mm_per_pixel = scale_of(self.image)
-        if mm_per_pixel is None or self.width < inch:
+        mm_per_pixel = scale_of(self.image) if self.width >= inch else None
+        if mm_per_pixel is None:
             return
         points_per_mm = self.width / (self.image.width * mm_per_pixel)
         longest = 0.4 * self.width

@@ -209,7 +209,11 @@ def test_a_patient_s_report_has_all_lesions_and_those_that_need_eyes_in_full(per
     )
     found = " ".join(pages(file))
     assert f"the first {IN_FULL} of {IN_FULL + 2} lesions" in found
-    assert (found.count("Flagged 1"), found.count("Quiet"), found.count("Settled")) == (2, 1, 1)
+    assert (
+        found.count(f"Flagged {IN_FULL + 1}"),
+        found.count("Quiet"),
+        found.count("Settled"),
+    ) == (2, 1, 1)
     assert found.index("Quiet") < found.index("Settled")
     assert "Histology: Melanocytic nevus" in found
     assert len(images) == IN_FULL + 4

@@ -122,7 +122,7 @@ class Story(NamedTuple):
         months: int | None = None,
         **symptoms: bool,
     ) -> Lesion:
-        """A lesion at a spot of the body, with a drawn picture a visit. months: of its reminder, if it has one."""
+        """A lesion on the body map, with a drawn picture a visit. months: of its reminder."""
         lesion = self.patient.lesions.filter(label=label).first() or placing.open_lesion(
             user=self.user, patient=self.patient, spot=spot, label=label, **symptoms
         )
