@@ -52,13 +52,14 @@ class LesionRecord:
 def record_of(lesion: Lesion, user: User) -> LesionRecord:
     images = tracking.timeline(lesion, user)
     alerts = tracking.alerts_of(lesion, user)
+    histologies = tracking.histologies_of(lesion)
     return LesionRecord(
         lesion=lesion,
         images=images,
         alerts=alerts,
-        histologies=tracking.histologies_of(lesion),
+        histologies=histologies,
         told=timeline.told(images),
-        events=timeline.events([lesion], images, alerts, user),
+        events=timeline.events([lesion], images, alerts, histologies, user),
     )
 
 
