@@ -11,7 +11,7 @@ from screening import body
 from screening.models import Lesion, LesionImage, Patient
 from screening.report import parts, style
 from screening.report.document import built
-from screening.report.record import LesionRecord, chosen, record_of
+from screening.report.record import LesionRecord, record_of, shown
 from screening.report.style import text
 
 TITLE = "Report of a lesion"
@@ -27,27 +27,23 @@ def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionIma
         text(about(lesion), style.TEXT),
         *([text(lesion.notes, style.SMALL)] if lesion.notes else []),
         Spacer(0, 6),
-        *of_lesion(record, user),
+        *of_lesion(record),
         *parts.recorded(record),
         *parts.limits(record.versions),
     ]
-    return built(TITLE, flowables), shown(record)
+    return built(TITLE, flowables), shown(record.images)
 
 
-def of_lesion(record: LesionRecord, user: User) -> list[Flowable]:
+def of_lesion(record: LesionRecord) -> list[Flowable]:
     return [
         *parts.notices(record),
         *parts.concluded(record),
-        *parts.newest(record, user),
-        *parts.earlier(record, user),
+        *parts.newest(record),
+        *parts.earlier(record),
         *parts.alerts(record),
         *parts.course(record),
         *parts.measures(record),
     ]
-
-
-def shown(record: LesionRecord) -> list[LesionImage]:
-    return [*record.images[:1], *chosen(record.images)]
 
 
 def subject(patient: Patient) -> list[str]:

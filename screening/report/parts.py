@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
-from accounts.models import User
 from ml import reader
 from screening.advice import advise
 from screening.charts.template import day, percent
@@ -51,24 +50,24 @@ def concluded(record: LesionRecord) -> list[Flowable]:
     return parts
 
 
-def newest(record: LesionRecord, user: User) -> list[Flowable]:
+def newest(record: LesionRecord) -> list[Flowable]:
     """The newest picture with its outline, and beside it what was told of it."""
     image = record.newest
     if image is None:
         return [text("There is no image of this lesion yet.")]
-    picture = Picture(image, *NEWEST, outline=outline_of(image, user))
+    picture = Picture(image, *NEWEST, outline=outline_of(image, record.outlining[image.pk]))
     left = [picture, Spacer(0, 4), text(_caption(image), style.SMALL)]
     columns = [NEWEST[0] + 6 * mm, style.WIDTH - NEWEST[0] - 6 * mm]
     return [Table([[left, _told(image)]], columns, style=style.PLAIN), Spacer(0, 4)]
 
 
-def earlier(record: LesionRecord, user: User) -> list[Flowable]:
+def earlier(record: LesionRecord) -> list[Flowable]:
     images = chosen(record.images)
     if not images:
         return []
     cells = [
         [
-            Picture(image, *EARLIER, outline=outline_of(image, user)),
+            Picture(image, *EARLIER, outline=outline_of(image, record.outlining[image.pk])),
             Spacer(0, 3),
             text(_caption(image), style.SMALL),
         ]

@@ -23,9 +23,9 @@ from screening.models import (
 )
 from screening.report import parts, style
 from screening.report.document import built
-from screening.report.lesion import about, of_lesion, shown, subject
+from screening.report.lesion import about, of_lesion, subject
 from screening.report.pictures import Picture
-from screening.report.record import LesionRecord, reading_of, record_of
+from screening.report.record import LesionRecord, reading_of, record_of, shown
 from screening.report.style import text
 
 TITLE = "Report of a patient"
@@ -54,11 +54,11 @@ def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[Lesion
             text(record.lesion, style.TITLE),
             text(about(record.lesion), style.TEXT),
             Spacer(0, 6),
-            *of_lesion(record, user),
+            *of_lesion(record),
         ]
     flowables += parts.limits(_versions(lesions, full))
     newest = [image for lesion in lesions if (image := _newest(lesion))]
-    images = [*newest, *(image for record in full for image in shown(record))]
+    images = [*newest, *(image for record in full for image in shown(record.images))]
     return built(TITLE, flowables), list(dict.fromkeys(images))
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from accounts.models import User
 from screening import timeline, tracking
+from screening.differences import readings_of
 from screening.models import Alert, Histology, Lesion, LesionImage, Prediction, Review, State
 from screening.timeline import Event, Told
 
 
 @dataclass(frozen=True, slots=True)
 class LesionRecord:
-    """images: the one captured last first, with findings and measures. told, events: by day."""
+    """images: the one captured last first, with findings and measures. told, events: by day.
+    outlining: by image that is shown, the readings that outlined it."""
 
     lesion: Lesion
     images: list[LesionImage]
@@ -20,6 +23,7 @@ class LesionRecord:
     histologies: list[Histology]
     told: list[Told]
     events: list[Event]
+    outlining: dict[Any, list[Prediction]]
 
     @property
     def newest(self) -> LesionImage | None:
@@ -60,12 +64,18 @@ def record_of(lesion: Lesion, user: User) -> LesionRecord:
         histologies=histologies,
         told=timeline.told(images),
         events=timeline.events([lesion], images, alerts, histologies, user),
+        outlining=readings_of(shown(images), user),
     )
 
 
 def reading_of(image: LesionImage) -> Prediction | None:
     """The last finished reading that the reader may see."""
     return next((p for p in image.predictions.all() if p.state == State.SUCCEEDED), None)
+
+
+def shown(images: list[LesionImage]) -> list[LesionImage]:
+    """The newest, and the earlier ones beside it."""
+    return [*images[:1], *chosen(images)]
 
 
 def chosen(images: list[LesionImage]) -> list[LesionImage]:

@@ -137,12 +137,9 @@ def test_millimetres_only_with_a_scale(personas, lesion):
     found = told(lesion, personas.clinician)
     assert "pixels" in found
     assert " mm" not in found.replace("No millimetres", "")
-    outlining.set_scale(
-        user=personas.clinician, image=image, source="field_of_view", millimetres=20
-    )
-    assert "\N{NO-BREAK SPACE}mm".replace("\N{NO-BREAK SPACE}", " ") in told(
-        lesion, personas.clinician
-    )
+    scale = {"source": "field_of_view", "mm_per_pixel": 20 / image.width}
+    outlining.set_scale(user=personas.clinician, image=image, **scale)
+    assert " mm" in told(lesion, personas.clinician)
 
 
 def test_alerts_are_named_with_their_state(personas, lesion):
