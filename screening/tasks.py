@@ -12,9 +12,10 @@ from celery.signals import worker_process_init, worker_ready
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from oauth2_provider.models import AccessToken
 
 from ml import reader
-from screening import alerting, comparing, digest, measuring, predictions
+from screening import alerting, comparing, digest, measuring, predictions, retries
 from screening.models import LesionImage, Prediction
 from screening.webhooks import courier
 
@@ -64,6 +65,13 @@ def sweep_predictions_task() -> None:
         _tell_a_worker(prediction)
     for image in (*measuring.unmeasured(reader.DEFAULT_VERSION), *comparing.uncompared()):
         follow_up_task.delay(str(image.pk))
+
+
+@shared_task
+def forget_answers_and_tokens_task() -> None:
+    """What is kept for a time only: answers to repeated requests, tokens that have run out."""
+    retries.forget_old()
+    AccessToken.objects.filter(expires__lt=timezone.now()).delete()
 
 
 @shared_task

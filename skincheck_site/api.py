@@ -29,7 +29,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"Outcome": "screening.models.Outcome"},
+    "ENUM_NAME_OVERRIDES": {
+        "Outcome": "screening.models.Outcome",
+        "ReadingState": "screening.models.State",
+    },
 }

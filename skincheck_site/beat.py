@@ -28,6 +28,11 @@ def schedule(sweep_seconds: int) -> dict[str, dict[str, Any]]:
             "schedule": sweep_seconds,
             "options": {"expires": sweep_seconds},
         },
+        "forget-answers-and-tokens": {
+            "task": "screening.tasks.forget_answers_and_tokens_task",
+            "schedule": crontab(minute="17"),
+            "options": {"expires": 3000},
+        },
         # By day, and every hour, so that a mail server that was away is asked again.
         "mail-reminders": {
             "task": "screening.tasks.mail_reminders_task",

@@ -14,7 +14,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
-from skincheck_site import beat
+from skincheck_site import beat, logs
 from skincheck_site.api import OAUTH2_PROVIDER, SPECTACULAR_SETTINGS  # noqa: F401  settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -79,6 +79,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "screening.api.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -91,6 +92,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "screening.api.limits.tell_limits",
 ]
 
 ROOT_URLCONF = "skincheck_site.urls"
@@ -159,6 +161,7 @@ else:
         "default": {
             "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
             "LOCATION": VAR_DIR / "cache",
+            "OPTIONS": {"MAX_ENTRIES": 10_000},  # the counts of the rate limits among them
         }
     }
     CELERY_BROKER_TRANSPORT = "skincheck_site.broker:Transport"
@@ -271,8 +274,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "screening.api.errors.problem_handler",
     "NUM_PROXIES": TRUSTED_PROXIES,
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": env("API_RATE", default="600/min")},
+    "DEFAULT_THROTTLE_CLASSES": ["screening.api.limits.CallerThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"caller": env("API_RATE", default="600/min")},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.Application"
@@ -304,10 +307,4 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env("LOG_LEVEL", default="INFO")},
-}
+LOGGING = logs.configuration(env("LOG_LEVEL", default="INFO"))

@@ -32,8 +32,10 @@ ROOMS = (
     ("screening.measuring",),
     ("screening.comparing",),
     ("screening.alerting",),
+    ("screening.retries",),
     ("screening.tasks",),
     ("screening.intake", "screening.webhooks.endpoints"),
+    ("screening.identifying",),
     (
         "screening.outlining",
         "screening.marking",
@@ -54,7 +56,7 @@ ROOMS = (
         "screening.due",
     ),
     ("screening.charts", "screening.differences", "screening.measured", "screening.mapped"),
-    ("screening.worklist", "screening.agreement", "screening.report"),
+    ("screening.worklist", "screening.agreement"),
     ("screening.exchange",),
     (
         "accounts",

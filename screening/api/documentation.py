@@ -4,110 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.urls import reverse
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import (
     OpenApiExample,
-    OpenApiParameter,
     OpenApiResponse,
     extend_schema,
     extend_schema_view,
 )
-from rest_framework import serializers
 
-from accounts import scopes
 from screening.api import examples
-from screening.api.errors import CONTENT_TYPE, KINDS
 from screening.api.maps import MapsSerializer
-from screening.api.requests import ImageUploadSerializer, PredictionRequestSerializer
+from screening.api.readings import PredictionDetailSerializer
+from screening.api.requests import (
+    ImageJSONSerializer,
+    ImageUploadSerializer,
+    PredictionRequestSerializer,
+)
+from screening.api.schema import PREFER
+from screening.api.schema import RecordSchema as RecordSchema
+from screening.api.schema import header as header
 from screening.api.serializers import (
     ImageSerializer,
+    LesionSerializer,
+    PatientSerializer,
     PredictionSerializer,
 )
-
-WRITING = {"POST", "PATCH"}
-
-
-class ProblemError(serializers.Serializer[Any]):
-    pointer = serializers.CharField(required=False, help_text='In the body; "" is all of it.')
-    parameter = serializers.CharField(required=False, help_text="Of the query string.")
-    detail = serializers.CharField()
-
-
-class Problem(serializers.Serializer[Any]):
-    """RFC 9457."""
-
-    type = serializers.CharField(help_text="Stable: `/problems/…`.")
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    detail = serializers.CharField()
-    instance = serializers.CharField(help_text="The path that was asked for.")
-    scope = serializers.CharField(
-        required=False, help_text="With `/problems/missing-scope`: the one that is needed."
-    )
-    errors = ProblemError(  # type: ignore[assignment]
-        many=True, required=False, help_text="With `/problems/validation`."
-    )
-
-
-class Scoped(OpenApiAuthenticationExtension):
-    """Names the scope that the operation needs."""
-
-    def get_security_requirement(self, auto_schema: AutoSchema) -> dict[str, list[str]]:
-        return {str(self.name): [needed_scope(auto_schema)]}
-
-
-class BearerKey(Scoped):
-    target_class = "accounts.authentication.ApiKeyAuthentication"
-    name = "apiKey"
-
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {
-            "type": "http",
-            "scheme": "bearer",
-            "description": "A person's key, from the account page: `Authorization: Bearer sk_…`.",
-        }
-
-
-class ClientCredentials(Scoped):
-    target_class = "accounts.authentication.AccessTokenAuthentication"
-    name = "application"
-
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        flow = {"tokenUrl": reverse("oauth_token"), "scopes": dict.fromkeys(scopes.known(), "")}
-        return {
-            "type": "oauth2",
-            "description": "A system that a clinic's admin has registered on the clinic's page.",
-            "flows": {"clientCredentials": flow},
-        }
-
-
-def needed_scope(auto_schema: AutoSchema) -> str:
-    view: Any = auto_schema.view
-    return scopes.required(view.scope_resource, auto_schema.method)
-
-
-class RecordSchema(AutoSchema):
-    """Adds the problems that every operation of its kind may answer with."""
-
-    def _get_response_bodies(self, direction: Any = "response") -> Any:
-        bodies = super()._get_response_bodies(direction)
-        for code in self._problem_codes():
-            problem = OpenApiResponse(Problem, description=KINDS[code][1])
-            bodies[str(code)] = self._get_response_for_code(problem, str(code), [CONTENT_TYPE])
-        return bodies
-
-    def _problem_codes(self) -> list[int]:
-        codes = {401, 403, 406, 429}
-        if "{id}" in self.path:
-            codes |= {404}
-        elif self.method == "GET":
-            codes |= {400}
-        if self.method in WRITING:
-            codes |= {400, 409, 413, 415}
-        return sorted(codes)
 
 
 def shown(name: str, value: Any, *codes: int) -> OpenApiExample:
@@ -119,10 +40,12 @@ def sent(name: str, value: Any) -> OpenApiExample:
     return OpenApiExample(name, value, request_only=True)
 
 
-def header(name: str, description: str, *codes: int) -> OpenApiParameter:
-    return OpenApiParameter(
-        name, str, OpenApiParameter.HEADER, description=description, response=list(codes)
-    )
+def _created(serializer: Any, description: str) -> dict[int, OpenApiResponse]:
+    known = "An identifier was known: this is the record, unchanged."
+    return {
+        201: OpenApiResponse(serializer, description=description),
+        200: OpenApiResponse(serializer, description=known),
+    }
 
 
 def reading(what: str, example: Any, about: str) -> dict[str, Any]:
@@ -147,11 +70,12 @@ _PATIENT = "A person whose skin it is, by a pseudonym or number: never by name."
 PATIENTS = extend_schema_view(
     **reading("patient", examples.PATIENT, _PATIENT),
     create=extend_schema(
+        responses=_created(PatientSerializer, "Registered."),
         summary="Register a patient",
         description=f"{_PATIENT} With a clinic you need a role there that writes.",
         examples=[
             sent("patient", examples.PATIENT_IN),
-            shown("registered", examples.PATIENT, 201),
+            shown("registered", examples.PATIENT, 200, 201),
         ],
     ),
     partial_update=extend_schema(
@@ -165,9 +89,10 @@ _LESION = "One spot on one patient's body, with the symptoms that were marked."
 LESIONS = extend_schema_view(
     **reading("lesion", examples.LESION, _LESION),
     create=extend_schema(
+        responses=_created(LesionSerializer, "Opened."),
         summary="Open a lesion",
         description=_LESION,
-        examples=[sent("lesion", examples.LESION_IN), shown("opened", examples.LESION, 201)],
+        examples=[sent("lesion", examples.LESION_IN), shown("opened", examples.LESION, 200, 201)],
     ),
     partial_update=extend_schema(
         summary="Change a lesion",
@@ -181,23 +106,31 @@ _IMAGE = "A picture of a lesion, with its newest reading and its newest review."
 _TO_THE_READING = [
     header("Location", "The prediction of this image.", 200, 202),
     header("Retry-After", "Seconds until it is worth looking, while not finished.", 200, 202),
+    header("Preference-Applied", "`wait=N`, if it was waited.", 200, 202),
 ]
 IMAGES = extend_schema_view(
     **reading("image", examples.IMAGE, _IMAGE),
     create=extend_schema(
         summary="Add an image and have it read",
         description="One picture a request. It is stored without its metadata, and its reading is "
-        "queued: `Location` says where it will be. The same picture again on the same lesion is "
+        "queued: `Location` says where it will be. With `Prefer: wait=N` the answer waits for it. "
+        "The same picture again on the same lesion, or one that is known by its identifier, is "
         "recognised: 200, the image that is known, and nothing is read twice.",
-        request={"multipart/form-data": ImageUploadSerializer},
+        request={
+            "multipart/form-data": ImageUploadSerializer,
+            "application/json": ImageJSONSerializer,
+        },
         responses={
             202: OpenApiResponse(ImageSerializer, description="Stored; its reading is queued."),
-            200: OpenApiResponse(ImageSerializer, description="The same picture was there."),
+            200: OpenApiResponse(ImageSerializer, description="Read, or known already."),
         },
-        parameters=_TO_THE_READING,
+        parameters=[PREFER, *_TO_THE_READING],
         examples=[
+            OpenApiExample(
+                "base64", examples.IMAGE_IN, request_only=True, media_type="application/json"
+            ),
             shown("stored", examples.IMAGE_QUEUED, 202),
-            shown("known", examples.IMAGE, 200),
+            shown("read", examples.IMAGE, 200),
         ],
     ),
 )
@@ -212,10 +145,11 @@ PREDICTIONS = extend_schema_view(
         summary="Look at one prediction",
         description=f"{_PREDICTION} While `state` is `queued` or `running`, ask again after "
         "`Retry-After` seconds.",
+        responses={200: PredictionDetailSerializer},
         parameters=[header("Retry-After", "Seconds; only while not finished.", 200)],
         examples=[
-            shown("finished", examples.PREDICTION, 200),
-            shown("waiting", examples.QUEUED, 200),
+            shown("finished", examples.PREDICTION_WHOLE, 200),
+            shown("waiting", examples.QUEUED_WHOLE, 200),
         ],
     ),
     create=extend_schema(
@@ -223,14 +157,15 @@ PREDICTIONS = extend_schema_view(
         description="By the current model. Answers with the reading that is waiting or running "
         "already, where there is one.",
         request=PredictionRequestSerializer,
-        responses={202: OpenApiResponse(PredictionSerializer, description="Queued.")},
-        parameters=[
-            header("Location", "The prediction.", 202),
-            header("Retry-After", "Seconds until it is worth looking.", 202),
-        ],
+        responses={
+            202: OpenApiResponse(PredictionSerializer, description="Queued."),
+            200: OpenApiResponse(PredictionSerializer, description="Read, as `Prefer` asked."),
+        },
+        parameters=[PREFER, *_TO_THE_READING],
         examples=[
             sent("image", {"image": examples.PREDICTION["image"]}),
             shown("queued", examples.QUEUED, 202),
+            shown("read", examples.PREDICTION, 200),
         ],
     ),
 )

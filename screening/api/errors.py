@@ -23,26 +23,21 @@ from rest_framework import exceptions, status
 from rest_framework.settings import api_settings
 
 from accounts.permissions import MissingScope
+from screening.api import request_id
 from screening.api.fhir import outcomes
+from screening.api.problems import (
+    BY_STATUS,
+    MALFORMED,
+    MISSING_SCOPE,
+    SERVER_ERROR,
+    VALIDATION,
+    Kind,
+)
+from screening.api.problems import NOT_FOUND as NOT_FOUND_KIND
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-VALIDATION = ("validation", "The request has errors")
-MISSING_SCOPE = ("missing-scope", "The key or token may not do that")
-KINDS: dict[int, tuple[str, str]] = {
-    400: ("malformed", "The request cannot be read"),
-    401: ("not-authenticated", "You are not logged in"),
-    403: ("permission-denied", "You may not do that"),
-    404: ("not-found", "There is nothing here"),
-    405: ("method-not-allowed", "This cannot be done here"),
-    406: ("not-acceptable", "The answer cannot be given in this format"),
-    409: ("conflict", "Someone else was faster"),
-    413: ("too-large", "The request is too large"),
-    415: ("unsupported-media-type", "The request is in the wrong format"),
-    429: ("too-many-requests", "Too many requests"),
-    500: ("server-error", "Something went wrong here"),
-}
 NOT_FOUND = "This does not exist, or is not for you to see."
 NO_ADDRESS = "The API has no such address. Addresses of resources end with a slash."
 BUG = "This is our fault, and it has been logged. Nothing was changed. Try again later."
@@ -70,8 +65,13 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | N
     error = _known(exc)
     if error is None:
         return None
-    more = _more(error)
-    response = _problem(context["request"], error.status_code, str(error.detail), **more)
+    kind = getattr(error, "kind", None) or BY_STATUS[error.status_code]
+    more = {}
+    if isinstance(error, exceptions.ValidationError):
+        kind, more = VALIDATION, _validation(error)
+    elif isinstance(error, MissingScope):
+        kind, more = MISSING_SCOPE, {"scope": error.scope}
+    response = _problem(context["request"], kind, str(error.detail), **more)
     if header := getattr(error, "auth_header", None):
         response.headers["WWW-Authenticate"] = header
     if wait := getattr(error, "wait", None):
@@ -83,7 +83,7 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | N
 @login_not_required
 def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
     """For every address under ``/api/`` that is none."""
-    return _problem(request, 404, NO_ADDRESS)
+    return _problem(request, NOT_FOUND_KIND, NO_ADDRESS)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -92,7 +92,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return outcomes.answer(400, "The request was refused.")
     if not request.path.startswith("/api/"):
         return defaults.bad_request(request, exception)
-    return _problem(request, 400, "The request was refused.")
+    return _problem(request, MALFORMED, "The request was refused.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -101,7 +101,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         return outcomes.answer(500, outcomes.BUG)
     if not request.path.startswith("/api/"):
         return defaults.server_error(request)
-    return _problem(request, 500, BUG)
+    return _problem(request, SERVER_ERROR, BUG)
 
 
 def _known(exc: Exception) -> exceptions.APIException | None:
@@ -126,17 +126,6 @@ def _known(exc: Exception) -> exceptions.APIException | None:
     return None
 
 
-def _more(error: exceptions.APIException) -> dict[str, Any]:
-    """What a problem says beyond its status."""
-    match error:
-        case exceptions.ValidationError():
-            return _validation(error)
-        case MissingScope():
-            slug, title = MISSING_SCOPE
-            return {"type": f"/problems/{slug}", "title": title, "scope": error.scope}
-    return {}
-
-
 def _validation(error: exceptions.ValidationError) -> dict[str, Any]:
     """What a validation error says in place of a plain 400. One error is also the detail."""
     where = "parameter" if isinstance(error, QueryError) else "pointer"
@@ -144,9 +133,8 @@ def _validation(error: exceptions.ValidationError) -> dict[str, Any]:
         {where: pointer.removeprefix("/") if where == "parameter" else pointer, "detail": text}
         for pointer, text in _flat(error.detail)
     ]
-    slug, title = VALIDATION
     detail = errors[0]["detail"] if len(errors) == 1 else f"There are {len(errors)} errors."
-    return {"type": f"/problems/{slug}", "title": title, "detail": detail, "errors": errors}
+    return {"detail": detail, "errors": errors}
 
 
 def _flat(detail: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
@@ -163,13 +151,13 @@ def _flat(detail: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
         yield pointer, str(detail)
 
 
-def _problem(request: HttpRequest, code: int, text: str, **more: Any) -> HttpResponse:
-    slug, title = KINDS[code]
+def _problem(request: HttpRequest, kind: Kind, text: str, **more: Any) -> HttpResponse:
     body = {
-        "type": f"/problems/{slug}",
-        "title": title,
-        "status": code,
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
         "detail": text,
         "instance": request.path,
+        "request_id": request_id.current(),
     }
-    return JsonResponse(body | more, status=code, content_type=CONTENT_TYPE)
+    return JsonResponse(body | more, status=kind.status, content_type=CONTENT_TYPE)

@@ -29,6 +29,7 @@ CLINIC: dict[str, Any] = {"id": _CLINIC, "name": "North clinic", "role": "clinic
 
 PATIENT_IN: dict[str, Any] = {
     "clinic": _CLINIC,
+    "identifiers": [{"system": "https://practice.example.org/patients", "value": "412"}],
     "label": "N-0412",
     "birth_year": 1961,
     "sex": "female",
@@ -42,6 +43,7 @@ PATIENT: dict[str, Any] = {
 
 LESION_IN: dict[str, Any] = {
     "patient": _PATIENT,
+    "identifiers": [],
     "label": "Left shoulder blade",
     "body_site": "back",
     "itching": True,
@@ -137,6 +139,19 @@ MAPS: dict[str, Any] = {
     "bias": _by_diagnosis(*[0.1] * 7),
 }
 
+QUEUED_WHOLE: dict[str, Any] = {**QUEUED, "mask": None, "maps_url": None, "measures": None}
+PREDICTION_WHOLE: dict[str, Any] = {
+    **PREDICTION,
+    "mask": {
+        "url": MAPS["mask_url"],
+        "width": MAPS["mask_width"],
+        "height": MAPS["mask_height"],
+        "outline": MAPS["outline"],
+    },
+    "maps_url": f"{HOST}/predictions/{_PREDICTION}/maps/",
+    "measures": None,
+}
+
 REVIEW_IN: dict[str, Any] = {
     "image": _IMAGE,
     "conclusion": "nv",
@@ -153,6 +168,7 @@ REVIEW: dict[str, Any] = {
 IMAGE_QUEUED: dict[str, Any] = {
     **_stamps("images", _IMAGE, _QUEUED),
     "lesion": _LESION,
+    "identifiers": [{"system": "urn:oid:2.25.1", "value": "IMG-77"}],
     "captured_on": "2026-03-12",
     "modality": "dermatoscopic",
     "width": 600,
@@ -169,4 +185,12 @@ IMAGE: dict[str, Any] = {
     **IMAGE_QUEUED,
     "latest_prediction": PREDICTION,
     "latest_review": REVIEW,
+}
+# A picture of one pixel stands for the bytes of yours.
+IMAGE_IN: dict[str, Any] = {
+    "lesion": _LESION,
+    "file": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAA"
+    "AABJRU5ErkJggg==",
+    "captured_on": "2026-03-12",
+    "identifiers": [{"system": "urn:oid:2.25.1", "value": "IMG-77"}],
 }

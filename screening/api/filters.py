@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from screening.api.errors import QueryError
+from screening.api.shape import PARAMETERS
 from screening.models import (
     BodySite,
     Conclusion,
@@ -27,7 +28,7 @@ from screening.models import (
     State,
 )
 
-PAGING = ("cursor", "page_size")
+PAGING = ("cursor", "page_size", *PARAMETERS)
 
 
 class StrictFilterBackend(filters.DjangoFilterBackend):
@@ -61,6 +62,16 @@ class Search(filters.CharFilter):
         return qs.search(value) if value else qs
 
 
+class Identifier(filters.CharFilter):
+    """``system|value``, as FHIR writes a token."""
+
+    def filter(self, qs: Any, value: str) -> Any:
+        if not value:
+            return qs
+        system, _, own = value.rpartition("|")
+        return qs.filter(identifiers__system=system, identifiers__value=own).distinct()
+
+
 class Day(filters.DateFilter):
     """A day, as ISO 8601 writes it and in no other way."""
 
@@ -92,6 +103,7 @@ class YesOrNo(filters.TypedChoiceFilter):
 class PatientFilter(filters.FilterSet):
     clinic = filters.UUIDFilter(help_text="Of this clinic.")
     search = Search(help_text="Part of the label.")
+    identifier = Identifier(help_text="Of another system: `system|value`.")
 
     class Meta:
         model = Patient
@@ -102,6 +114,7 @@ class LesionFilter(filters.FilterSet):
     patient = filters.UUIDFilter(help_text="Of this patient.")
     body_site = filters.ChoiceFilter(choices=[pair for pair in BodySite.choices if pair[0]])
     search = Search(help_text="Part of the label, the body site or the notes.")
+    identifier = Identifier(help_text="Of another system: `system|value`.")
 
     class Meta:
         model = Lesion
@@ -112,6 +125,7 @@ class ImageFilter(filters.FilterSet):
     lesion = filters.UUIDFilter(help_text="Of this lesion.")
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
     modality = filters.ChoiceFilter(choices=Modality.choices)
+    identifier = Identifier(help_text="Of another system: `system|value`.")
     captured_on_after = Day(
         field_name="captured_on", lookup_expr="gte", help_text="Captured on this day or later."
     )

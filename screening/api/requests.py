@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from typing import Any
+
+from django.core.files.base import ContentFile
 from rest_framework import serializers
 
+from screening import identifying
 from screening.api.fields import StrictSerializer, VisibleField
+from screening.api.records import IdentifierSerializer
 from screening.models import Lesion, LesionImage, Modality
 
 
-class ImageUploadSerializer(StrictSerializer):
-    """One picture to add."""
+class NewImage(StrictSerializer):
+    """What every way of adding a picture says of it."""
 
     lesion = VisibleField(
         queryset=Lesion.objects.none(),
         visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
-    )
-    file = serializers.FileField(
-        help_text="JPEG, PNG, WebP or DICOM, up to 20 MB and 40 megapixels."
     )
     captured_on = serializers.DateField(
         required=False, help_text="The day; without it a DICOM file's own, or today."
@@ -25,6 +28,50 @@ class ImageUploadSerializer(StrictSerializer):
         choices=Modality.choices,
         default=Modality.DERMATOSCOPIC,
         help_text="Only dermatoscopic pictures are read.",
+    )
+
+
+class ImageUploadSerializer(NewImage):
+    """One picture to add, as multipart/form-data."""
+
+    file = serializers.FileField(help_text="JPEG, PNG, WebP or DICOM, up to 20 MB, 40 megapixels.")
+    identifier = serializers.CharField(
+        required=False,
+        max_length=401,
+        help_text="By what another system knows the image: `system|value`.",
+    )
+
+    def validate_identifier(self, text: str) -> dict[str, str]:
+        system, bar, value = text.rpartition("|")
+        if not (bar and system and value):
+            raise serializers.ValidationError("Give the system, a bar, and the value.")
+        return {"system": system, "value": value}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "identifier" in attrs:
+            attrs["identifiers"] = [attrs.pop("identifier")]
+        return attrs
+
+
+class Base64File(serializers.CharField):
+    """The bytes of a file, written in base64 (RFC 4648)."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        try:
+            return ContentFile(b64decode(super().to_internal_value(data), validate=True))
+        except ValueError:
+            raise serializers.ValidationError("This is no base64.") from None
+
+
+class ImageJSONSerializer(NewImage):
+    """One picture to add, as JSON."""
+
+    file = Base64File(help_text="JPEG, PNG, WebP or DICOM in base64, up to 20 MB before.")
+    identifiers = IdentifierSerializer(  # type: ignore[call-arg]
+        many=True,
+        required=False,
+        max_length=identifying.MOST,
+        help_text="Of other systems. One that is known: the known image is answered with.",
     )
 
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
-from screening import intake, reviewing
+from screening import identifying, intake, reviewing
 from screening.advice import DISCLAIMER, Advice, advise
 from screening.api.fields import (
     ByDiagnosis,
@@ -16,10 +16,10 @@ from screening.api.fields import (
     Context,
     ContextTerms,
     OrNothing,
-    StrictSerializer,
     VisibleField,
     WordOrNull,
 )
+from screening.api.records import IdentifiedSerializer, IdentifierSerializer, RecordSerializer
 from screening.models import (
     Lesion,
     LesionImage,
@@ -42,31 +42,7 @@ class ClinicSerializer(serializers.ModelSerializer[Clinic]):
         fields = ["id", "name", "role"]
 
 
-class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
-    """Writes through ``intake`` on behalf of the request's user.
-
-    Model validators are left out: the write path checks every rule, and says so in its own words.
-    """
-
-    fixed: tuple[str, ...] = ()  # given once, at the beginning
-
-    @property
-    def user(self) -> Any:
-        return self.context["request"].user
-
-    def changes(self, instance: Any, validated: dict[str, Any]) -> dict[str, Any]:
-        """Without the fixed fields. Raises ValidationError where one would change."""
-        moved = {
-            name: [f"This cannot be changed: the {instance._meta.verbose_name} stays where it is."]
-            for name in self.fixed
-            if name in validated and validated[name] != getattr(instance, name)
-        }
-        if moved:
-            raise serializers.ValidationError(moved)
-        return {name: value for name, value in validated.items() if name not in self.fixed}
-
-
-class PatientSerializer(RecordSerializer):
+class PatientSerializer(IdentifiedSerializer):
     """The person whose skin it is, by a pseudonym."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:patient-detail")
@@ -82,19 +58,20 @@ class PatientSerializer(RecordSerializer):
 
     class Meta:
         model = Patient
-        fields = [*BASE, "clinic", *intake.PATIENT_FIELDS]
+        fields = [*BASE, "clinic", "identifiers", *intake.PATIENT_FIELDS]
         read_only_fields = ["created", "modified"]
         validators: list[Any] = []
 
     def create(self, validated_data: dict[str, Any]) -> Patient:
-        return intake.register_patient(user=self.user, **validated_data)
+        return self.known(identifying.register_patient(user=self.user, **validated_data))
 
     def update(self, instance: Patient, validated_data: dict[str, Any]) -> Patient:
         changes = self.changes(instance, validated_data)
+        self.save_identifiers(instance, changes)
         return intake.edit_patient(user=self.user, patient=instance, **changes)
 
 
-class LesionSerializer(RecordSerializer):
+class LesionSerializer(IdentifiedSerializer):
     """One spot on one patient's body."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:lesion-detail")
@@ -114,6 +91,7 @@ class LesionSerializer(RecordSerializer):
         fields = [
             *BASE,
             "patient",
+            "identifiers",
             *intake.LESION_FIELDS,
             "image_count",
             "latest_image",
@@ -129,10 +107,11 @@ class LesionSerializer(RecordSerializer):
         return lesion.image_count or 0  # type: ignore[attr-defined]
 
     def create(self, validated_data: dict[str, Any]) -> Lesion:
-        return intake.open_lesion(user=self.user, **validated_data)
+        return self.known(identifying.open_lesion(user=self.user, **validated_data))
 
     def update(self, instance: Lesion, validated_data: dict[str, Any]) -> Lesion:
         changes = self.changes(instance, validated_data)
+        self.save_identifiers(instance, changes)
         return intake.edit_lesion(user=self.user, lesion=instance, **changes)
 
 
@@ -247,6 +226,7 @@ class ImageSerializer(serializers.ModelSerializer[LesionImage]):
     url = serializers.HyperlinkedIdentityField(view_name="api:image-detail")
     image_url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
+    identifiers = IdentifierSerializer(many=True, read_only=True)
     latest_prediction = PredictionSerializer(read_only=True, allow_null=True)
     latest_review = ReviewSerializer(
         read_only=True, allow_null=True, help_text="Stands above any prediction."
@@ -259,6 +239,7 @@ class ImageSerializer(serializers.ModelSerializer[LesionImage]):
             "url",
             "created",
             "lesion",
+            "identifiers",
             "captured_on",
             "modality",
             "width",

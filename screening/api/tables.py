@@ -10,8 +10,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.request import Request
 
-from screening.api.documentation import Problem
-from screening.api.errors import CONTENT_TYPE, KINDS
 from screening.exchange.tables import CONTENT_TYPES, FileType
 
 
@@ -35,8 +33,7 @@ def file_type(request: Request) -> str:
 
 
 def table_answers(example: str) -> dict[Any, OpenApiResponse]:
-    refused = OpenApiResponse(Problem, description=KINDS[400][1])
-    return {(400, CONTENT_TYPE): refused} | {
+    return {
         (200, kind.partition(";")[0]): OpenApiResponse(
             OpenApiTypes.BINARY if "parquet" in kind else OpenApiTypes.STR,
             description=f"As {FileType(name).label}, streamed.",

@@ -1,7 +1,11 @@
 """Everything under ``/api/``."""
 
 from django.urls import include, path, re_path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import (
+    SpectacularAPIView,
+    SpectacularRedocView,
+    SpectacularSwaggerSplitView,
+)
 from rest_framework.routers import SimpleRouter
 
 from screening.api import batches, exports, viewsets, webhooks
@@ -13,8 +17,6 @@ from screening.api.errors import nothing_here
 from screening.api.measurements import MeasurementViewSet
 from screening.api.outlines import OutlineViewSet
 from screening.api.positions import PositionViewSet
-from screening.api.reminders import CalendarView, LesionReminderView, ReminderViewSet
-from screening.api.reports import LesionReportView, PatientReportView
 from screening.api.scales import ScaleViewSet
 from screening.api.ugly_duckling import UglyDucklingView
 
@@ -39,7 +41,6 @@ router.register("outlines", OutlineViewSet, basename="outline")
 router.register("comparisons", ComparisonViewSet, basename="comparison")
 router.register("change-marks", ChangeMarkViewSet, basename="change-mark")
 router.register("alerts", AlertViewSet, basename="alert")
-router.register("reminders", ReminderViewSet, basename="reminder")
 
 urlpatterns = [
     path("v1/", include(router.urls)),
@@ -59,10 +60,6 @@ urlpatterns = [
         name="patient-ugly-duckling",
     ),
     path("v1/images/<uuid:pk>/dicom", DicomView.as_view(), name="image-dicom"),
-    path("v1/lesions/<uuid:pk>/reminder/", LesionReminderView.as_view(), name="lesion-reminder"),
-    path("v1/calendar-feed/", CalendarView.as_view(), name="calendar-feed"),
-    path("v1/lesions/<uuid:pk>/report/", LesionReportView.as_view(), name="lesion-report"),
-    path("v1/patients/<uuid:pk>/report/", PatientReportView.as_view(), name="patient-report"),
     path("v1/predictions/<uuid:pk>/maps/", viewsets.MapsView.as_view(), name="prediction-maps"),
     path("v1/predictions/<uuid:pk>/mask/", viewsets.MaskView.as_view(), name="prediction-mask"),
     path(
@@ -79,6 +76,11 @@ urlpatterns = [
         "docs/",
         SpectacularSwaggerSplitView.as_view(url_name="api:schema", http_method_names=READ),
         name="docs",
+    ),
+    path(
+        "redoc/",
+        SpectacularRedocView.as_view(url_name="api:schema", http_method_names=READ),
+        name="redoc",
     ),
     # Last: also without a slash at the end, which would otherwise redirect and lose the body.
     re_path(r"^(?P<path>.*)$", nothing_here, name="nothing"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -10,20 +10,30 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
-from rest_framework import mixins, status, viewsets
+from rest_framework import status
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.views import APIView
 
-from accounts.models import Clinic, Membership, User
-from accounts.permissions import HasScope
-from screening import intake, tracking
+from accounts.models import Clinic, Membership
+from screening import identifying, intake, tracking
 from screening.api import documentation as doc
-from screening.api import filters, maps
-from screening.api.parsers import JSONBody, Upload
-from screening.api.requests import ImageUploadSerializer, PredictionRequestSerializer
+from screening.api import filters, maps, waiting
+from screening.api.base import (
+    EditableViewSet,
+    PictureOrProblem,
+    ReadViewSet,
+    RecordView,
+    RecordViewSet,
+)
+from screening.api.parsers import JSONUpload, Upload
+from screening.api.readings import PredictionDetailSerializer
+from screening.api.requests import (
+    ImageJSONSerializer,
+    ImageUploadSerializer,
+    PredictionRequestSerializer,
+)
 from screening.api.serializers import (
     ClinicSerializer,
     ImageSerializer,
@@ -35,6 +45,7 @@ from screening.api.serializers import (
 from screening.delivery import deliver
 from screening.exchange.dicom.adding import add_image
 from screening.models import (
+    ACTIVE,
     Lesion,
     LesionImage,
     Patient,
@@ -44,33 +55,6 @@ from screening.models import (
 )
 
 POLL_AFTER_SECONDS = "1"
-
-
-class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]):
-    permission_classes = [HasScope]
-    parser_classes = [JSONBody]
-    filter_backends = [filters.StrictFilterBackend]
-    http_method_names = ["get", "head", "post", "patch"]
-    lookup_value_converter = "uuid"
-    schema = doc.RecordSchema()
-
-    @property
-    def user(self) -> User:
-        """The key's or the session's owner: ``HasScope`` lets nobody else in."""
-        return cast(User, self.request.user)
-
-    def get_object(self) -> Any:
-        return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
-
-
-class RecordViewSet(mixins.CreateModelMixin, ReadViewSet):
-    def perform_create(self, serializer: Any) -> None:
-        """Answer with the row as a list would show it, annotations and all."""
-        serializer.instance = self.get_queryset().get(pk=serializer.save().pk)
-
-
-class EditableViewSet(mixins.UpdateModelMixin, RecordViewSet):
-    perform_update = RecordViewSet.perform_create
 
 
 @doc.CLINICS
@@ -90,9 +74,11 @@ class PatientViewSet(EditableViewSet):
     queryset = Patient.objects.none()
     serializer_class = PatientSerializer
     filterset_class = filters.PatientFilter
+    expandable = {"clinic": ClinicViewSet}
 
     def get_queryset(self) -> QuerySet[Patient]:
-        return Patient.objects.visible_to(self.user).select_related("clinic")
+        visible = Patient.objects.visible_to(self.user).select_related("clinic")
+        return visible.prefetch_related("identifiers")
 
 
 @doc.LESIONS
@@ -101,10 +87,11 @@ class LesionViewSet(EditableViewSet):
     queryset = Lesion.objects.none()
     serializer_class = LesionSerializer
     filterset_class = filters.LesionFilter
+    expandable = {"patient": PatientViewSet}
 
     def get_queryset(self) -> QuerySet[Lesion]:
         visible = Lesion.objects.visible_to(self.user).select_related("patient")
-        return tracking.with_latest(visible, self.user)
+        return tracking.with_latest(visible, self.user).prefetch_related("identifiers")
 
 
 @doc.IMAGES
@@ -113,21 +100,32 @@ class ImageViewSet(ReadViewSet):
     queryset = LesionImage.objects.none()
     serializer_class = ImageSerializer
     filterset_class = filters.ImageFilter
-    parser_classes = [Upload]
+    parser_classes = [Upload, JSONUpload]
+    expandable = {"lesion": LesionViewSet}
+    # A picture is cleaned within, and perhaps waited for; sent again, it is recognised.
+    in_one_transaction = False
 
     def get_queryset(self) -> QuerySet[LesionImage]:
         visible = LesionImage.objects.visible_to(self.user).select_related("lesion")
-        return tracking.with_findings(visible, self.user)
+        return tracking.with_findings(visible, self.user).prefetch_related("identifiers")
 
     def create(self, request: Request) -> Response:
-        upload = ImageUploadSerializer(data=request.data, context=self.get_serializer_context())
+        is_json = "json" in (request.content_type or "")
+        parse = ImageJSONSerializer if is_json else ImageUploadSerializer
+        upload = parse(data=request.data, context=self.get_serializer_context())
         upload.is_valid(raise_exception=True)
-        added = add_image(user=self.user, **upload.validated_data)
-        image = self.get_queryset().get(pk=added.image.pk)
+        added = identifying.add_image(user=self.user, store=add_image, **upload.validated_data)
+        image = self.get_queryset().get(pk=added.record.pk)
+        applied = waiting.wait_for(image.latest_prediction, waiting.preferred(request))
+        if applied:
+            image = self.get_queryset().get(pk=added.record.pk)
+        reading = image.latest_prediction
+        is_read = applied and reading is not None and not reading.is_active
+        is_done = is_read or not added.is_new
         return Response(
             self.get_serializer(image).data,
-            status=status.HTTP_202_ACCEPTED if added.is_new else status.HTTP_200_OK,
-            headers=where_to_look(image.latest_prediction, request),
+            status=status.HTTP_200_OK if is_done else status.HTTP_202_ACCEPTED,
+            headers=where_to_look(reading, request) | applied,
         )
 
 
@@ -137,14 +135,21 @@ class PredictionViewSet(ReadViewSet):
     queryset = Prediction.objects.none()
     serializer_class = PredictionSerializer
     filterset_class = filters.PredictionFilter
+    expandable = {"image": ImageViewSet, "lesion": LesionViewSet}
+    in_one_transaction = False  # the reading may be waited for; one that waits is recognised
 
     def get_queryset(self) -> QuerySet[Prediction]:
-        return Prediction.objects.visible_to(self.user).select_related("image__lesion")
+        found = Prediction.objects.visible_to(self.user).select_related("image__lesion")
+        return found.select_related("maps") if self.action == "retrieve" else found
 
-    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        prediction = self.get_object()
-        headers = {"Retry-After": POLL_AFTER_SECONDS} if prediction.is_active else {}
-        return Response(self.get_serializer(prediction).data, headers=headers)
+    def get_serializer_class(self) -> Any:
+        return PredictionDetailSerializer if self.action == "retrieve" else PredictionSerializer
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        response = super().retrieve(request, *args, **kwargs)
+        if getattr(response, "data", {}).get("state") in ACTIVE:
+            response.headers["Retry-After"] = POLL_AFTER_SECONDS
+        return response
 
     def create(self, request: Request) -> Response:
         wanted = PredictionRequestSerializer(
@@ -152,10 +157,14 @@ class PredictionViewSet(ReadViewSet):
         )
         wanted.is_valid(raise_exception=True)
         prediction = intake.request_prediction(user=self.user, **wanted.validated_data)
+        applied = waiting.wait_for(prediction, waiting.preferred(request))
+        if applied:
+            prediction = self.get_queryset().get(pk=prediction.pk)
+        is_done = applied and not prediction.is_active
         return Response(
             self.get_serializer(prediction).data,
-            status=status.HTTP_202_ACCEPTED,
-            headers=where_to_look(prediction, request),
+            status=status.HTTP_200_OK if is_done else status.HTTP_202_ACCEPTED,
+            headers=where_to_look(prediction, request) | applied,
         )
 
 
@@ -165,46 +174,36 @@ class ReviewViewSet(RecordViewSet):
     queryset = Review.objects.none()
     serializer_class = ReviewSerializer
     filterset_class = filters.ReviewFilter
+    expandable = {"image": ImageViewSet, "lesion": LesionViewSet}
 
     def get_queryset(self) -> QuerySet[Review]:
         return Review.objects.visible_to(self.user).select_related("image", "reviewer")
 
 
 @doc.PICTURE
-class PictureView(APIView):
+class PictureView(PictureOrProblem, RecordView):
     """The picture itself. rendition: one of AccessLog.Rendition."""
 
     scope_resource = "images"
-    permission_classes = [HasScope]
     http_method_names = ["get", "head"]
-    schema = doc.RecordSchema()
     rendition = ""
 
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        return deliver(
-            request=request, user=cast(User, request.user), pk=pk, rendition=self.rendition
-        )
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """An <img> accepts no JSON, and gets none unless there is an error to tell."""
-        return super().perform_content_negotiation(request, force=True)
+        return deliver(request=request, user=self.user, pk=pk, rendition=self.rendition)
 
 
-class PredictionMapsView(APIView):
+class PredictionMapsView(RecordView):
     """What both addresses share: who may look, and the answer where there is nothing."""
 
     scope_resource = "predictions"
-    permission_classes = [HasScope]
     http_method_names = ["get", "head"]
-    schema = doc.RecordSchema()
 
     def maps(self, pk: UUID) -> PredictionMaps:
         """Raises Http404 for what is not visible, and NotFound with the reason for no maps."""
-        user = cast(User, self.request.user)
-        visible = PredictionMaps.objects.visible_to(user).select_related("prediction")
+        visible = PredictionMaps.objects.visible_to(self.user).select_related("prediction")
         found = visible.filter(prediction=pk).first()
         if found is None:
-            predictions = Prediction.objects.visible_to(user).select_related("image")
+            predictions = Prediction.objects.visible_to(self.user).select_related("image")
             raise NotFound(maps.why_none(get_object_or_404(predictions, pk=pk)))
         return found
 
@@ -217,7 +216,7 @@ class MapsView(PredictionMapsView):
 
 
 @doc.MASK
-class MaskView(PredictionMapsView):
+class MaskView(PictureOrProblem, PredictionMapsView):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         found = self.maps(pk)
         etag = f'"{found.pk}"'  # a row of maps never changes
@@ -227,10 +226,6 @@ class MaskView(PredictionMapsView):
         response.headers["ETag"] = etag
         response.headers["Cache-Control"] = "private, no-cache"
         return response
-
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """An <img> accepts no JSON, and gets none unless there is an error to tell."""
-        return super().perform_content_negotiation(request, force=True)
 
 
 def where_to_look(prediction: Prediction | None, request: Request) -> dict[str, str]:

@@ -3,6 +3,8 @@ from screening.models.alert import Alert, Rule
 from screening.models.batch import ACTIVE_BATCH, Batch, BatchRow
 from screening.models.comparison import ChangeMark, Comparison
 from screening.models.histology import Histology
+from screening.models.idempotent_request import IdempotentRequest
+from screening.models.identifier import ExternalIdentifier
 from screening.models.image import LesionImage, Modality
 from screening.models.lesion import SYMPTOMS, BodySite, Lesion
 from screening.models.maps import PredictionMaps
@@ -45,7 +47,9 @@ __all__ = [
     "DeliveryAttempt",
     "DeliveryState",
     "Event",
+    "ExternalIdentifier",
     "Histology",
+    "IdempotentRequest",
     "ImageScale",
     "Interval",
     "Lesion",

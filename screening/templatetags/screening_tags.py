@@ -8,7 +8,7 @@ from django import template
 from django.forms import BoundField
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from screening.charts.template import percent
@@ -68,6 +68,14 @@ def diagnosis_word(code: str) -> str:
 @register.filter
 def reason_word(code: str) -> str:
     return Reason(code).label
+
+
+@register.filter
+def code_marks(text: str) -> SafeString:
+    """What stands between backticks, as code."""
+    parts = text.split("`")
+    marked = ((part, format_html("<code>{}</code>", part))[n % 2] for n, part in enumerate(parts))
+    return format_html_join("", "{}", ((part,) for part in marked))
 
 
 @register.filter

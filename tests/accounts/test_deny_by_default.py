@@ -21,6 +21,8 @@ PUBLIC = {
     "account_reset_password_from_key_done",
     "account_confirm_login_code",  # a second step: sends those without a first to log in
     "data_set",
+    "problems",
+    "problem",
     "model",
     "model_version",
     "model_card",
@@ -28,7 +30,10 @@ PUBLIC = {
     "health_live",
     "health_ready",
     "api:docs",
+    "api:redoc",
     "api:schema",
+    "fhir:metadata",
+    "fhir:nothing",
     "api:nothing",
     "oauth_token",  # asks for the secret of an application
     "oauth_revoke",
@@ -37,6 +42,7 @@ PUBLIC = {
 VALUES = {
     "uuid": "01a20813-b36d-7501-ac66-4ea8a9451009",
     "str": "x",
+    "slug": "not-found",
     "path": "x",
     "int": "1",
 }
@@ -80,7 +86,7 @@ def test_anonymous_visitors_get_no_further_than_log_in(db, client, name, path):
         if name in PUBLIC:
             assert answer.status_code < 500
             continue
-        if path.startswith("/api/"):
+        if path.startswith(("/api/", "/fhir/")):
             assert answer.status_code in (401, 405), answer.status_code
             continue
         assert answer.status_code == 302, (method, answer.status_code)

@@ -133,8 +133,8 @@ def test_no_file_at_all(clinician, lesion):
         assert set(pointers(response)) == {"/file"}
 
 
-def test_what_is_not_multipart(clinician, lesion):
-    response = clinician.post(IMAGES, {"lesion": str(lesion.pk)})
+def test_what_is_neither_multipart_nor_json(clinician, lesion):
+    response = clinician.generic("POST", IMAGES, b"x", content_type="image/jpeg")
     assert response.status_code == 415
     assert response.json()["type"] == "/problems/unsupported-media-type"
 

@@ -23,12 +23,12 @@ from tests.factories import (
 )
 
 API = "/api/v1/"
-# The key, the throttle's nothing, the rows; images: their predictions and their reviews.
+# The key, the rows, their identifiers; images: their predictions and their reviews.
 BUDGETS = {
     "clinics": 2,
-    "patients": 2,
-    "lesions": 2,
-    "images": 4,
+    "patients": 3,
+    "lesions": 3,
+    "images": 5,
     "predictions": 2,
     "reviews": 2,
     "positions": 2,

@@ -31,7 +31,6 @@ PAGES = (
     "model",
     "data",
     "account",
-    "reminders",
 )
 
 
@@ -61,7 +60,6 @@ def addresses(site: Site) -> dict[str, str]:
         "model": "/model/",
         "data": "/data/",
         "account": "/account/",
-        "reminders": "/reminders/",
     }
 
 

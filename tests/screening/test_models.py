@@ -15,7 +15,9 @@ from screening.models import (
     Comparison,
     Delivery,
     DeliveryAttempt,
+    ExternalIdentifier,
     Histology,
+    IdempotentRequest,
     ImageScale,
     Lesion,
     LesionImage,
@@ -75,7 +77,37 @@ MODELS = (
     Comparison,
     ChangeMark,
     Alert,
+    ExternalIdentifier,
+    IdempotentRequest,
 )
+
+
+def identifier(**fields):
+    patient = fields.pop("patient", None) or PatientFactory()
+    row = {"kind": "patient", "clinic": patient.clinic, "patient": patient}
+    ExternalIdentifier.objects.create(**row | {"system": "urn:x", "value": "1"} | fields)
+
+
+def one_identifier_of_two_patients():
+    patient = PatientFactory()
+    identifier(patient=patient)
+    identifier(patient=PatientFactory(clinic=patient.clinic))
+
+
+def one_identifier_of_two_own_records():
+    owner = UserFactory()
+    for _ in range(2):
+        identifier(patient=PatientFactory(own=True, owner=owner), owner=owner)
+
+
+def idempotency_key_twice():
+    for _ in range(2):
+        IdempotentRequest.objects.create(caller="a", key="b", locked_until=timezone.now())
+
+
+def answered_without_a_status():
+    now = timezone.now()
+    IdempotentRequest.objects.create(caller="a", key="b", locked_until=now, answered_at=now)
 
 
 def same_picture_twice():
@@ -202,6 +234,13 @@ REFUSED = {
     "only_melanoma_has_breslow": lambda: HistologyFactory(diagnosis="nv", breslow_mm="0.40"),
     "breslow_is_positive": lambda: HistologyFactory(diagnosis="mel", breslow_mm="0.00"),
     "other_histology_has_a_note": lambda: HistologyFactory(diagnosis="other"),
+    "identifier_is_unique_in_clinic": one_identifier_of_two_patients,
+    "identifier_is_unique_of_owner": one_identifier_of_two_own_records,
+    "identifier_is_of_a_clinic_or_an_owner": lambda: identifier(owner=UserFactory()),
+    "identifier_names_one_record": lambda: identifier(kind="lesion"),
+    "identifier_is_whole": lambda: identifier(value=""),
+    "idempotency_key_is_used_once": idempotency_key_twice,
+    "answered_request_has_a_status": answered_without_a_status,
     "one_membership_per_clinic": two_memberships,
     "role_is_known": lambda: MembershipFactory(role="owner"),
     "one_open_invitation_per_clinic_and_email": two_open_invitations,

@@ -108,9 +108,9 @@ def test_nothing_is_written(clinician, record, method):
 
 
 def test_who_asks_too_often_is_told_when_to_come_again(clinician, record, monkeypatch):
-    from rest_framework.throttling import UserRateThrottle
+    from screening.api.limits import CallerThrottle
 
-    monkeypatch.setattr(UserRateThrottle, "rate", "1/min", raising=False)
+    monkeypatch.setattr(CallerThrottle, "rate", "1/min", raising=False)
     clinician.get(f"{BASE}/Patient")
     response = clinician.get(f"{BASE}/Patient")
     assert issue(response, 429)["code"] == "throttled"

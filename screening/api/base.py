@@ -1,0 +1,113 @@
+"""What the API's views share: who may ask, retries, conditions, and the shape of an answer."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.db import transaction
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from rest_framework import mixins, status, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.models import User
+from accounts.permissions import HasScope
+from screening.api import filters
+from screening.api.conditions import etag_of, is_known, require_match
+from screening.api.errors import QueryError
+from screening.api.idempotency import RetrySafe
+from screening.api.parsers import JSONBody
+from screening.api.schema import RecordSchema
+from screening.api.shape import PARAMETERS, shaped
+
+
+class RecordView(RetrySafe):
+    """An address of the API by itself. Name its ``scope_resource``."""
+
+    permission_classes = [HasScope]
+    parser_classes = [JSONBody]
+    schema = RecordSchema()
+
+    @property
+    def user(self) -> User:
+        """The key's or the session's owner: ``HasScope`` lets nobody else in."""
+        return cast(User, self.request.user)
+
+
+class PictureOrProblem:
+    """An <img> accepts no JSON, and gets none unless there is an error to tell."""
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        return super().perform_content_negotiation(request, force=True)  # type: ignore[misc]
+
+
+class ReadViewSet(
+    RecordView, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]
+):
+    """expandable: the view of the record that ``expand`` puts in place of a field's identifier."""
+
+    filter_backends = [filters.StrictFilterBackend]
+    http_method_names = ["get", "head", "post", "patch"]
+    lookup_value_converter = "uuid"
+    expandable: dict[str, type[ReadViewSet]] = {}
+
+    def get_object(self) -> Any:
+        return get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
+
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        response = super().list(request, *args, **kwargs)
+        response.data["results"] = shaped(self, request, response.data["results"])
+        return response
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
+        if unknown := set(request.query_params) - set(PARAMETERS):
+            known = " and ".join(PARAMETERS)
+            raise QueryError(dict.fromkeys(unknown, f"Of one record there are {known}."))
+        data = self.get_serializer(self.get_object()).data
+        etag = etag_of(data)
+        if is_known(request, etag):
+            response: Any = HttpResponse(status=status.HTTP_304_NOT_MODIFIED)
+        else:
+            response = Response(shaped(self, request, [data])[0])
+        response.headers["ETag"] = etag
+        response.headers["Cache-Control"] = "private, no-cache"
+        return response
+
+
+class RecordViewSet(mixins.CreateModelMixin, ReadViewSet):
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """200 instead of 201 where the record was known by its identifier."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        self.perform_create(serializer)
+        is_new = getattr(serializer, "is_new", True)
+        response = Response(
+            serializer.data, status=status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
+        )
+        response.headers["ETag"] = etag_of(response.data)
+        if "url" in response.data:
+            response.headers["Location"] = str(response.data["url"])
+        return response
+
+    def perform_create(self, serializer: Any) -> None:
+        """Answer with the row as a list would show it, annotations and all."""
+        serializer.instance = self.get_queryset().get(pk=serializer.save().pk)
+
+
+class EditableViewSet(mixins.UpdateModelMixin, RecordViewSet):
+    perform_update = RecordViewSet.perform_create
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        with transaction.atomic():
+            self._lock(request)
+            response = super().partial_update(request, *args, **kwargs)
+        response.headers["ETag"] = etag_of(response.data)
+        return response
+
+    def _lock(self, request: Request) -> None:
+        """Nobody else changes the row between the comparison and the change."""
+        if "If-Match" in request.headers:
+            model = self.get_queryset().model
+            model._default_manager.select_for_update().filter(pk=self.kwargs["pk"]).first()
+            require_match(request, etag_of(self.get_serializer(self.get_object()).data))

@@ -1,0 +1,63 @@
+"""What serializers of records share: strictness, the write path, identifiers of other systems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from screening import identifying
+from screening.api.fields import StrictSerializer
+
+
+class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
+    """Writes through ``intake`` on behalf of the request's user.
+
+    Model validators are left out: the write path checks every rule, and says so in its own words.
+    """
+
+    fixed: tuple[str, ...] = ()  # given once, at the beginning
+
+    @property
+    def user(self) -> Any:
+        return self.context["request"].user
+
+    def changes(self, instance: Any, validated: dict[str, Any]) -> dict[str, Any]:
+        """Without the fixed fields. Raises ValidationError where one would change."""
+        moved = {
+            name: [f"This cannot be changed: the {instance._meta.verbose_name} stays where it is."]
+            for name in self.fixed
+            if name in validated and validated[name] != getattr(instance, name)
+        }
+        if moved:
+            raise serializers.ValidationError(moved)
+        return {name: value for name, value in validated.items() if name not in self.fixed}
+
+
+class IdentifierSerializer(StrictSerializer):
+    """By what another system knows the record. Unique in the clinic, for records of its kind."""
+
+    system = serializers.CharField(max_length=200, help_text="Who gives such values: a URI.")
+    value = serializers.CharField(max_length=200)
+
+
+class IdentifiedSerializer(RecordSerializer):
+    """With ``identifiers``. is_new: whether ``create`` has made the record, or found it."""
+
+    identifiers = IdentifierSerializer(  # type: ignore[call-arg]
+        many=True,
+        required=False,
+        max_length=identifying.MOST,
+        help_text="Of other systems. A POST with one that is known answers with the known record.",
+    )
+    is_new = True
+
+    def known(self, found: identifying.Known) -> Any:
+        self.is_new = found.is_new
+        return found.record
+
+    def save_identifiers(self, record: Any, changes: dict[str, Any]) -> None:
+        if "identifiers" in changes:
+            identifying.set_identifiers(
+                user=self.user, record=record, identifiers=changes.pop("identifiers")
+            )

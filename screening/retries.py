@@ -1,0 +1,85 @@
+"""Repeating a request safely: one claim of its key, one answer kept for a day
+(draft-ietf-httpapi-idempotency-key-header)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from screening.models import IdempotentRequest
+
+KEPT = timedelta(hours=24)
+# Longer than a web worker may take (``--timeout`` in supervisord.conf): whoever claimed it is gone.
+LEASE = timedelta(seconds=90)
+
+
+class InProgress(Exception):
+    """The first request with this key has not been answered yet."""
+
+
+class OtherRequest(Exception):
+    """The key was used for something else."""
+
+
+def claim(*, caller: str, key: str, fingerprint: str) -> IdempotentRequest:
+    """The row of this key: answered already, or the caller's to answer before the lease ends.
+
+    Raises InProgress and OtherRequest.
+    """
+    now = timezone.now()
+    until = now + LEASE
+    _stale(now - KEPT).filter(caller=caller, key=key).delete()
+    try:
+        with transaction.atomic():
+            return IdempotentRequest.objects.create(
+                caller=caller, key=key, fingerprint=fingerprint, locked_until=until
+            )
+    except IntegrityError:
+        found = IdempotentRequest.objects.filter(caller=caller, key=key).first()
+    if found is None:  # just released: the next try will have it
+        raise InProgress
+    if found.fingerprint != fingerprint:
+        raise OtherRequest
+    if found.answered_at is not None:
+        return found
+    abandoned = IdempotentRequest.objects.filter(
+        pk=found.pk, answered_at=None, locked_until__lt=now
+    )
+    if not abandoned.update(locked_until=until, modified=now):
+        raise InProgress
+    found.locked_until = until
+    return found
+
+
+def answer(
+    claimed: IdempotentRequest, *, status: int, headers: dict[str, str], body: bytes
+) -> None:
+    """Keep the answer. Raises InProgress if the lease ran out and someone else took over."""
+    kept = _own(claimed).update(
+        status=status, headers=headers, body=body, answered_at=timezone.now()
+    )
+    if not kept:
+        raise InProgress
+
+
+def release(claimed: IdempotentRequest) -> None:
+    """Nothing was done: the key may be used again, for the same or another body."""
+    _own(claimed).delete()
+
+
+def forget_old() -> int:
+    """Post: no answer is kept for longer than a day. Called by the sweep."""
+    return _stale(timezone.now() - KEPT).delete()[0]
+
+
+def _own(claimed: IdempotentRequest) -> QuerySet[IdempotentRequest]:
+    return IdempotentRequest.objects.filter(
+        pk=claimed.pk, answered_at=None, locked_until=claimed.locked_until
+    )
+
+
+def _stale(before: datetime) -> QuerySet[IdempotentRequest]:
+    return IdempotentRequest.objects.filter(created__lt=before)

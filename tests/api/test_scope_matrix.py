@@ -1,0 +1,93 @@
+"""Scope x role x object over every operation of the OpenAPI document: a new endpoint is in it.
+
+For each operation the address and the body come from ``tests/access.py``. The scope is the one that
+the document names; a caller lacks it, holds it alone, or holds all others.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.urls import resolve, reverse
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework.test import APIClient
+
+from accounts import scopes, services
+from tests.access import MATRIX, OUTSIDERS, Answer, Sent, World
+from tests.test_access_matrix import verdict, worlds  # noqa: F401  a fixture
+
+PERSONAS = ("admin", "clinician", "assistant", "viewer", *OUTSIDERS)
+EXAMPLE = "019ab0d2-5c8e-7d10-9f3a-5d0f6b1c2a10"
+
+
+def operations() -> list[tuple[str, str, str]]:
+    """(method, name of the address, scope) of all that the document describes."""
+    found = []
+    for path, methods in SchemaGenerator().get_schema(request=None, public=True)["paths"].items():
+        match = resolve(re.sub(r"\{\w+\}", EXAMPLE, path))
+        for method, operation in methods.items():
+            (scope,) = next(one["apiKey"] for one in operation["security"] if "apiKey" in one)
+            found.append((method.upper(), match.view_name, scope))
+    return found
+
+
+OPERATIONS = operations()
+
+
+@pytest.fixture
+def keys(personas) -> Any:
+    """A client of a persona with a key that holds ``held``; made once for each pair."""
+    made: dict[tuple[str, tuple[str, ...]], APIClient] = {}
+
+    def client(persona: str, held: tuple[str, ...]) -> APIClient:
+        if (persona, held) not in made:
+            user = getattr(personas, persona)
+            _, secret = services.create_api_key(user=user, name="test", scopes=held)
+            made[persona, held] = APIClient()
+            made[persona, held].credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+        return made[persona, held]
+
+    return client
+
+
+def ask(client: APIClient, method: str, url: str, sent: Sent, world: World) -> Any:
+    with transaction.atomic():
+        form = "multipart" if sent.multipart else "json"
+        body = None if method == "GET" else sent.body(world)
+        response = getattr(client, method.lower())(url, body, format=form)
+        if response.streaming:
+            response.getvalue()
+        transaction.set_rollback(True)
+    return response
+
+
+def test_the_document_has_the_whole_api():
+    described = {(method, name) for method, name, _ in OPERATIONS}
+    for name, row in MATRIX.items():
+        if name.startswith("api:") and name not in ("api:schema", "api:docs", "api:redoc"):
+            if name == "api:nothing":
+                continue
+            assert {(m, name) for m in row.methods if m != "HEAD"} <= described, name
+
+
+@pytest.mark.parametrize(("method", "name", "scope"), OPERATIONS)
+def test_matrix(method, name, scope, worlds, keys):  # noqa: F811
+    row = MATRIX[name]
+    sent = row.methods[method]
+    others = tuple(one for one in scopes.known() if one != scope)
+    assert scope in scopes.known()
+    wrong = []
+    for world, persona in product(worlds[:1] if row.clinic_only else worlds, PERSONAS):
+        url = reverse(name, args=row.args(world))
+        lacking = ask(keys(persona, others), method, url, sent, world)
+        if lacking.status_code != 403 or lacking.json().get("scope", scope) != scope:
+            wrong.append(f"{persona} without {scope}: {lacking.status_code}")
+        found = verdict(ask(keys(persona, (scope,)), method, url, sent, world), url, sent.done)
+        expected = sent.answer(persona, world)
+        if found is not expected and expected is not Answer.LOGIN:
+            wrong.append(f"{persona} with {scope}: {found}, not {expected}")
+    assert not wrong, "\n".join([f"{method} {url}", *wrong])
