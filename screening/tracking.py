@@ -131,8 +131,12 @@ def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionI
     """
     return images.annotate(is_withheld=~disclosed(user, "pk")).prefetch_related(
         Prefetch("predictions", Prediction.objects.disclosed_to(user).latest_first()),
-        Prefetch("reviews", Review.objects.disclosed_to(user).select_related("reviewer")),
+        Prefetch("reviews", _reviews(user)),
     )
+
+
+def _reviews(user: User) -> QuerySet[Review]:
+    return Review.objects.disclosed_to(user).select_related("reviewer", "superseded_by")
 
 
 def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from screening.views import (
+    agreement,
     batches,
     comparisons,
     histologies,
@@ -29,6 +30,7 @@ urlpatterns = [
     path("model/", pages.model, name="model"),
     path("model/<str:version>/", pages.model, name="model_version"),
     path("model/<str:version>/card.json", pages.model_card, name="model_card"),
+    path("clinics/<uuid:pk>/agreement/", agreement.of_clinic, name="clinic_agreement"),
     path("worklist/", worklist.listing, name="worklist"),
     path("worklist/<uuid:pk>/", worklist.item, name="worklist_item"),
     path("patients/", patients.listing, name="patients"),

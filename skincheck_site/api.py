@@ -35,5 +35,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "Outcome": "screening.models.Outcome",
         "ReadingState": "screening.models.State",
+        "HistologyDiagnosis": "screening.models.histology.DIAGNOSES",
+        "Outcome": "screening.models.Outcome",
     },
 }

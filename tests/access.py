@@ -54,6 +54,7 @@ class World:
     image: Any
     prediction: Any
     review: Any
+    histology: Any
     comparison: Any
     position: Any
     alert: Any
@@ -171,6 +172,7 @@ MATRIX: dict[str, Line] = {
     "lesion": line(SEES, "lesion"),
     "lesion_edit": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: {"label": "X"})),
     "worklist": line(SIGNED_IN),
+    "clinic_agreement": line(SEES, "clinic"),
     "worklist_item": line(CONCLUDES, "lesion", POST=Sent(CONCLUDES, lambda w: REVIEW)),
     "lesion_histology": line(
         CONCLUDES,
@@ -326,6 +328,21 @@ MATRIX: dict[str, Line] = {
     "api:prediction-detail": line(SEES, "prediction"),
     "api:prediction-maps": line(SEES, "prediction"),
     "api:prediction-mask": line(SEES, "prediction"),
+    "api:histology-list": line(
+        SIGNED_IN,
+        POST=api(
+            CONCLUDES,
+            lambda w: {
+                "lesion": str(w.lesion.pk),
+                "diagnosis": "nv",
+                "examined_on": "2026-03-20",
+            },
+            201,
+        ),
+    ),
+    "api:histology-detail": line(SEES, "histology"),
+    "api:worklist-list": line(SIGNED_IN),
+    "api:clinic-agreement": line(SEES, "clinic"),
     "api:review-list": line(
         SIGNED_IN, POST=api(CONCLUDES, lambda w: {"image": str(w.image.pk), **REVIEW}, 201)
     ),

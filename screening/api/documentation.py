@@ -175,7 +175,8 @@ REVIEWS = extend_schema_view(
     **reading("review", examples.REVIEW, _REVIEW),
     create=extend_schema(
         summary="Record a conclusion",
-        description=f"{_REVIEW} Never changed: a later one stands above it. Clinicians only.",
+        description=f"{_REVIEW} Signed and never changed: a later one of yours on the same image "
+        "supersedes it. Clinicians only.",
         examples=[sent("review", examples.REVIEW_IN), shown("signed", examples.REVIEW, 201)],
     ),
 )

@@ -25,7 +25,12 @@ def _by_diagnosis(*values: float) -> dict[str, float]:
     return dict(zip(names, values, strict=True))
 
 
-CLINIC: dict[str, Any] = {"id": _CLINIC, "name": "North clinic", "role": "clinician"}
+CLINIC: dict[str, Any] = {
+    "id": _CLINIC,
+    "name": "North clinic",
+    "role": "clinician",
+    "review_before_reading": False,
+}
 
 PATIENT_IN: dict[str, Any] = {
     "clinic": _CLINIC,
@@ -163,6 +168,10 @@ REVIEW: dict[str, Any] = {
     "lesion": _LESION,
     "reviewer": "clinician@north.example.org",
     **REVIEW_IN,
+    "supersedes": None,
+    "superseded_by": None,
+    "signature": "5f0c7f2d9e6a4b1c8d3e0f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c",
+    "signature_holds": True,
 }
 
 IMAGE_QUEUED: dict[str, Any] = {

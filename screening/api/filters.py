@@ -37,10 +37,12 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
     ) -> QuerySet[Any]:
         filterset = self.get_filterset(request, queryset, view)
         known = list(filterset.base_filters) if filterset else []
+        paginator = getattr(view, "paginator", None)
+        known += paginator.parameters if paginator else ()
         errors = {}
         for name, values in request.query_params.lists():
-            if name not in (*known, *PAGING):
-                among = ", ".join([*known, *PAGING])
+            if name not in known:
+                among = ", ".join(known)
                 errors[name] = f"There is no such parameter here. There are: {among}."
             elif len(values) > 1:
                 errors[name] = "Give this parameter once."
@@ -164,6 +166,13 @@ class ReviewFilter(filters.FilterSet):
     image = filters.UUIDFilter(help_text="On this image.")
     lesion = filters.UUIDFilter(field_name="image__lesion", help_text="On this lesion's images.")
     conclusion = filters.ChoiceFilter(choices=Conclusion.choices)
+    standing = filters.TypedChoiceFilter(
+        choices=[("true", "Standing"), ("false", "Superseded")],
+        coerce=lambda text: text == "true",
+        field_name="superseded_by",
+        lookup_expr="isnull",
+        help_text="`true`: that no later one supersedes.",
+    )
 
     class Meta:
         model = Review

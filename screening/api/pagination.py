@@ -6,29 +6,72 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import NotFound
-from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.pagination import Cursor, CursorPagination, PageNumberPagination
 from rest_framework.request import Request
 
 from screening.api.errors import QueryError
+
+PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+_SIZE_DESCRIPTION = f"Rows a page, 1 to {MAX_PAGE_SIZE}."
+
+
+def _page_size(request: Request) -> int:
+    text = request.query_params.get("page_size", str(PAGE_SIZE))
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE_SIZE)):
+        size = int(text)
+        if 1 <= size <= MAX_PAGE_SIZE:
+            return size
+    raise QueryError({"page_size": f"Give a number from 1 to {MAX_PAGE_SIZE}."})
+
+
+class NumberedPages(PageNumberPagination):
+    """For what comes in an order of its own, and is read anew each time: pages by number."""
+
+    parameters = ("page", "page_size")  # for StrictFilterBackend
+    page_size = PAGE_SIZE
+    page_size_query_param = "page_size"
+    page_size_query_description = _SIZE_DESCRIPTION
+
+    def get_page_size(self, request: Request) -> int:
+        return _page_size(request)
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except NotFound:
+            raise QueryError({"page": "There is no such page."}) from None
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {
+            "type": ["string", "null"],
+            "format": "uri",
+            "example": "https://skincheck.example.org/api/v1/worklist/?page=2",
+        }
+        return {
+            "type": "object",
+            "required": ["count", "next", "previous", "results"],
+            "properties": {
+                "count": {"type": "integer", "description": "Rows on all pages.", "example": 1},
+                "next": {**link, "description": "The next page."},
+                "previous": {**link, "description": "The page before."},
+                "results": schema,
+            },
+        }
 
 
 class CreatedCursorPagination(CursorPagination):
     """The newest first; 50 rows a page, or as many as ``page_size`` says."""
 
+    parameters = ("cursor", "page_size")  # for StrictFilterBackend
     ordering = ("-created", "-pk")
-    page_size = 50
-    max_page_size = 200
+    page_size = PAGE_SIZE
     page_size_query_param = "page_size"
-    page_size_query_description = f"Rows a page, 1 to {max_page_size}."
+    page_size_query_description = _SIZE_DESCRIPTION
     cursor_query_description = "Where a page begins. Follow `next` and `previous` instead."
 
     def get_page_size(self, request: Request) -> int:
-        text = request.query_params.get("page_size", str(self.page_size))
-        if text.isascii() and text.isdigit() and len(text) <= len(str(self.max_page_size)):
-            size = int(text)
-            if 1 <= size <= self.max_page_size:
-                return size
-        raise QueryError({"page_size": f"Give a number from 1 to {self.max_page_size}."})
+        return _page_size(request)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:

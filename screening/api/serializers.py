@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from rest_framework import serializers
 from rest_framework.reverse import reverse
@@ -39,7 +40,7 @@ class ClinicSerializer(serializers.ModelSerializer[Clinic]):
 
     class Meta:
         model = Clinic
-        fields = ["id", "name", "role"]
+        fields = ["id", "name", "role", "review_before_reading"]
 
 
 class PatientSerializer(IdentifiedSerializer):
@@ -199,6 +200,21 @@ class ReviewSerializer(RecordSerializer):
     )
     lesion = serializers.UUIDField(source="image.lesion_id", read_only=True)
     reviewer = serializers.CharField(read_only=True, help_text="Who signed it.")
+    supersedes = VisibleField(
+        queryset=Review.objects.none(),
+        visible_to=lambda user: Review.objects.visible_to(user),
+        required=False,
+        allow_null=True,
+        help_text="Your own earlier one on the image, of itself. Without one, a colleague's that "
+        "is named; else it stands beside what others concluded.",
+    )
+    superseded_by = serializers.SerializerMethodField(help_text="`null`: it stands.")
+    signature = serializers.CharField(
+        read_only=True, help_text="HMAC-SHA256 over the above and the review signed before it."
+    )
+    signature_holds = serializers.BooleanField(
+        read_only=True, help_text="False: the row is not as it was signed. Do not rely on it."
+    )
 
     class Meta:
         model = Review
@@ -212,9 +228,17 @@ class ReviewSerializer(RecordSerializer):
             "conclusion",
             "management",
             "note",
+            "supersedes",
+            "superseded_by",
+            "signature",
+            "signature_holds",
         ]
         read_only_fields = ["created"]
         validators: list[Any] = []
+
+    def get_superseded_by(self, review: Review) -> UUID | None:
+        later = getattr(review, "superseded_by", None)
+        return later.pk if later else None
 
     def create(self, validated_data: dict[str, Any]) -> Review:
         return reviewing.record_review(user=self.user, **validated_data)

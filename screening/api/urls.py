@@ -9,16 +9,19 @@ from drf_spectacular.views import (
 from rest_framework.routers import SimpleRouter
 
 from screening.api import batches, exports, viewsets, webhooks
+from screening.api.agreement import AgreementView
 from screening.api.alerts import AlertViewSet
 from screening.api.change_marks import ChangeMarkViewSet
 from screening.api.comparisons import ComparisonViewSet
 from screening.api.dicom import DicomView
 from screening.api.errors import nothing_here
+from screening.api.histologies import HistologyViewSet
 from screening.api.measurements import MeasurementViewSet
 from screening.api.outlines import OutlineViewSet
 from screening.api.positions import PositionViewSet
 from screening.api.scales import ScaleViewSet
 from screening.api.ugly_duckling import UglyDucklingView
+from screening.api.worklist import WorklistViewSet
 
 app_name = "api"
 
@@ -33,6 +36,8 @@ router.register("predictions", viewsets.PredictionViewSet, basename="prediction"
 router.register("reviews", viewsets.ReviewViewSet, basename="review")
 router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
 router.register("deliveries", webhooks.DeliveryViewSet, basename="delivery")
+router.register("histologies", HistologyViewSet, basename="histology")
+router.register("worklist", WorklistViewSet, basename="worklist")
 router.register("positions", PositionViewSet, basename="position")
 router.register("batches", batches.BatchViewSet, basename="batch")
 router.register("measurements", MeasurementViewSet, basename="measurement")
@@ -59,6 +64,7 @@ urlpatterns = [
         UglyDucklingView.as_view(),
         name="patient-ugly-duckling",
     ),
+    path("v1/clinics/<uuid:pk>/agreement/", AgreementView.as_view(), name="clinic-agreement"),
     path("v1/images/<uuid:pk>/dicom", DicomView.as_view(), name="image-dicom"),
     path("v1/predictions/<uuid:pk>/maps/", viewsets.MapsView.as_view(), name="prediction-maps"),
     path("v1/predictions/<uuid:pk>/mask/", viewsets.MaskView.as_view(), name="prediction-mask"),

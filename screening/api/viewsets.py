@@ -177,7 +177,8 @@ class ReviewViewSet(RecordViewSet):
     expandable = {"image": ImageViewSet, "lesion": LesionViewSet}
 
     def get_queryset(self) -> QuerySet[Review]:
-        return Review.objects.visible_to(self.user).select_related("image", "reviewer")
+        visible = Review.objects.visible_to(self.user)
+        return visible.select_related("image", "reviewer", "superseded_by")
 
 
 @doc.PICTURE

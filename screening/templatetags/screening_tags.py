@@ -78,6 +78,11 @@ def code_marks(text: str) -> SafeString:
     return format_html_join("", "{}", ((part,) for part in marked))
 
 
+def whose(source: str) -> str:
+    """Whose diagnosis it is, at the beginning of a heading."""
+    return {"model": "Software", "clinician": "Clinician"}[source]
+
+
 @register.filter
 def ago(day: date) -> str:
     """How long ago a day was, in whole units: "today", "3 days ago", "5 months ago"."""

@@ -12,6 +12,7 @@ from tests.factories import (
     AlertFactory,
     ChangeMarkFactory,
     ComparisonFactory,
+    HistologyFactory,
     ImageScaleFactory,
     LesionFactory,
     LesionImageFactory,
@@ -31,6 +32,8 @@ BUDGETS = {
     "images": 5,
     "predictions": 2,
     "reviews": 2,
+    "histologies": 2,
+    "worklist": 3,  # counted too
     "positions": 2,
     "measurements": 3,  # and their images
     "scales": 2,
@@ -62,6 +65,8 @@ def records(patient, count):
             ImageScaleFactory(image=image)
             MeasurementFactory(image=image, prediction=reading)
             MeasurementFactory(image=image, by_hand=True)
+        HistologyFactory(lesion=lesion)
+        LesionImageFactory(lesion=lesion, captured_on=date(2026, 5, 1))  # not reviewed
 
 
 @pytest.mark.parametrize("path", BUDGETS)
@@ -182,6 +187,14 @@ def test_reviews_by_conclusion(clinician, lesion):
         ("predictions", "created_after", "0001-01-01T00:00:00+14:00"),
         ("predictions", "created_before", "9999-12-31T23:59:59-14:00"),
         ("reviews", "conclusion", "fine"),
+        ("reviews", "standing", "perhaps"),
+        ("histologies", "diagnosis", "uncertain"),
+        ("worklist", "reason", "boredom"),
+        ("worklist", "reviewed", "yes"),
+        ("worklist", "arrived_from", "yesterday"),
+        ("worklist", "page", "9"),
+        ("worklist", "page_size", "0"),
+        ("worklist", "cursor", "x"),
         ("positions", "lesion", "left arm"),
         ("positions", "view", "front"),
         ("measurements", "image", "1"),

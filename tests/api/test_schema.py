@@ -18,6 +18,7 @@ from tests.factories import (
     AlertFactory,
     ChangeMarkFactory,
     ComparisonFactory,
+    HistologyFactory,
     ImageScaleFactory,
     LesionImageFactory,
     LesionPositionFactory,
@@ -111,6 +112,7 @@ def test_the_examples_are_true_to_the_schema(schema):
 def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
     image = LesionImageFactory(lesion=lesion)
     ReviewFactory(image=image)
+    HistologyFactory(lesion=lesion)
     LesionPositionFactory(lesion=lesion)
     PredictionFactory(image=image, outcome="monitor", model_version=reader.DEFAULT_VERSION)
     comparison = ComparisonFactory(later=image)
@@ -135,12 +137,20 @@ def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
         ("comparisons", "Comparison"),
         ("change-marks", "ChangeMark"),
         ("alerts", "Alert"),
+        ("reminders", "Reminder"),
+        ("histologies", "Histology"),
+        ("worklist", "WorklistItem"),
     ):
         body = clinician.get(f"/api/v1/{prefix}/").json()
         conforms(schema, f"Paginated{name}List", body)
         assert body["results"]
         for row in body["results"]:
             assert row.keys() == schema["components"]["schemas"][name]["properties"].keys()
+    reminder = clinician.get(f"/api/v1/lesions/{lesion.pk}/reminder/").json()
+    conforms(schema, "LesionReminder", reminder)
+    conforms(schema, "Calendar", clinician.post("/api/v1/calendar-feed/").json())
+    agreement = clinician.get(f"/api/v1/clinics/{lesion.patient.clinic_id}/agreement/").json()
+    conforms(schema, "Agreement", agreement)
     unlike = clinician.get(f"/api/v1/patients/{lesion.patient_id}/ugly-duckling/").json()
     conforms(schema, "UglyDuckling", unlike)
     conforms(schema, "Problem", clinician.get("/api/v1/patients/", {"x": 1}).json())

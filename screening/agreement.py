@@ -1,0 +1,142 @@
+"""Read path of how model, clinicians and pathologists of a clinic's patients agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import sqrt
+from uuid import UUID
+
+from accounts.models import Clinic, User
+from ml.types import MALIGNANT, Diagnosis
+from screening.models import Histology, LesionImage, Outcome, Prediction, Review
+
+TOO_FEW = 20
+"""Below this many pairs a share would say more than is known."""
+_SEVEN = {diagnosis.value for diagnosis in Diagnosis}
+_Z = 1.959964  # the normal distribution's 97.5 % quantile
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """first, second: whose diagnoses. counts: pairs of their codes. Compared are those in which
+    both named one of the seven; the others are left out."""
+
+    first: str
+    second: str
+    counts: Counter[tuple[str, str]]
+
+    @property
+    def pairs(self) -> list[tuple[tuple[str, str], int]]:
+        """The commonest first."""
+        return self.counts.most_common()
+
+    @property
+    def compared(self) -> int:
+        return sum(n for pair, n in self.counts.items() if set(pair) <= _SEVEN)
+
+    @property
+    def left_out(self) -> int:
+        return self.counts.total() - self.compared
+
+    @property
+    def agreed(self) -> int:
+        return sum(n for (one, other), n in self.counts.items() if one == other and one in _SEVEN)
+
+    @property
+    def agreed_on_cancer(self) -> int:
+        """Both named cancer or its precursor, or both did not."""
+        return sum(
+            n
+            for (one, other), n in self.counts.items()
+            if {one, other} <= _SEVEN and (one in MALIGNANT) == (other in MALIGNANT)
+        )
+
+    @property
+    def share(self) -> float | None:
+        """None where there are too few."""
+        return self.agreed / self.compared if self.compared >= TOO_FEW else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """95 %, after Wilson (J. Am. Stat. Assoc. 22 (1927) 209-212); None where too few."""
+        if self.share is None:
+            return None
+        n, spread = self.compared, _Z**2 / self.compared
+        centre = (self.share + spread / 2) / (1 + spread)
+        half = _Z / (1 + spread) * sqrt(self.share * (1 - self.share) / n + spread / (4 * n))
+        return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def of_clinic(clinic: Clinic, user: User) -> list[Agreement]:
+    """Of what ``user`` may see: where a clinic reviews before reading, a clinician's own count.
+
+    - A conclusion that stands is set beside the newest assessable reading of its image.
+    - A lesion's newest histology is set beside the newest reading of the last image captured up to
+      the examination, and beside the last conclusion that was signed before it was recorded: what
+      is concluded in knowledge of it agrees with nothing.
+    """
+    reviews = Review.objects.visible_to(user).filter(image__lesion__patient__clinic=clinic)
+    histologies = Histology.objects.visible_to(user).filter(lesion__patient__clinic=clinic)
+    truths = {one.lesion_id: one for one in histologies.order_by("created", "pk")}
+    standing = reviews.standing().values_list("image", "conclusion")
+    images = _last_images(truths)
+    readings = _readings({image for image, _ in standing} | set(images.values()), user)
+    before: dict[UUID, str] = {}
+    signed = reviews.filter(image__lesion__in=truths).order_by("created", "pk")
+    for lesion, conclusion, created in signed.values_list("image__lesion", "conclusion", "created"):
+        if created < truths[lesion].created:
+            before[lesion] = conclusion
+    diagnosed = {lesion: one.diagnosis for lesion, one in truths.items()}
+    return [
+        _agreement(
+            "model",
+            "clinician",
+            ((readings[image], said) for image, said in standing if image in readings),
+        ),
+        _agreement(
+            "model",
+            "histology",
+            (
+                (readings[image], diagnosed[lesion])
+                for lesion, image in images.items()
+                if image in readings
+            ),
+        ),
+        _agreement(
+            "clinician",
+            "histology",
+            ((said, diagnosed[lesion]) for lesion, said in before.items()),
+        ),
+    ]
+
+
+def _agreement(first: str, second: str, pairs: Iterable[tuple[str, str]]) -> Agreement:
+    return Agreement(first, second, Counter(pairs))
+
+
+def _last_images(truths: dict[UUID, Histology]) -> dict[UUID, UUID]:
+    """By lesion, the last image captured up to the day of its histology."""
+    images = LesionImage.objects.filter(lesion__in=truths).order_by("captured_on", "created")
+    return {
+        lesion: pk
+        for pk, lesion, captured_on in images.values_list("pk", "lesion", "captured_on")
+        if captured_on <= truths[lesion].examined_on
+    }
+
+
+def _readings(images: set[UUID], user: User) -> dict[UUID, str]:
+    """By image, the likeliest diagnosis of the newest reading that found it assessable."""
+    readings = (
+        Prediction.objects.visible_to(user)
+        .finished()
+        .exclude(outcome=Outcome.NOT_ASSESSABLE)
+        .filter(image__in=images)
+        .order_by("created", "pk")
+    )
+    return {
+        image: max(shares, key=lambda code: shares[code])
+        for image, shares in readings.values_list("image", "probabilities")
+        if shares
+    }

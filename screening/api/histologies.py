@@ -1,0 +1,96 @@
+"""Pathologists' diagnoses of lesions. Never changed: the newest of a lesion stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from rest_framework import serializers
+
+from screening import reviewing
+from screening.api import examples
+from screening.api.fields import VisibleField
+from screening.api.serializers import RecordSerializer
+from screening.api.viewsets import RecordViewSet
+from screening.models import Histology, Lesion
+from screening.models.histology import DIAGNOSES
+
+ABOUT = (
+    "The pathologist's diagnosis of a lesion: ground truth, above every review and prediction. "
+    "Never changed: the newest one of a lesion stands."
+)
+HISTOLOGY_IN: dict[str, Any] = {
+    "lesion": examples.LESION["id"],
+    "diagnosis": "mel",
+    "examined_on": "2026-03-20",
+    "breslow_mm": "0.40",
+    "note": "Superficial spreading.",
+}
+_ID = "019ab1a7-6e10-7d52-a3c8-2f9b5e0d7c61"
+HISTOLOGY: dict[str, Any] = {
+    "id": _ID,
+    "url": f"https://skincheck.example.org/api/v1/histologies/{_ID}/",
+    "created": "2026-03-24T08:12:03.771204Z",
+    **HISTOLOGY_IN,
+    "patient": examples.PATIENT["id"],
+    "recorded_by": "clinician@north.example.org",
+}
+
+
+class HistologySerializer(RecordSerializer):
+    """The pathologist's diagnosis of a lesion."""
+
+    url = serializers.HyperlinkedIdentityField(view_name="api:histology-detail")
+    lesion = VisibleField(
+        queryset=Lesion.objects.none(),
+        visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
+    )
+    patient = serializers.UUIDField(source="lesion.patient_id", read_only=True)
+    recorded_by = serializers.CharField(read_only=True, help_text="Who entered it.")
+
+    class Meta:
+        model = Histology
+        fields = [*HISTOLOGY]
+        read_only_fields = ["created"]
+        validators: list[Any] = []
+
+    def create(self, validated_data: dict[str, Any]) -> Histology:
+        return reviewing.record_histology(user=self.user, **validated_data)
+
+
+class HistologyFilter(filters.FilterSet):
+    lesion = filters.UUIDFilter(help_text="Of this lesion: the first one stands.")
+    patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
+    diagnosis = filters.ChoiceFilter(choices=DIAGNOSES)
+
+    class Meta:
+        model = Histology
+        fields: list[str] = []
+
+
+_SHOWN = OpenApiExample("histology", HISTOLOGY, response_only=True, status_codes=["200", "201"])
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="List histologies",
+        description=f"{ABOUT} The newest first, of all lesions that you may see.",
+        examples=[_SHOWN],
+    ),
+    retrieve=extend_schema(summary="Look at one histology", description=ABOUT, examples=[_SHOWN]),
+    create=extend_schema(
+        summary="Record a histology",
+        description=f"{ABOUT} Clinicians only.",
+        examples=[OpenApiExample("record", HISTOLOGY_IN, request_only=True), _SHOWN],
+    ),
+)
+class HistologyViewSet(RecordViewSet):
+    queryset = Histology.objects.none()
+    serializer_class = HistologySerializer
+    filterset_class = HistologyFilter
+    scope_resource = "histologies"
+
+    def get_queryset(self) -> QuerySet[Histology]:
+        return Histology.objects.visible_to(self.user).select_related("lesion", "recorded_by")

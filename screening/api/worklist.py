@@ -1,0 +1,112 @@
+"""The worklist, to read: which lesions need a clinician's eyes first."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, viewsets
+
+from accounts.models import User
+from accounts.permissions import HasScope
+from screening import worklist
+from screening.api import examples
+from screening.api.documentation import RecordSchema
+from screening.api.fields import ChoiceOrNull
+from screening.api.filters import Day, StrictFilterBackend
+from screening.api.pagination import NumberedPages
+from screening.models import Lesion, Management, Outcome
+from screening.models.histology import DIAGNOSES
+from screening.worklist import Reason, Reviewed
+
+ITEM: dict[str, Any] = {
+    "lesion": examples.LESION["id"],
+    "label": "Left shoulder blade",
+    "patient": examples.PATIENT["id"],
+    "patient_label": "N-0412",
+    "clinic": examples.CLINIC["id"],
+    "reasons": ["symptom", "unreviewed"],
+    "image": examples.IMAGE["id"],
+    "arrived": "2026-03-12T09:31:07.412905Z",
+    "outcome": "not_assessable",
+    "reviewed": False,
+    "management": None,
+    "histology": None,
+    "due_on": "2026-06-12",
+}
+
+
+class WorklistItemSerializer(serializers.Serializer[Any]):
+    """A lesion on the worklist, with why it is there."""
+
+    lesion = serializers.UUIDField(source="pk")
+    label = serializers.CharField()
+    patient = serializers.UUIDField(source="patient_id")
+    patient_label = serializers.CharField(source="patient.label")
+    clinic = serializers.UUIDField(source="patient.clinic_id")
+    reasons = serializers.SerializerMethodField(help_text="The gravest first.")
+    image = serializers.UUIDField(
+        source="latest_image_id", allow_null=True, help_text="The last captured: to review."
+    )
+    arrived = serializers.DateTimeField(allow_null=True, help_text="When `image` was added.")
+    outcome = ChoiceOrNull(
+        Outcome.choices,
+        source="latest_outcome",
+        help_text="What is told of `image`. `null` also where you are to conclude first.",
+    )
+    reviewed = serializers.BooleanField(source="has_review", help_text="Whether `image` is.")
+    management = ChoiceOrNull(Management.choices, help_text="As the last review of `image` says.")
+    histology = ChoiceOrNull(DIAGNOSES)
+    due_on = serializers.DateField(allow_null=True, help_text="When the next picture is due.")
+
+    def get_reasons(self, lesion: Lesion) -> list[Reason]:
+        return [Reason(code) for code in worklist.reasons(lesion)]
+
+
+class WorklistFilter(filters.FilterSet):
+    clinic = filters.UUIDFilter(help_text="Of this clinic.")
+    reason = filters.ChoiceFilter(choices=Reason.choices)
+    outcome = filters.ChoiceFilter(choices=Outcome.choices)
+    reviewed = filters.ChoiceFilter(
+        choices=Reviewed.choices, help_text="`waiting` unless told: what needs eyes."
+    )
+    arrived_from = Day(help_text="Whose latest image was added on this day or later.")
+    arrived_until = Day(help_text="Whose latest image was added on this day or earlier.")
+    search = filters.CharFilter(
+        help_text="Part of the patient's label, or the lesion's label, body site or notes."
+    )
+
+    class Meta:
+        model = Lesion
+        fields: list[str] = []
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        given = {name: value for name, value in self.form.cleaned_data.items() if value}
+        return worklist.narrowed(queryset, **given)
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="List what needs a clinician's eyes",
+        description="Lesions of the clinics in which you conclude: read as urgent, with an open "
+        "alert, flagged, with a symptom, overdue, or not reviewed; in this order, and of those "
+        "alike what has waited longest first. Where a clinic has its clinicians conclude first, "
+        "what was read moves nothing.",
+        examples=[OpenApiExample("item", ITEM, response_only=True, status_codes=["200"])],
+    )
+)
+class WorklistViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
+    permission_classes = [HasScope]
+    filter_backends = [StrictFilterBackend]
+    http_method_names = ["get", "head"]
+    pagination_class = NumberedPages
+    schema = RecordSchema()
+    queryset = Lesion.objects.none()
+    serializer_class = WorklistItemSerializer
+    filterset_class = WorklistFilter
+    scope_resource = "worklist"
+
+    def get_queryset(self) -> QuerySet[Lesion]:
+        return worklist.of(cast(User, self.request.user))
