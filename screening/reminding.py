@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from datetime import date, timedelta
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -15,6 +15,7 @@ from screening.models import CalendarFeed, Interval, Lesion, Reminder
 from screening.scheduling import due_on, months_after
 
 LONGEST_SNOOZE_MONTHS = 12
+NO_CALENDAR = "A calendar is a person's: a key that is bound to a clinic has none."
 
 
 class Span(models.TextChoices):
@@ -82,8 +83,11 @@ def stop_reminder(*, user: User, reminder: Reminder) -> Reminder:
 def make_calendar_link(*, user: User) -> str:
     """Post: the returned secret opens the user's calendar, and an earlier one opens nothing.
 
-    It is in the answer, and nowhere else.
+    It is in the answer, and nowhere else. A caller who is bound to a clinic has no calendar: it
+    would tell of the person's own record.
     """
+    if user.bound_clinic is not None:
+        raise PermissionDenied(NO_CALENDAR)
     secret = secrets.token_urlsafe(32)
     digest = CalendarFeed.digest(secret)
     CalendarFeed.objects.update_or_create(user=user, defaults={"secret_sha256": digest})
@@ -92,6 +96,8 @@ def make_calendar_link(*, user: User) -> str:
 
 def revoke_calendar_link(*, user: User) -> None:
     """Post: no link opens the user's calendar."""
+    if user.bound_clinic is not None:
+        raise PermissionDenied(NO_CALENDAR)
     CalendarFeed.objects.filter(user=user).delete()
 
 

@@ -24,13 +24,15 @@ class Suggestion:
         return Interval(self.interval_months).label
 
 
-def suggest(images: list[LesionImage], *, has_open_alert: bool) -> Suggestion:
+def suggest(images: list[LesionImage], *, has_open_alert: bool, has_histology: bool) -> Suggestion:
     """images: of ``tracking.timeline(lesion)``. A conclusion on the newest counts more than its
     reading."""
     if not images:
         return Suggestion(
             Interval.THREE, "There is no picture yet. Three months are a usual beginning."
         )
+    if has_histology and not has_open_alert:
+        return Suggestion(None, "A pathologist has examined it: the doctor says how to go on.")
     if images[0].is_withheld:  # type: ignore[attr-defined]
         return Suggestion(
             Interval.THREE,

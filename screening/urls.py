@@ -16,6 +16,7 @@ from screening.views import (
     positions,
     problems,
     reminders,
+    reports,
     webhooks,
     worklist,
 )
@@ -54,6 +55,8 @@ urlpatterns = [
     path("images/<uuid:pk>/status/", images.status, name="image_status"),
     path("images/<uuid:pk>/read/", images.read_again, name="image_read"),
     path("images/<uuid:pk>/review/", images.review, name="image_review"),
+    path("patients/<uuid:pk>/report/", reports.patient, name="patient_report"),
+    path("lesions/<uuid:pk>/report/", reports.lesion, name="lesion_report"),
     path("reminders/", reminders.listing, name="reminders"),
     path("lesions/<uuid:pk>/reminder/", reminders.set_interval, name="lesion_reminder"),
     path("reminders/<uuid:pk>/snooze/", reminders.snooze, name="reminder_snooze"),

@@ -207,6 +207,9 @@ MATRIX: dict[str, Line] = {
     "image_read": line(args="image", POST=Sent(WRITES)),
     "image_review": line(args="image", POST=Sent(CONCLUDES, lambda w: REVIEW)),
     "media": line(SEES, lambda w: (w.image.pk, "thumbnail")),
+    # Reports
+    "patient_report": line(SEES, "patient"),
+    "lesion_report": line(SEES, "lesion"),
     # Reminders
     "reminders": line(SIGNED_IN),
     "lesion_reminder": line(args="lesion", POST=Sent(WRITES, lambda w: {"interval_months": "3"})),
@@ -448,6 +451,21 @@ MATRIX: dict[str, Line] = {
     "api:alert-close": line(
         args="alert", POST=Sent(WRITES, lambda w: {"reason": "Looked at it."}, 200)
     ),
+    "api:reminder-list": line(
+        SIGNED_IN,
+        POST=api(WRITES, lambda w: {"lesion": str(w.lesion.pk), "interval_months": 6}, 201),
+    ),
+    "api:reminder-detail": line(SEES, "reminder"),
+    "api:reminder-snooze": line(
+        args="reminder", POST=Sent(WRITES, lambda w: {"span": "month"}, 200)
+    ),
+    "api:reminder-stop": line(args="reminder", POST=Sent(WRITES, done=200)),
+    "api:lesion-reminder": line(SEES, "lesion"),
+    "api:calendar-feed": line(
+        SIGNED_IN, POST=Sent(SIGNED_IN, done=201), DELETE=Sent(SIGNED_IN, done=204)
+    ),
+    "api:lesion-report": line(SEES, "lesion"),
+    "api:patient-report": line(SEES, "patient"),
     "api:schema": line(ANYONE),
     "api:docs": line(ANYONE),
     "api:redoc": line(ANYONE),

@@ -56,7 +56,7 @@ ROOMS = (
         "screening.due",
     ),
     ("screening.charts", "screening.differences", "screening.measured", "screening.mapped"),
-    ("screening.worklist", "screening.agreement"),
+    ("screening.worklist", "screening.agreement", "screening.report"),
     ("screening.exchange",),
     (
         "accounts",

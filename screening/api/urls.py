@@ -19,6 +19,8 @@ from screening.api.histologies import HistologyViewSet
 from screening.api.measurements import MeasurementViewSet
 from screening.api.outlines import OutlineViewSet
 from screening.api.positions import PositionViewSet
+from screening.api.reminders import CalendarView, LesionReminderView, ReminderViewSet
+from screening.api.reports import LesionReportView, PatientReportView
 from screening.api.scales import ScaleViewSet
 from screening.api.ugly_duckling import UglyDucklingView
 from screening.api.worklist import WorklistViewSet
@@ -46,6 +48,7 @@ router.register("outlines", OutlineViewSet, basename="outline")
 router.register("comparisons", ComparisonViewSet, basename="comparison")
 router.register("change-marks", ChangeMarkViewSet, basename="change-mark")
 router.register("alerts", AlertViewSet, basename="alert")
+router.register("reminders", ReminderViewSet, basename="reminder")
 
 urlpatterns = [
     path("v1/", include(router.urls)),
@@ -66,6 +69,10 @@ urlpatterns = [
     ),
     path("v1/clinics/<uuid:pk>/agreement/", AgreementView.as_view(), name="clinic-agreement"),
     path("v1/images/<uuid:pk>/dicom", DicomView.as_view(), name="image-dicom"),
+    path("v1/lesions/<uuid:pk>/reminder/", LesionReminderView.as_view(), name="lesion-reminder"),
+    path("v1/calendar-feed/", CalendarView.as_view(), name="calendar-feed"),
+    path("v1/lesions/<uuid:pk>/report/", LesionReportView.as_view(), name="lesion-report"),
+    path("v1/patients/<uuid:pk>/report/", PatientReportView.as_view(), name="patient-report"),
     path("v1/predictions/<uuid:pk>/maps/", viewsets.MapsView.as_view(), name="prediction-maps"),
     path("v1/predictions/<uuid:pk>/mask/", viewsets.MaskView.as_view(), name="prediction-mask"),
     path(

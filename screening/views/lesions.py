@@ -48,16 +48,18 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "may_review": lesion.may_review,  # type: ignore[attr-defined]
             "positions": lesion.positions.select_related("placed_by"),
             "add_image_url": reverse("image_new", args=[pk]),
-            **_reminder(lesion, images, alerts),
+            **_reminder(lesion, images, alerts, has_histology=bool(histologies)),
         },
     )
 
 
-def _reminder(lesion: Lesion, images: list[LesionImage], alerts: list[Alert]) -> dict[str, Any]:
+def _reminder(
+    lesion: Lesion, images: list[LesionImage], alerts: list[Alert], *, has_histology: bool
+) -> dict[str, Any]:
     """What ``partials/reminder.html`` shows: the one that is set, and what would fit."""
     reminder: Reminder | None = getattr(lesion, "reminder", None)
     is_open = any(alert.is_open for alert in alerts)
-    suggestion = suggesting.suggest(images, has_open_alert=is_open)
+    suggestion = suggesting.suggest(images, has_open_alert=is_open, has_histology=has_histology)
     months = suggestion.interval_months
     if reminder is not None and reminder.is_active:
         months = reminder.interval_months

@@ -63,7 +63,7 @@ def test_the_shell_lines(environment, tmp_path):
     setting, *rest = blocks("sh")
     assert "KEY=sk_" in setting
     lines = [line for block in rest for line in block.splitlines()]
-    assert sum("curl" in line for line in lines) == len(lines) == 39
+    assert sum("curl" in line for line in lines) == len(lines) == 43
     # -f: a line that is answered with an error fails the script.
     script = "set -euo pipefail\n" + "\n".join(lines).replace("curl -s", "curl -sSf")
     out = run(["bash", "-c", script], environment, tmp_path)
@@ -79,8 +79,9 @@ def test_the_shell_lines(environment, tmp_path):
     assert '"code": "400096001"' in out
     assert LesionImage.objects.count() == 2  # one of them as DICOM
     assert Prediction.objects.count() == 3
-    assert AccessLog.objects.count() == 3
+    assert AccessLog.objects.count() == 4
     assert (tmp_path / "picture.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -24,6 +24,7 @@ from tests.factories import (
     LesionPositionFactory,
     MeasurementFactory,
     PredictionFactory,
+    ReminderFactory,
     ReviewFactory,
 )
 
@@ -114,6 +115,7 @@ def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
     ReviewFactory(image=image)
     HistologyFactory(lesion=lesion)
     LesionPositionFactory(lesion=lesion)
+    ReminderFactory(lesion=lesion)
     PredictionFactory(image=image, outcome="monitor", model_version=reader.DEFAULT_VERSION)
     comparison = ComparisonFactory(later=image)
     ChangeMarkFactory(comparison=comparison)

@@ -31,6 +31,7 @@ PAGES = (
     "model",
     "data",
     "account",
+    "reminders",
 )
 
 
@@ -60,6 +61,7 @@ def addresses(site: Site) -> dict[str, str]:
         "model": "/model/",
         "data": "/data/",
         "account": "/account/",
+        "reminders": "/reminders/",
     }
 
 

@@ -20,6 +20,7 @@ from screening.models import (
     Histology,
     Lesion,
     LesionImage,
+    LesionPosition,
     Patient,
     Prediction,
     Reminder,
@@ -43,7 +44,18 @@ def _embedded(settings):
 
 
 def rows() -> list[int]:
-    models = (User, Clinic, Patient, Lesion, LesionImage, Prediction, Review, Reminder, Histology)
+    models = (
+        User,
+        Clinic,
+        Patient,
+        Lesion,
+        LesionImage,
+        Prediction,
+        Review,
+        Reminder,
+        Histology,
+        LesionPosition,
+    )
     return [model.objects.count() for model in models]
 
 
@@ -79,6 +91,8 @@ def test_the_demo_patient_has_a_lesion_of_each_kind(db):
 
     patient = Patient.objects.get(label="Demo patient 1")
     assert patient.lesions.count() == 5
+    assert LesionPosition.objects.filter(lesion__patient=patient).count() == 5
+    assert {lesion.body_site for lesion in patient.lesions.all()} >= {"back", "abdomen", "chest"}
     assert {r.image.lesion.label for r in Review.objects.all()} == {"Quiet spot", "Removed spot"}
     today = timezone.localdate()
     due = Reminder.objects.due(today).filter(lesion__patient=patient)

@@ -13,6 +13,7 @@ from screening import due, intake, reminding, scheduling, suggesting, tracking
 from screening.models import Reminder, Standing
 from tests.factories import (
     AlertFactory,
+    HistologyFactory,
     LesionFactory,
     LesionImageFactory,
     PredictionFactory,
@@ -184,7 +185,11 @@ def test_standings_say_the_same_in_python_and_in_sql(personas, today):
 def suggested(lesion, user=None):
     """To ``user``, or to someone from whom nothing is withheld."""
     images = tracking.timeline(lesion, user or UserFactory())
-    return suggesting.suggest(images, has_open_alert=lesion.alerts.open().exists())
+    return suggesting.suggest(
+        images,
+        has_open_alert=lesion.alerts.open().exists(),
+        has_histology=lesion.histologies.exists(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -236,6 +241,16 @@ def test_after_a_steady_year_six_months_are_enough_unless_an_alert_is_open(lesio
     images = list(lesion.images.latest_first())
     AlertFactory(lesion=lesion, earlier=images[1], later=images[0])
     assert (suggested(lesion).interval_months, "change" in suggested(lesion).reason) == (1, True)
+
+
+def test_after_a_histology_the_doctor_says_how_to_go_on(lesion):
+    reading = PredictionFactory(image__lesion=lesion, outcome="urgent")
+    ReviewFactory(image=reading.image, management="excise")
+    HistologyFactory(lesion=lesion)
+    assert (suggested(lesion).interval_months, "pathologist" in suggested(lesion).reason) == (
+        None,
+        True,
+    )
 
 
 def test_nothing_is_given_away_to_who_is_to_conclude_first(personas, lesion):

@@ -90,6 +90,13 @@ def test_it_starts_mends_itself_and_stops_whole(installation: Installation, tmp_
             "DATABASE_URL" not in installation.environment
         )
         assert _answers(installation)
+        if "DATABASE_URL" not in installation.environment:
+            rules = "SELECT DISTINCT rule FROM screening_alert"
+            wait_until(
+                lambda: ("asymmetric_enlargement",) in installation.query(rules),
+                "the demo's growing spot alerts by itself",
+                120,
+            )
 
         queues = ("--queues\0interactive", "--queues\0webhooks")
         for part in ("gunicorn", *queues, "skincheck_site\0beat"):

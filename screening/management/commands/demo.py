@@ -13,8 +13,9 @@ from django.utils import timezone
 
 from accounts import services
 from accounts.models import Clinic, User
-from screening import intake, reminding, reviewing, synthetic
+from screening import intake, placing, reminding, reviewing, synthetic
 from screening.models import Lesion, Patient, Reminder
+from screening.placing import Spot
 
 CLINICIAN = "clinician@demo.skincheck.example"
 SELF_TRACKER = "tracker@demo.skincheck.example"
@@ -82,24 +83,26 @@ class Command(BaseCommand):
             skin_type="II",
         )
         story = Story(clinician, patient, today)
-        story.follow("Growing spot", "back", GROWING, seed=31, months=1, changing=True)
-        quiet = story.follow("Quiet spot", "abdomen", STEADY, seed=39, months=6)
+        story.follow(
+            "Growing spot", Spot("back", 0.57, 0.29), GROWING, seed=31, months=3, changing=True
+        )
+        quiet = story.follow("Quiet spot", Spot("front", 0.46, 0.4), STEADY, seed=39, months=6)
         story.conclude(
             quiet, "nv", "monitor", "Regular network, even colour. Photograph again in six months."
         )
-        removed = story.follow("Removed spot", "upper extremity", REMOVED, seed=4)
+        removed = story.follow("Removed spot", Spot("front", 0.255, 0.327), REMOVED, seed=4)
         story.conclude(removed, "uncertain", "excise", "Irregular border: excise to be sure.")
         story.examine(removed, "nv", "Junctional nevus, removed whole.")
-        story.follow("Itching spot", "lower extremity", ITCHING, seed=7, itching=True)
-        story.follow("New spot", "chest", NEW, seed=21, months=3)
+        story.follow("Itching spot", Spot("back", 0.6, 0.827), ITCHING, seed=7, itching=True)
+        story.follow("New spot", Spot("front", 0.55, 0.28), NEW, seed=21, months=3)
 
     def _own_record(self, tracker: User, today: date) -> None:
         own = tracker.patients.filter(clinic=None).first() or intake.register_patient(
             user=tracker, label="My skin", birth_year=today.year - 36, sex="male"
         )
         story = Story(tracker, own, today)
-        story.follow("Spot on the arm", "upper extremity", OWN_ARM, seed=21, months=3)
-        story.follow("Spot on the leg", "lower extremity", OWN_LEG, seed=12, months=6)
+        story.follow("Spot on the arm", Spot("front", 0.818, 0.473), OWN_ARM, seed=21, months=3)
+        story.follow("Spot on the leg", Spot("front", 0.6, 0.827), OWN_LEG, seed=12, months=6)
 
 
 class Story(NamedTuple):
@@ -112,16 +115,16 @@ class Story(NamedTuple):
     def follow(
         self,
         label: str,
-        site: str,
+        spot: Spot,
         visits: tuple[Visit, ...],
         *,
         seed: int,
         months: int | None = None,
         **symptoms: bool,
     ) -> Lesion:
-        """A lesion with a drawn picture a visit. months: of its reminder, if it has one."""
-        lesion = self.patient.lesions.filter(label=label).first() or intake.open_lesion(
-            user=self.user, patient=self.patient, label=label, body_site=site, **symptoms
+        """A lesion on the body map, with a drawn picture a visit. months: of its reminder."""
+        lesion = self.patient.lesions.filter(label=label).first() or placing.open_lesion(
+            user=self.user, patient=self.patient, spot=spot, label=label, **symptoms
         )
         for visit in visits:
             self._photograph(lesion, visit, seed)

@@ -1,0 +1,265 @@
+"""When the next pictures are due: set, put off, stopped; and the private calendar of them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from accounts.models import User
+from accounts.permissions import HasScope
+from screening import reminding, suggesting, tracking
+from screening.api import documentation as doc
+from screening.api import reminder_examples as examples
+from screening.api.base import RecordView
+from screening.api.fields import StrictSerializer, VisibleField
+from screening.api.serializers import BASE, RecordSerializer
+from screening.api.viewsets import RecordViewSet
+from screening.models import CalendarFeed, Lesion, Reminder, Standing
+
+
+class ReminderSerializer(RecordSerializer):
+    """When the next picture of a lesion is wanted. A lesion has one at most."""
+
+    url = serializers.HyperlinkedIdentityField(view_name="api:reminder-detail")
+    lesion = VisibleField(
+        queryset=Lesion.objects.none(),
+        visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
+    )
+    patient = serializers.UUIDField(source="lesion.patient_id", read_only=True)
+    due_on = serializers.DateField(
+        read_only=True, help_text="So many months after the last image, by day of capture."
+    )
+    rings_on = serializers.DateField(
+        read_only=True, help_text="The day that counts: `due_on`, or until when it was put off."
+    )
+    standing = serializers.ChoiceField(
+        Standing.choices, read_only=True, help_text="`overdue`: due for more than two weeks."
+    )
+    set_by = serializers.CharField(read_only=True, help_text="Who set it last.")
+
+    class Meta:
+        model = Reminder
+        fields = [
+            *BASE,
+            "lesion",
+            "patient",
+            "interval_months",
+            "due_on",
+            "snoozed_until",
+            "rings_on",
+            "standing",
+            "stopped_at",
+            "set_by",
+        ]
+        read_only_fields = ["created", "modified", "snoozed_until", "stopped_at"]
+        validators: list[Any] = []
+
+    def create(self, validated_data: dict[str, Any]) -> Reminder:
+        return reminding.set_reminder(user=self.user, **validated_data)
+
+
+class SnoozeSerializer(StrictSerializer):
+    """By how much it is put off: a span, or until a day."""
+
+    span = serializers.ChoiceField(
+        reminding.Span.choices,
+        required=False,
+        help_text="From today or, where it is not due yet, from its day.",
+    )
+    until = serializers.DateField(required=False, help_text="Later than today and `due_on`.")
+
+
+class SuggestionSerializer(serializers.Serializer[Any]):
+    """Which interval fits, by the newest review or reading."""
+
+    interval_months = serializers.IntegerField(allow_null=True, help_text="`null`: no reminder.")
+    reason = serializers.CharField()
+
+
+class LesionReminderSerializer(serializers.Serializer[Any]):
+    """What is set for a lesion, and what would fit."""
+
+    reminder = ReminderSerializer(allow_null=True, help_text="`null` until one was ever set.")
+    suggestion = SuggestionSerializer()
+
+
+class CalendarSerializer(serializers.Serializer[Any]):
+    """Your private calendar link. Its address is in the answer that makes it, and nowhere else."""
+
+    made_at = serializers.DateTimeField(allow_null=True, help_text="`null`: no link is out.")
+    address = serializers.URLField(
+        allow_null=True, help_text="Of an iCalendar file. `null` but when it was made just now."
+    )
+
+
+class ReminderFilter(filters.FilterSet):
+    lesion = filters.UUIDFilter(help_text="Of this lesion.")
+    patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
+    clinic = filters.UUIDFilter(
+        field_name="lesion__patient__clinic", help_text="Of this clinic's patients."
+    )
+    standing = filters.ChoiceFilter(choices=Standing.choices, method="where")
+
+    class Meta:
+        model = Reminder
+        fields: list[str] = []
+
+    def where(self, queryset: Any, name: str, value: str) -> Any:
+        return queryset.standing(value, timezone.localdate())
+
+
+_ABOUT = (
+    "When the next picture of a lesion is wanted: so many months after the last one, by day of "
+    "capture. A new picture moves it on by itself."
+)
+
+
+def _shown(example: Any, *codes: str) -> OpenApiExample:
+    return OpenApiExample("shown", example, response_only=True, status_codes=[*codes])
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="List reminders",
+        description=f"{_ABOUT} The newest first, of all lesions that you may see.",
+        examples=[_shown(examples.REMINDER, "200")],
+    ),
+    retrieve=extend_schema(
+        summary="Look at one reminder",
+        description=_ABOUT,
+        examples=[_shown(examples.REMINDER, "200")],
+    ),
+    create=extend_schema(
+        summary="Set a lesion's reminder",
+        description=f"{_ABOUT} The one that the lesion has is set anew, also if it was stopped.",
+        examples=[
+            OpenApiExample("set", examples.REMINDER_IN, request_only=True),
+            _shown(examples.REMINDER, "201"),
+        ],
+    ),
+)
+class ReminderViewSet(RecordViewSet):
+    queryset = Reminder.objects.none()
+    serializer_class = ReminderSerializer
+    filterset_class = ReminderFilter
+    scope_resource = "reminders"
+
+    def get_queryset(self) -> QuerySet[Reminder]:
+        return Reminder.objects.visible_to(self.user).select_related("lesion__patient", "set_by")
+
+    @extend_schema(
+        summary="Put a reminder off",
+        description="Once: the interval stays. 400 for one that was stopped.",
+        request=SnoozeSerializer,
+        responses=ReminderSerializer,
+        examples=[
+            OpenApiExample("week", {"span": "week"}, request_only=True),
+            _shown(examples.SNOOZED, "200"),
+        ],
+    )
+    @action(methods=["post"], detail=True)
+    def snooze(self, request: Request, pk: str) -> Response:
+        wanted = SnoozeSerializer(data=request.data, context=self.get_serializer_context())
+        wanted.is_valid(raise_exception=True)
+        reminder = self.get_object()
+        reminding.snooze_reminder(user=self.user, reminder=reminder, **wanted.validated_data)
+        return Response(self.get_serializer(self.get_object()).data)
+
+    @extend_schema(
+        summary="Stop a reminder",
+        description="It stays in the record, and can be set again. Stopping twice changes nothing.",
+        request=None,
+        responses=ReminderSerializer,
+        examples=[_shown(examples.STOPPED, "200")],
+    )
+    @action(methods=["post"], detail=True)
+    def stop(self, request: Request, pk: str) -> Response:
+        reminding.stop_reminder(user=self.user, reminder=self.get_object())
+        return Response(self.get_serializer(self.get_object()).data)
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="A lesion's reminder, and what interval fits",
+        description="The suggestion follows the newest conclusion or, without one, the newest "
+        "reading; its reason is to be shown with it.",
+        responses=LesionReminderSerializer,
+        examples=[_shown(examples.LESION_REMINDER, "200")],
+    )
+)
+class LesionReminderView(APIView):
+    permission_classes = [HasScope]
+    http_method_names = ["get", "head"]
+    schema = doc.RecordSchema()
+    scope_resource = "reminders"
+
+    def get(self, request: Request, pk: UUID) -> Response:
+        user = cast(User, request.user)
+        lesion = get_object_or_404(Lesion.objects.visible_to(user), pk=pk)
+        reminders = Reminder.objects.select_related("lesion__patient", "set_by")
+        images = tracking.timeline(lesion, user)
+        body = {
+            "reminder": reminders.filter(lesion=lesion).first(),
+            "suggestion": suggesting.suggest(
+                images,
+                has_open_alert=lesion.alerts.open().disclosed_to(user).exists(),
+                has_histology=lesion.histologies.exists(),
+            ),
+        }
+        return Response(LesionReminderSerializer(body, context={"request": request}).data)
+
+
+@extend_schema_view(
+    get=extend_schema(
+        summary="Your calendar link",
+        description="Whether one is out. What it shows: your own reminders, a whole day each.",
+        responses=CalendarSerializer,
+        examples=[_shown(examples.CALENDAR, "200")],
+    ),
+    post=extend_schema(
+        summary="Make a calendar link, or a new one",
+        description="An earlier link opens nothing any more. 403 for a key that is bound to a "
+        "clinic, and for a system: a calendar is a person's.",
+        request=None,
+        responses={201: CalendarSerializer},
+        examples=[_shown(examples.NEW_CALENDAR, "201")],
+    ),
+    delete=extend_schema(
+        summary="Revoke your calendar link",
+        description="It opens nothing any more. Without a link nothing changes.",
+        responses={204: OpenApiResponse(description="No link is out.")},
+    ),
+)
+class CalendarView(RecordView):
+    http_method_names = ["get", "head", "post", "delete"]
+    scope_resource = "reminders"
+
+    def get(self, request: Request) -> Response:
+        return self._answer(request, None)
+
+    def post(self, request: Request) -> Response:
+        secret = reminding.make_calendar_link(user=cast(User, request.user))
+        # The page that is not the API's: a calendar program has no key.
+        address = reverse("calendar", args=[secret], request=request)
+        return self._answer(request, address, status.HTTP_201_CREATED)
+
+    def delete(self, request: Request) -> Response:
+        reminding.revoke_calendar_link(user=cast(User, request.user))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _answer(self, request: Request, address: str | None, code: int = 200) -> Response:
+        feed = CalendarFeed.objects.filter(user=cast(User, request.user)).first()
+        body = {"made_at": feed.modified if feed else None, "address": address}
+        return Response(CalendarSerializer(body).data, code, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,68 @@
+"""The report of one lesion."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from reportlab.platypus import Flowable, Spacer
+
+from accounts.models import User
+from screening import body
+from screening.models import Lesion, LesionImage, Patient
+from screening.report import parts, style
+from screening.report.document import built
+from screening.report.record import LesionRecord, record_of, shown
+from screening.report.style import text
+
+TITLE = "Report of a lesion"
+
+
+def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionImage]]:
+    """The PDF, and the images that it shows. Reads ``lesion.patient.clinic``
+    and ``position``."""
+    record = record_of(lesion, user)
+    flowables = [
+        text(lesion, style.TITLE),
+        text(" · ".join(subject(lesion.patient)), style.TEXT),
+        text(about(lesion), style.TEXT),
+        *([text(lesion.notes, style.SMALL)] if lesion.notes else []),
+        Spacer(0, 6),
+        *of_lesion(record),
+        *parts.recorded(record),
+        *parts.limits(record.versions),
+    ]
+    return built(TITLE, flowables), shown(record.images)
+
+
+def of_lesion(record: LesionRecord) -> list[Flowable]:
+    return [
+        *parts.notices(record),
+        *parts.concluded(record),
+        *parts.newest(record),
+        *parts.earlier(record),
+        *parts.alerts(record),
+        *parts.course(record),
+        *parts.measures(record),
+    ]
+
+
+def subject(patient: Patient) -> list[str]:
+    """Whose skin it is, in what is known."""
+    known = [
+        str(patient),
+        f"Born {patient.birth_year}" if patient.birth_year else "",
+        patient.get_sex_display().lower() if patient.sex else "",
+        f"skin type {patient.skin_type}" if patient.skin_type else "",
+        str(patient.clinic) if patient.clinic else "own record",
+    ]
+    return [word for word in known if word]
+
+
+def about(lesion: Lesion) -> str:
+    """Where it is, and its symptoms. Reads ``position``, as ``mapped.with_position`` gives it."""
+    site = lesion.get_body_site_display() if lesion.body_site else "Body site not stated"
+    placed: dict[str, Any] | None = lesion.position  # type: ignore[attr-defined]
+    if placed is not None:
+        site = body.where(placed["view"], placed["region"], placed["side"])
+    symptoms = f". Marked as {', '.join(lesion.symptoms)}" if lesion.symptoms else ""
+    return f"{site}{symptoms}"

@@ -1,0 +1,251 @@
+"""The parts of a report: what was found of a lesion, in the order in which a doctor wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
+
+from ml import reader
+from screening.advice import advise
+from screening.charts.template import day, percent
+from screening.differences import outline_of, what_changed
+from screening.explanation import explain
+from screening.measured import measured_in
+from screening.models import LesionImage, Outcome
+from screening.report import style
+from screening.report.chart import chance_over_time
+from screening.report.pictures import Picture
+from screening.report.record import LesionRecord, chosen, reading_of
+from screening.report.style import text
+from screening.timeline import Kind
+
+NEWEST = (82 * mm, 66 * mm)
+EARLIER = (56 * mm, 44 * mm)
+READINGS = 24
+"""How many readings the table lists; the chart has all."""
+
+
+def concluded(record: LesionRecord) -> list[Flowable]:
+    """Histology, then the clinicians' conclusions: above all that software says."""
+    parts: list[Flowable] = []
+    if record.histologies:
+        one = record.histologies[0]
+        breslow = f", Breslow thickness {one.breslow_mm} mm" if one.breslow_mm else ""
+        told = f"Examined {day(one.examined_on)}{breslow}. Recorded by {one.recorded_by}."
+        eyebrow = "Histology, the pathologist's diagnosis"
+        parts += style.panel(eyebrow, one.get_diagnosis_display(), told, one.note)
+    image = record.concluded
+    for review in image.standing_reviews if image else []:
+        where = "the newest image" if image == record.newest else "an earlier image"
+        signed = (
+            f"{review.get_management_display()}. Signed by {review.reviewer}, "
+            f"{day(review.created.date())}, on {where} ({day(review.image.captured_on)})."
+        )
+        if not review.signature_holds:
+            signed += " This is not as it was signed: do not rely on it."
+        title = review.get_conclusion_display()
+        parts += style.panel("A clinician's conclusion", title, signed, review.note)
+    return parts
+
+
+def newest(record: LesionRecord) -> list[Flowable]:
+    """The newest picture with its outline, and beside it what was told of it."""
+    image = record.newest
+    if image is None:
+        return [text("There is no image of this lesion yet.")]
+    picture = Picture(image, *NEWEST, outline=outline_of(image, record.outlining[image.pk]))
+    left = [picture, Spacer(0, 4), text(_caption(image), style.SMALL)]
+    columns = [NEWEST[0] + 6 * mm, style.WIDTH - NEWEST[0] - 6 * mm]
+    return [Table([[left, _told(image)]], columns, style=style.PLAIN), Spacer(0, 4)]
+
+
+def earlier(record: LesionRecord) -> list[Flowable]:
+    images = chosen(record.images)
+    if not images:
+        return []
+    cells = [
+        [
+            Picture(image, *EARLIER, outline=outline_of(image, record.outlining[image.pk])),
+            Spacer(0, 3),
+            text(_caption(image), style.SMALL),
+        ]
+        for image in images
+    ]
+    gap = (style.WIDTH - 3 * EARLIER[0]) / 2
+    columns = [EARLIER[0] + gap, EARLIER[0] + gap, EARLIER[0]]
+    row = Table([cells + [""] * (3 - len(cells))], columns, style=style.PLAIN)
+    count = f"Earlier images ({len(images)} of {len(record.images) - 1})"
+    return [KeepTogether([text(count, style.SECTION), row])]
+
+
+def course(record: LesionRecord, height: float = 46 * mm) -> list[Flowable]:
+    chart = chance_over_time(record.told, style.WIDTH, height)
+    if chart is None:
+        return []
+    title = text("Chance of cancer or its precursor, as read", style.SECTION)
+    note = "Circle: monitor. Triangle: see a doctor. Octagon: urgent."
+    if len(record.versions) > 1:
+        note += " Readings by different model versions are not joined by a line."
+    return [KeepTogether([title, chart, text(note, style.SMALL)])]
+
+
+def measures(record: LesionRecord) -> list[Flowable]:
+    """Of the first, the last but one and the newest measured image; in mm with a scale only."""
+    found = [(image, measured_in(image)) for image in record.images]
+    known = [(image, one) for image, one in found if one is not None and one.figures]
+    if not known:
+        return []
+    shown = list({image.pk: (image, one) for image, one in (known[-1], *known[1::-1])}.values())
+    head = ["", *(day(image.captured_on) for image, _ in shown)]
+    rows = [
+        [figures[0].label, *(figure.value for figure in figures)]
+        for figures in zip(*(one.figures for _, one in shown), strict=True)
+    ]
+    colours = [", ".join(word for _, word, _ in one.colours) or "none" for _, one in shown]
+    parts: list[Flowable] = [
+        text("Measures", style.SECTION),
+        _table(head, [*rows, ["Colours", *colours]]),
+    ]
+    notes = ["Within the outline that is drawn over the pictures."]
+    if not all(one.has_scale for _, one in shown):
+        notes.append("No millimetres where the scale of a picture is not known.")
+    if any(one.is_cut_off for _, one in shown):
+        notes.append("A spot that reaches the picture's edge is measured as far as it is seen.")
+    return [KeepTogether([*parts, Spacer(0, 3), text(" ".join(notes), style.SMALL)])]
+
+
+def alerts(record: LesionRecord) -> list[Flowable]:
+    if not record.alerts:
+        return []
+    rows = []
+    for alert in record.alerts:
+        state = "Open"
+        if alert.closed_at is not None:
+            state = (
+                f"Closed {day(alert.closed_at.date())} by {alert.closed_by}: {alert.close_reason}"
+            )
+        between = f"{day(alert.earlier.captured_on)},\n{day(alert.later.captured_on)}"
+        rows.append([alert.get_rule_display(), between, what_changed(alert), state])
+    widths = [0.24, 0.17, 0.34, 0.25]
+    return [
+        *style.section("What changed, by rule"),
+        text("A rule compares two pictures. It is no diagnosis.", style.SMALL),
+        Spacer(0, 2),
+        _table(["Rule", "Between", "What was measured", "State"], rows, widths),
+    ]
+
+
+def recorded(record: LesionRecord) -> list[Flowable]:
+    """What people said, by day, and what was read."""
+    parts: list[Flowable] = []
+    said = [one for one in record.events if one.kind != Kind.ALERT]
+    if said:
+        rows = [[day(one.on), _KINDS[one.kind], one.words] for one in said]
+        parts += style.section("What was recorded")
+        parts += [_table(["Day", "Kind", "What"], rows, [0.16, 0.16, 0.68])]
+    told = [one for one in reversed(record.told) if one.outcome][:READINGS]
+    if told:
+        rows = [
+            [
+                day(one.image.captured_on),
+                Outcome(one.outcome).label,
+                percent(one.p_malignant) if one.p_malignant is not None else "not assessed",
+                one.model_version,
+            ]
+            for one in told
+        ]
+        count = f"Readings, the newest first ({len(told)} of {len(record.images)} images)"
+        parts += style.section(count)
+        parts += [_table(["Taken on", "Told", "Chance", "Model"], rows, [0.25] * 4)]
+    return parts
+
+
+def limits(versions: Sequence[str]) -> list[Flowable]:
+    """What the software that read is for and what it cannot do, by its own card."""
+    parts = style.section("What this report can and cannot say")
+    parts.append(
+        text(
+            "The chance is what a model made of the picture, with age, sex and body site; it is "
+            "calibrated for the mix of cases of specialist clinics. An outline and its measures "
+            "are the software's unless somebody drew it. A clinician's conclusion and a "
+            "histology count above them.",
+            style.SMALL,
+        )
+    )
+    for version in versions:
+        try:
+            card = reader.card(version)
+        except reader.ModelUnavailable:  # an old reading whose card is gone
+            continue
+        for words in (
+            f"Model {version}. {card['intended_use']}",
+            f"Not meant for: {' '.join(card['out_of_scope'])}",
+            f"Known limits: {' '.join(card['known_limitations'])}",
+        ):
+            parts += [Spacer(0, 3), text(words, style.SMALL)]
+    return parts
+
+
+def notices(record: LesionRecord) -> list[Flowable]:
+    parts: list[Flowable] = []
+    if record.is_synthetic:
+        parts.append(text("Drawn by SkinCheck for demonstration: this is not skin.", style.EYEBROW))
+    if record.withheld:
+        number = f"{record.withheld} image{'s' if record.withheld > 1 else ''}"
+        parts.append(
+            text(
+                f"Of {number} nothing that was found is shown: your clinic wants your own "
+                "conclusion first.",
+                style.EYEBROW,
+            )
+        )
+    return [*parts, Spacer(0, 4)] if parts else []
+
+
+_KINDS = {Kind.MARK: "Comparison", Kind.REVIEW: "Conclusion", Kind.HISTOLOGY: "Histology"}
+
+
+def _told(image: LesionImage) -> list[Flowable]:
+    """What the software told of an image, in the house's words."""
+    reading = reading_of(image)
+    advice = advise(reading) if reading else None
+    if reading is None or advice is None:
+        return [text("The software's reading", style.EYEBROW), text("There is none to show.")]
+    parts: list[Flowable] = [
+        text("The software's reading", style.EYEBROW),
+        text(
+            Outcome(advice.outcome).label.upper(), style.outcome_style(advice.outcome, style.HEAD)
+        ),
+        text(advice.title, style.outcome_style(advice.outcome)),
+    ]
+    for paragraph in advice.text:
+        parts += [Spacer(0, 3), text(paragraph)]
+    explanation = explain(reading)
+    if explanation is not None:
+        rows = [[share.name, percent(share.share)] for share in explanation.top]
+        rows.append(["Cancer or its precursor, together", percent(explanation.p_malignant)])
+        widths = [0.36, 0.12]
+        parts += [Spacer(0, 4), _table(["As read, calibrated", "Chance"], rows, widths)]
+    read = f"Model {reading.model_version}"
+    if reading.finished_at is not None:
+        read += f", read {day(reading.finished_at.date())}"
+    return [*parts, Spacer(0, 3), text(f"{read}.", style.SMALL)]
+
+
+def _caption(image: LesionImage) -> str:
+    kind = "Ordinary photograph" if image.modality == "clinical" else "Dermatoscopic"
+    drawn = ". Drawn by SkinCheck, not skin" if image.is_synthetic else ""
+    return f"{day(image.captured_on)}. {kind}{drawn}"
+
+
+def _table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[float] = ()
+) -> Table:
+    """widths: shares of the text's; equal ones without."""
+    shares = widths or [1 / len(head)] * len(head)
+    cells = [[text(word, style.HEAD) for word in head]]
+    cells += [[text(word, style.CELL) for word in row] for row in rows]
+    columns = [share * style.WIDTH for share in shares]
+    return Table(cells, columns, style=style.GRID, repeatRows=1, hAlign="LEFT")

@@ -1,0 +1,184 @@
+"""The report of a patient: all lesions in a table, and those that need eyes first in full."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from django.db.models import Count
+from reportlab.lib.units import mm
+from reportlab.platypus import Flowable, PageBreak, Spacer, Table
+
+from accounts.models import User
+from screening import mapped, tracking
+from screening.charts.template import day, percent
+from screening.models import (
+    Alert,
+    Conclusion,
+    Histology,
+    Lesion,
+    LesionImage,
+    Management,
+    Outcome,
+    Patient,
+)
+from screening.report import parts, style
+from screening.report.document import built
+from screening.report.lesion import about, of_lesion, subject
+from screening.report.pictures import Picture
+from screening.report.record import LesionRecord, reading_of, record_of, shown
+from screening.report.style import text
+
+TITLE = "Report of a patient"
+IN_FULL = 6
+"""How many lesions are shown in full; each has a report of its own."""
+THUMBNAIL = (22 * mm, 17 * mm)
+
+
+def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[LesionImage]]:
+    """The PDF, and the images that it shows. Reads ``patient.clinic``."""
+    alerts, histologies = _open_alerts(patient, user), _histologies(patient)
+    lesions = _ordered(patient, user, alerts, histologies)
+    urgent = [lesion for lesion in lesions if _needs_eyes(lesion, alerts, histologies)]
+    full = [record_of(lesion, user) for lesion in urgent[:IN_FULL]]
+    flowables: list[Flowable] = [
+        text(patient, style.TITLE),
+        text(" · ".join(subject(patient)[1:]), style.TEXT),
+        Spacer(0, 6),
+        text(_summary(lesions, len(urgent), len(full)), style.TEXT),
+        *style.section("All lesions, what needs attention first"),
+        _overview(lesions, alerts, histologies),
+    ]
+    for record in full:
+        flowables += [
+            PageBreak(),
+            text(record.lesion, style.TITLE),
+            text(about(record.lesion), style.TEXT),
+            Spacer(0, 6),
+            *of_lesion(record),
+        ]
+    flowables += parts.limits(_versions(lesions, full))
+    newest = [image for lesion in lesions if (image := _newest(lesion))]
+    images = [*newest, *(image for record in full for image in shown(record.images))]
+    return built(TITLE, flowables), list(dict.fromkeys(images))
+
+
+def _ordered(
+    patient: Patient, user: User, alerts: dict[Any, int], histologies: dict[Any, Histology]
+) -> list[Lesion]:
+    """By what needs attention: open alerts above all, what a pathologist has settled last."""
+    found = tracking.most_severe_first(
+        mapped.with_position(tracking.with_latest(patient.lesions.all(), user))
+    )
+    lesions = tracking.attach_latest_images(list(found), user)
+    return sorted(lesions, key=lambda one: (one.pk not in alerts, one.pk in histologies))
+
+
+def _open_alerts(patient: Patient, user: User) -> dict[Any, int]:
+    """How many are open, by lesion."""
+    found = Alert.objects.filter(lesion__patient=patient).open().disclosed_to(user)
+    return dict(found.order_by().values_list("lesion").annotate(n=Count("pk")))
+
+
+def _histologies(patient: Patient) -> dict[Any, Histology]:
+    """The one that stands, by lesion."""
+    found = Histology.objects.filter(lesion__patient=patient).order_by("created", "pk")
+    return {histology.lesion_id: histology for histology in found}
+
+
+def _needs_eyes(lesion: Lesion, alerts: dict[Any, int], histologies: dict[Any, Histology]) -> bool:
+    """An alert is open; or, while no pathologist has settled it, a clinician wants it seen to or,
+    where none has concluded, the reading does."""
+    image = _newest(lesion)
+    if lesion.pk in alerts or image is None or lesion.pk in histologies:
+        return lesion.pk in alerts
+    review = image.latest_review
+    if review is not None:
+        return review.management in (Management.EXCISE, Management.REFER)
+    return lesion.latest_outcome in (Outcome.URGENT, Outcome.SEE_DOCTOR)  # type: ignore[attr-defined]
+
+
+def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
+    images: int = sum([lesion.image_count or 0 for lesion in lesions])  # type: ignore[attr-defined]
+    words = (
+        f"{_number(len(lesions), 'lesion')}, {_number(images, 'image')}. The table has every "
+        "lesion with its newest image"
+    )
+    if not full:
+        return f"{words}. A lesion's own report has its images, chart and measures."
+    which = _number(urgent, "lesion") if urgent == full else f"the first {full} of {urgent} lesions"
+    return (
+        f"{words}. In full {'follows' if full == 1 else 'follow'} {which} to be looked at first. "
+        "Each of the others has a report of its own, with images, chart and measures."
+    )
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
+def _overview(
+    lesions: list[Lesion], alerts: dict[Any, int], histologies: dict[Any, Histology]
+) -> Table:
+    words = ("Newest image", "Lesion", "Concluded", "Told by the software", "Alerts")
+    rows: list[list[Any]] = [[text(word, style.HEAD) for word in words]]
+    for lesion in lesions:
+        image = _newest(lesion)
+        count = alerts.get(lesion.pk, 0)
+        rows.append(
+            [
+                [
+                    Picture(image, *THUMBNAIL),
+                    Spacer(0, 1),
+                    text(day(image.captured_on), style.SMALL),
+                ]
+                if image
+                else text("none yet", style.SMALL),
+                [text(lesion, style.CELL), text(_facts(lesion), style.SMALL)],
+                text(_concluded(image, histologies.get(lesion.pk)), style.CELL),
+                _told(image),
+                text(f"{count} open" if count else "", style.CELL),
+            ]
+        )
+    widths = [share * style.WIDTH for share in (0.17, 0.28, 0.23, 0.21, 0.11)]
+    return Table(rows, widths, style=style.GRID, repeatRows=1, hAlign="LEFT")
+
+
+def _facts(lesion: Lesion) -> str:
+    return f"{about(lesion)}. {_number(lesion.image_count or 0, 'image')}"  # type: ignore[attr-defined]
+
+
+def _concluded(image: LesionImage | None, histology: Histology | None) -> str:
+    """Histology first, else what the clinician concluded on the newest image."""
+    if histology is not None:
+        return f"Histology: {histology.get_diagnosis_display()}"
+    review = image.latest_review if image else None
+    if review is None:
+        return ""
+    what = Conclusion(review.conclusion).label
+    return f"{what}; {review.get_management_display().lower()}"
+
+
+def _told(image: LesionImage | None) -> Flowable:
+    if image is not None and image.is_withheld:  # type: ignore[attr-defined]
+        return text("Your own conclusion first", style.SMALL)
+    reading = reading_of(image) if image else None
+    if reading is None:
+        return text("not read", style.SMALL)
+    outcome = reading.outcome_told
+    words = Outcome(outcome).label
+    if outcome != Outcome.NOT_ASSESSABLE and reading.p_malignant is not None:
+        words += f", {percent(reading.p_malignant)}"
+    return text(words, style.outcome_style(outcome, style.CELL))
+
+
+def _newest(lesion: Lesion) -> LesionImage | None:
+    image: LesionImage | None = lesion.latest_image  # type: ignore[attr-defined]
+    return image
+
+
+def _versions(lesions: list[Lesion], full: list[LesionRecord]) -> list[str]:
+    """Of all readings that are shown."""
+    newest = [image for lesion in lesions if (image := _newest(lesion))]
+    readings = [reading for image in newest if (reading := reading_of(image))]
+    found = [reading.model_version for reading in readings]
+    return sorted({*found, *(version for record in full for version in record.versions)})

@@ -1,0 +1,84 @@
+"""What a report shows of one lesion, gathered as the reader may see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.models import User
+from screening import timeline, tracking
+from screening.differences import readings_of
+from screening.models import Alert, Histology, Lesion, LesionImage, Prediction, Review, State
+from screening.timeline import Event, Told
+
+
+@dataclass(frozen=True, slots=True)
+class LesionRecord:
+    """images: the one captured last first, with findings and measures. told, events: by day.
+    outlining: by image that is shown, the readings that outlined it."""
+
+    lesion: Lesion
+    images: list[LesionImage]
+    alerts: list[Alert]
+    histologies: list[Histology]
+    told: list[Told]
+    events: list[Event]
+    outlining: dict[Any, list[Prediction]]
+
+    @property
+    def newest(self) -> LesionImage | None:
+        return self.images[0] if self.images else None
+
+    @property
+    def concluded(self) -> LesionImage | None:
+        """The latest image on which a clinician has concluded."""
+        return next((image for image in self.images if image.latest_review), None)
+
+    @property
+    def reviews(self) -> list[Review]:
+        """All that stand, those on the latest image first."""
+        return [review for image in self.images for review in image.standing_reviews]
+
+    @property
+    def withheld(self) -> int:
+        """Images of which the reader is to conclude before seeing what was found."""
+        return sum(image.is_withheld for image in self.images)  # type: ignore[attr-defined]
+
+    @property
+    def is_synthetic(self) -> bool:
+        return any(image.is_synthetic for image in self.images)
+
+    @property
+    def versions(self) -> list[str]:
+        return list(dict.fromkeys(one.model_version for one in self.told if one.model_version))
+
+
+def record_of(lesion: Lesion, user: User) -> LesionRecord:
+    images = tracking.timeline(lesion, user)
+    alerts = tracking.alerts_of(lesion, user)
+    histologies = tracking.histologies_of(lesion)
+    return LesionRecord(
+        lesion=lesion,
+        images=images,
+        alerts=alerts,
+        histologies=histologies,
+        told=timeline.told(images),
+        events=timeline.events([lesion], images, alerts, histologies, user),
+        outlining=readings_of(shown(images), user),
+    )
+
+
+def reading_of(image: LesionImage) -> Prediction | None:
+    """The last finished reading that the reader may see."""
+    return next((p for p in image.predictions.all() if p.state == State.SUCCEEDED), None)
+
+
+def shown(images: list[LesionImage]) -> list[LesionImage]:
+    """The newest, and the earlier ones beside it."""
+    return [*images[:1], *chosen(images)]
+
+
+def chosen(images: list[LesionImage]) -> list[LesionImage]:
+    """Earlier pictures beside the newest: the first of all and the two before the newest."""
+    earlier = images[1:]
+    return list(dict.fromkeys([*earlier[-1:], *earlier[1::-1]]))

@@ -1,0 +1,106 @@
+"""Reminders in a real browser: set one, put it off, stop it, a calendar link, and a report."""
+
+from __future__ import annotations
+
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
+DESKTOP = {"viewport": {"width": 1280, "height": 900}}
+
+
+def _is_clean(page: Page, width: int) -> None:
+    found = Axe().run(page).response["violations"]
+    serious = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+    assert not serious, found
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def _lesion(page: Page, label: str) -> None:
+    page.goto("/patients/")
+    page.get_by_role("link", name="Demo patient 1").first.click()
+    page.get_by_role("main").get_by_role("link", name=label, exact=True).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(label)
+
+
+@pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_set_put_off_and_stop(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], screen: dict[str, Any]
+) -> None:
+    width = screen["viewport"]["width"]
+    page = open_page(**screen, storage_state=signed_in)
+    _lesion(page, "Itching spot")
+    part = page.get_by_role("region", name="Next picture")
+    expect(part).to_contain_text("Suggested: every month")
+    part.get_by_label("How often a picture is wanted").select_option("Every 3 months")
+    part.get_by_role("button", name="Set").click()
+    expect(page.get_by_role("status")).to_contain_text("The next picture is due on")
+    expect(part).to_contain_text("every 3 months")
+    _is_clean(page, width)
+
+    page.get_by_role("link", name="Reminders").first.click()
+    expect(page.get_by_role("heading", level=2, name="Due")).to_be_visible()
+    row = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="Itching spot"))
+    row.get_by_text("Put off", exact=False).first.click()
+    _is_clean(page, width)
+    row.get_by_role("button", name="By 1 week").click()
+    expect(page.get_by_role("status")).to_contain_text("Itching spot is put off until")
+    expect(row).to_contain_text("put off")
+
+    row.locator("summary", has_text="Stop").click()
+    expect(row).to_contain_text("it can be set again")
+    row.get_by_role("button", name="Stop reminding of “Itching spot”").click()
+    expect(page.get_by_role("status")).to_contain_text("Nobody is reminded of Itching spot")
+    expect(row).to_have_count(0)
+
+
+def test_a_calendar_link_by_keyboard(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], site: Site
+) -> None:
+    page = open_page(**DESKTOP, storage_state=signed_in)
+    page.goto("/reminders/")
+    page.get_by_role("button", name="Make a calendar link").focus()
+    page.keyboard.press("Enter")
+    panel = page.get_by_role("alert")
+    expect(panel).to_contain_text("shown this once")
+    _is_clean(page, 1280)
+    [address] = re.findall(r"http\S+\.ics", panel.inner_text())
+    with urllib.request.urlopen(address) as answer:
+        text = answer.read().decode()
+    assert text.startswith("BEGIN:VCALENDAR")
+    assert "New picture: Quiet spot" in text
+    page.goto("/reminders/")
+    expect(panel).to_have_count(0)
+    page.locator("summary", has_text="Revoke the link").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("opens nothing any more")
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(address)
+
+
+def test_a_report_opens_from_the_lesion_and_from_the_patient(
+    open_page: Callable[..., Page], signed_in: dict[str, Any]
+) -> None:
+    page = open_page(**DESKTOP, storage_state=signed_in)
+    _lesion(page, "Growing spot")
+    links = [page.get_by_role("link", name="Report").get_attribute("href")]
+    page.get_by_role("navigation", name="Breadcrumb").get_by_role("link").last.click()
+    links.append(page.get_by_role("link", name="Report").get_attribute("href"))
+    for link in links:
+        response = page.request.get(str(link))
+        assert response.status == 200
+        assert response.headers["content-type"] == "application/pdf"
+        assert response.body().startswith(b"%PDF")
