@@ -46,7 +46,7 @@ def main() -> int:
         sys.exit("Run it with script/with-services: it is about PostgreSQL.")
     call_command("migrate", verbosity=0)
     client, template = _begin()
-    failed, rows = False, 1
+    failed, rows = False, 0
     for size in SIZES:
         _grow(template, rows, size)
         rows = size

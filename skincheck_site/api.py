@@ -36,6 +36,5 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "Outcome": "screening.models.Outcome",
         "ReadingState": "screening.models.State",
         "HistologyDiagnosis": "screening.models.histology.DIAGNOSES",
-        "Outcome": "screening.models.Outcome",
     },
 }
