@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
-from django.http import Http404
+from django.http import Http404, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.permissions import AllowAny
@@ -19,7 +19,7 @@ from accounts.models import User
 from accounts.permissions import HasScope
 from screening import delivery
 from screening.api.fhir.negotiation import FhirJSON, FhirNegotiation, is_strict, wants_resource
-from screening.api.fhir.outcomes import handler
+from screening.api.fhir.outcomes import CONTENT_TYPE, handler
 from screening.exchange.fhir import bundles, capability, media, search
 from screening.exchange.fhir.elements import reference, resource
 from screening.exchange.fhir.resources import KINDS
@@ -75,17 +75,16 @@ class ReadView(FhirView):
 
 
 class EverythingView(FhirView):
-    def get(self, request: Request, pk: UUID) -> Response:
+    def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         patient = get_object_or_404(Patient.objects.visible_to(self.user), pk=pk)
-        return Response(
-            bundles.everything(
-                patient,
-                request.query_params.lists(),
-                self.user,
-                self.base,
-                strict=is_strict(request),
-            )
+        parts = bundles.everything(
+            patient,
+            request.query_params.lists(),
+            self.user,
+            self.base,
+            strict=is_strict(request),
         )
+        return StreamingHttpResponse(parts, content_type=CONTENT_TYPE)
 
 
 class BinaryView(FhirView):

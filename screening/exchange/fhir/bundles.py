@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import urlencode
 
 from django.db.models import Q
@@ -16,6 +18,8 @@ from screening.exchange.fhir.resources import KINDS, Source, Stored
 from screening.exchange.fhir.search import ELSEWHERE, Asked, Found
 from screening.models import Patient
 
+CHUNK = 500
+
 
 def outcome(severity: str, code: str, text: str) -> Json:
     issue = {"severity": severity, "code": code, "diagnostics": text}
@@ -28,11 +32,7 @@ def searchset(kind: str, asked: Asked, found: Found, base: str) -> Json:
     if found.following:
         links.append(("next", [*asked.used, ("_page", found.following)]))
     entries = [_entry(one, base) for one in found.resources]
-    entries += [
-        {"resource": outcome("warning", "not-supported", text), "search": {"mode": "outcome"}}
-        for text in asked.ignored
-    ]
-    bundle = _bundle(entries)
+    bundle = _bundle([*entries, *map(_said, asked.ignored)])
     if found.total is not None:
         bundle["total"] = found.total
     bundle["link"] = [
@@ -44,35 +44,47 @@ def searchset(kind: str, asked: Asked, found: Found, base: str) -> Json:
 
 def everything(
     patient: Patient, query: Iterable[tuple[str, list[str]]], user: User, base: str, *, strict: bool
-) -> Json:
-    """All that there is of a patient, and the models that read it. ``_type`` and ``_since`` narrow
-    it. As many queries for two images as for two thousand."""
+) -> Iterator[str]:
+    """All that there is of a patient, and the models that read it, as JSON in parts: one may have
+    thousands of images. ``_type`` and ``_since`` narrow it. Raises SearchError before the first
+    part."""
     wanted, since, ignored = _narrowed(query, strict=strict)
-    of_patient = Q()
-    resources: list[Json] = []
-    versions: set[str] = set()
+    asked_of = []
     for kind, found in KINDS.items():
-        if not isinstance(found, Stored) or kind not in wanted:
-            continue
-        for source in found.sources:
-            by = "patient" if "patient" in source.parameters else "_id"
-            of_patient = source.parameters[by].q(str(patient.pk), "")
-            rows = source.rows(user).filter(of_patient & _since(source, since))
-            for row in rows.order_by("created", "pk"):
-                versions |= {getattr(row, "model_version", "")} - {""}
-                resources.append(source.render(row, base))
+        if isinstance(found, Stored) and kind in wanted:
+            for source in found.sources:
+                by = "patient" if "patient" in source.parameters else "_id"
+                of_patient = source.parameters[by].q(str(patient.pk), "")
+                rows = source.rows(user).filter(of_patient & _since(source, since))
+                asked_of.append((source, rows.order_by("created", "pk")))
+    entries = (_entry(one, base) for one in _rendered(asked_of, wanted, base))
+    said = [_said(text) for text in ignored]
+    link = {"relation": "self", "url": f"{base}/Patient/{patient.pk}/$everything"}
+    return _streamed(_bundle([]) | {"link": [link]}, entries, said)
+
+
+def _rendered(asked_of: list[tuple[Source, Any]], wanted: set[str], base: str) -> Iterator[Json]:
+    """In some hundred rows at a time, and at the end the models that the rows speak of."""
+    versions: set[str] = set()
+    for source, rows in asked_of:
+        for row in rows.iterator(chunk_size=CHUNK):
+            versions |= {getattr(row, "model_version", "")} - {""}
+            yield source.render(row, base)
     for version in sorted(versions):
         if "Device" in wanted:
-            resources.append(device.render(version, base))
+            yield device.render(version, base)
         if "DocumentReference" in wanted and device.has_card(version):
-            resources.append(device.render_card(version, base))
-    entries = [_entry(one, base) for one in resources]
-    entries += [
-        {"resource": outcome("warning", "not-supported", text), "search": {"mode": "outcome"}}
-        for text in ignored
-    ]
-    link = {"relation": "self", "url": f"{base}/Patient/{patient.pk}/$everything"}
-    return _bundle(entries) | {"total": len(resources), "link": [link]}
+            yield device.render_card(version, base)
+
+
+def _streamed(bundle: Json, entries: Iterator[Json], said: list[Json]) -> Iterator[str]:
+    yield json.dumps(bundle)[:-1]
+    total = 0
+    for total, entry in enumerate(entries, 1):
+        yield (', "entry": [' if total == 1 else ", ") + json.dumps(entry)
+    for number, entry in enumerate(said, total + 1):
+        yield (', "entry": [' if number == 1 else ", ") + json.dumps(entry)
+    yield (f'{"]" if total or said else ""}, "total": {total}}}')
 
 
 def _narrowed(
@@ -109,6 +121,12 @@ def _entry(resource: Json, base: str) -> Json:
         "resource": resource,
         "search": {"mode": "match"},
     }
+
+
+def _said(text: str) -> Json:
+    """What the server has to say about the question."""
+    warning = outcome("warning", "not-supported", text)
+    return {"resource": warning, "search": {"mode": "outcome"}}
 
 
 def _bundle(entries: list[Json]) -> Json:

@@ -88,9 +88,10 @@ def absent(code: str, display: str, text: str) -> Json:
 
 
 def _pruned(value: Any) -> Any:
+    """Without None, empty text and empty parts, at any depth; 0 and False are something."""
     if isinstance(value, dict):
         kept = {name: _pruned(part) for name, part in value.items()}
-        return {name: part for name, part in kept.items() if part not in (None, "", [], {})}
+        return {name: part for name, part in kept.items() if part or part in (0, False)}
     if isinstance(value, list):
-        return [part for part in map(_pruned, value) if part not in (None, "", [], {})]
+        return [part for part in map(_pruned, value) if part or part in (0, False)]
     return value

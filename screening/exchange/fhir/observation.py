@@ -39,6 +39,7 @@ from screening.models import (
 )
 from screening.models.prediction import PredictionQuerySet
 
+UNTOLD = ("balanced_probabilities", "image_logits", "context", "context_terms")
 REPLACES = "http://hl7.org/fhir/StructureDefinition/observation-replaces"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 STATUS = {
@@ -50,7 +51,7 @@ STATUS = {
 
 
 def predictions(user: User) -> PredictionQuerySet:
-    visible = Prediction.objects.visible_to(user).select_related("image__lesion")
+    visible = Prediction.objects.visible_to(user).select_related("image__lesion").defer(*UNTOLD)
     return visible.alias(changed_at=Greatest("modified", "image__lesion__modified"))
 
 
