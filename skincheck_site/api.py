@@ -33,8 +33,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "HistologyDiagnosis": "screening.models.histology.DIAGNOSES",
         "Outcome": "screening.models.Outcome",
         "ReadingState": "screening.models.State",
-        "HistologyDiagnosis": "screening.models.histology.DIAGNOSES",
     },
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
@@ -12,11 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.models import Clinic, User
-from accounts.permissions import HasScope
+from accounts.models import Clinic
 from screening import agreement
 from screening.api import examples
-from screening.api.documentation import RecordSchema
+from screening.api.base import RecordView
 
 
 class PairSerializer(serializers.Serializer[Any]):
@@ -84,16 +83,13 @@ EXAMPLE: dict[str, Any] = {
         ],
     )
 )
-class AgreementView(APIView):
-    permission_classes = [HasScope]
+class AgreementView(RecordView, APIView):
     http_method_names = ["get", "head"]
-    schema = RecordSchema()
     scope_resource = "agreement"
 
     def get(self, request: Request, pk: UUID) -> Response:
-        user = cast(User, request.user)
-        clinic = get_object_or_404(Clinic.objects.with_member(user), pk=pk)
-        found = agreement.of_clinic(clinic, user)
+        clinic = get_object_or_404(Clinic.objects.with_member(self.user), pk=pk)
+        found = agreement.of_clinic(clinic, self.user)
         body = {"clinic": pk, "comparisons": [_compared(one) for one in found]}
         return Response(AgreementSerializer(body).data)
 

@@ -28,8 +28,6 @@ from screening.models import (
     State,
 )
 
-PAGING = ("cursor", "page_size", *PARAMETERS)
-
 
 class StrictFilterBackend(filters.DjangoFilterBackend):
     def filter_queryset(
@@ -37,8 +35,8 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
     ) -> QuerySet[Any]:
         filterset = self.get_filterset(request, queryset, view)
         known = list(filterset.base_filters) if filterset else []
-        paginator = getattr(view, "paginator", None)
-        known += paginator.parameters if paginator else ()
+        known += getattr(getattr(view, "paginator", None), "parameters", ())
+        known += PARAMETERS if hasattr(view, "expandable") else ()
         errors = {}
         for name, values in request.query_params.lists():
             if name not in known:

@@ -11,9 +11,9 @@ from rest_framework import serializers
 
 from screening import reviewing
 from screening.api import examples
+from screening.api.base import RecordViewSet
 from screening.api.fields import VisibleField
 from screening.api.serializers import RecordSerializer
-from screening.api.viewsets import RecordViewSet
 from screening.models import Histology, Lesion
 from screening.models.histology import DIAGNOSES
 

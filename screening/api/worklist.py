@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 
-from accounts.models import User
-from accounts.permissions import HasScope
 from screening import worklist
 from screening.api import examples
-from screening.api.documentation import RecordSchema
+from screening.api.base import RecordView
 from screening.api.fields import ChoiceOrNull
 from screening.api.filters import Day, StrictFilterBackend
 from screening.api.pagination import NumberedPages
@@ -97,16 +95,14 @@ class WorklistFilter(filters.FilterSet):
         examples=[OpenApiExample("item", ITEM, response_only=True, status_codes=["200"])],
     )
 )
-class WorklistViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
-    permission_classes = [HasScope]
+class WorklistViewSet(RecordView, mixins.ListModelMixin, viewsets.GenericViewSet[Any]):
     filter_backends = [StrictFilterBackend]
     http_method_names = ["get", "head"]
     pagination_class = NumberedPages
-    schema = RecordSchema()
     queryset = Lesion.objects.none()
     serializer_class = WorklistItemSerializer
     filterset_class = WorklistFilter
     scope_resource = "worklist"
 
     def get_queryset(self) -> QuerySet[Lesion]:
-        return worklist.of(cast(User, self.request.user))
+        return worklist.of(self.user)

@@ -78,6 +78,7 @@ def code_marks(text: str) -> SafeString:
     return format_html_join("", "{}", ((part,) for part in marked))
 
 
+@register.filter
 def whose(source: str) -> str:
     """Whose diagnosis it is, at the beginning of a heading."""
     return {"model": "Software", "clinician": "Clinician"}[source]
