@@ -30,6 +30,16 @@ for (const svg of document.querySelectorAll("[data-map][data-chooses]")) {
     return figure.regions.find((region) => region.isPointInFill(point)) ?? null;
   };
 
+  // As body.side_at: what is no pair has a left and a right half too, the person's own.
+  const labelAt = (region, { x }) => {
+    const { label, whole } = region.dataset;
+    const figure = figureAt(x);
+    const beside = x - figure.offset - width / 2;
+    if (whole === undefined || Math.abs(beside) <= 3) return label;
+    const side = beside > 0 === (figure.view === "front") ? "Left" : "Right";
+    return `${side} ${label[0].toLowerCase()}${label.slice(1)}`;
+  };
+
   const onBody = (point) => {
     const unit = svg.viewBox.baseVal.width / (svg.clientWidth || width);
     for (let away = 0; away <= reach * unit; away += Math.max(0.5, unit)) {
@@ -85,7 +95,8 @@ for (const svg of document.querySelectorAll("[data-map][data-chooses]")) {
     aim.setAttribute("hidden", "");
     shade(region);
     fill(found, region);
-    said.textContent = addHere ? `${region.dataset.label}.` : `Chosen: ${region.dataset.label}.`;
+    const label = labelAt(region, found);
+    said.textContent = addHere ? `${label}.` : `Chosen: ${label}.`;
   };
 
   svg.addEventListener("click", (event) => {
@@ -109,7 +120,7 @@ for (const svg of document.querySelectorAll("[data-map][data-chooses]")) {
       svg.dispatchEvent(new CustomEvent("reveal", { detail: at }));
       const region = regionAt(at);
       shade(region);
-      said.textContent = region ? region.dataset.label : "Beside the body";
+      said.textContent = region ? labelAt(region, at) : "Beside the body";
     } else if (event.key === "Enter" || event.key === " ") {
       const again = addHere && chosen && chosen.x === at.x && chosen.y === at.y;
       if (again) addHere.click();
