@@ -11,6 +11,7 @@ from rest_framework import serializers
 from screening import identifying
 from screening.api.fields import StrictSerializer, VisibleField
 from screening.api.records import IdentifierSerializer
+from screening.exchange.dicom.reading import stated
 from screening.models import Lesion, LesionImage, Modality
 
 
@@ -29,6 +30,16 @@ class NewImage(StrictSerializer):
         default=Modality.DERMATOSCOPIC,
         help_text="Only dermatoscopic pictures are read.",
     )
+    keep_identifiers = serializers.BooleanField(
+        default=False,
+        help_text="Of a DICOM file: keep its SOP Instance UID as an identifier of the image.",
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.pop("keep_identifiers") and (said := stated(attrs["file"])) and said.instance:
+            uid = {"system": "urn:dicom:uid", "value": f"urn:oid:{said.instance}"}
+            attrs["identifiers"] = [*attrs.get("identifiers", []), uid]
+        return attrs
 
 
 class ImageUploadSerializer(NewImage):
@@ -50,7 +61,7 @@ class ImageUploadSerializer(NewImage):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "identifier" in attrs:
             attrs["identifiers"] = [attrs.pop("identifier")]
-        return attrs
+        return super().validate(attrs)
 
 
 class Base64File(serializers.CharField):

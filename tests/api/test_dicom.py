@@ -29,6 +29,14 @@ def test_the_day_that_is_sent_stands_above_the_files(clinician, lesion):
     assert body["captured_on"] == "2026-02-02"
 
 
+def test_its_uid_is_kept_only_where_that_is_asked_for(clinician, personas):
+    for asked, kept in (("false", []), ("true", ["urn:oid:1.2.3.4"])):
+        lesion = LesionFactory(patient=personas.patient)
+        body = upload(clinician, lesion, dicom(), keep_identifiers=asked).json()
+        assert [one["value"] for one in body["identifiers"]] == kept
+    assert upload(clinician, lesion, keep_identifiers="true").json()["identifiers"] == []
+
+
 def test_what_cannot_be_kept_is_refused_with_a_word(clinician, lesion):
     response = upload(clinician, lesion, dicom(NumberOfFrames="2"))
     assert response.status_code == 400

@@ -10,7 +10,7 @@ from screening.exchange.codes import SIDES
 from screening.exchange.fhir.elements import (
     Json,
     body_site,
-    own_identifier,
+    identifiers,
     reference,
     resource,
     snomed,
@@ -20,7 +20,9 @@ from screening.models import Lesion, LesionPosition
 
 def rows(user: User) -> QuerySet[Lesion]:
     lesions = tracking.with_latest(Lesion.objects.visible_to(user), user)
-    return lesions.prefetch_related(Prefetch("positions", LesionPosition.objects.all()))
+    return lesions.prefetch_related(
+        "identifiers", Prefetch("positions", LesionPosition.objects.all())
+    )
 
 
 def render(lesion: Lesion, base: str) -> Json:
@@ -28,7 +30,7 @@ def render(lesion: Lesion, base: str) -> Json:
         "BodyStructure",
         lesion.pk,
         changed=lesion.modified,
-        identifier=[own_identifier(lesion.pk)],
+        identifier=identifiers(lesion),
         active=True,
         location=body_site(lesion.body_site),
         locationQualifier=_side(lesion),

@@ -6,6 +6,7 @@ from datetime import date, datetime
 
 from django.db.models import Exists, F, Model, OuterRef, Prefetch, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest
+from django.urls import reverse
 
 from accounts.models import User
 from screening.advice import advise
@@ -77,12 +78,20 @@ def render(lesion: Lesion, base: str) -> Json:
         media=[{"link": reference("Media", image.pk)} for image in images],
         conclusion=_conclusion(histology, review, images[0]),
         conclusionCode=_code(histology, review),
+        presentedForm=[_pdf(lesion, base)],
     )
 
 
 def _last(model: type[Model], lesion: str) -> Coalesce:
     rows = model._default_manager.filter(**{lesion: OuterRef("pk")}).order_by("-modified")
     return Coalesce(Subquery(rows.values("modified")[:1]), "modified")
+
+
+def _pdf(lesion: Lesion, base: str) -> Json:
+    """Made when it is asked for, of what the asker may see."""
+    address = reverse("api:lesion-report", args=[lesion.pk])
+    url = f"{base.removesuffix('/fhir/R4')}{address}"
+    return {"contentType": "application/pdf", "url": url, "title": "Report of the lesion"}
 
 
 Findings = tuple[list[Review], list[Prediction]]

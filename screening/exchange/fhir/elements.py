@@ -12,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 
 from screening.exchange.codes import BODY_SITES, SNOMED, Code
-from screening.models import BodySite
+from screening.models import BodySite, ExternalIdentifier, Lesion, LesionImage, Patient
 
 UCUM = "http://unitsofmeasure.org"
 DATA_ABSENT = "http://terminology.hl7.org/CodeSystem/data-absent-reason"
@@ -45,6 +45,18 @@ def resource(
 
 def own_identifier(pk: UUID) -> Json:
     return {"system": "urn:ietf:rfc:3986", "value": f"urn:uuid:{pk}"}
+
+
+def identifiers(record: Patient | Lesion | LesionImage) -> list[Json]:
+    """Our own, and those that other systems gave. Costs no query where they are prefetched."""
+    return [own_identifier(record.pk), *(_external(one) for one in record.identifiers.all())]
+
+
+def _external(one: ExternalIdentifier) -> Json:
+    """FHIR's system is a URI; a name that is none is told as who gave the value."""
+    if " " in one.system:
+        return {"value": one.value, "assigner": {"display": one.system}}
+    return {"system": one.system, "value": one.value}
 
 
 def reference(kind: str, pk: UUID | str, display: str = "") -> Json:

@@ -10,8 +10,8 @@ from screening.exchange.fhir.elements import (
     Json,
     body_site,
     concept,
+    identifiers,
     instant,
-    own_identifier,
     reference,
     resource,
 )
@@ -27,7 +27,11 @@ MODALITIES = {
 
 
 def rows(user: User) -> QuerySet[LesionImage]:
-    return LesionImage.objects.visible_to(user).select_related("lesion")
+    return (
+        LesionImage.objects.visible_to(user)
+        .select_related("lesion")
+        .prefetch_related("identifiers")
+    )
 
 
 def content_type(image: LesionImage) -> str:
@@ -44,7 +48,7 @@ def render(image: LesionImage, base: str) -> Json:
         "Media",
         image.pk,
         changed=image.modified,
-        identifier=[own_identifier(image.pk)],
+        identifier=identifiers(image),
         status="completed",
         type=concept(MEDIA_TYPE, "image", "Image"),
         modality=concept(DICOM, *MODALITIES[Modality(image.modality)]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from accounts.models import User
-from screening.exchange.fhir.elements import Json, canonical, own_identifier, resource
+from screening.exchange.fhir.elements import Json, canonical, identifiers, resource
 from screening.models import Patient
 from screening.models.patient import PatientQuerySet
 
@@ -11,7 +11,7 @@ GENDERS = {"female": "female", "male": "male", "": "unknown"}
 
 
 def rows(user: User) -> PatientQuerySet:
-    return Patient.objects.visible_to(user).select_related("clinic")
+    return Patient.objects.visible_to(user).select_related("clinic").prefetch_related("identifiers")
 
 
 def label_system(patient: Patient) -> str:
@@ -27,7 +27,7 @@ def render(patient: Patient, base: str) -> Json:
         patient.pk,
         changed=patient.modified,
         identifier=[
-            own_identifier(patient.pk),
+            *identifiers(patient),
             {"use": "usual", "system": label_system(patient), "value": patient.label},
         ],
         active=True,

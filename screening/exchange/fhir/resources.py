@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
@@ -22,7 +21,8 @@ from screening.exchange.fhir import (
     risk_assessment,
     terminology,
 )
-from screening.exchange.fhir.elements import Json, canonical
+from screening.exchange.fhir.elements import Json
+from screening.exchange.fhir.identifying import by_identifier, by_label, by_uuid
 from screening.exchange.fhir.parameters import (
     ALL,
     NOTHING,
@@ -67,26 +67,6 @@ class Listed:
     names: tuple[str, ...] = ("_id",)
 
 
-def _by_uuid(system: str | None, value: str) -> Q:
-    """``urn:ietf:rfc:3986|urn:uuid:…``, the identifier that every row has."""
-    if system not in (None, "urn:ietf:rfc:3986") or not value.startswith("urn:uuid:"):
-        return NOTHING
-    return Identity().q(value.removeprefix("urn:uuid:"), "")
-
-
-def _by_label(system: str | None, value: str) -> Q:
-    """A patient's label, within a clinic where the system says which."""
-    prefix = canonical("identifier/patient-label")
-    if system is None:
-        return Q(label=value)
-    if system == prefix:
-        return Q(clinic=None, label=value)
-    try:
-        return Q(clinic=UUID(system.removeprefix(f"{prefix}/")), label=value)
-    except ValueError:
-        return NOTHING
-
-
 def _one_of(values: Mapping[str, Q], system: str | None = None) -> Callable[[str | None, str], Q]:
     def matches(asked: str | None, value: str) -> Q:
         return values.get(value, NOTHING) if asked in (None, system) else NOTHING
@@ -94,12 +74,14 @@ def _one_of(values: Mapping[str, Q], system: str | None = None) -> Callable[[str
     return matches
 
 
-def _parameters(patient_field: str, changed: str = "modified", **more: Parameter) -> Any:
+def _parameters(
+    patient_field: str, changed: str = "modified", identified: Any = by_uuid, **more: Parameter
+) -> Any:
     """What all but Patient have. more: with ``_`` for ``-``."""
     common: dict[str, Parameter] = {
         "_id": Identity(),
         "_lastUpdated": Moment(changed, "When it last changed."),
-        "identifier": Token(_by_uuid, "urn:uuid: and the id."),
+        "identifier": Token(identified, "Another system's, or urn:uuid: and the id."),
         "patient": Reference(patient_field, ("Patient",), "Whose it is."),
     }
     return common | {name.replace("_", "-"): parameter for name, parameter in more.items()}
@@ -169,8 +151,10 @@ KINDS: dict[str, Stored | Listed] = {
                     "_id": Identity(),
                     "_lastUpdated": Moment("modified", "When it last changed."),
                     "identifier": Token(
-                        lambda system, value: _by_uuid(system, value) | _by_label(system, value),
-                        "The label, or urn:uuid: and the id.",
+                        lambda system, value: (
+                            by_identifier("patient")(system, value) | by_label(system, value)
+                        ),
+                        "Another system's, the label, or urn:uuid: and the id.",
                     ),
                     "gender": Token(
                         _one_of({told: Q(sex=sex) for sex, told in patient.GENDERS.items()}),
@@ -182,7 +166,13 @@ KINDS: dict[str, Stored | Listed] = {
         "The person whose skin it is, by a pseudonym.",
     ),
     "BodyStructure": Stored(
-        (Source(body_structure.rows, body_structure.render, _parameters("patient")),),
+        (
+            Source(
+                body_structure.rows,
+                body_structure.render,
+                _parameters("patient", identified=by_identifier("lesion")),
+            ),
+        ),
         "A lesion.",
     ),
     "Media": Stored(
@@ -192,6 +182,7 @@ KINDS: dict[str, Stored | Listed] = {
                 media.render,
                 _parameters(
                     "lesion__patient",
+                    identified=by_identifier("image"),
                     subject=Reference("lesion__patient", ("Patient",), "Whose it is."),
                     created=Day("captured_on", "When it was captured."),
                 ),

@@ -197,6 +197,8 @@ def test_a_report_says_first_what_the_pathologist_said(clinician, record):
     assert found["result"][0] == {"reference": f"Observation/{record.histology.pk}"}
     assert len(found["result"]) == 6
     assert len(found["media"]) == 2
+    pdf = clinician.get(found["presentedForm"][0]["url"].removeprefix("http://testserver"))
+    assert pdf.getvalue().startswith(b"%PDF")
 
 
 def test_a_report_without_a_conclusion_is_preliminary(clinician, lesion):

@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import cache
 
 from screening.exchange.fhir.resources import KINDS, Stored
-from screening.models import Lesion, Prediction
+from screening.models import ExternalIdentifier, Lesion, Prediction
 from tests.api.fhir.conftest import BASE, JSON, check, fetched, resources
 from tests.factories import (
     LesionFactory,
@@ -128,6 +128,23 @@ def test_by_identifier(clinician, record):
         for one in resources(fetched(clinician, kind)):
             value = f"urn:ietf:rfc:3986|urn:uuid:{one['id']}"
             assert ids(fetched(clinician, f"{kind}?identifier={value}")) == [one["id"]]
+
+
+def test_by_another_systems_identifier(clinician, record, personas):
+    image = record.reviewed.image
+    for kind, row in (("patient", record.patient), ("lesion", record.lesion), ("image", image)):
+        for system in ("urn:ris", "Our old files"):
+            ExternalIdentifier.objects.create(
+                clinic=personas.clinic, kind=kind, system=system, value="4711", **{kind: row}
+            )
+    for kind, row in (("Patient", record.patient), ("BodyStructure", record.lesion)):
+        for value in ("urn:ris|4711", "4711", "Our old files|4711"):
+            (found,) = resources(fetched(clinician, f"{kind}?identifier={value}"))
+            assert found["id"] == str(row.pk)
+        assert {"system": "urn:ris", "value": "4711"} in found["identifier"]
+        assert {"value": "4711", "assigner": {"display": "Our old files"}} in found["identifier"]
+        assert not ids(fetched(clinician, f"{kind}?identifier=urn:other|4711"))
+    assert ids(fetched(clinician, "Media?identifier=urn:ris|4711")) == [str(image.pk)]
 
 
 @pytest.mark.parametrize(
