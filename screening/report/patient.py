@@ -98,7 +98,7 @@ def _needs_eyes(lesion: Lesion, alerts: dict[Any, int], histologies: dict[Any, H
 
 
 def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
-    images: int = sum([lesion.image_count or 0 for lesion in lesions])  # type: ignore[attr-defined]
+    images = sum(int(lesion.image_count or 0) for lesion in lesions)  # type: ignore[attr-defined]
     words = (
         f"{_number(len(lesions), 'lesion')}, {_number(images, 'image')}. The table has every "
         "lesion with its newest image"
