@@ -67,8 +67,12 @@ class Api:
                 f"\r\n--{boundary}--\r\n".encode(),
             )
         )
-        headers = self._key | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        self._connection.request("POST", "/api/v1/images/", body, headers)
+        return self.send("/api/v1/images/", body, f"multipart/form-data; boundary={boundary}")
+
+    def send(self, path: str, body: bytes, content_type: str) -> str:
+        """The path of what was made."""
+        headers = self._key | {"Content-Type": content_type}
+        self._connection.request("POST", path, body, headers)
         with self._connection.getresponse() as response:
             assert response.status == 202, response.read()
             response.read()

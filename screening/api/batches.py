@@ -186,7 +186,7 @@ class BatchViewSet(ReadViewSet):
 
     def _accepted(self, batch: Batch) -> Response:
         shown = self.get_serializer(self.get_queryset().get(pk=batch.pk)).data
-        headers = {"Location": shown["url"]}
+        headers = {"Location": str(shown["url"])}
         if batch.is_active:
             headers["Retry-After"] = POLL_AFTER_SECONDS
         return Response(shown, status=status.HTTP_202_ACCEPTED, headers=headers)

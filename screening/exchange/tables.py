@@ -57,7 +57,7 @@ def as_download(name: str, file_type: str, columns: Columns, rows: Rows) -> Stre
 
 def as_csv(columns: Columns, rows: Rows) -> Iterator[bytes]:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)
     writer.writerow(columns)
     for page in _pages(rows):
         writer.writerows([[_cell(value) for value in row] for row in page])
