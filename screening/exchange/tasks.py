@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from celery import shared_task  # noqa: TID251  shells of this room: screening.tasks lies above it
 from celery.signals import worker_ready
-from django.conf import settings
 from django.db import transaction
 
 from screening.exchange import shifts
 
 # Short, so that nothing else that waits for a worker waits long.
 SHIFT_SECONDS = 2.0
+# A bell that nobody hears for so long is one too many: the sweep adds one now and then.
+BELL_SECONDS = 30
 
 
 @shared_task
@@ -34,8 +35,7 @@ def ring() -> None:
 
 
 def _tell_a_worker() -> None:
-    expires = settings.PREDICTION_SWEEP_SECONDS
-    work_on_batches_task.apply_async(queue="bulk", expires=expires)
+    work_on_batches_task.apply_async(queue="bulk", expires=BELL_SECONDS)
 
 
 @worker_ready.connect
