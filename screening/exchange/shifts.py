@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -81,7 +81,7 @@ def _step() -> bool:
     for batch in active.order_by("created"):
         if batch.state == Batch.State.QUEUED:
             if _claim_batch(batch):
-                take_in(batch, between=_read_for_all)
+                take_in(batch, between=_meanwhile)
                 return True
         elif (row := _claim_row(batch)) is not None:
             _work_on(row)
@@ -89,6 +89,16 @@ def _step() -> bool:
         else:
             end_if_done(batch)
     return False
+
+
+def _meanwhile(batch: Batch) -> None:
+    """A long manifest holds up nobody, and is not taken for lost."""
+    _read_for_all()
+    Batch.objects.filter(pk=batch.pk).update(lease_expires_at=_lease())
+
+
+def _lease() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
 
 
 def _read_for_all() -> None:
@@ -103,12 +113,8 @@ def _not_taken_in() -> QuerySet[Batch]:
 
 def _claim_batch(batch: Batch) -> bool:
     """For one caller only, until the lease expires."""
-    lease = timezone.now() + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
-    return bool(
-        _not_taken_in()
-        .filter(pk=batch.pk)
-        .update(lease_expires_at=lease, attempts=F("attempts") + 1)
-    )
+    free = _not_taken_in().filter(pk=batch.pk)
+    return bool(free.update(lease_expires_at=_lease(), attempts=F("attempts") + 1))
 
 
 def _claim_row(batch: Batch) -> BatchRow | None:
@@ -116,9 +122,8 @@ def _claim_row(batch: Batch) -> BatchRow | None:
     waiting = batch.rows.filter(state=BatchRow.State.WAITING)
     in_turn = waiting.order_by("attempts", "id").values_list("pk", flat=True)
     while (pk := in_turn.first()) is not None:
-        lease = timezone.now() + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
         if waiting.filter(pk=pk).update(
-            state=BatchRow.State.RUNNING, attempts=F("attempts") + 1, lease_expires_at=lease
+            state=BatchRow.State.RUNNING, attempts=F("attempts") + 1, lease_expires_at=_lease()
         ):
             row = BatchRow.objects.get(pk=pk)
             row.batch = batch

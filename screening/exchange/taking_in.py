@@ -43,7 +43,7 @@ def put_archive_away() -> None:
     _Kept.batch = _Kept.file = _Kept.archive = None
 
 
-def take_in(batch: Batch, *, between: Callable[[], None]) -> None:
+def take_in(batch: Batch, *, between: Callable[[Batch], None]) -> None:
     """QUEUED -> CHECKING or IMPORTING, with a row for each line; or REFUSED.
 
     Done again after a worker was killed in it, it finds the rows that are there and adds the rest.
@@ -62,7 +62,7 @@ def take_in(batch: Batch, *, between: Callable[[], None]) -> None:
         entries = manifest.entries()
         while chunk := list(islice(_rows(batch, entries), ROWS_AT_ONCE)):
             BatchRow.objects.bulk_create(chunk, ignore_conflicts=True)
-            between()
+            between(batch)
     except ArchiveRefused as reason:
         refuse(batch, str(reason))
         return

@@ -14,7 +14,8 @@ SHIFT_SECONDS = 2.0
 BELL_SECONDS = 30
 
 
-@shared_task
+# Longer than other tasks: a manifest is taken in at once.
+@shared_task(soft_time_limit=110, time_limit=120)
 def work_on_batches_task() -> None:
     """One shift. Rings first: an idle process comes to help, a busy one goes on after its shift."""
     if shifts.has_work():
