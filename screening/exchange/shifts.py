@@ -66,12 +66,17 @@ def sweep() -> None:
 
 
 def read_for_someone() -> bool:
-    """Read one image that a person waits for, if there is any."""
+    """Read one image that a person waits for, if there is any. Whatever fails in it is not the
+    batch's fault: it is logged, and the batch goes on."""
     waiting = Prediction.objects.filter(state=State.QUEUED, is_bulk=False).order_by("created")
     pk = waiting.values_list("pk", flat=True).first()
     if pk is None:
         return False
-    tasks.read_prediction_task(str(pk))
+    try:
+        tasks.read_prediction_task(str(pk))
+    except Exception:
+        logger.exception("prediction %s: failed between the rows of a batch", pk)
+        return False
     return True
 
 
