@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Clinic, User
@@ -94,7 +95,7 @@ def _finish(row: BatchRow, added: intake.AddedImage) -> None:
 
 
 def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
-    """Of this label with the patient; opened if there is none."""
+    """Of this identifier with the patient; opened if there is none."""
     user = batch.created_by
     # Two workers must not open one lesion twice. On SQLite a transaction is alone anyway.
     if batch.clinic_id:
@@ -102,7 +103,7 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
     else:
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
     patient = _patient(batch, values)
-    known = patient.lesions.filter(label=values["lesion"]).first()
+    known: Lesion | None = _known(patient.lesions.all(), values["lesion"])
     fields = {"label": values["lesion"], **values["lesion_fields"]}
     return known or intake.open_lesion(user=user, patient=patient, **fields)
 
@@ -134,9 +135,17 @@ def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
     if not label and of_target.count() == 1:  # the uploader's own skin
         return of_target.get()
     label = label or OWN_RECORD
-    known = of_target.filter(label=label).first()
+    known: Patient | None = _known(of_target, label)
     fields = {"label": label, **values["patient_fields"]}
     return known or intake.register_patient(user=user, clinic=batch.clinic, **fields)
+
+
+def _known(records: QuerySet[Any], value: str) -> Any:
+    """By its label here; else by what another system calls it, if that is one record only."""
+    if (by_label := records.filter(label=value).first()) is not None:
+        return by_label
+    identified = list(records.filter(identifiers__value=value).distinct()[:2])
+    return identified[0] if len(identified) == 1 else None
 
 
 def _column(row: BatchRow) -> str:

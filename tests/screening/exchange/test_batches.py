@@ -16,7 +16,15 @@ from accounts.models import Membership
 from screening import intake, predictions
 from screening.exchange import batches, importing, shifts, taking_in
 from screening.exchange.progress import Counts, counts_of, problems_of, with_counts
-from screening.models import Batch, BatchRow, Lesion, LesionImage, Patient, Prediction
+from screening.models import (
+    Batch,
+    BatchRow,
+    ExternalIdentifier,
+    Lesion,
+    LesionImage,
+    Patient,
+    Prediction,
+)
 from tests.factories import LesionFactory, PatientFactory, WebhookFactory
 from tests.screening.exchange.uploads import (
     BAD,
@@ -175,6 +183,17 @@ def test_what_is_known_of_a_patient_is_left_as_it_is(personas):
     lesion.refresh_from_db()
     assert (patient.sex, patient.birth_year, lesion.body_site) == ("male", 1950, "face")
     assert lesion.images.count() == 1
+
+
+def test_records_are_found_by_other_systems_identifiers(personas):
+    lesion = LesionFactory(patient=personas.patient)
+    known = {"clinic": personas.clinic, "system": "urn:practice"}
+    of = ExternalIdentifier.objects.create
+    of(kind="patient", patient=personas.patient, value="IP_0000000", **known)
+    of(kind="lesion", lesion=lesion, value="IL_0000000", **known)
+    work_off(upload(personas.assistant, batch_of(*many(2)), clinic=personas.clinic))
+    assert lesion.images.count() == 2
+    assert not Patient.objects.filter(label="IP_0000000").exists()
 
 
 def test_rows_add_to_each_other_whichever_comes_first(personas):
