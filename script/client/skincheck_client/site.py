@@ -149,11 +149,10 @@ def _body(response: httpx.Response) -> Json | None:
 
 def _words(problem: Json) -> str:
     """``detail`` of a problem, or each of its errors with the field that it is about."""
-    errors = problem.get("errors") or []
-    if len(errors) < 2:
-        field = (errors[0].get("pointer") or "").strip("/") if errors else ""
-        return f"{field}: {problem['detail']}" if field else str(problem["detail"])
-    return "; ".join(
-        f"{(one.get('pointer') or one.get('parameter') or '').strip('/')}: {one['detail']}"
-        for one in errors
-    )
+    errors = problem.get("errors") or [problem]
+    return "; ".join(f"{_field(error)}{error['detail']}" for error in errors)
+
+
+def _field(error: Json) -> str:
+    name = (error.get("pointer") or error.get("parameter") or "").strip("/")
+    return f"{name}: " if name else ""
