@@ -50,6 +50,12 @@ def test_a_webhook_is_added_changed_and_removed(admin, personas):
     assert not Webhook.objects.exists()
 
 
+def test_the_list_costs_the_same_with_many(admin, personas, django_assert_max_num_queries):
+    WebhookFactory.create_batch(10, clinic=personas.clinic)
+    with django_assert_max_num_queries(2):  # the key, the webhooks
+        assert len(admin.get("/api/v1/webhooks/").json()["results"]) == 10
+
+
 def test_a_webhook_may_be_added_switched_off(admin):
     assert admin.post("/api/v1/webhooks/", BODY | {"enabled": False}).json()["enabled"] is False
 
