@@ -6,13 +6,14 @@ import socket
 
 import pytest
 
-from screening.models import LesionImage, Prediction
+from screening.models import Lesion, LesionImage, Prediction
 from tests.client.faulty import faulty_network
 from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 UPLOAD = "POST /api/v1/images/"
+OPEN = "POST /api/v1/lesions/"
 LOOK = "GET /api/v1/predictions/"
 
 
@@ -28,6 +29,19 @@ def test_a_broken_upload_is_repeated_and_done_once(
     assert "Trying again" in done.stderr
     assert LesionImage.objects.count() == Prediction.objects.count() == 1
     assert str(Prediction.objects.get().pk) in done.stdout
+
+
+def test_a_lesion_is_opened_once(skincheck, live_server, patient, pictures, worker):
+    """Nothing but the Idempotency-Key tells the second request from a second lesion."""
+    with faulty_network(live_server.thread.port, {OPEN: "answer"}) as network:
+        arguments = ("screen", *pictures[:2], "--patient", patient.pk)
+        done = skincheck(*arguments, port=network.port)
+    assert done.returncode == 0, done.stderr
+    assert sum(line.startswith(OPEN) for line in network.seen) == 3
+    assert Lesion.objects.count() == LesionImage.objects.count() == 2
+    # The same command again, an hour later: the same lesions, the same pictures.
+    assert skincheck(*arguments).returncode == 0
+    assert Lesion.objects.count() == LesionImage.objects.count() == 2
 
 
 def test_an_export_is_whole_or_not_there(skincheck, live_server, lesion, tmp_path):
