@@ -1,0 +1,140 @@
+"""A clinician at work: from item to item by keyboard alone, histology, and a reading kept back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Site
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
+SCREENS = pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])
+
+
+def sound(page: Page, screen: dict[str, Any]) -> None:
+    """Accessible, and no wider than the screen."""
+    assert not Axe().run(page).response["violations"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+
+
+@SCREENS
+def test_review_from_the_worklist_by_keyboard_only(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], screen: dict[str, Any]
+) -> None:
+    page = open_page(storage_state=signed_in, **screen)
+    page.goto("/worklist/?reviewed=all")
+    sound(page, screen)
+    page.keyboard.press("j")
+    first = page.locator("[data-row]").first
+    expect(first).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/worklist/.+-.+"))
+    sound(page, screen)
+    address = page.url
+
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    sound(page, screen)
+    page.keyboard.press("?")
+    page.keyboard.press("j")
+    page.wait_for_url(lambda url: url != address)
+    page.keyboard.press("k")
+    page.wait_for_url(address)
+
+    page.keyboard.press("5")
+    expect(page.get_by_label("Melanoma", exact=True)).to_be_checked()
+    page.keyboard.press("e")
+    expect(page.get_by_label("Excise or biopsy")).to_be_checked()
+    page.keyboard.press("t")
+    page.keyboard.type("6 mm, one-sided")
+    expect(page.get_by_role("textbox", name="Note")).to_have_value("6 mm, one-sided")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url(lambda url: url != address and "/worklist/" in url)
+    expect(page.locator("#messages")).to_contain_text("is signed")
+
+    page.get_by_role("link", name="Look at it and at what was read").press("Enter")
+    expect(page.locator(".conclusion h2").first).to_have_text("Melanoma")
+    expect(page.locator("#reviews")).to_contain_text("6 mm, one-sided")
+    sound(page, screen)
+
+
+def test_single_keys_can_be_switched_off(
+    open_page: Callable[..., Page], signed_in: dict[str, Any]
+) -> None:
+    page = open_page(storage_state=signed_in, **DESKTOP)
+    page.goto("/worklist/?reviewed=all")
+    page.get_by_role("button", name="Shortcuts").click()
+    page.get_by_label("Use single keys on this device").uncheck()
+    page.get_by_role("button", name="Close").click()
+    page.locator("[data-row]").first.click()
+    page.wait_for_url(re.compile("/worklist/.+-.+"))
+    page.keyboard.press("5")
+    expect(page.get_by_label("Melanoma", exact=True)).not_to_be_checked()
+
+
+@SCREENS
+def test_histology_is_entered_and_stands_first(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], screen: dict[str, Any]
+) -> None:
+    page = open_page(storage_state=signed_in, **screen)
+    page.goto("/patients/")
+    page.get_by_role("link", name="Demo patient 1").click()
+    page.get_by_role("link", name="Growing spot").first.click()
+    page.get_by_role("link", name="Histology").click()
+    sound(page, screen)
+    page.get_by_label("Diagnosis").select_option("mel")
+    page.get_by_label("Examined on").fill("2026-03-20")
+    page.get_by_label("Breslow thickness").fill("0.4")
+    page.get_by_role("button", name="Record").click()
+    panel = page.locator(".histology")
+    expect(panel).to_contain_text("Melanoma")
+    expect(panel).to_contain_text("0.40 mm")
+    sound(page, screen)
+
+
+@pytest.fixture
+def reviews_first(site: Site) -> Iterator[None]:
+    """The demo's clinic has its clinicians conclude before they see a reading."""
+    setting = "from accounts.models import Clinic; Clinic.objects.update(review_before_reading={})"
+    site.installation.python("manage.py", "shell", "-c", setting.format(True))
+    yield
+    site.installation.python("manage.py", "shell", "-c", setting.format(False))
+
+
+@SCREENS
+@pytest.mark.usefixtures("reviews_first")
+def test_a_reading_is_kept_back_until_the_clinician_has_concluded(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], screen: dict[str, Any]
+) -> None:
+    page = open_page(storage_state=signed_in, **screen)
+    page.goto("/worklist/?reason=unreviewed")
+    page.locator("[data-row]").first.click()
+    expect(page.get_by_role("heading", name="Your conclusion comes first")).to_be_visible()
+    expect(page.locator(".advice, .overlay, .outcome")).to_have_count(0)
+    sound(page, screen)
+    page.keyboard.press("6")
+    page.keyboard.press("m")
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="Look at it and at what was read").click()
+    expect(page.locator("#reading .advice")).to_be_visible()
+
+
+@SCREENS
+def test_agreement_and_the_clinics_page_are_sound(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], screen: dict[str, Any]
+) -> None:
+    page = open_page(storage_state=signed_in, **screen)
+    page.goto("/account/")
+    page.get_by_role("link", name="Demo clinic").click()
+    sound(page, screen)
+    page.get_by_role("link", name="How the software, clinicians and histology agree").click()
+    expect(page.get_by_role("table").first).to_contain_text("too few")
+    sound(page, screen)
