@@ -12,7 +12,7 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Count, Max, OuterRef, Subquery
+from django.db.models import Count, Max
 
 from accounts.models import User
 from screening.models import Lesion, Outcome, Patient, Prediction, PredictionMaps
@@ -59,7 +59,7 @@ class Ranking:
 
 def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | None:
     """By the newest assessable reading of each lesion, all of the one model version that has read
-    most of them, as far as ``user`` may see it. None with fewer than LEAST read. Two queries.
+    most of them, as far as ``user`` may see it. None with fewer than LEAST read. Three queries.
 
     lesions: all of the patient.
     """
@@ -74,7 +74,7 @@ def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | No
     )
     if version is None or version["lesions"] < LEAST:
         return None
-    found = list(_newest(patient, readings.filter(model_version=version["model_version"])))
+    found = list(_newest(readings.filter(model_version=version["model_version"])))
     rows = [np.frombuffer(bytes(maps.features or b""), np.float16) for maps in found]
     away = distances(np.stack(rows).astype(np.float64))
     by_key = {lesion.pk: lesion for lesion in lesions}
@@ -127,16 +127,15 @@ def _assessable(patient: Patient) -> PredictionQuerySet:
     )
 
 
-def _newest(patient: Patient, readings: PredictionQuerySet) -> PredictionMapsQuerySet:
-    """Of each lesion's readings that of the image captured last, in the order of opening."""
-    of_lesion = readings.filter(image__lesion=OuterRef("pk")).order_by(
-        "-image__captured_on", "-image__created", "-created"
-    )
-    lesions = Lesion.objects.filter(patient=patient).annotate(
-        reading=Subquery(of_lesion.values("pk")[:1])
-    )
+def _newest(readings: PredictionQuerySet) -> PredictionMapsQuerySet:
+    """Of each lesion's readings that of the image captured last, in the order of opening.
+
+    Chosen here and not in SQL, where every lesion would go through all readings anew.
+    """
+    oldest_first = readings.order_by("image__captured_on", "image__created", "created")
+    newest = dict(oldest_first.values_list("image__lesion", "pk"))
     found: PredictionMapsQuerySet = (
-        PredictionMaps.objects.filter(prediction__in=lesions.order_by().values("reading"))
+        PredictionMaps.objects.filter(prediction__in=list(newest.values()))
         .select_related("prediction__image")
         .only("features", "prediction__image__lesion")
         .order_by("prediction__image__lesion__created", "prediction__image__lesion")
