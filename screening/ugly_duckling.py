@@ -8,15 +8,16 @@ makes of the pictures; a distance is neither a probability nor a finding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import Count, Max
+from django.db.models import F, Window
+from django.db.models.functions import RowNumber
 
 from accounts.models import User
 from screening.models import Lesion, Outcome, Patient, Prediction, PredictionMaps
-from screening.models.maps import PredictionMapsQuerySet
 from screening.models.prediction import PredictionQuerySet
 
 LEAST = 5
@@ -59,22 +60,21 @@ class Ranking:
 
 def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | None:
     """By the newest assessable reading of each lesion, all of the one model version that has read
-    most of them, as far as ``user`` may see it. None with fewer than LEAST read. Three queries.
+    most of them, as far as ``user`` may see it. None with fewer than LEAST read. Two queries.
 
     lesions: all of the patient.
     """
     if len(lesions) < LEAST:
         return None
-    readings = _assessable(patient).disclosed_to(user)
-    version = (
-        readings.values("model_version")
-        .annotate(lesions=Count("image__lesion", distinct=True), newest=Max("created"))
-        .order_by("-lesions", "-newest")
-        .first()
+    version, chosen = _newest(_assessable(patient))
+    visible = PredictionMaps.objects.visible_to(user).filter(prediction__in=chosen)
+    found = list(
+        visible.select_related("prediction__image")
+        .only("features", "prediction__image__lesion")
+        .order_by("prediction__image__lesion__created", "prediction__image__lesion")
     )
-    if version is None or version["lesions"] < LEAST:
+    if len(found) < LEAST:
         return None
-    found = list(_newest(readings.filter(model_version=version["model_version"])))
     rows = [np.frombuffer(bytes(maps.features or b""), np.float16) for maps in found]
     away = distances(np.stack(rows).astype(np.float64))
     by_key = {lesion.pk: lesion for lesion in lesions}
@@ -88,7 +88,7 @@ def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | No
         )
         for rank, n in enumerate(np.argsort(-away, kind="stable"), 1)
     ]
-    return Ranking(version["model_version"], ranked)
+    return Ranking(version, ranked)
 
 
 def distances(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -127,17 +127,21 @@ def _assessable(patient: Patient) -> PredictionQuerySet:
     )
 
 
-def _newest(readings: PredictionQuerySet) -> PredictionMapsQuerySet:
-    """Of each lesion's readings that of the image captured last, in the order of opening.
-
-    Chosen here and not in SQL, where every lesion would go through all readings anew.
-    """
-    oldest_first = readings.order_by("image__captured_on", "image__created", "created")
-    newest = dict(oldest_first.values_list("image__lesion", "pk"))
-    found: PredictionMapsQuerySet = (
-        PredictionMaps.objects.filter(prediction__in=list(newest.values()))
-        .select_related("prediction__image")
-        .only("features", "prediction__image__lesion")
-        .order_by("prediction__image__lesion__created", "prediction__image__lesion")
+def _newest(readings: PredictionQuerySet) -> tuple[str, list[UUID]]:
+    """The version that read most lesions, of two the newer one; and of each lesion its reading of
+    the image captured last."""
+    place = Window(
+        RowNumber(),
+        partition_by=[F("model_version"), F("image__lesion")],
+        order_by=[F("image__captured_on").desc(), F("image__created").desc(), F("created").desc()],
     )
-    return found
+    chosen: dict[str, list[UUID]] = {}
+    made: dict[str, datetime] = {}
+    newest = readings.annotate(place=place).filter(place=1).order_by("created")
+    for version, pk, created in newest.values_list("model_version", "pk", "created"):
+        chosen.setdefault(version, []).append(pk)
+        made[version] = created
+    if not chosen:
+        return "", []
+    most = max(chosen, key=lambda version: (len(chosen[version]), made[version]))
+    return most, chosen[most]

@@ -277,7 +277,7 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_twelve_queries(
     client, personas, who, django_assert_max_num_queries
 ):
     """Session, user, patient with rights, all lesions with their places, the listed ones' images,
-    predictions and reviews, the three of the ugly duckling, memberships, own records."""
+    predictions and reviews, the two of the ugly duckling, memberships, own records."""
     user = getattr(personas, who)
     patient = personas.own_patient if who == "self_tracker" else personas.patient
     many(patient, user)
