@@ -60,7 +60,7 @@ def from_afar(skins: Pixels, examples: Examples, others: Pixels, count: int, see
 def _shaded(skin: Pixels, rng: np.random.Generator) -> Image.Image:
     """Light that falls off to one side, as on a round body part."""
     angle = rng.uniform(0, 2 * np.pi)
-    rows, columns = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]  # type: ignore[misc]
+    rows, columns = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
     along = np.cos(angle) * columns + np.sin(angle) * rows
     light = 1 - rng.uniform(0.1, 0.6) * np.clip(along, 0, None)[..., None] ** 2
     return Image.fromarray(np.clip(skin * light, 0, 255).astype(np.uint8))

@@ -40,7 +40,7 @@ class WorklistItemSerializer(serializers.Serializer[Any]):
     """A lesion on the worklist, with why it is there."""
 
     lesion = serializers.UUIDField(source="pk")
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     patient = serializers.UUIDField(source="patient_id")
     patient_label = serializers.CharField(source="patient.label")
     clinic = serializers.UUIDField(source="patient.clinic_id")
