@@ -13,7 +13,8 @@ README = Path(__file__).resolve().parents[1] / "README.md"
 ROWS = (
     ("Balanced accuracy (balanced reading)", "balanced_accuracy_balanced", False),
     ("Accuracy (calibrated reading)", "accuracy_calibrated", False),
-    ("Macro AUC", "macro_auc_balanced", False),
+    ("Macro AUC (balanced reading)", "macro_auc_balanced", False),
+    ("Macro AUC (calibrated reading)", "macro_auc_calibrated", False),
     ("Melanomas named as such (balanced reading)", "melanoma_sensitivity_balanced", False),
     (
         "Cancers told to see a doctor, or urgent",

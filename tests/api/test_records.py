@@ -14,7 +14,12 @@ NOBODY = "019ab0d2-0000-7000-8000-000000000000"
 
 def test_a_clinic_is_listed_with_the_own_role(personas, clinician):
     assert clinician.get("/api/v1/clinics/").json()["results"] == [
-        {"id": str(personas.clinic.pk), "name": "North clinic", "role": "clinician"}
+        {
+            "id": str(personas.clinic.pk),
+            "name": "North clinic",
+            "role": "clinician",
+            "review_before_reading": False,
+        }
     ]
 
 

@@ -38,8 +38,8 @@ def test_the_card_says_what_a_reader_needs(card):
 
 
 def test_the_figures_are_plausible(card, figures):
-    assert figures["balanced_accuracy_balanced"]["value"] >= 0.65
-    assert figures["macro_auc_calibrated"]["value"] >= 0.9
+    assert figures["balanced_accuracy_balanced"]["value"] >= 0.7
+    assert figures["macro_auc_calibrated"]["value"] >= 0.95
     assert figures["see_doctor/malignant_sensitivity"]["value"] >= 0.85
     assert figures["expected_calibration_error"]["value"] <= 0.1
     assert card["keras_litert_max_difference"] <= 1e-4

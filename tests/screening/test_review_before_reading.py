@@ -103,7 +103,9 @@ def test_what_was_found_makes_no_difference_to_who_has_not_concluded(client, per
     client.force_login(getattr(personas, role))
     with_findings = surfaces(client, world)
     delete_findings()
-    assert differing(with_findings, surfaces(client, world)) == set()
+    without = surfaces(client, world)
+    changed = differing(with_findings, without)
+    assert not changed, {name: (with_findings[name][0], *without[name]) for name in changed}
 
 
 @pytest.mark.parametrize("role", ["assistant", "viewer"])

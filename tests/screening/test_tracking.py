@@ -131,7 +131,7 @@ def test_a_timeline_costs_the_same_however_long(django_assert_num_queries):
     for day in range(1, 20):
         read(lesion, captured_on=date(2026, 1, day))
     user = UserFactory()
-    with django_assert_num_queries(5):  # images, predictions, reviews, measurements, scales
+    with django_assert_num_queries(4):  # images, predictions, reviews, measurements
         images = tracking.timeline(lesion, user)
         assert len(timeline.told(images)) == 19
         assert timeline.measured(images) == []
