@@ -108,7 +108,7 @@ class ComparisonFilter(filters.FilterSet):
     lesion = filters.UUIDFilter(field_name="later__lesion", help_text="Of this lesion.")
     earlier = filters.UUIDFilter(help_text="With this image as the earlier.")
     later = filters.UUIDFilter(help_text="With this image as the later.")
-    aligned = YesOrNo()
+    aligned = YesOrNo(help_text="`true`: that could be laid on one another.")
 
     class Meta:
         model = Comparison

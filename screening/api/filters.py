@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
+from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -95,9 +96,16 @@ class Moment(filters.IsoDateTimeFilter):
 class YesOrNo(filters.TypedChoiceFilter):
     """``true`` or ``false``, and nothing else: any other word would be no filter at all."""
 
-    def __init__(self, **options: Any) -> None:
-        choices = [("true", "true"), ("false", "false")]
-        super().__init__(choices=choices, coerce=lambda value: value == "true", **options)
+    def __init__(self, *, help_text: str, **options: Any) -> None:
+        words = ["true", "false"]
+        super().__init__(
+            choices=[(word, word) for word in words],
+            coerce=lambda value: value == "true",
+            help_text=help_text,
+            **options,
+        )
+        # Else the document would give it the type of the column that it looks at.
+        extend_schema_field({"type": "string", "enum": words, "description": help_text})(self)
 
 
 class PatientFilter(filters.FilterSet):
@@ -164,9 +172,7 @@ class ReviewFilter(filters.FilterSet):
     image = filters.UUIDFilter(help_text="On this image.")
     lesion = filters.UUIDFilter(field_name="image__lesion", help_text="On this lesion's images.")
     conclusion = filters.ChoiceFilter(choices=Conclusion.choices)
-    standing = filters.TypedChoiceFilter(
-        choices=[("true", "Standing"), ("false", "Superseded")],
-        coerce=lambda text: text == "true",
+    standing = YesOrNo(
         field_name="superseded_by",
         lookup_expr="isnull",
         help_text="`true`: that no later one supersedes.",
