@@ -98,7 +98,8 @@ def _needs_eyes(lesion: Lesion, alerts: dict[Any, int], histologies: dict[Any, H
 
 
 def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
-    images = sum(int(lesion.image_count or 0) for lesion in lesions)  # type: ignore[attr-defined]
+    counts: list[int] = [lesion.image_count or 0 for lesion in lesions]  # type: ignore[attr-defined]
+    images = sum(counts)
     words = (
         f"{_number(len(lesions), 'lesion')}, {_number(images, 'image')}. The table has every "
         "lesion with its newest image"
