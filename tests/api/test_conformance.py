@@ -15,6 +15,7 @@ import pytest
 import schemathesis
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.urls import resolve
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, settings
@@ -79,6 +80,8 @@ document.app = served
 
 @pytest.fixture
 def world(worlds: list[World], monkeypatch: pytest.MonkeyPatch) -> World:  # noqa: F811
+    # A site that serves closes its connection between requests: here it is the test's transaction.
+    monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda self: None)
     monkeypatch.setattr(CallerThrottle, "rate", "1000000/min", raising=False)
     return worlds[0]
 
