@@ -99,10 +99,10 @@ def measures(record: LesionRecord) -> list[Flowable]:
         return []
     shown = list({image.pk: (image, one) for image, one in (known[-1], *known[1::-1])}.values())
     head = ["", *(day(image.captured_on) for image, _ in shown)]
-    rows = [
-        [figures[0].label, *(figure.value for figure in figures)]
-        for figures in zip(*(one.figures for _, one in shown), strict=True)
-    ]
+    # Not every picture shows enough skin to tell its tone.
+    values = [{figure.label: figure.value for figure in one.figures} for _, one in shown]
+    labels = dict.fromkeys(label for each in values for label in each)
+    rows = [[label, *(each.get(label, "–") for each in values)] for label in labels]
     colours = [", ".join(word for _, word, _ in one.colours) or "none" for _, one in shown]
     parts: list[Flowable] = [
         text("Measures", style.SECTION),

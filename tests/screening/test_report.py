@@ -22,10 +22,12 @@ from tests.factories import (
     LesionFactory,
     LesionImageFactory,
     LesionPositionFactory,
+    MeasurementFactory,
     PatientFactory,
     PredictionFactory,
     PredictionMapsFactory,
     ReviewFactory,
+    measures,
 )
 
 pytestmark = pytest.mark.django_db
@@ -140,6 +142,17 @@ def test_millimetres_only_with_a_scale(personas, lesion):
     scale = {"source": "field_of_view", "mm_per_pixel": 20 / image.width}
     outlining.set_scale(user=personas.clinician, image=image, **scale)
     assert " mm" in told(lesion, personas.clinician)
+
+
+def test_a_picture_that_shows_no_skin_leaves_its_tone_open(personas, lesion):
+    for day, angle in ((date(2026, 1, 1), 40.0), (date(2026, 3, 1), None)):
+        prediction = read(lesion, day)
+        MeasurementFactory(
+            image=prediction.image, prediction=prediction, values=measures(ita_degrees=angle)
+        )
+    shown = told(lesion, personas.clinician)
+    assert "Tone of the skin around" in shown
+    assert "40°" in shown
 
 
 def test_alerts_are_named_with_their_state(personas, lesion):
