@@ -99,6 +99,8 @@
       source.value = "";
     });
   }
+  take(input.files); // chosen before this script was there
+  input.value = "";
   form.querySelector("[data-choose]").addEventListener("click", () => input.click());
   form.querySelector("[data-camera]").addEventListener("click", () => camera.click());
   form.addEventListener("submit", (event) => event.preventDefault());

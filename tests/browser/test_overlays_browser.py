@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -22,12 +23,12 @@ def result(open_page: Callable[..., Page], signed_in: dict[str, Any], shared_dat
     page = open_page(storage_state=signed_in, **PHONE)
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
-    page.get_by_role("link", name="Quiet spot").first.click()
+    page.get_by_role("link", name="New spot").first.click()
     page.get_by_role("main").get_by_role("link", name="Add image").first.click()
     page.get_by_label("Taken on").fill(date(2026, 3, 14).isoformat())
     picture = shared_data / "ham10000" / "images_200x150" / "ISIC_0027063.jpg"
     page.locator("input[name=file]").set_input_files(picture)
-    page.wait_for_url("**/images/**", timeout=20_000)
+    page.wait_for_url(re.compile(r"/images/[0-9a-f-]{36}/$"), timeout=20_000)
     expect(page.locator("#reading .advice")).to_be_visible(timeout=20_000)
     return page
 

@@ -21,7 +21,8 @@ SCREENS = pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "des
 
 def sound(page: Page, screen: dict[str, Any]) -> None:
     """Accessible, and no wider than the screen."""
-    assert not Axe().run(page).response["violations"]
+    found = Axe().run(page).response["violations"]
+    assert not found, [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
     assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
 
 

@@ -175,6 +175,7 @@ def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: st
     points = page.locator("[data-points]")
     drawn = points.input_value()
     first = page.locator("[data-n='0']")
+    first.evaluate("point => point.scrollIntoView({ block: 'center' })")
     box = first.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
