@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import QuerySet
 from rest_framework import serializers
@@ -11,12 +11,32 @@ from rest_framework import serializers
 from accounts.models import User
 from ml.types import Diagnosis
 
+# What JSON has to give a field. DRF itself would read 0 as a text, "yes" as true and "7" as 7.
+TYPES: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
+    ((serializers.BooleanField,), (bool,), "Give true or false."),
+    ((serializers.IntegerField, serializers.FloatField), (int, float), "Give a number."),
+    (
+        (
+            serializers.CharField,
+            serializers.UUIDField,
+            serializers.DecimalField,
+            serializers.DateField,
+            serializers.DateTimeField,
+        ),
+        (str,),
+        "Give a string.",
+    ),
+)
+
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses a field that it does not know: a mistyped one must not be lost without a word."""
+    """Refuses a field that it does not know: a mistyped one must not be lost without a word.
+
+    Of JSON it also refuses a value of another type than is documented. In a form all is text.
+    """
 
     def to_internal_value(self, data: Any) -> Any:
-        errors: dict[str, list[str]] = {}
+        errors: dict[str, Any] = {}
         if hasattr(data, "keys"):
             for name in data.keys() - self.fields.keys():
                 errors[name] = ["There is no such field."]
@@ -24,9 +44,53 @@ class StrictSerializer(serializers.Serializer[Any]):
             for name, values in data.lists():
                 if len(values) > 1:
                     errors[name] = ["Give this field once: one picture a request."]
+        elif isinstance(data, dict):
+            errors |= self._left_out(data) | self._of_another_type(data)
+        try:
+            validated = super().to_internal_value(data)
+        except serializers.ValidationError as refused:
+            errors = {**cast("dict[str, Any]", refused.detail), **errors}
+            raise serializers.ValidationError(errors) from None
         if errors:
             raise serializers.ValidationError(errors)
-        return super().to_internal_value(data)
+        return validated
+
+    def _left_out(self, data: dict[str, Any]) -> dict[str, Any]:
+        """A part of a record is given whole, in a PATCH too: DRF would let it be partial."""
+        if self is self.root:
+            return {}
+        missing = (name for name, field in self.fields.items() if field.required)
+        return {name: ["This field is required."] for name in missing if name not in data}
+
+    def _of_another_type(self, data: dict[str, Any]) -> dict[str, Any]:
+        found = {
+            name: another_type(field, data[name])
+            for name, field in self.fields.items()
+            if name in data and not field.read_only
+        }
+        return {name: error for name, error in found.items() if error}
+
+
+def another_type(field: Any, value: Any) -> Any:
+    """The error, shaped as DRF shapes a field's; None where the type is right, or is none of
+    ours to judge: ``null`` and parts that are serializers themselves."""
+    if value is None:
+        return None
+    if isinstance(field, serializers.ListField) and isinstance(value, list):
+        found = {at: another_type(field.child, one) for at, one in enumerate(value)}
+        return {at: error for at, error in found.items() if error}
+    if isinstance(field, serializers.PrimaryKeyRelatedField):
+        if value == "":  # DRF would take it for null
+            return ["Give an identifier."]
+        field = field.pk_field
+    if isinstance(field, serializers.ChoiceField):
+        wanted = tuple({type(choice) for choice in field.choices})
+        text = "Give a string." if wanted == (str,) else "Give a number."
+        return None if type(value) in wanted else [text]
+    for fields, wanted, text in TYPES:
+        if isinstance(field, fields):
+            return None if type(value) in wanted else [text]
+    return None
 
 
 class VisibleField(serializers.PrimaryKeyRelatedField[Any]):

@@ -56,14 +56,22 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
         return filterset.qs
 
 
-class Search(filters.CharFilter):
+class Text(filters.CharFilter):
+    """Documented as it is: an empty one is refused."""
+
+    def __init__(self, *, help_text: str, **options: Any) -> None:
+        super().__init__(help_text=help_text, **options)
+        extend_schema_field({"type": "string", "minLength": 1, "description": help_text})(self)
+
+
+class Search(Text):
     """Words, by the QuerySet's own ``search``."""
 
     def filter(self, qs: Any, value: str) -> Any:
         return qs.search(value) if value else qs
 
 
-class Identifier(filters.CharFilter):
+class Identifier(Text):
     """``system|value``, as FHIR writes a token."""
 
     def filter(self, qs: Any, value: str) -> Any:

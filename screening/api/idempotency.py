@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
@@ -23,6 +24,7 @@ from screening.api.problems import IN_PROGRESS, KEY_REUSED
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
+PRINTABLE = "^[ -~]+$"  # of ASCII
 KEPT_HEADERS = ("Location", "Retry-After", "ETag", "Preference-Applied")
 
 
@@ -101,7 +103,7 @@ def _plain(value: Any) -> Any:
 
 
 def _checked(key: str) -> str:
-    if 1 <= len(key) <= MAX_LENGTH and key.isascii() and key.isprintable():
+    if len(key) <= MAX_LENGTH and re.fullmatch(PRINTABLE, key):
         return key
     raise ParseError(f"{HEADER}: give 1 to {MAX_LENGTH} printable ASCII characters.")
 

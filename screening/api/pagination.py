@@ -25,6 +25,18 @@ def _page_size(request: Request) -> int:
     raise QueryError({"page_size": f"Give a number from 1 to {MAX_PAGE_SIZE}."})
 
 
+def _bounded(parameters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As documented, with what is refused outside of it."""
+    bounds = {
+        "page": {"minimum": 1},
+        "page_size": {"minimum": 1, "maximum": MAX_PAGE_SIZE},
+        "cursor": {"minLength": 1},
+    }
+    for parameter in parameters:
+        parameter["schema"] |= bounds[parameter["name"]]
+    return parameters
+
+
 class NumberedPages(PageNumberPagination):
     """For what comes in an order of its own, and is read anew each time: pages by number."""
 
@@ -35,6 +47,9 @@ class NumberedPages(PageNumberPagination):
 
     def get_page_size(self, request: Request) -> int:
         return _page_size(request)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return _bounded(super().get_schema_operation_parameters(view))
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         try:
@@ -72,6 +87,9 @@ class CreatedCursorPagination(CursorPagination):
 
     def get_page_size(self, request: Request) -> int:
         return _page_size(request)
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        return _bounded(super().get_schema_operation_parameters(view))
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:

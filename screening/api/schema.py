@@ -12,6 +12,7 @@ from rest_framework import serializers
 
 from accounts import scopes
 from screening.api.errors import CONTENT_TYPE
+from screening.api.idempotency import HEADER, MAX_LENGTH, PRINTABLE
 from screening.api.problems import BY_STATUS
 
 WRITING = {"POST", "PATCH"}
@@ -128,11 +129,12 @@ class RecordSchema(AutoSchema):
 
 
 def asked(name: str, description: str) -> OpenApiParameter:
-    return OpenApiParameter(name, str, description=description)
+    return OpenApiParameter(name, {"type": "string", "minLength": 1}, description=description)
 
 
 def sent_header(name: str, description: str, **more: Any) -> OpenApiParameter:
-    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description, **more)
+    kind = {"type": "string", **more}
+    return OpenApiParameter(name, kind, OpenApiParameter.HEADER, description=description)
 
 
 def header(name: str, description: str, *codes: int) -> OpenApiParameter:
@@ -152,9 +154,12 @@ ALWAYS_TOLD = [
 FIELDS = asked("fields", "Only these fields, by commas. The others are left out of the answer.")
 EXPAND = "The record in place of its identifier; needs the scope to read it."
 IDEMPOTENCY_KEY = sent_header(
-    "Idempotency-Key",
+    HEADER,
     "A name of your own for this request. Sent again within 24 hours, with the same body, it is "
     "answered as the first time and nothing is done twice.",
+    minLength=1,
+    maxLength=MAX_LENGTH,
+    pattern=PRINTABLE,
 )
 IF_MATCH = sent_header("If-Match", "The `ETag` that you looked at: 412 if it changed since.")
 PREFER = sent_header(

@@ -13,7 +13,7 @@ from screening import worklist
 from screening.api import examples
 from screening.api.base import RecordView
 from screening.api.fields import ChoiceOrNull
-from screening.api.filters import Day, StrictFilterBackend
+from screening.api.filters import Day, StrictFilterBackend, Text
 from screening.api.pagination import NumberedPages
 from screening.models import Lesion, Management, Outcome
 from screening.models.histology import DIAGNOSES
@@ -72,7 +72,7 @@ class WorklistFilter(filters.FilterSet):
     )
     arrived_from = Day(help_text="Whose latest image was added on this day or later.")
     arrived_until = Day(help_text="Whose latest image was added on this day or earlier.")
-    search = filters.CharFilter(
+    search = Text(
         help_text="Part of the patient's label, or the lesion's label, body site or notes."
     )
 

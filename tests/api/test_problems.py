@@ -192,6 +192,45 @@ def test_wrong_values_of_a_lesion(personas, clinician, field, value):
         assert set(pointers(response)) <= {f"/{field}", ""}
 
 
+LESIONS, WEBHOOKS = "/api/v1/lesions/", "/api/v1/webhooks/"
+
+
+@pytest.mark.parametrize(
+    ("path", "field", "value", "detail"),
+    [
+        (PATIENTS, "label", 7, "Give a string."),
+        (PATIENTS, "sex", 0, "Give a string."),
+        (PATIENTS, "clinic", 5, "Give a string."),
+        (PATIENTS, "clinic", "", "Give an identifier."),
+        (PATIENTS, "birth_year", "1961", "Give a number."),
+        (PATIENTS, "birth_year", True, "Give a number."),
+        (LESIONS, "changing", 0, "Give true or false."),
+        (LESIONS, "changing", "yes", "Give true or false."),
+        ("/api/v1/histologies/", "breslow_mm", 0.4, "Give a string."),
+        ("/api/v1/histologies/", "examined_on", 20260312, "Give a string."),
+        ("/api/v1/reminders/", "interval_months", "3", "Give a number."),
+        ("/api/v1/positions/", "x", "0.5", "Give a number."),
+    ],
+)
+def test_json_of_another_type(clinician, path, field, value, detail):
+    assert pointers(send(clinician, path, {field: value}))[f"/{field}"] == detail
+
+
+def test_json_of_another_type_in_lists_and_parts(clinician):
+    found = pointers(send(clinician, WEBHOOKS, {"events": ["prediction.finished", 1]}))
+    assert found["/events/1"] == "Give a string."
+    body = {"label": "X", "identifiers": [{"system": "https://x.example.org", "value": 4}]}
+    assert set(pointers(send(clinician, PATIENTS, body)).values()) == {"Give a string."}
+
+
+def test_a_part_is_given_whole_in_a_patch_too(personas, clinician):
+    body = json.dumps({"identifiers": [{"system": "https://practice.example.org/patients"}]})
+    path = f"{PATIENTS}{personas.patient.pk}/"
+    response = clinician.generic("PATCH", path, body, content_type="application/json")
+    problem(response, 400, "validation")
+    assert "This field is required." in pointers(response).values()
+
+
 def test_several_errors_are_all_told(clinician):
     response = clinician.post(PATIENTS, {"birth_year": "x", "sex": "?"})
     assert set(pointers(response)) == {"/label", "/birth_year", "/sex"}
