@@ -16,6 +16,7 @@ from tests.factories import (
     LesionPositionFactory,
     PredictionFactory,
     PredictionMapsFactory,
+    count_rows,
 )
 
 pytestmark = pytest.mark.django_db
@@ -269,6 +270,7 @@ def many(patient, user, lesions=200, images=20):
         )
         for one in readings
     )
+    count_rows()
     return made
 
 

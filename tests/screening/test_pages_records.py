@@ -20,6 +20,7 @@ from tests.factories import (
     PatientFactory,
     PredictionFactory,
     ReviewFactory,
+    count_rows,
 )
 
 pytestmark = pytest.mark.django_db
@@ -246,6 +247,7 @@ def _many(patient, user, lesions, images):
     )
     readings = [PredictionFactory.build(image=one, requested_by=user) for one in pictures]
     Prediction.objects.bulk_create(readings)
+    count_rows()
     return made
 
 
