@@ -93,4 +93,11 @@ def test_a_page_is_accessible_and_fits(
         if violation["impact"] in ("serious", "critical")
     ]
     assert not serious, "\n".join(serious)
-    assert page.evaluate("document.documentElement.scrollWidth") <= screen["viewport"]["width"]
+    width = screen["viewport"]["width"]
+    too_wide = page.evaluate(
+        """width => [...document.querySelectorAll("main *")]
+            .filter((one) => one.getBoundingClientRect().right > width + 0.5)
+            .map((one) => one.outerHTML.slice(0, 160))""",
+        width,
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, too_wide
