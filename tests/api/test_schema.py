@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry, Resource
 
@@ -183,6 +184,10 @@ def test_redoc_loads_nothing_from_elsewhere(client, db):
     assert "https://" not in page
 
 
+@pytest.mark.skipif(
+    connection.vendor != "sqlite",
+    reason="the document is written on SQLite; another database has other limits of integers",
+)
 def test_the_document_that_is_checked_in_is_the_one_of_the_code(tmp_path):
     written = tmp_path / "openapi.yaml"
     call_command("spectacular", file=written)
