@@ -141,9 +141,11 @@ def run(installation: Installation, images: list[bytes], uploads: int) -> dict[s
         measure(api, lesion, images[0])
         idle = latencies(api, lesion, images[1 : uploads + 1])
         bare = [bare_loop(folder, count)]
+        api = Api(installation.port, key)  # the server has closed the idle connection
         rate = throughput(api, upload(api, archive(folder, "first", b"1")))
         wait_until(lambda: not left_to_follow_up(installation), "all is compared", 1800)
         bare.append(bare_loop(folder, count))
+        api = Api(installation.port, key)
         batch = upload(api, archive(folder, "second", b"2"))
         begun(api, batch)
         busy = latencies(api, lesion, images[uploads + 1 : 2 * uploads + 1], batch)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ml import context
 from ml.types import Diagnosis
@@ -32,6 +33,27 @@ class Bias(keras.layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         return inputs + self.bias
+
+
+@keras.saving.register_keras_serializable("skincheck")
+class FusedNormalization(keras.layers.BatchNormalization):
+    """Batch normalization that learns by TensorFlow's one kernel for it, not by Keras' five.
+
+    The same but for rounding and for the running variance, which is the unbiased one. On two CPU
+    cores a training step takes a quarter less.
+    """
+
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        if not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True
+        )
+        for kept, seen in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            kept.assign(kept * self.momentum + seen * (1 - self.momentum))
+        return outputs
 
 
 def build(dropout: float = 0.2) -> keras.Model:
@@ -78,21 +100,38 @@ def _backbone() -> keras.Model:
     whole = keras.applications.MobileNet(
         input_shape=(None, None, 3), include_top=False, weights=None
     )
+    whole = keras.models.clone_model(whole, clone_function=_fused)
     maps = [whole.get_layer(name).output for name, _ in LEVELS]
     return keras.Model(whole.input, maps, name=BACKBONE)
 
 
+def _fused(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A new layer like this one, with fused normalization."""
+    normalizes = isinstance(layer, keras.layers.BatchNormalization)
+    kind = FusedNormalization if normalizes else type(layer)
+    return kind.from_config(layer.get_config())
+
+
 def _mask(maps: list[keras.KerasTensor]) -> keras.KerasTensor:
-    """A light decoder: at each level the coarser answer, enlarged, plus what is seen there."""
-    decoded = None
-    for (level, width), seen in zip(LEVELS, maps, strict=True):
-        here = keras.layers.Conv2D(width, 1, name=f"mask_{level}")(seen)
+    """A light decoder: at each level the coarser answer, enlarged, plus what is seen there.
+
+    Its layers are named so that a later network finds an earlier one's weights.
+    """
+    layers, decoded = keras.layers, None
+    names = ["", *(f"_{number}" for number in range(1, len(LEVELS)))]
+    for number, ((level, width), seen) in enumerate(zip(LEVELS, maps, strict=True)):
+        here = layers.Conv2D(width, 1, name=f"mask_{level}")(seen)
         if decoded is not None:
-            larger = keras.layers.UpSampling2D(2, interpolation="bilinear")(decoded)
-            here = here + keras.layers.Conv2D(width, 1, use_bias=False)(larger)
-        here = keras.layers.SeparableConv2D(width, 3, padding="same", use_bias=False)(here)
-        decoded = keras.layers.ReLU()(keras.layers.BatchNormalization()(here))
-    return keras.layers.Conv2D(1, 1, name="mask")(decoded)
+            larger = layers.UpSampling2D(2, interpolation="bilinear")(decoded)
+            linear = layers.Conv2D(width, 1, use_bias=False, name=f"conv2d{names[number - 1]}")
+            here = here + linear(larger)
+        name = names[number]
+        spread = layers.SeparableConv2D(
+            width, 3, padding="same", use_bias=False, name=f"separable_conv2d{name}"
+        )
+        normal = FusedNormalization(name=f"batch_normalization{name}")
+        decoded = layers.ReLU()(normal(spread(here)))
+    return layers.Conv2D(1, 1, name="mask")(decoded)
 
 
 def _context_terms(known: keras.KerasTensor) -> list[keras.KerasTensor]:

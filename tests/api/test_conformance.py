@@ -8,6 +8,7 @@ everything and is taken back, so the order does not matter.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from functools import cache
 from typing import Any
 
@@ -20,10 +21,12 @@ from django.urls import resolve
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, settings
 from schemathesis.config import SchemathesisConfig
+from schemathesis.core.parameters import ParameterLocation
 
 from accounts import services
 from screening.api.limits import CallerThrottle
-from tests.access import MATRIX, World
+from tests.access import MATRIX, World, archive
+from tests.factories import picture
 from tests.test_access_matrix import worlds  # noqa: F401  a fixture
 
 EXAMPLES = 5
@@ -87,21 +90,49 @@ def world(worlds: list[World], monkeypatch: pytest.MonkeyPatch) -> World:  # noq
 
 
 def aimed(case: Any, world: World) -> Any:
-    """The case, with records that are there in place of drawn identifiers: else all is 404."""
+    """The case, with records that are there in place of drawn identifiers: else all is 404.
+
+    A drawn ETag or key goes, except where it is what is tried: else all is 412 or 409, and no
+    body is looked at.
+    """
     name = resolve(case.operation.path.replace("{id}", EXAMPLE)).view_name
     if is_identifier((case.path_parameters or {}).get("id")):
         case.path_parameters = {"id": str(MATRIX[name].args(world)[0])}
+    if case.headers and not is_about_headers(case):
+        for name in ("If-Match", "Idempotency-Key"):
+            case.headers.pop(name, None)
     for where in ("query", "body"):
         given = getattr(case, where)
         if isinstance(given, dict):
             found = {name: known(world, name, value) for name, value in given.items()}
-            setattr(case, where, found)
+            setattr(case, where, found | (files(case) if where == "body" else {}))
     return case
 
 
+def is_about_headers(case: Any) -> bool:
+    part = case.meta.components.get(ParameterLocation.HEADER)
+    where = getattr(case.meta.phase.data, "parameter_location", None)
+    return where == ParameterLocation.HEADER or (part and part.mode.is_negative)
+
+
 def known(world: World, name: str, value: Any) -> Any:
-    record = getattr(world, name, None) if is_identifier(value) else None
+    if not is_identifier(value):
+        return value
+    if name in ("earlier", "later"):
+        return str(getattr(world.comparison, f"{name}_id"))
+    record = getattr(world, name, None)
     return str(record.pk) if record else value
+
+
+def files(case: Any) -> dict[str, Any]:
+    """Real files in place of drawn bytes, in a body that is true to the document."""
+    if not case.meta.components[ParameterLocation.BODY].mode.is_positive:
+        return {}
+    if case.media_type == "multipart/form-data":
+        real = {"file": picture(), "archive": archive().read()}
+    else:
+        real = {"file": b64encode(picture()).decode()}
+    return {name: made for name, made in real.items() if name in case.body}
 
 
 def is_identifier(value: Any) -> bool:

@@ -223,6 +223,23 @@ def test_frozen_layers_stay_and_later_ones_learn(tmp_path):
         network.freeze(network.build(), "conv_pw_99")
 
 
+def test_fused_normalization_learns_as_that_of_keras_does():
+    pixels = np.random.default_rng(0).normal(3, 2, (4, 16, 16, 8)).astype(np.float32)
+    weights = [np.random.default_rng(seed).uniform(0.5, 2, 8) for seed in range(4)]
+    learnt = []
+    for kind in (network.FusedNormalization, keras.layers.BatchNormalization):
+        layer = kind()
+        layer.build(pixels.shape)
+        layer.set_weights(weights)
+        with tf.GradientTape() as tape:
+            outputs = layer(pixels, training=True)
+            cost = tf.reduce_sum(outputs**3)
+        slopes = tape.gradient(cost, [one.value for one in layer.trainable_variables])
+        learnt.append([outputs, *slopes, *layer.get_weights()])
+    for fused, plain in zip(*learnt, strict=True):
+        np.testing.assert_allclose(fused, plain, rtol=1e-3, atol=1e-3)
+
+
 def test_a_recipe_is_read_as_it_is_written(tmp_path):
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(asdict(Recipe(sizes=(64,), seed=3))))
