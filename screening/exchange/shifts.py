@@ -47,7 +47,8 @@ def work(*, seconds: float) -> None:
     while time.monotonic() < end:
         if not (read_for_someone() or _step() or _follow_up()):
             put_archive_away()
-            return
+            break
+    tasks.ring_webhooks()
 
 
 def sweep() -> None:
@@ -182,7 +183,6 @@ def _read(prediction: Prediction) -> None:
         predictions.read(claimed)
     except Exception:  # it is marked as failed; the other rows go on
         logger.warning("prediction %s: not read, within a batch", claimed.pk)
-    tasks.ring_webhooks()
 
 
 def _not_followed_up() -> QuerySet[BatchRow]:
