@@ -2,11 +2,8 @@
 
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path
-from oauth2_provider.views import RevokeTokenView, TokenView
 
-from accounts import application_views, views
-
-POST = {"http_method_names": ["post"]}
+from accounts import application_views, token_views, views
 
 urlpatterns = [
     path("account/", views.account, name="account"),
@@ -43,7 +40,11 @@ urlpatterns = [
         name="application_revoke",
     ),
     # For applications, which bring their secret (RFC 6749, RFC 7009).
-    path("oauth/token", login_not_required(TokenView.as_view(**POST)), name="oauth_token"),
-    path("oauth/revoke", login_not_required(RevokeTokenView.as_view(**POST)), name="oauth_revoke"),
+    path("oauth/token", login_not_required(token_views.TokenView.as_view()), name="oauth_token"),
+    path(
+        "oauth/revoke",
+        login_not_required(token_views.RevokeTokenView.as_view()),
+        name="oauth_revoke",
+    ),
     path("invitations/<str:token>/", views.accept_invitation, name="accept_invitation"),
 ]

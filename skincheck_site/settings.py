@@ -275,7 +275,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "screening.api.errors.problem_handler",
     "NUM_PROXIES": TRUSTED_PROXIES,
     "DEFAULT_THROTTLE_CLASSES": ["screening.api.limits.CallerThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"caller": env("API_RATE", default="600/min")},
+    "DEFAULT_THROTTLE_RATES": {"caller": env("API_RATE", default="600/min"), "token": "60/min"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.Application"

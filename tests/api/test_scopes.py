@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from accounts import applications, scopes, services
 from accounts.models import ApiKey, Application, Membership
 from accounts.permissions import HasScope
+from accounts.token_views import TokenThrottle
 from screening.api.idempotency import RetrySafe
 from screening.models import Patient
 from tests.factories import LesionFactory, MembershipFactory, PatientFactory
@@ -306,3 +307,14 @@ def test_a_key_from_the_page_is_bound_as_chosen(client, personas):
     shown = client.get("/account/").content.decode()
     assert f"{personas.clinic} only" in shown
     assert "works until" in shown
+
+
+def test_tokens_are_asked_for_only_so_often(client, system, monkeypatch):
+    monkeypatch.setattr(TokenThrottle, "rate", "2/min", raising=False)
+    monkeypatch.setattr(TokenThrottle, "get_cache_key", lambda *_: "token:this-test")
+    assert token_for(client, system, secret="wrong").status_code == 401
+    assert token_for(client, system).status_code == 200
+    refused = token_for(client, system)
+    assert refused.status_code == 429
+    assert 0 < int(refused["Retry-After"]) <= 61
+    assert refused.json()["error"] == "temporarily_unavailable"

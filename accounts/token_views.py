@@ -1,0 +1,46 @@
+"""Where applications get and end their tokens (RFC 6749, RFC 7009), so many times a minute."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.http import HttpRequest, JsonResponse
+from django.http.response import HttpResponseBase
+from django.views import View
+from oauth2_provider import views
+from rest_framework.request import Request
+from rest_framework.throttling import SimpleRateThrottle
+
+
+class TokenThrottle(SimpleRateThrottle):
+    """By address: who is asking is what is being tried. To look at a secret takes a slow hash."""
+
+    scope = "token"
+
+    def get_cache_key(self, request: Request, view: Any) -> str:
+        return f"token:{self.get_ident(request)}"
+
+
+class Throttled(View):
+    """A POST too many is answered with 429, as the errors of OAuth are."""
+
+    http_method_names = ["post"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        throttle = TokenThrottle()
+        if throttle.allow_request(cast("Request", request), self):
+            return super().dispatch(request, *args, **kwargs)
+        body = {
+            "error": "temporarily_unavailable",
+            "error_description": "Too many requests. Wait as long as Retry-After says.",
+        }
+        wait = int(throttle.wait() or 60) + 1
+        return JsonResponse(body, status=429, headers={"Retry-After": str(wait)})
+
+
+class TokenView(Throttled, views.TokenView):
+    pass
+
+
+class RevokeTokenView(Throttled, views.RevokeTokenView):
+    pass
