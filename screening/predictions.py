@@ -168,7 +168,7 @@ def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
 
 def _keep_maps(prediction: Prediction, reading: Reading) -> None:
     mask, features = BytesIO(), reading.features
-    Image.fromarray(reading.mask).convert("L").save(mask, "PNG", optimize=True)
+    Image.fromarray(reading.mask).convert("L").save(mask, "PNG")
     PredictionMaps.objects.create(
         prediction=prediction,
         mask=mask.getvalue(),

@@ -9,7 +9,7 @@ from django.db import transaction
 from screening.exchange import shifts
 
 # Short, so that nothing else that waits for a worker waits long.
-SHIFT_SECONDS = 2.0
+SHIFT_SECONDS = 4.0
 # A bell that nobody hears for so long is one too many: the sweep adds one now and then.
 BELL_SECONDS = 30
 
