@@ -16,6 +16,8 @@ from django.utils import timezone
 from accounts.models import Clinic, User
 from screening import imaging, intake, reviewing
 from screening.exchange.archives import Batchable, PictureRefused
+from screening.exchange.dicom.adding import take_scale, take_site
+from screening.exchange.dicom.reading import stated
 from screening.exchange.isic_words import HISTOPATHOLOGY
 from screening.exchange.manifests import INLINE
 from screening.models import Batch, BatchRow, Lesion, Patient
@@ -45,18 +47,23 @@ def check(row: BatchRow, archive: Batchable) -> None:
 def bring_in(row: BatchRow, archive: Batchable) -> None:
     """Post: the row is imported, in one transaction with its image, and its reading is queued.
 
-    Decoding comes before the transaction: the database is not kept waiting for it. Raises
-    PermissionDenied when the uploader may no longer add here.
+    Decoding comes before the transaction: the database is not kept waiting for it. Of a DICOM file
+    the size of its pixels is taken over, and the body site where the table has none; the day is the
+    table's. Raises PermissionDenied when the uploader may no longer add here.
     """
     batch, values = row.batch, row.values
     try:
-        clean = imaging.clean(BytesIO(archive.picture(row.entry, row.offset)))
+        file = BytesIO(archive.picture(row.entry, row.offset))
+        said = stated(file)
+        clean = imaging.clean(file)
     except (PictureRefused, imaging.InvalidImage) as reason:
         raise RowRefused([[_column(row), str(reason)]]) from None
     added = None
     try:
         with transaction.atomic():
             lesion, captured_on = _lesion(batch, values), date.fromisoformat(values["captured_on"])
+            if said is not None:
+                take_site(batch.created_by, lesion, said)
             added = intake.keep_image(
                 user=batch.created_by,
                 lesion=lesion,
@@ -66,6 +73,8 @@ def bring_in(row: BatchRow, archive: Batchable) -> None:
                 is_synthetic=values["is_synthetic"],
                 in_batch=True,
             )
+            if said is not None and added.is_new:
+                take_scale(batch.created_by, added.image, said)
             _record_histology(batch.created_by, lesion, captured_on, values["diagnosis"])
             _finish(row, added)
     except BaseException as error:

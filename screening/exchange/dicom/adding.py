@@ -42,7 +42,7 @@ def add_image(
         return Added(added.image, added.is_new, ())
     with transaction.atomic():
         # Before the picture: the model that reads it is told of the site.
-        taken = _take_site(user, lesion, said)
+        taken = take_site(user, lesion, said)
         added = intake.add_image(
             user=user,
             lesion=lesion,
@@ -52,7 +52,7 @@ def add_image(
         )
         if added.is_new:
             with _or_without_files(added.image):
-                taken += _take_scale(user, added.image, said)
+                taken += take_scale(user, added.image, said)
     return Added(added.image, added.is_new, taken)
 
 
@@ -67,14 +67,16 @@ def _or_without_files(image: LesionImage) -> Iterator[None]:
         raise
 
 
-def _take_site(user: User, lesion: Lesion, said: Stated) -> tuple[str, ...]:
+def take_site(user: User, lesion: Lesion, said: Stated) -> tuple[str, ...]:
+    """Keep the body site where the lesion has none; in words, what was taken over."""
     if not said.body_site or lesion.body_site:
         return ()
     intake.edit_lesion(user=user, lesion=lesion, body_site=said.body_site)
     return (f"body site: {BodySite(said.body_site).label}",)
 
 
-def _take_scale(user: User, image: LesionImage, said: Stated) -> tuple[str, ...]:
+def take_scale(user: User, image: LesionImage, said: Stated) -> tuple[str, ...]:
+    """Keep the size of a pixel; in words, what was taken over."""
     if said.mm_per_pixel is None:
         return ()
     outlining.set_scale(

@@ -25,6 +25,7 @@ from screening.models import (
     Patient,
     Prediction,
 )
+from tests.exchange.dicoms import dicom
 from tests.factories import LesionFactory, PatientFactory, WebhookFactory
 from tests.screening.exchange.uploads import (
     BAD,
@@ -74,6 +75,29 @@ def test_it_imports_and_reads_a_clinics_batch(personas):
     assert image.captured_on.year - image.lesion.patient.birth_year == 45
     assert image.latest_prediction.state == "succeeded"
     assert image.latest_prediction.is_bulk
+
+
+def test_of_a_dicom_file_scale_and_site_are_taken_over(personas):
+    rows = [
+        {"image": "a.dcm", "lesion_id": "L1", "captured_on": "2026-02-03"},
+        {"image": "b.dcm", "lesion_id": "L2", "localization": "face"},
+        {"image": "c.jpg", "lesion_id": "L3"},
+    ]
+    pictures = {
+        "a.dcm": dicom(),
+        "b.dcm": dicom(PixelSpacing=None),
+        "c.jpg": drawn(1),
+    }
+    batch = upload(personas.assistant, batch_of(rows, pictures), clinic=personas.clinic)
+    assert work_off(batch).state == "finished"
+    assert counted(batch).imported == 3
+    first, second, third = (Lesion.objects.get(label=label) for label in ("L1", "L2", "L3"))
+    assert (first.body_site, second.body_site, third.body_site) == ("back", "face", "")
+    image = first.images.get()
+    assert image.captured_on == date(2026, 2, 3)
+    scale = image.scales.get()
+    assert (scale.source, scale.mm_per_pixel) == ("pixel_spacing", pytest.approx(0.02))
+    assert not second.images.get().scales.exists()
 
 
 def test_webhooks_are_told_once_when_it_is_finished(personas):
