@@ -53,9 +53,9 @@ def bring_in(row: BatchRow, archive: Batchable) -> None:
     """
     batch, values = row.batch, row.values
     try:
-        file = BytesIO(archive.picture(row.entry, row.offset))
-        said = stated(file)
-        clean = imaging.clean(file)
+        picture = BytesIO(archive.picture(row.entry, row.offset))
+        said = stated(picture)
+        clean = imaging.clean(picture)
     except (PictureRefused, imaging.InvalidImage) as reason:
         raise RowRefused([[_column(row), str(reason)]]) from None
     added = None
