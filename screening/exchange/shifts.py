@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -41,11 +42,17 @@ def has_work() -> bool:
     )
 
 
-def work(*, seconds: float) -> None:
-    """Do what waits, as long as there is any, for about ``seconds``."""
+def work(*, seconds: float, ring: Callable[[], None]) -> None:
+    """Do what waits, as long as there is any, for about ``seconds``.
+
+    ring: tells another worker. At the beginning, so that an idle process comes to help and a busy
+    one goes on after its shift; and when a manifest is taken in: a worker that was told before saw
+    no row yet, and went away.
+    """
+    ring()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if not (read_for_someone() or _step() or _follow_up()):
+        if not (read_for_someone() or _step(ring) or _follow_up()):
             put_archive_away()
             break
     tasks.ring_webhooks()
@@ -81,13 +88,14 @@ def read_for_someone() -> bool:
     return True
 
 
-def _step() -> bool:
+def _step(ring: Callable[[], None]) -> bool:
     """Whether something was done for the oldest batch that has something to do."""
     active = Batch.objects.filter(state__in=ACTIVE_BATCH).select_related("clinic", "created_by")
     for batch in active.order_by("created"):
         if batch.state == Batch.State.QUEUED:
             if _claim_batch(batch):
                 take_in(batch, between=_meanwhile)
+                ring()
                 return True
         elif (row := _claim_row(batch)) is not None:
             _work_on(row)

@@ -17,10 +17,9 @@ BELL_SECONDS = 30
 # Longer than other tasks: a manifest is taken in at once.
 @shared_task(soft_time_limit=110, time_limit=120)
 def work_on_batches_task() -> None:
-    """One shift. Rings first: an idle process comes to help, a busy one goes on after its shift."""
+    """One shift."""
     if shifts.has_work():
-        _tell_a_worker()
-        shifts.work(seconds=SHIFT_SECONDS)
+        shifts.work(seconds=SHIFT_SECONDS, ring=_tell_a_worker)
 
 
 @shared_task

@@ -15,12 +15,15 @@ from screening.exchange import tasks as exchange_tasks
 from screening.models import Batch, LesionImage
 from tests.api.test_documentation import TEXT, blocks
 from tests.factories import UserFactory, picture
+from tests.screening.exchange.working import nobody
 
 
 @pytest.mark.skipif(not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq")
 def test_the_lines_on_batches(live_server, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(
-        exchange_tasks.work_on_batches_task, "apply_async", lambda **_: shifts.work(seconds=30)
+        exchange_tasks.work_on_batches_task,
+        "apply_async",
+        lambda **_: shifts.work(seconds=30, ring=nobody),
     )
     user = UserFactory()
     _, secret = services.create_api_key(user=user, name="docs")

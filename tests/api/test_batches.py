@@ -26,6 +26,7 @@ from tests.factories import (
     ReviewFactory,
 )
 from tests.screening.exchange.uploads import batch_of, drawn, many, zipped
+from tests.screening.exchange.working import nobody
 
 URL = "/api/v1/batches/"
 
@@ -64,7 +65,7 @@ def test_a_batch_from_upload_to_results(personas, clinician):
     assert sent["Location"] == sent.json()["url"]
     assert sent["Retry-After"] == "2"
     assert (sent.json()["state"], sent.json()["counts"]["rows"]) == ("queued", 0)
-    shifts.work(seconds=60)
+    shifts.work(seconds=60, ring=nobody)
     batch = clinician.get(sent["Location"]).json()
     assert (batch["state"], batch["counts"]["read"]) == ("finished", 2)
     found = rows_of(clinician.get(batch["results_url"]))
@@ -79,7 +80,7 @@ def test_a_batch_from_upload_to_results(personas, clinician):
 def test_a_dry_run_is_resumed_and_cancelled(personas, clinician):
     batch = send(clinician, batch_of(*many(1)), clinic=str(personas.clinic.pk), dry_run="true")
     url = batch.json()["url"]
-    shifts.work(seconds=60)
+    shifts.work(seconds=60, ring=nobody)
     assert clinician.get(url).json()["state"] == "checked"
     assert clinician.post(f"{url}resume/").json()["state"] == "importing"
     assert clinician.post(f"{url}cancel/").json()["state"] == "cancelled"

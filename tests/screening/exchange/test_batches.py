@@ -38,7 +38,7 @@ from tests.screening.exchange.uploads import (
     mixed,
     zipped,
 )
-from tests.screening.exchange.working import upload, work_off
+from tests.screening.exchange.working import nobody, upload, work_off
 
 pytestmark = pytest.mark.django_db
 
@@ -75,6 +75,15 @@ def test_it_imports_and_reads_a_clinics_batch(personas):
     assert image.captured_on.year - image.lesion.patient.birth_year == 45
     assert image.latest_prediction.state == "succeeded"
     assert image.latest_prediction.is_bulk
+
+
+def test_a_worker_is_rung_for_again_once_the_rows_are_there(personas):
+    """One that came while the manifest was taken in saw nothing to do, and took the bell along."""
+    batch = upload(personas.assistant, batch_of(*many(3)), clinic=personas.clinic)
+    rows_at_a_ring = []
+    shifts.work(seconds=0.01, ring=lambda: rows_at_a_ring.append(batch.rows.count()))
+    assert rows_at_a_ring == [0, 3]
+    assert shifts.has_work()
 
 
 def test_of_a_dicom_file_scale_and_site_are_taken_over(personas):
@@ -164,10 +173,10 @@ def test_a_checked_batch_is_imported_when_it_is_resumed(personas):
 def test_a_cancelled_batch_begins_no_row_and_goes_on_when_resumed(personas):
     rows, pictures = many(3)
     batch = upload(personas.assistant, batch_of(rows, pictures), clinic=personas.clinic)
-    shifts._step()  # the manifest
-    shifts._step()  # the first row
+    shifts._step(nobody)  # the manifest
+    shifts._step(nobody)  # the first row
     batches.cancel_batch(user=personas.assistant, batch=batch)
-    assert not shifts._step()
+    assert not shifts._step(nobody)
     assert LesionImage.objects.count() == 1
     assert work_off(batch).state == "cancelled"
     batches.resume_batch(user=personas.assistant, batch=batch)
@@ -377,7 +386,7 @@ def test_a_batch_is_its_clinics_or_its_owners(personas):
 
 def test_who_has_left_the_clinic_imports_no_more(personas):
     batch = upload(personas.assistant, batch_of(*many(2)), clinic=personas.clinic)
-    shifts._step()
+    shifts._step(nobody)
     Membership.objects.filter(user=personas.assistant).delete()
     work_off(batch)
     assert batch.state == "cancelled"
@@ -388,7 +397,7 @@ def test_who_has_left_the_clinic_imports_no_more(personas):
 
 def test_a_worker_that_died_in_a_row_leaves_it_to_another(personas):
     batch = upload(personas.assistant, batch_of(*many(2)), clinic=personas.clinic)
-    shifts._step()
+    shifts._step(nobody)
     lost = shifts._claim_row(batch)
     lost_too = shifts._claim_row(batch)
     assert shifts._claim_row(batch) is None
@@ -404,7 +413,7 @@ def test_a_worker_that_died_in_a_row_leaves_it_to_another(personas):
 
 def test_a_worker_that_was_only_slow_keeps_nothing(personas):
     batch = upload(personas.assistant, batch_of(*many(1)), clinic=personas.clinic)
-    shifts._step()
+    shifts._step(nobody)
     batch.refresh_from_db()
     slow = shifts._claim_row(batch)
     BatchRow.objects.filter(pk=slow.pk).update(state="waiting", lease_expires_at=None)
@@ -440,7 +449,7 @@ def test_a_manifest_that_was_half_taken_in_is_taken_in_whole(personas):
     BatchRow.objects.create(
         batch=batch, number=3, values={}, state="refused", problems=[["", "kept"]]
     )
-    shifts._step()
+    shifts._step(nobody)
     assert [row.number for row in batch.rows.all()] == [2, 3, 4]
     assert problems(batch) == {3: ("", "kept")}
 
@@ -453,10 +462,10 @@ def test_a_manifest_that_kills_its_worker_is_refused_in_the_end(personas):
 
 def test_what_a_person_waits_for_comes_first(personas):
     batch = upload(personas.assistant, batch_of(*many(3)), clinic=personas.clinic)
-    shifts._step()
+    shifts._step(nobody)
     lesion = LesionFactory(patient=personas.patient)
     added = intake.add_image(user=personas.clinician, lesion=lesion, file=ContentFile(drawn(77)))
-    shifts.work(seconds=0.01)
+    shifts.work(seconds=0.01, ring=nobody)
     assert added.image.predictions.get().state == "succeeded"
     assert LesionImage.objects.count() == 1
     assert work_off(batch).state == "finished"
@@ -506,7 +515,7 @@ def test_ten_thousand_rows_stay_small_in_memory(personas):
     )
     batch = upload(personas.assistant, data, clinic=personas.clinic)
     tracemalloc.start()
-    shifts._step()
+    shifts._step(nobody)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert batch.rows.count() == 10_000
