@@ -103,7 +103,7 @@ def aimed(case: Any, world: World) -> Any:
         for name in ("If-Match", "Idempotency-Key"):
             case.headers.pop(name, None)
     if case.query and is_true(case, ParameterLocation.QUERY):
-        for name in ("fields", "expand"):  # another shape, told in words: see test_shape.py
+        for name in ("fields", "expand"):  # another shape, told in words: see test_conventions.py
             case.query.pop(name, None)
     for where in ("query", "body"):
         given = getattr(case, where)
