@@ -7,6 +7,7 @@ credentials), which acts as a user of its own in the one clinic that registered 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -33,16 +34,16 @@ class Credential:
         return self.scopes is None or scope in self.scopes
 
 
-class BearerAuthentication(BaseAuthentication):
+class BearerAuthentication(BaseAuthentication, ABC):
     def authenticate(self, request: Request) -> tuple[User, Credential] | None:
         scheme, _, secret = get_authorization_header(request).decode("latin-1").partition(" ")
         if scheme.lower() != "bearer":
             return None
         return self.admit(secret.strip())
 
+    @abstractmethod
     def admit(self, secret: str) -> tuple[User, Credential] | None:
         """None: it is for the next class to say. Raises AuthenticationFailed on what is wrong."""
-        raise NotImplementedError
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="SkinCheck API"'

@@ -39,8 +39,8 @@ class Bias(keras.layers.Layer):
 class FusedNormalization(keras.layers.BatchNormalization):
     """Batch normalization that learns by TensorFlow's one kernel for it, not by Keras' five.
 
-    The same but for rounding and for the running variance, which is the unbiased one. On two CPU
-    cores a training step takes a quarter less.
+    The same but for rounding and for the running variance, which is the unbiased one. A training
+    step on a CPU takes less time for it.
     """
 
     def call(

@@ -6,7 +6,12 @@ from typing import Any
 
 from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import NotFound
-from rest_framework.pagination import Cursor, CursorPagination, PageNumberPagination
+from rest_framework.pagination import (
+    BasePagination,
+    Cursor,
+    CursorPagination,
+    PageNumberPagination,
+)
 from rest_framework.request import Request
 
 from screening.api.errors import QueryError
@@ -14,42 +19,39 @@ from screening.api.errors import QueryError
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
 _SIZE_DESCRIPTION = f"Rows a page, 1 to {MAX_PAGE_SIZE}."
+BOUNDS: dict[str, dict[str, int]] = {
+    "page": {"minimum": 1},
+    "page_size": {"minimum": 1, "maximum": MAX_PAGE_SIZE},
+    "cursor": {"minLength": 1},
+}
+"""Of each parameter as it is documented: outside of them it is refused."""
 
 
-def _page_size(request: Request) -> int:
-    text = request.query_params.get("page_size", str(PAGE_SIZE))
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE_SIZE)):
-        size = int(text)
-        if 1 <= size <= MAX_PAGE_SIZE:
-            return size
-    raise QueryError({"page_size": f"Give a number from 1 to {MAX_PAGE_SIZE}."})
+class SizedPages(BasePagination):
+    """50 rows a page, or as many as ``page_size`` says. Raises QueryError."""
+
+    def get_page_size(self, request: Request) -> int:
+        text = request.query_params.get("page_size", str(PAGE_SIZE))
+        if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE_SIZE)):
+            size = int(text)
+            if 1 <= size <= MAX_PAGE_SIZE:
+                return size
+        raise QueryError({"page_size": f"Give a number from 1 to {MAX_PAGE_SIZE}."})
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        parameters = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            parameter["schema"] |= BOUNDS[parameter["name"]]
+        return parameters
 
 
-def _bounded(parameters: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """As documented, with what is refused outside of it."""
-    bounds = {
-        "page": {"minimum": 1},
-        "page_size": {"minimum": 1, "maximum": MAX_PAGE_SIZE},
-        "cursor": {"minLength": 1},
-    }
-    for parameter in parameters:
-        parameter["schema"] |= bounds[parameter["name"]]
-    return parameters
-
-
-class NumberedPages(PageNumberPagination):
+class NumberedPages(SizedPages, PageNumberPagination):
     """For what comes in an order of its own, and is read anew each time: pages by number."""
 
     parameters = ("page", "page_size")  # for StrictFilterBackend
     page_size = PAGE_SIZE
     page_size_query_param = "page_size"
     page_size_query_description = _SIZE_DESCRIPTION
-
-    def get_page_size(self, request: Request) -> int:
-        return _page_size(request)
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return _bounded(super().get_schema_operation_parameters(view))
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
         try:
@@ -75,8 +77,8 @@ class NumberedPages(PageNumberPagination):
         }
 
 
-class CreatedCursorPagination(CursorPagination):
-    """The newest first; 50 rows a page, or as many as ``page_size`` says."""
+class CreatedCursorPagination(SizedPages, CursorPagination):
+    """The newest first."""
 
     parameters = ("cursor", "page_size")  # for StrictFilterBackend
     ordering = ("-created", "-pk")
@@ -84,12 +86,6 @@ class CreatedCursorPagination(CursorPagination):
     page_size_query_param = "page_size"
     page_size_query_description = _SIZE_DESCRIPTION
     cursor_query_description = "Where a page begins. Follow `next` and `previous` instead."
-
-    def get_page_size(self, request: Request) -> int:
-        return _page_size(request)
-
-    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        return _bounded(super().get_schema_operation_parameters(view))
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:

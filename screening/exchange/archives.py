@@ -37,6 +37,8 @@ _CHUNK = 65_536
 
 _MANIFESTS = (".csv", ".jsonl", ".ndjson")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar")
+# How zipfile says that an entry is damaged, encrypted, or packed in a way it does not know.
+_UNREADABLE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error)
 _ARCHIVE_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"7z\xbc\xaf\x27\x1c", b"Rar!")
 _ZIP_MAGIC = _ARCHIVE_MAGIC[:2]
 _LITTER = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
@@ -124,7 +126,7 @@ class ZippedBatch:
                         raise PictureRefused("The picture is larger than 20 MB.")
                     if _is_bomb(len(data), info.compress_size):
                         raise PictureRefused("It unpacks to far more than a picture would: a bomb?")
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error):
+        except _UNREADABLE:
             raise PictureRefused("It is damaged in the archive. Pack it again.") from None
         if data.startswith(_ARCHIVE_MAGIC):
             raise PictureRefused("It is an archive itself, not a picture.")
@@ -265,7 +267,7 @@ def _is_bomb(unpacked: int, packed: int) -> bool:
 def _line(file: IO[bytes]) -> bytes:
     try:
         line = file.readline(MAX_LINE_BYTES + 1)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error):
+    except _UNREADABLE:
         raise ArchiveRefused("The manifest is damaged in the ZIP. Pack it again.") from None
     if len(line) > MAX_LINE_BYTES:
         raise ArchiveRefused("The manifest has a line of more than 28 MB.")
