@@ -1,4 +1,4 @@
-"""python -m ml train | evaluate | export | repeatability | predict"""
+"""python -m ml train | trial | evaluate | export | repeatability | predict"""
 
 from __future__ import annotations
 
@@ -31,11 +31,16 @@ def _train(options: argparse.Namespace) -> None:
         isic2017=options.isic2017,
         negatives=options.negatives,
         weights=options.weights,
-        start_from=options.start_from,
         run=options.run,
         resume=options.resume,
         recipe=read_recipe(options.recipe) if options.recipe else Recipe(),
     )
+
+
+def _trial(options: argparse.Namespace) -> None:
+    from ml.evaluate import trial
+
+    trial(options.run, options.data, options.isic2017)
 
 
 def _evaluate(options: argparse.Namespace) -> None:
@@ -69,16 +74,20 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     train = commands.add_parser("train", help="train the network into a run's folder")
     train.set_defaults(run_command=_train)
+    trial = commands.add_parser(
+        "trial", help="print a run's figures on the tune parts, for choices"
+    )
+    trial.set_defaults(run_command=_trial)
     evaluate = commands.add_parser("evaluate", help="calibrate a run and write its card.json")
     evaluate.set_defaults(run_command=_evaluate)
-    for command in (train, evaluate):
+    for command in (train, trial, evaluate):
         command.add_argument("--run", type=Path, required=True, help="the run's folder")
         command.add_argument("--data", type=Path, required=True, help="HAM10000's folder")
         command.add_argument("--isic2017", type=Path, help="ISIC 2017's folder")
+    for command in (train, evaluate):
         command.add_argument("--negatives", type=Path, help="a folder of other images")
-    train.add_argument("--weights", type=Path, help="ImageNet weights (npz) instead of Keras' own")
     train.add_argument(
-        "--start-from", type=Path, help="a trained network (model.keras) to go on from"
+        "--weights", type=Path, help="ImageNet weights (pth) instead of the package's"
     )
     train.add_argument("--recipe", type=Path, help="settings as JSON, like a run's recipe.json")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

@@ -79,7 +79,7 @@ ATTRIBUTION = (
     {
         "name": "ImageNet",
         "use": "start of the backbone's weights; 800 images of other things for the gate",
-        "licence": "weights: Apache 2.0 (Keras)",
+        "licence": "weights: Apache 2.0 (Google)",
         "commercial_use": True,
         "cite": "Deng, J. et al. ImageNet: a large-scale hierarchical image database. CVPR 2009",
         "origin": "the web",
@@ -186,8 +186,7 @@ def _outputs() -> dict[str, str]:
 
 def _architecture() -> dict[str, Any]:
     return {
-        "backbone": "MobileNet v1 (alpha 1.0), started from ImageNet; a run trained all layers but "
-        "those up to its recipe's frozen_until",
+        "backbone": "EfficientNet-Lite0, started from ImageNet; all layers trained",
         "head": "logits = bias + mean(features . W) + g(age) + g(sex) + g(localization)",
         "evidence": "features . W, laid on the image; with bias and context it gives the logits",
         "mask": "a light decoder on the same features, at half of a view's resolution",

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import calibrate, context, data, judge
+from ml import calibrate, context, data, figures, judge
 from ml.card import describe
 from ml.data import Examples, Part
 from ml.export import convert
@@ -53,14 +53,9 @@ def evaluate(run: Path, ham10000: Path, isic2017: Path | None, negatives: Path |
 
     Raises ValueError where the run or data is missing.
     """
-    if not (run / "model.keras").is_file():
-        raise ValueError(f"{run} holds no model.keras: train it first")
-    model = load(run / "model.keras")
-    file = run / "model.tflite"
-    convert(model, file)
-    network = Network(file)
+    model, network = _converted(run)
     whole = data.load_ham10000(ham10000)
-    train, tune, test = (whole.part(part) for part in Part)
+    tune, test = whole.part(Part.TUNE), whole.part(Part.TEST)
     other = data.load_isic2017(isic2017) if isic2017 else None
     print(f"reading {len(tune)} tune and {len(test)} test images of HAM10000", flush=True)
     tune_read = read_all(network, tune.pixels, tune.known)
@@ -68,7 +63,7 @@ def evaluate(run: Path, ham10000: Path, isic2017: Path | None, negatives: Path |
     if other:
         part = other.part(Part.TUNE)
         gates.append(read_all(network, part.pixels, part.known).in_distribution)
-    prior = np.bincount(train.labels, minlength=len(Diagnosis)) / len(train)
+    prior = _prior(whole.part(Part.TRAIN))
     calibration = fit(prior, tune, tune_read, np.concatenate(gates))
     test_read = read_all(network, test.pixels, test.known)
     measured: dict[str, Any] = {
@@ -80,7 +75,7 @@ def evaluate(run: Path, ham10000: Path, isic2017: Path | None, negatives: Path |
     if other:
         measured["isic2017"] = judge.other_cameras(calibration, network, other.part(Part.TEST))
     card = describe(
-        weights_sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+        weights_sha256=hashlib.sha256((run / "model.tflite").read_bytes()).hexdigest(),
         calibration={
             "temperature": calibration.temperature,
             "prior": dict(zip(map(str, Diagnosis), prior.tolist(), strict=True)),
@@ -95,6 +90,42 @@ def evaluate(run: Path, ham10000: Path, isic2017: Path | None, negatives: Path |
     text = json.dumps(plain(card), indent=1, ensure_ascii=False)
     (run / "card.json").write_text(text + "\n", encoding="utf-8")
     print(text)
+
+
+def trial(run: Path, ham10000: Path, isic2017: Path | None) -> None:
+    """Print what a run gives on the tune parts: for choices, which must not see the test parts.
+
+    Raises ValueError where the run or data is missing.
+    """
+    _, network = _converted(run)
+    whole = data.load_ham10000(ham10000)
+    tune = whole.part(Part.TUNE)
+    read = read_all(network, tune.pixels, tune.known)
+    calibration = fit(_prior(whole.part(Part.TRAIN)), tune, read, read.in_distribution)
+    found: dict[str, Any] = {
+        "figures": figures.measure(calibration.answers(read.logits, tune)),
+        "context_unknown": figures.measure(calibration.answers(read.image_logits, tune)),
+        "mask": judge.mask_figures(tune, read),
+    }
+    if isic2017:
+        part = data.load_isic2017(isic2017).part(Part.TUNE)
+        found["isic2017"] = judge.other_cameras(calibration, network, part)
+    print(json.dumps(plain(found), indent=1))
+
+
+def _converted(run: Path) -> tuple[keras.Model, Network]:
+    """The run's network, and the same as LiteRT, which is written beside it."""
+    if not (run / "model.keras").is_file():
+        raise ValueError(f"{run} holds no model.keras: train it first")
+    model = load(run / "model.keras")
+    convert(model, run / "model.tflite")
+    return model, Network(run / "model.tflite")
+
+
+def _prior(train: Examples) -> calibrate.Floats:
+    """[7]: each diagnosis' share of the images."""
+    prior: calibrate.Floats = np.bincount(train.labels, minlength=len(Diagnosis)) / len(train)
+    return prior
 
 
 def difference(model: keras.Model, network: Network, test: Examples) -> float:

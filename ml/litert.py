@@ -22,7 +22,7 @@ class Seen:
 
     image_logits [7]; context_terms [3, 7]: age, sex, localization; in_distribution: the gate's.
     evidence [rows, columns, 7]: on a grid over the image; its sum plus a bias is image_logits.
-    features [1024]: what images are told alike by; None where a version gives none.
+    features [1280]: what images are told alike by; None where a version gives none.
     mask [height, width] of the reduced image: how likely each pixel belongs to the lesion, 0..1.
     """
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,8 +18,7 @@ class Recipe:
 
     sizes: the view's side for each epoch. mask_every: the mask is learnt in each so many-th step,
     since its decoder takes as long again as half of the rest. rare_repeats: how often an epoch
-    shows an image of a diagnosis with fewer than `RARE` of them. frozen_until: the backbone's
-    layers up to this one stay as they were started, which halves the time of a step.
+    shows an image of a diagnosis with fewer than `RARE` of them.
     """
 
     sizes: tuple[int, ...] = (128,) * 5 + (160,) * 3 + (192,)
@@ -35,7 +33,6 @@ class Recipe:
     outside_share: float = 0.1
     isic2017_repeats: int = 2
     rare_repeats: int = 1
-    frozen_until: str = ""
     drop_all_context: float = 0.2
     drop_one_field: float = 0.1
     augmentation: float = 1.0
@@ -46,7 +43,6 @@ class Recipe:
 def read_recipe(file: Path) -> Recipe:
     """A recipe as `train` writes it; what is left out keeps its default. Raises ValueError."""
     fields = json.loads(file.read_text(encoding="utf-8"))
-    fields.pop("started_from", None)
     try:
         return replace(Recipe(), **fields | {"sizes": tuple(fields.get("sizes", Recipe().sizes))})
     except TypeError as error:
@@ -60,20 +56,3 @@ def one_cycle(step: int, steps: int, recipe: Recipe) -> float:
         return recipe.peak_rate * (0.04 + 0.96 * done / recipe.warm_up)
     fall = (done - recipe.warm_up) / (1 - recipe.warm_up)
     return recipe.peak_rate * (0.001 + 0.999 * 0.5 * (1 + float(np.cos(np.pi * fall))))
-
-
-def history(recipe: Recipe, start_from: Path | None) -> dict[str, Any]:
-    """The recipe, and in `started_from` that of the run whose network it went on from."""
-    fields = asdict(recipe)
-    if start_from:
-        fields["started_from"] = _recipe_of(start_from.parent)
-    return fields
-
-
-def _recipe_of(folder: Path) -> Any:
-    """The recipe of a run, or of a published version by its card; None where neither is."""
-    if (folder / "recipe.json").is_file():
-        return json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    if (folder / "card.json").is_file():
-        return json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]["recipe"]
-    return None

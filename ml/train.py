@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import tensorflow as tf
 from ml import context, data, network, outside, scenes
 from ml.augment import augment
 from ml.data import Examples, Part, Source
-from ml.recipe import RARE, Recipe, history, one_cycle
+from ml.recipe import RARE, Recipe, one_cycle
 from ml.types import Diagnosis
 
 ISIC2017_CLASSES = (Diagnosis.BKL, Diagnosis.MEL, Diagnosis.NV)
@@ -134,7 +134,6 @@ class Training:
         recipe: Recipe,
         run: Path,
         weights: Path | None,
-        start_from: Path | None,
     ) -> None:
         keras.utils.set_random_seed(recipe.seed)
         self.train, self.recipe, self.run = train, recipe, run
@@ -143,13 +142,7 @@ class Training:
         self.model = network.build()
         answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
         self.without_mask = keras.Model(self.model.input, answers)
-        if start_from:
-            fresh = network.start_from_network(self.model, start_from)
-        else:
-            fresh = network.start_from_imagenet(self.model, weights)
-        print("fresh layers of the backbone:", ", ".join(fresh) or "none", flush=True)
-        if recipe.frozen_until:
-            network.freeze(self.model, recipe.frozen_until)
+        network.start_from_imagenet(self.model, weights)
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
             weight_decay=recipe.weight_decay,
@@ -266,18 +259,17 @@ def train(
     isic2017: Path | None,
     negatives: Path | None,
     weights: Path | None,
-    start_from: Path | None,
     run: Path,
     resume: bool,
     recipe: Recipe,
 ) -> None:
     """Train into `run`: checkpoints, model.keras, recipe.json. Raises ValueError without data."""
     run.mkdir(parents=True, exist_ok=True)
-    (run / "recipe.json").write_text(json.dumps(history(recipe, start_from), indent=1) + "\n")
+    (run / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
     examples, tune = gather(ham10000, isic2017, negatives, recipe.seed)
     counts = {source.name: int((examples.sources == source).sum()) for source in Source}
     print("training images:", counts, "tune images:", len(tune), flush=True)
-    training = Training(examples, recipe, run, weights, start_from)
+    training = Training(examples, recipe, run, weights)
     if resume:
         training.resume()
     training.fit(tune)

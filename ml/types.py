@@ -109,7 +109,7 @@ class Reading:
     in_distribution: 0..1, how much the image looks like a dermatoscopic image.
     image_logits, context_terms: natural logits; for each diagnosis the image logit plus the terms
         of age, sex and localization is the logit of the balanced reading, exactly.
-    features: float32 [1024] to tell how alike two images are; None where a version gives none.
+    features: float32 [1280] to tell how alike two images are; None where a version gives none.
     evidence: rows x columns x diagnoses, a grid over the image from its top left corner, of cells
         of EVIDENCE_CELL pixels of the reduced image; the sum over the grid of a diagnosis plus its
         bias is its image logit, exactly.

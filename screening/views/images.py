@@ -34,6 +34,8 @@ from screening.views.requests import UserRequest
 
 # After this long the page says that reading takes longer than usual.
 SLOW = timedelta(seconds=10)
+MEASURING = timedelta(minutes=2)
+"""How long after its reading a picture is still expected to be measured."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -122,21 +124,35 @@ def _visible(request: UserRequest, pk: UUID) -> LesionImage:
 
 def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> HttpResponse:
     patient = image.lesion.patient
+    reading, measured = read_in(request, image), measured_in(image)
     return render(
         request,
         "screening/image.html",
-        read_in(request, image)
+        reading
         | {
             "lesion": image.lesion,
             "patient": patient,
             "form": form,
-            "measured": measured_in(image),
+            "measured": measured,
+            "measures_to_come": measured is None and _measures_come(reading),
             "previous": tracking.previous(image),
             "histology": next(iter(tracking.histologies_of(image.lesion)), None),
             "may_review": Patient.objects.reviewable_by(request.user).contains(patient),
             "add_image_url": reverse("image_new", args=[image.lesion_id]),
         },
     )
+
+
+def _measures_come(reading: dict[str, Any]) -> bool:
+    """Whether the image is about to be measured: it is read, or a lesion was just found in it."""
+    latest: Prediction | None = reading["latest"]
+    if latest is None or reading["image"].is_withheld:
+        return False
+    if latest.is_active:
+        return True
+    if latest.state != State.SUCCEEDED or latest.outcome == Outcome.NOT_ASSESSABLE:
+        return False
+    return latest.finished_at is not None and timezone.now() - latest.finished_at < MEASURING
 
 
 def read_in(request: UserRequest, image: LesionImage) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def test_sign_in_add_an_image_see_the_result(
     expect(result).to_be_visible(timeout=READ_WITHIN)
     expect(result).to_contain_text(OUTCOME)
     expect(page.locator("body")).to_contain_text(DISCLAIMER)
+    # Not loaded again: what is measured after the reading comes by itself.
+    expect(page.locator("#measures")).to_contain_text("Measured within", timeout=READ_WITHIN)
     address = page.url
 
     page.goto("/patients/")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from ml import reader
 from screening import advice
@@ -15,6 +17,7 @@ from screening.models import Prediction, Review
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
+    MeasurementFactory,
     PredictionFactory,
     PredictionMapsFactory,
     ReviewFactory,
@@ -242,3 +245,22 @@ def test_the_result_page_costs_the_same_after_many_readings(
         ReviewFactory(image=image, reviewer=personas.clinician)
     with django_assert_num_queries(len(few)):
         client.get(url)
+
+
+def test_measures_are_asked_for_until_they_are_there(client, personas, image):
+    def waits() -> bool:
+        page = result(client, personas.viewer, image).content.decode()
+        return 'hx-select="#measures"' in page
+
+    read(image)
+    assert waits()
+    measurement = MeasurementFactory(image=image)
+    assert not waits()
+    measurement.delete()
+    image.predictions.update(finished_at=timezone.now() - timedelta(minutes=3))
+    assert not waits()
+
+
+def test_no_measures_are_waited_for_where_no_lesion_was_found(client, personas, image):
+    read(image, "not_assessable", reason="blurred")
+    assert b'hx-select="#measures"' not in result(client, personas.viewer, image).content

@@ -1,0 +1,95 @@
+"""EfficientNet-Lite0's features, to learn from and to be laid out for LiteRT.
+
+Tan & Le 2019 (arXiv 1905.11946), in the form that Google published for phones: no squeeze and
+excitation, ReLU6 instead of swish, so that nothing is lost on a CPU.
+"""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+NAME = "efficientnet_lite0"
+
+_STAGES = (
+    # blocks, kernel, stride, expansion, width
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_STEM, _TOP = 32, 1280
+_LAST_OF_A_SIZE = (0, 2, 4, 10)
+"""The blocks after which the map is halved: what they give is at 1/2, 1/4, 1/8 and 1/16."""
+
+
+@keras.saving.register_keras_serializable("skincheck")
+class FusedNormalization(keras.layers.BatchNormalization):
+    """Batch normalization that learns by TensorFlow's one kernel for it, not by Keras' five.
+
+    The same but for rounding and for the running variance, which is the unbiased one. A training
+    step on a CPU takes less time for it.
+    """
+
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        if not (training and self.trainable):
+            return super().call(inputs, training=training, mask=mask)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True
+        )
+        for kept, seen in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            kept.assign(kept * self.momentum + seen * (1 - self.momentum))
+        return outputs
+
+
+def build() -> keras.Model:
+    """[n, h, w, 3] in -1..1 to the feature maps at 1/32, 1/16, 1/8, 1/4 and 1/2 of the input, of
+    1280, 112, 40, 24 and 16 channels."""
+    pixels = keras.Input((None, None, 3))
+    here = _convolved(pixels, "stem", _STEM, kernel=3, stride=2)
+    maps, width, number = [], _STEM, 0
+    for blocks, kernel, stride, expansion, wide in _STAGES:
+        for position in range(blocks):
+            step = stride if position == 0 else 1
+            block = _block(here, number, kernel, step, expansion * width, wide)
+            here = keras.layers.Add()([here, block]) if position else block
+            width = wide
+            if number in _LAST_OF_A_SIZE:
+                maps.insert(0, here)
+            number += 1
+    maps.insert(0, _convolved(here, "top", _TOP))
+    return keras.Model(pixels, maps, name=NAME)
+
+
+def _convolved(
+    here: keras.KerasTensor, name: str, width: int, kernel: int = 1, stride: int = 1
+) -> keras.KerasTensor:
+    convolution = keras.layers.Conv2D(
+        width, kernel, stride, padding="same", use_bias=False, name=name
+    )
+    return keras.layers.ReLU(6.0)(_normal(f"{name}_bn")(convolution(here)))
+
+
+def _block(
+    here: keras.KerasTensor, number: int, kernel: int, stride: int, inner: int, wide: int
+) -> keras.KerasTensor:
+    """Widened to `inner` channels, convolved in each of them, and brought down to `wide`."""
+    name = f"block{number}"
+    if inner != here.shape[-1]:
+        expand = keras.layers.Conv2D(inner, 1, use_bias=False, name=f"{name}_expand")
+        here = keras.layers.ReLU(6.0)(_normal(f"{name}_bn0")(expand(here)))
+    depthwise = keras.layers.DepthwiseConv2D(
+        kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise"
+    )
+    here = keras.layers.ReLU(6.0)(_normal(f"{name}_bn1")(depthwise(here)))
+    project = keras.layers.Conv2D(wide, 1, use_bias=False, name=f"{name}_project")
+    return _normal(f"{name}_bn2")(project(here))
+
+
+def _normal(name: str) -> keras.layers.Layer:
+    return FusedNormalization(epsilon=1e-3, name=name)
