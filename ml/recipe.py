@@ -21,23 +21,23 @@ class Recipe:
     shows an image of a diagnosis with fewer than `RARE` of them.
     """
 
-    sizes: tuple[int, ...] = (128,) * 5 + (160,) * 3 + (192,)
+    sizes: tuple[int, ...] = (128,) * 6 + (160,) * 9
     batch: int = 32
     peak_rate: float = 1.5e-3
-    warm_up: float = 0.15
+    warm_up: float = 0.1
     weight_decay: float = 0.02
     smoothing: float = 0.05
     gate_weight: float = 0.5
     mask_weight: float = 0.5
-    mask_every: int = 1
+    mask_every: int = 3
     outside_share: float = 0.1
     isic2017_repeats: int = 2
-    rare_repeats: int = 1
+    rare_repeats: int = 2
     drop_all_context: float = 0.2
     drop_one_field: float = 0.1
-    augmentation: float = 1.0
-    ema: float = 0.995
-    seed: int = 7
+    augmentation: float = 0.4
+    ema: float = 0.998
+    seed: int = 21
 
 
 def read_recipe(file: Path) -> Recipe:

@@ -171,7 +171,7 @@ def test_context_is_dropped_whole_or_field_by_field():
 
 def test_an_epoch_sees_each_lesion_once_and_some_junk():
     some = examples()
-    recipe = Recipe(batch=2)
+    recipe = Recipe(batch=2, rare_repeats=1)
     rows = np.concatenate(list(epoch_batches(some, recipe, 0)))
     inside = rows[some.sources[rows] == data.Source.HAM10000]
     assert sorted(inside) == list(range(24))
