@@ -52,7 +52,8 @@ def build() -> keras.Model:
     1280, 112, 40, 24 and 16 channels."""
     pixels = keras.Input((None, None, 3))
     here = _convolved(pixels, "stem", _STEM, kernel=3, stride=2)
-    maps, width, number = [], _STEM, 0
+    maps: list[keras.KerasTensor] = []
+    width, number = _STEM, 0
     for blocks, kernel, stride, expansion, wide in _STAGES:
         for position in range(blocks):
             step = stride if position == 0 else 1

@@ -45,13 +45,15 @@ class Network:
 
     def __init__(self, file: Path) -> None:
         self._runner = Interpreter(str(file), num_threads=1).get_signature_runner("serving_default")
+        self._side = int(self._runner.get_input_details()["pixels"]["shape"][1])
         self._turn = threading.Lock()
 
     def see(self, reduced: Image.Image, context: PatientContext) -> Seen:
         """Run all views of an image that `ml.views.reduce` made."""
         known = encode(context)[None]
         with self._turn:
-            each = [self._runner(pixels=view[None], context=known) for view in views(reduced)]
+            shown = views(reduced, self._side)
+            each = [self._runner(pixels=view[None], context=known) for view in shown]
         outputs = {name: np.concatenate([one[name] for one in each]) for name in each[0]}
         means = {
             name: outputs[name].mean(axis=0, dtype=np.float64)

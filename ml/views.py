@@ -15,7 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 SHORT_SIDE = 150
-VIEW_SIDE = 192
+VIEW_SIDE = 160
+"""What a network is exported for: the size that training ends at. An exported one keeps its own."""
 EVIDENCE_CELL = 10
 """Pixels of the reduced image."""
 MAX_SHIFT = 25
@@ -50,11 +51,11 @@ def reduce(pixels: npt.NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def views(reduced: Image.Image) -> npt.NDArray[np.float32]:
-    """[len(VIEWS), VIEW_SIDE, VIEW_SIDE, 3], 0..255."""
-    shown = np.empty((len(VIEWS), VIEW_SIDE, VIEW_SIDE, 3), np.float32)
+def views(reduced: Image.Image, side: int = VIEW_SIDE) -> npt.NDArray[np.float32]:
+    """[len(VIEWS), side, side, 3], 0..255."""
+    shown = np.empty((len(VIEWS), side, side, 3), np.float32)
     for place, view in zip(shown, VIEWS, strict=True):
-        place[:] = _view(reduced, view)
+        place[:] = _view(reduced, view, side)
     return shown
 
 
@@ -117,10 +118,10 @@ def _box(view: View, width: int, height: int) -> _Box:
     return _Box(left, top, side)
 
 
-def _view(reduced: Image.Image, view: View) -> npt.NDArray[np.uint8]:
+def _view(reduced: Image.Image, view: View, side: int) -> npt.NDArray[np.uint8]:
     box = _box(view, reduced.width, reduced.height)
     square = reduced.resize(
-        (VIEW_SIDE, VIEW_SIDE),
+        (side, side),
         Image.Resampling.BILINEAR,
         box=(box.left, box.top, box.left + box.side, box.top + box.side),
     )

@@ -40,6 +40,13 @@ def test_a_reading_is_complete(reader, lesion):
     json.dumps([reading.probabilities, reading.context_terms, reading.image_logits])
 
 
+@pytest.mark.parametrize("version", room.versions())
+def test_older_versions_read_on_at_the_size_they_were_exported_for(version, lesion):
+    reading = room.load(version).read(lesion, CONTEXT)
+    assert reading.mask.any()
+    assert sum(reading.probabilities.values()) == pytest.approx(1)
+
+
 def test_image_and_context_add_up_to_the_balanced_reading(reader, lesion):
     reading = reader.read(lesion, CONTEXT)
     logits = np.array(
