@@ -148,7 +148,11 @@ def measure(answers: Answers) -> Measures:
 def with_intervals(
     answers: Answers, measured: Callable[[Answers], Measures] = measure
 ) -> dict[str, dict[str, float]]:
-    """Each figure with the 95 % interval of REPLICATES bootstrap draws of whole lesions."""
+    """Each figure with the 95 % interval of REPLICATES bootstrap draws of whole lesions.
+
+    A rate of none or all has no spread to draw from. Its other end is then Clopper & Pearson's
+    (1934), lesions being counted: so large may a share of n be of which none was seen.
+    """
     rng = np.random.default_rng(0)
     _, lesion = np.unique(answers.lesions, return_inverse=True)
     rows = [np.flatnonzero(lesion == number) for number in range(lesion.max() + 1)]
@@ -160,7 +164,28 @@ def with_intervals(
     for name, value in measured(answers).items():
         low, high = np.nanpercentile([draw[name] for draw in draws], [2.5, 97.5])
         figures[name] = {"value": value, "low": float(low), "high": float(high)}
+    for name, counted in _counted(answers).items():
+        figure, scale = figures.get(name, {}), 100 if "per_100" in name else 1
+        unseen = scale * (1 - 0.025 ** (1 / max(len(np.unique(answers.lesions[counted])), 1)))
+        if figure.get("low") == figure.get("high") == 0:
+            figure["high"] = unseen
+        elif figure.get("low") == figure.get("high") == scale:
+            figure["low"] = scale - unseen
     return figures
+
+
+def _counted(answers: Answers) -> dict[str, Bools]:
+    """Of which images each rate is one, by its name."""
+    cancer, melanoma = answers.cancer, answers.labels == MEL
+    groups = {"missed_per_100_cancers": cancer, "missed_per_100_melanomas": melanoma}
+    for level in ("see_doctor", "urgent"):
+        groups[f"{level}/malignant_sensitivity"] = cancer
+        groups[f"{level}/melanoma_sensitivity"] = melanoma
+        groups[f"{level}/malignant_specificity"] = ~cancer
+    for number, diagnosis in enumerate(Diagnosis):
+        groups[f"classes/{diagnosis}/sensitivity"] = answers.labels == number
+        groups[f"classes/{diagnosis}/specificity"] = answers.labels != number
+    return groups
 
 
 def specificity_at(scores: Floats, positive: Bools, sensitivity: float) -> float:

@@ -109,12 +109,12 @@ def _figures(model_version: str) -> dict[str, Any]:
 def _monitor_text(figures: dict[str, Any]) -> tuple[str, ...]:
     missed = "some cancers"
     if figures:
-        # Rounded to the worse side: nobody is to think that it misses less than it does.
-        of_100 = math.ceil(figures["missed_per_100_cancers"]["value"])
-        missed = f"about {of_100} of 100 cancers"
+        # The worse end of the interval: nobody is to think that it misses less than it does.
+        of_100 = math.ceil(figures["missed_per_100_cancers"]["high"])
+        missed = f"up to {of_100} of 100 cancers"
     return (
         "The software found no sign of alarm. That is not an all-clear: "
-        f"in its own test it missed {missed}.",
+        f"by its own test it misses {missed}.",
         WATCH_FOR,
     )
 

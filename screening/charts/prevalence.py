@@ -80,7 +80,8 @@ def whole(count: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PrevalenceStory:
-    """in_test: what a flag was worth in the test, of 100. rates: what the slider computes with.
+    """in_test: what a flag was worth in the test, of 100. missed: of 100 cancers. rates: what the
+    slider computes with.
 
     sentence: what it says at first. rows: how common cancer is; of the flagged, of the urgent and
     of those told to monitor, who has it.
@@ -105,7 +106,7 @@ def story(card: dict[str, Any]) -> PrevalenceStory:
         heading=f"Of 100 flagged, {of_100(rare.ppv)} have cancer where 1 in 100 people has it; "
         f"where 20 in 100 have it, {of_100(common.ppv)}",
         in_test=of_100(rates_of(card)["see_doctor/malignant_ppv"]["value"]),
-        missed=of_100(1 - found),
+        missed=_missed(card),
         everyday=of_100(rare.ppv),
         rates={
             "stops": list(STOPS),
@@ -142,9 +143,17 @@ def _count(rounded: int, exact: float) -> str:
 
 
 def _rates(card: dict[str, Any], outcome: Outcome) -> tuple[float, float]:
-    """Sensitivity and specificity for cancer of this outcome or a more severe one."""
-    figures = rates_of(card)
-    return (
-        figures[f"{outcome}/malignant_sensitivity"]["value"],
-        figures[f"{outcome}/malignant_specificity"]["value"],
-    )
+    """Sensitivity and specificity for cancer of this outcome or a more severe one.
+
+    Where the test missed none, as many are taken as missed as it cannot exclude: the low end.
+    """
+    found = rates_of(card)[f"{outcome}/malignant_sensitivity"]
+    spared = rates_of(card)[f"{outcome}/malignant_specificity"]
+    return found["low"] if found["value"] == 1 else found["value"], spared["value"]
+
+
+def _missed(card: dict[str, Any]) -> str:
+    found = rates_of(card)["see_doctor/malignant_sensitivity"]
+    if found["value"] == 1:
+        return f"up to {math.ceil(100 * (1 - found['low']))}"
+    return of_100(1 - found["value"])

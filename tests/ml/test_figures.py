@@ -1,11 +1,13 @@
 """Calibration and measures against cases worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ml import calibrate, figures
 from ml.figures import Answers
-from ml.types import Diagnosis
+from ml.types import Diagnosis, Outcome
 
 RNG = np.random.default_rng(4)
 PRIOR = np.array([0.03, 0.05, 0.11, 0.01, 0.12, 0.66, 0.02])
@@ -81,6 +83,23 @@ def test_the_intervals_hold_the_values(monkeypatch):
     answers = made_up(300)
     for name, figure in figures.with_intervals(answers).items():
         assert figure["low"] <= figure["value"] <= figure["high"], name
+
+
+def test_a_rate_of_none_or_all_promises_no_more_than_its_count(monkeypatch):
+    monkeypatch.setattr(figures, "REPLICATES", 20)
+    some = made_up(300)
+    all_found = replace(some, outcomes=np.full(300, str(Outcome.URGENT)))
+    found = figures.with_intervals(all_found)
+    cancers = len(np.unique(some.lesions[some.cancer]))
+    # As Clopper and Pearson's table has it for n of n: the n-th root of 2.5 %.
+    low = 0.025 ** (1 / cancers)
+    assert found["see_doctor/malignant_sensitivity"] == pytest.approx(
+        {"value": 1, "low": low, "high": 1}
+    )
+    assert found["missed_per_100_cancers"] == pytest.approx(
+        {"value": 0, "low": 0, "high": 100 * (1 - low)}
+    )
+    assert found["see_doctor/malignant_specificity"]["high"] < 0.05
 
 
 def test_a_class_that_is_absent_has_no_figures():

@@ -74,3 +74,13 @@ def test_the_story_follows_from_the_rates():
     assert (story.in_test, story.missed, story.everyday) == ("51", "5", "4")
     assert story.rows[0] == ("1 in 100", "4 of 100", "8 of 100", "1 of 1,000")
     assert story.rates["stops"][story.rates["first"]] == prevalence.SHOWN_FIRST
+
+
+def test_a_test_that_missed_none_does_not_promise_none():
+    card = cards.complete()
+    rates = card["figures"]["with_95_percent_intervals"]
+    rates["see_doctor/malignant_sensitivity"] = {"value": 1.0, "low": 0.965, "high": 1.0}
+    story = prevalence.story(card)
+    assert story.missed == "up to 4"
+    assert "the software flags 48 and misses 2." in story.sentence
+    assert story.rates["sensitivity"] == 0.965
