@@ -72,7 +72,17 @@ ROOMS = (
 )
 ANYWHERE = {"screening", "accounts"}  # the bare packages hold nothing
 FRAMEWORK_ONLY_IN_TRAINING = {"tensorflow", "keras"}
-TRAINING = {"train", "evaluate", "calibrate", "export", "network", "data", "augment", "outside"}
+TRAINING = {
+    "train",
+    "evaluate",
+    "calibrate",
+    "export",
+    "network",
+    "data",
+    "augment",
+    "backbone",
+    "outside",
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from ml import context, data, network, obstructions, outside, reader
+from ml.__main__ import main
 from ml.augment import augment
 from ml.export import convert, export
 from ml.litert import Network
@@ -242,6 +243,12 @@ def test_training_runs_goes_on_and_exports(tmp_path: Path):
     assert_same(model, Network(tmp_path / "model.tflite"), draw_lesion())
     with pytest.raises(ValueError, match=r"card\.json"):
         export(tmp_path, "1", tmp_path / "artifacts")
+
+
+@pytest.mark.parametrize("command", ["trial", "evaluate"])
+def test_a_run_that_was_not_trained_is_told(tmp_path, capsys, command):
+    assert main([command, "--run", str(tmp_path), "--data", str(tmp_path)]) == 2
+    assert "holds no model.keras: train it first" in capsys.readouterr().err
 
 
 def test_what_imagenet_taught_tells_pictures_apart():
