@@ -144,7 +144,7 @@ def _read(pictures: list[LesionImage], user: User) -> None:
                 evidence=evidence,
                 evidence_cell=10,
                 bias={d.value: 0.0 for d in Diagnosis},
-                features=random.normal(size=1024).astype(np.float16).tobytes(),
+                features=random.normal(size=1280).astype(np.float16).tobytes(),
             )
             for reading in readings[start : start + BATCH]
         )

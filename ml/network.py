@@ -104,8 +104,11 @@ def start_from_imagenet(model: keras.Model, file: Path | None) -> None:
 
     Raises ValueError if there is no such file, or if it does not hold every variable.
     """
-    weights = imagenet.read(file or imagenet.installed())
+    file = file or imagenet.installed()
+    weights = imagenet.read(file)
     for layer in model.get_layer(backbone.NAME).layers:
         for variable in layer.variables:
-            if not variable.path.endswith("seed_generator_state"):
-                variable.assign(weights[f"{layer.name}/{variable.name}"])
+            name = f"{layer.name}/{variable.name}"
+            if name not in weights or weights[name].shape != tuple(variable.shape):
+                raise ValueError(f"{file} is of another network: no {name} of {variable.shape}")
+            variable.assign(weights[name])

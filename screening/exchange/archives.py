@@ -38,7 +38,7 @@ _CHUNK = 65_536
 _MANIFESTS = (".csv", ".jsonl", ".ndjson")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar")
 # How zipfile says that an entry is damaged, encrypted, or packed in a way it does not know.
-_UNREADABLE = (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error)
+_UNREADABLE = (zipfile.BadZipFile, RuntimeError, EOFError, zlib.error)
 _ARCHIVE_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"7z\xbc\xaf\x27\x1c", b"Rar!")
 _ZIP_MAGIC = _ARCHIVE_MAGIC[:2]
 _LITTER = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
@@ -74,7 +74,7 @@ class ZippedBatch:
         """Raises ArchiveRefused. Reads the directory at the end of the file, no entry."""
         try:
             self._zip = zipfile.ZipFile(_Guarded(file))
-        except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError) as error:
+        except (*_UNREADABLE, ValueError) as error:
             if isinstance(error, ArchiveRefused):
                 raise
             raise ArchiveRefused("The ZIP is damaged or was cut off. Make it again.") from None

@@ -267,6 +267,13 @@ def test_what_imagenet_taught_tells_pictures_apart():
     assert alike[~np.eye(len(shown), dtype=bool)].mean() < 0.8
 
 
+def test_weights_of_a_larger_network_are_refused(monkeypatch):
+    kernel = {"stem/kernel": np.zeros((3, 3, 3, 40), np.float32)}
+    monkeypatch.setattr(network.imagenet, "read", lambda file: kernel)
+    with pytest.raises(ValueError, match="of another network: no stem/kernel"):
+        network.start_from_imagenet(network.build(), Path("lite3.pth"))
+
+
 def test_weights_of_something_else_are_refused(tmp_path):
     file = tmp_path / "other.pth"
     model = network.build()
