@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.stack.installation import Installation, installed, wait_until
 
+PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
+DESKTOP = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
+SCREENS = pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone-dark", "desktop-light"])
 CLINICIAN = "clinician@demo.skincheck.example"
 
 
@@ -96,6 +100,24 @@ def log_in(page: Page, site: Site) -> None:
     page.get_by_label("Password", exact=True).fill(site.passwords[CLINICIAN])
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url("**/")
+
+
+def is_sound(page: Page) -> None:
+    """Accessible, and no wider than the screen. The page must be the one that is meant: wait for
+    something on it first, since a click on a link does not wait for where it leads."""
+    found = Axe().run(page).response["violations"]
+    assert not found, "\n".join(
+        f"{one['id']} ({one['impact']}): {[node['html'][:160] for node in one['nodes'][:5]]}"
+        for one in found
+    )
+    width = page.viewport_size["width"] if page.viewport_size else 0
+    too_wide = page.evaluate(
+        """width => [...document.querySelectorAll("main *")]
+            .filter((one) => one.getBoundingClientRect().right > width + 0.5)
+            .map((one) => one.outerHTML.slice(0, 160))""",
+        width,
+    )
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, too_wide
 
 
 def _all_read(installation: Installation) -> bool:

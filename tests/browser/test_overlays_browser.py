@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.browser
+from tests.browser.conftest import PHONE, is_sound
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
@@ -64,4 +63,4 @@ def test_outline_and_evidence_are_switched_faded_and_zoomed(result: Page) -> Non
 
     for control in result.locator(".overlay-tools button, .overlay-tools input").all():
         assert control.bounding_box()["height"] >= 44  # type: ignore[index]
-    assert not Axe().run(result).response["violations"]
+    is_sound(result)

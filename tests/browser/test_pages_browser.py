@@ -7,15 +7,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import SCREENS, Site, is_sound
 
 pytestmark = pytest.mark.browser
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
-DESKTOP = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
 PAGES = (
     "login",
     "home",
@@ -69,7 +66,7 @@ def addresses(site: Site) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone-dark", "desktop-light"])
+@SCREENS
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_accessible_and_fits(
     name: str,
@@ -84,20 +81,4 @@ def test_a_page_is_accessible_and_fits(
     assert response is not None
     assert response.status == 200
     assert page.url.endswith(addresses[name])
-
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{violation['id']} ({violation['impact']}): "
-        + "; ".join(node["html"][:160] for node in violation["nodes"][:5])
-        for violation in found
-        if violation["impact"] in ("serious", "critical")
-    ]
-    assert not serious, "\n".join(serious)
-    width = screen["viewport"]["width"]
-    too_wide = page.evaluate(
-        """width => [...document.querySelectorAll("main *")]
-            .filter((one) => one.getBoundingClientRect().right > width + 0.5)
-            .map((one) => one.outerHTML.slice(0, 160))""",
-        width,
-    )
-    assert page.evaluate("document.documentElement.scrollWidth") <= width, too_wide
+    is_sound(page)

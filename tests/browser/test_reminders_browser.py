@@ -9,22 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Site
+from tests.browser.conftest import DESKTOP, SCREENS, Site, is_sound
 
 pytestmark = pytest.mark.browser
-
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
-DESKTOP = {"viewport": {"width": 1280, "height": 900}}
-
-
-def _is_clean(page: Page, width: int) -> None:
-    found = Axe().run(page).response["violations"]
-    serious = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
-    assert not serious, found
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def _lesion(page: Page, label: str) -> None:
@@ -34,11 +23,10 @@ def _lesion(page: Page, label: str) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(label)
 
 
-@pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@SCREENS
 def test_set_put_off_and_stop(
     open_page: Callable[..., Page], signed_in: dict[str, Any], screen: dict[str, Any]
 ) -> None:
-    width = screen["viewport"]["width"]
     page = open_page(**screen, storage_state=signed_in)
     _lesion(page, "Itching spot")
     part = page.get_by_role("region", name="Next picture")
@@ -47,13 +35,13 @@ def test_set_put_off_and_stop(
     part.get_by_role("button", name="Set").click()
     expect(page.get_by_role("status")).to_contain_text("The next picture is due on")
     expect(part).to_contain_text("every 3 months")
-    _is_clean(page, width)
+    is_sound(page)
 
     page.get_by_role("link", name="Reminders").first.click()
     expect(page.get_by_role("heading", level=2, name="Due")).to_be_visible()
     row = page.get_by_role("listitem").filter(has=page.get_by_role("link", name="Itching spot"))
     row.get_by_text("Put off", exact=False).first.click()
-    _is_clean(page, width)
+    is_sound(page)
     row.get_by_role("button", name="By 1 week").click()
     expect(page.get_by_role("status")).to_contain_text("Itching spot is put off until")
     expect(row).to_contain_text("put off")
@@ -74,7 +62,7 @@ def test_a_calendar_link_by_keyboard(
     page.keyboard.press("Enter")
     panel = page.get_by_role("alert")
     expect(panel).to_contain_text("shown this once")
-    _is_clean(page, 1280)
+    is_sound(page)
     [address] = re.findall(r"http\S+\.ics", panel.inner_text())
     with urllib.request.urlopen(address) as answer:
         text = answer.read().decode()

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from screening import synthetic
-from tests.browser.conftest import Site
+from tests.browser.conftest import Site, is_sound
 from tests.stack.installation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -76,18 +75,18 @@ def test_images_stand_on_one_axis_by_day_of_capture(page: Page, lesion: str) -> 
     page.locator("#measures-over-time-table > summary").click()
     expect(page.locator("#measures-over-time-table tbody tr")).to_have_count(2)
     expect(page.locator("#measures-over-time-table")).not_to_contain_text(re.compile(r"\d\smm"))
-    _is_accessible(page)
+    is_sound(page)
     page.goto(f"{lesion}images/new/")
     guide = page.get_by_alt_text(re.compile("The last picture of Followed spot, 12 Jul 2026"))
     expect(guide).to_be_visible()
-    _is_accessible(page)
+    is_sound(page)
 
 
 def test_a_patients_timeline(page: Page, lesion: str) -> None:
     page.get_by_label("Breadcrumb").get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Over time").click()
     expect(page.locator("[data-chart='lesions-over-time'] .plot-container")).to_be_visible()
-    _is_accessible(page)
+    is_sound(page)
     page.get_by_role("main").get_by_role("link", name="Growing spot").first.click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Growing spot")
 
@@ -135,7 +134,7 @@ def test_the_four_views_of_a_comparison(page: Page, lesion: str) -> None:
     expect(root.locator(".overlay").first).not_to_be_visible()
 
     expect(page.get_by_role("row", name=re.compile("^Area"))).to_contain_text("px²")
-    _is_accessible(page)
+    is_sound(page)
     page.get_by_label("Changed", exact=True).check()
     page.get_by_label("Note").fill("Darker on the right.")
     page.get_by_role("button", name="Record").click()
@@ -198,7 +197,7 @@ def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: st
     page.locator("[data-n='0']").focus()
     page.keyboard.press("Tab")
     expect(page.locator("[data-n='1']")).to_be_focused()
-    _is_accessible(page)
+    is_sound(page)
     page.get_by_role("button", name="Keep this outline").click()
     expect(page.locator("#messages")).to_contain_text("The outline is kept")
     expect(page.locator("#measures")).to_contain_text("the outline drawn by")
@@ -211,7 +210,7 @@ def test_an_alert_is_closed_with_a_reason(page: Page, lesion: str) -> None:
     open_before = alerts.get_by_text("Close this alert").count()
     assert open_before > 0
     summary.click()
-    _is_accessible(page)
+    is_sound(page)
     field = alerts.get_by_label(re.compile("Why it is closed")).first
     field.fill("Seen by a doctor, excised.")
     alerts.get_by_role("button", name="Close the alert").first.click()
@@ -234,15 +233,3 @@ def _zoom_in_step(page: Page, earlier: Locator, later: Locator) -> None:
     assert shown(earlier) == shown(later)
     page.get_by_role("button", name="Show all of it").click()
     assert "scale(1)" in shown(later)
-
-
-def _is_accessible(page: Page) -> None:
-    found = Axe().run(page).response["violations"]
-    serious = [
-        f"{violation['id']}: {violation['nodes'][0]['html'][:160]}"
-        for violation in found
-        if violation["impact"] in ("serious", "critical")
-    ]
-    assert not serious, "\n".join(serious)
-    width = page.viewport_size["width"] if page.viewport_size else 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= width

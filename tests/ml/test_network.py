@@ -254,7 +254,7 @@ def test_a_run_that_was_not_trained_is_told(tmp_path, capsys, command):
 def test_what_imagenet_taught_tells_pictures_apart():
     """A mirrored picture is nearer to itself than another one: not so with weights out of order."""
     model = network.build()
-    network.start_from_imagenet(model, None)
+    network.start_from(model, None)
     kinds = outside.TRAINED_KINDS | outside.HELD_OUT_KINDS
     shown = np.stack([outside.drawn({name: kind}, 1, 3)[0] for name, kind in kinds.items()])
     features = keras.Model(model.input["pixels"], model.output["features"])
@@ -271,7 +271,7 @@ def test_weights_of_a_larger_network_are_refused(monkeypatch):
     kernel = {"stem/kernel": np.zeros((3, 3, 3, 40), np.float32)}
     monkeypatch.setattr(network.imagenet, "read", lambda file: kernel)
     with pytest.raises(ValueError, match="of another network: no stem/kernel"):
-        network.start_from_imagenet(network.build(), Path("lite3.pth"))
+        network.start_from(network.build(), Path("lite3.pth"))
 
 
 def test_weights_of_something_else_are_refused(tmp_path):
@@ -280,4 +280,4 @@ def test_weights_of_something_else_are_refused(tmp_path):
     for content in (b"", b"PK", pickle.dumps({"dense": 1}), pickle.dumps(Path)):
         file.write_bytes(content)
         with pytest.raises(ValueError, match=r"other\.pth holds no weights of EfficientNet-Lite0"):
-            network.start_from_imagenet(model, file)
+            network.start_from(model, file)
