@@ -31,6 +31,7 @@ def _train(options: argparse.Namespace) -> None:
         isic2017=options.isic2017,
         negatives=options.negatives,
         weights=options.weights,
+        teachers=options.teacher,
         run=options.run,
         resume=options.resume,
         recipe=read_recipe(options.recipe) if options.recipe else Recipe(),
@@ -87,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     for command in (train, evaluate):
         command.add_argument("--negatives", type=Path, help="a folder of other images")
     train.add_argument(
-        "--weights", type=Path, help="ImageNet weights (pth) instead of the package's"
+        "--weights", type=Path, help="start from a network (keras) or ImageNet weights (pth)"
+    )
+    train.add_argument(
+        "--teacher", type=Path, action="append", default=[], help="a network (keras) to learn from"
     )
     train.add_argument("--recipe", type=Path, help="settings as JSON, like a run's recipe.json")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

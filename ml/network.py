@@ -99,12 +99,22 @@ def load(file: Path) -> keras.Model:
     return keras.saving.load_model(file, compile=False)
 
 
-def start_from_imagenet(model: keras.Model, file: Path | None) -> None:
-    """Load the backbone's ImageNet weights, from `file` or the installed package.
+def start_from(model: keras.Model, file: Path | None) -> None:
+    """Load the weights of a saved network (keras), or the backbone's ImageNet weights, from `file`
+    (pth) or the installed package.
 
     Raises ValueError if there is no such file, or if it does not hold every variable.
     """
-    file = file or imagenet.installed()
+    if file and file.suffix == ".keras":
+        try:
+            model.set_weights(load(file).get_weights())
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{file} cannot be started from: {error}") from None
+    else:
+        _start_from_imagenet(model, file or imagenet.installed())
+
+
+def _start_from_imagenet(model: keras.Model, file: Path) -> None:
     weights = imagenet.read(file)
     for layer in model.get_layer(backbone.NAME).layers:
         for variable in layer.variables:

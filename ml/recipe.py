@@ -18,7 +18,8 @@ class Recipe:
 
     sizes: the view's side for each epoch. mask_every: the mask is learnt in each so many-th step,
     since its decoder takes as long again as half of the rest. rare_repeats: how often an epoch
-    shows an image of a diagnosis with fewer than `RARE` of them.
+    shows an image of a diagnosis with fewer than `RARE` of them. mixed: the share of images that
+    another one is blended into. taught: the teachers' share in the labels, if there are any.
     """
 
     sizes: tuple[int, ...] = (128,) * 6 + (160,) * 9
@@ -36,6 +37,8 @@ class Recipe:
     drop_all_context: float = 0.2
     drop_one_field: float = 0.1
     augmentation: float = 0.4
+    mixed: float = 0.0
+    taught: float = 0.5
     ema: float = 0.998
     seed: int = 21
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,17 @@ def drop_context(
     return known * np.repeat(keep_field & keep_any, context.WIDTHS, axis=1).astype(np.float32)
 
 
+def own_shares(
+    sources: npt.NDArray[np.int64], recipe: Recipe, rng: np.random.Generator
+) -> npt.NDArray[np.float32]:
+    """[n]: how much of each image is its own, the rest being its partner's, the batch backwards.
+
+    (Zhang et al. 2018, arXiv 1710.09412.) Partners are of one source, since priors are a source's.
+    """
+    chosen = (rng.random(len(sources)) < recipe.mixed) & (sources == sources[::-1])
+    return np.where(chosen, rng.uniform(0.5, 1.0, len(sources)), 1.0).astype(np.float32)
+
+
 def mask_loss(logits: tf.Tensor, shapes: tf.Tensor, masked: tf.Tensor) -> tf.Tensor:
     """Cross-entropy plus one minus the soft Jaccard index, over the images with a known mask.
 
@@ -134,6 +145,7 @@ class Training:
         recipe: Recipe,
         run: Path,
         weights: Path | None,
+        teachers: Sequence[Path] = (),
     ) -> None:
         keras.utils.set_random_seed(recipe.seed)
         self.train, self.recipe, self.run = train, recipe, run
@@ -142,7 +154,8 @@ class Training:
         self.model = network.build()
         answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
         self.without_mask = keras.Model(self.model.input, answers)
-        network.start_from_imagenet(self.model, weights)
+        network.start_from(self.model, weights)
+        self.teachers = [network.load(file) for file in teachers]
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
             weight_decay=recipe.weight_decay,
@@ -171,11 +184,15 @@ class Training:
         prior: tf.Tensor,
         label: tf.Tensor,
         inside: tf.Tensor,
+        own: tf.Tensor,
         size: int,
         with_mask: bool,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """One batch; returns the class loss and the gate's."""
         views, shapes = augment(frames, masks, size, self.recipe.augmentation)
+        share = own[:, None, None, None]
+        views = share * views + (1.0 - share) * views[::-1]
+        label = self._taught(views, known, prior, label)
         with tf.GradientTape() as tape:
             network = self.model if with_mask else self.without_mask
             outputs = network({"pixels": views, "context": known}, training=True)
@@ -191,16 +208,35 @@ class Training:
         self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return class_loss, gate_loss
 
+    def _taught(
+        self, views: tf.Tensor, known: tf.Tensor, prior: tf.Tensor, label: tf.Tensor
+    ) -> tf.Tensor:
+        """The labels [n, 7], a share of them replaced by what the teachers make of the same views.
+
+        Teachers that see what the pupil sees: Beyer et al. 2022 (arXiv 2106.05237).
+        """
+        if not self.teachers:
+            return label
+        seen = {"pixels": views, "context": known}
+        logits = [teacher(seen, training=False)["logits"] for teacher in self.teachers]
+        said = tf.nn.softmax(tf.add_n(logits) / len(logits) + prior)
+        return label + self.recipe.taught * (said - label)
+
     def _feed(self, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> list[Any]:
         sources, labels = self.train.sources[rows], np.maximum(self.train.labels[rows], 0)
+        known = drop_context(self.train.context[rows], self.recipe, rng)
+        label = self.targets.label[sources, labels]
+        own = own_shares(sources, self.recipe, rng)
+        share, whole = own[:, None], own == 1.0
         return [
             tf.constant(self.train.pixels[rows]),
             tf.constant(self.train.masks[rows]),
-            tf.constant(self.train.masked[rows].astype(np.float32)),
-            tf.constant(drop_context(self.train.context[rows], self.recipe, rng)),
+            tf.constant((self.train.masked[rows] & whole).astype(np.float32)),
+            tf.constant(share * known + (1 - share) * known[::-1]),
             tf.constant(self.targets.prior[sources]),
-            tf.constant(self.targets.label[sources, labels]),
+            tf.constant(share * label + (1 - share) * label[::-1]),
             tf.constant((sources != Source.OUTSIDE).astype(np.float32)),
+            tf.constant(own),
         ]
 
     def fit(self, tune: Examples) -> None:
@@ -259,6 +295,7 @@ def train(
     isic2017: Path | None,
     negatives: Path | None,
     weights: Path | None,
+    teachers: Sequence[Path],
     run: Path,
     resume: bool,
     recipe: Recipe,
@@ -269,7 +306,7 @@ def train(
     examples, tune = gather(ham10000, isic2017, negatives, recipe.seed)
     counts = {source.name: int((examples.sources == source).sum()) for source in Source}
     print("training images:", counts, "tune images:", len(tune), flush=True)
-    training = Training(examples, recipe, run, weights)
+    training = Training(examples, recipe, run, weights, teachers)
     if resume:
         training.resume()
     training.fit(tune)

@@ -27,6 +27,7 @@ from ml.train import (
     drop_context,
     epoch_batches,
     mask_loss,
+    own_shares,
     repeats_in_an_epoch,
 )
 from ml.types import Diagnosis, PatientContext
@@ -192,6 +193,60 @@ def test_a_rare_diagnosis_is_shown_more_often_and_the_prior_says_so():
     prior = np.exp(Targets(some, 0.05, nevi).prior[data.Source.HAM10000])
     assert prior[5] == pytest.approx(9 / 30, abs=1e-6)
     assert prior.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_images_are_blended_with_images_of_their_own_source():
+    sources = np.random.default_rng(0).integers(0, 3, 3000)
+    own = own_shares(sources, Recipe(mixed=0.5), np.random.default_rng(1))
+    alike = sources == sources[::-1]
+    assert (own[~alike] == 1).all()
+    assert (own >= 0.5).all()
+    assert np.mean(own[alike] < 1) == pytest.approx(0.5, abs=0.05)
+    assert (own_shares(sources, Recipe(), np.random.default_rng(1)) == 1).all()
+
+
+def test_a_blended_image_has_both_labels_and_no_mask(tmp_path):
+    some = examples()
+    some = replace(some, masked=np.ones(len(some), np.bool_))
+    recipe = Recipe(mixed=1.0, smoothing=0.0, drop_all_context=0.0, drop_one_field=0.0)
+    training = Training(some, recipe, tmp_path, None)
+    rows = np.array([0, 24, 3])  # akiec; noise, its own partner; df
+    _, _, masked, known, _, label, inside, own = (
+        one.numpy() for one in training._feed(rows, np.random.default_rng(0))
+    )
+    share = own[0]
+    assert 0.5 <= share < 1
+    assert label[0, 0] == pytest.approx(share)
+    assert label[0, 3] == pytest.approx(1 - share)
+    both = some.context[rows]
+    np.testing.assert_allclose(known[0], share * both[0] + (1 - share) * both[2], rtol=1e-6)
+    assert not masked.any()
+    assert inside.tolist() == [1, 0, 1]
+
+
+def test_teachers_say_a_share_of_the_label(tmp_path, shipped):
+    teacher = reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras"
+    pupil = Training(examples(), Recipe(taught=0.25), tmp_path, teacher, [teacher, teacher])
+    frames = tf.constant(np.stack([draw_lesion(64, 64)] * 2), tf.float32)
+    known = tf.constant(np.tile(context.encode(KNOWN), (2, 1)))
+    prior = tf.constant(pupil.targets.prior[[data.Source.HAM10000, data.Source.ISIC2017]])
+    label = tf.one_hot([4, 4], len(Diagnosis))
+    taught = pupil._taught(frames, known, prior, label).numpy()
+    logits = shipped({"pixels": frames, "context": known}, training=False)["logits"]
+    said = tf.nn.softmax(logits + prior).numpy()
+    np.testing.assert_allclose(taught, 0.75 * label + 0.25 * said, atol=1e-5)
+    assert taught[1, 0] == 0  # ISIC 2017 knows no akiec, nor does a teacher of its images
+
+
+def test_training_starts_from_a_network_or_tells_that_it_cannot(tmp_path, shipped):
+    model = network.build()
+    network.start_from(model, reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
+    for ours, theirs in zip(model.get_weights(), shipped.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
+    for name in ("other", "none"):
+        with pytest.raises(ValueError, match=rf"{name}\.keras cannot be started from"):
+            network.start_from(model, tmp_path / f"{name}.keras")
 
 
 def test_fused_normalization_learns_as_that_of_keras_does():
