@@ -30,8 +30,6 @@ def _train(options: argparse.Namespace) -> None:
         ham10000=options.data,
         isic2017=options.isic2017,
         negatives=options.negatives,
-        weights=options.weights,
-        teachers=options.teacher,
         run=options.run,
         resume=options.resume,
         recipe=read_recipe(options.recipe) if options.recipe else Recipe(),
@@ -87,12 +85,6 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--isic2017", type=Path, help="ISIC 2017's folder")
     for command in (train, evaluate):
         command.add_argument("--negatives", type=Path, help="a folder of other images")
-    train.add_argument(
-        "--weights", type=Path, help="start from a network (keras) or ImageNet weights (pth)"
-    )
-    train.add_argument(
-        "--teacher", type=Path, action="append", default=[], help="a network (keras) to learn from"
-    )
     train.add_argument("--recipe", type=Path, help="settings as JSON, like a run's recipe.json")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     export = commands.add_parser("export", help="copy an evaluated run to ml/artifacts")

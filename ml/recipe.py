@@ -16,12 +16,17 @@ RARE = 400
 class Recipe:
     """Everything that decides a run besides the data.
 
+    start: the file of a network (keras) or of ImageNet weights (pth) to begin with; none takes the
+    package's. teachers: files of networks to learn from, `taught` being their share in the labels.
     sizes: the view's side for each epoch. mask_every: the mask is learnt in each so many-th step,
     since its decoder takes as long again as half of the rest. rare_repeats: how often an epoch
     shows an image of a diagnosis with fewer than `RARE` of them. mixed: the share of images that
-    another one is blended into. taught: the teachers' share in the labels, if there are any.
+    another one is blended into.
     """
 
+    start: str = ""
+    teachers: tuple[str, ...] = ()
+    taught: float = 0.5
     sizes: tuple[int, ...] = (128,) * 6 + (160,) * 9
     batch: int = 32
     peak_rate: float = 1.5e-3
@@ -38,7 +43,6 @@ class Recipe:
     drop_one_field: float = 0.1
     augmentation: float = 0.4
     mixed: float = 0.0
-    taught: float = 0.5
     ema: float = 0.998
     seed: int = 21
 
@@ -47,8 +51,9 @@ def read_recipe(file: Path) -> Recipe:
     """A recipe as `train` writes it; what is left out keeps its default. Raises ValueError."""
     fields = json.loads(file.read_text(encoding="utf-8"))
     try:
-        return replace(Recipe(), **fields | {"sizes": tuple(fields.get("sizes", Recipe().sizes))})
-    except TypeError as error:
+        lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+        return replace(Recipe(), **fields | lists)
+    except (AttributeError, TypeError) as error:
         raise ValueError(f"{file} is no recipe: {error}") from None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,8 +144,6 @@ class Training:
         train: Examples,
         recipe: Recipe,
         run: Path,
-        weights: Path | None,
-        teachers: Sequence[Path] = (),
     ) -> None:
         keras.utils.set_random_seed(recipe.seed)
         self.train, self.recipe, self.run = train, recipe, run
@@ -154,8 +152,8 @@ class Training:
         self.model = network.build()
         answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
         self.without_mask = keras.Model(self.model.input, answers)
-        network.start_from(self.model, weights)
-        self.teachers = [network.load(file) for file in teachers]
+        network.start_from(self.model, Path(recipe.start) if recipe.start else None)
+        self.teachers = [network.load(file) for file in recipe.teachers]
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
             weight_decay=recipe.weight_decay,
@@ -294,8 +292,6 @@ def train(
     ham10000: Path,
     isic2017: Path | None,
     negatives: Path | None,
-    weights: Path | None,
-    teachers: Sequence[Path],
     run: Path,
     resume: bool,
     recipe: Recipe,
@@ -306,7 +302,7 @@ def train(
     examples, tune = gather(ham10000, isic2017, negatives, recipe.seed)
     counts = {source.name: int((examples.sources == source).sum()) for source in Source}
     print("training images:", counts, "tune images:", len(tune), flush=True)
-    training = Training(examples, recipe, run, weights, teachers)
+    training = Training(examples, recipe, run)
     if resume:
         training.resume()
     training.fit(tune)

@@ -209,7 +209,7 @@ def test_a_blended_image_has_both_labels_and_no_mask(tmp_path):
     some = examples()
     some = replace(some, masked=np.ones(len(some), np.bool_))
     recipe = Recipe(mixed=1.0, smoothing=0.0, drop_all_context=0.0, drop_one_field=0.0)
-    training = Training(some, recipe, tmp_path, None)
+    training = Training(some, recipe, tmp_path)
     rows = np.array([0, 24, 3])  # akiec; noise, its own partner; df
     _, _, masked, known, _, label, inside, own = (
         one.numpy() for one in training._feed(rows, np.random.default_rng(0))
@@ -225,8 +225,8 @@ def test_a_blended_image_has_both_labels_and_no_mask(tmp_path):
 
 
 def test_teachers_say_a_share_of_the_label(tmp_path, shipped):
-    teacher = reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras"
-    pupil = Training(examples(), Recipe(taught=0.25), tmp_path, teacher, [teacher, teacher])
+    teacher = str(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
+    pupil = Training(examples(), Recipe(teachers=(teacher, teacher), taught=0.25), tmp_path)
     frames = tf.constant(np.stack([draw_lesion(64, 64)] * 2), tf.float32)
     known = tf.constant(np.tile(context.encode(KNOWN), (2, 1)))
     prior = tf.constant(pupil.targets.prior[[data.Source.HAM10000, data.Source.ISIC2017]])
@@ -268,13 +268,15 @@ def test_fused_normalization_learns_as_that_of_keras_does():
 
 def test_a_recipe_is_read_as_it_is_written(tmp_path):
     file = tmp_path / "recipe.json"
-    file.write_text(json.dumps(asdict(Recipe(sizes=(64,), seed=3))))
-    assert read_recipe(file) == Recipe(sizes=(64,), seed=3)
+    recipe = Recipe(sizes=(64,), seed=3, teachers=("one.keras", "other.keras"))
+    file.write_text(json.dumps(asdict(recipe)))
+    assert read_recipe(file) == recipe
     file.write_text('{"peak_rate": 0.1}')
     assert read_recipe(file) == Recipe(peak_rate=0.1)
-    file.write_text('{"speed": 1}')
-    with pytest.raises(ValueError, match="speed"):
-        read_recipe(file)
+    for wrong in ('{"speed": 1}', "[]", "{"):
+        file.write_text(wrong)
+        with pytest.raises(ValueError, match=r"speed|no recipe|Expecting"):
+            read_recipe(file)
 
 
 def test_the_rate_rises_and_falls():
@@ -287,9 +289,9 @@ def test_the_rate_rises_and_falls():
 def test_training_runs_goes_on_and_exports(tmp_path: Path):
     some = examples()
     recipe = Recipe(sizes=(32, 32), batch=12)
-    first = Training(some, replace(recipe, sizes=(32,)), tmp_path, None)
+    first = Training(some, replace(recipe, sizes=(32,)), tmp_path)
     first.fit(some.take(np.arange(7)))
-    second = Training(some, recipe, tmp_path, None)
+    second = Training(some, recipe, tmp_path)
     second.resume()
     assert int(second.epoch.numpy()) == 1
     second.fit(some.take(np.arange(7)))
