@@ -25,7 +25,7 @@ from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext, Reading
 from ml.views import reduce
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
-DEFAULT_VERSION = "2026.11.3"
+DEFAULT_VERSION = "2026.11.4"
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000
 
