@@ -153,7 +153,7 @@ class Training:
         answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
         self.without_mask = keras.Model(self.model.input, answers)
         network.start_from(self.model, Path(recipe.start) if recipe.start else None)
-        self.teachers = [network.load(file) for file in recipe.teachers]
+        self.teachers = [network.load(Path(file)) for file in recipe.teachers]
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
             weight_decay=recipe.weight_decay,
