@@ -29,7 +29,7 @@ RULES = {
     "precision": 0.70,
     "melanoma_precision": 0.50,
 }
-FALSE_REJECTIONS = 0.01
+FALSE_REJECTIONS = 0.0025
 DIFFERENCE_IMAGES = 32
 
 
