@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -138,12 +139,12 @@ def describe(
             diagnosis.value: {"name": NAMES[diagnosis], "malignant": diagnosis in MALIGNANT}
             for diagnosis in Diagnosis
         },
-        "architecture": _architecture(),
+        "architecture": _architecture(recipe),
         "preprocessing": _preprocessing(),
         "training": {
             "data": list(ATTRIBUTION),
             "recipe": recipe,
-            "augmentation": AUGMENTATION,
+            "augmentation": AUGMENTATION + _blended(recipe),
             "outside_images": OUTSIDE,
             "software": {
                 "python": platform.python_version(),
@@ -184,16 +185,33 @@ def _outputs() -> dict[str, str]:
     }
 
 
-def _architecture() -> dict[str, Any]:
+def _blended(recipe: dict[str, Any]) -> str:
+    if not recipe["mixed"]:
+        return ""
+    return (
+        f" Into up to {100 * recipe['mixed']:g} % of the images another of their source is blended."
+    )
+
+
+def _architecture(recipe: dict[str, Any]) -> dict[str, Any]:
+    start, teachers = recipe["start"], [Path(file).parent.name for file in recipe["teachers"]]
+    origin = Path(start).parent.name if start.endswith(".keras") else "ImageNet"
+    taught = (
+        f"; {100 * recipe['taught']:g} % of each label is what earlier networks "
+        f"({', '.join(teachers)}) make of the same view"
+        if teachers
+        else ""
+    )
     return {
-        "backbone": "EfficientNet-Lite0, started from ImageNet; all layers trained",
+        "backbone": f"EfficientNet-Lite0, started from {origin}; all layers trained",
         "head": "logits = bias + mean(features . W) + g(age) + g(sex) + g(localization)",
         "evidence": "features . W, laid on the image; with bias and context it gives the logits",
         "mask": "a light decoder on the same features, at half of a view's resolution",
         "age": f"piecewise linear, knots at {[int(knot) for knot in AGE_KNOTS]} years",
         "missing_context": "adds exactly zero",
         "gate": "one linear logit on mean(features), trained on dermatoscopy against other images",
-        "loss": "logit-adjusted cross-entropy (tau 1), so that the bare logits are balanced",
+        "loss": "logit-adjusted cross-entropy (tau 1), so that the bare logits are balanced"
+        + taught,
     }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from screening.charts import card_figures
-from screening.charts.story import Story, interval, name_of, of_100
+from screening.charts.story import Story, at_least_of_100, at_most_of_100, interval, name_of, of_100
 from screening.charts.template import Chart, percent
 from screening.models import Conclusion, Outcome
 
@@ -39,7 +39,7 @@ def key_figures(card: dict[str, Any]) -> list[KeyFigure]:
     for key, name in names.items():
         scale = 100 if "per_100" in key else 1
         rate = {end: value / scale for end, value in rates_of(card)[key].items()}
-        figures.append(key_figure(name, rate))
+        figures.append(key_figure(name, rate, better_low=key.startswith("missed")))
     return figures
 
 
@@ -208,9 +208,11 @@ def _reliability(card: dict[str, Any]) -> Story:
     )
 
 
-def key_figure(name: str, rate: dict[str, float]) -> KeyFigure:
-    """A share as a whole number of 100, with its interval."""
-    return KeyFigure(name, percent(rate["value"]).removesuffix(" %"), interval(rate))
+def key_figure(name: str, rate: dict[str, float], *, better_low: bool) -> KeyFigure:
+    """A share as a whole number of 100, rounded to the worse side, with its interval."""
+    whole = at_least_of_100 if better_low else at_most_of_100
+    value = percent(whole(rate["value"]) / 100).removesuffix(" %")
+    return KeyFigure(name, value, interval(rate))
 
 
 def rates_of(card: dict[str, Any]) -> Rates:

@@ -38,11 +38,12 @@ def other_cameras(card: dict[str, Any]) -> list[KeyFigure]:
     spared = rates["see_doctor/malignant_specificity"]
     flagged = {"value": 1 - spared["value"], "low": 1 - spared["high"], "high": 1 - spared["low"]}
     return [
-        key_figure("of 100 melanomas are flagged", found),
-        key_figure("of 100 harmless lesions are flagged, too", flagged),
+        key_figure("of 100 melanomas are flagged", found, better_low=False),
+        key_figure("of 100 harmless lesions are flagged, too", flagged, better_low=True),
         key_figure(
             "times of 100 it ranks a melanoma above another lesion (AUC)",
             rates["auc_mel_calibrated"],
+            better_low=False,
         ),
     ]
 

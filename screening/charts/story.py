@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,18 @@ def of_100(share: float) -> str:
 
 
 def interval(measured: dict[str, float]) -> str:
-    """The 95 % interval of a share, of 100: "93–98"."""
-    return f"{100 * measured['low']:.0f}–{100 * measured['high']:.0f}"
+    """The 95 % interval of a share, of 100, in whole numbers that hold all of it: "93–98"."""
+    return f"{at_most_of_100(measured['low'])}–{at_least_of_100(measured['high'])}"
+
+
+def at_most_of_100(share: float) -> int:
+    """Rounded down. The sixth digit and on are of the arithmetic, not of the share."""
+    return math.floor(round(100 * share, 4))
+
+
+def at_least_of_100(share: float) -> int:
+    """Rounded up."""
+    return math.ceil(round(100 * share, 4))
 
 
 def count_bars(labels: list[str], counts: list[int], colours: list[str]) -> dict[str, Any]:

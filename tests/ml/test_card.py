@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from ml import card as card_text
 from ml import reader
 from ml.data import Part, part_of
 from ml.types import LOCALIZATIONS, Diagnosis, PatientContext
@@ -35,6 +36,17 @@ def test_the_card_says_what_a_reader_needs(card):
     assert "not a medical device" in card["intended_use"]
     licences = {source["name"]: source["licence"] for source in card["training"]["data"]}
     assert licences["HAM10000"] == "CC BY-NC 4.0"
+
+
+def test_the_card_says_where_the_network_came_from_and_who_taught_it(card):
+    recipe = card["training"]["recipe"]
+    assert card["architecture"] == card_text._architecture(recipe)
+    assert "started from 2026.11.3;" in card["architecture"]["backbone"]
+    assert "(2026.11.2, 2026.11.3)" in card["architecture"]["loss"]
+    assert "up to 40 % of the images" in card["training"]["augmentation"]
+    plain = card_text._architecture({**recipe, "start": "", "teachers": []})
+    assert "started from ImageNet;" in plain["backbone"]
+    assert "earlier networks" not in plain["loss"]
 
 
 def test_the_figures_are_plausible(card, figures):

@@ -172,7 +172,7 @@ def test_key_figures_are_of_100(card):
     rates["missed_per_100_cancers"] = {"value": 4.4, "low": 2.0, "high": 7.6}
     rates["balanced_accuracy_balanced"] = {"value": 0.781, "low": 0.72, "high": 0.84}
     figures = card_charts.key_figures(card)
-    assert (figures[0].value, figures[0].interval) == ("4", "2–8")
+    assert (figures[0].value, figures[0].interval) == ("5", "2–8")
     assert (figures[3].value, figures[3].interval) == ("78", "72–84")
 
 
@@ -268,3 +268,5 @@ def test_ends_claim_no_more_than_they_may():
         "more than 99",
     ]
     assert interval({"low": 0.025, "high": 1.0}) == "2–100"
+    assert interval({"low": 0.715, "high": 0.042}) == "71–5"
+    assert interval({"low": 0.29, "high": 0.57}) == "29–57"  # 100 * 0.29 is below 29
