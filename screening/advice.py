@@ -12,7 +12,7 @@ from typing import Any
 from ml import reader
 from ml.types import NotAssessable
 from screening.models import Outcome, Prediction
-from screening.predictions import CLINICAL_PHOTOGRAPH
+from screening.predictions.queue import CLINICAL_PHOTOGRAPH
 
 DISCLAIMER = (
     "Research software, not a medical device. It cannot diagnose or rule out skin cancer. "

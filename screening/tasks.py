@@ -15,8 +15,9 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from ml import reader
-from screening import alerting, comparing, digest, measuring, predictions, retries
+from screening import alerting, comparing, digest, measuring, retries
 from screening.models import LesionImage, Prediction
+from screening.predictions import queue
 from screening.webhooks import courier
 
 logger = logging.getLogger(__name__)
@@ -24,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 @shared_task
 def read_prediction_task(prediction_id: str) -> None:
-    prediction = predictions.claim(UUID(prediction_id))
+    prediction = queue.claim(UUID(prediction_id))
     if prediction is not None:
-        predictions.read(prediction)
+        queue.read(prediction)
         follow_up_task.delay(str(prediction.image_id))
         _tell_the_couriers()
 
@@ -61,7 +62,7 @@ def forget_old_deliveries_task() -> None:
 @shared_task
 def sweep_predictions_task() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
-    for prediction in predictions.sweep(rung_before=timezone.now() - age):
+    for prediction in queue.sweep(rung_before=timezone.now() - age):
         _tell_a_worker(prediction)
     for image in (*measuring.unmeasured(reader.DEFAULT_VERSION), *comparing.uncompared()):
         follow_up_task.delay(str(image.pk))
@@ -126,7 +127,7 @@ def follow_up(image: LesionImage) -> None:
 @worker_ready.connect
 def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
-    for prediction in predictions.sweep(rung_before=timezone.now()):
+    for prediction in queue.sweep(rung_before=timezone.now()):
         _tell_a_worker(prediction)
     _tell_the_couriers(again_after=0)
 

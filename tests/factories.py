@@ -24,6 +24,7 @@ from screening.models import (
     Delivery,
     DeliveryAttempt,
     DeliveryState,
+    DoctorVisit,
     Event,
     Histology,
     ImageScale,
@@ -41,6 +42,7 @@ from screening.models import (
     State,
     Webhook,
 )
+from screening.predictions import counting
 from screening.signing import sign
 
 PASSWORD = "correct horse battery staple"
@@ -140,10 +142,20 @@ class LesionPositionFactory(factory.django.DjangoModelFactory):
 
 
 class PredictionFactory(factory.django.DjangoModelFactory):
-    """Finished with ``monitor``. Traits: ``queued``, ``running``, ``failed``."""
+    """Finished with ``monitor``. Traits: ``queued``, ``running``, ``failed``.
+
+    A finished one counts if the rule lets it.
+    """
 
     class Meta:
         model = Prediction
+
+    @classmethod
+    def _create(cls, model_class, *args, **kwargs):
+        prediction = super()._create(model_class, *args, **kwargs)
+        if prediction.state == State.SUCCEEDED:
+            counting.count(prediction)
+        return prediction
 
     class Params:
         queued = factory.Trait(
@@ -316,6 +328,18 @@ class HistologyFactory(factory.django.DjangoModelFactory):
     recorded_by = factory.SubFactory(UserFactory)
     diagnosis = "nv"
     examined_on = date(2026, 3, 20)
+
+
+class DoctorVisitFactory(factory.django.DjangoModelFactory):
+    """Of a lesion of one's own."""
+
+    class Meta:
+        model = DoctorVisit
+
+    lesion = factory.SubFactory(LesionFactory, patient__own=True)
+    recorded_by = factory.SelfAttribute("lesion.patient.owner")
+    visited_on = date(2026, 3, 15)
+    finding = "harmless"
 
 
 class ComparisonFactory(factory.django.DjangoModelFactory):

@@ -28,6 +28,7 @@ ROOMS = (
     ("screening.body",),
     ("screening.scheduling", "screening.digest"),
     ("screening.webhooks",),
+    ("screening.predictions.counting",),
     ("screening.predictions",),
     ("screening.measuring",),
     ("screening.comparing",),

@@ -17,12 +17,13 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from screening import predictions, tasks
+from screening import tasks
 from screening.exchange import importing
 from screening.exchange.archives import ArchiveRefused
 from screening.exchange.ending import end_if_done, remove_archive
 from screening.exchange.taking_in import archive_of, put_archive_away, take_in
 from screening.models import ACTIVE, ACTIVE_BATCH, MAX_ATTEMPTS, Batch, BatchRow, Prediction, State
+from screening.predictions import queue
 
 logger = logging.getLogger(__name__)
 
@@ -184,11 +185,11 @@ def _leave(row: BatchRow, state: str, **fields: object) -> None:
 
 
 def _read(prediction: Prediction) -> None:
-    claimed = predictions.claim(prediction.pk)
+    claimed = queue.claim(prediction.pk)
     if claimed is None:
         return
     try:
-        predictions.read(claimed)
+        queue.read(claimed)
     except Exception:  # it is marked as failed; the other rows go on
         logger.warning("prediction %s: not read, within a batch", claimed.pk)
 

@@ -2,11 +2,12 @@ from screening.models.access_log import AccessLog
 from screening.models.alert import Alert, Rule
 from screening.models.batch import ACTIVE_BATCH, Batch, BatchRow
 from screening.models.comparison import ChangeMark, Comparison
+from screening.models.correction import Correction, CorrectionKind
 from screening.models.histology import Histology
 from screening.models.idempotent_request import IdempotentRequest
 from screening.models.identifier import ExternalIdentifier
 from screening.models.image import LesionImage, Modality
-from screening.models.lesion import SYMPTOMS, BodySite, Lesion
+from screening.models.lesion import SYMPTOMS, BodySite, Closing, Lesion
 from screening.models.maps import PredictionMaps
 from screening.models.measurement import ImageScale, Measurement, Outline
 from screening.models.patient import Patient, Sex, SkinType
@@ -14,6 +15,7 @@ from screening.models.position import BodyView, LesionPosition, Side
 from screening.models.prediction import ACTIVE, MAX_ATTEMPTS, Outcome, Prediction, State
 from screening.models.reminder import CalendarFeed, Interval, Reminder, Standing
 from screening.models.review import Conclusion, Management, Review
+from screening.models.visit import DoctorVisit, Finding
 from screening.models.webhook import OLD_SECRET_HOURS, Event, Webhook
 from screening.models.webhook_delivery import (
     ANSWER_KEPT,
@@ -41,13 +43,18 @@ __all__ = [
     "BodyView",
     "CalendarFeed",
     "ChangeMark",
+    "Closing",
     "Comparison",
     "Conclusion",
+    "Correction",
+    "CorrectionKind",
     "Delivery",
     "DeliveryAttempt",
     "DeliveryState",
+    "DoctorVisit",
     "Event",
     "ExternalIdentifier",
+    "Finding",
     "Histology",
     "IdempotentRequest",
     "ImageScale",

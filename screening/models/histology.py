@@ -15,7 +15,12 @@ DIAGNOSES = [choice for choice in Conclusion.choices if choice[0] != Conclusion.
 
 class HistologyQuerySet(models.QuerySet["Histology"]):
     def visible_to(self, user: User) -> HistologyQuerySet:
-        return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
+        patients = Patient.objects.visible_to(user)
+        return self.filter(lesion__patient__in=patients, lesion__withdrawn_at=None)
+
+    def standing(self) -> HistologyQuerySet:
+        """Those that no later one corrects."""
+        return self.filter(superseded_by=None)
 
 
 class Histology(UUIDModel):
@@ -34,7 +39,13 @@ class Histology(UUIDModel):
         blank=True,
         help_text="Breslow thickness of an invasive melanoma, in millimetres.",
     )
+    excised = models.BooleanField(
+        null=True, blank=True, help_text="Whether the whole lesion was removed; empty: not stated."
+    )
     note = models.TextField(blank=True, max_length=4000)
+    supersedes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
+    )
 
     objects = HistologyQuerySet.as_manager()
 

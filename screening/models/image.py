@@ -6,10 +6,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.expressions import NegatedExpression
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
-from screening.models.base import UUIDModel
+from screening.models.base import CurrentManager, Withdrawable
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
 
@@ -51,7 +52,7 @@ def disclosed(user: User, image: str = "image") -> NegatedExpression:
     return ~Exists(LesionImage.objects.withheld_from(user).filter(pk=OuterRef(image)))
 
 
-class LesionImage(UUIDModel):
+class LesionImage(Withdrawable):
     """One picture of one lesion, taken on one day. Its files hold no metadata of the original."""
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="images")
@@ -59,6 +60,15 @@ class LesionImage(UUIDModel):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="uploaded_images"
     )
     captured_on = models.DateField()
+    captured_time = models.TimeField(
+        null=True, blank=True, help_text="Where the camera was, as far as it is known."
+    )
+    placed_at = models.DateTimeField(
+        default=timezone.now,
+        editable=False,
+        help_text="When it took its place among the lesion's images: added, moved, or its day "
+        "corrected. What was concluded before that did not take it into account.",
+    )
     modality = models.CharField(max_length=13, choices=Modality, default=Modality.DERMATOSCOPIC)
     file = models.FileField(upload_to=_file_name, max_length=120)
     thumbnail = models.FileField(upload_to=_file_name, max_length=120)
@@ -68,7 +78,8 @@ class LesionImage(UUIDModel):
     camera_model = models.CharField(max_length=120, blank=True)
     is_synthetic = models.BooleanField(default=False, help_text="Drawn by SkinCheck, not skin.")
 
-    objects = LesionImageQuerySet.as_manager()
+    objects = CurrentManager.from_queryset(LesionImageQuerySet)()
+    everything = LesionImageQuerySet.as_manager()
 
     class Meta:
         ordering = ["-captured_on", "-created", "-pk"]
@@ -76,8 +87,11 @@ class LesionImage(UUIDModel):
             models.Index(fields=["lesion", "-captured_on", "-created"], name="image_by_capture")
         ]
         constraints = [
+            *Withdrawable.Meta.constraints,
             models.UniqueConstraint(
-                fields=["lesion", "sha256"], name="same_picture_once_per_lesion"
+                fields=["lesion", "sha256"],
+                condition=Q(withdrawn_at__isnull=True),
+                name="same_picture_once_per_lesion",
             ),
             models.CheckConstraint(
                 condition=Q(modality__in=Modality.values), name="modality_is_known"

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
-from screening.models.base import UUIDModel
+from screening.models.base import CurrentManager, Withdrawable
 from screening.models.patient import Patient, searchable
 
 
@@ -51,7 +52,13 @@ class LesionQuerySet(models.QuerySet["Lesion"]):
         )
 
 
-class Lesion(UUIDModel):
+class Closing(models.TextChoices):
+    """Why nobody follows a lesion any longer."""
+
+    EXCISED = "excised", "Removed"
+
+
+class Lesion(Withdrawable):
     """One spot on one patient's body."""
 
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="lesions")
@@ -65,11 +72,38 @@ class Lesion(UUIDModel):
         default=False, help_text="It has grown, or changed in shape or colour."
     )
 
-    objects = LesionQuerySet.as_manager()
+    symptoms_at = models.DateTimeField(
+        null=True, editable=False, help_text="When a symptom was last newly marked."
+    )
+    closed_on = models.DateField(null=True, editable=False, help_text="The day it was removed.")
+    closed_because = models.CharField(max_length=7, choices=Closing, blank=True, editable=False)
+    closed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="closed_lesions",
+    )
+    merged_into = models.ForeignKey(
+        "self", null=True, editable=False, on_delete=models.PROTECT, related_name="merged"
+    )
+
+    objects = CurrentManager.from_queryset(LesionQuerySet)()
+    everything = LesionQuerySet.as_manager()
 
     class Meta:
         ordering = ["created", "pk"]
         constraints = [
+            *Withdrawable.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(closed_on__isnull=True, closed_by=None, closed_because="")
+                | Q(
+                    closed_on__isnull=False,
+                    closed_by__isnull=False,
+                    closed_because__in=Closing.values,
+                ),
+                name="closed_lesion_says_why",
+            ),
             models.CheckConstraint(condition=~Q(label=""), name="lesion_has_a_label"),
             models.CheckConstraint(
                 condition=Q(body_site__in=BodySite.values), name="body_site_is_known"
@@ -83,3 +117,7 @@ class Lesion(UUIDModel):
     def symptoms(self) -> list[str]:
         """The symptoms that the person marked, in the order of ``SYMPTOMS``."""
         return [name for name in SYMPTOMS if getattr(self, name)]
+
+    @property
+    def is_closed(self) -> bool:
+        return self.closed_on is not None

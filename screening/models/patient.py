@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import REVIEWERS, WRITERS, Clinic, Role, User
-from screening.models.base import UUIDModel
+from screening.models.base import CurrentManager, Withdrawable
 
 
 class Sex(models.TextChoices):
@@ -61,7 +61,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         return self.filter(Q(owner=user) | of_clinics)
 
 
-class Patient(UUIDModel):
+class Patient(Withdrawable):
     """The person whose skin it is: a clinic's patient, someone who tracks themselves, or both."""
 
     clinic = models.ForeignKey(
@@ -79,18 +79,24 @@ class Patient(UUIDModel):
     sex = models.CharField(max_length=6, choices=Sex, blank=True)
     skin_type = models.CharField(max_length=3, choices=SkinType, blank=True)
 
-    objects = PatientQuerySet.as_manager()
+    merged_into = models.ForeignKey(
+        "self", null=True, editable=False, on_delete=models.PROTECT, related_name="merged"
+    )
+
+    objects = CurrentManager.from_queryset(PatientQuerySet)()
+    everything = PatientQuerySet.as_manager()
 
     class Meta:
         ordering = ["label", "pk"]
         constraints = [
+            *Withdrawable.Meta.constraints,
             models.CheckConstraint(
                 condition=Q(clinic__isnull=False) | Q(owner__isnull=False),
                 name="patient_has_clinic_or_owner",
             ),
             models.UniqueConstraint(
                 fields=["clinic", "label"],
-                condition=Q(clinic__isnull=False),
+                condition=Q(clinic__isnull=False, withdrawn_at__isnull=True),
                 name="patient_label_is_unique_in_clinic",
                 violation_error_message="Another patient of this clinic has this label.",
             ),

@@ -51,6 +51,10 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def finished(self) -> PredictionQuerySet:
         return self.filter(state=State.SUCCEEDED)
 
+    def counting(self) -> PredictionQuerySet:
+        """Of each image the one reading that counts: see ``screening.predictions.outcomes``."""
+        return self.filter(told_from__isnull=False, told_until=None)
+
     def told(self, outcome: str) -> PredictionQuerySet:
         """Those of which the person is told ``outcome``: ``Prediction.outcome_told``, in SQL."""
         watched = Q(outcome=Outcome.MONITOR)
@@ -111,6 +115,14 @@ class Prediction(UUIDModel):
     weights_sha256 = models.CharField(max_length=64, blank=True, editable=False)
     thresholds_version = models.CharField(max_length=40, blank=True, editable=False)
     duration_ms = models.PositiveIntegerField(null=True, editable=False)
+    told_from = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Since when it is the reading of its image that counts; empty: it never did.",
+    )
+    told_until = models.DateTimeField(
+        null=True, editable=False, help_text="When another reading took its place; empty: none has."
+    )
 
     objects = PredictionQuerySet.as_manager()
 
@@ -126,6 +138,16 @@ class Prediction(UUIDModel):
                 fields=["image", "model_version"],
                 condition=Q(state__in=ACTIVE),
                 name="one_active_prediction_per_image_and_model",
+            ),
+            models.UniqueConstraint(
+                fields=["image"],
+                condition=Q(told_from__isnull=False, told_until__isnull=True),
+                name="one_reading_of_an_image_counts",
+            ),
+            models.CheckConstraint(
+                condition=Q(told_from__isnull=True, told_until__isnull=True)
+                | Q(told_from__isnull=False, state=State.SUCCEEDED),
+                name="only_succeeded_prediction_counts",
             ),
             models.CheckConstraint(
                 condition=~Q(state=State.SUCCEEDED)

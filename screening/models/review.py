@@ -32,6 +32,7 @@ class Management(models.TextChoices):
     MONITOR = "monitor", "Monitor"
     EXCISE = "excise", "Excise or biopsy"
     REFER = "refer", "Refer"
+    EXCISED = "excised", "Removed already"
 
 
 class ReviewQuerySet(models.QuerySet["Review"]):

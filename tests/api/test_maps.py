@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from ml.types import Diagnosis
-from screening import predictions
 from screening.api import maps
 from screening.models import Prediction
+from screening.predictions import queue
 from tests.api.conftest import upload
 from tests.factories import PredictionFactory, PredictionMapsFactory
 
@@ -30,7 +30,7 @@ def mapped(lesion):
 def test_a_real_readings_maps_add_up_to_its_logits(clinician, lesion):
     upload(clinician, lesion)
     prediction = Prediction.objects.get()
-    predictions.read(predictions.claim(prediction.pk))
+    queue.read(queue.claim(prediction.pk))
     body = clinician.get(address(prediction, "maps")).json()
     logits = clinician.get(f"{PREDICTIONS}{prediction.pk}/").json()["image_logits"]
     assert list(body["evidence"]) == [diagnosis.value for diagnosis in Diagnosis]

@@ -6,9 +6,9 @@ import pytest
 
 from ml import reader
 from ml.types import Diagnosis
-from screening import predictions
 from screening.advice import DISCLAIMER
 from screening.models import Prediction
+from screening.predictions import queue
 from tests.api.conftest import pointers, upload
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
 
@@ -43,7 +43,7 @@ def test_a_failed_reading_says_why(clinician, lesion):
 
 def test_a_real_reading_from_upload_to_result(clinician, lesion):
     location = upload(clinician, lesion)["Location"]
-    predictions.read(predictions.claim(Prediction.objects.get().pk))
+    queue.read(queue.claim(Prediction.objects.get().pk))
     response = clinician.get(location)
     assert "Retry-After" not in response
     body = response.json()

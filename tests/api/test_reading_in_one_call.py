@@ -12,9 +12,9 @@ import pytest
 from django.db import connection
 from PIL import Image
 
-from screening import predictions
 from screening.api import waiting
 from screening.models import LesionImage, Prediction
+from screening.predictions import queue
 from tests.api.conftest import pointers, upload
 from tests.factories import PredictionFactory, PredictionMapsFactory, picture
 
@@ -37,7 +37,7 @@ def worker(monkeypatch):
         slept.append(seconds)
         assert not connection.in_atomic_block or connection.savepoint_ids == slept_in
         for one in Prediction.objects.filter(state="queued"):
-            predictions.read(predictions.claim(one.pk))
+            queue.read(queue.claim(one.pk))
 
     slept_in = list(connection.savepoint_ids)
     monkeypatch.setattr(waiting.time, "sleep", sleep)

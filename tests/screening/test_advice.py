@@ -11,7 +11,7 @@ from ml import reader
 from ml.types import NotAssessable
 from screening import advice
 from screening.models import SYMPTOMS, Outcome
-from screening.predictions import CLINICAL_PHOTOGRAPH
+from screening.predictions.queue import CLINICAL_PHOTOGRAPH
 from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,10 @@ from screening.models import (
     BatchRow,
     ChangeMark,
     Comparison,
+    Correction,
     Delivery,
     DeliveryAttempt,
+    DoctorVisit,
     ExternalIdentifier,
     Histology,
     IdempotentRequest,
@@ -38,6 +40,7 @@ from tests.factories import (
     ComparisonFactory,
     DeliveryAttemptFactory,
     DeliveryFactory,
+    DoctorVisitFactory,
     HistologyFactory,
     ImageScaleFactory,
     LesionFactory,
@@ -79,6 +82,8 @@ MODELS = (
     Alert,
     ExternalIdentifier,
     IdempotentRequest,
+    Correction,
+    DoctorVisit,
 )
 
 
@@ -182,6 +187,18 @@ def one_outline_measured_twice():
     MeasurementFactory(image=first.image, prediction=None, outline=first.outline)
 
 
+def two_readings_that_count():
+    image = LesionImageFactory()
+    for _ in range(2):
+        PredictionFactory(image=image)
+    Prediction.objects.filter(image=image).update(told_from=timezone.now(), told_until=None)
+
+
+def correction_of_an_unknown_kind():
+    patient = PatientFactory()
+    Correction.objects.create(kind="erased", made_by=UserFactory(), patient=patient)
+
+
 REFUSED = {
     "refused_batch_has_reason": lambda: BatchFactory(state="refused"),
     "finished_batch_has_rows": lambda: BatchFactory(has_rows=False),
@@ -223,6 +240,17 @@ REFUSED = {
         failed=True, outcome="monitor"
     ),
     "p_malignant_between_0_and_1": lambda: PredictionFactory(p_malignant=1.1),
+    "one_reading_of_an_image_counts": two_readings_that_count,
+    "only_succeeded_prediction_counts": lambda: PredictionFactory(
+        queued=True, told_from=timezone.now()
+    ),
+    "withdrawn_patient_has_reason": lambda: PatientFactory(withdrawn_at=timezone.now()),
+    "withdrawn_lesion_has_reason": lambda: LesionFactory(withdrawn_at=timezone.now()),
+    "withdrawn_lesionimage_has_reason": lambda: LesionImageFactory(withdrawn_at=timezone.now()),
+    "withdrawn_doctorvisit_has_reason": lambda: DoctorVisitFactory(withdrawn_at=timezone.now()),
+    "closed_lesion_says_why": lambda: LesionFactory(closed_on=timezone.localdate()),
+    "finding_is_known": lambda: DoctorVisitFactory(finding="gone"),
+    "correction_kind_is_known": correction_of_an_unknown_kind,
     "attempts_are_capped": lambda: PredictionFactory(attempts=4),
     "conclusion_is_known": lambda: ReviewFactory(conclusion="wart"),
     "management_is_known": lambda: ReviewFactory(management="wait"),

@@ -12,8 +12,8 @@ from PIL import Image
 
 from ml import reader
 from ml.types import Diagnosis
-from screening import predictions
 from screening.models import MAX_ATTEMPTS, Prediction, PredictionMaps, State
+from screening.predictions import queue
 from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db
@@ -31,22 +31,22 @@ def expire(prediction):
 
 def test_one_caller_gets_the_claim():
     prediction = queued()
-    claimed = predictions.claim(prediction.pk)
+    claimed = queue.claim(prediction.pk)
     assert claimed is not None
     assert (claimed.state, claimed.attempts) == (State.RUNNING, 1)
     assert claimed.lease_expires_at > timezone.now()
-    assert predictions.claim(prediction.pk) is None
+    assert queue.claim(prediction.pk) is None
 
 
 @pytest.mark.parametrize("trait", ["running", "failed", None])
 def test_only_a_queued_prediction_can_be_claimed(trait):
     prediction = PredictionFactory(**({trait: True} if trait else {}))
-    assert predictions.claim(prediction.pk) is None
+    assert queue.claim(prediction.pk) is None
 
 
 def test_the_real_model_reads_it():
-    prediction = predictions.claim(queued().pk)
-    predictions.read(prediction)
+    prediction = queue.claim(queued().pk)
+    queue.read(prediction)
     prediction.refresh_from_db()
     assert prediction.state == State.SUCCEEDED
     assert prediction.outcome
@@ -62,8 +62,8 @@ def test_the_real_model_reads_it():
 
 
 def test_where_it_saw_what_is_kept_and_adds_up():
-    prediction = predictions.claim(queued().pk)
-    predictions.read(prediction)
+    prediction = queue.claim(queued().pk)
+    queue.read(prediction)
     prediction.refresh_from_db()
     maps = prediction.maps
     mask = np.asarray(Image.open(BytesIO(maps.mask)))
@@ -78,8 +78,8 @@ def test_where_it_saw_what_is_kept_and_adds_up():
 
 
 def test_a_clinical_photograph_gets_no_class():
-    prediction = predictions.claim(queued(image__modality="clinical").pk)
-    predictions.read(prediction)
+    prediction = queue.claim(queued(image__modality="clinical").pk)
+    queue.read(prediction)
     prediction.refresh_from_db()
     assert (prediction.outcome, prediction.reason) == ("not_assessable", "clinical_photograph")
     assert prediction.probabilities == {}
@@ -93,22 +93,22 @@ def test_what_is_not_known_of_the_patient_is_not_made_up():
         image__lesion__patient__sex="",
         image__lesion__patient__birth_year=None,
     ).image
-    context = predictions.context_of(image)
+    context = queue.context_of(image)
     assert (context.age, context.sex, context.localization) == (None, None, None)
 
 
 def test_a_missing_file_fails_with_a_reason():
-    prediction = predictions.claim(queued().pk)
+    prediction = queue.claim(queued().pk)
     prediction.image.file.storage.delete(prediction.image.file.name)
-    predictions.read(prediction)
+    queue.read(prediction)
     prediction.refresh_from_db()
     assert prediction.state == State.FAILED
     assert "could not be opened" in prediction.failure
 
 
 def test_a_missing_model_fails_with_a_reason():
-    prediction = predictions.claim(queued(model_version="1999.1").pk)
-    predictions.read(prediction)
+    prediction = queue.claim(queued(model_version="1999.1").pk)
+    queue.read(prediction)
     prediction.refresh_from_db()
     assert prediction.state == State.FAILED
     assert "model" in prediction.failure
@@ -118,25 +118,25 @@ def test_a_bug_is_raised_and_told_in_general_words(monkeypatch):
     def broken(image):
         raise RuntimeError("the inside of the machine")
 
-    monkeypatch.setattr(predictions, "context_of", broken)
-    prediction = predictions.claim(queued().pk)
+    monkeypatch.setattr(queue, "context_of", broken)
+    prediction = queue.claim(queued().pk)
     with pytest.raises(RuntimeError):
-        predictions.read(prediction)
+        queue.read(prediction)
     prediction.refresh_from_db()
     assert prediction.state == State.FAILED
     assert "machine" not in prediction.failure
 
 
 def test_a_worker_that_lost_its_lease_cannot_finish():
-    slow = predictions.claim(queued().pk)
+    slow = queue.claim(queued().pk)
     expire(slow)
-    assert predictions.sweep(rung_before=timezone.now()) == [slow]
-    quick = predictions.claim(slow.pk)
+    assert queue.sweep(rung_before=timezone.now()) == [slow]
+    quick = queue.claim(slow.pk)
     assert quick.attempts == 2
-    predictions.read(slow)
+    queue.read(slow)
     quick.refresh_from_db()
     assert quick.state == State.RUNNING
-    predictions.read(quick)
+    queue.read(quick)
     quick.refresh_from_db()
     assert quick.state == State.SUCCEEDED
 
@@ -144,10 +144,10 @@ def test_a_worker_that_lost_its_lease_cannot_finish():
 def test_the_sweep_gives_up_after_three_attempts():
     pk = queued().pk
     for attempt in range(1, MAX_ATTEMPTS + 1):
-        claimed = predictions.claim(pk)
+        claimed = queue.claim(pk)
         assert claimed.attempts == attempt
         expire(claimed)
-        rung = predictions.sweep(rung_before=timezone.now() - timedelta(minutes=1))
+        rung = queue.sweep(rung_before=timezone.now() - timedelta(minutes=1))
         assert rung == ([claimed] if attempt < MAX_ATTEMPTS else [])
     prediction = Prediction.objects.get(pk=pk)
     assert prediction.state == State.FAILED
@@ -155,8 +155,8 @@ def test_the_sweep_gives_up_after_three_attempts():
 
 
 def test_the_sweep_leaves_a_living_lease_alone():
-    claimed = predictions.claim(queued().pk)
-    assert predictions.sweep(rung_before=timezone.now()) == []
+    claimed = queue.claim(queued().pk)
+    assert queue.sweep(rung_before=timezone.now()) == []
     claimed.refresh_from_db()
     assert claimed.state == State.RUNNING
 
@@ -166,13 +166,13 @@ def test_the_sweep_rings_once_for_what_waits_long():
     hour_ago = timezone.now() - timedelta(hours=1)
     Prediction.objects.filter(pk=old.pk).update(rung_at=hour_ago)
     minute_ago = timezone.now() - timedelta(minutes=1)
-    assert predictions.sweep(rung_before=minute_ago) == [old]
-    assert predictions.sweep(rung_before=minute_ago) == []
-    assert predictions.sweep(rung_before=timezone.now()) == [old, new]
+    assert queue.sweep(rung_before=minute_ago) == [old]
+    assert queue.sweep(rung_before=minute_ago) == []
+    assert queue.sweep(rung_before=timezone.now()) == [old, new]
 
 
 def test_a_sweep_is_five_queries_however_much_waits(django_assert_num_queries):
     for _ in range(5):
         queued()
     with django_assert_num_queries(4):
-        predictions.sweep(rung_before=timezone.now())
+        queue.sweep(rung_before=timezone.now())

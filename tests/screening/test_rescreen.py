@@ -9,8 +9,9 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from ml import reader
-from screening import intake, predictions, tasks, tracking
+from screening import intake, tasks, tracking
 from screening.models import Prediction
+from screening.predictions import queue
 from tests.factories import LesionImageFactory, PredictionFactory
 
 pytestmark = pytest.mark.django_db
@@ -71,7 +72,7 @@ def test_it_waits_until_all_is_read(monkeypatch):
 
     def work(seconds):
         for prediction in Prediction.objects.active():
-            predictions.read(predictions.claim(prediction.pk))
+            queue.read(queue.claim(prediction.pk))
 
     monkeypatch.setattr("screening.management.commands.rescreen.time.sleep", work)
     assert "1 to be read" in rescreen()
@@ -88,4 +89,4 @@ def test_what_someone_waits_for_is_rung_first():
     bulk = intake.rescreen(image=LesionImageFactory(), model_version=NEW)
     waited_for = PredictionFactory(queued=True)
     Prediction.objects.update(rung_at=None)
-    assert predictions.sweep(rung_before=waited_for.created) == [waited_for, bulk]
+    assert queue.sweep(rung_before=waited_for.created) == [waited_for, bulk]

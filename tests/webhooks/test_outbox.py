@@ -11,8 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from ml import reader
-from screening import predictions, reviewing, tasks
+from screening import reviewing, tasks
 from screening.models import MAX_ATTEMPTS, Delivery, Event
+from screening.predictions import queue
 from screening.webhooks.outbox import announce
 from tests.factories import (
     LesionFactory,
@@ -41,7 +42,7 @@ def told() -> list[tuple[str, str]]:
 def test_a_finished_reading_is_announced(personas, image):
     webhook = WebhookFactory(clinic=personas.clinic)
     queued = PredictionFactory(image=image, queued=True, model_version=reader.DEFAULT_VERSION)
-    predictions.read(predictions.claim(queued.pk))
+    queue.read(queue.claim(queued.pk))
     [delivery] = Delivery.objects.all()
     assert (delivery.event, delivery.webhook) == (Event.PREDICTION_FINISHED, webhook)
     assert delivery.data == {
@@ -56,14 +57,14 @@ def test_a_finished_reading_is_announced(personas, image):
 def test_a_failed_reading_is_announced(personas, image):
     WebhookFactory(clinic=personas.clinic, name="W")
     queued = PredictionFactory(image=image, queued=True, model_version="none-such")
-    predictions.read(predictions.claim(queued.pk))
+    queue.read(queue.claim(queued.pk))
     assert told() == [("prediction.failed", "W")]
 
 
 def test_a_reading_that_was_begun_too_often_is_announced(personas, image):
     WebhookFactory(clinic=personas.clinic, name="W")
     lost = PredictionFactory(image=image, running=True, attempts=MAX_ATTEMPTS)
-    predictions.sweep(rung_before=timezone.now())
+    queue.sweep(rung_before=timezone.now())
     lost.refresh_from_db()
     assert (lost.state, told()) == ("failed", [("prediction.failed", "W")])
 
@@ -71,9 +72,9 @@ def test_a_reading_that_was_begun_too_often_is_announced(personas, image):
 def test_a_worker_that_lost_its_lease_announces_nothing(personas, image):
     WebhookFactory(clinic=personas.clinic)
     queued = PredictionFactory(image=image, queued=True, model_version=reader.DEFAULT_VERSION)
-    slow = predictions.claim(queued.pk)
+    slow = queue.claim(queued.pk)
     type(queued).objects.update(attempts=2)
-    predictions.read(slow)
+    queue.read(slow)
     assert told() == []
 
 
@@ -107,7 +108,7 @@ def test_whatever_is_sent_is_an_identifier(personas, image):
     WebhookFactory(clinic=personas.clinic)
     reviewing.record_review(user=personas.clinician, image=image, **REVIEW)
     queued = PredictionFactory(image=image, queued=True, model_version=reader.DEFAULT_VERSION)
-    predictions.read(predictions.claim(queued.pk))
+    queue.read(queue.claim(queued.pk))
     assert Delivery.objects.count() == 2
     for delivery in Delivery.objects.all():
         message = json.loads(delivery.body)

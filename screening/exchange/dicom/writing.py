@@ -13,7 +13,7 @@ from screening.dicom import DERMOSCOPIC, UNKNOWN, VL_PHOTOGRAPHIC
 from screening.exchange.codes import BODY_SITES, Code
 from screening.measuring import scale_of
 from screening.models import BodySite, LesionImage, Modality, Side
-from screening.predictions import context_of
+from screening.predictions.queue import context_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from accounts.models import Membership
-from screening import intake, predictions
+from screening import intake
 from screening.exchange import batches, importing, shifts, taking_in
 from screening.exchange.progress import Counts, counts_of, problems_of, with_counts
 from screening.models import (
@@ -25,6 +25,7 @@ from screening.models import (
     Patient,
     Prediction,
 )
+from screening.predictions import queue
 from tests.exchange.dicoms import dicom
 from tests.factories import LesionFactory, PatientFactory, WebhookFactory
 from tests.screening.exchange.uploads import (
@@ -475,18 +476,18 @@ def test_a_fault_in_a_persons_image_is_not_the_batchs(personas, monkeypatch):
     batch = upload(personas.assistant, batch_of(*many(2)), clinic=personas.clinic)
     lesion = LesionFactory(patient=personas.patient)
     added = intake.add_image(user=personas.clinician, lesion=lesion, file=ContentFile(drawn(77)))
-    read = predictions.read
+    read = queue.read
 
     def broken(prediction):
         if prediction.image_id == added.image.pk:
-            monkeypatch.setattr(predictions, "_result", lambda prediction: 1 / 0)
+            monkeypatch.setattr(queue, "_result", lambda prediction: 1 / 0)
         try:
             read(prediction)
         finally:
-            monkeypatch.setattr(predictions, "_result", result)
+            monkeypatch.setattr(queue, "_result", result)
 
-    result = predictions._result
-    monkeypatch.setattr(predictions, "read", broken)
+    result = queue._result
+    monkeypatch.setattr(queue, "read", broken)
     assert work_off(batch).state == "finished"
     assert added.image.predictions.get().state == "failed"
     assert counted(batch).read == 2

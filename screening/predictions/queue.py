@@ -29,6 +29,7 @@ from screening.models import (
     PredictionMaps,
     State,
 )
+from screening.predictions import counting
 from screening.webhooks.outbox import announce_about
 
 logger = logging.getLogger(__name__)
@@ -190,6 +191,8 @@ def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
         logger.warning("prediction %s: the lease was lost before it was finished", prediction.pk)
         return False
     succeeded = state == State.SUCCEEDED
+    if succeeded:
+        counting.count(prediction)
     lesion = prediction.image.lesion
     announce_about(
         lesion.patient,

@@ -1,0 +1,46 @@
+"""What is told of existing records: which reading of an image counts, and since when things stand."""
+
+from itertools import groupby
+
+from django.db import migrations
+from django.db.models import F, Q
+
+DEFAULT_VERSION = "2026.11.4"  # when this was written
+
+
+def choose_readings(apps, schema_editor):
+    """Of each image: the newest reading of the version that was the default; of others, where that
+    one never read it, the newest of the highest version."""
+    Prediction = apps.get_model("screening", "Prediction")
+    finished = Prediction.objects.filter(state="succeeded")
+    rows = finished.order_by("image_id").values_list(
+        "image_id", "model_version", "created", "pk", "finished_at"
+    )
+    chosen = []
+    for _, readings in groupby(rows.iterator(), key=lambda row: row[0]):
+        best = max(readings, key=lambda row: (row[1] == DEFAULT_VERSION, _parts(row[1]), row[2], row[3]))
+        chosen.append(Prediction(pk=best[3], told_from=best[4]))
+        if len(chosen) == 500:
+            Prediction.objects.bulk_update(chosen, ["told_from"])
+            chosen = []
+    Prediction.objects.bulk_update(chosen, ["told_from"])
+
+
+def _parts(version):
+    return [(int(part), "") if part.isdigit() else (0, part) for part in version.split(".")]
+
+
+def date_what_stands(apps, schema_editor):
+    """An image has its place since it was added. A symptom may be as new as the last edit."""
+    apps.get_model("screening", "LesionImage").objects.update(placed_at=F("created"))
+    marked = Q(raised=True) | Q(bleeding=True) | Q(itching=True) | Q(changing=True)
+    apps.get_model("screening", "Lesion").objects.filter(marked).update(symptoms_at=F("modified"))
+
+
+class Migration(migrations.Migration):
+    dependencies = [("screening", "0009_corrections_and_visits")]
+
+    operations = [
+        migrations.RunPython(choose_readings, migrations.RunPython.noop),
+        migrations.RunPython(date_what_stands, migrations.RunPython.noop),
+    ]

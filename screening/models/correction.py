@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import User
+from screening.models.base import UUIDModel
+from screening.models.image import LesionImage
+from screening.models.lesion import Lesion
+from screening.models.patient import Patient
+from screening.models.visit import DoctorVisit
+
+
+class CorrectionKind(models.TextChoices):
+    EDITED = "edited", "Corrected"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    RESTORED = "restored", "Put back"
+    MOVED = "moved", "Moved"
+    MERGED = "merged", "Merged"
+    CLOSED = "closed", "Closed"
+    REOPENED = "reopened", "Opened again"
+
+
+class CorrectionQuerySet(models.QuerySet["Correction"]):
+    def visible_to(self, user: User) -> CorrectionQuerySet:
+        return self.filter(patient__in=Patient.everything.visible_to(user))
+
+
+class Correction(UUIDModel):
+    """What was put right in a record: by whom, when, why, and how it was before. Never edited."""
+
+    kind = models.CharField(max_length=9, choices=CorrectionKind)
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="corrections"
+    )
+    patient = models.ForeignKey(
+        Patient,
+        on_delete=models.PROTECT,
+        related_name="corrections",
+        help_text="Whose record it was, before.",
+    )
+    lesion = models.ForeignKey(
+        Lesion, null=True, on_delete=models.PROTECT, related_name="corrections"
+    )
+    image = models.ForeignKey(
+        LesionImage, null=True, on_delete=models.PROTECT, related_name="corrections"
+    )
+    visit = models.ForeignKey(
+        DoctorVisit, null=True, on_delete=models.PROTECT, related_name="corrections"
+    )
+    reason = models.CharField(max_length=400, blank=True)
+    before = models.JSONField(default=dict, help_text="The fields that changed, as they were.")
+    after = models.JSONField(default=dict, help_text="The same fields, as they are since.")
+
+    objects = CorrectionQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(kind__in=CorrectionKind.values), name="correction_kind_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, {self.created:%Y-%m-%d}"

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import User
+from screening.models.base import CurrentManager, Withdrawable
+from screening.models.lesion import Lesion
+from screening.models.patient import Patient
+
+
+class Finding(models.TextChoices):
+    """What the doctor said, in the words of the person."""
+
+    HARMLESS = "harmless", "It is harmless"
+    WATCH = "watch", "Keep watching it"
+    BIOPSY = "biopsy", "A sample was taken"
+    REMOVED = "removed", "It was removed"
+
+
+class DoctorVisitQuerySet(models.QuerySet["DoctorVisit"]):
+    def visible_to(self, user: User) -> DoctorVisitQuerySet:
+        patients = Patient.objects.visible_to(user)
+        return self.filter(lesion__patient__in=patients, lesion__withdrawn_at=None)
+
+
+class DoctorVisit(Withdrawable):
+    """A person showed a lesion of their own to a doctor, and says what they were told."""
+
+    lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="visits")
+    recorded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="recorded_visits"
+    )
+    visited_on = models.DateField()
+    finding = models.CharField(max_length=8, choices=Finding)
+    note = models.TextField(blank=True, max_length=4000)
+
+    objects = CurrentManager.from_queryset(DoctorVisitQuerySet)()
+    everything = DoctorVisitQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-visited_on", "-created", "-pk"]
+        constraints = [
+            *Withdrawable.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(finding__in=Finding.values), name="finding_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_finding_display()}, {self.visited_on}"
