@@ -105,6 +105,12 @@ class LesionImage(Withdrawable):
         return f"{self.lesion}, {self.captured_on}"
 
     @property
+    def counting_reading(self) -> Prediction | None:
+        """The one reading that counts. No query where predictions are prefetched."""
+        readings = self.predictions.all()
+        return next((reading for reading in readings if reading.counts), None)
+
+    @property
     def latest_prediction(self) -> Prediction | None:
         """The newest reading, in whatever state. No query where predictions are prefetched."""
         return next(iter(self.predictions.all()), None)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 
 from accounts.models import User
@@ -35,6 +35,15 @@ class Outcome(models.TextChoices):
 _HAS_SYMPTOM = Q.create(
     [(f"image__lesion__{symptom}", True) for symptom in SYMPTOMS], connector=Q.OR
 )
+TOLD = Case(
+    When(
+        _HAS_SYMPTOM,
+        outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE),
+        then=Value(Outcome.SEE_DOCTOR.value),
+    ),
+    default=F("outcome"),
+)
+"""``Prediction.outcome_told`` in SQL."""
 
 
 class PredictionQuerySet(models.QuerySet["Prediction"]):
@@ -56,13 +65,8 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         return self.filter(told_from__isnull=False, told_until=None)
 
     def told(self, outcome: str) -> PredictionQuerySet:
-        """Those of which the person is told ``outcome``: ``Prediction.outcome_told``, in SQL."""
-        watched = Q(outcome=Outcome.MONITOR)
-        if outcome == Outcome.MONITOR:
-            return self.filter(watched & ~_HAS_SYMPTOM)
-        if outcome == Outcome.SEE_DOCTOR:
-            return self.filter(Q(outcome=Outcome.SEE_DOCTOR) | (watched & _HAS_SYMPTOM))
-        return self.filter(outcome=outcome)
+        """Those of which the person is told ``outcome``."""
+        return self.alias(told=TOLD).filter(told=outcome)
 
     def latest_first(self) -> PredictionQuerySet:
         return self.order_by("-created", "-pk")
@@ -184,10 +188,16 @@ class Prediction(UUIDModel):
 
     @property
     def outcome_told(self) -> str:
-        """What the person is told: never ``monitor`` of a lesion with symptoms (DESIGN, section 7).
+        """What the person is told: of a lesion with symptoms, never less than to see a doctor.
 
         Reads ``image.lesion``: select it with the prediction in lists. Empty until finished.
         """
-        if self.outcome == Outcome.MONITOR and self.image.lesion.symptoms:
+        milder = self.outcome in (Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
+        if milder and self.image.lesion.symptoms:
             return Outcome.SEE_DOCTOR.value
         return self.outcome
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is the one reading of its image that counts."""
+        return self.told_from is not None and self.told_until is None

@@ -1,0 +1,221 @@
+"""What is told of a lesion: its standing outcome. The one rule, in Python and in SQL.
+
+Of each image one reading counts (``screening.predictions.counting``). The **standing outcome** of a
+lesion is the most severe among its images' counting readings that nothing has settled. A later
+image, milder or not assessable, settles nothing. An image is settled by
+
+- a clinician's conclusion on it, or on a later image of the lesion,
+- the lesion's histology, or a visit to a doctor, of the day of the image or later,
+
+each recorded after the image had its place in the lesion (``LesionImage.placed_at``): what was
+concluded before did not take it into account. Withdrawn images, reviews of them and withdrawn
+visits do not count. A symptom lifts all below ``see_doctor`` to it, with pictures or without, until
+one of these acts follows the day it was marked.
+
+``with_standing`` says so in SQL, for lists; ``standing_of`` in Python, for one lesion that is at
+hand. A property-based test holds them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import reduce
+from operator import or_
+
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Coalesce, Least
+
+from accounts.models import User
+from screening.models import (
+    DoctorVisit,
+    Histology,
+    Lesion,
+    LesionImage,
+    Outcome,
+    Prediction,
+    Review,
+)
+from screening.models.image import is_later, place_of
+from screening.models.lesion import HAS_SYMPTOM
+from screening.models.prediction import TOLD, PredictionQuerySet
+
+SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
+"""The most severe first. Not assessable is no finding: it hides none, and it is no all-clear."""
+GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
+NOTHING = len(SEVERITY)
+"""The rank of a lesion of which nothing is told."""
+
+Act = Review | Histology | DoctorVisit
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is told of a lesion.
+
+    outcome: one of ``Outcome``, or empty. reading: whose it is; None where a symptom alone says so.
+    newest: the image captured last; newest_outcome: what is told of it, empty while it is not read.
+    settled: by what, of the images and the symptom that would say more; the newest act first.
+    """
+
+    outcome: str
+    reading: Prediction | None
+    newest: LesionImage | None
+    newest_outcome: str
+    settled: list[Act]
+
+    @property
+    def is_grave(self) -> bool:
+        return self.outcome in GRAVE
+
+    @property
+    def is_of_newest(self) -> bool:
+        """Whether the newest image says all there is to say."""
+        return self.outcome == self.newest_outcome
+
+
+def rank(outcome: str) -> int:
+    return SEVERITY.index(Outcome(outcome)) if outcome else NOTHING
+
+
+def standing_of(
+    lesion: Lesion,
+    images: Sequence[LesionImage],
+    histologies: Iterable[Histology],
+    visits: Iterable[DoctorVisit],
+) -> Standing:
+    """The rule, of a lesion that is at hand.
+
+    images: current ones, the one captured last first, with findings as the reader may see them
+    (``tracking.timeline``). histologies: those that stand. visits: current ones.
+    """
+    others: list[Histology | DoctorVisit] = [*histologies, *visits]
+    reviews = [(image, review) for image in images for review in image.standing_reviews]
+    told: list[tuple[int, Prediction]] = []
+    settling: list[Act] = []
+    for image in images:
+        reading = image.counting_reading
+        if reading is None:
+            continue
+        settled_by = _settling(image, reviews, others)
+        if settled_by:
+            settling += settled_by if reading.outcome_told in GRAVE else []
+        else:
+            told.append((rank(reading.outcome_told), reading))
+    severity, gravest = min(told, key=lambda one: one[0], default=(NOTHING, None))
+    if lesion.symptoms:
+        acts = [*(review for _, review in reviews), *others]
+        after = [act for act in acts if _follows(act, lesion)]
+        settling += after
+        if not after and severity > rank(Outcome.SEE_DOCTOR):
+            severity, gravest = rank(Outcome.SEE_DOCTOR), None
+    newest = images[0] if images else None
+    newest_reading = newest.counting_reading if newest else None
+    return Standing(
+        outcome=SEVERITY[severity].value if severity < NOTHING else "",
+        reading=gravest,
+        newest=newest,
+        newest_outcome=newest_reading.outcome_told if newest_reading else "",
+        settled=sorted(dict.fromkeys(settling), key=lambda act: act.created, reverse=True),
+    )
+
+
+def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    """Annotate ``standing_rank``, the place of the standing outcome in ``SEVERITY`` (``NOTHING``
+    without one), as ``user`` may see it: what is withheld from ``user`` counts as not there."""
+    of_readings = unsettled(user).order_by(F("rank")).values_list(F("rank"))[:1]
+    of_symptom = Case(
+        When(symptom_stands(), then=Value(rank(Outcome.SEE_DOCTOR))),
+        default=Value(NOTHING),
+        output_field=IntegerField(),
+    )
+    return lesions.annotate(
+        standing_rank=Least(Coalesce(Subquery(of_readings), Value(NOTHING)), of_symptom)
+    )
+
+
+def is_grave(user: User) -> Q:
+    """Condition on lesions: the standing outcome is urgent or see a doctor."""
+    return (
+        Q(Exists(unsettled(user).filter(Q(rank__lte=rank(Outcome.SEE_DOCTOR))))) | symptom_stands()
+    )
+
+
+def unsettled(user: User) -> PredictionQuerySet:
+    """Counting readings of the outer query's lesion that nothing has settled, with ``rank``."""
+    readings = Prediction.objects.counting().filter(image__lesion=OuterRef("pk"))
+    ranks = (When(told=outcome, then=Value(n)) for n, outcome in enumerate(SEVERITY))
+    current = readings.filter(image__withdrawn_at=None).disclosed_to(user).exclude(_settled())
+    return current.alias(told=TOLD).annotate(rank=Case(*ranks, output_field=IntegerField()))
+
+
+def symptom_stands() -> Q:
+    """Condition on lesions: a symptom is marked, and nobody has looked at it since."""
+    since = {"created__gte": OuterRef("symptoms_at")}
+    acts = (
+        Review.objects.standing().filter(
+            image__lesion=OuterRef("pk"), image__withdrawn_at=None, **since
+        ),
+        Histology.objects.standing().filter(lesion=OuterRef("pk"), **since),
+        DoctorVisit.objects.filter(lesion=OuterRef("pk"), **since),
+    )
+    return HAS_SYMPTOM & ~Q(reduce(or_, (Q(Exists(act)) for act in acts)))
+
+
+def _settled() -> Q:
+    """Condition on readings: ``_settling`` in SQL."""
+    lesion = OuterRef("image__lesion")
+    known = {"created__gte": OuterRef("image__placed_at")}
+    reviews = Review.objects.standing().filter(image__lesion=lesion, image__withdrawn_at=None)
+    earlier = is_later(place_of("image", OuterRef), place_of("image"))
+    of_later = reviews.filter(~earlier, **known)
+    day = OuterRef("image__captured_on")
+    acts = (
+        reviews.filter(image=OuterRef("image")),
+        of_later.filter(created__gte=F("image__placed_at")),
+        Histology.objects.standing().filter(lesion=lesion, examined_on__gte=day, **known),
+        DoctorVisit.objects.filter(lesion=lesion, visited_on__gte=day, **known),
+    )
+    return reduce(or_, (Q(Exists(act)) for act in acts))
+
+
+def _settling(
+    image: LesionImage,
+    reviews: Iterable[tuple[LesionImage, Review]],
+    others: Iterable[Histology | DoctorVisit],
+) -> list[Act]:
+    """The acts that settle what an image says."""
+    of_reviews = [
+        review
+        for reviewed, review in reviews
+        if reviewed == image
+        or (
+            reviewed.place >= image.place
+            and review.created >= max(reviewed.placed_at, image.placed_at)
+        )
+    ]
+    of_others = [
+        act for act in others if _day(act) >= image.captured_on and act.created >= image.placed_at
+    ]
+    return [*of_reviews, *of_others]
+
+
+def _day(act: Histology | DoctorVisit) -> date:
+    return act.examined_on if isinstance(act, Histology) else act.visited_on
+
+
+def _follows(act: Act, lesion: Lesion) -> bool:
+    since: datetime | None = lesion.symptoms_at
+    return since is not None and act.created >= since
