@@ -118,7 +118,7 @@ def _agreement(first: str, second: str, pairs: Iterable[tuple[str, str]]) -> Agr
 
 def _last_images(truths: dict[UUID, Histology]) -> dict[UUID, UUID]:
     """By lesion, the last image captured up to the day of its histology."""
-    images = LesionImage.objects.filter(lesion__in=truths).order_by("captured_on", "created")
+    images = LesionImage.objects.filter(lesion__in=truths).latest_first().reverse()
     return {
         lesion: pk
         for pk, lesion, captured_on in images.values_list("pk", "lesion", "captured_on")

@@ -27,7 +27,7 @@ SIDE = 1024
 
 def in_order(one: LesionImage, other: LesionImage) -> tuple[LesionImage, LesionImage]:
     """The two images, the one captured earlier first."""
-    first, second = sorted((one, other), key=lambda image: (image.captured_on, image.created))
+    first, second = sorted((one, other), key=lambda image: image.place)
     return first, second
 
 

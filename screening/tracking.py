@@ -38,7 +38,7 @@ from screening.models import (
     Review,
     State,
 )
-from screening.models.image import disclosed
+from screening.models.image import disclosed, latest_first
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.patient import PatientQuerySet
 
@@ -152,10 +152,7 @@ def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionI
 
 def previous(image: LesionImage) -> LesionImage | None:
     """The image of the same lesion that was captured before this one."""
-    earlier = Q(captured_on__lt=image.captured_on) | Q(
-        captured_on=image.captured_on, created__lt=image.created
-    )
-    found: LesionImage | None = image.lesion.images.filter(earlier).latest_first().first()
+    found: LesionImage | None = image.lesion.images.before(image).latest_first().first()
     return found
 
 
@@ -174,7 +171,7 @@ def images_of(lesions: list[Lesion], user: User) -> list[LesionImage]:
 def alerts_of(lesion: Lesion, user: User) -> list[Alert]:
     """Open alerts first, then the closed ones; the latest pair of images first."""
     found = lesion.alerts.disclosed_to(user).select_related("earlier", "later", "closed_by")
-    ordered = found.order_by("-later__captured_on", "-earlier__captured_on", "later", "earlier")
+    ordered = found.order_by(*latest_first("later"), *latest_first("earlier"))
     return sorted(ordered, key=lambda alert: not alert.is_open)
 
 

@@ -18,6 +18,7 @@ from django.db.models.functions import RowNumber
 
 from accounts.models import User
 from screening.models import Lesion, Outcome, Patient, Prediction, PredictionMaps
+from screening.models.image import latest_first
 from screening.models.prediction import PredictionQuerySet
 
 LEAST = 5
@@ -133,7 +134,7 @@ def _newest(readings: PredictionQuerySet) -> tuple[str, list[UUID]]:
     place = Window(
         RowNumber(),
         partition_by=[F("model_version"), F("image__lesion")],
-        order_by=[F("image__captured_on").desc(), F("image__created").desc(), F("created").desc()],
+        order_by=[*latest_first("image"), F("created").desc()],
     )
     chosen: dict[str, list[UUID]] = {}
     made: dict[str, datetime] = {}

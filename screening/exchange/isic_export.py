@@ -62,7 +62,7 @@ _OLDEST_TOLD = 85  # ISIC tells no higher age: the oldest could be known by it
 
 def isic_rows(images: QuerySet[LesionImage]) -> Iterator[list[Value]]:
     of_patient = LesionImage.objects.filter(lesion__patient=OuterRef("lesion__patient"))
-    first = of_patient.order_by("captured_on").values("captured_on")[:1]
+    first = of_patient.latest_first().reverse().values("captured_on")[:1]
     ordered = (
         images.annotate(first_day=Subquery(first))
         .select_related("lesion__patient")

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import date, datetime, time
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OrderBy, OuterRef, Q
 from django.db.models.expressions import NegatedExpression
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
@@ -32,6 +36,42 @@ def _file_name(instance: LesionImage, filename: str) -> str:
     return f"{name[-2:]}/{name}.{filename.rpartition('.')[2]}"
 
 
+_UNKNOWN_TIME = time.min
+"""Of one day, a picture whose time is not known comes before those whose time is: it may have been
+kept before times were, and what is added later is then the later one, as ``created`` would say."""
+
+Place = tuple[date, time, datetime, UUID]
+
+
+def place_of(image: str = "", ref: type[F] = F) -> tuple[Any, ...]:
+    """``LesionImage.place`` in SQL, of the image that the path ``image`` leads to."""
+    path = f"{image}__" if image else ""
+    return (
+        ref(f"{path}captured_on"),
+        Coalesce(ref(f"{path}captured_time"), _UNKNOWN_TIME),
+        ref(f"{path}created"),
+        ref(f"{path}pk"),
+    )
+
+
+def latest_first(image: str = "") -> list[OrderBy]:
+    """How rows are ordered by the place of their image, the latest first."""
+    return [key.desc() for key in place_of(image)]
+
+
+def is_later(one: tuple[Any, ...], other: tuple[Any, ...]) -> Q:
+    """Condition on rows: the place ``one`` is after the place ``other``.
+
+    Each is ``place_of(...)``, with OuterRef where the row of an outer query is meant, or the
+    ``place`` of an image at hand. Within ``~`` it says "the same, or earlier".
+    """
+    *before, (mine, theirs) = zip(one, other, strict=True)
+    later = Q(GreaterThan(mine, theirs))
+    for mine, theirs in reversed(before):
+        later = Q(GreaterThan(mine, theirs)) | Q(Exact(mine, theirs)) & later
+    return later
+
+
 class LesionImageQuerySet(models.QuerySet["LesionImage"]):
     def visible_to(self, user: User) -> LesionImageQuerySet:
         return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
@@ -43,8 +83,11 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
         return self.filter(lesion__patient__in=blind).exclude(reviews__reviewer=user)
 
     def latest_first(self) -> LesionImageQuerySet:
-        """By the day of capture, whatever the order of upload."""
-        return self.order_by("-captured_on", "-created", "-pk")
+        """By the moment of capture, as far as it is known, whatever the order of upload."""
+        return self.order_by(*latest_first())
+
+    def before(self, image: LesionImage) -> LesionImageQuerySet:
+        return self.filter(is_later(image.place, place_of()))
 
 
 def disclosed(user: User, image: str = "image") -> NegatedExpression:
@@ -82,10 +125,9 @@ class LesionImage(Withdrawable):
     everything = LesionImageQuerySet.as_manager()
 
     class Meta:
-        ordering = ["-captured_on", "-created", "-pk"]
-        indexes = [
-            models.Index(fields=["lesion", "-captured_on", "-created"], name="image_by_capture")
-        ]
+        ordering = latest_first()
+        # Few images share a day, so what orders them within it needs no index.
+        indexes = [models.Index(fields=["lesion", "-captured_on"], name="image_by_capture")]
         constraints = [
             *Withdrawable.Meta.constraints,
             models.UniqueConstraint(
@@ -105,10 +147,14 @@ class LesionImage(Withdrawable):
         return f"{self.lesion}, {self.captured_on}"
 
     @property
+    def place(self) -> Place:
+        """Orders a lesion's images by capture, the earliest first: the one order there is."""
+        return (self.captured_on, self.captured_time or _UNKNOWN_TIME, self.created, self.pk)
+
+    @property
     def counting_reading(self) -> Prediction | None:
         """The one reading that counts. No query where predictions are prefetched."""
-        readings = self.predictions.all()
-        return next((reading for reading in readings if reading.counts), None)
+        return next((one for one in self.predictions.all() if one.counts), None)
 
     @property
     def latest_prediction(self) -> Prediction | None:
