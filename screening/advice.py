@@ -11,7 +11,8 @@ from typing import Any
 
 from ml import reader
 from ml.types import NotAssessable
-from screening.models import Outcome, Prediction
+from screening.models import Lesion, Outcome, Prediction
+from screening.predictions.outcomes import Standing
 from screening.predictions.queue import CLINICAL_PHOTOGRAPH
 
 DISCLAIMER = (
@@ -22,6 +23,7 @@ WATCH_FOR = (
     "See a doctor if the spot grows, changes, bleeds, itches or looks unlike your other spots, "
     "or if you are worried."
 )
+_SEE_DOCTOR = "See a doctor within two weeks"
 NOT_AN_ALL_CLEAR = "This is not an all-clear. A doctor must judge any spot that worries you."
 
 # What kept the image from being read, and one tip.
@@ -92,8 +94,17 @@ def advise(prediction: Prediction) -> Advice | None:
     figures = _figures(prediction.model_version)
     if told == Outcome.MONITOR:
         return Advice(told, "Keep watching this spot", _monitor_text(figures))
-    title = "See a doctor this week" if told == Outcome.URGENT else "See a doctor within two weeks"
+    title = "See a doctor this week" if told == Outcome.URGENT else _SEE_DOCTOR
     return Advice(told, title, _flagged_text(prediction, told, figures))
+
+
+def of_lesion(lesion: Lesion, standing: Standing) -> Advice | None:
+    """The advice of a lesion as a whole; None where nothing stands."""
+    if standing.reading is not None:
+        return advise(standing.reading)
+    if not standing.outcome:
+        return None
+    return Advice(standing.outcome, _SEE_DOCTOR, (_marked(lesion), WATCH_FOR))
 
 
 def _figures(model_version: str) -> dict[str, Any]:
@@ -120,22 +131,20 @@ def _monitor_text(figures: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _flagged_text(prediction: Prediction, told: str, figures: dict[str, Any]) -> tuple[str, ...]:
-    symptoms = prediction.image.lesion.symptoms
-    marked = (
-        f"This spot is marked as {_listed(symptoms)}: a doctor should look at it."
-        if symptoms
-        else ""
-    )
+    lesion = prediction.image.lesion
+    marked = (_marked(lesion),) if lesion.symptoms else ()
+    if prediction.outcome == Outcome.NOT_ASSESSABLE:
+        return (*marked, *_REASONS[prediction.reason], NOT_AN_ALL_CLEAR)
     if prediction.outcome == Outcome.MONITOR:
         return (
-            marked,
+            *marked,
             "The software found no sign of alarm in the picture, but such a spot "
             "must not be watched by software alone.",
         )
     return (
         "Show this spot to a doctor, best to a dermatologist, and take the picture along.",
         *([_how_often_cancer(told, figures)] if figures else []),
-        *([marked] if marked else []),
+        *marked,
     )
 
 
@@ -151,14 +160,12 @@ def _how_often_cancer(told: str, figures: dict[str, Any]) -> str:
 
 
 def _not_assessable(prediction: Prediction) -> Advice:
-    reason, tip = _REASONS[prediction.reason]
-    symptoms = prediction.image.lesion.symptoms
-    text = [reason, tip, NOT_AN_ALL_CLEAR]
-    if symptoms:
-        text.append(
-            f"This spot is marked as {_listed(symptoms)}: see a doctor, whatever the picture."
-        )
-    return Advice(Outcome.NOT_ASSESSABLE, "This picture could not be assessed", tuple(text))
+    text = (*_REASONS[prediction.reason], NOT_AN_ALL_CLEAR)
+    return Advice(Outcome.NOT_ASSESSABLE, "This picture could not be assessed", text)
+
+
+def _marked(lesion: Lesion) -> str:
+    return f"This spot is marked as {_listed(lesion.symptoms)}: a doctor should look at it."
 
 
 def _listed(words: list[str]) -> str:

@@ -130,7 +130,7 @@ def _readings(images: set[UUID], user: User) -> dict[UUID, str]:
     """By image, the likeliest diagnosis of the newest reading that found it assessable."""
     readings = (
         Prediction.objects.visible_to(user)
-        .finished()
+        .counting()
         .exclude(outcome=Outcome.NOT_ASSESSABLE)
         .filter(image__in=images)
         .order_by("created", "pk")

@@ -15,6 +15,7 @@ from screening.models import (
     SYMPTOMS,
     BodySite,
     ChangeMark,
+    Finding,
     Interval,
     Lesion,
     Modality,
@@ -128,6 +129,19 @@ class LesionForm(forms.Form):
 
     def symptom_fields(self) -> list[forms.BoundField]:
         return [self[name] for name in SYMPTOMS]
+
+
+class VisitForm(forms.Form):
+    visited_on = forms.DateField(
+        label="When",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    finding = forms.ChoiceField(
+        label="What did the doctor say?", choices=Finding.choices, widget=forms.RadioSelect
+    )
+    note = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
 
 
 class _ManyFiles(forms.ClearableFileInput):

@@ -18,6 +18,7 @@ from accounts.models import WRITERS, Clinic, User
 from ml import reader
 from screening import imaging, scheduling, tasks
 from screening.models import (
+    SYMPTOMS,
     Lesion,
     LesionImage,
     Modality,
@@ -60,13 +61,13 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
     require_writable(user=user, patient=patient)
     if not fields.get("label"):
         fields["label"] = f"Lesion {patient.lesions.count() + 1}"
-    return _save(Lesion(patient=patient), LESION_FIELDS, fields)
+    return _save(_marked(Lesion(patient=patient), fields), LESION_FIELDS, fields)
 
 
 @transaction.atomic
 def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     require_writable(user=user, patient=lesion.patient)
-    return _save(lesion, LESION_FIELDS, fields)
+    return _save(_marked(lesion, fields), LESION_FIELDS, fields)
 
 
 def add_image(
@@ -163,6 +164,13 @@ def require_writable(*, user: User, patient: Patient) -> None:
         raise PermissionDenied("Your role allows looking at this record, not changing it.")
 
 
+def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:
+    """With the time of a newly marked symptom: whoever looked before did not know of it."""
+    if any(fields.get(name) and not getattr(lesion, name) for name in SYMPTOMS):
+        lesion.symptoms_at = timezone.now()
+    return lesion
+
+
 def _save(record: Any, allowed: tuple[str, ...], fields: dict[str, Any]) -> Any:
     """Set the fields that may be set, check all rules, save. A TypeError names a stranger."""
     unknown = fields.keys() - set(allowed)
@@ -175,13 +183,13 @@ def _save(record: Any, allowed: tuple[str, ...], fields: dict[str, Any]) -> Any:
     return record
 
 
-def require_past(captured_on: date) -> None:
-    """Raise ValidationError for a day of capture that cannot be."""
+def require_past(day: date, field: str = "captured_on") -> None:
+    """Raise ValidationError for a day of capture, or of another ``field``, that cannot be."""
     # A day of grace: it may be tomorrow already where the picture was taken.
-    if captured_on > timezone.localdate() + timedelta(days=1):
-        raise ValidationError({"captured_on": "The day of capture lies in the future."})
-    if captured_on.year < 1950:
-        raise ValidationError({"captured_on": "The day of capture is too long ago."})
+    if day > timezone.localdate() + timedelta(days=1):
+        raise ValidationError({field: "This day lies in the future."})
+    if day.year < 1950:
+        raise ValidationError({field: "This day is too long ago."})
 
 
 def _store(image: LesionImage, clean: imaging.CleanImage, user: User, *, in_batch: bool) -> None:

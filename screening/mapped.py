@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject
@@ -11,24 +12,32 @@ from django.db.models.functions import JSONObject
 from accounts.models import User
 from screening import body, tracking
 from screening.models import Lesion, LesionPosition, Patient
-from screening.tracking import SEVERITY
+from screening.predictions import outcomes
+
+STATES = {
+    **{outcome.value: outcome.label for outcome in outcomes.SEVERITY},
+    "": "No reading",
+    "settled": "Settled by a doctor",
+    "closed": "Removed",
+}
+"""How a lesion is drawn, in words; the most severe first."""
 
 
 @dataclass(frozen=True, slots=True)
 class MapPoint:
-    """x, y: in the units of the whole map, both figures beside one another."""
+    """x, y: in the units of the whole map, both figures beside one another. state: of STATES."""
 
     lesion: Lesion
     x: float
     y: float
     where: str
-    outcome: str
+    state: str
     is_listed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class LegendEntry:
-    outcome: str
+    state: str
     label: str
     count: int
 
@@ -69,9 +78,19 @@ def points(lesions: list[Lesion], listed: list[Lesion]) -> list[MapPoint]:
 
 def legend(points: list[MapPoint]) -> list[LegendEntry]:
     """What the shapes on the map mean, as far as they are there; the most severe first."""
-    words = {**{one.value: one.label for one in SEVERITY}, "": "No reading"}
-    counts = Counter(point.outcome for point in points)
-    return [LegendEntry(one, word, counts[one]) for one, word in words.items() if counts[one]]
+    counts = Counter(point.state for point in points)
+    return [LegendEntry(one, word, counts[one]) for one, word in STATES.items() if counts[one]]
+
+
+def state_of(lesion: Lesion) -> str:
+    """Of ``STATES``, of a lesion ``with_latest``: the standing outcome, whatever else is known."""
+    row: Any = lesion
+    if row.standing_rank < outcomes.NOTHING:
+        return outcomes.of_rank(row.standing_rank)
+    if lesion.is_closed:
+        return "closed"
+    is_settled = row.management or row.histology or row.visited
+    return "settled" if is_settled else ""
 
 
 def _point(
@@ -83,6 +102,6 @@ def _point(
         offset + x * body.WIDTH,
         y * body.HEIGHT,
         body.where(view, region, side),
-        lesion.latest_outcome or "",  # type: ignore[attr-defined]
+        state_of(lesion),
         is_listed,
     )

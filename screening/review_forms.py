@@ -54,6 +54,11 @@ class HistologyForm(forms.Form):
         help_text="Of an invasive melanoma only.",
         widget=forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"}),
     )
+    excised = forms.NullBooleanField(
+        required=False,
+        label="Was the whole lesion removed?",
+        help_text="A lesion that was removed is closed: no reminders, no alerts.",
+    )
     note = forms.CharField(
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )

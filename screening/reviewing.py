@@ -15,8 +15,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import tasks
-from screening.models import Event, Histology, Lesion, LesionImage, Patient, Review
+from screening import closing, tasks
+from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.signing import sign
 from screening.webhooks.outbox import announce_about
 
@@ -55,6 +55,8 @@ def record_review(
                 review.supersedes = _superseded(user, image, supersedes)
                 _seal(review)
                 review.save(force_insert=True)
+                if management == Management.EXCISED:
+                    closing.close(user=user, lesion=image.lesion, on=image.captured_on)
                 _announce(review)
             return review
         except IntegrityError:  # another was signed at the same moment: be the one after it
@@ -80,9 +82,11 @@ def record_histology(
     diagnosis: str,
     examined_on: date,
     breslow_mm: Decimal | None = None,
+    excised: bool | None = None,
     note: str = "",
 ) -> Histology:
-    """Post: the pathologist's diagnosis stands, above every reading and conclusion."""
+    """Post: the pathologist's diagnosis stands, above every reading and conclusion. A lesion that
+    was ``excised`` whole is closed."""
     _require_reviewer(user, lesion.patient)
     if examined_on > timezone.localdate():
         raise ValidationError({"examined_on": "The day of the examination lies in the future."})
@@ -92,10 +96,13 @@ def record_histology(
         diagnosis=diagnosis,
         examined_on=examined_on,
         breslow_mm=breslow_mm,
+        excised=excised,
         note=note.strip(),
     )
     histology.full_clean()
     histology.save()
+    if excised:
+        closing.close(user=user, lesion=lesion, on=examined_on)
     return histology
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from screening.models import Interval, LesionImage, Management, Outcome, Review, State
+from screening.models import Interval, LesionImage, Management, Outcome, Review
 
 STEADY_MONTHS = 12
 """Followed for as long without an alert that is open: every six months are enough."""
@@ -68,7 +68,7 @@ def _by_review(review: Review) -> Suggestion:
 
 def _by_outcome(images: list[LesionImage]) -> Suggestion:
     newest = images[0]
-    reading = next((p for p in newest.predictions.all() if p.state == State.SUCCEEDED), None)
+    reading = newest.counting_reading
     outcome = reading.outcome_told if reading else ""
     match outcome:
         case Outcome.URGENT | Outcome.SEE_DOCTOR:

@@ -21,7 +21,6 @@ from screening.models import (
     LesionImage,
     Outcome,
     Review,
-    State,
 )
 
 
@@ -122,16 +121,15 @@ def events(
 
 
 def _told(image: LesionImage) -> Told:
-    readings = [one for one in image.predictions.all() if one.state == State.SUCCEEDED]
-    if not readings:
+    reading = image.counting_reading
+    if reading is None:
         return Told(image, "", None, "")
-    latest = readings[0]
-    assessed = latest.outcome != Outcome.NOT_ASSESSABLE
+    assessed = reading.outcome != Outcome.NOT_ASSESSABLE
     return Told(
         image,
-        latest.outcome_told,
-        latest.p_malignant if assessed else None,
-        latest.model_version,
+        reading.outcome_told,
+        reading.p_malignant if assessed else None,
+        reading.model_version,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from django.db.models import (
@@ -17,15 +18,15 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
-    Value,
     When,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
 from screening.measuring import with_scale
 from screening.models import (
     Alert,
+    DoctorVisit,
     Histology,
     Lesion,
     LesionImage,
@@ -39,16 +40,17 @@ from screening.models import (
     State,
 )
 from screening.models.image import disclosed, latest_first
-from screening.models.lesion import HAS_SYMPTOM
 from screening.models.patient import PatientQuerySet
+from screening.models.prediction import TOLD
+from screening.predictions import outcomes
 
-SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.NOT_ASSESSABLE, Outcome.MONITOR)
 MANAGED = {
     Management.EXCISE: Outcome.URGENT,
     Management.REFER: Outcome.SEE_DOCTOR,
     Management.MONITOR: Outcome.MONITOR,
     Management.NONE: Outcome.MONITOR,
 }
+"""As what a lesion is ordered on which a clinician has concluded, until it is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,52 +78,87 @@ def patients_overview(user: User) -> PatientQuerySet:
 
 
 def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Annotate ``image_count``, ``latest_image_id``, ``latest_outcome``, ``management`` (what a
-    clinician concluded on that image is to be done) and ``histology``, as ``user`` may see it.
-
-    The latest image is the one captured last. Its outcome is the one told: the rule of
-    ``Prediction.outcome_told``, said in SQL so that lists can be ordered and filtered by it.
-    """
+    """Annotate ``standing_rank`` (``predictions.outcomes``), ``image_count``, ``latest_image_id``,
+    ``management`` (what a clinician last concluded is to be done), ``visited`` (what a doctor last
+    said, by the person) and ``histology``, as ``user`` may see it. The latest image is the one
+    captured last."""
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
-    readings = Prediction.objects.filter(image=OuterRef("latest_image_id")).disclosed_to(user)
-    reviews = Review.objects.filter(image=OuterRef("latest_image_id")).disclosed_to(user).standing()
-    histologies = Histology.objects.filter(lesion=OuterRef("pk"))
-    told = Case(
-        When(HAS_SYMPTOM, model_outcome=Outcome.MONITOR, then=Value(Outcome.SEE_DOCTOR.value)),
-        default=F("model_outcome"),
-    )
-    return lesions.annotate(
+    visits = DoctorVisit.objects.filter(lesion=OuterRef("pk"))
+    return outcomes.with_standing(lesions, user).annotate(
         image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
         latest_image_id=Subquery(images.values("pk")[:1]),
-        model_outcome=Subquery(readings.finished().latest_first().values("outcome")[:1]),
-        latest_outcome=told,
-        management=Subquery(reviews.values("management")[:1]),
-        histology=Subquery(histologies.values("diagnosis")[:1]),
+        management=Subquery(_conclusions(user).values("management")[:1]),
+        visited=Subquery(visits.values("finding")[:1]),
+        histology=Subquery(_histologies().values("diagnosis")[:1]),
+    )
+
+
+def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    """Annotate lesions ``with_latest`` with ``latest_outcome``, what is told of the latest image,
+    and ``standing_image_id``, whose reading the standing outcome is."""
+    images = LesionImage.objects.filter(lesion=OuterRef(OuterRef("pk"))).latest_first()
+    latest = Prediction.objects.counting().disclosed_to(user)
+    latest = latest.filter(image=Subquery(images.values("pk")[:1])).annotate(told=TOLD)
+    return lesions.annotate(
+        latest_outcome=Subquery(latest.values("told")[:1]),
+        standing_image_id=Subquery(_gravest(user).values("image")[:1]),
     )
 
 
 def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     """Order lesions ``with_latest`` by what needs attention; those without a reading last. What a
-    clinician concluded counts instead of what the model read."""
-    rank = Case(
-        *(When(management=what, then=SEVERITY.index(as_if)) for what, as_if in MANAGED.items()),
-        *(When(latest_outcome=outcome, then=n) for n, outcome in enumerate(SEVERITY)),
-        default=len(SEVERITY),
+    clinician concluded is to be done counts beside the standing outcome, the graver of the two."""
+    management = Case(
+        When(closed_on__isnull=False, then=outcomes.NOTHING),
+        When(histology__isnull=False, then=outcomes.NOTHING),
+        *(When(management=what, then=outcomes.rank(as_if)) for what, as_if in MANAGED.items()),
+        default=outcomes.NOTHING,
         output_field=IntegerField(),
     )
-    return lesions.order_by(rank, "-modified", "pk")
+    return lesions.annotate(attention=Least(F("standing_rank"), management)).order_by(
+        "attention", "-modified", "pk"
+    )
 
 
 def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
-    """Give each lesion of ``with_latest`` its ``latest_image`` (or None), in three queries."""
+    """Give each lesion of ``with_latest`` its ``latest_image`` (or None) and its ``standing``, the
+    reading that its standing outcome is of (None: a symptom alone), in five queries."""
     found = LesionImage.objects.filter(
         pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]  # type: ignore[attr-defined]
     ).select_related("lesion")
     images = {image.pk: image for image in with_findings(found, user)}
+    gravest = dict(
+        Lesion.objects.filter(pk__in=[lesion.pk for lesion in lesions])
+        .order_by()
+        .values_list("pk", Subquery(_gravest(user).values("pk")[:1]))
+    )
+    readings = Prediction.objects.select_related("image__lesion").in_bulk(
+        [pk for pk in gravest.values() if pk]
+    )
     for lesion in lesions:
-        lesion.latest_image = images.get(lesion.latest_image_id)  # type: ignore[attr-defined]
+        row: Any = lesion
+        row.latest_image = images.get(row.latest_image_id)
+        row.standing = outcomes.listed(
+            lesion, readings.get(gravest.get(lesion.pk)), row.latest_image, row.standing_rank
+        )
     return lesions
+
+
+def _gravest(user: User) -> QuerySet[Prediction]:
+    """Of the outer query's lesion: the readings that stand, the most severe of the newest image
+    first."""
+    return outcomes.unsettled(user).order_by(F("rank"), *latest_first("image"))
+
+
+def _conclusions(user: User) -> QuerySet[Review]:
+    """Of the outer query's lesion: the reviews that stand, the last one first."""
+    reviews = Review.objects.filter(image__lesion=OuterRef("pk"), image__withdrawn_at=None)
+    return reviews.disclosed_to(user).standing().order_by("-created", "-pk")
+
+
+def _histologies() -> QuerySet[Histology]:
+    return Histology.objects.standing().filter(lesion=OuterRef("pk"))
 
 
 def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
@@ -176,26 +213,19 @@ def alerts_of(lesion: Lesion, user: User) -> list[Alert]:
 
 
 def needs_attention(user: User) -> QuerySet[Lesion]:
-    """Lesions whose latest image was told urgent or see a doctor and has no review yet."""
-    reviewed = Review.objects.filter(image=OuterRef("latest_image_id"))
-    return most_severe_first(
-        with_latest(Lesion.objects.visible_to(user), user)
-        .filter(Q(latest_outcome__in=(Outcome.URGENT, Outcome.SEE_DOCTOR)))
-        .alias(review=Subquery(reviewed.values("pk")[:1]))
-        .filter(review=None)
-        .select_related("patient")
-    )
+    """Lesions whose standing outcome is urgent or see a doctor."""
+    lesions = Lesion.objects.visible_to(user).filter(outcomes.is_grave(user))
+    return most_severe_first(with_latest(lesions, user).select_related("patient"))
 
 
 def concluded(user: User) -> QuerySet[Lesion]:
-    """Of the user's own skin: lesions on whose latest image a clinician has concluded, the last
-    conclusion first."""
-    reviews = Review.objects.filter(image=OuterRef("latest_image_id")).standing()
-    own = Lesion.objects.filter(patient__owner=user)
+    """Of the user's own skin: lesions on which a clinician has concluded, the last conclusion
+    first."""
+    own = Lesion.objects.filter(patient__owner=user, patient__withdrawn_at=None)
     return (
         with_latest(own, user)
-        .exclude(Q(management=None))
-        .alias(concluded_at=Subquery(reviews.values("created")[:1]))
+        .alias(concluded_at=Subquery(_conclusions(user).values("created")[:1]))
+        .exclude(Q(concluded_at=None))
         .select_related("patient")
         .order_by("-concluded_at", "pk")
     )
@@ -204,6 +234,22 @@ def concluded(user: User) -> QuerySet[Lesion]:
 def histologies_of(lesion: Lesion) -> list[Histology]:
     """The one that stands first."""
     return list(lesion.histologies.select_related("recorded_by"))
+
+
+def standing_of(
+    lesion: Lesion, images: list[LesionImage], histologies: list[Histology]
+) -> outcomes.Standing:
+    """What is told of a lesion. images: of ``timeline``; histologies: of ``histologies_of``."""
+    corrected = {histology.supersedes_id for histology in histologies}
+    stand = [one for one in histologies if one.pk not in corrected]
+    return outcomes.standing_of(lesion, images, stand, visits_of(lesion))
+
+
+def visits_of(lesion: Lesion) -> list[DoctorVisit]:
+    """The latest first. Only someone who keeps an own record enters any."""
+    if lesion.patient.owner_id is None:
+        return []
+    return list(lesion.visits.select_related("recorded_by"))
 
 
 def recently_added(user: User) -> QuerySet[Lesion]:

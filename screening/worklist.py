@@ -25,7 +25,7 @@ from django.utils import timezone
 from accounts.models import Clinic, User
 from screening import tracking
 from screening.models import Alert, Lesion, LesionImage, Outcome, Patient, Reminder, Review
-from screening.models.lesion import HAS_SYMPTOM
+from screening.predictions.outcomes import rank, symptom_stands
 
 QUEUE = 500
 """How far one goes from item to item. Whoever gets to the end begins again."""
@@ -34,9 +34,9 @@ QUEUE = 500
 class Reason(TextChoices):
     """Why a lesion is on the list, what needs eyes first coming first."""
 
-    URGENT = "urgent", "Read as urgent"
+    URGENT = "urgent", "Urgent"
     ALERT = "alert", "Open alert"
-    FLAGGED = "flagged", "Read as to be seen by a doctor"
+    FLAGGED = "flagged", "See a doctor"
     SYMPTOM = "symptom", "Symptom marked"
     OVERDUE = "overdue", "Picture overdue"
     UNREVIEWED = "unreviewed", "Not reviewed yet"
@@ -48,14 +48,13 @@ class Reviewed(TextChoices):
     ALL = "all", "All"
 
 
-_UNREVIEWED = Q(has_review=False, latest_image_id__isnull=False)
 CONDITIONS: dict[str, Q] = {
-    Reason.URGENT: _UNREVIEWED & Q(latest_outcome=Outcome.URGENT),
+    Reason.URGENT: Q(standing_rank=rank(Outcome.URGENT)),
     Reason.ALERT: Q(has_alert=True),
-    Reason.FLAGGED: _UNREVIEWED & Q(latest_outcome=Outcome.SEE_DOCTOR),
-    Reason.SYMPTOM: _UNREVIEWED & HAS_SYMPTOM,
+    Reason.FLAGGED: Q(standing_rank=rank(Outcome.SEE_DOCTOR)),
+    Reason.SYMPTOM: Q(has_symptom=True),
     Reason.OVERDUE: Q(is_overdue=True),
-    Reason.UNREVIEWED: _UNREVIEWED,
+    Reason.UNREVIEWED: Q(has_review=False, latest_image_id__isnull=False, closed_on=None),
 }
 
 
@@ -63,7 +62,8 @@ def of(user: User) -> QuerySet[Lesion]:
     """Lesions of the clinics in which ``user`` concludes, what needs eyes first coming first; of
     those alike, what has waited longest.
 
-    What is withheld from ``user`` moves nothing: where a clinic reviews before reading, the order
+    What is urgent or flagged is so by the standing outcome, of whichever image it is. What is
+    withheld from ``user`` moves nothing: where a clinic reviews before reading, the order
     is that of symptoms, overdue pictures and waiting time.
     """
     patients = Patient.objects.reviewable_by(user)
@@ -75,6 +75,7 @@ def of(user: User) -> QuerySet[Lesion]:
     annotated = lesions.annotate(
         has_review=Exists(reviews),
         has_alert=Exists(alerts),
+        has_symptom=Case(When(symptom_stands(), then=True), default=False),
         is_overdue=Exists(reminders.due(timezone.localdate())),
         due_on=Subquery(reminders.active().values("due_on")[:1]),
         arrived=Subquery(latest.values("created")[:1], output_field=DateTimeField()),
@@ -105,7 +106,7 @@ def narrowed(
     if reason:
         lesions = lesions.filter(CONDITIONS[reason])
     if outcome:
-        lesions = lesions.filter(Q(latest_outcome=outcome))
+        lesions = lesions.filter(Q(standing_rank=rank(outcome)))
     if reviewed == Reviewed.WAITING:
         lesions = lesions.filter(reduce(or_, CONDITIONS.values()))
     elif reviewed == Reviewed.REVIEWED:
@@ -120,12 +121,12 @@ def narrowed(
 def reasons(lesion: Lesion) -> list[str]:
     """Why a lesion of ``of(user)`` is on the list; codes of ``Reason``, the gravest first."""
     row: Any = lesion
-    waits = row.latest_image_id is not None and not row.has_review
+    waits = row.latest_image_id is not None and not row.has_review and not lesion.is_closed
     holds = {
-        Reason.URGENT: waits and row.latest_outcome == Outcome.URGENT,
+        Reason.URGENT: row.standing_rank == rank(Outcome.URGENT),
         Reason.ALERT: row.has_alert,
-        Reason.FLAGGED: waits and row.latest_outcome == Outcome.SEE_DOCTOR,
-        Reason.SYMPTOM: waits and bool(lesion.symptoms),
+        Reason.FLAGGED: row.standing_rank == rank(Outcome.SEE_DOCTOR),
+        Reason.SYMPTOM: row.has_symptom,
         Reason.OVERDUE: row.is_overdue,
         Reason.UNREVIEWED: waits,
     }

@@ -36,12 +36,13 @@ ROOMS = (
     ("screening.retries",),
     ("screening.tasks",),
     ("screening.intake", "screening.webhooks.endpoints"),
-    ("screening.identifying",),
+    ("screening.identifying", "screening.closing"),
     (
         "screening.outlining",
         "screening.marking",
         "screening.placing",
         "screening.reminding",
+        "screening.visits",
         "screening.reviewing",
     ),
     (

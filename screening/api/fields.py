@@ -10,6 +10,8 @@ from rest_framework import serializers
 
 from accounts.models import User
 from ml.types import Diagnosis
+from screening.models import Outcome
+from screening.predictions.outcomes import of_rank
 
 # What JSON has to give a field. DRF itself would read 0 as a text, "yes" as true and "7" as 7.
 TYPES: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
@@ -172,6 +174,22 @@ class WordOrNull(serializers.CharField):
 
     def to_representation(self, value: Any) -> Any:
         return super().to_representation(value) if value else None
+
+
+class StandingOutcome(serializers.ChoiceField):
+    """What is told of a lesion, from its ``standing_rank``; ``null`` where nothing stands."""
+
+    def __init__(self, *, help_text: str) -> None:
+        super().__init__(
+            Outcome.choices,
+            source="standing_rank",
+            read_only=True,
+            allow_null=True,
+            help_text=help_text,
+        )
+
+    def to_representation(self, value: Any) -> Any:
+        return of_rank(value) or None
 
 
 class ChoiceOrNull(serializers.ChoiceField):

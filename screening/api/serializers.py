@@ -17,6 +17,7 @@ from screening.api.fields import (
     Context,
     ContextTerms,
     OrNothing,
+    StandingOutcome,
     VisibleField,
     WordOrNull,
 )
@@ -83,7 +84,19 @@ class LesionSerializer(IdentifiedSerializer):
     latest_image = serializers.UUIDField(
         source="latest_image_id", read_only=True, allow_null=True, help_text="The last captured."
     )
-    latest_outcome = ChoiceOrNull(Outcome.choices, help_text="What is told of `latest_image`.")
+    latest_outcome = ChoiceOrNull(
+        Outcome.choices, help_text="What is told of `latest_image` alone: not of the lesion."
+    )
+    standing_outcome = StandingOutcome(
+        help_text="What is told of the lesion: the most severe of its images' outcomes that no "
+        "conclusion, histology or doctor's visit has settled. `null`: nothing stands.",
+    )
+    standing_image = serializers.UUIDField(
+        source="standing_image_id",
+        read_only=True,
+        allow_null=True,
+        help_text="The image that it is told of; `null` where a symptom alone says so.",
+    )
 
     fixed = ("patient",)
 
@@ -97,10 +110,14 @@ class LesionSerializer(IdentifiedSerializer):
             "image_count",
             "latest_image",
             "latest_outcome",
+            "standing_outcome",
+            "standing_image",
+            "closed_on",
         ]
-        read_only_fields = ["created", "modified"]
+        read_only_fields = ["created", "modified", "closed_on"]
         extra_kwargs = {
-            "label": {"required": False, "help_text": 'Without one it is called "Lesion n".'}
+            "closed_on": {"help_text": "The day it was removed: it is no longer followed."},
+            "label": {"required": False, "help_text": 'Without one it is called "Lesion n".'},
         }
         validators: list[Any] = []
 

@@ -91,7 +91,8 @@ class LesionViewSet(EditableViewSet):
 
     def get_queryset(self) -> QuerySet[Lesion]:
         visible = Lesion.objects.visible_to(self.user).select_related("patient")
-        return tracking.with_latest(visible, self.user).prefetch_related("identifiers")
+        latest = tracking.with_latest(visible, self.user)
+        return tracking.with_told(latest, self.user).prefetch_related("identifiers")
 
 
 @doc.IMAGES

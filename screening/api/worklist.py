@@ -12,7 +12,7 @@ from rest_framework import mixins, serializers, viewsets
 from screening import worklist
 from screening.api import examples
 from screening.api.base import RecordView
-from screening.api.fields import ChoiceOrNull
+from screening.api.fields import ChoiceOrNull, StandingOutcome
 from screening.api.filters import Day, StrictFilterBackend, Text
 from screening.api.pagination import NumberedPages
 from screening.models import Lesion, Management, Outcome
@@ -49,13 +49,12 @@ class WorklistItemSerializer(serializers.Serializer[Any]):
         source="latest_image_id", allow_null=True, help_text="The last captured: to review."
     )
     arrived = serializers.DateTimeField(allow_null=True, help_text="When `image` was added.")
-    outcome = ChoiceOrNull(
-        Outcome.choices,
-        source="latest_outcome",
-        help_text="What is told of `image`. `null` also where you are to conclude first.",
+    outcome = StandingOutcome(
+        help_text="What is told of the lesion: the most severe that nothing has settled, of "
+        "whichever image. What you are to conclude on first is left out.",
     )
     reviewed = serializers.BooleanField(source="has_review", help_text="Whether `image` is.")
-    management = ChoiceOrNull(Management.choices, help_text="As the last review of `image` says.")
+    management = ChoiceOrNull(Management.choices, help_text="As the last review says.")
     histology = ChoiceOrNull(DIAGNOSES)
     due_on = serializers.DateField(allow_null=True, help_text="When the next picture is due.")
 

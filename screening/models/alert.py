@@ -32,7 +32,8 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         return self.filter(disclosed(user, "earlier"), disclosed(user, "later"))
 
     def open(self) -> AlertQuerySet:
-        return self.filter(closed_at=None)
+        """Those that wait for someone. Of a closed lesion none does."""
+        return self.filter(closed_at=None, lesion__closed_on=None)
 
 
 class Alert(UUIDModel):

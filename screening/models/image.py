@@ -14,6 +14,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
+from ml import reader
 from screening.models.base import CurrentManager, Withdrawable
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
@@ -157,9 +158,19 @@ class LesionImage(Withdrawable):
         return next((one for one in self.predictions.all() if one.counts), None)
 
     @property
+    def latest_attempt(self) -> Prediction | None:
+        """The newest reading by the default version, or by the one that counts, in whatever state:
+        what other versions make of the image is shown beside it, never instead of it."""
+        counting = self.counting_reading
+        versions = {reader.DEFAULT_VERSION, counting.model_version if counting else None}
+        attempts = list(self.predictions.all())
+        own = (one for one in attempts if one.model_version in versions)
+        return next(own, None) or next(iter(attempts), None)
+
+    @property
     def latest_prediction(self) -> Prediction | None:
-        """The newest reading, in whatever state. No query where predictions are prefetched."""
-        return next(iter(self.predictions.all()), None)
+        """The reading that counts; while there is none, the latest attempt."""
+        return self.counting_reading or self.latest_attempt
 
     @property
     def latest_review(self) -> Review | None:

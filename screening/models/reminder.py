@@ -40,7 +40,8 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
         return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
 
     def active(self) -> ReminderQuerySet:
-        return self.filter(stopped_at=None)
+        """Those that run: nobody stopped them, and the lesion is still followed."""
+        return self.filter(stopped_at=None, lesion__closed_on=None)
 
     def due(self, on: date) -> ReminderQuerySet:
         """Active ones whose day has come, and which nobody has put off beyond it."""

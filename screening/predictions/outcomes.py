@@ -68,6 +68,7 @@ class Standing:
     outcome: one of ``Outcome``, or empty. reading: whose it is; None where a symptom alone says so.
     newest: the image captured last; newest_outcome: what is told of it, empty while it is not read.
     settled: by what, of the images and the symptom that would say more; the newest act first.
+    visits: all that the person entered.
     """
 
     outcome: str
@@ -75,26 +76,43 @@ class Standing:
     newest: LesionImage | None
     newest_outcome: str
     settled: list[Act]
+    visits: list[DoctorVisit]
 
     @property
     def is_grave(self) -> bool:
         return self.outcome in GRAVE
 
     @property
+    def is_settled(self) -> bool:
+        """Whether something was told, and nothing of it stands any more."""
+        return not self.outcome and bool(self.newest_outcome)
+
+    @property
+    def image(self) -> LesionImage | None:
+        """The image that says so; None where a symptom alone does."""
+        return self.reading.image if self.reading else None
+
+    @property
     def is_of_newest(self) -> bool:
         """Whether the newest image says all there is to say."""
-        return self.outcome == self.newest_outcome
+        return self.outcome == self.newest_outcome and (
+            self.image is None or self.image == self.newest
+        )
 
 
 def rank(outcome: str) -> int:
     return SEVERITY.index(Outcome(outcome)) if outcome else NOTHING
 
 
+def of_rank(rank: int) -> str:
+    return SEVERITY[rank].value if rank < NOTHING else ""
+
+
 def standing_of(
     lesion: Lesion,
     images: Sequence[LesionImage],
     histologies: Iterable[Histology],
-    visits: Iterable[DoctorVisit],
+    visits: Sequence[DoctorVisit],
 ) -> Standing:
     """The rule, of a lesion that is at hand.
 
@@ -122,14 +140,24 @@ def standing_of(
         if not after and severity > rank(Outcome.SEE_DOCTOR):
             severity, gravest = rank(Outcome.SEE_DOCTOR), None
     newest = images[0] if images else None
-    newest_reading = newest.counting_reading if newest else None
     return Standing(
-        outcome=SEVERITY[severity].value if severity < NOTHING else "",
+        outcome=of_rank(severity),
         reading=gravest,
         newest=newest,
-        newest_outcome=newest_reading.outcome_told if newest_reading else "",
+        newest_outcome=_told_of(newest),
         settled=sorted(dict.fromkeys(settling), key=lambda act: act.created, reverse=True),
+        visits=list(visits),
     )
+
+
+def listed(
+    lesion: Lesion, reading: Prediction | None, newest: LesionImage | None, standing_rank: int
+) -> Standing:
+    """A lesion of a list: the same from what SQL found, ``standing_rank`` of ``with_standing`` and
+    the ``reading`` that it is of. By what it was settled is told on the lesion's own page."""
+    outcome = of_rank(standing_rank)
+    own = reading if reading is not None and reading.outcome_told == outcome else None
+    return Standing(outcome, own, newest, _told_of(newest), [], [])
 
 
 def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
@@ -210,6 +238,11 @@ def _settling(
         act for act in others if _day(act) >= image.captured_on and act.created >= image.placed_at
     ]
     return [*of_reviews, *of_others]
+
+
+def _told_of(image: LesionImage | None) -> str:
+    reading = image.counting_reading if image else None
+    return reading.outcome_told if reading else ""
 
 
 def _day(act: Histology | DoctorVisit) -> date:

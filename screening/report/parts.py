@@ -17,7 +17,7 @@ from screening.models import LesionImage, Outcome
 from screening.report import style
 from screening.report.chart import chance_over_time
 from screening.report.pictures import Picture
-from screening.report.record import LesionRecord, chosen, reading_of
+from screening.report.record import LesionRecord, chosen
 from screening.report.style import text
 from screening.timeline import Kind
 
@@ -209,7 +209,7 @@ _KINDS = {Kind.MARK: "Comparison", Kind.REVIEW: "Conclusion", Kind.HISTOLOGY: "H
 
 def _told(image: LesionImage) -> list[Flowable]:
     """What the software told of an image, in the house's words."""
-    reading = reading_of(image)
+    reading = image.counting_reading
     advice = advise(reading) if reading else None
     if reading is None or advice is None:
         return [text("The software's reading", style.EYEBROW), text("There is none to show.")]

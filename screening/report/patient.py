@@ -25,7 +25,7 @@ from screening.report import parts, style
 from screening.report.document import built
 from screening.report.lesion import about, of_lesion, subject
 from screening.report.pictures import Picture
-from screening.report.record import LesionRecord, reading_of, record_of, shown
+from screening.report.record import LesionRecord, record_of, shown
 from screening.report.style import text
 
 TITLE = "Report of a patient"
@@ -162,7 +162,7 @@ def _concluded(image: LesionImage | None, histology: Histology | None) -> str:
 def _told(image: LesionImage | None) -> Flowable:
     if image is not None and image.is_withheld:  # type: ignore[attr-defined]
         return text("Your own conclusion first", style.SMALL)
-    reading = reading_of(image) if image else None
+    reading = image.counting_reading if image else None
     if reading is None:
         return text("not read", style.SMALL)
     outcome = reading.outcome_told
@@ -180,6 +180,6 @@ def _newest(lesion: Lesion) -> LesionImage | None:
 def _versions(lesions: list[Lesion], full: list[LesionRecord]) -> list[str]:
     """Of all readings that are shown."""
     newest = [image for lesion in lesions if (image := _newest(lesion))]
-    readings = [reading for image in newest if (reading := reading_of(image))]
+    readings = [reading for image in newest if (reading := image.counting_reading)]
     found = [reading.model_version for reading in readings]
     return sorted({*found, *(version for record in full for version in record.versions)})

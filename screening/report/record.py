@@ -8,7 +8,8 @@ from typing import Any
 from accounts.models import User
 from screening import timeline, tracking
 from screening.differences import readings_of
-from screening.models import Alert, Histology, Lesion, LesionImage, Prediction, Review, State
+from screening.models import Alert, Histology, Lesion, LesionImage, Prediction, Review
+from screening.predictions.outcomes import Standing
 from screening.timeline import Event, Told
 
 
@@ -21,6 +22,7 @@ class LesionRecord:
     images: list[LesionImage]
     alerts: list[Alert]
     histologies: list[Histology]
+    standing: Standing
     told: list[Told]
     events: list[Event]
     outlining: dict[Any, list[Prediction]]
@@ -62,15 +64,11 @@ def record_of(lesion: Lesion, user: User) -> LesionRecord:
         images=images,
         alerts=alerts,
         histologies=histologies,
+        standing=tracking.standing_of(lesion, images, histologies),
         told=timeline.told(images),
         events=timeline.events([lesion], images, alerts, histologies, user),
         outlining=readings_of(shown(images), user),
     )
-
-
-def reading_of(image: LesionImage) -> Prediction | None:
-    """The last finished reading that the reader may see."""
-    return next((p for p in image.predictions.all() if p.state == State.SUCCEEDED), None)
 
 
 def shown(images: list[LesionImage]) -> list[LesionImage]:

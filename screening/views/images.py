@@ -162,11 +162,9 @@ def read_in(request: UserRequest, image: LesionImage) -> dict[str, Any]:
 
 
 def _reading(request: UserRequest, image: LesionImage) -> dict[str, Any]:
-    """What ``partials/prediction_status.html`` shows. ``finished`` is the last finished reading: it
+    """What ``partials/prediction_status.html`` shows. ``finished`` is the reading that counts: it
     stays in view while a later one waits, runs or has failed."""
-    readings: list[Prediction] = list(image.predictions.all())
-    latest = readings[0] if readings else None
-    finished = next((p for p in readings if p.state == State.SUCCEEDED), None)
+    latest, finished = image.latest_attempt, image.counting_reading
     slow = latest is not None and latest.is_active and timezone.now() - latest.created > SLOW
     return {
         "image": image,

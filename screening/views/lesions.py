@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from screening import intake, placing, suggesting, timeline, tracking
+from screening import advice, closing, intake, placing, suggesting, timeline, tracking, visits
 from screening.charts.lesion import reading_over_time
 from screening.charts.measures import measures_over_time
-from screening.forms import LesionForm, ReminderForm, submit
+from screening.forms import LesionForm, ReminderForm, VisitForm, submit
 from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
 from screening.place_form import NewLesionForm
 from screening.views.requests import UserRequest
@@ -30,7 +32,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     events = timeline.events([lesion], images, alerts, histologies, request.user)
     told, measured = timeline.told(images), timeline.measured(images)
     read = any(one.outcome for one in told)
-    readings = [image.latest_prediction for image in images]
+    readings = [image.latest_attempt for image in images]
+    standing = tracking.standing_of(lesion, images, histologies)
     return render(
         request,
         "screening/lesion.html",
@@ -44,6 +47,10 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "alerts": alerts,
             "may_write": lesion.may_write,  # type: ignore[attr-defined]
             "histologies": histologies,
+            "standing": standing,
+            "advice": advice.of_lesion(lesion, standing),
+            "visits": standing.visits,
+            "may_enter_visit": visits.may_record(request.user, lesion.patient),
             "concluded": next((image for image in images if image.latest_review), None),
             "may_review": lesion.may_review,  # type: ignore[attr-defined]
             "positions": lesion.positions.select_related("placed_by"),
@@ -99,6 +106,33 @@ def edit(request: UserRequest, pk: UUID) -> HttpResponse:
         "screening/lesion_form.html",
         {"form": form, "patient": lesion.patient, "lesion": lesion},
     )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def visit(request: UserRequest, pk: UUID) -> HttpResponse:
+    lesion = _visible(request, pk)
+    if not visits.may_record(request.user, lesion.patient):
+        raise PermissionDenied("Visits to a doctor are entered by the person whose record it is.")
+    form = VisitForm(request.POST or None)
+    if request.method == "POST":
+        recorded = submit(form, visits.record_visit, user=request.user, lesion=lesion)
+        if recorded is not None:
+            messages.success(request, "The visit is saved.")
+            return redirect("lesion", pk)
+    return render(
+        request,
+        "screening/visit_form.html",
+        {"form": form, "patient": lesion.patient, "lesion": lesion},
+    )
+
+
+@require_POST
+def reopen(request: UserRequest, pk: UUID) -> HttpResponse:
+    try:
+        closing.reopen(user=request.user, lesion=_visible(request, pk))
+    except ValidationError as error:
+        messages.info(request, " ".join(error.messages))
+    return redirect("lesion", pk)
 
 
 def _visible(request: UserRequest, pk: UUID) -> Lesion:

@@ -81,7 +81,9 @@ def test_what_cannot_be_assessed_has_a_reason_a_tip_and_no_all_clear(reason):
     assert len(told.text) == 3
     assert told.text[-1] == advice.NOT_AN_ALL_CLEAR
     with_symptom = advise(Outcome.NOT_ASSESSABLE, reason=str(reason), bleeding=True)
-    assert "bleeding: see a doctor" in with_symptom.text[-1]
+    assert with_symptom.outcome == Outcome.SEE_DOCTOR
+    assert "bleeding: a doctor should look" in with_symptom.text[0]
+    assert with_symptom.text[1:] == told.text
 
 
 @pytest.mark.parametrize("outcome", [Outcome.MONITOR, Outcome.SEE_DOCTOR, Outcome.URGENT])

@@ -315,8 +315,14 @@ def test_a_lesion_with_symptoms_is_never_told_monitor(symptom):
     assert prediction.outcome == "monitor"
 
 
-@pytest.mark.parametrize("outcome", ["urgent", "see_doctor", "not_assessable"])
-def test_symptoms_leave_other_outcomes_alone(outcome):
+def test_a_symptom_is_told_whatever_the_picture():
+    lesion = LesionFactory(bleeding=True)
+    prediction = PredictionFactory(image__lesion=lesion, outcome="not_assessable")
+    assert prediction.outcome_told == "see_doctor"
+
+
+@pytest.mark.parametrize("outcome", ["urgent", "see_doctor"])
+def test_symptoms_leave_graver_outcomes_alone(outcome):
     lesion = LesionFactory(bleeding=True)
     assert PredictionFactory(image__lesion=lesion, outcome=outcome).outcome_told == outcome
 

@@ -89,7 +89,7 @@ def render_prediction(prediction: Prediction, base: str) -> Json:
         device=reference("Device", prediction.model_version),
         valueCodeableConcept=terminology.of("outcome", told) if assessed else None,
         dataAbsentReason=None if assessed else _why_absent(prediction),
-        component=_probabilities(prediction) if assessed else [],
+        component=_probabilities(prediction),
         note=_notes(prediction),
     )
 
@@ -180,6 +180,8 @@ def _conclusion(code: str) -> Json:
 
 
 def _probabilities(prediction: Prediction) -> list[Json]:
+    if prediction.outcome in ("", Outcome.NOT_ASSESSABLE):
+        return []
     by_class = [
         {
             "code": terminology.diagnosis(diagnosis),

@@ -1,0 +1,47 @@
+"""Closing a lesion that was removed, and opening it again. Each leaves a Correction."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.models import User
+from screening.intake import require_writable
+from screening.models import Closing, Correction, CorrectionKind, Lesion
+
+
+@transaction.atomic
+def close(*, user: User, lesion: Lesion, on: date) -> None:
+    """Post: nobody is reminded of it or alerted by it. A closed lesion stays as it is."""
+    if not lesion.is_closed:
+        _set(lesion, user, CorrectionKind.CLOSED, on, Closing.EXCISED, user)
+
+
+@transaction.atomic
+def reopen(*, user: User, lesion: Lesion) -> Lesion:
+    """Post: it is followed again, with the reminder that it had. Raises ValidationError if it is
+    not closed."""
+    require_writable(user=user, patient=lesion.patient)
+    lesion = Lesion.objects.select_for_update().select_related("patient").get(pk=lesion.pk)
+    if not lesion.is_closed:
+        raise ValidationError("This lesion is open already.")
+    _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
+    return lesion
+
+
+def _set(
+    lesion: Lesion, user: User, kind: str, on: date | None, because: str, by: User | None
+) -> None:
+    before = {"closed_on": lesion.closed_on.isoformat() if lesion.closed_on else None}
+    lesion.closed_on, lesion.closed_because, lesion.closed_by = on, because, by
+    lesion.save(update_fields=["closed_on", "closed_because", "closed_by", "modified"])
+    Correction.objects.create(
+        kind=kind,
+        made_by=user,
+        patient=lesion.patient,
+        lesion=lesion,
+        before=before,
+        after={"closed_on": on.isoformat() if on else None},
+    )
