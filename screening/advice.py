@@ -26,6 +26,11 @@ WATCH_FOR = (
 _SEE_DOCTOR = "See a doctor within two weeks"
 NOT_AN_ALL_CLEAR = "This is not an all-clear. A doctor must judge any spot that worries you."
 
+OF_A_CHILD = (
+    "This is a child's spot. The software learned from next to no children, so it cannot tell that "
+    "such a spot may be watched: show it to a doctor."
+)
+
 # What kept the image from being read, and one tip.
 _REASONS: dict[str, tuple[str, str]] = {
     NotAssessable.NOT_DERMATOSCOPIC: (
@@ -84,7 +89,7 @@ class Advice:
 def advise(prediction: Prediction) -> Advice | None:
     """The advice of a finished prediction; None while it has no outcome.
 
-    Reads ``prediction.image.lesion`` for the symptoms that forbid ``monitor``.
+    Reads ``prediction.image.lesion.patient`` for the symptoms and the age that forbid ``monitor``.
     """
     told = prediction.outcome_told
     if not told:
@@ -132,19 +137,22 @@ def _monitor_text(figures: dict[str, Any]) -> tuple[str, ...]:
 
 def _flagged_text(prediction: Prediction, told: str, figures: dict[str, Any]) -> tuple[str, ...]:
     lesion = prediction.image.lesion
-    marked = (_marked(lesion),) if lesion.symptoms else ()
+    why = [
+        *([_marked(lesion)] if lesion.symptoms else []),
+        *([OF_A_CHILD] if prediction.image.is_of_child else []),
+    ]
     if prediction.outcome == Outcome.NOT_ASSESSABLE:
-        return (*marked, *_REASONS[prediction.reason], NOT_AN_ALL_CLEAR)
+        return (*why, *_REASONS[prediction.reason], NOT_AN_ALL_CLEAR)
     if prediction.outcome == Outcome.MONITOR:
         return (
-            *marked,
+            *why,
             "The software found no sign of alarm in the picture, but such a spot "
             "must not be watched by software alone.",
         )
     return (
         "Show this spot to a doctor, best to a dermatologist, and take the picture along.",
         *([_how_often_cancer(told, figures)] if figures else []),
-        *marked,
+        *why,
     )
 
 
@@ -160,7 +168,8 @@ def _how_often_cancer(told: str, figures: dict[str, Any]) -> str:
 
 
 def _not_assessable(prediction: Prediction) -> Advice:
-    text = (*_REASONS[prediction.reason], NOT_AN_ALL_CLEAR)
+    child = [OF_A_CHILD] if prediction.image.is_of_child else []
+    text = (*_REASONS[prediction.reason], NOT_AN_ALL_CLEAR, *child)
     return Advice(Outcome.NOT_ASSESSABLE, "This picture could not be assessed", text)
 
 

@@ -126,14 +126,14 @@ def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
     reading that its standing outcome is of (None: a symptom alone), in five queries."""
     found = LesionImage.objects.filter(
         pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]  # type: ignore[attr-defined]
-    ).select_related("lesion")
+    ).select_related("lesion__patient")
     images = {image.pk: image for image in with_findings(found, user)}
     gravest = dict(
         Lesion.objects.filter(pk__in=[lesion.pk for lesion in lesions])
         .order_by()
         .values_list("pk", Subquery(_gravest(user).values("pk")[:1]))
     )
-    readings = Prediction.objects.select_related("image__lesion").in_bulk(
+    readings = Prediction.objects.select_related("image__lesion__patient").in_bulk(
         [pk for pk in gravest.values() if pk]
     )
     for lesion in lesions:
@@ -195,14 +195,14 @@ def previous(image: LesionImage) -> LesionImage | None:
 
 def timeline(lesion: Lesion, user: User) -> list[LesionImage]:
     """All images of a lesion with findings and measures, the one captured last first."""
-    images = lesion.images.latest_first().select_related("lesion")
+    images = lesion.images.latest_first().select_related("lesion__patient")
     return list(with_measures(with_findings(images, user), user))
 
 
 def images_of(lesions: list[Lesion], user: User) -> list[LesionImage]:
     """All images of these lesions with their findings, the one captured last first."""
     images = LesionImage.objects.filter(lesion__in=lesions).latest_first()
-    return list(with_findings(images.select_related("lesion"), user))
+    return list(with_findings(images.select_related("lesion__patient"), user))
 
 
 def alerts_of(lesion: Lesion, user: User) -> list[Alert]:

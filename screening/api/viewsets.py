@@ -107,7 +107,7 @@ class ImageViewSet(ReadViewSet):
     in_one_transaction = False
 
     def get_queryset(self) -> QuerySet[LesionImage]:
-        visible = LesionImage.objects.visible_to(self.user).select_related("lesion")
+        visible = LesionImage.objects.visible_to(self.user).select_related("lesion__patient")
         return tracking.with_findings(visible, self.user).prefetch_related("identifiers")
 
     def create(self, request: Request) -> Response:
@@ -140,7 +140,7 @@ class PredictionViewSet(ReadViewSet):
     in_one_transaction = False  # the reading may be waited for; one that waits is recognised
 
     def get_queryset(self) -> QuerySet[Prediction]:
-        found = Prediction.objects.visible_to(self.user).select_related("image__lesion")
+        found = Prediction.objects.visible_to(self.user).select_related("image__lesion__patient")
         return found.select_related("maps") if self.action == "retrieve" else found
 
     def get_serializer_class(self) -> Any:

@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from ml import reader
+from ml.types import MAX_AGE
 from screening.models.base import CurrentManager, Withdrawable
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
@@ -29,6 +30,18 @@ class Modality(models.TextChoices):
 
     DERMATOSCOPIC = "dermatoscopic", "Dermatoscopic"
     CLINICAL = "clinical", "Clinical (an ordinary photograph)"
+
+
+ADULT_FROM = 16
+"""Years. The data hold next to no younger people, so nothing is known of how well they are read."""
+
+
+def of_child(image: str = "image") -> Q:
+    """Condition on rows of an image, named by ``image``: ``LesionImage.is_of_child``, in SQL."""
+    born = f"{image}__lesion__patient__birth_year"
+    year = f"{image}__captured_on__year"
+    young = {f"{year}__gte": F(born), f"{year}__lt": F(born) + ADULT_FROM}
+    return Q(**{f"{born}__isnull": False}, **young)
 
 
 def _file_name(instance: LesionImage, filename: str) -> str:
@@ -166,6 +179,18 @@ class LesionImage(Withdrawable):
         attempts = list(self.predictions.all())
         own = (one for one in attempts if one.model_version in versions)
         return next(own, None) or next(iter(attempts), None)
+
+    @property
+    def age(self) -> int | None:
+        """The patient's, in the year of capture; None where the birth year is not known or does not
+        fit the day. Reads ``lesion.patient``."""
+        born = self.lesion.patient.birth_year
+        age = None if born is None else self.captured_on.year - born
+        return age if age is not None and 0 <= age <= MAX_AGE else None
+
+    @property
+    def is_of_child(self) -> bool:
+        return self.age is not None and self.age < ADULT_FROM
 
     @property
     def latest_prediction(self) -> Prediction | None:

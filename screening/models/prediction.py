@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import User
 from ml.types import Outcome as ModelOutcome
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage, disclosed
+from screening.models.image import LesionImage, disclosed, of_child
 from screening.models.lesion import SYMPTOMS
 from screening.models.patient import Patient
 
@@ -41,6 +41,7 @@ TOLD = Case(
         outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE),
         then=Value(Outcome.SEE_DOCTOR.value),
     ),
+    When(of_child(), outcome=Outcome.MONITOR, then=Value(Outcome.SEE_DOCTOR.value)),
     default=F("outcome"),
 )
 """``Prediction.outcome_told`` in SQL."""
@@ -188,12 +189,15 @@ class Prediction(UUIDModel):
 
     @property
     def outcome_told(self) -> str:
-        """What the person is told: of a lesion with symptoms, never less than to see a doctor.
+        """What the person is told: of a lesion with symptoms, never less than to see a doctor; and
+        never to monitor a child's.
 
-        Reads ``image.lesion``: select it with the prediction in lists. Empty until finished.
+        Reads ``image.lesion.patient``: select it in lists. Empty until finished.
         """
         milder = self.outcome in (Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
         if milder and self.image.lesion.symptoms:
+            return Outcome.SEE_DOCTOR.value
+        if self.outcome == Outcome.MONITOR and self.image.is_of_child:
             return Outcome.SEE_DOCTOR.value
         return self.outcome
 

@@ -99,7 +99,7 @@ def _reviewable(request: UserRequest, pk: UUID) -> Lesion:
 
 
 def _latest_image(request: UserRequest, lesion: Lesion) -> LesionImage | None:
-    images = lesion.images.latest_first().select_related("lesion")
+    images = lesion.images.latest_first().select_related("lesion__patient")
     return tracking.with_findings(images, request.user).first()
 
 

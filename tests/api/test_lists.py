@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from screening.models import Prediction
+from screening.models import Patient, Prediction
 from tests.api.conftest import pointers
 from tests.factories import (
     AlertFactory,
@@ -140,9 +140,13 @@ def test_predictions_by_what_is_told(personas, clinician):
         lesion = LesionFactory(patient=personas.patient, **({symptom: True} if symptom else {}))
         for outcome in ("urgent", "see_doctor", "monitor", "not_assessable"):
             PredictionFactory(image__lesion=lesion, outcome=outcome)
-    everything = list(Prediction.objects.select_related("image__lesion"))
-    assert len(everything) == 20
-    for outcome, rows in (("urgent", 5), ("see_doctor", 9), ("monitor", 1), ("not_assessable", 5)):
+    for born in (None, 2027, 2026, 2011, 2010, 1900):  # the pictures are of 2026
+        lesion = LesionFactory(patient=PatientFactory(own=True, birth_year=1960))
+        Patient.objects.filter(pk=lesion.patient_id).update(birth_year=born)
+        PredictionFactory(image__lesion=lesion, outcome="monitor")
+    everything = list(Prediction.objects.select_related("image__lesion__patient"))
+    assert len(everything) == 26
+    for outcome, rows in (("urgent", 5), ("see_doctor", 15), ("monitor", 5), ("not_assessable", 1)):
         told = {p.pk for p in everything if p.outcome_told == outcome}
         assert {p.pk for p in Prediction.objects.told(outcome)} == told
         assert len(told) == rows

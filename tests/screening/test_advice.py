@@ -75,6 +75,26 @@ def test_symptoms_turn_monitor_into_a_visit(symptom):
     assert "must not be watched by software alone" in whole(told)
 
 
+@pytest.mark.parametrize("age", [0, 15])
+def test_a_child_is_never_told_to_watch(age):
+    prediction = PredictionFactory.build(
+        outcome=Outcome.MONITOR, image__lesion__patient__birth_year=2026 - age
+    )
+    told = advice.advise(prediction)
+    assert told.outcome == Outcome.SEE_DOCTOR
+    assert told.text[0] == advice.OF_A_CHILD
+    prediction.outcome, prediction.reason = Outcome.NOT_ASSESSABLE, "blurred"
+    assert advice.OF_A_CHILD in advice.advise(prediction).text
+
+
+@pytest.mark.parametrize("born", [None, 2010, 2027])
+def test_an_age_that_is_not_known_is_not_a_childs(born):
+    prediction = PredictionFactory.build(
+        outcome=Outcome.MONITOR, image__lesion__patient__birth_year=born
+    )
+    assert advice.advise(prediction).outcome == Outcome.MONITOR
+
+
 @pytest.mark.parametrize("reason", [*NotAssessable, CLINICAL_PHOTOGRAPH])
 def test_what_cannot_be_assessed_has_a_reason_a_tip_and_no_all_clear(reason):
     told = advise(Outcome.NOT_ASSESSABLE, reason=str(reason))

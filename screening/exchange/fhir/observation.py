@@ -51,7 +51,8 @@ STATUS = {
 
 
 def predictions(user: User) -> PredictionQuerySet:
-    visible = Prediction.objects.visible_to(user).select_related("image__lesion").defer(*UNTOLD)
+    visible = Prediction.objects.visible_to(user).select_related("image__lesion__patient")
+    visible = visible.defer(*UNTOLD)
     return visible.alias(changed_at=Greatest("modified", "image__lesion__modified"))
 
 

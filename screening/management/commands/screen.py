@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from ml import reader
 from ml.reader import Reader
 from ml.types import LOCALIZATIONS, SEXES, PatientContext, Reading
 from screening import advice, imaging
-from screening.models import Lesion, LesionImage, Outcome, Prediction
+from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction
 
 
 class Command(BaseCommand):
@@ -27,9 +28,11 @@ class Command(BaseCommand):
         parser.add_argument("--site", help=", ".join(LOCALIZATIONS))
         parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
+    context = PatientContext()
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            context = PatientContext.parse(options["age"], options["sex"], options["site"])
+            self.context = PatientContext.parse(options["age"], options["sex"], options["site"])
             model = reader.load()
         except (ValueError, reader.ModelUnavailable) as error:
             raise CommandError(str(error)) from None
@@ -37,7 +40,7 @@ class Command(BaseCommand):
         read: list[Reading] = []
         for path in options["images"]:
             try:
-                reading = _read(path, model, context)
+                reading = _read(path, model, self.context)
             except ValueError as error:
                 self.stderr.write(f"{path}: {error}")
             else:
@@ -50,7 +53,7 @@ class Command(BaseCommand):
             raise CommandError(f"{failed} of {len(options['images'])} could not be read.")
 
     def _write_row(self, path: Path, model: Reader, reading: Reading) -> None:
-        outcome = Outcome(reading.outcome).label
+        outcome = Outcome(self._told(model, reading).outcome_told).label
         if reading.reason:
             detail = reading.reason.replace("_", " ")
         else:
@@ -62,23 +65,28 @@ class Command(BaseCommand):
     def _write_advice(self, model: Reader, readings: list[Reading]) -> None:
         """The words of the result page, once for each outcome in the table."""
         self.stdout.write()
-        for outcome, reason in sorted({(r.outcome.value, r.reason) for r in readings}):
-            told = advice.advise(
-                Prediction(
-                    image=LesionImage(lesion=Lesion()),
-                    model_version=model.version,
-                    outcome=outcome,
-                    reason=reason,
-                )
-            )
+        for reading in {(r.outcome, r.reason): r for r in readings}.values():
+            told = advice.advise(self._told(model, reading))
             if told is not None:
-                self.stdout.write(f"{Outcome(outcome).label}: {told.title}. {' '.join(told.text)}")
+                label = Outcome(told.outcome).label
+                self.stdout.write(f"{label}: {told.title}. {' '.join(told.text)}")
         self.stdout.write(advice.DISCLAIMER)
+
+    def _told(self, model: Reader, reading: Reading) -> Prediction:
+        """As if it were of a patient of this age, today. Not stored."""
+        today, age = timezone.localdate(), self.context.age
+        patient = Patient(birth_year=None if age is None else today.year - int(age))
+        return Prediction(
+            image=LesionImage(lesion=Lesion(patient=patient), captured_on=today),
+            model_version=model.version,
+            outcome=reading.outcome.value,
+            reason=reading.reason,
+        )
 
     def _write_json(self, path: Path, model: Reader, reading: Reading) -> None:
         told = {
             "image": str(path),
-            "outcome": reading.outcome.value,
+            "outcome": self._told(model, reading).outcome_told,
             "reason": reading.reason,
             "p_malignant": reading.p_malignant,
             "probabilities": reading.probabilities,
