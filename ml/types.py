@@ -84,6 +84,11 @@ class PatientContext:
     sex: str | None = None
     localization: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for an age that nobody has: it is never clamped into one."""
+        if self.age is not None and not 0 <= self.age <= MAX_AGE:
+            raise ValueError(f"age must lie between 0 and {MAX_AGE} years, not {self.age:g}")
+
     @classmethod
     def parse(cls, age: object, sex: object, localization: object) -> PatientContext:
         """Read the three fields as people and files write them.
@@ -144,12 +149,9 @@ def _age(text: str | None) -> float | None:
     if text is None:
         return None
     try:
-        age = float(text)
+        return float(text)
     except ValueError:
         raise ValueError(f"age must be a number of years, not {text!r}") from None
-    if not 0 <= age <= MAX_AGE:
-        raise ValueError(f"age must lie between 0 and {MAX_AGE} years, not {text}")
-    return age
 
 
 def _word(text: str | None, known: tuple[str, ...], field: str) -> str | None:

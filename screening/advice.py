@@ -12,8 +12,8 @@ from typing import Any
 from ml import reader
 from ml.types import NotAssessable
 from screening.models import Lesion, Outcome, Prediction
+from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from screening.predictions.outcomes import Standing
-from screening.predictions.queue import CLINICAL_PHOTOGRAPH
 
 DISCLAIMER = (
     "Research software, not a medical device. It cannot diagnose or rule out skin cancer. "

@@ -6,7 +6,7 @@ user may see but not do it, and ValidationError with a message that can be shown
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 from typing import IO, Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
 from ml import reader
-from screening import imaging, scheduling, tasks
+from screening import imaging, plausibility, scheduling, tasks
 from screening.models import (
     SYMPTOMS,
     Lesion,
@@ -26,6 +26,7 @@ from screening.models import (
     Prediction,
     State,
 )
+from screening.predictions import details
 
 PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
 LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching", "changing")
@@ -45,14 +46,23 @@ def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any)
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
         raise PermissionDenied("Your role in this clinic does not allow adding patients.")
-    patient = Patient(clinic=clinic, owner=None if clinic else user)
+    patient = Patient(
+        clinic=clinic, owner=None if clinic else user, birth_year=fields.get("birth_year")
+    )
+    plausibility.require_birth_year(patient)
     return _save(patient, PATIENT_FIELDS, fields)
 
 
 @transaction.atomic
 def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
+    """Raises ValidationError for a birth year that a day on record contradicts."""
     require_writable(user=user, patient=patient)
-    return _save(patient, PATIENT_FIELDS, fields)
+    before, patient.birth_year = patient.birth_year, fields.get("birth_year", patient.birth_year)
+    if patient.birth_year != before:
+        plausibility.require_birth_year(patient)
+    _save(patient, PATIENT_FIELDS, fields)
+    read_with_new_details(image__lesion__patient=patient)
+    return patient
 
 
 @transaction.atomic
@@ -67,7 +77,9 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
 @transaction.atomic
 def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     require_writable(user=user, patient=lesion.patient)
-    return _save(_marked(lesion, fields), LESION_FIELDS, fields)
+    _save(_marked(lesion, fields), LESION_FIELDS, fields)
+    read_with_new_details(image__lesion=lesion)
+    return lesion
 
 
 def add_image(
@@ -86,7 +98,7 @@ def add_image(
     """
     require_writable(user=user, patient=lesion.patient)
     captured_on = captured_on or timezone.localdate()
-    require_past(captured_on)
+    plausibility.require_capture_day(captured_on, lesion.patient)
     try:
         clean = imaging.clean(file)
     except imaging.InvalidImage as error:
@@ -116,7 +128,7 @@ def keep_image(
     in_batch: whoever works through the batch reads it, so no bell is rung.
     """
     require_writable(user=user, patient=lesion.patient)
-    require_past(captured_on)
+    plausibility.require_capture_day(captured_on, lesion.patient)
     known = lesion.images.filter(sha256=clean.sha256).first()
     if known is not None:
         return AddedImage(known, False)
@@ -158,6 +170,13 @@ def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
     return _queue(image, image.uploaded_by, model_version=model_version, is_bulk=True)
 
 
+def read_with_new_details(**of: Any) -> None:
+    """Have read again what was read with details that no longer stand. Called by whatever may
+    change age, sex, body site, day or kind; ``of`` says of which predictions, as a filter does."""
+    for prediction in details.queue_again(Prediction.objects.filter(**of)):
+        tasks.ring(prediction)
+
+
 def require_writable(*, user: User, patient: Patient) -> None:
     """Raise PermissionDenied unless ``user`` may change what belongs to ``patient``."""
     if not Patient.objects.writable_by(user).contains(patient):
@@ -181,15 +200,6 @@ def _save(record: Any, allowed: tuple[str, ...], fields: dict[str, Any]) -> Any:
     record.full_clean()
     record.save()
     return record
-
-
-def require_past(day: date, field: str = "captured_on") -> None:
-    """Raise ValidationError for a day of capture, or of another ``field``, that cannot be."""
-    # A day of grace: it may be tomorrow already where the picture was taken.
-    if day > timezone.localdate() + timedelta(days=1):
-        raise ValidationError({field: "This day lies in the future."})
-    if day.year < 1950:
-        raise ValidationError({field: "This day is too long ago."})
 
 
 def _store(image: LesionImage, clean: imaging.CleanImage, user: User, *, in_batch: bool) -> None:

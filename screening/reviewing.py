@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import closing, tasks
+from screening import closing, plausibility, tasks
 from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.signing import sign
 from screening.webhooks.outbox import announce_about
@@ -88,8 +88,9 @@ def record_histology(
     """Post: the pathologist's diagnosis stands, above every reading and conclusion. A lesion that
     was ``excised`` whole is closed."""
     _require_reviewer(user, lesion.patient)
-    if examined_on > timezone.localdate():
-        raise ValidationError({"examined_on": "The day of the examination lies in the future."})
+    plausibility.require_past_day(
+        examined_on, lesion.patient, field="examined_on", what="The day of the examination"
+    )
     histology = Histology(
         lesion=lesion,
         recorded_by=user,

@@ -99,4 +99,6 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
 def _day_of(file: UploadedFile, fields: dict[str, Any]) -> dict[str, Any]:
     """A DICOM file knows its day better than a form that is filled in with today."""
     said = stated(file)
-    return fields | {"captured_on": said.captured_on} if said and said.captured_on else fields
+    if said is None or not (said.captured_on or said.no_day):
+        return fields
+    return fields | {"captured_on": said.captured_on}

@@ -11,8 +11,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from accounts.models import User
+from screening import plausibility
 from screening.closing import close
-from screening.intake import require_past
 from screening.models import DoctorVisit, Finding, Lesion, Patient
 
 
@@ -31,7 +31,9 @@ def record_visit(
     """
     if not may_record(user, lesion.patient):
         raise PermissionDenied("Visits to a doctor are entered by the person whose record it is.")
-    require_past(visited_on, "visited_on")
+    plausibility.require_past_day(
+        visited_on, lesion.patient, field="visited_on", what="The day of the visit"
+    )
     visit = DoctorVisit(
         lesion=lesion, recorded_by=user, visited_on=visited_on, finding=finding, note=note.strip()
     )

@@ -25,7 +25,7 @@ ROOMS = (
     ),
     ("screening.signing",),
     ("screening.models",),
-    ("screening.body",),
+    ("screening.body", "screening.plausibility"),
     ("screening.scheduling", "screening.digest"),
     ("screening.webhooks",),
     ("screening.predictions.counting",),

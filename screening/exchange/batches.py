@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
-from screening import intake
+from screening import plausibility
 from screening.exchange import tasks
 from screening.exchange.archives import MAX_ARCHIVE_BYTES, ArchiveRefused, opened
 from screening.models import ACTIVE_BATCH, Batch, BatchRow
@@ -37,7 +37,8 @@ def upload_batch(
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
         raise PermissionDenied("Your role in this clinic does not allow adding images.")
     captured_on = captured_on or timezone.localdate()
-    intake.require_past(captured_on)
+    if why := plausibility.wrong_capture_day(captured_on):
+        raise ValidationError({"captured_on": why})
     if archive.size > MAX_ARCHIVE_BYTES:
         raise ValidationError({"archive": "The archive is larger than 4 GB. Send it in parts."})
     try:

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from ml.types import MAX_AGE
+from screening import plausibility
 from screening.exchange import isic_words as words
 from screening.models import SYMPTOMS, BodySite, Conclusion, Modality, Sex, SkinType
 
@@ -110,16 +112,15 @@ class Row:
         }
 
 
-def parse(record: dict[str, str], *, captured_on: date, today: date) -> Row:
+def parse(record: dict[str, str], *, captured_on: date) -> Row:
     """``record`` by lower-case column. captured_on: the day of rows that do not say their own, and
     of ISIC's ``acquisition_day`` 0."""
-    return _Parser(record, captured_on, today).row
+    return _Parser(record, captured_on).row
 
 
 class _Parser:
-    def __init__(self, record: dict[str, str], captured_on: date, today: date) -> None:
+    def __init__(self, record: dict[str, str], captured_on: date) -> None:
         self._record = record
-        self._today = today
         self.row = Row(captured_on)
         self._column, self.row.picture = self._first(PICTURE)
         self._identifiers()
@@ -171,14 +172,10 @@ class _Parser:
                 self._refuse(column, f"“{text}” is no number of days.")
                 return captured_on
             day = captured_on + timedelta(days=int(float(text)))
-        if day > self._today + timedelta(days=1):
-            # A day too many is let pass: it may be tomorrow already where the picture was taken.
-            hint = ""
+        if why := plausibility.wrong_capture_day(day):
             if column == "acquisition_day":
-                hint = " Give the day of acquisition_day 0 with the batch."
-            self._refuse(column, f"The day of capture, {day}, lies in the future.{hint}")
-        elif day.year < 1950:
-            self._refuse(column, f"The day of capture, {day}, is too long ago.")
+                why += " Give the day of acquisition_day 0 with the batch."
+            self._refuse(column, why)
         return day
 
     def _patient_fields(self) -> None:
@@ -186,16 +183,16 @@ class _Parser:
         column, text = self._first(AGE)
         if text:
             age = _number("85" if text == "85+" else text)
-            if age is None or not 0 <= age <= 120:
-                self._refuse(column, f"“{text}” is no age: years, from 0 to 120.")
+            if age is None or not 0 <= age <= MAX_AGE:
+                self._refuse(column, f"“{text}” is no age: years, from 0 to {MAX_AGE}.")
             else:
-                fields["birth_year"] = self.row.captured_on.year - int(age)
+                self._born(column, self.row.captured_on.year - int(age))
         if text := self._said("birth_year"):
             year = _number(text)
-            if year is None or not 1900 <= year <= self._today.year:
+            if year is None or year != int(year):
                 self._refuse("birth_year", f"“{text}” is no year of birth.")
             else:
-                fields["birth_year"] = int(year)
+                self._born("birth_year", int(year))
         if text := self._said("sex"):
             if text.lower() not in (Sex.FEMALE, Sex.MALE):
                 self._refuse("sex", f"“{text}” is neither female, male nor unknown.")
@@ -207,6 +204,14 @@ class _Parser:
                 self._refuse(column, f"“{text}” is no skin type from I to VI.")
             else:
                 fields["skin_type"] = text.upper()
+
+    def _born(self, column: str, year: int) -> None:
+        why = plausibility.wrong_birth_year(year)
+        why = why or plausibility.wrong_age(self.row.captured_on, year)
+        if why:
+            self._refuse(column, why)
+        else:
+            self.row.patient_fields["birth_year"] = year
 
     def _lesion_fields(self) -> None:
         fields = self.row.lesion_fields

@@ -99,8 +99,8 @@ def isic_record(image: Any) -> dict[str, Value]:
         "fitzpatrick_skin_type": patient.skin_type,
         "image_manipulation": "synthetic" if image.is_synthetic else told.get("image_manipulation"),
     }
-    if patient.birth_year is not None:
-        record["age"] = _age(image.captured_on.year - patient.birth_year, told)
+    if image.age is not None:
+        record["age"] = _age(image.age, told)
     record |= _site(image.lesion, told) | _kind(image, told) | _diagnosis(image.lesion, told)
     return {name: value for name, value in record.items() if value not in ("", None)}
 
@@ -110,7 +110,7 @@ def _age(ours: int, told: dict[str, str]) -> int:
     said = (told.get("age") or told.get("age_approx") or "").removesuffix("+")
     if said and abs(float(said) - ours) <= BIRTH_YEARS_MAY_DIFFER_BY:
         ours = int(float(said))
-    return min(max(0, ours), _OLDEST_TOLD)
+    return min(ours, _OLDEST_TOLD)
 
 
 def _site(lesion: Lesion, told: dict[str, str]) -> dict[str, Value]:

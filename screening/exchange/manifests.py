@@ -47,10 +47,10 @@ class Manifest:
     """Reads the manifest twice: the rows must agree on whose sex, site and year of birth is what,
     whichever of them is imported first. Raises ArchiveRefused for what makes it useless."""
 
-    def __init__(self, upload: Batchable, *, captured_on: date, today: date, own: bool) -> None:
+    def __init__(self, upload: Batchable, *, captured_on: date, own: bool) -> None:
         """own: the images are of the uploader's own skin, so that no row need name a patient."""
         self._upload = upload
-        self._days = {"captured_on": captured_on, "today": today}
+        self._captured_on = captured_on
         self._own = own
         self.unknown_columns: set[str] = set()
 
@@ -81,7 +81,7 @@ class Manifest:
 
     def _entry(self, line: Line) -> Entry:
         self.unknown_columns |= set(sorted(line.record.keys() - isic.KNOWN)[:MAX_COLUMNS])
-        row = isic.parse(line.record, **self._days)
+        row = isic.parse(line.record, captured_on=self._captured_on)
         row.problems = line.problems or row.problems
         entry = ""
         if row.picture:

@@ -7,8 +7,6 @@ from itertools import islice
 from typing import IO
 from uuid import UUID
 
-from django.utils import timezone
-
 from screening.exchange.archives import ArchiveRefused, JSONLinesBatch, ZippedBatch, opened
 from screening.exchange.ending import refuse
 from screening.exchange.manifests import Entry, Manifest
@@ -56,7 +54,6 @@ def take_in(batch: Batch, *, between: Callable[[Batch], None]) -> None:
         manifest = Manifest(
             archive_of(batch),
             captured_on=batch.captured_on,
-            today=timezone.localdate(),
             own=batch.is_own,
         )
         entries = manifest.entries()

@@ -189,6 +189,11 @@ class LesionImage(Withdrawable):
         return age if age is not None and 0 <= age <= MAX_AGE else None
 
     @property
+    def age_is_unused(self) -> bool:
+        """A birth year is on record, but does not fit the day of capture: no age is told."""
+        return self.lesion.patient.birth_year is not None and self.age is None
+
+    @property
     def is_of_child(self) -> bool:
         return self.age is not None and self.age < ADULT_FROM
 

@@ -271,13 +271,35 @@ def test_nothing_stays_behind_where_the_scale_cannot_be_kept(personas, bare, mon
     [
         ({"AcquisitionDateTime": None}, date(2020, 1, 1)),
         ({"AcquisitionDateTime": None, "AcquisitionDate": "20260203"}, date(2026, 2, 3)),
-        ({"AcquisitionDateTime": "18990101"}, date(2020, 1, 1)),
-        ({"AcquisitionDateTime": "99991231", "StudyDate": None}, None),
+        ({"AcquisitionDateTime": "18990101"}, date(1899, 1, 1)),
+        ({"AcquisitionDateTime": "99991231"}, date(9999, 12, 31)),
+        ({"AcquisitionDateTime": "20260230"}, None),
         ({"AcquisitionDateTime": "", "StudyDate": ""}, None),
     ],
 )
 def test_which_day_is_believed(elements, day):
     assert stated(BytesIO(dicom(**elements))).captured_on == day
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("20300101", "1 Jan 2030, lies in the future"),
+        ("18990101", "too long ago"),
+        ("20260230", "“20260230”, which is no day"),
+        ("19590101", "before the patient's birth in 1960"),
+    ],
+)
+def test_a_day_that_cannot_be_is_refused_and_never_today(personas, bare, said, why):
+    data = dicom(AcquisitionDateTime=said)
+    with pytest.raises(ValidationError, match=why):
+        add_image(user=personas.clinician, lesion=bare, file=BytesIO(data))
+    bare.refresh_from_db()
+    assert bare.body_site == ""
+    assert not LesionImage.objects.exists()
+    day = date(2026, 2, 2)  # unless a person says better
+    added = add_image(user=personas.clinician, lesion=bare, file=BytesIO(data), captured_on=day)
+    assert added.image.captured_on == day
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,12 @@ def test_words_and_numbers_are_taken_as_written(age):
     assert PatientContext.parse(age, "Female ", "Lower Extremity") == expected
 
 
+@pytest.mark.parametrize("age", [-1.0, 120.5, 150.0, float("nan")])
+def test_no_context_has_an_age_that_nobody_has(age):
+    with pytest.raises(ValueError, match="age must lie between 0 and 120 years"):
+        PatientContext(age=age)
+
+
 @pytest.mark.parametrize(
     ("fields", "word"),
     [

@@ -89,7 +89,11 @@ def test_a_refused_form_keeps_what_was_typed_and_says_why(client, personas):
     assert "Another patient of this clinic has this label." in text
     assert 'value="1968"' in text
     text = client.post(NEW, typed | {"label": "N-9", "birth_year": "68"}).content.decode()
-    assert text.count("Give the birth year with four digits") == 1
+    assert (
+        text.count("Give the birth year with four digits") == 2
+    )  # beside the field, and in the summary
+    text = client.post(NEW, typed | {"label": "N-9", "birth_year": "2050"}).content.decode()
+    assert "The birth year 2050 lies in the future." in text
     text = client.post(NEW, typed | {"label": ""}).content.decode()
     assert 'href="#id_label"' in text
     assert 'aria-invalid="true"' in text

@@ -107,7 +107,8 @@ def test_what_is_missing_is_said(send, fields, message):
 
 def test_a_day_in_the_future_is_refused_by_name(send):
     text = send(file("soon.jpg"), captured_on="2999-01-01").content.decode()
-    assert "soon.jpg: The day of capture lies in the future." in text
+    assert "soon.jpg: The day of capture, " in text
+    assert ", lies in the future." in text
     assert 'value="2999-01-01"' in text
 
 

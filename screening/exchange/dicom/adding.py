@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import date
 from typing import IO, NamedTuple
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
@@ -40,6 +41,9 @@ def add_image(
             user=user, lesion=lesion, file=file, captured_on=captured_on, modality=modality
         )
         return Added(added.image, added.is_new, ())
+    if captured_on is None and said.no_day:
+        text = f"The file says that it was taken on “{said.no_day}”, which is no day. Give the day."
+        raise ValidationError({"captured_on": text})
     with transaction.atomic():
         # Before the picture: the model that reads it is told of the site.
         taken = take_site(user, lesion, said)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import IO, TYPE_CHECKING, Any
-
-from django.utils import timezone
 
 from screening import dicom
 from screening.exchange.codes import PLACES
@@ -23,10 +21,13 @@ SQUARE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """captured_on, mm_per_pixel: None, body_site: "" where the file says nothing that can be
-    believed. instance: the picture's own UID, which is stored only where that is asked for."""
+    """captured_on: the day it says first, whether it can be or not; None where it says none, or
+    says it with what is no day (no_day). mm_per_pixel: None, body_site: "" where the file says
+    nothing that can be believed. instance: the picture's own UID, which is stored only where that
+    is asked for."""
 
     captured_on: date | None
+    no_day: str
     body_site: str
     mm_per_pixel: float | None
     instance: str
@@ -49,25 +50,24 @@ def stated(file: IO[bytes]) -> Stated | None:
 
 
 def _stated(dataset: Dataset) -> Stated:
+    captured_on, no_day = _captured_on(dataset)
     return Stated(
-        captured_on=_captured_on(dataset),
+        captured_on=captured_on,
+        no_day=no_day,
         body_site=_body_site(dataset),
         mm_per_pixel=_mm_per_pixel(dataset),
         instance=str(_value(dataset, "SOPInstanceUID") or ""),
     )
 
 
-def _captured_on(dataset: Dataset) -> date | None:
-    tomorrow = timezone.localdate() + timedelta(days=1)
-    for name in _DATES:
-        text = str(_value(dataset, name) or "")[:8]
-        try:
-            day = datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007  a day has no zone
-        except ValueError:
-            continue
-        if day.year >= 1950 and day <= tomorrow:
-            return day
-    return None
+def _captured_on(dataset: Dataset) -> tuple[date | None, str]:
+    """The day by the first element that says something, or what it says instead of a day."""
+    said = (str(_value(dataset, name) or "").strip()[:8] for name in _DATES)
+    text = next((text for text in said if text), "")
+    try:
+        return datetime.strptime(text, "%Y%m%d").date(), ""  # noqa: DTZ007  a day has no zone
+    except ValueError:
+        return None, text
 
 
 def _body_site(dataset: Dataset) -> str:

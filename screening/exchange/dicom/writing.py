@@ -13,7 +13,6 @@ from screening.dicom import DERMOSCOPIC, UNKNOWN, VL_PHOTOGRAPHIC
 from screening.exchange.codes import BODY_SITES, Code
 from screening.measuring import scale_of
 from screening.models import BodySite, LesionImage, Modality, Side
-from screening.predictions.queue import context_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -64,13 +63,13 @@ def _identify(dataset: Dataset, image: LesionImage) -> None:
 
 def _describe_patient(dataset: Dataset, image: LesionImage) -> None:
     patient = image.lesion.patient
-    age = context_of(image).age
+    age = image.age
     dataset.PatientName = f"SkinCheck^{patient.pk.hex[-8:].upper()}"
     dataset.PatientID = str(patient.pk)
     dataset.PatientBirthDate = ""
     dataset.PatientSex = {"female": "F", "male": "M"}.get(patient.sex, "")
     if age is not None:
-        dataset.PatientAge = f"{round(age):03}Y"
+        dataset.PatientAge = f"{age:03}Y"
     dataset.PatientIdentityRemoved = "YES"
     dataset.DeidentificationMethod = HOW_DEIDENTIFIED
     dataset.ReferringPhysicianName = ""

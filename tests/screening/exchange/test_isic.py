@@ -26,7 +26,7 @@ TODAY = date(2026, 11, 1)
 
 
 def parsed(**record: str) -> isic.Row:
-    row = isic.parse({"image": "a.jpg", **record}, captured_on=TODAY, today=TODAY)
+    row = isic.parse({"image": "a.jpg", **record}, captured_on=TODAY)
     assert not row.problems
     return row
 
@@ -199,7 +199,7 @@ def test_whatever_we_have_is_valid_and_comes_back(db, site, modality):
         items=[MetadataRow(**{k: v for k, v in row.items() if k in MetadataRow.model_fields})]
     )
     row["image"] = row["filename"]
-    back = isic.parse(row, captured_on=TODAY, today=TODAY)
+    back = isic.parse(row, captured_on=TODAY)
     patient = image.lesion.patient
     assert not back.problems
     assert back.lesion_fields.get("body_site", "") == site
@@ -216,7 +216,7 @@ def test_each_diagnosis_is_valid_and_comes_back(db, diagnosis):
     [row] = exported()
     MetadataRow(**{k: v for k, v in row.items() if k in MetadataRow.model_fields})
     row["image"] = "x"
-    back = isic.parse(row, captured_on=TODAY, today=TODAY)
+    back = isic.parse(row, captured_on=TODAY)
     assert back.diagnosis["diagnosis"] == diagnosis
     assert back.diagnosis["confirmed_by"] == "histopathology"
 

@@ -1,0 +1,101 @@
+"""What cannot be: years and days that contradict the calendar or one another.
+
+Whatever brings them in (page, API, batch, DICOM) is refused here, with a word for the person.
+Nothing is clamped. Rows from before a rule that break it are read with the age unknown
+(``LesionImage.age``).
+"""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from ml.types import MAX_AGE
+from screening.models import DoctorVisit, Histology, LesionImage, Patient
+
+GRACE = timedelta(days=1)
+"""It may be tomorrow already where a picture was taken."""
+FIRST_YEAR = 1950
+"""Of a picture."""
+
+
+def require_birth_year(patient: Patient) -> None:
+    """Raise ValidationError for a birth year that cannot be, or that follows a day on record."""
+    if patient.birth_year is None:
+        return
+    why = wrong_birth_year(patient.birth_year) or _recorded_before(patient, patient.birth_year)
+    if why:
+        raise ValidationError({"birth_year": why})
+
+
+def require_capture_day(day: date, patient: Patient) -> None:
+    why = wrong_capture_day(day) or wrong_age(day, patient.birth_year)
+    if why:
+        raise ValidationError({"captured_on": why})
+
+
+def require_past_day(day: date, patient: Patient, *, field: str, what: str) -> None:
+    """Of what was done to the patient. what: "The day of the visit", as the message calls it."""
+    why = ""
+    if day > timezone.localdate():
+        why = f"{what} lies in the future."
+    elif patient.birth_year is not None and day.year < patient.birth_year:
+        why = f"{what} lies before the patient's birth in {patient.birth_year}."
+    if why:
+        raise ValidationError({field: why})
+
+
+def wrong_birth_year(year: int) -> str:
+    """Why it cannot be; "" where it can."""
+    if year > (timezone.localdate() + GRACE).year:
+        return f"The birth year {year} lies in the future."
+    oldest = timezone.localdate().year - MAX_AGE
+    if year < oldest:
+        return f"Give the birth year with four digits, from {oldest} on: {MAX_AGE} years at most."
+    return ""
+
+
+def wrong_capture_day(day: date) -> str:
+    if day > timezone.localdate() + GRACE:
+        return f"The day of capture, {_written(day)}, lies in the future."
+    if day.year < FIRST_YEAR:
+        return f"The day of capture, {_written(day)}, is too long ago."
+    return ""
+
+
+def wrong_age(day: date, birth_year: int | None) -> str:
+    """Why nobody born then is photographed on that day; "" where they may be."""
+    if birth_year is None:
+        return ""
+    if day.year < birth_year:
+        return (
+            f"The day of capture, {_written(day)}, lies before the patient's birth in {birth_year}."
+        )
+    if day.year - birth_year > MAX_AGE:
+        return (
+            f"Born in {birth_year}, the patient would be over {MAX_AGE} years old on "
+            f"{_written(day)}. Correct the birth year, or the day."
+        )
+    return ""
+
+
+def _recorded_before(patient: Patient, birth_year: int) -> str:
+    first = date(birth_year, 1, 1)
+    images = LesionImage.objects.filter(lesion__patient=patient, captured_on__lt=first)
+    histologies = Histology.objects.filter(lesion__patient=patient, examined_on__lt=first)
+    visits = DoctorVisit.objects.filter(lesion__patient=patient, visited_on__lt=first)
+    for what, days in (
+        ("A picture was taken on", images.order_by("captured_on").values_list("captured_on")),
+        ("Histology is of", histologies.order_by("examined_on").values_list("examined_on")),
+        ("A doctor was seen on", visits.order_by("visited_on").values_list("visited_on")),
+    ):
+        found = days.first()
+        if found is not None:
+            return f"{what} {_written(found[0])}, before this birth year. One of them is wrong."
+    return ""
+
+
+def _written(day: date) -> str:
+    return f"{day.day} {day:%b} {day.year}"
