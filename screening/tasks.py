@@ -17,7 +17,7 @@ from oauth2_provider.models import AccessToken
 from ml import reader
 from screening import alerting, comparing, digest, measuring, retries
 from screening.models import LesionImage, Prediction
-from screening.predictions import queue
+from screening.predictions import details, queue
 from screening.webhooks import courier
 
 logger = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ def forget_old_deliveries_task() -> None:
 @shared_task
 def sweep_predictions_task() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
+    details.queue_some_again()
     for prediction in queue.sweep(rung_before=timezone.now() - age):
         _tell_a_worker(prediction)
     for image in (*measuring.unmeasured(reader.DEFAULT_VERSION), *comparing.uncompared()):

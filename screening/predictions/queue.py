@@ -17,19 +17,19 @@ from django.utils import timezone
 from PIL import Image
 
 from ml import reader
-from ml.types import Outcome, PatientContext, Reading
+from ml.types import Outcome, Reading
 from ml.views import EVIDENCE_CELL
 from screening import imaging
 from screening.models import (
     MAX_ATTEMPTS,
     Event,
-    LesionImage,
     Modality,
     Prediction,
     PredictionMaps,
     State,
 )
-from screening.predictions import counting
+from screening.predictions import counting, details
+from screening.predictions.details import CLINICAL_PHOTOGRAPH, context_of
 from screening.webhooks.outbox import announce_about
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,6 @@ _STORED = (
     "duration_ms",
 )
 
-CLINICAL_PHOTOGRAPH = "clinical_photograph"
 # One sweep tells the workers of at most this many: a long queue needs no second bell for each row.
 SWEEP_LIMIT = 500
 
@@ -124,15 +123,6 @@ def sweep(*, rung_before: datetime) -> list[Prediction]:
     return waiting
 
 
-def context_of(image: LesionImage) -> PatientContext:
-    """What the model is told of the patient: age in the year of capture, sex, localization."""
-    patient = image.lesion.patient
-    age = None
-    if patient.birth_year is not None:
-        age = max(0, image.captured_on.year - patient.birth_year)
-    return PatientContext.parse(age, patient.sex, image.lesion.body_site)
-
-
 def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
     """The fields to store, and the reading they come from: None for what no model looks at."""
     image = prediction.image
@@ -191,8 +181,9 @@ def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
         logger.warning("prediction %s: the lease was lost before it was finished", prediction.pk)
         return False
     succeeded = state == State.SUCCEEDED
-    if succeeded:
-        counting.count(prediction)
+    if succeeded and counting.count(prediction):
+        # The details may have been corrected while it was read.
+        details.queue_again(Prediction.objects.filter(pk=prediction.pk))
     lesion = prediction.image.lesion
     announce_about(
         lesion.patient,
