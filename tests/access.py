@@ -274,10 +274,12 @@ MATRIX: dict[str, Line] = {
     # Who an application is, its secret says.
     "oauth_token": line(
         clinic_only=True,
-        POST=Sent(ANYONE, lambda w: {"grant_type": "client_credentials", **credentials(w)}, 200),
+        POST=Sent(
+            ANYONE, lambda w: {"grant_type": "client_credentials", **credentials(w)}, 200, True
+        ),
     ),
     "oauth_revoke": line(
-        clinic_only=True, POST=Sent(ANYONE, lambda w: {"token": "x", **credentials(w)}, 200)
+        clinic_only=True, POST=Sent(ANYONE, lambda w: {"token": "x", **credentials(w)}, 200, True)
     ),
     "accept_invitation": line(
         IS_INVITED, lambda w: (w.token,), clinic_only=True, POST=Sent(IS_INVITED)

@@ -10,6 +10,7 @@ from django.conf import settings as django_settings
 
 from accounts.models import Clinic, Role, User
 from screening.models import Patient
+from tests.clients import Browser
 from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, UserFactory
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -52,6 +53,12 @@ def personas(db: None) -> Personas:
         colleague=member(Role.CLINICIAN, ClinicFactory(name="South clinic")),
         stranger=UserFactory(email="stranger@example.org"),
     )
+
+
+@pytest.fixture
+def client() -> Browser:
+    """In place of pytest-django's, which switches CSRF protection off."""
+    return Browser()
 
 
 @pytest.fixture(scope="session", autouse=True)

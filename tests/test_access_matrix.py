@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.db import transaction
-from django.test import Client
 from django.urls import URLPattern, get_resolver, reverse
 
 from accounts import applications, services
@@ -43,6 +42,7 @@ from tests.access import (
     Sent,
     World,
 )
+from tests.clients import Browser
 from tests.conftest import Personas
 from tests.factories import (
     AlertFactory,
@@ -157,16 +157,16 @@ def _world(personas: Personas, writer: str) -> World:
 
 
 @pytest.fixture
-def clients(personas: Personas) -> dict[str, Client]:
+def clients(personas: Personas) -> dict[str, Browser]:
     """A browser for each persona: signed in, but for the last."""
     found = {}
     for persona in (*MEMBERS, *OUTSIDERS):
-        found[persona] = Client()
+        found[persona] = Browser()
         found[persona].force_login(getattr(personas, persona))
-    return found | {"anonymous": Client()}
+    return found | {"anonymous": Browser()}
 
 
-def ask(client: Client, method: str, url: str, sent: Sent, world: World) -> Any:
+def ask(client: Browser, method: str, url: str, sent: Sent, world: World) -> Any:
     """The response to one request. What it changed is taken back."""
     body, options = sent.body(world), {}
     if url.startswith(PROGRAMS) and method not in ("GET", "HEAD") and not sent.multipart:
@@ -239,7 +239,7 @@ def test_accounts_need_a_login_unless_they_lead_to_one(db, name, route, method):
     url = "/" + re.sub(
         r"\(\?P<\w+>.*?\)(?=[-/])|[\^$]", lambda m: "x" if m[0][0] == "(" else "", route
     )
-    response = getattr(Client(), method.lower())(url)
+    response = getattr(Browser(), method.lower())(url)
     is_login = verdict(response, url, 200) is LOGIN and "next=" in response["Location"]
     assert is_login == (name not in OPEN_ACCOUNTS)
     assert response.status_code < 500

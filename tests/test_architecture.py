@@ -164,6 +164,20 @@ def test_no_function_is_long() -> None:
                 assert node.end_lineno - node.lineno < 60, f"{module}.{node.name} is long"
 
 
+def test_no_test_makes_a_lax_client() -> None:
+    """Django's and REST framework's own clients switch CSRF protection off."""
+    lax = {
+        "django.test.Client",
+        "django.test.client.Client",
+        "rest_framework.test.APIClient",
+        "django.test.TestCase",
+        "rest_framework.test.APITestCase",
+    }
+    for path in (ROOT / "tests").rglob("*.py"):
+        if path.name != "clients.py":
+            assert not lax & set(imported(path)), f"{path} does not use tests/clients.py"
+
+
 def test_no_model_overrides_save_and_nothing_listens_to_signals() -> None:
     for module, path in ALL:
         source = path.read_text()

@@ -6,16 +6,16 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.test import Client
 from django.utils import timezone
 
 from accounts import services
 from accounts.models import ApiKey
+from tests.clients import Browser, Program
 
 CURL = re.compile(r'curl -H "Authorization: Bearer (sk_[\w-]+)" (\S+?)</code>')
 
 
-def create_key(client: Client, name: str = "Practice software"):
+def create_key(client: Browser, name: str = "Practice software"):
     return client.post("/account/keys/", {"name": name, "days": 30, "access": "write"})
 
 
@@ -39,7 +39,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(client, personas):
     assert key.prefix in client.get("/account/").content.decode()
     assert secret not in str(ApiKey.objects.values())
 
-    program = Client()
+    program = Program()
     headers = {"Authorization": f"Bearer {secret}"}
     answer = program.get(url, headers=headers)
     assert answer.status_code == 200
@@ -85,7 +85,7 @@ def test_use_is_written_down_once_a_minute(personas, age, is_written):
     key, secret = services.create_api_key(user=personas.clinician, name="x")
     earlier = timezone.now() - timedelta(seconds=age)
     ApiKey.objects.update(last_used_at=earlier)
-    Client().get("/api/v1/patients/", headers={"Authorization": f"Bearer {secret}"})
+    Program(secret).get("/api/v1/patients/")
     key.refresh_from_db()
     assert (key.last_used_at != earlier) == is_written
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 from django.core import mail, signing
-from django.test import Client
 from django.utils import timezone
 
 from accounts import services
 from accounts.models import INVITATION_DAYS, Invitation, Role
+from tests.clients import Browser
 from tests.factories import PASSWORD, UserFactory
 
 
@@ -20,7 +20,7 @@ def invite(personas, django_capture_on_commit_callbacks):
     """Send an invitation through the clinic's page; the path of the mailed link."""
 
     def send(email: str = "new@example.org", role: str = "assistant") -> str:
-        client = Client()
+        client = Browser()
         client.force_login(personas.admin)
         mail.outbox.clear()
         with django_capture_on_commit_callbacks(execute=True):

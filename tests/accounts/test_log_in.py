@@ -9,9 +9,9 @@ from django.conf import settings as configured
 from django.contrib.auth.hashers import identify_hasher
 from django.core import mail
 from django.core.cache import cache
-from django.test import Client
 
 from accounts.models import User
+from tests.clients import Browser
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -23,17 +23,17 @@ def _no_earlier_tries():
     cache.clear()
 
 
-def sign_up(client: Client, email: str) -> None:
+def sign_up(client: Browser, email: str) -> None:
     data = {"email": email, "password1": PASSWORD, "password2": PASSWORD}
     answer = client.post("/accounts/signup/", data)
     assert answer.status_code == 302, answer.context["form"].errors
 
 
-def log_in(client: Client, email: str, password: str):
+def log_in(client: Browser, email: str, password: str):
     return client.post("/accounts/login/", {"login": email, "password": password})
 
 
-def is_logged_in(client: Client) -> bool:
+def is_logged_in(client: Browser) -> bool:
     return client.get("/account/").status_code == 200
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
-from rest_framework.test import APIClient
 
 from accounts import services
 from accounts.models import User
 from screening.models import Lesion
+from tests.clients import Program
 from tests.factories import LesionFactory, picture
 
 
@@ -21,20 +21,18 @@ def _no_throttle_from_another_test() -> None:
 
 
 @pytest.fixture
-def client_of(db: None) -> Callable[[User], APIClient]:
+def client_of(db: None) -> Callable[[User], Program]:
     """An API client with a key of its own."""
 
-    def build(user: User) -> APIClient:
+    def build(user: User) -> Program:
         _, secret = services.create_api_key(user=user, name="test")
-        client = APIClient()
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
-        return client
+        return Program(secret)
 
     return build
 
 
 @pytest.fixture
-def clinician(personas, client_of) -> APIClient:
+def clinician(personas, client_of) -> Program:
     return client_of(personas.clinician)
 
 
@@ -43,7 +41,7 @@ def lesion(personas) -> Lesion:
     return LesionFactory(patient=personas.patient)
 
 
-def upload(client: APIClient, lesion: object, data: bytes | None = None, **fields: object):
+def upload(client: Program, lesion: object, data: bytes | None = None, **fields: object):
     """POST a picture, drawn unless ``data`` says otherwise."""
     content = picture() if data is None else data
     file = SimpleUploadedFile("mole.jpg", content, "image/jpeg")

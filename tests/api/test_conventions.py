@@ -6,8 +6,6 @@ import logging
 import re
 
 import pytest
-from django.test import Client
-from rest_framework.test import APIClient
 
 from accounts import services
 from screening import intake
@@ -15,6 +13,7 @@ from screening.api.limits import CallerThrottle
 from screening.api.problems import ALL
 from screening.models import Patient
 from tests.api.conftest import pointers
+from tests.clients import Browser, Program
 from tests.factories import LesionImageFactory, PredictionFactory, ReviewFactory
 
 PATIENTS = "/api/v1/patients/"
@@ -175,8 +174,7 @@ def test_an_expansion_needs_the_scope_of_what_it_shows(personas, read):
     secret = services.create_api_key(
         user=personas.clinician, name="x", scopes=["predictions:read"]
     )[1]
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    client = Program(secret)
     assert client.get("/api/v1/predictions/").status_code == 200
     refused = client.get("/api/v1/predictions/", {"expand": "lesion"})
     assert (refused.status_code, refused.json()["scope"]) == (403, "lesions:read")
@@ -200,14 +198,14 @@ def test_an_unknown_parameter_of_one_record(clinician, address):
 
 @pytest.mark.parametrize("kind", ALL, ids=lambda kind: kind.slug)
 def test_every_type_leads_to_a_page(db, kind):
-    page = Client().get(kind.type)
+    page = Browser().get(kind.type)
     assert page.status_code == 200
     text = page.content.decode()
     assert kind.title in text
     assert "What to do" in text
     assert "`" not in text
-    assert kind.type in Client().get("/problems/").content.decode()
+    assert kind.type in Browser().get("/problems/").content.decode()
 
 
 def test_a_type_that_is_none(db):
-    assert Client().get("/problems/x").status_code == 404
+    assert Browser().get("/problems/x").status_code == 404

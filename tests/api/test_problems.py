@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 from django.db import IntegrityError
-from django.test import Client
-from rest_framework.test import APIClient
 
 from accounts import services
 from screening import intake
 from screening.api.limits import CallerThrottle
 from screening.api.problems import ALL
 from tests.api.conftest import pointers
+from tests.clients import Browser, Program
 from tests.factories import PASSWORD
 
 PATIENTS = "/api/v1/patients/"
@@ -39,15 +38,14 @@ def send(client, path, body):
 
 
 def test_without_a_key(db):
-    response = APIClient().get(PATIENTS)
+    response = Program().get(PATIENTS)
     assert problem(response, 401, "not-authenticated")["instance"] == PATIENTS
     assert response["WWW-Authenticate"] == 'Bearer realm="SkinCheck API"'
 
 
 @pytest.mark.parametrize("secret", ["sk_unknown", "", "é", "a b", "\0"])
 def test_with_a_key_that_opens_nothing(db, secret):
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+    client = Program(secret)
     problem(client.get(PATIENTS), 401, "not-authenticated")
 
 
@@ -66,10 +64,12 @@ def test_with_the_key_of_someone_who_left(personas, client_of):
 
 
 def test_a_session_reads_but_writes_only_with_its_token(personas):
-    client = Client(enforce_csrf_checks=True)
+    client = Browser()
     assert client.login(email=personas.clinician.email, password=PASSWORD)
     assert client.get(PATIENTS).status_code == 200
-    response = client.post(PATIENTS, {"label": "X"}, content_type="application/json")
+    response = client.post(
+        PATIENTS, {"label": "X"}, content_type="application/json", HTTP_X_CSRFTOKEN=""
+    )
     assert "CSRF" in problem(response, 403, "permission-denied")["detail"]
 
 
@@ -87,7 +87,7 @@ def test_a_session_reads_but_writes_only_with_its_token(personas):
 )
 @pytest.mark.parametrize("method", ["get", "post", "delete"])
 def test_an_address_that_is_none(db, path, method):
-    client = Client(enforce_csrf_checks=True)
+    client = Browser()
     problem(getattr(client, method)(path), 404, "not-found")
 
 
@@ -279,7 +279,7 @@ def test_a_second_writer_gets_a_conflict(clinician, monkeypatch):
 
 
 def test_a_host_that_is_not_ours(db):
-    response = Client().get(PATIENTS, HTTP_HOST="elsewhere.example.org")
+    response = Browser().get(PATIENTS, HTTP_HOST="elsewhere.example.org")
     problem(response, 400, "malformed")
 
 

@@ -14,10 +14,10 @@ import pytest
 from django.db import transaction
 from django.urls import resolve, reverse
 from drf_spectacular.generators import SchemaGenerator
-from rest_framework.test import APIClient
 
 from accounts import scopes, services
 from tests.access import MATRIX, OUTSIDERS, Answer, Sent, World
+from tests.clients import Program
 from tests.test_access_matrix import verdict, worlds  # noqa: F401  a fixture
 
 PERSONAS = ("admin", "clinician", "assistant", "viewer", *OUTSIDERS)
@@ -41,20 +41,19 @@ OPERATIONS = operations()
 @pytest.fixture
 def keys(personas) -> Any:
     """A client of a persona with a key that holds ``held``; made once for each pair."""
-    made: dict[tuple[str, tuple[str, ...]], APIClient] = {}
+    made: dict[tuple[str, tuple[str, ...]], Program] = {}
 
-    def client(persona: str, held: tuple[str, ...]) -> APIClient:
+    def client(persona: str, held: tuple[str, ...]) -> Program:
         if (persona, held) not in made:
             user = getattr(personas, persona)
             _, secret = services.create_api_key(user=user, name="test", scopes=held)
-            made[persona, held] = APIClient()
-            made[persona, held].credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+            made[persona, held] = Program(secret)
         return made[persona, held]
 
     return client
 
 
-def ask(client: APIClient, method: str, url: str, sent: Sent, world: World) -> Any:
+def ask(client: Program, method: str, url: str, sent: Sent, world: World) -> Any:
     with transaction.atomic():
         form = "multipart" if sent.multipart else "json"
         body = None if method == "GET" else sent.body(world)

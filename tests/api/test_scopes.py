@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import get_resolver
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
-from rest_framework.test import APIClient
 
 from accounts import applications, scopes, services
 from accounts.models import ApiKey, Application, Membership
@@ -18,6 +18,7 @@ from accounts.permissions import HasScope
 from accounts.token_views import TokenThrottle
 from screening.api.idempotency import RetrySafe
 from screening.models import Patient
+from tests.clients import Program
 from tests.factories import LesionFactory, MembershipFactory, PatientFactory
 from tests.test_access_matrix import addresses
 
@@ -25,14 +26,8 @@ PATIENTS = "/api/v1/patients/"
 OPEN = {"schema", "docs", "redoc", "nothing", "metadata"}
 
 
-def bearer(secret: str) -> APIClient:
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
-    return client
-
-
-def key_of(user, **bounds) -> APIClient:
-    return bearer(services.create_api_key(user=user, name="test", **bounds)[1])
+def key_of(user, **bounds) -> Program:
+    return Program(services.create_api_key(user=user, name="test", **bounds)[1])
 
 
 @pytest.fixture
@@ -48,16 +43,18 @@ def system(personas) -> tuple[Application, str]:
 
 def token_for(client, system, secret: str = "", **body: str):
     application, own = system
-    return APIClient().post(
-        "/oauth/token",
-        {
-            "grant_type": "client_credentials",
-            "client_id": application.client_id,
-            "client_secret": secret or own,
-            **body,
-        },
-        format="multipart",
-    )
+    fields = {
+        "grant_type": "client_credentials",
+        "client_id": application.client_id,
+        "client_secret": secret or own,
+        **body,
+    }
+    return posted_form("/oauth/token", fields)
+
+
+def posted_form(address: str, fields: dict[str, str]):
+    kind = "application/x-www-form-urlencoded"
+    return Program().generic("POST", address, urlencode(fields), content_type=kind)
 
 
 def labels(client) -> set[str]:
@@ -181,7 +178,7 @@ def test_a_system_gets_a_token_and_works_in_its_clinic(client, personas, system)
     assert answer.status_code == 200
     assert answer.json()["expires_in"] == 3600
     token = answer.json()["access_token"]
-    program = bearer(token)
+    program = Program(token)
     assert labels(program) == {"N-1"}
     made = program.post(PATIENTS, {"label": "S-1"})
     assert made.json()["clinic"] == str(personas.clinic.pk)
@@ -198,7 +195,7 @@ def test_a_system_gets_a_token_and_works_in_its_clinic(client, personas, system)
 def test_a_system_may_ask_for_less_and_not_for_more(client, system):
     less = token_for(client, system, scope="lesions:read").json()
     assert less["scope"] == "lesions:read"
-    assert bearer(less["access_token"]).get(PATIENTS).status_code == 403
+    assert Program(less["access_token"]).get(PATIENTS).status_code == 403
     more = token_for(client, system, scope="images:write")
     assert (more.status_code, more.json()["error"]) == (400, "invalid_scope")
 
@@ -236,7 +233,7 @@ def test_a_system_never_concludes_or_manages(personas):
 
 
 def test_a_revoked_system_is_out_at_once(client, personas, system):
-    program = bearer(token_for(client, system).json()["access_token"])
+    program = Program(token_for(client, system).json()["access_token"])
     assert program.get(PATIENTS).status_code == 200
     applications.revoke_application(user=personas.admin, application=system[0])
     assert program.get(PATIENTS).status_code == 401
@@ -245,7 +242,7 @@ def test_a_revoked_system_is_out_at_once(client, personas, system):
 
 
 def test_a_token_that_has_run_out(client, system):
-    program = bearer(token_for(client, system).json()["access_token"])
+    program = Program(token_for(client, system).json()["access_token"])
     AccessToken.objects.update(expires=timezone.now())
     assert program.get(PATIENTS).status_code == 401
 
@@ -253,13 +250,12 @@ def test_a_token_that_has_run_out(client, system):
 def test_a_token_is_ended_early(client, system):
     application, secret = system
     token = token_for(client, system).json()["access_token"]
-    answer = APIClient().post(
+    answer = posted_form(
         "/oauth/revoke",
         {"token": token, "client_id": application.client_id, "client_secret": secret},
-        format="multipart",
     )
     assert answer.status_code == 200
-    assert bearer(token).get(PATIENTS).status_code == 401
+    assert Program(token).get(PATIENTS).status_code == 401
 
 
 def test_the_admin_registers_renews_and_revokes_on_the_page(client, personas):

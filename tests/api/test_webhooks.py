@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from rest_framework.test import APIClient
 
 from accounts import services
 from screening.models import Delivery, Webhook
 from tests.api.conftest import pointers
+from tests.clients import Program
 from tests.factories import DeliveryAttemptFactory, DeliveryFactory, WebhookFactory
 
 BODY = {
@@ -105,7 +105,7 @@ def test_a_key_bound_to_the_clinic_manages_its_webhooks_only(personas):
     _, secret = services.create_api_key(
         user=personas.admin, name="x", clinic=personas.clinic, scopes=scopes
     )
-    caller = APIClient(headers={"Authorization": f"Bearer {secret}"})
+    caller = Program(secret)
     answer = caller.post("/api/v1/webhooks/", BODY)
     assert answer.json()["clinic"] == str(personas.clinic.pk)
     assert caller.get(f"/api/v1/webhooks/{own.pk}/").status_code == 404

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from django.core.cache import cache
-from rest_framework.test import APIClient
 
 from screening.exchange.fhir.resources import KINDS, Stored
 from tests.api.fhir.conftest import BASE, JSON, check, fetched, resources
+from tests.clients import Program
 from tests.factories import ReviewFactory
 
 STORED = [kind for kind, found in KINDS.items() if isinstance(found, Stored)]
@@ -47,13 +47,13 @@ def test_a_viewer_and_an_owner_see_their_own(personas, client_of, record):
 
 
 def test_who_is_not_logged_in_is_told_so(db):
-    response = APIClient().get(f"{BASE}/Patient")
+    response = Program().get(f"{BASE}/Patient")
     assert issue(response, 401)["code"] == "login"
     assert response["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_what_it_can_do_is_open_to_all(db):
-    found = fetched(APIClient(), "metadata")
+    found = fetched(Program(), "metadata")
     assert found["fhirVersion"] == "4.0.1"
     (rest,) = found["rest"]
     told = {one["type"]: one for one in rest["resource"]}
@@ -65,7 +65,7 @@ def test_what_it_can_do_is_open_to_all(db):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_parameter_that_is_told_is_understood(clinician, record, kind):
-    (rest,) = fetched(APIClient(), "metadata")["rest"]
+    (rest,) = fetched(Program(), "metadata")["rest"]
     told = next(one for one in rest["resource"] if one["type"] == kind)
     values = {"date": "ge2000", "token": "x", "reference": "x", "uri": "x"}
     for one in told["searchParam"]:
@@ -131,7 +131,7 @@ def test_a_bug_is_told_in_fhir_too(clinician, record, monkeypatch):
 
 
 def test_a_refused_host_is_told_in_fhir_too(db):
-    response = APIClient().get(f"{BASE}/metadata", HTTP_HOST="evil.example.org")
+    response = Program().get(f"{BASE}/metadata", HTTP_HOST="evil.example.org")
     assert issue(response, 400)["code"] == "invalid"
 
 

@@ -1,0 +1,110 @@
+"""Every line of shell and Python in README and docs/api.md, run against a running site."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.factories import picture
+from tests.stack.conftest import Site
+from tests.stack.installation import ROOT
+
+API = (ROOT / "docs" / "api.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(
+        not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq"
+    ),
+]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def run(site: Site, folder: Path, *command: str) -> str:
+    """What ``command`` prints, in a folder with two pictures."""
+    for seed, name in enumerate(("mole.jpg", "spot.jpg")):
+        (folder / name).write_bytes(picture(seed))
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={
+            **os.environ,
+            "SITE": site.url,
+            "API": f"{site.url}/api/v1",
+            "FHIR": f"{site.url}/fhir/R4",
+            "KEY": site.key,
+            "CLIENT_ID": site.client_id,
+            "CLIENT_SECRET": site.client_secret,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_shell(site: Site, folder: Path, lines: str) -> str:
+    """-f: a line that is answered with an error fails the script. A machine that tests is slow."""
+    strict = lines.replace("curl -s", "curl -fsS").replace("sleep 1; curl", "sleep 5; curl")
+    return run(site, folder, "bash", "-c", f"set -euo pipefail\n{strict}")
+
+
+def test_the_shell_lines(site: Site, tmp_path: Path) -> None:
+    setting, *rest = blocks(API, "sh")
+    assert "KEY=sk_" in setting
+    lines = [line for block in rest for line in block.splitlines()]
+    assert sum("curl" in line for line in lines) == len(lines) == 46
+    out = run_shell(site, tmp_path, "\n".join(lines))
+    assert '"state": "succeeded"' in out
+    assert '"outcome": null' not in out
+    assert "HTTP/1.1 200 OK" in out  # the same picture again
+    assert '"BodyStructure": 1' in out  # everything of the patient
+    assert '"code": "400096001"' in out
+    counted = "(SELECT count(*) FROM screening_{})".format
+    tables = ("lesionimage", "prediction", "accesslog")  # one of the images came as DICOM
+    assert site.installation.query(f"SELECT {', '.join(map(counted, tables))}") == [(2, 3, 4)]
+    patients = "SELECT label, birth_year, skin_type FROM screening_patient ORDER BY label"
+    assert site.installation.query(patients)[0] == ("P-1", 1962, "III")
+    assert (tmp_path / "picture.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "mask.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_lines_on_batches(site: Site, tmp_path: Path) -> None:
+    lines = blocks(API, "bash")
+    assert len(lines) == 3
+    out = run_shell(site, tmp_path, "".join(lines))
+    shown = API.split("The last line shows\n\n```\n")[1].split("```")[0]
+    assert shown in out
+    assert '"picture": "mole.jpg"' in out
+    states = "SELECT state, count(*) FROM screening_batch GROUP BY state"
+    assert dict(site.installation.query(states)).keys() <= {"finished", "queued", "importing"}
+    assert (tmp_path / "results.parquet").read_bytes().startswith(b"PAR1")
+    assert (tmp_path / "predictions.csv").read_text().count("\n") >= 2
+    assert "P-7-1" in (tmp_path / "isic.csv").read_text()
+
+
+def test_the_python_example(site: Site, tmp_path: Path) -> None:
+    example, _receiver = blocks(API, "python")
+    assert "Research software" in run(site, tmp_path, sys.executable, "-c", example)
+
+
+def test_the_lines_of_readme(site: Site, tmp_path: Path) -> None:
+    [lines] = [block for block in blocks(README, "") if "curl" in block]
+    assert lines.count("sk_...") == lines.count("http://127.0.0.1:8000") == 1
+    lines = lines.replace("sk_...", site.key).replace("http://127.0.0.1:8000", site.url)
+    out = run_shell(site, tmp_path, lines)
+    assert "HTTP/1.1 202 Accepted" in out
+    assert f"Location: {site.url}/api/v1/predictions/" in out

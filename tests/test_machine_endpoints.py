@@ -1,0 +1,67 @@
+"""Which addresses are for machines: those work without a CSRF cookie, and all others ask for it.
+
+A machine brings its secret with each request. A browser sends its session's cookie by itself, to
+whoever makes it ask: so a page that takes a POST must see that its own form was sent.
+"""
+
+from __future__ import annotations
+
+import pytest
+from django.core.cache import cache
+from django.urls import reverse
+
+from tests.access import ANYONE, MATRIX, NOBODY
+from tests.accounts.test_deny_by_default import ALL
+from tests.api.test_scope_matrix import ask
+from tests.clients import Browser, Program
+from tests.test_access_matrix import ADDRESSES, worlds  # noqa: F401  a fixture
+
+# By the beginning of the address. The webhooks that we send arrive elsewhere: we receive none.
+MACHINES = ("api/", "fhir/", "oauth/", "health/", "calendar/<str:secret>.ics")
+
+
+def for_machines(route: str) -> bool:
+    return route.startswith(MACHINES)
+
+
+def test_the_walk_finds_both_kinds():
+    found = {for_machines(route) for _, route, _ in ADDRESSES}
+    assert found == {True, False}
+    for beginning in MACHINES:
+        assert any(route.startswith(beginning) for _, route, _ in ADDRESSES), beginning
+
+
+@pytest.mark.parametrize(("name", "route", "view"), ADDRESSES)
+def test_only_machine_endpoints_are_exempt(name, route, view):
+    """The mark itself, as the middleware reads it."""
+    exempt = getattr(view, "csrf_exempt", False)
+    takes_posts = name in MATRIX and "POST" in MATRIX[name].methods
+    if for_machines(route):
+        assert exempt or not takes_posts, f"{route} asks machines for a cookie"
+    else:
+        assert not exempt, f"{route} takes POSTs from anybody's page"
+
+
+@pytest.mark.parametrize("name", [name for name, route, _ in ADDRESSES if for_machines(route)])
+def test_no_machine_is_asked_for_a_cookie(name, worlds):  # noqa: F811
+    """What is open is done, for the rest a secret is asked for. With one: ``test_scope_matrix``."""
+    cache.clear()
+    program, row, world = Program(), MATRIX[name], worlds[0]
+    for method, sent in row.methods.items():
+        answer = ask(program, method, reverse(name, args=row.args(world)), sent, world)
+        expected = {sent.rule is ANYONE: sent.done, sent.rule is NOBODY: 404}.get(True, 401)
+        assert answer.status_code == expected, (method, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [found for found in ALL if not for_machines(found[1].lstrip("/"))]
+)
+def test_every_page_refuses_a_form_of_somebody_elses_page(name, path, personas):
+    """Whoever sends it, and also where no POST is taken: before anything else is asked."""
+    for person in (personas.admin, None):
+        browser = Browser()
+        if person:
+            browser.force_login(person)
+        answer = browser.post(path, HTTP_X_CSRFTOKEN="")
+        assert answer.status_code == 403, name
+        assert "This page has been open too long" in answer.content.decode(), name
