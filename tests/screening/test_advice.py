@@ -6,12 +6,12 @@ import math
 import re
 
 import pytest
-from screening.predictions.details import CLINICAL_PHOTOGRAPH
 
 from ml import reader
 from ml.types import NotAssessable
 from screening import advice
 from screening.models import SYMPTOMS, Outcome
+from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db
