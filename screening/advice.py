@@ -11,9 +11,10 @@ from typing import Any
 
 from ml import reader
 from ml.types import NotAssessable
-from screening.models import Lesion, Outcome, Prediction
+from screening.charts.template import day
+from screening.models import Histology, Lesion, Outcome, Prediction, Review
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
-from screening.predictions.outcomes import Standing
+from screening.predictions.outcomes import Act, Standing
 
 DISCLAIMER = (
     "Research software, not a medical device. It cannot diagnose or rule out skin cancer. "
@@ -110,6 +111,19 @@ def of_lesion(lesion: Lesion, standing: Standing) -> Advice | None:
     if not standing.outcome:
         return None
     return Advice(standing.outcome, _SEE_DOCTOR, (_marked(lesion), WATCH_FOR))
+
+
+def act_words(act: Act) -> str:
+    """What settles a warning, by whom and when."""
+    if isinstance(act, Review):
+        found = f"{act.get_conclusion_display()}, {act.get_management_display().lower()}"
+        return f"{found}: signed by {act.reviewer}, {day(act.created)}"
+    if isinstance(act, Histology):
+        found = f"Histology of {day(act.examined_on)}: {act.get_diagnosis_display()}"
+        return f"{found}, recorded by {act.recorded_by}"
+    found = f"Doctor's visit on {day(act.visited_on)}: {act.get_finding_display().lower()}"
+    note = f" ({act.note})" if act.note else ""
+    return f"{found}{note}, entered by {act.recorded_by}, {day(act.created)}"
 
 
 def _figures(model_version: str) -> dict[str, Any]:

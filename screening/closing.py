@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
@@ -21,13 +20,11 @@ def close(*, user: User, lesion: Lesion, on: date) -> None:
 
 @transaction.atomic
 def reopen(*, user: User, lesion: Lesion) -> Lesion:
-    """Post: it is followed again, with the reminder that it had. Raises ValidationError if it is
-    not closed."""
+    """Post: it is followed again, with the reminder that it had. An open one stays as it is."""
     require_writable(user=user, patient=lesion.patient)
     lesion = Lesion.objects.select_for_update().select_related("patient").get(pk=lesion.pk)
-    if not lesion.is_closed:
-        raise ValidationError("This lesion is open already.")
-    _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
+    if lesion.is_closed:
+        _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
     return lesion
 
 

@@ -55,7 +55,7 @@ def record_review(
                 review.supersedes = _superseded(user, image, supersedes)
                 _seal(review)
                 review.save(force_insert=True)
-                if management == Management.EXCISED:
+                if management == Management.DONE:
                     closing.close(user=user, lesion=image.lesion, on=image.captured_on)
                 _announce(review)
             return review

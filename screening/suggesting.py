@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from screening.models import Interval, LesionImage, Management, Outcome, Review
+from screening.predictions.outcomes import Standing
 
 STEADY_MONTHS = 12
 """Followed for as long without an alert that is open: every six months are enough."""
@@ -24,9 +25,11 @@ class Suggestion:
         return Interval(self.interval_months).label
 
 
-def suggest(images: list[LesionImage], *, has_open_alert: bool, has_histology: bool) -> Suggestion:
-    """images: of ``tracking.timeline(lesion)``. A conclusion on the newest counts more than its
-    reading."""
+def suggest(
+    images: list[LesionImage], standing: Standing, *, has_open_alert: bool, has_histology: bool
+) -> Suggestion:
+    """images: of ``tracking.timeline(lesion)``. standing: of the lesion. A conclusion on the newest
+    counts more than its reading."""
     if not images:
         return Suggestion(
             Interval.THREE, "There is no picture yet. Three months are a usual beginning."
@@ -46,7 +49,7 @@ def suggest(images: list[LesionImage], *, has_open_alert: bool, has_histology: b
             Interval.ONE,
             "A change was found that nobody has looked at. Have a doctor look at it first.",
         )
-    return _by_outcome(images)
+    return _by_outcome(images, standing)
 
 
 def _by_review(review: Review) -> Suggestion:
@@ -66,11 +69,9 @@ def _by_review(review: Review) -> Suggestion:
     )
 
 
-def _by_outcome(images: list[LesionImage]) -> Suggestion:
+def _by_outcome(images: list[LesionImage], standing: Standing) -> Suggestion:
     newest = images[0]
-    reading = newest.counting_reading
-    outcome = reading.outcome_told if reading else ""
-    match outcome:
+    match standing.outcome if standing.is_grave else standing.newest_outcome:
         case Outcome.URGENT | Outcome.SEE_DOCTOR:
             return Suggestion(
                 Interval.ONE,

@@ -245,6 +245,19 @@ def standing_of(
     return outcomes.standing_of(lesion, images, stand, visits_of(lesion))
 
 
+def standing_beside(image: LesionImage, user: User) -> outcomes.Standing:
+    """What is told of the lesion of one image, in at most two queries; ``newest`` is this image."""
+    lesions = Lesion.objects.filter(pk=image.lesion_id).select_related("patient")
+    lesion: Any = (
+        outcomes.with_standing(lesions, user)
+        .annotate(standing_id=Subquery(_gravest(user).values("pk")[:1]))
+        .get()
+    )
+    readings = Prediction.objects.select_related("image__lesion__patient")
+    reading = readings.filter(pk=lesion.standing_id).first() if lesion.standing_id else None
+    return outcomes.listed(lesion, reading, image, lesion.standing_rank)
+
+
 def visits_of(lesion: Lesion) -> list[DoctorVisit]:
     """The latest first. Only someone who keeps an own record enters any."""
     if lesion.patient.owner_id is None:

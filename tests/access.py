@@ -36,6 +36,7 @@ SEES = SIGNED_IN | {"outsider": HIDDEN}
 WRITES = SEES | {"viewer": FORBIDDEN}
 CONCLUDES = WRITES | {"assistant": FORBIDDEN, "owner": FORBIDDEN}
 ADMINISTERS = CONCLUDES | {"clinician": FORBIDDEN}
+OWNS = SEES | dict.fromkeys(MEMBERS, FORBIDDEN)  # the person whose record it is
 LEAVES = ADMINISTERS | {"viewer": DONE}  # the viewer's own membership
 HOLDS_THE_KEY = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("clinician", "owner"), DONE)
 HOLDS_THE_KEY["anonymous"] = LOGIN
@@ -57,6 +58,7 @@ class World:
     histology: Any
     comparison: Any
     position: Any
+    visit: Any
     alert: Any
     mark: Any
     outline: Any
@@ -149,6 +151,7 @@ WEBHOOK = {
     "target": "https://practice.example.org/",
     "events": ["review.recorded"],
 }
+VISIT = {"visited_on": "2026-03-15", "finding": "harmless"}
 ON_THE_CHEST = {"view": "front", "x": 0.5, "y": 0.3}
 BY_VERSION = {"args": lambda world: (reader.DEFAULT_VERSION,)}
 MATRIX: dict[str, Line] = {
@@ -171,6 +174,8 @@ MATRIX: dict[str, Line] = {
     "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
     "lesion": line(SEES, "lesion"),
     "lesion_edit": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "lesion_visit": line(OWNS, "lesion", POST=Sent(OWNS, lambda w: VISIT)),
+    "lesion_reopen": line(args="lesion", POST=Sent(WRITES)),
     "worklist": line(SIGNED_IN),
     "clinic_agreement": line(SEES, "clinic"),
     "worklist_item": line(CONCLUDES, "lesion", POST=Sent(CONCLUDES, lambda w: REVIEW)),
@@ -389,6 +394,11 @@ MATRIX: dict[str, Line] = {
         POST=api(WRITES, lambda w: {"lesion": str(w.lesion.pk), **ON_THE_CHEST}, 201),
     ),
     "api:position-detail": line(SEES, "position"),
+    "api:visit-list": line(
+        SIGNED_IN, POST=api(OWNS, lambda w: {"lesion": str(w.lesion.pk), **VISIT}, 201)
+    ),
+    "api:visit-detail": line(SEES, "visit"),
+    "api:lesion-reopen": line(args="lesion", POST=Sent(WRITES, done=200)),
     "api:patient-ugly-duckling": line(SEES, "patient"),
     "api:batch-list": line(
         SIGNED_IN,

@@ -63,7 +63,10 @@ LESION: dict[str, Any] = {
     "changing": False,
     "image_count": 1,
     "latest_image": _IMAGE,
-    "latest_outcome": "not_assessable",
+    "latest_outcome": "see_doctor",
+    "standing_outcome": "see_doctor",
+    "standing_image": _IMAGE,
+    "closed_on": None,
 }
 
 _WAITING: dict[str, Any] = {
@@ -72,6 +75,7 @@ _WAITING: dict[str, Any] = {
     "image": _IMAGE,
     "lesion": _LESION,
     "state": "queued",
+    "counts": False,
     "outcome": None,
     "model_outcome": None,
     "advice": None,
@@ -98,11 +102,13 @@ QUEUED = _WAITING
 PREDICTION: dict[str, Any] = {
     **_WAITING,
     "state": "succeeded",
-    "outcome": "not_assessable",
+    "counts": True,
+    "outcome": "see_doctor",
     "model_outcome": "not_assessable",
     "advice": {
-        "title": "This picture could not be assessed",
+        "title": "See a doctor within two weeks",
         "text": [
+            "This spot is marked as itching: a doctor should look at it.",
             "The picture is blurred.",
             "Rest the dermatoscope on the skin, wait for the focus, and take it again.",
             NOT_AN_ALL_CLEAR,

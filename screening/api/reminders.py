@@ -207,15 +207,17 @@ class LesionReminderView(APIView):
 
     def get(self, request: Request, pk: UUID) -> Response:
         user = cast(User, request.user)
-        lesion = get_object_or_404(Lesion.objects.visible_to(user), pk=pk)
+        visible = Lesion.objects.visible_to(user).select_related("patient")
+        lesion = get_object_or_404(visible, pk=pk)
         reminders = Reminder.objects.select_related("lesion__patient", "set_by")
-        images = tracking.timeline(lesion, user)
+        images, histologies = tracking.timeline(lesion, user), tracking.histologies_of(lesion)
         body = {
             "reminder": reminders.filter(lesion=lesion).first(),
             "suggestion": suggesting.suggest(
                 images,
+                tracking.standing_of(lesion, images, histologies),
                 has_open_alert=lesion.alerts.open().disclosed_to(user).exists(),
-                has_histology=lesion.histologies.exists(),
+                has_histology=bool(histologies),
             ),
         }
         return Response(LesionReminderSerializer(body, context={"request": request}).data)

@@ -156,6 +156,11 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     model_outcome = ChoiceOrNull(
         Outcome.choices, source="outcome", help_text="What the picture alone would say."
     )
+    counts = serializers.BooleanField(
+        read_only=True,
+        help_text="Whether it is the one reading of its image that counts: by the default model "
+        "version, the newest. Others stand beside it.",
+    )
     advice = AdviceSerializer(help_text="To be shown with the outcome, whole.")
     reason = WordOrNull(help_text="Why the picture is `not_assessable`.")
     probabilities = ByDiagnosis(help_text="For a clinic's mix of cases: calibrated.")
@@ -181,6 +186,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "image",
             "lesion",
             "state",
+            "counts",
             "outcome",
             "model_outcome",
             "advice",

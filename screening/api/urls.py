@@ -23,6 +23,7 @@ from screening.api.reminders import CalendarView, LesionReminderView, ReminderVi
 from screening.api.reports import LesionReportView, PatientReportView
 from screening.api.scales import ScaleViewSet
 from screening.api.ugly_duckling import UglyDucklingView
+from screening.api.visits import VisitViewSet
 from screening.api.worklist import WorklistViewSet
 
 app_name = "api"
@@ -48,6 +49,7 @@ router.register("outlines", OutlineViewSet, basename="outline")
 router.register("comparisons", ComparisonViewSet, basename="comparison")
 router.register("change-marks", ChangeMarkViewSet, basename="change-mark")
 router.register("alerts", AlertViewSet, basename="alert")
+router.register("visits", VisitViewSet, basename="visit")
 router.register("reminders", ReminderViewSet, basename="reminder")
 
 urlpatterns = [

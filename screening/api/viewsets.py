@@ -10,16 +10,18 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
+from drf_spectacular.utils import extend_schema
 from rest_framework import status
+from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic, Membership
-from screening import identifying, intake, tracking
+from screening import closing, identifying, intake, tracking
 from screening.api import documentation as doc
-from screening.api import filters, maps, waiting
+from screening.api import examples, filters, maps, waiting
 from screening.api.base import (
     EditableViewSet,
     PictureOrProblem,
@@ -93,6 +95,19 @@ class LesionViewSet(EditableViewSet):
         visible = Lesion.objects.visible_to(self.user).select_related("patient")
         latest = tracking.with_latest(visible, self.user)
         return tracking.with_told(latest, self.user).prefetch_related("identifiers")
+
+    @extend_schema(
+        summary="Open a closed lesion again",
+        description="It was removed, and something grows back in the scar: reminders and alerts "
+        "work again. A lesion that is open stays as it is.",
+        request=None,
+        responses={200: LesionSerializer},
+        examples=[doc.shown("lesion", examples.LESION, 200)],
+    )
+    @action(detail=True, methods=["post"])
+    def reopen(self, request: Request, pk: str) -> Response:
+        closing.reopen(user=self.user, lesion=self.get_object())
+        return Response(self.get_serializer(self.get_object()).data)
 
 
 @doc.IMAGES

@@ -167,7 +167,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='review',
             name='management',
-            field=models.CharField(choices=[('none', 'Nothing further'), ('monitor', 'Monitor'), ('excise', 'Excise or biopsy'), ('refer', 'Refer'), ('excised', 'Removed already')], max_length=7),
+            field=models.CharField(choices=[('none', 'Nothing further'), ('monitor', 'Monitor'), ('excise', 'Excise or biopsy'), ('refer', 'Refer'), ('done', 'Removed already')], max_length=7),
         ),
         migrations.AddConstraint(
             model_name='lesion',
@@ -203,7 +203,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='review',
-            constraint=models.CheckConstraint(condition=models.Q(('management__in', ['none', 'monitor', 'excise', 'refer', 'excised'])), name='management_is_known'),
+            constraint=models.CheckConstraint(condition=models.Q(('management__in', ['none', 'monitor', 'excise', 'refer', 'done'])), name='management_is_known'),
         ),
         migrations.AddField(
             model_name='correction',

@@ -32,7 +32,7 @@ class Management(models.TextChoices):
     MONITOR = "monitor", "Monitor"
     EXCISE = "excise", "Excise or biopsy"
     REFER = "refer", "Refer"
-    EXCISED = "excised", "Removed already"
+    DONE = "done", "Removed already"
 
 
 class ReviewQuerySet(models.QuerySet["Review"]):

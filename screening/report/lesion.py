@@ -37,6 +37,7 @@ def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionIma
 def of_lesion(record: LesionRecord) -> list[Flowable]:
     return [
         *parts.notices(record),
+        *parts.standing(record),
         *parts.concluded(record),
         *parts.newest(record),
         *parts.earlier(record),

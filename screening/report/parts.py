@@ -8,7 +8,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
 from ml import reader
-from screening.advice import advise
+from screening.advice import act_words, advise, of_lesion
 from screening.charts.template import day, percent
 from screening.differences import outline_of, what_changed
 from screening.explanation import explain
@@ -25,6 +25,25 @@ NEWEST = (82 * mm, 66 * mm)
 EARLIER = (56 * mm, 44 * mm)
 READINGS = 24
 """How many readings the table lists; the chart has all."""
+
+
+def standing(record: LesionRecord) -> list[Flowable]:
+    """The warning that stands, of whichever image, and what settled those that do not."""
+    told, advice = record.standing, of_lesion(record.lesion, record.standing)
+    parts: list[Flowable] = []
+    if advice is not None and told.is_grave:
+        of = f"Told of the image of {day(told.image.captured_on)}" if told.image else "A symptom"
+        words = f"{of}; nothing has settled it. {' '.join(advice.text)}"
+        if told.image is not None and not told.is_of_newest and told.newest_outcome:
+            newest = Outcome(told.newest_outcome).label.lower()
+            words = f"{of}; nothing has settled it. The newest image: {newest}."
+        title = f"{Outcome(told.outcome).label}: {advice.title.lower()}"
+        parts += style.panel("What stands", title, words, "")
+    if record.lesion.closed_on is not None:
+        parts += [text(f"Removed on {day(record.lesion.closed_on)}: closed.", style.SMALL)]
+    if told.settled:
+        parts.append(text(f"Settled by: {'; '.join(map(act_words, told.settled))}.", style.SMALL))
+    return parts
 
 
 def concluded(record: LesionRecord) -> list[Flowable]:

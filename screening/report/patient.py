@@ -21,6 +21,7 @@ from screening.models import (
     Outcome,
     Patient,
 )
+from screening.predictions.outcomes import Standing
 from screening.report import parts, style
 from screening.report.document import built
 from screening.report.lesion import about, of_lesion, subject
@@ -86,15 +87,14 @@ def _histologies(patient: Patient) -> dict[Any, Histology]:
 
 
 def _needs_eyes(lesion: Lesion, alerts: dict[Any, int], histologies: dict[Any, Histology]) -> bool:
-    """An alert is open; or, while no pathologist has settled it, a clinician wants it seen to or,
-    where none has concluded, the reading does."""
-    image = _newest(lesion)
-    if lesion.pk in alerts or image is None or lesion.pk in histologies:
-        return lesion.pk in alerts
-    review = image.latest_review
-    if review is not None:
-        return review.management in (Management.EXCISE, Management.REFER)
-    return lesion.latest_outcome in (Outcome.URGENT, Outcome.SEE_DOCTOR)  # type: ignore[attr-defined]
+    """An alert is open, the standing outcome is grave or, while no pathologist has settled it, a
+    clinician wants it seen to."""
+    row: Any = lesion
+    if lesion.pk in alerts or row.standing.is_grave:
+        return True
+    if lesion.pk in histologies or lesion.is_closed:
+        return False
+    return row.management in (Management.EXCISE, Management.REFER)
 
 
 def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
@@ -136,7 +136,7 @@ def _overview(
                 else text("none yet", style.SMALL),
                 [text(lesion, style.CELL), text(_facts(lesion), style.SMALL)],
                 text(_concluded(image, histologies.get(lesion.pk)), style.CELL),
-                _told(image),
+                _told(lesion),
                 text(f"{count} open" if count else "", style.CELL),
             ]
         )
@@ -159,17 +159,33 @@ def _concluded(image: LesionImage | None, histology: Histology | None) -> str:
     return f"{what}; {review.get_management_display().lower()}"
 
 
-def _told(image: LesionImage | None) -> Flowable:
-    if image is not None and image.is_withheld:  # type: ignore[attr-defined]
-        return text("Your own conclusion first", style.SMALL)
-    reading = image.counting_reading if image else None
-    if reading is None:
-        return text("not read", style.SMALL)
-    outcome = reading.outcome_told
-    words = Outcome(outcome).label
-    if outcome != Outcome.NOT_ASSESSABLE and reading.p_malignant is not None:
-        words += f", {percent(reading.p_malignant)}"
-    return text(words, style.outcome_style(outcome, style.CELL))
+def _told(lesion: Lesion) -> Flowable:
+    """The standing outcome; of the newest image alone where it says something else."""
+    standing: Standing = lesion.standing  # type: ignore[attr-defined]
+    newest = standing.newest
+    if not standing.outcome:
+        return text(_without_standing(lesion, standing), style.SMALL)
+    words = Outcome(standing.outcome).label
+    reading = standing.reading
+    if reading is not None and reading.outcome != Outcome.NOT_ASSESSABLE:
+        words += f", {percent(reading.p_malignant or 0.0)}"
+    if standing.image is not None and newest is not None and not standing.is_of_newest:
+        words += f" ({day(standing.image.captured_on)}). Newest: {_word_of(newest, standing)}"
+    return text(words, style.outcome_style(standing.outcome, style.CELL))
+
+
+def _without_standing(lesion: Lesion, standing: Standing) -> str:
+    if lesion.closed_on is not None:
+        return f"removed {day(lesion.closed_on)}"
+    if standing.newest is not None and standing.newest.is_withheld:  # type: ignore[attr-defined]
+        return "Your own conclusion first"
+    return "settled by a doctor" if standing.is_settled else "not read"
+
+
+def _word_of(newest: LesionImage, standing: Standing) -> str:
+    if newest.is_withheld:  # type: ignore[attr-defined]
+        return "your own conclusion first"
+    return Outcome(standing.newest_outcome).label.lower() if standing.newest_outcome else "not read"
 
 
 def _newest(lesion: Lesion) -> LesionImage | None:

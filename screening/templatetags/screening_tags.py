@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from screening.charts.template import day, percent
+from screening.advice import act_words
+from screening.charts.template import percent
 from screening.differences import what_changed
 from screening.mapped import STATES
-from screening.models import Conclusion, DoctorVisit, Finding, Histology, Outcome, Review
+from screening.models import Conclusion, Finding, Outcome
 from screening.worklist import Reason
 
 register = template.Library()
@@ -59,22 +60,6 @@ def outcome_icon(outcome: str) -> SafeString:
 @register.filter
 def outcome_word(outcome: str) -> str:
     return Outcome(outcome).label
-
-
-@register.filter
-def act_words(act: Review | Histology | DoctorVisit) -> str:
-    """What settles a warning, by whom and when."""
-    if isinstance(act, Review):
-        done = act.get_management_display().lower()
-        return (
-            f"{act.get_conclusion_display()}, {done}: signed by {act.reviewer}, {day(act.created)}"
-        )
-    if isinstance(act, Histology):
-        found = f"Histology of {day(act.examined_on)}: {act.get_diagnosis_display()}"
-        return f"{found}, recorded by {act.recorded_by}"
-    said = f"Doctor's visit on {day(act.visited_on)}: {act.get_finding_display().lower()}"
-    note = f" ({act.note})" if act.note else ""
-    return f"{said}{note}, entered by {act.recorded_by}, {day(act.created)}"
 
 
 @register.filter
@@ -165,5 +150,6 @@ def control(field: BoundField) -> SafeString:
     return field.as_widget(attrs={"class": classes.get(kind, "form-control")})
 
 
+register.filter("act_words", act_words)
 register.filter("percent", percent)
 register.filter("what_changed", what_changed)

@@ -135,6 +135,7 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "form": form,
             "measured": measured,
             "measures_to_come": measured is None and _measures_come(reading),
+            "standing": tracking.standing_beside(image, request.user),
             "previous": tracking.previous(image),
             "histology": next(iter(tracking.histologies_of(image.lesion)), None),
             "may_review": Patient.objects.reviewable_by(request.user).contains(patient),

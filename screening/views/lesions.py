@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,6 +18,7 @@ from screening.charts.measures import measures_over_time
 from screening.forms import LesionForm, ReminderForm, VisitForm, submit
 from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
 from screening.place_form import NewLesionForm
+from screening.predictions.outcomes import Standing
 from screening.views.requests import UserRequest
 
 
@@ -55,18 +56,25 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "may_review": lesion.may_review,  # type: ignore[attr-defined]
             "positions": lesion.positions.select_related("placed_by"),
             "add_image_url": reverse("image_new", args=[pk]),
-            **_reminder(lesion, images, alerts, has_histology=bool(histologies)),
+            **_reminder(lesion, images, standing, alerts, has_histology=bool(histologies)),
         },
     )
 
 
 def _reminder(
-    lesion: Lesion, images: list[LesionImage], alerts: list[Alert], *, has_histology: bool
+    lesion: Lesion,
+    images: list[LesionImage],
+    standing: Standing,
+    alerts: list[Alert],
+    *,
+    has_histology: bool,
 ) -> dict[str, Any]:
     """What ``partials/reminder.html`` shows: the one that is set, and what would fit."""
     reminder: Reminder | None = getattr(lesion, "reminder", None)
     is_open = any(alert.is_open for alert in alerts)
-    suggestion = suggesting.suggest(images, has_open_alert=is_open, has_histology=has_histology)
+    suggestion = suggesting.suggest(
+        images, standing, has_open_alert=is_open, has_histology=has_histology
+    )
     months = suggestion.interval_months
     if reminder is not None and reminder.is_active:
         months = reminder.interval_months
@@ -128,10 +136,7 @@ def visit(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def reopen(request: UserRequest, pk: UUID) -> HttpResponse:
-    try:
-        closing.reopen(user=request.user, lesion=_visible(request, pk))
-    except ValidationError as error:
-        messages.info(request, " ".join(error.messages))
+    closing.reopen(user=request.user, lesion=_visible(request, pk))
     return redirect("lesion", pk)
 
 

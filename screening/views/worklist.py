@@ -75,6 +75,7 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
             "lesion": lesion,
             "patient": lesion.patient,
             "alerts": alerts,
+            "standing": tracking.standing_beside(image, request.user),
             "previous": tracking.previous(image),
             "histology": next(iter(tracking.histologies_of(lesion)), None),
             "total": len(items),

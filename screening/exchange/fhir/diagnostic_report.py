@@ -9,7 +9,7 @@ from django.db.models.functions import Coalesce, Greatest
 from django.urls import reverse
 
 from accounts.models import User
-from screening.advice import advise
+from screening.advice import of_lesion
 from screening.exchange.fhir import observation, terminology
 from screening.exchange.fhir.elements import (
     AI_ASSERTED,
@@ -20,7 +20,8 @@ from screening.exchange.fhir.elements import (
     reference,
     resource,
 )
-from screening.models import Histology, Lesion, LesionImage, Prediction, Review, State
+from screening.models import DoctorVisit, Histology, Lesion, LesionImage, Prediction, Review, State
+from screening.predictions.outcomes import Standing, standing_of
 
 SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 
@@ -39,6 +40,7 @@ def rows(user: User) -> QuerySet[Lesion]:
                 _last(Prediction, "image__lesion"),
                 _last(Review, "image__lesion"),
                 _last(Histology, "lesion"),
+                _last(DoctorVisit, "lesion"),
             )
         )
         .prefetch_related(
@@ -46,6 +48,7 @@ def rows(user: User) -> QuerySet[Lesion]:
             Prefetch("images__predictions", observation.predictions(user).latest_first()),
             Prefetch("images__reviews", observation.reviews(user)),
             Prefetch("histologies", observation.histologies(user)),
+            Prefetch("visits", DoctorVisit.objects.visible_to(user)),
         )
     )
 
@@ -55,7 +58,8 @@ def render(lesion: Lesion, base: str) -> Json:
     findings = _findings(images)
     histology = next(iter(lesion.histologies.all()), None)
     review = images[0].latest_review
-    is_final = histology is not None or review is not None
+    standing = standing_of(lesion, images, _standing(lesion), list(lesion.visits.all()))
+    is_final = (histology is not None or review is not None) and not standing.is_grave
     has_reading = any(one.state == State.SUCCEEDED for one in findings[1])
     captured: date = lesion.captured_last  # type: ignore[attr-defined]
     return resource(
@@ -76,7 +80,7 @@ def render(lesion: Lesion, base: str) -> Json:
             for row in (*lesion.histologies.all(), *findings[0], *findings[1])
         ],
         media=[{"link": reference("Media", image.pk)} for image in images],
-        conclusion=_conclusion(histology, review, images[0]),
+        conclusion=_conclusion(lesion, standing, histology, review),
         conclusionCode=_code(histology, review),
         presentedForm=[_pdf(lesion, base)],
     )
@@ -105,7 +109,8 @@ def _findings(images: list[LesionImage]) -> Findings:
 
 def _changed(lesion: Lesion, images: list[LesionImage], findings: Findings) -> datetime:
     """``changed_at`` of the row, without asking the database again."""
-    parts = (lesion, *images, *findings[0], *findings[1], *lesion.histologies.all())
+    said = (*lesion.histologies.all(), *lesion.visits.all())
+    parts = (lesion, *images, *findings[0], *findings[1], *said)
     return max(part.modified for part in parts)
 
 
@@ -113,16 +118,27 @@ def _signed(reviews: list[Review]) -> list[str]:
     return sorted({str(review.reviewer) for review in reviews})
 
 
-def _conclusion(histology: Histology | None, review: Review | None, latest: LesionImage) -> str:
-    """Histology stands above a clinician's conclusion, and that above what a model read."""
+def _standing(lesion: Lesion) -> list[Histology]:
+    found = list(lesion.histologies.all())
+    corrected = {histology.supersedes_id for histology in found}
+    return [histology for histology in found if histology.pk not in corrected]
+
+
+def _conclusion(
+    lesion: Lesion, standing: Standing, histology: Histology | None, review: Review | None
+) -> str:
+    """Histology stands above a clinician's conclusion, and that above what a model read; but what
+    neither has settled comes first."""
+    advice = of_lesion(lesion, standing)
+    said = []
+    if advice and (standing.is_grave or (histology is None and review is None)):
+        said.append(f"Read by a model, not yet by a clinician. {advice.title}.")
     if histology is not None:
-        return f"Histology: {histology.get_diagnosis_display()}. {histology.note}".strip()
-    if review is not None:
-        said = f"{review.get_conclusion_display()}. {review.get_management_display()}."
-        return f"{said} {review.note}".strip()
-    readings = (one for one in latest.predictions.all() if one.state == State.SUCCEEDED)
-    advice = next((advise(one) for one in readings), None)
-    return f"Read by a model, not yet by a clinician. {advice.title}" if advice else ""
+        said.append(f"Histology: {histology.get_diagnosis_display()}. {histology.note}")
+    elif review is not None:
+        concluded = f"{review.get_conclusion_display()}. {review.get_management_display()}."
+        said.append(f"{concluded} {review.note}")
+    return " ".join(words.strip() for words in said)
 
 
 def _code(histology: Histology | None, review: Review | None) -> list[Json]:

@@ -1,0 +1,95 @@
+"""Visits to a doctor, as people enter them. One that was wrong is withdrawn, never edited."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from rest_framework import serializers
+
+from screening import visits
+from screening.api import examples
+from screening.api.base import RecordViewSet
+from screening.api.fields import VisibleField
+from screening.api.serializers import RecordSerializer
+from screening.models import DoctorVisit, Finding, Lesion
+
+ABOUT = (
+    "What a doctor said of a lesion, as the person whose skin it is enters it. It settles what the "
+    "images up to that day say: see `standing_outcome` of the lesion."
+)
+VISIT_IN: dict[str, Any] = {
+    "lesion": examples.LESION["id"],
+    "visited_on": "2026-03-18",
+    "finding": "harmless",
+    "note": "Looked at through a dermatoscope.",
+}
+_ID = "019ab1b2-11c4-7a3e-8d07-5c6e2f9a1b34"
+VISIT: dict[str, Any] = {
+    "id": _ID,
+    "url": f"https://skincheck.example.org/api/v1/visits/{_ID}/",
+    "created": "2026-03-18T17:40:09.118734Z",
+    **VISIT_IN,
+    "patient": examples.PATIENT["id"],
+    "recorded_by": "person@example.org",
+}
+
+
+class VisitSerializer(RecordSerializer):
+    """A visit to a doctor about a lesion."""
+
+    url = serializers.HyperlinkedIdentityField(view_name="api:visit-detail")
+    lesion = VisibleField(
+        queryset=Lesion.objects.none(),
+        visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
+    )
+    patient = serializers.UUIDField(source="lesion.patient_id", read_only=True)
+    recorded_by = serializers.CharField(read_only=True, help_text="Who entered it.")
+
+    class Meta:
+        model = DoctorVisit
+        fields = [*VISIT]
+        read_only_fields = ["created"]
+        validators: list[Any] = []
+
+    def create(self, validated_data: dict[str, Any]) -> DoctorVisit:
+        return visits.record_visit(user=self.user, **validated_data)
+
+
+class VisitFilter(filters.FilterSet):
+    lesion = filters.UUIDFilter(help_text="About this lesion.")
+    patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
+    finding = filters.ChoiceFilter(choices=Finding.choices)
+
+    class Meta:
+        model = DoctorVisit
+        fields: list[str] = []
+
+
+_SHOWN = OpenApiExample("visit", VISIT, response_only=True, status_codes=["200", "201"])
+
+
+@extend_schema_view(
+    list=extend_schema(
+        summary="List visits to a doctor",
+        description=f"{ABOUT} The newest first, of all lesions that you may see.",
+        examples=[_SHOWN],
+    ),
+    retrieve=extend_schema(summary="Look at one visit", description=ABOUT, examples=[_SHOWN]),
+    create=extend_schema(
+        summary="Enter a visit to a doctor",
+        description=f"{ABOUT} Only on one's own record: a clinic's members record reviews. "
+        "`removed` closes the lesion.",
+        examples=[OpenApiExample("visit", VISIT_IN, request_only=True), _SHOWN],
+    ),
+)
+class VisitViewSet(RecordViewSet):
+    queryset = DoctorVisit.objects.none()
+    serializer_class = VisitSerializer
+    filterset_class = VisitFilter
+    scope_resource = "visits"
+
+    def get_queryset(self) -> QuerySet[DoctorVisit]:
+        return DoctorVisit.objects.visible_to(self.user).select_related("lesion", "recorded_by")
