@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from ml.reader import ARTIFACTS, DEFAULT_VERSION, ModelUnavailable, load, versions
+from ml.sources import Sources
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,30 +23,28 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def _sources(options: argparse.Namespace) -> Sources:
+    return Sources(options.data, options.isic2017, options.milk10k, options.negatives)
+
+
 def _train(options: argparse.Namespace) -> None:
     from ml.recipe import Recipe, read_recipe
     from ml.train import train
 
-    train(
-        ham10000=options.data,
-        isic2017=options.isic2017,
-        negatives=options.negatives,
-        run=options.run,
-        resume=options.resume,
-        recipe=read_recipe(options.recipe) if options.recipe else Recipe(),
-    )
+    recipe = read_recipe(options.recipe) if options.recipe else Recipe()
+    train(_sources(options), options.run, options.resume, recipe)
 
 
 def _trial(options: argparse.Namespace) -> None:
     from ml.evaluate import trial
 
-    trial(options.run, options.data, options.isic2017)
+    trial(options.run, _sources(options))
 
 
 def _evaluate(options: argparse.Namespace) -> None:
     from ml.evaluate import evaluate
 
-    evaluate(options.run, options.data, options.isic2017, options.negatives)
+    evaluate(options.run, _sources(options))
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -83,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--run", type=Path, required=True, help="the run's folder")
         command.add_argument("--data", type=Path, required=True, help="HAM10000's folder")
         command.add_argument("--isic2017", type=Path, help="ISIC 2017's folder")
-    for command in (train, evaluate):
+        command.add_argument("--milk10k", type=Path, help="MILK10k's folder")
         command.add_argument("--negatives", type=Path, help="a folder of other images")
     train.add_argument("--recipe", type=Path, help="settings as JSON, like a run's recipe.json")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")

@@ -12,19 +12,21 @@ _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.5
 
 
 def augment(
-    frames: tf.Tensor, masks: tf.Tensor, size: int, strength: float
+    frames: tf.Tensor, masks: tf.Tensor, inside: tf.Tensor, size: int, strength: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Views of the frames, each different, and the lesion's masks as seen in them.
 
-    strength: how far light and colour may stray, and how often optics disturb, 1 being far and
-    often. The geometry does not depend on it.
+    inside [n]: 1 for dermatoscopy, 0 for other images. strength: how far light and colour may
+    stray, and how often light is exchanged and optics disturb, 1 being far and often. Geometry and
+    sharpness do not depend on it.
     uint8 [n, *FRAME, 3] and bool [n, *FRAME] to float32 [n, size, size, 3] in 0..255 and
     [n, size / 2, size / 2, 1] in 0..1.
     """
     layers = [tf.cast(frames, tf.float32) / 255.0, tf.cast(masks, tf.float32)[..., None]]
     warped = _warp(tf.concat(layers, axis=-1), size)
     views, masks = warped[..., :3], tf.nn.avg_pool2d(warped[..., 3:], 2, 2, "VALID")
-    views = _soften(views, size, 0.33 * strength)
+    views = _exchange_light(views, inside, size, 0.7 * strength)
+    views = _soften(views, size)
     views = _recolour(views, strength)
     views = _vignette(views, size, 0.3 * strength)
     views = _patch(views, size, 0.2 * strength)
@@ -57,9 +59,9 @@ def _warp(frames: tf.Tensor, size: int) -> tf.Tensor:
     side = height * uniform(0.65, 1.05)
     angle, stretch = uniform(0.0, 2 * np.pi), tf.exp(uniform(-0.08, 0.08))
     mirror = tf.sign(uniform(-1.0, 1.0))
-    centre_x = (width - 1) / 2 + uniform(-1.0, 1.0) * tf.minimum((width - side) / 2, 28.0)
+    centre_x = (width - 1) / 2 + uniform(-1.0, 1.0) * tf.minimum((width - side) / 2, 0.19 * height)
     centre_y = (height - 1) / 2 + uniform(-1.0, 1.0) * tf.maximum(
-        tf.minimum((height - side) / 2, 20.0), 5.0
+        tf.minimum((height - side) / 2, 0.13 * height), 0.03 * height
     )
     step_x, step_y = side / size * stretch * mirror, side / size / stretch
     a, b = tf.cos(angle) * step_x, -tf.sin(angle) * step_y
@@ -76,11 +78,32 @@ def _warp(frames: tf.Tensor, size: int) -> tf.Tensor:
     )
 
 
-def _soften(views: tf.Tensor, size: int, share: float) -> tf.Tensor:
-    """A share of the images at a lower resolution, the same one for the whole batch."""
-    low = tf.cast(size * tf.random.uniform((), 0.3, 0.8), tf.int32)
+def _exchange_light(views: tf.Tensor, inside: tf.Tensor, size: int, share: float) -> tf.Tensor:
+    """A share of the images in the light of another: its coarse amplitudes, mixed into their own.
+
+    The Fourier amplitudes of low frequency hold a camera's colours, light and dark corners, the
+    phases the structures. (Yang & Soatto 2020, arXiv 2004.05498; Xu et al. 2021, arXiv 2105.11120.)
+    """
+    spectrum = tf.signal.rfft2d(tf.transpose(views, (0, 3, 1, 2)))
+    amplitude = tf.abs(spectrum)
+    down = np.minimum(np.arange(size), size - np.arange(size))[:, None]
+    frequency = np.hypot(down, np.arange(size // 2 + 1)[None]).astype(np.float32)
+    coarse = tf.cast(frequency < tf.random.uniform((), 1.0, 8.0), tf.float32)
+    both = inside * tf.roll(inside, 1, axis=0)
+    weight = _sometimes(views, share, 0.2, 1.0) * both[:, None, None, None] * coarse
+    gain = 1.0 + weight * (tf.roll(amplitude, 1, axis=0) / (amplitude + 1e-3) - 1.0)
+    mixed = tf.signal.irfft2d(spectrum * tf.cast(gain, tf.complex64), (size, size))
+    return tf.clip_by_value(tf.transpose(mixed, (0, 2, 3, 1)), 0.0, 1.0)
+
+
+def _soften(views: tf.Tensor, size: int) -> tf.Tensor:
+    """Each image more or less blurred or sharpened, so that sharpness tells nothing.
+
+    The resolution that it is blurred to is the same one for the whole batch.
+    """
+    low = tf.cast(size * tf.random.uniform((), 0.35, 0.85), tf.int32)
     soft = tf.image.resize(tf.image.resize(views, (low, low), "area"), (size, size))
-    return views + _sometimes(views, share, 0.5, 1.0) * (soft - views)
+    return views + _sometimes(views, 0.75, -0.5, 1.0) * (soft - views)
 
 
 def _recolour(views: tf.Tensor, far: float) -> tf.Tensor:

@@ -67,6 +67,13 @@ def build() -> keras.Model:
     return keras.Model(pixels, maps, name=NAME)
 
 
+def keep(model: keras.Model, blocks: int) -> None:
+    """Let the first layers learn no more, up to so many blocks; 0: let all learn."""
+    names = ("stem", *(f"block{number}" for number in range(blocks))) if blocks else ()
+    for layer in model.layers:
+        layer.trainable = layer.name.split("_")[0] not in names
+
+
 def _convolved(
     here: keras.KerasTensor, name: str, width: int, kernel: int = 1, stride: int = 1
 ) -> keras.KerasTensor:

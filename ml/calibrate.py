@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -29,13 +31,19 @@ def calibrated(logits: Floats, prior: Floats, temperature: float) -> Floats:
     return softmax((logits + np.log(prior)) / temperature)
 
 
-def fit_temperature(logits: Floats, labels: Labels, prior: Floats) -> float:
-    """The temperature of least negative log-likelihood (Guo et al. 2017), from 0.3 to 3."""
-    rows = np.arange(len(labels))
+def fit_temperature(sets: Iterable[tuple[Floats, Labels, Floats]]) -> float:
+    """The temperature of least negative log-likelihood (Guo et al. 2017), from 0.3 to 3.
+
+    sets: logits [n, 7], labels [n] and prior [7] of each source; each counts the same.
+    """
+    listed = list(sets)
 
     def cost(temperature: float) -> float:
-        chosen = calibrated(logits, prior, temperature)[rows, labels]
-        return float(-np.log(np.maximum(chosen, 1e-12)).mean())
+        costs = []
+        for logits, labels, prior in listed:
+            chosen = calibrated(logits, prior, temperature)[np.arange(len(labels)), labels]
+            costs.append(float(-np.log(np.maximum(chosen, 1e-12)).mean()))
+        return float(np.mean(costs))
 
     grid = np.geomspace(0.3, 3.0, 231)
     return float(grid[int(np.argmin([cost(float(temperature)) for temperature in grid]))])

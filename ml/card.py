@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from ml import data
 from ml.context import AGE_KNOTS
-from ml.data import FRAME, PART_SHARE, SPLIT_SEED, Examples, Part, part_of
+from ml.data import FRAME, Examples, Part, Source, part_of
 from ml.types import LOCALIZATIONS, MALIGNANT, SEXES, Diagnosis
 from ml.views import SHORT_SIDE, VIEW_SIDE, VIEWS
 
 NAMES = {
-    Diagnosis.AKIEC: "actinic keratosis or Bowen's disease",
+    Diagnosis.AKIEC: "actinic keratosis, Bowen's disease or squamous cell carcinoma",
     Diagnosis.BCC: "basal cell carcinoma",
     Diagnosis.BKL: "benign keratosis",
     Diagnosis.DF: "dermatofibroma",
@@ -70,12 +71,20 @@ ATTRIBUTION = (
     },
     {
         "name": "ISIC 2017",
-        "use": "training, choice of the gate's threshold, test on other cameras",
+        "use": "training, tuning, test on other cameras",
         "licence": "CC0",
         "commercial_use": True,
         "cite": "Codella, N. et al. Skin lesion analysis toward melanoma detection: a challenge at "
         "ISBI 2017. arXiv:1710.05006",
         "origin": "several clinics of the ISIC archive",
+    },
+    {
+        "name": "MILK10k",
+        "use": "training, tuning, test on the cameras of five centres; close-ups for the gate",
+        "licence": "CC BY-NC 4.0",
+        "commercial_use": False,
+        "cite": "MILK study team. MILK10k. ISIC Archive, 2025. doi:10.34970/648456",
+        "origin": "five centres; 96 % of the diagnoses by histology",
     },
     {
         "name": "ImageNet",
@@ -90,12 +99,13 @@ ATTRIBUTION = (
 AUGMENTATION = (
     "Any angle and pose, 0.65 to 1.05 of the short side, stretched by up to 8 %; gamma, white "
     "balance, hue, saturation, contrast and brightness; lower resolution, noise; dark round "
-    "corners, plain coloured patches, and drawn hairs, ruler marks and gel bubbles."
+    "corners, plain coloured patches, and drawn hairs, ruler marks and gel bubbles; every image "
+    "more or less blurred or sharpened; the coarse Fourier amplitudes of another image mixed in."
 )
 OUTSIDE = (
     "For the gate: natural images, also in the colours of dermatoscopy; drawings; plain skin from "
     "the margins of dermatoscopic images; body parts from afar composed of such skin, small real "
-    "lesions and natural backgrounds."
+    "lesions and natural backgrounds; MILK10k's clinical close-ups."
 )
 
 ORIGIN = {
@@ -114,8 +124,7 @@ def describe(
     calibration: dict[str, Any],
     rules: dict[str, float],
     measured: dict[str, Any],
-    examples: Examples,
-    others: Examples | None,
+    sets: dict[Source, Examples],
     recipe: dict[str, Any],
 ) -> dict[str, Any]:
     """The card of a run; `python -m ml export` puts its version in."""
@@ -151,8 +160,8 @@ def describe(
                 **{name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
             },
         },
-        "split": _split(examples, others),
-        "data_summary": _summary(examples),
+        "split": _split(sets),
+        "data_summary": _summary(sets[Source.HAM10000]),
         **calibration,
         "thresholds_version": f"t-{digest[:8]}",
         "thresholds_chosen": _chosen(rules),
@@ -203,7 +212,7 @@ def _architecture(recipe: dict[str, Any]) -> dict[str, Any]:
         else ""
     )
     return {
-        "backbone": f"EfficientNet-Lite0, started from {origin}; all layers trained",
+        "backbone": f"EfficientNet-Lite0, started from {origin}; {_trained(recipe)}",
         "head": "logits = bias + mean(features . W) + g(age) + g(sex) + g(localization)",
         "evidence": "features . W, laid on the image; with bias and context it gives the logits",
         "mask": "a light decoder on the same features, at half of a view's resolution",
@@ -215,9 +224,18 @@ def _architecture(recipe: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _trained(recipe: dict[str, Any]) -> str:
+    kept = recipe.get("kept", 0)
+    return (
+        f"all layers trained but the stem and the first {kept} blocks"
+        if kept
+        else ("all layers trained")
+    )
+
+
 def _preprocessing() -> dict[str, Any]:
     return {
-        "reduced": f"to a short side of {SHORT_SIDE} pixels (Lanczos), as all training images were",
+        "reduced": f"to a short side of {SHORT_SIDE} pixels (Lanczos)",
         "trained_on": f"frames of {FRAME[1]}x{FRAME[0]}",
         "views": f"{len(VIEWS)} squares of {VIEW_SIDE} pixels (bilinear), logits averaged: "
         + "; ".join(
@@ -229,15 +247,18 @@ def _preprocessing() -> dict[str, Any]:
     }
 
 
-def _split(examples: Examples, others: Examples | None) -> dict[str, Any]:
-    sets = {"ham10000": examples, **({"isic2017": others} if others else {})}
+def _split(sets: dict[Source, Examples]) -> dict[str, Any]:
     return {
-        "rule": f"sha256('{SPLIT_SEED}:' + lesion id) as a share of its range: below {PART_SHARE} "
-        f"tune, below {2 * PART_SHARE:g} test, else train; ISIC 2017 by image id. The seed is the "
-        "one of 60 that keeps the classes' shares best. No figure was looked at to choose it.",
+        "rule": f"by lesion. HAM10000 and ISIC 2017 (by image id): sha256('{data.OLD_SEED}:' + id) "
+        f"as a share of its range from {data.OLD_TRAIN_FROM} on is train, as it was for the "
+        f"networks before; of the others half, by sha256('{data.SPLIT_SEED}:' + id), is tune and "
+        f"half test. MILK10k: by the second hash, below {data.TUNE_SHARE} tune, below "
+        f"{data.TUNE_SHARE + data.TEST_SHARE:g} test; a lesion that also stands in HAM10000 is "
+        "where it is there, and is judged there alone. The seed of the second is the one of 60 "
+        "that keeps the classes' shares best. No figure was looked at to choose it.",
         "use": "train: weights. tune: temperature, thresholds. test: figures.",
-        "images": {name: _parts(one, by_lesion=False) for name, one in sets.items()},
-        "lesions": {"ham10000": _parts(examples, by_lesion=True)},
+        "images": {source.name.lower(): _parts(one, False) for source, one in sets.items()},
+        "lesions": {"ham10000": _parts(sets[Source.HAM10000], by_lesion=True)},
     }
 
 
@@ -270,7 +291,7 @@ def _summary(examples: Examples) -> dict[str, Any]:
 def _chosen(rules: dict[str, float]) -> dict[str, str]:
     percent = {name: f"{100 * value:g} %" for name, value in rules.items()}
     return {
-        "where": "on HAM10000's tune part; the gate on the tune parts of both sources",
+        "where": "on the tune parts",
         "see_doctor": f"highest p_malignant that {percent['sensitivity']} of cancers reach",
         "see_doctor_mel": f"highest p_mel with which {percent['melanoma_sensitivity']} of "
         "melanomas reach this or the threshold for any cancer",

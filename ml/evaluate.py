@@ -13,14 +13,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import calibrate, context, data, figures, judge
+from ml import calibrate, cameras, context, judge
 from ml.card import describe
-from ml.data import Examples, Part
+from ml.data import Examples, Part, Source
 from ml.export import convert
 from ml.judge import Calibration, Read, read_all
 from ml.litert import Network
 from ml.network import load
-from ml.types import Diagnosis
+from ml.sources import Sources
+from ml.types import Diagnosis, PatientContext
 from ml.views import reduce, views
 
 RULES = {
@@ -31,60 +32,98 @@ RULES = {
 }
 FALSE_REJECTIONS = 0.0025
 DIFFERENCE_IMAGES = 32
+CHOSEN_BY = (
+    *("balanced_accuracy", "macro_auc", "auc_malignant", "auc_mel"),
+    *("cancers_told", "harmless_told_monitor", "refused"),
+)
+"""What `trial` gives as a mean over the sources, so that none is sacrificed for another."""
+Tuned = dict[Source, tuple[Examples, Read]]
 
 
 def fit(
-    prior: calibrate.Floats, tune: Examples, read: Read, gates: calibrate.Floats
+    prior: calibrate.Floats, tune: Tuned, weights: dict[Source, calibrate.Floats]
 ) -> Calibration:
-    """Temperature and thresholds from the tune part; gates: in_distribution of all that is tuned
-    on, of which FALSE_REJECTIONS may be rejected."""
-    temperature = calibrate.fit_temperature(read.logits, tune.labels, prior)
-    probabilities = calibrate.calibrated(read.logits, prior, temperature)
+    """Temperature, thresholds and gate from the tune parts of all sources.
+
+    prior [7]: that of the calibrated reading; weights: each source's own, for its temperature.
+    """
+    temperature = calibrate.fit_temperature(
+        [
+            (read.logits, examples.labels, weights[source])
+            for source, (examples, read) in tune.items()
+        ]
+    )
+    probabilities = {
+        source: calibrate.calibrated(read.logits, prior, temperature)
+        for source, (_, read) in tune.items()
+    }
+    examples, _ = tune[Source.HAM10000]
+    gates = np.concatenate([read.in_distribution for _, read in tune.values()])
     return Calibration(
         prior,
         temperature,
-        calibrate.thresholds(probabilities, tune.labels, RULES),
+        calibrate.thresholds(probabilities[Source.HAM10000], examples.labels, RULES),
         float(np.quantile(gates, FALSE_REJECTIONS)),
     )
 
 
-def evaluate(run: Path, ham10000: Path, isic2017: Path | None, negatives: Path | None) -> None:
+def read_parts(network: Network, sources: Sources, part: Part) -> Tuned:
+    """A part of each source, read with what is known; ISIC 2017, which has no sites, without."""
+    found = {}
+    for source, examples in sources.judging(part).items():
+        print(f"reading {len(examples)} images of {source.name}, {part}", flush=True)
+        known = examples.known
+        if source is Source.ISIC2017:
+            known = (PatientContext(),) * len(examples)
+        found[source] = (examples, read_all(network, examples.pixels, known))
+    return found
+
+
+def calibration_of(sources: Sources, tune: Tuned) -> Calibration:
+    """What the tune parts decide, with HAM10000's shares as the prior."""
+    shares = {
+        source: _prior(examples.part(Part.TRAIN))
+        for source, examples in sources.dermatoscopy.items()
+    }
+    return fit(shares[Source.HAM10000], tune, shares)
+
+
+def evaluate(run: Path, sources: Sources) -> None:
     """Write model.tflite and card.json beside the run's model.keras.
 
     Raises ValueError where the run or data is missing.
     """
     model, network = _converted(run)
-    whole = data.load_ham10000(ham10000)
-    tune, test = whole.part(Part.TUNE), whole.part(Part.TEST)
-    other = data.load_isic2017(isic2017) if isic2017 else None
-    print(f"reading {len(tune)} tune and {len(test)} test images of HAM10000", flush=True)
-    tune_read = read_all(network, tune.pixels, tune.known)
-    gates = [tune_read.in_distribution]
-    if other:
-        part = other.part(Part.TUNE)
-        gates.append(read_all(network, part.pixels, part.known).in_distribution)
-    prior = _prior(whole.part(Part.TRAIN))
-    calibration = fit(prior, tune, tune_read, np.concatenate(gates))
-    test_read = read_all(network, test.pixels, test.known)
+    tune = read_parts(network, sources, Part.TUNE)
+    calibration = calibration_of(sources, tune)
+    tests = read_parts(network, sources, Part.TEST)
+    test, test_read = tests[Source.HAM10000]
     measured: dict[str, Any] = {
         "figures": judge.test_figures(calibration, test, test_read),
-        "tune": judge.tune_figures(calibration, tune, tune_read),
-        "gate": judge.gate_figures(calibration.gate, network, test, test_read, negatives),
+        "tune": judge.tune_figures(calibration, *tune[Source.HAM10000]),
+        "gate": judge.gate_figures(calibration.gate, network, test, test_read, sources.negatives),
+        "sources": {
+            source.name: cameras.source_figures(calibration, examples, read)
+            for source, (examples, read) in tests.items()
+        },
         "keras_litert_max_difference": difference(model, network, test),
     }
-    if other:
-        measured["isic2017"] = judge.other_cameras(calibration, network, other.part(Part.TEST))
+    if Source.ISIC2017 in tests:
+        measured["isic2017"] = judge.other_cameras(calibration, *tests[Source.ISIC2017])
+    if Source.MILK10K in tests:
+        measured["milk10k"] = cameras.milk10k_figures(
+            calibration, network, sources, tests[Source.MILK10K]
+        )
     card = describe(
         weights_sha256=hashlib.sha256((run / "model.tflite").read_bytes()).hexdigest(),
         calibration={
             "temperature": calibration.temperature,
-            "prior": dict(zip(map(str, Diagnosis), prior.tolist(), strict=True)),
+            "prior": dict(zip(map(str, Diagnosis), calibration.prior.tolist(), strict=True)),
             "thresholds": calibration.thresholds,
         },
         rules={**RULES, "false_rejections": FALSE_REJECTIONS},
         measured=measured,
-        examples=whole,
-        others=other,
+        sets=sources.dermatoscopy,
         recipe=json.loads((run / "recipe.json").read_text(encoding="utf-8")),
     )
     text = json.dumps(plain(card), indent=1, ensure_ascii=False)
@@ -92,24 +131,33 @@ def evaluate(run: Path, ham10000: Path, isic2017: Path | None, negatives: Path |
     print(text)
 
 
-def trial(run: Path, ham10000: Path, isic2017: Path | None) -> None:
+def trial(run: Path, sources: Sources) -> None:
     """Print what a run gives on the tune parts: for choices, which must not see the test parts.
 
     Raises ValueError where the run or data is missing.
     """
     _, network = _converted(run)
-    whole = data.load_ham10000(ham10000)
-    tune = whole.part(Part.TUNE)
-    read = read_all(network, tune.pixels, tune.known)
-    calibration = fit(_prior(whole.part(Part.TRAIN)), tune, read, read.in_distribution)
+    tune = read_parts(network, sources, Part.TUNE)
+    calibration = calibration_of(sources, tune)
     found: dict[str, Any] = {
-        "figures": figures.measure(calibration.answers(read.logits, tune)),
-        "context_unknown": figures.measure(calibration.answers(read.image_logits, tune)),
-        "mask": judge.mask_figures(tune, read),
+        "temperature": calibration.temperature,
+        "thresholds": calibration.thresholds,
+        "gate": calibration.gate,
+        "mask": judge.mask_figures(*tune[Source.HAM10000]),
     }
-    if isic2017:
-        part = data.load_isic2017(isic2017).part(Part.TUNE)
-        found["isic2017"] = judge.other_cameras(calibration, network, part)
+    for source, (examples, read) in tune.items():
+        answers = cameras.told(calibration, examples, read)
+        classes = np.flatnonzero(np.bincount(examples.labels) >= cameras.LEAST)
+        found[source.name] = cameras.measures(answers, classes)
+        bare = calibration.answers(read.image_logits, examples)
+        found[source.name]["context_unknown"] = cameras.measures(bare, classes)
+    found["mean_over_sources"] = {
+        name: float(np.mean([found[source.name][name] for source in tune])) for name in CHOSEN_BY
+    }
+    if sources.closeups:
+        closeups = sources.closeups.part(Part.TUNE)
+        read = read_all(network, closeups.pixels, (PatientContext(),) * len(closeups))
+        found["closeups_refused"] = float(cameras.refused(calibration, read).mean())
     print(json.dumps(plain(found), indent=1))
 
 
@@ -123,8 +171,10 @@ def _converted(run: Path) -> tuple[keras.Model, Network]:
 
 
 def _prior(train: Examples) -> calibrate.Floats:
-    """[7]: each diagnosis' share of the images."""
-    prior: calibrate.Floats = np.bincount(train.labels, minlength=len(Diagnosis)) / len(train)
+    """[7]: each diagnosis' share of the images; next to nothing for one that is not there."""
+    labels = train.labels[train.labels >= 0]
+    counts = np.maximum(np.bincount(labels, minlength=len(Diagnosis)), 1e-9)
+    prior: calibrate.Floats = counts / counts.sum()
     return prior
 
 

@@ -178,6 +178,8 @@ def _counted(answers: Answers) -> dict[str, Bools]:
     """Of which images each rate is one, by its name."""
     cancer, melanoma = answers.cancer, answers.labels == MEL
     groups = {"missed_per_100_cancers": cancer, "missed_per_100_melanomas": melanoma}
+    groups |= {"cancers_told": cancer, "cancers_refused": cancer, "melanomas_told": melanoma}
+    groups |= {"harmless_told_monitor": ~cancer, "refused": np.ones(len(cancer), np.bool_)}
     for level in ("see_doctor", "urgent"):
         groups[f"{level}/malignant_sensitivity"] = cancer
         groups[f"{level}/melanoma_sensitivity"] = melanoma

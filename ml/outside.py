@@ -75,6 +75,8 @@ def as_examples(pixels: Pixels) -> Examples:
         (PatientContext(),) * count,
         np.zeros((count, *FRAME), np.bool_),
         np.zeros(count, np.bool_),
+        np.full(count, ""),
+        np.full(count, -1),
     )
 
 

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-RARE = 400
-"""Training images of a HAM10000 diagnosis below which it counts as rare."""
-
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -18,16 +15,23 @@ class Recipe:
 
     start: the file of a network (keras) or of ImageNet weights (pth) to begin with; none takes the
     package's. teachers: files of networks to learn from, `taught` being their share in the labels.
-    sizes: the view's side for each epoch. mask_every: the mask is learnt in each so many-th step,
-    since its decoder takes as long again as half of the rest. rare_repeats: how often an epoch
-    shows an image of a diagnosis with fewer than `RARE` of them. mixed: the share of images that
-    another one is blended into.
+    kept: how many of the backbone's first blocks stay as they were, which takes a third less time.
+    without: names of sources to leave out, to be judged on as a clinic that is new.
+    sizes: the view's side for each epoch, which is of so many `steps`. shares: how much of an epoch
+    is HAM10000, ISIC 2017, MILK10k. evenness: within a source a diagnosis is shown in proportion to
+    its number of images to the power of this: 1 as they come, 0 all as often.
+    mask_every: the mask is learnt in each so many-th step, since its decoder takes as long again as
+    half of the rest. mixed: the share of images that another one is blended into, but not in the
+    last `unmixed` epochs.
     """
 
     start: str = ""
     teachers: tuple[str, ...] = ()
     taught: float = 0.5
+    kept: int = 0
+    without: tuple[str, ...] = ()
     sizes: tuple[int, ...] = (128,) * 6 + (160,) * 9
+    steps: int = 300
     batch: int = 32
     peak_rate: float = 1.5e-3
     warm_up: float = 0.1
@@ -36,14 +40,15 @@ class Recipe:
     gate_weight: float = 0.5
     mask_weight: float = 0.5
     mask_every: int = 3
-    outside_share: float = 0.1
-    isic2017_repeats: int = 2
-    rare_repeats: int = 2
-    drop_all_context: float = 0.2
+    outside_share: float = 0.12
+    shares: tuple[float, ...] = (0.45, 0.2, 0.35)
+    evenness: float = 0.5
+    drop_all_context: float = 0.3
     drop_one_field: float = 0.1
-    augmentation: float = 0.4
-    mixed: float = 0.0
-    ema: float = 0.998
+    augmentation: float = 0.6
+    mixed: float = 0.2
+    unmixed: int = 2
+    ema: float = 0.999
     seed: int = 21
 
 

@@ -14,7 +14,7 @@ from ml.data import FRAME, Examples
 
 Pixels = npt.NDArray[np.uint8]
 HEIGHT, WIDTH = FRAME
-MARGIN = (54, 72)
+MARGIN = (69, 92)
 """Height and width of the corners that are searched for bare skin."""
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ml import data, outside
 from ml.reader import Reader, load
+from ml.types import Diagnosis
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -27,6 +30,18 @@ def draw_lesion(
     return np.clip(np.where(inside, spot, skin) + texture, 0, 255).astype(np.uint8)
 
 
+def examples(count: int = 24) -> data.Examples:
+    """Drawn lesions of all classes, as HAM10000's, and drawn noise."""
+    pixels = np.stack([draw_lesion(*data.FRAME, seed=number) for number in range(count)])
+    lesions = replace(
+        outside.as_examples(pixels),
+        labels=np.arange(count) % len(Diagnosis),
+        sources=np.full(count, int(data.Source.HAM10000)),
+    )
+    junk = outside.as_examples(outside.drawn({"noise": outside.draw_noise}, 4, 0))
+    return data.concatenate([lesions, junk])
+
+
 @pytest.fixture
 def lesion() -> npt.NDArray[np.uint8]:
     return draw_lesion()
@@ -42,4 +57,12 @@ def ham10000() -> Path:
     folder = DATA / "ham10000"
     if not folder.is_dir():
         pytest.skip("HAM10000 is not there")
+    return folder
+
+
+@pytest.fixture
+def milk10k() -> Path:
+    folder = DATA / "milk10k"
+    if not folder.is_dir():
+        pytest.skip("MILK10k is not there")
     return folder

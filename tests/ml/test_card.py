@@ -6,8 +6,7 @@ import json
 import pytest
 
 from ml import card as card_text
-from ml import reader
-from ml.data import Part, part_of
+from ml import data, reader
 from ml.types import LOCALIZATIONS, Diagnosis, PatientContext
 
 NEEDED = (
@@ -101,9 +100,13 @@ def test_the_card_is_plain_json():
 
 
 def test_stated_sensitivities_come_out_again(ham10000, card, figures):
-    """All test images of the three rarest diagnoses, read anew."""
+    """All test images of the three rarest diagnoses, read anew: of the split before this one."""
+
+    def old(lesion: str) -> float:
+        return data.position(data.OLD_SEED, lesion)
+
     with (ham10000 / "HAM10000_metadata.csv").open(newline="") as opened:
-        rows = [row for row in csv.DictReader(opened) if part_of(row["lesion_id"]) is Part.TEST]
+        rows = [row for row in csv.DictReader(opened) if 0.085 <= old(row["lesion_id"]) < 0.17]
     for dx in ("akiec", "df", "vasc"):
         own = [row for row in rows if row["dx"] == dx]
         assert len(own) == card["figures"]["images_per_class"][dx]

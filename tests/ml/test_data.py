@@ -10,6 +10,7 @@ from PIL import Image
 
 from ml import data, outside, scenes
 from ml.data import Part, Source, part_of
+from ml.sources import Sources
 from tests.ml.conftest import draw_lesion
 
 COLUMNS = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"]
@@ -44,7 +45,7 @@ def write_ham10000(folder, folders: list[str], size: tuple[int, int]):
 )
 def test_each_layout_loads(tmp_path, folders, size):
     examples = data.load_ham10000(write_ham10000(tmp_path, folders, size))
-    assert examples.pixels.shape == (3, 150, 200, 3)
+    assert examples.pixels.shape == (3, *data.FRAME, 3)
     assert list(examples.labels) == [4, 4, 6]
     assert list(examples.lesions) == ["HAM_1", "HAM_1", "HAM_2"]
     assert examples.known[0].localization == "back"
@@ -70,7 +71,7 @@ def test_isic2017_loads_without_sites(tmp_path):
     (tmp_path / "images").mkdir()
     Image.fromarray(draw_lesion(256, 256)).save(tmp_path / "images" / "ISIC_9.jpg")
     examples = data.load_isic2017(tmp_path)
-    assert examples.pixels.shape == (1, 150, 200, 3)
+    assert examples.pixels.shape == (1, *data.FRAME, 3)
     assert examples.known[0].localization is None
     assert list(examples.lesions) == ["ISIC_9"]
 
@@ -84,26 +85,113 @@ def test_missing_data_is_named(tmp_path):
         data.load_ham10000(tmp_path)
 
 
+MILK10K_COLUMNS = [
+    "image_id",
+    "lesion_id",
+    "image_type",
+    "dx",
+    "age",
+    "sex",
+    "localization",
+    "also",
+]
+
+
+def write_milk10k(folder):
+    rows = []
+    for number, (dx, also) in enumerate([("akiec", ""), ("", ""), ("mel", "ISIC_0 ISIC_2")]):
+        for kind in ("dermoscopic", "clinical"):
+            name = f"{kind}_{number}"
+            rows.append([name, f"IL_{number}", kind, dx, "55", "male", "trunk", also])
+            (folder / kind).mkdir(exist_ok=True)
+            pixels = draw_lesion(225, 300, seed=number)
+            Image.fromarray(pixels).save(folder / kind / f"{name}.webp")
+    write_rows(folder / "metadata.csv", MILK10K_COLUMNS, rows)
+    return folder
+
+
+def test_milk10k_names_lesions_of_ham10000_by_their_names_there(tmp_path):
+    folder = write_milk10k(tmp_path)
+    examples = data.load_milk10k(folder, {"ISIC_2": "HAM_0000009"})
+    assert list(examples.lesions) == ["IL_0", "IL_1", "HAM_0000009"]
+    assert list(examples.labels) == [0, -1, 4]
+    assert set(examples.sources) == {Source.MILK10K}
+    closeups = data.load_milk10k(folder, {}, closeups=True)
+    assert list(closeups.image_ids) == ["clinical_0", "clinical_1", "clinical_2"]
+    assert set(closeups.labels) == {-1}
+    assert set(closeups.sources) == {Source.OUTSIDE}
+
+
+def test_what_is_judged_has_a_diagnosis_and_stands_in_one_source_alone(tmp_path, monkeypatch):
+    (tmp_path / "ham").mkdir()
+    (tmp_path / "milk").mkdir()
+    ham10000 = write_ham10000(tmp_path / "ham", ["images_200x150"], (150, 200))
+    sources = Sources(ham10000, milk10k=write_milk10k(tmp_path / "milk"))
+    monkeypatch.setattr(data, "part_of", lambda lesion: Part.TEST)
+    judged = sources.judging(Part.TEST)
+    assert list(judged[Source.MILK10K].image_ids) == ["dermoscopic_0"]
+    assert len(judged[Source.HAM10000]) == 3
+    monkeypatch.setattr(data, "part_of", lambda lesion: Part.TRAIN)
+    train = sources.train()
+    assert list(train.image_ids[3:]) == ["dermoscopic_0", "dermoscopic_2"]
+    assert set(sources.train(without=("MILK10K",)).sources) == {Source.HAM10000}
+
+
+def test_finer_squares_lie_on_the_same_share_of_each_diagnosis(tmp_path):
+    write_ham10000(tmp_path, ["images_200x150"], (150, 200))
+    plain = data.load_ham10000(tmp_path)
+    (tmp_path / "images_224").mkdir()
+    for name in ("ISIC_1", "ISIC_2"):
+        Image.new("RGB", (224, 224), "blue").save(tmp_path / "images_224" / f"{name}.jpg")
+    refined = data.load_ham10000(tmp_path)
+    changed = (plain.pixels != refined.pixels).any(axis=(1, 2, 3))
+    assert changed.sum() == 1  # of two melanomas 0.4: one; of one vascular lesion none
+    row = int(np.flatnonzero(changed)[0])
+    assert (refined.pixels[row, :, 32:224, 2] > 200).all()
+    assert np.array_equal(refined.pixels[row, :, :32], plain.pixels[row, :, :32])
+
+
 def test_the_split_depends_on_the_lesion_alone():
     assert {part_of("HAM_0000118") for _ in range(3)} == {part_of("HAM_0000118")}
-    parts = Counter(part_of(f"HAM_{number:07}") for number in range(20000))
-    assert parts[Part.TUNE] / 20000 == pytest.approx(data.PART_SHARE, abs=0.01)
-    assert parts[Part.TEST] / 20000 == pytest.approx(data.PART_SHARE, abs=0.01)
+    parts = Counter(part_of(f"IL_{number:07}") for number in range(20000))
+    assert parts[Part.TUNE] / 20000 == pytest.approx(data.TUNE_SHARE, abs=0.01)
+    assert parts[Part.TEST] / 20000 == pytest.approx(data.TEST_SHARE, abs=0.01)
 
 
-def test_no_lesion_is_in_two_parts(ham10000):
-    with (ham10000 / "HAM10000_metadata.csv").open(newline="") as opened:
+def test_what_earlier_networks_learnt_from_stays_in_the_training_part():
+    names = [f"HAM_{number:07}" for number in range(20000)]
+    learnt = [data.position(data.OLD_SEED, name) >= data.OLD_TRAIN_FROM for name in names]
+    parts = [part_of(name) for name in names]
+    for part, was in zip(parts, learnt, strict=True):
+        assert part is Part.TRAIN or not was
+    others = Counter(part for part, was in zip(parts, learnt, strict=True) if not was)
+    assert others[Part.TUNE] / 3400 == pytest.approx(0.5, abs=0.03)
+    assert others[Part.TRAIN] <= len(data.SAME_LESIONS)
+
+
+def test_no_lesion_is_in_two_parts_under_any_of_its_names(ham10000, milk10k):
+    """Lesions are joined where MILK10k's `also` says that they are one: union-find."""
+    lesions = data.lesions_of_images(ham10000)
+    with (milk10k / "metadata.csv").open(newline="") as opened:
         rows = list(csv.DictReader(opened))
-    images: dict[Part, set[str]] = {part: set() for part in Part}
-    lesions: dict[Part, set[str]] = {part: set() for part in Part}
+    joined = {name: name for name in [*lesions.values(), *(row["lesion_id"] for row in rows)]}
+
+    def root(name: str) -> str:
+        while joined[name] != name:
+            name = joined[name]
+        return name
+
     for row in rows:
-        part = part_of(row["lesion_id"])
-        images[part].add(row["image_id"])
-        lesions[part].add(row["lesion_id"])
-    assert sum(map(len, images.values())) == len(rows)
-    assert not lesions[Part.TRAIN] & lesions[Part.TUNE]
-    assert not lesions[Part.TRAIN] & lesions[Part.TEST]
-    assert not lesions[Part.TUNE] & lesions[Part.TEST]
+        for image in row["also"].split():
+            joined[root(lesions[image])] = root(row["lesion_id"])
+    parts: dict[str, set[Part]] = {}
+    for name in set(lesions.values()):
+        parts.setdefault(root(name), set()).add(part_of(name))
+    for row in rows:
+        names = [lesions[image] for image in row["also"].split()] or [row["lesion_id"]]
+        parts.setdefault(root(row["lesion_id"]), set()).add(part_of(min(names)))
+    assert max(map(len, parts.values())) == 1
+    assert {part for found in parts.values() for part in found} == set(Part)
 
 
 def test_a_part_takes_whole_lesions(tmp_path):
@@ -117,7 +205,7 @@ def test_a_part_takes_whole_lesions(tmp_path):
 def test_outside_pictures_are_the_same_each_time():
     kinds = outside.TRAINED_KINDS | outside.HELD_OUT_KINDS
     first, second = outside.drawn(kinds, 2, 5), outside.drawn(kinds, 2, 5)
-    assert first.shape == (2 * len(kinds), 150, 200, 3)
+    assert first.shape == (2 * len(kinds), *data.FRAME, 3)
     assert np.array_equal(first, second)
     assert not set(outside.TRAINED_KINDS) & set(outside.HELD_OUT_KINDS)
     assert set(outside.as_examples(first).labels) == {-1}

@@ -35,7 +35,7 @@ def test_the_temperature_that_made_the_labels_is_found():
     logits = RNG.normal(0, 3, (8000, 7))
     probabilities = calibrate.calibrated(logits, PRIOR, 1.6)
     labels = np.array([RNG.choice(7, p=row) for row in probabilities])
-    assert calibrate.fit_temperature(logits, labels, PRIOR) == pytest.approx(1.6, rel=0.06)
+    assert calibrate.fit_temperature([(logits, labels, PRIOR)]) == pytest.approx(1.6, rel=0.06)
     assert figures.expected_calibration_error(probabilities, labels) < 0.02
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,24 +15,18 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not there")
 import keras
 import tensorflow as tf
 
-from ml import context, data, network, obstructions, outside, reader
+from ml import backbone, context, data, network, obstructions, outside, reader
 from ml.__main__ import main
-from ml.augment import augment
+from ml.augment import _exchange_light, augment
 from ml.export import convert, export
 from ml.litert import Network
-from ml.recipe import Recipe, one_cycle, read_recipe
+from ml.recipe import Recipe
 from ml.train import (
-    Targets,
     Training,
-    drop_context,
-    epoch_batches,
-    mask_loss,
-    own_shares,
-    repeats_in_an_epoch,
 )
 from ml.types import Diagnosis, PatientContext
 from ml.views import masks_on_frame, reduce, views
-from tests.ml.conftest import draw_lesion
+from tests.ml.conftest import draw_lesion, examples
 
 # Keras hands TensorFlow's variables to NumPy in a way that NumPy 2 complains of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -51,18 +45,6 @@ def run(model: keras.Model, pixels: np.ndarray, known: PatientContext) -> dict[s
     given = {name: keras.ops.convert_to_tensor(values) for name, values in given.items()}
     outputs = model(given, training=False)
     return {name: keras.ops.convert_to_numpy(values) for name, values in outputs.items()}
-
-
-def examples(count: int = 24) -> data.Examples:
-    """Drawn lesions of all classes, as HAM10000's, and drawn noise."""
-    pixels = np.stack([draw_lesion(*data.FRAME, seed=number) for number in range(count)])
-    lesions = replace(
-        outside.as_examples(pixels),
-        labels=np.arange(count) % len(Diagnosis),
-        sources=np.full(count, int(data.Source.HAM10000)),
-    )
-    junk = outside.as_examples(outside.drawn({"noise": outside.draw_noise}, 4, 0))
-    return data.concatenate([lesions, junk])
 
 
 def test_the_parts_add_up_to_the_logits(shipped, lesion):
@@ -134,99 +116,47 @@ def augmented(frame: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarr
     keras.utils.set_random_seed(5)
     frames, masks = (np.repeat(one[None], 4, axis=0) for one in (frame, mask))
     views = augment(
-        keras.ops.convert_to_tensor(frames), keras.ops.convert_to_tensor(masks), 64, 1.0
+        keras.ops.convert_to_tensor(frames),
+        keras.ops.convert_to_tensor(masks),
+        keras.ops.ones(4),
+        64,
+        1.0,
     )
     return np.asarray(views[0]), np.asarray(views[1])
 
 
-def test_an_unknown_mask_teaches_nothing():
-    logits, shapes = tf.random.normal((2, 8, 8, 1)), tf.ones((2, 8, 8, 1))
-    assert float(mask_loss(logits, shapes, tf.zeros(2))) == 0
-    good = float(mask_loss(20 * shapes, shapes, tf.ones(2)))
-    bad = float(mask_loss(-20 * shapes, shapes, tf.ones(2)))
-    assert good == pytest.approx(0, abs=0.02)
-    assert bad > 5
-    assert float(mask_loss(20 * shapes, shapes, tf.constant([1.0, 0.0]))) == pytest.approx(good)
+def test_light_is_exchanged_between_dermatoscopic_images_alone():
+    keras.utils.set_random_seed(3)
+    views = tf.constant(np.stack([draw_lesion(64, 64, seed=n) for n in range(4)]), tf.float32) / 255
+    views = views * tf.constant([1.0, 0.5, 0.8, 0.6])[:, None, None, None]
+    inside = tf.constant([1.0, 1.0, 1.0, 0.0])
+    mixed = _exchange_light(views, inside, 64, 1.0).numpy()
+    change = np.abs(mixed - views).mean(axis=(1, 2, 3))
+    assert (change[1:3] > 0.02).all()  # each from the one before it
+    np.testing.assert_allclose(mixed[[0, 3]], views.numpy()[[0, 3]], atol=1e-3)
+    assert mixed[1].mean() > views.numpy()[1].mean() + 0.05
 
 
-def test_isic2017_is_judged_by_its_three_classes_alone():
-    some = examples()
-    relabelled = replace(some, sources=np.full(len(some), int(data.Source.ISIC2017)))
-    taken = np.flatnonzero(np.isin(some.labels, [2, 4, 5]))
-    targets = Targets(relabelled.take(taken), 0.05, np.ones(len(taken), int))
-    prior = targets.prior[data.Source.ISIC2017]
-    assert np.exp(prior).sum() == pytest.approx(1, abs=1e-5)
-    assert list(np.flatnonzero(np.exp(prior) > 0)) == [2, 4, 5]
-    label = targets.label[data.Source.ISIC2017, 4]
-    assert label.sum() == pytest.approx(1)
-    assert not label[[0, 1, 3, 6]].any()
-
-
-def test_context_is_dropped_whole_or_field_by_field():
-    known = np.tile(context.encode(KNOWN), (4000, 1))
-    dropped = drop_context(known, Recipe(), np.random.default_rng(0))
-    first, second = context.WIDTHS[0], context.WIDTHS[0] + context.WIDTHS[1]
-    there = [part.any(axis=1) for part in np.split(dropped, [first, second], axis=1)]
-    assert np.mean(~(there[0] | there[1] | there[2])) == pytest.approx(0.2, abs=0.03)
-    assert there[0].mean() == pytest.approx(0.8 * 0.9, abs=0.03)
-
-
-def test_an_epoch_sees_each_lesion_once_and_some_junk():
-    some = examples()
-    recipe = Recipe(batch=2, rare_repeats=1)
-    rows = np.concatenate(list(epoch_batches(some, recipe, 0)))
-    inside = rows[some.sources[rows] == data.Source.HAM10000]
-    assert sorted(inside) == list(range(24))
-    assert 0 < len(rows) - len(inside) <= 4
-    assert not np.array_equal(rows, np.concatenate(list(epoch_batches(some, recipe, 1))))
-
-
-def test_a_rare_diagnosis_is_shown_more_often_and_the_prior_says_so():
-    some = examples()  # every diagnosis is rare in so few
-    recipe = Recipe(batch=2, rare_repeats=3)
-    repeats = repeats_in_an_epoch(some, recipe)
-    assert repeats.tolist() == [3] * 24 + [0] * 4
-    rows = np.concatenate(list(epoch_batches(some, recipe, 0)))
-    assert np.bincount(rows, minlength=28)[:24].tolist() == [3] * 24
-    # Three times the nevi, and all others once: their share of an epoch is what is added.
-    nevi = np.where(some.labels == 5, 3, (some.labels >= 0).astype(int))
-    prior = np.exp(Targets(some, 0.05, nevi).prior[data.Source.HAM10000])
-    assert prior[5] == pytest.approx(9 / 30, abs=1e-6)
-    assert prior.sum() == pytest.approx(1, abs=1e-5)
-
-
-def test_images_are_blended_with_images_of_their_own_source():
-    sources = np.random.default_rng(0).integers(0, 3, 3000)
-    own = own_shares(sources, Recipe(mixed=0.5), np.random.default_rng(1))
-    alike = sources == sources[::-1]
-    assert (own[~alike] == 1).all()
-    assert (own >= 0.5).all()
-    assert np.mean(own[alike] < 1) == pytest.approx(0.5, abs=0.05)
-    assert (own_shares(sources, Recipe(), np.random.default_rng(1)) == 1).all()
-
-
-def test_a_blended_image_has_both_labels_and_no_mask(tmp_path):
-    some = examples()
-    some = replace(some, masked=np.ones(len(some), np.bool_))
-    recipe = Recipe(mixed=1.0, smoothing=0.0, drop_all_context=0.0, drop_one_field=0.0)
-    training = Training(some, recipe, tmp_path)
-    rows = np.array([0, 24, 3])  # akiec; noise, its own partner; df
-    _, _, masked, known, _, label, inside, own = (
-        one.numpy() for one in training._feed(rows, np.random.default_rng(0))
-    )
-    share = own[0]
-    assert 0.5 <= share < 1
-    assert label[0, 0] == pytest.approx(share)
-    assert label[0, 3] == pytest.approx(1 - share)
-    both = some.context[rows]
-    np.testing.assert_allclose(known[0], share * both[0] + (1 - share) * both[2], rtol=1e-6)
-    assert not masked.any()
-    assert inside.tolist() == [1, 0, 1]
+def test_kept_blocks_do_not_learn():
+    model = network.build()
+    every = len(model.trainable_variables)
+    layers = model.get_layer(backbone.NAME)
+    backbone.keep(layers, 3)
+    still = {layer.name for layer in layers.layers if not layer.trainable}
+    assert {"stem", "stem_bn", "block2_project"} <= still
+    assert "block3_expand" not in still
+    assert "block10_expand" not in still
+    assert len(model.trainable_variables) < every
+    backbone.keep(layers, 0)
+    assert len(model.trainable_variables) == every
 
 
 def test_teachers_say_a_share_of_the_label(tmp_path, shipped):
     teacher = str(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
-    pupil = Training(examples(), Recipe(teachers=(teacher, teacher), taught=0.25), tmp_path)
+    some = examples()
+    other = (np.arange(len(some)) >= 12) & np.isin(some.labels, [2, 4, 5])
+    some = replace(some, sources=np.where(other, int(data.Source.ISIC2017), some.sources))
+    pupil = Training(some, Recipe(teachers=(teacher, teacher), taught=0.25), tmp_path)
     frames = tf.constant(np.stack([draw_lesion(64, 64)] * 2), tf.float32)
     known = tf.constant(np.tile(context.encode(KNOWN), (2, 1)))
     prior = tf.constant(pupil.targets.prior[[data.Source.HAM10000, data.Source.ISIC2017]])
@@ -266,35 +196,19 @@ def test_fused_normalization_learns_as_that_of_keras_does():
         np.testing.assert_allclose(fused, plain, rtol=1e-3, atol=1e-3)
 
 
-def test_a_recipe_is_read_as_it_is_written(tmp_path):
-    file = tmp_path / "recipe.json"
-    recipe = Recipe(sizes=(64,), seed=3, teachers=("one.keras", "other.keras"))
-    file.write_text(json.dumps(asdict(recipe)))
-    assert read_recipe(file) == recipe
-    file.write_text('{"peak_rate": 0.1}')
-    assert read_recipe(file) == Recipe(peak_rate=0.1)
-    for wrong in ('{"speed": 1}', "[]", "{"):
-        file.write_text(wrong)
-        with pytest.raises(ValueError, match=r"speed|no recipe|Expecting"):
-            read_recipe(file)
-
-
-def test_the_rate_rises_and_falls():
-    rates = [one_cycle(step, 100, Recipe()) for step in range(100)]
-    assert max(rates) == pytest.approx(Recipe().peak_rate, rel=0.01)
-    assert rates[0] < 0.1 * max(rates)
-    assert rates[-1] < 0.01 * max(rates)
-
-
 def test_training_runs_goes_on_and_exports(tmp_path: Path):
     some = examples()
-    recipe = Recipe(sizes=(32, 32), batch=12)
+    recipe = Recipe(sizes=(32, 32), batch=12, steps=2)
+    tune = {data.Source.HAM10000: some.take(np.arange(7))}
     first = Training(some, replace(recipe, sizes=(32,)), tmp_path)
-    first.fit(some.take(np.arange(7)))
+    first.fit(tune)
     second = Training(some, recipe, tmp_path)
     second.resume()
     assert int(second.epoch.numpy()) == 1
-    second.fit(some.take(np.arange(7)))
+    second.fit(tune)
+    curves = json.loads((tmp_path / "curves.json").read_text())
+    assert [point["epoch"] for point in curves] == [1, 2]
+    assert set(curves[0]["HAM10000"]["recalls"]) == {str(diagnosis) for diagnosis in Diagnosis}
     model = network.load(tmp_path / "model.keras")
     convert(model, tmp_path / "model.tflite")
     assert_same(model, Network(tmp_path / "model.tflite"), draw_lesion())
