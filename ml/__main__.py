@@ -1,4 +1,4 @@
-"""python -m ml train | trial | evaluate | export | repeatability | predict"""
+"""python -m ml train | pack | trial | evaluate | export | repeatability | predict"""
 
 from __future__ import annotations
 
@@ -24,15 +24,28 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _sources(options: argparse.Namespace) -> Sources:
+    if options.data is None:
+        raise ValueError("where is HAM10000? give --data, or --packed")
     return Sources(options.data, options.isic2017, options.milk10k, options.negatives)
 
 
 def _train(options: argparse.Namespace) -> None:
+    from ml.packed import unpack
     from ml.recipe import Recipe, read_recipe
-    from ml.train import train
+    from ml.train import gather, train
 
     recipe = read_recipe(options.recipe) if options.recipe else Recipe()
-    train(_sources(options), options.run, options.resume, recipe)
+    file = options.packed
+    material = unpack(file) if file else gather(_sources(options), recipe.seed)
+    train(material, options.run, options.resume, recipe)
+
+
+def _pack(options: argparse.Namespace) -> None:
+    from ml.packed import pack
+    from ml.recipe import Recipe
+    from ml.train import gather
+
+    pack(gather(_sources(options), Recipe().seed), options.out)
 
 
 def _trial(options: argparse.Namespace) -> None:
@@ -78,9 +91,16 @@ def _parser() -> argparse.ArgumentParser:
     trial.set_defaults(run_command=_trial)
     evaluate = commands.add_parser("evaluate", help="calibrate a run and write its card.json")
     evaluate.set_defaults(run_command=_evaluate)
+    pack = commands.add_parser("pack", help="write all that training reads into one small file")
+    pack.set_defaults(run_command=_pack)
+    pack.add_argument("--out", type=Path, required=True, help="the file to write (npz)")
     for command in (train, trial, evaluate):
         command.add_argument("--run", type=Path, required=True, help="the run's folder")
-        command.add_argument("--data", type=Path, required=True, help="HAM10000's folder")
+    train.add_argument("--packed", type=Path, help="what `pack` wrote, instead of the folders")
+    for command in (train, pack, trial, evaluate):
+        command.add_argument(
+            "--data", type=Path, required=command is not train, help="HAM10000's folder"
+        )
         command.add_argument("--isic2017", type=Path, help="ISIC 2017's folder")
         command.add_argument("--milk10k", type=Path, help="MILK10k's folder")
         command.add_argument("--negatives", type=Path, help="a folder of other images")

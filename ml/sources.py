@@ -42,13 +42,9 @@ class Sources:
     def _lesions(self) -> dict[str, str]:
         return data.lesions_of_images(self.ham10000)
 
-    def train(self, without: tuple[str, ...] = ()) -> Examples:
-        """The training parts' images of the seven diagnoses, of all sources but those named."""
-        parts = [
-            examples.part(Part.TRAIN)
-            for source, examples in self.dermatoscopy.items()
-            if source.name not in without
-        ]
+    def train(self) -> Examples:
+        """The training parts' images of the seven diagnoses, of all sources."""
+        parts = [examples.part(Part.TRAIN) for examples in self.dermatoscopy.values()]
         return data.concatenate(part.take(np.flatnonzero(part.labels >= 0)) for part in parts)
 
     def judging(self, part: Part) -> dict[Source, Examples]:

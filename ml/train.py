@@ -17,6 +17,7 @@ from ml import backbone, calibrate, data, figures, network, outside, scenes
 from ml.augment import augment
 from ml.data import Examples, Part, Source
 from ml.epochs import Targets, drop_context, epoch_batches, own_shares, shown
+from ml.packed import Material
 from ml.recipe import Recipe, one_cycle
 from ml.sources import Sources
 from ml.types import Diagnosis
@@ -237,18 +238,24 @@ class Training:
         return np.concatenate(logits)
 
 
-def train(sources: Sources, run: Path, resume: bool, recipe: Recipe) -> None:
+def gather(sources: Sources, seed: int) -> Material:
+    """All that training reads. Raises ValueError where data is missing."""
+    inside = sources.train()
+    outsiders = outside_images(sources, inside, seed)
+    return Material(data.concatenate([inside, outsiders]), sources.judging(Part.TUNE))
+
+
+def train(material: Material, run: Path, resume: bool, recipe: Recipe) -> None:
     """Train into `run`: checkpoints, model.keras, recipe.json, curves.json.
 
     Raises ValueError without data.
     """
     run.mkdir(parents=True, exist_ok=True)
     (run / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
-    inside, tune = sources.train(recipe.without), sources.judging(Part.TUNE)
-    examples = data.concatenate([inside, outside_images(sources, inside, recipe.seed)])
+    examples = material.without(recipe.without).train
     counts = {source.name: int((examples.sources == source).sum()) for source in Source}
     print("training images:", counts, flush=True)
     training = Training(examples, recipe, run)
     if resume:
         training.resume()
-    training.fit(tune)
+    training.fit(material.tune)

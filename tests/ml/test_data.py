@@ -10,6 +10,7 @@ from PIL import Image
 
 from ml import data, outside, scenes
 from ml.data import Part, Source, part_of
+from ml.packed import Material, pack, unpack
 from ml.sources import Sources
 from tests.ml.conftest import draw_lesion
 
@@ -134,7 +135,30 @@ def test_what_is_judged_has_a_diagnosis_and_stands_in_one_source_alone(tmp_path,
     monkeypatch.setattr(data, "part_of", lambda lesion: Part.TRAIN)
     train = sources.train()
     assert list(train.image_ids[3:]) == ["dermoscopic_0", "dermoscopic_2"]
-    assert set(sources.train(without=("MILK10K",)).sources) == {Source.HAM10000}
+    material = Material(train, {}).without(("MILK10K",))
+    assert set(material.train.sources) == {Source.HAM10000}
+
+
+def test_what_is_packed_comes_out_again_but_for_a_little_detail(tmp_path, monkeypatch):
+    ham10000 = write_ham10000(tmp_path, ["images_200x150"], (150, 200))
+    (tmp_path / "masks").mkdir()
+    mask = np.zeros((450, 600), np.uint8)
+    mask[100:300, 200:400] = 255
+    Image.fromarray(mask).save(tmp_path / "masks" / "ISIC_2_segmentation.png")
+    examples = data.load_ham10000(ham10000)
+    train = data.concatenate([examples, outside.as_examples(examples.pixels[:1])])
+    pack(Material(train, {Source.HAM10000: examples}), tmp_path / "packed.npz")
+    found = unpack(tmp_path / "packed.npz")
+    assert list(found.tune) == [Source.HAM10000]
+    for name in ("labels", "sources", "lesions", "image_ids", "masks", "masked", "context"):
+        assert np.array_equal(getattr(found.train, name), getattr(train, name)), name
+    assert found.train.known == train.known
+    loss = np.abs(found.train.pixels.astype(int) - train.pixels).mean()
+    assert loss < 8
+    assert (tmp_path / "packed.npz").stat().st_size < 100_000
+    (tmp_path / "other.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match="holds no packed images"):
+        unpack(tmp_path / "other.npz")
 
 
 def test_finer_squares_lie_on_the_same_share_of_each_diagnosis(tmp_path):
