@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from ml.reader import ARTIFACTS, DEFAULT_VERSION, ModelUnavailable, load, versions
+from ml.reader import ARTIFACTS, DEFAULT_VERSION, ModelUnavailable, load, readable
 from ml.sources import Sources
 
 
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--version",
             default=DEFAULT_VERSION,
-            help=f"the model version (there: {', '.join(versions()) or 'none'})",
+            help=f"the model version (there: {', '.join(readable()) or 'none'})",
         )
     return parser
 

@@ -46,7 +46,9 @@ class Reader:
         self.card = card(version)
         file = ARTIFACTS / version / "model.tflite"
         if not file.is_file():
-            raise ModelUnavailable(f"the network of model version {version} is missing: {file}")
+            raise ModelUnavailable(
+                f"the network of model version {version} is missing; only its card is kept"
+            )
         self.weights_sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         if self.weights_sha256 != self.card["weights_sha256"]:
             raise ModelUnavailable(f"the network of model version {version} is not its card's")
@@ -91,6 +93,11 @@ class Reader:
 def versions() -> list[str]:
     """The model versions that are there, oldest first."""
     return sorted(file.parent.name for file in ARTIFACTS.glob("*/card.json"))
+
+
+def readable() -> list[str]:
+    """Those of them that can read: of older ones the card alone is kept."""
+    return [one for one in versions() if (ARTIFACTS / one / "model.tflite").is_file()]
 
 
 @lru_cache

@@ -40,11 +40,21 @@ def test_a_reading_is_complete(reader, lesion):
     json.dumps([reading.probabilities, reading.context_terms, reading.image_logits])
 
 
-@pytest.mark.parametrize("version", room.versions())
+@pytest.mark.parametrize("version", room.readable())
 def test_older_versions_read_on_at_the_size_they_were_exported_for(version, lesion):
     reading = room.load(version).read(lesion, CONTEXT)
     assert reading.mask.any()
     assert sum(reading.probabilities.values()) == pytest.approx(1)
+
+
+def test_a_version_of_which_only_the_card_is_kept_says_so():
+    kept, cards = room.readable(), room.versions()
+    assert room.DEFAULT_VERSION == kept[-1] == cards[-1]
+    assert len(kept) == 2
+    for version in set(cards) - set(kept):
+        assert room.card(version)["weights_sha256"]
+        with pytest.raises(room.ModelUnavailable, match=f"{version} is missing; only its card"):
+            room.load(version)
 
 
 def test_image_and_context_add_up_to_the_balanced_reading(reader, lesion):

@@ -90,3 +90,9 @@ def test_what_someone_waits_for_is_rung_first():
     waited_for = PredictionFactory(queued=True)
     Prediction.objects.update(rung_at=None)
     assert queue.sweep(rung_before=waited_for.created) == [waited_for, bulk]
+
+
+def test_a_version_of_which_only_the_card_is_kept_cannot_read_again():
+    oldest = reader.versions()[0]
+    with pytest.raises(CommandError, match=f"Only the card is kept of model {oldest}"):
+        call_command("rescreen", "--model", oldest)

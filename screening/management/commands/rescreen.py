@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--model", required=True, help="a version: " + ", ".join(reader.versions())
+            "--model", required=True, help="a version: " + ", ".join(reader.readable())
         )
         parser.add_argument(
             "--no-wait", action="store_true", help="queue, list what is known already, and end"
@@ -32,8 +32,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         version = options["model"]
-        if version not in reader.versions():
-            raise CommandError(f"There is no model {version}: only {', '.join(reader.versions())}.")
+        if version not in reader.readable():
+            kept = "Only the card is kept of" if version in reader.versions() else "There is no"
+            readable = ", ".join(reader.readable())
+            raise CommandError(f"{kept} model {version}. Models that can read: {readable}.")
         images = LesionImage.objects.filter(modality=Modality.DERMATOSCOPIC)
         queued = sum(
             intake.rescreen(image=image, model_version=version) is not None
