@@ -11,7 +11,7 @@ from typing import Any
 
 from ml import reader
 from ml.types import NotAssessable
-from screening.charts.template import day
+from screening.formatting import day
 from screening.models import Histology, Lesion, Outcome, Prediction, Review
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from screening.predictions.outcomes import Act, Standing

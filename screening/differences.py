@@ -10,7 +10,7 @@ import numpy as np
 
 from accounts.models import User
 from ml import reader
-from screening.charts.template import percent
+from screening.formatting import percent
 from screening.measured import COLOUR_WORDS, colours_present
 from screening.measuring import current, in_millimetres, mask_within, repeatability, scale_of
 from screening.models import Alert, Comparison, LesionImage, Outcome, Prediction

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml.skin import band
-from screening.charts.template import percent
+from screening.formatting import percent
 from screening.measuring import LENGTHS, current, in_millimetres, scale_of
 from screening.models import LesionImage, Measurement
 

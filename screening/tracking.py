@@ -18,6 +18,7 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
+    UUIDField,
     When,
 )
 from django.db.models.functions import Coalesce, Least
@@ -102,7 +103,7 @@ def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     latest = latest.filter(image=Subquery(images.values("pk")[:1])).annotate(told=TOLD)
     return lesions.annotate(
         latest_outcome=Subquery(latest.values("told")[:1]),
-        standing_image_id=Subquery(_gravest(user).values("image")[:1]),
+        standing_image_id=Subquery(_gravest(user).values("image")[:1], output_field=UUIDField()),
     )
 
 
@@ -122,33 +123,46 @@ def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
 
 
 def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
-    """Give each lesion of ``with_latest`` its ``latest_image`` (or None) and its ``standing``, the
-    reading that its standing outcome is of (None: a symptom alone), in five queries."""
+    """Give each lesion of ``with_latest`` its ``latest_image`` (or None) and its ``standing``, in
+    four queries."""
     found = LesionImage.objects.filter(
         pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]  # type: ignore[attr-defined]
     ).select_related("lesion__patient")
-    images = {image.pk: image for image in with_findings(found, user)}
-    gravest = dict(
-        Lesion.objects.filter(pk__in=[lesion.pk for lesion in lesions])
-        .order_by()
-        .values_list("pk", Subquery(_gravest(user).values("pk")[:1]))
-    )
-    readings = Prediction.objects.select_related("image__lesion__patient").in_bulk(
-        [pk for pk in gravest.values() if pk]
-    )
+    latest = list(with_standing_reading(with_findings(found, user), user))
+    images, readings = {image.pk: image for image in latest}, _standing_readings(latest)
     for lesion in lesions:
         row: Any = lesion
         row.latest_image = images.get(row.latest_image_id)
-        row.standing = outcomes.listed(
-            lesion, readings.get(gravest.get(lesion.pk)), row.latest_image, row.standing_rank
-        )
+        reading = readings.get(row.latest_image_id)
+        row.standing = outcomes.listed(row.latest_image, reading, row.standing_rank)
     return lesions
 
 
-def _gravest(user: User) -> QuerySet[Prediction]:
-    """Of the outer query's lesion: the readings that stand, the most severe of the newest image
+def standing_beside(image: LesionImage) -> Prediction | None:
+    """The reading that stands for the lesion of an image ``with_standing_reading``."""
+    return _standing_readings([image]).get(image.pk)
+
+
+def with_standing_reading(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
+    """Annotate ``standing_id``: the most severe reading of the lesion that nothing has settled."""
+    return images.annotate(standing_id=Subquery(_gravest(user, "lesion").values("pk")[:1]))
+
+
+def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
+    """By image ``with_standing_reading`` and findings. One query, where one is of another image."""
+    wanted = {image.pk: image.standing_id for image in images}  # type: ignore[attr-defined]
+    known = {one.pk: one for image in images if (one := image.counting_reading)}
+    missing = {pk for pk in wanted.values() if pk} - known.keys()
+    if missing:
+        readings = Prediction.objects.select_related("image__lesion__patient")
+        known |= readings.in_bulk(missing)
+    return {image: known[pk] for image, pk in wanted.items() if pk}
+
+
+def _gravest(user: User, lesion: str = "pk") -> QuerySet[Prediction]:
+    """Of the outer query's ``lesion``: the readings that stand, the most severe of the newest image
     first."""
-    return outcomes.unsettled(user).order_by(F("rank"), *latest_first("image"))
+    return outcomes.unsettled(user, lesion).order_by(F("rank"), *latest_first("image"))
 
 
 def _conclusions(user: User) -> QuerySet[Review]:
@@ -243,19 +257,6 @@ def standing_of(
     corrected = {histology.supersedes_id for histology in histologies}
     stand = [one for one in histologies if one.pk not in corrected]
     return outcomes.standing_of(lesion, images, stand, visits_of(lesion))
-
-
-def standing_beside(image: LesionImage, user: User) -> outcomes.Standing:
-    """What is told of the lesion of one image, in at most two queries; ``newest`` is this image."""
-    lesions = Lesion.objects.filter(pk=image.lesion_id).select_related("patient")
-    lesion: Any = (
-        outcomes.with_standing(lesions, user)
-        .annotate(standing_id=Subquery(_gravest(user).values("pk")[:1]))
-        .get()
-    )
-    readings = Prediction.objects.select_related("image__lesion__patient")
-    reading = readings.filter(pk=lesion.standing_id).first() if lesion.standing_id else None
-    return outcomes.listed(lesion, reading, image, lesion.standing_rank)
 
 
 def visits_of(lesion: Lesion) -> list[DoctorVisit]:

@@ -12,10 +12,10 @@ from django.http import JsonResponse
 from django.urls import reverse
 
 from accounts.models import User
-from screening.charts.template import day
 from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from screening.exchange.dicom.adding import add_image
 from screening.exchange.dicom.reading import stated
+from screening.formatting import day
 from screening.forms import ImageForm
 from screening.imaging import MAX_BYTES
 from screening.models import Lesion, LesionImage

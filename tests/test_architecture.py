@@ -23,6 +23,7 @@ ROOMS = (
         "accounts.authentication",
         "accounts.permissions",
     ),
+    ("screening.formatting",),
     ("screening.signing",),
     ("screening.models",),
     ("screening.body", "screening.plausibility"),

@@ -7,7 +7,8 @@ from typing import Any
 
 from screening.charts import card_figures
 from screening.charts.story import Story, at_least_of_100, at_most_of_100, interval, name_of, of_100
-from screening.charts.template import Chart, percent
+from screening.charts.template import Chart
+from screening.formatting import percent
 from screening.models import Conclusion, Outcome
 
 Rates = dict[str, dict[str, float]]

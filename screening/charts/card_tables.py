@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from screening.charts.card import KeyFigure, key_figure, rates_of
-from screening.charts.template import percent
+from screening.formatting import percent
 from screening.models import BodySite
 
 _KINDS = {

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 from itertools import groupby, pairwise
 from typing import Any, TypeVar
 
-from screening.charts.template import ACCENT, INK, LINE, MUTED, OUTCOME_COLOURS, SECOND, day
+from screening.charts.template import ACCENT, INK, LINE, MUTED, OUTCOME_COLOURS, SECOND
+from screening.formatting import day
 from screening.models import Outcome
 from screening.timeline import Event, Kind
 

@@ -14,7 +14,8 @@ from screening.charts.story import (
     share_bars,
     tick,
 )
-from screening.charts.template import ACCENT, SECOND, SURFACE, Chart, figure, percent
+from screening.charts.template import ACCENT, SECOND, SURFACE, Chart, figure
+from screening.formatting import percent
 from screening.models import BodySite, Conclusion
 
 _SEXES = {"female": SECOND, "male": ACCENT, "unknown": FAINT}

@@ -6,7 +6,8 @@ from datetime import date
 from typing import Any
 
 from screening.charts import course
-from screening.charts.template import MUTED, Chart, day, figure, percent
+from screening.charts.template import MUTED, Chart, figure
+from screening.formatting import day, percent
 from screening.timeline import Event, Told
 
 READING = 210

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from screening.charts import course
-from screening.charts.template import MUTED, Chart, day, figure, percent
+from screening.charts.template import MUTED, Chart, figure
+from screening.formatting import day, percent
 from screening.measured import COLOUR_WORDS, colours_present
 from screening.timeline import Event, Measured
 

@@ -7,7 +7,8 @@ from html import escape
 from typing import Any
 
 from screening.charts import course
-from screening.charts.template import LINE, Chart, day, figure, percent
+from screening.charts.template import LINE, Chart, figure
+from screening.formatting import day, percent
 from screening.models import Lesion
 from screening.timeline import Event, Told
 

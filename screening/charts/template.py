@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 INK = "var(--sc-ink)"
@@ -72,17 +71,3 @@ class Chart:
 def figure(data: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:
     """A Plotly figure in our look; ``layout`` adds to it and wins over it."""
     return {"data": data, "layout": {"template": {"layout": _LAYOUT}, "height": 320, **layout}}
-
-
-def percent(share: float) -> str:
-    """Whole per cent; "<1 %" and ">99 %" at the ends, where whole numbers would claim too much."""
-    if share < 0.01:
-        return "<1 %"
-    if share > 0.99:
-        return ">99 %"
-    return f"{share * 100:.0f} %"
-
-
-def day(value: date) -> str:
-    """As everywhere: 12 Mar 2026."""
-    return f"{value.day} {value:%b %Y}"

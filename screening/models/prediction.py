@@ -202,6 +202,11 @@ class Prediction(UUIDModel):
         return self.outcome
 
     @property
+    def is_grave(self) -> bool:
+        """Whether the person is told to see a doctor, soon or at once."""
+        return self.outcome_told in (Outcome.URGENT, Outcome.SEE_DOCTOR)
+
+    @property
     def counts(self) -> bool:
         """Whether it is the one reading of its image that counts."""
         return self.told_from is not None and self.told_until is None

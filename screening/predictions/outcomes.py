@@ -150,9 +150,7 @@ def standing_of(
     )
 
 
-def listed(
-    lesion: Lesion, reading: Prediction | None, newest: LesionImage | None, standing_rank: int
-) -> Standing:
+def listed(newest: LesionImage | None, reading: Prediction | None, standing_rank: int) -> Standing:
     """A lesion of a list: the same from what SQL found, ``standing_rank`` of ``with_standing`` and
     the ``reading`` that it is of. By what it was settled is told on the lesion's own page."""
     outcome = of_rank(standing_rank)
@@ -181,9 +179,9 @@ def is_grave(user: User) -> Q:
     )
 
 
-def unsettled(user: User) -> PredictionQuerySet:
-    """Counting readings of the outer query's lesion that nothing has settled, with ``rank``."""
-    readings = Prediction.objects.counting().filter(image__lesion=OuterRef("pk"))
+def unsettled(user: User, lesion: str = "pk") -> PredictionQuerySet:
+    """Counting readings of the outer query's ``lesion`` that nothing has settled, with ``rank``."""
+    readings = Prediction.objects.counting().filter(image__lesion=OuterRef(lesion))
     ranks = (When(told=outcome, then=Value(n)) for n, outcome in enumerate(SEVERITY))
     current = readings.filter(image__withdrawn_at=None).disclosed_to(user).exclude(_settled())
     return current.alias(told=TOLD).annotate(rank=Case(*ranks, output_field=IntegerField()))

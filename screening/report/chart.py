@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, PolyLine, String
 from reportlab.lib.colors import Color
 
-from screening.charts.template import percent
+from screening.formatting import percent
 from screening.models import Outcome
 from screening.report.style import ACCENT, BOLD, FONT, LINE, MUTED, OUTCOMES
 from screening.timeline import Told

@@ -9,9 +9,9 @@ from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
 from ml import reader
 from screening.advice import act_words, advise, of_lesion
-from screening.charts.template import day, percent
 from screening.differences import outline_of, what_changed
 from screening.explanation import explain
+from screening.formatting import day, percent
 from screening.measured import measured_in
 from screening.models import LesionImage, Outcome
 from screening.report import style

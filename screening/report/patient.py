@@ -10,7 +10,7 @@ from reportlab.platypus import Flowable, PageBreak, Spacer, Table
 
 from accounts.models import User
 from screening import mapped, tracking
-from screening.charts.template import day, percent
+from screening.formatting import day, percent
 from screening.models import (
     Alert,
     Conclusion,

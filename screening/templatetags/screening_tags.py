@@ -12,8 +12,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from screening.advice import act_words
-from screening.charts.template import percent
 from screening.differences import what_changed
+from screening.formatting import percent
 from screening.mapped import STATES
 from screening.models import Conclusion, Finding, Outcome
 from screening.worklist import Reason
@@ -69,7 +69,7 @@ def finding_word(code: str) -> str:
 
 @register.filter
 def map_word(state: str) -> str:
-    return STATES[state].lower()
+    return STATES[state]
 
 
 @register.filter

@@ -119,6 +119,7 @@ def _visible(request: UserRequest, pk: UUID) -> LesionImage:
     images = LesionImage.objects.visible_to(request.user)
     found = tracking.with_findings(images.select_related("lesion__patient__clinic"), request.user)
     found = tracking.with_measures(found, request.user)
+    found = tracking.with_standing_reading(found, request.user)
     return get_object_or_404(found, pk=pk)
 
 
@@ -135,7 +136,7 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "form": form,
             "measured": measured,
             "measures_to_come": measured is None and _measures_come(reading),
-            "standing": tracking.standing_beside(image, request.user),
+            "standing": tracking.standing_beside(image),
             "previous": tracking.previous(image),
             "histology": next(iter(tracking.histologies_of(image.lesion)), None),
             "may_review": Patient.objects.reviewable_by(request.user).contains(patient),

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from screening import due, ics, intake, reminding
-from screening.charts.template import day
+from screening.formatting import day
 from screening.forms import ReminderForm, SnoozeForm, submit
 from screening.models import CalendarFeed, Lesion, Patient, Reminder, Standing
 from screening.views.requests import UserRequest

@@ -75,7 +75,7 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
             "lesion": lesion,
             "patient": lesion.patient,
             "alerts": alerts,
-            "standing": tracking.standing_beside(image, request.user),
+            "standing": tracking.standing_beside(image),
             "previous": tracking.previous(image),
             "histology": next(iter(tracking.histologies_of(lesion)), None),
             "total": len(items),
@@ -101,7 +101,8 @@ def _reviewable(request: UserRequest, pk: UUID) -> Lesion:
 
 def _latest_image(request: UserRequest, lesion: Lesion) -> LesionImage | None:
     images = lesion.images.latest_first().select_related("lesion__patient")
-    return tracking.with_findings(images, request.user).first()
+    found = tracking.with_findings(images, request.user)
+    return tracking.with_standing_reading(found, request.user).first()
 
 
 def _conclude(

@@ -13,7 +13,8 @@ import pytest
 from screening.charts.lesion import reading_over_time
 from screening.charts.measures import measures_over_time
 from screening.charts.patient import lesions_over_time
-from screening.charts.template import OUTCOME_COLOURS, percent
+from screening.charts.template import OUTCOME_COLOURS
+from screening.formatting import percent
 from screening.models import Lesion, LesionImage
 from screening.timeline import Event, Kind, Measured, Told
 

@@ -164,8 +164,8 @@ def test_a_failure_says_why_and_can_be_tried_again(client, personas, image):
 
 
 def test_an_earlier_reading_stays_in_view_when_the_next_one_fails(client, personas, image):
-    read(image, "urgent")
-    PredictionFactory(failed=True, image=image)
+    version = read(image, "urgent").model_version
+    PredictionFactory(failed=True, image=image, model_version=version)
     html = result(client, personas.viewer, image).content.decode()
     assert "advice-urgent" in html
     assert "reading-failed" in html

@@ -8,6 +8,7 @@ import pytest
 
 from screening import timeline, tracking
 from screening.models import Lesion, Outcome
+from screening.predictions import outcomes
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
@@ -27,7 +28,8 @@ def read(lesion, outcome="monitor", captured_on=date(2026, 3, 1), **fields):
 
 
 def latest(lesion):
-    return tracking.with_latest(Lesion.objects.filter(pk=lesion.pk), UserFactory()).get()
+    user, lesions = UserFactory(), Lesion.objects.filter(pk=lesion.pk)
+    return tracking.with_told(tracking.with_latest(lesions, user), user).get()
 
 
 def test_the_latest_image_is_the_one_captured_last_not_uploaded_last():
@@ -42,8 +44,8 @@ def test_the_latest_image_is_the_one_captured_last_not_uploaded_last():
 def test_a_second_reading_of_the_image_counts_not_the_first():
     lesion = LesionFactory()
     image = read(lesion, "monitor").image
-    PredictionFactory(image=image, outcome="urgent", model_version="test-2")
-    PredictionFactory(image=image, queued=True, model_version="test-3")
+    PredictionFactory(image=image, outcome="urgent")
+    PredictionFactory(image=image, queued=True)
     assert latest(lesion).latest_outcome == "urgent"
 
 
@@ -52,13 +54,16 @@ def test_a_second_reading_of_the_image_counts_not_the_first():
 def test_lists_and_pages_tell_the_same(outcome, symptom):
     lesion = LesionFactory(changing=symptom)
     prediction = read(lesion, outcome)
-    assert latest(lesion).latest_outcome == prediction.outcome_told
+    found = latest(lesion)
+    assert found.latest_outcome == prediction.outcome_told
+    assert outcomes.of_rank(found.standing_rank) == prediction.outcome_told
 
 
 def test_a_lesion_without_a_picture_has_no_outcome():
     found = latest(LesionFactory())
     assert found.latest_image_id is None
     assert not found.latest_outcome
+    assert found.standing_rank == outcomes.NOTHING
     assert not found.image_count
 
 
@@ -71,8 +76,8 @@ def test_the_most_severe_comes_first():
     assert [lesion.label for lesion in lesions] == [
         "urgent",
         "see_doctor",
-        "not_assessable",
         "monitor",
+        "not_assessable",
         "unread",
     ]
 

@@ -66,7 +66,7 @@ def labels(user, **narrowing):
 
 
 def test_what_needs_eyes_first_comes_first(personas, six):
-    order = ["urgent", "alert", "flagged", "symptom", "overdue", "unreviewed"]
+    order = ["urgent", "alert", "symptom", "flagged", "overdue", "unreviewed"]
     assert labels(personas.clinician) == order
     assert labels(personas.clinician, reviewed="all") == [*order, "done"]
     assert set(labels(personas.clinician, reviewed="reviewed")) == {"alert", "overdue", "done"}
@@ -78,7 +78,7 @@ def test_every_lesion_says_why_it_is_there(personas, six):
         "urgent": ["urgent", "unreviewed"],
         "alert": ["alert"],
         "flagged": ["flagged", "unreviewed"],
-        "symptom": ["symptom", "unreviewed"],
+        "symptom": ["flagged", "symptom", "unreviewed"],
         "overdue": ["overdue"],
         "unreviewed": ["unreviewed"],
         "done": [],
@@ -111,7 +111,7 @@ def test_a_closed_alert_and_a_snoozed_or_stopped_reminder_are_no_reasons(persona
         closed_at=timezone.now(), closed_by=personas.admin, close_reason="Seen, unchanged."
     )
     Reminder.objects.update(snoozed_until=timezone.localdate() + timedelta(days=1))
-    assert labels(personas.clinician) == ["urgent", "flagged", "symptom", "unreviewed"]
+    assert labels(personas.clinician) == ["urgent", "symptom", "flagged", "unreviewed"]
     Reminder.objects.update(snoozed_until=None, stopped_at=timezone.now())
     assert "overdue" not in labels(personas.clinician)
 
@@ -175,7 +175,7 @@ def test_the_page_lists_filters_and_pages(client, personas, six):
     response = listed(client, personas.clinician, reason="urgent")
     html = response.content.decode()
     assert [one.label for one in response.context["page"]] == ["urgent"]
-    assert '<option value="urgent" selected>Read as urgent</option>' in html
+    assert '<option value="urgent" selected>Urgent</option>' in html
     item = reverse("worklist_item", args=[response.context["page"].object_list[0].pk])
     assert f'href="{item}?reason=urgent"' in html
     for number in range(30):
@@ -291,7 +291,7 @@ def test_pages_cost_the_same_for_few_and_for_many(
     alert_on(first)
     client.force_login(personas.clinician)
     url = item_of(first) if name == "worklist_item" else reverse(name)
-    budget = {"worklist": 10, "worklist_item": 16}[name]
+    budget = {"worklist": 12, "worklist_item": 18}[name]
     with django_assert_max_num_queries(budget) as few:
         client.get(url)
     for number in range(20):
