@@ -7,7 +7,8 @@ from math import exp
 
 from ml import reader
 from ml.types import MALIGNANT, Diagnosis
-from screening.models import BodySite, Outcome, Prediction
+from screening.models import BodySite, LesionImage, Modality, Outcome, Prediction
+from screening.predictions.details import other_details
 
 TOP = 3
 # Below half a point a whole number would be 0: said in words instead.
@@ -135,10 +136,46 @@ def _additions(prediction: Prediction, top: str) -> list[Addition]:
     return found
 
 
-_FIELDS = {"age": "Age", "sex": "Sex", "localization": "Body site"}
+def differing(prediction: Prediction) -> str:
+    """What was corrected since it was read: "age 34 then, 80 now". Empty: nothing."""
+    return "; ".join(
+        f"{_FIELDS[field].lower()} {_value(field, then)} then, {_value(field, now)} now"
+        for field, (then, now) in other_details(prediction).items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A reading that counted until another took its place. made_with: the details it was told."""
+
+    reading: Prediction
+    made_with: str
+
+
+def told_before(image: LesionImage) -> list[Earlier]:
+    """The readings of an image ``with_findings`` that counted once, the last one first."""
+    replaced = [reading for reading in image.predictions.all() if reading.told_until]
+    replaced.sort(key=lambda reading: reading.told_until, reverse=True)
+    return [
+        Earlier(
+            reading,
+            ", ".join(
+                f"{_FIELDS[field].lower()} {_value(field, value)}"
+                for field, value in reading.context.items()
+            ),
+        )
+        for reading in replaced
+    ]
+
+
+_FIELDS = {"age": "Age", "sex": "Sex", "localization": "Body site", "kind": "Kind"}
 
 
 def _value(field: str, value: object) -> str:
+    if value is None:
+        return "not known"
+    if field == "kind":
+        return Modality(str(value)).label
     if field == "localization":
         return BodySite(str(value)).label
     return f"{float(str(value)):.0f}" if field == "age" else str(value)

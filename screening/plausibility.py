@@ -16,7 +16,7 @@ from ml.types import MAX_AGE
 from screening.models import DoctorVisit, Histology, LesionImage, Patient
 
 GRACE = timedelta(days=1)
-"""It may be tomorrow already where a picture was taken."""
+"""It may be tomorrow already where the person is."""
 FIRST_YEAR = 1950
 """Of a picture."""
 
@@ -39,7 +39,7 @@ def require_capture_day(day: date, patient: Patient) -> None:
 def require_past_day(day: date, patient: Patient, *, field: str, what: str) -> None:
     """Of what was done to the patient. what: "The day of the visit", as the message calls it."""
     why = ""
-    if day > timezone.localdate():
+    if day > timezone.localdate() + GRACE:
         why = f"{what} lies in the future."
     elif patient.birth_year is not None and day.year < patient.birth_year:
         why = f"{what} lies before the patient's birth in {patient.birth_year}."

@@ -85,6 +85,10 @@ _WAITING: dict[str, Any] = {
     "balanced_probabilities": None,
     "image_logits": None,
     "context": None,
+    "details_now": {"age": 65.0, "sex": "female", "localization": "back"},
+    "read_with_other_details": False,
+    "counts": False,
+    "told_until": None,
     "context_terms": None,
     "in_distribution": None,
     "model_version": "2026.11.1",
@@ -105,6 +109,7 @@ PREDICTION: dict[str, Any] = {
     "counts": True,
     "outcome": "see_doctor",
     "model_outcome": "not_assessable",
+    "counts": True,
     "advice": {
         "title": "See a doctor within two weeks",
         "text": [

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
+from ml.types import PatientContext
 from screening import identifying, intake, reviewing
 from screening.advice import DISCLAIMER, Advice, advise
 from screening.api.fields import (
@@ -30,6 +31,7 @@ from screening.models import (
     Prediction,
     Review,
 )
+from screening.predictions.details import context_of, other_details
 
 BASE = ["id", "url", "created", "modified"]
 
@@ -143,6 +145,11 @@ class AdviceSerializer(OrNothing):
         return advise(instance)
 
 
+class DetailsNow(Context):
+    def get_attribute(self, instance: Prediction) -> PatientContext:
+        return context_of(instance.image)
+
+
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     """One model version's reading of one image. Never changed once finished."""
 
@@ -168,6 +175,20 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     image_logits = ByDiagnosis(help_text="With `context_terms`: the balanced reading's logits.")
     context = Context(  # type: ignore[assignment]
         help_text="What the model was told of the patient."
+    )
+    details_now = DetailsNow(
+        help_text="What it would be told now. Where this differs from `context`, the image is "
+        "read again by itself; an age that does not fit the day of capture is not told.",
+    )
+    read_with_other_details = serializers.SerializerMethodField(
+        help_text="True: details were corrected since, see `context` and `details_now`. A new "
+        "reading takes its place as soon as it is finished."
+    )
+    counts = serializers.BooleanField(
+        read_only=True, help_text="Whether it is the one reading of its image that is told."
+    )
+    told_until = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="When another took its place."
     )
     context_terms = ContextTerms(help_text="What each field of the context added, in logits.")
     weights_sha256 = WordOrNull()
@@ -196,6 +217,10 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "balanced_probabilities",
             "image_logits",
             "context",
+            "details_now",
+            "read_with_other_details",
+            "counts",
+            "told_until",
             "context_terms",
             "in_distribution",
             "model_version",
@@ -209,6 +234,9 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "disclaimer",
         ]
         read_only_fields = ["image", "model_version"]
+
+    def get_read_with_other_details(self, prediction: Prediction) -> bool:
+        return bool(other_details(prediction))
 
 
 class ReviewSerializer(RecordSerializer):

@@ -165,7 +165,8 @@ def read_in(request: UserRequest, image: LesionImage) -> dict[str, Any]:
 
 def _reading(request: UserRequest, image: LesionImage) -> dict[str, Any]:
     """What ``partials/prediction_status.html`` shows. ``finished`` is the reading that counts: it
-    stays in view while a later one waits, runs or has failed."""
+    stays in view while a later one waits, runs or has failed. ``differing``: what was corrected
+    since it was made."""
     latest, finished = image.latest_attempt, image.counting_reading
     slow = latest is not None and latest.is_active and timezone.now() - latest.created > SLOW
     return {
@@ -174,6 +175,8 @@ def _reading(request: UserRequest, image: LesionImage) -> dict[str, Any]:
         "finished": finished,
         "advice": advice.advise(finished) if finished else None,
         "explanation": explanation.explain(finished) if finished else None,
+        "differing": explanation.differing(finished) if finished else "",
+        "told_before": explanation.told_before(image),
         "is_slow": slow,
         "stage": f"{latest.pk}-{latest.state}{'-slow' if slow else ''}" if latest else "",
         "may_write": Patient.objects.writable_by(request.user).contains(image.lesion.patient),
