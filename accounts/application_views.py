@@ -7,6 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
@@ -14,6 +15,7 @@ from accounts import applications, services
 from accounts.forms import ApplicationForm
 from accounts.models import Application
 from accounts.views import SignedInRequest, clinic_page, visible_clinic
+from screening import page_forms
 
 
 @never_cache
@@ -28,6 +30,7 @@ def register(request: SignedInRequest, pk: UUID) -> HttpResponse:
     application, secret = applications.register_application(
         user=request.user, clinic=clinic, **form.cleaned_data
     )
+    page_forms.made(request, reverse("clinic", args=[pk]))
     return clinic_page(request, clinic, new_application=application, secret=secret)
 
 
@@ -37,6 +40,7 @@ def renew(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpRespo
     clinic = visible_clinic(request, pk)
     application = _application(request, pk, application_pk)
     secret = applications.renew_secret(user=request.user, application=application)
+    page_forms.made(request, reverse("clinic", args=[pk]))
     return clinic_page(request, clinic, new_application=application, secret=secret)
 
 

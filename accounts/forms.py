@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import scopes
 from accounts.applications import APPLICATION_ROLES
 from accounts.models import ApiKey, Clinic, Role, User
+from screening.edit_form import EditForm
 
 
 class ProfileForm(forms.ModelForm):
@@ -38,7 +39,11 @@ class InvitationForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices, initial=Role.CLINICIAN)
 
 
-class ReviewingForm(forms.Form):
+class ReviewingForm(EditForm):
+    @staticmethod
+    def values_of(clinic: Clinic) -> dict[str, Any]:
+        return {"review_before_reading": clinic.review_before_reading}
+
     review_before_reading = forms.BooleanField(
         required=False, label="Conclude first, then see the software's reading"
     )

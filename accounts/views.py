@@ -24,6 +24,8 @@ from accounts.forms import (
     RoleForm,
 )
 from accounts.models import Clinic, Membership, Role, User
+from screening import page_forms
+from screening.forms import submit
 
 
 class SignedInRequest(HttpRequest):
@@ -49,6 +51,7 @@ def api_key_new(request: SignedInRequest) -> HttpResponse:
     form = ApiKeyForm(request.POST, user=request.user)
     if form.is_valid():
         _, secret = services.create_api_key(user=request.user, **form.cleaned_data)
+        page_forms.made(request, reverse("account"))
         return _account_page(request, secret=secret)
     return _account_page(request, api_key_form=form)
 
@@ -78,10 +81,10 @@ def clinic(request: SignedInRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def reviewing(request: SignedInRequest, pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
-    form = ReviewingForm(request.POST)
-    if form.is_valid():
-        services.set_reviewing(user=request.user, clinic=clinic, **form.cleaned_data)
-        messages.success(request, "How your clinicians review is saved.")
+    form = ReviewingForm(request.POST, record=clinic)
+    if submit(form, services.set_reviewing, user=request.user, clinic=clinic) is None:
+        return clinic_page(request, clinic, reviewing=form)
+    messages.success(request, "How your clinicians review is saved.")
     return redirect(f"{reverse('clinic', args=[pk])}#reviewing")
 
 
@@ -203,7 +206,7 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         "applications": list(clinic.applications.active()) if is_admin else [],
         "form": InvitationForm(),
         "webhooks": clinic.webhooks.all() if is_admin else [],
-        "reviewing": ReviewingForm(initial={"review_before_reading": clinic.review_before_reading}),
+        "reviewing": ReviewingForm(record=clinic),
         "application_form": ApplicationForm(),
         "token_url": request.build_absolute_uri(reverse("oauth_token")),
     } | context

@@ -154,8 +154,7 @@ class Earlier:
 
 def told_before(image: LesionImage) -> list[Earlier]:
     """The readings of an image ``with_findings`` that counted once, the last one first."""
-    replaced = [reading for reading in image.predictions.all() if reading.told_until]
-    replaced.sort(key=lambda reading: reading.told_until, reverse=True)
+    replaced = [(one.told_until, one) for one in image.predictions.all() if one.told_until]
     return [
         Earlier(
             reading,
@@ -164,7 +163,7 @@ def told_before(image: LesionImage) -> list[Earlier]:
                 for field, value in reading.context.items()
             ),
         )
-        for reading in replaced
+        for _, reading in sorted(replaced, key=lambda one: one[0], reverse=True)
     ]
 
 

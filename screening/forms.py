@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from django import forms
@@ -11,6 +12,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
+from screening.edit_form import EditForm
 from screening.models import (
     SYMPTOMS,
     BodySite,
@@ -18,8 +20,10 @@ from screening.models import (
     Finding,
     Interval,
     Lesion,
+    LesionImage,
     Modality,
     Patient,
+    Reminder,
     Sex,
     SkinType,
 )
@@ -31,12 +35,15 @@ T = TypeVar("T")
 def submit(form: forms.Form, write: Callable[..., T], **fixed: Any) -> T | None:
     """Hand a form's fields to a function of the write path.
 
-    None if the form does not parse, or if a rule refuses it: the form then holds the errors.
+    None if the form does not parse, if a rule refuses it, or if what it edits was changed since the
+    form was opened: the form then holds the errors.
     """
     if not form.is_valid():
         return None
+    fields = {name: value for name, value in form.cleaned_data.items() if name != "opened"}
+    do = partial(write, **fixed, **fields)
     try:
-        return write(**fixed, **form.cleaned_data)
+        return form.write(do) if isinstance(form, EditForm) else do()
     except ValidationError as error:
         add_errors(form, error)
         return None
@@ -53,7 +60,7 @@ def add_errors(form: forms.Form, error: ValidationError) -> None:
         )
 
 
-class PatientForm(forms.Form):
+class PatientForm(EditForm):
     label = forms.CharField(
         max_length=80,
         help_text="A pseudonym or number by which you recognise the record, not a name.",
@@ -72,7 +79,7 @@ class PatientForm(forms.Form):
     )
 
     @staticmethod
-    def initial_of(patient: Patient) -> dict[str, object]:
+    def values_of(patient: Patient) -> dict[str, Any]:
         return {
             name: getattr(patient, name) for name in ("label", "birth_year", "sex", "skin_type")
         }
@@ -99,7 +106,7 @@ class NewPatientForm(PatientForm):
         self.order_fields(["clinic"])
 
 
-class LesionForm(forms.Form):
+class LesionForm(EditForm):
     label = forms.CharField(
         max_length=80,
         required=False,
@@ -124,7 +131,7 @@ class LesionForm(forms.Form):
     )
 
     @staticmethod
-    def initial_of(lesion: Lesion) -> dict[str, object]:
+    def values_of(lesion: Lesion) -> dict[str, Any]:
         return {name: getattr(lesion, name) for name in ("label", "body_site", "notes", *SYMPTOMS)}
 
     def symptom_fields(self) -> list[forms.BoundField]:
@@ -195,8 +202,13 @@ class ChangeMarkForm(forms.Form):
     )
 
 
-class OutlineForm(forms.Form):
+class OutlineForm(EditForm):
     """``points``: pairs "x,y" of shares of the picture's width and height, with spaces between."""
+
+    @staticmethod
+    def values_of(image: LesionImage) -> dict[str, Any]:
+        drawn = image.outlines.first()
+        return {"points": drawn.points if drawn else None}
 
     points = forms.CharField(max_length=4000, widget=forms.HiddenInput)
 
@@ -208,7 +220,19 @@ class OutlineForm(forms.Form):
             raise ValidationError("The outline did not arrive as it was drawn.") from None
 
 
-class FieldOfViewForm(forms.Form):
+class ScaleForm(EditForm):
+    """One of the ways to say how large an image's pixels are."""
+
+    @staticmethod
+    def values_of(image: LesionImage) -> dict[str, Any]:
+        scale = image.scales.first()
+        return {"mm_per_pixel": scale.mm_per_pixel if scale else None}
+
+    def wanted(self) -> dict[str, Any]:
+        return {"mm_per_pixel": "another"}
+
+
+class FieldOfViewForm(ScaleForm):
     millimetres = forms.FloatField(
         min_value=0.5,
         max_value=500,
@@ -218,7 +242,7 @@ class FieldOfViewForm(forms.Form):
     )
 
 
-class PixelSpacingForm(forms.Form):
+class PixelSpacingForm(ScaleForm):
     millimetres = forms.FloatField(
         min_value=0.0001,
         max_value=1,
@@ -228,7 +252,7 @@ class PixelSpacingForm(forms.Form):
     )
 
 
-class RulerForm(forms.Form):
+class RulerForm(ScaleForm):
     """``points``: two of them, as in ``OutlineForm``."""
 
     millimetres = forms.FloatField(
@@ -251,8 +275,13 @@ class CloseAlertForm(forms.Form):
     reason = forms.CharField(max_length=400, label="Why it is closed")
 
 
-class ReminderForm(forms.Form):
-    """Without an interval nobody is reminded."""
+class ReminderForm(EditForm):
+    """Of a lesion. Without an interval nobody is reminded."""
+
+    @staticmethod
+    def values_of(lesion: Lesion) -> dict[str, Any]:
+        reminder = Reminder.objects.filter(lesion=lesion).active().first()
+        return {"interval_months": reminder.interval_months if reminder else None}
 
     interval_months = forms.TypedChoiceField(
         label="Remind me",

@@ -8,8 +8,9 @@ from django import forms
 from django.http import QueryDict
 
 from screening import body
+from screening.edit_form import EditForm
 from screening.forms import LesionForm
-from screening.models import BodyView, LesionPosition
+from screening.models import BodyView, Lesion
 from screening.placing import NOT_ON_THE_BODY, Spot
 
 
@@ -24,7 +25,7 @@ def _regions() -> list[tuple[str, Any]]:
     return [("", "Not on the map yet"), *grouped]
 
 
-class PlaceForm(forms.Form):
+class PlaceForm(EditForm):
     """Gives ``spot``. The map fills in view, x and y; without it a region's middle is meant."""
 
     region = forms.ChoiceField(
@@ -38,12 +39,6 @@ class PlaceForm(forms.Form):
         forms.FloatField(min_value=0, max_value=1, required=False, widget=forms.HiddenInput)
         for _ in range(2)
     )
-
-    @staticmethod
-    def initial_at(position: LesionPosition | None) -> dict[str, object]:
-        if position is None:
-            return {}
-        return {"view": position.view, "x": position.x, "y": position.y}
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -61,6 +56,15 @@ class PlaceForm(forms.Form):
 
 class MovedLesionForm(PlaceForm):
     """A lesion that is there already: a place has to be chosen."""
+
+    @staticmethod
+    def values_of(lesion: Lesion) -> dict[str, Any]:
+        standing = lesion.positions.first()
+        return Spot(standing.view, standing.x, standing.y)._asdict() if standing else {}
+
+    def wanted(self) -> dict[str, Any]:
+        spot: Spot = self.cleaned_data["spot"]
+        return spot._asdict()
 
     def clean(self) -> dict[str, Any]:
         data = super().clean()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 
+from screening.edit_form import EditForm
 from screening.models import Event, Webhook
 from screening.webhooks.targets import MAX_LENGTH
 
 
-class WebhookForm(forms.Form):
+class WebhookForm(EditForm):
     name = forms.CharField(
         max_length=80,
         help_text="By which you recognise it, for example “Practice software”.",
@@ -30,5 +33,5 @@ class WebhookForm(forms.Form):
     )
 
     @staticmethod
-    def initial_of(webhook: Webhook) -> dict[str, object]:
+    def values_of(webhook: Webhook) -> dict[str, Any]:
         return {name: getattr(webhook, name) for name in ("name", "target", "events")}

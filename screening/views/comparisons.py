@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from screening import comparing, differences, marking, tracking
+from screening import comparing, differences, marking, page_forms, tracking
 from screening.forms import ChangeMarkForm, CloseAlertForm, submit
 from screening.models import Alert, ChangeMark, Comparison, Lesion, LesionImage
 from screening.views.requests import UserRequest
@@ -90,6 +90,8 @@ def _shown(
         "matrix": differences.corner_matrix(comparison) if comparison.aligned else None,
         "rows": differences.rows(comparison, readings),
         "marks": marks.select_related("marked_by"),
-        "form": ChangeMarkForm(),
+        "form": ChangeMarkForm(
+            page_forms.typed(request, reverse("comparison_mark", args=[comparison.pk]))
+        ),
         "may_write": lesion.may_write,  # type: ignore[attr-defined]
     }

@@ -17,7 +17,16 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from screening import advice, explanation, intake, overlays, reviewing, tracking, uploads
+from screening import (
+    advice,
+    explanation,
+    intake,
+    overlays,
+    page_forms,
+    reviewing,
+    tracking,
+    uploads,
+)
 from screening.forms import ImageForm, submit
 from screening.measured import measured_in
 from screening.models import (
@@ -84,7 +93,8 @@ def _after_all(request: UserRequest, lesion: Lesion, results: list[uploads.Resul
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _visible(request, pk)
     replaceable = reviewing.replaceable(user=request.user, image=image)
-    return _result_page(request, image, ReviewForm(replaceable=replaceable))
+    typed = page_forms.typed(request, reverse("image_review", args=[pk]))
+    return _result_page(request, image, ReviewForm(typed, replaceable=replaceable))
 
 
 @require_safe

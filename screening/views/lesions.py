@@ -81,7 +81,7 @@ def _reminder(
     return {
         "reminder": reminder,
         "suggestion": suggestion,
-        "reminder_form": ReminderForm(initial={"interval_months": months}),
+        "reminder_form": ReminderForm(record=lesion, initial={"interval_months": months}),
     }
 
 
@@ -102,7 +102,7 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
 def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = _visible(request, pk)
     intake.require_writable(user=request.user, patient=lesion.patient)
-    form = LesionForm(request.POST or None, initial=LesionForm.initial_of(lesion))
+    form = LesionForm(request.POST or None, record=lesion)
     # A lesion keeps a name; only a new one may go without and be numbered.
     form.fields["label"].required = True
     if request.method == "POST":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import cos, pi, sin
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.forms import Form
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -20,6 +20,7 @@ from screening.forms import (
     OutlineForm,
     PixelSpacingForm,
     RulerForm,
+    ScaleForm,
     add_errors,
     submit,
 )
@@ -29,7 +30,7 @@ from screening.outline import outline as border_of
 from screening.views.requests import UserRequest
 
 EDITED_CORNERS = 24
-SCALE_FORMS: dict[str, type[Form]] = {
+SCALE_FORMS: dict[str, type[ScaleForm]] = {
     ImageScale.Source.FIELD_OF_VIEW: FieldOfViewForm,
     ImageScale.Source.PIXEL_SPACING: PixelSpacingForm,
     ImageScale.Source.RULER: RulerForm,
@@ -41,7 +42,7 @@ ROUND = [(0.5 + cos(n * pi / 6) / 4, 0.5 + sin(n * pi / 6) / 4) for n in range(1
 @require_http_methods(["GET", "HEAD", "POST"])
 def outline(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _writable(request, pk)
-    form = OutlineForm(request.POST or None)
+    form = OutlineForm(request.POST or None, record=image)
     if request.method == "POST":
         drawn = submit(form, outlining.draw_outline, user=request.user, image=image)
         if drawn is not None:
@@ -67,7 +68,7 @@ def scale(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _writable(request, pk)
     source = request.POST.get("source", "")
     forms = {
-        name: form(request.POST if source == name else None, auto_id=f"{name}_%s")
+        name: form(request.POST if source == name else None, auto_id=f"{name}_%s", record=image)
         for name, form in SCALE_FORMS.items()
     }
     if request.method == "POST":
@@ -84,7 +85,7 @@ def scale(request: UserRequest, pk: UUID) -> HttpResponse:
     )
 
 
-def _set_scale(request: UserRequest, image: LesionImage, source: str, form: Form) -> bool:
+def _set_scale(request: UserRequest, image: LesionImage, source: str, form: ScaleForm) -> bool:
     if not form.is_valid():
         return False
     millimetres = form.cleaned_data["millimetres"]
@@ -93,11 +94,17 @@ def _set_scale(request: UserRequest, image: LesionImage, source: str, form: Form
             millimetres = outlining.by_field_of_view(image, millimetres)
         elif source == ImageScale.Source.RULER:
             millimetres = outlining.by_ruler(image, form.cleaned_data["points"], millimetres)
-        outlining.set_scale(user=request.user, image=image, source=source, mm_per_pixel=millimetres)
+        keep = partial(
+            outlining.set_scale,
+            user=request.user,
+            image=image,
+            source=source,
+            mm_per_pixel=millimetres,
+        )
+        return form.write(keep) is not None
     except ValidationError as error:
         add_errors(form, error)
         return False
-    return True
 
 
 def _writable(request: UserRequest, pk: UUID) -> LesionImage:

@@ -120,7 +120,7 @@ def new(request: UserRequest) -> HttpResponse:
 def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
     intake.require_writable(user=request.user, patient=patient)
-    form = PatientForm(request.POST or None, initial=PatientForm.initial_of(patient))
+    form = PatientForm(request.POST or None, record=patient)
     if request.method == "POST":
         saved = submit(form, intake.edit_patient, user=request.user, patient=patient)
         if saved is not None:

@@ -23,7 +23,7 @@ def place(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = get_object_or_404(lesions, pk=pk)
     intake.require_writable(user=request.user, patient=lesion.patient)
     standing = lesion.positions.first()
-    form = MovedLesionForm(request.POST or None, initial=MovedLesionForm.initial_at(standing))
+    form = MovedLesionForm(request.POST or None, record=lesion)
     if request.method == "POST":
         placed = submit(form, placing.place_lesion, user=request.user, lesion=lesion)
         if placed is not None:

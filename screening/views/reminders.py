@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from screening import due, ics, intake, reminding
+from screening import due, ics, intake, page_forms, reminding
 from screening.formatting import day
 from screening.forms import ReminderForm, SnoozeForm, submit
 from screening.models import CalendarFeed, Lesion, Patient, Reminder, Standing
@@ -33,15 +33,15 @@ def set_interval(request: UserRequest, pk: UUID) -> HttpResponse:
     """An interval, or none: then the reminder stops."""
     visible = Lesion.objects.visible_to(request.user).select_related("patient")
     lesion = get_object_or_404(visible, pk=pk)
-    form = ReminderForm(request.POST)
+    form = ReminderForm(request.POST, record=lesion)
     if form.is_valid() and form.cleaned_data["interval_months"] is None:
-        _set_none(request, lesion)
+        form.write(lambda: _set_none(request, lesion))
     else:
         saved = submit(form, reminding.set_reminder, user=request.user, lesion=lesion)
         if saved is not None:
             messages.success(request, f"The next picture is due on {day(saved.due_on)}.")
-        else:
-            messages.error(request, "Choose one of the intervals.")
+    for errors in form.errors.values():
+        messages.error(request, " ".join(map(str, errors)))
     return redirect(f"{reverse('lesion', args=[pk])}#reminder")
 
 
@@ -72,6 +72,7 @@ def stop(request: UserRequest, pk: UUID) -> HttpResponse:
 def calendar_link(request: UserRequest) -> HttpResponse:
     """Answers with the page itself: the secret is nowhere to be read after a redirect."""
     secret = reminding.make_calendar_link(user=request.user)
+    page_forms.made(request, reverse("reminders"))
     return _page(request, request.build_absolute_uri(reverse("calendar", args=[secret])))
 
 

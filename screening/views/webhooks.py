@@ -44,7 +44,7 @@ def new(request: UserRequest, pk: UUID | None = None) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     webhook = _webhook(request, pk)
-    form = WebhookForm(request.POST or None, initial=WebhookForm.initial_of(webhook))
+    form = WebhookForm(request.POST or None, record=webhook)
     if request.method == "POST":
         saved = submit(form, endpoints.edit_webhook, user=request.user, webhook=webhook)
         if saved is not None:

@@ -220,3 +220,53 @@ def test_another_patients_readings_are_left_alone(personas, reading):
     PredictionFactory(image=LesionImageFactory())
     correct_age(personas, None)
     assert [one.image_id for one in waiting()] == [reading.image_id]
+
+
+# What is seen of it
+
+
+def page(client, user, image):
+    client.force_login(user)
+    return client.get(f"/images/{image.pk}/").content.decode()
+
+
+def test_the_page_says_what_it_was_read_with_until_it_is_read_again(client, personas, reading):
+    image = reading.image
+    assert "Read with other details" not in page(client, personas.clinician, image)
+    correct_age(personas, None)
+    text = " ".join(page(client, personas.clinician, image).split())
+    assert "Read with other details:</strong> age 66 then, 80 now. Being read again." in text
+    assert "What was told before" not in text
+    queue.read(queue.claim(waiting()[0].pk))
+    text = " ".join(page(client, personas.clinician, image).split())
+    assert "Read with other details" not in text
+    assert "What was told before" in text
+    assert "with age 66, sex female, body site Back." in text
+
+
+def test_the_page_says_that_an_age_is_not_used(client, personas, reading):
+    sentence = "Age not used: the birth year does not fit the day of the picture."
+    assert sentence not in page(client, personas.clinician, reading.image)
+    Patient.objects.update(birth_year=2050)
+    text = page(client, personas.clinician, reading.image)
+    assert sentence in text
+    assert "age 66 then, not known now. It will be read again." in text
+
+
+def test_the_api_tells_what_it_was_read_with_and_what_stands(client, personas, reading):
+    client.force_login(personas.clinician)
+
+    def told():
+        return client.get(f"/api/v1/predictions/{reading.pk}/").json()
+
+    before = told()
+    assert (before["read_with_other_details"], before["counts"]) == (False, True)
+    correct_age(personas, None)
+    after = told()
+    assert after["read_with_other_details"]
+    assert (after["context"]["age"], after["details_now"]["age"]) == (66.0, 80)
+    assert after["counts"]
+    queue.read(queue.claim(waiting()[0].pk))
+    replaced = told()
+    assert not replaced["counts"]
+    assert replaced["told_until"]
