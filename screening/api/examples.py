@@ -87,7 +87,6 @@ _WAITING: dict[str, Any] = {
     "context": None,
     "details_now": {"age": 65.0, "sex": "female", "localization": "back"},
     "read_with_other_details": False,
-    "counts": False,
     "told_until": None,
     "context_terms": None,
     "in_distribution": None,
@@ -109,7 +108,6 @@ PREDICTION: dict[str, Any] = {
     "counts": True,
     "outcome": "see_doctor",
     "model_outcome": "not_assessable",
-    "counts": True,
     "advice": {
         "title": "See a doctor within two weeks",
         "text": [

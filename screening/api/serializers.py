@@ -184,9 +184,6 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
         help_text="True: details were corrected since, see `context` and `details_now`. A new "
         "reading takes its place as soon as it is finished."
     )
-    counts = serializers.BooleanField(
-        read_only=True, help_text="Whether it is the one reading of its image that is told."
-    )
     told_until = serializers.DateTimeField(
         read_only=True, allow_null=True, help_text="When another took its place."
     )
@@ -219,7 +216,6 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "context",
             "details_now",
             "read_with_other_details",
-            "counts",
             "told_until",
             "context_terms",
             "in_distribution",
