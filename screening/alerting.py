@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from screening.comparing import scaled
 from screening.measuring import (
@@ -17,6 +18,7 @@ from screening.measuring import (
     scale_of,
 )
 from screening.models import Alert, Comparison, Event, LesionImage, Outcome, Prediction, Reminder
+from screening.predictions.details import other_details
 from screening.webhooks.outbox import announce_about
 
 if TYPE_CHECKING:
@@ -26,15 +28,19 @@ SHORT_TERM_MONTHS = 3
 
 
 def look_at(comparison: Comparison) -> list[Alert]:
-    """The alerts of a comparison; a rule fires once for a pair of images.
+    """The alerts of a comparison; a rule fires once for a pair of images as they are outlined.
 
-    Empty while the readings' model version has no measured repeatability in its card, or the lesion
-    was not found in one of the images.
+    Those that rest on other outlines count no longer, and stay in the history.
+
+    Empty, and nothing is replaced, while the readings' model version has no measured repeatability
+    in its card, or the lesion was not found in one of the images.
     """
     from ml import change
 
     earlier, later = comparison.earlier, comparison.later
     before, after = _readings(earlier, later)
+    if any(reading is not None and other_details(reading) for reading in (before, after)):
+        return []  # made with details that were corrected since: looked at when it is read again
     limits = repeatability(after.model_version).get("limits") if after else None
     visits = [_visit(image, reading) for image, reading in ((earlier, before), (later, after))]
     if limits is None or visits[0] is None or visits[1] is None:
@@ -44,16 +50,25 @@ def look_at(comparison: Comparison) -> list[Alert]:
     found = change.changed(visits[0], visits[1], matrix, _areas(earlier, later))
     days = (later.captured_on - earlier.captured_on).days
     fired = change.fired(found, days, limits, _is_short_term(later))
-    return [_opened(one, earlier, later) for one in fired]
+    return _opened_all(fired, comparison)
 
 
 @transaction.atomic
-def _opened(fired: Fired, earlier: LesionImage, later: LesionImage) -> Alert:
+def _opened_all(fired: list[Fired], comparison: Comparison) -> list[Alert]:
+    of_pair = Alert.objects.filter(earlier=comparison.earlier, later=comparison.later)
+    others = of_pair.filter(replaced_at=None).exclude(outlines=comparison.outlines)
+    others.update(replaced_at=timezone.now())
+    return [_opened(one, comparison) for one in fired]
+
+
+def _opened(fired: Fired, comparison: Comparison) -> Alert:
+    earlier, later = comparison.earlier, comparison.later
     lesion = later.lesion
     alert, is_new = Alert.objects.get_or_create(
         rule=fired.rule,
         earlier=earlier,
         later=later,
+        outlines=comparison.outlines,
         defaults={"lesion": lesion, "before": fired.before, "after": fired.after},
     )
     if is_new:

@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from ml.types import REGISTRATION_VERSION
-from screening.measuring import ONE_SWEEP, mask_of, pixels_of
-from screening.models import Comparison, LesionImage, Measurement
+from screening.measuring import ONE_SWEEP, mask_of, outlines_of, pixels_of
+from screening.models import Comparison, LesionImage, Measurement, Outline
 
 LATELY, SOON = timedelta(hours=1), timedelta(minutes=2)
 """A worker that lives compares what it measured within SOON; LATELY bounds what a sweep asks."""
@@ -32,7 +32,8 @@ def in_order(one: LesionImage, other: LesionImage) -> tuple[LesionImage, LesionI
 
 
 def compare(one: LesionImage, other: LesionImage) -> Comparison:
-    """The comparison of two images of one lesion, made now if there is none yet.
+    """The comparison of two images of one lesion, made now if there is none yet within the outlines
+    that stand: one within others is replaced, and stays in the history.
 
     Raises ValidationError for images of two lesions or the same image twice.
     """
@@ -45,13 +46,16 @@ def compare(one: LesionImage, other: LesionImage) -> Comparison:
     aligned = _aligned(earlier, later)
     try:
         with transaction.atomic():
-            return Comparison.objects.create(**_pair(one, other), **aligned)
+            pair = _pair(one, other)
+            others = Comparison.objects.standing().filter(earlier=earlier, later=later)
+            others.exclude(outlines=pair["outlines"]).update(replaced_at=timezone.now())
+            return Comparison.objects.create(**pair, **aligned)
     except IntegrityError:  # made by another at the same moment
         return Comparison.objects.get(**_pair(one, other))
 
 
 def known(one: LesionImage, other: LesionImage) -> Comparison | None:
-    """The comparison of two images that was made before."""
+    """The comparison of two images that was made before, within the outlines that stand."""
     return Comparison.objects.filter(**_pair(one, other)).first()
 
 
@@ -64,14 +68,19 @@ def compare_with_neighbours(image: LesionImage) -> list[Comparison]:
 
 
 def uncompared() -> list[LesionImage]:
-    """Some images that were measured lately, but whose comparison with a neighbour was lost."""
+    """Some images that were measured lately, but whose comparison with a neighbour was lost, or is
+    older than their outline."""
     now = timezone.now()
     lately = Measurement.objects.filter(created__range=(now - LATELY, now - SOON))
     others = LesionImage.objects.filter(lesion=OuterRef("lesion"), modality=OuterRef("modality"))
     compared = Comparison.objects.filter(Q(earlier=OuterRef("pk")) | Q(later=OuterRef("pk")))
+    last = compared.order_by("-created").values("created")[:1]
+    drawn_since = Outline.objects.filter(image=OuterRef("pk"), created__gt=OuterRef("compared_at"))
     return list(
         LesionImage.objects.filter(pk__in=lately.values("image"))
-        .filter(Exists(others.exclude(pk=OuterRef("pk"))), ~Exists(compared))
+        .alias(compared_at=Subquery(last))
+        .filter(Exists(others.exclude(pk=OuterRef("pk"))))
+        .filter(Q(compared_at=None) | Exists(drawn_since))
         .order_by("created")[:ONE_SWEEP]
     )
 
@@ -90,7 +99,12 @@ def scaled(
 
 def _pair(one: LesionImage, other: LesionImage) -> dict[str, Any]:
     earlier, later = in_order(one, other)
-    return {"earlier": earlier, "later": later, "algorithm_version": REGISTRATION_VERSION}
+    return {
+        "earlier": earlier,
+        "later": later,
+        "algorithm_version": REGISTRATION_VERSION,
+        "outlines": outlines_of(earlier, later),
+    }
 
 
 def _aligned(earlier: LesionImage, later: LesionImage) -> dict[str, object]:

@@ -40,8 +40,17 @@ Mask = npt.NDArray[np.bool_]
 
 
 def current(image: LesionImage) -> Measurement | None:
-    """What was measured last. No query where ``measurements`` are prefetched."""
-    return next((one for one in image.measurements.all() if not one.failure), None)
+    """What stands: what was measured last, never older figures where that failed. No query where
+    ``measurements`` are prefetched."""
+    last: Measurement | None = next(iter(image.measurements.all()), None)
+    return last if last is not None and not last.failure else None
+
+
+def outlines_of(*images: LesionImage) -> str:
+    """Names the drawn outlines that stand in the images; empty where none does. What was found
+    within others is to be found anew. No query where ``outlines`` are prefetched."""
+    drawn = [next(iter(image.outlines.all()), None) for image in images]
+    return " ".join(one.pk.hex if one else "-" for one in drawn) if any(drawn) else ""
 
 
 def scale_of(image: LesionImage) -> float | None:

@@ -106,6 +106,7 @@ def events(
         *(
             Event(Kind.ALERT, alert.later.captured_on, alert.lesion_id, _of_alert(alert))
             for alert in alerts
+            if alert.replaced_at is None
         ),
         *(
             Event(Kind.REVIEW, _day(review), image.lesion_id, _of_review(review, image))

@@ -43,6 +43,7 @@ ALERT: dict[str, Any] = {
     "closed_at": None,
     "closed_by": None,
     "close_reason": None,
+    "replaced_at": None,
 }
 CLOSED = ALERT | {
     "closed_at": "2026-03-20T14:05:51.003310Z",
@@ -85,12 +86,16 @@ class AlertFilter(filters.FilterSet):
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
     rule = filters.ChoiceFilter(choices=Rule.choices)
     is_open = YesOrNo(
-        field_name="closed_at", lookup_expr="isnull", help_text="`true`: not closed yet."
+        method="by_openness", help_text="`true`: neither closed nor replaced, of an open lesion."
     )
 
     class Meta:
         model = Alert
         fields: list[str] = []
+
+    def by_openness(self, queryset: QuerySet[Alert], name: str, value: bool) -> QuerySet[Alert]:
+        is_open = Alert.objects.open().values("pk")
+        return queryset.filter(pk__in=is_open) if value else queryset.exclude(pk__in=is_open)
 
 
 @extend_schema_view(**reading("alert", ALERT, ABOUT))

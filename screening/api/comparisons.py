@@ -35,6 +35,7 @@ COMPARISON: dict[str, Any] = {
     "lesion": examples.LESION["id"],
     **COMPARISON_IN,
     "algorithm_version": "1",
+    "replaced_at": None,
     "aligned": True,
     "matrix": [[0.98, -0.05, 12.4], [0.05, 0.98, -7.9]],
     "score": 0.81,

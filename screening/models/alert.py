@@ -33,7 +33,7 @@ class AlertQuerySet(models.QuerySet["Alert"]):
 
     def open(self) -> AlertQuerySet:
         """Those that wait for someone. Of a closed lesion none does."""
-        return self.filter(closed_at=None, lesion__closed_on=None)
+        return self.filter(closed_at=None, replaced_at=None, lesion__closed_on=None)
 
 
 class Alert(UUIDModel):
@@ -46,6 +46,17 @@ class Alert(UUIDModel):
     )
     later = models.ForeignKey(
         LesionImage, on_delete=models.PROTECT, related_name="alerts_with_earlier"
+    )
+    outlines = models.CharField(
+        max_length=80,
+        blank=True,
+        editable=False,
+        help_text="The drawn outlines that it rests on, by image; empty: the model's own.",
+    )
+    replaced_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="When the images were compared within outlines drawn anew: it counts no longer.",
     )
     before = models.JSONField(default=dict, help_text="What was measured in the earlier image.")
     after = models.JSONField(default=dict, help_text="What was measured in the later image.")
@@ -66,7 +77,7 @@ class Alert(UUIDModel):
         constraints = [
             models.CheckConstraint(condition=Q(rule__in=Rule.values), name="rule_is_known"),
             models.UniqueConstraint(
-                fields=["rule", "earlier", "later"], name="rule_fires_once_per_pair"
+                fields=["rule", "earlier", "later", "outlines"], name="rule_fires_once_per_pair"
             ),
             models.CheckConstraint(
                 condition=Q(closed_at__isnull=True, closed_by__isnull=True, close_reason="")
@@ -79,10 +90,10 @@ class Alert(UUIDModel):
         return self.get_rule_display()
 
     @property
-    def pair(self) -> tuple[bool, object, object]:
-        """What is told together: open or closed, of the same two images."""
-        return self.is_open, self.earlier_id, self.later_id
+    def pair(self) -> tuple[bool, bool, object, object]:
+        """What is told together: open, closed or replaced, of the same two images."""
+        return self.is_open, self.replaced_at is None, self.earlier_id, self.later_id
 
     @property
     def is_open(self) -> bool:
-        return self.closed_at is None
+        return self.closed_at is None and self.replaced_at is None

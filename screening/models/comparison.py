@@ -14,6 +14,10 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
     def visible_to(self, user: User) -> ComparisonQuerySet:
         return self.filter(later__lesion__patient__in=Patient.objects.visible_to(user))
 
+    def standing(self) -> ComparisonQuerySet:
+        """Those within the outlines that stand."""
+        return self.filter(replaced_at=None)
+
 
 class Comparison(UUIDModel):
     """Two images of one lesion, the later aligned to the earlier, or the word that it failed."""
@@ -25,6 +29,15 @@ class Comparison(UUIDModel):
         LesionImage, on_delete=models.PROTECT, related_name="comparisons_with_earlier"
     )
     algorithm_version = models.CharField(max_length=20)
+    outlines = models.CharField(
+        max_length=80,
+        blank=True,
+        editable=False,
+        help_text="The drawn outlines that it rests on, by image; empty: the model's own.",
+    )
+    replaced_at = models.DateTimeField(
+        null=True, editable=False, help_text="When an outline that was drawn anew took its place."
+    )
     aligned = models.BooleanField()
     matrix = models.JSONField(
         default=list,
@@ -40,7 +53,8 @@ class Comparison(UUIDModel):
         ordering = ["-created", "-pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["earlier", "later", "algorithm_version"], name="pair_is_compared_once"
+                fields=["earlier", "later", "algorithm_version", "outlines"],
+                name="pair_is_compared_once",
             ),
             models.CheckConstraint(
                 condition=~Q(earlier=F("later")), name="comparison_is_of_two_images"

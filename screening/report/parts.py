@@ -141,7 +141,9 @@ def alerts(record: LesionRecord) -> list[Flowable]:
     rows = []
     for alert in record.alerts:
         state = "Open"
-        if alert.closed_at is not None:
+        if alert.replaced_at is not None:
+            state = f"Replaced {day(alert.replaced_at.date())}: an outline was drawn anew"
+        elif alert.closed_at is not None:
             state = (
                 f"Closed {day(alert.closed_at.date())} by {alert.closed_by}: {alert.close_reason}"
             )

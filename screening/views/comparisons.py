@@ -80,7 +80,9 @@ def _shown(
     pair = [comparison.earlier, comparison.later]
     readings = differences.readings_of(pair, request.user)
     outlines = [differences.outline_of(image, readings[image.pk]) for image in pair]
-    marks = ChangeMark.objects.visible_to(request.user).filter(comparison=comparison)
+    marks = ChangeMark.objects.visible_to(request.user).filter(
+        comparison__earlier=comparison.earlier, comparison__later=comparison.later
+    )
     return {
         "lesion": lesion,
         "patient": lesion.patient,

@@ -46,7 +46,11 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST":
         drawn = submit(form, outlining.draw_outline, user=request.user, image=image)
         if drawn is not None:
-            messages.success(request, "The outline is kept, and the picture measured anew.")
+            measured = drawn.measurements.first()
+            if measured is not None and measured.failure:
+                messages.error(request, f"The outline is kept. {measured.failure}")
+            else:
+                messages.success(request, "The outline is kept, and the picture measured anew.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
     return render(
         request,

@@ -244,3 +244,99 @@ def test_the_sweep_repeats_a_comparison_that_was_lost(lesion, limits, monkeypatc
 
 def _writer(image):
     return MembershipFactory(clinic=image.lesion.patient.clinic).user
+
+
+SQUARE = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]
+SMALL = [(0.4, 0.4), (0.55, 0.4), (0.55, 0.55), (0.4, 0.55)]
+
+
+def grown(lesion):
+    """Two images of one field of view, and what follows from them: an alert."""
+    before = photographed(lesion, date(2026, 1, 1), 0.16)
+    after = photographed(lesion, date(2026, 6, 1), 0.26)
+    for image in (before, after):
+        outlining.set_scale(
+            user=_writer(image), image=image, source="field_of_view", mm_per_pixel=0.05
+        )
+    follow_up(before, after)
+    return before, after
+
+
+def follow_up(*images):
+    for image in images:
+        tasks.follow_up_task(str(image.pk))
+
+
+def test_an_outline_drawn_anew_is_compared_and_alerts_anew(lesion, limits):
+    before, after = grown(lesion)
+    old = Comparison.objects.get()
+    grew = Alert.objects.get(rule="growth")
+    assert grew.is_open
+
+    outlining.draw_outline(user=_writer(after), image=after, points=SMALL)
+    follow_up(after)
+    old.refresh_from_db()
+    grew.refresh_from_db()
+    assert old.replaced_at is not None
+    assert comparing.known(before, after) == Comparison.objects.standing().get() != old
+    assert (grew.replaced_at is None, grew.is_open) == (False, False)
+    assert not Alert.objects.open().filter(rule="growth").exists()
+
+    outlining.draw_outline(user=_writer(after), image=after, points=SQUARE)
+    follow_up(after, before)
+    assert Comparison.objects.standing().count() == 1
+    assert Alert.objects.open().filter(rule="growth").count() == 1
+    assert Alert.objects.filter(rule="growth").count() == 2, "what was told stays in the history"
+
+
+def test_an_alert_stands_until_the_new_outline_is_looked_at(lesion, limits):
+    _, after = grown(lesion)
+    outlining.draw_outline(user=_writer(after), image=after, points=SMALL)
+    assert Alert.objects.get(rule="growth").is_open
+
+
+def test_an_outline_that_cannot_be_measured_shows_no_older_figures(lesion, client, monkeypatch):
+    from ml.measure import NotMeasurable
+    from screening import measured
+
+    image = photographed(lesion, date(2026, 6, 1))
+    measuring.measure_image(image)
+    assert measured.measured_in(image).figures
+
+    def fails(pixels, mask):
+        raise NotMeasurable("The outline holds too few pixels to be measured.")
+
+    monkeypatch.setattr("ml.measure.measure", fails)
+    writer = _writer(image)
+    client.force_login(writer)
+    points = " ".join(f"{x},{y}" for x, y in SMALL)
+    response = client.post(f"/images/{image.pk}/outline/", {"points": points}, follow=True)
+    assert measuring.current(image) is None
+    shown = measured.measured_in(image)
+    assert (shown.figures, shown.failure) == (
+        [],
+        "The outline holds too few pixels to be measured.",
+    )
+    text = response.content.decode()
+    assert "The outline is kept. The outline holds too few pixels to be measured." in text
+    assert "Longest diameter" not in text
+
+
+def test_a_comparison_older_than_an_outline_is_found_by_the_sweep(lesion, limits):
+    before = photographed(lesion, date(2026, 1, 1))
+    after = photographed(lesion, date(2026, 6, 1))
+    follow_up(before, after)
+    outlining.draw_outline(user=_writer(after), image=after, points=SMALL)
+    Measurement.objects.update(created=timezone.now() - timedelta(minutes=5))
+    assert comparing.uncompared() == [after]
+    follow_up(after)
+    assert comparing.uncompared() == []
+
+
+def test_no_rule_is_applied_to_a_reading_with_other_details(lesion, limits):
+    before = photographed(lesion, date(2026, 1, 1), p_malignant=0.01)
+    after = photographed(lesion, date(2026, 6, 1), p_malignant=0.6)
+    lesion.patient.sex = "male"
+    lesion.patient.save()
+    follow_up(before, after)
+    assert not Alert.objects.exists()
