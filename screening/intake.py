@@ -12,12 +12,14 @@ from typing import IO, Any, NamedTuple
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
 from ml import reader
 from screening import imaging, plausibility, scheduling, tasks
 from screening.models import (
+    ACTIVE,
     SYMPTOMS,
     Lesion,
     LesionImage,
@@ -162,10 +164,13 @@ def request_prediction(*, user: User, image: LesionImage) -> Prediction:
 def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
     """Have an image read by another model version too, behind all that someone waits for.
 
-    None if that version has read it or is about to. What was read before is left as it is.
+    None if that version has read it with the thresholds it has now, or is about to. What was read
+    before is left as it is.
     """
-    unfailed = image.predictions.exclude(state=State.FAILED)
-    if unfailed.filter(model_version=model_version).exists():
+    of_version = image.predictions.filter(model_version=model_version)
+    thresholds = reader.card(model_version)["thresholds_version"]
+    read = Q(state=State.SUCCEEDED, thresholds_version=thresholds)
+    if of_version.filter(Q(state__in=ACTIVE) | read).exists():
         return None
     return _queue(image, image.uploaded_by, model_version=model_version, is_bulk=True)
 

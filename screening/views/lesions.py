@@ -18,6 +18,7 @@ from screening.charts.measures import measures_over_time
 from screening.forms import LesionForm, ReminderForm, VisitForm, submit
 from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
 from screening.place_form import NewLesionForm
+from screening.predictions import succession
 from screening.predictions.outcomes import Standing
 from screening.views.requests import UserRequest
 
@@ -51,6 +52,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "standing": standing,
             "advice": advice.of_lesion(lesion, standing),
             "visits": standing.visits,
+            "was_graver": succession.was_graver(images),
             "may_enter_visit": visits.may_record(request.user, lesion.patient),
             "concluded": next((image for image in images if image.latest_review), None),
             "may_review": lesion.may_review,  # type: ignore[attr-defined]

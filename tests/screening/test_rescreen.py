@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from ml import reader
 from screening import intake, tasks, tracking
 from screening.models import Prediction
-from screening.predictions import queue
-from tests.factories import LesionImageFactory, PredictionFactory
+from screening.predictions import counting, queue, succession
+from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +27,7 @@ def rung():
 
 def rescreen(*arguments):
     out = StringIO()
-    call_command("rescreen", "--model", NEW, *arguments, stdout=out)
+    call_command("rescreen", *arguments, stdout=out)
     return out.getvalue()
 
 
@@ -55,16 +55,69 @@ def test_a_failed_reading_is_tried_again_and_a_photograph_is_left_out():
     assert "1 of 1 images queued" in rescreen("--no-wait")
 
 
-def test_it_lists_where_the_versions_disagree():
+def test_it_lists_which_lesions_are_told_otherwise_the_milder_ones_first():
     same = PredictionFactory(outcome="monitor")
     PredictionFactory(image=same.image, outcome="monitor", model_version=NEW)
-    other = PredictionFactory(outcome="urgent", model_version="test-0")
-    PredictionFactory(image=other.image, outcome="see_doctor", model_version="test-1")
-    PredictionFactory(image=other.image, outcome="monitor", model_version=NEW)
-    PredictionFactory(outcome="urgent")
-    out = rescreen("--no-wait")
-    assert f"{other.image_id}  test-1 see_doctor  ->  {NEW} monitor" in out
-    assert "1 images have another outcome" in out
+    graver = PredictionFactory(outcome="monitor")
+    PredictionFactory(image=graver.image, outcome="urgent", model_version=NEW)
+    fell = PredictionFactory(outcome="see_doctor")
+    PredictionFactory(image=fell.image, outcome="monitor", model_version=NEW)
+    fell_far = PredictionFactory(outcome="urgent", model_version="test-0")
+    PredictionFactory(image=fell_far.image, outcome="monitor", model_version=NEW)
+    held = PredictionFactory(outcome="urgent")  # by another image of the lesion
+    PredictionFactory(image=held.image, outcome="monitor", model_version=NEW)
+    PredictionFactory(image__lesion=held.image.lesion, outcome="urgent", model_version=NEW)
+    PredictionFactory(outcome="urgent")  # not read by the new one yet
+    lines = rescreen("--no-wait").splitlines()
+    named = [line for line in lines if "->" in line]
+    lesions = [one.image.lesion_id for one in (fell_far, fell, graver)]
+    assert [str(lesion) in line for lesion, line in zip(lesions, named, strict=True)] == [True] * 3
+    assert f"urgent by test-0  ->  monitor by {NEW}" in named[0]
+    assert [line.startswith("MILDER") for line in named] == [True, True, False]
+    assert lines[-1] == "3 lesions are told otherwise, 2 of them milder."
+
+
+def test_other_thresholds_of_the_default_version_are_another_reading(monkeypatch):
+    read = PredictionFactory(model_version=NEW, outcome="urgent", thresholds_version="t-old")
+    assert "1 of 1 images queued" in rescreen("--no-wait")
+    waiting = Prediction.objects.active().get()
+    queue.read(queue.claim(waiting.pk))
+    waiting.refresh_from_db()
+    assert waiting.counts
+    read.refresh_from_db()
+    assert read.told_until is not None
+    assert "0 of 1 images queued" in rescreen("--no-wait")
+    assert [one.before for one in succession.changes()] == [read]
+
+
+def test_an_older_version_never_changes_what_is_told(monkeypatch):
+    monkeypatch.setattr(reader, "readable", lambda: ("test-0", NEW))
+    monkeypatch.setattr(reader, "card", lambda version="": {"thresholds_version": "t-0"})
+    told = PredictionFactory(outcome="urgent", model_version=NEW)
+    out = StringIO()
+    call_command("rescreen", "--model", "test-0", "--no-wait", stdout=out)
+    other = told.image.predictions.get(model_version="test-0")
+    Prediction.objects.filter(pk=other.pk).update(
+        state="succeeded", outcome="monitor", weights_sha256="0" * 64, finished_at=other.created
+    )
+    other.refresh_from_db()
+    assert not counting.count(other)
+    assert Prediction.objects.counting().get() == told
+    assert told.image.counting_reading == told
+    out = StringIO()
+    call_command("rescreen", "--model", "test-0", "--no-wait", stdout=out)
+    assert f"{NEW} urgent  ->  test-0 monitor" in out.getvalue()
+    assert "nobody is told what it read" in out.getvalue()
+
+
+def test_what_was_told_before_stays_in_sight_on_the_lesion(client, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    old = PredictionFactory(image__lesion=lesion, outcome="urgent", model_version="2020.1")
+    PredictionFactory(image=old.image, outcome="monitor", model_version=NEW)
+    client.force_login(personas.clinician)
+    text = " ".join(client.get(f"/lesions/{lesion.pk}/").content.decode().split())
+    assert "was urgent by 2020.1, until" in text
+    assert "until" in client.get(f"/images/{old.image_id}/").content.decode()
 
 
 def test_it_waits_until_all_is_read(monkeypatch):

@@ -1,4 +1,4 @@
-"""``manage.py rescreen --model VERSION``: read all images by another model version too."""
+"""``manage.py rescreen``: read all images by the default model version, or by another too."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from django.core.management.base import BaseCommand, CommandError
 from ml import reader
 from screening import intake, tracking
 from screening.models import LesionImage, Modality, Prediction
+from screening.predictions import succession
 
 POLL_SECONDS = 1.0
 
 
 class Command(BaseCommand):
     help = (
-        "Queue every dermatoscopic image for a model version, behind all that people wait for, and "
-        "list where it disagrees with the reading before. Nothing read before is changed; run "
+        "Queue every dermatoscopic image for a model version, behind all that people wait for. Of "
+        "the default version, list which lesions are told otherwise, milder ones first; of any "
+        "other, which is never told, list where it disagrees. Nothing read before is changed; run "
         "again, it goes on where it was."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--model", required=True, help="a version: " + ", ".join(reader.readable())
+            "--model",
+            default=reader.DEFAULT_VERSION,
+            help="a version: " + ", ".join(reader.readable()),
         )
         parser.add_argument(
             "--no-wait", action="store_true", help="queue, list what is known already, and end"
@@ -44,7 +48,22 @@ class Command(BaseCommand):
         self.stdout.write(f"{queued} of {images.count()} images queued for {version}.")
         if not options["no_wait"]:
             self._wait(version)
-        self._compare(version)
+        if version == reader.DEFAULT_VERSION:
+            self._tell_changes()
+        else:
+            self._compare(version)
+
+    def _tell_changes(self) -> None:
+        changed = succession.changes()
+        for one in changed:
+            before, after = one.before, one.after
+            self.stdout.write(
+                f"{'MILDER' if one.is_milder else 'graver':6}  {one.lesion_id}  "
+                f"{before.outcome_told} by {before.model_version}"
+                f"  ->  {after.outcome_told} by {after.model_version}"
+            )
+        milder = sum(one.is_milder for one in changed)
+        self.stdout.write(f"{len(changed)} lesions are told otherwise, {milder} of them milder.")
 
     def _wait(self, version: str) -> None:
         while left := Prediction.objects.active().filter(model_version=version).count():
@@ -60,4 +79,7 @@ class Command(BaseCommand):
                 f"{found.image_id}  {before.model_version} {before.outcome}"
                 f"  ->  {after.model_version} {after.outcome}"
             )
-        self.stdout.write(f"{count} images have another outcome by {version}.")
+        self.stdout.write(
+            f"{count} images have another outcome by {version}. It is not the default: nobody is "
+            "told what it read."
+        )
