@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ml.reader import Reader, open_image
+from ml.pictures import open_image
+from ml.reader import Reader
 from ml.types import Diagnosis, PatientContext, Reading
 
 CALIBRATED = tuple(f"p_{diagnosis}" for diagnosis in Diagnosis)

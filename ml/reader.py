@@ -1,6 +1,6 @@
 """The one door to the model: pixels and what is known of the patient in, a reading out.
 
-Needs numpy, Pillow and LiteRT; never TensorFlow.
+Needs numpy and LiteRT; never TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ml.calibrate import calibrated, softmax
 from ml.context import FIELDS
@@ -26,8 +25,6 @@ from ml.views import reduce
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 DEFAULT_VERSION = "2026.11.4"
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")
-MAX_PIXELS = 64_000_000
 
 
 class ModelUnavailable(Exception):
@@ -117,37 +114,6 @@ def card(version: str = DEFAULT_VERSION) -> dict[str, Any]:
 def load(version: str = DEFAULT_VERSION) -> Reader:
     """The reader of a version, loaded once per process. Raises ModelUnavailable."""
     return Reader(version)
-
-
-def open_image(path: Path | str) -> npt.NDArray[np.uint8]:
-    """A file's image, upright: uint8 [h, w, 3]. Raises ValueError, with a message for people."""
-    try:
-        if not Path(path).is_file():
-            raise ValueError("there is no such file")
-        with Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ValueError(
-                    f"the image has more than {MAX_PIXELS // 1_000_000} million pixels"
-                )
-            return np.asarray(_rgb(ImageOps.exif_transpose(image)))
-    except UnidentifiedImageError:
-        raise ValueError(f"not an image in one of the formats {', '.join(FORMATS)}") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ValueError("the image has far too many pixels") from None
-    except (OSError, SyntaxError):
-        raise ValueError("the image file is damaged or cannot be read") from None
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """8 bit RGB; 16 bit grey is scaled, what is transparent becomes white."""
-    if image.mode.startswith("I"):
-        grey = np.asarray(image, np.float32) / 257
-        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, layer).convert("RGB")
-    return image.convert("RGB")
 
 
 def _named(values: Iterable[float]) -> dict[str, float]:

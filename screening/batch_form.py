@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
 
@@ -19,8 +18,9 @@ class BatchForm(forms.Form):
     )
     captured_on = forms.DateField(
         label="Taken on",
-        initial=timezone.localdate,
-        help_text="For rows that do not say their own day.",
+        required=False,
+        help_text="For rows that do not say their own day. Without it, the day in each picture's "
+        "file, or today.",
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     dry_run = forms.BooleanField(

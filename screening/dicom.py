@@ -1,15 +1,22 @@
-"""DICOM files of one picture: telling them by their bytes, and their pixels.
+"""DICOM files of one picture: telling them by their bytes, their pixels, and what else they say.
 
-What else such a file says is read by ``screening.exchange.dicom``. pydicom is loaded where a DICOM
-file is there: it takes half a second and 40 MB that no other picture needs.
+pydicom is loaded where a DICOM file is there: it takes half a second and 40 MB that no other
+picture needs.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import date, datetime, time
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
+
+from ml import containers
+from ml.exif import Exif
+from ml.pictures import InvalidImage, Picture, finished, require_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,16 +41,37 @@ _COMPRESSED = {
 }
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 
+_DATES = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
+_TIMES = {
+    "AcquisitionDate": "AcquisitionTime",
+    "ContentDate": "ContentTime",
+    "SeriesDate": "SeriesTime",
+    "StudyDate": "StudyTime",
+}
+SQUARE = 0.01
+"""Pixels that are less square than this have no single size."""
+MAX_ITEMS, MAX_ELEMENTS = 2_000, 5_000
+"""Of sequences, and at the top. A photograph has a few dozen of each."""
+_ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
+
 EXPORT = "Export it uncompressed or as JPEG baseline."
 DAMAGED = "The DICOM file is damaged or was cut off on its way. Copy it again and add it anew."
 
 
-class UnreadableDicom(ValueError):
-    """It is DICOM, but no picture that can be kept. The message says why and what to do."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """taken_on: the day it says first, whether it can be or not; None where it says none, or says
+    it with what is no day (no_day). taken_at, mm_per_pixel: None where it says nothing. regions:
+    code and coding scheme of each anatomic region. instance: the picture's own UID, which is stored
+    only where that is asked for. burned_in: that text in the picture may tell who it is."""
 
-
-class TooManyPixels(UnreadableDicom):
-    pass
+    taken_on: date | None = None
+    taken_at: time | None = None
+    no_day: str = ""
+    regions: tuple[tuple[str, str], ...] = ()
+    mm_per_pixel: float | None = None
+    instance: str = ""
+    burned_in: bool = False
 
 
 def is_dicom(data: bytes) -> bool:
@@ -52,58 +80,139 @@ def is_dicom(data: bytes) -> bool:
 
 
 def read(data: bytes) -> Dataset:
-    """The data set of a single picture of skin. Raises UnreadableDicom. No pixel is decoded."""
+    """The data set of a single picture of skin. Raises InvalidImage. No pixel is decoded."""
     # A few bytes may be inflated to gigabytes before anything could be counted.
     if _DEFLATED in data:
-        raise UnreadableDicom(f"The DICOM file is deflated as a whole. {EXPORT}")
-    from pydicom import dcmread
+        raise InvalidImage(f"The DICOM file is deflated as a whole. {EXPORT}")
+    if any(data.count(item) > MAX_ITEMS for item in _ITEMS):
+        raise InvalidImage("The DICOM file holds far more items than a photograph has.")
+    from pydicom.filereader import read_partial
 
     try:
-        dataset = dcmread(BytesIO(data))
+        dataset = read_partial(BytesIO(data), stop_when=_Cap())
         frames = int(dataset.get("NumberOfFrames") or 1)
         kind = str(dataset.get("SOPClassUID", ""))
         complete = all(name in dataset for name in ("PixelData", "Rows", "Columns"))
+    except InvalidImage:
+        raise
     except Exception:  # its parsers raise many kinds; none of them tells the person more
-        raise UnreadableDicom(DAMAGED) from None
+        raise InvalidImage(DAMAGED) from None
     if not (kind and complete):
-        raise UnreadableDicom(DAMAGED)
+        raise InvalidImage(DAMAGED)
     if kind not in (DERMOSCOPIC, VL_PHOTOGRAPHIC):
-        raise UnreadableDicom(
+        raise InvalidImage(
             "This DICOM file is no photograph of skin: only dermoscopic photographs and VL "
             "photographs are taken."
         )
     if frames > 1:
-        raise UnreadableDicom("The DICOM file has several frames. Export one of them by itself.")
+        raise InvalidImage("The DICOM file has several frames. Export one of them by itself.")
     return dataset
 
 
-def picture(dataset: Dataset, max_pixels: int) -> Image.Image:
-    """The decoded picture; its ``format`` is "JPEG" where it was one. Raises UnreadableDicom."""
-    if int(dataset.Rows) * int(dataset.Columns) > max_pixels:
-        raise TooManyPixels("The picture has too many pixels.")
+class _Cap:
+    """Asked by the parser before each element at the top whether to stop there."""
+
+    def __init__(self) -> None:
+        self._met = 0
+
+    def __call__(self, tag: Any, vr: str | None, length: int) -> bool:
+        self._met += 1
+        if self._met > MAX_ELEMENTS:
+            raise InvalidImage("The DICOM file holds far more elements than a photograph has.")
+        return False
+
+
+def picture(dataset: Dataset) -> Picture:
+    """The decoded picture. Raises InvalidImage."""
+    require_size((int(dataset.Columns), int(dataset.Rows)))
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
     if syntax not in _COMPRESSED and syntax not in _NATIVE:
-        raise UnreadableDicom(f"The DICOM file is compressed in a way that is not read. {EXPORT}")
+        raise InvalidImage(f"The DICOM file is compressed in a way that is not read. {EXPORT}")
     try:
         if syntax in _COMPRESSED:
             image = _decompressed(dataset, _COMPRESSED[syntax])
         else:
             image = _from_array(dataset)
-        profile = dataset.get("ICCProfile")
-    except UnreadableDicom:
+        if profile := _value(dataset, "ICCProfile"):
+            image.info["icc_profile"] = bytes(profile)
+        told = Exif(camera=_camera(dataset))
+        return finished(image, told, lossless=_COMPRESSED.get(syntax) != "JPEG")
+    except InvalidImage:
         raise
+    except containers.TooManyScans:
+        raise InvalidImage(f"The DICOM file's JPEG has far too many layers. {EXPORT}") from None
     except Exception:
-        raise UnreadableDicom(DAMAGED) from None
-    if profile:
-        image.info["icc_profile"] = bytes(profile)
-    return image
+        raise InvalidImage(DAMAGED) from None
 
 
-def camera_model(dataset: Dataset) -> str:
+def said(dataset: Dataset) -> Said:
+    """What the file says beside its pixels, as far as it can be read."""
+    taken_on, taken_at, no_day = _taken(dataset)
+    regions = _value(dataset, "AnatomicRegionSequence") or []
+    return Said(
+        taken_on=taken_on,
+        taken_at=taken_at,
+        no_day=no_day,
+        regions=tuple(
+            (_text(item, "CodeValue"), _text(item, "CodingSchemeDesignator")) for item in regions
+        ),
+        mm_per_pixel=_mm_per_pixel(dataset),
+        instance=_text(dataset, "SOPInstanceUID"),
+        burned_in=_text(dataset, "BurnedInAnnotation").strip().upper() == "YES",
+    )
+
+
+def _taken(dataset: Dataset) -> tuple[date | None, time | None, str]:
+    """Day and hour by the first element that says something, or what it says instead of a day."""
+    name = next((name for name in _DATES if _text(dataset, name).strip()), _DATES[0])
+    told = _text(dataset, name).strip()
+    try:
+        day = datetime.strptime(told[:8], "%Y%m%d").date()  # noqa: DTZ007  a day has no zone
+    except ValueError:
+        return None, None, told[:8]
+    return day, _time(_text(dataset, _TIMES[name]) if name in _TIMES else told[8:]), ""
+
+
+def _time(told: str) -> time | None:
+    """DICOM's TM, and the end of a DT: HHMMSS, of which the end may be missing."""
+    digits = told[:6]
+    if len(digits) < 4 or not digits.isdecimal():
+        return None
+    try:
+        return time(int(digits[:2]), int(digits[2:4]), int(digits[4:6] or 0))
+    except ValueError:
+        return None
+
+
+def _mm_per_pixel(dataset: Dataset) -> float | None:
+    """Only where the pixels are square, and of a size that a picture of skin can have."""
+    spacing = _value(dataset, "PixelSpacing") or []
+    try:
+        down, across = (float(part) for part in spacing)
+    except (TypeError, ValueError):
+        return None
+    if not 0 < across <= 1 or abs(down - across) > SQUARE * across:
+        return None
+    return across
+
+
+def _value(dataset: Dataset, name: str) -> Any:
+    """An element's value; None where it is missing, or not what its type promises."""
+    try:
+        return dataset.get(name)
+    except Exception:  # pydicom converts when asked, and refuses in many ways
+        return None
+
+
+def _text(dataset: Dataset, name: str) -> str:
+    value = _value(dataset, name)
+    return str(value) if value is not None else ""
+
+
+def _camera(dataset: Dataset) -> str:
     """Maker and model; neither tells who was photographed."""
-    words = [dataset.get("Manufacturer", ""), dataset.get("ManufacturerModelName", "")]
-    told = (str(word or "").strip() for word in words)
-    text = " ".join(word for word in told if word.lower() != UNKNOWN).strip()
+    words = [_text(dataset, name).strip() for name in ("Manufacturer", "ManufacturerModelName")]
+    text = " ".join(word for word in words if word.lower() != UNKNOWN).strip()
     return "".join(character for character in text if character.isprintable())[:120]
 
 
@@ -111,9 +220,13 @@ def _decompressed(dataset: Dataset, format: str) -> Image.Image:
     from pydicom.encaps import get_frame
 
     frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    image: Any = Image.open(BytesIO(frame), formats=(format,))
+    image: Any
+    if format == "JPEG":
+        image = JpegImageFile(BytesIO(containers.jpeg(frame).data))
+    else:
+        image = Image.open(BytesIO(frame), formats=(format,))
     if image.size != (dataset.Columns, dataset.Rows):
-        raise UnreadableDicom("The DICOM file contradicts itself about the picture's size.")
+        raise InvalidImage("The DICOM file contradicts itself about the picture's size.")
     is_rgb = dataset.PhotometricInterpretation == "RGB"
     if format == "JPEG" and is_rgb and "adobe_transform" not in image.info:
         # JPEG would take it for YCbCr; so its numbers are taken as they are.
@@ -127,7 +240,7 @@ def _from_array(dataset: Dataset) -> Image.Image:
     from pydicom.pixels import apply_color_lut, pixel_array
 
     if dataset.get("PixelRepresentation"):
-        raise UnreadableDicom("The DICOM file's pixels are signed numbers: no photograph has such.")
+        raise InvalidImage("The DICOM file's pixels are signed numbers: no photograph has such.")
     array: np.ndarray = pixel_array(dataset)
     deeper = int(dataset.BitsStored) - 8
     if dataset.PhotometricInterpretation == "PALETTE COLOR":

@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.core.files.uploadedfile import UploadedFile
-from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
+from ml.pictures import IN_BYTES, IN_PIXELS
 from screening.edit_form import EditForm
+from screening.imaging import ACCEPTED
 from screening.models import (
     SYMPTOMS,
     BodySite,
@@ -169,20 +170,24 @@ class ManyFilesField(forms.FileField):
 
 
 class ImageForm(forms.Form):
-    """A batch of pictures of one lesion, taken on one day."""
+    """Pictures of one lesion. The script of the page sends each by itself, with its own day."""
 
     file = ManyFilesField(
         label="Pictures",
         allow_empty_file=True,
-        help_text="JPEG, PNG, WebP or DICOM, up to 20 MB each. Several at once are fine.",
+        help_text=f"{ACCEPTED}, up to {IN_BYTES} and {IN_PIXELS}. Several at once are fine.",
         error_messages={"required": "Choose at least one picture."},
         widget=_ManyFiles(
-            attrs={"accept": "image/jpeg,image/png,image/webp,application/dicom,.dcm"}
+            attrs={
+                "accept": "image/jpeg,image/png,image/webp,image/heic,image/heif,image/avif,"
+                "application/dicom,.heic,.dcm"
+            }
         ),
     )
     captured_on = forms.DateField(
         label="Taken on",
-        initial=timezone.localdate,
+        required=False,
+        help_text="Leave it empty to take each picture's day from its file, or today's.",
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     modality = forms.ChoiceField(
@@ -190,6 +195,10 @@ class ImageForm(forms.Form):
         choices=Modality.choices,
         initial=Modality.DERMATOSCOPIC,
         help_text="The model reads dermatoscopic pictures only. Others are kept to compare.",
+    )
+    allow_burned_in = forms.BooleanField(
+        required=False,
+        label="Take DICOM files even if text is burned into the picture",
     )
 
 

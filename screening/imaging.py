@@ -1,43 +1,40 @@
-"""Bytes that someone sent -> a clean picture, or a clear word on what is wrong with them."""
+"""Bytes that someone sent -> a clean picture, or a clear word on what is wrong with them.
+
+``clean`` and ``said`` are the doors for what strangers send: they decode in ``screening.sandbox``.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import warnings
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from datetime import date, time
 from io import BytesIO
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, ImageOps
+from PIL import Image
 
-from screening import dicom
+from ml.pictures import FORMATS, IN_BYTES, MAX_BYTES, InvalidImage, Picture, open_picture
+from screening import dicom, sandbox
+from screening.dicom import Said
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
-
-MAX_BYTES = 20_000_000
-MAX_PIXELS = 40_000_000
+ACCEPTED = f"{', '.join(FORMATS)} or DICOM"
 MIN_SIDE = 64
 THUMBNAIL_SIDE = 320
-FORMATS = ("JPEG", "PNG", "WEBP")
-
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-_SRGB = ImageCms.createProfile("sRGB")
-
-
-class InvalidImage(ValueError):
-    """The bytes are no picture that can be kept. The message says why and what to do."""
+LOSSLESS_PIXELS = 20_000_000
+"""Of a larger picture no lossless copy is tried; of any none is kept above MAX_BYTES."""
 
 
 @dataclass(frozen=True, slots=True)
 class CleanImage:
     """A picture without anything but its pixels, upright and in sRGB.
 
-    data: JPEG, or PNG where the original was none (PNG, WebP, most DICOM); extension: "jpg" or
-        "png".
+    data: JPEG, or PNG where the original kept every pixel and that is not too large; extension:
+        "jpg" or "png".
     thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. width, height: pixels.
-    sha256: of the bytes that were sent. camera_model: maker and model as EXIF had them, or "".
+    sha256: of the bytes that were sent. camera_model: maker and model as the file had them, or "".
+    captured_on, captured_time: when it was taken, as the file has it. said: of a DICOM file.
     """
 
     data: bytes
@@ -47,33 +44,32 @@ class CleanImage:
     height: int
     sha256: str
     camera_model: str
+    captured_on: date | None = None
+    captured_time: time | None = None
+    said: Said | None = None
 
 
 def clean(file: IO[bytes]) -> CleanImage:
-    """Decode all of ``file`` within bounds and write it anew. Raises InvalidImage."""
-    data = _bytes(file)
-    dataset = _dataset(data) if dicom.is_dicom(data) else None
-    original = _open(data) if dataset is None else _open_dicom(dataset)
-    pixels = _upright_srgb(original)
-    lossy = original.format == "JPEG"
-    return CleanImage(
-        data=_encode(pixels, lossy=lossy),
-        extension="jpg" if lossy else "png",
-        thumbnail=_thumbnail(pixels),
-        width=pixels.width,
-        height=pixels.height,
-        sha256=hashlib.sha256(data).hexdigest(),
-        camera_model=_camera_model(original) if dataset is None else dicom.camera_model(dataset),
-    )
+    """Decode all of ``file`` within bounds and write it anew. Raises InvalidImage, sandbox.Busy."""
+    told, (data, thumbnail) = sandbox.run("clean", _bytes(file))
+    return CleanImage(data, thumbnail=thumbnail, **_from_words(told))
 
 
 def check(file: IO[bytes]) -> None:
-    """Decode all of ``file`` within the same bounds, and keep nothing. Raises InvalidImage."""
+    """Decode all of ``file`` within the same bounds, and keep nothing. Raises as ``clean``."""
+    sandbox.run("check", _bytes(file))
+
+
+def said(file: IO[bytes]) -> Said | None:
+    """What a DICOM file says; None of any other. Raises as ``clean``. Leaves ``file`` at its
+    beginning."""
     data = _bytes(file)
-    if dicom.is_dicom(data):
-        _open_dicom(_dataset(data))
-    else:
-        _open(data)
+    file.seek(0)
+    if not dicom.is_dicom(data):
+        return None
+    told, _ = sandbox.run("said", data)
+    found: Said | None = _from_words(told)["said"]
+    return found
 
 
 def load_pixels(file: IO[bytes], side: int | None = None) -> np.ndarray:
@@ -87,125 +83,94 @@ def load_pixels(file: IO[bytes], side: int | None = None) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
+def answer(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """What ``sandbox.run`` gives, made in this very process. Raises InvalidImage."""
+    if asked == "said":
+        return _in_words({"said": dicom.said(dicom.read(data))}), []
+    picture, found = _opened(data)
+    if asked == "check":
+        return {}, []
+    image, stored = picture.image, _encoded(picture)
+    told = {
+        "extension": "png" if stored.startswith(b"\x89PNG") else "jpg",
+        "width": image.width,
+        "height": image.height,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "camera_model": picture.exif.camera,
+        "captured_on": found.taken_on if found else picture.exif.taken_on,
+        "captured_time": found.taken_at if found else picture.exif.taken_at,
+        "said": found,
+    }
+    return _in_words(told), [stored, _thumbnail(image)]
+
+
+def _in_words(told: dict[str, Any]) -> dict[str, Any]:
+    """Of what JSON has, so that nothing a sandboxed process says is ever run."""
+    if isinstance(told["said"], Said):
+        told["said"] = asdict(told["said"])
+    words: dict[str, Any] = json.loads(json.dumps(told, default=str))
+    return words
+
+
+def _from_words(told: dict[str, Any]) -> dict[str, Any]:
+    if told.get("captured_on"):
+        told["captured_on"] = date.fromisoformat(told["captured_on"])
+    if told.get("captured_time"):
+        told["captured_time"] = time.fromisoformat(told["captured_time"])
+    if said := told.get("said"):
+        said["taken_on"] = date.fromisoformat(said["taken_on"]) if said["taken_on"] else None
+        said["taken_at"] = time.fromisoformat(said["taken_at"]) if said["taken_at"] else None
+        said["regions"] = tuple(tuple(region) for region in said["regions"])
+        told["said"] = Said(**said)
+    return told
+
+
 def _bytes(file: IO[bytes]) -> bytes:
     data = file.read(MAX_BYTES + 1)
     if not data:
         raise InvalidImage("The file is empty. Choose the picture again.")
     if len(data) > MAX_BYTES:
-        raise InvalidImage("The file is larger than 20 MB. Export it smaller and add it again.")
+        raise InvalidImage(
+            f"The file is larger than {IN_BYTES}. Export it smaller and add it again."
+        )
     return data
 
 
-def _open(data: bytes) -> Image.Image:
-    """The decoded picture. Size and animation are checked before any pixel is decoded."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels() from None
-    except Exception:  # Pillow's parsers raise many kinds; none of them tells the person more
+def _opened(data: bytes) -> tuple[Picture, Said | None]:
+    if dicom.is_dicom(data):
+        dataset = dicom.read(data)
+        picture, found = dicom.picture(dataset), dicom.said(dataset)
+    else:
+        picture, found = open_picture(data, more=("DICOM",)), None
+    if min(picture.image.size) < MIN_SIDE:
         raise InvalidImage(
-            "This is not a JPEG, PNG, WebP or DICOM picture. Export it in one of these formats."
-        ) from None
-    _check_size(image)
-    if getattr(image, "n_frames", 1) > 1:
-        raise InvalidImage("The picture is animated. Add a still picture.")
-    try:
-        image.load()
-    except Exception:
-        raise InvalidImage(
-            "The picture is damaged or was cut off on its way. Copy it again and add it anew."
-        ) from None
-    return image
-
-
-def _dataset(data: bytes) -> Dataset:
-    try:
-        return dicom.read(data)
-    except dicom.UnreadableDicom as error:
-        raise InvalidImage(str(error)) from None
-
-
-def _open_dicom(dataset: Dataset) -> Image.Image:
-    """As ``_open``: the picture within a DICOM file."""
-    try:
-        image = dicom.picture(dataset, MAX_PIXELS)
-    except dicom.TooManyPixels:
-        raise _too_many_pixels() from None
-    except dicom.UnreadableDicom as error:
-        raise InvalidImage(str(error)) from None
-    _check_size(image)
-    return image
-
-
-def _check_size(image: Image.Image) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels()
-    if min(image.size) < MIN_SIDE:
-        raise InvalidImage(
-            f"The picture is only {image.width} x {image.height} pixels. "
+            f"The picture is only {picture.image.width} x {picture.image.height} pixels. "
             f"Each side needs at least {MIN_SIDE}."
         )
+    return picture, found
 
 
-def _too_many_pixels() -> InvalidImage:
-    return InvalidImage(
-        "The picture has more than 40 megapixels. Export it smaller and add it again."
-    )
+def _encoded(picture: Picture) -> bytes:
+    """No larger than MAX_BYTES, whatever came in: a lossless copy may be ten times its original."""
+    image = picture.image
+    if picture.lossless and image.width * image.height <= LOSSLESS_PIXELS:
+        data = _saved(image, "PNG", compress_level=3)
+        if len(data) <= MAX_BYTES:
+            return data
+    for quality, sampling in ((95, "4:4:4"), (85, "4:2:0"), (60, "4:2:0")):
+        data = _saved(image, "JPEG", quality=quality, subsampling=sampling)
+        if len(data) <= MAX_BYTES:
+            break
+    return data
 
 
-def _upright_srgb(image: Image.Image) -> Image.Image:
-    """RGB pixels on a fresh canvas: a copy would keep the JPEG comment in its ``info``."""
-    profile = image.info.get("icc_profile")
-    upright = ImageOps.exif_transpose(image)
-    if "A" in upright.getbands() or "transparency" in upright.info:
-        rgba = upright.convert("RGBA")
-        upright = Image.new("RGB", rgba.size, "white")
-        upright.paste(rgba, mask=rgba.getchannel("A"))
-        profile = profile if image.mode in ("RGB", "RGBA") else None
-    elif upright.mode.startswith("I;16"):
-        upright = upright.point(lambda value: value / 256).convert("L")
-        profile = None
-    if profile:
-        upright = _to_srgb(upright, profile)
-    fresh = Image.new("RGB", upright.size)
-    fresh.paste(upright.convert("RGB"))
-    return fresh
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Colours by the picture's own profile; a broken or unfitting profile is left aside."""
-    try:
-        source = ImageCms.ImageCmsProfile(BytesIO(profile))
-        converted = ImageCms.profileToProfile(image, source, _SRGB, outputMode="RGB")
-    except (ImageCms.PyCMSError, OSError, ValueError):
-        return image
-    return converted if converted is not None else image
-
-
-def _encode(image: Image.Image, *, lossy: bool) -> bytes:
+def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
     buffer = BytesIO()
-    if lossy:
-        image.save(buffer, "JPEG", quality=95, subsampling="4:4:4")
-    else:
-        image.save(buffer, "PNG", compress_level=3)
+    image.save(buffer, format, **options)
     return buffer.getvalue()
 
 
 def _thumbnail(image: Image.Image) -> bytes:
     small = image.copy()
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
-    buffer = BytesIO()
-    small.save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
-
-
-def _camera_model(image: Image.Image) -> str:
-    try:
-        exif = image.getexif()
-        words = [str(exif.get(tag, "")) for tag in (ExifTags.Base.Make, ExifTags.Base.Model)]
-    except Exception:  # damaged EXIF is no reason to refuse a picture
-        return ""
-    text = " ".join(word.strip("\0 ") for word in words).strip()
-    return "".join(character for character in text if character.isprintable())[:120]
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return _saved(small, "JPEG", quality=85)

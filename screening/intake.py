@@ -6,7 +6,7 @@ user may see but not do it, and ValidationError with a message that can be shown
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, time
 from typing import IO, Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -32,6 +32,11 @@ from screening.predictions import details
 
 PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
 LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching", "changing")
+
+BURNED_IN = (
+    "The DICOM file says that text is burned into its picture, which may name the person. Export "
+    "the picture without text, or say that it is to be taken all the same."
+)
 
 
 class AddedImage(NamedTuple):
@@ -93,22 +98,19 @@ def add_image(
     modality: str = Modality.DERMATOSCOPIC,
     is_synthetic: bool = False,
 ) -> AddedImage:
-    """Keep a picture and queue its reading, in one transaction. Captured today unless told.
+    """Keep a picture and queue its reading, in one transaction. Captured when its file says, or
+    today, unless told.
 
     The same picture on the same lesion is recognised: its row is returned, ``is_new`` is False, and
     nothing is read again. On any failure neither a row nor a file stays behind.
     """
     require_writable(user=user, patient=lesion.patient)
-    captured_on = captured_on or timezone.localdate()
-    plausibility.require_capture_day(captured_on, lesion.patient)
-    try:
-        clean = imaging.clean(file)
-    except imaging.InvalidImage as error:
-        raise ValidationError({"file": str(error)}) from None
+    if captured_on is not None:
+        plausibility.require_capture_day(captured_on, lesion.patient)
     return keep_image(
         user=user,
         lesion=lesion,
-        clean=clean,
+        clean=cleaned(file),
         captured_on=captured_on,
         modality=modality,
         is_synthetic=is_synthetic,
@@ -120,17 +122,22 @@ def keep_image(
     user: User,
     lesion: Lesion,
     clean: imaging.CleanImage,
-    captured_on: date,
+    captured_on: date | None,
     modality: str = Modality.DERMATOSCOPIC,
     is_synthetic: bool = False,
+    allow_burned_in: bool = False,
     in_batch: bool = False,
 ) -> AddedImage:
     """``add_image`` from where the picture is decoded: all that is left to do needs the database.
 
+    allow_burned_in: keep a DICOM picture whose file says that text is burned into it.
     in_batch: whoever works through the batch reads it, so no bell is rung.
     """
     require_writable(user=user, patient=lesion.patient)
-    plausibility.require_capture_day(captured_on, lesion.patient)
+    burned_in = clean.said is not None and clean.said.burned_in
+    if burned_in and not allow_burned_in:
+        raise ValidationError({"file": BURNED_IN})
+    captured_on, captured_time = _moment(captured_on, clean, lesion.patient)
     known = lesion.images.filter(sha256=clean.sha256).first()
     if known is not None:
         return AddedImage(known, False)
@@ -138,18 +145,42 @@ def keep_image(
         lesion=lesion,
         uploaded_by=user,
         captured_on=captured_on,
+        captured_time=captured_time,
         modality=modality,
         width=clean.width,
         height=clean.height,
         sha256=clean.sha256,
         camera_model=clean.camera_model,
         is_synthetic=is_synthetic,
+        has_burned_in_text=burned_in,
     )
     try:
         _store(image, clean, user, in_batch=in_batch)
     except IntegrityError:  # the same picture arrived twice at the same moment
         return AddedImage(lesion.images.get(sha256=clean.sha256), False)
     return AddedImage(image, True)
+
+
+def cleaned(file: IO[bytes]) -> imaging.CleanImage:
+    """Raises ValidationError. Takes as long as decoding does: call it outside of transactions."""
+    try:
+        return imaging.clean(file)
+    except imaging.InvalidImage as error:
+        raise ValidationError({"file": str(error)}) from None
+
+
+def _moment(
+    told: date | None, clean: imaging.CleanImage, patient: Patient
+) -> tuple[date, time | None]:
+    """The day that is told, else the file's own, else today; the hour where the file's is of that
+    day. Raises ValidationError for a day that cannot be: the file's too, where no other is told."""
+    own = clean.captured_on
+    if told is None and clean.said is not None and clean.said.no_day:
+        text = f"The file says that it was taken on “{clean.said.no_day}”, which is no day."
+        raise ValidationError({"captured_on": f"{text} Give the day."})
+    day = told or own or timezone.localdate()
+    plausibility.require_capture_day(day, patient)
+    return day, clean.captured_time if day == own else None
 
 
 @transaction.atomic

@@ -87,7 +87,7 @@ def _recorded_before(patient: Patient, birth_year: int) -> str:
     histologies = Histology.objects.filter(lesion__patient=patient, examined_on__lt=first)
     visits = DoctorVisit.objects.filter(lesion__patient=patient, visited_on__lt=first)
     for what, days in (
-        ("A picture was taken on", images.order_by("captured_on").values_list("captured_on")),
+        ("A picture was taken on", images.latest_first().reverse().values_list("captured_on")),
         ("Histology is of", histologies.order_by("examined_on").values_list("examined_on")),
         ("A doctor was seen on", visits.order_by("visited_on").values_list("visited_on")),
     ):

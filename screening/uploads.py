@@ -12,13 +12,13 @@ from django.http import JsonResponse
 from django.urls import reverse
 
 from accounts.models import User
+from ml.pictures import MAX_BYTES
 from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from screening.exchange.dicom.adding import add_image
-from screening.exchange.dicom.reading import stated
 from screening.formatting import day
 from screening.forms import ImageForm
-from screening.imaging import MAX_BYTES
 from screening.models import Lesion, LesionImage
+from screening.sandbox import Busy
 
 
 class CappedUploadHandler(FileUploadHandler):
@@ -54,7 +54,7 @@ class Result:
 
 def add_all(*, user: User, lesion: Lesion, form: ImageForm) -> list[Result]:
     """Add each file of a valid form by itself: one that is refused does not hold up the others."""
-    fields = {name: form.cleaned_data[name] for name in ("captured_on", "modality")}
+    fields = {name: value for name, value in form.cleaned_data.items() if name != "file"}
     return [
         _add(user=user, lesion=lesion, file=file, fields=fields)
         for file in form.cleaned_data["file"]
@@ -85,20 +85,14 @@ def as_json(form: ImageForm, results: list[Result]) -> JsonResponse:
 def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, Any]) -> Result:
     name = file.name or "picture"
     try:
-        added = add_image(user=user, lesion=lesion, file=file, **_day_of(file, fields))
+        added = add_image(user=user, lesion=lesion, file=file, **fields)
     except ValidationError as error:
         return Result(name, None, False, " ".join(error.messages))
-    if added.is_new:
-        taken = "; ".join(added.taken_over)
-        return Result(
-            name, added.image, True, f"Taken over from the file: {taken}." if taken else ""
-        )
-    return Result(name, added.image, False, f"Already here, added {day(added.image.created)}.")
-
-
-def _day_of(file: UploadedFile, fields: dict[str, Any]) -> dict[str, Any]:
-    """A DICOM file knows its day better than a form that is filled in with today."""
-    said = stated(file)
-    if said is None or not (said.captured_on or said.no_day):
-        return fields
-    return fields | {"captured_on": said.captured_on}
+    except Busy:
+        return Result(name, None, False, "Many pictures arrive at the moment. Try this one again.")
+    if not added.is_new:
+        return Result(name, added.image, False, f"Already here, added {day(added.image.created)}.")
+    words = [f"Taken over from the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)
+    if fields["captured_on"] is None:
+        words.insert(0, f"Kept as taken on {day(added.image.captured_on)}.")
+    return Result(name, added.image, True, " ".join(words))

@@ -33,7 +33,8 @@ class BatchUploadSerializer(StrictSerializer):
     )
     captured_on = serializers.DateField(
         required=False,
-        help_text="Of rows without a day, and of ISIC's acquisition_day 0; today without it.",
+        help_text="Of rows without a day, and of ISIC's acquisition_day 0. Without it, a row "
+        "without a day has the one in its picture's file (EXIF, DICOM), or today.",
     )
 
 

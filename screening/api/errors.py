@@ -34,6 +34,7 @@ from screening.api.problems import (
     Kind,
 )
 from screening.api.problems import NOT_FOUND as NOT_FOUND_KIND
+from screening.sandbox import Busy
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,14 @@ class TooLarge(exceptions.APIException):
 class Conflict(exceptions.APIException):
     status_code = status.HTTP_409_CONFLICT
     default_detail = "The same was stored at the same moment. Look at it, then try again."
+
+
+class Unavailable(exceptions.APIException):
+    """For the moment: nothing is wrong with what was sent."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "Many pictures arrive at the moment. Send this one again in a few seconds."
+    wait = 5
 
 
 def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
@@ -115,6 +124,8 @@ def _known(exc: Exception) -> exceptions.APIException | None:
         case ValidationError():
             by_field = hasattr(exc, "error_dict")
             return exceptions.ValidationError(exc.message_dict if by_field else exc.messages)
+        case Busy():
+            return Unavailable()
         case RequestDataTooBig():
             return TooLarge()
         case SuspiciousOperation() | UnreadablePostError():

@@ -9,9 +9,9 @@ from django.conf import settings
 from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
+from ml.pictures import IN_BYTES, MAX_BYTES
 from screening.api.errors import TooLarge
 from screening.exchange.archives import MAX_ARCHIVE_BYTES
-from screening.imaging import MAX_BYTES
 
 # One picture, and what multipart/form-data wraps around it.
 MAX_UPLOAD_BYTES = MAX_BYTES + 1_000_000
@@ -42,7 +42,7 @@ class JSONUpload(parsers.BaseParser):
         parser_context: Any = None,
     ) -> dict[str, Any]:
         if _length(parser_context) > 4 * MAX_BYTES // 3 + 1_000_000:
-            raise TooLarge("The picture is larger than 20 MB. Export it smaller.")
+            raise TooLarge(f"The picture is larger than {IN_BYTES}. Export it smaller.")
         return _json(stream, media_type, parser_context)
 
 
@@ -54,7 +54,7 @@ class Upload(parsers.MultiPartParser):
         parser_context: Any = None,
     ) -> Any:
         if _length(parser_context) > MAX_UPLOAD_BYTES:
-            raise TooLarge("The upload is larger than 20 MB. Export the picture smaller.")
+            raise TooLarge(f"The upload is larger than {IN_BYTES}. Export the picture smaller.")
         return super().parse(stream, media_type, parser_context)
 
 

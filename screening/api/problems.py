@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ml.pictures import IN_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -104,7 +106,7 @@ TOO_LARGE = Kind(
     "too-large",
     413,
     "The request is too large",
-    "JSON is over 1 MB, or a picture over 20 MB.",
+    f"JSON is over 1 MB, or a picture over {IN_BYTES}.",
     "Send less at a time, or export the picture smaller.",
 )
 UNSUPPORTED_MEDIA_TYPE = Kind(
@@ -135,6 +137,13 @@ SERVER_ERROR = Kind(
     "A bug of ours. It has been logged under `request_id`; nothing was changed.",
     "Try again later. If it stays, tell the operator the request id.",
 )
+BUSY = Kind(
+    "busy",
+    503,
+    "Too much arrives at the moment",
+    "So many pictures are being opened that this one's turn did not come. Nothing was changed.",
+    "Send the same request again after `Retry-After` seconds.",
+)
 
 ALL = (
     VALIDATION,
@@ -153,6 +162,7 @@ ALL = (
     KEY_REUSED,
     TOO_MANY_REQUESTS,
     SERVER_ERROR,
+    BUSY,
 )
 BY_SLUG = {kind.slug: kind for kind in ALL}
 # What an error of this status is unless it says more of itself.

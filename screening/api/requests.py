@@ -8,10 +8,12 @@ from typing import Any
 from django.core.files.base import ContentFile
 from rest_framework import serializers
 
+from ml.pictures import IN_BYTES, IN_PIXELS
 from screening import identifying
 from screening.api.fields import StrictSerializer, VisibleField
 from screening.api.records import IdentifierSerializer
 from screening.exchange.dicom.reading import stated
+from screening.imaging import ACCEPTED
 from screening.models import Lesion, LesionImage, Modality
 
 
@@ -23,12 +25,16 @@ class NewImage(StrictSerializer):
         visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
     )
     captured_on = serializers.DateField(
-        required=False, help_text="The day; without it a DICOM file's own, or today."
+        required=False, help_text="The day; without it the file's own (EXIF, DICOM), or today."
     )
     modality = serializers.ChoiceField(
         choices=Modality.choices,
         default=Modality.DERMATOSCOPIC,
         help_text="Only dermatoscopic pictures are read.",
+    )
+    allow_burned_in = serializers.BooleanField(
+        default=False,
+        help_text="Take a DICOM file that says that text is burned into its picture.",
     )
     keep_identifiers = serializers.BooleanField(
         default=False,
@@ -45,7 +51,7 @@ class NewImage(StrictSerializer):
 class ImageUploadSerializer(NewImage):
     """One picture to add, as multipart/form-data."""
 
-    file = serializers.FileField(help_text="JPEG, PNG, WebP or DICOM, up to 20 MB, 40 megapixels.")
+    file = serializers.FileField(help_text=f"{ACCEPTED}, up to {IN_BYTES}, {IN_PIXELS}.")
     identifier = serializers.CharField(
         required=False,
         max_length=401,
@@ -77,7 +83,7 @@ class Base64File(serializers.CharField):
 class ImageJSONSerializer(NewImage):
     """One picture to add, as JSON."""
 
-    file = Base64File(help_text="JPEG, PNG, WebP or DICOM in base64, up to 20 MB before.")
+    file = Base64File(help_text=f"{ACCEPTED} in base64, up to {IN_BYTES} before.")
     identifiers = IdentifierSerializer(  # type: ignore[call-arg]
         many=True,
         required=False,

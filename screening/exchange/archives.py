@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
 
-from screening.imaging import MAX_BYTES
+from ml.pictures import IN_BYTES, MAX_BYTES
 
 MAX_ARCHIVE_BYTES = 4_000_000_000
 MAX_JSON_LINES_BYTES = 1_000_000_000
@@ -123,7 +123,7 @@ class ZippedBatch:
                 while chunk := file.read(_CHUNK):
                     data += chunk
                     if len(data) > MAX_BYTES:
-                        raise PictureRefused("The picture is larger than 20 MB.")
+                        raise PictureRefused(f"The picture is larger than {IN_BYTES}.")
                     if _is_bomb(len(data), info.compress_size):
                         raise PictureRefused("It unpacks to far more than a picture would: a bomb?")
         except _UNREADABLE:

@@ -31,13 +31,13 @@ def upload_batch(
     """Keep an archive; a worker reads its manifest. Without a clinic it is of the user's own skin.
 
     What can be seen at once, such as a password, is refused at once, and nothing is kept. dry_run:
-    nothing is imported until the batch is resumed. captured_on: of rows that do not say.
+    nothing is imported until the batch is resumed. captured_on: of rows that do not say; without it
+    the day in their pictures' files, or today.
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
         raise PermissionDenied("Your role in this clinic does not allow adding images.")
-    captured_on = captured_on or timezone.localdate()
-    if why := plausibility.wrong_capture_day(captured_on):
+    if captured_on is not None and (why := plausibility.wrong_capture_day(captured_on)):
         raise ValidationError({"captured_on": why})
     if archive.size > MAX_ARCHIVE_BYTES:
         raise ValidationError({"archive": "The archive is larger than 4 GB. Send it in parts."})

@@ -17,7 +17,6 @@ from accounts.models import Clinic, User
 from screening import imaging, intake, reviewing
 from screening.exchange.archives import Batchable, PictureRefused
 from screening.exchange.dicom.adding import take_scale, take_site
-from screening.exchange.dicom.reading import stated
 from screening.exchange.isic_words import HISTOPATHOLOGY
 from screening.exchange.manifests import INLINE
 from screening.models import Batch, BatchRow, Lesion, Patient
@@ -48,20 +47,21 @@ def bring_in(row: BatchRow, archive: Batchable) -> None:
     """Post: the row is imported, in one transaction with its image, and its reading is queued.
 
     Decoding comes before the transaction: the database is not kept waiting for it. Of a DICOM file
-    the size of its pixels is taken over, and the body site where the table has none; the day is the
-    table's. Raises PermissionDenied when the uploader may no longer add here.
+    the size of its pixels is taken over, and the body site where the table has none. The
+    day is the table's, else the file's own, else that of the upload. Raises PermissionDenied when
+    the uploader may no longer add here.
     """
     batch, values = row.batch, row.values
     try:
         picture = BytesIO(archive.picture(row.entry, row.offset))
-        said = stated(picture)
         clean = imaging.clean(picture)
     except (PictureRefused, imaging.InvalidImage) as reason:
         raise RowRefused([[_column(row), str(reason)]]) from None
-    added = None
+    added, said = None, clean.said
     try:
         with transaction.atomic():
-            lesion, captured_on = _lesion(batch, values), date.fromisoformat(values["captured_on"])
+            captured_on = _day(values, clean)
+            lesion = _lesion(batch, _aged(values, captured_on))
             if said is not None:
                 take_site(batch.created_by, lesion, said)
             added = intake.keep_image(
@@ -75,7 +75,8 @@ def bring_in(row: BatchRow, archive: Batchable) -> None:
             )
             if said is not None and added.is_new:
                 take_scale(batch.created_by, added.image, said)
-            _record_histology(batch.created_by, lesion, captured_on, values["diagnosis"])
+            taken_on = added.image.captured_on
+            _record_histology(batch.created_by, lesion, taken_on, values["diagnosis"])
             _finish(row, added)
     except BaseException as error:
         if added is not None and added.is_new:  # its row is rolled back
@@ -84,6 +85,27 @@ def bring_in(row: BatchRow, archive: Batchable) -> None:
         if isinstance(error, ValidationError):
             raise RowRefused(_problems(error)) from None
         raise
+
+
+def _day(values: dict[str, Any], clean: imaging.CleanImage) -> date | None:
+    """Where the table tells none, the file's, else the upload's. None: the file says one that is
+    none, of which the write path tells."""
+    told = date.fromisoformat(values["captured_on"])
+    if values.get("day_is_told", True):
+        return told
+    no_day = clean.said is not None and clean.said.no_day
+    return None if no_day else clean.captured_on or told
+
+
+def _aged(values: dict[str, Any], captured_on: date | None) -> dict[str, Any]:
+    """An age is that on the day of capture, so the year of birth is counted from the same day."""
+    fields, assumed = values["patient_fields"], date.fromisoformat(values["captured_on"])
+    if captured_on is None or values.get("age") is None:
+        return values
+    if fields.get("birth_year") != assumed.year - values["age"]:
+        return values
+    counted = fields | {"birth_year": captured_on.year - values["age"]}
+    return values | {"patient_fields": counted}
 
 
 def _finish(row: BatchRow, added: intake.AddedImage) -> None:

@@ -86,6 +86,8 @@ class Row:
     """One line, parsed. problems: [column, reason] pairs; with any of them nothing is imported."""
 
     captured_on: date
+    day_is_told: bool = True
+    age: int | None = None
     picture: str = ""
     patient: str = ""
     patient_fields: dict[str, Any] = field(default_factory=dict)
@@ -106,25 +108,30 @@ class Row:
             "lesion": self.lesion,
             "lesion_fields": self.lesion_fields,
             "captured_on": self.captured_on.isoformat(),
+            "day_is_told": self.day_is_told,
+            "age": self.age,
             "modality": self.modality,
             "is_synthetic": self.is_synthetic,
             "diagnosis": self.diagnosis,
         }
 
 
-def parse(record: dict[str, str], *, captured_on: date) -> Row:
+def parse(record: dict[str, str], *, captured_on: date, day_is_told: bool = True) -> Row:
     """``record`` by lower-case column. captured_on: the day of rows that do not say their own, and
-    of ISIC's ``acquisition_day`` 0."""
-    return _Parser(record, captured_on).row
+    of ISIC's ``acquisition_day`` 0. day_is_told: that somebody said so; otherwise the picture's own
+    day stands above it."""
+    return _Parser(record, captured_on, day_is_told).row
 
 
 class _Parser:
-    def __init__(self, record: dict[str, str], captured_on: date) -> None:
+    def __init__(self, record: dict[str, str], captured_on: date, day_is_told: bool) -> None:
         self._record = record
         self.row = Row(captured_on)
+        dated = self._said("captured_on") or self._said("acquisition_day")
+        self.row.day_is_told = day_is_told or bool(dated)
         self._column, self.row.picture = self._first(PICTURE)
         self._identifiers()
-        self.row.captured_on = self._day(captured_on)
+        self.row.captured_on = self._day(self.row.captured_on)
         self._patient_fields()
         self._lesion_fields()
         self._kind_of_picture()
@@ -187,6 +194,7 @@ class _Parser:
                 self._refuse(column, f"“{text}” is no age: years, from 0 to {MAX_AGE}.")
             else:
                 self._born(column, self.row.captured_on.year - int(age))
+                self.row.age = int(age)
         if text := self._said("birth_year"):
             year = _number(text)
             if year is None or year != int(year):

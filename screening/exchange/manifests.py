@@ -47,10 +47,13 @@ class Manifest:
     """Reads the manifest twice: the rows must agree on whose sex, site and year of birth is what,
     whichever of them is imported first. Raises ArchiveRefused for what makes it useless."""
 
-    def __init__(self, upload: Batchable, *, captured_on: date, own: bool) -> None:
-        """own: the images are of the uploader's own skin, so that no row need name a patient."""
+    def __init__(
+        self, upload: Batchable, *, captured_on: date, day_is_told: bool, own: bool
+    ) -> None:
+        """captured_on, day_is_told: as in ``isic.parse``. own: the images are of the uploader's own
+        skin, so that no row need name a patient."""
         self._upload = upload
-        self._captured_on = captured_on
+        self._captured_on, self._day_is_told = captured_on, day_is_told
         self._own = own
         self.unknown_columns: set[str] = set()
 
@@ -81,7 +84,7 @@ class Manifest:
 
     def _entry(self, line: Line) -> Entry:
         self.unknown_columns |= set(sorted(line.record.keys() - isic.KNOWN)[:MAX_COLUMNS])
-        row = isic.parse(line.record, captured_on=self._captured_on)
+        row = isic.parse(line.record, captured_on=self._captured_on, day_is_told=self._day_is_told)
         row.problems = line.problems or row.problems
         entry = ""
         if row.picture:

@@ -7,6 +7,8 @@ from itertools import islice
 from typing import IO
 from uuid import UUID
 
+from django.utils import timezone
+
 from screening.exchange.archives import ArchiveRefused, JSONLinesBatch, ZippedBatch, opened
 from screening.exchange.ending import refuse
 from screening.exchange.manifests import Entry, Manifest
@@ -53,7 +55,8 @@ def take_in(batch: Batch, *, between: Callable[[Batch], None]) -> None:
     try:
         manifest = Manifest(
             archive_of(batch),
-            captured_on=batch.captured_on,
+            captured_on=batch.captured_on or timezone.localdate(batch.created),
+            day_is_told=batch.captured_on is not None,
             own=batch.is_own,
         )
         entries = manifest.entries()

@@ -54,7 +54,10 @@ class Batch(UUIDModel):
     )
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED)
     dry_run = models.BooleanField(default=False, help_text="Check only; import when resumed.")
-    captured_on = models.DateField(help_text="Of rows that do not say their own day.")
+    captured_on = models.DateField(
+        null=True,
+        help_text="Of rows that do not say their own day; empty: their file's, else the upload's.",
+    )
     archive = models.FileField(
         upload_to=_archive_name, blank=True, help_text="Removed when there is no more need of it."
     )

@@ -133,6 +133,11 @@ class LesionImage(Withdrawable):
     height = models.PositiveIntegerField(help_text="Pixels, after orientation.")
     sha256 = models.CharField(max_length=64, help_text="Of the file as it was uploaded.")
     camera_model = models.CharField(max_length=120, blank=True)
+    has_burned_in_text = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Its DICOM file said so: the picture itself may name the person.",
+    )
     is_synthetic = models.BooleanField(default=False, help_text="Drawn by SkinCheck, not skin.")
 
     objects = CurrentManager.from_queryset(LesionImageQuerySet)()

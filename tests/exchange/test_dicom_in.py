@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from datetime import date
+from datetime import date, time
 from io import BytesIO
 
 import numpy as np
@@ -16,7 +16,7 @@ from pydicom import dcmread, uid
 from screening import imaging
 from screening.exchange.dicom import adding
 from screening.exchange.dicom.adding import add_image
-from screening.exchange.dicom.reading import stated
+from screening.exchange.dicom.reading import body_site, stated
 from screening.models import BodySite, ImageScale, LesionImage, Prediction
 from tests.exchange.dicoms import NAME, NUMBER, SIZE, as_ybr, dicom, encoded, picture, planes
 from tests.factories import LesionFactory
@@ -142,7 +142,7 @@ def test_a_jpeg_stays_one_and_the_camera_is_told():
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=b"\xff\xd8" + b"\0" * 400), "damaged"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG[:3000]), "damaged"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG, Rows=100), "contradicts itself"),
-        (lambda: dicom(Rows=60_000, Columns=60_000), "40 megapixels"),
+        (lambda: dicom(Rows=60_000, Columns=60_000), "50 megapixels"),
         (lambda: dicom(Rows=4000), "damaged"),
         (lambda: dicom(PixelData=None), "damaged"),
         (lambda: dicom(PixelRepresentation=1), "signed"),
@@ -278,7 +278,7 @@ def test_nothing_stays_behind_where_the_scale_cannot_be_kept(personas, bare, mon
     ],
 )
 def test_which_day_is_believed(elements, day):
-    assert stated(BytesIO(dicom(**elements))).captured_on == day
+    assert stated(BytesIO(dicom(**elements))).taken_on == day
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_which_spacing_is_believed(spacing, size):
     ],
 )
 def test_which_site_is_meant(region, site):
-    assert stated(BytesIO(dicom(region=region))).body_site == site
+    assert body_site(stated(BytesIO(dicom(region=region)))) == site
 
 
 def test_other_pictures_say_nothing():
@@ -348,19 +348,20 @@ def test_the_page_takes_it_and_says_what_it_took_over(client, personas, bare):
         f"/lesions/{bare.pk}/images/new/",
         {
             "file": SimpleUploadedFile("mole.dcm", dicom(), "application/dicom"),
-            "captured_on": "2026-04-04",
             "modality": "dermatoscopic",
         },
         follow=True,
     )
     text = response.content.decode()
-    assert "mole.dcm: Taken over from the file: body site: Back; pixel spacing: 0.02 mm." in text
-    assert LesionImage.objects.get().captured_on == date(2026, 1, 12)
+    assert "mole.dcm: Kept as taken on 12 Jan 2026. Taken over from the file: body site" in text
+    image = LesionImage.objects.get()
+    assert (image.captured_on, image.captured_time) == (date(2026, 1, 12), time(10, 30))
 
 
-def test_the_pages_day_stands_where_the_file_has_none(client, personas, bare):
+@pytest.mark.parametrize("told", [None, "20260112"])
+def test_the_pages_day_stands_above_the_files(client, personas, bare, told):
     client.force_login(personas.clinician)
-    data = dicom(AcquisitionDateTime=None, StudyDate=None)
+    data = dicom(AcquisitionDateTime=told, StudyDate=None)
     client.post(
         f"/lesions/{bare.pk}/images/new/",
         {
@@ -369,4 +370,5 @@ def test_the_pages_day_stands_where_the_file_has_none(client, personas, bare):
             "modality": "dermatoscopic",
         },
     )
-    assert LesionImage.objects.get().captured_on == date(2026, 4, 4)
+    image = LesionImage.objects.get()
+    assert (image.captured_on, image.captured_time) == (date(2026, 4, 4), None)

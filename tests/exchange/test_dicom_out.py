@@ -15,7 +15,7 @@ from pydicom import dcmread, uid
 from pydicom.pixels import pixel_array
 
 from screening.exchange.dicom.adding import add_image
-from screening.exchange.dicom.reading import stated
+from screening.exchange.dicom.reading import body_site, stated
 from screening.models import AccessLog, ImageScale, LesionPosition
 from tests.exchange.dicoms import encoded, picture
 from tests.factories import LesionFactory, LesionImageFactory, PatientFactory
@@ -165,8 +165,8 @@ def test_it_comes_back_as_it_went(browser, personas, image, kind):
     # JPEG decoders differ by rounding.
     assert np.abs(pixel_array(dcmread(BytesIO(data))).astype(int) - stored).max() <= 3
     said = stated(BytesIO(data))
-    assert said.captured_on == image.captured_on
-    assert (said.body_site, said.mm_per_pixel) == ("back", pytest.approx(0.0213))
+    assert said.taken_on == image.captured_on
+    assert (body_site(said), said.mm_per_pixel) == ("back", pytest.approx(0.0213))
     lesion = LesionFactory(patient=personas.patient, body_site="")
     back = add_image(user=personas.clinician, lesion=lesion, file=BytesIO(data)).image
     lesion.refresh_from_db()

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from ml import card as card_text
-from ml import data, reader
+from ml import data, pictures, reader
 from ml.types import LOCALIZATIONS, Diagnosis, PatientContext
 
 NEEDED = (
@@ -114,7 +114,7 @@ def test_stated_sensitivities_come_out_again(ham10000, card, figures):
         for row in own:
             file = ham10000 / "images_200x150" / f"{row['image_id']}.jpg"
             context = PatientContext.parse(row["age"], row["sex"], row["localization"])
-            reading = reader.load().read(reader.open_image(file), context)
+            reading = reader.load().read(pictures.open_image(file), context)
             shares = reading.balanced_probabilities
             right += max(shares, key=lambda name: shares[name]) == dx
         stated = figures[f"classes/{dx}/sensitivity"]["value"]

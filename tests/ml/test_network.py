@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not there")
 import keras
 import tensorflow as tf
 
-from ml import backbone, context, data, network, obstructions, outside, reader
+from ml import backbone, context, data, network, obstructions, outside, pictures, reader
 from ml.__main__ import main
 from ml.augment import _exchange_light, augment
 from ml.export import convert, export
@@ -80,7 +80,7 @@ def test_the_shipped_export_equals_the_shipped_network(shipped, lesion):
 def test_it_does_on_real_images(shipped, ham10000):
     exported = Network(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.tflite")
     for file in sorted((ham10000 / "images_200x150").glob("*.jpg"))[::900]:
-        assert_same(shipped, exported, reader.open_image(file))
+        assert_same(shipped, exported, pictures.open_image(file))
 
 
 def test_augmented_views_differ_and_stay_in_range():

@@ -10,6 +10,7 @@ import pytest
 
 from ml import reader as room
 from ml.outcome import decide
+from ml.pictures import open_image
 from ml.types import MALIGNANT, Diagnosis, NotAssessable, Outcome, PatientContext
 from tests.ml.conftest import draw_lesion
 
@@ -120,7 +121,7 @@ def test_anything_but_rgb_bytes_is_refused(reader, pixels):
 
 def test_real_images_get_the_outcome_of_their_probabilities(reader, ham10000):
     files = sorted((ham10000 / "images_200x150").glob("*.jpg"))[:20]
-    readings = [reader.read(room.open_image(file), PatientContext()) for file in files]
+    readings = [reader.read(open_image(file), PatientContext()) for file in files]
     assessed = [reading for reading in readings if not reading.reason]
     assert len(assessed) >= 18
     for reading in assessed:

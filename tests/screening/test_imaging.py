@@ -152,6 +152,10 @@ def _text_bomb(spot: Image.Image) -> bytes:
     return encoded(spot, "PNG", pnginfo=text)
 
 
+def test_a_text_that_would_swell_is_not_looked_at(spot):
+    assert clean(_text_bomb(spot)).width == 300
+
+
 def _animated(format: str) -> bytes:
     frames = [Image.new("RGB", (100, 100), colour) for colour in ("red", "blue")]
     return encoded(frames[0], format, save_all=True, append_images=frames[1:], duration=100)
@@ -161,19 +165,18 @@ def _animated(format: str) -> bytes:
     ("name", "data", "message"),
     [
         ("empty", lambda s: b"", "empty"),
-        ("text", lambda s: b"%PDF-1.7 not a picture", "not a JPEG, PNG, WebP or DICOM"),
-        ("gif", lambda s: encoded(s, "GIF"), "not a JPEG, PNG, WebP or DICOM"),
-        ("tiff", lambda s: encoded(s, "TIFF"), "not a JPEG, PNG, WebP or DICOM"),
+        ("text", lambda s: b"%PDF-1.7 not a picture", "a PDF file, not a JPEG, PNG, .* or DICOM"),
+        ("gif", lambda s: encoded(s, "GIF"), "a GIF file, not a JPEG"),
+        ("tiff", lambda s: encoded(s, "TIFF"), "a TIFF or camera raw file, not a JPEG"),
         ("svg", lambda s: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a JPEG"),
         ("truncated jpeg", lambda s: encoded(s)[:3000], "damaged"),
         ("truncated png", lambda s: encoded(s, "PNG")[:9000], "damaged"),
         ("truncated webp", lambda s: encoded(s, "WEBP")[:900], "damaged|not a JPEG"),
-        ("jpeg head only", lambda s: b"\xff\xd8\xff\xe0", "not a JPEG"),
+        ("jpeg head only", lambda s: b"\xff\xd8\xff\xe0", "damaged"),
         ("too large", lambda s: b"\xff\xd8" + b"0" * 20_000_000, "20 MB"),
-        ("too many pixels", lambda s: png_claiming(8000, 5001), "40 megapixels"),
-        ("bomb", lambda s: png_claiming(60_000, 60_000), "40 megapixels"),
+        ("too many pixels", lambda s: png_claiming(8000, 6251), "50 megapixels"),
+        ("bomb", lambda s: png_claiming(60_000, 60_000), "50 megapixels"),
         ("lying header", lambda s: png_claiming(4000, 4000), "damaged"),
-        ("text bomb", _text_bomb, "damaged|not a JPEG"),
         ("animated webp", lambda s: _animated("WEBP"), "animated"),
         ("animated png", lambda s: _animated("PNG"), "animated"),
         ("tiny", lambda s: encoded(s.resize((40, 30))), "40 x 30"),

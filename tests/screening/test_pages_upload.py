@@ -15,7 +15,7 @@ from django.utils import timezone
 from PIL import Image
 
 from ml import reader
-from screening.imaging import MAX_BYTES
+from ml.pictures import MAX_BYTES
 from screening.models import AccessLog, LesionImage
 from screening.uploads import CappedUploadHandler
 from tests.factories import LesionFactory, LesionImageFactory, picture
@@ -64,7 +64,9 @@ def test_a_bad_file_is_named_and_the_rest_is_kept(send, lesion):
     response = send(file("good.jpg"), file("notes.pdf", b"%PDF-1.7"), file("none.jpg", b""))
     text = response.content.decode()
     assert response.status_code == 200
-    assert "notes.pdf: This is not a JPEG, PNG, WebP or DICOM picture." in text
+    assert (
+        "notes.pdf: This is a PDF file, not a JPEG, PNG, WebP, HEIC, AVIF or DICOM picture." in text
+    )
     assert "none.jpg: The file is empty." in text
     assert reverse("image", args=[lesion.images.get().pk]) in text
 

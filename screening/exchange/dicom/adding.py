@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from datetime import date
 from typing import IO, NamedTuple
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
-from screening import intake, outlining
-from screening.exchange.dicom.reading import Stated, stated
+from screening import intake, outlining, plausibility
+from screening.dicom import Said
+from screening.exchange.dicom.reading import body_site
 from screening.models import BodySite, ImageScale, Lesion, LesionImage, Modality
 
 
@@ -31,28 +31,26 @@ def add_image(
     file: IO[bytes],
     captured_on: date | None = None,
     modality: str = Modality.DERMATOSCOPIC,
+    allow_burned_in: bool = False,
 ) -> Added:
-    """As ``intake.add_image``. Of a DICOM file the day of capture is taken over unless another one
-    is given, the size of its pixels, and the body site where the lesion has none. Nothing that
-    tells who it is: names, numbers and UIDs are left behind."""
-    said = stated(file)
-    if said is None:
-        added = intake.add_image(
-            user=user, lesion=lesion, file=file, captured_on=captured_on, modality=modality
-        )
-        return Added(added.image, added.is_new, ())
-    if captured_on is None and said.no_day:
-        text = f"The file says that it was taken on “{said.no_day}”, which is no day. Give the day."
-        raise ValidationError({"captured_on": text})
+    """As ``intake.add_image``. Of a DICOM file the size of its pixels is taken over too, and the
+    body site where the lesion has none. Nothing that tells who it is: names, numbers and UIDs are
+    left behind."""
+    intake.require_writable(user=user, patient=lesion.patient)
+    if captured_on is not None:
+        plausibility.require_capture_day(captured_on, lesion.patient)
+    clean = intake.cleaned(file)
+    said = clean.said or Said()
     with transaction.atomic():
         # Before the picture: the model that reads it is told of the site.
         taken = take_site(user, lesion, said)
-        added = intake.add_image(
+        added = intake.keep_image(
             user=user,
             lesion=lesion,
-            file=file,
-            captured_on=captured_on or said.captured_on,
+            clean=clean,
+            captured_on=captured_on,
             modality=modality,
+            allow_burned_in=allow_burned_in,
         )
         if added.is_new:
             with _or_without_files(added.image):
@@ -71,15 +69,16 @@ def _or_without_files(image: LesionImage) -> Iterator[None]:
         raise
 
 
-def take_site(user: User, lesion: Lesion, said: Stated) -> tuple[str, ...]:
+def take_site(user: User, lesion: Lesion, said: Said) -> tuple[str, ...]:
     """Keep the body site where the lesion has none; in words, what was taken over."""
-    if not said.body_site or lesion.body_site:
+    site = "" if lesion.body_site else body_site(said)
+    if not site:
         return ()
-    intake.edit_lesion(user=user, lesion=lesion, body_site=said.body_site)
-    return (f"body site: {BodySite(said.body_site).label}",)
+    intake.edit_lesion(user=user, lesion=lesion, body_site=site)
+    return (f"body site: {BodySite(site).label}",)
 
 
-def take_scale(user: User, image: LesionImage, said: Stated) -> tuple[str, ...]:
+def take_scale(user: User, image: LesionImage, said: Said) -> tuple[str, ...]:
     """Keep the size of a pixel; in words, what was taken over."""
     if said.mm_per_pixel is None:
         return ()

@@ -70,8 +70,12 @@ def _describe_patient(dataset: Dataset, image: LesionImage) -> None:
     dataset.PatientSex = {"female": "F", "male": "M"}.get(patient.sex, "")
     if age is not None:
         dataset.PatientAge = f"{age:03}Y"
-    dataset.PatientIdentityRemoved = "YES"
-    dataset.DeidentificationMethod = HOW_DEIDENTIFIED
+    if image.has_burned_in_text:  # the header holds no name, but the picture may
+        dataset.PatientIdentityRemoved = "NO"
+        dataset.BurnedInAnnotation = "YES"
+    else:
+        dataset.PatientIdentityRemoved = "YES"
+        dataset.DeidentificationMethod = HOW_DEIDENTIFIED
     dataset.ReferringPhysicianName = ""
 
 

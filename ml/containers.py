@@ -1,0 +1,171 @@
+"""Picture files taken apart as far as decoders must not be left to it.
+
+Of a JPEG or PNG only what its pixels need is handed on: the first picture of several, no metadata,
+no comments, no scans without end. What is counted here costs no decoding.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+MAX_SCANS = 40
+"""Progressive JPEGs as encoders write them have about ten. Each costs a pass over all pixels."""
+
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP14, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_NO_FRAME = {0xC4, 0xC8, 0xCC}
+_BASELINE = {0xC0, 0xC1}
+_ICC = b"ICC_PROFILE\0"
+
+_PNG_HEAD = b"\x89PNG\r\n\x1a\n"
+_PNG_NEEDED = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"iCCP", b"sRGB", b"gAMA", b"cHRM"}
+
+
+class Broken(ValueError):
+    """The file contradicts its own format."""
+
+
+class Animated(ValueError):
+    pass
+
+
+class TooManyScans(ValueError):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """data: what a decoder is given. size: width, height as the header claims. exif: the block, or
+    b"". is_baseline: of a JPEG, that it needs no memory for all its coefficients at once. key: the
+    samples of the colour that means "transparent", of ``depth`` bits each; None if none does."""
+
+    data: bytes
+    size: tuple[int, int]
+    exif: bytes = b""
+    is_baseline: bool = True
+    key: tuple[int, ...] | None = None
+    depth: int = 8
+
+
+def jpeg(data: bytes) -> Taken:
+    """The first picture in the file. Raises Broken, TooManyScans."""
+    kept, at, scans = [b"\xff\xd8"], 2, 0
+    size, exif, is_baseline = None, b"", True
+    while True:
+        found = _MARKER.search(data, at)
+        if found is None:
+            break  # cut off: the decoder says whether enough is there
+        marker, at = data[found.start() + 1], found.end()
+        if marker == _EOI:
+            kept.append(b"\xff\xd9")
+            break
+        if marker in (_SOI, 0x01):
+            continue
+        end = at + int.from_bytes(data[at : at + 2], "big")
+        if end < at + 2:
+            raise Broken
+        segment = data[at - 2 : end]
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
+            if size is not None:
+                raise Broken
+            size = int.from_bytes(segment[7:9], "big"), int.from_bytes(segment[5:7], "big")
+            is_baseline = marker in _BASELINE
+        elif marker == _APP1 and not exif and segment[4:10] == b"Exif\0\0":
+            exif = segment[4:]
+        elif marker == _SOS:
+            scans += 1
+            if scans > MAX_SCANS:
+                raise TooManyScans
+            following = _MARKER.search(data, end)
+            end = following.start() if following else len(data)
+            segment = data[at - 2 : end]
+        if _is_needed(marker, segment):
+            kept.append(segment)
+        at = end
+    if size is None or not scans:
+        raise Broken
+    return Taken(b"".join(kept), size, exif, is_baseline)
+
+
+def _is_needed(marker: int, segment: bytes) -> bool:
+    if marker == _APP2:
+        return segment.startswith(_ICC, 4)
+    return not (_APP0 < marker < _APP14 or marker == 0xEF or marker == _COM)
+
+
+def png(data: bytes) -> Taken:
+    """Raises Broken, Animated. A file that is cut off is left for the decoder to refuse."""
+    kept, at, exif, frames = [_PNG_HEAD], len(_PNG_HEAD), b"", 1
+    header, transparent = b"", b""
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        end = at + 12 + length
+        content = data[at + 8 : end - 4] if kind not in (b"IDAT", b"fdAT") else b""
+        if kind == b"IHDR":
+            header = header or content
+        elif kind == b"acTL":
+            frames = int.from_bytes(content[:4], "big")
+        elif kind == b"eXIf":
+            exif = exif or content
+        elif kind == b"tRNS":
+            transparent = content
+        if kind in _PNG_NEEDED or (kind == b"tRNS" and header[9:10] == b"\x03"):
+            kept.append(data[at:end])
+        if kind == b"IEND":
+            break
+        at = end
+    if len(header) != 13:
+        raise Broken
+    if frames > 1:
+        raise Animated
+    size = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
+    depth, colours = header[8], {0: 1, 2: 3}.get(header[9], 0)
+    key = None
+    if colours and len(transparent) >= 2 * colours:
+        samples = (transparent[2 * n : 2 * n + 2] for n in range(colours))
+        key = tuple(int.from_bytes(sample, "big") for sample in samples)
+    return Taken(b"".join(kept), size, exif, key=key, depth=depth)
+
+
+def webp(data: bytes) -> Taken:
+    """Raises Broken, Animated. Handed on whole: its decoder looks at no metadata by itself."""
+    at, size, exif = 12, (0, 0), b""
+    while at + 8 <= len(data):
+        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        head = data[at + 8 : at + 18]
+        if kind == b"VP8X":
+            if head[0] & 2:
+                raise Animated
+            size = 1 + _little(head[4:7]), 1 + _little(head[7:10])
+        elif kind == b"VP8 " and size == (0, 0):
+            size = _little(head[6:8]) & 0x3FFF, _little(head[8:10]) & 0x3FFF
+        elif kind == b"VP8L" and size == (0, 0):
+            bits = _little(head[1:5])
+            size = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+        elif kind == b"EXIF":
+            exif = exif or data[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
+    if not all(size):
+        raise Broken
+    return Taken(data, size, exif)
+
+
+def _little(part: bytes) -> int:
+    return int.from_bytes(part, "little")
+
+
+def without_exif(data: bytes) -> tuple[bytes, bytes]:
+    """A HEIF or AVIF file whose decoder finds no EXIF item, and the bytes in which it may be."""
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if kind == b"meta":
+            end = at + length if length else len(data)
+            meta = data[at:end]
+            hidden = data[:at] + meta.replace(b"Exif", b"free") + data[end:]
+            return hidden, data if b"Exif" in meta else b""
+        if length < 8:
+            break
+        at += length
+    return data, b""

@@ -1,0 +1,190 @@
+"""Pictures as people have them: the same answer by page, API and batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import services
+from screening import imaging
+from screening.models import BatchRow, Lesion, LesionImage
+from tests import cases
+from tests.clients import Program
+from tests.conftest import SHARED_DATA
+from tests.exchange.dicoms import dicom
+from tests.factories import LesionFactory
+from tests.screening.exchange.uploads import batch_of
+from tests.screening.exchange.working import upload, work_off
+
+pytestmark = pytest.mark.django_db
+SHARED = SHARED_DATA.parent / "cases" / "images"
+
+
+@dataclass(frozen=True)
+class Right:
+    """What is right for a file. refused: a part of the word; None: it is stored."""
+
+    refused: str | None = None
+    size: tuple[int, int] | None = None
+    day: date | None = None
+    extension: str | None = None
+    seconds: float = 20
+
+
+DAY = date(2024, 3, 16)
+LANDSCAPE, PORTRAIT = (300, 225), (225, 300)
+DRAWN: dict[str, tuple[Callable[[], bytes], Right]] = {
+    "phone_mpo.jpg": (cases.mpo, Right(size=LANDSCAPE, extension="jpg")),
+    "phone_mpo_turned.jpg": (
+        lambda: cases.mpo(exif_block=cases.exif(6)),
+        Right(size=PORTRAIT, day=DAY, extension="jpg"),
+    ),
+    "phone_mpo_stripped.jpg": (
+        lambda: cases.mpo(stripped=True),
+        Right(size=LANDSCAPE, extension="jpg"),
+    ),
+    "phone.heic": (
+        lambda: cases.heic(exif=cases.exif(6)),
+        Right(size=PORTRAIT, day=DAY, extension="jpg"),
+    ),
+    "phone.avif": (
+        lambda: cases.heic(format="AVIF", exif=cases.exif(8)),
+        Right(size=PORTRAIT, day=DAY, extension="jpg"),
+    ),
+    "portrait.jpg": (
+        lambda: cases.encoded(cases.spot(), exif=cases.exif(6)),
+        Right(size=PORTRAIT, day=DAY, extension="jpg"),
+    ),
+    "never_set_clock.jpg": (
+        lambda: cases.encoded(cases.spot(), exif=cases.exif(taken="0000:00:00 00:00:00")),
+        Right(size=LANDSCAPE),
+    ),
+    "clock_ahead.jpg": (
+        lambda: cases.encoded(cases.spot(), exif=cases.exif(taken="2999:01:01 10:00:00")),
+        Right(refused="future|Give the day"),
+    ),
+    "grey.jpg": (lambda: cases.encoded(cases.spot().convert("L")), Right(size=LANDSCAPE)),
+    **{
+        f"exif_broken.{format.lower()}": (
+            lambda format=format: cases.with_exif(format, b"XX\0*\0\0\0\x08"),
+            Right(size=LANDSCAPE),
+        )
+        for format in ("JPEG", "PNG", "WEBP", "HEIF")
+    },
+    "scans.jpg": (lambda: cases.many_scans(6320), Right(refused="far too many layers", seconds=2)),
+    "rgba_40mp.png": (lambda: cases.png(6320, 6320), Right(size=(3160, 3160))),
+    "animated.gif": (
+        lambda: cases.encoded(
+            cases.spot(), "GIF", save_all=True, append_images=[cases.spot().rotate(9)]
+        ),
+        Right(refused="a GIF file"),
+    ),
+    "burned_in.dcm": (
+        lambda: dicom(BurnedInAnnotation="YES"),
+        Right(refused="text is burned into"),
+    ),
+    "future.dcm": (
+        lambda: dicom(AcquisitionDateTime="20300502101500"),
+        Right(refused="future|Give the day"),
+    ),
+}
+GIVEN = {
+    "phone_mpo.jpg": Right(size=(600, 450), extension="jpg"),
+    "phone.heic": Right(size=(600, 450), extension="jpg"),
+    "portrait_2024-03-16.jpg": Right(size=(450, 600), day=DAY),
+    "grey.jpg": Right(size=(600, 450)),
+    "exif_broken.webp": Right(size=(600, 450)),
+    "exif_broken.png": Right(size=(300, 225)),
+    "two_spots.jpg": Right(size=(600, 450)),
+    "scans.jpg": Right(refused="far too many layers", seconds=2),
+    "rgba_40mp.png": Right(size=(3160, 3160)),
+    "../exchange/derm_burnedin.dcm": Right(refused="text is burned into"),
+    "../exchange/derm_future.dcm": Right(refused="future|Give the day"),
+}
+
+
+def by_page(user: Any, lesion: Lesion, name: str, data: bytes, client: Any) -> str | None:
+    client.force_login(user)
+    answer = client.post(
+        reverse("image_new", args=[lesion.pk]),
+        {"file": SimpleUploadedFile(name, data), "modality": "dermatoscopic"},
+        headers={"accept": "application/json"},
+    )
+    assert answer.status_code == 200
+    result = answer.json()["results"][0]
+    return None if result["url"] else str(result["message"])
+
+
+def by_api(user: Any, lesion: Lesion, name: str, data: bytes, client: Any) -> str | None:
+    _, secret = services.create_api_key(user=user, name="test")
+    body = {"lesion": str(lesion.pk), "file": SimpleUploadedFile(name, data)}
+    answer = Program(secret).post("/api/v1/images/", body, format="multipart")
+    assert answer.status_code in (202, 400)
+    return (
+        None
+        if answer.status_code == 202
+        else " ".join(error["detail"] for error in answer.json()["errors"])
+    )
+
+
+def by_batch(user: Any, lesion: Lesion, name: str, data: bytes, client: Any) -> str | None:
+    row = {"image": name, "patient_id": lesion.patient.label, "lesion_id": lesion.label}
+    batch = work_off(upload(user, batch_of([row], {name: data}), clinic=lesion.patient.clinic))
+    told = batch.rows.get()
+    assert told.state in (BatchRow.State.IMPORTED, BatchRow.State.REFUSED), batch.failure
+    return None if told.state == BatchRow.State.IMPORTED else str(told.problems)
+
+
+def judge(way: Any, personas: Any, client: Any, name: str, data: bytes, right: Right) -> None:
+    lesion = LesionFactory(patient=personas.patient)
+    started = time.monotonic()
+    refusal = way(personas.clinician, lesion, name, data, client)
+    assert time.monotonic() - started < right.seconds
+    if right.refused is not None:
+        assert refusal is not None
+        assert any(word in refusal for word in right.refused.split("|")), refusal
+        assert not LesionImage.objects.exists()
+        return
+    assert refusal is None
+    image = lesion.images.get()
+    assert image.captured_on == (right.day or timezone.localdate())
+    assert (image.captured_time is None) == (right.day is None)
+    assert right.size in (None, (image.width, image.height))
+    assert right.extension in (None, image.file.name.rpartition(".")[2])
+    with image.file.open() as file:
+        stored = file.read()
+    assert not any(mark in stored for mark in (b"Exif", b"GPS", b"Phone 12"))
+    assert len(stored) <= imaging.MAX_BYTES
+
+
+WAYS = pytest.mark.parametrize("way", [by_page, by_api, by_batch])
+
+
+@WAYS
+@pytest.mark.parametrize("name", DRAWN)
+def test_a_drawn_file_gets_the_right_answer(way, name, personas, client):
+    draw, right = DRAWN[name]
+    judge(way, personas, client, name, draw(), right)
+
+
+@WAYS
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_given_file_gets_the_right_answer(way, name, personas, client):
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the files in {SHARED}")
+    judge(way, personas, client, Path(name).name, (SHARED / name).read_bytes(), GIVEN[name])
+
+
+def test_every_given_picture_is_judged():
+    if not SHARED.is_dir():
+        pytest.skip(f"needs the files in {SHARED}")
+    assert {file.name for file in SHARED.iterdir()} == {name for name in GIVEN if "/" not in name}
