@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 from django import template
 from django.forms import BoundField
@@ -16,6 +17,7 @@ from screening.differences import what_changed
 from screening.formatting import percent
 from screening.mapped import STATES
 from screening.models import Conclusion, Finding, Outcome
+from screening.predictions.outcomes import Standing
 from screening.worklist import Reason
 
 register = template.Library()
@@ -60,6 +62,18 @@ def outcome_icon(outcome: str) -> SafeString:
 @register.filter
 def outcome_word(outcome: str) -> str:
     return Outcome(outcome).label
+
+
+@register.filter
+def newest_word(standing: Standing) -> str:
+    """What is told of a lesion's newest picture, in a word or two."""
+    newest: Any = standing.newest
+    if newest.is_withheld:
+        return "conclude first"
+    if standing.newest_outcome:
+        return outcome_word(standing.newest_outcome).lower()
+    attempt = newest.latest_attempt
+    return "being read" if attempt is not None and attempt.is_active else "not read"
 
 
 @register.filter

@@ -175,7 +175,6 @@ ASKS_THE_RULE = {
     "screening/worklist.py": "reasons and order",
     "templates/screening/partials/lesion_rows.html": "a lesion in a list",
     "screening/views/images.py": "one picture, beside what stands",
-    "templates/screening/partials/newest_word.html": "beside what stands",
     "templates/screening/partials/standing.html": "a lesion",
     "templates/screening/partials/standing_badge.html": "a lesion in a list",
     "templates/screening/partials/standing_beside.html": "a lesion, on the page of a picture",
