@@ -212,6 +212,8 @@ TELLS_ONE_PICTURE = {
     "screening/views/patients.py": "each picture by its day",
     "templates/screening/partials/reading_badge.html": "one picture",
     "templates/screening/partials/result.html": "one picture",
+    "templates/screening/partials/told_before.html": "one picture, what was told before",
+    "templates/screening/partials/was_graver.html": "one picture, what was told before",
 }
 TELLS = re.compile(
     r"outcome_told|counting_reading|latest_prediction|latest_attempt|\.told\(|Outcome\.[A-Z]"
