@@ -36,16 +36,15 @@ def _train(options: argparse.Namespace) -> None:
 
     recipe = read_recipe(options.recipe) if options.recipe else Recipe()
     file = options.packed
-    material = unpack(file) if file else gather(_sources(options), recipe.seed)
+    material = unpack(file) if file else gather(_sources(options))
     train(material, options.run, options.resume, recipe)
 
 
 def _pack(options: argparse.Namespace) -> None:
     from ml.packed import pack
-    from ml.recipe import Recipe
     from ml.train import gather
 
-    pack(gather(_sources(options), Recipe().seed), options.out)
+    pack(gather(_sources(options)), options.out)
 
 
 def _trial(options: argparse.Namespace) -> None:

@@ -62,7 +62,7 @@ def drawn(kinds: dict[str, Callable[..., Image.Image]], each: int, seed: int) ->
     return np.stack([np.asarray(draw(rng)) for draw in kinds.values() for _ in range(each)])
 
 
-def as_examples(pixels: Pixels) -> Examples:
+def as_examples(pixels: Pixels, kind: str = "") -> Examples:
     """The same images as examples of no diagnosis, with nothing known."""
     count = len(pixels)
     return Examples(
@@ -75,7 +75,7 @@ def as_examples(pixels: Pixels) -> Examples:
         (PatientContext(),) * count,
         np.zeros((count, *FRAME), np.bool_),
         np.zeros(count, np.bool_),
-        np.full(count, ""),
+        np.full(count, kind),
         np.full(count, -1),
     )
 

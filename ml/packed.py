@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ml import context, data
 from ml.data import FRAME, Examples, Source
 from ml.types import PatientContext
 
-QUALITY = 45
+QUALITY = 40
 """Of the frames as WebP: some two kilobytes each, so that all of them stay within 40 MB."""
 _PLAIN = ("labels", "sources", "lesions", "image_ids", "masked", "kinds", "tones")
 Bytes = npt.NDArray[np.uint8]
@@ -24,22 +24,28 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a run learns from and what it watches: train with the outside images, tune by source."""
+    """What a run learns from and what it watches.
+
+    train: dermatoscopy; tune: by source; others: natural images and clinical close-ups, which the
+    gate learns to turn away (`ml.train.outside_images` makes more).
+    """
 
     train: Examples
     tune: dict[Source, Examples]
+    others: Examples
 
-    def without(self, names: tuple[str, ...]) -> Material:
-        """The same, learning nothing from the sources of these names."""
+    def without(self, names: tuple[str, ...]) -> Examples:
+        """The training images but those from sources of these names."""
         left_out = [int(Source[name]) for name in names]
-        kept = np.flatnonzero(~np.isin(self.train.sources, left_out))
-        return replace(self, train=self.train.take(kept))
+        return self.train.take(np.flatnonzero(~np.isin(self.train.sources, left_out)))
 
 
 def pack(material: Material, file: Path) -> None:
     """Write it as one npz file."""
-    arrays = _encoded("train", material.train)
-    arrays |= _encoded("tune", data.concatenate(material.tune.values()))
+    tune = data.concatenate(material.tune.values())
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    for name, some in (("train", material.train), ("tune", tune), ("others", material.others)):
+        arrays |= _encoded(name, some)
     with file.open("wb") as opened:
         np.savez(opened, allow_pickle=False, **arrays)
 
@@ -48,14 +54,14 @@ def unpack(file: Path) -> Material:
     """What `pack` wrote; the frames have lost a little. Raises ValueError if it is no such file."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            train, tune = _decoded("train", arrays), _decoded("tune", arrays)
+            train, tune, others = (_decoded(name, arrays) for name in ("train", "tune", "others"))
     except (KeyError, OSError, ValueError) as error:
         raise ValueError(f"{file} holds no packed images") from error
     parts = {
         Source(number): tune.take(np.flatnonzero(tune.sources == number))
         for number in np.unique(tune.sources)
     }
-    return Material(train, parts)
+    return Material(train, parts, others)
 
 
 def _encoded(name: str, examples: Examples) -> dict[str, npt.NDArray[Any]]:

@@ -23,6 +23,7 @@ from ml.sources import Sources
 from ml.types import Diagnosis
 
 SCENES = 600
+NATURAL = "natural"
 
 
 def mask_loss(logits: tf.Tensor, shapes: tf.Tensor, masked: tf.Tensor) -> tf.Tensor:
@@ -40,20 +41,20 @@ def mask_loss(logits: tf.Tensor, shapes: tf.Tensor, masked: tf.Tensor) -> tf.Ten
     return tf.reduce_sum(each * masked) / tf.maximum(tf.reduce_sum(masked), 1.0)
 
 
-def outside_images(sources: Sources, train: Examples, seed: int) -> Examples:
-    """What the gate learns to turn away; train: for skin and colours."""
+def outside_images(others: Examples, train: Examples, seed: int) -> Examples:
+    """What the gate learns to turn away: the others, and what is drawn and composed from them.
+
+    train: dermatoscopy, for skin and colours.
+    """
     drawn = outside.drawn(outside.TRAINED_KINDS, 150, seed)
-    groups = [outside.as_examples(drawn)]
-    if sources.negatives:
-        images = outside.natural(sources.negatives, held_out=False)
-        recoloured = outside.in_colours_of(images, train.pixels, seed)
-        groups += [outside.as_examples(images), outside.as_examples(recoloured)]
+    groups = [others, outside.as_examples(drawn)]
+    images = others.pixels[others.kinds == NATURAL]
+    if len(images):
+        groups.append(outside.as_examples(outside.in_colours_of(images, train.pixels, seed)))
         skins = scenes.margins(train, SCENES // 2, seed)
         if len(skins):
             afar = scenes.from_afar(skins, train, images, SCENES, seed)
             groups += [outside.as_examples(skins), outside.as_examples(afar)]
-    if sources.closeups:
-        groups.append(sources.closeups.part(Part.TRAIN))
     return data.concatenate(groups)
 
 
@@ -74,6 +75,7 @@ class Training:
         answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
         self.without_mask = keras.Model(self.model.input, answers)
         network.start_from(self.model, Path(recipe.start) if recipe.start else None)
+        self.start = self.model.get_weights()
         self.teachers = [network.load(Path(file)) for file in recipe.teachers]
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
@@ -189,9 +191,20 @@ class Training:
             self.checkpoints.save()
             self.model.save(self.run / "model.keras")
             self._keep_curves(tune, epoch + 1, [float(mean) for mean in np.mean(losses, axis=0)])
-        self.optimizer.finalize_variable_values(self.model.trainable_variables)
-        self.model.save(self.run / "model.keras")
+        self.finish()
         print(f"done in {(time.monotonic() - started) / 60:.0f} min", flush=True)
+
+    def finish(self) -> None:
+        """Take the averaged weights, put a share of the start's back, and save `model.keras`.
+
+        Between a network and what it became lie better ones for images that are new to both
+        (Wortsman et al. 2022, arXiv 2109.01903).
+        """
+        self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        share = self.recipe.start_share
+        pairs = zip(self.model.get_weights(), self.start, strict=True)
+        self.model.set_weights([(1 - share) * now + share * then for now, then in pairs])
+        self.model.save(self.run / "model.keras")
 
     def _keep_curves(self, tune: dict[Source, Examples], epoch: int, losses: list[float]) -> None:
         """Add to curves.json how the network as it stands reads a plain view of the tune parts."""
@@ -238,11 +251,15 @@ class Training:
         return np.concatenate(logits)
 
 
-def gather(sources: Sources, seed: int) -> Material:
+def gather(sources: Sources) -> Material:
     """All that training reads. Raises ValueError where data is missing."""
-    inside = sources.train()
-    outsiders = outside_images(sources, inside, seed)
-    return Material(data.concatenate([inside, outsiders]), sources.judging(Part.TUNE))
+    others = [outside.as_examples(np.empty((0, *data.FRAME, 3), np.uint8))]
+    if sources.negatives:
+        images = outside.natural(sources.negatives, held_out=False)
+        others.append(outside.as_examples(images, NATURAL))
+    if sources.closeups:
+        others.append(sources.closeups.part(Part.TRAIN))
+    return Material(sources.train(), sources.judging(Part.TUNE), data.concatenate(others))
 
 
 def train(material: Material, run: Path, resume: bool, recipe: Recipe) -> None:
@@ -252,7 +269,9 @@ def train(material: Material, run: Path, resume: bool, recipe: Recipe) -> None:
     """
     run.mkdir(parents=True, exist_ok=True)
     (run / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
-    examples = material.without(recipe.without).train
+    inside = material.without(recipe.without)
+    outsiders = outside_images(material.others, inside, recipe.seed)
+    examples = data.concatenate([inside, outsiders])
     counts = {source.name: int((examples.sources == source).sum()) for source in Source}
     print("training images:", counts, flush=True)
     training = Training(examples, recipe, run)

@@ -135,8 +135,9 @@ def test_what_is_judged_has_a_diagnosis_and_stands_in_one_source_alone(tmp_path,
     monkeypatch.setattr(data, "part_of", lambda lesion: Part.TRAIN)
     train = sources.train()
     assert list(train.image_ids[3:]) == ["dermoscopic_0", "dermoscopic_2"]
-    material = Material(train, {}).without(("MILK10K",))
-    assert set(material.train.sources) == {Source.HAM10000}
+    others = outside.as_examples(train.pixels[:0])
+    alone = Material(train, {}, others).without(("MILK10K",))
+    assert set(alone.sources) == {Source.HAM10000}
 
 
 def test_what_is_packed_comes_out_again_but_for_a_little_detail(tmp_path, monkeypatch):
@@ -146,15 +147,25 @@ def test_what_is_packed_comes_out_again_but_for_a_little_detail(tmp_path, monkey
     mask[100:300, 200:400] = 255
     Image.fromarray(mask).save(tmp_path / "masks" / "ISIC_2_segmentation.png")
     examples = data.load_ham10000(ham10000)
-    train = data.concatenate([examples, outside.as_examples(examples.pixels[:1])])
-    pack(Material(train, {Source.HAM10000: examples}), tmp_path / "packed.npz")
+    others = outside.as_examples(examples.pixels[:1], "natural")
+    pack(Material(examples, {Source.HAM10000: examples}, others), tmp_path / "packed.npz")
     found = unpack(tmp_path / "packed.npz")
     assert list(found.tune) == [Source.HAM10000]
-    for name in ("labels", "sources", "lesions", "image_ids", "masks", "masked", "context"):
-        assert np.array_equal(getattr(found.train, name), getattr(train, name)), name
-    assert found.train.known == train.known
-    loss = np.abs(found.train.pixels.astype(int) - train.pixels).mean()
+    for name in (
+        "labels",
+        "sources",
+        "lesions",
+        "image_ids",
+        "masks",
+        "masked",
+        "context",
+        "tones",
+    ):
+        assert np.array_equal(getattr(found.train, name), getattr(examples, name)), name
+    assert found.train.known == examples.known
+    loss = np.abs(found.train.pixels.astype(int) - examples.pixels).mean()
     assert loss < 8
+    assert list(found.others.kinds) == ["natural"]
     assert (tmp_path / "packed.npz").stat().st_size < 100_000
     (tmp_path / "other.npz").write_bytes(b"PK")
     with pytest.raises(ValueError, match="holds no packed images"):

@@ -13,12 +13,17 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not there")
 
 import tensorflow as tf
 
-from ml import context, data
+from ml import context, data, outside
+from ml.__main__ import main
 from ml.epochs import Targets, drop_context, epoch_batches, own_shares, shown
+from ml.packed import Material, pack
 from ml.recipe import Recipe, one_cycle, read_recipe
 from ml.train import Training, mask_loss
 from ml.types import PatientContext
 from tests.ml.conftest import examples
+
+# Keras hands TensorFlow's variables to NumPy in a way that NumPy 2 complains of.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 KNOWN = PatientContext(62.0, "female", "face")
 
@@ -44,6 +49,23 @@ def test_isic2017_is_judged_by_its_three_classes_alone():
     label = targets.label[data.Source.ISIC2017, 4]
     assert label.sum() == pytest.approx(1)
     assert not label[[0, 1, 3, 6]].any()
+
+
+def test_a_run_from_a_packed_file_leaves_all_that_is_needed_to_go_on(tmp_path, monkeypatch):
+    some = examples(14).take(np.arange(14))
+    others = outside.as_examples(some.pixels[:2], "natural")
+    pack(Material(some, {data.Source.HAM10000: some}, others), tmp_path / "packed.npz")
+    monkeypatch.setattr(outside, "TRAINED_KINDS", {"noise": outside.draw_noise})
+    (tmp_path / "recipe.json").write_text('{"sizes": [32], "steps": 1, "batch": 8}')
+    train = ["train", "--packed", str(tmp_path / "packed.npz"), "--run", str(tmp_path / "run")]
+    assert main([*train, "--recipe", str(tmp_path / "recipe.json")]) == 0
+    left = {file.name for file in (tmp_path / "run").iterdir()}
+    assert left == {"checkpoints", "model.keras", "recipe.json", "curves.json"}
+
+
+def test_training_without_any_images_is_refused(tmp_path, capsys):
+    assert main(["train", "--run", str(tmp_path)]) == 2
+    assert "give --data, or --packed" in capsys.readouterr().err
 
 
 def test_context_is_dropped_whole_or_field_by_field():
