@@ -79,7 +79,7 @@ def of_clinic(clinic: Clinic, user: User) -> list[Agreement]:
     """
     reviews = Review.objects.visible_to(user).filter(image__lesion__patient__clinic=clinic)
     histologies = Histology.objects.visible_to(user).filter(lesion__patient__clinic=clinic)
-    truths = {one.lesion_id: one for one in histologies.order_by("created", "pk")}
+    truths = {one.lesion_id: one for one in histologies.standing().order_by("created", "pk")}
     standing = reviews.standing().values_list("image", "conclusion")
     images = _last_images(truths)
     readings = _readings({image for image, _ in standing} | set(images.values()), user)

@@ -77,7 +77,8 @@ def uncompared() -> list[LesionImage]:
     last = compared.order_by("-created").values("created")[:1]
     drawn_since = Outline.objects.filter(image=OuterRef("pk"), created__gt=OuterRef("compared_at"))
     return list(
-        LesionImage.objects.filter(pk__in=lately.values("image"))
+        LesionImage.objects.present()
+        .filter(pk__in=lately.values("image"))
         .alias(compared_at=Subquery(last))
         .filter(Exists(others.exclude(pk=OuterRef("pk"))))
         .filter(Q(compared_at=None) | Exists(drawn_since))

@@ -6,6 +6,7 @@ import logging
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -21,13 +22,20 @@ _STORED = (AccessLog.Rendition.IMAGE, AccessLog.Rendition.THUMBNAIL)
 CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 
 
-def deliver(*, request: HttpRequest, user: User, pk: UUID, rendition: str) -> HttpResponseBase:
-    """The image ``pk``, or its thumbnail, for ``user``.
+def deliver(
+    *,
+    request: HttpRequest,
+    user: User,
+    pk: UUID,
+    rendition: str,
+    of: QuerySet[LesionImage] | None = None,
+) -> HttpResponseBase:
+    """The image ``pk``, or its thumbnail, for ``user``. of: of these, not of all that are visible.
 
     Raises Http404 for what ``user`` may not see, for an unknown rendition and for a lost file.
     Browsers may keep the picture but ask each time: a 304 has been checked and logged as well.
     """
-    image = looked_at(user=user, pk=pk, rendition=rendition)
+    image = looked_at(user=user, pk=pk, rendition=rendition, of=of)
     file = image.thumbnail if rendition == AccessLog.Rendition.THUMBNAIL else image.file
     # The files of a row never change, so its identifier is as good as a digest.
     etag = f'"{image.pk}-{rendition}"'
@@ -38,12 +46,18 @@ def deliver(*, request: HttpRequest, user: User, pk: UUID, rendition: str) -> Ht
     return response
 
 
-def looked_at(*, user: User, pk: UUID, rendition: str = AccessLog.Rendition.IMAGE) -> LesionImage:
+def looked_at(
+    *,
+    user: User,
+    pk: UUID,
+    rendition: str = AccessLog.Rendition.IMAGE,
+    of: QuerySet[LesionImage] | None = None,
+) -> LesionImage:
     """The image for whoever gives its picture out in another form; logged. Raises Http404."""
     if rendition not in _STORED:
         raise Http404("No such rendition.")
-    images = LesionImage.objects.visible_to(user).select_related("lesion__patient")
-    image: LesionImage = get_object_or_404(images, pk=pk)
+    images = LesionImage.objects.visible_to(user) if of is None else of
+    image: LesionImage = get_object_or_404(images.select_related("lesion__patient"), pk=pk)
     AccessLog.objects.create(user=user, image=image, rendition=rendition)
     return image
 

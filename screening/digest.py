@@ -34,6 +34,7 @@ def addressees() -> dict[UUID, list[UUID]]:
     newly_due = (
         Reminder.objects.due(timezone.localdate())
         .unmailed()
+        .present()
         .select_related("lesion__patient__owner", "set_by")
     )
     members = _members({reminder.lesion.patient.clinic_id for reminder in newly_due})
@@ -57,8 +58,11 @@ def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
     if not mine.due(timezone.localdate()).unmailed().filter(free).update(mailing_since=now):
         return False
     claimed = mine.filter(mailing_since=now)
-    told = list(claimed.select_related("lesion__patient").order_by("due_on", "pk"))
+    present = claimed.present().select_related("lesion__patient")
+    told = list(present.order_by("due_on", "pk"))
     try:
+        if not told:  # withdrawn meanwhile
+            return False
         _mail(user, told).send()
     except (SMTPException, OSError) as error:
         # Without its text, which may hold the address.

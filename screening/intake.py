@@ -44,6 +44,15 @@ class AddedImage(NamedTuple):
     is_new: bool
 
 
+class SamePicture(ValidationError):
+    """The same picture is on another lesion that the user sees. Nothing was stored."""
+
+    def __init__(self, image: LesionImage) -> None:
+        self.image = image
+        where = f"{image.lesion} of {image.lesion.patient}"
+        super().__init__({"file": f"The same picture is already on {where}."})
+
+
 @transaction.atomic
 def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Patient:
     """Post: a patient of ``clinic`` exists or, without one, a record of the user's own.
@@ -97,12 +106,14 @@ def add_image(
     captured_on: date | None = None,
     modality: str = Modality.DERMATOSCOPIC,
     is_synthetic: bool = False,
+    allow_duplicate: bool = False,
 ) -> AddedImage:
     """Keep a picture and queue its reading, in one transaction. Captured when its file says, or
     today, unless told.
 
     The same picture on the same lesion is recognised: its row is returned, ``is_new`` is False, and
-    nothing is read again. On any failure neither a row nor a file stays behind.
+    nothing is read again. On another lesion it raises SamePicture, unless ``allow_duplicate``. On
+    any failure neither a row nor a file stays behind.
     """
     require_writable(user=user, patient=lesion.patient)
     if captured_on is not None:
@@ -114,6 +125,7 @@ def add_image(
         captured_on=captured_on,
         modality=modality,
         is_synthetic=is_synthetic,
+        allow_duplicate=allow_duplicate,
     )
 
 
@@ -126,6 +138,7 @@ def keep_image(
     modality: str = Modality.DERMATOSCOPIC,
     is_synthetic: bool = False,
     allow_burned_in: bool = False,
+    allow_duplicate: bool = False,
     in_batch: bool = False,
 ) -> AddedImage:
     """``add_image`` from where the picture is decoded: all that is left to do needs the database.
@@ -141,6 +154,8 @@ def keep_image(
     known = lesion.images.filter(sha256=clean.sha256).first()
     if known is not None:
         return AddedImage(known, False)
+    if not allow_duplicate and (same := _elsewhere(user, lesion, clean.sha256)):
+        raise SamePicture(same)
     image = LesionImage(
         lesion=lesion,
         uploaded_by=user,
@@ -226,6 +241,21 @@ def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:
     return lesion
 
 
+def hold(lesion: Lesion) -> None:
+    """Nobody moves, merges or withdraws the lesion before this transaction ends: what is added to
+    it is not left behind. Raises ValidationError where someone just did."""
+    current = Lesion.objects.filter(pk=lesion.pk, patient=lesion.patient_id)
+    if current.select_for_update(no_key=True).first() is None:
+        raise ValidationError("This lesion was moved or withdrawn meanwhile. Look at it again.")
+
+
+def _elsewhere(user: User, lesion: Lesion, sha256: str) -> LesionImage | None:
+    """The same picture on another lesion that ``user`` sees."""
+    same = LesionImage.objects.visible_to(user).filter(sha256=sha256).exclude(lesion=lesion)
+    found: LesionImage | None = same.select_related("lesion__patient").order_by("created").first()
+    return found
+
+
 def _save(record: Any, allowed: tuple[str, ...], fields: dict[str, Any]) -> Any:
     """Set the fields that may be set, check all rules, save. A TypeError names a stranger."""
     unknown = fields.keys() - set(allowed)
@@ -246,6 +276,7 @@ def _store(image: LesionImage, clean: imaging.CleanImage, user: User, *, in_batc
             saved.append(image.file)
             image.thumbnail.save("thumbnail.jpg", ContentFile(clean.thumbnail), save=False)
             saved.append(image.thumbnail)
+            hold(image.lesion)
             image.full_clean(validate_unique=False, validate_constraints=False)
             image.save()
             scheduling.move_on(image.lesion)

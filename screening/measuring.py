@@ -157,7 +157,7 @@ def measure_image(image: LesionImage) -> Measurement | None:
 
 def unmeasured(model_version: str) -> list[LesionImage]:
     """Some images that this version found assessable and nobody has measured yet."""
-    read = LesionImage.objects.filter(
+    read = LesionImage.objects.present().filter(
         pk__in=Prediction.objects.finished()
         .filter(model_version=model_version, maps__isnull=False)
         .exclude(outcome=Outcome.NOT_ASSESSABLE)

@@ -35,7 +35,9 @@ def read_prediction_task(prediction_id: str) -> None:
 @shared_task
 def follow_up_task(image_id: str) -> None:
     """What a new picture is worth beside the others: measures, comparisons, alerts."""
-    image = LesionImage.objects.get(pk=UUID(image_id))
+    image = LesionImage.objects.present().filter(pk=UUID(image_id)).first()
+    if image is None:  # withdrawn meanwhile
+        return
     measuring.measure_image(image)
     for comparison in comparing.compare_with_neighbours(image):
         alerting.look_at(comparison)

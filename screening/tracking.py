@@ -40,7 +40,7 @@ from screening.models import (
     Review,
     State,
 )
-from screening.models.image import disclosed, latest_first
+from screening.models.image import disclosed, latest_first, present
 from screening.models.patient import PatientQuerySet
 from screening.models.prediction import TOLD
 from screening.predictions import outcomes
@@ -66,7 +66,7 @@ class Disagreement:
 def patients_overview(user: User) -> PatientQuerySet:
     """Visible patients with ``lesion_count`` (None: none yet) and ``last_captured_on``."""
     lesions = Lesion.objects.filter(patient=OuterRef("pk")).order_by().values("patient")
-    images = LesionImage.objects.filter(lesion__patient=OuterRef("pk")).latest_first()
+    images = LesionImage.objects.present().filter(lesion__patient=OuterRef("pk")).latest_first()
     return (
         Patient.objects.visible_to(user)
         .select_related("clinic")
@@ -235,7 +235,7 @@ def needs_attention(user: User) -> QuerySet[Lesion]:
 def concluded(user: User) -> QuerySet[Lesion]:
     """Of the user's own skin: lesions on which a clinician has concluded, the last conclusion
     first."""
-    own = Lesion.objects.filter(patient__owner=user, patient__withdrawn_at=None)
+    own = Lesion.objects.visible_to(user).filter(patient__owner=user)
     return (
         with_latest(own, user)
         .alias(concluded_at=Subquery(_conclusions(user).values("created")[:1]))
@@ -247,7 +247,7 @@ def concluded(user: User) -> QuerySet[Lesion]:
 
 def histologies_of(lesion: Lesion) -> list[Histology]:
     """The one that stands first."""
-    return list(lesion.histologies.select_related("recorded_by"))
+    return list(lesion.histologies.standing().select_related("recorded_by"))
 
 
 def standing_of(
@@ -294,6 +294,7 @@ def disagreements(model_version: str) -> Iterator[Disagreement]:
     """Images whose reading by ``model_version`` has another outcome than the newest by others."""
     readings = (
         Prediction.objects.finished()
+        .filter(present())
         .exclude(image__modality=Modality.CLINICAL)
         .only("image_id", "model_version", "outcome", "p_malignant", "created")
         .order_by("image_id", "created", "pk")

@@ -18,7 +18,7 @@ from django.db.models.functions import RowNumber
 
 from accounts.models import User
 from screening.models import Lesion, Outcome, Patient, Prediction, PredictionMaps
-from screening.models.image import latest_first
+from screening.models.image import latest_first, present
 from screening.models.prediction import PredictionQuerySet
 
 LEAST = 5
@@ -124,7 +124,7 @@ def _assessable(patient: Patient) -> PredictionQuerySet:
     return (
         Prediction.objects.finished()
         .exclude(outcome=Outcome.NOT_ASSESSABLE)
-        .filter(image__lesion__patient=patient, maps__features__isnull=False)
+        .filter(present(), image__lesion__patient=patient, maps__features__isnull=False)
     )
 
 

@@ -42,6 +42,7 @@ HOLDS_THE_KEY = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("clinician", "
 HOLDS_THE_KEY["anonymous"] = LOGIN
 HOLDS_SECRETS = SEES | dict.fromkeys(("clinician", "assistant", "viewer"), HIDDEN)
 IS_INVITED = dict.fromkeys(SIGNED_IN, FORBIDDEN) | {"stranger": DONE, "anonymous": LOGIN}
+KEEPS = WRITES | {"viewer": HIDDEN}  # what was withdrawn is there for those who may put it back
 NOBODY = dict.fromkeys(ANYONE, HIDDEN)
 
 
@@ -64,6 +65,8 @@ class World:
     outline: Any
     scale: Any
     measurement: Any
+    correction: Any
+    withdrawn: Any
     key: Any
     webhook: Any
     delivery: Any
@@ -152,6 +155,7 @@ WEBHOOK = {
     "events": ["review.recorded"],
 }
 VISIT = {"visited_on": "2026-03-15", "finding": "harmless"}
+WITHDRAWAL = {"act": "withdraw", "reason": "Entered in error."}
 ON_THE_CHEST = {"view": "front", "x": 0.5, "y": 0.3}
 BY_VERSION = {"args": lambda world: (reader.DEFAULT_VERSION,)}
 MATRIX: dict[str, Line] = {
@@ -207,6 +211,13 @@ MATRIX: dict[str, Line] = {
         ),
     ),
     "image": line(SEES, "image"),
+    # Corrections: each of the acts by one who may, with what it needs
+    "image_correct": line(WRITES, "image", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
+    "lesion_correct": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
+    "patient_correct": line(WRITES, "patient", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
+    "correction_undo": line(WRITES, "correction", POST=Sent(WRITES)),
+    "withdrawn": line(SIGNED_IN),
+    "withdrawn_thumbnail": line(KEEPS, "withdrawn"),
     "image_dicom": line(SEES, "image"),
     "image_status": line(SEES, "image"),
     "image_read": line(args="image", POST=Sent(WRITES)),

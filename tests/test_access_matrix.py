@@ -26,6 +26,8 @@ from django.urls import URLPattern, get_resolver, reverse
 from accounts import applications, services
 from accounts.models import Membership
 from screening import reminding
+from screening.corrections import services as corrections
+from screening.models import Correction
 from tests.access import (
     ANYONE,
     DONE,
@@ -101,6 +103,8 @@ def _world(personas: Personas, writer: str) -> World:
     comparison = ComparisonFactory(
         earlier=LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1)), later=image
     )
+    withdrawn = LesionImageFactory(lesion=lesion, captured_on=date(2025, 12, 1))
+    corrections.withdraw(user=getattr(personas, writer), record=withdrawn, reason="A finger.")
     key, _ = services.create_api_key(user=getattr(personas, writer), name="key")
     webhook = (
         WebhookFactory(own=True, owner=personas.self_tracker)
@@ -123,6 +127,8 @@ def _world(personas: Personas, writer: str) -> World:
         outline=OutlineFactory(image=image),
         scale=ImageScaleFactory(image=image),
         measurement=MeasurementFactory(image=image, prediction=prediction),
+        correction=Correction.objects.get(image=withdrawn),
+        withdrawn=withdrawn,
         key=key,
         reminder=ReminderFactory(lesion=lesion),
         batch=BatchFactory(

@@ -61,7 +61,7 @@ _OLDEST_TOLD = 85  # ISIC tells no higher age: the oldest could be known by it
 
 
 def isic_rows(images: QuerySet[LesionImage]) -> Iterator[list[Value]]:
-    of_patient = LesionImage.objects.filter(lesion__patient=OuterRef("lesion__patient"))
+    of_patient = LesionImage.objects.present().filter(lesion__patient=OuterRef("lesion__patient"))
     first = of_patient.latest_first().reverse().values("captured_on")[:1]
     ordered = (
         images.annotate(first_day=Subquery(first))
@@ -72,7 +72,9 @@ def isic_rows(images: QuerySet[LesionImage]) -> Iterator[list[Value]]:
                 BatchRow.objects.filter(was_known=False).only("image_id", "source", "values"),
                 to_attr="told",
             ),
-            Prefetch("lesion__histologies", Histology.objects.order_by("-created", "-pk")),
+            Prefetch(
+                "lesion__histologies", Histology.objects.standing().order_by("-created", "-pk")
+            ),
         )
         .order_by("pk")
     )

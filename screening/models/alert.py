@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage, disclosed
+from screening.models.comparison import still_a_pair
+from screening.models.image import LesionImage, disclosed, seen
 from screening.models.lesion import Lesion
-from screening.models.patient import Patient
 
 
 class Rule(models.TextChoices):
@@ -24,8 +24,7 @@ class Rule(models.TextChoices):
 
 class AlertQuerySet(models.QuerySet["Alert"]):
     def visible_to(self, user: User) -> AlertQuerySet:
-        patients = Patient.objects.visible_to(user)
-        return self.filter(lesion__patient__in=patients).disclosed_to(user)
+        return self.filter(seen(user, "later")).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> AlertQuerySet:
         """A rule compares readings: where one is withheld, so is what the rule says of it."""
@@ -34,6 +33,14 @@ class AlertQuerySet(models.QuerySet["Alert"]):
     def open(self) -> AlertQuerySet:
         """Those that wait for someone. Of a closed lesion none does."""
         return self.filter(closed_at=None, replaced_at=None, lesion__closed_on=None)
+
+
+class AlertManager(models.Manager["Alert"]):
+    """Alerts whose two images are still a pair of the alert's lesion. They count again where a
+    picture is put back."""
+
+    def get_queryset(self) -> models.QuerySet[Alert]:
+        return super().get_queryset().filter(still_a_pair(), later__lesion=F("lesion"))
 
 
 class Alert(UUIDModel):
@@ -70,7 +77,8 @@ class Alert(UUIDModel):
     )
     close_reason = models.CharField(max_length=400, blank=True)
 
-    objects = AlertQuerySet.as_manager()
+    objects = AlertManager.from_queryset(AlertQuerySet)()
+    everything = AlertQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created", "-pk"]

@@ -6,13 +6,24 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage, disclosed
-from screening.models.patient import Patient
+from screening.models.image import LesionImage, disclosed, is_later, place_of, seen
 
 
 class ComparisonQuerySet(models.QuerySet["Comparison"]):
     def visible_to(self, user: User) -> ComparisonQuerySet:
-        return self.filter(later__lesion__patient__in=Patient.objects.visible_to(user))
+        return self.filter(seen(user, "later"), still_a_pair())
+
+
+def still_a_pair(comparison: str = "") -> Q:
+    """Condition on comparisons, or on rows of one named by ``comparison``: both images are there,
+    of one lesion, and the earlier one is the earlier. A picture may have been withdrawn,
+    moved, or given another day since."""
+    path = f"{comparison}__" if comparison else ""
+    return Q(
+        (f"{path}earlier__withdrawn_at", None),
+        (f"{path}later__withdrawn_at", None),
+        (f"{path}earlier__lesion", F(f"{path}later__lesion")),
+    ) & is_later(place_of(f"{path}later"), place_of(f"{path}earlier"))
 
     def standing(self) -> ComparisonQuerySet:
         """Those within the outlines that stand."""
@@ -71,9 +82,8 @@ class Comparison(UUIDModel):
 class ChangeMarkQuerySet(models.QuerySet["ChangeMark"]):
     def visible_to(self, user: User) -> ChangeMarkQuerySet:
         """What others saw is kept back, as a review is, until ``user`` has concluded."""
-        patients = Patient.objects.visible_to(user)
-        seen = self.filter(comparison__later__lesion__patient__in=patients)
-        return seen.filter(Q(marked_by=user) | Q(disclosed(user, "comparison__later")))
+        own, shown = Q(marked_by=user), Q(disclosed(user, "comparison__later"))
+        return self.filter(seen(user, "comparison__later"), still_a_pair("comparison"), own | shown)
 
 
 class ChangeMark(UUIDModel):

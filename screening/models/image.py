@@ -88,7 +88,19 @@ def is_later(one: tuple[Any, ...], other: tuple[Any, ...]) -> Q:
 
 class LesionImageQuerySet(models.QuerySet["LesionImage"]):
     def visible_to(self, user: User) -> LesionImageQuerySet:
-        return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
+        patients = Patient.objects.visible_to(user)
+        return self.filter(
+            withdrawn_at=None, lesion__withdrawn_at=None, lesion__patient__in=patients
+        )
+
+    def kept_for(self, user: User) -> LesionImageQuerySet:
+        """Withdrawn or not, of what is withdrawn or not: for those who put right. From
+        ``everything``."""
+        return self.filter(lesion__patient__in=Patient.everything.writable_by(user))
+
+    def present(self) -> LesionImageQuerySet:
+        """Neither withdrawn nor of a withdrawn lesion or patient."""
+        return self.filter(present(""))
 
     def withheld_from(self, user: User) -> LesionImageQuerySet:
         """Images of which ``user`` sees nothing that was found, by a model or a colleague, before
@@ -104,9 +116,29 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
         return self.filter(is_later(image.place, place_of()))
 
 
+def present(image: str = "image") -> Q:
+    """Condition on rows of an image, named by ``image``: neither it nor what it belongs to is
+    withdrawn."""
+    path = f"{image}__" if image else ""
+    return Q(
+        (f"{path}withdrawn_at", None),
+        (f"{path}lesion__withdrawn_at", None),
+        (f"{path}lesion__patient__withdrawn_at", None),
+    )
+
+
+def seen(user: User, image: str = "image") -> Q:
+    """Condition on rows of an image, named by ``image``: ``user`` sees the image."""
+    return Q(
+        (f"{image}__withdrawn_at", None),
+        (f"{image}__lesion__withdrawn_at", None),
+        (f"{image}__lesion__patient__in", Patient.objects.visible_to(user)),
+    )
+
+
 def disclosed(user: User, image: str = "image") -> NegatedExpression:
     """Condition on rows that tell what was found in an image, named by ``image``."""
-    return ~Exists(LesionImage.objects.withheld_from(user).filter(pk=OuterRef(image)))
+    return ~Exists(LesionImage.everything.withheld_from(user).filter(pk=OuterRef(image)))
 
 
 class LesionImage(Withdrawable):

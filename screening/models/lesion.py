@@ -35,7 +35,12 @@ HAS_SYMPTOM = Q(raised=True) | Q(bleeding=True) | Q(itching=True) | Q(changing=T
 
 class LesionQuerySet(models.QuerySet["Lesion"]):
     def visible_to(self, user: User) -> LesionQuerySet:
-        return self.filter(patient__in=Patient.objects.visible_to(user))
+        return self.filter(withdrawn_at=None, patient__in=Patient.objects.visible_to(user))
+
+    def kept_for(self, user: User) -> LesionQuerySet:
+        """Withdrawn or not, of a patient who is or not: for those who put right. From
+        ``everything``."""
+        return self.filter(patient__in=Patient.everything.writable_by(user))
 
     def with_rights(self, user: User) -> LesionQuerySet:
         """Annotate ``may_write`` and ``may_review``."""

@@ -4,16 +4,14 @@ from django.db import models
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import disclosed
-from screening.models.patient import Patient
+from screening.models.image import disclosed, seen
 from screening.models.prediction import Prediction
 
 
 class PredictionMapsQuerySet(models.QuerySet["PredictionMaps"]):
     def visible_to(self, user: User) -> PredictionMapsQuerySet:
-        patients = Patient.objects.visible_to(user)
-        seen = self.filter(prediction__image__lesion__patient__in=patients)
-        return seen.filter(disclosed(user, "prediction__image"))
+        image = "prediction__image"
+        return self.filter(seen(user, image), disclosed(user, image))
 
 
 class PredictionMaps(UUIDModel):

@@ -6,8 +6,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage, disclosed
-from screening.models.patient import Patient
+from screening.models.image import LesionImage, disclosed, seen
 from screening.models.prediction import Prediction
 
 
@@ -15,13 +14,12 @@ class OfImageQuerySet(models.QuerySet[models.Model]):
     """Rows with an ``image``."""
 
     def visible_to(self, user: User) -> OfImageQuerySet:
-        return self.filter(image__lesion__patient__in=Patient.objects.visible_to(user))
+        return self.filter(seen(user))
 
 
 class MeasurementQuerySet(models.QuerySet["Measurement"]):
     def visible_to(self, user: User) -> MeasurementQuerySet:
-        patients = Patient.objects.visible_to(user)
-        return self.filter(image__lesion__patient__in=patients).disclosed_to(user)
+        return self.filter(seen(user)).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> MeasurementQuerySet:
         """What was measured within the model's mask is part of its reading; a drawn outline not."""

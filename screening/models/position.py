@@ -25,7 +25,8 @@ class Side(models.TextChoices):
 
 class LesionPositionQuerySet(models.QuerySet["LesionPosition"]):
     def visible_to(self, user: User) -> LesionPositionQuerySet:
-        return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
+        patients = Patient.objects.visible_to(user)
+        return self.filter(lesion__withdrawn_at=None, lesion__patient__in=patients)
 
 
 class LesionPosition(UUIDModel):

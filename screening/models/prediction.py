@@ -8,9 +8,8 @@ from django.utils import timezone
 from accounts.models import User
 from ml.types import Outcome as ModelOutcome
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage, disclosed, of_child
+from screening.models.image import LesionImage, disclosed, of_child, seen
 from screening.models.lesion import SYMPTOMS
-from screening.models.patient import Patient
 
 MAX_ATTEMPTS = 3
 
@@ -49,8 +48,7 @@ TOLD = Case(
 
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     def visible_to(self, user: User) -> PredictionQuerySet:
-        patients = Patient.objects.visible_to(user)
-        return self.filter(image__lesion__patient__in=patients).disclosed_to(user)
+        return self.filter(seen(user)).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> PredictionQuerySet:
         return self.filter(disclosed(user))

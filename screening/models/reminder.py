@@ -37,7 +37,12 @@ OVERDUE_AFTER = timedelta(days=14)
 
 class ReminderQuerySet(models.QuerySet["Reminder"]):
     def visible_to(self, user: User) -> ReminderQuerySet:
-        return self.filter(lesion__patient__in=Patient.objects.visible_to(user))
+        patients = Patient.objects.visible_to(user)
+        return self.filter(lesion__withdrawn_at=None, lesion__patient__in=patients)
+
+    def present(self) -> ReminderQuerySet:
+        """Of what nobody has withdrawn."""
+        return self.filter(lesion__withdrawn_at=None, lesion__patient__withdrawn_at=None)
 
     def active(self) -> ReminderQuerySet:
         """Those that run: nobody stopped them, and the lesion is still followed."""

@@ -8,8 +8,7 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage, disclosed
-from screening.models.patient import Patient
+from screening.models.image import LesionImage, disclosed, seen
 from screening.signing import Content, holds
 
 
@@ -37,8 +36,7 @@ class Management(models.TextChoices):
 
 class ReviewQuerySet(models.QuerySet["Review"]):
     def visible_to(self, user: User) -> ReviewQuerySet:
-        patients = Patient.objects.visible_to(user)
-        return self.filter(image__lesion__patient__in=patients).disclosed_to(user)
+        return self.filter(seen(user)).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> ReviewQuerySet:
         """A second reader does not see the first one's before an own, where a clinic wants it."""

@@ -184,12 +184,15 @@ def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
     if succeeded and counting.count(prediction):
         # The details may have been corrected while it was read.
         details.queue_again(Prediction.objects.filter(pk=prediction.pk))
-    lesion = prediction.image.lesion
-    announce_about(
-        lesion.patient,
-        Event.PREDICTION_FINISHED if succeeded else Event.PREDICTION_FAILED,
-        prediction=prediction.pk,
-        image=prediction.image_id,
-        lesion=lesion.pk,
-    )
+    # As it is now: the image may have been moved or withdrawn since it was claimed.
+    images = LesionImage.objects.present().select_related("lesion__patient")
+    image = images.filter(pk=prediction.image_id).first()
+    if image is not None:
+        announce_about(
+            image.lesion.patient,
+            Event.PREDICTION_FINISHED if succeeded else Event.PREDICTION_FAILED,
+            prediction=prediction.pk,
+            image=image.pk,
+            lesion=image.lesion_id,
+        )
     return True

@@ -76,13 +76,14 @@ def _ordered(
 
 def _open_alerts(patient: Patient, user: User) -> dict[Any, int]:
     """How many are open, by lesion."""
-    found = Alert.objects.filter(lesion__patient=patient).open().disclosed_to(user)
+    found = Alert.objects.visible_to(user).filter(lesion__patient=patient).open()
     return dict(found.order_by().values_list("lesion").annotate(n=Count("pk")))
 
 
 def _histologies(patient: Patient) -> dict[Any, Histology]:
     """The one that stands, by lesion."""
-    found = Histology.objects.filter(lesion__patient=patient).order_by("created", "pk")
+    of_patient = Histology.objects.filter(lesion__patient=patient, lesion__withdrawn_at=None)
+    found = of_patient.standing().order_by("created", "pk")
     return {histology.lesion_id: histology for histology in found}
 
 

@@ -13,10 +13,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from screening.advice import act_words
+from screening.corrections import undoing
+from screening.corrections.words import in_words
 from screening.differences import what_changed
 from screening.formatting import percent
 from screening.mapped import STATES
-from screening.models import Conclusion, Finding, Outcome
+from screening.models import Conclusion, Correction, Finding, Outcome
 from screening.predictions.outcomes import Standing
 from screening.worklist import Reason
 
@@ -167,3 +169,13 @@ def control(field: BoundField) -> SafeString:
 register.filter("act_words", act_words)
 register.filter("percent", percent)
 register.filter("what_changed", what_changed)
+
+
+@register.filter
+def correction_words(correction: Correction) -> str:
+    return in_words(correction)
+
+
+@register.filter
+def may_be_undone(correction: Correction) -> bool:
+    return undoing.may_be_undone(correction)

@@ -15,11 +15,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from screening import advice, closing, intake, placing, suggesting, timeline, tracking, visits
 from screening.charts.lesion import reading_over_time
 from screening.charts.measures import measures_over_time
+from screening.corrections import queries
 from screening.forms import LesionForm, ReminderForm, VisitForm, submit
 from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
 from screening.place_form import NewLesionForm
 from screening.predictions import succession
 from screening.predictions.outcomes import Standing
+from screening.views.corrections import leading_on
 from screening.views.requests import UserRequest
 
 
@@ -27,7 +29,13 @@ from screening.views.requests import UserRequest
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """All images by day of capture, what was told of them and measured, and what people said."""
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
-    lesion = get_object_or_404(visible.select_related("patient__clinic", "reminder"), pk=pk)
+    is_corrected = queries.is_corrected(Lesion, request.user)
+    found = visible.select_related("patient__clinic", "reminder").annotate(
+        is_corrected=is_corrected
+    )
+    lesion = found.filter(pk=pk).first()
+    if lesion is None:
+        return leading_on("lesion", Lesion, pk, request)
     images = tracking.timeline(lesion, request.user)
     alerts = tracking.alerts_of(lesion, request.user)
     histologies = tracking.histologies_of(lesion)
@@ -58,6 +66,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "may_review": lesion.may_review,  # type: ignore[attr-defined]
             "positions": lesion.positions.select_related("placed_by"),
             "add_image_url": reverse("image_new", args=[pk]),
+            "corrections": lesion.is_corrected
+            and queries.of_lesion(lesion, request.user)[: queries.SHOWN],
             **_reminder(lesion, images, standing, alerts, has_histology=bool(histologies)),
         },
     )

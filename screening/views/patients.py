@@ -13,8 +13,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from screening import intake, mapped, timeline, tracking, ugly_duckling
 from screening.charts.patient import lesions_over_time
+from screening.corrections import queries
 from screening.forms import NewPatientForm, PatientForm, submit
 from screening.models import Alert, Histology, Lesion, LesionImage, Patient
+from screening.views.corrections import leading_on
 from screening.views.requests import UserRequest
 
 PATIENTS_A_PAGE = 25
@@ -32,7 +34,12 @@ def listing(request: UserRequest) -> HttpResponse:
     return render(
         request,
         "screening/patients.html",
-        {"page": page, "search": search, "adding": request.GET.get("add") == "image"},
+        {
+            "page": page,
+            "search": search,
+            "adding": request.GET.get("add") == "image",
+            "has_withdrawn": queries.withdrawn_patients(request.user).exists(),
+        },
     )
 
 
@@ -41,14 +48,18 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """One patient's lesions, what needs attention first."""
     writable = Patient.objects.writable_by(request.user).filter(pk=OuterRef("pk"))
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
-    patient = get_object_or_404(visible.annotate(may_write=Exists(writable)), pk=pk)
+    is_corrected = queries.is_corrected(Patient, request.user)
+    found = visible.annotate(may_write=Exists(writable), is_corrected=is_corrected)
+    patient = found.filter(pk=pk).first()
+    if patient is None:
+        return leading_on("patient", Patient, pk, request)
     search = request.GET.get("q", "").strip()
     lesions = mapped.overview(patient, request.user)
-    found = _matching(patient, lesions, search)
-    page = Paginator(found, LESIONS_A_PAGE).get_page(request.GET.get("page"))
+    matching = _matching(patient, lesions, search)
+    page = Paginator(matching, LESIONS_A_PAGE).get_page(request.GET.get("page"))
     listed = tracking.attach_latest_images(list(page.object_list), request.user)
-    points = mapped.points(found, listed)
-    may_write: bool = patient.may_write  # type: ignore[attr-defined]
+    points = mapped.points(matching, listed)
+    may_write: bool = patient.may_write
     return render(
         request,
         "screening/patient.html",
@@ -62,6 +73,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "may_write": may_write,
             "adding": may_write and request.GET.get("add") == "image",
             "add_image_url": f"{reverse('patient', args=[pk])}?add=image",
+            "corrections": patient.is_corrected
+            and queries.of_patient(patient, request.user)[: queries.SHOWN],
         },
     )
 
@@ -82,7 +95,7 @@ def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
         lesions,
         images,
         alerts.select_related("later"),
-        Histology.objects.visible_to(request.user).filter(lesion__in=lesions),
+        Histology.objects.visible_to(request.user).standing().filter(lesion__in=lesions),
         request.user,
     )
     chart = lesions_over_time(lesions, timeline.told(images), events) if lesions else None

@@ -40,7 +40,7 @@ class Command(BaseCommand):
             kept = "Only the card is kept of" if version in reader.versions() else "There is no"
             readable = ", ".join(reader.readable())
             raise CommandError(f"{kept} model {version}. Models that can read: {readable}.")
-        images = LesionImage.objects.filter(modality=Modality.DERMATOSCOPIC)
+        images = LesionImage.objects.present().filter(modality=Modality.DERMATOSCOPIC)
         queued = sum(
             intake.rescreen(image=image, model_version=version) is not None
             for image in images.select_related("uploaded_by").iterator()

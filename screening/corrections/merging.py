@@ -1,0 +1,230 @@
+"""Write path of what is there twice: two lesions of one patient, two patients of one clinic.
+
+Functions as in ``screening.intake``. All that belongs to the one goes to the other; the one is
+withdrawn and says what it was merged into, so that its address leads there. Taken apart again, it
+gets back what came from it and is still there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from screening.corrections.following import follow
+from screening.corrections.holding import held, note, stated, touch
+from screening.corrections.moving import bring, hand_over
+from screening.corrections.rereading import read_outdated
+from screening.models import (
+    SYMPTOMS,
+    Correction,
+    CorrectionKind,
+    DoctorVisit,
+    ExternalIdentifier,
+    Histology,
+    Lesion,
+    LesionImage,
+    LesionPosition,
+    Modality,
+    Patient,
+    Reminder,
+)
+
+ATTACHED: dict[str, models.Manager[Any]] = {
+    "visits": DoctorVisit.everything,
+    "histologies": Histology.objects,
+    "positions": LesionPosition.objects,
+    "identifiers": ExternalIdentifier.objects,
+}
+"""What goes along with a lesion as it is, beside its images."""
+DETAILS = ("birth_year", "sex", "skin_type")
+
+
+@transaction.atomic
+def merge_lesions(*, user: User, lesion: Lesion, into: Lesion, reason: str = "") -> Lesion:
+    """Post: all that was of ``lesion`` is of ``into``; ``lesion`` is withdrawn and leads there.
+
+    Of a picture that is on both, one is withdrawn: the one with less to it. Every symptom of either
+    is marked; the lesion is closed only if both were.
+    """
+    reason = stated(reason)
+    lesion, into = held(lesion, into, user=user)
+    if lesion == into:
+        raise ValidationError({"into": "Choose another lesion."})
+    if lesion.patient_id != into.patient_id:
+        raise ValidationError(
+            {"into": "These are lesions of two patients. Move the one to the other patient first."}
+        )
+    own = list(into.images.all())
+    coming = list(LesionImage.everything.filter(lesion=lesion))
+    twice = _once(coming, own, user)
+    before = _joined(lesion, into)
+    moved = {"images": [image.pk for image in coming]}
+    for name, rows in ATTACHED.items():
+        moved[name] = list(rows.filter(lesion=lesion).values_list("pk", flat=True))
+        rows.filter(pk__in=moved[name]).update(lesion=into, modified=timezone.now())
+    bring(coming, into)
+    if moved["histologies"] or moved["visits"]:  # said of the one spot, not of the other's pictures
+        bring(own, into)
+    _one_reminder(lesion, into, moved)
+    _retire(lesion, into, user)
+    note(
+        CorrectionKind.MERGED,
+        lesion,
+        user=user,
+        reason=reason,
+        before={"moved": moved, "twice": twice, "into": before},
+        after={"merged_into": into.pk, "label": into.label},
+    )
+    touch(into.patient)
+    read_outdated(user, into.images.all())
+    follow([*coming, *own], into)
+    into.refresh_from_db()
+    return into
+
+
+@transaction.atomic
+def merge_patients(*, user: User, patient: Patient, into: Patient, reason: str = "") -> Patient:
+    """Post: all lesions of ``patient`` are of ``into``; ``patient`` is withdrawn and leads there.
+
+    What ``into`` does not say of age, sex and skin is taken from ``patient``. Images are read again
+    where the model would be told something else.
+    """
+    reason = stated(reason)
+    patient, into = held(patient, into, user=user)
+    if patient == into:
+        raise ValidationError({"into": "Choose another patient."})
+    if (patient.clinic_id, patient.owner_id) != (into.clinic_id, into.owner_id):
+        raise ValidationError(
+            {"into": "Only two patients of one clinic, or two records of one person, are merged."}
+        )
+    lesions = list(Lesion.everything.filter(patient=patient))
+    identifiers = list(patient.identifiers.values_list("pk", flat=True))
+    moved = {"lesions": [lesion.pk for lesion in lesions], "identifiers": identifiers}
+    before = {name: getattr(into, name) for name in DETAILS if not getattr(into, name)}
+    for name in before:
+        setattr(into, name, getattr(patient, name))
+    into.save()
+    hand_over(lesions, into)
+    ExternalIdentifier.objects.filter(pk__in=identifiers).update(patient=into)
+    _retire(patient, into, user)
+    note(
+        CorrectionKind.MERGED,
+        patient,
+        user=user,
+        reason=reason,
+        before={"moved": moved, "into": before},
+        after={"merged_into": into.pk, "label": into.label},
+    )
+    read_outdated(user, LesionImage.objects.filter(lesion__patient=into))
+    return into
+
+
+def successor(record: Any) -> list[Any]:
+    """Where a merged record's address leads: what it was merged into, or that one in its turn.
+    Empty for a record that was not merged."""
+    if not isinstance(record, Lesion | Patient):
+        return []
+    found: list[Any] = []
+    merged = type(record).everything.exclude(merged_into=None).select_related("merged_into")
+    while (step := merged.filter(pk=record.pk).first()) is not None:
+        record = step.merged_into
+        found = [record]
+    return found
+
+
+def take_apart(record: Any, into: Any, *, user: User) -> None:
+    """After ``record`` was put back. Post: what came from it and is with ``into``, its successor,
+    is its own again. What ``into`` took over of its details stays: nobody knows whose it was."""
+    merged = Correction.objects.filter(kind=CorrectionKind.MERGED, before__has_key="moved")
+    if isinstance(record, Patient):
+        moved = merged.filter(patient=record, lesion=None)[0].before["moved"]
+        hand_over(Lesion.everything.filter(pk__in=moved["lesions"], patient=into), record)
+        own = ExternalIdentifier.objects.filter(pk__in=moved["identifiers"], patient=into)
+        own.update(patient=record)
+    else:
+        last = merged.filter(lesion=record)[0].before
+        moved = last["moved"]
+        images = list(LesionImage.everything.filter(pk__in=moved["images"], lesion=into))
+        for name, rows in {**ATTACHED, "reminder": Reminder.objects}.items():
+            own = rows.filter(pk__in=moved[name], lesion=into)
+            own.update(lesion=record, modified=timezone.now())
+        bring(images, record)
+        twice = LesionImage.everything.filter(pk__in=last["twice"]).exclude(withdrawn_at=None)
+        for image in twice:  # no longer on the same lesion
+            image.withdrawn_at, image.withdrawn_by, image.withdrawn_because = None, None, ""
+            image.save()
+            note(CorrectionKind.RESTORED, image, user=user)
+        follow([*images, *twice], record, into)
+    touch(into)
+
+
+def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list[Any]:
+    """Withdraw one of each two that are the same picture; their identifiers."""
+    by_picture = {image.sha256: image for image in own}
+    out = []
+    for image in coming:
+        same = by_picture.get(image.sha256)
+        if same is None or image.is_withdrawn:
+            continue
+        less = min((same, image), key=_weight)
+        less.withdrawn_at, less.withdrawn_by = timezone.now(), user
+        less.withdrawn_because = "The same picture was on both lesions that were merged."
+        less.save()
+        note(CorrectionKind.WITHDRAWN, less, user=user, reason=less.withdrawn_because)
+        out.append(less.pk)
+    return out
+
+
+def _weight(image: LesionImage) -> tuple[bool, int, int]:
+    """What would be lost with it: it is read, concluded upon, read often."""
+    is_read = image.modality == Modality.DERMATOSCOPIC
+    return is_read, image.reviews.count(), image.predictions.finished().count()
+
+
+def _joined(lesion: Lesion, into: Lesion) -> dict[str, Any]:
+    """Give ``into`` what ``lesion`` says and it does not; how it was before."""
+    names = ("body_site", "notes", *SYMPTOMS, "symptoms_at", "closed_on", "closed_because")
+    before = {name: getattr(into, name) for name in names}
+    into.body_site = into.body_site or lesion.body_site
+    if lesion.notes and lesion.notes not in into.notes:
+        added = f"From {lesion}: {lesion.notes}"
+        joined = f"{into.notes}\n\n{added}".strip()
+        limit = Lesion._meta.get_field("notes").max_length
+        into.notes = joined if limit is None or len(joined) <= limit else into.notes
+    for name in SYMPTOMS:
+        setattr(into, name, getattr(into, name) or getattr(lesion, name))
+    if into.symptoms:
+        into.symptoms_at = timezone.now()
+    if not lesion.is_closed and into.is_closed:
+        into.closed_on, into.closed_by, into.closed_because = None, None, ""
+    into.save()
+    changed = {name for name in names if before[name] != getattr(into, name)}
+    return {name: value for name, value in before.items() if name in changed}
+
+
+def _one_reminder(lesion: Lesion, into: Lesion, moved: dict[str, list[Any]]) -> None:
+    """A lesion has one: its own if that is active, else the other's."""
+    moved["reminder"] = []
+    coming = Reminder.objects.filter(lesion=lesion).first()
+    own = Reminder.objects.filter(lesion=into).first()
+    if coming is None or (own is not None and (own.is_active or not coming.is_active)):
+        return
+    if own is None:
+        coming.lesion = into
+        coming.save()
+        moved["reminder"] = [coming.pk]
+        return
+    for name in ("set_by", "interval_months", "due_on", "snoozed_until", "stopped_at"):
+        setattr(own, name, getattr(coming, name))
+    own.save()
+
+
+def _retire(record: Any, into: Any, user: User) -> None:
+    record.withdrawn_at, record.withdrawn_by = timezone.now(), user
+    record.withdrawn_because = f"Merged into {into}."
+    record.merged_into = into
+    record.save()

@@ -1,0 +1,77 @@
+"""Read path of corrections: what was put right in a record, and where merged ones lead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from accounts.models import User
+from screening.corrections.merging import successor
+from screening.models import Correction, CorrectionKind, Lesion, LesionImage, Patient
+
+SHOWN = 50
+"""How many corrections a page lists."""
+Merged = TypeVar("Merged", Patient, Lesion)
+
+
+def of_patient(patient: Patient, user: User) -> QuerySet[Correction]:
+    """All of the patient, of what was merged into them, and of their lesions; the newest first."""
+    return _seen(user).filter(_about_patient(patient))
+
+
+def of_lesion(lesion: Lesion, user: User) -> QuerySet[Correction]:
+    """All of the lesion, of what was merged into it, and of the images that are on it now."""
+    return _seen(user).filter(_about_lesion(lesion))
+
+
+def is_corrected(model: type[Patient | Lesion], user: User) -> Exists:
+    """Condition on patients or lesions: ``of_patient`` or ``of_lesion`` has something. Pages ask it
+    along with the record, since most have nothing."""
+    about = _about_patient if model is Patient else _about_lesion
+    return Exists(Correction.objects.visible_to(user).filter(about(OuterRef("pk"))))
+
+
+def _about_patient(patient: Any) -> Q:
+    return Q(patient=patient) | Q(patient__merged_into=patient) | Q(lesion__patient=patient)
+
+
+def _about_lesion(lesion: Any) -> Q:
+    return Q(lesion=lesion) | Q(lesion__merged_into=lesion) | Q(image__lesion=lesion)
+
+
+def of_image(image: LesionImage, user: User) -> QuerySet[Correction]:
+    return _seen(user).filter(image=image)
+
+
+def withdrawn_patients(user: User) -> QuerySet[Patient]:
+    """Those that ``user`` may put back."""
+    withdrawn = Patient.everything.writable_by(user).exclude(withdrawn_at=None)
+    return withdrawn.select_related("clinic", "withdrawn_by").order_by("-withdrawn_at", "pk")
+
+
+def with_last(patients: Iterable[Patient]) -> list[tuple[Patient, Correction | None]]:
+    """Each of ``withdrawn_patients`` with the correction that took it out."""
+    found = list(patients)
+    out = (CorrectionKind.WITHDRAWN, CorrectionKind.MERGED)
+    rows = Correction.objects.filter(patient__in=found, lesion=None, kind__in=out)
+    last = {row.patient_id: row for row in rows.order_by("created", "pk")}
+    return [(patient, last.get(patient.pk)) for patient in found]
+
+
+def leads_to(model: type[Merged], pk: UUID, user: User) -> Merged | None:
+    """What a merged record's address leads to, if ``user`` may see it."""
+    record = model.everything.filter(pk=pk).exclude(merged_into=None).first()
+    found: list[Any] = successor(record) if record is not None else []
+    visible = model.objects.visible_to(user).filter(pk__in=[one.pk for one in found])
+    return visible.first()
+
+
+def _seen(user: User) -> QuerySet[Correction]:
+    return (
+        Correction.objects.visible_to(user)
+        .select_related("made_by", "patient", "lesion__patient", "image__lesion__patient", "visit")
+        .order_by("-created", "-pk")
+    )

@@ -1,0 +1,151 @@
+"""Write path of corrections to one record: an image's day and kind; withdrawn, and put back.
+
+Functions as in ``screening.intake``. Nothing is erased: each leaves a ``Correction``.
+"""
+
+from __future__ import annotations
+
+from datetime import date, time
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from screening import intake
+from screening.corrections import merging
+from screening.corrections.following import follow
+from screening.corrections.holding import Record, held, lesion_of, note, patient_of, stated, touch
+from screening.corrections.rereading import read_outdated
+from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
+
+UNCHANGED: Any = object()
+
+
+@transaction.atomic
+def correct_image(
+    *,
+    user: User,
+    image: LesionImage,
+    captured_on: date = UNCHANGED,
+    captured_time: time | None = UNCHANGED,
+    modality: str = UNCHANGED,
+    reason: str = "",
+) -> LesionImage:
+    """Post: the picture has this day, time and kind. What is not named stays as it is.
+
+    With another day or time it takes its place among the lesion's images anew. It is read again
+    where the model would be told another age, and where it turns out to be dermatoscopic. One that
+    turns out to be an ordinary photograph keeps a reading that warns until a doctor has settled it.
+    """
+    reason = stated(reason)
+    (image,) = held(image, user=user)
+    asked = {"captured_on": captured_on, "captured_time": captured_time, "modality": modality}
+    changes = {
+        name: value
+        for name, value in asked.items()
+        if value is not UNCHANGED and value != getattr(image, name)
+    }
+    if not changes:
+        return image
+    if "captured_on" in changes:
+        intake.require_past(captured_on)
+    before = {name: getattr(image, name) for name in changes}
+    for name, value in changes.items():
+        setattr(image, name, value)
+    if changes.keys() & {"captured_on", "captured_time"}:
+        image.placed_at = timezone.now()
+    image.full_clean()
+    image.save()
+    note(CorrectionKind.EDITED, image, user=user, reason=reason, before=before, after=changes)
+    touch(image.lesion)
+    read_outdated(user, LesionImage.objects.filter(pk=image.pk))
+    follow([image], image.lesion)
+    return image
+
+
+@transaction.atomic
+def withdraw(*, user: User, record: Record, reason: str) -> Record:
+    """Post: the record was entered in error, and is nowhere but among the corrections.
+
+    With it goes, out of sight, what belongs to it. Raises ValidationError without a reason.
+    """
+    reason = stated(reason, needed=True)
+    record = held(record, user=user)[0]
+    record.withdrawn_at, record.withdrawn_by = timezone.now(), user
+    record.withdrawn_because = reason
+    record.save()
+    note(CorrectionKind.WITHDRAWN, record, user=user, reason=reason)
+    _after(record)
+    return record
+
+
+@transaction.atomic
+def restore(*, user: User, record: Record, reason: str = "", label: str = "") -> Record:
+    """Post: what was withdrawn is there again, and what was merged is by itself again.
+
+    label: of a patient whose own has been given to another meanwhile. Raises ValidationError where
+    something is in the way, with what it is.
+    """
+    reason = stated(reason)
+    record, *into = held(record, *merging.successor(record), user=user, withdrawn=True)
+    if not record.is_withdrawn:
+        raise ValidationError("This is not withdrawn.")
+    _require_place(record, label.strip())
+    before = {"withdrawn_because": record.withdrawn_because}
+    if isinstance(record, Patient) and label.strip():
+        before["label"], record.label = record.label, label.strip()
+    record.withdrawn_at, record.withdrawn_by, record.withdrawn_because = None, None, ""
+    if into and isinstance(record, Patient | Lesion):
+        record.merged_into = None
+    record.full_clean()
+    record.save()
+    for one in into:
+        merging.take_apart(record, one, user=user)
+    note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
+    _after(record)
+    for one in (record, *into):
+        read_outdated(user, _images_of(one))
+    return record
+
+
+def _after(record: Record) -> None:
+    """Of what is left: reminders, and pictures that are neighbours now."""
+    if isinstance(record, LesionImage):
+        follow([record], record.lesion)
+    lesion = lesion_of(record)
+    touch(patient_of(record), *([lesion] if lesion else []))
+
+
+def _images_of(record: Record) -> QuerySet[LesionImage]:
+    match record:
+        case Patient():
+            return LesionImage.objects.filter(lesion__patient=record)
+        case LesionImage():
+            return LesionImage.objects.filter(pk=record.pk)
+        case _:
+            return LesionImage.objects.filter(lesion=lesion_of(record))
+
+
+def _require_place(record: Record, label: str) -> None:
+    """Raises ValidationError with what keeps the record from being put back."""
+    lesion = lesion_of(record)
+    if not isinstance(record, Patient) and patient_of(record).is_withdrawn:
+        raise ValidationError("Its patient is withdrawn. Put the patient back first.")
+    if isinstance(record, (LesionImage, DoctorVisit)) and lesion and lesion.is_withdrawn:
+        raise ValidationError("Its lesion is withdrawn. Put the lesion back first.")
+    if isinstance(record, LesionImage):
+        same = record.lesion.images.filter(sha256=record.sha256).first()
+        if same is not None:
+            raise ValidationError(
+                f"The same picture is on {record.lesion} already, added again on "
+                f"{same.created:%Y-%m-%d}. Withdraw that one first."
+            )
+    if isinstance(record, Patient) and record.clinic_id:
+        others = Patient.objects.filter(clinic=record.clinic_id, label=label or record.label)
+        if others.exists():
+            raise ValidationError(
+                {"label": "Another patient of this clinic has this label now. Give a new one."}
+            )

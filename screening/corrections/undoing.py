@@ -1,0 +1,82 @@
+"""Undoing a correction: the same acts, the other way round. It is a correction itself."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from accounts.models import User
+from screening.corrections import moving, services
+from screening.corrections.holding import Record
+from screening.models import Correction, CorrectionKind, Lesion, LesionImage, Patient
+
+_READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
+
+
+def undo(*, user: User, correction: Correction, label: str = "") -> Record:
+    """Post: what the correction changed is as it was before. label: see ``services.restore``.
+
+    Raises ValidationError where it cannot be undone any more.
+    """
+    record = subject(correction)
+    if not may_be_undone(correction):
+        raise ValidationError("This cannot be undone: something else was changed since.")
+    before: dict[str, Any] = correction.before
+    match correction.kind, record:
+        case CorrectionKind.EDITED, LesionImage():
+            fields: dict[str, Any] = {
+                name: _READ[name](value) if value and name in _READ else value
+                for name, value in before.items()
+            }
+            return services.correct_image(user=user, image=record, **fields)
+        case CorrectionKind.MOVED, LesionImage():
+            lesion = _there(Lesion, before["lesion"])
+            return moving.move_image(user=user, image=record, lesion=lesion, acknowledged=True)
+        case CorrectionKind.MOVED, Lesion():
+            patient = _there(Patient, before["patient"])
+            return moving.move_lesion(user=user, lesion=record, patient=patient)
+        case _:
+            return services.restore(user=user, record=record, label=label)
+
+
+def may_be_undone(correction: Correction) -> bool:
+    """Whether the record is still as the correction left it. Reads what ``subject`` gives."""
+    record: Any = subject(correction)
+    match correction.kind:
+        case CorrectionKind.WITHDRAWN:
+            return bool(record.is_withdrawn)
+        case CorrectionKind.MERGED:
+            return str(record.merged_into_id) == correction.after["merged_into"]
+        case CorrectionKind.EDITED if isinstance(record, LesionImage):
+            return not record.is_withdrawn and _holds(record, correction.after)
+        case CorrectionKind.MOVED if correction.before:
+            return not record.is_withdrawn and _is_where(record, correction.after)
+    return False
+
+
+def subject(correction: Correction) -> Record:
+    """What was put right: the least of what the correction names."""
+    return correction.image or correction.visit or correction.lesion or correction.patient
+
+
+def _holds(record: Any, fields: dict[str, Any]) -> bool:
+    return all(_plain(getattr(record, name)) == value for name, value in fields.items())
+
+
+def _is_where(record: Any, after: dict[str, str]) -> bool:
+    if isinstance(record, LesionImage):
+        return str(record.lesion_id) == after["lesion"]
+    return str(record.patient_id) == after["patient"]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _there(model: Any, pk: str) -> Any:
+    found = model.objects.filter(pk=pk).first()
+    if found is None:
+        raise ValidationError("Where it was has been withdrawn. Put that back first.")
+    return found

@@ -1,0 +1,320 @@
+"""What was entered wrongly, put right: a page each for an image, a lesion and a patient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_safe
+
+from screening import delivery, intake
+from screening.correction_forms import (
+    AT_ONCE,
+    ImageDetailsForm,
+    MergeLesionForm,
+    MergePatientForm,
+    MoveImageForm,
+    MoveLesionForm,
+    UndoForm,
+    WithdrawForm,
+)
+from screening.corrections import merging, moving, queries, services, undoing
+from screening.forms import submit
+from screening.models import AccessLog, Correction, Lesion, LesionImage, Patient
+from screening.models.patient import PatientQuerySet
+from screening.views.requests import UserRequest
+
+A_PAGE = 25
+METHODS = ["GET", "HEAD", "POST"]
+
+
+@dataclass(frozen=True)
+class Act:
+    """One way to put something right: its form, and what that does. then: the page afterwards."""
+
+    name: str
+    title: str
+    about: str
+    button: str
+    form: forms.Form
+    write: Callable[..., Any]
+    done: str
+    then: str
+    nothing: str = ""  # why there is nothing to choose
+    asks_patient: bool = False
+
+    @property
+    def is_grave(self) -> bool:
+        return self.name == "withdraw"
+
+
+@require_http_methods(METHODS)
+def image(request: UserRequest, pk: UUID) -> HttpResponse:
+    visible = LesionImage.objects.visible_to(request.user)
+    found = get_object_or_404(visible.select_related("lesion__patient__clinic"), pk=pk)
+    patient = found.lesion.patient
+    intake.require_writable(user=request.user, patient=patient)
+    others = _others(request, patient)
+    asked = _uuid(request.GET.get("patient"))
+    target = (others.filter(pk=asked).first() if asked else None) or patient
+    lesions = target.lesions.exclude(pk=found.lesion_id)
+    here = reverse("image", args=[pk])
+    acts = [
+        Act(
+            "details",
+            "Its day or kind is wrong",
+            "Its place among the lesion's pictures follows the day.",
+            "Save",
+            ImageDetailsForm(
+                _posted(request, "details"), initial=ImageDetailsForm.initial_of(found)
+            ),
+            lambda **fields: services.correct_image(user=request.user, image=found, **fields),
+            "The picture is corrected.",
+            here,
+        ),
+        Act(
+            "move",
+            "It is of another spot",
+            f"It goes to another lesion of {target}, with its readings and conclusions.",
+            "Move the picture",
+            MoveImageForm(
+                _posted(request, "move"), lesions=lesions, findings=moving.findings_of(found)
+            ),
+            lambda **fields: moving.move_image(user=request.user, image=found, **fields),
+            "The picture is moved.",
+            here,
+            "" if lesions.exists() else f"{target} has no other lesion.",
+            asks_patient=True,
+        ),
+        _withdrawal(
+            request,
+            found,
+            "It should not be here at all",
+            "Withdraw the picture: it counts nowhere any more, no outcome, report or export shows "
+            "it. It is kept with your reason, and can be put back on the lesion's page.",
+            reverse("lesion", args=[found.lesion_id]),
+        ),
+    ]
+    context = {"image": found, "lesion": found.lesion, "patient": patient, "target": target}
+    return _page(request, acts, context | _choice(request, others))
+
+
+@require_http_methods(METHODS)
+def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
+    visible = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
+    found = get_object_or_404(visible, pk=pk)
+    patient = found.patient
+    intake.require_writable(user=request.user, patient=patient)
+    others = _others(request, patient)
+    acts = [
+        Act(
+            "merge",
+            "It is the same spot as another lesion",
+            "All that is known of it goes to the lesion that stays, and its address leads there.",
+            "Merge the two",
+            MergeLesionForm(_posted(request, "merge"), lesions=patient.lesions.exclude(pk=pk)),
+            lambda **fields: merging.merge_lesions(user=request.user, lesion=found, **fields),
+            "The two lesions are one.",
+            reverse("lesion", args=[pk]),
+            "" if patient.lesions.count() > 1 else f"{patient} has no other lesion.",
+        ),
+        Act(
+            "move",
+            "It is another patient's",
+            "It goes there with its pictures, readings and conclusions.",
+            "Move the lesion",
+            MoveLesionForm(_posted(request, "move"), patients=_offered(request, others)),
+            lambda **fields: moving.move_lesion(user=request.user, lesion=found, **fields),
+            "The lesion is moved.",
+            reverse("lesion", args=[pk]),
+            "" if others.exists() else "There is no other record.",
+            asks_patient=True,
+        ),
+        _withdrawal(
+            request,
+            found,
+            "It should not be here at all",
+            "Withdraw the lesion with all its pictures: they count nowhere any more, no outcome, "
+            "report or export shows them. They are kept with your reason, and can be put back on "
+            "the patient's page.",
+            reverse("patient", args=[patient.pk]),
+        ),
+    ]
+    return _page(request, acts, {"lesion": found, "patient": patient, **_choice(request, others)})
+
+
+@require_http_methods(METHODS)
+def patient(request: UserRequest, pk: UUID) -> HttpResponse:
+    visible = Patient.objects.visible_to(request.user).select_related("clinic")
+    found = get_object_or_404(visible, pk=pk)
+    intake.require_writable(user=request.user, patient=found)
+    others = _others(request, found).filter(clinic=found.clinic_id, owner=found.owner_id)
+    acts = [
+        Act(
+            "merge",
+            "It is the same person as another record",
+            "All lesions go to the record that stays, and this one's address leads there.",
+            "Merge the two",
+            MergePatientForm(_posted(request, "merge"), patients=_offered(request, others)),
+            lambda **fields: merging.merge_patients(user=request.user, patient=found, **fields),
+            "The two records are one.",
+            reverse("patient", args=[pk]),
+            "" if others.exists() else "There is no other record.",
+            asks_patient=True,
+        ),
+        _withdrawal(
+            request,
+            found,
+            "It should not be here at all",
+            "Withdraw the record with all its lesions and pictures: they count nowhere any more, "
+            "no outcome, report or export shows them. They are kept with your reason, and can be "
+            "put back.",
+            reverse("withdrawn"),
+        ),
+    ]
+    return _page(request, acts, {"patient": found, **_choice(request, others)})
+
+
+@require_http_methods(METHODS)
+def undo(request: UserRequest, pk: UUID) -> HttpResponse:
+    """Asks, and says what is in the way where something is."""
+    visible = Correction.objects.visible_to(request.user)
+    correction = get_object_or_404(visible.select_related("patient", "lesion", "image"), pk=pk)
+    patient = correction.patient
+    if not Patient.everything.writable_by(request.user).contains(patient):
+        raise PermissionDenied("Your role allows looking at this record, not changing it.")
+    subject = undoing.subject(correction)
+    form = UndoForm(request.POST or None, of_patient=isinstance(subject, Patient))
+    if request.method == "POST":
+        form = UndoForm(request.POST, of_patient=isinstance(subject, Patient))
+        if submit(form, undoing.undo, user=request.user, correction=correction) is not None:
+            messages.success(request, "It is as it was before.")
+            return redirect(_address_of(correction, request))
+    return render(
+        request,
+        "screening/undo.html",
+        {
+            "form": form,
+            "correction": correction,
+            "subject": subject,
+            "may_be_undone": undoing.may_be_undone(correction),
+            "back": _address_of(correction, request),
+        },
+    )
+
+
+def leading_on(name: str, model: type[Any], pk: UUID, request: UserRequest) -> HttpResponse:
+    """To what a merged record was merged into. Raises Http404 where there is no such record.
+
+    Asked for each time: the two may be taken apart again.
+    """
+    found = queries.leads_to(model, pk, request.user)
+    if found is None:
+        raise Http404
+    response = redirect(name, found.pk, permanent=True)
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+@require_safe
+def withdrawn(request: UserRequest) -> HttpResponse:
+    """Patients that were withdrawn or merged, to be put back."""
+    found = queries.withdrawn_patients(request.user)
+    page = Paginator(found, A_PAGE).get_page(request.GET.get("page"))
+    return render(
+        request, "screening/withdrawn.html", {"rows": queries.with_last(page), "page": page}
+    )
+
+
+@require_safe
+def thumbnail(request: UserRequest, pk: UUID) -> HttpResponseBase:
+    """Of a withdrawn picture, for who may put it back."""
+    kept = LesionImage.everything.kept_for(request.user)
+    return delivery.deliver(
+        request=request, user=request.user, pk=pk, rendition=AccessLog.Rendition.THUMBNAIL, of=kept
+    )
+
+
+def _page(request: UserRequest, acts: list[Act], context: dict[str, Any]) -> HttpResponse:
+    for act in acts:
+        is_asked = request.method == "POST" and request.POST.get("act") == act.name
+        if is_asked and submit(act.form, act.write) is not None:
+            messages.success(request, act.done)
+            return redirect(act.then)
+    opened = request.GET.get("open", "")
+    return render(request, "screening/correct.html", {"acts": acts, "opened": opened, **context})
+
+
+def _withdrawal(request: UserRequest, record: Any, title: str, about: str, then: str) -> Act:
+    return Act(
+        "withdraw",
+        title,
+        about,
+        "Withdraw",
+        WithdrawForm(_posted(request, "withdraw")),
+        lambda **fields: services.withdraw(user=request.user, record=record, **fields),
+        "It is withdrawn. You can put it back.",
+        then,
+    )
+
+
+def _posted(request: UserRequest, act: str) -> Any:
+    """What was typed into one of the page's forms; nothing for the others."""
+    return request.POST if request.POST.get("act") == act else None
+
+
+def _others(request: UserRequest, patient: Patient) -> PatientQuerySet:
+    writable = Patient.objects.writable_by(request.user).exclude(pk=patient.pk)
+    return writable.select_related("clinic").order_by("label", "pk")
+
+
+def _offered(request: UserRequest, others: PatientQuerySet) -> QuerySet[Patient]:
+    """What a list offers; of what was sent in, each that may be written is taken."""
+    if request.method == "POST":
+        return others
+    search = request.GET.get("q", "").strip()
+    found = others.search(search) if search else others
+    first = found.values_list("pk", flat=True)[:AT_ONCE]
+    return others.filter(pk__in=list(first))
+
+
+def _choice(request: UserRequest, others: PatientQuerySet) -> dict[str, Any]:
+    """For the search among many patients."""
+    search = request.GET.get("q", "").strip()
+    count = others.count()
+    return {
+        "search": search,
+        "other_count": count,
+        "is_long": count > AT_ONCE,
+        "patients": _offered(request, others) if request.method != "POST" else others[:AT_ONCE],
+    }
+
+
+def _address_of(correction: Correction, request: UserRequest) -> str:
+    """The nearest page that shows the record."""
+    image, lesion = correction.image, correction.lesion
+    if image is not None and LesionImage.objects.visible_to(request.user).contains(image):
+        return reverse("image", args=[image.pk])
+    if lesion is not None and Lesion.objects.visible_to(request.user).contains(lesion):
+        return reverse("lesion", args=[lesion.pk])
+    if Patient.objects.visible_to(request.user).contains(correction.patient):
+        return reverse("patient", args=[correction.patient_id])
+    return reverse("withdrawn")
+
+
+def _uuid(text: str | None) -> UUID | None:
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return None

@@ -1,0 +1,215 @@
+"""What was entered twice becomes one, and two again."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+
+from screening.corrections import merging, services
+from screening.corrections.queries import leads_to
+from screening.models import (
+    Alert,
+    Correction,
+    ExternalIdentifier,
+    Lesion,
+    LesionImage,
+    Patient,
+    Prediction,
+    Reminder,
+)
+from tests.factories import (
+    AlertFactory,
+    DoctorVisitFactory,
+    HistologyFactory,
+    LesionFactory,
+    LesionImageFactory,
+    LesionPositionFactory,
+    PatientFactory,
+    PredictionFactory,
+    ReminderFactory,
+    ReviewFactory,
+)
+
+
+@pytest.fixture
+def lesion(personas):
+    return LesionFactory(patient=personas.patient, label="Twice", body_site="")
+
+
+@pytest.fixture
+def into(personas):
+    return LesionFactory(patient=personas.patient, label="Once", body_site="")
+
+
+def merge(user, lesion, into):
+    return merging.merge_lesions(user=user, lesion=lesion, into=into, reason="The same spot.")
+
+
+class TestMergeLesions:
+    def test_all_that_was_of_the_one_is_of_the_other(self, personas, lesion, into):
+        image = LesionImageFactory(lesion=lesion)
+        alert = AlertFactory(later=image)
+        review, reading = ReviewFactory(image=image), PredictionFactory(image=image)
+        histology = HistologyFactory(lesion=lesion)
+        position = LesionPositionFactory(lesion=lesion)
+        visit = DoctorVisitFactory(lesion=lesion, recorded_by=personas.admin)
+        reminder = ReminderFactory(lesion=lesion)
+        identifier = ExternalIdentifier.objects.create(
+            clinic=personas.clinic, kind="lesion", lesion=lesion, system="urn:x", value="1"
+        )
+        merge(personas.assistant, lesion, into)
+        for row in (alert, histology, position, visit, reminder, identifier):
+            row.refresh_from_db()
+            assert row.lesion == into
+        assert set(into.images.all()) == {image, alert.earlier}
+        image.refresh_from_db()
+        assert list(image.reviews.all()) == [review]
+        assert reading in image.predictions.all()
+        assert Alert.objects.get() == alert
+        lesion.refresh_from_db()
+        assert lesion.is_withdrawn
+        assert lesion.merged_into == into
+        assert not Lesion.objects.filter(pk=lesion.pk).exists()
+
+    def test_its_address_leads_to_the_other_even_by_a_detour(self, personas, lesion, into):
+        third = LesionFactory(patient=personas.patient)
+        merge(personas.admin, lesion, into)
+        merge(personas.admin, into, third)
+        assert leads_to(Lesion, lesion.pk, personas.viewer) == third
+        assert leads_to(Lesion, lesion.pk, personas.stranger) is None
+        assert leads_to(Lesion, third.pk, personas.viewer) is None
+
+    def test_every_symptom_stays_marked(self, personas, lesion, into):
+        Lesion.objects.filter(pk=lesion.pk).update(bleeding=True)
+        Lesion.objects.filter(pk=into.pk).update(raised=True)
+        merged = merge(personas.admin, lesion, into)
+        assert merged.symptoms == ["raised", "bleeding"]
+        assert merged.symptoms_at is not None
+
+    def test_it_is_closed_only_if_both_were(self, personas, lesion, into):
+        closed = {
+            "closed_on": date(2026, 1, 1),
+            "closed_because": "excised",
+            "closed_by": personas.admin,
+        }
+        Lesion.objects.filter(pk=into.pk).update(**closed)
+        assert not merge(personas.admin, lesion, into).is_closed
+
+    def test_what_is_not_said_is_taken_over(self, personas, lesion, into):
+        Lesion.objects.filter(pk=lesion.pk).update(body_site="ear", notes="Since 2020.")
+        image = LesionImageFactory(lesion=into)
+        PredictionFactory(image=image, context={"age": 66.0, "sex": "female", "localization": None})
+        merged = merge(personas.admin, lesion, into)
+        assert merged.body_site == "ear"
+        assert "Since 2020." in merged.notes
+        assert Prediction.objects.active().get().image == image
+
+    def test_a_picture_that_is_on_both_is_there_once(self, personas, lesion, into):
+        mine = LesionImageFactory(lesion=into)
+        theirs = LesionImageFactory(lesion=lesion, sha256=mine.sha256)
+        ReviewFactory(image=theirs)
+        merge(personas.admin, lesion, into)
+        assert into.images.get() == theirs  # the one that a clinician has concluded on
+        services.restore(user=personas.admin, record=lesion)
+        assert lesion.images.get() == theirs
+        assert into.images.get() == mine
+
+    def test_what_was_said_of_one_does_not_settle_the_other(self, personas, lesion, into):
+        image = LesionImageFactory(lesion=into)
+        histology = HistologyFactory(lesion=lesion)
+        merge(personas.admin, lesion, into)
+        image.refresh_from_db()
+        assert image.placed_at > histology.created
+
+    @pytest.mark.parametrize(
+        ("own", "coming", "kept"),
+        [("active", "active", 6), ("stopped", "active", 3), ("stopped", "stopped", 6)],
+    )
+    def test_one_reminder_is_left(self, personas, lesion, into, own, coming, kept):
+        stopped = {"stopped": Lesion.objects.get(pk=into.pk).created, "active": None}
+        ReminderFactory(lesion=into, interval_months=6, stopped_at=stopped[own])
+        ReminderFactory(lesion=lesion, interval_months=3, stopped_at=stopped[coming])
+        merge(personas.admin, lesion, into)
+        left = Reminder.objects.visible_to(personas.admin).get()
+        assert (left.lesion, left.interval_months) == (into, kept)
+        assert left.is_active == ("active" in (own, coming))
+
+    def test_of_two_patients_they_are_not_one(self, personas, lesion):
+        other = LesionFactory(patient__clinic=personas.clinic)
+        with pytest.raises(ValidationError, match="two patients"):
+            merge(personas.admin, lesion, other)
+        with pytest.raises(ValidationError, match="another lesion"):
+            merge(personas.admin, lesion, lesion)
+
+    def test_not_by_who_only_looks(self, personas, lesion, into):
+        for user in (personas.viewer, personas.stranger):
+            with pytest.raises(PermissionDenied):
+                merge(user, lesion, into)
+
+    def test_it_is_taken_apart_again(self, personas, lesion, into):
+        image = LesionImageFactory(lesion=lesion)
+        mine = LesionImageFactory(lesion=into)
+        histology = HistologyFactory(lesion=lesion)
+        reminder = ReminderFactory(lesion=lesion)
+        merge(personas.admin, lesion, into)
+        third = LesionFactory(patient=personas.patient)
+        merge(personas.admin, into, third)
+        services.restore(user=personas.admin, record=lesion)
+        assert Lesion.objects.get(pk=lesion.pk).merged_into is None
+        assert lesion.images.get() == image
+        assert third.images.get() == mine
+        for row in (histology, reminder):
+            row.refresh_from_db()
+            assert row.lesion == lesion
+
+
+class TestMergePatients:
+    def test_all_lesions_are_of_the_other(self, personas, lesion):
+        image = LesionImageFactory(lesion=lesion)
+        to = PatientFactory(clinic=personas.clinic, birth_year=None, sex="male")
+        identifier = ExternalIdentifier.objects.create(
+            clinic=personas.clinic,
+            kind="patient",
+            patient=personas.patient,
+            system="urn:x",
+            value="1",
+        )
+        PredictionFactory(image=image)
+        merging.merge_patients(user=personas.assistant, patient=personas.patient, into=to)
+        to.refresh_from_db()
+        lesion.refresh_from_db()
+        identifier.refresh_from_db()
+        assert (to.birth_year, to.sex) == (1960, "male")  # only what was not said
+        assert lesion.patient == identifier.patient == to
+        assert Prediction.objects.active().get().image == image  # the sex is another
+        assert leads_to(Patient, personas.patient.pk, personas.viewer) == to
+
+    def test_and_their_own_again(self, personas, lesion):
+        to = PatientFactory(clinic=personas.clinic)
+        mine = LesionFactory(patient=to)
+        merging.merge_patients(user=personas.admin, patient=personas.patient, into=to)
+        services.restore(user=personas.admin, record=personas.patient)
+        assert Patient.objects.get(pk=personas.patient.pk).lesions.get() == lesion
+        assert to.lesions.get() == mine
+
+    def test_only_where_the_same_people_see_both(self, personas):
+        elsewhere = PatientFactory(clinic=personas.clinic, owner=personas.admin)
+        with pytest.raises(ValidationError, match="one clinic"):
+            merging.merge_patients(user=personas.admin, patient=elsewhere, into=personas.patient)
+        with pytest.raises(PermissionDenied):
+            merging.merge_patients(
+                user=personas.admin, patient=personas.patient, into=personas.own_patient
+            )
+
+    def test_two_records_of_one_person(self, personas):
+        second = PatientFactory(own=True, owner=personas.self_tracker, label="My skin")
+        image = LesionImageFactory(lesion__patient=second)
+        merging.merge_patients(
+            user=personas.self_tracker, patient=second, into=personas.own_patient
+        )
+        image = LesionImage.objects.get(pk=image.pk)
+        assert image.lesion.patient == personas.own_patient
+        assert Correction.objects.visible_to(personas.self_tracker).count() == 1
+        assert not Correction.objects.visible_to(personas.admin).exists()
