@@ -142,10 +142,26 @@ def test_two_uploads_of_one_picture_at_one_moment_make_one_image(personas, lesio
     assert len(stored_files(settings)) == 2
 
 
-def test_the_same_picture_on_another_lesion_is_another_image(personas, lesion, rung):
+def test_the_same_picture_on_another_lesion_is_told_before_it_is_stored(
+    personas, lesion, settings
+):
+    first, _ = add(personas.assistant, lesion)
+    files = stored_files(settings)
+    other = LesionFactory(patient=personas.patient)
+    with pytest.raises(intake.SamePicture, match=f"already on {lesion}") as told:
+        add(personas.assistant, other)
+    assert told.value.image == first
+    assert stored_files(settings) == files
+    assert add(personas.assistant, other, allow_duplicate=True).is_new
+
+
+def test_the_same_picture_is_told_to_nobody_who_does_not_see_it(personas, lesion):
     add(personas.assistant, lesion)
-    _, is_new = add(personas.assistant, LesionFactory(patient=personas.patient))
-    assert is_new
+    assert add(personas.colleague, LesionFactory(patient__clinic=_clinic_of(personas))).is_new
+
+
+def _clinic_of(personas):
+    return personas.colleague.memberships.get().clinic
 
 
 def test_a_bad_file_leaves_nothing_behind(personas, lesion, settings):

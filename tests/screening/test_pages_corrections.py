@@ -77,6 +77,7 @@ def test_it_goes_to_another_patients_lesion(assistant, personas, image):
 
 
 def test_nobody_elses_lesions_are_offered(assistant, personas, image):
+    LesionFactory(patient=personas.patient)
     theirs = LesionFactory(label="Elbow")
     for patient in (theirs.patient, personas.own_patient):
         url = f"{reverse('image_correct', args=[image.pk])}?patient={patient.pk}"
