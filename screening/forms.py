@@ -200,6 +200,7 @@ class ImageForm(forms.Form):
         required=False,
         label="Take DICOM files even if text is burned into the picture",
     )
+    allow_duplicate = forms.BooleanField(required=False, label="Add it here as well")
 
 
 class ChangeMarkForm(forms.Form):

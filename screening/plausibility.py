@@ -83,9 +83,10 @@ def wrong_age(day: date, birth_year: int | None) -> str:
 
 def _recorded_before(patient: Patient, birth_year: int) -> str:
     first = date(birth_year, 1, 1)
-    images = LesionImage.objects.filter(lesion__patient=patient, captured_on__lt=first)
-    histologies = Histology.objects.filter(lesion__patient=patient, examined_on__lt=first)
-    visits = DoctorVisit.objects.filter(lesion__patient=patient, visited_on__lt=first)
+    of = {"lesion__patient": patient, "lesion__withdrawn_at": None}
+    images = LesionImage.objects.filter(captured_on__lt=first, **of)
+    histologies = Histology.objects.standing().filter(examined_on__lt=first, **of)
+    visits = DoctorVisit.objects.filter(visited_on__lt=first, **of)
     for what, days in (
         ("A picture was taken on", images.latest_first().reverse().values_list("captured_on")),
         ("Histology is of", histologies.order_by("examined_on").values_list("examined_on")),

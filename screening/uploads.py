@@ -17,6 +17,7 @@ from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from screening.exchange.dicom.adding import add_image
 from screening.formatting import day
 from screening.forms import ImageForm
+from screening.intake import SamePicture
 from screening.models import Lesion, LesionImage
 from screening.sandbox import Busy
 
@@ -44,12 +45,14 @@ class CappedUploadHandler(FileUploadHandler):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one file. image: None if it was refused; message: why, or a remark."""
+    """What became of one file. image: None if it was refused; message: why, or a remark.
+    elsewhere: the same picture on another lesion, for which it was not added here."""
 
     name: str
     image: LesionImage | None
     is_new: bool
     message: str
+    elsewhere: LesionImage | None = None
 
 
 def add_all(*, user: User, lesion: Lesion, form: ImageForm) -> list[Result]:
@@ -75,6 +78,7 @@ def as_json(form: ImageForm, results: list[Result]) -> JsonResponse:
                     "url": reverse("image", args=[result.image.pk]) if result.image else None,
                     "is_new": result.is_new,
                     "message": result.message,
+                    **_elsewhere(result),
                 }
                 for result in results
             ]
@@ -82,10 +86,18 @@ def as_json(form: ImageForm, results: list[Result]) -> JsonResponse:
     )
 
 
+def _elsewhere(result: Result) -> dict[str, str]:
+    """Where the same picture is, if it was not added for that."""
+    same = result.elsewhere
+    return {"elsewhere": reverse("image", args=[same.pk])} if same else {}
+
+
 def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, Any]) -> Result:
     name = file.name or "picture"
     try:
         added = add_image(user=user, lesion=lesion, file=file, **fields)
+    except SamePicture as same:
+        return Result(name, None, False, " ".join(same.messages), same.image)
     except ValidationError as error:
         return Result(name, None, False, " ".join(error.messages))
     except Busy:

@@ -67,6 +67,10 @@ class World:
     measurement: Any
     correction: Any
     withdrawn: Any
+    withdrawn_lesion: Any
+    withdrawn_patient: Any
+    sibling: Any
+    twin: Any
     key: Any
     webhook: Any
     delivery: Any
@@ -155,7 +159,8 @@ WEBHOOK = {
     "events": ["review.recorded"],
 }
 VISIT = {"visited_on": "2026-03-15", "finding": "harmless"}
-WITHDRAWAL = {"act": "withdraw", "reason": "Entered in error."}
+REASON = {"reason": "Entered in error."}
+WITHDRAWAL = {"act": "withdraw", **REASON}
 ON_THE_CHEST = {"view": "front", "x": 0.5, "y": 0.3}
 BY_VERSION = {"args": lambda world: (reader.DEFAULT_VERSION,)}
 MATRIX: dict[str, Line] = {
@@ -339,10 +344,30 @@ MATRIX: dict[str, Line] = {
         SIGNED_IN,
         POST=api(WRITES, lambda w: {"lesion": w.lesion.pk, "file": file()}, 202, multipart=True),
     ),
-    "api:image-detail": line(SEES, "image"),
+    "api:image-detail": line(
+        SEES, "image", PATCH=Sent(WRITES, lambda w: {"captured_on": "2026-01-15"}, 200)
+    ),
     "api:image-file": line(SEES, "image"),
     "api:image-dicom": line(SEES, "image"),
     "api:image-thumbnail": line(SEES, "image"),
+    **{
+        f"api:{what}-{act}": line(args=what, POST=Sent(WRITES, body, 200))
+        for what, act, body in (
+            ("image", "withdraw", lambda w: REASON),
+            ("image", "move", lambda w: {"lesion": str(w.sibling.pk), "acknowledged": True}),
+            ("lesion", "withdraw", lambda w: REASON),
+            ("lesion", "move", lambda w: {"patient": str(w.twin.pk)}),
+            ("lesion", "merge", lambda w: {"into": str(w.sibling.pk)}),
+            ("patient", "withdraw", lambda w: REASON),
+            ("patient", "merge", lambda w: {"into": str(w.twin.pk)}),
+        )
+    },
+    "api:image-restore": line(args="withdrawn", POST=Sent(KEEPS, done=200)),
+    "api:lesion-restore": line(args="withdrawn_lesion", POST=Sent(KEEPS, done=200)),
+    "api:patient-restore": line(args="withdrawn_patient", POST=Sent(KEEPS, done=200)),
+    "api:image-corrections": line(SEES, "image"),
+    "api:lesion-corrections": line(SEES, "lesion"),
+    "api:patient-corrections": line(SEES, "patient"),
     "api:prediction-list": line(
         SIGNED_IN, POST=api(WRITES, lambda w: {"image": str(w.image.pk)}, 202)
     ),

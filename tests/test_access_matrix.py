@@ -60,6 +60,7 @@ from tests.factories import (
     LesionPositionFactory,
     MeasurementFactory,
     OutlineFactory,
+    PatientFactory,
     PredictionFactory,
     PredictionMapsFactory,
     ReminderFactory,
@@ -104,7 +105,11 @@ def _world(personas: Personas, writer: str) -> World:
         earlier=LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1)), later=image
     )
     withdrawn = LesionImageFactory(lesion=lesion, captured_on=date(2025, 12, 1))
-    corrections.withdraw(user=getattr(personas, writer), record=withdrawn, reason="A finger.")
+    same = {"clinic": lesion.patient.clinic, "owner": lesion.patient.owner}
+    withdrawn_lesion = LesionFactory(patient=lesion.patient)
+    withdrawn_patient = PatientFactory(**same)
+    for record in (withdrawn, withdrawn_lesion, withdrawn_patient):
+        corrections.withdraw(user=getattr(personas, writer), record=record, reason="A finger.")
     key, _ = services.create_api_key(user=getattr(personas, writer), name="key")
     webhook = (
         WebhookFactory(own=True, owner=personas.self_tracker)
@@ -129,6 +134,10 @@ def _world(personas: Personas, writer: str) -> World:
         measurement=MeasurementFactory(image=image, prediction=prediction),
         correction=Correction.objects.get(image=withdrawn),
         withdrawn=withdrawn,
+        withdrawn_lesion=withdrawn_lesion,
+        withdrawn_patient=withdrawn_patient,
+        sibling=LesionFactory(patient=lesion.patient),
+        twin=PatientFactory(**same),
         key=key,
         reminder=ReminderFactory(lesion=lesion),
         batch=BatchFactory(

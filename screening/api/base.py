@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from rest_framework import mixins, status, viewsets
 from rest_framework.request import Request
@@ -60,11 +60,23 @@ class ReadViewSet(
         response.data["results"] = shaped(self, request, response.data["results"])
         return response
 
+    def moved_to(self) -> str | None:
+        """The address of what a record that is not there was merged into."""
+        return None
+
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
         if unknown := set(request.query_params) - set(PARAMETERS):
             known = " and ".join(PARAMETERS)
             raise QueryError(dict.fromkeys(unknown, f"Of one record there are {known}."))
-        data = self.get_serializer(self.get_object()).data
+        try:
+            record = self.get_object()
+        except Http404:
+            if (address := self.moved_to()) is None:
+                raise
+            # Asked for each time: the two may be taken apart again.
+            headers = {"Location": address, "Cache-Control": "private, no-cache"}
+            return Response(status=status.HTTP_301_MOVED_PERMANENTLY, headers=headers)
+        data = self.get_serializer(record).data
         etag = etag_of(data)
         if is_known(request, etag):
             response: Any = HttpResponse(status=status.HTTP_304_NOT_MODIFIED)

@@ -16,6 +16,7 @@ from screening.api import examples
 from screening.api.maps import MapsSerializer
 from screening.api.readings import PredictionDetailSerializer
 from screening.api.requests import (
+    ImageCorrectionSerializer,
     ImageJSONSerializer,
     ImageUploadSerializer,
     PredictionRequestSerializer,
@@ -115,7 +116,8 @@ IMAGES = extend_schema_view(
         description="One picture a request. It is stored without its metadata, and its reading is "
         "queued: `Location` says where it will be. With `Prefer: wait=N` the answer waits for it. "
         "The same picture again on the same lesion, or one that is known by its identifier, is "
-        "recognised: 200, the image that is known, and nothing is read twice.",
+        "recognised: 200, the image that is known, and nothing is read twice. On another lesion "
+        "that you may see it is refused with its address, unless `allow_duplicate`: 409.",
         request={
             "multipart/form-data": ImageUploadSerializer,
             "application/json": ImageJSONSerializer,
@@ -131,6 +133,18 @@ IMAGES = extend_schema_view(
             ),
             shown("stored", examples.IMAGE_QUEUED, 202),
             shown("read", examples.IMAGE, 200),
+        ],
+    ),
+    partial_update=extend_schema(
+        summary="Correct the day, time or kind of an image",
+        description="Only the fields that are sent. It takes its place among the lesion's images "
+        "anew, and is read again where the model would be told another age, or where it turns out "
+        "to be dermatoscopic. How it was stays in its corrections.",
+        request=ImageCorrectionSerializer,
+        responses={200: ImageSerializer},
+        examples=[
+            sent("day", {"captured_on": "2026-03-12", "reason": "The camera's clock was wrong."}),
+            shown("image", examples.IMAGE, 200),
         ],
     ),
 )

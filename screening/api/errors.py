@@ -20,6 +20,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Unread
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
+from rest_framework.reverse import reverse
 from rest_framework.settings import api_settings
 
 from accounts.permissions import MissingScope
@@ -29,11 +30,13 @@ from screening.api.problems import (
     BY_STATUS,
     MALFORMED,
     MISSING_SCOPE,
+    SAME_PICTURE,
     SERVER_ERROR,
     VALIDATION,
     Kind,
 )
 from screening.api.problems import NOT_FOUND as NOT_FOUND_KIND
+from screening.intake import SamePicture
 from screening.sandbox import Busy
 
 logger = logging.getLogger(__name__)
@@ -66,6 +69,15 @@ class Unavailable(exceptions.APIException):
     wait = 5
 
 
+class SamePictureElsewhere(exceptions.APIException):
+    status_code = SAME_PICTURE.status
+    kind = SAME_PICTURE
+
+    def __init__(self, same: SamePicture) -> None:
+        super().__init__(same.messages[0])
+        self.image = same.image
+
+
 def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """The answer to a known error, whatever a view renders otherwise.
 
@@ -78,6 +90,11 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | N
     more = {}
     if isinstance(error, exceptions.ValidationError):
         kind, more = VALIDATION, _validation(error)
+    elif isinstance(error, SamePictureElsewhere):
+        more = {
+            name: reverse(f"api:{name}-detail", args=[pk], request=context["request"])
+            for name, pk in (("image", error.image.pk), ("lesion", error.image.lesion_id))
+        }
     elif isinstance(error, MissingScope):
         kind, more = MISSING_SCOPE, {"scope": error.scope}
     response = _problem(context["request"], kind, str(error.detail), **more)
@@ -121,6 +138,8 @@ def _known(exc: Exception) -> exceptions.APIException | None:
             return exceptions.NotFound(NOT_FOUND)
         case PermissionDenied():
             return exceptions.PermissionDenied(*exc.args)
+        case SamePicture():
+            return SamePictureElsewhere(exc)
         case ValidationError():
             by_field = hasattr(exc, "error_dict")
             return exceptions.ValidationError(exc.message_dict if by_field else exc.messages)

@@ -185,9 +185,11 @@ REVIEW: dict[str, Any] = {
 
 IMAGE_QUEUED: dict[str, Any] = {
     **_stamps("images", _IMAGE, _QUEUED),
+    "modified": _QUEUED,
     "lesion": _LESION,
     "identifiers": [{"system": "urn:oid:2.25.1", "value": "IMG-77"}],
     "captured_on": "2026-03-12",
+    "captured_time": None,
     "modality": "dermatoscopic",
     "width": 600,
     "height": 450,

@@ -87,6 +87,15 @@ CONFLICT = Kind(
     "The same was stored at the same moment, or an identifier belongs to another record already.",
     "Look at what is there now, then decide whether to try again.",
 )
+SAME_PICTURE = Kind(
+    "same-picture",
+    409,
+    "The same picture is on another lesion",
+    "The same bytes are on another lesion that you may see. `image` and `lesion` are the addresses "
+    "of that one. Nothing was stored.",
+    "If it belongs there only, there is nothing to do. If it was put there by mistake, move it. To "
+    "have it here as well, send it again with `allow_duplicate=true`.",
+)
 IN_PROGRESS = Kind(
     "in-progress",
     409,
@@ -155,6 +164,7 @@ ALL = (
     METHOD_NOT_ALLOWED,
     NOT_ACCEPTABLE,
     CONFLICT,
+    SAME_PICTURE,
     IN_PROGRESS,
     PRECONDITION_FAILED,
     TOO_LARGE,

@@ -32,6 +32,11 @@ class NewImage(StrictSerializer):
         default=Modality.DERMATOSCOPIC,
         help_text="Only dermatoscopic pictures are read.",
     )
+    allow_duplicate = serializers.BooleanField(
+        default=False,
+        help_text="Add it even if the same picture is on another lesion. Without it: 409, with the "
+        "addresses of that image and lesion, if you may see them.",
+    )
     allow_burned_in = serializers.BooleanField(
         default=False,
         help_text="Take a DICOM file that says that text is burned into its picture.",
@@ -90,6 +95,15 @@ class ImageJSONSerializer(NewImage):
         max_length=identifying.MOST,
         help_text="Of other systems. One that is known: the known image is answered with.",
     )
+
+
+class ImageCorrectionSerializer(StrictSerializer):
+    """What is wrong with an image. Only the fields that are sent change."""
+
+    captured_on = serializers.DateField(required=False)
+    captured_time = serializers.TimeField(required=False, allow_null=True)
+    modality = serializers.ChoiceField(required=False, choices=Modality.choices)
+    reason = serializers.CharField(required=False, max_length=400)
 
 
 class PredictionRequestSerializer(StrictSerializer):

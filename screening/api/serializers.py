@@ -306,12 +306,11 @@ class ImageSerializer(serializers.ModelSerializer[LesionImage]):
     class Meta:
         model = LesionImage
         fields = [
-            "id",
-            "url",
-            "created",
+            *BASE,
             "lesion",
             "identifiers",
             "captured_on",
+            "captured_time",
             "modality",
             "width",
             "height",

@@ -13,6 +13,7 @@ from screening.api.agreement import AgreementView
 from screening.api.alerts import AlertViewSet
 from screening.api.change_marks import ChangeMarkViewSet
 from screening.api.comparisons import ComparisonViewSet
+from screening.api.corrections import ImageCorrections, LesionCorrections, PatientCorrections
 from screening.api.dicom import DicomView
 from screening.api.errors import nothing_here
 from screening.api.histologies import HistologyViewSet
@@ -51,9 +52,14 @@ router.register("change-marks", ChangeMarkViewSet, basename="change-mark")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("visits", VisitViewSet, basename="visit")
 router.register("reminders", ReminderViewSet, basename="reminder")
+corrections = SimpleRouter(use_regex_path=False)  # at the same addresses
+corrections.register("patients", PatientCorrections, basename="patient")
+corrections.register("lesions", LesionCorrections, basename="lesion")
+corrections.register("images", ImageCorrections, basename="image")
 
 urlpatterns = [
     path("v1/", include(router.urls)),
+    path("v1/", include(corrections.urls)),
     path(
         "v1/images/<uuid:pk>/file",
         viewsets.PictureView.as_view(rendition="image"),

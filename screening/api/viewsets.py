@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -29,9 +30,11 @@ from screening.api.base import (
     RecordView,
     RecordViewSet,
 )
-from screening.api.parsers import JSONUpload, Upload
+from screening.api.conditions import etag_of, require_match
+from screening.api.parsers import JSONBody, JSONUpload, Upload
 from screening.api.readings import PredictionDetailSerializer
 from screening.api.requests import (
+    ImageCorrectionSerializer,
     ImageJSONSerializer,
     ImageUploadSerializer,
     PredictionRequestSerializer,
@@ -44,6 +47,8 @@ from screening.api.serializers import (
     PredictionSerializer,
     ReviewSerializer,
 )
+from screening.corrections import queries, services
+from screening.corrections.holding import held
 from screening.delivery import deliver
 from screening.exchange.dicom.adding import add_image
 from screening.models import (
@@ -78,6 +83,9 @@ class PatientViewSet(EditableViewSet):
     filterset_class = filters.PatientFilter
     expandable = {"clinic": ClinicViewSet}
 
+    def moved_to(self) -> str | None:
+        return merged_into(self, Patient, "api:patient-detail")
+
     def get_queryset(self) -> QuerySet[Patient]:
         visible = Patient.objects.visible_to(self.user).select_related("clinic")
         return visible.prefetch_related("identifiers")
@@ -90,6 +98,9 @@ class LesionViewSet(EditableViewSet):
     serializer_class = LesionSerializer
     filterset_class = filters.LesionFilter
     expandable = {"patient": PatientViewSet}
+
+    def moved_to(self) -> str | None:
+        return merged_into(self, Lesion, "api:lesion-detail")
 
     def get_queryset(self) -> QuerySet[Lesion]:
         visible = Lesion.objects.visible_to(self.user).select_related("patient")
@@ -120,6 +131,21 @@ class ImageViewSet(ReadViewSet):
     expandable = {"lesion": LesionViewSet}
     # A picture is cleaned within, and perhaps waited for; sent again, it is recognised.
     in_one_transaction = False
+
+    def get_parsers(self) -> list[Any]:
+        return [JSONBody()] if self.request.method == "PATCH" else super().get_parsers()
+
+    def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        image = self.get_object()
+        sent = ImageCorrectionSerializer(data=request.data)
+        sent.is_valid(raise_exception=True)
+        with transaction.atomic():
+            if "If-Match" in request.headers:
+                held(image, user=self.user)  # nobody changes it in between
+                require_match(request, etag_of(self.get_serializer(self.get_object()).data))
+            services.correct_image(user=self.user, image=image, **sent.validated_data)
+            data = self.get_serializer(self.get_object()).data
+        return Response(data, headers={"ETag": etag_of(data)})
 
     def get_queryset(self) -> QuerySet[LesionImage]:
         visible = LesionImage.objects.visible_to(self.user).select_related("lesion__patient")
@@ -243,6 +269,11 @@ class MaskView(PictureOrProblem, PredictionMapsView):
         response.headers["ETag"] = etag
         response.headers["Cache-Control"] = "private, no-cache"
         return response
+
+
+def merged_into(view: Any, model: type[Any], name: str) -> str | None:
+    found = queries.leads_to(model, view.kwargs["pk"], view.user)
+    return reverse(name, args=[found.pk], request=view.request) if found else None
 
 
 def where_to_look(prediction: Prediction | None, request: Request) -> dict[str, str]:

@@ -14,10 +14,10 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from accounts.models import User
+from screening import intake, plausibility
 from screening.corrections.following import follow
 from screening.corrections.holding import held, note, stated, touch
 from screening.corrections.moving import bring, hand_over
-from screening.corrections.rereading import read_outdated
 from screening.models import (
     SYMPTOMS,
     Correction,
@@ -80,7 +80,7 @@ def merge_lesions(*, user: User, lesion: Lesion, into: Lesion, reason: str = "")
         after={"merged_into": into.pk, "label": into.label},
     )
     touch(into.patient)
-    read_outdated(user, into.images.all())
+    intake.read_with_new_details(image__lesion=into)
     follow([*coming, *own], into)
     into.refresh_from_db()
     return into
@@ -109,6 +109,7 @@ def merge_patients(*, user: User, patient: Patient, into: Patient, reason: str =
         setattr(into, name, getattr(patient, name))
     into.save()
     hand_over(lesions, into)
+    plausibility.require_birth_year(into)
     ExternalIdentifier.objects.filter(pk__in=identifiers).update(patient=into)
     _retire(patient, into, user)
     note(
@@ -119,7 +120,7 @@ def merge_patients(*, user: User, patient: Patient, into: Patient, reason: str =
         before={"moved": moved, "into": before},
         after={"merged_into": into.pk, "label": into.label},
     )
-    read_outdated(user, LesionImage.objects.filter(lesion__patient=into))
+    intake.read_with_new_details(image__lesion__patient=into)
     return into
 
 

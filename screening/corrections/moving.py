@@ -12,9 +12,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
+from screening import intake, plausibility
 from screening.corrections.following import follow
 from screening.corrections.holding import held, note, stated, touch
-from screening.corrections.rereading import read_outdated
 from screening.models import (
     CorrectionKind,
     ExternalIdentifier,
@@ -50,10 +50,11 @@ def move_image(
         )
     if not acknowledged and (found := findings_of(image)):
         raise ValidationError({"acknowledged": f"{found} Confirm that this goes with it."})
+    plausibility.require_capture_day(image.captured_on, lesion.patient)
     bring([image], lesion)
     _note_move(image, before, user=user, reason=reason)
     touch(before, lesion)
-    read_outdated(user, LesionImage.objects.filter(pk=image.pk))
+    intake.read_with_new_details(image=image)
     follow([image], before, lesion)
     image.refresh_from_db()
     return image
@@ -68,6 +69,7 @@ def move_lesion(*, user: User, lesion: Lesion, patient: Patient, reason: str = "
     if patient == before:
         raise ValidationError({"patient": "The lesion is of this patient already."})
     hand_over([lesion], patient)
+    plausibility.require_birth_year(patient)
     changed = {"patient": patient.pk}
     note(
         CorrectionKind.MOVED,
@@ -80,7 +82,7 @@ def move_lesion(*, user: User, lesion: Lesion, patient: Patient, reason: str = "
     )
     note(CorrectionKind.MOVED, lesion, user=user, reason=reason, after=changed)
     touch(before, patient)
-    read_outdated(user, lesion.images.all())
+    intake.read_with_new_details(image__lesion=lesion)
     lesion.refresh_from_db()
     return lesion
 

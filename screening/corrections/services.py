@@ -10,15 +10,13 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from screening import intake
+from screening import intake, plausibility
 from screening.corrections import merging
 from screening.corrections.following import follow
 from screening.corrections.holding import Record, held, lesion_of, note, patient_of, stated, touch
-from screening.corrections.rereading import read_outdated
 from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
 
 UNCHANGED: Any = object()
@@ -51,7 +49,7 @@ def correct_image(
     if not changes:
         return image
     if "captured_on" in changes:
-        intake.require_past(captured_on)
+        plausibility.require_capture_day(captured_on, image.lesion.patient)
     before = {name: getattr(image, name) for name in changes}
     for name, value in changes.items():
         setattr(image, name, value)
@@ -61,7 +59,7 @@ def correct_image(
     image.save()
     note(CorrectionKind.EDITED, image, user=user, reason=reason, before=before, after=changes)
     touch(image.lesion)
-    read_outdated(user, LesionImage.objects.filter(pk=image.pk))
+    intake.read_with_new_details(image=image)
     follow([image], image.lesion)
     return image
 
@@ -107,7 +105,7 @@ def restore(*, user: User, record: Record, reason: str = "", label: str = "") ->
     note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
     _after(record)
     for one in (record, *into):
-        read_outdated(user, _images_of(one))
+        intake.read_with_new_details(**_of(one))
     return record
 
 
@@ -119,14 +117,15 @@ def _after(record: Record) -> None:
     touch(patient_of(record), *([lesion] if lesion else []))
 
 
-def _images_of(record: Record) -> QuerySet[LesionImage]:
+def _of(record: Record) -> dict[str, Any]:
+    """Which predictions are of the record, as a filter says it."""
     match record:
         case Patient():
-            return LesionImage.objects.filter(lesion__patient=record)
+            return {"image__lesion__patient": record}
         case LesionImage():
-            return LesionImage.objects.filter(pk=record.pk)
+            return {"image": record}
         case _:
-            return LesionImage.objects.filter(lesion=lesion_of(record))
+            return {"image__lesion": lesion_of(record)}
 
 
 def _require_place(record: Record, label: str) -> None:

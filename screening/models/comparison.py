@@ -13,6 +13,10 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
     def visible_to(self, user: User) -> ComparisonQuerySet:
         return self.filter(seen(user, "later"), still_a_pair())
 
+    def standing(self) -> ComparisonQuerySet:
+        """Those within the outlines that stand."""
+        return self.filter(replaced_at=None)
+
 
 def still_a_pair(comparison: str = "") -> Q:
     """Condition on comparisons, or on rows of one named by ``comparison``: both images are there,
@@ -24,10 +28,6 @@ def still_a_pair(comparison: str = "") -> Q:
         (f"{path}later__withdrawn_at", None),
         (f"{path}earlier__lesion", F(f"{path}later__lesion")),
     ) & is_later(place_of(f"{path}later"), place_of(f"{path}earlier"))
-
-    def standing(self) -> ComparisonQuerySet:
-        """Those within the outlines that stand."""
-        return self.filter(replaced_at=None)
 
 
 class Comparison(UUIDModel):

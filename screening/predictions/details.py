@@ -35,9 +35,11 @@ from screening.models import (
     MAX_ATTEMPTS,
     LesionImage,
     Modality,
+    Outcome,
     Prediction,
     State,
 )
+from screening.models.image import present
 from screening.models.prediction import PredictionQuerySet
 
 CLINICAL_PHOTOGRAPH = "clinical_photograph"
@@ -144,9 +146,10 @@ def _left(readings: PredictionQuerySet) -> PredictionQuerySet:
     waiting = Prediction.objects.active().filter(
         image=OuterRef("image"), model_version=reader.DEFAULT_VERSION
     )
-    return with_other_details(readings.counting()).filter(
-        ~Exists(waiting), image__withdrawn_at=None, image__lesion__withdrawn_at=None
-    )
+    # A photograph gets no class: one that was read as dermatoscopic, and warns, goes on warning
+    # until a doctor has settled it.
+    warns = Q(image__modality=Modality.CLINICAL, outcome__in=(Outcome.URGENT, Outcome.SEE_DOCTOR))
+    return with_other_details(readings.counting()).filter(present(), ~Exists(waiting), ~warns)
 
 
 def _read_as(prediction: Prediction) -> str:

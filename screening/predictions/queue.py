@@ -23,6 +23,7 @@ from screening import imaging
 from screening.models import (
     MAX_ATTEMPTS,
     Event,
+    LesionImage,
     Modality,
     Prediction,
     PredictionMaps,

@@ -74,6 +74,7 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
             "lesion": lesion,
             "patient": lesion.patient,
             "results": results,
+            "asks_again": any(result.elsewhere for result in results),
             "guide": lesion.images.latest_first().first(),
             "max_bytes": uploads.MAX_BYTES,
         },

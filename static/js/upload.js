@@ -13,13 +13,14 @@
     413: tooLarge,
   };
 
-  const send = (file, onProgress) =>
+  const send = (file, onProgress, again) =>
     new Promise((resolve) => {
       const request = new XMLHttpRequest();
       const body = new FormData();
       for (const name of ["csrfmiddlewaretoken", "captured_on", "modality"]) {
         body.append(name, form.elements[name].value);
       }
+      if (again) body.append("allow_duplicate", "on");
       body.append("file", file, file.name);
       request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
       request.addEventListener("loadend", () => {
@@ -52,11 +53,28 @@
     return item;
   };
 
-  const finish = (item, result) => {
-    item.querySelector("progress").remove();
+  // The same picture is on another lesion: nothing was added yet.
+  const ask = (state, item, file, result) => {
+    const there = document.createElement("a");
+    there.href = result.elsewhere;
+    there.textContent = "Go there";
+    const here = document.createElement("button");
+    here.type = "button";
+    here.className = "btn btn-secondary";
+    here.textContent = "Add it here as well";
+    here.addEventListener("click", async () => {
+      state.textContent = "Sending";
+      finish(item, file, await send(file, () => {}, true));
+    });
+    state.append(" ", there, " ", here);
+  };
+
+  const finish = (item, file, result) => {
+    item.querySelector("progress")?.remove();
     const state = item.querySelector("[data-state]");
     state.textContent = result.url ? "" : result.message;
     item.classList.toggle("failed", !result.url);
+    if (result.elsewhere) ask(state, item, file, result);
     if (!result.url) return;
     const link = document.createElement("a");
     link.href = result.url;
@@ -78,7 +96,7 @@
               bar.value = share;
               if (share === 1) state.textContent = "Checking";
             });
-      finish(item, result);
+      finish(item, file, result);
       results.push(result);
     }
     if (!results.every((result) => result.url)) return;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 
 import pytest
@@ -40,10 +41,22 @@ def test_the_same_picture_again_is_recognised(clinician, lesion):
     assert Prediction.objects.count() == 1
 
 
-def test_the_same_picture_of_another_lesion_is_another_image(personas, clinician, lesion):
+def test_the_same_picture_on_another_lesion_is_told_first(personas, clinician, lesion):
     upload(clinician, lesion)
-    assert upload(clinician, LesionFactory(patient=personas.patient)).status_code == 202
+    other = LesionFactory(patient=personas.patient)
+    response = upload(clinician, other)
+    assert response.status_code == 409
+    problem = response.json()
+    assert problem["type"] == "/problems/same-picture"
+    assert problem["lesion"].endswith(f"/api/v1/lesions/{lesion.pk}/")
+    assert problem["image"].endswith(f"/api/v1/images/{LesionImage.objects.get().pk}/")
+    assert upload(clinician, other, allow_duplicate="true").status_code == 202
     assert LesionImage.objects.count() == 2
+
+
+def test_the_same_picture_of_another_clinic_is_told_to_nobody(personas, clinician, lesion):
+    LesionImageFactory(sha256=hashlib.sha256(picture()).hexdigest())
+    assert upload(clinician, lesion).status_code == 202
 
 
 def test_a_known_picture_leads_to_its_latest_reading(clinician, lesion):

@@ -142,9 +142,7 @@ def test_two_uploads_of_one_picture_at_one_moment_make_one_image(personas, lesio
     assert len(stored_files(settings)) == 2
 
 
-def test_the_same_picture_on_another_lesion_is_told_before_it_is_stored(
-    personas, lesion, settings
-):
+def test_the_same_picture_on_another_lesion_is_told_before_it_is_stored(personas, lesion, settings):
     first, _ = add(personas.assistant, lesion)
     files = stored_files(settings)
     other = LesionFactory(patient=personas.patient)

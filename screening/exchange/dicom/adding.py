@@ -32,6 +32,7 @@ def add_image(
     captured_on: date | None = None,
     modality: str = Modality.DERMATOSCOPIC,
     allow_burned_in: bool = False,
+    allow_duplicate: bool = False,
 ) -> Added:
     """As ``intake.add_image``. Of a DICOM file the size of its pixels is taken over too, and the
     body site where the lesion has none. Nothing that tells who it is: names, numbers and UIDs are
@@ -51,6 +52,7 @@ def add_image(
             captured_on=captured_on,
             modality=modality,
             allow_burned_in=allow_burned_in,
+            allow_duplicate=allow_duplicate,
         )
         if added.is_new:
             with _or_without_files(added.image):

@@ -1,0 +1,162 @@
+"""Corrections as the API shows them, and what is sent to make them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+
+from screening.api import examples
+from screening.api.documentation import sent, shown
+from screening.api.fields import StrictSerializer, VisibleField
+from screening.api.schema import IF_MATCH
+from screening.corrections.undoing import may_be_undone
+from screening.corrections.words import in_words
+from screening.models import Correction, Lesion, Patient
+
+_ID = "019ab1c2-0d4e-7b11-8f60-3a7e5c9d2b18"
+CORRECTION: dict[str, Any] = {
+    "id": _ID,
+    "created": "2026-03-13T10:02:44.190227Z",
+    "kind": "withdrawn",
+    "text": "The picture of 12 Mar 2026 was withdrawn.",
+    "made_by": "clinician@north.example.org",
+    "reason": "A picture of another patient.",
+    "patient": examples.PATIENT["id"],
+    "lesion": examples.LESION["id"],
+    "image": examples.IMAGE["id"],
+    "visit": None,
+    "before": {},
+    "after": {},
+    "is_standing": True,
+}
+_HISTORY = (
+    "The newest first: what was done, by whom, why, and the fields as they were `before` and are "
+    "`after`. `is_standing`: it has not been undone, and nothing else was changed since."
+)
+
+
+class CorrectionSerializer(serializers.ModelSerializer[Correction]):
+    """What was put right in a record. Never changed."""
+
+    text = serializers.SerializerMethodField(help_text="In words.")
+    made_by = serializers.CharField(read_only=True)
+    before = serializers.DictField(read_only=True, help_text="The fields as they were.")
+    after = serializers.DictField(read_only=True, help_text="The same fields, as they are since.")
+    is_standing = serializers.SerializerMethodField(help_text="It may be undone.")
+
+    class Meta:
+        model = Correction
+        fields = [*CORRECTION]
+        read_only_fields = fields
+
+    def get_text(self, correction: Correction) -> str:
+        return in_words(correction)
+
+    def get_is_standing(self, correction: Correction) -> bool:
+        return may_be_undone(correction)
+
+
+class ReasonSerializer(StrictSerializer):
+    """Why."""
+
+    reason = serializers.CharField(required=False, max_length=400)
+
+
+class WithdrawSerializer(StrictSerializer):
+    """Why it was entered in error."""
+
+    reason = serializers.CharField(max_length=400)
+
+
+class RestorePatientSerializer(ReasonSerializer):
+    """Why, and a new label where another patient has the old one now."""
+
+    label = serializers.CharField(required=False, max_length=80)  # type: ignore[assignment]
+
+
+def _lesion_field() -> VisibleField:
+    return VisibleField(
+        queryset=Lesion.objects.none(),
+        visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
+    )
+
+
+def _patient_field() -> VisibleField:
+    return VisibleField(
+        queryset=Patient.objects.none(), visible_to=lambda user: Patient.objects.visible_to(user)
+    )
+
+
+class MoveImageSerializer(ReasonSerializer):
+    """Where the image belongs."""
+
+    lesion = _lesion_field()
+    acknowledged = serializers.BooleanField(
+        default=False,
+        help_text="Needed for an image that was read or reviewed: this goes with it.",
+    )
+
+
+class MoveLesionSerializer(ReasonSerializer):
+    """Whose the lesion is."""
+
+    patient = _patient_field()
+
+
+class MergeLesionSerializer(ReasonSerializer):
+    """The lesion that stays, of the same patient."""
+
+    into = _lesion_field()
+
+
+class MergePatientSerializer(ReasonSerializer):
+    """The record that stays, of the same clinic or the same person."""
+
+    into = _patient_field()
+
+
+def acts(what: str, serializer: Any, example: Any, restore: Any = ReasonSerializer) -> Any:
+    """The descriptions of what all three have: withdraw, restore, corrections."""
+    return (
+        extend_schema(
+            summary=f"Withdraw {what}",
+            description="Entered in error: it counts nowhere any more, and neither does what "
+            "belongs to it. No outcome, list, report, export or webhook has it. It is kept with "
+            "the reason, and can be put back.",
+            parameters=[IF_MATCH],
+            request=WithdrawSerializer,
+            responses={200: CorrectionSerializer},
+            examples=[
+                sent("reason", {"reason": CORRECTION["reason"]}),
+                shown("withdrawn", CORRECTION, 200),
+            ],
+        ),
+        extend_schema(
+            summary=f"Put {what} back",
+            description="What was withdrawn is there again; what was merged is by itself again, "
+            "with what came from it. What is in the way is named: 400.",
+            parameters=[IF_MATCH],
+            request=restore,
+            responses={200: serializer},
+            examples=[sent("reason", {"reason": "It was right."}), shown("back", example, 200)],
+        ),
+        extend_schema(
+            summary=f"List what was corrected of {what}",
+            description=_HISTORY,
+            responses={200: CorrectionSerializer(many=True)},
+            examples=[shown("correction", CORRECTION, 200)],
+        ),
+    )
+
+
+def act(summary: str, about: str, request: Any, body: Any, serializer: Any, example: Any) -> Any:
+    return extend_schema(
+        summary=summary,
+        description=about,
+        parameters=[IF_MATCH],
+        request=request,
+        responses={200: serializer},
+        examples=[sent("where", body), shown("since", example, 200)],
+    )

@@ -1,0 +1,122 @@
+"""Mistakes put right over the API."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from screening.models import Lesion, LesionImage, Patient
+from tests.factories import LesionFactory, LesionImageFactory, PatientFactory, PredictionFactory
+
+API = "/api/v1"
+
+
+@pytest.fixture
+def image(lesion):
+    return LesionImageFactory(lesion=lesion, captured_on=date(2026, 3, 1))
+
+
+def address(kind, record, act=""):
+    return f"{API}/{kind}/{record.pk}/{act and act + '/'}"
+
+
+class TestImages:
+    def test_the_day_is_corrected(self, clinician, image):
+        before = clinician.get(address("images", image)).json()
+        body = {"captured_on": "2025-12-24", "captured_time": "09:30", "reason": "The clock."}
+        response = clinician.patch(address("images", image), body)
+        assert response.status_code == 200
+        after = response.json()
+        assert (after["captured_on"], after["captured_time"]) == ("2025-12-24", "09:30:00")
+        assert after["modified"] > before["modified"]
+        (correction,) = clinician.get(address("images", image, "corrections")).json()["results"]
+        assert correction["kind"] == "edited"
+        assert correction["before"]["captured_on"] == "2026-03-01"
+        assert correction["is_standing"]
+
+    def test_not_over_what_another_has_changed(self, clinician, image):
+        seen = clinician.get(address("images", image))["ETag"]
+        body = {"captured_on": "2025-12-24"}
+        for expected in (200, 412):
+            response = clinician.patch(address("images", image), body, HTTP_IF_MATCH=seen)
+            assert response.status_code == expected
+        response = clinician.post(
+            address("images", image, "withdraw"), {"reason": "x"}, HTTP_IF_MATCH=seen
+        )
+        assert response.status_code == 412
+
+    def test_it_is_withdrawn_and_put_back(self, clinician, image):
+        url = address("images", image, "withdraw")
+        assert clinician.post(url, {}).status_code == 400
+        withdrawn = clinician.post(url, {"reason": "A finger."})
+        assert withdrawn.status_code == 200
+        assert withdrawn.json()["text"] == "The picture of 1 Mar 2026 was withdrawn."
+        assert clinician.get(address("images", image)).status_code == 404
+        history = clinician.get(address("images", image, "corrections")).json()
+        assert history["results"][0]["reason"] == "A finger."
+        back = clinician.post(address("images", image, "restore"), {})
+        assert back.json()["id"] == str(image.pk)
+        assert LesionImage.objects.get() == image
+
+    def test_it_is_moved_knowingly(self, clinician, personas, image):
+        PredictionFactory(image=image)
+        other = LesionFactory(patient=personas.patient)
+        url = address("images", image, "move")
+        refused = clinician.post(url, {"lesion": str(other.pk)})
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["pointer"] == "/acknowledged"
+        moved = clinician.post(url, {"lesion": str(other.pk), "acknowledged": True})
+        assert moved.json()["lesion"] == str(other.pk)
+        hidden = clinician.post(url, {"lesion": str(LesionFactory().pk), "acknowledged": True})
+        assert hidden.json()["errors"][0]["pointer"] == "/lesion"
+
+    def test_a_repeated_request_is_done_once(self, clinician, image):
+        url, key = address("images", image, "withdraw"), {"HTTP_IDEMPOTENCY_KEY": "once"}
+        first = clinician.post(url, {"reason": "A finger."}, **key)
+        again = clinician.post(url, {"reason": "A finger."}, **key)
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert first.json() == again.json()
+
+
+class TestLesions:
+    def test_a_merged_one_leads_on(self, clinician, personas, image):
+        into = LesionFactory(patient=personas.patient)
+        merged = clinician.post(
+            address("lesions", image.lesion, "merge"), {"into": str(into.pk), "reason": "Twice."}
+        )
+        assert merged.json()["id"] == str(into.pk)
+        assert merged.json()["image_count"] == 1
+        assert merged["ETag"] == clinician.get(address("lesions", into))["ETag"]
+        old = clinician.get(address("lesions", image.lesion))
+        assert (old.status_code, old["Cache-Control"]) == (301, "private, no-cache")
+        assert old["Location"].endswith(address("lesions", into))
+        assert clinician.patch(address("lesions", image.lesion), {"notes": "x"}).status_code == 404
+        back = clinician.post(address("lesions", image.lesion, "restore"), {})
+        assert back.json()["image_count"] == 1
+
+    def test_it_goes_to_another_patient(self, clinician, personas, lesion):
+        to = PatientFactory(clinic=personas.clinic)
+        moved = clinician.post(address("lesions", lesion, "move"), {"patient": str(to.pk)})
+        assert moved.json()["patient"] == str(to.pk)
+        assert Lesion.objects.get().patient == to
+
+
+class TestPatients:
+    def test_a_merged_one_leads_on(self, clinician, personas, lesion):
+        into = PatientFactory(clinic=personas.clinic)
+        url = address("patients", personas.patient, "merge")
+        assert clinician.post(url, {"into": str(into.pk)}).json()["id"] == str(into.pk)
+        old = clinician.get(address("patients", personas.patient))
+        assert old.status_code == 301
+        assert old["Location"].endswith(address("patients", into))
+
+    def test_one_is_put_back_under_another_label(self, clinician, personas):
+        patient = personas.patient
+        clinician.post(address("patients", patient, "withdraw"), {"reason": "A test."})
+        PatientFactory(clinic=personas.clinic, label=patient.label)
+        url = address("patients", patient, "restore")
+        refused = clinician.post(url, {})
+        assert refused.json()["errors"][0]["pointer"] == "/label"
+        assert clinician.post(url, {"label": "N-1b"}).json()["label"] == "N-1b"
+        assert Patient.objects.filter(pk=patient.pk).exists()
