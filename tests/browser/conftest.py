@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ class Site:
     url: str
     passwords: dict[str, str]
     installation: Installation
+    worker: subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         logins = [line.split() for line in installation.python("manage.py", "demo").splitlines()]
         with (
             installation.running("web"),
-            installation.running("worker"),
+            installation.running("worker") as worker,
             installation.running("courier"),
             installation.running("beat"),
         ):
@@ -56,6 +58,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 f"http://127.0.0.1:{installation.port}",
                 {email: password for _, email, password in logins},
                 installation,
+                worker,
             )
 
 

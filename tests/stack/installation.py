@@ -126,7 +126,7 @@ def installed(folder: Path, **environment: str) -> Iterator[Installation]:
         made.remove()
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{seconds} s passed, and still not: {what}"
