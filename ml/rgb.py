@@ -43,7 +43,7 @@ def _alpha(band: Image.Image, key: tuple[int, ...] | None) -> Image.Image | None
         if samples.ndim == 3:
             is_key = is_key.all(axis=2)
         return Image.fromarray(np.where(is_key, 0, 255).astype(np.uint8))
-    if band.mode == "P" and "transparency" in band.info:
+    if band.mode == "P" and band.has_transparency_data:
         return band.convert("RGBA").getchannel("A")
     if band.mode in ("LA", "RGBA", "PA"):
         return band.convert("RGBA").getchannel("A")

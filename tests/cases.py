@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -15,6 +16,7 @@ from screening import synthetic
 MORNING = "2024:03:16 12:50:49"
 
 
+@cache
 def spot(size: tuple[int, int] = (300, 225)) -> Image.Image:
     return synthetic.draw_lesion(seed=7, size=size)
 
@@ -61,13 +63,13 @@ def many_scans(side: int = 600, scans: int = 1500) -> bytes:
     return data[:-2] + data[last:-2] * scans + b"\xff\xd9"
 
 
+def chunk(kind: bytes, data: bytes) -> bytes:
+    """Of a PNG."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 def png(width: int, height: int, *, colours: int = 6, rows: int | None = None) -> bytes:
     """Of one colour: a few bytes that become width * height * 4. rows: fewer than it promises."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
 
     packer, row = zlib.compressobj(9), b"\0" * (1 + width * {6: 4, 2: 3, 0: 1}[colours])
     packed = b"".join(packer.compress(row) for _ in range(height if rows is None else rows))
@@ -82,8 +84,8 @@ def png(width: int, height: int, *, colours: int = 6, rows: int | None = None) -
 
 def with_exif(format: str, block: bytes) -> bytes:
     """A good picture with this block, whatever it is."""
-    if format == "HEIF":
-        return heic(exif=block or None)
+    if format in ("HEIF", "AVIF"):
+        return heic(format=format, exif=b"Exif\0\0" + block)
     if format == "JPEG":
         data = encoded(spot())
         segment = b"Exif\0\0" + block

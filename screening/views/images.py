@@ -17,6 +17,7 @@ from django.views.decorators.http import (
     require_safe,
 )
 
+from ml.pictures import IN_BYTES, MAX_BYTES
 from screening import (
     advice,
     explanation,
@@ -76,7 +77,8 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
             "results": results,
             "asks_again": any(result.elsewhere for result in results),
             "guide": lesion.images.latest_first().first(),
-            "max_bytes": uploads.MAX_BYTES,
+            "max_bytes": MAX_BYTES,
+            "in_bytes": IN_BYTES,
         },
     )
 

@@ -1,140 +1,256 @@
-// Sends each picture by itself, so that one that is refused does not hold up the others.
-(() => {
-  const form = document.querySelector("[data-upload]");
-  const input = form.querySelector('input[name="file"]');
-  const camera = form.querySelector("[data-camera-input]");
-  const drop = form.querySelector("[data-drop]");
-  const list = form.querySelector("[data-uploads]");
-  const row = document.querySelector("[data-upload-row]");
-  const tooLarge = "The file is larger than 20 MB. Export it smaller and add it again.";
-  const failures = {
-    0: "The connection broke. The picture was not added; try it again.",
-    403: "You may not add pictures here, or the page has been open too long. Load it anew.",
-    413: tooLarge,
-  };
+// Pictures are chosen, each gets its own day and kind, and then each is sent by itself: one that is
+// refused does not hold up the others, and can be sent again alone.
+const form = document.querySelector("[data-upload]");
+const { takenOn } = await import(form.dataset.exif);
 
-  const send = (file, onProgress, again) =>
-    new Promise((resolve) => {
-      const request = new XMLHttpRequest();
-      const body = new FormData();
-      for (const name of ["csrfmiddlewaretoken", "captured_on", "modality"]) {
-        body.append(name, form.elements[name].value);
-      }
-      if (again) body.append("allow_duplicate", "on");
-      body.append("file", file, file.name);
-      request.upload.addEventListener("progress", (event) => onProgress(event.loaded / event.total));
-      request.addEventListener("loadend", () => {
-        let answer = {};
-        try {
-          answer = JSON.parse(request.responseText);
-        } catch {
-          // Not our page's answer: a proxy's, or none. The status says what there is to say.
-        }
-        if (answer.results) resolve(answer.results[0]);
-        else {
-          const message = answer.errors?.join(" ") ?? failures[request.status];
-          resolve({ url: null, message: message ?? "The picture was not added. Try it again." });
-        }
-      });
-      request.open("POST", form.action);
-      request.setRequestHeader("Accept", "application/json");
-      request.send(body);
-    });
+const input = form.querySelector('input[name="file"]');
+const camera = form.querySelector("[data-camera-input]");
+const drop = form.querySelector("[data-drop]");
+const list = form.querySelector("[data-uploads]");
+const row = document.querySelector("[data-upload-row]");
+const submit = form.querySelector("[data-add]");
+const loggedOut = form.querySelector("[data-logged-out]");
+const maxBytes = Number(form.dataset.maxBytes);
+const tooLarge = `The file is larger than ${form.dataset.inBytes}. Export it smaller and add it again.`;
+const failures = {
+  0: "The connection broke. The picture was not added.",
+  403: "You may not add pictures here.",
+  413: tooLarge,
+};
 
-  const begin = (file) => {
-    const item = row.content.firstElementChild.cloneNode(true);
-    item.querySelector("[data-name]").textContent = file.name;
-    item.querySelector("[data-state]").textContent = "Waiting";
-    const preview = item.querySelector("img");
-    preview.src = URL.createObjectURL(file);
-    preview.addEventListener("error", () => (preview.style.visibility = "hidden"));
-    list.hidden = false;
-    list.append(item);
-    return item;
-  };
+/** @type {{file: File, item: HTMLElement, state: "waiting"|"sending"|"failed"|"added", url: ?string}[]} */
+let chosen = [];
+let busy = false;
 
-  // The same picture is on another lesion: nothing was added yet.
-  const ask = (state, item, file, result) => {
-    const there = document.createElement("a");
-    there.href = result.elsewhere;
-    there.textContent = "Go there";
-    const here = document.createElement("button");
-    here.type = "button";
-    here.className = "btn btn-secondary";
-    here.textContent = "Add it here as well";
-    here.addEventListener("click", async () => {
-      state.textContent = "Sending";
-      finish(item, file, await send(file, () => {}, true));
-    });
-    state.append(" ", there, " ", here);
-  };
+const today = () => {
+  const now = new Date();
+  const two = (number) => String(number).padStart(2, "0");
+  return `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
+};
 
-  const finish = (item, file, result) => {
-    item.querySelector("progress")?.remove();
-    const state = item.querySelector("[data-state]");
-    state.textContent = result.url ? "" : result.message;
-    item.classList.toggle("failed", !result.url);
-    if (result.elsewhere) ask(state, item, file, result);
-    if (!result.url) return;
-    const link = document.createElement("a");
-    link.href = result.url;
-    link.textContent = result.is_new ? "Added. Open the result" : result.message;
-    state.append(link);
-  };
+const part = (picture, name) => picture.item.querySelector(`[data-${name}]`);
 
-  const addAll = async (files) => {
-    const waiting = files.map((file) => [file, begin(file)]);
-    const results = [];
-    for (const [file, item] of waiting) {
-      const state = item.querySelector("[data-state]");
-      const bar = item.querySelector("progress");
-      state.textContent = "Sending";
-      const result =
-        file.size > Number(form.dataset.maxBytes)
-          ? { url: null, message: tooLarge }
-          : await send(file, (share) => {
-              bar.value = share;
-              if (share === 1) state.textContent = "Checking";
-            });
-      finish(item, file, result);
-      results.push(result);
-    }
-    if (!results.every((result) => result.url)) return;
-    const onlyOne = list.children.length === 1;
-    if (onlyOne && !results[0].is_new) return; // stay, and say that it is here already
-    location.assign(onlyOne ? results[0].url : form.dataset.lesionUrl);
-  };
-
-  let queue = Promise.resolve();
-  const take = (files) => {
-    const chosen = [...files];
-    if (chosen.length) queue = queue.then(() => addAll(chosen));
-  };
-
-  for (const source of [input, camera]) {
-    source.addEventListener("change", () => {
-      take(source.files);
-      source.value = "";
-    });
+const say = (picture, words, state = picture.state) => {
+  picture.state = state;
+  part(picture, "state").textContent = words;
+  picture.item.classList.toggle("failed", state === "failed");
+  part(picture, "bar").hidden = state !== "sending";
+  part(picture, "fields").hidden = state === "added";
+  part(picture, "again").hidden = state !== "failed";
+  part(picture, "remove").hidden = state === "added" || state === "sending";
+  for (const field of picture.item.querySelectorAll("input, select")) {
+    field.disabled = state === "sending";
   }
-  take(input.files); // chosen before this script was there
-  input.value = "";
-  form.querySelector("[data-choose]").addEventListener("click", () => input.click());
-  form.querySelector("[data-camera]").addEventListener("click", () => camera.click());
-  form.addEventListener("submit", (event) => event.preventDefault());
-  document.addEventListener("paste", (event) => take(event.clipboardData.files));
-  document.addEventListener("dragover", (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    drop.classList.add("over");
+  const left = chosen.filter((one) => one.state === "waiting").length;
+  submit.hidden = !chosen.length || busy || !left;
+  submit.querySelector("span").textContent = left === 1 ? "Add 1 picture" : `Add ${left} pictures`;
+  list.hidden = !chosen.length;
+};
+
+const take = async (files) => {
+  for (const file of files) {
+    const item = row.content.firstElementChild.cloneNode(true);
+    const picture = { file, item, state: "waiting", url: null };
+    chosen.push(picture);
+    const number = form.dataset.next++;
+    for (const field of item.querySelectorAll("[data-label]")) {
+      const control = part(picture, field.dataset.label);
+      control.id = `${field.dataset.label}-${number}`;
+      field.htmlFor = control.id;
+    }
+    part(picture, "name").textContent = file.name;
+    part(picture, "kind").value = form.elements.modality.value;
+    const preview = item.querySelector("img");
+    preview.addEventListener("error", () => {
+      preview.replaceWith(part(picture, "no-preview").content.cloneNode(true));
+    });
+    preview.src = URL.createObjectURL(file);
+    list.append(item);
+    if (file.size > maxBytes) {
+      say(picture, tooLarge, "failed");
+      part(picture, "again").hidden = true;
+      continue;
+    }
+    say(picture, "");
+    const day = await takenOn(file);
+    const isDicom = /\.dcm$/i.test(file.name) || file.type === "application/dicom";
+    const control = part(picture, "day");
+    if (!control.value && !isDicom) control.value = day || today();
+    part(picture, "source").textContent = day
+      ? "As the file says."
+      : isDicom
+        ? "Left empty, the file's own day counts."
+        : "The file says no day, so this is today. Correct it if the picture is older.";
+  }
+};
+
+const body = (picture) => {
+  const data = new FormData();
+  data.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+  data.append("captured_on", part(picture, "day").value);
+  data.append("modality", part(picture, "kind").value);
+  if (form.elements.allow_burned_in.checked) data.append("allow_burned_in", "on");
+  if (picture.isElsewhere) data.append("allow_duplicate", "on"); // said before it was sent again
+  data.append("file", picture.file, picture.file.name);
+  return data;
+};
+
+const send = (picture) =>
+  new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    const bar = part(picture, "bar");
+    request.upload.addEventListener("progress", (event) => {
+      bar.value = event.loaded / event.total;
+      if (event.loaded === event.total) say(picture, "Checking");
+    });
+    request.addEventListener("loadend", () => {
+      let answer = {};
+      try {
+        answer = JSON.parse(request.responseText);
+      } catch {
+        // Not our page's answer: a proxy's, the log-in page, or none. The status says the rest.
+      }
+      const asked = new URL(form.action).pathname;
+      const wentElsewhere =
+        request.responseURL && new URL(request.responseURL).pathname !== asked;
+      resolve({ status: request.status, answer, wentElsewhere });
+    });
+    request.open("POST", form.action);
+    request.setRequestHeader("Accept", "application/json");
+    request.send(body(picture));
   });
-  document.addEventListener("dragleave", (event) => {
-    if (!event.relatedTarget) drop.classList.remove("over");
+
+/** Whether this page is still ours to use. Takes the token of the session that there is now. */
+const isLoggedIn = async () => {
+  try {
+    const answer = await fetch(form.action, { headers: { Accept: "text/html" } });
+    if (answer.redirected || !answer.ok) return !answer.redirected && answer.status !== 401;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const token = page.querySelector('[data-upload] [name="csrfmiddlewaretoken"]');
+    if (token) form.elements.csrfmiddlewaretoken.value = token.value;
+    return true;
+  } catch {
+    return true; // no connection: that is said otherwise
+  }
+};
+
+/** The same picture is on another lesion: nothing was added yet. */
+const offer = (picture, elsewhere) => {
+  picture.isElsewhere = true;
+  const there = document.createElement("a");
+  there.href = elsewhere;
+  there.textContent = "Go there";
+  part(picture, "state").append(" ", there);
+  part(picture, "again").querySelector("span").textContent = "Add it here as well";
+};
+
+/** Whether to go on with the next one. */
+const add = async (picture) => {
+  say(picture, "Sending", "sending");
+  let sent = await send(picture);
+  if (sent.wentElsewhere || sent.status === 401 || sent.status === 403) {
+    if (!(await isLoggedIn())) {
+      say(picture, "", "waiting");
+      loggedOut.hidden = false;
+      loggedOut.focus();
+      return false;
+    }
+    sent = await send(picture); // logged in anew in another tab: with that session's token
+  }
+  const { status, answer } = sent;
+  const result = answer.results?.[0];
+  if (!result?.url) {
+    const words = result?.message ?? answer.errors?.join(" ") ?? failures[status];
+    say(picture, words ?? "The picture was not added. Try it again.", "failed");
+    if (result?.elsewhere) offer(picture, result.elsewhere);
+    return true;
+  }
+  picture.url = result.url;
+  picture.isNew = result.is_new;
+  say(picture, "", "added");
+  const link = document.createElement("a");
+  link.href = result.url;
+  link.textContent = result.is_new ? "Added. Open the result" : result.message;
+  part(picture, "state").append(link);
+  return true;
+};
+
+const leave = () => {
+  if (!chosen.length || !chosen.every((picture) => picture.state === "added")) return;
+  if (chosen.length > 1) location.assign(form.dataset.lesionUrl);
+  else if (chosen[0].isNew) location.assign(chosen[0].url);
+  // One that is here already: stay, and say so.
+};
+
+const addAll = async () => {
+  if (busy) return;
+  busy = true;
+  let picture;
+  while ((picture = chosen.find((one) => one.state === "waiting"))) {
+    if (!(await add(picture))) break;
+  }
+  busy = false;
+  for (const one of chosen) if (one.state === "waiting") say(one, "");
+  if (chosen.length) leave();
+};
+
+form.elements.modality.addEventListener("change", ({ target }) => {
+  for (const picture of chosen) {
+    if (picture.state !== "added") part(picture, "kind").value = target.value;
+  }
+});
+
+list.addEventListener("click", (event) => {
+  const picture = chosen.find((one) => one.item.contains(event.target));
+  if (!picture) return;
+  if (event.target.closest("[data-again]")) {
+    say(picture, "", "waiting");
+    addAll();
+  } else if (event.target.closest("[data-remove]")) {
+    chosen = chosen.filter((one) => one !== picture);
+    picture.item.remove();
+    if (chosen.length) say(chosen[0], part(chosen[0], "state").textContent);
+    else [submit.hidden, list.hidden] = [true, true];
+    input.focus();
+  }
+});
+
+document.addEventListener("visibilitychange", async () => {
+  if (document.hidden || loggedOut.hidden || !(await isLoggedIn())) return;
+  loggedOut.hidden = true;
+  addAll();
+});
+
+for (const source of [input, camera]) {
+  source.addEventListener("change", () => {
+    take([...source.files]);
+    source.value = "";
   });
-  document.addEventListener("drop", (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    drop.classList.remove("over");
-    take(event.dataTransfer.files);
-  });
-})();
+}
+take([...input.files]); // chosen before this script was there
+input.value = "";
+form.querySelector("[data-choose]").addEventListener("click", () => input.click());
+form.querySelector("[data-camera]").addEventListener("click", () => camera.click());
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  loggedOut.hidden = true;
+  addAll();
+});
+window.addEventListener("beforeunload", (event) => {
+  if (chosen.some(({ state }) => state === "waiting" || state === "sending")) event.preventDefault();
+});
+document.addEventListener("paste", (event) => take([...event.clipboardData.files]));
+document.addEventListener("dragover", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  drop.classList.add("over");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) drop.classList.remove("over");
+});
+document.addEventListener("drop", (event) => {
+  if (!event.dataTransfer.types.includes("Files")) return;
+  event.preventDefault();
+  drop.classList.remove("over");
+  take([...event.dataTransfer.files]);
+});

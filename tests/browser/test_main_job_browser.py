@@ -42,8 +42,9 @@ def test_sign_in_add_an_image_see_the_result(
     page = open_page()
     log_in(page, site)
     _go_to_upload(page)
-    page.get_by_label("Taken on").fill("2026-03-12")
     page.locator("input[name=file]").set_input_files(picture)
+    page.locator(".upload").get_by_label("Taken on").fill("2026-03-12")
+    page.get_by_role("button", name="Add 1 picture").click()
 
     page.wait_for_url(re.compile(r"/images/[0-9a-f-]{36}/$"), timeout=READ_WITHIN)
     result = page.locator("#reading .advice")
@@ -70,6 +71,7 @@ def test_one_broken_file_does_not_hold_up_the_others(
     broken.write_bytes(drawn(tmp_path, seed=102).read_bytes()[:3000])
     good = [drawn(tmp_path, seed=seed) for seed in (103, 104)]
     page.locator("input[name=file]").set_input_files([good[0], broken, good[1]])
+    page.get_by_role("button", name="Add 3 pictures").click()
 
     rows = page.locator(".upload")
     expect(rows).to_have_count(3)
