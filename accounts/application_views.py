@@ -45,6 +45,14 @@ def renew(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpRespo
 
 
 @require_POST
+def take_over(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpResponse:
+    application = _application(request, pk, application_pk)
+    applications.take_over_application(user=request.user, application=application)
+    messages.success(request, f"You answer for “{application.name}” from now on.")
+    return redirect("clinic", pk=pk)
+
+
+@require_POST
 def revoke(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpResponse:
     application = _application(request, pk, application_pk)
     applications.revoke_application(user=request.user, application=application)

@@ -61,6 +61,13 @@ def renew_secret(*, user: User, application: Application) -> str:
 
 
 @transaction.atomic
+def take_over_application(*, user: User, application: Application) -> None:
+    """Post: ``user`` answers for it, so it works as long as they are an admin."""
+    require_clinic_admin(user=user, clinic=application.clinic)
+    Application.objects.active().filter(pk=application.pk).update(registered_by=user)
+
+
+@transaction.atomic
 def revoke_application(*, user: User, application: Application) -> None:
     """Post: neither its secret nor its tokens open anything. What it recorded stays."""
     require_clinic_admin(user=user, clinic=application.clinic)

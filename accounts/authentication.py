@@ -68,7 +68,8 @@ class AccessTokenAuthentication(BearerAuthentication):
         digest = hashlib.sha256(secret.encode()).hexdigest()
         token = (
             AccessToken.objects.select_related("application__user", "application__clinic")
-            .filter(token_checksum=digest, expires__gt=timezone.now(), application__revoked_at=None)
+            .filter(token_checksum=digest, expires__gt=timezone.now())
+            .filter(application__in=Application.objects.standing())
             .first()
         )
         if token is None:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from oauth2_provider.models import AbstractApplication
 from uuid_utils.compat import uuid7
@@ -112,10 +112,29 @@ class Membership(models.Model):
         return f"{self.user}, {self.get_role_display()} at {self.clinic}"
 
 
+def is_admins(issuer: str) -> Exists:
+    """Condition on rows of a ``clinic``: whom the field ``issuer`` names is an admin of it today,
+    with an account in use. What an admin gave out ends with the right to give it."""
+    return Exists(
+        Membership.objects.filter(
+            clinic=OuterRef("clinic"),
+            user=OuterRef(issuer),
+            role=Role.ADMIN,
+            user__is_active=True,
+        )
+    )
+
+
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self) -> InvitationQuerySet:
-        """Neither accepted nor withdrawn. The link of an open invitation may have expired."""
-        return self.filter(accepted_at=None)
+        """Neither accepted nor withdrawn; with ``stands``: whether who sent it may still invite.
+
+        The link of an open invitation may have expired.
+        """
+        return self.filter(accepted_at=None).annotate(stands=is_admins("invited_by"))
+
+    def standing(self) -> InvitationQuerySet:
+        return self.open().filter(stands=True)
 
 
 class Invitation(models.Model):
@@ -213,7 +232,12 @@ class ApiKey(models.Model):
 
 class ApplicationQuerySet(models.QuerySet["Application"]):
     def active(self) -> ApplicationQuerySet:
-        return self.filter(revoked_at=None)
+        """Not revoked; with ``stands``: false while who answers for it is no admin any more."""
+        return self.filter(revoked_at=None).annotate(stands=is_admins("registered_by"))
+
+    def standing(self) -> ApplicationQuerySet:
+        """Those that get tokens, and whose tokens open something, now."""
+        return self.active().filter(stands=True)
 
 
 class Application(AbstractApplication):
@@ -225,7 +249,10 @@ class Application(AbstractApplication):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)  # type: ignore[assignment]
     clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="applications")
     registered_by = models.ForeignKey(
-        User, on_delete=models.PROTECT, related_name="registered_applications"
+        User,
+        on_delete=models.PROTECT,
+        related_name="registered_applications",
+        help_text="Who answers for it: it works only while they are an admin of the clinic.",
     )
     scopes = models.JSONField(help_text="What its tokens may do.")
     last_used_at = models.DateTimeField(null=True, editable=False)
@@ -238,4 +265,4 @@ class Application(AbstractApplication):
 
     def is_usable(self, request: object) -> bool:
         """Asked before a token is given."""
-        return self.revoked_at is None
+        return Application.objects.standing().filter(pk=self.pk).exists()

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core import signing
@@ -28,6 +29,10 @@ from accounts.models import (
 )
 
 _INVITATION_SALT = "accounts.invitation"
+NO_INVITATION = (
+    f"This invitation has been used or withdrawn, is older than {INVITATION_DAYS} days, or came "
+    "from someone who is no longer an admin of the clinic. Ask the clinic for a new one."
+)
 
 
 def require_clinic_admin(*, user: User, clinic: Clinic) -> None:
@@ -85,16 +90,14 @@ def invitation_token(invitation: Invitation) -> str:
 def open_invitation(token: str) -> Invitation:
     """The open invitation that ``token`` names.
 
-    Raises ValidationError when the link is forged, expired, withdrawn or used.
+    Raises ValidationError when the link is forged, expired, withdrawn or used, and when who sent
+    it may not invite any more.
     """
     try:
         pk = signing.loads(token, salt=_INVITATION_SALT, max_age=INVITATION_DAYS * 86_400)
-        return Invitation.objects.open().select_related("clinic", "invited_by").get(pk=pk)
+        return Invitation.objects.standing().select_related("clinic", "invited_by").get(pk=pk)
     except (signing.BadSignature, Invitation.DoesNotExist):
-        raise ValidationError(
-            f"This invitation has been used, withdrawn, or is older than {INVITATION_DAYS} days. "
-            "Ask the clinic for a new one."
-        ) from None
+        raise ValidationError(NO_INVITATION) from None
 
 
 @transaction.atomic
@@ -108,8 +111,11 @@ def accept_invitation(*, user: User, token: str) -> Membership:
         raise ValidationError(
             f"This invitation is for {invitation.email}. Log in with that address to accept it."
         )
-    if not Invitation.objects.open().filter(pk=invitation.pk).update(accepted_at=timezone.now()):
-        raise ValidationError("This invitation has just been used.")
+    # Nobody loses the right to invite between the question and the membership.
+    _lock(invitation.clinic_id)
+    standing = Invitation.objects.standing().filter(pk=invitation.pk)
+    if not standing.update(accepted_at=timezone.now()):
+        raise ValidationError(NO_INVITATION)
     membership, _ = Membership.objects.get_or_create(
         clinic=invitation.clinic, user=user, defaults={"role": invitation.role}
     )
@@ -118,8 +124,11 @@ def accept_invitation(*, user: User, token: str) -> Membership:
 
 @transaction.atomic
 def withdraw_invitation(*, user: User, invitation: Invitation) -> None:
+    """Raises ValidationError where it was accepted meanwhile."""
     require_clinic_admin(user=user, clinic=invitation.clinic)
-    Invitation.objects.open().filter(pk=invitation.pk).delete()
+    deleted, _ = Invitation.objects.open().filter(pk=invitation.pk).delete()
+    if not deleted:
+        raise ValidationError(f"{invitation.email} has just accepted, or it was withdrawn before.")
 
 
 @transaction.atomic
@@ -182,8 +191,12 @@ def revoke_api_key(*, user: User, key: ApiKey) -> None:
 
 def _lock_members(membership: Membership) -> None:
     """Two admins who demote each other at the same moment must not both succeed."""
-    Clinic.objects.select_for_update().get(pk=membership.clinic_id)
+    _lock(membership.clinic_id)
     membership.refresh_from_db(fields=["role"])
+
+
+def _lock(clinic_id: UUID) -> None:
+    Clinic.objects.select_for_update().get(pk=clinic_id)
 
 
 def _require_another_admin(membership: Membership) -> None:

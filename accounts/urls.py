@@ -35,6 +35,11 @@ urlpatterns = [
         name="application_renew",
     ),
     path(
+        "clinics/<uuid:pk>/applications/<uuid:application_pk>/take-over/",
+        application_views.take_over,
+        name="application_take_over",
+    ),
+    path(
         "clinics/<uuid:pk>/applications/<uuid:application_pk>/revoke/",
         application_views.revoke,
         name="application_revoke",

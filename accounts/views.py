@@ -108,8 +108,12 @@ def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
 def withdraw_invitation(request: SignedInRequest, pk: UUID, invitation_pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
     invitation = get_object_or_404(clinic.invitations.open(), pk=invitation_pk)
-    services.withdraw_invitation(user=request.user, invitation=invitation)
-    messages.success(request, f"The invitation to {invitation.email} is withdrawn.")
+    try:
+        services.withdraw_invitation(user=request.user, invitation=invitation)
+    except ValidationError as error:
+        messages.error(request, error.messages[0])
+    else:
+        messages.success(request, f"The invitation to {invitation.email} is withdrawn.")
     return redirect("clinic", pk=clinic.pk)
 
 
@@ -155,17 +159,24 @@ def accept_invitation(request: SignedInRequest, token: str) -> HttpResponse:
     try:
         invitation = services.open_invitation(token)
     except ValidationError as error:
-        context: dict[str, Any] = {"problem": error.messages[0]}
-        return render(request, "accounts/invitation.html", context, status=404)
-    context = {"invitation": invitation}
+        return _invitation_that_is_none(request, error)
+    context: dict[str, Any] = {"invitation": invitation}
     if invitation.email != request.user.email.lower():
         context["is_foreign"] = True
         return render(request, "accounts/invitation.html", context, status=403)
     if request.method == "POST":
-        services.accept_invitation(user=request.user, token=token)
+        try:
+            services.accept_invitation(user=request.user, token=token)
+        except ValidationError as error:  # withdrawn or used since it was looked at
+            return _invitation_that_is_none(request, error)
         messages.success(request, f"Welcome to {invitation.clinic}.")
         return redirect("clinic", pk=invitation.clinic_id)
     return render(request, "accounts/invitation.html", context)
+
+
+def _invitation_that_is_none(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    context = {"problem": error.messages[0]}
+    return render(request, "accounts/invitation.html", context, status=404)
 
 
 def visible_clinic(request: SignedInRequest, pk: UUID) -> Clinic:
@@ -202,8 +213,10 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         "is_admin": is_admin,
         "is_last_admin": is_admin and sum(m.role == Role.ADMIN for m in members) == 1,
         "roles": Role.choices,
-        "invitations": list(clinic.invitations.open()) if is_admin else [],
-        "applications": list(clinic.applications.active()) if is_admin else [],
+        "invitations": clinic.invitations.open().select_related("invited_by") if is_admin else [],
+        "applications": clinic.applications.active().select_related("registered_by")
+        if is_admin
+        else [],
         "form": InvitationForm(),
         "webhooks": clinic.webhooks.all() if is_admin else [],
         "reviewing": ReviewingForm(record=clinic),

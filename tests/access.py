@@ -289,6 +289,9 @@ MATRIX: dict[str, Line] = {
         clinic_only=True,
         POST=Sent(ADMINISTERS, done=200),
     ),
+    "application_take_over": line(
+        args=lambda w: (w.clinic.pk, w.application.pk), clinic_only=True, POST=Sent(ADMINISTERS)
+    ),
     "application_revoke": line(
         args=lambda w: (w.clinic.pk, w.application.pk), clinic_only=True, POST=Sent(ADMINISTERS)
     ),

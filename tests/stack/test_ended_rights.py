@@ -1,0 +1,107 @@
+"""A right that ended opens nothing on any process: two of gunicorn's, asked over and over."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.stack.conftest import Site
+
+pytestmark = pytest.mark.stack
+
+WITHIN_SECONDS = 10
+# More than enough to meet both processes.
+TRIES = 12
+PATIENTS = "/api/v1/patients/"
+
+# What one person has: a key, a browser's session, and the link that a calendar program follows.
+MAKE = """
+import json
+from django.test import Client
+from accounts import services
+from accounts.models import User
+from screening import reminding
+user, browser = User.objects.create_user("ends@example.org"), Client()
+browser.force_login(user)
+print(json.dumps({
+    "key": services.create_api_key(user=user, name="x")[1],
+    "session": browser.cookies["sessionid"].value,
+    "calendar": reminding.make_calendar_link(user=user),
+}))
+"""
+REVOKE = """
+from accounts import services
+from accounts.models import ApiKey
+key = ApiKey.objects.get(user__email="ends@example.org")
+services.revoke_api_key(user=key.user, key=key)
+"""
+CLOSE = """
+from accounts.models import User
+User.objects.filter(email="ends@example.org").update(is_active=False)
+"""
+REMOVE = """
+from accounts.models import Membership
+Membership.objects.filter(user__email="admin@example.org").delete()
+"""
+
+
+def change(site: Site, code: str) -> str:
+    """By another process than the two that answer."""
+    return site.installation.python("manage.py", "shell", "--no-imports", "-c", code)
+
+
+def statuses(ask: Callable[[], httpx.Response]) -> set[int]:
+    """A connection for each request: the process that is free takes it."""
+    return {ask().status_code for _ in range(TRIES)}
+
+
+def ended(ask: Callable[[], httpx.Response], status: int) -> bool:
+    """Whether every process says so, in time."""
+    deadline = time.monotonic() + WITHIN_SECONDS
+    while statuses(ask) != {status}:
+        if time.monotonic() > deadline:
+            return False
+    return True
+
+
+def test_a_person(site: Site) -> None:
+    person = json.loads(change(site, MAKE).splitlines()[-1])
+
+    def by_key() -> httpx.Response:
+        headers = {"Authorization": f"Bearer {person['key']}"}
+        return httpx.get(site.url + PATIENTS, headers=headers, timeout=30)
+
+    def by_session() -> httpx.Response:
+        cookies = {"sessionid": person["session"]}
+        return httpx.get(site.url + PATIENTS, cookies=cookies, timeout=30)
+
+    def by_link() -> httpx.Response:
+        return httpx.get(f"{site.url}/calendar/{person['calendar']}.ics", timeout=30)
+
+    assert [statuses(ask) for ask in (by_key, by_session, by_link)] == [{200}] * 3
+    change(site, REVOKE)
+    assert ended(by_key, 401)
+    assert [statuses(ask) for ask in (by_session, by_link)] == [{200}] * 2
+    change(site, CLOSE)
+    assert ended(by_session, 401)
+    assert ended(by_link, 404)
+
+
+def test_an_application_of_an_admin_who_was_removed(site: Site) -> None:
+    def token() -> httpx.Response:
+        form, identity = {"grant_type": "client_credentials"}, (site.client_id, site.client_secret)
+        return httpx.post(f"{site.url}/oauth/token", data=form, auth=identity, timeout=30)
+
+    headers = {"Authorization": f"Bearer {token().json()['access_token']}"}
+
+    def look() -> httpx.Response:
+        return httpx.get(site.url + PATIENTS, headers=headers, timeout=30)
+
+    assert statuses(look) == {200}
+    change(site, REMOVE)
+    assert ended(look, 401)
+    assert token().status_code == 401
