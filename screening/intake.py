@@ -86,7 +86,9 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
     """Post: the patient has one lesion more. Without a label it is called "Lesion n"."""
     require_writable(user=user, patient=patient)
     if not fields.get("label"):
-        fields["label"] = f"Lesion {patient.lesions.count() + 1}"
+        # Whoever asks at the same moment waits until this transaction ends.
+        Patient.everything.select_for_update().get(pk=patient.pk)
+        fields["label"] = f"Lesion {Lesion.everything.next_number(patient)}"
     return _save(_marked(Lesion(patient=patient), fields), LESION_FIELDS, fields)
 
 
@@ -200,10 +202,20 @@ def _moment(
 
 @transaction.atomic
 def request_prediction(*, user: User, image: LesionImage) -> Prediction:
-    """Have the image read by the current model, unless it is waiting for that already."""
+    """Have the image read by the current model, unless it is waiting for that already.
+
+    Raises PermissionDenied for who is to conclude first: the reading does not exist for them yet.
+    """
     require_writable(user=user, patient=image.lesion.patient)
-    active = image.predictions.active().filter(model_version=reader.DEFAULT_VERSION).first()
-    return active or _queue(image, user)
+    if LesionImage.objects.withheld_from(user).contains(image):
+        raise PermissionDenied("Record your own conclusion on this picture first.")
+    # Asked for twice at the same moment, the constraint lets one of them be made.
+    prediction, is_new = Prediction.objects.active().get_or_create(
+        image=image, model_version=reader.DEFAULT_VERSION, defaults={"requested_by": user}
+    )
+    if is_new:
+        tasks.ring(prediction)
+    return prediction
 
 
 @transaction.atomic

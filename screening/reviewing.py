@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -20,7 +20,8 @@ from screening.models import Event, Histology, Lesion, LesionImage, Management, 
 from screening.signing import sign
 from screening.webhooks.outbox import announce_about
 
-ATTEMPTS = 5
+_CHAIN = 7_160_215_001
+"""Names the lock of the chain among PostgreSQL's advisory locks. Any number that no other has."""
 
 
 class Fault(NamedTuple):
@@ -30,6 +31,7 @@ class Fault(NamedTuple):
     text: str
 
 
+@transaction.atomic
 def record_review(
     *,
     user: User,
@@ -49,20 +51,14 @@ def record_review(
         image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
     )
     review.full_clean(exclude=["number", "supersedes", "previous_signature", "signature"])
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with transaction.atomic():
-                review.supersedes = _superseded(user, image, supersedes)
-                _seal(review)
-                review.save(force_insert=True)
-                if management == Management.DONE:
-                    closing.close(user=user, lesion=image.lesion, on=image.captured_on)
-                _announce(review)
-            return review
-        except IntegrityError:  # another was signed at the same moment: be the one after it
-            if attempt == ATTEMPTS:
-                raise
-    raise AssertionError("not reached")
+    _lock_chain()
+    review.supersedes = _superseded(user, image, supersedes)
+    _seal(review)
+    review.save(force_insert=True)
+    if management == Management.DONE:
+        closing.close(user=user, lesion=image.lesion, on=image.captured_on)
+    _announce(review)
+    return review
 
 
 def replaceable(*, user: User, image: LesionImage) -> list[Review]:
@@ -121,6 +117,14 @@ def faults() -> Iterator[Fault]:
 def _require_reviewer(user: User, patient: Patient) -> None:
     if not Patient.objects.reviewable_by(user).contains(patient):
         raise PermissionDenied("Only a clinician of the patient's clinic records a conclusion.")
+
+
+def _lock_chain() -> None:
+    """Until the transaction ends nobody else signs, so each review follows the one before it.
+    SQLite's transactions take turns by themselves."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN])
 
 
 def _superseded(user: User, image: LesionImage, named: Review | None) -> Review | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -33,7 +35,16 @@ SYMPTOMS = ("raised", "bleeding", "itching", "changing")
 HAS_SYMPTOM = Q(raised=True) | Q(bleeding=True) | Q(itching=True) | Q(changing=True)
 
 
+_NUMBERED = re.compile(r"Lesion ([1-9][0-9]{0,5})")
+
+
 class LesionQuerySet(models.QuerySet["Lesion"]):
+    def next_number(self, patient: Patient) -> int:
+        """For "Lesion n": none that a lesion of the patient had, if asked of ``everything``."""
+        labels = self.filter(patient=patient).values_list("label", flat=True)
+        given = [int(found[1]) for label in labels if (found := _NUMBERED.fullmatch(label))]
+        return max(len(labels), *given, 0) + 1
+
     def visible_to(self, user: User) -> LesionQuerySet:
         return self.filter(withdrawn_at=None, patient__in=Patient.objects.visible_to(user))
 

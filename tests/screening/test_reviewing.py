@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from unittest import mock
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError
 from django.utils import timezone
 
 from screening import reviewing
@@ -152,27 +150,6 @@ def test_who_has_another_key_cannot_sign(personas, image, settings):
     assert not review.signature_holds
     settings.SECRET_KEY_FALLBACKS = [old]
     assert review.signature_holds
-
-
-def test_two_at_the_same_moment_are_signed_one_after_the_other(personas, image):
-    """The second finds the number taken, and takes the next."""
-    taken = ReviewFactory(image=image)
-    stale = mock.Mock(first=mock.Mock(side_effect=[None, taken]))
-    with mock.patch.object(Review.objects, "order_by", return_value=stale):
-        review = conclude(personas.clinician, image)
-    assert (review.number, review.previous_signature) == (2, taken.signature)
-    assert list(reviewing.faults()) == []
-
-
-def test_what_never_succeeds_is_told_and_not_tried_for_ever(personas, image):
-    ReviewFactory(image=image)
-    stale = mock.Mock(first=mock.Mock(return_value=None))
-    with (
-        mock.patch.object(Review.objects, "order_by", return_value=stale),
-        pytest.raises(IntegrityError),
-    ):
-        conclude(personas.clinician, image)
-    assert stale.first.call_count == reviewing.ATTEMPTS
 
 
 def test_the_command_says_whether_all_is_as_signed(personas, image, capsys):

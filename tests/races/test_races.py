@@ -1,0 +1,166 @@
+"""What happens at the same moment: real threads, each with a connection of its own.
+
+On PostgreSQL only. SQLite has one writer at a time: there transactions take turns by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from accounts import applications, invitations, services
+from accounts.models import Invitation, Membership, Role
+from screening import intake, reviewing
+from screening.models import Lesion, Prediction, Review
+from tests.factories import (
+    LesionImageFactory,
+    MembershipFactory,
+    PredictionFactory,
+)
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        connection.vendor != "postgresql", reason="needs PostgreSQL: script/with-services"
+    ),
+]
+
+
+def at_once(*works: Callable[[], Any]) -> list[Any]:
+    """What each of ``works`` returned or raised, all begun at the same moment."""
+    barrier = Barrier(len(works))
+
+    def run(work: Callable[[], Any]) -> Any:
+        try:
+            connection.ensure_connection()
+            barrier.wait(10)
+            return work()
+        except Exception as error:
+            return error
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(works)) as threads:
+        return list(threads.map(run, works))
+
+
+def faults(results: list[Any]) -> list[Any]:
+    return [result for result in results if isinstance(result, Exception)]
+
+
+def test_sixteen_clinicians_sign(personas):
+    images = LesionImageFactory.create_batch(16, lesion__patient=personas.patient)
+    members = MembershipFactory.create_batch(16, clinic=personas.clinic, role=Role.CLINICIAN)
+
+    def sign(image: Any, user: Any) -> Callable[[], Review]:
+        return lambda: reviewing.record_review(
+            user=user, image=image, conclusion="nv", management="monitor"
+        )
+
+    pairs = zip(images, members, strict=True)
+    assert not faults(at_once(*(sign(image, member.user) for image, member in pairs)))
+    assert Review.objects.count() == 16
+    assert not list(reviewing.faults())
+
+
+def test_a_double_click_on_read_again(personas):
+    image = LesionImageFactory(lesion__patient=personas.patient)
+    PredictionFactory(image=image, failed=True)
+    results = at_once(
+        *[lambda: intake.request_prediction(user=personas.clinician, image=image)] * 8
+    )
+    assert not faults(results)
+    assert len({prediction.pk for prediction in results}) == 1
+    assert Prediction.objects.filter(image=image, state="queued").count() == 1
+
+
+def test_four_lesions_opened_have_four_numbers(personas):
+    results = at_once(
+        *[lambda: intake.open_lesion(user=personas.assistant, patient=personas.patient)] * 4
+    )
+    assert not faults(results)
+    labels = Lesion.objects.values_list("label", flat=True)
+    assert sorted(labels) == ["Lesion 1", "Lesion 2", "Lesion 3", "Lesion 4"]
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_an_invitation_is_accepted_or_withdrawn(personas, attempt):
+    invitation = invitations.invite(
+        user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="viewer"
+    )
+    token = invitations.token_of(invitation)
+    results = at_once(
+        lambda: invitations.accept(user=personas.stranger, token=token),
+        lambda: invitations.withdraw(user=personas.admin, invitation=invitation),
+    )
+    [refused] = faults(results)
+    assert isinstance(refused, ValidationError)
+    invitation.refresh_from_db()
+    is_member = Membership.objects.filter(user=personas.stranger).exists()
+    assert is_member == (invitation.accepted_at is not None)
+    assert is_member == (invitation.withdrawn_at is None)
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_an_invitation_of_an_admin_who_is_just_removed(personas, attempt):
+    """Whichever comes first: nobody becomes a member after it by the removed one's word."""
+    other = MembershipFactory(clinic=personas.clinic, role=Role.ADMIN).user
+    invitation = invitations.invite(
+        user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="admin"
+    )
+    token = invitations.token_of(invitation)
+    membership = Membership.objects.get(user=personas.admin, clinic=personas.clinic)
+    accepted, removed = at_once(
+        lambda: invitations.accept(user=personas.stranger, token=token),
+        lambda: services.remove_member(user=other, membership=membership),
+    )
+    assert removed is None
+    assert isinstance(accepted, ValidationError | Membership)
+    is_member = Membership.objects.filter(user=personas.stranger).exists()
+    assert is_member == isinstance(accepted, Membership)
+
+
+def test_two_invitations_to_one_address(personas):
+    results = at_once(
+        *[
+            lambda: invitations.invite(
+                user=personas.admin, clinic=personas.clinic, email="new@example.org", role="viewer"
+            )
+        ]
+        * 2
+    )
+    assert not faults(results)
+    assert Invitation.objects.open().count() == 1
+
+
+def test_two_admins_demote_each_other(personas):
+    mine = Membership.objects.get(user=personas.admin, clinic=personas.clinic)
+    other = MembershipFactory(clinic=personas.clinic, role=Role.ADMIN)
+    results = at_once(
+        lambda: services.change_role(user=mine.user, membership=other, role=Role.VIEWER),
+        lambda: services.change_role(user=other.user, membership=mine, role=Role.VIEWER),
+    )
+    assert len(faults(results)) == 1
+    assert personas.clinic.memberships.filter(role=Role.ADMIN).count() == 1
+
+
+def test_an_application_is_revoked_while_it_is_taken_over(personas):
+    application, _ = applications.register_application(
+        user=personas.admin,
+        clinic=personas.clinic,
+        name="Practice",
+        role="assistant",
+        scopes=["patients:read"],
+    )
+    at_once(
+        lambda: applications.revoke_application(user=personas.admin, application=application),
+        lambda: applications.take_over_application(user=personas.admin, application=application),
+    )
+    application.refresh_from_db()
+    assert application.revoked_at is not None
