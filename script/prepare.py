@@ -1,4 +1,5 @@
-"""What must be so before the parts start: tables, static files, an empty embedded broker.
+"""What must be so before the parts start: a folder for its owner only, tables, static files, an
+empty embedded broker.
 
 Run by ``script/server`` in one process: each start of Django costs a second.
 """
@@ -19,6 +20,11 @@ from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+
+
+def close_to_others() -> None:
+    """Also a folder that was made before: what lies in it is then out of others' reach."""
+    settings.VAR_DIR.chmod(0o700)
 
 
 def migrate() -> None:
@@ -50,6 +56,7 @@ def empty_broker() -> None:
 
 if __name__ == "__main__":
     django.setup()
+    close_to_others()
     migrate()
     collect_static()
     empty_broker()

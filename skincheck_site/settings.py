@@ -21,7 +21,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 
 VAR_DIR = Path(env("VAR_DIR", default=str(BASE_DIR / "var"))).resolve()
-VAR_DIR.mkdir(parents=True, exist_ok=True)
+VAR_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 DATABASE_URL: str = env("DATABASE_URL", default="")
 REDIS_URL: str = env("REDIS_URL", default="")
@@ -82,11 +82,13 @@ MIDDLEWARE = [
     "screening.api.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "skincheck_site.caching.keep_nothing",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "skincheck_site.bodies.refuse_large",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "screening.page_forms.PageForms",
@@ -221,6 +223,9 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
 # On the disk of the media: an archive may be larger than a /tmp in memory, and need not be copied.
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
+# For their owner only, whatever the umask.
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_HANDLERS = [
     "screening.uploads.CappedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
@@ -247,6 +252,10 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Who may start a clinic, and so invite people whom they do not know.
+FOUND_CLINICS: str = env("FOUND_CLINICS", default="anyone" if EMBEDDED else "verified")
+if FOUND_CLINICS not in ("anyone", "verified", "staff"):
+    raise ImproperlyConfigured("FOUND_CLINICS is one of anyone, verified and staff.")
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None

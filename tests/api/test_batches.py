@@ -143,7 +143,9 @@ def test_problems_are_safe_in_a_spreadsheet(personas, clinician):
     assert found[0]["image"] == '\'=HYPERLINK("http://x")'
 
 
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\rx"])
+@pytest.mark.parametrize(
+    "text", ["=1", "+1", "-1", "@x", "\tx", "\rx", "\nx", "＝1", "＋1", "－1", "＠x"]
+)
 def test_formulas_are_disarmed_and_numbers_are_not(text):
     made = b"".join(tables.as_csv({"a": str, "n": float}, [[text, -1.5]])).decode()
     assert made.endswith(",-1.5\r\n")

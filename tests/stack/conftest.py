@@ -47,6 +47,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with installed(tmp_path_factory.mktemp("site") / "var") as made:
+        made.python("script/prepare.py")
         callers = made.python("manage.py", "shell", "--no-imports", "-c", MAKE_CALLERS)
         with made.running("web"), made.running("worker"):
             wait_until(lambda: "Booting worker" in made.log("web"), "the web is ready")

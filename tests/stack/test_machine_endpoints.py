@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -12,6 +13,7 @@ import pytest
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
 
+from tests.factories import picture
 from tests.stack.conftest import Site
 
 pytestmark = pytest.mark.stack
@@ -101,6 +103,20 @@ def test_a_calendar_is_fetched_by_its_address(site: Site) -> None:
     fetched = httpx.get(json.loads(answer)["address"])
     assert fetched.status_code == 200
     assert fetched.text.startswith("BEGIN:VCALENDAR")
+
+
+def test_what_is_kept_is_for_its_owner_only(site: Site) -> None:
+    _, patient = ask(site, "POST", "/api/v1/patients/", {"label": "F-1"}, site.key)
+    lesion = {"patient": json.loads(patient)["id"]}
+    _, answer = ask(site, "POST", "/api/v1/lesions/", lesion, site.key)
+    file = base64.b64encode(picture()).decode()
+    image = {"lesion": json.loads(answer)["id"], "file": file}
+    assert ask(site, "POST", "/api/v1/images/", image, site.key)[0] == 202
+    folder = site.installation.folder
+    stored = [path for path in (folder / "media").rglob("*") if path.is_file()]
+    assert stored
+    for path in (folder, *stored):
+        assert path.stat().st_mode & 0o077 == 0, path
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/fhir/R4/metadata"])
