@@ -81,7 +81,15 @@ class ClinicAdmin(ReadOnlyAdmin):
 
 @admin.register(Invitation)
 class InvitationAdmin(ReadOnlyAdmin):
-    list_display = ["email", "clinic", "role", "created", "accepted_at"]
+    list_display = [
+        "email",
+        "clinic",
+        "role",
+        "created",
+        "mailed_at",
+        "accepted_at",
+        "withdrawn_at",
+    ]
     list_select_related = ["clinic"]
     search_fields = ["email"]
 

@@ -127,14 +127,15 @@ def is_admins(issuer: str) -> Exists:
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self) -> InvitationQuerySet:
-        """Neither accepted nor withdrawn; with ``stands``: whether who sent it may still invite.
-
-        The link of an open invitation may have expired.
+        """Neither accepted nor withdrawn or replaced; with ``stands``: whether who sent it may
+        invite today. The link of an open invitation may have expired.
         """
-        return self.filter(accepted_at=None).annotate(stands=is_admins("invited_by"))
+        return self.filter(accepted_at=None, withdrawn_at=None).annotate(
+            stands=is_admins("invited_by")
+        )
 
     def standing(self) -> InvitationQuerySet:
-        return self.open().filter(stands=True)
+        return self.open().filter(Q(stands=True))
 
 
 class Invitation(models.Model):
@@ -147,6 +148,12 @@ class Invitation(models.Model):
     role = models.CharField(max_length=10, choices=Role)
     invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="invitations_sent")
     accepted_at = models.DateTimeField(null=True, editable=False)
+    withdrawn_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was withdrawn, or replaced by another."
+    )
+    mailed_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the mail server took it; empty: not yet."
+    )
 
     objects = InvitationQuerySet.as_manager()
 
@@ -155,11 +162,15 @@ class Invitation(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["clinic", "email"],
-                condition=models.Q(accepted_at=None),
+                condition=Q(accepted_at=None, withdrawn_at=None),
                 name="one_open_invitation_per_clinic_and_email",
             ),
             models.CheckConstraint(
                 condition=models.Q(role__in=Role.values), name="invited_role_is_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(accepted_at=None) | Q(withdrawn_at=None),
+                name="accepted_invitation_is_not_withdrawn",
             ),
         ]
 
@@ -237,7 +248,7 @@ class ApplicationQuerySet(models.QuerySet["Application"]):
 
     def standing(self) -> ApplicationQuerySet:
         """Those that get tokens, and whose tokens open something, now."""
-        return self.active().filter(stands=True)
+        return self.active().filter(Q(stands=True))
 
 
 class Application(AbstractApplication):

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import services
+from accounts import invitations, services
 from accounts.forms import (
     ApiKeyForm,
     ApplicationForm,
@@ -38,9 +38,13 @@ class SignedInRequest(HttpRequest):
 def account(request: SignedInRequest) -> HttpResponse:
     form = ProfileForm(request.POST or None, instance=request.user)
     if request.method == "POST" and form.is_valid():
-        services.edit_profile(user=request.user, **form.cleaned_data)
-        messages.success(request, "Your name is saved.")
-        return redirect("account")
+        try:
+            services.edit_profile(user=request.user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, "Your name is saved.")
+            return redirect("account")
     return _account_page(request, profile_form=form)
 
 
@@ -68,9 +72,14 @@ def api_key_revoke(request: SignedInRequest, pk: UUID) -> HttpResponse:
 def clinic_new(request: SignedInRequest) -> HttpResponse:
     form = ClinicForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        clinic = services.found_clinic(user=request.user, **form.cleaned_data)
-        return redirect("clinic", pk=clinic.pk)
-    return render(request, "accounts/clinic_new.html", {"form": form})
+        try:
+            clinic = services.found_clinic(user=request.user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            return redirect("clinic", pk=clinic.pk)
+    why_not = "" if services.may_found_clinics(request.user) else services.why_not()
+    return render(request, "accounts/clinic_new.html", {"form": form, "why_not": why_not})
 
 
 @require_safe
@@ -95,11 +104,14 @@ def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
     form = InvitationForm(request.POST)
     if form.is_valid():
         try:
-            invitation = services.invite(user=request.user, clinic=clinic, **form.cleaned_data)
+            invitation = invitations.invite(user=request.user, clinic=clinic, **form.cleaned_data)
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            messages.success(request, f"The invitation to {invitation.email} is on its way.")
+            if invitation.mailed_at:
+                messages.success(request, f"The invitation to {invitation.email} is on its way.")
+            else:
+                messages.warning(request, "The mail server is away. It is tried again by itself.")
             return redirect("clinic", pk=clinic.pk)
     return clinic_page(request, clinic, form=form)
 
@@ -109,7 +121,7 @@ def withdraw_invitation(request: SignedInRequest, pk: UUID, invitation_pk: UUID)
     clinic = visible_clinic(request, pk)
     invitation = get_object_or_404(clinic.invitations.open(), pk=invitation_pk)
     try:
-        services.withdraw_invitation(user=request.user, invitation=invitation)
+        invitations.withdraw(user=request.user, invitation=invitation)
     except ValidationError as error:
         messages.error(request, error.messages[0])
     else:
@@ -157,7 +169,7 @@ def remove_member(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> Ht
 def accept_invitation(request: SignedInRequest, token: str) -> HttpResponse:
     """Looking changes nothing: mail programs open links on their own."""
     try:
-        invitation = services.open_invitation(token)
+        invitation = invitations.invitation_of(token)
     except ValidationError as error:
         return _invitation_that_is_none(request, error)
     context: dict[str, Any] = {"invitation": invitation}
@@ -166,7 +178,7 @@ def accept_invitation(request: SignedInRequest, token: str) -> HttpResponse:
         return render(request, "accounts/invitation.html", context, status=403)
     if request.method == "POST":
         try:
-            services.accept_invitation(user=request.user, token=token)
+            invitations.accept(user=request.user, token=token)
         except ValidationError as error:  # withdrawn or used since it was looked at
             return _invitation_that_is_none(request, error)
         messages.success(request, f"Welcome to {invitation.clinic}.")

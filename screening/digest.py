@@ -6,11 +6,9 @@ that is away gives it back, and a worker that dies loses it after the lease.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
-from smtplib import SMTPException
 from uuid import UUID
 
 from django.conf import settings
@@ -19,10 +17,9 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.mail import deliver
 from accounts.models import Membership, Role, User
 from screening.models import Reminder
-
-logger = logging.getLogger(__name__)
 
 LEASE = timedelta(minutes=10)
 NAMED = 40
@@ -61,14 +58,9 @@ def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
     present = claimed.present().select_related("lesion__patient")
     told = list(present.order_by("due_on", "pk"))
     try:
-        if not told:  # withdrawn meanwhile
+        # All may have been withdrawn meanwhile.
+        if not told or not deliver(_mail(user, told), f"what is due for user {user.pk}"):
             return False
-        _mail(user, told).send()
-    except (SMTPException, OSError) as error:
-        # Without its text, which may hold the address.
-        logger.error("reminders of user %s were not mailed: %s", user.pk, type(error).__name__)
-        return False
-    else:
         for reminder in told:  # each with the day that was told: it may have been put off meanwhile
             claimed.filter(pk=reminder.pk).update(mailed_for=reminder.rings_on)
         return True
@@ -79,7 +71,8 @@ def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
 def _members(clinic_ids: set[UUID | None]) -> dict[UUID | None, list[Membership]]:
     """The memberships of people with an account in use, by clinic, the oldest first."""
     found: dict[UUID | None, list[Membership]] = defaultdict(list)
-    memberships = Membership.objects.filter(clinic__in=clinic_ids - {None}, user__is_active=True)
+    people = Membership.objects.of_people()
+    memberships = people.filter(clinic__in=clinic_ids - {None}, user__is_active=True)
     for membership in memberships.select_related("user").order_by("created", "pk"):
         found[membership.clinic_id].append(membership)
     return found

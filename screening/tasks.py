@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
+from accounts import invitations
 from ml import reader
 from screening import alerting, comparing, digest, measuring, retries
 from screening.models import LesionImage, Prediction
@@ -87,6 +88,11 @@ def mail_reminders_task() -> None:
 @shared_task
 def mail_digest_task(user_id: str, reminder_ids: list[str]) -> None:
     digest.send(UUID(user_id), [UUID(pk) for pk in reminder_ids])
+
+
+@shared_task
+def mail_invitations_task() -> None:
+    invitations.mail_waiting()
 
 
 def _tell_a_worker(prediction: Prediction) -> None:

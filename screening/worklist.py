@@ -12,6 +12,7 @@ from django.db.models import (
     Case,
     DateTimeField,
     Exists,
+    F,
     IntegerField,
     OuterRef,
     Q,
@@ -75,9 +76,9 @@ def of(user: User) -> QuerySet[Lesion]:
     annotated = lesions.annotate(
         has_review=Exists(reviews),
         has_alert=Exists(alerts),
-        has_symptom=Case(When(symptom_stands(), then=True), default=False),
-        is_overdue=Exists(reminders.due(timezone.localdate())),
-        due_on=Subquery(reminders.active().values("due_on")[:1]),
+        has_symptom=Case(When(symptom_stands(user), then=True), default=False),
+        is_overdue=Exists(reminders.overdue(timezone.localdate())),
+        due_on=Subquery(reminders.active().ringing().values(day=F("rings_on"))[:1]),
         arrived=Subquery(latest.values("created")[:1], output_field=DateTimeField()),
     )
     rank = Case(

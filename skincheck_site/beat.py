@@ -33,6 +33,11 @@ def schedule(sweep_seconds: int) -> dict[str, dict[str, Any]]:
             "schedule": crontab(minute="17"),
             "options": {"expires": 3000},
         },
+        "mail-invitations": {
+            "task": "screening.tasks.mail_invitations_task",
+            "schedule": crontab(minute="*/20"),
+            "options": {"expires": 1200},
+        },
         # By day, and every hour, so that a mail server that was away is asked again.
         "mail-reminders": {
             "task": "screening.tasks.mail_reminders_task",

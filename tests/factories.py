@@ -7,6 +7,7 @@ from functools import cache
 from io import BytesIO
 
 import factory
+from allauth.account.models import EmailAddress
 from django.core.files.base import ContentFile
 from django.db import connection
 from django.utils import timezone
@@ -67,6 +68,18 @@ class UserFactory(factory.django.DjangoModelFactory):
 
     email = factory.Sequence(lambda n: f"user{n}@example.org")
     password = factory.django.Password(PASSWORD)
+    address = factory.RelatedFactory("tests.factories.EmailAddressFactory", "user")
+
+
+class EmailAddressFactory(factory.django.DjangoModelFactory):
+    """Of its user, confirmed."""
+
+    class Meta:
+        model = EmailAddress
+
+    email = factory.SelfAttribute("user.email")
+    verified = True
+    primary = True
 
 
 class ClinicFactory(factory.django.DjangoModelFactory):

@@ -23,7 +23,7 @@ from django.core.files.base import ContentFile
 from django.db import transaction
 from django.urls import URLPattern, get_resolver, reverse
 
-from accounts import applications, services
+from accounts import applications, invitations, services
 from accounts.models import Membership
 from screening import reminding
 from screening.corrections import services as corrections
@@ -152,7 +152,7 @@ def _world(personas: Personas, writer: str) -> World:
     )
     if own:
         return world
-    invitation = services.invite(
+    invitation = invitations.invite(
         user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="viewer"
     )
     application, secret = applications.register_application(
@@ -169,7 +169,7 @@ def _world(personas: Personas, writer: str) -> World:
         invitation=invitation,
         application=application,
         secret=secret,
-        token=services.invitation_token(invitation),
+        token=invitations.token_of(invitation),
     )
 
 

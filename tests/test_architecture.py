@@ -23,6 +23,8 @@ ROOMS = (
         "accounts.applications",
         "accounts.authentication",
         "accounts.permissions",
+        "accounts.invitations",
+        "accounts.mail",
     ),
     ("screening.formatting",),
     ("screening.signing",),

@@ -9,13 +9,14 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage
 from django.db import transaction
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
 from standardwebhooks import Webhook as Signer
 
+from accounts import mail
 from accounts.models import Role, User
 from screening.models import RETRY_HOURS, TEST_EVENT, Delivery, DeliveryState, Webhook
 from screening.webhooks.sending import Answer, NotSent, post
@@ -199,13 +200,13 @@ def _tell_those_who_manage(webhook: Webhook, reason: str) -> None:
     name = " ".join(webhook.name.split())  # a subject has no line breaks
     address = f"{settings.SITE_URL}{reverse('webhook', args=[webhook.pk])}"
     for email in people.filter(is_active=True).values_list("email", flat=True):
-        send_mail(
+        message = EmailMessage(
             subject=f"Webhook “{name}” was switched off",
-            message=(
+            body=(
                 f"SkinCheck no longer sends events to “{name}”. {reason}\n\n"
                 "Once the other system receives again, switch it on here. What failed can be sent "
                 f"again from its log:\n{address}"
             ),
-            from_email=None,
-            recipient_list=[email],
+            to=[email],
         )
+        mail.deliver(message, f"that webhook {webhook.pk} is off")

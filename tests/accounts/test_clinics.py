@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-from django.core.exceptions import PermissionDenied, ValidationError
+from datetime import timedelta
 
-from accounts import services
-from accounts.models import Clinic, Role
-from tests.factories import MembershipFactory
+import pytest
+from allauth.account.models import EmailAddress
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.utils import timezone
+
+from accounts import invitations, services
+from accounts.models import Clinic, Membership, Role
+from tests.factories import MembershipFactory, UserFactory
 
 PERSONAS = ("clinician", "assistant", "viewer")
 
@@ -57,7 +61,7 @@ def test_members_look_and_change_nothing(client, personas, persona):
 def writes(personas) -> list[str]:
     """What only an admin may post, aimed at the admin, and at an open invitation."""
     clinic = personas.clinic
-    invitation = clinic.invitations.open().first() or services.invite(
+    invitation = clinic.invitations.open().first() or invitations.invite(
         user=personas.admin, clinic=clinic, email="open@example.org", role="viewer"
     )
     member = membership(clinic, personas.admin)
@@ -141,7 +145,7 @@ def test_the_page_costs_the_same_with_two_and_with_fifty_members(
     path = f"/clinics/{personas.clinic.pk}/"
     MembershipFactory.create_batch(50, clinic=personas.clinic)
     for number in range(20):
-        services.invite(
+        invitations.invite(
             user=personas.admin, clinic=personas.clinic, email=f"{number}@x.org", role="viewer"
         )
     # Session, user, clinic, members, invitations, webhooks, and at most two of the navigation.
@@ -149,3 +153,67 @@ def test_the_page_costs_the_same_with_two_and_with_fifty_members(
         page = client.get(path).content.decode()
     assert page.count("/remove/") == 53  # everyone's but the last admin's
     assert page.count("/withdraw/") == 20
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Log in at evil.example",
+        "https://evil.example",
+        "evil.EXAMPLE/now",
+        "www evil",
+        "write to a@b",
+        "Clinic\r\nBcc: x",
+        "Clinic\u2028second line",
+    ],
+)
+def test_a_name_holds_no_address(client, personas, name):
+    """It is mailed to people who know neither the clinic nor who invites them."""
+    client.force_login(personas.stranger)
+    answer = client.post("/clinics/new/", {"name": name})
+    assert "holds no address" in answer.content.decode()
+    assert not personas.stranger.memberships.exists()
+    answer = client.post("/account/", {"first_name": name, "last_name": ""})
+    assert "holds no address" in answer.content.decode()
+    personas.stranger.refresh_from_db()
+    assert personas.stranger.first_name == ""
+
+
+@pytest.mark.parametrize("name", ["Praxis Dr. med. Weiß & Söhne", "St. Mary's, 2nd", "皮膚科"])
+def test_a_name_that_is_one(personas, name):
+    assert services.found_clinic(user=personas.stranger, name=name).name == name
+    services.edit_profile(user=personas.stranger, first_name=name, last_name="")
+
+
+@pytest.mark.parametrize(
+    ("who", "may"),
+    [
+        ("anyone", {"unconfirmed", "confirmed", "operator"}),
+        ("verified", {"confirmed", "operator"}),
+        ("staff", {"operator"}),
+    ],
+)
+def test_the_operator_says_who_founds_clinics(client, personas, settings, who, may):
+    settings.FOUND_CLINICS = who
+    people = {
+        "unconfirmed": personas.self_tracker,
+        "confirmed": personas.stranger,
+        "operator": UserFactory(is_staff=True),
+    }
+    EmailAddress.objects.filter(user=personas.self_tracker).update(verified=False)
+    for kind, person in people.items():
+        client.force_login(person)
+        shown = client.get("/clinics/new/").content.decode()
+        answer = client.post("/clinics/new/", {"name": "A"})
+        assert ("Name of the clinic" in shown) == (kind in may)
+        assert answer.status_code == (302 if kind in may else 403)
+        assert person.memberships.exists() == (kind in may)
+
+
+def test_so_many_clinics_a_day(personas):
+    for _ in range(services.CLINICS_A_DAY):
+        services.found_clinic(user=personas.stranger, name="A")
+    with pytest.raises(ValidationError, match="Too many clinics"):
+        services.found_clinic(user=personas.stranger, name="A")
+    Membership.objects.update(created=timezone.now() - timedelta(days=1))
+    services.found_clinic(user=personas.stranger, name="A")

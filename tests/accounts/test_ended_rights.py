@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
-from accounts import applications, services
+from accounts import applications, invitations, services
 from accounts.models import Application, Invitation, Membership, Role, User
 from tests.api.test_scopes import PATIENTS, labels, token_for
 from tests.clients import Program
@@ -76,13 +76,13 @@ def test_an_application_stops_with_who_answers_for_it(personas, other_admin, sys
 
 @ENDS
 def test_an_invitation_stops_with_who_sent_it(personas, other_admin, client, end):
-    invitation = services.invite(
+    invitation = invitations.invite(
         user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="admin"
     )
-    token = services.invitation_token(invitation)
+    token = invitations.token_of(invitation)
     end(personas, other_admin)
     with pytest.raises(ValidationError, match="no longer an admin"):
-        services.accept_invitation(user=personas.stranger, token=token)
+        invitations.accept(user=personas.stranger, token=token)
     client.force_login(personas.stranger)
     for method in (client.get, client.post):
         assert method(f"/invitations/{token}/").status_code == 404
@@ -91,11 +91,11 @@ def test_an_invitation_stops_with_who_sent_it(personas, other_admin, client, end
     client.force_login(other_admin)
     page = client.get(f"/clinics/{personas.clinic.pk}/").content.decode()
     assert "does not work, since" in page
-    again = services.invite(
+    again = invitations.invite(
         user=other_admin, clinic=personas.clinic, email=personas.stranger.email, role="viewer"
     )
-    assert Invitation.objects.get() == again
-    services.accept_invitation(user=personas.stranger, token=services.invitation_token(again))
+    assert Invitation.objects.open().get() == again
+    invitations.accept(user=personas.stranger, token=invitations.token_of(again))
     assert Membership.objects.get(user=personas.stranger).role == Role.VIEWER
 
 
@@ -113,24 +113,24 @@ def test_an_admin_of_another_clinic_does_not_count(personas, other_admin, system
 
 
 def test_an_invitation_that_is_withdrawn_while_it_is_looked_at(personas, client, monkeypatch):
-    invitation = services.invite(
+    invitation = invitations.invite(
         user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="viewer"
     )
-    looked_at = services.open_invitation(services.invitation_token(invitation))
-    services.withdraw_invitation(user=personas.admin, invitation=invitation)
-    monkeypatch.setattr(services, "open_invitation", lambda token: looked_at)
+    looked_at = invitations.invitation_of(invitations.token_of(invitation))
+    invitations.withdraw(user=personas.admin, invitation=invitation)
+    monkeypatch.setattr(invitations, "invitation_of", lambda token: looked_at)
     client.force_login(personas.stranger)
-    answer = client.post(f"/invitations/{services.invitation_token(invitation)}/")
+    answer = client.post(f"/invitations/{invitations.token_of(invitation)}/")
     assert answer.status_code == 404
     assert "no longer works" in answer.content.decode()
     assert not Membership.objects.filter(user=personas.stranger).exists()
 
 
 def test_an_invitation_that_is_accepted_while_it_is_withdrawn(personas):
-    invitation = services.invite(
+    invitation = invitations.invite(
         user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="viewer"
     )
-    token = services.invitation_token(invitation)
-    services.accept_invitation(user=personas.stranger, token=token)
+    token = invitations.token_of(invitation)
+    invitations.accept(user=personas.stranger, token=token)
     with pytest.raises(ValidationError, match="just accepted"):
-        services.withdraw_invitation(user=personas.admin, invitation=invitation)
+        invitations.withdraw(user=personas.admin, invitation=invitation)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.core import mail, signing
+from django.core.exceptions import ValidationError
+from django.core.mail import EmailMessage
 from django.utils import timezone
 
-from accounts import services
+from accounts import invitations, services
 from accounts.models import INVITATION_DAYS, Invitation, Role
+from screening import tasks
 from tests.clients import Browser
-from tests.factories import PASSWORD, UserFactory
+from tests.factories import PASSWORD, MembershipFactory, UserFactory
 
 
 @pytest.fixture
@@ -94,7 +99,7 @@ def _signed_for_something_else(path: str) -> str:
 
 def _withdrawn(path: str) -> str:
     invitation = Invitation.objects.get()
-    services.withdraw_invitation(user=invitation.invited_by, invitation=invitation)
+    invitations.withdraw(user=invitation.invited_by, invitation=invitation)
     return path
 
 
@@ -109,13 +114,13 @@ def test_a_spoilt_link_says_so(client, personas, invite, spoil):
 
 
 def test_a_link_expires(client, personas, monkeypatch):
-    invitation = services.invite(
+    invitation = invitations.invite(
         user=personas.admin, clinic=personas.clinic, email="tracker@example.org", role="viewer"
     )
     then = timezone.now() - timedelta(days=INVITATION_DAYS, minutes=1)
     with monkeypatch.context() as earlier:
         earlier.setattr("django.core.signing.time.time", then.timestamp)
-        token = services.invitation_token(invitation)
+        token = invitations.token_of(invitation)
     Invitation.objects.update(created=then)
     client.force_login(personas.self_tracker)
     assert client.post(f"/invitations/{token}/").status_code == 404
@@ -150,7 +155,7 @@ def test_an_admin_withdraws(client, personas, invite):
     pk = Invitation.objects.get().pk
     answer = client.post(f"/clinics/{personas.clinic.pk}/invitations/{pk}/withdraw/", follow=True)
     assert "is withdrawn" in answer.content.decode()
-    assert not Invitation.objects.exists()
+    assert not Invitation.objects.open().exists()
 
 
 def test_another_clinics_admin_cannot_withdraw(client, personas, invite):
@@ -161,3 +166,100 @@ def test_another_clinics_admin_cannot_withdraw(client, personas, invite):
     pk = Invitation.objects.get().pk
     assert client.post(f"/clinics/{clinic.pk}/invitations/{pk}/withdraw/").status_code == 404
     assert Invitation.objects.open().count() == 1
+
+
+def test_a_mail_server_that_is_away_is_asked_again(
+    client, personas, monkeypatch, django_capture_on_commit_callbacks
+):
+    """The page says so and does not fail; one that it refuses for good stops no other."""
+
+    def away(self: EmailMessage) -> None:
+        raise SMTPServerDisconnected
+
+    def refuse_the_first(self: EmailMessage) -> int:
+        if self.to == ["first@example.org"]:
+            raise SMTPRecipientsRefused({})
+        return send(self)
+
+    send = EmailMessage.send
+    client.force_login(personas.admin)
+    path = f"/clinics/{personas.clinic.pk}/"
+    monkeypatch.setattr(EmailMessage, "send", away)
+    for name in ("first", "second"):
+        with django_capture_on_commit_callbacks(execute=True):
+            answer = client.post(
+                f"{path}invitations/", {"email": f"{name}@example.org", "role": "viewer"}
+            )
+        assert answer.status_code == 302
+    page = client.get(path).content.decode()
+    assert page.count("not mailed yet") == 2
+    assert not mail.outbox
+
+    monkeypatch.setattr(EmailMessage, "send", refuse_the_first)
+    tasks.mail_invitations_task()
+    assert not mail.outbox  # whoever made it may be sending it still
+    Invitation.objects.update(created=timezone.now() - timedelta(minutes=11))
+    tasks.mail_invitations_task()
+    assert [message.to for message in mail.outbox] == [["second@example.org"]]
+    tasks.mail_invitations_task()
+    assert len(mail.outbox) == 1
+
+
+def test_what_must_not_be_mailed_again(personas):
+    """Withdrawn, used, too old, or of someone who is no admin any more."""
+    for name in ("withdrawn", "used", "old", "ended"):
+        invitations.invite(
+            user=personas.admin, clinic=personas.clinic, email=f"{name}@x.org", role="viewer"
+        )
+    now = timezone.now()
+    Invitation.objects.update(created=now - timedelta(hours=1), mailed_at=None)
+    of = Invitation.objects.filter
+    of(email="withdrawn@x.org").update(withdrawn_at=now)
+    of(email="used@x.org").update(accepted_at=now)
+    of(email="old@x.org").update(created=now - timedelta(days=8))
+    of(email="ended@x.org").update(invited_by=personas.clinician)
+    invitations.mail_waiting()
+    assert not mail.outbox
+
+
+def test_who_invites_has_confirmed_their_address(client, personas):
+    EmailAddress.objects.filter(user=personas.admin).update(verified=False)
+    client.force_login(personas.admin)
+    path = f"/clinics/{personas.clinic.pk}/invitations/"
+    answer = client.post(path, {"email": "new@example.org", "role": "viewer"})
+    assert "Confirm your own e-mail address first" in answer.content.decode()
+    assert not Invitation.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("limit", "invited"),
+    [
+        ("BY_ONE_PERSON", ["a@x.org", "b@x.org", "c@x.org"]),
+        ("BY_ONE_CLINIC", ["a@x.org", "b@x.org", "c@x.org"]),
+        ("TO_ONE_ADDRESS", ["a@x.org", "a@x.org", "a@x.org"]),
+    ],
+)
+def test_so_many_a_day(personas, monkeypatch, limit, invited):
+    """Replaced and withdrawn ones count: each was a mail."""
+    for name in ("BY_ONE_PERSON", "BY_ONE_CLINIC", "TO_ONE_ADDRESS"):
+        monkeypatch.setattr(invitations, name, 2 if name == limit else 99)
+
+    def invite(email: str) -> Invitation:
+        return invitations.invite(
+            user=personas.admin, clinic=personas.clinic, email=email, role="viewer"
+        )
+
+    for email in invited[:2]:
+        invitations.withdraw(user=personas.admin, invitation=invite(email))
+    with pytest.raises(ValidationError, match="Too many invitations"):
+        invite(invited[2])
+    Invitation.objects.update(created=timezone.now() - timedelta(days=1))
+    invite(invited[2])
+
+
+def test_so_many_to_one_address_whoever_sends_them(personas, monkeypatch):
+    monkeypatch.setattr(invitations, "TO_ONE_ADDRESS", 1)
+    invitations.invite(user=personas.admin, clinic=personas.clinic, email="a@x.org", role="viewer")
+    other = MembershipFactory(role=Role.ADMIN)
+    with pytest.raises(ValidationError, match="Too many invitations"):
+        invitations.invite(user=other.user, clinic=other.clinic, email="A@x.org", role="viewer")

@@ -11,6 +11,7 @@ from django.core import mail
 from django.core.mail import EmailMessage
 from django.utils import timezone
 
+from accounts import applications
 from accounts.models import Membership
 from screening import digest, reminding, tasks
 from screening.models import Reminder
@@ -113,10 +114,24 @@ def test_a_mail_server_that_fails_loses_nothing(personas, two_due, monkeypatch, 
         broken.setattr(EmailMessage, "send", fail)
         assert run() == [False]
     assert personas.clinician.email not in caplog.text
-    assert "were not mailed" in caplog.text
+    assert "was not mailed" in caplog.text
     assert not Reminder.objects.exclude(mailed_for=None).exists()
     assert run() == [True]
     assert len(mail.outbox) == 1
+
+
+def test_what_an_application_set_is_told_to_an_admin(personas, two_due):
+    """Nobody reads the mail of a program."""
+    application, _ = applications.register_application(
+        user=personas.admin,
+        clinic=personas.clinic,
+        name="Practice",
+        role="assistant",
+        scopes=["reminders:write"],
+    )
+    Reminder.objects.update(set_by=application.user)
+    assert run() == [True]
+    assert [sent.to for sent in mail.outbox] == [[personas.admin.email]]
 
 
 def test_a_bug_gives_them_back_too(personas, two_due, monkeypatch):

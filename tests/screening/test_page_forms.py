@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
-from django.test import Client
 from django.urls import reverse
 
 from accounts.models import ApiKey, Clinic
@@ -24,6 +23,7 @@ from screening.models import (
     Webhook,
 )
 from tests.access import MATRIX
+from tests.clients import Browser
 from tests.factories import (
     ImageScaleFactory,
     LesionFactory,
@@ -72,6 +72,7 @@ ACTS = {
     "api_key_revoke",
     "application_renew",
     "application_revoke",
+    "application_take_over",
     "batch_cancel",
     "batch_resume",
     "calendar_link",
@@ -314,13 +315,13 @@ def test_a_secret_is_not_kept_to_be_shown_again(admin):
 @pytest.mark.django_db(transaction=True)
 def test_two_clicks_at_one_moment_make_one_record(personas):
     url = reverse("lesion_new", args=[personas.patient.pk])
-    client = Client()
+    client = Browser()
     client.force_login(personas.clinician)
     typed = opened(client, url) | {"label": "Left knee"}
     barrier, places = Barrier(2), []
 
     def click():
-        own = Client()
+        own = Browser()
         own.cookies = client.cookies
         barrier.wait()
         try:
@@ -393,24 +394,25 @@ def test_a_conclusion_comes_back_on_the_page_where_its_form_stands(client, perso
 
 
 def test_a_form_from_before_a_new_login_loses_nothing(personas, records):
-    client = Client(enforce_csrf_checks=True)
+    client = Browser()
     client.force_login(personas.clinician)
     url = reverse("lesion_edit", args=[records["lesion"].pk])
     page = client.get(url).content.decode()
     typed = {name: hidden(page, name) for name in ("csrfmiddlewaretoken", "form_token", "opened")}
     client.cookies["csrftoken"] = "a" * 32  # as a login in another tab makes anew
-    response = client.post(url, typed | {"label": "Left knee"})
+    response = client.post(url, typed | {"label": "Left knee"}, HTTP_X_CSRFTOKEN="")
     assert response.status_code == 302
     assert "Left knee" in client.get(response.url).content.decode()
     assert not Lesion.objects.filter(label="Left knee").exists()
 
 
 def test_without_a_word_of_ours_a_forged_form_is_refused_as_ever(personas, records):
-    client = Client(enforce_csrf_checks=True)
+    client = Browser()
     client.force_login(personas.clinician)
     url = reverse("lesion_edit", args=[records["lesion"].pk])
-    assert client.post(url, {"label": "x"}).status_code == 403
-    assert client.post(url, {"label": "x", "form_token": "forged"}).status_code == 403
+    assert client.post(url, {"label": "x"}, HTTP_X_CSRFTOKEN="").status_code == 403
+    forged = {"label": "x", "form_token": "forged"}
+    assert client.post(url, forged, HTTP_X_CSRFTOKEN="").status_code == 403
 
 
 def test_what_was_kept_is_gone_after_an_hour(client, personas, records, monkeypatch):

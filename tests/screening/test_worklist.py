@@ -40,7 +40,7 @@ def alert_on(lesion):
 
 
 def overdue(lesion):
-    ReminderFactory(lesion=lesion, due_on=timezone.localdate() - timedelta(days=3))
+    ReminderFactory(lesion=lesion, due_on=timezone.localdate() - timedelta(days=15))
 
 
 @pytest.fixture
@@ -114,6 +114,22 @@ def test_a_closed_alert_and_a_snoozed_or_stopped_reminder_are_no_reasons(persona
     assert labels(personas.clinician) == ["urgent", "symptom", "flagged", "unreviewed"]
     Reminder.objects.update(snoozed_until=None, stopped_at=timezone.now())
     assert "overdue" not in labels(personas.clinician)
+
+
+@pytest.mark.parametrize(
+    ("late", "put_off_by", "is_overdue"),
+    [(0, 0, 0), (14, 0, 0), (15, 0, 1), (40, 30, 0), (40, 25, 1)],
+)
+def test_a_picture_is_overdue_after_two_weeks(personas, late, put_off_by, is_overdue):
+    """As its badge says: counted from the day to which it was put off."""
+    lesion = lesion_of(personas.patient, "late")
+    ReviewFactory(image=lesion.images.get())
+    day = timezone.localdate() - timedelta(days=late)
+    until = day + timedelta(days=put_off_by)
+    reminder = ReminderFactory(lesion=lesion, due_on=day, snoozed_until=until)
+    assert (reminder.standing == "overdue") == is_overdue
+    assert (labels(personas.clinician) == ["late"]) == is_overdue
+    assert worklist.of(personas.clinician).get().due_on == until
 
 
 def test_it_is_narrowed_by_all_that_the_form_asks(personas):

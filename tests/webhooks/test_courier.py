@@ -7,8 +7,10 @@ import hashlib
 import hmac
 import json
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 
 import pytest
+from django.core.mail import EmailMessage
 from django.utils import timezone
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
@@ -192,6 +194,26 @@ def test_it_is_given_up_after_a_day_and_the_admins_are_told(
     ]
     assert all(len(mail.to) == 1 for mail in mailoutbox)
     assert f"/webhooks/{webhook.pk}/" in mailoutbox[0].body
+
+
+def test_a_mail_that_is_refused_stops_no_other(
+    webhook, receiver, personas, mailoutbox, monkeypatch, django_capture_on_commit_callbacks
+):
+    MembershipFactory(clinic=personas.clinic, role=Role.ADMIN, user__email="second@example.org")
+    send_mail, refused = EmailMessage.send, []
+
+    def refuse_the_first(self):
+        if refused:
+            return send_mail(self)
+        refused.append(self.to)
+        raise SMTPRecipientsRefused({})
+
+    monkeypatch.setattr(EmailMessage, "send", refuse_the_first)
+    receiver.status = 410
+    with django_capture_on_commit_callbacks(execute=True):
+        send(DeliveryFactory(webhook=webhook))
+    assert len(refused) == len(mailoutbox) == 1
+    assert refused != [mailoutbox[0].to]
 
 
 def test_the_person_is_told_of_their_own(

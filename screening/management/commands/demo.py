@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from io import BytesIO
 from typing import Any, NamedTuple
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
@@ -64,6 +65,7 @@ class Command(BaseCommand):
         password = EMBEDDED_PASSWORD if settings.EMBEDDED else secrets.token_urlsafe(12)
         if user is None:
             user = User.objects.create_user(email, password)
+            EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
         elif not user.check_password(password):
             password = "(as it was set before)"  # noqa: S105
         self.stdout.write(f"  {who:12}  {email:34}  {password}")

@@ -1,0 +1,20 @@
+"""Mail on its way out. A mail server that is away is no reason to stop whoever wanted to tell."""
+
+from __future__ import annotations
+
+import logging
+from smtplib import SMTPException
+
+from django.core.mail import EmailMessage
+
+logger = logging.getLogger(__name__)
+
+
+def deliver(message: EmailMessage, about: str) -> bool:
+    """Whether the mail server took it. about: for the log, which shows no address."""
+    try:
+        message.send()
+    except (SMTPException, OSError, ValueError) as error:  # ValueError: an address that none takes
+        logger.error("%s was not mailed: %s", about, type(error).__name__)
+        return False
+    return True
