@@ -12,6 +12,13 @@ from rest_framework.views import APIView
 from accounts import scopes
 
 
+def may_read(request: Request, *resources: str) -> bool:
+    """Whether the caller holds the scopes to read ``resources``. A session holds them all."""
+    credential: Any = request.auth
+    needed = (scopes.required(resource, "GET") for resource in resources)
+    return credential is None or all(map(credential.allows, needed))
+
+
 class MissingScope(PermissionDenied):
     def __init__(self, scope: str) -> None:
         self.scope = scope

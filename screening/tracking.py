@@ -91,7 +91,7 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
         latest_image_id=Subquery(images.values("pk")[:1]),
         management=Subquery(_conclusions(user).values("management")[:1]),
         visited=Subquery(visits.values("finding")[:1]),
-        histology=Subquery(_histologies().values("diagnosis")[:1]),
+        histology=Subquery(_histologies(user).values("diagnosis")[:1]),
     )
 
 
@@ -171,8 +171,8 @@ def _conclusions(user: User) -> QuerySet[Review]:
     return reviews.disclosed_to(user).standing().order_by("-created", "-pk")
 
 
-def _histologies() -> QuerySet[Histology]:
-    return Histology.objects.standing().filter(lesion=OuterRef("pk"))
+def _histologies(user: User) -> QuerySet[Histology]:
+    return Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"))
 
 
 def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
@@ -245,9 +245,10 @@ def concluded(user: User) -> QuerySet[Lesion]:
     )
 
 
-def histologies_of(lesion: Lesion) -> list[Histology]:
-    """The one that stands first."""
-    return list(lesion.histologies.standing().select_related("recorded_by"))
+def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
+    """As ``user`` may see them, the one that stands first."""
+    found = lesion.histologies.standing().disclosed_to(user)
+    return list(found.select_related("recorded_by"))
 
 
 def standing_of(

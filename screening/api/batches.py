@@ -16,11 +16,10 @@ from rest_framework.response import Response
 from screening.api.batch_serializers import BatchSerializer, BatchUploadSerializer
 from screening.api.examples import CLINIC
 from screening.api.parsers import ArchiveUpload
-from screening.api.tables import TableFilter, file_type, table_answers
+from screening.api.tables import TableFilter, table, table_answers
 from screening.api.viewsets import ReadViewSet
 from screening.exchange import batches, results
 from screening.exchange.progress import with_counts
-from screening.exchange.tables import as_download
 from screening.models import ACTIVE_BATCH, Batch
 
 POLL_AFTER_SECONDS = "2"
@@ -124,7 +123,8 @@ def _shown(name: str, value: Any, *codes: int) -> list[OpenApiExample]:
     results=extend_schema(
         summary="The readings of a batch",
         description="A line for each row that has one. Texts that a spreadsheet would take for a "
-        "formula begin with an apostrophe, in CSV.",
+        "formula begin with an apostrophe, in CSV. What was read needs `predictions:read`, and "
+        "the columns of the picture, the spot and the person the scopes of these.",
         responses=table_answers("row,picture,prediction,…\n2,ISIC_0000000,019ab0d3-92c1-…\n"),
         filters=True,
     ),
@@ -171,13 +171,13 @@ class BatchViewSet(ReadViewSet):
     def problems(self, request: Request, pk: str) -> HttpResponseBase:
         batch = self._with_table(request)
         rows = results.problem_rows(batch)
-        return as_download("problems", file_type(request), results.PROBLEM_COLUMNS, rows)
+        return table(request, "problems", results.PROBLEM_COLUMNS, rows)
 
     @action(detail=True, filterset_class=TableFilter)
     def results(self, request: Request, pk: str) -> HttpResponseBase:
         batch = self._with_table(request)
         rows = results.results_of_batch(batch, self.user)
-        return as_download("results", file_type(request), results.BATCH_COLUMNS, rows)
+        return table(request, "results", results.BATCH_COLUMNS, rows, results.WHOSE)
 
     def _with_table(self, request: Request) -> Batch:
         self.filter_queryset(self.get_queryset())  # refuses a parameter that is none

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from screening import comparing, tracking
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
-from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
+from screening.api.fields import ByScope, StrictSerializer, VisibleField, WordOrNull
 from screening.api.filters import YesOrNo
 from screening.api.viewsets import ReadViewSet
 from screening.differences import differences
@@ -69,15 +69,17 @@ class DifferenceSerializer(serializers.Serializer[Any]):
     )
 
 
-class ComparisonSerializer(serializers.ModelSerializer[Comparison]):
+class ComparisonSerializer(ByScope, serializers.ModelSerializer[Comparison]):
     """Two images of one lesion, and what differs."""
+
+    elsewhere = {"differences": ("measurements",)}
 
     url = serializers.HyperlinkedIdentityField(view_name="api:comparison-detail")
     lesion = serializers.UUIDField(source="later.lesion_id", read_only=True)
     matrix = serializers.SerializerMethodField(help_text="`null` where the alignment failed.")
     reason = WordOrNull(help_text="Why the alignment failed.")
     differences = serializers.SerializerMethodField(
-        help_text="Empty where one of the images is not measured."
+        help_text="Empty where one of the images is not measured. Needs `measurements:read`."
     )
 
     class Meta:

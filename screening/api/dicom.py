@@ -12,9 +12,10 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.models import User
-from accounts.permissions import HasScope
+from accounts.permissions import HasScope, may_read
 from screening.api.documentation import RecordSchema
 from screening.exchange.dicom.sending import download
+from screening.exchange.dicom.writing import ABOUT
 
 
 class DicomView(APIView):
@@ -26,9 +27,9 @@ class DicomView(APIView):
     @extend_schema(
         summary="The picture as DICOM",
         description="Dermoscopic Photography or, of an ordinary photograph, VL Photographic. The "
-        "person is a pseudonym; the day of capture, the body site and, where it is known, the "
-        "pixel spacing are in it. The same picture always has the same UIDs. Each look is logged "
-        "with your name.",
+        "person is a pseudonym; the day of capture is in it, with `patients:read` sex and age, "
+        "with `lesions:read` the body site, and with `scales:read` the pixel spacing, where it is "
+        "known. The same picture always has the same UIDs. Each look is logged with your name.",
         responses={
             (200, "application/dicom"): OpenApiResponse(
                 OpenApiTypes.BINARY, description="A DICOM file (PS3.10)."
@@ -36,7 +37,8 @@ class DicomView(APIView):
         },
     )
     def get(self, request: Request, pk: UUID) -> HttpResponse:
-        return download(user=cast(User, request.user), pk=pk)
+        tells = [resource for resource in ABOUT if may_read(request, resource)]
+        return download(user=cast(User, request.user), pk=pk, tells=tells)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         """Who accepts DICOM only gets JSON where there is an error to tell, and else none."""

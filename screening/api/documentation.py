@@ -14,7 +14,7 @@ from drf_spectacular.utils import (
 
 from screening.api import examples
 from screening.api.maps import MapsSerializer
-from screening.api.readings import PredictionDetailSerializer
+from screening.api.readings import PredictionDetailSerializer, PredictionSerializer
 from screening.api.requests import (
     ImageCorrectionSerializer,
     ImageJSONSerializer,
@@ -28,7 +28,6 @@ from screening.api.serializers import (
     ImageSerializer,
     LesionSerializer,
     PatientSerializer,
-    PredictionSerializer,
 )
 
 

@@ -13,10 +13,8 @@ from accounts.models import User
 from accounts.permissions import HasScope
 from screening.api import filters
 from screening.api.documentation import RecordSchema
-from screening.api.tables import FileTypeFilter, file_type, table_answers
-from screening.exchange.isic_export import ISIC_COLUMNS, isic_rows
-from screening.exchange.results import RESULT_COLUMNS, results_of
-from screening.exchange.tables import as_download
+from screening.api.tables import FileTypeFilter, table, table_answers
+from screening.exchange import isic_export, results
 from screening.models import LesionImage, Prediction
 
 
@@ -51,7 +49,9 @@ class ExportView(GenericAPIView[Any]):
         summary="Export readings",
         description="All that the filters leave of the list of predictions, the oldest first, "
         "streamed. A clinic that has its clinicians conclude first shows each of them only what "
-        "they have concluded on.",
+        "they have concluded on. A column of a resource that the caller may not read is empty: "
+        "`patient_label` needs `patients:read`, `lesion_label` and `body_site` `lesions:read`, "
+        "`captured_on` and `modality` `images:read`.",
         responses=table_answers("prediction,image,lesion,…\n019ab0d3-92c1-7f66-…\n"),
     )
 )
@@ -62,7 +62,9 @@ class PredictionExportView(ExportView):
 
     def get(self, request: Request) -> HttpResponseBase:
         found = self.filter_queryset(Prediction.objects.visible_to(self.user))
-        return as_download("predictions", file_type(request), RESULT_COLUMNS, results_of(found))
+        return table(
+            request, "predictions", results.RESULT_COLUMNS, results.results_of(found), results.WHOSE
+        )
 
 
 @extend_schema_view(
@@ -70,7 +72,9 @@ class PredictionExportView(ExportView):
         summary="Export images as ISIC metadata",
         description="In the ISIC Archive's column names, with HAM10000's `localization` and `dx` "
         "beside them. What an imported manifest told and we have no place for comes back as it "
-        "came. A batch takes the same columns.",
+        "came. A batch takes the same columns. A column of a resource that the caller may not read "
+        "is empty: those of the person need `patients:read`, of the spot `lesions:read`, of the "
+        "diagnosis `histologies:read`.",
         responses=table_answers(
             "filename,isic_id,patient_id,…\n019ab0d3-92bc-….jpg,ISIC_0027419,…\n"
         ),
@@ -83,4 +87,5 @@ class IsicExportView(ExportView):
 
     def get(self, request: Request) -> HttpResponseBase:
         found = self.filter_queryset(LesionImage.objects.visible_to(self.user))
-        return as_download("isic", file_type(request), ISIC_COLUMNS, isic_rows(found))
+        rows = isic_export.isic_rows(found, self.user)
+        return table(request, "isic", isic_export.ISIC_COLUMNS, rows, isic_export.WHOSE)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
 from rest_framework import serializers
 
 from accounts.models import User
+from accounts.permissions import may_read
 from ml.types import Diagnosis
 from screening.models import Outcome
 from screening.predictions.outcomes import of_rank
@@ -121,6 +122,22 @@ class VisibleField(serializers.PrimaryKeyRelatedField[Any]):
         return self.visible_to(self.context["request"].user)
 
 
+class ByScope(serializers.Serializer[Any]):
+    """Shows what belongs to another resource only to callers who may read that one, too.
+
+    elsewhere: those resources, by the name of the field. Without their scopes it is empty.
+    """
+
+    elsewhere: ClassVar[dict[str, tuple[str, ...]]] = {}
+
+    def to_representation(self, instance: Any) -> Any:
+        shown = super().to_representation(instance)
+        for name, resources in self.elsewhere.items():
+            if shown and not may_read(self.context["request"], *resources):
+                shown[name] = [] if isinstance(shown[name], list) else None
+        return shown
+
+
 class OrNothing(serializers.Serializer[Any]):
     """A part that is ``null`` until there is something in it."""
 
@@ -150,8 +167,10 @@ class GridByDiagnosis(serializers.Serializer[Any]):
         }
 
 
-class Context(OrNothing):
+class Context(ByScope, OrNothing):
     """What the model was told; ``null``: not known."""
+
+    elsewhere = {"age": ("patients",), "sex": ("patients",), "localization": ("lesions",)}
 
     age = serializers.FloatField(allow_null=True, help_text="Years, at the day of capture.")
     sex = serializers.CharField(allow_null=True)

@@ -1,4 +1,4 @@
-"""One prediction whole: with its mask, the way to its evidence, and what was measured in it."""
+"""A reading in lists, and whole: with its mask, its evidence, and what was measured in it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,121 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
-from screening.api.fields import OrNothing
-from screening.api.serializers import PredictionSerializer
+from ml.types import PatientContext
+from screening.advice import DISCLAIMER, Advice, advise
+from screening.api.fields import (
+    ByDiagnosis,
+    ByScope,
+    ChoiceOrNull,
+    Context,
+    ContextTerms,
+    OrNothing,
+    WordOrNull,
+)
 from screening.measuring import in_millimetres, model_mask, scale_of
-from screening.models import Measurement, Prediction, PredictionMaps
+from screening.models import Measurement, Outcome, Prediction, PredictionMaps
 from screening.outline import outline
+from screening.predictions.details import context_of, other_details
+
+
+class AdviceSerializer(OrNothing):
+    """What to tell the person. Show it whole."""
+
+    title = serializers.CharField(help_text="What to do, in a line.")
+    text = serializers.ListField(child=serializers.CharField(), help_text="Short paragraphs.")
+
+    def get_attribute(self, instance: Prediction) -> Advice | None:
+        return advise(instance)
+
+
+class DetailsNow(Context):
+    def get_attribute(self, instance: Prediction) -> PatientContext:
+        return context_of(instance.image)
+
+
+class PredictionSerializer(serializers.ModelSerializer[Prediction]):
+    """One model version's reading of one image. Never changed once finished."""
+
+    url = serializers.HyperlinkedIdentityField(view_name="api:prediction-detail")
+    lesion = serializers.UUIDField(source="image.lesion_id", read_only=True)
+    outcome = ChoiceOrNull(
+        Outcome.choices,
+        source="outcome_told",
+        help_text="What the person is told. Never `monitor` for a lesion with a symptom.",
+    )
+    model_outcome = ChoiceOrNull(
+        Outcome.choices, source="outcome", help_text="What the picture alone would say."
+    )
+    counts = serializers.BooleanField(
+        read_only=True,
+        help_text="Whether it is the one reading of its image that counts: by the default model "
+        "version, the newest. Others stand beside it.",
+    )
+    advice = AdviceSerializer(help_text="To be shown with the outcome, whole.")
+    reason = WordOrNull(help_text="Why the picture is `not_assessable`.")
+    probabilities = ByDiagnosis(help_text="For a clinic's mix of cases: calibrated.")
+    balanced_probabilities = ByDiagnosis(help_text="As if all seven were equally common.")
+    image_logits = ByDiagnosis(help_text="With `context_terms`: the balanced reading's logits.")
+    context = Context(  # type: ignore[assignment]
+        help_text="What the model was told of the patient."
+    )
+    details_now = DetailsNow(
+        help_text="What it would be told now. Where this differs from `context`, the image is "
+        "read again by itself; an age that does not fit the day of capture is not told.",
+    )
+    read_with_other_details = serializers.SerializerMethodField(
+        help_text="True: details were corrected since, see `context` and `details_now`. A new "
+        "reading takes its place as soon as it is finished."
+    )
+    told_until = serializers.DateTimeField(
+        read_only=True, allow_null=True, help_text="When another took its place."
+    )
+    context_terms = ContextTerms(help_text="What each field of the context added, in logits.")
+    weights_sha256 = WordOrNull()
+    thresholds_version = WordOrNull()
+    failure = WordOrNull(help_text="Why the reading failed.")
+    queued_at = serializers.DateTimeField(source="created", read_only=True)
+    disclaimer = serializers.CharField(
+        default=DISCLAIMER, read_only=True, help_text="To be shown with every outcome."
+    )
+
+    class Meta:
+        model = Prediction
+        fields = [
+            "id",
+            "url",
+            "image",
+            "lesion",
+            "state",
+            "counts",
+            "outcome",
+            "model_outcome",
+            "advice",
+            "reason",
+            "p_malignant",
+            "probabilities",
+            "balanced_probabilities",
+            "image_logits",
+            "context",
+            "details_now",
+            "read_with_other_details",
+            "told_until",
+            "context_terms",
+            "in_distribution",
+            "model_version",
+            "weights_sha256",
+            "thresholds_version",
+            "duration_ms",
+            "queued_at",
+            "started_at",
+            "finished_at",
+            "failure",
+            "disclaimer",
+        ]
+        read_only_fields = ["image", "model_version"]
+
+    def get_read_with_other_details(self, prediction: Prediction) -> bool:
+        return bool(other_details(prediction))
 
 
 class MaskSerializer(OrNothing):
@@ -75,12 +185,16 @@ class MeasuresSerializer(OrNothing):
         return values | in_millimetres(found.values, scale_of(instance.image))
 
 
-class PredictionDetailSerializer(PredictionSerializer):
+class PredictionDetailSerializer(ByScope, PredictionSerializer):
     """One model version's reading of one image, whole."""
+
+    elsewhere = {"measures": ("measurements",)}
 
     mask = MaskSerializer()
     maps_url = MapsAddress(help_text="The evidence maps; null: there are none.")
-    measures = MeasuresSerializer(help_text="Null until it was measured, and where it cannot be.")
+    measures = MeasuresSerializer(
+        help_text="Null until it was measured, and where it cannot be. Needs `measurements:read`."
+    )
 
     class Meta(PredictionSerializer.Meta):
         fields = [*PredictionSerializer.Meta.fields, "mask", "maps_url", "measures"]

@@ -23,7 +23,7 @@ from screening import reminding, suggesting, tracking
 from screening.api import documentation as doc
 from screening.api import reminder_examples as examples
 from screening.api.base import RecordView
-from screening.api.fields import StrictSerializer, VisibleField
+from screening.api.fields import ByScope, StrictSerializer, VisibleField
 from screening.api.serializers import BASE, RecordSerializer
 from screening.api.viewsets import RecordViewSet
 from screening.models import CalendarFeed, Lesion, Reminder, Standing
@@ -88,11 +88,17 @@ class SuggestionSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
-class LesionReminderSerializer(serializers.Serializer[Any]):
+class LesionReminderSerializer(ByScope):
     """What is set for a lesion, and what would fit."""
 
+    elsewhere = {"suggestion": ("predictions", "reviews", "histologies", "alerts")}
+
     reminder = ReminderSerializer(allow_null=True, help_text="`null` until one was ever set.")
-    suggestion = SuggestionSerializer()
+    suggestion = SuggestionSerializer(
+        allow_null=True,
+        help_text="Rests on what was found: needs `predictions:read`, `reviews:read`, "
+        "`histologies:read` and `alerts:read`.",
+    )
 
 
 class CalendarSerializer(serializers.Serializer[Any]):
@@ -210,7 +216,7 @@ class LesionReminderView(APIView):
         visible = Lesion.objects.visible_to(user).select_related("patient")
         lesion = get_object_or_404(visible, pk=pk)
         reminders = Reminder.objects.select_related("lesion__patient", "set_by")
-        images, histologies = tracking.timeline(lesion, user), tracking.histologies_of(lesion)
+        images, histologies = tracking.timeline(lesion, user), tracking.histologies_of(lesion, user)
         body = {
             "reminder": reminders.filter(lesion=lesion).first(),
             "suggestion": suggesting.suggest(

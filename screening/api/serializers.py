@@ -9,29 +9,22 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
-from ml.types import PatientContext
 from screening import identifying, intake, reviewing
-from screening.advice import DISCLAIMER, Advice, advise
 from screening.api.fields import (
-    ByDiagnosis,
+    ByScope,
     ChoiceOrNull,
-    Context,
-    ContextTerms,
-    OrNothing,
     StandingOutcome,
     VisibleField,
-    WordOrNull,
 )
+from screening.api.readings import PredictionSerializer
 from screening.api.records import IdentifiedSerializer, IdentifierSerializer, RecordSerializer
 from screening.models import (
     Lesion,
     LesionImage,
     Outcome,
     Patient,
-    Prediction,
     Review,
 )
-from screening.predictions.details import context_of, other_details
 
 BASE = ["id", "url", "created", "modified"]
 
@@ -75,8 +68,12 @@ class PatientSerializer(IdentifiedSerializer):
         return intake.edit_patient(user=self.user, patient=instance, **changes)
 
 
-class LesionSerializer(IdentifiedSerializer):
+class LesionSerializer(ByScope, IdentifiedSerializer):
     """One spot on one patient's body."""
+
+    elsewhere = dict.fromkeys(
+        ("latest_outcome", "standing_outcome", "standing_image"), ("predictions",)
+    )
 
     url = serializers.HyperlinkedIdentityField(view_name="api:lesion-detail")
     patient = VisibleField(
@@ -87,7 +84,9 @@ class LesionSerializer(IdentifiedSerializer):
         source="latest_image_id", read_only=True, allow_null=True, help_text="The last captured."
     )
     latest_outcome = ChoiceOrNull(
-        Outcome.choices, help_text="What is told of `latest_image` alone: not of the lesion."
+        Outcome.choices,
+        help_text="What is told of `latest_image` alone: not of the lesion. Needs "
+        "`predictions:read`, as the following do.",
     )
     standing_outcome = StandingOutcome(
         help_text="What is told of the lesion: the most severe of its images' outcomes that no "
@@ -133,106 +132,6 @@ class LesionSerializer(IdentifiedSerializer):
         changes = self.changes(instance, validated_data)
         self.save_identifiers(instance, changes)
         return intake.edit_lesion(user=self.user, lesion=instance, **changes)
-
-
-class AdviceSerializer(OrNothing):
-    """What to tell the person. Show it whole."""
-
-    title = serializers.CharField(help_text="What to do, in a line.")
-    text = serializers.ListField(child=serializers.CharField(), help_text="Short paragraphs.")
-
-    def get_attribute(self, instance: Prediction) -> Advice | None:
-        return advise(instance)
-
-
-class DetailsNow(Context):
-    def get_attribute(self, instance: Prediction) -> PatientContext:
-        return context_of(instance.image)
-
-
-class PredictionSerializer(serializers.ModelSerializer[Prediction]):
-    """One model version's reading of one image. Never changed once finished."""
-
-    url = serializers.HyperlinkedIdentityField(view_name="api:prediction-detail")
-    lesion = serializers.UUIDField(source="image.lesion_id", read_only=True)
-    outcome = ChoiceOrNull(
-        Outcome.choices,
-        source="outcome_told",
-        help_text="What the person is told. Never `monitor` for a lesion with a symptom.",
-    )
-    model_outcome = ChoiceOrNull(
-        Outcome.choices, source="outcome", help_text="What the picture alone would say."
-    )
-    counts = serializers.BooleanField(
-        read_only=True,
-        help_text="Whether it is the one reading of its image that counts: by the default model "
-        "version, the newest. Others stand beside it.",
-    )
-    advice = AdviceSerializer(help_text="To be shown with the outcome, whole.")
-    reason = WordOrNull(help_text="Why the picture is `not_assessable`.")
-    probabilities = ByDiagnosis(help_text="For a clinic's mix of cases: calibrated.")
-    balanced_probabilities = ByDiagnosis(help_text="As if all seven were equally common.")
-    image_logits = ByDiagnosis(help_text="With `context_terms`: the balanced reading's logits.")
-    context = Context(  # type: ignore[assignment]
-        help_text="What the model was told of the patient."
-    )
-    details_now = DetailsNow(
-        help_text="What it would be told now. Where this differs from `context`, the image is "
-        "read again by itself; an age that does not fit the day of capture is not told.",
-    )
-    read_with_other_details = serializers.SerializerMethodField(
-        help_text="True: details were corrected since, see `context` and `details_now`. A new "
-        "reading takes its place as soon as it is finished."
-    )
-    told_until = serializers.DateTimeField(
-        read_only=True, allow_null=True, help_text="When another took its place."
-    )
-    context_terms = ContextTerms(help_text="What each field of the context added, in logits.")
-    weights_sha256 = WordOrNull()
-    thresholds_version = WordOrNull()
-    failure = WordOrNull(help_text="Why the reading failed.")
-    queued_at = serializers.DateTimeField(source="created", read_only=True)
-    disclaimer = serializers.CharField(
-        default=DISCLAIMER, read_only=True, help_text="To be shown with every outcome."
-    )
-
-    class Meta:
-        model = Prediction
-        fields = [
-            "id",
-            "url",
-            "image",
-            "lesion",
-            "state",
-            "counts",
-            "outcome",
-            "model_outcome",
-            "advice",
-            "reason",
-            "p_malignant",
-            "probabilities",
-            "balanced_probabilities",
-            "image_logits",
-            "context",
-            "details_now",
-            "read_with_other_details",
-            "told_until",
-            "context_terms",
-            "in_distribution",
-            "model_version",
-            "weights_sha256",
-            "thresholds_version",
-            "duration_ms",
-            "queued_at",
-            "started_at",
-            "finished_at",
-            "failure",
-            "disclaimer",
-        ]
-        read_only_fields = ["image", "model_version"]
-
-    def get_read_with_other_details(self, prediction: Prediction) -> bool:
-        return bool(other_details(prediction))
 
 
 class ReviewSerializer(RecordSerializer):
@@ -291,16 +190,22 @@ class ReviewSerializer(RecordSerializer):
         return reviewing.record_review(user=self.user, **validated_data)
 
 
-class ImageSerializer(serializers.ModelSerializer[LesionImage]):
+class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):
     """One picture of one lesion, taken on one day."""
+
+    elsewhere = {"latest_prediction": ("predictions",), "latest_review": ("reviews",)}
 
     url = serializers.HyperlinkedIdentityField(view_name="api:image-detail")
     image_url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
     identifiers = IdentifierSerializer(many=True, read_only=True)
-    latest_prediction = PredictionSerializer(read_only=True, allow_null=True)
+    latest_prediction = PredictionSerializer(
+        read_only=True, allow_null=True, help_text="Needs `predictions:read`."
+    )
     latest_review = ReviewSerializer(
-        read_only=True, allow_null=True, help_text="Stands above any prediction."
+        read_only=True,
+        allow_null=True,
+        help_text="Stands above any prediction. Needs `reviews:read`.",
     )
 
     class Meta:

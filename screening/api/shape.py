@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from accounts import scopes
-from accounts.permissions import MissingScope
+from accounts.permissions import MissingScope, may_read
 from screening.api.errors import QueryError
 
 PARAMETERS = ("fields", "expand")
@@ -38,10 +38,8 @@ def _named(request: Request, parameter: str, known: Any) -> list[str]:
 
 def _expand(target: Any, request: Request, rows: list[dict[str, Any]], name: str) -> None:
     """Put the record in place of its identifier. Needs the scope to read it."""
-    needed = scopes.required(target.scope_resource, "GET")
-    credential: Any = request.auth
-    if credential is not None and not credential.allows(needed):
-        raise MissingScope(needed)
+    if not may_read(request, target.scope_resource):
+        raise MissingScope(scopes.required(target.scope_resource, "GET"))
     view = target(request=request, format_kwarg=None, action="list")
     found = view.get_queryset().filter(pk__in={row[name] for row in rows if row[name]})
     records = {str(one["id"]): one for one in view.get_serializer(found, many=True).data}

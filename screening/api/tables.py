@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http.response import HttpResponseBase
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.request import Request
 
-from screening.exchange.tables import CONTENT_TYPES, FileType
+from accounts.permissions import may_read
+from screening.exchange.tables import (
+    CONTENT_TYPES,
+    Columns,
+    FileType,
+    Rows,
+    as_download,
+    only,
+)
 
 
 class FileTypeFilter(filters.ChoiceFilter):
@@ -30,6 +40,24 @@ class TableFilter(filters.FilterSet):
 def file_type(request: Request) -> str:
     """As ``FileTypeFilter`` has let it pass."""
     return request.query_params.get("file_type", FileType.CSV)
+
+
+def table(
+    request: Request,
+    name: str,
+    columns: Columns,
+    rows: Rows,
+    whose: Mapping[str, str] | None = None,
+) -> HttpResponseBase:
+    """The table as a file. whose: the resource that a column belongs to; without the scope to read
+    that one, nothing is in the column."""
+    resources = whose or {}
+    shown = {
+        column
+        for column in columns
+        if column not in resources or may_read(request, resources[column])
+    }
+    return as_download(name, file_type(request), columns, only(columns, shown, rows))
 
 
 def table_answers(example: str) -> dict[Any, OpenApiResponse]:

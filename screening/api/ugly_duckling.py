@@ -67,7 +67,7 @@ class UglyDucklingView(APIView):
     permission_classes = [HasScope]
     http_method_names = ["get", "head"]
     schema = doc.RecordSchema()
-    scope_resource = "lesions"
+    scope_resource = "predictions"
 
     def get(self, request: Request, pk: UUID) -> Response:
         user = cast(User, request.user)

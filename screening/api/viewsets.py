@@ -32,7 +32,7 @@ from screening.api.base import (
 )
 from screening.api.conditions import etag_of, require_match
 from screening.api.parsers import JSONBody, JSONUpload, Upload
-from screening.api.readings import PredictionDetailSerializer
+from screening.api.readings import PredictionDetailSerializer, PredictionSerializer
 from screening.api.requests import (
     ImageCorrectionSerializer,
     ImageJSONSerializer,
@@ -44,7 +44,6 @@ from screening.api.serializers import (
     ImageSerializer,
     LesionSerializer,
     PatientSerializer,
-    PredictionSerializer,
     ReviewSerializer,
 )
 from screening.corrections import queries, services
@@ -133,7 +132,8 @@ class ImageViewSet(ReadViewSet):
     in_one_transaction = False
 
     def get_parsers(self) -> list[Any]:
-        return [JSONBody()] if self.request.method == "PATCH" else super().get_parsers()
+        is_patch = getattr(self.request, "method", "") == "PATCH"
+        return [JSONBody()] if is_patch else super().get_parsers()
 
     def partial_update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         image = self.get_object()

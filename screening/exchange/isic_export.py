@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
+from accounts.models import User
 from screening.exchange import isic
 from screening.exchange import isic_words as words
 from screening.exchange.manifests import BIRTH_YEARS_MAY_DIFFER_BY
@@ -24,6 +25,7 @@ from screening.models import (
     LesionImage,
     Modality,
 )
+from screening.models.image import disclosed
 
 ISIC_COLUMNS: Columns = {
     "filename": str,
@@ -57,14 +59,52 @@ ISIC_COLUMNS: Columns = {
     "attribution": str,
     "copyright_license": str,
 }
+_DIAGNOSTIC = (
+    "diagnosis",
+    "diagnosis_confirm_type",
+    "dx",
+    "mel_thick_mm",
+    "mel_mitotic_index",
+    "mel_ulcer",
+    "melanocytic",
+    "concomitant_biopsy",
+)
+WHOSE = {
+    **dict.fromkeys(ISIC_COLUMNS, "images"),
+    **dict.fromkeys(
+        (
+            "patient_id",
+            "age",
+            "sex",
+            "fitzpatrick_skin_type",
+            "personal_hx_mm",
+            "family_hx_mm",
+        ),
+        "patients",
+    ),
+    **dict.fromkeys(
+        (
+            "lesion_id",
+            "anatom_site",
+            "anatom_site_general",
+            "anatom_site_special",
+            "localization",
+            "clin_size_long_diam_mm",
+        ),
+        "lesions",
+    ),
+    **dict.fromkeys(_DIAGNOSTIC, "histologies"),
+}
+"""The resource that a column belongs to: a program is shown those of what it may read."""
 _OLDEST_TOLD = 85  # ISIC tells no higher age: the oldest could be known by it
 
 
-def isic_rows(images: QuerySet[LesionImage]) -> Iterator[list[Value]]:
+def isic_rows(images: QuerySet[LesionImage], user: User) -> Iterator[list[Value]]:
+    """What ``user`` may see of ``images``: no diagnosis of those to be concluded on first."""
     of_patient = LesionImage.objects.present().filter(lesion__patient=OuterRef("lesion__patient"))
     first = of_patient.latest_first().reverse().values("captured_on")[:1]
     ordered = (
-        images.annotate(first_day=Subquery(first))
+        images.annotate(first_day=Subquery(first), is_withheld=~disclosed(user, "pk"))
         .select_related("lesion__patient")
         .prefetch_related(
             Prefetch(
@@ -72,9 +112,7 @@ def isic_rows(images: QuerySet[LesionImage]) -> Iterator[list[Value]]:
                 BatchRow.objects.filter(was_known=False).only("image_id", "source", "values"),
                 to_attr="told",
             ),
-            Prefetch(
-                "lesion__histologies", Histology.objects.standing().order_by("-created", "-pk")
-            ),
+            Prefetch("lesion__histologies", Histology.objects.standing().disclosed_to(user)),
         )
         .order_by("pk")
     )
@@ -82,7 +120,8 @@ def isic_rows(images: QuerySet[LesionImage]) -> Iterator[list[Value]]:
     while page:
         for image in page:
             record = isic_record(image)
-            yield [record.get(name) for name in ISIC_COLUMNS]
+            withheld = _DIAGNOSTIC if image.is_withheld else ()
+            yield [None if name in withheld else record.get(name) for name in ISIC_COLUMNS]
         page = list(ordered.filter(pk__gt=page[-1].pk)[:ROWS_AT_ONCE])
 
 

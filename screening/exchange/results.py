@@ -41,6 +41,13 @@ RESULT_COLUMNS: Columns = {
     "finished_at": datetime,
     "failure": str,
 }
+WHOSE = {
+    **dict.fromkeys(RESULT_COLUMNS, "predictions"),
+    "patient_label": "patients",
+    **dict.fromkeys(("lesion_label", "body_site"), "lesions"),
+    **dict.fromkeys(("captured_on", "modality"), "images"),
+}
+"""The resource that a column belongs to: a program is shown those of what it may read."""
 BATCH_COLUMNS: Columns = {"row": int, "picture": str, **RESULT_COLUMNS}
 PROBLEM_COLUMNS: Columns = {"row": int, "image": str, "column": str, "reason": str}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import islice
 from typing import Any
@@ -21,7 +21,8 @@ Rows = Iterable[Sequence[Value]]
 Columns = dict[str, type]
 
 # What makes a spreadsheet take a text for a formula. OWASP, CSV Injection.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Also as full-width signs, which Excel reads alike.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class FileType(models.TextChoices):
@@ -97,6 +98,13 @@ def as_parquet(columns: Columns, rows: Rows) -> Iterator[bytes]:
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             yield sink.taken()
     yield sink.taken()
+
+
+def only(columns: Columns, shown: Container[str], rows: Rows) -> Rows:
+    """The rows with nothing in the columns that are not ``shown``: the table keeps its shape."""
+    kept = [name in shown for name in columns]
+    for row in rows:
+        yield [value if keep else None for value, keep in zip(row, kept, strict=True)]
 
 
 def formula_safe(text: str) -> str:

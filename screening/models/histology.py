@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
+from screening.models.image import LesionImage
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
 from screening.models.review import Conclusion
@@ -16,7 +17,14 @@ DIAGNOSES = [choice for choice in Conclusion.choices if choice[0] != Conclusion.
 class HistologyQuerySet(models.QuerySet["Histology"]):
     def visible_to(self, user: User) -> HistologyQuerySet:
         patients = Patient.objects.visible_to(user)
-        return self.filter(lesion__patient__in=patients, lesion__withdrawn_at=None)
+        found = self.filter(lesion__patient__in=patients, lesion__withdrawn_at=None)
+        return found.disclosed_to(user)
+
+    def disclosed_to(self, user: User) -> HistologyQuerySet:
+        """It is the truth, and would give every reading away: whoever is to conclude first is told
+        once no picture of the lesion waits for their conclusion. One knows what one recorded."""
+        waiting = LesionImage.objects.withheld_from(user).filter(lesion=OuterRef("lesion"))
+        return self.filter(Q(recorded_by=user) | ~Exists(waiting))
 
     def standing(self) -> HistologyQuerySet:
         """Those that no later one corrects."""

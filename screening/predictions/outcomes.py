@@ -163,7 +163,7 @@ def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     without one), as ``user`` may see it: what is withheld from ``user`` counts as not there."""
     of_readings = unsettled(user).order_by(F("rank")).values_list(F("rank"))[:1]
     of_symptom = Case(
-        When(symptom_stands(), then=Value(rank(Outcome.SEE_DOCTOR))),
+        When(symptom_stands(user), then=Value(rank(Outcome.SEE_DOCTOR))),
         default=Value(NOTHING),
         output_field=IntegerField(),
     )
@@ -174,33 +174,33 @@ def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
 
 def is_grave(user: User) -> Q:
     """Condition on lesions: the standing outcome is urgent or see a doctor."""
-    return (
-        Q(Exists(unsettled(user).filter(Q(rank__lte=rank(Outcome.SEE_DOCTOR))))) | symptom_stands()
-    )
+    return Q(
+        Exists(unsettled(user).filter(Q(rank__lte=rank(Outcome.SEE_DOCTOR))))
+    ) | symptom_stands(user)
 
 
 def unsettled(user: User, lesion: str = "pk") -> PredictionQuerySet:
     """Counting readings of the outer query's ``lesion`` that nothing has settled, with ``rank``."""
     readings = Prediction.objects.counting().filter(image__lesion=OuterRef(lesion))
     ranks = (When(told=outcome, then=Value(n)) for n, outcome in enumerate(SEVERITY))
-    current = readings.filter(image__withdrawn_at=None).disclosed_to(user).exclude(_settled())
+    current = readings.filter(image__withdrawn_at=None).disclosed_to(user).exclude(_settled(user))
     return current.alias(told=TOLD).annotate(rank=Case(*ranks, output_field=IntegerField()))
 
 
-def symptom_stands() -> Q:
+def symptom_stands(user: User) -> Q:
     """Condition on lesions: a symptom is marked, and nobody has looked at it since."""
     since = {"created__gte": OuterRef("symptoms_at")}
     acts = (
         Review.objects.standing().filter(
             image__lesion=OuterRef("pk"), image__withdrawn_at=None, **since
         ),
-        Histology.objects.standing().filter(lesion=OuterRef("pk"), **since),
+        Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"), **since),
         DoctorVisit.objects.filter(lesion=OuterRef("pk"), **since),
     )
     return HAS_SYMPTOM & ~Q(reduce(or_, (Q(Exists(act)) for act in acts)))
 
 
-def _settled() -> Q:
+def _settled(user: User) -> Q:
     """Condition on readings: ``_settling`` in SQL."""
     lesion = OuterRef("image__lesion")
     known = {"created__gte": OuterRef("image__placed_at")}
@@ -211,7 +211,9 @@ def _settled() -> Q:
     acts = (
         reviews.filter(image=OuterRef("image")),
         of_later.filter(created__gte=F("image__placed_at")),
-        Histology.objects.standing().filter(lesion=lesion, examined_on__gte=day, **known),
+        Histology.objects.standing()
+        .disclosed_to(user)
+        .filter(lesion=lesion, examined_on__gte=day, **known),
         DoctorVisit.objects.filter(lesion=lesion, visited_on__gte=day, **known),
     )
     return reduce(or_, (Q(Exists(act)) for act in acts))

@@ -37,7 +37,7 @@ THUMBNAIL = (22 * mm, 17 * mm)
 
 def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[LesionImage]]:
     """The PDF, and the images that it shows. Reads ``patient.clinic``."""
-    alerts, histologies = _open_alerts(patient, user), _histologies(patient)
+    alerts, histologies = _open_alerts(patient, user), _histologies(patient, user)
     lesions = _ordered(patient, user, alerts, histologies)
     urgent = [lesion for lesion in lesions if _needs_eyes(lesion, alerts, histologies)]
     full = [record_of(lesion, user) for lesion in urgent[:IN_FULL]]
@@ -80,10 +80,10 @@ def _open_alerts(patient: Patient, user: User) -> dict[Any, int]:
     return dict(found.order_by().values_list("lesion").annotate(n=Count("pk")))
 
 
-def _histologies(patient: Patient) -> dict[Any, Histology]:
+def _histologies(patient: Patient, user: User) -> dict[Any, Histology]:
     """The one that stands, by lesion."""
     of_patient = Histology.objects.filter(lesion__patient=patient, lesion__withdrawn_at=None)
-    found = of_patient.standing().order_by("created", "pk")
+    found = of_patient.standing().disclosed_to(user).order_by("created", "pk")
     return {histology.lesion_id: histology for histology in found}
 
 

@@ -58,7 +58,7 @@ class LesionRecord:
 def record_of(lesion: Lesion, user: User) -> LesionRecord:
     images = tracking.timeline(lesion, user)
     alerts = tracking.alerts_of(lesion, user)
-    histologies = tracking.histologies_of(lesion)
+    histologies = tracking.histologies_of(lesion, user)
     return LesionRecord(
         lesion=lesion,
         images=images,

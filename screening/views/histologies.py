@@ -36,6 +36,6 @@ def record(request: UserRequest, pk: UUID) -> HttpResponse:
             "form": form,
             "lesion": lesion,
             "patient": lesion.patient,
-            "histologies": tracking.histologies_of(lesion),
+            "histologies": tracking.histologies_of(lesion, request.user),
         },
     )

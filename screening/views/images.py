@@ -151,7 +151,7 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "measures_to_come": measured is None and _measures_come(reading),
             "standing": tracking.standing_beside(image),
             "previous": tracking.previous(image),
-            "histology": next(iter(tracking.histologies_of(image.lesion)), None),
+            "histology": next(iter(tracking.histologies_of(image.lesion, request.user)), None),
             "may_review": Patient.objects.reviewable_by(request.user).contains(patient),
             "add_image_url": reverse("image_new", args=[image.lesion_id]),
         },

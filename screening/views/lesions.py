@@ -38,7 +38,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
         return leading_on("lesion", Lesion, pk, request)
     images = tracking.timeline(lesion, request.user)
     alerts = tracking.alerts_of(lesion, request.user)
-    histologies = tracking.histologies_of(lesion)
+    histologies = tracking.histologies_of(lesion, request.user)
     events = timeline.events([lesion], images, alerts, histologies, request.user)
     told, measured = timeline.told(images), timeline.measured(images)
     read = any(one.outcome for one in told)

@@ -77,7 +77,7 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
             "alerts": alerts,
             "standing": tracking.standing_beside(image),
             "previous": tracking.previous(image),
-            "histology": next(iter(tracking.histologies_of(lesion)), None),
+            "histology": next(iter(tracking.histologies_of(lesion, request.user)), None),
             "total": len(items),
             "place": place,
             "before": before,

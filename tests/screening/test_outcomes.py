@@ -128,7 +128,7 @@ def standing_rank(pk, user):
     standing = outcomes.standing_of(
         lesion,
         tracking.timeline(lesion, user),
-        tracking.histologies_of(lesion),
+        tracking.histologies_of(lesion, user),
         list(lesion.visits.all()),
     )
     assert outcomes.rank(standing.outcome) == lesion.standing_rank

@@ -13,6 +13,7 @@ from pypdf import PdfReader
 from ml.types import MEASURES_VERSION
 from screening.models import (
     Alert,
+    Histology,
     LesionImage,
     Measurement,
     Prediction,
@@ -21,6 +22,7 @@ from screening.models import (
 )
 from tests.access import MATRIX
 from tests.factories import (
+    BatchRowFactory,
     PredictionFactory,
     PredictionMapsFactory,
     ReviewFactory,
@@ -30,7 +32,7 @@ from tests.test_access_matrix import _world
 
 pytestmark = pytest.mark.django_db
 
-FINDINGS = (Alert, Measurement, PredictionMaps, Review, Prediction)
+FINDINGS = (Alert, Measurement, PredictionMaps, Review, Prediction, Histology)
 # The same for everyone, or made anew at each look.
 PASSING = re.compile(
     rb'csrfmiddlewaretoken" value="[^"]*"'
@@ -187,6 +189,48 @@ def test_the_page_says_why_and_how_to_go_on(client, personas, world):
     html = client.get(reverse("image", args=[world.image.pk])).content.decode()
     assert "Your conclusion comes first" in html
     assert reverse("image_review", args=[world.image.pk]) in html
+
+
+def test_who_is_to_conclude_first_asks_for_no_reading(client, personas, world):
+    """Neither an answer that shows it, nor an address of it that is none for them."""
+    client.force_login(personas.clinician)
+    before = set(Prediction.objects.values_list("pk", flat=True))
+    for preference in ({}, {"Prefer": "wait=1"}):
+        answer = client.post(
+            "/api/v1/predictions/",
+            {"image": str(world.image.pk)},
+            content_type="application/json",
+            headers=preference,
+        )
+        assert answer.status_code == 403
+        assert "conclusion" in answer.json()["detail"]
+    assert client.post(reverse("image_read", args=[world.image.pk])).status_code == 403
+    assert set(Prediction.objects.values_list("pk", flat=True)) == before
+
+
+def test_histology_is_told_once_no_picture_waits(personas, world):
+    seen = Histology.objects.visible_to(personas.clinician)
+    assert not seen.exists()
+    ReviewFactory(image=world.image, reviewer=personas.clinician)
+    assert not seen.exists()  # the earlier picture waits still
+    ReviewFactory(image=world.comparison.earlier, reviewer=personas.clinician)
+    assert seen.exists()
+
+
+def test_histology_is_known_to_who_recorded_it(personas, world):
+    Histology.objects.update(recorded_by=personas.clinician)
+    assert Histology.objects.visible_to(personas.clinician).exists()
+    assert not Histology.objects.visible_to(personas.admin).exists()
+
+
+def test_an_export_tells_no_diagnosis_that_is_withheld(client, personas, world):
+    """Not that of a manifest either, which is the pathologist's too."""
+    BatchRowFactory(image=world.image, source={"dx": "mel", "diagnosis_confirm_type": "histo"})
+    client.force_login(personas.clinician)
+    address = reverse("api:image-isic")
+    assert "mel" not in client.get(address).getvalue().decode().split("\n", 1)[1]
+    client.force_login(personas.assistant)
+    assert "mel" in client.get(address).getvalue().decode().split("\n", 1)[1]
 
 
 def test_an_admin_sets_it(client, personas):

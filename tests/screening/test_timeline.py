@@ -42,7 +42,7 @@ def read(lesion, captured_on, outcome="monitor", **fields):
 def events_of(lesion, user):
     images = tracking.timeline(lesion, user)
     alerts = Alert.objects.filter(lesion=lesion)
-    histologies = tracking.histologies_of(lesion)
+    histologies = tracking.histologies_of(lesion, user)
     return timeline.events([lesion], images, alerts, histologies, user)
 
 

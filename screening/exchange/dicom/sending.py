@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from uuid import UUID
 
 from django.http import HttpResponse
 
 from accounts.models import User
 from screening import delivery
-from screening.exchange.dicom.writing import to_dicom
+from screening.exchange.dicom.writing import ABOUT, to_dicom
 
 
-def download(*, user: User, pk: UUID) -> HttpResponse:
-    """Raises Http404 for what ``user`` may not see, and for a lost file."""
+def download(*, user: User, pk: UUID, tells: Container[str] = ABOUT) -> HttpResponse:
+    """tells: as ``to_dicom``. Raises Http404 for what ``user`` may not see, and for a lost file."""
     image = delivery.looked_at(user=user, pk=pk)
     return HttpResponse(
-        to_dicom(image, delivery.picture_of(image)),
+        to_dicom(image, delivery.picture_of(image), tells),
         content_type="application/dicom",
         headers={
             "Content-Disposition": f'attachment; filename="{image.pk}.dcm"',

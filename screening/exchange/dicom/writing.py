@@ -3,6 +3,7 @@ Photographic (PS3.3, A.32.11 and A.32.4). The person is a pseudonym; the day of 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from io import BytesIO
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
@@ -22,8 +23,13 @@ LATERALITY: dict[str, str] = {Side.LEFT: "L", Side.RIGHT: "R"}
 DERIVATION = "Written anew by SkinCheck: upright, in sRGB"
 
 
-def to_dicom(image: LesionImage, picture: bytes) -> bytes:
+ABOUT = ("patients", "lesions", "scales")
+"""What a file tells beside the picture: sex and age, where the spot is, how large a pixel is."""
+
+
+def to_dicom(image: LesionImage, picture: bytes, tells: Container[str] = ABOUT) -> bytes:
     """picture: the stored file's bytes. A JPEG stays the same JPEG; a PNG is stored uncompressed.
+    tells: which of ``ABOUT``.
 
     The same image always gets the same UIDs; images of one lesion on one day are a series, those of
     one patient on one day a study. Reads ``image.lesion.patient``, scale and body map.
@@ -41,8 +47,12 @@ def to_dicom(image: LesionImage, picture: bytes) -> bytes:
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     _describe_patient(dataset, image)
+    if "patients" in tells:
+        _describe_person(dataset, image)
     _describe_capture(dataset, image)
-    _describe_skin(dataset, image)
+    if "scales" in tells and (scale := scale_of(image)) is not None:
+        dataset.PixelSpacing = [f"{scale:.10g}"] * 2
+    _describe_skin(dataset, image, tells_site="lesions" in tells)
     _lay_pixels(dataset, image, picture, is_jpeg=is_jpeg)
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
@@ -63,13 +73,10 @@ def _identify(dataset: Dataset, image: LesionImage) -> None:
 
 def _describe_patient(dataset: Dataset, image: LesionImage) -> None:
     patient = image.lesion.patient
-    age = image.age
     dataset.PatientName = f"SkinCheck^{patient.pk.hex[-8:].upper()}"
     dataset.PatientID = str(patient.pk)
     dataset.PatientBirthDate = ""
-    dataset.PatientSex = {"female": "F", "male": "M"}.get(patient.sex, "")
-    if age is not None:
-        dataset.PatientAge = f"{age:03}Y"
+    dataset.PatientSex = ""
     if image.has_burned_in_text:  # the header holds no name, but the picture may
         dataset.PatientIdentityRemoved = "NO"
         dataset.BurnedInAnnotation = "YES"
@@ -77,6 +84,13 @@ def _describe_patient(dataset: Dataset, image: LesionImage) -> None:
         dataset.PatientIdentityRemoved = "YES"
         dataset.DeidentificationMethod = HOW_DEIDENTIFIED
     dataset.ReferringPhysicianName = ""
+
+
+def _describe_person(dataset: Dataset, image: LesionImage) -> None:
+    age = image.age
+    dataset.PatientSex = {"female": "F", "male": "M"}.get(image.lesion.patient.sex, "")
+    if age is not None:
+        dataset.PatientAge = f"{age:03}Y"
 
 
 def _describe_capture(dataset: Dataset, image: LesionImage) -> None:
@@ -95,14 +109,12 @@ def _describe_capture(dataset: Dataset, image: LesionImage) -> None:
         dataset.ImageComments = "Drawn by SkinCheck, not skin."
 
 
-def _describe_skin(dataset: Dataset, image: LesionImage) -> None:
-    site, position = image.lesion.body_site, image.lesion.positions.first()
+def _describe_skin(dataset: Dataset, image: LesionImage, *, tells_site: bool) -> None:
+    site = image.lesion.body_site if tells_site else ""
+    position = image.lesion.positions.first() if tells_site else None
     dataset.Laterality = LATERALITY.get(position.side, "") if position else ""
     if site in BODY_SITES:
         dataset.AnatomicRegionSequence = [_item(BODY_SITES[site])]
-    scale = scale_of(image)
-    if scale is not None:
-        dataset.PixelSpacing = [f"{scale:.10g}"] * 2
     if image.modality != Modality.DERMATOSCOPIC:
         return
     dataset.FrameOfReferenceUID = _uid(uuid5(image.pk, "frame of reference"))

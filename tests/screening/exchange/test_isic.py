@@ -18,7 +18,7 @@ from screening.exchange import isic, isic_export, isic_words
 from screening.exchange.isic_export import ISIC_COLUMNS, isic_rows
 from screening.exchange.tables import as_csv
 from screening.models import BodySite, Histology, LesionImage
-from tests.factories import HistologyFactory, LesionImageFactory
+from tests.factories import HistologyFactory, LesionImageFactory, UserFactory
 from tests.screening.exchange.uploads import batch_of, drawn
 from tests.screening.exchange.working import upload, work_off
 
@@ -34,7 +34,7 @@ def parsed(**record: str) -> isic.Row:
 def exported(images=None) -> list[dict[str, str]]:
     """What a CSV file says, empty cells aside."""
     images = LesionImage.objects.all() if images is None else images
-    text = b"".join(as_csv(ISIC_COLUMNS, isic_rows(images))).decode()
+    text = b"".join(as_csv(ISIC_COLUMNS, isic_rows(images, UserFactory()))).decode()
     return [
         {name: value for name, value in row.items() if value}
         for row in csv.DictReader(io.StringIO(text))
@@ -229,6 +229,7 @@ def test_days_are_counted_from_the_patients_first_image(db):
 
 def test_a_long_export_asks_by_pages(db, monkeypatch, django_assert_num_queries):
     LesionImageFactory.create_batch(5)
+    user = UserFactory()
     monkeypatch.setattr(isic_export, "ROWS_AT_ONCE", 2)
     with django_assert_num_queries(10):  # 3 pages of images, manifest rows and histologies; an end
-        assert len(list(isic_rows(LesionImage.objects.all()))) == 5
+        assert len(list(isic_rows(LesionImage.objects.all(), user))) == 5

@@ -1,0 +1,180 @@
+"""No scope leads sideways: what a record tells of another resource needs the scope of that one.
+
+Each resource is marked with values of its own. All that can be read over the API is read, with the
+scope of its address alone and with all scopes: a mark of another resource may be in the second.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.urls import reverse
+
+from accounts import scopes, services
+from accounts.models import Clinic
+from screening.models import (
+    Alert,
+    BatchRow,
+    ChangeMark,
+    Histology,
+    ImageScale,
+    Lesion,
+    LesionImage,
+    LesionPosition,
+    Measurement,
+    Patient,
+    Prediction,
+    Reminder,
+    Review,
+)
+from tests.access import MATRIX, World
+from tests.clients import Program
+from tests.conftest import Personas
+from tests.factories import MeasurementFactory, measures
+from tests.test_access_matrix import ADDRESSES, worlds  # noqa: F401  a fixture
+
+# What each resource says, and no other row does. As it is written in JSON, CSV and DICOM.
+MARKS: dict[str, tuple[str, ...]] = {
+    "clinics": ("Marked clinic",),
+    "patients": ("Marked patient", "1937", "female", "089Y"),
+    "lesions": ("Marked lesion", "Marked notes", "scalp", "Scalp"),
+    "images": ("Marked camera",),
+    "predictions": ("marked-model", "0.4321", "urgent"),
+    "reviews": ("Marked conclusion", "reviewer@marked"),
+    "histologies": ("Marked histology", "3.21"),
+    "measurements": ("7773",),
+    "alerts": ("Marked reason", "0.0123"),
+    "change-marks": ("Marked change",),
+    "positions": ("0.4567",),
+    "scales": ("0.0789",),
+}
+
+# Documents of everything that is known of a person or a clinic, each with a scope of its own that
+# says so in docs/api.md. A batch tells its own manifest's words.
+WHOLE = {"worklist", "reports", "fhir", "agreement"}
+
+
+@pytest.fixture
+def world(worlds: list[World], personas: Personas) -> World:  # noqa: F811
+    """The clinic's, with every resource marked."""
+    world = worlds[0]
+    MeasurementFactory(image=world.comparison.earlier)
+    Clinic.objects.update(name="Marked clinic")
+    Patient.objects.filter(pk=world.patient.pk).update(
+        label="Marked patient", birth_year=1937, sex="female"
+    )
+    Lesion.objects.filter(pk=world.lesion.pk).update(
+        label="Marked lesion", notes="Marked notes", body_site="scalp"
+    )
+    LesionImage.objects.update(camera_model="Marked camera")
+    Prediction.objects.update(
+        model_version="marked-model",
+        outcome="urgent",
+        reason="",
+        p_malignant=0.4321,
+        context={"age": 89.0, "sex": "female", "localization": "scalp"},
+    )
+    personas.clinician.first_name = "reviewer@marked"
+    personas.clinician.save()
+    Review.objects.update(note="Marked conclusion", reviewer=personas.clinician)
+    Histology.objects.update(note="Marked histology", diagnosis="mel", breslow_mm="3.21")
+    Measurement.objects.update(values=measures(area_px=7773.0))
+    Alert.objects.update(
+        rule="risk_rise",
+        before={"p_malignant": 0.0123},
+        after={"p_malignant": 0.2},
+        close_reason="Marked reason",
+        closed_at=world.lesion.created,
+        closed_by=personas.assistant,
+    )
+    ChangeMark.objects.update(note="Marked change")
+    LesionPosition.objects.update(x=0.4567)
+    ImageScale.objects.update(mm_per_pixel=0.0789)
+    Reminder.objects.update(due_on=date(2026, 1, 5))
+    BatchRow.objects.create(
+        batch=world.batch,
+        number=2,
+        picture="mole.jpg",
+        state="imported",
+        image=world.image,
+        prediction=world.prediction,
+        source={"age": "89", "sex": "female", "diagnosis": "Marked histology"},
+    )
+    return world
+
+
+def read_alone() -> list[tuple[str, str]]:
+    """(name, resource) of every address that is read by GET and asks for a scope."""
+    found = []
+    for name, _, view in ADDRESSES:
+        resource = getattr(getattr(view, "cls", None), "scope_resource", "")
+        if resource and "GET" in MATRIX[name].methods:
+            found.append((name, resource))
+    return found
+
+
+def body_of(program: Program, name: str, world: World) -> str:
+    cache.clear()
+    response = program.get(reverse(name, args=MATRIX[name].args(world)))
+    assert response.status_code == 200, (name, response.status_code)
+    return (response.getvalue() if response.streaming else response.content).decode("latin-1")
+
+
+def bearer(personas: Personas, held: Any) -> Program:
+    """Of the admin, who sees all."""
+    return Program(services.create_api_key(user=personas.admin, name="x", scopes=held)[1])
+
+
+def test_the_walk_finds_the_api():
+    names = {name for name, _ in read_alone()}
+    assert len(names) > 40
+    assert {"api:image-isic", "api:prediction-export", "api:batch-results"} <= names
+
+
+@pytest.mark.parametrize(("name", "resource"), read_alone())
+def test_a_scope_alone_shows_its_own(name, resource, world, personas):
+    if resource in WHOLE:
+        pytest.skip("is a whole document: its scope says so")
+    shown = body_of(bearer(personas, [f"{resource}:read"]), name, world)
+    foreign = {
+        mark
+        for other, marks in MARKS.items()
+        if other != resource
+        for mark in marks
+        if mark in shown
+    }
+    assert not foreign, f"{resource}:read shows {foreign}"
+
+
+def test_the_marks_are_there_to_be_found(world, personas):
+    """With all scopes each is seen somewhere: one that nothing shows would prove nothing."""
+    program = bearer(personas, scopes.known())
+    everything = "".join(body_of(program, name, world) for name, _ in read_alone())
+    missing = {mark for marks in MARKS.values() for mark in marks if mark not in everything}
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("api:image-detail", ["images", "predictions"]),
+        ("api:image-detail", ["images", "reviews"]),
+        ("api:image-isic", ["images", "patients"]),
+        ("api:image-isic", ["images", "histologies"]),
+        ("api:image-dicom", ["images", "patients"]),
+        ("api:lesion-detail", ["lesions", "predictions"]),
+        ("api:prediction-detail", ["predictions", "measurements"]),
+        ("api:prediction-detail", ["predictions", "patients"]),
+        ("api:prediction-export", ["predictions", "lesions"]),
+        ("api:batch-results", ["batches", "predictions"]),
+        ("api:comparison-detail", ["comparisons", "measurements"]),
+        ("api:lesion-reminder", ["reminders", "predictions", "reviews", "histologies", "alerts"]),
+    ],
+)
+def test_with_both_scopes_it_is_shown(name, needed, world, personas):
+    alone = body_of(bearer(personas, [f"{needed[0]}:read"]), name, world)
+    both = body_of(bearer(personas, [f"{resource}:read" for resource in needed]), name, world)
+    assert both != alone
