@@ -1,0 +1,270 @@
+"""What was withdrawn is nowhere.
+
+Every page, every operation of the API and of FHIR, report, export, mail, calendar and webhook is
+walked with one withdrawn image, lesion and patient, each with all that can belong to it, and must
+tell neither an identifier nor a word of them.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, replace
+from datetime import date
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+from pypdf import PdfReader
+
+from ml import reader
+from screening import digest, ics, tasks
+from screening.corrections import services
+from screening.exchange.fhir.resources import KINDS
+from screening.models import Alert, Delivery, ExternalIdentifier, Patient
+from screening.predictions import queue
+from tests.access import MATRIX, World
+from tests.clients import Browser
+from tests.conftest import Personas
+from tests.factories import (
+    AlertFactory,
+    BatchRowFactory,
+    ChangeMarkFactory,
+    ComparisonFactory,
+    DoctorVisitFactory,
+    HistologyFactory,
+    ImageScaleFactory,
+    LesionFactory,
+    LesionImageFactory,
+    LesionPositionFactory,
+    MeasurementFactory,
+    OutlineFactory,
+    PatientFactory,
+    PredictionFactory,
+    PredictionMapsFactory,
+    ReminderFactory,
+    ReviewFactory,
+    WebhookFactory,
+)
+from tests.test_access_matrix import _world, ask, reverse
+from tests.test_architecture import ALL
+
+MARK = "zqxout"
+"""In every text of what is withdrawn."""
+LOOKS_FOR_IT = {"withdrawn", "correction_undo", "withdrawn_thumbnail"}
+"""Pages for those who look for what was withdrawn."""
+HISTORY = re.compile(r'<details class="section corrections.*?</details>', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """kept: what is there. out: the same with a withdrawn image, lesion or patient in its place.
+    words: all that must not be told."""
+
+    kept: World
+    out: dict[str, World]
+    words: set[str]
+
+
+@pytest.fixture
+def scene(personas: Personas) -> Scene:
+    Patient.objects.filter(pk=personas.patient.pk).update(owner=personas.self_tracker)
+    personas.patient.refresh_from_db()
+    kept = _world(personas, "clinician")
+    other = PatientFactory(
+        clinic=personas.clinic, owner=personas.self_tracker, label=f"{MARK} patient"
+    )
+    out = {
+        "image": _attached(kept, kept.lesion),
+        "lesion": _attached(kept, LesionFactory(patient=kept.patient, label=f"{MARK} lesion")),
+        "patient": _attached(kept, LesionFactory(patient=other, label=f"{MARK} lesion")),
+    }
+    words = {MARK}
+    for what, world in out.items():
+        names = [name for name in vars(world) if getattr(world, name) != getattr(kept, name)]
+        gone = [getattr(world, name) for name in names]
+        words |= {str(row.pk) for row in gone if row.pk != kept.patient.pk}
+        services.withdraw(
+            user=personas.clinician, record=getattr(world, what), reason=f"{MARK} reason"
+        )
+    return Scene(kept, out, words)
+
+
+def _attached(kept: World, lesion: Any) -> World:
+    """An image of the lesion with everything, and for a lesion of its own all that it can have."""
+    image = LesionImageFactory(
+        lesion=lesion, captured_on=date(2026, 4, 1), camera_model=f"{MARK} camera"
+    )
+    before = LesionImageFactory(lesion=lesion, captured_on=date(2026, 3, 1))
+    prediction = PredictionFactory(image=image, outcome="urgent", p_malignant=0.97)
+    PredictionMapsFactory(prediction=prediction, features=b"\0\0" * 8)
+    PredictionFactory(image=image, failed=True, failure=f"{MARK} failure")
+    comparison = ComparisonFactory(earlier=before, later=image)
+    identifiers = {"image": image} if lesion == kept.lesion else {"image": image, "lesion": lesion}
+    for kind, record in identifiers.items():
+        ExternalIdentifier.objects.create(
+            clinic=kept.clinic,
+            kind=kind,
+            system=MARK,
+            value=f"{MARK} {record.pk}",
+            **{kind: record},
+        )
+    BatchRowFactory(
+        batch=kept.batch,
+        image=image,
+        prediction=prediction,
+        picture=f"{MARK}.jpg",
+        source={"diagnosis": MARK},
+    )
+    AlertFactory(
+        lesion=lesion,
+        earlier=before,
+        later=image,
+        rule="new_colour",
+        closed_at=timezone.now(),
+        closed_by=image.uploaded_by,
+        close_reason=f"{MARK} closed",
+    )
+    world = replace(
+        kept,
+        image=image,
+        prediction=prediction,
+        review=ReviewFactory(image=image, note=f"{MARK} review", management="excise"),
+        comparison=comparison,
+        mark=ChangeMarkFactory(comparison=comparison, verdict="changed", note=f"{MARK} mark"),
+        alert=AlertFactory(lesion=lesion, earlier=before, later=image),
+        outline=OutlineFactory(image=image),
+        scale=ImageScaleFactory(image=image),
+        measurement=MeasurementFactory(image=image, prediction=prediction),
+    )
+    if lesion == kept.lesion:
+        return world
+    return replace(
+        world,
+        patient=lesion.patient,
+        lesion=lesion,
+        histology=HistologyFactory(lesion=lesion, note=f"{MARK} histology"),
+        visit=DoctorVisitFactory(
+            lesion=lesion, recorded_by=image.uploaded_by, note=f"{MARK} visit"
+        ),
+        position=LesionPositionFactory(lesion=lesion),
+        reminder=ReminderFactory(lesion=lesion, set_by=image.uploaded_by),
+    )
+
+
+def told(response: Any) -> str:
+    """All the words of an answer: of a page without the history of corrections."""
+    body = b"".join(response.streaming_content) if response.streaming else response.content
+    if response.headers.get("Content-Type") == "application/pdf":
+        return "\n".join(page.extract_text() for page in PdfReader(BytesIO(body)).pages)
+    return HISTORY.sub("", body.decode("utf-8", "replace"))
+
+
+@pytest.fixture(params=["clinician", "self_tracker"])
+def browser(request, personas: Personas) -> Browser:
+    """Of a clinician, and of the owner of the record."""
+    found = Browser()
+    found.force_login(getattr(personas, request.param))
+    return found
+
+
+def test_no_address_tells_of_it(scene, browser):
+    urls = [
+        reverse(name, args=line.args(scene.kept))
+        for name, line in MATRIX.items()
+        if "GET" in line.methods and not (name in LOOKS_FOR_IT or name.endswith("-corrections"))
+    ]
+    urls += [f"/fhir/R4/{kind}?_count=200" for kind in KINDS]
+    urls += [f"{url}?page_size=200" for url in urls if re.fullmatch(r"/api/v1/[\w-]+/", url)]
+    urls += ["/worklist/?reviewed=all", "/reminders/?whose=own"]
+    assert len(urls) > 100
+    found = []
+    for url in urls:
+        response = browser.get(url)
+        text = told(response)
+        found += [(url, word) for word in scene.words if word in text]
+    assert not found, "\n".join(map(str, found))
+
+
+def test_what_looks_for_it_finds_it(scene, browser):
+    """So that the walk above would see it, were it there."""
+    world = scene.out["lesion"]
+    assert MARK in told(browser.get(reverse("withdrawn")))
+    assert MARK in told(browser.get(reverse("api:lesion-corrections", args=[world.lesion.pk])))
+    services.restore(user=world.batch.created_by, record=world.lesion)
+    pages = (reverse("lesion", args=[world.lesion.pk]), reverse("patient", args=[world.patient.pk]))
+    assert all(MARK in told(browser.get(url)) for url in pages)
+
+
+@pytest.mark.parametrize("what", ["image", "lesion", "patient"])
+def test_every_address_of_it_is_gone(scene, browser, what):
+    """And none takes it in a body."""
+    world, wrong, asked = scene.out[what], [], 0
+    for name, line in MATRIX.items():
+        for method, sent in line.methods.items():
+            is_about = line.args(world) != line.args(scene.kept)
+            names_it = str(sent.body(world)) != str(sent.body(scene.kept)) and not sent.multipart
+            if not (is_about or names_it) or name.endswith("-corrections"):
+                continue
+            asked += 1
+            url = reverse(name, args=line.args(world))
+            status = ask(browser, method, url, sent, world).status_code
+            # An act of correcting it again is refused with the reason.
+            expected = {404} if is_about and "-" not in name.partition(":")[2] else {400, 404}
+            if status not in expected:
+                wrong.append(f"{method} {url} ({name}): {status}")
+    assert asked > 30
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_mail_and_no_calendar_tells_of_it(scene, personas):
+    for user_id, reminder_ids in digest.addressees().items():
+        digest.send(user_id, reminder_ids)
+    assert mail.outbox
+    assert MARK not in "".join(f"{one.subject} {one.body}" for one in mail.outbox)
+    for user in (personas.self_tracker, scene.out["lesion"].image.uploaded_by):
+        assert MARK not in ics.calendar_of(user).decode()
+
+
+@pytest.mark.parametrize("what", ["image", "lesion", "patient"])
+def test_a_reading_of_it_is_announced_to_nobody(scene, personas, what):
+    WebhookFactory(clinic=personas.clinic)
+    image = scene.out[what].image
+    Delivery.objects.all().delete()
+    waiting = PredictionFactory(image=image, queued=True, model_version=reader.DEFAULT_VERSION)
+    claimed = queue.claim(waiting.pk)
+    assert claimed is not None
+    queue.read(claimed)
+    alerts = Alert.everything.count()
+    tasks.follow_up_task(str(image.pk))
+    assert Alert.everything.count() == alerts
+    assert not Delivery.objects.exists()
+
+
+# Who may look past the managers that leave out what is withdrawn.
+LOOKS_PAST = {
+    "screening.conflicts",  # a lock
+    "screening.edit_form",  # the row that a form was opened with
+    "screening.corrections",
+    "screening.api.corrections",
+    "screening.views.corrections",
+    "screening.models",
+    "screening.predictions.counting",  # a lock
+    "screening.marking",  # by one row alone
+}
+
+
+def test_few_look_past_the_managers():
+    found = {
+        module
+        for module, path in ALL
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("everything", "_base_manager")
+        and ast.unparse(node.value) != "bundles"  # of FHIR: $everything
+    }
+    allowed = {one for one in found if one.startswith(tuple(LOOKS_PAST))}
+    assert found == allowed
+    assert "screening.corrections.holding" in found
