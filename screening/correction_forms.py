@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 
+from screening.edit_form import EditForm
 from screening.models import Lesion, LesionImage, Modality, Patient
 
 AT_ONCE = 100
@@ -22,7 +23,7 @@ def _reason(*, required: bool = False) -> forms.CharField:
     )
 
 
-class ImageDetailsForm(forms.Form):
+class ImageDetailsForm(EditForm):
     captured_on = forms.DateField(
         label="Taken on", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
     )
@@ -36,7 +37,7 @@ class ImageDetailsForm(forms.Form):
     reason = _reason()
 
     @staticmethod
-    def initial_of(image: LesionImage) -> dict[str, Any]:
+    def values_of(image: LesionImage) -> dict[str, Any]:
         return {name: getattr(image, name) for name in ("captured_on", "captured_time", "modality")}
 
 

@@ -22,38 +22,28 @@ CHANGED = (
 class EditForm(forms.Form):
     """A form that edits a record carries the values it was opened with (``opened``).
 
-    record: None for a form that makes a new one, which carries nothing. locked: the row to lock
-    while it is written, where that is another than the record.
+    record: None for a form that makes a new one, which carries nothing.
     """
 
     opened = forms.CharField(required=False, widget=forms.HiddenInput)
 
-    def __init__(
-        self,
-        *args: Any,
-        record: models.Model | None = None,
-        locked: models.Model | None = None,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *args: Any, record: models.Model | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.record, self.locked = record, locked or record
-        if self.locked is None:
+        self.record: Any = record
+        if record is None:
             del self.fields["opened"]
             return
-        standing = self.standing()
+        standing = self.values_of(record)
         self.initial = {**standing, **self.initial, "opened": conflicts.as_seen(standing)}
 
     @staticmethod
     def values_of(record: Any) -> dict[str, Any]:
-        """By field, how the record stands; of None, how it stands while there is none."""
+        """By field, how the record stands."""
         raise NotImplementedError
 
     def standing(self) -> dict[str, Any]:
         """``values_of`` the record, read anew."""
-        record = self.record
-        if record is not None:
-            record = type(record)._base_manager.get(pk=record.pk)
-        return self.values_of(record)
+        return self.values_of(type(self.record)._base_manager.get(pk=self.record.pk))
 
     def wanted(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if name != "opened"}
@@ -69,12 +59,12 @@ class EditForm(forms.Form):
     def write(self, write: Callable[[], T]) -> T | None:
         """None where the record changed meanwhile: the form then shows both, and asks."""
         seen = self.cleaned_data.get("opened")
-        if self.locked is None or not seen:
+        if self.record is None or not seen:
             return write()
         try:
             return conflicts.write_unchanged(
                 write,
-                locked=self.locked,
+                locked=self.record,
                 standing=self.standing,
                 seen=seen,
                 wanted=self.wanted(),

@@ -290,8 +290,9 @@ class ReminderForm(EditForm):
 
     @staticmethod
     def values_of(lesion: Lesion) -> dict[str, Any]:
-        reminder = Reminder.objects.filter(lesion=lesion).active().first()
-        return {"interval_months": reminder.interval_months if reminder else None}
+        reminder: Reminder | None = getattr(lesion, "reminder", None)
+        is_active = reminder is not None and reminder.is_active
+        return {"interval_months": reminder.interval_months if reminder and is_active else None}
 
     interval_months = forms.TypedChoiceField(
         label="Remind me",
@@ -299,6 +300,7 @@ class ReminderForm(EditForm):
         coerce=int,
         empty_value=None,
         required=False,
+        error_messages={"invalid_choice": "Choose one of the intervals."},
     )
 
 

@@ -76,9 +76,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
             "Its day or kind is wrong",
             "Its place among the lesion's pictures follows the day.",
             "Save",
-            ImageDetailsForm(
-                _posted(request, "details"), initial=ImageDetailsForm.initial_of(found)
-            ),
+            ImageDetailsForm(_posted(request, "details"), record=found),
             lambda **fields: services.correct_image(user=request.user, image=found, **fields),
             "The picture is corrected.",
             here,
