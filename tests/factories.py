@@ -17,6 +17,7 @@ from accounts.models import Clinic, Membership, Role, User
 from ml.types import MEASURES_VERSION, REGISTRATION_VERSION, Diagnosis
 from screening import synthetic
 from screening.models import (
+    SYMPTOMS,
     Alert,
     Batch,
     BatchRow,
@@ -120,6 +121,12 @@ class LesionFactory(factory.django.DjangoModelFactory):
     patient = factory.SubFactory(PatientFactory)
     label = factory.Sequence(lambda n: f"Lesion {n}")
     body_site = "back"
+
+    @classmethod
+    def _create(cls, model_class, *args, **kwargs):
+        if any(kwargs.get(symptom) for symptom in SYMPTOMS):
+            kwargs.setdefault("symptoms_at", timezone.now())
+        return super()._create(model_class, *args, **kwargs)
 
 
 class LesionImageFactory(factory.django.DjangoModelFactory):
