@@ -29,8 +29,9 @@ AT_ONCE = 2
 """Children of one process, and so the pictures that it decodes at the same time."""
 PATIENCE = 20.0
 """Seconds to wait for one of them before saying that all are busy."""
-MEMORY = 1_200_000_000
-"""Bytes of addresses: about 300 million are Python and its libraries before a picture comes."""
+MEMORY = 800_000_000
+"""Bytes of addresses: 120 million are there before a picture comes; a HEIC of 48 megapixels, the
+most that a phone sends but for a JPEG, takes 650 million in all."""
 CPU_SECONDS, WALL_SECONDS = 12, 60
 IDLE_SECONDS = 300
 """After which a child ends by itself."""

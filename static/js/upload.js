@@ -77,10 +77,10 @@ const take = async (files) => {
     const control = part(picture, "day");
     if (!control.value && !isDicom) control.value = day || today();
     part(picture, "source").textContent = day
-      ? "As the file says."
+      ? "The day in the file."
       : isDicom
-        ? "Left empty, the file's own day counts."
-        : "The file says no day, so this is today. Correct it if the picture is older.";
+        ? "Left empty, the day in the file counts."
+        : "The file has no day, so this is today. Correct it if the picture is older.";
   }
 };
 

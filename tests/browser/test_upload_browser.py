@@ -21,7 +21,8 @@ WITHIN = 20_000
 
 
 def _go_to_upload(page: Page) -> str:
-    """To a lesion of its own, so that tests do not see one another's pictures. Its address."""
+    """To a lesion of its own. Its address. A picture is on one lesion only, so each test has others
+    (``_taken``'s seed)."""
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion", exact=True).first.click()
@@ -55,18 +56,20 @@ def test_each_picture_has_its_own_day_before_anything_is_sent(
     lesion = _go_to_upload(page)
     is_sound(page)
     days = [f"2024-03-{n:02}" for n in range(1, 11)]
-    old = {f"a{n}_dot_jpg": _taken(day, n) for n, day in enumerate(days)}
-    heic = {"phone_dot_heic": cases.heic(exif=cases.exif(taken="2024:04:01 08:00:00"))}
+    first = screen["viewport"]["width"]
+    old = {f"a{n}_dot_jpg": _taken(day, first + n) for n, day in enumerate(days)}
+    turned = cases.spot().rotate(first + 20)
+    heic = {"phone_dot_heic": cases.heic(turned, exif=cases.exif(taken="2024:04:01 08:00:00"))}
     page.locator("input[name=file]").set_input_files(_written(tmp_path, **old, **heic))
     rows = page.locator(".upload")
     expect(rows).to_have_count(11)
     for n, day in enumerate([*days, "2024-04-01"]):
         expect(rows.nth(n).get_by_label("Taken on")).to_have_value(day)
-        expect(rows.nth(n)).to_contain_text("As the file says.")
-    expect(rows.nth(10)).to_contain_text("this browser cannot show this kind of picture")
+        expect(rows.nth(n)).to_contain_text("The day in the file.")
+    expect(rows.nth(10)).to_contain_text("This browser cannot show this kind of picture")
     is_sound(page)
 
-    plain = _written(tmp_path, plain_dot_png=cases.encoded(cases.spot().rotate(40), "PNG"))
+    plain = _written(tmp_path, plain_dot_png=cases.encoded(cases.spot().rotate(first + 30), "PNG"))
     page.locator("input[name=file]").set_input_files(plain)
     here = page.evaluate("new Date().toLocaleDateString('sv')")
     expect(rows.nth(11).get_by_label("Taken on")).to_have_value(here)  # the browser's day
@@ -111,7 +114,7 @@ def test_who_is_logged_out_goes_on_where_they_were(
     log_in(page, site)
     lesion = _go_to_upload(page)
     page.locator("input[name=file]").set_input_files(
-        _written(tmp_path, a_dot_jpg=_taken("2024-03-01", 1), b_dot_jpg=_taken("2024-03-02", 2))
+        _written(tmp_path, a_dot_jpg=_taken("2024-03-01", 3), b_dot_jpg=_taken("2024-03-02", 4))
     )
     cookies = page.context.cookies()
     page.context.clear_cookies(name="sessionid")

@@ -6,6 +6,7 @@ import struct
 import warnings
 import zlib
 from io import BytesIO
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -310,3 +311,12 @@ def test_open_image_reads_both_ends_of_the_room(tmp_path):
     file.write_bytes(cases.heic())
     assert pictures.open_image(file).shape == (225, 300, 3)
     assert open_picture(BytesIO(cases.mpo()).read()).image.size == (300, 225)
+
+
+def test_the_document_tells_the_limits():
+    text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+    assert f"at most {pictures.IN_BYTES} and {pictures.IN_PIXELS}, each side" in " ".join(
+        text.split()
+    )
+    kept = pictures.KEPT_PIXELS // 1_000_000
+    assert f"larger than {kept} megapixels is kept at half" in text
