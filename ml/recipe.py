@@ -22,8 +22,7 @@ class Recipe:
     its number of images to the power of this: 1 as they come, 0 all as often.
     mask_every: the mask is learnt in each so many-th step, since its decoder takes as long again as
     half of the rest. mixed: the share of images that another one is blended into, but not in the
-    last `unmixed` epochs. ema: how slowly the averaged weights follow. start_share: how much of
-    the weights at the start is put back at the end.
+    last `unmixed` epochs. ema: how slowly the averaged weights follow.
     """
 
     start: str = ""
@@ -50,7 +49,6 @@ class Recipe:
     mixed: float = 0.2
     unmixed: int = 2
     ema: float = 0.999
-    start_share: float = 0.0
     seed: int = 21
 
 

@@ -75,7 +75,6 @@ class Training:
         answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
         self.without_mask = keras.Model(self.model.input, answers)
         network.start_from(self.model, Path(recipe.start) if recipe.start else None)
-        self.start = self.model.get_weights()
         self.teachers = [network.load(Path(file)) for file in recipe.teachers]
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
@@ -195,15 +194,8 @@ class Training:
         print(f"done in {(time.monotonic() - started) / 60:.0f} min", flush=True)
 
     def finish(self) -> None:
-        """Take the averaged weights, put a share of the start's back, and save `model.keras`.
-
-        Between a network and what it became lie better ones for images that are new to both
-        (Wortsman et al. 2022, arXiv 2109.01903).
-        """
+        """Take the averaged weights, and save `model.keras`."""
         self.optimizer.finalize_variable_values(self.model.trainable_variables)
-        share = self.recipe.start_share
-        pairs = zip(self.model.get_weights(), self.start, strict=True)
-        self.model.set_weights([(1 - share) * now + share * then for now, then in pairs])
         self.model.save(self.run / "model.keras")
 
     def _keep_curves(self, tune: dict[Source, Examples], epoch: int, losses: list[float]) -> None:
