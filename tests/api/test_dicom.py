@@ -32,7 +32,8 @@ def test_the_day_that_is_sent_stands_above_the_files(clinician, lesion):
 def test_its_uid_is_kept_only_where_that_is_asked_for(clinician, personas):
     for asked, kept in (("false", []), ("true", ["urn:oid:1.2.3.4"])):
         lesion = LesionFactory(patient=personas.patient)
-        body = upload(clinician, lesion, dicom(), keep_identifiers=asked).json()
+        fields = {"keep_identifiers": asked, "allow_duplicate": "true"}
+        body = upload(clinician, lesion, dicom(), **fields).json()
         assert [one["value"] for one in body["identifiers"]] == kept
     assert upload(clinician, lesion, keep_identifiers="true").json()["identifiers"] == []
 

@@ -120,7 +120,7 @@ def test_a_body_in_another_format(clinician, content_type):
         b"{",
         b"\xff\xfe",
         b'{"label": NaN}',
-        b"[" * 100_000,
+        b"[" * 60_000,
         b'{"birth_year": ' + b"9" * 5000 + b"}",
         b"",
     ],
@@ -239,7 +239,7 @@ def test_several_errors_are_all_told(clinician):
 
 def test_a_rule_of_the_write_path_points_to_its_field(clinician):
     response = clinician.post(PATIENTS, {"label": "X", "birth_year": 1066})
-    assert "from 1900 on" in next(iter(pointers(response).values()))
+    assert "120 years at most" in next(iter(pointers(response).values()))
 
 
 def test_a_pointer_is_escaped(clinician):
