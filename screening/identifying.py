@@ -15,6 +15,7 @@ from django.db.models import Q
 from accounts.models import Clinic, User
 from screening import intake
 from screening.models import ExternalIdentifier, Lesion, LesionImage, Patient
+from screening.models.image import present
 
 Identifiers = Iterable[Mapping[str, str]]
 Kind = ExternalIdentifier.Kind
@@ -86,7 +87,7 @@ def set_identifiers(*, user: User, record: Patient | Lesion, identifiers: Identi
     intake.require_writable(user=user, patient=patient)
     wanted = _Wanted(kind, _scope(patient), _once(identifiers))
     record.identifiers.all().delete()
-    if _rows(wanted).exists():
+    if _present(_rows(wanted)).exists():
         raise ValidationError({"identifiers": f"Another {kind} has one of these identifiers."})
     _attach(wanted, record)
 
@@ -113,9 +114,25 @@ def _rows(wanted: _Wanted) -> Any:
     return rows if wanted.identifiers else rows.none()
 
 
+def _present(rows: Any) -> Any:
+    """Those of records that nobody has withdrawn. One that was gives its identifier up to whoever
+    is known by it next."""
+    return rows.filter(
+        Q(patient__isnull=False, patient__withdrawn_at=None)
+        | Q(
+            lesion__isnull=False,
+            lesion__withdrawn_at=None,
+            lesion__patient__withdrawn_at=None,
+        )
+        | Q(image__isnull=False) & present()
+    )
+
+
 def _found(user: User, wanted: _Wanted) -> Known | None:
     """The record that is known by one of them. Raises ValidationError if they name several."""
-    rows = _rows(wanted).select_related("patient", "lesion__patient", "image__lesion__patient")
+    rows = _present(_rows(wanted)).select_related(
+        "patient", "lesion__patient", "image__lesion__patient"
+    )
     records = {getattr(row, wanted.kind) for row in rows}
     if not records:
         return None
@@ -150,6 +167,7 @@ def _create_or_get(user: User, wanted: _Wanted, create: Callable[[], Any]) -> Kn
 
 
 def _attach(wanted: _Wanted, record: Any) -> None:
+    _rows(wanted).exclude(pk__in=_present(_rows(wanted)).values("pk")).delete()
     for one in wanted.identifiers:
         identifier = ExternalIdentifier(
             kind=wanted.kind,

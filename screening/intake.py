@@ -6,6 +6,7 @@ user may see but not do it, and ValidationError with a message that can be shown
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date, time
 from typing import IO, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
 from ml import reader
-from screening import imaging, plausibility, scheduling, tasks
+from screening import duplicates, imaging, plausibility, scheduling, tasks
 from screening.models import (
     ACTIVE,
     SYMPTOMS,
@@ -42,15 +43,6 @@ BURNED_IN = (
 class AddedImage(NamedTuple):
     image: LesionImage
     is_new: bool
-
-
-class SamePicture(ValidationError):
-    """The same picture is on another lesion that the user sees. Nothing was stored."""
-
-    def __init__(self, image: LesionImage) -> None:
-        self.image = image
-        where = f"{image.lesion} of {image.lesion.patient}"
-        super().__init__({"file": f"The same picture is already on {where}."})
 
 
 @transaction.atomic
@@ -85,9 +77,10 @@ def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
 def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
     """Post: the patient has one lesion more. Without a label it is called "Lesion n"."""
     require_writable(user=user, patient=patient)
+    # Whoever opens another, or corrects the record, waits until this transaction ends.
+    if Patient.objects.select_for_update(no_key=True).filter(pk=patient.pk).first() is None:
+        raise ValidationError("This record was withdrawn or merged meanwhile.")
     if not fields.get("label"):
-        # Whoever asks at the same moment waits until this transaction ends.
-        Patient.everything.select_for_update().get(pk=patient.pk)
         fields["label"] = f"Lesion {Lesion.everything.next_number(patient)}"
     return _save(_marked(Lesion(patient=patient), fields), LESION_FIELDS, fields)
 
@@ -95,7 +88,10 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
 @transaction.atomic
 def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     require_writable(user=user, patient=lesion.patient)
-    _save(_marked(lesion, fields), LESION_FIELDS, fields)
+    since = lesion.symptoms_at
+    _marked(lesion, fields)
+    also = ["symptoms_at"] if lesion.symptoms_at != since else []
+    _save(lesion, LESION_FIELDS, fields, also)
     read_with_new_details(image__lesion=lesion)
     return lesion
 
@@ -156,8 +152,8 @@ def keep_image(
     known = lesion.images.filter(sha256=clean.sha256).first()
     if known is not None:
         return AddedImage(known, False)
-    if not allow_duplicate and (same := _elsewhere(user, lesion, clean.sha256)):
-        raise SamePicture(same)
+    if not allow_duplicate:
+        duplicates.require_new(user=user, lesion=lesion, sha256=clean.sha256)
     image = LesionImage(
         lesion=lesion,
         uploaded_by=user,
@@ -261,22 +257,24 @@ def hold(lesion: Lesion) -> None:
         raise ValidationError("This lesion was moved or withdrawn meanwhile. Look at it again.")
 
 
-def _elsewhere(user: User, lesion: Lesion, sha256: str) -> LesionImage | None:
-    """The same picture on another lesion that ``user`` sees."""
-    same = LesionImage.objects.visible_to(user).filter(sha256=sha256).exclude(lesion=lesion)
-    found: LesionImage | None = same.select_related("lesion__patient").order_by("created").first()
-    return found
+def _save(
+    record: Any, allowed: tuple[str, ...], fields: dict[str, Any], also: Iterable[str] = ()
+) -> Any:
+    """Set the fields that may be set, check all rules, save. A TypeError names a stranger.
 
-
-def _save(record: Any, allowed: tuple[str, ...], fields: dict[str, Any]) -> Any:
-    """Set the fields that may be set, check all rules, save. A TypeError names a stranger."""
+    Of a record that is there no more is written than these fields, and ``also``: it may have been
+    moved or withdrawn since it was loaded.
+    """
     unknown = fields.keys() - set(allowed)
     if unknown:
         raise TypeError(f"{type(record).__name__} takes no {', '.join(sorted(unknown))}")
     for name, value in fields.items():
         setattr(record, name, value.strip() if isinstance(value, str) else value)
     record.full_clean()
-    record.save()
+    if record._state.adding:
+        record.save()
+    else:
+        record.save(update_fields=[*fields, *also, "modified"])
     return record
 
 

@@ -40,6 +40,7 @@ def place_lesion(*, user: User, lesion: Lesion, spot: Spot) -> LesionPosition:
     """
     intake.require_writable(user=user, patient=lesion.patient)
     region = _region(spot)
+    intake.hold(lesion)
     before = lesion.positions.first()
     if before is not None and Spot(before.view, before.x, before.y) == spot:
         return before

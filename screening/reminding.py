@@ -10,7 +10,7 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening.intake import require_writable
+from screening.intake import hold, require_writable
 from screening.models import CalendarFeed, Interval, Lesion, Reminder
 from screening.scheduling import due_on, months_after
 
@@ -34,6 +34,7 @@ def set_reminder(*, user: User, lesion: Lesion, interval_months: int) -> Reminde
     require_writable(user=user, patient=lesion.patient)
     if interval_months not in Interval.values:
         raise ValidationError({"interval_months": "Choose 1, 3, 6 or 12 months."})
+    hold(lesion)
     wanted = {
         "set_by": user,
         "interval_months": interval_months,

@@ -9,7 +9,8 @@ from django import forms
 from django.http import QueryDict
 
 from accounts.models import REVIEWERS, Clinic, User
-from screening.models import Alert, Conclusion, Management, Outcome, Review
+from screening.formatting import day
+from screening.models import Alert, Conclusion, Histology, Management, Outcome, Review
 from screening.models.histology import DIAGNOSES
 from screening.worklist import Reason, Reviewed
 
@@ -62,6 +63,22 @@ class HistologyForm(forms.Form):
     note = forms.CharField(
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+
+    def __init__(self, *args: Any, standing: list[Histology], **kwargs: Any) -> None:
+        """standing: of the lesion; asked whether one of them is corrected, where there is one."""
+        super().__init__(*args, **kwargs)
+        if standing:
+            by_pk = {str(one.pk): one for one in standing}
+            beside = ("", "No: it is another finding")
+            named = [(pk, f"{one}, examined {day(one.examined_on)}") for pk, one in by_pk.items()]
+            self.fields["supersedes"] = forms.TypedChoiceField(
+                choices=[beside, *named],
+                coerce=by_pk.get,
+                empty_value=None,
+                required=False,
+                label="Does it correct what was recorded?",
+            )
+            self.order_fields(["supersedes"])
 
 
 class WorklistReviewForm(ReviewForm):

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from screening import closing, plausibility, tasks
+from screening.intake import hold
 from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.signing import sign
 from screening.webhooks.outbox import announce_about
@@ -80,10 +81,20 @@ def record_histology(
     breslow_mm: Decimal | None = None,
     excised: bool | None = None,
     note: str = "",
+    supersedes: Histology | None = None,
 ) -> Histology:
     """Post: the pathologist's diagnosis stands, above every reading and conclusion. A lesion that
-    was ``excised`` whole is closed."""
+    was ``excised`` whole is closed.
+
+    supersedes: the standing one that this one corrects; others stay beside it. Raises
+    ValidationError for one that does not stand on this lesion.
+    """
     _require_reviewer(user, lesion.patient)
+    hold(lesion)
+    if supersedes is not None and not lesion.histologies.standing().contains(supersedes):
+        raise ValidationError(
+            {"supersedes": "That histology does not stand on this lesion (any more)."}
+        )
     plausibility.require_past_day(
         examined_on, lesion.patient, field="examined_on", what="The day of the examination"
     )
@@ -95,6 +106,7 @@ def record_histology(
         breslow_mm=breslow_mm,
         excised=excised,
         note=note.strip(),
+        supersedes=supersedes,
     )
     histology.full_clean()
     histology.save()

@@ -251,6 +251,12 @@ def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
     return list(found.select_related("recorded_by"))
 
 
+def recorded_histologies(lesion: Lesion, user: User) -> list[Histology]:
+    """With those that a later one corrects, the newest first."""
+    found = lesion.histologies.disclosed_to(user)
+    return list(found.select_related("recorded_by", "superseded_by"))
+
+
 def standing_of(
     lesion: Lesion, images: list[LesionImage], histologies: list[Histology]
 ) -> outcomes.Standing:
@@ -261,9 +267,7 @@ def standing_of(
 
 
 def visits_of(lesion: Lesion) -> list[DoctorVisit]:
-    """The latest first. Only someone who keeps an own record enters any."""
-    if lesion.patient.owner_id is None:
-        return []
+    """The latest first."""
     return list(lesion.visits.select_related("recorded_by"))
 
 

@@ -13,6 +13,7 @@ from django.db import transaction
 from accounts.models import User
 from screening import plausibility
 from screening.closing import close
+from screening.intake import hold
 from screening.models import DoctorVisit, Finding, Lesion, Patient
 
 
@@ -34,6 +35,7 @@ def record_visit(
     plausibility.require_past_day(
         visited_on, lesion.patient, field="visited_on", what="The day of the visit"
     )
+    hold(lesion)
     visit = DoctorVisit(
         lesion=lesion, recorded_by=user, visited_on=visited_on, finding=finding, note=note.strip()
     )

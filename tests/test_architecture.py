@@ -29,7 +29,7 @@ ROOMS = (
     ("screening.formatting",),
     ("screening.signing",),
     ("screening.models",),
-    ("screening.body", "screening.plausibility"),
+    ("screening.body", "screening.plausibility", "screening.duplicates"),
     ("screening.scheduling", "screening.digest"),
     ("screening.webhooks",),
     ("screening.predictions.counting",),

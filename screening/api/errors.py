@@ -36,7 +36,7 @@ from screening.api.problems import (
     Kind,
 )
 from screening.api.problems import NOT_FOUND as NOT_FOUND_KIND
-from screening.intake import SamePicture
+from screening.duplicates import SamePicture
 from screening.sandbox import Busy
 
 logger = logging.getLogger(__name__)

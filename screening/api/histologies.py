@@ -1,8 +1,9 @@
-"""Pathologists' diagnoses of lesions. Never changed: the newest of a lesion stands."""
+"""Pathologists' diagnoses of lesions. Never changed: a mistake is corrected by a new one."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
@@ -19,7 +20,8 @@ from screening.models.histology import DIAGNOSES
 
 ABOUT = (
     "The pathologist's diagnosis of a lesion: ground truth, above every review and prediction. "
-    "Never changed: the newest one of a lesion stands."
+    "Never changed: a mistake is corrected by a new one that names the old in `supersedes`. Of "
+    "those that stand, the newest of a lesion counts."
 )
 HISTOLOGY_IN: dict[str, Any] = {
     "lesion": examples.LESION["id"],
@@ -27,6 +29,7 @@ HISTOLOGY_IN: dict[str, Any] = {
     "examined_on": "2026-03-20",
     "breslow_mm": "0.40",
     "note": "Superficial spreading.",
+    "supersedes": None,
 }
 _ID = "019ab1a7-6e10-7d52-a3c8-2f9b5e0d7c61"
 HISTOLOGY: dict[str, Any] = {
@@ -34,6 +37,7 @@ HISTOLOGY: dict[str, Any] = {
     "url": f"https://skincheck.example.org/api/v1/histologies/{_ID}/",
     "created": "2026-03-24T08:12:03.771204Z",
     **HISTOLOGY_IN,
+    "superseded_by": None,
     "patient": examples.PATIENT["id"],
     "recorded_by": "clinician@north.example.org",
 }
@@ -47,6 +51,14 @@ class HistologySerializer(RecordSerializer):
         queryset=Lesion.objects.none(),
         visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
     )
+    supersedes = VisibleField(
+        queryset=Histology.objects.none(),
+        visible_to=lambda user: Histology.objects.visible_to(user),
+        required=False,
+        allow_null=True,
+        help_text="The standing one of the lesion that this one corrects.",
+    )
+    superseded_by = serializers.SerializerMethodField(help_text="`null`: it stands.")
     patient = serializers.UUIDField(source="lesion.patient_id", read_only=True)
     recorded_by = serializers.CharField(read_only=True, help_text="Who entered it.")
 
@@ -56,12 +68,16 @@ class HistologySerializer(RecordSerializer):
         read_only_fields = ["created"]
         validators: list[Any] = []
 
+    def get_superseded_by(self, histology: Histology) -> UUID | None:
+        later = getattr(histology, "superseded_by", None)
+        return later.pk if later else None
+
     def create(self, validated_data: dict[str, Any]) -> Histology:
         return reviewing.record_histology(user=self.user, **validated_data)
 
 
 class HistologyFilter(filters.FilterSet):
-    lesion = filters.UUIDFilter(help_text="Of this lesion: the first one stands.")
+    lesion = filters.UUIDFilter(help_text="Of this lesion.")
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
     diagnosis = filters.ChoiceFilter(choices=DIAGNOSES)
 
@@ -93,4 +109,5 @@ class HistologyViewSet(RecordViewSet):
     scope_resource = "histologies"
 
     def get_queryset(self) -> QuerySet[Histology]:
-        return Histology.objects.visible_to(self.user).select_related("lesion", "recorded_by")
+        visible = Histology.objects.visible_to(self.user)
+        return visible.select_related("lesion", "recorded_by", "superseded_by")

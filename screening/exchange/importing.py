@@ -172,9 +172,11 @@ def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
 
 
 def _known(records: QuerySet[Any], value: str) -> Any:
-    """By its label here; else by what another system calls it, if that is one record only."""
-    if (by_label := records.filter(label=value).first()) is not None:
-        return by_label
+    """By its label here, or that of one that was merged into it; else by what another system calls
+    it, if that is one record only."""
+    for by_label in (records.filter(label=value), records.filter(merged__label=value)):
+        if (found := by_label.first()) is not None:
+            return found
     identified = list(records.filter(identifiers__value=value).distinct()[:2])
     return identified[0] if len(identified) == 1 else None
 

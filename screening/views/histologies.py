@@ -23,7 +23,8 @@ def record(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = get_object_or_404(visible, pk=pk)
     if not Patient.objects.reviewable_by(request.user).contains(lesion.patient):
         raise PermissionDenied("Only a clinician of the patient's clinic records histology.")
-    form = HistologyForm(request.POST or None)
+    standing = tracking.histologies_of(lesion, request.user)
+    form = HistologyForm(request.POST or None, standing=standing)
     if request.method == "POST":
         recorded = submit(form, reviewing.record_histology, user=request.user, lesion=lesion)
         if recorded is not None:
@@ -36,6 +37,6 @@ def record(request: UserRequest, pk: UUID) -> HttpResponse:
             "form": form,
             "lesion": lesion,
             "patient": lesion.patient,
-            "histologies": tracking.histologies_of(lesion, request.user),
+            "histologies": tracking.recorded_histologies(lesion, request.user),
         },
     )

@@ -120,3 +120,42 @@ class TestPatients:
         assert refused.json()["errors"][0]["pointer"] == "/label"
         assert clinician.post(url, {"label": "N-1b"}).json()["label"] == "N-1b"
         assert Patient.objects.filter(pk=patient.pk).exists()
+
+
+def test_histology_is_corrected_by_a_new_one(clinician, lesion):
+    said = {"lesion": str(lesion.pk), "examined_on": "2026-03-20"}
+    url = f"{API}/histologies/"
+    wrong = clinician.post(url, {**said, "diagnosis": "nv"}).json()
+    right = clinician.post(url, {**said, "diagnosis": "mel", "supersedes": wrong["id"]}).json()
+    assert clinician.get(f"{url}{wrong['id']}/").json()["superseded_by"] == right["id"]
+    again = clinician.post(url, {**said, "diagnosis": "bcc", "supersedes": wrong["id"]})
+    assert again.json()["errors"][0]["pointer"] == "/supersedes"
+    told = clinician.get(f"/fhir/R4/Observation/{wrong['id']}").json()
+    assert told["status"] == "amended"
+    found = clinician.get("/fhir/R4/Observation?code=histology&status=final").json()
+    assert [one["resource"]["id"] for one in found["entry"]] == [right["id"]]
+
+
+class TestIdentifiers:
+    def test_one_of_a_withdrawn_record_is_given_to_the_next(self, clinician, lesion):
+        body = {
+            "patient": str(lesion.patient_id),
+            "identifiers": [{"system": "urn:x", "value": "1"}],
+        }
+        first = clinician.post(f"{API}/lesions/", body).json()
+        clinician.post(f"{API}/lesions/{first['id']}/withdraw/", {"reason": "Twice."})
+        second = clinician.post(f"{API}/lesions/", body)
+        assert second.status_code == 201
+        assert second.json()["id"] != first["id"]
+        back = clinician.post(f"{API}/lesions/{first['id']}/restore/", {}).json()
+        assert back["identifiers"] == []
+
+    def test_one_of_a_merged_record_names_the_one_that_stays(self, clinician, personas, lesion):
+        body = {
+            "patient": str(lesion.patient_id),
+            "identifiers": [{"system": "urn:x", "value": "1"}],
+        }
+        first = clinician.post(f"{API}/lesions/", body).json()
+        clinician.post(f"{API}/lesions/{first['id']}/merge/", {"into": str(lesion.pk)})
+        again = clinician.post(f"{API}/lesions/", body)
+        assert (again.status_code, again.json()["id"]) == (200, str(lesion.pk))

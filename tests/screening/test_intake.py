@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
 
 from ml import reader
-from screening import intake, reviewing, tasks
+from screening import duplicates, intake, reviewing, tasks
 from screening.models import Lesion, LesionImage, Patient, Prediction, Review, State
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, picture
 
@@ -146,7 +146,7 @@ def test_the_same_picture_on_another_lesion_is_told_before_it_is_stored(personas
     first, _ = add(personas.assistant, lesion)
     files = stored_files(settings)
     other = LesionFactory(patient=personas.patient)
-    with pytest.raises(intake.SamePicture, match=f"already on {lesion}") as told:
+    with pytest.raises(duplicates.SamePicture, match=f"already on {lesion}") as told:
         add(personas.assistant, other)
     assert told.value.image == first
     assert stored_files(settings) == files

@@ -53,24 +53,38 @@ STATUS = {
 def predictions(user: User) -> PredictionQuerySet:
     visible = Prediction.objects.visible_to(user).select_related("image__lesion__patient")
     visible = visible.defer(*UNTOLD)
-    return visible.alias(changed_at=Greatest("modified", "image__lesion__modified"))
+    return visible.alias(
+        changed_at=Greatest("modified", "image__modified", "image__lesion__modified")
+    )
 
 
 def reviews(user: User) -> QuerySet[Review]:
-    """With ``was_superseded``, by a later one, and ``changed_at``, when that was."""
+    """With ``was_superseded``, by a later one, and ``changed_at``: by that, or when its image was
+    corrected."""
     later = Review.objects.filter(supersedes=OuterRef("pk"))
+    superseded = Coalesce(Subquery(later.values("created")[:1]), "modified")
     return (
         Review.objects.visible_to(user)
         .select_related("image__lesion", "reviewer")
         .annotate(
             was_superseded=Exists(later),
-            changed_at=Coalesce(Subquery(later.values("created")[:1]), "modified"),
+            changed_at=Greatest(superseded, "image__modified", "image__lesion__modified"),
         )
     )
 
 
 def histologies(user: User) -> QuerySet[Histology]:
-    return Histology.objects.visible_to(user).select_related("lesion", "recorded_by")
+    """As ``reviews``."""
+    later = Histology.objects.filter(supersedes=OuterRef("pk"))
+    superseded = Coalesce(Subquery(later.values("created")[:1]), "modified")
+    return (
+        Histology.objects.visible_to(user)
+        .select_related("lesion", "recorded_by")
+        .annotate(
+            was_superseded=Exists(later),
+            changed_at=Greatest(superseded, "lesion__modified"),
+        )
+    )
 
 
 def render_prediction(prediction: Prediction, base: str) -> Json:
@@ -133,9 +147,10 @@ def render_histology(histology: Histology, base: str) -> Json:
     return resource(
         "Observation",
         histology.pk,
-        changed=histology.modified,
+        changed=histology.changed_at,  # type: ignore[attr-defined]
+        extension=_replaced(histology),
         identifier=[own_identifier(histology.pk)],
-        status="final",
+        status="amended" if histology.was_superseded else "final",  # type: ignore[attr-defined]
         category=[concept(CATEGORY, "laboratory", "Laboratory")],
         code=terminology.of("observation", "histology"),
         subject=reference("Patient", lesion.patient_id),
@@ -151,14 +166,16 @@ def render_histology(histology: Histology, base: str) -> Json:
 
 
 def changed(prediction: Prediction) -> datetime:
-    """``changed_at`` of the row: a symptom that is marked later changes what is told, too."""
-    return max(prediction.modified, prediction.image.lesion.modified)
+    """``changed_at`` of the row: a symptom that is marked later changes what is told, too, and so
+    does an image that is corrected."""
+    image = prediction.image
+    return max(prediction.modified, image.modified, image.lesion.modified)
 
 
-def _replaced(review: Review) -> list[Json]:
-    if review.supersedes_id is None:
+def _replaced(said: Review | Histology) -> list[Json]:
+    if said.supersedes_id is None:
         return []
-    earlier = reference("Observation", review.supersedes_id)
+    earlier = reference("Observation", said.supersedes_id)
     return [{"url": REPLACES, "valueReference": earlier}]
 
 

@@ -128,7 +128,7 @@ _PREDICTION_STATUS = {
     status: Q(state__in=[state for state, told in observation.STATUS.items() if told == status])
     for status in observation.STATUS.values()
 }
-_FINAL = {"final": ALL}
+_FINAL = {"final": Q(was_superseded=False), "amended": Q(was_superseded=True)}
 _IMAGE = "image__lesion"
 _NAMED = ("_id", "url")
 
@@ -209,7 +209,7 @@ KINDS: dict[str, Stored | Listed] = {
                 observation.render_review,
                 _observation(
                     "clinician-conclusion",
-                    {"final": Q(was_superseded=False), "amended": Q(was_superseded=True)},
+                    _FINAL,
                     "image__captured_on",
                     _IMAGE,
                     "image",
@@ -219,7 +219,7 @@ KINDS: dict[str, Stored | Listed] = {
             Source(
                 observation.histologies,
                 observation.render_histology,
-                _observation("histology", _FINAL, "examined_on", "lesion", None, "modified"),
+                _observation("histology", _FINAL, "examined_on", "lesion", None, "changed_at"),
             ),
         ),
         "What a model read (preliminary for good), what a clinician concluded, histology (final).",

@@ -86,6 +86,7 @@ def test_by_moment_of_change(clinician, lesion):
     reading = PredictionFactory(image__lesion=lesion)
     moment = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
     Lesion.objects.update(modified=moment - timedelta(days=1))
+    LesionImage.objects.update(modified=moment - timedelta(days=1))
     Prediction.objects.update(modified=moment)
     (found,) = resources(fetched(clinician, "Observation"))
     told = found["meta"]["lastUpdated"]

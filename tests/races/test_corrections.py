@@ -1,0 +1,108 @@
+"""Corrections that meet: whatever comes first, what is left is whole."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from screening import intake, reviewing
+from screening.corrections import merging, moving, services
+from screening.models import Correction, Lesion, LesionImage, Patient
+from tests.factories import LesionFactory, LesionImageFactory, PatientFactory
+from tests.races.test_races import at_once, faults
+from tests.screening.test_intake import add
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        connection.vendor != "postgresql", reason="needs PostgreSQL: script/with-services"
+    ),
+]
+ROUNDS = 8
+seeds = count(1)
+
+
+def assert_whole():
+    """Nothing is lost: what is there is of what is there, what was merged holds nothing."""
+    assert not Lesion.objects.filter(patient__merged_into__isnull=False).exists()
+    assert not LesionImage.objects.filter(lesion__merged_into__isnull=False).exists()
+    for model in (Lesion, Patient):
+        merged = model.everything.exclude(merged_into=None)
+        assert not merged.filter(withdrawn_at=None).exists()
+    for image in LesionImage.everything.exclude(withdrawn_at=None):
+        last = Correction.objects.filter(image=image, kind="withdrawn").count()
+        assert last >= 1
+
+
+def only_refused(results):
+    """Who came second is told so, and no more."""
+    assert all(isinstance(one, ValidationError) for one in faults(results)), results
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_withdraw_move_and_merge(personas, _):
+    one, other, third = LesionFactory.create_batch(3, patient=personas.patient)
+    image = LesionImageFactory(lesion=one)
+    user = personas.clinician
+    results = at_once(
+        lambda: services.withdraw(user=user, record=image, reason="x"),
+        lambda: moving.move_image(user=personas.admin, image=image, lesion=third),
+        lambda: merging.merge_lesions(user=personas.assistant, lesion=one, into=other),
+    )
+    only_refused(results)
+    assert_whole()
+    image.refresh_from_db()
+    assert image.lesion in (other, third)
+    one.refresh_from_db()
+    assert one.merged_into == other
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_two_lesions_merged_into_one_another(personas, _):
+    one, other = LesionFactory.create_batch(2, patient=personas.patient)
+    images = {LesionImageFactory(lesion=lesion) for lesion in (one, other)}
+    results = at_once(
+        lambda: merging.merge_lesions(user=personas.clinician, lesion=one, into=other),
+        lambda: merging.merge_lesions(user=personas.admin, lesion=other, into=one),
+    )
+    only_refused(results)
+    assert len(faults(results)) == 1
+    assert_whole()
+    left = Lesion.objects.get()
+    assert set(left.images.all()) == images
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_a_picture_and_a_diagnosis_added_while_it_is_merged(personas, settings, _):
+    one, other = LesionFactory.create_batch(2, patient=personas.patient)
+    results = at_once(
+        lambda: add(personas.assistant, one, next(seeds)),
+        lambda: reviewing.record_histology(
+            user=personas.clinician, lesion=one, diagnosis="nv", examined_on=one.created.date()
+        ),
+        lambda: merging.merge_lesions(user=personas.admin, lesion=one, into=other),
+    )
+    only_refused(results)
+    assert_whole()
+    kept = 2 - len(faults(results))
+    assert other.images.count() + other.histologies.count() == kept
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_a_lesion_opened_and_edited_while_its_patient_is_merged(personas, _):
+    into = PatientFactory(clinic=personas.clinic)
+    lesion = LesionFactory(patient=personas.patient)
+    results = at_once(
+        lambda: intake.open_lesion(user=personas.assistant, patient=personas.patient),
+        lambda: intake.edit_lesion(user=personas.clinician, lesion=lesion, notes="x"),
+        lambda: merging.merge_patients(user=personas.admin, patient=personas.patient, into=into),
+    )
+    refused = faults(results)
+    assert not [one for one in refused if isinstance(one, connection.Database.Error)]
+    assert_whole()
+    assert Lesion.objects.filter(patient=into).count() == Lesion.objects.count()
+    lesion.refresh_from_db()
+    assert lesion.patient == into
