@@ -223,7 +223,6 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
 # On the disk of the media: an archive may be larger than a /tmp in memory, and need not be copied.
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
-# For their owner only, whatever the umask.
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_HANDLERS = [
@@ -252,7 +251,6 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-# Who may start a clinic, and so invite people whom they do not know.
 FOUND_CLINICS: str = env("FOUND_CLINICS", default="anyone" if EMBEDDED else "verified")
 if FOUND_CLINICS not in ("anyone", "verified", "staff"):
     raise ImproperlyConfigured("FOUND_CLINICS is one of anyone, verified and staff.")

@@ -48,7 +48,7 @@ def move_image(
         raise ValidationError(
             {"lesion": f"The same picture is on {lesion} already. Withdraw this one instead."}
         )
-    if not acknowledged and (found := findings_of(image)):
+    if not acknowledged and (found := findings_of(image, user)):
         raise ValidationError({"acknowledged": f"{found} Confirm that this goes with it."})
     plausibility.require_capture_day(image.captured_on, lesion.patient)
     bring([image], lesion)
@@ -87,8 +87,11 @@ def move_lesion(*, user: User, lesion: Lesion, patient: Patient, reason: str = "
     return lesion
 
 
-def findings_of(image: LesionImage) -> str:
-    """What there is of a picture where it is, in words; empty where nothing is."""
+def findings_of(image: LesionImage, user: User) -> str:
+    """What there is of a picture where it is, in words; empty where nothing is. Who is to conclude
+    first is told the same whatever there is."""
+    if LesionImage.objects.withheld_from(user).contains(image):
+        return "This picture may have readings and conclusions here."
     reviews, readings = image.reviews.count(), image.predictions.finished().count()
     if not reviews and not readings:
         return ""

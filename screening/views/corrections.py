@@ -87,7 +87,9 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
             f"It goes to another lesion of {target}, with its readings and conclusions.",
             "Move the picture",
             MoveImageForm(
-                _posted(request, "move"), lesions=lesions, findings=moving.findings_of(found)
+                _posted(request, "move"),
+                lesions=lesions,
+                findings=moving.findings_of(found, request.user),
             ),
             lambda **fields: moving.move_image(user=request.user, image=found, **fields),
             "The picture is moved.",
