@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 from django.utils import timezone
+from pydicom import dcmread
 
 from accounts import services
 from screening import imaging
+from screening.exchange.dicom.writing import to_dicom
 from screening.models import BatchRow, Lesion, LesionImage
 from tests import cases
 from tests.clients import Program
@@ -188,3 +191,47 @@ def test_every_given_picture_is_judged():
     if not SHARED.is_dir():
         pytest.skip(f"needs the files in {SHARED}")
     assert {file.name for file in SHARED.iterdir()} == {name for name in GIVEN if "/" not in name}
+
+
+def test_an_age_in_a_table_is_that_on_the_day_in_the_file(personas):
+    """And not that of today: a batch of old pictures would make everyone younger."""
+    rows = [
+        {"image": "old.jpg", "patient_id": "P1", "lesion_id": "L1", "age": 45},
+        {"image": "told.jpg", "patient_id": "P2", "lesion_id": "L2", "birth_year": 1970},
+    ]
+    taken = cases.encoded(cases.spot(), exif=cases.exif())
+    files = {"old.jpg": taken, "told.jpg": cases.encoded(cases.spot().rotate(9), exif=cases.exif())}
+    work_off(upload(personas.clinician, batch_of(rows, files), clinic=personas.clinic))
+    for image in LesionImage.objects.select_related("lesion__patient"):
+        assert image.captured_on == DAY
+        patient = image.lesion.patient
+        assert patient.birth_year == {"P1": 2024 - 45, "P2": 1970}[patient.label]
+
+
+@pytest.mark.parametrize("told", [None, date(2024, 5, 1)])
+def test_the_day_of_the_batch_stands_above_the_files(personas, told):
+    data = cases.encoded(cases.spot(), exif=cases.exif())
+    archive = batch_of([{"image": "a.jpg", "lesion_id": "L1"}], {"a.jpg": data})
+    work_off(upload(personas.clinician, archive, clinic=personas.clinic, captured_on=told))
+    assert LesionImage.objects.get().captured_on == (told or DAY)
+
+
+def test_text_in_a_dicom_picture_is_taken_where_that_is_said_and_never_given_out_as_removed(
+    personas, client
+):
+    lesion = LesionFactory(patient=personas.patient)
+    client.force_login(personas.clinician)
+    client.post(
+        reverse("image_new", args=[lesion.pk]),
+        {
+            "file": SimpleUploadedFile("a.dcm", dicom(BurnedInAnnotation="YES")),
+            "modality": "dermatoscopic",
+            "allow_burned_in": "on",
+        },
+    )
+    image = lesion.images.get()
+    assert image.has_burned_in_text
+    with image.file.open() as file:
+        given = dcmread(BytesIO(to_dicom(image, file.read())))
+    assert (given.PatientIdentityRemoved, given.BurnedInAnnotation) == ("NO", "YES")
+    assert "DeidentificationMethod" not in given
