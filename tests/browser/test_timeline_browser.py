@@ -46,7 +46,8 @@ def lesion(page: Page, tmp_path: Path, site: Site) -> str:
     for day, (radius, dark) in reversed(GROWN.items()):
         path = tmp_path / f"{day}.jpg"
         drawn = synthetic.draw_lesion(seed=31, radius=radius, dark_side=dark)
-        path.write_bytes(synthetic.jpeg(drawn))
+        # Other bytes for each lesion: the same picture is asked about on a second one.
+        path.write_bytes(synthetic.jpeg(drawn) + address.encode())
         page.goto(f"{address}images/new/")
         page.locator("input[name=file]").set_input_files(path)
         page.locator(".upload").get_by_label("Taken on").fill(day)
