@@ -190,10 +190,9 @@ def unsettled(user: User, lesion: str = "pk") -> PredictionQuerySet:
 def symptom_stands(user: User) -> Q:
     """Condition on lesions: a symptom is marked, and nobody has looked at it since."""
     since = {"created__gte": OuterRef("symptoms_at")}
+    reviews = Review.objects.standing().disclosed_to(user)
     acts = (
-        Review.objects.standing().filter(
-            image__lesion=OuterRef("pk"), image__withdrawn_at=None, **since
-        ),
+        reviews.filter(image__lesion=OuterRef("pk"), image__withdrawn_at=None, **since),
         Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"), **since),
         DoctorVisit.objects.filter(lesion=OuterRef("pk"), **since),
     )
@@ -204,7 +203,8 @@ def _settled(user: User) -> Q:
     """Condition on readings: ``_settling`` in SQL."""
     lesion = OuterRef("image__lesion")
     known = {"created__gte": OuterRef("image__placed_at")}
-    reviews = Review.objects.standing().filter(image__lesion=lesion, image__withdrawn_at=None)
+    seen = Review.objects.standing().disclosed_to(user)
+    reviews = seen.filter(image__lesion=lesion, image__withdrawn_at=None)
     earlier = is_later(place_of("image", OuterRef), place_of("image"))
     of_later = reviews.filter(~earlier, **known)
     day = OuterRef("image__captured_on")
