@@ -1,4 +1,5 @@
-"""python -m ml train | pack | trial | evaluate | export | repeatability | predict"""
+"""python -m ml train | pack | trial | evaluate | thresholds | degraded | export | repeatability |
+predict"""
 
 from __future__ import annotations
 
@@ -59,6 +60,19 @@ def _evaluate(options: argparse.Namespace) -> None:
     evaluate(options.run, _sources(options))
 
 
+def _thresholds(options: argparse.Namespace) -> None:
+    from ml.thresholds import set_thresholds
+
+    card = set_thresholds(options.version, _sources(options))
+    print(json.dumps({key: card[key] for key in ("thresholds", "gate", "sources")}, indent=1))
+
+
+def _degraded(options: argparse.Namespace) -> None:
+    from ml.degraded import degraded
+
+    print(degraded(options.version, _sources(options)))
+
+
 def _export(options: argparse.Namespace) -> None:
     from ml.export import export
 
@@ -93,10 +107,18 @@ def _parser() -> argparse.ArgumentParser:
     pack = commands.add_parser("pack", help="write all that training reads into one small file")
     pack.set_defaults(run_command=_pack)
     pack.add_argument("--out", type=Path, required=True, help="the file to write (npz)")
+    limits = commands.add_parser(
+        "thresholds", help="fit a version's thresholds anew and judge it by them, into its card"
+    )
+    limits.set_defaults(run_command=_thresholds)
+    spoilt = commands.add_parser(
+        "degraded", help="what spoilt versions of the tune parts' images are still read as"
+    )
+    spoilt.set_defaults(run_command=_degraded)
     for command in (train, trial, evaluate):
         command.add_argument("--run", type=Path, required=True, help="the run's folder")
     train.add_argument("--packed", type=Path, help="what `pack` wrote, instead of the folders")
-    for command in (train, pack, trial, evaluate):
+    for command in (train, pack, trial, evaluate, limits, spoilt):
         command.add_argument(
             "--data", type=Path, required=command is not train, help="HAM10000's folder"
         )
@@ -119,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--manifest", type=Path, required=True, help="CSV with a column image")
     predict.add_argument("--out", type=Path, required=True, help="the CSV to write")
     predict.add_argument("--masks", type=Path, help="a folder for the lesions' masks (PNG)")
-    for command in (repeat, predict):
+    for command in (repeat, predict, limits, spoilt):
         command.add_argument(
             "--version",
             default=DEFAULT_VERSION,

@@ -71,24 +71,15 @@ def at_precision(
     return float(scores[order][good[-1]])
 
 
-def thresholds(probabilities: Floats, labels: Labels, rules: dict[str, float]) -> dict[str, float]:
-    """The outcome thresholds by the rules.
+def at_worst_sensitivity(
+    sources: Iterable[tuple[Floats, npt.NDArray[np.bool_]]], sensitivity: float
+) -> float:
+    """The highest threshold that at least this share of the positives of each source reach.
 
-    rules: `sensitivity` and `melanoma_sensitivity` for see_doctor, `precision` and
-    `melanoma_precision` for urgent. Either of an outcome's two thresholds is enough for it: that
-    for melanoma is set last, for the melanomas that the one for any cancer leaves out.
-
-    probabilities [n, 7]: calibrated. By malignancy (against any malignant diagnosis), and by
-    melanoma alone (against melanoma).
+    sources: scores [n] and which are positive [n] of each. Raises ValueError if there is none
+    above 0, the score of what is turned away.
     """
-    malignant, melanoma = np.isin(labels, MALIGNANT_COLUMNS), labels == MEL
-    p_malignant, p_mel = probabilities[:, MALIGNANT_COLUMNS].sum(axis=1), probabilities[:, MEL]
-    see_doctor = at_sensitivity(p_malignant, malignant, rules["sensitivity"])
-    either = np.where(p_malignant >= see_doctor, see_doctor, p_mel)
-    see_doctor_mel = at_sensitivity(either, melanoma, rules["melanoma_sensitivity"])
-    return {
-        "urgent": at_precision(p_malignant, malignant, rules["precision"]),
-        "urgent_mel": at_precision(p_mel, melanoma, rules["melanoma_precision"]),
-        "see_doctor": see_doctor,
-        "see_doctor_mel": see_doctor_mel,
-    }
+    threshold = min(at_sensitivity(scores, positive, sensitivity) for scores, positive in sources)
+    if threshold <= 0:
+        raise ValueError(f"a source has more than {1 - sensitivity:.0%} of its cancers turned away")
+    return threshold

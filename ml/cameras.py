@@ -13,8 +13,10 @@ import numpy.typing as npt
 from ml import calibrate, figures
 from ml.data import Examples, Part
 from ml.figures import Answers, Measures
-from ml.judge import Calibration, Read, counts, read_all
+from ml.judge import Read, counts, faults, read_all
 from ml.litert import Network
+from ml.look import Rules
+from ml.outcome import DANGEROUS
 from ml.sources import Sources
 from ml.types import Diagnosis, Outcome, PatientContext
 
@@ -24,21 +26,6 @@ LEAST_OF_A_TONE = 20
 SQUAMOUS = "SCCKA"
 """MILK10k's word for squamous cell carcinoma and keratoacanthoma."""
 Bools = npt.NDArray[np.bool_]
-
-
-def told(calibration: Calibration, examples: Examples, read: Read) -> Answers:
-    """The readings beside the truth, with `not_assessable` where an image is turned away."""
-    answers = calibration.answers(read.logits, examples)
-    outcomes = np.where(refused(calibration, read), Outcome.NOT_ASSESSABLE, answers.outcomes)
-    return Answers(
-        answers.labels, answers.balanced, answers.calibrated, outcomes.astype(str), answers.lesions
-    )
-
-
-def refused(calibration: Calibration, read: Read) -> Bools:
-    """[n]: turned away, by the gate or for quality."""
-    away: Bools = (read.in_distribution < calibration.gate) | (read.complaints != "")
-    return away
 
 
 def measures(answers: Answers, diagnoses: npt.NDArray[np.int64]) -> Measures:
@@ -68,10 +55,10 @@ def measures(answers: Answers, diagnoses: npt.NDArray[np.int64]) -> Measures:
 def tellings(answers: Answers) -> Measures:
     """Shares of cancers told to see a doctor, of harmless lesions told to wait, of images refused.
 
-    answers: as `told` makes them.
+    With what `ml.figures.outcome_measures` has.
     """
     cancer, melanoma = answers.cancer, answers.labels == calibrate.MEL
-    heard = np.isin(answers.outcomes, (Outcome.SEE_DOCTOR, Outcome.URGENT))
+    heard = np.isin(answers.outcomes, DANGEROUS)
     away = answers.outcomes == Outcome.NOT_ASSESSABLE
     return {
         "cancers_told": figures.share(heard[cancer]),
@@ -79,12 +66,13 @@ def tellings(answers: Answers) -> Measures:
         "harmless_told_monitor": figures.share(answers.outcomes[~cancer] == Outcome.MONITOR),
         "refused": figures.share(away),
         "cancers_refused": figures.share(away[cancer]),
+        **figures.outcome_measures(answers),
     }
 
 
-def source_figures(calibration: Calibration, examples: Examples, read: Read) -> dict[str, Any]:
+def source_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, Any]:
     """One source's part: figures with intervals, and how well its probabilities are calibrated."""
-    answers = told(calibration, examples, read)
+    answers = read.answers(rules, examples)
     found = np.bincount(examples.labels, minlength=len(Diagnosis))
     diagnoses = np.flatnonzero(found >= LEAST)
     return {
@@ -94,16 +82,16 @@ def source_figures(calibration: Calibration, examples: Examples, read: Read) -> 
         "with_95_percent_intervals": figures.with_intervals(
             answers, lambda some: measures(some, diagnoses)
         ),
+        "context_unknown": measures(read.without_context().answers(rules, examples), diagnoses),
+        "faults": faults(rules, read),
         "reliability_of_p_malignant": figures.reliability(answers),
     }
 
 
-def tone_figures(
-    calibration: Calibration, examples: Examples, read: Read
-) -> dict[str, dict[str, Any]]:
+def tone_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, dict[str, Any]]:
     """By skin tone as the data's authors saw it, 0 (darkest) to 5: counts, and shares with
     intervals where at least LEAST_OF_A_TONE images stand behind them, else "too few"."""
-    answers = told(calibration, examples, read)
+    answers = read.answers(rules, examples)
     found: dict[str, dict[str, Any]] = {}
     for tone in range(6):
         own = answers.take(examples.tones == tone)
@@ -120,11 +108,10 @@ def _rate(answers: Answers, name: str) -> dict[str, float]:
     return rates[name]
 
 
-def unknown_figures(calibration: Calibration, examples: Examples, read: Read) -> dict[str, Any]:
+def unknown_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, Any]:
     """What is told of lesions that are none of the seven, by the source's word for them."""
-    outcomes = figures.outcomes(calibration.probabilities(read.logits), calibration.thresholds)
-    outcomes = np.where(refused(calibration, read), Outcome.NOT_ASSESSABLE, outcomes)
-    surest = calibration.probabilities(read.logits).max(axis=1)
+    outcomes = read.outcomes(rules)
+    surest = calibrate.calibrated(read.logits, rules.prior, rules.temperature).max(axis=1)
     return {
         str(kind): {
             "images": int((examples.kinds == kind).sum()),
@@ -139,7 +126,7 @@ def unknown_figures(calibration: Calibration, examples: Examples, read: Read) ->
 
 
 def milk10k_figures(
-    calibration: Calibration, network: Network, sources: Sources, test: tuple[Examples, Read]
+    rules: Rules, network: Network, sources: Sources, test: tuple[Examples, Read]
 ) -> dict[str, Any]:
     """What MILK10k alone can tell: of squamous cell carcinomas, skin tones, clinical close-ups, and
     lesions that are none of the seven."""
@@ -147,18 +134,18 @@ def milk10k_figures(
     squamous = examples.kinds == SQUAMOUS
     found: dict[str, Any] = {
         "squamous_cell_carcinomas": int(squamous.sum()),
-        "squamous_cell_carcinomas_refused": figures.share(refused(calibration, read)[squamous]),
-        "skin_tone": tone_figures(calibration, examples, read),
+        "squamous_cell_carcinomas_refused": figures.share(read.refused(rules)[squamous]),
+        "skin_tone": tone_figures(rules, examples, read),
     }
     unknown = sources.unknown
     if unknown:
         seen = read_all(network, unknown.pixels, unknown.known)
-        found["none_of_the_seven"] = unknown_figures(calibration, unknown, seen)
+        found["none_of_the_seven"] = unknown_figures(rules, unknown, seen)
     closeups = sources.closeups.part(Part.TEST) if sources.closeups else None
     if closeups:
         seen = read_all(network, closeups.pixels, (PatientContext(),) * len(closeups))
         found["closeups"] = len(closeups)
-        found["closeups_refused"] = figures.share(refused(calibration, seen))
+        found["closeups_refused"] = figures.share(seen.refused(rules))
     return found
 
 

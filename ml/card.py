@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import hashlib
-import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -121,14 +119,15 @@ ORIGIN = {
 def describe(
     *,
     weights_sha256: str,
-    calibration: dict[str, Any],
-    rules: dict[str, float],
+    decided: dict[str, Any],
     measured: dict[str, Any],
     sets: dict[Source, Examples],
     recipe: dict[str, Any],
 ) -> dict[str, Any]:
-    """The card of a run; `python -m ml export` puts its version in."""
-    digest = hashlib.sha256(json.dumps(calibration, sort_keys=True).encode()).hexdigest()
+    """The card of a run; `python -m ml export` puts its version in.
+
+    decided: from `ml.thresholds.decided`; measured: what else depends on the network.
+    """
     return {
         "name": "SkinCheck reader",
         "version": "",
@@ -160,11 +159,9 @@ def describe(
                 **{name: version(name) for name in ("tensorflow", "keras", "ai-edge-litert")},
             },
         },
-        "split": _split(sets),
+        "split": split(sets),
         "data_summary": _summary(sets[Source.HAM10000]),
-        **calibration,
-        "thresholds_version": f"t-{digest[:8]}",
-        "thresholds_chosen": _chosen(rules),
+        **decided,
         **measured,
         "reference": ORIGIN,
         "weights_sha256": weights_sha256,
@@ -247,7 +244,7 @@ def _preprocessing() -> dict[str, Any]:
     }
 
 
-def _split(sets: dict[Source, Examples]) -> dict[str, Any]:
+def split(sets: dict[Source, Examples]) -> dict[str, Any]:
     return {
         "rule": f"by lesion. HAM10000 and ISIC 2017 (by image id): sha256('{data.OLD_SEED}:' + id) "
         f"as a share of its range from {data.OLD_TRAIN_FROM} on is train, as it was for the "
@@ -288,14 +285,12 @@ def _summary(examples: Examples) -> dict[str, Any]:
     return summary
 
 
-def _chosen(rules: dict[str, float]) -> dict[str, str]:
-    percent = {name: f"{100 * value:g} %" for name, value in rules.items()}
-    return {
-        "where": "on the tune parts",
-        "see_doctor": f"highest p_malignant that {percent['sensitivity']} of cancers reach",
-        "see_doctor_mel": f"highest p_mel with which {percent['melanoma_sensitivity']} of "
-        "melanomas reach this or the threshold for any cancer",
-        "urgent": f"lowest p_malignant from which {percent['precision']} are cancer",
-        "urgent_mel": f"lowest p_mel from which {percent['melanoma_precision']} are melanoma",
-        "gate": f"{percent['false_rejections']} of dermatoscopic images lie below it",
-    }
+def plain(value: Any) -> Any:
+    """The same for JSON: six digits are enough, and what cannot be measured is null."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return None if np.isnan(value) else float(f"{value:.6g}")
+    return value

@@ -13,79 +13,23 @@ from typing import Any
 import keras
 import numpy as np
 
-from ml import calibrate, cameras, context, judge
-from ml.card import describe
+from ml import calibrate, cameras, context, figures, judge, thresholds
+from ml.card import describe, plain
 from ml.data import Examples, Part, Source
 from ml.export import convert
-from ml.judge import Calibration, Read, read_all
+from ml.judge import read_all
 from ml.litert import Network
 from ml.network import load
 from ml.sources import Sources
 from ml.types import Diagnosis, PatientContext
 from ml.views import reduce, views
 
-RULES = {
-    "sensitivity": 0.96,
-    "melanoma_sensitivity": 0.96,
-    "precision": 0.70,
-    "melanoma_precision": 0.50,
-}
-FALSE_REJECTIONS = 0.0025
 DIFFERENCE_IMAGES = 32
 CHOSEN_BY = (
     *("balanced_accuracy", "macro_auc", "auc_malignant", "auc_mel"),
     *("cancers_told", "harmless_told_monitor", "refused"),
 )
 """What `trial` gives as a mean over the sources, so that none is sacrificed for another."""
-Tuned = dict[Source, tuple[Examples, Read]]
-
-
-def fit(
-    prior: calibrate.Floats, tune: Tuned, weights: dict[Source, calibrate.Floats]
-) -> Calibration:
-    """Temperature, thresholds and gate from the tune parts of all sources.
-
-    prior [7]: that of the calibrated reading; weights: each source's own, for its temperature.
-    """
-    temperature = calibrate.fit_temperature(
-        [
-            (read.logits, examples.labels, weights[source])
-            for source, (examples, read) in tune.items()
-        ]
-    )
-    probabilities = {
-        source: calibrate.calibrated(read.logits, prior, temperature)
-        for source, (_, read) in tune.items()
-    }
-    examples, _ = tune[Source.HAM10000]
-    gates = np.concatenate([read.in_distribution for _, read in tune.values()])
-    return Calibration(
-        prior,
-        temperature,
-        calibrate.thresholds(probabilities[Source.HAM10000], examples.labels, RULES),
-        float(np.quantile(gates, FALSE_REJECTIONS)),
-    )
-
-
-def read_parts(network: Network, sources: Sources, part: Part) -> Tuned:
-    """A part of each source, read with what is known; ISIC 2017, which has no sites, without."""
-    found = {}
-    for source, examples in sources.judging(part).items():
-        print(f"reading {len(examples)} images of {source.name}, {part}", flush=True)
-        known = examples.known
-        if source is Source.ISIC2017:
-            known = (PatientContext(),) * len(examples)
-        found[source] = (examples, read_all(network, examples.pixels, known))
-    return found
-
-
-def calibration_of(sources: Sources, tune: Tuned) -> Calibration:
-    """What the tune parts decide, with HAM10000's shares as the prior."""
-    shares = {
-        source: _prior(examples.part(Part.TRAIN))
-        for source, examples in sources.dermatoscopy.items()
-    }
-    return fit(shares[Source.HAM10000], tune, shares)
 
 
 def evaluate(run: Path, sources: Sources) -> None:
@@ -94,34 +38,15 @@ def evaluate(run: Path, sources: Sources) -> None:
     Raises ValueError where the run or data is missing.
     """
     model, network = _converted(run)
-    tune = read_parts(network, sources, Part.TUNE)
-    calibration = calibration_of(sources, tune)
-    tests = read_parts(network, sources, Part.TEST)
-    test, test_read = tests[Source.HAM10000]
+    tune, test = (thresholds.read(network, sources, part) for part in (Part.TUNE, Part.TEST))
+    rules = thresholds.calibrate_all(_priors(sources), tune)
     measured: dict[str, Any] = {
-        "figures": judge.test_figures(calibration, test, test_read),
-        "tune": judge.tune_figures(calibration, *tune[Source.HAM10000]),
-        "gate": judge.gate_figures(calibration.gate, network, test, test_read, sources.negatives),
-        "sources": {
-            source.name: cameras.source_figures(calibration, examples, read)
-            for source, (examples, read) in tests.items()
-        },
-        "keras_litert_max_difference": difference(model, network, test),
+        **thresholds.judged(rules, network, sources, tune, test),
+        "keras_litert_max_difference": difference(model, network, test[Source.HAM10000][0]),
     }
-    if Source.ISIC2017 in tests:
-        measured["isic2017"] = judge.other_cameras(calibration, *tests[Source.ISIC2017])
-    if Source.MILK10K in tests:
-        measured["milk10k"] = cameras.milk10k_figures(
-            calibration, network, sources, tests[Source.MILK10K]
-        )
     card = describe(
         weights_sha256=hashlib.sha256((run / "model.tflite").read_bytes()).hexdigest(),
-        calibration={
-            "temperature": calibration.temperature,
-            "prior": dict(zip(map(str, Diagnosis), calibration.prior.tolist(), strict=True)),
-            "thresholds": calibration.thresholds,
-        },
-        rules={**RULES, "false_rejections": FALSE_REJECTIONS},
+        decided=thresholds.decided(rules),
         measured=measured,
         sets=sources.dermatoscopy,
         recipe=json.loads((run / "recipe.json").read_text(encoding="utf-8")),
@@ -137,27 +62,27 @@ def trial(run: Path, sources: Sources) -> None:
     Raises ValueError where the run or data is missing.
     """
     _, network = _converted(run)
-    tune = read_parts(network, sources, Part.TUNE)
-    calibration = calibration_of(sources, tune)
+    tune = thresholds.read(network, sources, Part.TUNE)
+    rules = thresholds.calibrate_all(_priors(sources), tune)
     found: dict[str, Any] = {
-        "temperature": calibration.temperature,
-        "thresholds": calibration.thresholds,
-        "gate": calibration.gate,
+        "temperature": rules.temperature,
+        "thresholds": dict(rules.thresholds),
+        "gate": rules.gate,
+        "floor": rules.floor,
         "mask": judge.mask_figures(*tune[Source.HAM10000]),
     }
     for source, (examples, read) in tune.items():
-        answers = cameras.told(calibration, examples, read)
         classes = np.flatnonzero(np.bincount(examples.labels) >= cameras.LEAST)
-        found[source.name] = cameras.measures(answers, classes)
-        bare = calibration.answers(read.image_logits, examples)
+        found[source.name] = cameras.measures(read.answers(rules, examples), classes)
+        bare = read.without_context().answers(rules, examples)
         found[source.name]["context_unknown"] = cameras.measures(bare, classes)
     found["mean_over_sources"] = {
         name: float(np.mean([found[source.name][name] for source in tune])) for name in CHOSEN_BY
     }
     if sources.closeups:
         closeups = sources.closeups.part(Part.TUNE)
-        read = read_all(network, closeups.pixels, (PatientContext(),) * len(closeups))
-        found["closeups_refused"] = float(cameras.refused(calibration, read).mean())
+        seen = read_all(network, closeups.pixels, (PatientContext(),) * len(closeups))
+        found["closeups_refused"] = figures.share(seen.refused(rules))
     print(json.dumps(plain(found), indent=1))
 
 
@@ -168,6 +93,14 @@ def _converted(run: Path) -> tuple[keras.Model, Network]:
     model = load(run / "model.keras")
     convert(model, run / "model.tflite")
     return model, Network(run / "model.tflite")
+
+
+def _priors(sources: Sources) -> dict[Source, calibrate.Floats]:
+    """Each source's shares of the diagnoses, in its training part."""
+    return {
+        source: _prior(examples.part(Part.TRAIN))
+        for source, examples in sources.dermatoscopy.items()
+    }
 
 
 def _prior(train: Examples) -> calibrate.Floats:
@@ -192,14 +125,3 @@ def difference(model: keras.Model, network: Network, test: Examples) -> float:
         gap = np.abs(expected - network.see(reduced, known).logits).max()
         largest = max(largest, float(gap))
     return largest
-
-
-def plain(value: Any) -> Any:
-    """The same for JSON: six digits are enough, and what cannot be measured is null."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return None if np.isnan(value) else float(f"{value:.6g}")
-    return value

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.calibrate import MALIGNANT_COLUMNS, MEL, Floats, Labels, at_sensitivity
-from ml.outcome import decide
+from ml.outcome import DANGEROUS
 from ml.types import Diagnosis, Outcome
 
 REPLICATES = 1000
@@ -43,13 +43,6 @@ class Answers:
     def cancer(self) -> Bools:
         """Which are malignant or premalignant."""
         return np.isin(self.labels, MALIGNANT_COLUMNS)
-
-
-def outcomes(calibrated: Floats, thresholds: Mapping[str, float]) -> npt.NDArray[np.str_]:
-    """[n]: what the person would be told, quality and gate aside."""
-    names = [diagnosis.value for diagnosis in Diagnosis]
-    told = [decide(dict(zip(names, row, strict=True)), thresholds) for row in calibrated]
-    return np.array([outcome.value for outcome in told])
 
 
 def auc(scores: Floats, positive: Bools) -> float:
@@ -93,9 +86,12 @@ def class_measures(answers: Answers) -> Measures:
 
 
 def outcome_measures(answers: Answers) -> Measures:
-    """What the told outcomes were worth; per 100 of the cases named."""
+    """What the told outcomes were worth; per 100 of the cases named.
+
+    A cancer that was turned away counts as missed: nobody has told that person to see a doctor.
+    """
     cancer, melanoma = answers.cancer, answers.labels == MEL
-    flagged, urgent = answers.outcomes != Outcome.MONITOR, answers.outcomes == Outcome.URGENT
+    flagged, urgent = np.isin(answers.outcomes, DANGEROUS), answers.outcomes == Outcome.URGENT
     return {
         "see_doctor/malignant_sensitivity": share(flagged[cancer]),
         "see_doctor/malignant_specificity": share(~flagged[~cancer]),
@@ -162,7 +158,9 @@ def with_intervals(
         draws.append(measured(answers.take(np.concatenate([rows[number] for number in drawn]))))
     figures = {}
     for name, value in measured(answers).items():
-        low, high = np.nanpercentile([draw[name] for draw in draws], [2.5, 97.5])
+        drawn_values = np.array([draw[name] for draw in draws])
+        seen = drawn_values[~np.isnan(drawn_values)]
+        low, high = np.percentile(seen, [2.5, 97.5]) if len(seen) else (float("nan"),) * 2
         figures[name] = {"value": value, "low": float(low), "high": float(high)}
     for name, counted in _counted(answers).items():
         figure, scale = figures.get(name, {}), 100 if "per_100" in name else 1

@@ -14,78 +14,73 @@ from ml import calibrate, figures, outside, skin
 from ml.data import Examples, Part
 from ml.figures import Answers
 from ml.litert import Network
-from ml.quality import complaint, lesion_complaint
-from ml.types import SEXES, Diagnosis, NotAssessable, PatientContext
-from ml.views import reduce
+from ml.look import Look, Rules, look
+from ml.types import SEXES, Diagnosis, NotAssessable, Outcome, PatientContext
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A set read by the network: image_logits [n, 7], context_terms [n, 3, 7], in_distribution [n]
-    (0..1), complaints [n] (the quality reason or ""), masks bool [n, h, w]."""
+    """A set seen by the network, n images."""
 
-    image_logits: calibrate.Floats
-    context_terms: calibrate.Floats
-    in_distribution: calibrate.Floats
-    complaints: npt.NDArray[np.str_]
-    masks: npt.NDArray[np.bool_]
+    looks: tuple[Look, ...]
+
+    @property
+    def image_logits(self) -> calibrate.Floats:
+        """[n, 7]."""
+        return np.stack([one.seen.image_logits for one in self.looks])
 
     @property
     def logits(self) -> calibrate.Floats:
         """[n, 7]: the balanced reading's logits."""
-        logits: calibrate.Floats = self.image_logits + self.context_terms.sum(axis=1)
-        return logits
+        return np.stack([one.seen.logits for one in self.looks])
+
+    @property
+    def in_distribution(self) -> calibrate.Floats:
+        """[n], 0..1."""
+        return np.array([one.in_distribution for one in self.looks])
+
+    def masks(self, height: int, width: int) -> npt.NDArray[np.bool_]:
+        """[n, height, width]: the lesions' pixels, laid over the images at that size."""
+        size = (width, height)
+        return np.stack(
+            [np.asarray(Image.fromarray(one.seen.mask).resize(size)) >= 0.5 for one in self.looks]
+        )
+
+    def without_context(self) -> Read:
+        """As if nothing were known of the patients."""
+        return Read(tuple(one.without_context() for one in self.looks))
+
+    def outcomes(self, rules: Rules) -> npt.NDArray[np.str_]:
+        """[n]: what the people would be told."""
+        return np.array([one.told(rules)[0].value for one in self.looks])
+
+    def refused(self, rules: Rules) -> figures.Bools:
+        """[n]: turned away, by the gate or for quality."""
+        away: figures.Bools = self.outcomes(rules) == Outcome.NOT_ASSESSABLE
+        return away
+
+    def answers(self, rules: Rules, examples: Examples) -> Answers:
+        """The readings beside the truth."""
+        return Answers(
+            examples.labels,
+            calibrate.softmax(self.logits),
+            calibrate.calibrated(self.logits, rules.prior, rules.temperature),
+            self.outcomes(rules),
+            examples.lesions,
+        )
 
 
 def read_all(
     network: Network, pixels: npt.NDArray[np.uint8], known: tuple[PatientContext, ...]
 ) -> Read:
     """Read images [n, h, w, 3] as the reader would."""
-    seen, complaints = [], []
-    for frame, one in zip(pixels, known, strict=True):
-        reduced = reduce(frame)
-        seen.append(network.see(reduced, one))
-        of_lesion = lesion_complaint(reduced, seen[-1].mask >= 0.5)
-        complaints.append(complaint(frame, reduced) or of_lesion or "")
-    gate = np.array([one.in_distribution for one in seen])
-    return Read(
-        np.stack([one.image_logits for one in seen]),
-        np.stack([one.context_terms for one in seen]),
-        1 / (1 + np.exp(-gate)),
-        np.array(complaints),
-        np.stack([one.mask >= 0.5 for one in seen]),
-    )
+    return Read(tuple(look(network, frame, one) for frame, one in zip(pixels, known, strict=True)))
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """What the tune part decided. thresholds: of outcomes; gate: of in_distribution."""
-
-    prior: calibrate.Floats
-    temperature: float
-    thresholds: dict[str, float]
-    gate: float
-
-    def probabilities(self, logits: calibrate.Floats) -> calibrate.Floats:
-        """[n, 7]: calibrated."""
-        return calibrate.calibrated(logits, self.prior, self.temperature)
-
-    def answers(self, logits: calibrate.Floats, examples: Examples) -> Answers:
-        """The readings beside the truth."""
-        probabilities = self.probabilities(logits)
-        return Answers(
-            examples.labels,
-            calibrate.softmax(logits),
-            probabilities,
-            figures.outcomes(probabilities, self.thresholds),
-            examples.lesions,
-        )
-
-
-def test_figures(calibration: Calibration, test: Examples, read: Read) -> dict[str, Any]:
+def test_figures(rules: Rules, test: Examples, read: Read) -> dict[str, Any]:
     """The figures that people are shown, from lesions that neither training nor tuning saw."""
-    answers = calibration.answers(read.logits, test)
-    without = calibration.answers(read.image_logits, test)
+    answers = read.answers(rules, test)
+    without = read.without_context().answers(rules, test)
     known = figures.measure(answers)["balanced_accuracy_balanced"]
     unknown = figures.measure(without)["balanced_accuracy_balanced"]
     return {
@@ -111,7 +106,8 @@ def test_figures(calibration: Calibration, test: Examples, read: Read) -> dict[s
 
 def mask_figures(test: Examples, read: Read) -> dict[str, float]:
     """Jaccard index of the masks with the drawn ones; ISIC 2018 counts one below 0.65 as failed."""
-    drawn, said = test.masks[test.masked], read.masks[test.masked]
+    drawn = test.masks[test.masked]
+    said = read.masks(*drawn.shape[1:])[test.masked]
     either = (drawn | said).sum(axis=(1, 2))
     jaccard = (drawn & said).sum(axis=(1, 2)) / np.maximum(either, 1)
     return {
@@ -122,23 +118,20 @@ def mask_figures(test: Examples, read: Read) -> dict[str, float]:
     }
 
 
-def tune_figures(calibration: Calibration, tune: Examples, read: Read) -> dict[str, Any]:
-    """What the thresholds give where they were chosen: too good, kept to compare."""
-    answers = calibration.answers(read.logits, tune)
-    return {
-        "images": len(tune),
-        "images_per_class": counts(tune.labels),
-        **figures.outcome_measures(answers),
-    }
+def faults(rules: Rules, read: Read) -> dict[str, int]:
+    """In how many images each was found, told as a remark or as the reason."""
+    said = [one.told(rules)[1:] for one in read.looks]
+    found = {fault: sum(fault in (one, *more) for one, more in said) for fault in NotAssessable}
+    return {fault.value: count for fault, count in found.items() if count}
 
 
 def gate_figures(
-    threshold: float, network: Network, test: Examples, read: Read, negatives: Path | None
+    rules: Rules, network: Network, test: Examples, read: Read, negatives: Path | None
 ) -> dict[str, Any]:
     """What is turned away, by gate or quality: of dermatoscopy (test), and of other images."""
 
     def rejected(one: Read) -> float:
-        return float(np.mean((one.in_distribution < threshold) | (one.complaints != "")))
+        return figures.share(one.refused(rules))
 
     kinds = {
         name: outside.drawn({name: kind}, 50, seed=11)
@@ -159,9 +152,10 @@ def gate_figures(
         for name, images in kinds.items()
     }
     return {
-        "threshold": threshold,
+        "threshold": rules.gate,
+        "floor": rules.floor,
         "dermatoscopy_rejected": rejected(read),
-        "dermatoscopy_rejected_for_quality": float(np.mean(read.complaints != "")),
+        "dermatoscopy_below_floor": float(np.mean(read.in_distribution < rules.floor)),
         "outside_rejected": {name: rejected(one) for name, one in reads.items()},
         "outside_images": {name: len(images) for name, images in kinds.items()},
         "kinds_never_trained_on": [*outside.HELD_OUT_KINDS, "dermatoscopy_strongly_blurred"],
@@ -169,9 +163,9 @@ def gate_figures(
     }
 
 
-def other_cameras(calibration: Calibration, test: Examples, read: Read) -> dict[str, Any]:
-    """ISIC 2017's test part, read without any context: how the reading carries over."""
-    answers = calibration.answers(read.logits, test)
+def other_cameras(rules: Rules, test: Examples, read: Read) -> dict[str, Any]:
+    """ISIC 2017's test part, without any context: how the reading carries over."""
+    read = read.without_context()
 
     def measured(some: Answers) -> figures.Measures:
         values = {}
@@ -185,10 +179,8 @@ def other_cameras(calibration: Calibration, test: Examples, read: Read) -> dict[
     return {
         "images": len(test),
         "images_per_class": counts(test.labels),
-        "rejected": float(
-            np.mean((read.in_distribution < calibration.gate) | (read.complaints != ""))
-        ),
-        "with_95_percent_intervals": figures.with_intervals(answers, measured),
+        "rejected": figures.share(read.refused(rules)),
+        "with_95_percent_intervals": figures.with_intervals(read.answers(rules, test), measured),
     }
 
 
@@ -196,7 +188,8 @@ def subgroups(
     answers: Answers, test: Examples, read: Read
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Sensitivity and specificity for cancer of see_doctor or worse, by sex, age, site and skin."""
-    angles = [skin.ita(*one) for one in zip(test.pixels, read.masks, strict=True)]
+    masks = read.masks(*test.pixels.shape[1:3])
+    angles = [skin.ita(*one) for one in zip(test.pixels, masks, strict=True)]
     tones = [None if angle is None else skin.band(angle) for angle in angles]
     groups: dict[str, dict[str, list[bool]]] = {
         "sex": {sex: [one.sex == sex for one in test.known] for sex in SEXES},

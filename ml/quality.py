@@ -1,4 +1,4 @@
-"""Can anything be read from these pixels at all? Simple limits that good images pass."""
+"""What is wrong with a picture, and with how its lesion is seen: limits that good images pass."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from ml.types import NotAssessable
+
+LEAST_COLOUR = 0.65
+"""Of 255: how far the channels stray from being one curve of the brightness, root mean square over
+patches of COLOUR_PATCH pixels. Grey and toned pictures stray by JPEG and noise alone."""
+COLOUR_PATCH = 10
 
 MIN_SIDE = 100
 """Pixels of the shorter side as it came in."""
@@ -29,38 +34,60 @@ MOST_CUT_OFF = 0.6
 """Share of the lesion's outline that lies on the image's border; 0.7 % of HAM10000's have more."""
 
 
-def complaint(original: npt.NDArray[np.uint8], reduced: Image.Image) -> NotAssessable | None:
-    """The first reason not to read the image, or None.
+def of_picture(original: npt.NDArray[np.uint8], reduced: Image.Image) -> tuple[NotAssessable, ...]:
+    """What is wrong with the picture, the gravest first.
 
     original: [h, w, 3] as it came in; reduced: what `ml.views.reduce` made of it.
     """
     luma = np.asarray(reduced.convert("L"), np.float32)
     low, lower, upper, high = np.percentile(luma, [2, 25, 75, 98])
-    if min(original.shape[:2]) < MIN_SIDE:
-        return NotAssessable.TOO_SMALL
-    if upper < DARKEST:
-        return NotAssessable.TOO_DARK
-    if lower > BRIGHTEST:
-        return NotAssessable.TOO_BRIGHT
-    if high - low < LEAST_CONTRAST:
-        return NotAssessable.LOW_CONTRAST
-    if detail(luma) < LEAST_DETAIL:
-        return NotAssessable.BLURRED
-    return None
+    wrong = {
+        NotAssessable.TOO_SMALL: min(original.shape[:2]) < MIN_SIDE,
+        NotAssessable.TOO_DARK: upper < DARKEST,
+        NotAssessable.TOO_BRIGHT: lower > BRIGHTEST,
+        NotAssessable.LOW_CONTRAST: high - low < LEAST_CONTRAST,
+        NotAssessable.BLURRED: detail(luma) < LEAST_DETAIL,
+        NotAssessable.NO_COLOUR: colour(reduced) < LEAST_COLOUR,
+    }
+    return tuple(fault for fault, found in wrong.items() if found)
 
 
-def lesion_complaint(reduced: Image.Image, mask: npt.NDArray[np.bool_]) -> NotAssessable | None:
-    """The first reason that lies in how the lesion is seen, or None.
+def of_lesion(reduced: Image.Image, mask: npt.NDArray[np.bool_]) -> tuple[NotAssessable, ...]:
+    """What is wrong with how the lesion is seen.
 
     mask: bool [h, w] of the reduced image, the pixels that belong to the lesion.
     """
     if mask.mean() < SMALLEST_LESION:
-        return NotAssessable.LESION_TOO_SMALL
-    if (np.asarray(reduced)[mask].min(axis=1) >= WHITE).mean() > MOST_GLARE:
-        return NotAssessable.GLARE
-    if cut_off(mask) > MOST_CUT_OFF:
-        return NotAssessable.LESION_CUT_OFF
-    return None
+        return (NotAssessable.LESION_TOO_SMALL,)
+    wrong = {
+        NotAssessable.GLARE: (np.asarray(reduced)[mask].min(axis=1) >= WHITE).mean() > MOST_GLARE,
+        NotAssessable.LESION_CUT_OFF: cut_off(mask) > MOST_CUT_OFF,
+    }
+    return tuple(fault for fault, found in wrong.items() if found)
+
+
+def colour(reduced: Image.Image) -> float:
+    """What of a picture's colours its brightness does not give away, 0..255, root mean square.
+
+    A picture without colour, toned or not, has channels that are curves of its brightness: fitted
+    here by polynomials of the fifth degree, over patches, as noise and JPEG differ by pixel.
+    """
+    patches = _patches(np.asarray(reduced, np.float64), COLOUR_PATCH).reshape(-1, 3)
+    brightness = patches.mean(axis=1)
+    spread = max(float(brightness.std()), 1e-9)
+    powers = np.vander((brightness - brightness.mean()) / spread, 6)
+    curves = np.linalg.lstsq(powers, patches, rcond=None)[0]
+    return float(np.sqrt(np.mean((patches - powers @ curves) ** 2)))
+
+
+def _patches(values: npt.NDArray[np.floating], side: int) -> npt.NDArray[np.floating]:
+    """Means over squares: [h, w, ...] to [h // side, w // side, ...]."""
+    rows, columns = values.shape[0] // side, values.shape[1] // side
+    whole = values[: rows * side, : columns * side]
+    means: npt.NDArray[np.floating] = whole.reshape(
+        rows, side, columns, side, *values.shape[2:]
+    ).mean(axis=(1, 3))
+    return means
 
 
 def cut_off(mask: npt.NDArray[np.bool_]) -> float:
@@ -74,8 +101,7 @@ def cut_off(mask: npt.NDArray[np.bool_]) -> float:
 
 def detail(luma: npt.NDArray[np.float32]) -> float:
     """Mean absolute Laplacian of luma [h, w], averaged over 2x2 pixels first."""
-    height, width = luma.shape[0] // 2 * 2, luma.shape[1] // 2 * 2
-    mean = luma[:height, :width].reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3))
+    mean = _patches(luma, 2)
     middle = mean[1:-1, 1:-1]
     around = mean[:-2, 1:-1] + mean[2:, 1:-1] + mean[1:-1, :-2] + mean[1:-1, 2:]
     return float(np.abs(around - 4 * middle).mean())

@@ -9,19 +9,17 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.calibrate import calibrated, softmax
+from ml.calibrate import softmax
 from ml.context import FIELDS
-from ml.outcome import decide, p_malignant
-from ml.quality import complaint, lesion_complaint
-from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext, Reading
-from ml.views import reduce
+from ml.outcome import p_malignant
+from ml.types import Diagnosis, PatientContext, Reading
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 DEFAULT_VERSION = "2026.11.4"
@@ -38,6 +36,7 @@ class Reader:
         """Raises ModelUnavailable."""
         # Here, so that processes which only look at cards do without the interpreter.
         from ml.litert import Network
+        from ml.look import Rules, look
 
         self.version = version
         self.card = card(version)
@@ -49,31 +48,26 @@ class Reader:
         self.weights_sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         if self.weights_sha256 != self.card["weights_sha256"]:
             raise ModelUnavailable(f"the network of model version {version} is not its card's")
-        self._network = Network(file)
-        self._prior = np.array([self.card["prior"][diagnosis] for diagnosis in Diagnosis])
+        self._rules = Rules.of(self.card)
+        self._look = partial(look, Network(file), floor=self._rules.floor)
 
     def read(self, pixels: npt.NDArray[np.uint8], context: PatientContext) -> Reading:
         """Read an image [h, w, 3], sRGB. Raises ValueError if pixels are anything else."""
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
             raise ValueError(f"not an RGB image of bytes: {pixels.dtype} {pixels.shape}")
         started = time.perf_counter()
-        reduced = reduce(pixels)
-        seen = self._network.see(reduced, context)
-        probabilities = _named(calibrated(seen.logits, self._prior, self.card["temperature"]))
-        in_distribution = float(1 / (1 + np.exp(-seen.in_distribution)))
-        reason = complaint(pixels, reduced)
-        if reason is None and in_distribution < self.card["gate"]["threshold"]:
-            reason = NotAssessable.NOT_DERMATOSCOPIC
-        mask = seen.mask >= 0.5
-        reason = reason or lesion_complaint(reduced, mask)
-        assessed = decide(probabilities, self.card["thresholds"])
+        looked = self._look(pixels, context)
+        outcome, reason, remarks = looked.told(self._rules)
+        seen = looked.seen
+        probabilities = self._rules.probabilities(seen.logits)
         return Reading(
-            outcome=assessed if reason is None else Outcome.NOT_ASSESSABLE,
-            reason=reason or "",
+            outcome=outcome,
+            reason=reason,
+            remarks=remarks,
             probabilities=probabilities,
             balanced_probabilities=_named(softmax(seen.logits)),
             p_malignant=p_malignant(probabilities),
-            in_distribution=in_distribution,
+            in_distribution=looked.in_distribution,
             context_terms={
                 field: _named(term) for field, term in zip(FIELDS, seen.context_terms, strict=True)
             },
@@ -81,7 +75,7 @@ class Reader:
             features=seen.features,
             evidence=seen.evidence,
             bias=_named(seen.image_logits - seen.evidence.sum(axis=(0, 1))),
-            mask=mask,
+            mask=seen.mask >= 0.5,
             thresholds_version=self.card["thresholds_version"],
             duration_ms=round(1000 * (time.perf_counter() - started)),
         )

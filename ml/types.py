@@ -34,9 +34,10 @@ class Outcome(StrEnum):
 
 
 class NotAssessable(StrEnum):
-    """Why an image gets no outcome."""
+    """What is wrong with an image: why it gets no outcome or, beside an outcome, a remark."""
 
     NOT_DERMATOSCOPIC = "not_dermatoscopic"
+    NO_COLOUR = "no_colour"
     TOO_SMALL = "too_small"
     TOO_DARK = "too_dark"
     TOO_BRIGHT = "too_bright"
@@ -45,7 +46,11 @@ class NotAssessable(StrEnum):
     GLARE = "glare"
     LESION_TOO_SMALL = "lesion_too_small"
     LESION_CUT_OFF = "lesion_cut_off"
+    MORE_THAN_ONE_LESION = "more_than_one_lesion"
 
+
+REMARKS_ONLY = frozenset({NotAssessable.LESION_CUT_OFF})
+"""What keeps no image from being told `monitor`: it is only said."""
 
 SEXES = ("female", "male")
 LOCALIZATIONS = (
@@ -108,6 +113,7 @@ class Reading:
     """One model version's reading of one image. Numbers are there even if not assessable.
 
     reason: a NotAssessable code, "" for every other outcome.
+    remarks: NotAssessable codes: what else is wrong with the image, told beside the outcome.
     probabilities: for a clinic's mix of cases (calibrated); balanced_probabilities: as if all
         diagnoses were equally common. Both sum to 1, in the order of Diagnosis.
     p_malignant: calibrated akiec + bcc + mel.
@@ -120,12 +126,14 @@ class Reading:
         bias is its image logit, exactly.
     bias: logits, by diagnosis.
     mask: bool [h, w], the pixels of the image as read that belong to the lesion, at its reduced
-        size (ml.views.reduce).
+        size (ml.views.reduce). Of more than one lesion only that which the numbers are of; the
+        outcome is then the most severe that any of them has, read alone.
     duration_ms: the reading alone, without opening the file.
     """
 
     outcome: Outcome
     reason: str
+    remarks: tuple[str, ...]
     probabilities: dict[str, float]
     balanced_probabilities: dict[str, float]
     p_malignant: float

@@ -38,6 +38,14 @@ _REASONS: dict[str, tuple[str, str]] = {
         "This does not look like a dermatoscopic picture of skin.",
         "Put the dermatoscope flat on the skin, with the spot in the middle, and take it again.",
     ),
+    NotAssessable.NO_COLOUR: (
+        "The picture has no colour, and much of what is read lies in the colours.",
+        "Set the camera or the app to colour and take it again.",
+    ),
+    NotAssessable.MORE_THAN_ONE_LESION: (
+        "There is more than one spot in the picture.",
+        "Take a picture of each spot alone, and keep each as a lesion of its own.",
+    ),
     NotAssessable.TOO_SMALL: (
         "The picture has too few pixels.",
         "Add the original picture, not a preview or a screenshot of it.",
@@ -78,6 +86,18 @@ _REASONS: dict[str, tuple[str, str]] = {
 }
 
 
+# The same beside an outcome, where other words are needed.
+_REMARKS = {
+    NotAssessable.NOT_DERMATOSCOPIC: "The picture looks little like a dermatoscopic one.",
+    NotAssessable.MORE_THAN_ONE_LESION: "There is more than one spot in the picture: what is told "
+    "is the most severe that any of them was read as, while figures and outline are those of the "
+    "largest.",
+}
+READ_ALL_THE_SAME = (
+    "It was read all the same. Do not wait for a better picture before you see a doctor."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Advice:
     """outcome: one of Outcome. title: what to do, in a line. text: short paragraphs."""
@@ -99,7 +119,8 @@ def advise(prediction: Prediction) -> Advice | None:
         return _not_assessable(prediction)
     figures = _figures(prediction.model_version)
     if told == Outcome.MONITOR:
-        return Advice(told, "Keep watching this spot", _monitor_text(figures))
+        text = (*_monitor_text(figures), *_remarks(prediction), *_tips(prediction))
+        return Advice(told, "Keep watching this spot", text)
     title = "See a doctor this week" if told == Outcome.URGENT else _SEE_DOCTOR
     return Advice(told, title, _flagged_text(prediction, told, figures))
 
@@ -126,64 +147,81 @@ def act_words(act: Act) -> str:
     return f"{found}{note}, entered by {act.recorded_by}, {day(act.created)}"
 
 
-def _figures(model_version: str) -> dict[str, Any]:
-    """The version's figures; none where its card is gone: an old reading is told all the same."""
+def _figures(model_version: str) -> list[dict[str, Any]]:
+    """The version's figures on each source of pictures that it was judged on; none where its card
+    is gone: an old reading is told all the same."""
     try:
         card = reader.card(model_version)
     except reader.ModelUnavailable:
-        return {}
-    figures: dict[str, Any] = card["figures"]["with_95_percent_intervals"]
-    return figures
+        return []
+    judged = card.get("sources", {}).values() or [card["figures"]]
+    return [one["with_95_percent_intervals"] for one in judged]
 
 
-def _monitor_text(figures: dict[str, Any]) -> tuple[str, ...]:
+def _monitor_text(figures: list[dict[str, Any]]) -> tuple[str, ...]:
     missed = "some cancers"
     if figures:
-        # The worse end of the interval: nobody is to think that it misses less than it does.
-        of_100 = math.ceil(figures["missed_per_100_cancers"]["high"])
+        # The worse end of the interval, of the source where it misses most: nobody is to think
+        # that it misses less than it does.
+        of_100 = math.ceil(max(one["missed_per_100_cancers"]["high"] for one in figures))
         missed = f"up to {of_100} of 100 cancers"
     return (
         "The software found no sign of alarm. That is not an all-clear: "
-        f"by its own test it misses {missed}.",
+        f"by its own tests it misses {missed}.",
         WATCH_FOR,
     )
 
 
-def _flagged_text(prediction: Prediction, told: str, figures: dict[str, Any]) -> tuple[str, ...]:
+def _remarks(prediction: Prediction) -> list[str]:
+    """What is wrong with the picture beside the outcome, one paragraph."""
+    told = [_REMARKS.get(NotAssessable(code), _REASONS[code][0]) for code in prediction.remarks]
+    return [" ".join(told)] if told else []
+
+
+def _tips(prediction: Prediction) -> list[str]:
+    return [_REASONS[code][1] for code in prediction.remarks]
+
+
+def _flagged_text(
+    prediction: Prediction, told: str, figures: list[dict[str, Any]]
+) -> tuple[str, ...]:
     lesion = prediction.image.lesion
     why = [
         *([_marked(lesion)] if lesion.symptoms else []),
         *([OF_A_CHILD] if prediction.image.is_of_child else []),
     ]
     if prediction.outcome == Outcome.NOT_ASSESSABLE:
-        return (*why, *_REASONS[prediction.reason], NOT_AN_ALL_CLEAR)
+        return (*why, *_REASONS[prediction.reason], *_remarks(prediction), NOT_AN_ALL_CLEAR)
     if prediction.outcome == Outcome.MONITOR:
         return (
             *why,
             "The software found no sign of alarm in the picture, but such a spot "
             "must not be watched by software alone.",
+            *_remarks(prediction),
         )
     return (
         "Show this spot to a doctor, best to a dermatologist, and take the picture along.",
         *([_how_often_cancer(told, figures)] if figures else []),
         *why,
+        *(f"{remark} {READ_ALL_THE_SAME}" for remark in _remarks(prediction)),
     )
 
 
-def _how_often_cancer(told: str, figures: dict[str, Any]) -> str:
+def _how_often_cancer(told: str, figures: list[dict[str, Any]]) -> str:
     urgent = told == Outcome.URGENT
     figure = "urgent" if urgent else "flagged"
     flagged = "as urgent" if urgent else "to be seen by a doctor"
-    cancers = math.floor(figures[f"{figure}_that_were_cancer_per_100"]["value"])
+    name = f"{figure}_that_were_cancer_per_100"
+    cancers = math.floor(min(one[name]["value"] for one in figures))
     return (
         f"Of 100 spots flagged {flagged}, about {cancers} were cancer or a precursor of it in the "
-        "software's own test, fewer in everyday use."
+        "software's own tests, fewer in everyday use."
     )
 
 
 def _not_assessable(prediction: Prediction) -> Advice:
     child = [OF_A_CHILD] if prediction.image.is_of_child else []
-    text = (*_REASONS[prediction.reason], NOT_AN_ALL_CLEAR, *child)
+    text = (*_REASONS[prediction.reason], *_remarks(prediction), NOT_AN_ALL_CLEAR, *child)
     return Advice(Outcome.NOT_ASSESSABLE, "This picture could not be assessed", text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 from ml import reader
 
@@ -16,15 +17,15 @@ ROWS = (
     ("Macro AUC (balanced reading)", "macro_auc_balanced", False),
     ("Macro AUC (calibrated reading)", "macro_auc_calibrated", False),
     ("Melanomas named as such (balanced reading)", "melanoma_sensitivity_balanced", False),
-    (
-        "Cancers told to see a doctor, or urgent",
-        "see_doctor/malignant_sensitivity",
-        False,
-    ),
-    ("Harmless lesions told to monitor", "see_doctor/malignant_specificity", False),
-    ("Of those told to see a doctor, cancer", "see_doctor/malignant_ppv", False),
     ("Expected calibration error", "expected_calibration_error", True),
 )
+TOLD = (
+    ("Cancers told to see a doctor, or urgent", "cancers_told", False),
+    ("Harmless lesions told to monitor", "harmless_told_monitor", False),
+    ("Turned away", "refused", True),
+    ("Of those told to see a doctor, cancer", "see_doctor/malignant_ppv", False),
+)
+SOURCES = {"HAM10000": "HAM10000", "ISIC2017": "ISIC 2017", "MILK10K": "MILK10k"}
 
 
 def percent(share: float, worse_up: bool) -> str:
@@ -41,11 +42,21 @@ def table() -> str:
         f"{card['version']} | figure | 95 % interval |",
         "|---|---|---|",
     ]
-    for name, key, worse_up in ROWS:
-        figure = figures["with_95_percent_intervals"][key]
+    lines += rows(figures, ROWS)
+    for source, name in SOURCES.items():
+        judged = card["sources"][source]
+        lines.append(f"| **What is told** of {judged['images']} images of {name} | | |")
+        lines += rows(judged, TOLD)
+    return "\n".join(lines)
+
+
+def rows(measured: dict[str, Any], named: tuple[tuple[str, str, bool], ...]) -> list[str]:
+    lines = []
+    for name, key, worse_up in named:
+        figure = measured["with_95_percent_intervals"][key]
         interval = f"{percent(figure['low'], False)} to {percent(figure['high'], True)}"
         lines.append(f"| {name} | {percent(figure['value'], worse_up)} | {interval} |")
-    return "\n".join(lines)
+    return lines
 
 
 def test_the_figures_are_the_cards():

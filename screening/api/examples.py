@@ -80,6 +80,7 @@ _WAITING: dict[str, Any] = {
     "model_outcome": None,
     "advice": None,
     "reason": None,
+    "remarks": [],
     "p_malignant": None,
     "probabilities": None,
     "balanced_probabilities": None,

@@ -59,6 +59,13 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     )
     advice = AdviceSerializer(help_text="To be shown with the outcome, whole.")
     reason = WordOrNull(help_text="Why the picture is `not_assessable`.")
+    remarks = serializers.ListField(
+        child=serializers.CharField(),
+        read_only=True,
+        help_text="What else is wrong with the picture, in the words of `reason`. With "
+        "`more_than_one_lesion` the outcome is the most severe of those that were read alone, and "
+        "all numbers are those of the picture as a whole.",
+    )
     probabilities = ByDiagnosis(help_text="For a clinic's mix of cases: calibrated.")
     balanced_probabilities = ByDiagnosis(help_text="As if all seven were equally common.")
     image_logits = ByDiagnosis(help_text="With `context_terms`: the balanced reading's logits.")
@@ -98,6 +105,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "model_outcome",
             "advice",
             "reason",
+            "remarks",
             "p_malignant",
             "probabilities",
             "balanced_probabilities",

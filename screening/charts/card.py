@@ -29,7 +29,7 @@ class KeyFigure:
 def key_figures(card: dict[str, Any]) -> list[KeyFigure]:
     """What matters most to the person in front of the screen, the worst news first."""
     names = {
-        "missed_per_100_cancers": "of 100 cancers are missed: the outcome is “Monitor”",
+        "missed_per_100_cancers": "of 100 cancers are missed: nobody is told to see a doctor",
         "missed_per_100_melanomas": "of 100 melanomas are missed",
         "flagged_that_were_cancer_per_100": "of 100 flagged lesions were cancer in the test; "
         "in everyday use, fewer",
@@ -102,7 +102,7 @@ def _ranking(card: dict[str, Any]) -> Story:
         f"{of_100(areas['malignant']['value'])} times of 100",
         "The line shows what each possible threshold would give: more cancers flagged, further "
         "up; more harmless lesions flagged, further right. The marks are what is told now; they "
-        "lie off the line, as melanoma has thresholds of its own. Guessing would follow the "
+        "lie off the line, as more than this one number decides. Guessing would follow the "
         "dashed line. The table has each diagnosis: the share found where 5, 10 or 20 of 100 "
         "others are taken for it.",
         Chart(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from screening.charts.card import KeyFigure, key_figure, rates_of
+from screening.charts.story import at_least_of_100, at_most_of_100
 from screening.formatting import percent
 from screening.models import BodySite
 
@@ -46,6 +47,27 @@ def other_cameras(card: dict[str, Any]) -> list[KeyFigure]:
             better_low=False,
         ),
     ]
+
+
+def told_by_source(card: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Whose pictures, how many; of 100 cancers told to see a doctor, of 100 harmless lesions told
+    to watch, of 100 pictures turned away. Empty where the card has not measured it."""
+    rows: list[tuple[str, ...]] = []
+    for source, one in card.get("sources", {}).items():
+        rates = {key: rate["value"] for key, rate in one["with_95_percent_intervals"].items()}
+        rows.append(
+            (
+                _SOURCES.get(source, source),
+                f"{one['images']:,}",
+                str(at_most_of_100(rates["cancers_told"])),
+                str(at_most_of_100(rates["harmless_told_monitor"])),
+                str(at_least_of_100(rates["refused"])),
+            )
+        )
+    return rows
+
+
+_SOURCES = {"HAM10000": "HAM10000", "ISIC2017": "ISIC 2017", "MILK10K": "MILK10k"}
 
 
 def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:

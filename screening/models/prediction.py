@@ -104,6 +104,11 @@ class Prediction(UUIDModel):
 
     outcome = models.CharField(max_length=14, choices=Outcome, blank=True, editable=False)
     reason = models.CharField(max_length=40, blank=True, editable=False)
+    remarks = models.JSONField(
+        default=list,
+        editable=False,
+        help_text="What else is wrong with the picture, in the words of ``reason``.",
+    )
     p_malignant = models.FloatField(null=True, editable=False)
     probabilities = models.JSONField(default=dict, editable=False, help_text="Calibrated.")
     balanced_probabilities = models.JSONField(default=dict, editable=False)

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _STORED = (
     "reason",
+    "remarks",
     "p_malignant",
     "probabilities",
     "balanced_probabilities",

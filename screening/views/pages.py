@@ -88,6 +88,7 @@ def model(request: HttpRequest, version: str = reader.DEFAULT_VERSION) -> HttpRe
             "stories": card_charts.stories(card),
             "meaning": prevalence.story(card),
             "other_cameras": card_tables.other_cameras(card),
+            "told_by_source": card_tables.told_by_source(card),
             "subgroups": card_tables.subgroups(card),
             "weakest_group": card_tables.weakest_group(card),
             "turned_away": card_tables.turned_away(card),

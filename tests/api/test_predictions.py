@@ -74,6 +74,16 @@ def test_a_symptom_changes_what_is_told_and_not_what_was_read(clinician, lesion)
     assert "bleeding" in " ".join(body["advice"]["text"])
 
 
+def test_a_remark_is_a_word_and_told_in_the_advice(clinician, lesion):
+    prediction = PredictionFactory(
+        image__lesion=lesion, outcome="urgent", remarks=["lesion_cut_off", "blurred"]
+    )
+    body = look(clinician, prediction).json()
+    assert body["remarks"] == ["lesion_cut_off", "blurred"]
+    assert body["reason"] is None
+    assert "The picture is blurred." in " ".join(body["advice"]["text"])
+
+
 def test_not_assessable_is_a_normal_answer(clinician, lesion):
     prediction = PredictionFactory(
         image__lesion=lesion, outcome="not_assessable", reason="blurred", context={}

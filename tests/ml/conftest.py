@@ -19,7 +19,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 def draw_lesion(
     height: int = 450, width: int = 600, radius: float = 0.25, seed: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Skin with one dark, uneven, sharp-edged spot in the middle."""
+    """Skin, here and there redder, with one dark, uneven, sharp-edged spot in the middle."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
     angle = np.arctan2(rows - height / 2, columns - width / 2)
@@ -27,7 +27,9 @@ def draw_lesion(
     inside = (distance < radius * (1 + 0.15 * np.sin(5 * angle)))[..., None]
     skin, spot = np.array([215.0, 165.0, 150.0]), np.array([95.0, 55.0, 45.0])
     texture = rng.normal(0, 14, (height, width, 1))
-    return np.clip(np.where(inside, spot, skin) + texture, 0, 255).astype(np.uint8)
+    blush = rng.normal(0, 6, (9, 12, 1)) * [1.0, 0.2, -0.6]
+    patches = blush[rows * 9 // height, columns * 12 // width]
+    return np.clip(np.where(inside, spot, skin) + texture + patches, 0, 255).astype(np.uint8)
 
 
 def examples(count: int = 24) -> data.Examples:

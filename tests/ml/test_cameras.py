@@ -7,15 +7,19 @@ import pytest
 
 from ml import cameras, outside
 from ml.data import FRAME, Examples, Source
-from ml.judge import Calibration, Read
+from ml.judge import Read
+from ml.litert import Seen
+from ml.look import Look, Rules
 from ml.types import Diagnosis
 
 MEL, NV = list(Diagnosis).index(Diagnosis.MEL), list(Diagnosis).index(Diagnosis.NV)
-CALIBRATION = Calibration(
+RULES = Rules(
     np.full(7, 1 / 7),
     1.0,
-    {"urgent": 0.9, "urgent_mel": 0.9, "see_doctor": 0.5, "see_doctor_mel": 0.5},
+    {"urgent": 0.9, "urgent_mel": 0.9, "see_doctor": 0.5},
     gate=0.2,
+    floor=0.2,
+    by_image=True,
 )
 
 
@@ -23,14 +27,12 @@ def read(melanoma: list[float], in_distribution: list[float]) -> Read:
     """Readings whose shares are split between melanoma and nevus alone."""
     logits = np.full((len(melanoma), 7), -30.0)
     logits[:, MEL], logits[:, NV] = np.log(melanoma), np.log(1 - np.array(melanoma))
-    count = len(melanoma)
-    return Read(
-        logits,
-        np.zeros((count, 3, 7)),
-        np.array(in_distribution),
-        np.full(count, ""),
-        np.zeros((count, 2, 2), bool),
-    )
+    gates = np.log(np.array(in_distribution)) - np.log1p(-np.minimum(in_distribution, 1 - 1e-9))
+    seen = [
+        Seen(row, np.zeros((3, 7)), float(gate), None, np.zeros((1, 1, 7)), np.zeros((2, 2)))
+        for row, gate in zip(logits, gates, strict=True)
+    ]
+    return Read(tuple(Look(one, (), (), ()) for one in seen))
 
 
 def examples(labels: list[int], **values: object) -> Examples:
@@ -42,7 +44,7 @@ def examples(labels: list[int], **values: object) -> Examples:
 def test_a_cancer_that_is_turned_away_is_missed():
     some = examples([MEL, MEL, MEL, MEL, NV, NV, NV, NV])
     seen = read([0.95, 0.6, 0.6, 0.1, 0.1, 0.1, 0.6, 0.1], [1, 1, 0.1, 1, 1, 0.1, 1, 1])
-    told = cameras.told(CALIBRATION, some, seen)
+    told = seen.answers(RULES, some)
     assert list(told.outcomes) == [
         *("urgent", "see_doctor", "not_assessable", "monitor"),
         *("monitor", "not_assessable", "see_doctor", "monitor"),
@@ -57,7 +59,7 @@ def test_a_cancer_that_is_turned_away_is_missed():
 def test_means_are_over_diagnoses_with_enough_images():
     some = examples([MEL] * 6 + [NV] * 6 + [0] * 4)
     seen = read([0.9] * 3 + [0.1] * 9 + [0.2] * 4, [1.0] * 16)
-    found = cameras.source_figures(CALIBRATION, some, seen)
+    found = cameras.source_figures(RULES, some, seen)
     assert found["means_over"] == ["mel", "nv"]
     rates = found["with_95_percent_intervals"]
     assert rates["balanced_accuracy"]["value"] == pytest.approx(0.75)
@@ -68,7 +70,7 @@ def test_means_are_over_diagnoses_with_enough_images():
 def test_a_tone_with_few_images_is_told_to_be_too_few():
     tones = np.array([0] * 3 + [3] * 40)
     some = examples([MEL] * 3 + [MEL, NV] * 20, tones=tones)
-    found = cameras.tone_figures(CALIBRATION, some, read([0.8] * 43, [1.0] * 43))
+    found = cameras.tone_figures(RULES, some, read([0.8] * 43, [1.0] * 43))
     assert found["0"] == {
         "cancers": 3,
         "benign": 0,
@@ -83,7 +85,7 @@ def test_a_tone_with_few_images_is_told_to_be_too_few():
 
 def test_lesions_of_no_diagnosis_are_counted_by_what_they_are_told():
     some = examples([-1, -1, -1], kinds=np.array(["INF", "MAL_OTH", "INF"]))
-    found = cameras.unknown_figures(CALIBRATION, some, read([0.95, 0.1, 0.3], [1, 1, 0.1]))
+    found = cameras.unknown_figures(RULES, some, read([0.95, 0.1, 0.3], [1, 1, 0.1]))
     assert found["INF"]["images"] == 2
     told = {"urgent": 1, "see_doctor": 0, "monitor": 0, "not_assessable": 1}
     assert found["INF"]["told"] == told

@@ -66,12 +66,30 @@ def test_the_figures_are_plausible(card, figures):
 def test_the_thresholds_are_in_order(card):
     thresholds = card["thresholds"]
     assert 0 < thresholds["see_doctor"] < thresholds["urgent"] < 1
-    assert 0 < thresholds["see_doctor_mel"] < thresholds["urgent_mel"] < 1
+    assert thresholds["see_doctor"] < thresholds["urgent_mel"] < 1
+    assert 0 < card["gate"]["floor"] < card["gate"]["threshold"] < 1
+    assert "image" in card["decided_on"]
+
+
+def test_the_thresholds_before_stay_in_sight(card):
+    (before,) = card["thresholds_history"]
+    assert before["thresholds_version"] == "t-98f2057a" != card["thresholds_version"]
+    assert before["thresholds"]["see_doctor_mel"] == pytest.approx(0.0105, abs=1e-4)
+
+
+@pytest.mark.parametrize("source", ["HAM10000", "ISIC2017", "MILK10K"])
+def test_each_source_keeps_what_the_rules_ask_of_its_tune_part(card, source):
+    tune = card["tune"][source]
+    assert tune["with_95_percent_intervals"]["cancers_told"]["value"] >= 0.96
+    assert tune["context_unknown"]["cancers_told"] >= 0.96
+    assert tune["with_95_percent_intervals"]["refused"]["value"] <= 0.03
+    assert card["sources"][source]["with_95_percent_intervals"]["refused"]["value"] <= 0.03
 
 
 def test_the_gate_turns_away_what_is_outside_and_little_else(card):
     assert card["gate"]["dermatoscopy_rejected"] <= 0.03
-    assert card["gate"]["dermatoscopy_rejected_for_quality"] <= 0.01
+    for judged in (*card["tune"].values(), *card["sources"].values()):
+        assert "no_colour" not in judged["faults"]
     assert card["gate"]["outside_rejected"]["natural"] >= 0.95
     assert set(card["gate"]["kinds_never_trained_on"]) <= set(card["gate"]["outside_rejected"])
 
@@ -83,7 +101,7 @@ def test_the_counts_agree(card):
     assert sum(summary["images_per_localization"].values()) == summary["images"]
     assert set(summary["images_per_localization"]) == {*LOCALIZATIONS, "unknown"}
     assert sum(card["split"]["images"]["ham10000"].values()) == summary["images"]
-    assert card["split"]["images"]["ham10000"]["test"] == figures["images"]
+    assert card["judged_on"]["images"]["ham10000"]["test"] == figures["images"]
     for table in ("confusion_balanced", "confusion_calibrated"):
         rows = [sum(row) for row in figures[table]]
         assert rows == list(figures["images_per_class"].values())

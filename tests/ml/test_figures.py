@@ -7,6 +7,7 @@ import pytest
 
 from ml import calibrate, figures
 from ml.figures import Answers
+from ml.outcome import decide
 from ml.types import Diagnosis, Outcome
 
 RNG = np.random.default_rng(4)
@@ -18,7 +19,8 @@ def made_up(count: int = 600) -> Answers:
     labels = RNG.choice(7, count, p=PRIOR)
     logits = RNG.normal(0, 1, (count, 7)) + 3 * np.eye(7)[labels]
     probabilities = calibrate.calibrated(logits, PRIOR, 1.0)
-    outcomes = figures.outcomes(probabilities, THRESHOLDS)
+    named = [dict(zip(Diagnosis, row, strict=True)) for row in probabilities]
+    outcomes = np.array([decide(row, THRESHOLDS).value for row in named])
     lesions = np.array([f"L{number // 2}" for number in range(count)])
     return Answers(labels, calibrate.softmax(logits), probabilities, outcomes, lesions)
 

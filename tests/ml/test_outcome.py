@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from ml import calibrate, figures
-from ml.outcome import decide, p_malignant
-from ml.types import Diagnosis, Outcome
+from ml import calibrate
+from ml.outcome import DANGEROUS, decide, p_malignant, severest, tell
+from ml.types import REMARKS_ONLY, Diagnosis, NotAssessable, Outcome
 
 THRESHOLDS = {"urgent": 0.6, "urgent_mel": 0.4, "see_doctor": 0.2, "see_doctor_mel": 0.1}
 
@@ -16,7 +18,7 @@ def probabilities(mel: float = 0.0, bcc: float = 0.0, akiec: float = 0.0) -> dic
 
 
 @pytest.mark.parametrize(
-    ("given", "outcome"),
+    ("shares", "outcome"),
     [
         ({}, Outcome.MONITOR),
         ({"bcc": 0.1, "akiec": 0.05}, Outcome.MONITOR),
@@ -28,8 +30,15 @@ def probabilities(mel: float = 0.0, bcc: float = 0.0, akiec: float = 0.0) -> dic
         ({"mel": 0.3, "bcc": 0.2, "akiec": 0.1}, Outcome.URGENT),
     ],
 )
-def test_the_severe_label_wins(given, outcome):
-    assert decide(probabilities(**given), THRESHOLDS) is outcome
+def test_the_severe_label_wins(shares, outcome):
+    assert decide(probabilities(**shares), THRESHOLDS) is outcome
+
+
+def test_without_thresholds_for_melanoma_it_counts_as_any_cancer():
+    single = {"urgent": 0.6, "see_doctor": 0.2}
+    assert decide(probabilities(mel=0.15), single) is Outcome.MONITOR
+    assert decide(probabilities(mel=0.2), single) is Outcome.SEE_DOCTOR
+    assert decide(probabilities(mel=0.5), single) is Outcome.SEE_DOCTOR
 
 
 def test_a_melanoma_above_its_own_threshold_is_never_monitored():
@@ -41,40 +50,58 @@ def test_malignant_is_the_sum_of_three():
     assert p_malignant(probabilities(0.3, 0.2, 0.1)) == pytest.approx(0.6)
 
 
-def some_readings(count: int = 400):
-    """Calibrated probabilities [n, 7] that follow the labels roughly, and the labels."""
-    rng = np.random.default_rng(3)
-    labels = rng.integers(0, len(Diagnosis), count)
-    logits = rng.normal(0, 1.2, (count, len(Diagnosis))) + 2.0 * np.eye(len(Diagnosis))[labels]
-    return calibrate.softmax(logits), labels
+def test_the_severest_is_the_first_of_all_outcomes():
+    assert severest(reversed(Outcome)) is Outcome.URGENT
+    assert severest([Outcome.MONITOR, Outcome.SEE_DOCTOR]) is Outcome.SEE_DOCTOR
 
 
-def test_both_thresholds_together_find_what_the_rules_ask_and_no_more():
-    rules = {
-        "sensitivity": 0.9,
-        "melanoma_sensitivity": 0.97,
-        "precision": 0.7,
-        "melanoma_precision": 0.5,
-    }
-    probabilities, labels = some_readings()
-    found = calibrate.thresholds(probabilities, labels, rules)
-    told = figures.outcomes(probabilities, found) != Outcome.MONITOR
-    cancer = np.isin(labels, calibrate.MALIGNANT_COLUMNS)
-    melanoma = labels == calibrate.MEL
-    p_malignant = probabilities[:, calibrate.MALIGNANT_COLUMNS].sum(axis=1)
-    assert (p_malignant >= found["see_doctor"])[cancer].mean() >= 0.9
-    assert told[melanoma].mean() >= 0.97
-    assert found["see_doctor_mel"] <= found["see_doctor"]
-    # Without its own threshold the melanomas' rule would not have been met.
-    assert (p_malignant >= found["see_doctor"])[melanoma].mean() < 0.97
+faults = some.lists(some.sampled_from(NotAssessable), unique=True)
+assessed = some.sampled_from([Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR])
 
 
-def test_no_second_threshold_where_the_first_is_enough():
-    rules = {
-        "sensitivity": 1.0,
-        "melanoma_sensitivity": 0.9,
-        "precision": 0.7,
-        "melanoma_precision": 0.5,
-    }
-    found = calibrate.thresholds(*some_readings(), rules)
-    assert found["see_doctor_mel"] == found["see_doctor"]
+@given(assessed, faults)
+def test_no_fault_hides_a_dangerous_reading_of_a_dermatoscopic_picture(outcome, found):
+    told, reason, remarks = tell(outcome, found, is_dermatoscopic=True)
+    if outcome in DANGEROUS:
+        assert (told, reason) == (outcome, "")
+        assert remarks == tuple(found)
+    elif set(found) <= REMARKS_ONLY:
+        assert (told, reason, remarks) == (Outcome.MONITOR, "", tuple(found))
+    else:
+        assert told is Outcome.NOT_ASSESSABLE
+        assert reason not in REMARKS_ONLY
+        assert {reason, *remarks} == set(found)
+
+
+@given(assessed, faults)
+def test_what_is_not_dermatoscopic_is_never_told_more_than_that(outcome, found):
+    told, reason, remarks = tell(
+        outcome, [NotAssessable.NOT_DERMATOSCOPIC, *found], is_dermatoscopic=False
+    )
+    assert (told, reason) == (Outcome.NOT_ASSESSABLE, NotAssessable.NOT_DERMATOSCOPIC)
+    assert set(remarks) == set(found) - {NotAssessable.NOT_DERMATOSCOPIC}
+
+
+@given(assessed, faults, some.sampled_from(NotAssessable))
+def test_one_fault_more_never_makes_it_milder(outcome, found, more):
+    """Not assessable is no all-clear: it stands above monitor here."""
+    order = [Outcome.MONITOR, Outcome.NOT_ASSESSABLE, Outcome.SEE_DOCTOR, Outcome.URGENT]
+    before, after = (
+        tell(outcome, listed, is_dermatoscopic=True)[0] for listed in (found, [*found, more])
+    )
+    assert order.index(after) >= order.index(before)
+
+
+def test_the_worst_source_sets_the_threshold():
+    scores = np.linspace(0.01, 1, 100)
+    easy, hard = (scores, scores > 0.5), (scores, scores > 0.2)
+    threshold = calibrate.at_worst_sensitivity([easy, hard], 0.9)
+    assert threshold == calibrate.at_sensitivity(*hard, 0.9)
+    for numbers, positive in (easy, hard):
+        assert (numbers >= threshold)[positive].mean() >= 0.9
+
+
+def test_a_source_that_is_turned_away_has_no_threshold():
+    scores = np.where(np.arange(100) < 20, 0.0, 0.5)
+    with pytest.raises(ValueError, match="turned away"):
+        calibrate.at_worst_sensitivity([(scores, np.ones(100, bool))], 0.96)

@@ -1,17 +1,29 @@
-"""What is turned away by its pixels alone."""
+"""What is wrong with a picture by its pixels alone."""
+
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from ml.quality import complaint, cut_off, lesion_complaint
+from ml.quality import LEAST_COLOUR, colour, cut_off, of_lesion, of_picture
 from ml.types import NotAssessable
 from ml.views import reduce
+from screening import synthetic
 from tests.ml.conftest import draw_lesion
 
 
-def told(pixels: np.ndarray) -> NotAssessable | None:
-    return complaint(pixels, reduce(pixels))
+def told(pixels: np.ndarray) -> tuple[NotAssessable, ...]:
+    return of_picture(pixels, reduce(pixels))
+
+
+def spot() -> np.ndarray:
+    """A drawn lesion with the colours of skin and pigment."""
+    return np.asarray(synthetic.draw_lesion(dark_side=0.5))
+
+
+def grey(pixels: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(pixels).convert("L").convert("RGB"))
 
 
 def blurred(pixels: np.ndarray) -> np.ndarray:
@@ -21,23 +33,44 @@ def blurred(pixels: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("pixels", "reason"),
     [
-        (draw_lesion(), None),
-        (draw_lesion(150, 200), None),
         (draw_lesion(90, 120), NotAssessable.TOO_SMALL),
         (draw_lesion() // 8, NotAssessable.TOO_DARK),
         (255 - draw_lesion() // 20, NotAssessable.TOO_BRIGHT),
         (draw_lesion() // 30 + 120, NotAssessable.LOW_CONTRAST),
         (blurred(draw_lesion()), NotAssessable.BLURRED),
+        (grey(draw_lesion()), NotAssessable.NO_COLOUR),
     ],
 )
-def test_each_fault_has_its_reason(pixels, reason):
-    assert told(pixels) is reason
+def test_each_fault_has_its_reason_and_comes_first(pixels, reason):
+    assert told(pixels)[0] is reason
+
+
+def test_a_good_picture_has_none():
+    assert told(draw_lesion()) == told(draw_lesion(150, 200)) == ()
+
+
+@pytest.mark.parametrize("tone", [(1, 1, 1), (1.0, 0.92, 0.78), (0.9, 1.0, 1.1)])
+@pytest.mark.parametrize("gamma", [0.8, 1.0, 1.3])
+@pytest.mark.parametrize("quality", [40, 90])
+def test_a_grey_picture_has_no_colour_however_it_is_toned_and_stored(tone, gamma, quality):
+    light = (grey(spot()) / 255.0) ** gamma
+    toned = Image.fromarray(np.clip(255 * light * tone, 0, 255).astype(np.uint8))
+    stored = BytesIO()
+    toned.save(stored, "JPEG", quality=quality)
+    assert NotAssessable.NO_COLOUR in told(np.asarray(Image.open(stored).convert("RGB")))
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.4, 0.7, 1.0])
+def test_a_pale_picture_still_has_its_colours(kept):
+    picture = spot()
+    pale = grey(picture) + kept * (picture.astype(float) - grey(picture))
+    assert (colour(reduce(pale.astype(np.uint8))) >= LEAST_COLOUR) == (kept > 0)
 
 
 def test_a_dark_round_border_is_no_fault(lesion):
     rows, columns = np.mgrid[0:450, 0:600]
     lesion[np.hypot(rows - 225, columns - 300) > 215] = 0
-    assert told(lesion) is None
+    assert told(lesion) == ()
 
 
 def disc(row: float, column: float, radius: float) -> np.ndarray:
@@ -45,28 +78,28 @@ def disc(row: float, column: float, radius: float) -> np.ndarray:
     return np.hypot(rows - row, columns - column) <= radius
 
 
-def seen(mask: np.ndarray, lit: np.ndarray | None = None) -> NotAssessable | None:
+def seen(mask: np.ndarray, lit: np.ndarray | None = None) -> tuple[NotAssessable, ...]:
     """What is said of brown skin with a lesion there, all white where it is lit."""
     pixels = np.full((150, 200, 3), (190, 140, 120), np.uint8)
     pixels[mask] = (90, 60, 50)
     if lit is not None:
         pixels[lit] = 255
-    return lesion_complaint(Image.fromarray(pixels), mask)
+    return of_lesion(Image.fromarray(pixels), mask)
 
 
 def test_how_the_lesion_is_seen_has_its_reasons():
-    assert seen(disc(75, 100, 40)) is None
-    assert seen(disc(75, 100, 3)) is NotAssessable.LESION_TOO_SMALL
-    assert seen(np.zeros((150, 200), bool)) is NotAssessable.LESION_TOO_SMALL
-    assert seen(np.ones((150, 200), bool)) is NotAssessable.LESION_CUT_OFF
-    assert seen(disc(75, 100, 40), lit=disc(70, 95, 14)) is NotAssessable.GLARE
+    assert seen(disc(75, 100, 40)) == ()
+    assert seen(disc(75, 100, 3)) == (NotAssessable.LESION_TOO_SMALL,)
+    assert seen(np.zeros((150, 200), bool)) == (NotAssessable.LESION_TOO_SMALL,)
+    assert seen(np.ones((150, 200), bool)) == (NotAssessable.LESION_CUT_OFF,)
+    assert seen(disc(75, 100, 40), lit=disc(70, 95, 14)) == (NotAssessable.GLARE,)
     # A reflection on the skin beside it hides nothing, nor does a pinpoint.
-    assert seen(disc(75, 100, 40), lit=disc(20, 20, 14)) is None
-    assert seen(disc(75, 100, 40), lit=disc(70, 95, 3)) is None
+    assert seen(disc(75, 100, 40), lit=disc(20, 20, 14)) == ()
+    assert seen(disc(75, 100, 40), lit=disc(70, 95, 3)) == ()
 
 
 def test_a_lesion_that_leaves_the_picture_on_one_side_can_be_read():
     assert cut_off(disc(75, 100, 40)) == 0
     assert 0.2 < cut_off(disc(75, 0, 60)) < 0.5
-    assert seen(disc(75, 0, 60)) is None
+    assert seen(disc(75, 0, 60)) == ()
     assert cut_off(np.ones((150, 200), bool)) == 1

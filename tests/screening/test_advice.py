@@ -22,17 +22,22 @@ FORBIDDEN = re.compile(
 )
 
 
-def advise(outcome, reason="", **symptoms):
+def advise(outcome, reason="", remarks=(), **symptoms):
     prediction = PredictionFactory.build(
-        outcome=outcome, reason=reason, model_version=reader.DEFAULT_VERSION
+        outcome=outcome,
+        reason=reason,
+        remarks=list(remarks),
+        model_version=reader.DEFAULT_VERSION,
     )
     for name in symptoms:
         setattr(prediction.image.lesion, name, True)
     return advice.advise(prediction)
 
 
-def card_figure(name, end="value"):
-    return reader.card()["figures"]["with_95_percent_intervals"][name][end]
+def card_figures(name, end="value"):
+    """On each source of pictures."""
+    sources = reader.card()["sources"].values()
+    return [one["with_95_percent_intervals"][name][end] for one in sources]
 
 
 def whole(told):
@@ -46,7 +51,7 @@ def test_nothing_is_told_before_there_is_an_outcome(trait):
 
 def test_monitor_says_how_much_is_missed_and_when_to_see_a_doctor():
     told = advise(Outcome.MONITOR)
-    missed = card_figure("missed_per_100_cancers", "high")
+    missed = max(card_figures("missed_per_100_cancers", "high"))
     assert "not an all-clear" in whole(told)
     assert re.search(r"misses up to (\d+) of 100 cancers", whole(told))[1] == str(math.ceil(missed))
     for sign in ("grows", "changes", "bleeds", "itches", "unlike your other spots"):
@@ -64,7 +69,7 @@ def test_a_flag_says_how_soon_and_how_often_it_is_cancer(outcome, soon, figure):
     told = advise(outcome)
     assert soon in told.title
     said = re.search(r"Of 100 spots flagged .*, about (\d+) were cancer", whole(told))
-    assert said[1] == str(math.floor(card_figure(figure)))
+    assert said[1] == str(math.floor(min(card_figures(figure))))
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS)
@@ -119,3 +124,39 @@ def test_no_advice_comforts_without_ground():
         assert not FORBIDDEN.search(whole(advise(outcome)))
     for reason in NotAssessable:
         assert not FORBIDDEN.search(whole(advise(Outcome.NOT_ASSESSABLE, reason=str(reason))))
+
+
+@pytest.mark.parametrize("remark", NotAssessable)
+@pytest.mark.parametrize("outcome", [Outcome.URGENT, Outcome.SEE_DOCTOR])
+def test_a_flag_is_told_whatever_is_wrong_with_the_picture(outcome, remark):
+    told = advise(outcome, remarks=[remark.value])
+    assert told.outcome == outcome
+    assert len(told.text) == len(advise(outcome).text) + 1
+    assert told.text[-1].endswith(advice.READ_ALL_THE_SAME)
+    assert not FORBIDDEN.search(whole(told))
+
+
+def test_what_fills_the_frame_is_said_beside_monitor():
+    told = advise(Outcome.MONITOR, remarks=["lesion_cut_off"])
+    assert "reaches beyond the picture" in whole(told)
+    assert "should be shown to a doctor" in whole(told)
+
+
+def test_more_than_one_fault_is_told_with_the_reason_first():
+    told = advise(Outcome.NOT_ASSESSABLE, reason="blurred", remarks=["glare", "no_colour"])
+    assert "blurred" in told.text[0]
+    assert "reflection" in told.text[2]
+    assert "no colour" in told.text[2]
+    assert told.text[-1] == advice.NOT_AN_ALL_CLEAR
+
+
+def test_of_more_than_one_lesion_it_says_whose_the_figures_are():
+    told = advise(Outcome.SEE_DOCTOR, remarks=["more_than_one_lesion"])
+    assert "the most severe that any of them was read as" in whole(told)
+
+
+def test_a_card_without_sources_gives_its_own_figures(monkeypatch):
+    card = {key: value for key, value in reader.card().items() if key != "sources"}
+    monkeypatch.setattr(reader, "card", lambda version: card)
+    missed = card["figures"]["with_95_percent_intervals"]["missed_per_100_cancers"]["high"]
+    assert f"up to {math.ceil(missed)} of 100" in whole(advise(Outcome.MONITOR))

@@ -7,11 +7,12 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from django.core.files.base import ContentFile
 from django.utils import timezone
 from PIL import Image
 
 from ml import reader
-from ml.types import Diagnosis
+from ml.types import Diagnosis, NotAssessable
 from screening.models import MAX_ATTEMPTS, Prediction, PredictionMaps, State
 from screening.predictions import queue
 from tests.factories import PredictionFactory
@@ -75,6 +76,18 @@ def test_where_it_saw_what_is_kept_and_adds_up():
     for number, code in enumerate(Diagnosis):  # PostgreSQL keeps no order of keys
         logit = prediction.image_logits[code]
         assert evidence[..., number].sum() + maps.bias[code] == pytest.approx(logit, abs=2e-3)
+
+
+def test_what_is_wrong_with_a_picture_is_kept_beside_what_is_told():
+    prediction = queued()
+    grey = BytesIO()
+    with prediction.image.file.open("rb") as file:
+        Image.open(file).convert("L").convert("RGB").save(grey, "JPEG")
+    prediction.image.file.save("grey.jpg", ContentFile(grey.getvalue()))
+    queue.read(queue.claim(prediction.pk))
+    prediction.refresh_from_db()
+    assert NotAssessable.NO_COLOUR in (prediction.reason, *prediction.remarks)
+    assert prediction.outcome != "monitor"
 
 
 def test_a_clinical_photograph_gets_no_class():

@@ -49,6 +49,17 @@ def test_run_again_it_adds_nothing():
     assert Prediction.objects.count() == 2
 
 
+def test_what_was_read_by_other_thresholds_is_read_again_once():
+    told = reader.card(NEW)["thresholds_version"]
+    old = PredictionFactory(model_version=NEW, thresholds_version="t-before")
+    PredictionFactory(model_version=NEW, thresholds_version=told)
+    before = Prediction.objects.values().get(pk=old.pk)
+    assert "1 of 2 images queued" in rescreen("--no-wait")
+    assert "0 of 2 images queued" in rescreen("--no-wait")
+    assert old.image.predictions.get(state="queued").model_version == NEW
+    assert Prediction.objects.values().get(pk=old.pk) == before
+
+
 def test_a_failed_reading_is_tried_again_and_a_photograph_is_left_out():
     PredictionFactory(failed=True, model_version=NEW)
     LesionImageFactory(modality="clinical")

@@ -60,12 +60,14 @@ class Command(BaseCommand):
             likely = sorted(reading.probabilities.items(), key=lambda item: -item[1])[:3]
             detail = ", ".join(f"{name} {_per_cent(p)}" for name, p in likely)
             detail = f"malignant {_per_cent(reading.p_malignant):>5}; {detail}"
+        if reading.remarks:
+            detail += f" ({', '.join(reading.remarks).replace('_', ' ')})"
         self.stdout.write(f"{path.name:24}  {outcome:14}  {detail}")
 
     def _write_advice(self, model: Reader, readings: list[Reading]) -> None:
-        """The words of the result page, once for each outcome in the table."""
+        """The words of the result page, once for each outcome with its remarks."""
         self.stdout.write()
-        for reading in {(r.outcome, r.reason): r for r in readings}.values():
+        for reading in {(r.outcome, r.reason, r.remarks): r for r in readings}.values():
             told = advice.advise(self._told(model, reading))
             if told is not None:
                 label = Outcome(told.outcome).label
@@ -81,6 +83,7 @@ class Command(BaseCommand):
             model_version=model.version,
             outcome=reading.outcome.value,
             reason=reading.reason,
+            remarks=list(reading.remarks),
         )
 
     def _write_json(self, path: Path, model: Reader, reading: Reading) -> None:
@@ -88,6 +91,7 @@ class Command(BaseCommand):
             "image": str(path),
             "outcome": self._told(model, reading).outcome_told,
             "reason": reading.reason,
+            "remarks": list(reading.remarks),
             "p_malignant": reading.p_malignant,
             "probabilities": reading.probabilities,
             "model_version": model.version,
