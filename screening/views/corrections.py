@@ -76,7 +76,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
             "Its day or kind is wrong",
             "Its place among the lesion's pictures follows the day.",
             "Save",
-            ImageDetailsForm(_posted(request, "details"), record=found),
+            ImageDetailsForm(_posted(request, "details"), auto_id="details_%s", record=found),
             lambda **fields: services.correct_image(user=request.user, image=found, **fields),
             "The picture is corrected.",
             here,
@@ -88,6 +88,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
             "Move the picture",
             MoveImageForm(
                 _posted(request, "move"),
+                auto_id="move_%s",
                 lesions=lesions,
                 findings=moving.findings_of(found, request.user),
             ),
@@ -123,7 +124,11 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
             "It is the same spot as another lesion",
             "All that is known of it goes to the lesion that stays, and its address leads there.",
             "Merge the two",
-            MergeLesionForm(_posted(request, "merge"), lesions=patient.lesions.exclude(pk=pk)),
+            MergeLesionForm(
+                _posted(request, "merge"),
+                auto_id="merge_%s",
+                lesions=patient.lesions.exclude(pk=pk),
+            ),
             lambda **fields: merging.merge_lesions(user=request.user, lesion=found, **fields),
             "The two lesions are one.",
             reverse("lesion", args=[pk]),
@@ -134,7 +139,9 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
             "It is another patient's",
             "It goes there with its pictures, readings and conclusions.",
             "Move the lesion",
-            MoveLesionForm(_posted(request, "move"), patients=_offered(request, others)),
+            MoveLesionForm(
+                _posted(request, "move"), auto_id="move_%s", patients=_offered(request, others)
+            ),
             lambda **fields: moving.move_lesion(user=request.user, lesion=found, **fields),
             "The lesion is moved.",
             reverse("lesion", args=[pk]),
@@ -166,7 +173,9 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
             "It is the same person as another record",
             "All lesions go to the record that stays, and this one's address leads there.",
             "Merge the two",
-            MergePatientForm(_posted(request, "merge"), patients=_offered(request, others)),
+            MergePatientForm(
+                _posted(request, "merge"), auto_id="merge_%s", patients=_offered(request, others)
+            ),
             lambda **fields: merging.merge_patients(user=request.user, patient=found, **fields),
             "The two records are one.",
             reverse("patient", args=[pk]),
@@ -262,7 +271,7 @@ def _withdrawal(request: UserRequest, record: Any, title: str, about: str, then:
         title,
         about,
         "Withdraw",
-        WithdrawForm(_posted(request, "withdraw")),
+        WithdrawForm(_posted(request, "withdraw"), auto_id="withdraw_%s"),
         lambda **fields: services.withdraw(user=request.user, record=record, **fields),
         "It is withdrawn. You can put it back.",
         then,

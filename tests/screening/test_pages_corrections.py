@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pytest
@@ -200,3 +201,15 @@ def test_a_correction_made_since_is_not_undone_over(assistant, image):
     response = assistant.post(reverse("correction_undo", args=[first.pk]))
     assert "cannot be undone" in response.text
     assert LesionImage.objects.get().captured_on == date(2025, 12, 25)
+
+
+@pytest.mark.parametrize("name", ["image_correct", "lesion_correct", "patient_correct"])
+def test_each_field_has_a_name_of_its_own(assistant, personas, image, name):
+    """Several forms on a page: a label must not lead to another form's field."""
+    LesionFactory(patient=personas.patient)
+    PatientFactory(clinic=personas.clinic)
+    record = {"image": image, "lesion": image.lesion, "patient": personas.patient}
+    url = reverse(name, args=[record[name.removesuffix("_correct")].pk])
+    ids = re.findall(r' id="([^"]+)"', assistant.get(url).text)
+    assert len(ids) == len(set(ids))
+    assert "withdraw_reason" in ids
