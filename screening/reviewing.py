@@ -48,6 +48,9 @@ def record_review(
     Raises ValidationError for a review that does not stand on this image.
     """
     _require_reviewer(user, image.lesion.patient)
+    hold(image.lesion)
+    if not image.lesion.images.contains(image):
+        raise ValidationError("This picture was moved or withdrawn meanwhile. Look at it again.")
     review = Review(
         image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
     )

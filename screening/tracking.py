@@ -11,6 +11,7 @@ from uuid import UUID
 from django.db.models import (
     Case,
     Count,
+    Exists,
     F,
     IntegerField,
     OuterRef,
@@ -24,6 +25,7 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
+from ml.types import MALIGNANT
 from screening.measuring import with_scale
 from screening.models import (
     Alert,
@@ -112,6 +114,7 @@ def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     clinician concluded is to be done counts beside the standing outcome, the graver of the two."""
     management = Case(
         When(closed_on__isnull=False, then=outcomes.NOTHING),
+        When(histology__in=MALIGNANT, then=outcomes.rank(Outcome.URGENT)),
         When(histology__isnull=False, then=outcomes.NOTHING),
         *(When(management=what, then=outcomes.rank(as_if)) for what, as_if in MANAGED.items()),
         default=outcomes.NOTHING,
@@ -227,8 +230,11 @@ def alerts_of(lesion: Lesion, user: User) -> list[Alert]:
 
 
 def needs_attention(user: User) -> QuerySet[Lesion]:
-    """Lesions whose standing outcome is urgent or see a doctor."""
-    lesions = Lesion.objects.visible_to(user).filter(outcomes.is_grave(user))
+    """Lesions whose standing outcome is urgent or see a doctor; and those that a pathologist found
+    to be malignant, until they are recorded as removed."""
+    found = Exists(_histologies(user).filter(diagnosis__in=MALIGNANT))
+    needing = outcomes.is_grave(user) | Q(found, closed_on=None)
+    lesions = Lesion.objects.visible_to(user).filter(needing)
     return most_severe_first(with_latest(lesions, user).select_related("patient"))
 
 

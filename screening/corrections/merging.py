@@ -58,7 +58,7 @@ def merge_lesions(*, user: User, lesion: Lesion, into: Lesion, reason: str = "")
         raise ValidationError(
             {"into": "These are lesions of two patients. Move the one to the other patient first."}
         )
-    own = list(into.images.all())
+    own = list(LesionImage.everything.filter(lesion=into))
     coming = list(LesionImage.everything.filter(lesion=lesion))
     twice = _once(coming, own, user)
     before = _joined(lesion, into)

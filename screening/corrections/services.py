@@ -98,6 +98,8 @@ def restore(*, user: User, record: Record, reason: str = "", label: str = "") ->
     record.withdrawn_at, record.withdrawn_by, record.withdrawn_because = None, None, ""
     if into and isinstance(record, Patient | Lesion):
         record.merged_into = None
+    if isinstance(record, LesionImage):  # what was concluded meanwhile did not take it into account
+        record.placed_at = timezone.now()
     record.full_clean()
     record.save()
     for one in into:

@@ -4,6 +4,7 @@ from itertools import groupby
 
 from django.db import migrations
 from django.db.models import F, Q
+from django.utils import timezone
 
 DEFAULT_VERSION = "2026.11.4"  # when this was written
 
@@ -16,14 +17,16 @@ def choose_readings(apps, schema_editor):
     rows = finished.order_by("image_id").values_list(
         "image_id", "model_version", "created", "pk", "finished_at"
     )
-    chosen = []
     for _, readings in groupby(rows.iterator(), key=lambda row: row[0]):
-        best = max(readings, key=lambda row: (row[1] == DEFAULT_VERSION, _parts(row[1]), row[2], row[3]))
-        chosen.append(Prediction(pk=best[3], told_from=best[4]))
-        if len(chosen) == 500:
-            Prediction.objects.bulk_update(chosen, ["told_from"])
-            chosen = []
-    Prediction.objects.bulk_update(chosen, ["told_from"])
+        readings = list(readings)
+        best = max(
+            readings, key=lambda row: (row[1] == DEFAULT_VERSION, _parts(row[1]), row[2], row[3])
+        )
+        Prediction.objects.filter(pk=best[3]).update(told_from=best[4])
+        newest = max(readings, key=lambda row: (row[2], row[3]))
+        if newest is not best:  # what was told until now stays in the history
+            told = Prediction.objects.filter(pk=newest[3])
+            told.update(told_from=newest[4], told_until=timezone.now())
 
 
 def _parts(version):

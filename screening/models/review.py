@@ -46,6 +46,12 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         """Those that no later one supersedes."""
         return self.filter(superseded_by=None)
 
+    def settling(self) -> ReviewQuerySet:
+        """Of the standing ones, those that settle a warning: ``Review.settles`` in SQL."""
+        return self.standing().exclude(
+            conclusion=Conclusion.UNCERTAIN, management__in=(Management.NONE, Management.MONITOR)
+        )
+
 
 class Review(UUIDModel):
     """A clinician's own conclusion on an image. Signed and never edited, only superseded.
@@ -97,6 +103,12 @@ class Review(UUIDModel):
 
     def __str__(self) -> str:
         return f"{self.get_conclusion_display()}, {self.reviewer}"
+
+    @property
+    def settles(self) -> bool:
+        """Who is uncertain, and has nothing done about it, has not concluded."""
+        waits = self.management in (Management.NONE, Management.MONITOR)
+        return not (self.conclusion == Conclusion.UNCERTAIN and waits)
 
     @property
     def signed_content(self) -> Content:

@@ -11,7 +11,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from ml import reader
-from screening.models import LesionImage, Prediction
+from screening.models import LesionImage, Modality, Outcome, Prediction
+
+GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
 
 
 @transaction.atomic
@@ -30,6 +32,9 @@ def count(prediction: Prediction) -> bool:
 
 
 def _may_replace(before: Prediction, after: Prediction) -> bool:
+    """A warning stays where the picture is called a photograph since: nothing was read anew."""
+    if before.outcome in GRAVE and after.image.modality == Modality.CLINICAL:
+        return False
     if after.model_version == before.model_version:
         return (after.created, after.pk) > (before.created, before.pk)
     return after.model_version == reader.DEFAULT_VERSION

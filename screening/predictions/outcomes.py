@@ -4,7 +4,7 @@ Of each image one reading counts (``screening.predictions.counting``). The **sta
 lesion is the most severe among its images' counting readings that nothing has settled. A later
 image, milder or not assessable, settles nothing. An image is settled by
 
-- a clinician's conclusion on it, or on a later image of the lesion,
+- a clinician's conclusion on it, or on a later image of the lesion (``Review.settles``),
 - the lesion's histology, or a visit to a doctor, of the day of the image or later,
 
 each recorded after the image had its place in the lesion (``LesionImage.placed_at``): what was
@@ -26,7 +26,9 @@ from operator import or_
 
 from django.db.models import (
     Case,
+    DateTimeField,
     Exists,
+    ExpressionWrapper,
     F,
     IntegerField,
     OuterRef,
@@ -36,7 +38,8 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Coalesce, Least
+from django.db.models.functions import Coalesce, Least, TruncDate
+from django.utils import timezone
 
 from accounts.models import User
 from screening.models import (
@@ -51,10 +54,10 @@ from screening.models import (
 from screening.models.image import is_later, place_of
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import TOLD, PredictionQuerySet
+from screening.predictions.counting import GRAVE
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
 """The most severe first. Not assessable is no finding: it hides none, and it is no all-clear."""
-GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
 NOTHING = len(SEVERITY)
 """The rank of a lesion of which nothing is told."""
 
@@ -120,7 +123,8 @@ def standing_of(
     (``tracking.timeline``). histologies: those that stand. visits: current ones.
     """
     others: list[Histology | DoctorVisit] = [*histologies, *visits]
-    reviews = [(image, review) for image in images for review in image.standing_reviews]
+    standing = [(image, review) for image in images for review in image.standing_reviews]
+    reviews = [(image, review) for image, review in standing if review.settles]
     told: list[tuple[int, Prediction]] = []
     settling: list[Act] = []
     for image in images:
@@ -190,11 +194,14 @@ def unsettled(user: User, lesion: str = "pk") -> PredictionQuerySet:
 def symptom_stands(user: User) -> Q:
     """Condition on lesions: a symptom is marked, and nobody has looked at it since."""
     since = {"created__gte": OuterRef("symptoms_at")}
-    reviews = Review.objects.standing().disclosed_to(user)
+    marked_at = ExpressionWrapper(OuterRef("symptoms_at"), output_field=DateTimeField())
+    day, of_lesion = TruncDate(marked_at), {"lesion": OuterRef("pk")}
+    reviews = Review.objects.settling().disclosed_to(user)
+    histologies = Histology.objects.standing().disclosed_to(user)
     acts = (
         reviews.filter(image__lesion=OuterRef("pk"), image__withdrawn_at=None, **since),
-        Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"), **since),
-        DoctorVisit.objects.filter(lesion=OuterRef("pk"), **since),
+        histologies.filter(examined_on__gte=day, **of_lesion, **since),
+        DoctorVisit.objects.filter(visited_on__gte=day, **of_lesion, **since),
     )
     return HAS_SYMPTOM & ~Q(reduce(or_, (Q(Exists(act)) for act in acts)))
 
@@ -203,7 +210,7 @@ def _settled(user: User) -> Q:
     """Condition on readings: ``_settling`` in SQL."""
     lesion = OuterRef("image__lesion")
     known = {"created__gte": OuterRef("image__placed_at")}
-    seen = Review.objects.standing().disclosed_to(user)
+    seen = Review.objects.settling().disclosed_to(user)
     reviews = seen.filter(image__lesion=lesion, image__withdrawn_at=None)
     earlier = is_later(place_of("image", OuterRef), place_of("image"))
     of_later = reviews.filter(~earlier, **known)
@@ -251,4 +258,6 @@ def _day(act: Histology | DoctorVisit) -> date:
 
 def _follows(act: Act, lesion: Lesion) -> bool:
     since: datetime | None = lesion.symptoms_at
-    return since is not None and act.created >= since
+    if since is None or act.created < since:
+        return False
+    return isinstance(act, Review) or _day(act) >= timezone.localdate(since)

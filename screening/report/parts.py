@@ -42,7 +42,12 @@ def standing(record: LesionRecord) -> list[Flowable]:
     if record.lesion.closed_on is not None:
         parts += [text(f"Removed on {day(record.lesion.closed_on)}: closed.", style.SMALL)]
     if told.settled:
-        parts.append(text(f"Settled by: {'; '.join(map(act_words, told.settled))}.", style.SMALL))
+        parts.append(
+            text(
+                f"Earlier warnings were settled by: {'; '.join(map(act_words, told.settled))}.",
+                style.SMALL,
+            )
+        )
     return parts
 
 

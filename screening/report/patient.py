@@ -9,6 +9,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, PageBreak, Spacer, Table
 
 from accounts.models import User
+from ml.types import MALIGNANT
 from screening import mapped, tracking
 from screening.formatting import day, percent
 from screening.models import (
@@ -88,13 +89,15 @@ def _histologies(patient: Patient, user: User) -> dict[Any, Histology]:
 
 
 def _needs_eyes(lesion: Lesion, alerts: dict[Any, int], histologies: dict[Any, Histology]) -> bool:
-    """An alert is open, the standing outcome is grave or, while no pathologist has settled it, a
-    clinician wants it seen to."""
+    """An alert is open, the standing outcome is grave, a pathologist found it malignant or, while
+    none has examined it, a clinician wants it seen to."""
     row: Any = lesion
     if lesion.pk in alerts or row.standing.is_grave:
         return True
-    if lesion.pk in histologies or lesion.is_closed:
+    if lesion.is_closed:
         return False
+    if lesion.pk in histologies:
+        return histologies[lesion.pk].diagnosis in MALIGNANT
     return row.management in (Management.EXCISE, Management.REFER)
 
 

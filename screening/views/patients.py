@@ -69,6 +69,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "search": search,
             "points": points,
             "legend": mapped.legend(points),
+            "unplaced": len(matching) - len(points),
             "ranking": ugly_duckling.ranking(patient, lesions, request.user),
             "may_write": may_write,
             "adding": may_write and request.GET.get("add") == "image",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ml import reader
 from screening import tracking
+from screening.corrections import services as corrections
 from screening.models import DoctorVisit, Lesion, LesionImage, Outcome, Review
 from screening.predictions import outcomes
 from tests.factories import (
@@ -159,3 +160,63 @@ def replaces_a_reading(world, act):
         return False
     counting = image.counting_reading
     return counting is not None and act[3] in (reader.DEFAULT_VERSION, counting.model_version)
+
+
+@pytest.fixture
+def urgent(personas):
+    lesion = LesionFactory(patient=personas.patient)
+    image = LesionImageFactory(lesion=lesion, captured_on=DAY)
+    return PredictionFactory(image=image, outcome="urgent", model_version=reader.DEFAULT_VERSION)
+
+
+def test_calling_the_picture_a_photograph_hides_no_warning(personas, urgent):
+    LesionImage.objects.filter(pk=urgent.image_id).update(modality="clinical")
+    again = PredictionFactory(
+        image=LesionImage.objects.get(pk=urgent.image_id),
+        outcome="not_assessable",
+        reason="clinical_photograph",
+        model_version=reader.DEFAULT_VERSION,
+    )
+    assert not again.counts
+    assert standing_rank(urgent.image.lesion_id, personas.clinician) == 0
+
+
+def test_what_was_concluded_while_a_picture_was_out_does_not_settle_it(personas, urgent):
+    user = personas.clinician
+    corrections.withdraw(user=user, record=urgent.image, reason="Wrong spot")
+    later = LesionImageFactory(lesion=urgent.image.lesion, captured_on=DAY + timedelta(days=9))
+    ReviewFactory(image=later, reviewer=user)
+    corrections.restore(user=user, record=LesionImage.everything.get(pk=urgent.image_id))
+    assert standing_rank(urgent.image.lesion_id, user) == 0
+
+
+@pytest.mark.parametrize(
+    ("management", "settles"), [("none", False), ("monitor", False), ("excise", True)]
+)
+def test_who_is_uncertain_settles_only_by_what_is_done(personas, urgent, management, settles):
+    ReviewFactory(
+        image=urgent.image,
+        reviewer=personas.clinician,
+        conclusion="uncertain",
+        management=management,
+    )
+    rank = standing_rank(urgent.image.lesion_id, personas.clinician)
+    assert rank == (outcomes.NOTHING if settles else 0)
+
+
+def test_a_visit_before_the_symptom_does_not_settle_it():
+    lesion = LesionFactory(patient__own=True, patient__clinic=None, bleeding=True)
+    DoctorVisitFactory(lesion=lesion, visited_on=date(2020, 1, 1))
+    owner = lesion.patient.owner
+    assert standing_rank(lesion.pk, owner) == outcomes.rank(Outcome.SEE_DOCTOR)
+    DoctorVisitFactory(lesion=lesion, visited_on=timezone.localdate())
+    assert standing_rank(lesion.pk, owner) == outcomes.NOTHING
+
+
+def test_a_colleagues_conclusion_settles_nothing_for_who_concludes_first(personas):
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    lesion = LesionFactory(patient=personas.patient, itching=True)
+    ReviewFactory(image=LesionImageFactory(lesion=lesion), reviewer=personas.admin)
+    assert standing_rank(lesion.pk, personas.clinician) == outcomes.rank(Outcome.SEE_DOCTOR)
+    assert standing_rank(lesion.pk, personas.admin) == outcomes.NOTHING

@@ -116,7 +116,10 @@ def test_a_symptom_needs_attention_with_and_without_a_picture(client, personas, 
     assert "Calf" in page(client, "home") and "Nothing is flagged" not in page(client, "home")
     assert "bleeding: a doctor should look at it" in page(client, "lesion", lesion.pk)
     visits.record_visit(
-        user=personas.self_tracker, lesion=lesion, visited_on=date(2026, 2, 1), finding="watch"
+        user=personas.self_tracker,
+        lesion=lesion,
+        visited_on=timezone.localdate(),
+        finding="watch",
     )
     if not picture:
         assert "Nothing is flagged" in page(client, "home")
@@ -164,6 +167,17 @@ def test_an_older_version_changes_nothing_that_is_told(client, personas):
     assert [one.counts for one in Prediction.objects.order_by("created")] == [True, False]
 
 
+def test_a_malignant_histology_needs_attention_until_it_is_removed(client, personas):
+    lesion = LesionFactory(patient=personas.patient, label="Left calf")
+    add(lesion, date(2026, 1, 12), "urgent")
+    client.force_login(personas.clinician)
+    found = {"user": personas.clinician, "lesion": lesion, "examined_on": date(2026, 2, 1)}
+    reviewing.record_histology(diagnosis="mel", **found)
+    assert "Left calf" in page(client, "home").split("Recent lesions")[0]
+    reviewing.record_histology(diagnosis="mel", excised=True, **found)
+    assert "Left calf" not in page(client, "home").split("Recent lesions")[0]
+
+
 ASKS_THE_RULE = {
     "screening/advice.py": "the words of a reading, and of a lesion by its standing",
     "screening/api/fields.py": "StandingOutcome",
@@ -185,6 +199,7 @@ TELLS_ONE_PICTURE = {
     "screening/api/examples.py": "examples",
     "screening/api/filters.py": "of readings",
     "screening/api/maps.py": "one reading",
+    "screening/api/readings.py": "one reading",
     "screening/api/serializers.py": "one reading; a lesion by StandingOutcome",
     "screening/api/viewsets.py": "one reading; a lesion by StandingOutcome",
     "screening/api/visits.py": "words of the documentation",
