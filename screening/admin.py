@@ -1,9 +1,14 @@
 """The operator's view of the record: to look at only. Clinical rows change on the write path."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from accounts.admin import ReadOnlyAdmin
 from screening.models import AccessLog, Lesion, LesionImage, Patient, Prediction, Review
+from screening.models.image import present
 
 
 @admin.register(Patient)
@@ -19,6 +24,9 @@ class LesionAdmin(ReadOnlyAdmin):
     list_select_related = ["patient"]
     search_fields = ["label", "patient__label"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(patient__withdrawn_at=None)
+
 
 @admin.register(LesionImage)
 class LesionImageAdmin(ReadOnlyAdmin):
@@ -29,15 +37,25 @@ class LesionImageAdmin(ReadOnlyAdmin):
     list_filter = ["modality", "is_synthetic"]
     exclude = ["file", "thumbnail"]
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(present(""))
+
+
+class OfImageAdmin(ReadOnlyAdmin):
+    """Without what is of a withdrawn image."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(present())
+
 
 @admin.register(Prediction)
-class PredictionAdmin(ReadOnlyAdmin):
+class PredictionAdmin(OfImageAdmin):
     list_display = ["id", "model_version", "state", "outcome", "attempts", "failure", "created"]
     list_filter = ["state", "outcome", "model_version"]
 
 
 @admin.register(Review)
-class ReviewAdmin(ReadOnlyAdmin):
+class ReviewAdmin(OfImageAdmin):
     list_display = ["id", "image", "reviewer", "conclusion", "management", "created"]
     list_select_related = ["image__lesion", "reviewer"]
     list_filter = ["conclusion", "management"]
