@@ -272,8 +272,15 @@ def standing_of(
     return outcomes.standing_of(lesion, images, stand, visits_of(lesion))
 
 
+def with_visits(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
+    """Annotate ``has_visits``: most lesions have none, and cost no query more."""
+    return lesions.annotate(has_visits=Exists(DoctorVisit.objects.filter(lesion=OuterRef("pk"))))
+
+
 def visits_of(lesion: Lesion) -> list[DoctorVisit]:
     """The latest first."""
+    if not getattr(lesion, "has_visits", True):
+        return []
     return list(lesion.visits.select_related("recorded_by"))
 
 

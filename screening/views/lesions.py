@@ -30,10 +30,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """All images by day of capture, what was told of them and measured, and what people said."""
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     is_corrected = queries.is_corrected(Lesion, request.user)
-    found = visible.select_related("patient__clinic", "reminder").annotate(
-        is_corrected=is_corrected
-    )
-    lesion = found.filter(pk=pk).first()
+    found = tracking.with_visits(visible.select_related("patient__clinic", "reminder"))
+    lesion = found.annotate(is_corrected=is_corrected).filter(pk=pk).first()
     if lesion is None:
         return leading_on("lesion", Lesion, pk, request)
     images = tracking.timeline(lesion, request.user)
