@@ -8,7 +8,17 @@ from django.db import transaction
 
 from accounts.models import User
 from screening.intake import require_writable
-from screening.models import Closing, Correction, CorrectionKind, Lesion
+from screening.models import (
+    Closing,
+    Correction,
+    CorrectionKind,
+    DoctorVisit,
+    Finding,
+    Histology,
+    Lesion,
+    Management,
+    Review,
+)
 
 
 @transaction.atomic
@@ -26,6 +36,20 @@ def reopen(*, user: User, lesion: Lesion) -> Lesion:
     if lesion.is_closed:
         _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
     return lesion
+
+
+@transaction.atomic
+def reopen_unless_removed(*, user: User, lesion: Lesion) -> None:
+    """After an act was taken back, or is somewhere else. Post: the lesion is followed again, unless
+    one that stands still says that it was removed."""
+    lesion = Lesion.everything.select_for_update(no_key=True).get(pk=lesion.pk)
+    acts = (
+        DoctorVisit.objects.filter(lesion=lesion, finding=Finding.REMOVED),
+        Histology.objects.standing().filter(lesion=lesion, excised=True),
+        Review.objects.standing().filter(image__in=lesion.images.all(), management=Management.DONE),
+    )
+    if lesion.is_closed and not any(found.exists() for found in acts):
+        _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
 
 
 def _set(

@@ -94,6 +94,11 @@ class MergePatientForm(forms.Form):
     into = _PatientField(
         Patient.objects.none(), label="The record that stays", empty_label="Choose a patient"
     )
+    acknowledged = forms.BooleanField(
+        required=False,
+        label="They are one person",
+        help_text="Needed where birth year or sex of the two differ.",
+    )
     reason = _reason()
 
     def __init__(self, *args: Any, patients: QuerySet[Patient], **kwargs: Any) -> None:

@@ -49,24 +49,27 @@ class EditForm(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if name != "opened"}
 
     def clean_opened(self) -> str:
-        """What is no such text is as good as a form from before: everything is compared."""
+        """Without it no mark was seen: an empty box takes none away unasked. What is no such text
+        is as good as a form from before: everything is compared."""
         text: str = self.cleaned_data["opened"]
+        if not text:
+            standing = self.standing().items()
+            return conflicts.as_seen({name: value for name, value in standing if value is not True})
         try:
-            return text if not text or isinstance(json.loads(text), dict) else "{}"
+            return text if isinstance(json.loads(text), dict) else "{}"
         except ValueError:
             return "{}"
 
     def write(self, write: Callable[[], T]) -> T | None:
         """None where the record changed meanwhile: the form then shows both, and asks."""
-        seen = self.cleaned_data.get("opened")
-        if self.record is None or not seen:
+        if self.record is None:
             return write()
         try:
             return conflicts.write_unchanged(
                 write,
                 locked=self.record,
                 standing=self.standing,
-                seen=seen,
+                seen=self.cleaned_data["opened"],
                 wanted=self.wanted(),
             )
         except conflicts.Changed as changed:

@@ -61,6 +61,8 @@ def record_review(
     review.save(force_insert=True)
     if management == Management.DONE:
         closing.close(user=user, lesion=image.lesion, on=image.captured_on)
+    elif review.supersedes is not None:
+        closing.reopen_unless_removed(user=user, lesion=image.lesion)
     _announce(review)
     return review
 
@@ -115,6 +117,8 @@ def record_histology(
     histology.save()
     if excised:
         closing.close(user=user, lesion=lesion, on=examined_on)
+    elif supersedes is not None:
+        closing.reopen_unless_removed(user=user, lesion=lesion)
     return histology
 
 

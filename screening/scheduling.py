@@ -25,12 +25,13 @@ def due_on(lesion: Lesion, interval_months: int) -> date:
 
 @transaction.atomic
 def move_on(lesion: Lesion) -> None:
-    """After a picture was added. Post: an active reminder counts from the last one captured.
+    """After a picture was added. Post: an active reminder counts from the last one captured;
+    without any it stays as it is.
 
     A picture of an earlier day than the last changes nothing, not even that it was put off.
     """
     reminder = Reminder.objects.active().select_for_update().filter(lesion=lesion).first()
-    if reminder is None:
+    if reminder is None or not lesion.images.exists():
         return
     due = due_on(lesion, reminder.interval_months)
     if due != reminder.due_on:

@@ -16,10 +16,16 @@ from screening.closing import close
 from screening.intake import hold
 from screening.models import DoctorVisit, Finding, Lesion, Patient
 
+ONLY_ONES_OWN = "Visits to a doctor are entered by the person whose record it is."
+
+
+def is_own(user: User, patient: Patient) -> bool:
+    return patient.owner_id == user.pk
+
 
 def may_record(user: User, patient: Patient) -> bool:
     """A person enters visits on their own record; a clinic's members record conclusions."""
-    return patient.owner_id == user.pk and Patient.objects.writable_by(user).contains(patient)
+    return is_own(user, patient) and Patient.objects.writable_by(user).contains(patient)
 
 
 @transaction.atomic
@@ -31,7 +37,7 @@ def record_visit(
     A lesion that was removed is closed. Raises ValidationError for a day to come.
     """
     if not may_record(user, lesion.patient):
-        raise PermissionDenied("Visits to a doctor are entered by the person whose record it is.")
+        raise PermissionDenied(ONLY_ONES_OWN)
     plausibility.require_past_day(
         visited_on, lesion.patient, field="visited_on", what="The day of the visit"
     )

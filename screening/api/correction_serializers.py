@@ -115,6 +115,9 @@ class MergePatientSerializer(ReasonSerializer):
     """The record that stays, of the same clinic or the same person."""
 
     into = _patient_field()
+    acknowledged = serializers.BooleanField(
+        default=False, help_text="Needed where the two differ in birth year or sex."
+    )
 
 
 def acts(what: str, serializer: Any, example: Any, restore: Any = ReasonSerializer) -> Any:

@@ -22,6 +22,7 @@ from screening.models import (
     LesionImage,
     Patient,
 )
+from screening.visits import ONLY_ONES_OWN, is_own
 
 Record = Patient | Lesion | LesionImage | DoctorVisit
 
@@ -38,8 +39,9 @@ _WITH = {
 def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     """The records as they stand, nobody else correcting their patients in this transaction.
 
-    Raises PermissionDenied unless ``user`` may write all of them, and ValidationError where one was
-    moved to another patient meanwhile or, unless ``withdrawn``, taken out.
+    Raises PermissionDenied unless ``user`` may write all of them, a visit as the person whose
+    record it is, and ValidationError where one was moved to another patient meanwhile or, unless
+    ``withdrawn``, taken out.
     """
     found_at = [_fresh(record) for record in records]
     ids = {patient_of(record).pk for record in found_at}
@@ -47,6 +49,8 @@ def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     found = {patient.pk for patient in locked}
     if Patient.everything.writable_by(user).filter(pk__in=found).count() != len(found):
         raise PermissionDenied("Your role allows looking at this record, not changing it.")
+    if any(isinstance(one, DoctorVisit) and not is_own(user, patient_of(one)) for one in found_at):
+        raise PermissionDenied(ONLY_ONES_OWN)
     lesions = {lesion.pk for record in found_at if (lesion := lesion_of(record))}
     list(Lesion.everything.select_for_update(no_key=True).filter(pk__in=lesions).order_by("pk"))
     fresh = [_fresh(record) for record in records]
@@ -55,6 +59,26 @@ def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     if not withdrawn and any(is_out(record) for record in fresh):
         raise ValidationError("This was withdrawn meanwhile.")
     return fresh
+
+
+def require_same_keeper(one: Patient, other: Patient, field: str) -> None:
+    """Raises ValidationError unless the same people keep both: nothing is corrected out of a
+    clinic, or out of the hands of the person whose record it is."""
+    if (one.clinic_id, one.owner_id) != (other.clinic_id, other.owner_id):
+        text = (
+            "Both must be of the same clinic and the same person: nothing is taken out of either."
+        )
+        raise ValidationError({field: text})
+
+
+def require_place(image: LesionImage) -> None:
+    """Raises ValidationError where the picture was added again since it was withdrawn."""
+    same = image.lesion.images.filter(sha256=image.sha256).first()
+    if same is not None:
+        raise ValidationError(
+            f"The same picture is on {image.lesion} already, added again on "
+            f"{same.created:%Y-%m-%d}. Withdraw that one first."
+        )
 
 
 def patient_of(record: Record) -> Patient:

@@ -14,9 +14,16 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import intake, plausibility
+from screening import closing, intake, plausibility
 from screening.corrections.following import follow
-from screening.corrections.holding import held, note, stated, touch
+from screening.corrections.holding import (
+    held,
+    note,
+    require_place,
+    require_same_keeper,
+    stated,
+    touch,
+)
 from screening.corrections.moving import bring, hand_over
 from screening.models import (
     SYMPTOMS,
@@ -32,6 +39,7 @@ from screening.models import (
     Patient,
     Reminder,
 )
+from screening.predictions import outcomes
 
 ATTACHED: dict[str, models.Manager[Any]] = {
     "visits": DoctorVisit.everything,
@@ -87,19 +95,26 @@ def merge_lesions(*, user: User, lesion: Lesion, into: Lesion, reason: str = "")
 
 
 @transaction.atomic
-def merge_patients(*, user: User, patient: Patient, into: Patient, reason: str = "") -> Patient:
+def merge_patients(
+    *, user: User, patient: Patient, into: Patient, reason: str = "", acknowledged: bool = False
+) -> Patient:
     """Post: all lesions of ``patient`` are of ``into``; ``patient`` is withdrawn and leads there.
 
     What ``into`` does not say of age, sex and skin is taken from ``patient``. Images are read again
-    where the model would be told something else.
+    where the model would be told something else. acknowledged: the user knows that the two differ
+    in birth year or sex; without it such two are not merged.
     """
     reason = stated(reason)
     patient, into = held(patient, into, user=user)
     if patient == into:
         raise ValidationError({"into": "Choose another patient."})
-    if (patient.clinic_id, patient.owner_id) != (into.clinic_id, into.owner_id):
+    require_same_keeper(patient, into, "into")
+    if not acknowledged and (differing := _differing(patient, into)):
         raise ValidationError(
-            {"into": "Only two patients of one clinic, or two records of one person, are merged."}
+            {
+                "acknowledged": f"{differing} What {into} says will count. Confirm that they are "
+                "one person."
+            }
         )
     lesions = list(Lesion.everything.filter(patient=patient))
     identifiers = list(patient.identifiers.values_list("pk", flat=True))
@@ -156,9 +171,11 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
         bring(images, record)
         twice = LesionImage.everything.filter(pk__in=last["twice"]).exclude(withdrawn_at=None)
         for image in twice:  # no longer on the same lesion
+            require_place(image)
             image.withdrawn_at, image.withdrawn_by, image.withdrawn_because = None, None, ""
             image.save()
             note(CorrectionKind.RESTORED, image, user=user)
+        closing.reopen_unless_removed(user=user, lesion=into)
         follow([*images, *twice], record, into)
     touch(into)
 
@@ -180,10 +197,28 @@ def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list
     return out
 
 
-def _weight(image: LesionImage) -> tuple[bool, int, int]:
-    """What would be lost with it: it is read, concluded upon, read often."""
-    is_read = image.modality == Modality.DERMATOSCOPIC
-    return is_read, image.reviews.count(), image.predictions.finished().count()
+def _differing(patient: Patient, into: Patient) -> str:
+    """In words, where the two contradict each other on birth year or sex; empty where nowhere."""
+    words = []
+    if patient.birth_year and into.birth_year and patient.birth_year != into.birth_year:
+        words.append(f"{patient} was born in {patient.birth_year}, {into} in {into.birth_year}.")
+    if patient.sex and into.sex and patient.sex != into.sex:
+        sexes = patient.get_sex_display().lower(), into.get_sex_display().lower()
+        words.append(f"{patient} is {sexes[0]}, {into} {sexes[1]}.")
+    return " ".join(words)
+
+
+def _weight(image: LesionImage) -> tuple[int, bool, bool, int, int]:
+    """What would be lost with it: how grave its reading is, and that nobody has concluded on it;
+    then that it is read, concluded upon, read often."""
+    reading, is_concluded = image.counting_reading, image.reviews.standing().exists()
+    return (
+        -outcomes.rank(reading.outcome_told if reading else ""),
+        reading is not None and not is_concluded,
+        image.modality == Modality.DERMATOSCOPIC,
+        image.reviews.count(),
+        image.predictions.finished().count(),
+    )
 
 
 def _joined(lesion: Lesion, into: Lesion) -> dict[str, Any]:
@@ -208,16 +243,22 @@ def _joined(lesion: Lesion, into: Lesion) -> dict[str, Any]:
 
 
 def _one_reminder(lesion: Lesion, into: Lesion, moved: dict[str, list[Any]]) -> None:
-    """A lesion has one: its own if that is active, else the other's."""
+    """A lesion has one: of two active ones the sooner, else the active one, else its own."""
     moved["reminder"] = []
     coming = Reminder.objects.filter(lesion=lesion).first()
     own = Reminder.objects.filter(lesion=into).first()
-    if coming is None or (own is not None and (own.is_active or not coming.is_active)):
+    if coming is None or (own is not None and not coming.is_active):
         return
     if own is None:
         coming.lesion = into
         coming.save()
         moved["reminder"] = [coming.pk]
+        return
+    if own.is_active:
+        if coming.rings_on < own.rings_on:
+            own.due_on, own.snoozed_until = coming.due_on, coming.snoozed_until
+        own.interval_months = min(own.interval_months, coming.interval_months)
+        own.save()
         return
     for name in ("set_by", "interval_months", "due_on", "snoozed_until", "stopped_at"):
         setattr(own, name, getattr(coming, name))

@@ -1,6 +1,7 @@
 """Write path of what is with the wrong lesion or patient: moved, with all that belongs to it.
 
-Functions as in ``screening.intake``. The user may write where it is and where it goes.
+Functions as in ``screening.intake``. The user may write where it is and where it goes,
+and both are kept by the same clinic and the same person.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import intake, plausibility
+from screening import closing, intake, plausibility
 from screening.corrections.following import follow
-from screening.corrections.holding import held, note, stated, touch
+from screening.corrections.holding import held, note, require_same_keeper, stated, touch
 from screening.models import (
     CorrectionKind,
-    ExternalIdentifier,
     Lesion,
     LesionImage,
     Patient,
@@ -44,6 +44,7 @@ def move_image(
     before = image.lesion
     if lesion == before:
         raise ValidationError({"lesion": "The picture is of this lesion already."})
+    require_same_keeper(before.patient, lesion.patient, "lesion")
     if lesion.images.filter(sha256=image.sha256).exists():
         raise ValidationError(
             {"lesion": f"The same picture is on {lesion} already. Withdraw this one instead."}
@@ -53,6 +54,7 @@ def move_image(
     plausibility.require_capture_day(image.captured_on, lesion.patient)
     bring([image], lesion)
     _note_move(image, before, user=user, reason=reason)
+    closing.reopen_unless_removed(user=user, lesion=before)
     touch(before, lesion)
     intake.read_with_new_details(image=image)
     follow([image], before, lesion)
@@ -68,6 +70,7 @@ def move_lesion(*, user: User, lesion: Lesion, patient: Patient, reason: str = "
     before = lesion.patient
     if patient == before:
         raise ValidationError({"patient": "The lesion is of this patient already."})
+    require_same_keeper(before, patient, "patient")
     hand_over([lesion], patient)
     plausibility.require_birth_year(patient)
     changed = {"patient": patient.pk}
@@ -109,11 +112,9 @@ def findings_of(image: LesionImage, user: User) -> str:
 def bring(images: list[LesionImage], lesion: Lesion) -> None:
     """Post: the images are of ``lesion``, beginning now. Within a correction that holds both."""
     now = timezone.now()
-    scope = lesion.patient
     for image in images:
         image.lesion, image.placed_at = lesion, now
         image.save(update_fields=["lesion", "placed_at", "modified"])
-        _rescope(image.identifiers.all(), scope)
     if lesion.symptoms:  # what was concluded of these images says nothing of the symptom
         lesion.symptoms_at = now
         lesion.save(update_fields=["symptoms_at", "modified"])
@@ -124,26 +125,8 @@ def hand_over(lesions: Iterable[Lesion], patient: Patient) -> None:
     for lesion in lesions:
         lesion.patient = patient
         lesion.save(update_fields=["patient", "modified"])
-        _rescope(lesion.identifiers.all(), patient)
         for image in LesionImage.everything.filter(lesion=lesion):
             image.save(update_fields=["modified"])
-            _rescope(image.identifiers.all(), patient)
-
-
-def _rescope(identifiers: Iterable[ExternalIdentifier], patient: Patient) -> None:
-    """An identifier is of one clinic, or one person: it goes along where the new one has no other
-    record by it, and is given up where it has."""
-    clinic = patient.clinic
-    owner = None if clinic else patient.owner
-    for one in identifiers:
-        if (one.clinic, one.owner) == (clinic, owner):
-            continue
-        same = {"kind": one.kind, "system": one.system, "value": one.value}
-        if ExternalIdentifier.objects.filter(clinic=clinic, owner=owner, **same).exists():
-            one.delete()
-        else:
-            one.clinic, one.owner = clinic, owner
-            one.save()
 
 
 def _note_move(image: LesionImage, before: Lesion, *, user: User, reason: str) -> None:

@@ -13,10 +13,19 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import intake, plausibility
+from screening import closing, intake, plausibility
 from screening.corrections import merging
 from screening.corrections.following import follow
-from screening.corrections.holding import Record, held, lesion_of, note, patient_of, stated, touch
+from screening.corrections.holding import (
+    Record,
+    held,
+    lesion_of,
+    note,
+    patient_of,
+    require_place,
+    stated,
+    touch,
+)
 from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
 
 UNCHANGED: Any = object()
@@ -76,6 +85,8 @@ def withdraw(*, user: User, record: Record, reason: str) -> Record:
     record.withdrawn_because = reason
     record.save()
     note(CorrectionKind.WITHDRAWN, record, user=user, reason=reason)
+    if isinstance(record, LesionImage | DoctorVisit):
+        closing.reopen_unless_removed(user=user, lesion=record.lesion)
     _after(record)
     return record
 
@@ -138,12 +149,7 @@ def _require_place(record: Record, label: str) -> None:
     if isinstance(record, (LesionImage, DoctorVisit)) and lesion and lesion.is_withdrawn:
         raise ValidationError("Its lesion is withdrawn. Put the lesion back first.")
     if isinstance(record, LesionImage):
-        same = record.lesion.images.filter(sha256=record.sha256).first()
-        if same is not None:
-            raise ValidationError(
-                f"The same picture is on {record.lesion} already, added again on "
-                f"{same.created:%Y-%m-%d}. Withdraw that one first."
-            )
+        require_place(record)
     if isinstance(record, Patient) and record.clinic_id:
         others = Patient.objects.filter(clinic=record.clinic_id, label=label or record.label)
         if others.exists():

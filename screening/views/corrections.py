@@ -166,7 +166,7 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     found = get_object_or_404(visible, pk=pk)
     intake.require_writable(user=request.user, patient=found)
-    others = _others(request, found).filter(clinic=found.clinic_id, owner=found.owner_id)
+    others = _others(request, found)
     acts = [
         Act(
             "merge",
@@ -284,7 +284,9 @@ def _posted(request: UserRequest, act: str) -> Any:
 
 
 def _others(request: UserRequest, patient: Patient) -> PatientQuerySet:
+    """Those that the same clinic and the same person keep."""
     writable = Patient.objects.writable_by(request.user).exclude(pk=patient.pk)
+    writable = writable.filter(clinic=patient.clinic_id, owner=patient.owner_id)
     return writable.select_related("clinic").order_by("label", "pk")
 
 

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
-from screening.corrections import merging, services
+from screening.corrections import merging, moving, services
 from screening.corrections.queries import leads_to
 from screening.models import (
     Alert,
@@ -116,6 +116,48 @@ class TestMergeLesions:
         assert lesion.images.get() == theirs
         assert into.images.get() == mine
 
+    @pytest.mark.parametrize("is_graver_coming", [True, False])
+    def test_of_a_picture_on_both_the_graver_is_kept(
+        self, personas, lesion, into, is_graver_coming
+    ):
+        graver = LesionImageFactory(lesion=lesion if is_graver_coming else into)
+        milder = LesionImageFactory(
+            lesion=into if is_graver_coming else lesion, sha256=graver.sha256
+        )
+        PredictionFactory(image=graver, outcome="urgent")
+        for _ in range(2):
+            PredictionFactory(image=milder, outcome="monitor")
+        ReviewFactory(image=milder)
+        merge(personas.admin, lesion, into)
+        assert into.images.get() == graver
+
+    def test_what_nobody_has_concluded_on_is_kept_of_two_as_grave(self, personas, lesion, into):
+        settled = LesionImageFactory(lesion=into)
+        open_one = LesionImageFactory(lesion=lesion, sha256=settled.sha256)
+        for image in (settled, open_one):
+            PredictionFactory(image=image, outcome="urgent")
+        ReviewFactory(image=settled)
+        merge(personas.admin, lesion, into)
+        assert into.images.get() == open_one
+
+    def test_it_is_not_taken_apart_where_the_picture_was_added_again(self, personas, lesion, into):
+        mine = LesionImageFactory(lesion=into)
+        theirs = LesionImageFactory(lesion=lesion, sha256=mine.sha256)
+        ReviewFactory(image=theirs)
+        merge(personas.admin, lesion, into)
+        third = LesionFactory(patient=personas.patient)
+        moving.move_image(user=personas.admin, image=theirs, lesion=third, acknowledged=True)
+        LesionImageFactory(lesion=into, sha256=mine.sha256)
+        with pytest.raises(ValidationError, match="added again"):
+            services.restore(user=personas.admin, record=lesion)
+
+    def test_of_two_reminders_the_sooner_is_left(self, personas, lesion, into):
+        ReminderFactory(lesion=lesion, interval_months=1, due_on=date(2026, 11, 1))
+        ReminderFactory(lesion=into, interval_months=12, due_on=date(2027, 11, 1))
+        merge(personas.admin, lesion, into)
+        left = Reminder.objects.get(lesion=into)
+        assert (left.interval_months, left.due_on) == (1, date(2026, 11, 1))
+
     def test_what_was_said_of_one_does_not_settle_the_other(self, personas, lesion, into):
         image = LesionImageFactory(lesion=into)
         histology = HistologyFactory(lesion=lesion)
@@ -125,7 +167,7 @@ class TestMergeLesions:
 
     @pytest.mark.parametrize(
         ("own", "coming", "kept"),
-        [("active", "active", 6), ("stopped", "active", 3), ("stopped", "stopped", 6)],
+        [("active", "active", 3), ("stopped", "active", 3), ("stopped", "stopped", 6)],
     )
     def test_one_reminder_is_left(self, personas, lesion, into, own, coming, kept):
         stopped = {"stopped": Lesion.objects.get(pk=into.pk).created, "active": None}
@@ -168,6 +210,7 @@ class TestMergeLesions:
 class TestMergePatients:
     def test_all_lesions_are_of_the_other(self, personas, lesion):
         image = LesionImageFactory(lesion=lesion)
+        Patient.objects.filter(pk=personas.patient.pk).update(sex="")
         to = PatientFactory(clinic=personas.clinic, birth_year=None, sex="male")
         identifier = ExternalIdentifier.objects.create(
             clinic=personas.clinic,
@@ -196,12 +239,23 @@ class TestMergePatients:
 
     def test_only_where_the_same_people_see_both(self, personas):
         elsewhere = PatientFactory(clinic=personas.clinic, owner=personas.admin)
-        with pytest.raises(ValidationError, match="one clinic"):
+        with pytest.raises(ValidationError, match="same clinic"):
             merging.merge_patients(user=personas.admin, patient=elsewhere, into=personas.patient)
         with pytest.raises(PermissionDenied):
             merging.merge_patients(
                 user=personas.admin, patient=personas.patient, into=personas.own_patient
             )
+
+    def test_who_differs_in_age_or_sex_is_merged_only_knowingly(self, personas, lesion):
+        child = PatientFactory(clinic=personas.clinic, birth_year=2015, sex="male")
+        two = {"user": personas.admin, "patient": child, "into": personas.patient}
+        with pytest.raises(ValidationError) as refused:
+            merging.merge_patients(**two)
+        (text,) = refused.value.message_dict["acknowledged"]
+        for word in ("2015", "1960", "male", "female", str(child), str(personas.patient)):
+            assert word in text
+        merging.merge_patients(**two, acknowledged=True)
+        assert Patient.everything.get(pk=child.pk).merged_into == personas.patient
 
     def test_two_records_of_one_person(self, personas):
         second = PatientFactory(own=True, owner=personas.self_tracker, label="My skin")

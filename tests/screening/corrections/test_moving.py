@@ -6,11 +6,12 @@ from datetime import date
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.urls import reverse
 from django.utils import timezone
 
-from screening.corrections import moving
+from screening.corrections import merging, moving
 from screening.corrections.undoing import may_be_undone, undo
-from screening.models import Alert, Comparison, Correction, ExternalIdentifier, Prediction
+from screening.models import Alert, Comparison, Correction, Prediction
 from tests.factories import (
     AlertFactory,
     ComparisonFactory,
@@ -125,18 +126,42 @@ class TestMoveImage:
         other.refresh_from_db()
         assert other.symptoms_at > review.created
 
-    def test_an_identifier_goes_along_to_another_clinic(self, personas, image):
-        there = MembershipFactory(user=personas.admin, role="clinician").clinic
-        taken = {"system": "urn:x", "value": "2", "kind": "image"}
-        for value in ("1", "2"):
-            ExternalIdentifier.objects.create(
-                clinic=personas.clinic, image=image, **taken | {"value": value}
+
+class TestNothingLeaves:
+    """The clinic, or the person, that keeps it: not even by who may write both records."""
+
+    @pytest.fixture
+    def elsewhere(self, personas):
+        there = MembershipFactory(user=personas.assistant, role="clinician").clinic
+        return [
+            PatientFactory(own=True, owner=personas.assistant),
+            PatientFactory(clinic=there),
+            PatientFactory(clinic=personas.clinic, owner=personas.self_tracker),
+        ]
+
+    def test_it_stays(self, personas, image, elsewhere):
+        for patient in elsewhere:
+            user, lesion = personas.assistant, LesionFactory(patient=patient)
+            acts = (
+                lambda user=user, lesion=lesion: move(user, image, lesion),
+                lambda user=user, to=patient: moving.move_lesion(
+                    user=user, lesion=image.lesion, patient=to
+                ),
+                lambda user=user, to=patient: merging.merge_patients(
+                    user=user, patient=personas.patient, into=to, acknowledged=True
+                ),
             )
-        ExternalIdentifier.objects.create(
-            clinic=there, image=LesionImageFactory(lesion__patient__clinic=there), **taken
-        )
-        move(personas.admin, image, LesionFactory(patient__clinic=there))
-        assert [(one.clinic, one.value) for one in image.identifiers.all()] == [(there, "1")]
+            for act in acts:
+                with pytest.raises(ValidationError, match="same clinic and the same person"):
+                    act()
+        assert not Correction.objects.exists()
+
+    def test_no_such_record_is_offered(self, personas, image, elsewhere, client):
+        near = PatientFactory(clinic=personas.clinic)
+        client.force_login(personas.assistant)
+        page = client.get(reverse("lesion_correct", args=[image.lesion_id])).text
+        assert str(near.pk) in page
+        assert not any(str(patient.pk) in page for patient in elsewhere)
 
 
 class TestMoveLesion:

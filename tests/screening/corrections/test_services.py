@@ -9,12 +9,22 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
 
 from screening.corrections import services
-from screening.models import Alert, Correction, Lesion, LesionImage, Patient, Prediction
+from screening.corrections.undoing import undo
+from screening.models import (
+    Alert,
+    Correction,
+    DoctorVisit,
+    Lesion,
+    LesionImage,
+    Patient,
+    Prediction,
+)
 from tests.factories import (
     AlertFactory,
     DoctorVisitFactory,
     LesionFactory,
     LesionImageFactory,
+    MembershipFactory,
     PatientFactory,
     PredictionFactory,
     ReminderFactory,
@@ -137,15 +147,9 @@ class TestWithdraw:
         with pytest.raises(ValidationError, match="Say why"):
             services.withdraw(user=personas.admin, record=image, reason="  ")
 
-    @pytest.mark.parametrize("what", ["image", "lesion", "patient", "visit"])
+    @pytest.mark.parametrize("what", ["image", "lesion", "patient"])
     def test_a_record_goes_and_comes_back(self, personas, image, what):
-        visit = DoctorVisitFactory(lesion=image.lesion, recorded_by=personas.admin)
-        record = {
-            "image": image,
-            "lesion": image.lesion,
-            "patient": image.lesion.patient,
-            "visit": visit,
-        }[what]
+        record = {"image": image, "lesion": image.lesion, "patient": image.lesion.patient}[what]
         model = type(record)
         withdraw(personas.clinician, record)
         assert not model.objects.filter(pk=record.pk).exists()
@@ -155,6 +159,23 @@ class TestWithdraw:
         assert model.objects.filter(pk=record.pk, withdrawn_because="").exists()
         kinds = list(Correction.objects.order_by("created").values_list("kind", flat=True))
         assert kinds == ["withdrawn", "restored"]
+
+    def test_a_visit_goes_and_comes_back_by_whose_record_it_is(self, personas):
+        owner = MembershipFactory(clinic=personas.clinic, role="viewer").user
+        visit = DoctorVisitFactory(
+            lesion__patient=PatientFactory(clinic=personas.clinic, owner=owner)
+        )
+        for user in (personas.admin, personas.assistant):
+            with pytest.raises(PermissionDenied, match="whose record it is"):
+                withdraw(user, visit)
+        withdraw(owner, visit)
+        for user in (personas.admin, personas.assistant):
+            with pytest.raises(PermissionDenied, match="whose record it is"):
+                services.restore(user=user, record=visit)
+            with pytest.raises(PermissionDenied, match="whose record it is"):
+                undo(user=user, correction=Correction.objects.get())
+        services.restore(user=owner, record=visit)
+        assert DoctorVisit.objects.get() == visit
 
     def test_not_twice(self, personas, image):
         withdraw(personas.admin, image)
