@@ -22,6 +22,8 @@ from screening import duplicates, imaging, plausibility, scheduling, tasks
 from screening.models import (
     ACTIVE,
     SYMPTOMS,
+    Correction,
+    CorrectionKind,
     Lesion,
     LesionImage,
     Modality,
@@ -89,9 +91,19 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
 def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     require_writable(user=user, patient=lesion.patient)
     since = lesion.symptoms_at
+    unticked = [name for name in SYMPTOMS if getattr(lesion, name) and fields.get(name) is False]
     _marked(lesion, fields)
     also = ["symptoms_at"] if lesion.symptoms_at != since else []
     _save(lesion, LESION_FIELDS, fields, also)
+    if unticked:  # it may have been what told the person to see a doctor
+        Correction.objects.create(
+            kind=CorrectionKind.EDITED,
+            made_by=user,
+            patient=lesion.patient,
+            lesion=lesion,
+            before=dict.fromkeys(unticked, True),
+            after=dict.fromkeys(unticked, False),
+        )
     read_with_new_details(image__lesion=lesion)
     return lesion
 

@@ -70,6 +70,8 @@ def _changes(correction: Correction) -> str:
 def _value(name: str, value: Any) -> str:
     if value in (None, ""):
         return "not stated"
+    if isinstance(value, bool):
+        return "marked" if value else "not marked"
     if name == "modality":
         return str(Modality(value).label).lower()
     return str(value)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from django.urls import reverse
 
+from screening import intake
+from screening.corrections.undoing import may_be_undone
+from screening.corrections.words import in_words
+from screening.models import Correction
 from tests.factories import LesionFactory
 
 
@@ -19,3 +23,12 @@ def test_a_form_that_saw_nothing_takes_no_mark_away_unasked(personas, client):
     client.post(url, {"label": "Once more", "bleeding": "on", "itching": "on"})
     lesion.refresh_from_db()
     assert lesion.symptoms == ["bleeding", "itching"]
+
+
+def test_who_takes_a_mark_away_is_noted(personas):
+    lesion = LesionFactory(patient=personas.patient, bleeding=True, itching=True)
+    intake.edit_lesion(user=personas.assistant, lesion=lesion, bleeding=False, itching=True)
+    correction = Correction.objects.get()
+    assert (correction.made_by, correction.lesion) == (personas.assistant, lesion)
+    assert in_words(correction) == f"{lesion}: bleeding not marked, before marked."
+    assert not may_be_undone(correction)
