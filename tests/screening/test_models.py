@@ -152,6 +152,18 @@ def invitation_to_an_unknown_role():
     )
 
 
+def invitation_accepted_and_withdrawn():
+    now = timezone.now()
+    Invitation.objects.create(
+        clinic=ClinicFactory(),
+        email="a@example.org",
+        role="viewer",
+        invited_by=UserFactory(),
+        accepted_at=now,
+        withdrawn_at=now,
+    )
+
+
 def review_of_itself():
     review = ReviewFactory()
     Review.objects.filter(pk=review.pk).update(supersedes=review)
@@ -273,6 +285,7 @@ REFUSED = {
     "role_is_known": lambda: MembershipFactory(role="owner"),
     "one_open_invitation_per_clinic_and_email": two_open_invitations,
     "invited_role_is_known": invitation_to_an_unknown_role,
+    "accepted_invitation_is_not_withdrawn": invitation_accepted_and_withdrawn,
     "webhook_is_a_clinics_or_a_persons": lambda: WebhookFactory(clinic=None),
     "disabled_webhook_has_a_reason": lambda: WebhookFactory(off=True, disabled_reason=""),
     "event_is_known": lambda: DeliveryFactory(event="patient.born"),

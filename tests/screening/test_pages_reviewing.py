@@ -139,7 +139,8 @@ def test_histology_is_entered_and_a_later_one_stands(client, personas, image):
     assert client.post(url, typed).url == reverse("lesion", args=[image.lesion_id])
     text = words(seen(client, personas.clinician, "lesion", image.lesion_id))
     assert "Breslow thickness 0.40 mm" in text
-    client.post(url, {"diagnosis": "nv", "examined_on": "2026-03-21"})
+    first = image.lesion.histologies.get().pk
+    client.post(url, {"diagnosis": "nv", "examined_on": "2026-03-21", "supersedes": first})
     page = seen(client, personas.clinician, "lesion", image.lesion_id).content.decode()
     assert '<h2 id="histology-title">Melanocytic nevus (mole)</h2>' in page
     listed = client.get(url).content.decode()

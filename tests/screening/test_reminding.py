@@ -184,9 +184,12 @@ def test_standings_say_the_same_in_python_and_in_sql(personas, today):
 
 def suggested(lesion, user=None):
     """To ``user``, or to someone from whom nothing is withheld."""
-    images = tracking.timeline(lesion, user or UserFactory())
+    user = user or UserFactory()
+    images = tracking.timeline(lesion, user)
+    histologies = tracking.histologies_of(lesion, user)
     return suggesting.suggest(
         images,
+        tracking.standing_of(lesion, images, histologies),
         has_open_alert=lesion.alerts.open().exists(),
         has_histology=lesion.histologies.exists(),
     )
