@@ -25,7 +25,8 @@ def kinds() -> dict[str, Spoil]:
     """By name: blur in pixels of a 150 pixel side; pixels of the shorter side; light left."""
 
     def toned(low: float, high: float) -> Spoil:
-        return lambda image: image.point([low + (high - low) * value / 255 for value in range(256)])
+        curve = [round(low + (high - low) * value / 255) for value in range(256)]
+        return lambda image: image.point(curve * 3)
 
     def shrunk(side: int) -> Spoil:
         return lambda image: image.resize((side * image.width // image.height, side))
