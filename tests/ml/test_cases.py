@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ml.reader import load, open_image
+from ml.pictures import open_image
+from ml.reader import load
 from ml.types import NotAssessable, Outcome, PatientContext
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "images"
