@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import User
@@ -193,6 +194,14 @@ class WordOrNull(serializers.CharField):
 
     def to_representation(self, value: Any) -> Any:
         return super().to_representation(value) if value else None
+
+
+_TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
+
+
+@extend_schema_field({"type": "string", "pattern": _TIME, "example": "14:05:00"})
+class TimeOfDay(serializers.TimeField):
+    """Without a zone, where the camera was: JSON Schema's ``time`` asks for one."""
 
 
 class StandingOutcome(serializers.ChoiceField):

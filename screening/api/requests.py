@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from ml.pictures import IN_BYTES, IN_PIXELS
 from screening import identifying
-from screening.api.fields import StrictSerializer, VisibleField
+from screening.api.fields import StrictSerializer, TimeOfDay, VisibleField
 from screening.api.records import IdentifierSerializer
 from screening.exchange.dicom.reading import stated
 from screening.imaging import ACCEPTED
@@ -101,7 +101,7 @@ class ImageCorrectionSerializer(StrictSerializer):
     """What is wrong with an image. Only the fields that are sent change."""
 
     captured_on = serializers.DateField(required=False)
-    captured_time = serializers.TimeField(required=False, allow_null=True)
+    captured_time = TimeOfDay(required=False, allow_null=True)
     modality = serializers.ChoiceField(required=False, choices=Modality.choices)
     reason = serializers.CharField(required=False, max_length=400)
 

@@ -14,6 +14,7 @@ from screening.api.fields import (
     ByScope,
     ChoiceOrNull,
     StandingOutcome,
+    TimeOfDay,
     VisibleField,
 )
 from screening.api.readings import PredictionSerializer
@@ -196,6 +197,9 @@ class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):
     elsewhere = {"latest_prediction": ("predictions",), "latest_review": ("reviews",)}
 
     url = serializers.HyperlinkedIdentityField(view_name="api:image-detail")
+    captured_time = TimeOfDay(
+        read_only=True, allow_null=True, help_text="Where the camera was, as far as it is known."
+    )
     image_url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
     identifiers = IdentifierSerializer(many=True, read_only=True)
