@@ -29,6 +29,7 @@ from screening.api.correction_serializers import (
     act,
     acts,
 )
+from screening.api.filters import StrictFilterBackend
 from screening.api.serializers import ImageSerializer, LesionSerializer, PatientSerializer
 from screening.api.viewsets import ImageViewSet, LesionViewSet, PatientViewSet
 from screening.corrections import merging, moving, queries, services
@@ -41,6 +42,8 @@ class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
 
     http_method_names = ["get", "head", "post"]
     lookup_value_converter = "uuid"
+    filter_backends = [StrictFilterBackend]
+    compares = True
     shows: type[ReadViewSet]
     history: Callable[..., Any]
 
@@ -76,7 +79,7 @@ class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
 
     def listed(self) -> Response:
         record = self.get_object()
-        found = self.paginate_queryset(type(self).history(record, self.user))
+        found = self.paginate_queryset(self.filter_queryset(type(self).history(record, self.user)))
         return self.get_paginated_response(CorrectionSerializer(found, many=True).data)
 
     def get_object(self) -> Any:

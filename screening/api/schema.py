@@ -92,7 +92,7 @@ class RecordSchema(AutoSchema):
             found += [FIELDS, asked("expand", f"{EXPAND} Of these, by commas: {among}.")]
         if self.method == "POST":
             found.append(IDEMPOTENCY_KEY)
-        if self.method == "PATCH":
+        if self._compares():
             found.append(IF_MATCH)
         if self._has_tag():
             codes = {"GET": [200, 304], "POST": [200, 201], "PATCH": [200]}
@@ -123,9 +123,14 @@ class RecordSchema(AutoSchema):
             codes |= {409, 413, 415}
         if self.method == "POST":
             codes |= {422}
-        if self.method == "PATCH":
+        if self._compares():
             codes |= {412}
         return sorted(codes)
+
+    def _compares(self) -> bool:
+        """Whether it looks at If-Match: a change does, and a correction."""
+        corrects = self.method == "POST" and getattr(self.view, "compares", False)
+        return self.method == "PATCH" or corrects
 
 
 def asked(name: str, description: str) -> OpenApiParameter:
