@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 
 from benchmarks import many_lesions
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def filled(client):
+    assert connection.features.supports_json_field  # asked of SQLite once a process
     found = many_lesions.fill(60, 20)
     client.force_login(found.user)
     return found
