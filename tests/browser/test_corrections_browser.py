@@ -72,8 +72,9 @@ def test_a_corrected_birth_year_is_read_again_and_what_was_told_stays_in_sight(
     new_patient(page, "Born wrongly", 34)
     patient = page.url
     new_lesion(page, "Left arm")
-    page.get_by_label("Taken on").fill(TODAY.isoformat())
     page.locator("input[name=file]").set_input_files(drawn(tmp_path, seed=301))
+    page.locator(".upload").get_by_label("Taken on").fill(TODAY.isoformat())
+    page.get_by_role("button", name="Add 1 picture").click()
     page.wait_for_url(re.compile(r"/images/[0-9a-f-]{36}/$"), timeout=READ_WITHIN)
     reading = page.locator("#reading")
     expect(reading).to_contain_text("Age: 34", timeout=READ_WITHIN)
