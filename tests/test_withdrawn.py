@@ -245,6 +245,7 @@ def test_a_reading_of_it_is_announced_to_nobody(scene, personas, what):
 
 # Who may look past the managers that leave out what is withdrawn.
 LOOKS_PAST = {
+    "screening.closing",  # a lock
     "screening.conflicts",  # a lock
     "screening.intake",  # numbers of lesions are given once
     "screening.edit_form",  # the row that a form was opened with

@@ -169,7 +169,7 @@ def test_blinking_honours_reduced_motion(
 
 
 def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: str) -> None:
-    page.get_by_role("link", name="12 Jul 2026", exact=True).click()
+    page.locator("#course").get_by_role("link", name="12 Jul 2026", exact=True).click()
     area = page.get_by_role("row", name=re.compile("^Area"))
     by_model = area.inner_text()
     page.get_by_role("link", name="Correct the outline").click()

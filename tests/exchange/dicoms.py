@@ -14,7 +14,7 @@ from pydicom.encaps import encapsulate
 from screening import synthetic
 
 NAME = "Muster^Erika"
-NUMBER = "4711"
+NUMBER = "HN-0047-1100"
 BACK = ("66643007", "SCT")
 SIZE = (300, 225)
 

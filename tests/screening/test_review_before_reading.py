@@ -28,6 +28,7 @@ from tests.factories import (
     ReviewFactory,
     measures,
 )
+from tests.screening.test_page_forms import opened
 from tests.test_access_matrix import _world
 
 pytestmark = pytest.mark.django_db
@@ -236,9 +237,10 @@ def test_an_export_tells_no_diagnosis_that_is_withheld(client, personas, world):
 def test_an_admin_sets_it(client, personas):
     url = reverse("clinic_reviewing", args=[personas.clinic.pk])
     client.force_login(personas.admin)
-    client.post(url, {"review_before_reading": "on"})
+    page = reverse("clinic", args=[personas.clinic.pk])
+    client.post(url, {**opened(client, page), "review_before_reading": "on"})
     personas.clinic.refresh_from_db()
     assert personas.clinic.review_before_reading
-    client.post(url, {})
+    client.post(url, opened(client, page))
     personas.clinic.refresh_from_db()
     assert not personas.clinic.review_before_reading

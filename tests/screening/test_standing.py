@@ -181,6 +181,7 @@ def test_a_malignant_histology_needs_attention_until_it_is_removed(client, perso
 ASKS_THE_RULE = {
     "screening/advice.py": "the words of a reading, and of a lesion by its standing",
     "screening/api/fields.py": "StandingOutcome",
+    "screening/corrections/merging.py": "the gravest reading first, where pictures are the same",
     "screening/mapped.py": "points on the body map",
     "screening/report/parts.py": "what stands, then each picture with its day",
     "screening/report/patient.py": "the overview",
