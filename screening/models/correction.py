@@ -22,9 +22,20 @@ class CorrectionKind(models.TextChoices):
     REOPENED = "reopened", "Opened again"
 
 
+CONCLUDED = (CorrectionKind.CLOSED, CorrectionKind.REOPENED)
+"""What follows from a conclusion or a histology, and tells that there is one."""
+
+
 class CorrectionQuerySet(models.QuerySet["Correction"]):
     def visible_to(self, user: User) -> CorrectionQuerySet:
-        return self.filter(patient__in=Patient.everything.visible_to(user))
+        return self.filter(patient__in=Patient.everything.visible_to(user)).disclosed_to(user)
+
+    def disclosed_to(self, user: User) -> CorrectionQuerySet:
+        """Whoever is to conclude first is not told that a colleague has: of closings only of their
+        own. Pictures move and lesions merge, so it is kept back after a conclusion too; by then the
+        conclusion itself says it."""
+        blind = Patient.everything.reviewed_blind_by(user)
+        return self.exclude(~Q(made_by=user), kind__in=CONCLUDED, patient__in=blind)
 
 
 class Correction(UUIDModel):

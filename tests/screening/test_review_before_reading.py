@@ -11,8 +11,11 @@ from django.urls import reverse
 from pypdf import PdfReader
 
 from ml.types import MEASURES_VERSION
+from screening import closing
+from screening.corrections import merging
 from screening.models import (
     Alert,
+    Correction,
     Histology,
     LesionImage,
     Measurement,
@@ -23,6 +26,8 @@ from screening.models import (
 from tests.access import MATRIX
 from tests.factories import (
     BatchRowFactory,
+    HistologyFactory,
+    LesionFactory,
     PredictionFactory,
     PredictionMapsFactory,
     ReviewFactory,
@@ -60,7 +65,18 @@ def world(personas):
     for maps in PredictionMaps.objects.select_related("prediction"):
         _measured(maps.prediction)
     ReviewFactory(image=world.comparison.earlier, conclusion="df", note="Firm to the touch.")
+    _corrected(personas, world.lesion)
     return world
+
+
+def _corrected(personas, lesion):
+    """A spot that a pathologist has looked at is merged into it; colleagues close and open it."""
+    other = LesionFactory(patient=lesion.patient)
+    HistologyFactory(lesion=other, diagnosis="mel")
+    closing.close(user=personas.colleague, lesion=other, on=other.created.date())
+    closing.close(user=personas.colleague, lesion=lesion, on=lesion.created.date())
+    merging.merge_lesions(user=personas.assistant, lesion=other, into=lesion)
+    closing.reopen(user=personas.assistant, lesion=lesion)
 
 
 def _measured(prediction):
@@ -71,9 +87,13 @@ def _measured(prediction):
     Measurement.objects.filter(pk=found.pk).update(values=values)
 
 
-def surfaces(client, world):
+def surfaces(client, world, corrections):
     """Every page, chart, map, export and answer of the API that is for those who are signed in."""
     shown = {}
+    for correction in corrections:
+        name = f"undo {correction}"
+        response = client.get(reverse("correction_undo", args=[correction]))
+        shown[name] = response.status_code, PASSING.sub(b"", response.content)
     for name, line in MATRIX.items():
         # A DICOM file is of the picture and its scale: no finding is read for it.
         if "GET" not in line.methods or line.is_public or name.endswith("dicom"):
@@ -95,6 +115,10 @@ def _body(response):
 def delete_findings():
     for model in FINDINGS:
         model.objects.all().delete()
+    Correction.objects.filter(kind__in=("closed", "reopened")).delete()
+    for correction in Correction.objects.filter(before__has_key="moved"):
+        correction.before["moved"]["histologies"] = []
+        correction.save()
 
 
 def differing(before, after):
@@ -104,9 +128,10 @@ def differing(before, after):
 @pytest.mark.parametrize("role", ["clinician", "admin"])
 def test_what_was_found_makes_no_difference_to_who_has_not_concluded(client, personas, world, role):
     client.force_login(getattr(personas, role))
-    with_findings = surfaces(client, world)
+    corrections = list(Correction.objects.values_list("pk", flat=True))
+    with_findings = surfaces(client, world, corrections)
     delete_findings()
-    without = surfaces(client, world)
+    without = surfaces(client, world, corrections)
     changed = differing(with_findings, without)
     assert not changed, {name: (with_findings[name][0], *without[name]) for name in changed}
 
@@ -137,9 +162,10 @@ def test_it_does_to_the_person_whose_skin_it_is(client, personas, world):
 
 def _sees_everything(client, user, world):
     client.force_login(user)
-    with_findings = surfaces(client, world)
+    corrections = list(Correction.objects.values_list("pk", flat=True))
+    with_findings = surfaces(client, world, corrections)
     delete_findings()
-    assert differing(with_findings, surfaces(client, world)) >= {
+    assert differing(with_findings, surfaces(client, world, corrections)) >= {
         "home",
         "patient",
         "lesion",
