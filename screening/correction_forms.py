@@ -45,25 +45,35 @@ class WithdrawForm(forms.Form):
     reason = _reason(required=True)
 
 
-class MoveImageForm(forms.Form):
-    """lesions: where it may go. findings: what it has here, to be acknowledged; empty: nothing."""
+class KnowingForm(forms.Form):
+    """findings: what the pictures have here, to be acknowledged; empty: nothing is asked."""
 
-    lesion = forms.ModelChoiceField(
-        Lesion.objects.none(), label="To the lesion", empty_label="Choose a lesion"
-    )
-    acknowledged = forms.BooleanField(required=False, label="Move it with all of this")
-    reason = _reason()
+    acknowledged = forms.BooleanField(required=False, label="Go on with all of this")
 
-    def __init__(self, *args: Any, lesions: QuerySet[Lesion], findings: str, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, findings: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["lesion"].queryset = lesions  # type: ignore[attr-defined]
         if findings:
             self.fields["acknowledged"].help_text = findings
         else:
             del self.fields["acknowledged"]
 
 
-class MergeLesionForm(forms.Form):
+class MoveImageForm(KnowingForm):
+    """lesions: where it may go."""
+
+    field_order = ("lesion",)
+    lesion = forms.ModelChoiceField(
+        Lesion.objects.none(), label="To the lesion", empty_label="Choose a lesion"
+    )
+    reason = _reason()
+
+    def __init__(self, *args: Any, lesions: QuerySet[Lesion], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["lesion"].queryset = lesions  # type: ignore[attr-defined]
+
+
+class MergeLesionForm(KnowingForm):
+    field_order = ("into",)
     into = forms.ModelChoiceField(
         Lesion.objects.none(), label="The lesion that stays", empty_label="Choose a lesion"
     )
@@ -79,7 +89,8 @@ class _PatientField(forms.ModelChoiceField):
         return f"{patient} ({patient.clinic or 'own record'})"
 
 
-class MoveLesionForm(forms.Form):
+class MoveLesionForm(KnowingForm):
+    field_order = ("patient",)
     patient = _PatientField(
         Patient.objects.none(), label="To the patient", empty_label="Choose a patient"
     )
@@ -90,23 +101,22 @@ class MoveLesionForm(forms.Form):
         self.fields["patient"].queryset = patients  # type: ignore[attr-defined]
 
 
-class MergePatientForm(forms.Form):
+class MergePatientForm(KnowingForm):
+    field_order = ("into",)
     into = _PatientField(
         Patient.objects.none(), label="The record that stays", empty_label="Choose a patient"
     )
-    acknowledged = forms.BooleanField(
-        required=False,
-        label="They are one person",
-        help_text="Needed where birth year or sex of the two differ.",
-    )
     reason = _reason()
 
-    def __init__(self, *args: Any, patients: QuerySet[Patient], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, *args: Any, patients: QuerySet[Patient], findings: str, **kwargs: Any
+    ) -> None:
+        asked = "Needed where birth year or sex of the two differ."
+        super().__init__(*args, findings=f"{findings} {asked}".strip(), **kwargs)
         self.fields["into"].queryset = patients  # type: ignore[attr-defined]
 
 
-class UndoForm(forms.Form):
+class UndoForm(KnowingForm):
     """label: asked of a patient only, whose own may have been given to another."""
 
     label = forms.CharField(

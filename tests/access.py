@@ -359,10 +359,10 @@ MATRIX: dict[str, Line] = {
             ("image", "withdraw", lambda w: REASON),
             ("image", "move", lambda w: {"lesion": str(w.sibling.pk), "acknowledged": True}),
             ("lesion", "withdraw", lambda w: REASON),
-            ("lesion", "move", lambda w: {"patient": str(w.twin.pk)}),
-            ("lesion", "merge", lambda w: {"into": str(w.sibling.pk)}),
+            ("lesion", "move", lambda w: {"patient": str(w.twin.pk), "acknowledged": True}),
+            ("lesion", "merge", lambda w: {"into": str(w.sibling.pk), "acknowledged": True}),
             ("patient", "withdraw", lambda w: REASON),
-            ("patient", "merge", lambda w: {"into": str(w.twin.pk)}),
+            ("patient", "merge", lambda w: {"into": str(w.twin.pk), "acknowledged": True}),
         )
     },
     "api:image-restore": line(args="withdrawn", POST=Sent(KEEPS, done=200)),

@@ -13,7 +13,7 @@ from screening.api.fields import StrictSerializer, VisibleField
 from screening.api.schema import IF_MATCH
 from screening.corrections.undoing import may_be_undone
 from screening.corrections.words import in_words
-from screening.models import Correction, Lesion, Patient
+from screening.models import Correction, CorrectionKind, Lesion, Patient
 
 _ID = "019ab1c2-0d4e-7b11-8f60-3a7e5c9d2b18"
 CORRECTION: dict[str, Any] = {
@@ -42,7 +42,9 @@ class CorrectionSerializer(serializers.ModelSerializer[Correction]):
 
     text = serializers.SerializerMethodField(help_text="In words.")
     made_by = serializers.CharField(read_only=True)
-    before = serializers.DictField(read_only=True, help_text="The fields as they were.")
+    before = serializers.SerializerMethodField(
+        help_text="The fields as they were; after a merger, those of the record that stays."
+    )
     after = serializers.DictField(read_only=True, help_text="The same fields, as they are since.")
     is_standing = serializers.SerializerMethodField(help_text="It may be undone.")
 
@@ -53,6 +55,11 @@ class CorrectionSerializer(serializers.ModelSerializer[Correction]):
 
     def get_text(self, correction: Correction) -> str:
         return in_words(correction)
+
+    def get_before(self, correction: Correction) -> dict[str, Any]:
+        """Without the rows that a merger took along: some of them are not for everyone."""
+        before: dict[str, Any] = correction.before
+        return before["into"] if correction.kind == CorrectionKind.MERGED else before
 
     def get_is_standing(self, correction: Correction) -> bool:
         return may_be_undone(correction)
@@ -70,7 +77,20 @@ class WithdrawSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=400)
 
 
-class RestorePatientSerializer(ReasonSerializer):
+def _acknowledged(more: str = "") -> serializers.BooleanField:
+    return serializers.BooleanField(
+        default=False,
+        help_text=f"Needed where pictures were read or reviewed: this goes with them.{more}",
+    )
+
+
+class RestoreMergedSerializer(ReasonSerializer):
+    """Why."""
+
+    acknowledged = _acknowledged(" After a merger only, and of what was found since.")
+
+
+class RestorePatientSerializer(RestoreMergedSerializer):
     """Why, and a new label where another patient has the old one now."""
 
     label = serializers.CharField(required=False, max_length=80)  # type: ignore[assignment]
@@ -93,31 +113,28 @@ class MoveImageSerializer(ReasonSerializer):
     """Where the image belongs."""
 
     lesion = _lesion_field()
-    acknowledged = serializers.BooleanField(
-        default=False,
-        help_text="Needed for an image that was read or reviewed: this goes with it.",
-    )
+    acknowledged = _acknowledged()
 
 
 class MoveLesionSerializer(ReasonSerializer):
     """Whose the lesion is."""
 
     patient = _patient_field()
+    acknowledged = _acknowledged()
 
 
 class MergeLesionSerializer(ReasonSerializer):
     """The lesion that stays, of the same patient."""
 
     into = _lesion_field()
+    acknowledged = _acknowledged()
 
 
 class MergePatientSerializer(ReasonSerializer):
     """The record that stays, of the same clinic or the same person."""
 
     into = _patient_field()
-    acknowledged = serializers.BooleanField(
-        default=False, help_text="Needed where the two differ in birth year or sex."
-    )
+    acknowledged = _acknowledged(" And where the two differ in birth year or sex.")
 
 
 def acts(what: str, serializer: Any, example: Any, restore: Any = ReasonSerializer) -> Any:

@@ -24,6 +24,7 @@ from screening.api.correction_serializers import (
     MoveImageSerializer,
     MoveLesionSerializer,
     ReasonSerializer,
+    RestoreMergedSerializer,
     RestorePatientSerializer,
     WithdrawSerializer,
     act,
@@ -99,7 +100,7 @@ class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
 
 
 _OF_IMAGE = acts("an image", ImageSerializer, examples.IMAGE)
-_OF_LESION = acts("a lesion", LesionSerializer, examples.LESION)
+_OF_LESION = acts("a lesion", LesionSerializer, examples.LESION, RestoreMergedSerializer)
 _OF_PATIENT = acts("a patient", PatientSerializer, examples.PATIENT, RestorePatientSerializer)
 
 
@@ -158,13 +159,13 @@ class LesionCorrections(CorrectionsViewSet):
     @_OF_LESION[1]
     @action(detail=True, methods=["post"])
     def restore(self, request: Request, pk: UUID) -> Response:
-        return self.done(request, services.restore, ReasonSerializer)
+        return self.done(request, services.restore, RestoreMergedSerializer)
 
     @act(
         "Move a lesion to another patient",
         "With its images, readings and reviews. You need to write in both records.",
         MoveLesionSerializer,
-        {"patient": examples.PATIENT["id"], "reason": "The wrong patient."},
+        {"patient": examples.PATIENT["id"], "acknowledged": True, "reason": "The wrong patient."},
         LesionSerializer,
         examples.LESION,
     )
@@ -180,7 +181,7 @@ class LesionCorrections(CorrectionsViewSet):
         "Both are the same spot. All that is known of this one goes to `into`, which is the "
         "answer. This one is withdrawn, and its address leads there: 301.",
         MergeLesionSerializer,
-        {"into": examples.LESION["id"], "reason": "Entered twice."},
+        {"into": examples.LESION["id"], "acknowledged": True, "reason": "Entered twice."},
         LesionSerializer,
         examples.LESION,
     )
@@ -220,7 +221,7 @@ class PatientCorrections(CorrectionsViewSet):
         "which is the answer; what it does not say of age, sex and skin is taken over. This one "
         "is withdrawn, and its address leads there: 301.",
         MergePatientSerializer,
-        {"into": examples.PATIENT["id"], "reason": "Registered twice."},
+        {"into": examples.PATIENT["id"], "acknowledged": True, "reason": "Registered twice."},
         PatientSerializer,
         examples.PATIENT,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
@@ -24,7 +25,12 @@ from screening.corrections.holding import (
     stated,
     touch,
 )
-from screening.corrections.moving import bring, hand_over
+from screening.corrections.moving import (
+    bring,
+    findings_of,
+    hand_over,
+    require_acknowledged,
+)
 from screening.models import (
     SYMPTOMS,
     Correction,
@@ -52,11 +58,13 @@ DETAILS = ("birth_year", "sex", "skin_type")
 
 
 @transaction.atomic
-def merge_lesions(*, user: User, lesion: Lesion, into: Lesion, reason: str = "") -> Lesion:
+def merge_lesions(
+    *, user: User, lesion: Lesion, into: Lesion, reason: str = "", acknowledged: bool = False
+) -> Lesion:
     """Post: all that was of ``lesion`` is of ``into``; ``lesion`` is withdrawn and leads there.
 
     Of a picture that is on both, one is withdrawn: the one with less to it. Every symptom of either
-    is marked; the lesion is closed only if both were.
+    is marked; the lesion is closed only if both were. acknowledged: as of ``moving.move_image``.
     """
     reason = stated(reason)
     lesion, into = held(lesion, into, user=user)
@@ -66,6 +74,7 @@ def merge_lesions(*, user: User, lesion: Lesion, into: Lesion, reason: str = "")
         raise ValidationError(
             {"into": "These are lesions of two patients. Move the one to the other patient first."}
         )
+    require_acknowledged(acknowledged, findings_of(lesion.images.all(), user))
     own = list(LesionImage.everything.filter(lesion=into))
     coming = list(LesionImage.everything.filter(lesion=lesion))
     twice = _once(coming, own, user)
@@ -101,29 +110,30 @@ def merge_patients(
     """Post: all lesions of ``patient`` are of ``into``; ``patient`` is withdrawn and leads there.
 
     What ``into`` does not say of age, sex and skin is taken from ``patient``. Images are read again
-    where the model would be told something else. acknowledged: the user knows that the two differ
-    in birth year or sex; without it such two are not merged.
+    where the model would be told something else. acknowledged: as of ``moving.move_image``; and the
+    user knows that the two differ in birth year or sex.
     """
     reason = stated(reason)
     patient, into = held(patient, into, user=user)
     if patient == into:
         raise ValidationError({"into": "Choose another patient."})
     require_same_keeper(patient, into, "into")
-    if not acknowledged and (differing := _differing(patient, into)):
-        raise ValidationError(
-            {
-                "acknowledged": f"{differing} What {into} says will count. Confirm that they are "
-                "one person."
-            }
-        )
-    lesions = list(Lesion.everything.filter(patient=patient))
+    differing = _differing(patient, into)
+    images = LesionImage.objects.present().filter(lesion__patient=patient)
+    require_acknowledged(acknowledged, differing, findings_of(images, user))
+    coming = Lesion.everything.select_for_update(no_key=True).filter(patient=patient)
+    lesions = list(coming.order_by("created", "pk"))
     identifiers = list(patient.identifiers.values_list("pk", flat=True))
-    moved = {"lesions": [lesion.pk for lesion in lesions], "identifiers": identifiers}
+    moved = {
+        "lesions": [lesion.pk for lesion in lesions],
+        "images": list(images.values_list("pk", flat=True)),
+        "identifiers": identifiers,
+    }
     before = {name: getattr(into, name) for name in DETAILS if not getattr(into, name)}
     for name in before:
         setattr(into, name, getattr(patient, name))
     into.save()
-    hand_over(lesions, into)
+    called = hand_over(lesions, into, user=user)
     plausibility.require_birth_year(into)
     ExternalIdentifier.objects.filter(pk__in=identifiers).update(patient=into)
     _retire(patient, into, user)
@@ -132,7 +142,7 @@ def merge_patients(
         patient,
         user=user,
         reason=reason,
-        before={"moved": moved, "into": before},
+        before={"moved": moved, "called": called, "into": before},
         after={"merged_into": into.pk, "label": into.label},
     )
     intake.read_with_new_details(image__lesion__patient=into)
@@ -152,18 +162,43 @@ def successor(record: Any) -> list[Any]:
     return found
 
 
+def at_stake(record: Any, user: User) -> str:
+    """What whoever takes ``record`` apart is to know, in words; empty where nothing is: what was
+    found of its pictures since it was merged, and which do not come back. Empty, too, for a record
+    that was not merged."""
+    found = successor(record)
+    if not found:
+        return ""
+    (into,), merged = found, _merger(record)
+    moved = merged.before["moved"]
+    came = LesionImage.objects.filter(pk__in=moved.get("images", ()))
+    if isinstance(record, Patient):
+        lesions = Lesion.everything.filter(pk__in=moved["lesions"], patient=into)
+        going = LesionImage.objects.present().filter(lesion__in=lesions)
+        staying = came.exclude(lesion__in=lesions)
+    else:
+        going = came.filter(lesion=into)
+        since = into.images.filter(created__gte=merged.created).values("pk")
+        elsewhere = came.exclude(lesion=into).values("pk")
+        staying = LesionImage.objects.filter(Q(pk__in=since) | Q(pk__in=elsewhere))
+    texts = [findings_of(going, user, merged.created)]
+    if count := staying.count():
+        these = "1 picture that" if count == 1 else f"{count} pictures that"
+        texts.append(f"{these} came with it, or came since, will not go back with it.")
+    return " ".join(filter(None, texts))
+
+
 def take_apart(record: Any, into: Any, *, user: User) -> None:
     """After ``record`` was put back. Post: what came from it and is with ``into``, its successor,
     is its own again. What ``into`` took over of its details stays: nobody knows whose it was."""
-    merged = Correction.objects.filter(kind=CorrectionKind.MERGED, before__has_key="moved")
+    last = _merger(record).before
+    moved = last["moved"]
     if isinstance(record, Patient):
-        moved = merged.filter(patient=record, lesion=None)[0].before["moved"]
-        hand_over(Lesion.everything.filter(pk__in=moved["lesions"], patient=into), record)
+        lesions = Lesion.everything.filter(pk__in=moved["lesions"], patient=into)
+        hand_over(lesions.order_by("created", "pk"), record, user=user, called=last.get("called"))
         own = ExternalIdentifier.objects.filter(pk__in=moved["identifiers"], patient=into)
         own.update(patient=record)
     else:
-        last = merged.filter(lesion=record)[0].before
-        moved = last["moved"]
         images = list(LesionImage.everything.filter(pk__in=moved["images"], lesion=into))
         for name, rows in {**ATTACHED, "reminder": Reminder.objects}.items():
             own = rows.filter(pk__in=moved[name], lesion=into)
@@ -178,6 +213,14 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
         closing.reopen_unless_removed(user=user, lesion=into)
         follow([*images, *twice], record, into)
     touch(into)
+
+
+def _merger(record: Any) -> Correction:
+    """The last by which ``record`` was merged into another."""
+    merged = Correction.objects.filter(kind=CorrectionKind.MERGED, before__has_key="moved")
+    if isinstance(record, Patient):
+        return merged.filter(patient=record, lesion=None)[0]
+    return merged.filter(lesion=record)[0]
 
 
 def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list[Any]:
@@ -205,6 +248,8 @@ def _differing(patient: Patient, into: Patient) -> str:
     if patient.sex and into.sex and patient.sex != into.sex:
         sexes = patient.get_sex_display().lower(), into.get_sex_display().lower()
         words.append(f"{patient} is {sexes[0]}, {into} {sexes[1]}.")
+    if words:
+        words.append(f"What {into} says will count, if they are one person.")
     return " ".join(words)
 
 

@@ -6,10 +6,12 @@ and both are kept by the same clinic and the same person.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -21,7 +23,10 @@ from screening.models import (
     Lesion,
     LesionImage,
     Patient,
+    Prediction,
+    Review,
 )
+from screening.models.lesion import number_of
 
 
 @transaction.atomic
@@ -49,8 +54,7 @@ def move_image(
         raise ValidationError(
             {"lesion": f"The same picture is on {lesion} already. Withdraw this one instead."}
         )
-    if not acknowledged and (found := findings_of(image, user)):
-        raise ValidationError({"acknowledged": f"{found} Confirm that this goes with it."})
+    require_acknowledged(acknowledged, findings_of(before.images.filter(pk=image.pk), user))
     plausibility.require_capture_day(image.captured_on, lesion.patient)
     bring([image], lesion)
     _note_move(image, before, user=user, reason=reason)
@@ -63,15 +67,28 @@ def move_image(
 
 
 @transaction.atomic
-def move_lesion(*, user: User, lesion: Lesion, patient: Patient, reason: str = "") -> Lesion:
-    """Post: the lesion is of ``patient``, with its images and all that is known of it."""
+def move_lesion(
+    *,
+    user: User,
+    lesion: Lesion,
+    patient: Patient,
+    reason: str = "",
+    acknowledged: bool = False,
+    called: Mapping[str, list[str]] | None = None,
+) -> Lesion:
+    """Post: the lesion is of ``patient``, with its images and all that is known of it.
+
+    acknowledged: as of ``move_image``, for its images. called: see ``hand_over``.
+    """
     reason = stated(reason)
     lesion, patient = held(lesion, patient, user=user)
     before = lesion.patient
     if patient == before:
         raise ValidationError({"patient": "The lesion is of this patient already."})
     require_same_keeper(before, patient, "patient")
-    hand_over([lesion], patient)
+    require_acknowledged(acknowledged, findings_of(lesion.images.all(), user))
+    label = lesion.label
+    hand_over([lesion], patient, user=user, called=called)
     plausibility.require_birth_year(patient)
     changed = {"patient": patient.pk}
     note(
@@ -79,8 +96,8 @@ def move_lesion(*, user: User, lesion: Lesion, patient: Patient, reason: str = "
         lesion,
         user=user,
         reason=reason,
-        before={"patient": before.pk},
-        after=changed,
+        before={"patient": before.pk, "label": label},
+        after={**changed, "label": lesion.label},
         patient=before,
     )
     note(CorrectionKind.MOVED, lesion, user=user, reason=reason, after=changed)
@@ -90,23 +107,35 @@ def move_lesion(*, user: User, lesion: Lesion, patient: Patient, reason: str = "
     return lesion
 
 
-def findings_of(image: LesionImage, user: User) -> str:
-    """What there is of a picture where it is, in words; empty where nothing is. Who is to conclude
-    first is told the same whatever there is."""
-    if LesionImage.objects.withheld_from(user).contains(image):
-        return "This picture may have readings and conclusions here."
-    reviews, readings = image.reviews.count(), image.predictions.finished().count()
-    if not reviews and not readings:
-        return ""
-    parts = [
-        f"{count} {one if count == 1 else many}"
-        for count, one, many in (
-            (readings, "reading", "readings"),
-            (reviews, "conclusion", "conclusions"),
+def findings_of(images: QuerySet[LesionImage], user: User, since: datetime | None = None) -> str:
+    """What there is of pictures where they are, in words; empty where nothing is. since: of what
+    was read and concluded from then on. Who is to conclude first is told the same whatever there
+    is."""
+    one = images.count() == 1
+    if LesionImage.objects.withheld_from(user).filter(pk__in=images.values("pk")).exists():
+        these = "This picture" if one else "These pictures"
+        return f"{these} may have readings and conclusions here."
+    readings = Prediction.objects.finished().filter(image__in=images)
+    reviews = Review.objects.filter(image__in=images)
+    if since is not None:
+        readings, reviews = (
+            readings.filter(finished_at__gte=since),
+            reviews.filter(created__gte=since),
         )
+    parts = [
+        f"{count} {word if count == 1 else f'{word}s'}"
+        for count, word in ((readings.count(), "reading"), (reviews.count(), "conclusion"))
         if count
     ]
-    return f"This picture has {' and '.join(parts)} here."
+    this = "This picture has" if one else "These pictures have"
+    return f"{this} {' and '.join(parts)} here." if parts else ""
+
+
+def require_acknowledged(acknowledged: bool, *texts: str) -> None:
+    """Raises ValidationError with what there is to know, unless the user knows of it."""
+    found = " ".join(filter(None, texts))
+    if found and not acknowledged:
+        raise ValidationError({"acknowledged": f"{found} Confirm that this goes with it."})
 
 
 def bring(images: list[LesionImage], lesion: Lesion) -> None:
@@ -120,13 +149,44 @@ def bring(images: list[LesionImage], lesion: Lesion) -> None:
         lesion.save(update_fields=["symptoms_at", "modified"])
 
 
-def hand_over(lesions: Iterable[Lesion], patient: Patient) -> None:
-    """Post: the lesions are of ``patient``. Within a correction that holds both."""
-    for lesion in lesions:
+def hand_over(
+    lesions: Iterable[Lesion],
+    patient: Patient,
+    *,
+    user: User,
+    called: Mapping[str, list[str]] | None = None,
+) -> dict[str, list[str]]:
+    """Post: the lesions are of ``patient``, and told apart: one whose number is given there gets
+    the next one. Within a correction that holds both.
+
+    Returns by lesion its label before and since, where they differ. called: the same from when they
+    came; each is called as it was before, unless it was given another name meanwhile.
+    """
+    in_use = set(Lesion.everything.filter(patient=patient).values_list("label", flat=True))
+    taken, found, renamed = Lesion.everything.labels(patient), list(lesions), {}
+    number = max(
+        Lesion.everything.next_number(patient),
+        *(number_of(lesion.label) + 1 for lesion in found if lesion.label not in taken),
+        0,
+    )
+    for lesion in found:
         lesion.patient = patient
         lesion.save(update_fields=["patient", "modified"])
         for image in LesionImage.everything.filter(lesion=lesion):
             image.save(update_fields=["modified"])
+    for lesion in found:
+        before, since = (called or {}).get(str(lesion.pk), ("", ""))
+        is_back = lesion.label == since
+        label = before if is_back else lesion.label
+        if number_of(label) and label in (in_use if is_back else taken):
+            label, number = f"Lesion {number}", number + 1
+        if label == lesion.label:
+            continue
+        renamed[str(lesion.pk)] = [lesion.label, label]
+        was, lesion.label = {"label": lesion.label}, label
+        lesion.save(update_fields=["label", "modified"])
+        note(CorrectionKind.EDITED, lesion, user=user, before=was, after={"label": label})
+    return renamed
 
 
 def _note_move(image: LesionImage, before: Lesion, *, user: User, reason: str) -> None:

@@ -19,27 +19,35 @@ Merged = TypeVar("Merged", Patient, Lesion)
 
 def of_patient(patient: Patient, user: User) -> QuerySet[Correction]:
     """All of the patient, of what was merged into them, and of their lesions; the newest first."""
-    return _seen(user).filter(_about_patient(patient))
+    patients = _with_merged(patient)
+    return _seen(user).filter(Q(patient__in=patients) | Q(lesion__patient__in=patients))
 
 
 def of_lesion(lesion: Lesion, user: User) -> QuerySet[Correction]:
     """All of the lesion, of what was merged into it, and of the images that are on it now."""
-    return _seen(user).filter(_about_lesion(lesion))
+    return _seen(user).filter(Q(lesion__in=_with_merged(lesion)) | Q(image__lesion=lesion))
 
 
 def is_corrected(model: type[Patient | Lesion], user: User) -> Exists:
     """Condition on patients or lesions: ``of_patient`` or ``of_lesion`` has something. Pages ask it
-    along with the record, since most have nothing."""
-    about = _about_patient if model is Patient else _about_lesion
-    return Exists(Correction.objects.visible_to(user).filter(about(OuterRef("pk"))))
+    along with the record, since most have nothing. One into which others were merged at second hand
+    has a merger of its own."""
+    pk, seen = OuterRef("pk"), Correction.objects.visible_to(user)
+    if model is Patient:
+        about = Q(patient=pk) | Q(patient__merged_into=pk) | Q(lesion__patient=pk)
+    else:
+        about = Q(lesion=pk) | Q(lesion__merged_into=pk) | Q(image__lesion=pk)
+    return Exists(seen.filter(about))
 
 
-def _about_patient(patient: Any) -> Q:
-    return Q(patient=patient) | Q(patient__merged_into=patient) | Q(lesion__patient=patient)
-
-
-def _about_lesion(lesion: Any) -> Q:
-    return Q(lesion=lesion) | Q(lesion__merged_into=lesion) | Q(image__lesion=lesion)
+def _with_merged(record: Patient | Lesion) -> set[UUID]:
+    """The record and all that was merged into it, at however many hands."""
+    merged = type(record).everything.values_list("pk", flat=True)
+    found, last = {record.pk}, {record.pk}
+    while last:
+        last = set(merged.filter(merged_into__in=last)) - found
+        found |= last
+    return found
 
 
 def of_image(image: LesionImage, user: User) -> QuerySet[Correction]:

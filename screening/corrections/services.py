@@ -26,6 +26,7 @@ from screening.corrections.holding import (
     stated,
     touch,
 )
+from screening.corrections.moving import require_acknowledged
 from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
 
 UNCHANGED: Any = object()
@@ -92,10 +93,18 @@ def withdraw(*, user: User, record: Record, reason: str) -> Record:
 
 
 @transaction.atomic
-def restore(*, user: User, record: Record, reason: str = "", label: str = "") -> Record:
+def restore(
+    *,
+    user: User,
+    record: Record,
+    reason: str = "",
+    label: str = "",
+    acknowledged: bool = False,
+) -> Record:
     """Post: what was withdrawn is there again, and what was merged is by itself again.
 
-    label: of a patient whose own has been given to another meanwhile. Raises ValidationError where
+    label: of a patient whose own has been given to another meanwhile. acknowledged: the user knows
+    of what is ``merging.at_stake``. Raises ValidationError where
     something is in the way, with what it is.
     """
     reason = stated(reason)
@@ -103,6 +112,7 @@ def restore(*, user: User, record: Record, reason: str = "", label: str = "") ->
     if not record.is_withdrawn:
         raise ValidationError("This is not withdrawn.")
     _require_place(record, label.strip())
+    require_acknowledged(acknowledged, merging.at_stake(record, user))
     before = {"withdrawn_because": record.withdrawn_because}
     if isinstance(record, Patient) and label.strip():
         before["label"], record.label = record.label, label.strip()

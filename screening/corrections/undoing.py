@@ -8,21 +8,25 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from accounts.models import User
-from screening.corrections import moving, services
+from screening.corrections import merging, moving, services
 from screening.corrections.holding import Record
 from screening.models import Correction, CorrectionKind, Lesion, LesionImage, Patient
 
 _READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
 
 
-def undo(*, user: User, correction: Correction, label: str = "") -> Record:
+def undo(
+    *, user: User, correction: Correction, label: str = "", acknowledged: bool = False
+) -> Record:
     """Post: what the correction changed is as it was before. label: see ``services.restore``.
+    acknowledged: the user knows of what is ``at_stake``.
 
     Raises ValidationError where it cannot be undone any more.
     """
     record = subject(correction)
     if not may_be_undone(correction):
         raise ValidationError("This cannot be undone: something else was changed since.")
+    moving.require_acknowledged(acknowledged, at_stake(correction, user))
     before: dict[str, Any] = correction.before
     match correction.kind, record:
         case CorrectionKind.EDITED, LesionImage():
@@ -36,9 +40,29 @@ def undo(*, user: User, correction: Correction, label: str = "") -> Record:
             return moving.move_image(user=user, image=record, lesion=lesion, acknowledged=True)
         case CorrectionKind.MOVED, Lesion():
             patient = _there(Patient, before["patient"])
-            return moving.move_lesion(user=user, lesion=record, patient=patient)
+            called = {str(record.pk): [before.get("label", ""), correction.after.get("label")]}
+            return moving.move_lesion(
+                user=user, lesion=record, patient=patient, acknowledged=True, called=called
+            )
         case _:
-            return services.restore(user=user, record=record, label=label)
+            return services.restore(
+                user=user, record=record, label=label, acknowledged=acknowledged
+            )
+
+
+def at_stake(correction: Correction, user: User) -> str:
+    """What whoever undoes it is to know, in words; empty where nothing is: what was found since of
+    the pictures that go with it, and which of them do not."""
+    record: Any = subject(correction)
+    match correction.kind, record:
+        case CorrectionKind.MOVED, LesionImage():
+            images = record.lesion.images.filter(pk=record.pk)
+            return moving.findings_of(images, user, correction.created)
+        case CorrectionKind.MOVED, Lesion():
+            return moving.findings_of(record.images.all(), user, correction.created)
+        case CorrectionKind.MERGED, _:
+            return merging.at_stake(record, user)
+    return ""
 
 
 def may_be_undone(correction: Correction) -> bool:

@@ -14,6 +14,7 @@ _FIELDS = {
     "birth_year": "birth year",
     "body_site": "body site",
     "skin_type": "skin type",
+    "label": "name",
 }
 _DONE = {
     CorrectionKind.WITHDRAWN: "was withdrawn",
@@ -54,7 +55,7 @@ def _way(correction: Correction) -> str:
     """From where to where; of another patient's record without its name."""
     of = "lesion" if correction.image_id else "patient"
     before, after = correction.before.get("label"), correction.after.get("label")
-    if before and after:
+    if correction.image_id and before and after:
         return f"was moved from {before} to {after}"
     return f"was moved to another {of}" if correction.before else f"came from another {of}"
 

@@ -38,12 +38,29 @@ HAS_SYMPTOM = Q(raised=True) | Q(bleeding=True) | Q(itching=True) | Q(changing=T
 _NUMBERED = re.compile(r"Lesion ([1-9][0-9]{0,5})")
 
 
+def number_of(label: str) -> int:
+    """The n of a lesion that was called "Lesion n"; 0 for a name that someone chose."""
+    found = _NUMBERED.fullmatch(label)
+    return int(found[1]) if found else 0
+
+
 class LesionQuerySet(models.QuerySet["Lesion"]):
     def next_number(self, patient: Patient) -> int:
         """For "Lesion n": none that a lesion of the patient had, if asked of ``everything``."""
-        labels = self.filter(patient=patient).values_list("label", flat=True)
-        given = [int(found[1]) for label in labels if (found := _NUMBERED.fullmatch(label))]
-        return max(len(labels), *given, 0) + 1
+        labels = self.labels(patient)
+        count = self.filter(patient=patient).count()
+        return max([count, *map(number_of, labels)]) + 1
+
+    def labels(self, patient: Patient) -> set[str]:
+        """Those of the patient's lesions and, by what was corrected, those that they had."""
+        came = self.filter(corrections__patient=patient, corrections__kind="edited")
+        went = self.filter(corrections__patient=patient, corrections__kind="moved")
+        found = (
+            self.filter(patient=patient).values_list("label", flat=True),
+            came.values_list("corrections__after__label", flat=True),
+            went.values_list("corrections__before__label", flat=True),
+        )
+        return {label for labels in found for label in labels if label}
 
     def visible_to(self, user: User) -> LesionQuerySet:
         return self.filter(withdrawn_at=None, patient__in=Patient.objects.visible_to(user))

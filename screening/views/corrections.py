@@ -90,7 +90,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
                 _posted(request, "move"),
                 auto_id="move_%s",
                 lesions=lesions,
-                findings=moving.findings_of(found, request.user),
+                findings=moving.findings_of(found.lesion.images.filter(pk=pk), request.user),
             ),
             lambda **fields: moving.move_image(user=request.user, image=found, **fields),
             "The picture is moved.",
@@ -118,6 +118,7 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
     patient = found.patient
     intake.require_writable(user=request.user, patient=patient)
     others = _others(request, patient)
+    findings = moving.findings_of(found.images.all(), request.user)
     acts = [
         Act(
             "merge",
@@ -128,6 +129,7 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
                 _posted(request, "merge"),
                 auto_id="merge_%s",
                 lesions=patient.lesions.exclude(pk=pk),
+                findings=findings,
             ),
             lambda **fields: merging.merge_lesions(user=request.user, lesion=found, **fields),
             "The two lesions are one.",
@@ -140,7 +142,10 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
             "It goes there with its pictures, readings and conclusions.",
             "Move the lesion",
             MoveLesionForm(
-                _posted(request, "move"), auto_id="move_%s", patients=_offered(request, others)
+                _posted(request, "move"),
+                auto_id="move_%s",
+                patients=_offered(request, others),
+                findings=findings,
             ),
             lambda **fields: moving.move_lesion(user=request.user, lesion=found, **fields),
             "The lesion is moved.",
@@ -167,6 +172,7 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
     found = get_object_or_404(visible, pk=pk)
     intake.require_writable(user=request.user, patient=found)
     others = _others(request, found)
+    images = LesionImage.objects.present().filter(lesion__patient=found)
     acts = [
         Act(
             "merge",
@@ -174,7 +180,10 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
             "All lesions go to the record that stays, and this one's address leads there.",
             "Merge the two",
             MergePatientForm(
-                _posted(request, "merge"), auto_id="merge_%s", patients=_offered(request, others)
+                _posted(request, "merge"),
+                auto_id="merge_%s",
+                patients=_offered(request, others),
+                findings=moving.findings_of(images, request.user),
             ),
             lambda **fields: merging.merge_patients(user=request.user, patient=found, **fields),
             "The two records are one.",
@@ -203,13 +212,16 @@ def undo(request: UserRequest, pk: UUID) -> HttpResponse:
     patient = correction.patient
     if not Patient.everything.writable_by(request.user).contains(patient):
         raise PermissionDenied("Your role allows looking at this record, not changing it.")
-    subject = undoing.subject(correction)
-    form = UndoForm(request.POST or None, of_patient=isinstance(subject, Patient))
-    if request.method == "POST":
-        form = UndoForm(request.POST, of_patient=isinstance(subject, Patient))
-        if submit(form, undoing.undo, user=request.user, correction=correction) is not None:
-            messages.success(request, "It is as it was before.")
-            return redirect(_address_of(correction, request))
+    subject, may_be_undone = undoing.subject(correction), undoing.may_be_undone(correction)
+    is_sent = request.method == "POST"
+    form = UndoForm(
+        request.POST if is_sent else None,
+        of_patient=isinstance(subject, Patient),
+        findings=undoing.at_stake(correction, request.user) if may_be_undone else "",
+    )
+    if is_sent and submit(form, undoing.undo, user=request.user, correction=correction) is not None:
+        messages.success(request, "It is as it was before.")
+        return redirect(_address_of(correction, request))
     return render(
         request,
         "screening/undo.html",
@@ -217,7 +229,7 @@ def undo(request: UserRequest, pk: UUID) -> HttpResponse:
             "form": form,
             "correction": correction,
             "subject": subject,
-            "may_be_undone": undoing.may_be_undone(correction),
+            "may_be_undone": may_be_undone,
             "back": _address_of(correction, request),
         },
     )

@@ -68,7 +68,7 @@ def test_a_picture_is_moved_withdrawn_and_put_back(
     is_sound(page)
     form = _open(page, "It is of another spot")
     form.get_by_label("To the lesion").select_option(f"Right {seed}")
-    form.get_by_label("Move it with all of this").check()
+    form.get_by_label("Go on with all of this").check()
     is_sound(page)
     form.get_by_role("button", name="Move the picture").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(f"Right {seed}")

@@ -95,8 +95,10 @@ def test_a_picture_and_a_diagnosis_added_while_it_is_merged(personas, settings, 
 def test_a_lesion_opened_and_edited_while_its_patient_is_merged(personas, _):
     into = PatientFactory(clinic=personas.clinic)
     lesion = LesionFactory(patient=personas.patient)
+    intake.open_lesion(user=personas.assistant, patient=personas.patient)
     results = at_once(
         lambda: intake.open_lesion(user=personas.assistant, patient=personas.patient),
+        lambda: intake.open_lesion(user=personas.assistant, patient=into),
         lambda: intake.edit_lesion(user=personas.clinician, lesion=lesion, notes="x"),
         lambda: merging.merge_patients(user=personas.admin, patient=personas.patient, into=into),
     )
@@ -104,5 +106,7 @@ def test_a_lesion_opened_and_edited_while_its_patient_is_merged(personas, _):
     assert not [one for one in refused if isinstance(one, connection.Database.Error)]
     assert_whole()
     assert Lesion.objects.filter(patient=into).count() == Lesion.objects.count()
+    labels = Lesion.objects.values_list("label", flat=True)
+    assert len(set(labels)) == len(labels)
     lesion.refresh_from_db()
     assert lesion.patient == into

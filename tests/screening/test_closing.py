@@ -94,9 +94,9 @@ def test_or_moved_elsewhere(personas, image):
 
 def test_or_goes_back_to_the_lesion_that_was_merged(personas, image):
     merged, into = image.lesion, LesionFactory(patient=personas.patient)
-    merging.merge_lesions(user=personas.clinician, lesion=merged, into=into)
+    merging.merge_lesions(user=personas.clinician, lesion=merged, into=into, acknowledged=True)
     image.refresh_from_db()
     conclude(personas.clinician, image)
     assert is_closed(into)
-    services.restore(user=personas.clinician, record=merged)
+    services.restore(user=personas.clinician, record=merged, acknowledged=True)
     assert not is_closed(into)

@@ -130,6 +130,30 @@ def test_two_lesions_become_one_and_the_address_leads_on(assistant, image):
     assert image.lesion.images.get() == image
 
 
+def test_what_was_read_goes_along_after_a_warning(client, assistant, personas, image):
+    """As of one picture, for all that a lesion or a patient has; and back again."""
+    PredictionFactory(image=image)
+    into, to = LesionFactory(patient=personas.patient), PatientFactory(clinic=personas.clinic)
+    acts = (
+        ("lesion_correct", image.lesion, "move", {"patient": to.pk}),
+        ("patient_correct", to, "merge", {"into": personas.patient.pk}),
+        ("lesion_correct", image.lesion, "merge", {"into": into.pk}),
+    )
+    for name, record, act, where in acts:
+        text = assistant.get(reverse(name, args=[record.pk])).text
+        assert "This picture has 1 reading here." in text
+        assert "Confirm that this goes with it" in post(assistant, name, record, act, **where).text
+        response = post(assistant, name, record, act, **where, acknowledged="on")
+        assert "Confirm" not in response.text
+    assert into.images.get() == image
+    PredictionFactory(image=image)
+    undo = reverse("correction_undo", args=[Correction.objects.filter(kind="merged")[0].pk])
+    assert "This picture has 1 reading here." in assistant.get(undo).text
+    assert "Confirm that this goes with it" in assistant.post(undo).text
+    assistant.post(undo, {"acknowledged": "on"})
+    assert image.lesion.images.get() == image
+
+
 def test_a_lesion_goes_to_another_patient(assistant, personas, image):
     to = PatientFactory(clinic=personas.clinic)
     post(assistant, "lesion_correct", image.lesion, "move", patient=to.pk)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
+from screening import intake
 from screening.corrections import merging, moving, services
-from screening.corrections.queries import leads_to
+from screening.corrections.queries import is_corrected, leads_to, of_lesion, of_patient
+from screening.corrections.undoing import undo
+from screening.corrections.words import in_words
 from screening.models import (
     Alert,
     Correction,
@@ -44,7 +48,9 @@ def into(personas):
 
 
 def merge(user, lesion, into):
-    return merging.merge_lesions(user=user, lesion=lesion, into=into, reason="The same spot.")
+    return merging.merge_lesions(
+        user=user, lesion=lesion, into=into, reason="The same spot.", acknowledged=True
+    )
 
 
 class TestMergeLesions:
@@ -73,6 +79,24 @@ class TestMergeLesions:
         assert lesion.merged_into == into
         assert not Lesion.objects.filter(pk=lesion.pk).exists()
 
+    def test_what_was_read_or_reviewed_goes_along_knowingly(self, personas, lesion, into):
+        image = LesionImageFactory(lesion=lesion)
+        two = {"user": personas.admin, "lesion": lesion, "into": into}
+        PredictionFactory(image=image)
+        with pytest.raises(ValidationError, match=r"1 reading here\. Confirm"):
+            merging.merge_lesions(**two)
+        merging.merge_lesions(**two, acknowledged=True)
+        added = LesionImageFactory(lesion=into)
+        ReviewFactory(image=image)
+        with pytest.raises(ValidationError) as refused:
+            services.restore(user=personas.admin, record=lesion)
+        (text,) = refused.value.message_dict["acknowledged"]
+        assert "1 conclusion here" in text  # the reading came with it
+        assert "1 picture that came with it, or came since" in text
+        services.restore(user=personas.admin, record=lesion, acknowledged=True)
+        assert lesion.images.get() == image
+        assert into.images.get() == added
+
     def test_its_address_leads_to_the_other_even_by_a_detour(self, personas, lesion, into):
         third = LesionFactory(patient=personas.patient)
         merge(personas.admin, lesion, into)
@@ -80,6 +104,11 @@ class TestMergeLesions:
         assert leads_to(Lesion, lesion.pk, personas.viewer) == third
         assert leads_to(Lesion, lesion.pk, personas.stranger) is None
         assert leads_to(Lesion, third.pk, personas.viewer) is None
+        fourth = LesionFactory(patient=personas.patient)
+        merge(personas.admin, third, fourth)
+        history = of_lesion(fourth, personas.viewer)
+        assert {one.lesion for one in history} == {lesion, into, third}
+        assert Lesion.objects.filter(is_corrected(Lesion, personas.viewer)).get() == fourth
 
     def test_every_symptom_stays_marked(self, personas, lesion, into):
         Lesion.objects.filter(pk=lesion.pk).update(bleeding=True)
@@ -149,7 +178,7 @@ class TestMergeLesions:
         moving.move_image(user=personas.admin, image=theirs, lesion=third, acknowledged=True)
         LesionImageFactory(lesion=into, sha256=mine.sha256)
         with pytest.raises(ValidationError, match="added again"):
-            services.restore(user=personas.admin, record=lesion)
+            services.restore(user=personas.admin, record=lesion, acknowledged=True)
 
     def test_of_two_reminders_the_sooner_is_left(self, personas, lesion, into):
         ReminderFactory(lesion=lesion, interval_months=1, due_on=date(2026, 11, 1))
@@ -220,7 +249,12 @@ class TestMergePatients:
             value="1",
         )
         PredictionFactory(image=image)
-        merging.merge_patients(user=personas.assistant, patient=personas.patient, into=to)
+        merge = {"user": personas.assistant, "patient": personas.patient, "into": to}
+        with pytest.raises(ValidationError) as refused:
+            merging.merge_patients(**merge)
+        (text,) = refused.value.message_dict["acknowledged"]
+        assert "This picture has 1 reading here." in text
+        merging.merge_patients(**merge, acknowledged=True)
         to.refresh_from_db()
         lesion.refresh_from_db()
         identifier.refresh_from_db()
@@ -237,6 +271,61 @@ class TestMergePatients:
         assert Patient.objects.get(pk=personas.patient.pk).lesions.get() == lesion
         assert to.lesions.get() == mine
 
+    def test_what_goes_back_and_what_does_not_is_told(self, personas, lesion):
+        to = PatientFactory(clinic=personas.clinic)
+        back, stays = LesionImageFactory(lesion=lesion), LesionImageFactory(lesion=lesion)
+        merging.merge_patients(user=personas.admin, patient=personas.patient, into=to)
+        assert merging.at_stake(personas.patient, personas.admin) == ""
+        moving.move_image(user=personas.admin, image=stays, lesion=LesionFactory(patient=to))
+        PredictionFactory(image=back)
+        ReviewFactory(image=back)
+        with pytest.raises(ValidationError) as refused:
+            services.restore(user=personas.admin, record=personas.patient)
+        (text,) = refused.value.message_dict["acknowledged"]
+        assert "This picture has 1 reading and 1 conclusion here." in text
+        assert "1 picture that came with it, or came since, will not go back with it." in text
+        with pytest.raises(ValidationError, match="1 conclusion"):
+            undo(user=personas.admin, correction=Correction.objects.get(kind="merged"))
+        services.restore(user=personas.admin, record=personas.patient, acknowledged=True)
+        assert LesionImage.objects.get(lesion__patient=personas.patient) == back
+
+    def test_numbers_are_told_apart_and_given_back(self, personas):
+        to = PatientFactory(clinic=personas.clinic)
+        for patient in (personas.patient, to):
+            for _ in range(2):
+                intake.open_lesion(user=personas.admin, patient=patient)
+        named = LesionFactory(patient=personas.patient, label="Shoulder")
+        merging.merge_patients(user=personas.admin, patient=personas.patient, into=to)
+
+        def labels(patient):
+            return sorted(patient.lesions.values_list("label", flat=True))
+
+        assert labels(to) == ["Lesion 1", "Lesion 2", "Lesion 3", "Lesion 4", "Shoulder"]
+        (edited,) = of_lesion(to.lesions.get(label="Lesion 3"), personas.viewer)
+        assert in_words(edited) == "Lesion 3: name Lesion 3, before Lesion 1."
+        opened = intake.open_lesion(user=personas.admin, patient=to)
+        assert opened.label == "Lesion 6"
+        intake.edit_lesion(
+            user=personas.admin, lesion=to.lesions.get(label="Lesion 4"), label="Elbow"
+        )
+        undo(user=personas.admin, correction=Correction.objects.get(kind="merged"))
+        assert labels(personas.patient) == ["Elbow", "Lesion 1", "Shoulder"]
+        assert labels(to) == ["Lesion 1", "Lesion 2", "Lesion 6"]
+        assert intake.open_lesion(user=personas.admin, patient=to).label == "Lesion 7"
+        assert named.label == "Shoulder"
+
+    def test_a_lesion_that_is_moved_takes_a_free_number_and_gets_its_own_back(self, personas):
+        to = PatientFactory(clinic=personas.clinic)
+        intake.open_lesion(user=personas.admin, patient=to)
+        lesion = intake.open_lesion(user=personas.admin, patient=personas.patient)
+        moved = moving.move_lesion(user=personas.admin, lesion=lesion, patient=to)
+        assert moved.label == "Lesion 2"
+        # Nor is the number given again where it was.
+        next_one = intake.open_lesion(user=personas.admin, patient=personas.patient)
+        assert next_one.label == "Lesion 2"
+        correction = Correction.objects.filter(kind="moved", patient=personas.patient).get()
+        assert undo(user=personas.admin, correction=correction).label == "Lesion 1"
+
     def test_only_where_the_same_people_see_both(self, personas):
         elsewhere = PatientFactory(clinic=personas.clinic, owner=personas.admin)
         with pytest.raises(ValidationError, match="same clinic"):
@@ -245,6 +334,13 @@ class TestMergePatients:
             merging.merge_patients(
                 user=personas.admin, patient=personas.patient, into=personas.own_patient
             )
+
+    def test_the_history_of_all_that_were_merged_is_theirs(self, personas):
+        chain = [personas.patient, *PatientFactory.create_batch(3, clinic=personas.clinic)]
+        for patient, into in pairwise(chain):
+            merging.merge_patients(user=personas.admin, patient=patient, into=into)
+        assert {one.patient for one in of_patient(chain[-1], personas.viewer)} == set(chain[:-1])
+        assert Patient.objects.filter(is_corrected(Patient, personas.viewer)).get() == chain[-1]
 
     def test_who_differs_in_age_or_sex_is_merged_only_knowingly(self, personas, lesion):
         child = PatientFactory(clinic=personas.clinic, birth_year=2015, sex="male")

@@ -168,7 +168,10 @@ class TestMoveLesion:
     def test_it_goes_with_its_images(self, personas, image):
         PredictionFactory(image=image)
         to = PatientFactory(clinic=personas.clinic, birth_year=1930)
-        moved = moving.move_lesion(user=personas.assistant, lesion=image.lesion, patient=to)
+        move = {"user": personas.assistant, "lesion": image.lesion, "patient": to}
+        with pytest.raises(ValidationError, match="1 reading here"):
+            moving.move_lesion(**move)
+        moved = moving.move_lesion(**move, acknowledged=True)
         assert moved.patient == to
         image.refresh_from_db()
         assert image.lesion.patient == to
