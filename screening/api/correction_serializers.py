@@ -33,7 +33,8 @@ CORRECTION: dict[str, Any] = {
 }
 _HISTORY = (
     "The newest first: what was done, by whom, why, and the fields as they were `before` and are "
-    "`after`. `is_standing`: it has not been undone, and nothing else was changed since."
+    "`after`. `is_standing`: it has not been undone, and nothing else was changed since. Of what "
+    "belongs to the record, such as its images and visits, only with the scopes to read these."
 )
 
 

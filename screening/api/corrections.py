@@ -14,6 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.permissions import may_read
 from screening.api import examples
 from screening.api.base import ReadViewSet, RecordView
 from screening.api.conditions import etag_of, require_match
@@ -36,6 +37,7 @@ from screening.api.viewsets import ImageViewSet, LesionViewSet, PatientViewSet
 from screening.corrections import merging, moving, queries, services
 from screening.corrections.holding import held
 from screening.models import Correction, Lesion, LesionImage, Patient
+from screening.models.correction import OF
 
 
 class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
@@ -79,8 +81,10 @@ class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
         return self.done(request, write, WithdrawSerializer)
 
     def listed(self) -> Response:
-        record = self.get_object()
-        found = self.paginate_queryset(self.filter_queryset(type(self).history(record, self.user)))
+        """Of what belongs to the record as far as the caller may read such records."""
+        readable = [resource for resource in OF if may_read(self.request, resource)]
+        history = type(self).history(self.get_object(), self.user).of(readable)
+        found = self.paginate_queryset(self.filter_queryset(history))
         return self.get_paginated_response(CorrectionSerializer(found, many=True).data)
 
     def get_object(self) -> Any:

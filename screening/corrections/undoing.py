@@ -10,7 +10,14 @@ from django.core.exceptions import ValidationError
 from accounts.models import User
 from screening.corrections import merging, moving, services
 from screening.corrections.holding import Record
-from screening.models import Correction, CorrectionKind, Lesion, LesionImage, Patient
+from screening.models import (
+    Correction,
+    CorrectionKind,
+    Lesion,
+    LesionImage,
+    Patient,
+)
+from screening.visits import is_own
 
 _READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
 
@@ -78,6 +85,12 @@ def may_be_undone(correction: Correction) -> bool:
         case CorrectionKind.MOVED if correction.before:
             return not record.is_withdrawn and _is_where(record, correction.after)
     return False
+
+
+def is_for(correction: Correction, user: User) -> bool:
+    """Whether it is for ``user`` to undo, of those who may write the record: what is said of a
+    visit is for the person whose record it is."""
+    return correction.visit_id is None or is_own(user, correction.patient)
 
 
 def subject(correction: Correction) -> Record:

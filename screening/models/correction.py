@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -26,6 +30,15 @@ CONCLUDED = (CorrectionKind.CLOSED, CorrectionKind.REOPENED)
 """What follows from a conclusion or a histology, and tells that there is one."""
 
 
+OF = {
+    "patients": Q(lesion=None),
+    "lesions": Q(lesion__isnull=False, image=None, visit=None),
+    "images": Q(image__isnull=False),
+    "visits": Q(visit__isnull=False),
+}
+"""By resource, as scopes name it: the corrections of such a record itself."""
+
+
 class CorrectionQuerySet(models.QuerySet["Correction"]):
     def visible_to(self, user: User) -> CorrectionQuerySet:
         return self.filter(patient__in=Patient.everything.visible_to(user)).disclosed_to(user)
@@ -36,6 +49,10 @@ class CorrectionQuerySet(models.QuerySet["Correction"]):
         conclusion itself says it."""
         blind = Patient.everything.reviewed_blind_by(user)
         return self.exclude(~Q(made_by=user), kind__in=CONCLUDED, patient__in=blind)
+
+    def of(self, resources: Iterable[str]) -> CorrectionQuerySet:
+        """Those of records of these kinds (``OF``) themselves."""
+        return self.filter(reduce(or_, (OF[resource] for resource in resources)))
 
 
 class Correction(UUIDModel):

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from accounts.models import User
 from screening.advice import act_words
 from screening.corrections import undoing
 from screening.corrections.words import in_words
@@ -177,5 +178,5 @@ def correction_words(correction: Correction) -> str:
 
 
 @register.filter
-def may_be_undone(correction: Correction) -> bool:
-    return undoing.may_be_undone(correction)
+def may_be_undone_by(correction: Correction, user: User) -> bool:
+    return undoing.may_be_undone(correction) and undoing.is_for(correction, user)

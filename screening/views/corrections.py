@@ -209,8 +209,8 @@ def undo(request: UserRequest, pk: UUID) -> HttpResponse:
     """Asks, and says what is in the way where something is."""
     visible = Correction.objects.visible_to(request.user)
     correction = get_object_or_404(visible.select_related("patient", "lesion", "image"), pk=pk)
-    patient = correction.patient
-    if not Patient.everything.writable_by(request.user).contains(patient):
+    writable = Patient.everything.writable_by(request.user).contains(correction.patient)
+    if not writable or not undoing.is_for(correction, request.user):
         raise PermissionDenied("Your role allows looking at this record, not changing it.")
     subject, may_be_undone = undoing.subject(correction), undoing.may_be_undone(correction)
     is_sent = request.method == "POST"

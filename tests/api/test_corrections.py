@@ -6,8 +6,18 @@ from datetime import date
 
 import pytest
 
+from accounts.services import create_api_key
+from screening.corrections import services
 from screening.models import Lesion, LesionImage, Patient
-from tests.factories import LesionFactory, LesionImageFactory, PatientFactory, PredictionFactory
+from screening.models.correction import OF
+from tests.clients import Program
+from tests.factories import (
+    DoctorVisitFactory,
+    LesionFactory,
+    LesionImageFactory,
+    PatientFactory,
+    PredictionFactory,
+)
 
 API = "/api/v1"
 
@@ -120,6 +130,28 @@ class TestPatients:
         assert refused.json()["errors"][0]["pointer"] == "/label"
         assert clinician.post(url, {"label": "N-1b"}).json()["label"] == "N-1b"
         assert Patient.objects.filter(pk=patient.pk).exists()
+
+
+def test_each_is_told_to_who_may_read_what_was_corrected(personas, image):
+    """One rule for all kinds of records, at every address that lists corrections."""
+    patient, lesion = image.lesion.patient, image.lesion
+    patient.owner = personas.clinician
+    patient.save()
+    visit = DoctorVisitFactory(lesion=lesion, recorded_by=personas.clinician)
+    records = {"images": image, "visits": visit, "lesions": lesion, "patients": patient}
+    for resource, record in records.items():
+        services.withdraw(user=personas.clinician, record=record, reason=f"Of {resource}.")
+    for record in (patient, lesion):
+        services.restore(user=personas.clinician, record=record, reason=f"Of {record._meta}.")
+    assert records.keys() == OF.keys()
+    listing = {"patients": set(records), "lesions": {*records} - {"patients"}, "images": {"images"}}
+    for kind, shown in listing.items():
+        for also in records:
+            scopes = sorted({f"{kind}:read", f"{also}:read"})
+            _, secret = create_api_key(user=personas.clinician, name="k", scopes=scopes)
+            found = Program(secret).get(address(kind, records[kind], "corrections")).json()
+            told = {one["reason"] for one in found["results"] if one["kind"] == "withdrawn"}
+            assert told == {f"Of {one}." for one in {kind, also} & shown}
 
 
 def test_histology_is_corrected_by_a_new_one(clinician, lesion):

@@ -6,12 +6,16 @@ import re
 from datetime import date
 
 import pytest
+from django.db import transaction
 from django.urls import reverse
 
+from screening.corrections import merging, moving, services
 from screening.models import Correction, Lesion, LesionImage, Patient
 from tests.factories import (
+    DoctorVisitFactory,
     LesionFactory,
     LesionImageFactory,
+    MembershipFactory,
     PatientFactory,
     PredictionFactory,
 )
@@ -116,6 +120,49 @@ def test_who_only_looks_sees_what_was_corrected_and_no_more(client, assistant, p
     assert "was withdrawn" in text
     assert "withdrawn/" not in text
     assert "/undo/" not in text
+
+
+def test_undoing_is_offered_to_whom_it_is_granted_and_to_nobody_else(client, personas):
+    """Every kind of correction, on every page that lists them, for every persona."""
+    owner = MembershipFactory(clinic=personas.clinic, role="clinician").user
+    patient, other, twin = PatientFactory.create_batch(3, clinic=personas.clinic, owner=owner)
+    lesion, second = LesionFactory.create_batch(2, patient=patient)
+    image, moved, corrected = LesionImageFactory.create_batch(3, lesion=lesion)
+    gone, merged = LesionFactory.create_batch(2, patient=patient)
+    visit = DoctorVisitFactory(lesion=lesion, recorded_by=owner)
+    away = LesionFactory(patient=other)
+    for record in (image, visit, gone):
+        services.withdraw(user=owner, record=record, reason="A finger.")
+    moving.move_image(user=owner, image=moved, lesion=second)
+    moving.move_lesion(user=owner, lesion=away, patient=patient)
+    merging.merge_lesions(user=owner, lesion=merged, into=lesion)
+    merging.merge_patients(user=owner, patient=twin, into=patient)
+    services.correct_image(user=owner, image=corrected, captured_on=date(2025, 1, 1))
+    pages = [
+        reverse("withdrawn"),
+        reverse("patient", args=[patient.pk]),
+        *(reverse("lesion", args=[one.pk]) for one in patient.lesions.all()),
+    ]
+    everyone = {"owner": owner, "admin": personas.admin, "clinician": personas.clinician}
+    everyone |= {who: getattr(personas, who) for who in ("assistant", "viewer", "colleague")}
+    offered = {}
+    for who, user in everyone.items():
+        client.force_login(user)
+        texts = [client.get(page).text for page in pages]
+        links = {link for text in texts for link in re.findall(r'"(/[^"]+/undo/)"', text)}
+        assert {client.get(link).status_code for link in links} <= {200}, who
+        offered[who] = links
+        for correction in Correction.objects.all():
+            link = reverse("correction_undo", args=[correction.pk])
+            with transaction.atomic():
+                response = client.post(link, {"acknowledged": "on"})
+                transaction.set_rollback(True)
+            assert (response.status_code == 302) == (link in links), (who, correction.kind)
+    of_visit = reverse("correction_undo", args=[Correction.objects.get(visit=visit).pk])
+    assert offered["owner"] - offered["admin"] == {of_visit}
+    assert offered["admin"] == offered["clinician"] == offered["assistant"]
+    assert len(offered["admin"]) == 7
+    assert not offered["viewer"] | offered["colleague"]
 
 
 def test_two_lesions_become_one_and_the_address_leads_on(assistant, image):
