@@ -122,6 +122,7 @@ def _read(pictures: list[LesionImage], user: User) -> None:
             state=State.SUCCEEDED,
             attempts=1,
             finished_at=image.created,
+            told_from=image.created,
             outcome="monitor" if n % 7 else "see_doctor",
             p_malignant=0.03 + 0.01 * (n % 9),
             probabilities={d.value: 0.14 for d in Diagnosis},

@@ -38,7 +38,7 @@ def look_at(comparison: Comparison) -> list[Alert]:
     from ml import change
 
     earlier, later = comparison.earlier, comparison.later
-    before, after = _readings(earlier, later)
+    before, after = _reading(earlier), _reading(later)
     if any(reading is not None and other_details(reading) for reading in (before, after)):
         return []  # made with details that were corrected since: looked at when it is read again
     limits = repeatability(after.model_version).get("limits") if after else None
@@ -87,22 +87,11 @@ def _both(visits: list[Any], *images: LesionImage) -> Any:
     return zip(visits, images, strict=True)
 
 
-def _readings(
-    earlier: LesionImage, later: LesionImage
-) -> tuple[Prediction | None, Prediction | None]:
-    """The newest assessable readings: by one model version, if one has read both images."""
-
-    def of(image: LesionImage) -> list[Prediction]:
-        return list(
-            image.predictions.finished().exclude(outcome=Outcome.NOT_ASSESSABLE).latest_first()
-        )
-
-    befores, afters = of(earlier), of(later)
-    for after in afters:
-        for before in befores:
-            if before.model_version == after.model_version:
-                return before, after
-    return next(iter(befores), None), next(iter(afters), None)
+def _reading(image: LesionImage) -> Prediction | None:
+    """The one that counts, if it found the image assessable."""
+    readings = image.predictions.counting().exclude(outcome=Outcome.NOT_ASSESSABLE)
+    found: Prediction | None = readings.first()
+    return found
 
 
 def _visit(image: LesionImage, reading: Prediction | None) -> Visit | None:

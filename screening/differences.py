@@ -106,29 +106,28 @@ def differences(comparison: Comparison) -> list[Difference]:
     return found
 
 
-def rows(comparison: Comparison, readings: Mapping[Any, list[Prediction]]) -> list[Row]:
+def rows(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> list[Row]:
     """All that changed, in words: the reading, the measures, the colours. readings: as
     ``readings_of`` the two images."""
     measured = [_row(difference) for difference in differences(comparison)]
     return [*_read(comparison, readings), *measured, *_colours(comparison)]
 
 
-def readings_of(images: list[LesionImage], user: User) -> dict[Any, list[Prediction]]:
-    """By image: what assessed it, as far as ``user`` may see it, the newest first, with the mask.
-    One query."""
-    readings = Prediction.objects.disclosed_to(user).finished().filter(image__in=images)
+def readings_of(images: list[LesionImage], user: User) -> dict[Any, Prediction | None]:
+    """By image: the reading that counts, if it assessed the image and as far as ``user`` may see
+    it, with the mask. One query."""
+    readings = Prediction.objects.disclosed_to(user).counting().filter(image__in=images)
     assessed = readings.exclude(outcome=Outcome.NOT_ASSESSABLE).select_related("maps")
-    found: dict[Any, list[Prediction]] = {image.pk: [] for image in images}
-    for reading in assessed.defer("maps__evidence", "maps__features").latest_first():
-        found[reading.image_id].append(reading)
+    found: dict[Any, Prediction | None] = {image.pk: None for image in images}
+    found |= {one.image_id: one for one in assessed.defer("maps__evidence", "maps__features")}
     return found
 
 
-def outline_of(image: LesionImage, readings: list[Prediction]) -> list[Point]:
-    """The border that stands, x and y as shares of the image's width and height. readings: of the
+def outline_of(image: LesionImage, reading: Prediction | None) -> list[Point]:
+    """The border that stands, x and y as shares of the image's width and height. reading: of the
     image, from ``readings_of``."""
     scale = OUTLINE_SIDE / max(image.width, image.height)
-    masked = next((one for one in readings if hasattr(one, "maps")), None)
+    masked = reading if hasattr(reading, "maps") else None
     size = round(image.height * scale), round(image.width * scale)
     mask = mask_within(image, masked, size)
     return [] if mask is None else outline(mask)
@@ -210,14 +209,11 @@ def _row(one: Difference) -> Row:
     )
 
 
-def _read(comparison: Comparison, readings: Mapping[Any, list[Prediction]]) -> list[Row]:
-    """By one model version, if one has read both: else the two cannot be compared."""
-    before, after = (readings[image.pk] for image in (comparison.earlier, comparison.later))
-    pairs = [(then, now) for now in after for then in before]
-    pairs.sort(key=lambda pair: pair[0].model_version != pair[1].model_version)
-    if not pairs:
+def _read(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> list[Row]:
+    """By one model version: by two, they cannot be compared."""
+    then, now = readings[comparison.earlier.pk], readings[comparison.later.pk]
+    if then is None or now is None:
         return []
-    then, now = pairs[0]
     label = "Chance of cancer or its precursor, as read"
     told = percent(then.p_malignant or 0), percent(now.p_malignant or 0)
     if then.model_version != now.model_version:

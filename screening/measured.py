@@ -7,7 +7,7 @@ from typing import Any
 
 from ml.skin import band
 from screening.formatting import percent
-from screening.measuring import LENGTHS, current, in_millimetres, scale_of
+from screening.measuring import LENGTHS, current, in_millimetres, last_tried, scale_of
 from screening.models import LesionImage, Measurement
 
 LENGTH_LABELS = dict(
@@ -49,7 +49,7 @@ def measured_in(image: LesionImage) -> Measured | None:
     """None while nothing was measured."""
     found = current(image)
     if found is None:
-        failed = next(iter(image.measurements.all()), None)
+        failed = last_tried(image)
         return Measured([], [], None, False, False, failed.failure) if failed else None
     values, scale = found.values, scale_of(image)
     return Measured(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.db import IntegrityError, transaction
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from PIL import Image, ImageDraw
 
 from accounts.models import User
@@ -39,10 +39,16 @@ ONE_SWEEP = 50
 Mask = npt.NDArray[np.bool_]
 
 
+def last_tried(image: LesionImage) -> Measurement | None:
+    """The last one within a drawn outline or the mask of the reading that counts, failed or not.
+    No query where ``measurements`` are prefetched with their ``prediction``."""
+    of = image.measurements.all()
+    return next((one for one in of if one.prediction is None or one.prediction.counts), None)
+
+
 def current(image: LesionImage) -> Measurement | None:
-    """What stands: what was measured last, never older figures where that failed. No query where
-    ``measurements`` are prefetched."""
-    last: Measurement | None = next(iter(image.measurements.all()), None)
+    """What stands: what was measured last, never older figures where that failed."""
+    last = last_tried(image)
     return last if last is not None and not last.failure else None
 
 
@@ -97,16 +103,14 @@ def model_mask(maps: PredictionMaps) -> Mask:
 
 
 def masked_prediction(image: LesionImage, seen_by: User | None = None) -> Prediction | None:
-    """The newest reading that found the image assessable, with its ``maps``.
+    """The reading that counts, if it found the image assessable, with its ``maps``.
 
     seen_by: to whom it is shown; None: to nobody, it is only measured within.
     """
-    readings = image.predictions.finished().exclude(outcome=Outcome.NOT_ASSESSABLE)
+    readings = image.predictions.counting().exclude(outcome=Outcome.NOT_ASSESSABLE)
     if seen_by is not None:
         readings = readings.disclosed_to(seen_by)
-    found: Prediction | None = (
-        readings.filter(maps__isnull=False).select_related("maps").latest_first().first()
-    )
+    found: Prediction | None = readings.filter(maps__isnull=False).select_related("maps").first()
     return found
 
 
@@ -155,17 +159,15 @@ def measure_image(image: LesionImage) -> Measurement | None:
         return Measurement.objects.get(**known)
 
 
-def unmeasured(model_version: str) -> list[LesionImage]:
-    """Some images that this version found assessable and nobody has measured yet."""
-    read = LesionImage.objects.present().filter(
-        pk__in=Prediction.objects.finished()
-        .filter(model_version=model_version, maps__isnull=False)
-        .exclude(outcome=Outcome.NOT_ASSESSABLE)
-        .values("image")
-    )
+def unmeasured() -> list[LesionImage]:
+    """Some images that the reading that counts found assessable, and nobody has measured yet."""
     measured = Measurement.objects.filter(algorithm_version=MEASURES_VERSION)
+    within = Q(prediction=OuterRef("pk")) | Q(outline__isnull=False, image=OuterRef("image"))
+    readings = Prediction.objects.counting().filter(~Exists(measured.filter(within)))
+    assessable = readings.filter(maps__isnull=False).exclude(outcome=Outcome.NOT_ASSESSABLE)
+    read = LesionImage.objects.present().filter(pk__in=assessable.values("image"))
     of_a_batch = BatchRow.objects.filter(image__isnull=False, followed_up=False)  # their turn comes
-    left = read.exclude(pk__in=measured.values("image")).exclude(pk__in=of_a_batch.values("image"))
+    left = read.exclude(pk__in=of_a_batch.values("image"))
     return list(left.order_by("created")[:ONE_SWEEP])
 
 

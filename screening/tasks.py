@@ -68,7 +68,7 @@ def sweep_predictions_task() -> None:
     details.queue_some_again()
     for prediction in queue.sweep(rung_before=timezone.now() - age):
         _tell_a_worker(prediction)
-    for image in (*measuring.unmeasured(reader.DEFAULT_VERSION), *comparing.uncompared()):
+    for image in (*measuring.unmeasured(), *comparing.uncompared()):
         follow_up_task.delay(str(image.pk))
 
 

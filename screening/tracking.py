@@ -47,6 +47,14 @@ from screening.models.patient import PatientQuerySet
 from screening.models.prediction import TOLD
 from screening.predictions import outcomes
 
+NUMBERS = (
+    "probabilities",
+    "balanced_probabilities",
+    "image_logits",
+    "context_terms",
+    "context",
+)
+"""Of a reading, what is not needed to see whether it counts."""
 MANAGED = {
     Management.EXCISE: Outcome.URGENT,
     Management.REFER: Outcome.SEE_DOCTOR,
@@ -198,7 +206,8 @@ def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionI
     measurement has the ``model_version`` whose mask it is of (None: of a drawn outline)."""
     measurements = (
         Measurement.objects.disclosed_to(user)
-        .select_related("outline__drawn_by")
+        .select_related("outline__drawn_by", "prediction")
+        .defer(*(f"prediction__{name}" for name in NUMBERS))
         .annotate(model_version=F("prediction__model_version"))
     )
     return with_scale(images).prefetch_related(Prefetch("measurements", measurements))
@@ -309,9 +318,10 @@ def unfinished(user: User) -> QuerySet[Prediction]:
 
 
 def disagreements(model_version: str) -> Iterator[Disagreement]:
-    """Images whose reading by ``model_version`` has another outcome than the newest by others."""
+    """Images whose reading by ``model_version`` has another outcome than the one that counts."""
     readings = (
         Prediction.objects.finished()
+        .filter(Q(model_version=model_version) | Q(told_from__isnull=False, told_until=None))
         .filter(present())
         .exclude(image__modality=Modality.CLINICAL)
         .only("image_id", "model_version", "outcome", "p_malignant", "created")

@@ -60,8 +60,9 @@ class Ranking:
 
 
 def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | None:
-    """By the newest assessable reading of each lesion, all of the one model version that has read
-    most of them, as far as ``user`` may see it. None with fewer than LEAST read. Two queries.
+    """By the reading that counts of each lesion's newest assessable image, all of the one model
+    version by which most count, as far as ``user`` may see it. None with fewer than LEAST read. Two
+    queries.
 
     lesions: all of the patient.
     """
@@ -122,7 +123,7 @@ def _median_of_others(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float
 
 def _assessable(patient: Patient) -> PredictionQuerySet:
     return (
-        Prediction.objects.finished()
+        Prediction.objects.counting()
         .exclude(outcome=Outcome.NOT_ASSESSABLE)
         .filter(present(), image__lesion__patient=patient, maps__features__isnull=False)
     )

@@ -8,6 +8,7 @@ from itertools import groupby
 from uuid import UUID
 
 from screening.models import LesionImage, Prediction
+from screening.models.image import present
 from screening.predictions.outcomes import NOTHING, rank
 
 ROWS_AT_ONCE = 1000
@@ -28,10 +29,11 @@ class Change:
 
 def changes() -> list[Change]:
     """Lesions that are told otherwise by the readings that count than by those they replaced, by
-    another version or by other thresholds. Milder ones first, the furthest fall on top."""
+    another version or by other thresholds. Milder ones first, the furthest fall on top. None that
+    is withdrawn, or whose patient is."""
     found = []
     readings = (
-        Prediction.objects.filter(told_from__isnull=False, image__withdrawn_at=None)
+        Prediction.objects.filter(present(), told_from__isnull=False)
         .select_related("image__lesion__patient")
         .defer("probabilities", "balanced_probabilities", "image_logits", "context_terms")
         .order_by("image__lesion", "image", "-told_from")

@@ -11,11 +11,12 @@ from django.utils import timezone
 from PIL import Image
 
 from ml import reader
-from screening import alerting, comparing, measuring, outlining, synthetic, tasks
+from screening import alerting, comparing, differences, measuring, outlining, synthetic, tasks
 from screening.models import Alert, Comparison, Measurement, Reminder
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
+    MeasurementFactory,
     MembershipFactory,
     PredictionFactory,
     PredictionMapsFactory,
@@ -182,6 +183,39 @@ def test_a_rise_of_the_risk_by_one_version_raises_an_alert(lesion, limits):
     (alert,) = alerting.look_at(comparing.compare(earlier, later))
     assert alert.rule == "risk_rise"
     assert (alert.before, alert.after) == ({"p_malignant": 0.04}, {"p_malignant": 0.6})
+
+
+def test_a_reading_that_does_not_count_changes_no_measure_comparison_or_alert(lesion, limits):
+    """Whichever is newer: an older version's, asked for since."""
+    dates = date(2026, 1, 1), date(2026, 6, 1)
+    earlier, later = (photographed(lesion, on, p_malignant=0.1) for on in dates)
+    for image, p_malignant in ((earlier, 0.01), (later, 0.9)):
+        other = PredictionFactory(image=image, model_version="older", p_malignant=p_malignant)
+        whole = mask_png(np.ones((150, 200), bool))
+        PredictionMapsFactory(
+            prediction=other,
+            mask=whole if image == later else mask_png(np.hypot(*np.mgrid[-75:75, -100:100]) < 20),
+        )
+        assert measuring.masked_prediction(image).counts
+        assert measuring.measure_image(image).prediction.counts
+        MeasurementFactory(image=image, prediction=other)  # from before this was so
+        assert measuring.current(image).prediction.counts
+    comparison = comparing.compare(earlier, later)
+    assert alerting.look_at(comparison) == []
+    readings = differences.readings_of([earlier, later], lesion.patient.owner or UserFactory())
+    assert all(one.counts for one in readings.values())
+    assert differences.rows(comparison, readings)[0].change == "0 points"
+
+
+def test_what_counts_since_is_measured_by_the_sweep(lesion):
+    image = photographed(lesion, date(2026, 1, 1), model_version="older")
+    measuring.measure_image(image)
+    assert not measuring.unmeasured()
+    new = PredictionFactory(image=image, model_version=reader.DEFAULT_VERSION)
+    PredictionMapsFactory(prediction=new)
+    assert measuring.unmeasured() == [image]
+    assert measuring.measure_image(image).prediction == new
+    assert not measuring.unmeasured()
 
 
 def test_short_term_monitoring_is_told_by_the_reminder(lesion, limits):

@@ -252,9 +252,9 @@ def test_measures_are_asked_for_until_they_are_there(client, personas, image):
         page = result(client, personas.viewer, image).content.decode()
         return 'hx-select="#measures"' in page
 
-    read(image)
+    reading = read(image)
     assert waits()
-    measurement = MeasurementFactory(image=image)
+    measurement = MeasurementFactory(image=image, prediction=reading)
     assert not waits()
     measurement.delete()
     image.predictions.update(finished_at=timezone.now() - timedelta(minutes=3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import StringIO
+from operator import attrgetter
 from unittest import mock
 
 import pytest
@@ -10,9 +11,15 @@ from django.core.management import CommandError, call_command
 
 from ml import reader
 from screening import intake, tasks, tracking
+from screening.corrections.services import withdraw
 from screening.models import Prediction
 from screening.predictions import counting, queue, succession
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PredictionFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -79,6 +86,14 @@ def test_it_lists_which_lesions_are_told_otherwise_the_milder_ones_first():
     PredictionFactory(image=held.image, outcome="monitor", model_version=NEW)
     PredictionFactory(image__lesion=held.image.lesion, outcome="urgent", model_version=NEW)
     PredictionFactory(outcome="urgent")  # not read by the new one yet
+    for name in ("image", "image.lesion", "image.lesion.patient"):  # told to nobody
+        gone = PredictionFactory(outcome="urgent")
+        PredictionFactory(image=gone.image, outcome="monitor", model_version=NEW)
+        withdraw(
+            user=MembershipFactory(clinic=gone.image.lesion.patient.clinic).user,
+            record=attrgetter(name)(gone),
+            reason="A test.",
+        )
     lines = rescreen("--no-wait").splitlines()
     named = [line for line in lines if "->" in line]
     lesions = [one.image.lesion_id for one in (fell_far, fell, graver)]
