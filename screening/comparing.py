@@ -40,8 +40,7 @@ def compare(one: LesionImage, other: LesionImage) -> Comparison:
     found = known(one, other)
     if found is not None:
         return found
-    if one.lesion_id != other.lesion_id or one.pk == other.pk:
-        raise ValidationError("Choose two images of the same lesion.")
+    require_pair(one, other)
     earlier, later = in_order(one, other)
     aligned = _aligned(earlier, later)
     try:
@@ -52,6 +51,12 @@ def compare(one: LesionImage, other: LesionImage) -> Comparison:
             return Comparison.objects.create(**pair, **aligned)
     except IntegrityError:  # made by another at the same moment
         return Comparison.objects.get(**_pair(one, other))
+
+
+def require_pair(one: LesionImage, other: LesionImage) -> None:
+    """Raises ValidationError for images of two lesions or the same image twice."""
+    if one.lesion_id != other.lesion_id or one.pk == other.pk:
+        raise ValidationError("Choose two images of the same lesion.")
 
 
 def known(one: LesionImage, other: LesionImage) -> Comparison | None:

@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import shared_task  # noqa: TID251  the one place for tasks
 from celery.signals import worker_process_init, worker_ready
 from django.conf import settings
+from django.core.cache import cache
 from django.db import transaction
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
@@ -22,6 +23,9 @@ from screening.predictions import details, queue
 from screening.webhooks import courier
 
 logger = logging.getLogger(__name__)
+
+COMPARED_WITHIN = 30
+"""Seconds after which a worker is told again of a comparison that someone waits for."""
 
 
 @shared_task
@@ -43,6 +47,14 @@ def follow_up_task(image_id: str) -> None:
     for comparison in comparing.compare_with_neighbours(image):
         alerting.look_at(comparison)
     _tell_the_couriers()
+
+
+@shared_task
+def compare_task(image_ids: list[str]) -> None:
+    """Two images that someone wants to see beside one another."""
+    images = list(LesionImage.objects.present().filter(pk__in=image_ids))
+    if len({image.lesion_id for image in images}) == 1 and len(images) == 2:  # not moved meanwhile
+        comparing.compare(*images)
 
 
 @shared_task(soft_time_limit=25, time_limit=30)
@@ -131,6 +143,17 @@ def follow_up(image: LesionImage) -> None:
         follow_up_task.delay(str(image.pk))
 
     transaction.on_commit(tell_a_worker, robust=True)
+
+
+def compare(one: LesionImage, other: LesionImage) -> None:
+    """Have two images compared, as ``ring`` does: once, however often a page asks meanwhile."""
+    pair = sorted([str(one.pk), str(other.pk)])
+
+    def tell_a_worker() -> None:
+        compare_task.apply_async((pair,), queue="interactive")
+
+    if cache.add(f"compare-{'-'.join(pair)}", True, COMPARED_WITHIN):
+        transaction.on_commit(tell_a_worker, robust=True)
 
 
 @worker_ready.connect

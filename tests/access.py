@@ -484,7 +484,7 @@ MATRIX: dict[str, Line] = {
                 "earlier": str(w.comparison.earlier_id),
                 "later": str(w.comparison.later_id),
             },
-            201,  # the outline was drawn since: compared anew
+            202,  # the outline was drawn since: compared anew
         ),
     ),
     "api:comparison-detail": line(SEES, "comparison"),

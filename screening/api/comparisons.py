@@ -11,7 +11,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from screening import comparing, tracking
+from screening import comparing, tasks, tracking
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import ByScope, StrictSerializer, VisibleField, WordOrNull
@@ -25,6 +25,8 @@ ABOUT = (
     "its pixels to the earlier one's (a pixel's middle is at whole numbers); else `reason` says "
     "why not, and they are to be shown side by side, as they were taken."
 )
+RETRY_AFTER = "2"
+"""Seconds."""
 _ID = "019ab0d3-a1b6-7e91-8c04-5b1d7f9e3a85"
 _EARLIER = "019a21b4-7c3d-7e80-9b16-4f5d2a8c6e07"
 COMPARISON_IN: dict[str, Any] = {"earlier": _EARLIER, "later": examples.IMAGE["id"]}
@@ -94,7 +96,7 @@ class ComparisonSerializer(ByScope, serializers.ModelSerializer[Comparison]):
         return DifferenceSerializer(differences(comparison), many=True).data  # type: ignore[return-value]
 
 
-class PairSerializer(StrictSerializer):
+class ImagePairSerializer(StrictSerializer):
     """Two images to compare, in either order: the day of capture decides."""
 
     earlier = VisibleField(
@@ -122,16 +124,17 @@ class ComparisonFilter(filters.FilterSet):
     **reading("comparison", COMPARISON, ABOUT),
     create=extend_schema(
         summary="Compare two images",
-        description=f"{ABOUT} Answers with the comparison that is there, where there is one (200).",
-        request=PairSerializer,
+        description=f"{ABOUT} Answers with the comparison that is there (200). Where there is none "
+        "a worker makes it: ask again after `Retry-After` (202).",
+        request=ImagePairSerializer,
         responses={
-            201: OpenApiResponse(ComparisonSerializer, description="Compared now."),
-            200: OpenApiResponse(ComparisonSerializer, description="Compared before."),
+            200: OpenApiResponse(ComparisonSerializer, description="They are compared."),
+            202: OpenApiResponse(ImagePairSerializer, description="They are being compared."),
         },
         examples=[
             sent("pair", COMPARISON_IN),
-            shown("compared", COMPARISON, 201),
-            shown("known", COMPARISON, 200),
+            shown("compared", COMPARISON, 200),
+            shown("waiting", COMPARISON_IN, 202),
         ],
     ),
 )
@@ -148,12 +151,17 @@ class ComparisonViewSet(ReadViewSet):
         )
 
     def create(self, request: Request) -> Response:
-        pair = PairSerializer(data=request.data, context=self.get_serializer_context())
+        pair = ImagePairSerializer(data=request.data, context=self.get_serializer_context())
         pair.is_valid(raise_exception=True)
-        known = comparing.known(pair.validated_data["earlier"], pair.validated_data["later"])
-        made = known or comparing.compare(*pair.validated_data.values())
-        comparison = self.get_queryset().get(pk=made.pk)
-        return Response(
-            self.get_serializer(comparison).data,
-            status=status.HTTP_200_OK if known else status.HTTP_201_CREATED,
-        )
+        earlier, later = pair.validated_data["earlier"], pair.validated_data["later"]
+        comparing.require_pair(earlier, later)
+        known = comparing.known(earlier, later)
+        if known is None:
+            tasks.compare(earlier, later)
+            earlier, later = comparing.in_order(earlier, later)
+            return Response(
+                {"earlier": earlier.pk, "later": later.pk},
+                status=status.HTTP_202_ACCEPTED,
+                headers={"Retry-After": RETRY_AFTER},
+            )
+        return Response(self.get_serializer(self.get_queryset().get(pk=known.pk)).data)

@@ -16,7 +16,7 @@ from screening.timeline import Event, Told
 @dataclass(frozen=True, slots=True)
 class LesionRecord:
     """images: the one captured last first, with findings and measures. told, events: by day.
-    outlining: by image that is shown, the readings that outlined it."""
+    outlining: by image that is shown, the reading that outlined it."""
 
     lesion: Lesion
     images: list[LesionImage]
@@ -25,7 +25,7 @@ class LesionRecord:
     standing: Standing
     told: list[Told]
     events: list[Event]
-    outlining: dict[Any, list[Prediction]]
+    outlining: dict[Any, Prediction | None]
 
     @property
     def newest(self) -> LesionImage | None:

@@ -9,8 +9,9 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh
 
-from screening import comparing, differences, marking, page_forms, tracking
+from screening import comparing, differences, marking, page_forms, tasks, tracking
 from screening.forms import ChangeMarkForm, CloseAlertForm, submit
 from screening.models import Alert, ChangeMark, Comparison, Lesion, LesionImage
 from screening.views.requests import UserRequest
@@ -18,7 +19,8 @@ from screening.views.requests import UserRequest
 
 @require_safe
 def compare(request: UserRequest, pk: UUID) -> HttpResponse:
-    """``earlier`` and ``later`` name the images; without them the latest two."""
+    """``earlier`` and ``later`` name the images; without them the latest two. A worker compares
+    them; the page asks again until that is done."""
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     lesion = get_object_or_404(visible.select_related("patient__clinic"), pk=pk)
     found = tracking.with_measures(lesion.images.latest_first(), request.user)
@@ -26,7 +28,12 @@ def compare(request: UserRequest, pk: UUID) -> HttpResponse:
     if len(images) < 2:
         return redirect("lesion", pk)
     earlier, later = _chosen(request, images)
-    comparison = comparing.compare(earlier, later)
+    comparison = comparing.known(earlier, later)
+    if comparison is None:
+        tasks.compare(earlier, later)
+        return render(request, "screening/comparing.html", _waiting(lesion, images, earlier, later))
+    if request.htmx:  # what waited is shown whole, with its scripts
+        return HttpResponseClientRefresh()
     # With what was fetched already.
     comparison.earlier, comparison.later = comparing.in_order(earlier, later)
     return render(request, "screening/compare.html", _shown(request, lesion, images, comparison))
@@ -72,6 +79,16 @@ def _chosen(request: HttpRequest, images: list[LesionImage]) -> tuple[LesionImag
     others = [image for image in images if image != later]
     earlier = known.get(names[0], others[0])
     return (others[0] if earlier == later else earlier), later
+
+
+def _waiting(lesion: Lesion, images: list[LesionImage], *chosen: LesionImage) -> dict[str, object]:
+    pair = comparing.in_order(*chosen)
+    return {
+        "lesion": lesion,
+        "patient": lesion.patient,
+        "images": images,
+        "pair": [(name, image, []) for name, image in zip(("earlier", "later"), pair, strict=True)],
+    }
 
 
 def _shown(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from unittest import mock
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
-from screening import comparing
+from screening import comparing, tasks
+from screening.corrections.services import withdraw
 from screening.models import Alert, ChangeMark, Comparison
 from tests.api.conftest import pointers
 from tests.factories import (
@@ -33,23 +38,70 @@ def pair(lesion):
     return [LesionImageFactory(lesion=lesion, captured_on=date(2026, month, 1)) for month in (1, 6)]
 
 
+@pytest.fixture
+def rung():
+    """How workers are told of comparisons, as soon as they are asked for."""
+    with (
+        mock.patch.object(tasks.compare_task, "apply_async") as send,
+        mock.patch.object(tasks.transaction, "on_commit", lambda do, robust: do()),
+    ):
+        yield send
+
+
 def ids(response):
     return [one["id"] for one in response.json()["results"]]
 
 
-def test_two_images_are_compared_once_in_whichever_order(clinician, pair):
+def test_two_images_are_compared_once_by_a_worker_in_whichever_order(clinician, pair, rung):
     earlier, later = pair
-    first = post(clinician, "comparisons", earlier=str(later.pk), later=str(earlier.pk))
-    assert first.status_code == 201, first.content
-    body = first.json()
+    for _ in range(2):
+        waiting = post(clinician, "comparisons", earlier=str(later.pk), later=str(earlier.pk))
+        assert (waiting.status_code, waiting["Retry-After"]) == (202, "2")
+        assert waiting.json() == {"earlier": str(earlier.pk), "later": str(later.pk)}
+    assert not Comparison.objects.exists()
+    (((ids,), queue),) = [(call.args[0], call.kwargs) for call in rung.call_args_list]
+    assert queue == {"queue": "interactive"}
+    tasks.compare_task(ids)
+    known = post(clinician, "comparisons", earlier=str(later.pk), later=str(earlier.pk))
+    assert known.status_code == 200, known.content
+    body = known.json()
     assert (body["earlier"], body["later"]) == (str(earlier.pk), str(later.pk))
     assert body["aligned"] is True
     assert [len(row) for row in body["matrix"]] == [3, 3]
     assert (body["reason"], body["differences"]) == (None, [])
-    again = post(clinician, "comparisons", earlier=str(earlier.pk), later=str(later.pk))
-    assert again.status_code == 200
-    assert again.json() == body
+    tasks.compare_task(ids)
     assert Comparison.objects.count() == 1
+
+
+def test_what_was_moved_or_withdrawn_meanwhile_is_not_compared(pair, personas):
+    ids = [str(image.pk) for image in pair]
+    pair[0].lesion = LesionFactory(patient=personas.patient)
+    pair[0].save()
+    tasks.compare_task(ids)
+    withdraw(user=personas.clinician, record=pair[1], reason="A finger.")
+    tasks.compare_task(ids)
+    assert not Comparison.objects.exists()
+
+
+def test_looking_at_a_comparison_writes_nothing_and_runs_no_opencv(
+    client, personas, pair, rung, monkeypatch
+):
+    """Neither on the page nor over the API; the page asks again until it is there."""
+    monkeypatch.setattr(comparing, "_aligned", None)  # whoever calls it fails
+    client.force_login(personas.viewer)
+    address = f"/lesions/{pair[0].lesion_id}/compare/"
+    with CaptureQueriesContext(connection) as asked:
+        page = client.get(address).text
+        client.get(f"{API}comparisons/")
+    written = [one for one in asked if re.match("INSERT|UPDATE|DELETE", one["sql"])]
+    assert not [one for one in written if "screening" in one["sql"]]
+    assert "are being compared" in page
+    assert 'hx-trigger="every 2s, wake"' in page
+    rung.assert_called_once()
+    ComparisonFactory(earlier=pair[0], later=pair[1])
+    again = client.get(address, headers={"HX-Request": "true"})
+    assert again["HX-Refresh"] == "true"
+    assert "Measured then and now" in client.get(address).text
 
 
 def test_a_failed_alignment_has_a_reason_and_no_matrix(clinician, lesion):

@@ -11,7 +11,7 @@ from django.urls import reverse
 from pypdf import PdfReader
 
 from ml.types import MEASURES_VERSION
-from screening import closing
+from screening import closing, comparing
 from screening.corrections import merging
 from screening.models import (
     Alert,
@@ -66,6 +66,7 @@ def world(personas):
         _measured(maps.prediction)
     ReviewFactory(image=world.comparison.earlier, conclusion="df", note="Firm to the touch.")
     _corrected(personas, world.lesion)
+    comparing.compare(world.comparison.earlier, world.comparison.later)  # an outline was drawn
     return world
 
 
