@@ -89,7 +89,7 @@ def patients_overview(user: User) -> PatientQuerySet:
 
 
 def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Annotate ``standing_rank`` (``predictions.outcomes``), ``image_count``, ``latest_image_id``,
+    """Annotate what ``outcomes.with_standing`` does, ``image_count``, ``latest_image_id``,
     ``management`` (what a clinician last concluded is to be done), ``visited`` (what a doctor last
     said, by the person) and ``histology``, as ``user`` may see it. The latest image is the one
     captured last."""
@@ -145,7 +145,7 @@ def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
         row: Any = lesion
         row.latest_image = images.get(row.latest_image_id)
         reading = readings.get(row.latest_image_id)
-        row.standing = outcomes.listed(row.latest_image, reading, row.standing_rank)
+        row.standing = outcomes.listed(row.latest_image, reading, row)
     return lesions
 
 

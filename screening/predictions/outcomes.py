@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from django.db.models import (
     Case,
@@ -71,7 +72,8 @@ class Standing:
     outcome: one of ``Outcome``, or empty. reading: whose it is; None where a symptom alone says so.
     newest: the image captured last; newest_outcome: what is told of it, empty while it is not read.
     settled: by what, of the images and the symptom that would say more; the newest act first.
-    visits: all that the person entered.
+    visits: all that the person entered. earlier: what was told before of an image that nothing has
+    settled, if graver than the outcome; else empty.
     """
 
     outcome: str
@@ -80,6 +82,7 @@ class Standing:
     newest_outcome: str
     settled: list[Act]
     visits: list[DoctorVisit]
+    earlier: str
 
     @property
     def is_grave(self) -> bool:
@@ -127,6 +130,7 @@ def standing_of(
     reviews = [(image, review) for image, review in standing if review.settles]
     told: list[tuple[int, Prediction]] = []
     settling: list[Act] = []
+    earlier = NOTHING
     for image in images:
         reading = image.counting_reading
         if reading is None:
@@ -136,6 +140,8 @@ def standing_of(
             settling += settled_by if reading.outcome_told in GRAVE else []
         else:
             told.append((rank(reading.outcome_told), reading))
+            graver = graver_before(image)
+            earlier = min(earlier, rank(graver.outcome_told) if graver else NOTHING)
     severity, gravest = min(told, key=lambda one: one[0], default=(NOTHING, None))
     if lesion.symptoms:
         acts = [*(review for _, review in reviews), *others]
@@ -151,28 +157,44 @@ def standing_of(
         newest_outcome=_told_of(newest),
         settled=sorted(dict.fromkeys(settling), key=lambda act: act.created, reverse=True),
         visits=list(visits),
+        earlier=_if_graver(earlier, severity),
     )
 
 
-def listed(newest: LesionImage | None, reading: Prediction | None, standing_rank: int) -> Standing:
-    """A lesion of a list: the same from what SQL found, ``standing_rank`` of ``with_standing`` and
-    the ``reading`` that it is of. By what it was settled is told on the lesion's own page."""
-    outcome = of_rank(standing_rank)
+def graver_before(image: LesionImage) -> Prediction | None:
+    """Of an image ``with_findings``: the gravest reading that counted before, the last one of those
+    alike, if it said more than the one that counts now."""
+    now = image.counting_reading
+    told = [one for one in image.predictions.all() if one.told_until]
+    last_first = sorted(told, key=lambda one: one.told_until or one.created, reverse=True)
+    gravest = min(last_first, key=lambda one: rank(one.outcome_told), default=None)
+    if gravest is None or now is None or rank(gravest.outcome_told) >= rank(now.outcome_told):
+        return None
+    return gravest
+
+
+def listed(newest: LesionImage | None, reading: Prediction | None, row: Any) -> Standing:
+    """A lesion of a list: the same from what SQL found, ``row`` of ``with_standing`` and the
+    ``reading`` that it is of. By what it was settled is told on the lesion's own page."""
+    outcome = of_rank(row.standing_rank)
     own = reading if reading is not None and reading.outcome_told == outcome else None
-    return Standing(outcome, own, newest, _told_of(newest), [], [])
+    earlier = _if_graver(row.earlier_rank, row.standing_rank)
+    return Standing(outcome, own, newest, _told_of(newest), [], [], earlier)
 
 
 def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     """Annotate ``standing_rank``, the place of the standing outcome in ``SEVERITY`` (``NOTHING``
-    without one), as ``user`` may see it: what is withheld from ``user`` counts as not there."""
-    of_readings = unsettled(user).order_by(F("rank")).values_list(F("rank"))[:1]
+    without one), and ``earlier_rank``, that of the gravest reading that counted before and said
+    more; as ``user`` may see it: what is withheld from ``user`` counts as not there."""
+    of_readings = _gravest_rank(unsettled(user))
     of_symptom = Case(
         When(symptom_stands(user), then=Value(rank(Outcome.SEE_DOCTOR))),
         default=Value(NOTHING),
         output_field=IntegerField(),
     )
     return lesions.annotate(
-        standing_rank=Least(Coalesce(Subquery(of_readings), Value(NOTHING)), of_symptom)
+        standing_rank=Least(of_readings, of_symptom),
+        earlier_rank=_gravest_rank(_graver_before(user)),
     )
 
 
@@ -185,10 +207,33 @@ def is_grave(user: User) -> Q:
 
 def unsettled(user: User, lesion: str = "pk") -> PredictionQuerySet:
     """Counting readings of the outer query's ``lesion`` that nothing has settled, with ``rank``."""
-    readings = Prediction.objects.counting().filter(image__lesion=OuterRef(lesion))
+    return _unsettled(Prediction.objects.counting(), user, lesion)
+
+
+def _graver_before(user: User) -> PredictionQuerySet:
+    """Of the outer query's lesion: ``graver_before`` of the images that nothing has settled."""
+    replaced = _unsettled(Prediction.objects.filter(told_until__isnull=False), user, "pk")
+    now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
+    return replaced.filter(rank__lt=Subquery(now.values("rank")[:1]))
+
+
+def _unsettled(readings: PredictionQuerySet, user: User, lesion: str) -> PredictionQuerySet:
+    current = readings.filter(image__lesion=OuterRef(lesion), image__withdrawn_at=None)
+    return _ranked(current.disclosed_to(user).exclude(_settled(user)))
+
+
+def _ranked(readings: PredictionQuerySet) -> PredictionQuerySet:
+    """Annotate ``rank``."""
     ranks = (When(told=outcome, then=Value(n)) for n, outcome in enumerate(SEVERITY))
-    current = readings.filter(image__withdrawn_at=None).disclosed_to(user).exclude(_settled(user))
-    return current.alias(told=TOLD).annotate(rank=Case(*ranks, output_field=IntegerField()))
+    return readings.alias(told=TOLD).annotate(rank=Case(*ranks, output_field=IntegerField()))
+
+
+def _gravest_rank(readings: PredictionQuerySet) -> Coalesce:
+    return Coalesce(Subquery(readings.order_by(F("rank")).values_list(F("rank"))[:1]), NOTHING)
+
+
+def _if_graver(earlier: int, standing: int) -> str:
+    return of_rank(earlier) if earlier < standing else ""
 
 
 def symptom_stands(user: User) -> Q:

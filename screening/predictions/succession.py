@@ -9,7 +9,7 @@ from uuid import UUID
 
 from screening.models import LesionImage, Prediction
 from screening.models.image import present
-from screening.predictions.outcomes import NOTHING, rank
+from screening.predictions.outcomes import NOTHING, graver_before, rank
 
 ROWS_AT_ONCE = 1000
 
@@ -50,16 +50,9 @@ def changes() -> list[Change]:
 
 
 def was_graver(images: Iterable[LesionImage]) -> list[Prediction]:
-    """Of images ``with_findings``: the last readings that counted before, and said more than those
-    that count now. They are kept in sight."""
-    found = []
-    for image in images:
-        told = [one for one in image.predictions.all() if one.told_until]
-        last = max(told, key=lambda one: one.told_until or one.created, default=None)
-        now = image.counting_reading
-        if last is not None and now is not None and _rank(last) < _rank(now):
-            found.append(last)
-    return found
+    """Of images ``with_findings``: the gravest readings that counted before, where they said more
+    than those that count now. They are kept in sight."""
+    return [graver for image in images if (graver := graver_before(image))]
 
 
 def _pair(told: list[Prediction]) -> tuple[Prediction, Prediction]:

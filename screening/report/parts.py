@@ -14,6 +14,7 @@ from screening.explanation import explain
 from screening.formatting import day, percent
 from screening.measured import measured_in
 from screening.models import LesionImage, Outcome
+from screening.predictions.succession import was_graver
 from screening.report import style
 from screening.report.chart import chance_over_time
 from screening.report.pictures import Picture
@@ -28,7 +29,8 @@ READINGS = 24
 
 
 def standing(record: LesionRecord) -> list[Flowable]:
-    """The warning that stands, of whichever image, and what settled those that do not."""
+    """The warning that stands, of whichever image, what was told before and said more, and what
+    settled those that do not stand."""
     told, advice = record.standing, of_lesion(record.lesion, record.standing)
     parts: list[Flowable] = []
     if advice is not None and told.is_grave:
@@ -41,6 +43,13 @@ def standing(record: LesionRecord) -> list[Flowable]:
         parts += style.panel("What stands", title, words, "")
     if record.lesion.closed_on is not None:
         parts += [text(f"Removed on {day(record.lesion.closed_on)}: closed.", style.SMALL)]
+    for one in was_graver(record.images):
+        until = f", until {day(one.told_until.date())}" if one.told_until else ""
+        words = (
+            f"Earlier reading of the image of {day(one.image.captured_on)}: "
+            f"{Outcome(one.outcome_told).label.lower()} (model {one.model_version}{until})."
+        )
+        parts.append(text(words, style.SMALL))
     if told.settled:
         parts.append(
             text(

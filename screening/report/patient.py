@@ -175,6 +175,8 @@ def _told(lesion: Lesion) -> Flowable:
         words += f", {percent(reading.p_malignant or 0.0)}"
     if standing.image is not None and newest is not None and not standing.is_of_newest:
         words += f" ({day(standing.image.captured_on)}). Newest: {_word_of(newest, standing)}"
+    if standing.earlier:
+        words += f". Earlier reading: {Outcome(standing.earlier).label.lower()}"
     return text(words, style.outcome_style(standing.outcome, style.CELL))
 
 

@@ -133,6 +133,7 @@ def standing_rank(pk, user):
         list(lesion.visits.all()),
     )
     assert outcomes.rank(standing.outcome) == lesion.standing_rank
+    assert standing.earlier == outcomes.listed(None, None, lesion).earlier
     grave = Lesion.objects.filter(outcomes.is_grave(user), pk=pk).exists()
     assert grave == standing.is_grave
     return lesion.standing_rank

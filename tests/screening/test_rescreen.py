@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from io import StringIO
+import re
+from io import BytesIO, StringIO
 from operator import attrgetter
 from unittest import mock
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils.html import strip_tags
+from pypdf import PdfReader
 
 from ml import reader
 from screening import intake, tasks, tracking
@@ -19,6 +22,7 @@ from tests.factories import (
     LesionImageFactory,
     MembershipFactory,
     PredictionFactory,
+    ReviewFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -36,6 +40,15 @@ def rescreen(*arguments):
     out = StringIO()
     call_command("rescreen", *arguments, stdout=out)
     return out.getvalue()
+
+
+def html_text(response):
+    return " ".join(strip_tags(response.content.decode()).split())
+
+
+def pdf_text(response):
+    pages = PdfReader(BytesIO(b"".join(response.streaming_content))).pages
+    return " ".join(page.extract_text() for page in pages)
 
 
 def test_it_adds_rows_in_the_bulk_queue_and_changes_none(rung, django_capture_on_commit_callbacks):
@@ -139,11 +152,20 @@ def test_an_older_version_never_changes_what_is_told(monkeypatch):
 def test_what_was_told_before_stays_in_sight_on_the_lesion(client, personas):
     lesion = LesionFactory(patient=personas.patient)
     old = PredictionFactory(image__lesion=lesion, outcome="urgent", model_version="2020.1")
-    PredictionFactory(image=old.image, outcome="monitor", model_version=NEW)
+    # The first makes it milder; the second, made with other details, says the same once more.
+    for _ in range(2):
+        PredictionFactory(image=old.image, outcome="monitor", model_version=NEW)
     client.force_login(personas.clinician)
-    text = " ".join(client.get(f"/lesions/{lesion.pk}/").content.decode().split())
-    assert "was urgent by 2020.1, until" in text
+    shown = html_text(client.get(f"/lesions/{lesion.pk}/"))
+    assert re.search(r"Urgent until \d+ \w+ \d+, read by model 2020\.1", shown)
     assert "until" in client.get(f"/images/{old.image_id}/").content.decode()
+    for address in ("/", f"/patients/{lesion.patient_id}/", "/worklist/?reviewed=all"):
+        assert "Earlier reading: Urgent" in html_text(client.get(address))
+    for address in (f"/lesions/{lesion.pk}/report/", f"/patients/{lesion.patient_id}/report/"):
+        told = " ".join(pdf_text(client.get(address)).split()).lower()
+        assert "earlier reading" in told and "urgent" in told
+    ReviewFactory(image=old.image, reviewer=personas.clinician)
+    assert "Earlier reading: Urgent" not in html_text(client.get(f"/patients/{lesion.patient_id}/"))
 
 
 def test_it_waits_until_all_is_read(monkeypatch):
