@@ -21,6 +21,8 @@ const failures = {
 /** @type {{file: File, item: HTMLElement, state: "waiting"|"sending"|"failed"|"added", url: ?string}[]} */
 let chosen = [];
 let busy = false;
+let settled; // the timer that ends ``settle``
+const MOMENT = 800; // ms: a second click comes sooner
 
 const today = () => {
   const now = new Date();
@@ -29,6 +31,17 @@ const today = () => {
 };
 
 const part = (picture, name) => picture.item.querySelector(`[data-${name}]`);
+
+/** What the button says and whether it can be used. */
+const showButton = () => {
+  const left = chosen.filter((one) => one.state === "waiting").length;
+  submit.hidden = !chosen.length || (!busy && !left);
+  submit.classList.toggle("disabled", busy);
+  submit.setAttribute("aria-disabled", busy);
+  const words = left === 1 ? "Add 1 picture" : `Add ${left} pictures`;
+  submit.querySelector("span").textContent = busy ? "Adding" : words;
+  list.hidden = !chosen.length;
+};
 
 const say = (picture, words, state = picture.state) => {
   picture.state = state;
@@ -41,10 +54,7 @@ const say = (picture, words, state = picture.state) => {
   for (const field of picture.item.querySelectorAll("input, select")) {
     field.disabled = state === "sending";
   }
-  const left = chosen.filter((one) => one.state === "waiting").length;
-  submit.hidden = !chosen.length || busy || !left;
-  submit.querySelector("span").textContent = left === 1 ? "Add 1 picture" : `Add ${left} pictures`;
-  list.hidden = !chosen.length;
+  showButton();
 };
 
 const take = async (files) => {
@@ -182,15 +192,26 @@ const leave = () => {
   // One that is here already: stay, and say so.
 };
 
+/** For a moment no link takes a click: where someone clicks twice, one may slide under the pointer. */
+const settle = () => {
+  form.classList.add("settling");
+  clearTimeout(settled);
+  settled = setTimeout(() => form.classList.remove("settling"), MOMENT);
+};
+
 const addAll = async () => {
   if (busy) return;
   busy = true;
+  settle();
+  list.style.minHeight = `${list.offsetHeight}px`; // what stands below keeps its place
   let picture;
   while ((picture = chosen.find((one) => one.state === "waiting"))) {
     if (!(await add(picture))) break;
   }
   busy = false;
-  for (const one of chosen) if (one.state === "waiting") say(one, "");
+  settle();
+  list.style.minHeight = "";
+  showButton();
   if (chosen.length) leave();
 };
 
@@ -209,8 +230,7 @@ list.addEventListener("click", (event) => {
   } else if (event.target.closest("[data-remove]")) {
     chosen = chosen.filter((one) => one !== picture);
     picture.item.remove();
-    if (chosen.length) say(chosen[0], part(chosen[0], "state").textContent);
-    else [submit.hidden, list.hidden] = [true, true];
+    showButton();
     input.focus();
   }
 });

@@ -85,6 +85,31 @@ def test_each_picture_has_its_own_day_before_anything_is_sent(
     expect(page.get_by_role("main")).not_to_contain_text("1 Mar 2024,")
 
 
+@SCREENS
+def test_a_second_click_hits_nothing_else(
+    open_page: Callable[..., Page],
+    signed_in: dict[str, Any],
+    tmp_path: Path,
+    screen: dict[str, Any],
+) -> None:
+    page = open_page(storage_state=signed_in, **screen)
+    lesion = _go_to_upload(page)
+    seeds = [screen["viewport"]["width"] + 40 + n for n in range(3)]
+    files = {f"t{n}_dot_jpg": _taken(f"2024-05-0{n + 1}", seed) for n, seed in enumerate(seeds)}
+    page.locator("input[name=file]").set_input_files(_written(tmp_path, **files))
+    button = page.get_by_role("button", name="Add 3 pictures")
+    button.scroll_into_view_if_needed()
+    place = button.bounding_box()
+    assert place is not None
+    x, y = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    for pause in (0, 60, 250):
+        page.wait_for_timeout(pause)
+        page.mouse.click(x, y)
+    page.wait_for_url(lesion, timeout=60_000)
+    for day in ("1 May 2024", "2 May 2024", "3 May 2024"):
+        expect(page.get_by_role("main")).to_contain_text(day)
+
+
 def test_one_that_fails_is_sent_again_alone(
     open_page: Callable[..., Page], signed_in: dict[str, Any], tmp_path: Path
 ) -> None:
