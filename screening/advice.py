@@ -137,14 +137,20 @@ def of_lesion(lesion: Lesion, standing: Standing) -> Advice | None:
 def act_words(act: Act) -> str:
     """What settles a warning, by whom and when."""
     if isinstance(act, Review):
-        found = f"{act.get_conclusion_display()}, {act.get_management_display().lower()}"
-        return f"{found}: signed by {act.reviewer}, {day(act.created)}"
+        return f"{act_found(act)}: signed by {act.reviewer}, {day(act.created)}"
     if isinstance(act, Histology):
-        found = f"Histology of {day(act.examined_on)}: {act.get_diagnosis_display()}"
-        return f"{found}, recorded by {act.recorded_by}"
-    found = f"Doctor's visit on {day(act.visited_on)}: {act.get_finding_display().lower()}"
+        return f"{act_found(act)}, recorded by {act.recorded_by}"
     note = f" ({act.note})" if act.note else ""
-    return f"{found}{note}, entered by {act.recorded_by}, {day(act.created)}"
+    return f"{act_found(act)}{note}, entered by {act.recorded_by}, {day(act.created)}"
+
+
+def act_found(act: Act) -> str:
+    """What was concluded."""
+    if isinstance(act, Review):
+        return f"{act.get_conclusion_display()}, {act.get_management_display().lower()}"
+    if isinstance(act, Histology):
+        return f"Histology of {day(act.examined_on)}: {act.get_diagnosis_display()}"
+    return f"Doctor's visit on {day(act.visited_on)}: {act.get_finding_display().lower()}"
 
 
 def _figures(model_version: str) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from django.http import QueryDict
 
 from accounts.models import REVIEWERS, Clinic, User
 from screening.formatting import day
-from screening.models import Alert, Conclusion, Histology, Management, Outcome, Review
+from screening.models import Conclusion, Histology, Management, Outcome, Review
 from screening.models.histology import DIAGNOSES
 from screening.worklist import Reason, Reviewed
 
@@ -79,20 +79,6 @@ class HistologyForm(forms.Form):
                 label="Does it correct what was recorded?",
             )
             self.order_fields(["supersedes"])
-
-
-class WorklistReviewForm(ReviewForm):
-    """alerts: open ones of the lesion, which the conclusion may close."""
-
-    def __init__(self, *args: Any, alerts: list[Alert], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if alerts:
-            self.fields["close_alerts"] = forms.BooleanField(
-                required=False,
-                label="Close its open alert with this conclusion"
-                if len(alerts) == 1
-                else f"Close its {len(alerts)} open alerts with this conclusion",
-            )
 
 
 class WorklistForm(forms.Form):

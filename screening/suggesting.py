@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from screening.models import Interval, LesionImage, Management, Outcome, Review
+from screening.models import (
+    DoctorVisit,
+    Finding,
+    Interval,
+    LesionImage,
+    Management,
+    Outcome,
+    Review,
+)
 from screening.predictions.outcomes import Standing
 
 STEADY_MONTHS = 12
@@ -47,7 +55,7 @@ def suggest(
     if has_open_alert:
         return Suggestion(
             Interval.ONE,
-            "A change was found that nobody has looked at. Have a doctor look at it first.",
+            "A change was found that no doctor has looked at yet. That comes first.",
         )
     return _by_outcome(images, standing)
 
@@ -69,13 +77,28 @@ def _by_review(review: Review) -> Suggestion:
     )
 
 
+def _by_visit(visit: DoctorVisit) -> Suggestion:
+    match visit.finding:
+        case Finding.REMOVED:
+            return Suggestion(None, "It was removed. If something grows there, open it again.")
+        case Finding.BIOPSY:
+            return Suggestion(
+                Interval.ONE, "A sample was taken. In a month, make sure that you have the result."
+            )
+        case Finding.WATCH:
+            return Suggestion(Interval.THREE, "The doctor said to keep watching it.")
+    return Suggestion(Interval.SIX, "The doctor found it harmless. Twice a year shows a change.")
+
+
 def _by_outcome(images: list[LesionImage], standing: Standing) -> Suggestion:
     newest = images[0]
+    if standing.is_settled and standing.visits:
+        return _by_visit(standing.visits[0])
     match standing.outcome if standing.is_grave else standing.newest_outcome:
         case Outcome.URGENT | Outcome.SEE_DOCTOR:
             return Suggestion(
                 Interval.ONE,
-                "Show it to a doctor first. A picture next month keeps it in sight.",
+                "A doctor's look comes first. A picture next month keeps it in sight.",
             )
         case Outcome.NOT_ASSESSABLE:
             return Suggestion(

@@ -26,6 +26,7 @@ from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
 from ml.types import MALIGNANT
+from screening.advice import act_found
 from screening.measuring import with_scale
 from screening.models import (
     Alert,
@@ -42,6 +43,7 @@ from screening.models import (
     Review,
     State,
 )
+from screening.models.alert import AlertQuerySet
 from screening.models.image import disclosed, latest_first, present
 from screening.models.patient import PatientQuerySet
 from screening.models.prediction import TOLD
@@ -235,7 +237,38 @@ def alerts_of(lesion: Lesion, user: User) -> list[Alert]:
     """Open alerts first, then the closed ones; the latest pair of images first."""
     found = lesion.alerts.disclosed_to(user).select_related("earlier", "later", "closed_by")
     ordered = found.order_by(*latest_first("later"), *latest_first("earlier"))
-    return sorted(ordered, key=lambda alert: not alert.is_open)
+    return sorted(closed_by_acts(ordered, user), key=lambda alert: not alert.is_open)
+
+
+def closed_by_acts(alerts: AlertQuerySet, user: User) -> list[Alert]:
+    return tell_closing(list(outcomes.with_closing_acts(alerts, user)))
+
+
+def tell_closing(found: list[Any]) -> list[Alert]:
+    """Say of each alert ``with_closing_acts`` that an act closed by whom, when and why, as of one
+    closed by hand. It is not stored: it holds as long as the act stands."""
+    waiting = [alert for alert in found if alert.is_open]
+    acts: list[Any] = []
+    for kind, name, by in (
+        (Review, "review_id", "reviewer"),
+        (Histology, "histology_id", "recorded_by"),
+        (DoctorVisit, "visit_id", "recorded_by"),
+    ):
+        wanted = {pk for alert in waiting if (pk := getattr(alert, name))}
+        rows = kind._default_manager.select_related(by)
+        acts.append(rows.in_bulk(wanted) if wanted else {})
+    for alert in waiting:
+        keys = (alert.review_id, alert.histology_id, alert.visit_id)
+        closing = [rows[pk] for rows, pk in zip(acts, keys, strict=True) if pk in rows]
+        if closing:
+            act = min(closing, key=lambda one: one.created)
+            alert.closed_at, alert.closed_by = act.created, _author(act)
+            alert.close_reason = f"{act_found(act)}."
+    return found
+
+
+def _author(act: outcomes.Act) -> User:
+    return act.reviewer if isinstance(act, Review) else act.recorded_by
 
 
 def needs_attention(user: User) -> QuerySet[Lesion]:

@@ -26,7 +26,7 @@ from django.utils import timezone
 from accounts.models import Clinic, User
 from screening import tracking
 from screening.models import Alert, Lesion, LesionImage, Outcome, Patient, Reminder, Review
-from screening.predictions.outcomes import rank, symptom_stands
+from screening.predictions.outcomes import open_alerts, rank, symptom_stands
 
 QUEUE = 500
 """How far one goes from item to item. Whoever gets to the end begins again."""
@@ -71,11 +71,11 @@ def of(user: User) -> QuerySet[Lesion]:
     lesions = tracking.with_latest(Lesion.objects.filter(patient__in=patients), user)
     latest = LesionImage.objects.filter(pk=OuterRef("latest_image_id"))
     reviews = Review.objects.filter(image=OuterRef("latest_image_id")).disclosed_to(user)
-    alerts = Alert.objects.filter(lesion=OuterRef("pk")).open().disclosed_to(user)
+    alerts = Alert.objects.filter(lesion=OuterRef("pk")).disclosed_to(user)
     reminders = Reminder.objects.filter(lesion=OuterRef("pk"))
     annotated = lesions.annotate(
         has_review=Exists(reviews),
-        has_alert=Exists(alerts),
+        has_alert=Exists(open_alerts(alerts, user)),
         has_symptom=Case(When(symptom_stands(user), then=True), default=False),
         is_overdue=Exists(reminders.overdue(timezone.localdate())),
         due_on=Subquery(reminders.active().ringing().values(day=F("rings_on"))[:1]),

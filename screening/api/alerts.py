@@ -12,7 +12,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from screening import marking
+from screening import marking, tracking
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import StrictSerializer, WordOrNull
@@ -20,10 +20,12 @@ from screening.api.filters import YesOrNo
 from screening.api.viewsets import ReadViewSet
 from screening.differences import what_changed
 from screening.models import Alert, Rule
+from screening.predictions.outcomes import open_alerts, with_closing_acts
 
 ABOUT = (
     "A change rule that fired between two images of a lesion, with the values of both. It is no "
-    "diagnosis: have a doctor look at the lesion. It stays in the history when it is closed."
+    "diagnosis: have a doctor look at the lesion. It stays in the history when it is closed: "
+    "by hand, or by a conclusion, histology or doctor's visit on the later picture or after it."
 )
 _ID = "019ab0d3-a4e2-7c38-b5f9-6d2e8a0c4f96"
 ALERT: dict[str, Any] = {
@@ -94,7 +96,7 @@ class AlertFilter(filters.FilterSet):
         fields: list[str] = []
 
     def by_openness(self, queryset: QuerySet[Alert], name: str, value: bool) -> QuerySet[Alert]:
-        is_open = Alert.objects.open().values("pk")
+        is_open = open_alerts(Alert.objects.all(), self.request.user).values("pk")
         return queryset.filter(pk__in=is_open) if value else queryset.exclude(pk__in=is_open)
 
 
@@ -106,8 +108,16 @@ class AlertViewSet(ReadViewSet):
     filterset_class = AlertFilter
 
     def get_queryset(self) -> QuerySet[Alert]:
-        visible = Alert.objects.visible_to(self.user)
+        visible = with_closing_acts(Alert.objects.visible_to(self.user), self.user)
         return visible.select_related("lesion__patient", "earlier", "later", "closed_by")
+
+    def get_object(self) -> Alert:
+        [alert] = tracking.tell_closing([super().get_object()])
+        return alert
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        return None if page is None else tracking.tell_closing(page)
 
     @extend_schema(
         summary="Close an alert",

@@ -27,6 +27,7 @@ from screening.api.fields import ByScope, StrictSerializer, VisibleField
 from screening.api.serializers import BASE, RecordSerializer
 from screening.api.viewsets import RecordViewSet
 from screening.models import CalendarFeed, Lesion, Reminder, Standing
+from screening.predictions.outcomes import open_alerts
 
 
 class ReminderSerializer(RecordSerializer):
@@ -222,7 +223,7 @@ class LesionReminderView(APIView):
             "suggestion": suggesting.suggest(
                 images,
                 tracking.standing_of(lesion, images, histologies),
-                has_open_alert=lesion.alerts.open().disclosed_to(user).exists(),
+                has_open_alert=open_alerts(lesion.alerts.disclosed_to(user), user).exists(),
                 has_histology=bool(histologies),
             ),
         }

@@ -31,7 +31,8 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         return self.filter(disclosed(user, "earlier"), disclosed(user, "later"))
 
     def open(self) -> AlertQuerySet:
-        """Those that wait for someone. Of a closed lesion none does."""
+        """Neither closed by hand nor replaced, of an open lesion. Which of them wait for someone
+        says ``predictions.outcomes.open_alerts``."""
         return self.filter(closed_at=None, replaced_at=None, lesion__closed_on=None)
 
 

@@ -18,7 +18,7 @@ hand. A property-based test holds them together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import reduce
@@ -52,6 +52,7 @@ from screening.models import (
     Prediction,
     Review,
 )
+from screening.models.alert import AlertQuerySet
 from screening.models.image import is_later, place_of
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import TOLD, PredictionQuerySet
@@ -214,7 +215,7 @@ def _graver_before(user: User) -> PredictionQuerySet:
     """Of the outer query's lesion: ``graver_before`` of the images that nothing has settled."""
     replaced = _unsettled(Prediction.objects.filter(told_until__isnull=False), user, "pk")
     now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
-    return replaced.filter(rank__lt=Subquery(now.values("rank")[:1]))
+    return replaced.filter(Q(rank__lt=Subquery(now.values("rank")[:1])))
 
 
 def _unsettled(readings: PredictionQuerySet, user: User, lesion: str) -> PredictionQuerySet:
@@ -236,6 +237,22 @@ def _if_graver(earlier: int, standing: int) -> str:
     return of_rank(earlier) if earlier < standing else ""
 
 
+def open_alerts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
+    """Those that wait for someone. An act that settles what the later image says, and came after
+    the alert, closes it: as long as that act stands."""
+    return alerts.open().exclude(reduce(or_, (Q(Exists(act)) for act in _acts_on_alert(user))))
+
+
+def with_closing_acts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
+    """Annotate the first act of each kind that closed an alert: ``review_id``, ``histology_id``,
+    ``visit_id``."""
+    first = [Subquery(act.order_by("created").values("pk")[:1]) for act in _acts_on_alert(user)]
+    of_image, of_later, histology, visit = first
+    return alerts.annotate(
+        review_id=Coalesce(of_image, of_later), histology_id=histology, visit_id=visit
+    )
+
+
 def symptom_stands(user: User) -> Q:
     """Condition on lesions: a symptom is marked, and nobody has looked at it since."""
     since = {"created__gte": OuterRef("symptoms_at")}
@@ -253,22 +270,31 @@ def symptom_stands(user: User) -> Q:
 
 def _settled(user: User) -> Q:
     """Condition on readings: ``_settling`` in SQL."""
-    lesion = OuterRef("image__lesion")
-    known = {"created__gte": OuterRef("image__placed_at")}
+    return reduce(or_, (Q(Exists(act)) for act in _acts(user, "image")))
+
+
+def _acts_on_alert(user: User) -> Iterator[QuerySet[Any]]:
+    """Of the outer query's alert. What was concluded before it did not take it into account."""
+    return (act.filter(created__gte=OuterRef("created")) for act in _acts(user, "later"))
+
+
+def _acts(user: User, image: str) -> tuple[QuerySet[Any], ...]:
+    """What settles the outer row's ``image``: reviews of it, of later ones, histology, visits."""
+    lesion = OuterRef(f"{image}__lesion")
+    known = {"created__gte": OuterRef(f"{image}__placed_at")}
     seen = Review.objects.settling().disclosed_to(user)
     reviews = seen.filter(image__lesion=lesion, image__withdrawn_at=None)
-    earlier = is_later(place_of("image", OuterRef), place_of("image"))
+    earlier = is_later(place_of(image, OuterRef), place_of("image"))
     of_later = reviews.filter(~earlier, **known)
-    day = OuterRef("image__captured_on")
-    acts = (
-        reviews.filter(image=OuterRef("image")),
+    day = OuterRef(f"{image}__captured_on")
+    return (
+        reviews.filter(image=OuterRef(image)),
         of_later.filter(created__gte=F("image__placed_at")),
         Histology.objects.standing()
         .disclosed_to(user)
         .filter(lesion=lesion, examined_on__gte=day, **known),
         DoctorVisit.objects.filter(lesion=lesion, visited_on__gte=day, **known),
     )
-    return reduce(or_, (Q(Exists(act)) for act in acts))
 
 
 def _settling(

@@ -22,7 +22,7 @@ from screening.models import (
     Outcome,
     Patient,
 )
-from screening.predictions.outcomes import Standing
+from screening.predictions.outcomes import Standing, open_alerts
 from screening.report import parts, style
 from screening.report.document import built
 from screening.report.lesion import about, of_lesion, subject
@@ -77,7 +77,7 @@ def _ordered(
 
 def _open_alerts(patient: Patient, user: User) -> dict[Any, int]:
     """How many are open, by lesion."""
-    found = Alert.objects.visible_to(user).filter(lesion__patient=patient).open()
+    found = open_alerts(Alert.objects.visible_to(user).filter(lesion__patient=patient), user)
     return dict(found.order_by().values_list("lesion").annotate(n=Count("pk")))
 
 

@@ -95,7 +95,7 @@ def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
     events = timeline.events(
         lesions,
         images,
-        alerts.select_related("later"),
+        tracking.closed_by_acts(alerts.select_related("later"), request.user),
         Histology.objects.visible_to(request.user).standing().filter(lesion__in=lesions),
         request.user,
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -15,10 +14,10 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import marking, reviewing, tracking, worklist
+from screening import reviewing, tracking, worklist
 from screening.forms import submit
-from screening.models import Alert, Lesion, LesionImage, Patient
-from screening.review_forms import WorklistForm, WorklistReviewForm
+from screening.models import Lesion, LesionImage, Patient
+from screening.review_forms import ReviewForm, WorklistForm
 from screening.views.images import read_in
 from screening.views.requests import UserRequest
 
@@ -58,12 +57,9 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
     items = worklist.queue(_narrowed(request, filters))
     place, before, after = worklist.neighbours(items, pk)
     alerts = [one for one in tracking.alerts_of(lesion, request.user) if one.is_open]
-    form = WorklistReviewForm(
-        request.POST or None,
-        replaceable=reviewing.replaceable(user=request.user, image=image),
-        alerts=alerts,
-    )
-    if request.method == "POST" and _conclude(request, form, image, alerts):
+    replaceable = reviewing.replaceable(user=request.user, image=image)
+    form = ReviewForm(request.POST or None, replaceable=replaceable)
+    if request.method == "POST" and _conclude(request, form, image):
         return _next(after, filters.query)
     return render(
         request,
@@ -105,19 +101,9 @@ def _latest_image(request: UserRequest, lesion: Lesion) -> LesionImage | None:
     return tracking.with_standing_reading(found, request.user).first()
 
 
-def _conclude(
-    request: UserRequest, form: WorklistReviewForm, image: LesionImage, alerts: list[Alert]
-) -> bool:
-    if not form.is_valid():
+def _conclude(request: UserRequest, form: ReviewForm, image: LesionImage) -> bool:
+    if submit(form, reviewing.record_review, user=request.user, image=image) is None:
         return False
-    close = form.cleaned_data.pop("close_alerts", False)
-    review = submit(form, reviewing.record_review, user=request.user, image=image)
-    if review is None:
-        return False
-    reason = f"Reviewed: {review.get_conclusion_display()}, {review.get_management_display()}."
-    for alert in alerts if close else []:
-        with suppress(ValidationError):  # closed meanwhile by a colleague
-            marking.close_alert(user=request.user, alert=alert, reason=reason)
     told = format_html(
         'Your conclusion on {} is signed. <a href="{}">Look at it and at what was read</a>',
         image.lesion,

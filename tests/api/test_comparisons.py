@@ -22,6 +22,7 @@ from tests.factories import (
     LesionFactory,
     LesionImageFactory,
     MeasurementFactory,
+    ReviewFactory,
     measures,
 )
 
@@ -204,6 +205,22 @@ def test_an_alert_is_closed_with_a_reason_and_stays(clinician, personas, lesion)
     assert "closed already" in " ".join(pointers(post(clinician, url, reason="Again.")).values())
     assert ids(clinician.get(f"{API}alerts/", {"is_open": "true"})) == []
     assert ids(clinician.get(f"{API}alerts/", {"is_open": "false"})) == [str(alert.pk)]
+
+
+def test_a_conclusion_on_the_later_picture_closes_an_alert(clinician, personas, lesion):
+    alert = AlertFactory(later__lesion=lesion)
+    review = ReviewFactory(image=alert.later, reviewer=personas.clinician)
+    body = clinician.get(f"{API}alerts/{alert.pk}/").json()
+    assert body["closed_at"] and body["closed_by"] == personas.clinician.email
+    assert body["close_reason"] == f"{review.get_conclusion_display()}, monitor."
+    assert clinician.get(f"{API}alerts/").json()["results"] == [body]
+    assert ids(clinician.get(f"{API}alerts/", {"is_open": "true"})) == []
+    # An uncertain one takes its place, and concludes nothing.
+    ReviewFactory(
+        image=alert.later, reviewer=personas.clinician, conclusion="uncertain", supersedes=review
+    )
+    assert clinician.get(f"{API}alerts/{alert.pk}/").json()["closed_at"] is None
+    assert ids(clinician.get(f"{API}alerts/", {"is_open": "true"})) == [str(alert.pk)]
 
 
 def test_alerts_by_what_they_are_of(clinician, lesion):

@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from screening import due, intake, reminding, scheduling, suggesting, tracking
 from screening.models import Reminder, Standing
+from screening.predictions import outcomes
 from tests.factories import (
     AlertFactory,
+    DoctorVisitFactory,
     HistologyFactory,
     LesionFactory,
     LesionImageFactory,
@@ -190,7 +192,7 @@ def suggested(lesion, user=None):
     return suggesting.suggest(
         images,
         tracking.standing_of(lesion, images, histologies),
-        has_open_alert=lesion.alerts.open().exists(),
+        has_open_alert=outcomes.open_alerts(lesion.alerts.all(), user).exists(),
         has_histology=lesion.histologies.exists(),
     )
 
@@ -216,8 +218,8 @@ def test_a_review_of_the_newest_picture_decides(lesion, conclusion, management, 
 @pytest.mark.parametrize(
     ("outcome", "months", "word"),
     [
-        ("urgent", 1, "doctor first"),
-        ("see_doctor", 1, "doctor first"),
+        ("urgent", 1, "comes first"),
+        ("see_doctor", 1, "comes first"),
         ("not_assessable", 1, "another one"),
         ("monitor", 3, "keep watching"),
     ],
@@ -244,6 +246,32 @@ def test_after_a_steady_year_six_months_are_enough_unless_an_alert_is_open(lesio
     images = list(lesion.images.latest_first())
     AlertFactory(lesion=lesion, earlier=images[1], later=images[0])
     assert (suggested(lesion).interval_months, "change" in suggested(lesion).reason) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("finding", "months", "word"),
+    [
+        ("harmless", 6, "harmless"),
+        ("watch", 3, "keep watching"),
+        ("biopsy", 1, "result"),
+        ("removed", None, "removed"),
+    ],
+)
+def test_a_visit_that_settled_the_newest_picture_decides(lesion, finding, months, word):
+    first, last = (
+        PredictionFactory(image__lesion=lesion, image__captured_on=day, outcome="urgent").image
+        for day in (date(2025, 3, 1), date(2026, 3, 1))
+    )
+    AlertFactory(lesion=lesion, earlier=first, later=last)
+    visit = DoctorVisitFactory(
+        lesion=lesion, recorded_by=UserFactory(), visited_on=last.captured_on, finding=finding
+    )
+    found = suggested(lesion)
+    assert (found.interval_months, word in found.reason) == (months, True)
+    visit.withdrawn_at, visit.withdrawn_by = timezone.now(), visit.recorded_by
+    visit.withdrawn_because = "Another spot"
+    visit.save()
+    assert "no doctor has looked" in suggested(lesion).reason
 
 
 def test_after_a_histology_the_doctor_says_how_to_go_on(lesion):

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from screening import worklist
+from screening import tracking, worklist
 from screening.models import Alert, Reminder, Review
 from tests.factories import (
     AlertFactory,
@@ -54,8 +54,8 @@ def six(personas):
     lesion_of(patient, "symptom", "not_assessable", itching=True)
     lesion_of(patient, "flagged", "see_doctor")
     changed = lesion_of(patient, "alert")
+    ReviewFactory(image=changed.images.get())
     alert_on(changed)
-    ReviewFactory(image=changed.images.latest_first().first())
     lesion_of(patient, "urgent", "urgent")
     done = lesion_of(patient, "done", "urgent")
     ReviewFactory(image=done.images.get())
@@ -263,18 +263,30 @@ def test_a_refused_conclusion_stays_on_the_item(client, personas):
     assert not Review.objects.exists()
 
 
-@pytest.mark.parametrize("closing", [True, False])
-def test_a_conclusion_closes_the_alerts_where_that_is_chosen(client, personas, closing):
+@pytest.mark.parametrize("conclusion", ["nv", "uncertain"])
+def test_a_conclusion_closes_the_alerts_unless_nothing_is_concluded(client, personas, conclusion):
     lesion = lesion_of(personas.patient, "a")
-    alert = alert_on(lesion)
+    alert_on(lesion)
     client.force_login(personas.clinician)
-    client.post(item_of(lesion), CHOSEN | ({"close_alerts": "on"} if closing else {}))
-    alert.refresh_from_db()
+    client.post(item_of(lesion), CHOSEN | {"conclusion": conclusion})
     assert Review.objects.count() == 1
-    assert alert.is_open != closing
-    if closing:
-        assert alert.close_reason == "Reviewed: Melanocytic nevus (mole), Monitor."
+    [alert] = tracking.alerts_of(lesion, personas.clinician)
+    assert alert.is_open == (conclusion == "uncertain")
+    assert ("alert" in worklist.reasons(row_of(lesion, personas.clinician))) == alert.is_open
+    if not alert.is_open:
+        assert alert.close_reason == "Melanocytic nevus (mole), monitor."
         assert alert.closed_by == personas.clinician
+
+
+def row_of(lesion, user):
+    return worklist.of(user).get(pk=lesion.pk)
+
+
+def test_an_alert_found_after_the_conclusion_waits(personas):
+    lesion = lesion_of(personas.patient, "a")
+    ReviewFactory(image=lesion.images.get(), reviewer=personas.clinician)
+    alert_on(lesion)
+    assert "alert" in worklist.reasons(row_of(lesion, personas.clinician))
 
 
 def test_an_item_hides_the_reading_where_the_clinic_reviews_first(client, personas):
