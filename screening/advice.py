@@ -24,7 +24,6 @@ WATCH_FOR = (
     "See a doctor if the spot grows, changes, bleeds, itches or looks unlike your other spots, "
     "or if you are worried."
 )
-_SEE_DOCTOR = "See a doctor within two weeks"
 NOT_AN_ALL_CLEAR = "This is not an all-clear. A doctor must judge any spot that worries you."
 
 OF_A_CHILD = (
@@ -96,18 +95,71 @@ _REMARKS = {
 READ_ALL_THE_SAME = (
     "It was read all the same. Do not wait for a better picture before you see a doctor."
 )
+_ABOUT_PERCENT = (
+    "This is the estimate for this picture alone. The number of 100 above counts all spots that "
+    "were flagged in the tests, likely and less likely ones together."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """outcome: one of Outcome. title: what to do, in a line. text: short paragraphs."""
+    """outcome: one of Outcome. title: what to do, in a line. text: short paragraphs. about_percent:
+    beside a figure of the text, what the percentage of the picture itself is; else empty."""
 
     outcome: str
     title: str
     text: tuple[str, ...]
+    about_percent: str = ""
 
 
-def advise(prediction: Prediction) -> Advice | None:
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The same advice for one kind of reader."""
+
+    urgent: str
+    see_doctor: str
+    monitor: str
+    watch_for: str
+    not_an_all_clear: str
+    next_step: str
+    of_child: str
+    read_all_the_same: str
+    not_by_software_alone: str
+    marked: str
+
+
+FOR_PERSON = Words(
+    urgent="See a doctor this week",
+    see_doctor="See a doctor within two weeks",
+    monitor="Keep watching this spot",
+    watch_for=WATCH_FOR,
+    not_an_all_clear=NOT_AN_ALL_CLEAR,
+    next_step="Show this spot to a doctor, best to a dermatologist, and take the picture along.",
+    of_child=OF_A_CHILD,
+    read_all_the_same=READ_ALL_THE_SAME,
+    not_by_software_alone="The software found no sign of alarm in the picture, but such a spot "
+    "must not be watched by software alone.",
+    marked="This spot is marked as {}: a doctor should look at it.",
+)
+FOR_CLINICIAN = Words(
+    urgent="Suspicious: examine this week",
+    see_doctor="Examine within two weeks",
+    monitor="Follow up",
+    watch_for="Ask the patient to come back if the lesion grows, changes, bleeds, itches or looks "
+    "unlike the others.",
+    not_an_all_clear="This does not exclude malignancy.",
+    next_step="Examine the lesion by dermoscopy and decide on biopsy, excision or referral.",
+    of_child="The patient is a child. The model learned from next to no children: do not rely on "
+    "a reading that suggests follow-up.",
+    read_all_the_same="It was read all the same. Do not wait for a better picture before you "
+    "examine the lesion.",
+    not_by_software_alone="The model found no sign of malignancy in the picture, but such a lesion "
+    "must not be followed by software alone.",
+    marked="The lesion is marked as {}: examine it.",
+)
+
+
+def advise(prediction: Prediction, words: Words = FOR_PERSON) -> Advice | None:
     """The advice of a finished prediction; None while it has no outcome.
 
     Reads ``prediction.image.lesion.patient`` for the symptoms and the age that forbid ``monitor``.
@@ -116,22 +168,26 @@ def advise(prediction: Prediction) -> Advice | None:
     if not told:
         return None
     if told == Outcome.NOT_ASSESSABLE:
-        return _not_assessable(prediction)
+        return _not_assessable(prediction, words)
     figures = _figures(prediction.model_version)
     if told == Outcome.MONITOR:
-        text = (*_monitor_text(figures), *_remarks(prediction), *_tips(prediction))
-        return Advice(told, "Keep watching this spot", text)
-    title = "See a doctor this week" if told == Outcome.URGENT else _SEE_DOCTOR
-    return Advice(told, title, _flagged_text(prediction, told, figures))
+        missed = (*_monitor_text(figures), words.watch_for)
+        text = (*missed, *_remarks(prediction), *_tips(prediction))
+        return Advice(told, words.monitor, text)
+    title = words.urgent if told == Outcome.URGENT else words.see_doctor
+    text = _flagged_text(prediction, told, figures, words)
+    is_counted = bool(figures) and prediction.outcome == told
+    return Advice(told, title, text, _ABOUT_PERCENT if is_counted else "")
 
 
-def of_lesion(lesion: Lesion, standing: Standing) -> Advice | None:
+def of_lesion(lesion: Lesion, standing: Standing, words: Words = FOR_PERSON) -> Advice | None:
     """The advice of a lesion as a whole; None where nothing stands."""
     if standing.reading is not None:
-        return advise(standing.reading)
+        return advise(standing.reading, words)
     if not standing.outcome:
         return None
-    return Advice(standing.outcome, _SEE_DOCTOR, (_marked(lesion), WATCH_FOR))
+    text = (_marked(lesion, words), words.watch_for)
+    return Advice(standing.outcome, words.see_doctor, text)
 
 
 def act_words(act: Act) -> str:
@@ -164,7 +220,7 @@ def _figures(model_version: str) -> list[dict[str, Any]]:
     return [one["with_95_percent_intervals"] for one in judged]
 
 
-def _monitor_text(figures: list[dict[str, Any]]) -> tuple[str, ...]:
+def _monitor_text(figures: list[dict[str, Any]]) -> tuple[str]:
     missed = "some cancers"
     if figures:
         # The worse end of the interval, of the source where it misses most: nobody is to think
@@ -174,7 +230,6 @@ def _monitor_text(figures: list[dict[str, Any]]) -> tuple[str, ...]:
     return (
         "The software found no sign of alarm. That is not an all-clear: "
         f"by its own tests it misses {missed}.",
-        WATCH_FOR,
     )
 
 
@@ -189,27 +244,23 @@ def _tips(prediction: Prediction) -> list[str]:
 
 
 def _flagged_text(
-    prediction: Prediction, told: str, figures: list[dict[str, Any]]
+    prediction: Prediction, told: str, figures: list[dict[str, Any]], words: Words
 ) -> tuple[str, ...]:
     lesion = prediction.image.lesion
     why = [
-        *([_marked(lesion)] if lesion.symptoms else []),
-        *([OF_A_CHILD] if prediction.image.is_of_child else []),
+        *([_marked(lesion, words)] if lesion.symptoms else []),
+        *([words.of_child] if prediction.image.is_of_child else []),
     ]
     if prediction.outcome == Outcome.NOT_ASSESSABLE:
-        return (*why, *_REASONS[prediction.reason], *_remarks(prediction), NOT_AN_ALL_CLEAR)
+        reason, remarks = _REASONS[prediction.reason], _remarks(prediction)
+        return (*why, *reason, *remarks, words.not_an_all_clear)
     if prediction.outcome == Outcome.MONITOR:
-        return (
-            *why,
-            "The software found no sign of alarm in the picture, but such a spot "
-            "must not be watched by software alone.",
-            *_remarks(prediction),
-        )
+        return (*why, words.not_by_software_alone, *_remarks(prediction))
     return (
-        "Show this spot to a doctor, best to a dermatologist, and take the picture along.",
+        words.next_step,
         *([_how_often_cancer(told, figures)] if figures else []),
         *why,
-        *(f"{remark} {READ_ALL_THE_SAME}" for remark in _remarks(prediction)),
+        *(f"{remark} {words.read_all_the_same}" for remark in _remarks(prediction)),
     )
 
 
@@ -225,14 +276,15 @@ def _how_often_cancer(told: str, figures: list[dict[str, Any]]) -> str:
     )
 
 
-def _not_assessable(prediction: Prediction) -> Advice:
-    child = [OF_A_CHILD] if prediction.image.is_of_child else []
-    text = (*_REASONS[prediction.reason], *_remarks(prediction), NOT_AN_ALL_CLEAR, *child)
+def _not_assessable(prediction: Prediction, words: Words) -> Advice:
+    child = [words.of_child] if prediction.image.is_of_child else []
+    reason, remarks = _REASONS[prediction.reason], _remarks(prediction)
+    text = (*reason, *remarks, words.not_an_all_clear, *child)
     return Advice(Outcome.NOT_ASSESSABLE, "This picture could not be assessed", text)
 
 
-def _marked(lesion: Lesion) -> str:
-    return f"This spot is marked as {_listed(lesion.symptoms)}: a doctor should look at it."
+def _marked(lesion: Lesion, words: Words) -> str:
+    return words.marked.format(_listed(lesion.symptoms))
 
 
 def _listed(words: list[str]) -> str:

@@ -16,7 +16,9 @@ from screening.worklist import Reason, Reviewed
 
 
 class ReviewForm(forms.Form):
-    """replaceable: standing reviews that this one may supersede; asked only where there is one."""
+    """replaceable: standing reviews that this one may supersede; asked only where there is one.
+    symptoms: marked on the lesion. Who only watches such a lesion is asked whether they were
+    considered, and the note, which is signed, says so."""
 
     conclusion = forms.ChoiceField(choices=Conclusion.choices, widget=forms.RadioSelect)
     management = forms.ChoiceField(
@@ -26,8 +28,15 @@ class ReviewForm(forms.Form):
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
 
-    def __init__(self, *args: Any, replaceable: list[Review], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, replaceable: list[Review], symptoms: list[str], **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.symptoms = ", ".join(symptoms)
+        if symptoms:
+            self.fields["considered"] = forms.BooleanField(
+                required=False, label=f"Symptom considered: {self.symptoms}"
+            )
         if replaceable:
             by_pk = {str(review.pk): review for review in replaceable}
             beside = ("", "No: it stands beside what others concluded")
@@ -38,6 +47,22 @@ class ReviewForm(forms.Form):
                 required=False,
                 label="Does it supersede a colleague's?",
             )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = self.cleaned_data
+        considered = cleaned.pop("considered", True)
+        if cleaned.get("management") not in (Management.NONE, Management.MONITOR):
+            return cleaned
+        if not considered:
+            self.add_error(
+                "considered",
+                f"This lesion is marked as {self.symptoms}. Confirm that you have considered it, "
+                "or choose what else is to be done.",
+            )
+        elif self.symptoms:
+            word = f"Symptom considered: {self.symptoms}."
+            cleaned["note"] = f"{cleaned.get('note', '')}\n{word}".strip()
+        return cleaned
 
 
 class HistologyForm(forms.Form):

@@ -215,7 +215,7 @@ def _graver_before(user: User) -> PredictionQuerySet:
     """Of the outer query's lesion: ``graver_before`` of the images that nothing has settled."""
     replaced = _unsettled(Prediction.objects.filter(told_until__isnull=False), user, "pk")
     now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
-    return replaced.filter(Q(rank__lt=Subquery(now.values("rank")[:1])))
+    return replaced.filter(Q(rank__lt=Subquery(now.values_list(F("rank"))[:1])))
 
 
 def _unsettled(readings: PredictionQuerySet, user: User, lesion: str) -> PredictionQuerySet:

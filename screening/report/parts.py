@@ -29,16 +29,16 @@ READINGS = 24
 
 
 def standing(record: LesionRecord) -> list[Flowable]:
-    """The warning that stands, of whichever image, what was told before and said more, and what
-    settled those that do not stand."""
+    """What stands, where it is a warning or the newest image says something else; what was told
+    before and said more; and what settled the warnings that do not stand."""
     told, advice = record.standing, of_lesion(record.lesion, record.standing)
     parts: list[Flowable] = []
-    if advice is not None and told.is_grave:
+    if advice is not None and (told.is_grave or not told.is_of_newest):
         of = f"Told of the image of {day(told.image.captured_on)}" if told.image else "A symptom"
-        words = f"{of}; nothing has settled it. {' '.join(advice.text)}"
+        of += "; nothing has settled it." if told.is_grave else "."
+        words = f"{of} {' '.join(advice.text)}"
         if told.image is not None and not told.is_of_newest and told.newest_outcome:
-            newest = Outcome(told.newest_outcome).label.lower()
-            words = f"{of}; nothing has settled it. The newest image: {newest}."
+            words = f"{of} The newest image: {Outcome(told.newest_outcome).label.lower()}."
         title = f"{Outcome(told.outcome).label}: {advice.title.lower()}"
         parts += style.panel("What stands", title, words, "")
     if record.lesion.closed_on is not None:
@@ -247,9 +247,10 @@ def _told(image: LesionImage) -> list[Flowable]:
     reading = image.counting_reading
     advice = advise(reading) if reading else None
     if reading is None or advice is None:
-        return [text("The software's reading", style.EYEBROW), text("There is none to show.")]
+        eyebrow = text("The software's reading of this image", style.EYEBROW)
+        return [eyebrow, text("There is none to show.")]
     parts: list[Flowable] = [
-        text("The software's reading", style.EYEBROW),
+        text("The software's reading of this image", style.EYEBROW),
         text(
             Outcome(advice.outcome).label.upper(), style.outcome_style(advice.outcome, style.HEAD)
         ),

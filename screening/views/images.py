@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -95,16 +95,16 @@ def _after_all(request: UserRequest, lesion: Lesion, results: list[uploads.Resul
 @require_safe
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _visible(request, pk)
-    replaceable = reviewing.replaceable(user=request.user, image=image)
     typed = page_forms.typed(request, reverse("image_review", args=[pk]))
-    return _result_page(request, image, ReviewForm(typed, replaceable=replaceable))
+    return _result_page(request, image, review_form(request, image, typed))
 
 
 @require_safe
 def status(request: UserRequest, pk: UUID) -> HttpResponse:
     """The part of the result page that changes; 204 while it has not, so that nothing flickers and
     a screen reader is told once."""
-    reading = _reading(request, _visible(request, pk))
+    image = _visible(request, pk)
+    reading = _reading(request, image, may_review=_may_review(request, image))
     if reading["stage"] == request.GET.get("stage"):
         return HttpResponse(status=204)
     return render(request, "screening/partials/status.html", reading | _overlays(request, reading))
@@ -120,12 +120,16 @@ def read_again(request: UserRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def review(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _visible(request, pk)
-    replaceable = reviewing.replaceable(user=request.user, image=image)
-    form = ReviewForm(request.POST, replaceable=replaceable)
+    form = review_form(request, image, request.POST)
     if submit(form, reviewing.record_review, user=request.user, image=image):
         messages.success(request, "Your conclusion is recorded.")
         return redirect(f"{reverse('image', args=[pk])}#reviews")
     return _result_page(request, image, form)
+
+
+def review_form(request: UserRequest, image: LesionImage, typed: QueryDict | None) -> ReviewForm:
+    replaceable = reviewing.replaceable(user=request.user, image=image)
+    return ReviewForm(typed, replaceable=replaceable, symptoms=image.lesion.symptoms)
 
 
 def _visible(request: UserRequest, pk: UUID) -> LesionImage:
@@ -138,7 +142,8 @@ def _visible(request: UserRequest, pk: UUID) -> LesionImage:
 
 def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> HttpResponse:
     patient = image.lesion.patient
-    reading, measured = read_in(request, image), measured_in(image)
+    may_review = _may_review(request, image)
+    reading, measured = read_in(request, image, may_review=may_review), measured_in(image)
     return render(
         request,
         "screening/image.html",
@@ -152,7 +157,7 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "standing": tracking.standing_beside(image),
             "previous": tracking.previous(image),
             "histology": next(iter(tracking.histologies_of(image.lesion, request.user)), None),
-            "may_review": Patient.objects.reviewable_by(request.user).contains(patient),
+            "may_review": may_review,
             "add_image_url": reverse("image_new", args=[image.lesion_id]),
         },
     )
@@ -170,23 +175,29 @@ def _measures_come(reading: dict[str, Any]) -> bool:
     return latest.finished_at is not None and timezone.now() - latest.finished_at < MEASURING
 
 
-def read_in(request: UserRequest, image: LesionImage) -> dict[str, Any]:
-    """What pages show of an image ``with_findings``: its reading, and what it lays over it."""
-    reading = _reading(request, image)
+def _may_review(request: UserRequest, image: LesionImage) -> bool:
+    return Patient.objects.reviewable_by(request.user).contains(image.lesion.patient)
+
+
+def read_in(request: UserRequest, image: LesionImage, *, may_review: bool) -> dict[str, Any]:
+    """What pages show of an image ``with_findings``: its reading, and what it lays over it.
+    may_review: the reader is told in a clinician's words."""
+    reading = _reading(request, image, may_review=may_review)
     return reading | _overlays(request, reading)
 
 
-def _reading(request: UserRequest, image: LesionImage) -> dict[str, Any]:
+def _reading(request: UserRequest, image: LesionImage, *, may_review: bool) -> dict[str, Any]:
     """What ``partials/prediction_status.html`` shows. ``finished`` is the reading that counts: it
     stays in view while a later one waits, runs or has failed. ``differing``: what was corrected
     since it was made."""
     latest, finished = image.latest_attempt, image.counting_reading
     slow = latest is not None and latest.is_active and timezone.now() - latest.created > SLOW
+    words = advice.FOR_CLINICIAN if may_review else advice.FOR_PERSON
     return {
         "image": image,
         "latest": latest,
         "finished": finished,
-        "advice": advice.advise(finished) if finished else None,
+        "advice": advice.advise(finished, words) if finished else None,
         "explanation": explanation.explain(finished) if finished else None,
         "differing": explanation.differing(finished) if finished else "",
         "told_before": explanation.told_before(image),

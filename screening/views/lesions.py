@@ -42,6 +42,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     read = any(one.outcome for one in told)
     readings = [image.latest_attempt for image in images]
     standing = tracking.standing_of(lesion, images, histologies)
+    words = advice.FOR_CLINICIAN if lesion.may_review else advice.FOR_PERSON  # type: ignore[attr-defined]
     return render(
         request,
         "screening/lesion.html",
@@ -56,7 +57,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "may_write": lesion.may_write,  # type: ignore[attr-defined]
             "histologies": histologies,
             "standing": standing,
-            "advice": advice.of_lesion(lesion, standing),
+            "advice": advice.of_lesion(lesion, standing, words),
             "visits": standing.visits,
             "was_graver": succession.was_graver(images),
             "may_enter_visit": visits.may_record(request.user, lesion.patient),

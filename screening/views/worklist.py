@@ -18,7 +18,7 @@ from screening import reviewing, tracking, worklist
 from screening.forms import submit
 from screening.models import Lesion, LesionImage, Patient
 from screening.review_forms import ReviewForm, WorklistForm
-from screening.views.images import read_in
+from screening.views.images import read_in, review_form
 from screening.views.requests import UserRequest
 
 ITEMS_A_PAGE = 25
@@ -57,14 +57,13 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
     items = worklist.queue(_narrowed(request, filters))
     place, before, after = worklist.neighbours(items, pk)
     alerts = [one for one in tracking.alerts_of(lesion, request.user) if one.is_open]
-    replaceable = reviewing.replaceable(user=request.user, image=image)
-    form = ReviewForm(request.POST or None, replaceable=replaceable)
+    form = review_form(request, image, request.POST or None)
     if request.method == "POST" and _conclude(request, form, image):
         return _next(after, filters.query)
     return render(
         request,
         "screening/worklist_item.html",
-        read_in(request, image)
+        read_in(request, image, may_review=True)
         | {
             "form": form,
             "filters": filters.query,

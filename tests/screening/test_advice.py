@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import fields
 
 import pytest
 
@@ -153,6 +154,26 @@ def test_more_than_one_fault_is_told_with_the_reason_first():
 def test_of_more_than_one_lesion_it_says_whose_the_figures_are():
     told = advise(Outcome.SEE_DOCTOR, remarks=["more_than_one_lesion"])
     assert "the most severe that any of them was read as" in whole(told)
+
+
+def test_a_clinician_is_told_in_the_words_of_the_field():
+    for field in fields(advice.Words):
+        own, persons = (getattr(w, field.name) for w in (advice.FOR_CLINICIAN, advice.FOR_PERSON))
+        assert own != persons
+        assert not re.search(r"\b(a doctor|a dermatologist|spots?|you are worried)\b", own)
+        assert not FORBIDDEN.search(own)
+    for outcome in Outcome:
+        prediction = PredictionFactory.build(outcome=outcome, reason="blurred")
+        told = advice.advise(prediction, advice.FOR_CLINICIAN)
+        assert told.outcome == outcome
+        assert "See a doctor" not in whole(told) and "Show this" not in whole(told)
+
+
+def test_a_percentage_beside_a_figure_of_100_says_what_each_is():
+    assert "this picture alone" in advise(Outcome.SEE_DOCTOR).about_percent
+    assert not advise(Outcome.MONITOR).about_percent
+    # Flagged for its symptom: the text has no figure of 100.
+    assert not advise(Outcome.MONITOR, bleeding=True).about_percent
 
 
 def test_a_card_without_sources_gives_its_own_figures(monkeypatch):

@@ -132,6 +132,40 @@ def test_nothing_chosen_is_said_beside_the_choice(client, personas, image):
     assert "Kept.</textarea>" in text
 
 
+def test_who_only_watches_a_symptom_is_asked_whether_it_was_considered(client, personas, image):
+    image.lesion.itching = True
+    image.lesion.save()
+    client.force_login(personas.clinician)
+    address = reverse("image_review", args=[image.pk])
+    asked = client.post(address, CHOSEN)
+    assert asked.status_code == 200 and not Review.objects.exists()
+    assert "This lesion is marked as itching." in words(asked)
+    typed = CHOSEN | {"considered": "on", "note": "Dry skin"}
+    assert client.post(address, typed).status_code == 302
+    assert Review.objects.get().note == "Dry skin\nSymptom considered: itching."
+    assert client.post(address, CHOSEN | {"management": "excise"}).status_code == 302
+    assert Review.objects.standing().get().note == ""
+
+
+def test_clinicians_read_the_words_of_the_field(client, personas, image):
+    for name, pk in (("image", image.pk), ("lesion", image.lesion_id)):
+        for user, clinical in ((personas.clinician, True), (personas.self_tracker, False)):
+            text = words(seen(client, user, name, pk))
+            assert ("decide on biopsy" in text) == clinical, name
+            assert ("Show this spot to a doctor" in text) != clinical, name
+    assert "decide on biopsy" in words(
+        seen(client, personas.clinician, "worklist_item", image.lesion_id)
+    )
+
+
+def test_what_needs_attention_comes_before_what_was_concluded(client, personas, image):
+    other = LesionFactory(patient=personas.patient, label="Right foot")
+    review = ReviewFactory(image=LesionImageFactory(lesion=other), management="none")
+    text = words(seen(client, personas.self_tracker, "home"))
+    order = ["Needs attention", "Left arm", "What your clinicians concluded", str(review.reviewer)]
+    assert [text.index(word) for word in order] == sorted(text.index(word) for word in order)
+
+
 def test_histology_is_entered_and_a_later_one_stands(client, personas, image):
     client.force_login(personas.clinician)
     url = reverse("lesion_histology", args=[image.lesion_id])

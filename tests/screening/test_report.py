@@ -95,6 +95,15 @@ def test_each_page_has_disclaimer_number_and_day(client, personas, lesion):
         assert "Printed " in page
 
 
+def test_what_stands_comes_before_a_newer_picture_that_could_not_be_assessed(personas, lesion):
+    read(lesion, date(2026, 1, 1), outcome="monitor")
+    read(lesion, date(2026, 3, 1), outcome="not_assessable", reason="clinical_photograph")
+    found = told(lesion, personas.clinician)
+    stands = found.index("Monitor: keep watching this spot")
+    assert stands < found.index("The newest image: not assessable") < found.index("NOT ASSESSABLE")
+    assert "nothing has settled it" not in found
+
+
 def test_it_tells_in_the_words_of_the_house(personas, lesion):
     reading = read(lesion, date(2026, 3, 1), p_malignant=0.2)
     read(lesion, date(2025, 3, 1), outcome="monitor")
