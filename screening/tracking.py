@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -57,6 +58,7 @@ NUMBERS = (
     "context",
 )
 """Of a reading, what is not needed to see whether it counts."""
+ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}
 MANAGED = {
     Management.EXCISE: Outcome.URGENT,
     Management.REFER: Outcome.SEE_DOCTOR,
@@ -224,20 +226,43 @@ def previous(image: LesionImage) -> LesionImage | None:
 def timeline(lesion: Lesion, user: User) -> list[LesionImage]:
     """All images of a lesion with findings and measures, the one captured last first."""
     images = lesion.images.latest_first().select_related("lesion__patient")
-    return list(with_measures(with_findings(images, user), user))
+    return tell_apart(list(with_measures(with_findings(images, user), user)))
 
 
 def images_of(lesions: list[Lesion], user: User) -> list[LesionImage]:
     """All images of these lesions with their findings, the one captured last first."""
     images = LesionImage.objects.filter(lesion__in=lesions).latest_first()
-    return list(with_findings(images.select_related("lesion__patient"), user))
+    return tell_apart(list(with_findings(images.select_related("lesion__patient"), user)))
 
 
-def alerts_of(lesion: Lesion, user: User) -> list[Alert]:
-    """Open alerts first, then the closed ones; the latest pair of images first."""
+def tell_apart(images: list[LesionImage]) -> list[LesionImage]:
+    """Give those of one lesion and day ``of_day``: the time, where each is known to have another,
+    else which one it is. images: all of their lesions."""
+    days: dict[Any, list[LesionImage]] = defaultdict(list)
+    for image in sorted(images, key=lambda one: one.place):
+        days[image.lesion_id, image.captured_on].append(image)
+    for same in days.values():
+        times = {f"{one.captured_time:%H:%M}" for one in same if one.captured_time}
+        for n, image in enumerate(same if len(same) > 1 else [], 1):
+            nth = f" ({n}{ORDINALS.get(n, 'th')} that day)"
+            is_timed = len(times) == len(same)
+            image.of_day = f", {image.captured_time:%H:%M}" if is_timed else nth
+    return images
+
+
+def alerts_of(lesion: Lesion, user: User, images: list[LesionImage] | None = None) -> list[Alert]:
+    """Open alerts first, then the closed ones; the latest pair of images first. images: of
+    ``timeline``, where they are at hand."""
     found = lesion.alerts.disclosed_to(user).select_related("earlier", "later", "closed_by")
     ordered = found.order_by(*latest_first("later"), *latest_first("earlier"))
-    return sorted(closed_by_acts(ordered, user), key=lambda alert: not alert.is_open)
+    alerts = sorted(closed_by_acts(ordered, user), key=lambda alert: not alert.is_open)
+    if alerts and images is None:
+        images = tell_apart(list(lesion.images.all()))
+    of_day = {image.pk: image.of_day for image in images or []}
+    for alert in alerts:
+        for image in (alert.earlier, alert.later):
+            image.of_day = of_day[image.pk]
+    return alerts
 
 
 def closed_by_acts(alerts: AlertQuerySet, user: User) -> list[Alert]:

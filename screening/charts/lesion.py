@@ -62,9 +62,7 @@ def _outcomes(readings: list[Told]) -> dict[str, Any]:
             "color": [course.outcome_colour(one.outcome) for one in readings],
             "symbol": [course.outcome_symbol(one.outcome) for one in readings],
         },
-        "customdata": [
-            [day(one.image.captured_on), course.outcome_word(one.outcome)] for one in readings
-        ],
+        "customdata": [[one.image.day_label, course.outcome_word(one.outcome)] for one in readings],
         "hovertemplate": "%{customdata[0]}<br><b>%{customdata[1]}</b><extra></extra>",
     }
 
@@ -86,9 +84,7 @@ def _trace(run: list[Told]) -> dict[str, Any]:
             "color": [course.outcome_colour(one.outcome) for one in run],
             "symbol": [course.outcome_symbol(one.outcome) for one in run],
         },
-        "customdata": [
-            [day(one.image.captured_on), course.outcome_word(one.outcome)] for one in run
-        ],
+        "customdata": [[one.image.day_label, course.outcome_word(one.outcome)] for one in run],
         "hovertemplate": "%{customdata[0]}<br><b>%{text}</b>, %{customdata[1]}"
         f"<extra>Model {version}</extra>",
     }
@@ -132,7 +128,7 @@ def _summary(readings: list[Told], assessed: list[Told], events: list[Event]) ->
         last = assessed[-1]
         text += (
             " Calibrated chance of cancer or its precursor; the last, of "
-            f"{day(last.image.captured_on)}: {percent(last.p_malignant or 0)}."
+            f"{last.image.day_label}: {percent(last.p_malignant or 0)}."
         )
     if len({one.model_version for one in assessed}) > 1:
         text += " Readings by different model versions are not joined by a line."

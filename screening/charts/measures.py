@@ -8,7 +8,7 @@ from typing import Any
 
 from screening.charts import course
 from screening.charts.template import MUTED, Chart, figure
-from screening.formatting import day, percent
+from screening.formatting import percent
 from screening.measured import COLOUR_WORDS, colours_present
 from screening.timeline import Event, Measured
 
@@ -74,7 +74,7 @@ def measures_over_time(measured: list[Measured], events: list[Event]) -> Chart:
         head=("Taken on", *(panel.label for panel in panels), "Colours", "Within the outline"),
         rows=[
             (
-                day(one.image.captured_on),
+                one.image.day_label,
                 *(panel.written(panel.value(one)) for panel in panels),
                 ", ".join(COLOUR_WORDS[code] for code in colours_present(one.values)) or "none",
                 one.within,
@@ -146,7 +146,7 @@ def _measure_trace(panel: _Panel, run: list[Measured], axis: str) -> dict[str, A
         "marker": {"size": 9, "symbol": "circle" if run[0].model_version else "square"},
         "cliponaxis": False,
         "customdata": [
-            [day(one.image.captured_on), panel.written(value)]
+            [one.image.day_label, panel.written(value)]
             for one, value in zip(run, values, strict=True)
         ],
         "hovertemplate": "%{customdata[0]}<br><b>%{customdata[1]}</b>"

@@ -99,7 +99,7 @@ def _images(readings: list[Told], places: dict[Any, int]) -> list[dict[str, Any]
                 {"symbol": course.outcome_symbol(outcome), "color": course.outcome_colour(outcome)},
                 [one.image.captured_on.isoformat() for one in here],
                 [places[one.image.lesion_id] for one in here],
-                [[day(one.image.captured_on), _chance(one)] for one in here],
+                [[one.image.day_label, _chance(one)] for one in here],
             )
         )
     return found

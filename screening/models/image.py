@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 from accounts.models import User
 from ml import reader
 from ml.types import MAX_AGE
+from screening.formatting import day
 from screening.models.base import CurrentManager, Withdrawable
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
@@ -196,6 +197,14 @@ class LesionImage(Withdrawable):
 
     def __str__(self) -> str:
         return f"{self.lesion}, {self.captured_on}"
+
+    of_day = ""
+    """Which one of its day it is, where ``tracking.tell_apart`` found several."""
+
+    @property
+    def day_label(self) -> str:
+        """What a list of a lesion's images calls it."""
+        return f"{day(self.captured_on)}{self.of_day}"
 
     @property
     def place(self) -> Place:

@@ -34,7 +34,7 @@ def standing(record: LesionRecord) -> list[Flowable]:
     told, advice = record.standing, of_lesion(record.lesion, record.standing)
     parts: list[Flowable] = []
     if advice is not None and (told.is_grave or not told.is_of_newest):
-        of = f"Told of the image of {day(told.image.captured_on)}" if told.image else "A symptom"
+        of = f"Told of the image of {told.image.day_label}" if told.image else "A symptom"
         of += "; nothing has settled it." if told.is_grave else "."
         words = f"{of} {' '.join(advice.text)}"
         if told.image is not None and not told.is_of_newest and told.newest_outcome:
@@ -46,7 +46,7 @@ def standing(record: LesionRecord) -> list[Flowable]:
     for one in was_graver(record.images):
         until = f", until {day(one.told_until.date())}" if one.told_until else ""
         words = (
-            f"Earlier reading of the image of {day(one.image.captured_on)}: "
+            f"Earlier reading of the image of {one.image.day_label}: "
             f"{Outcome(one.outcome_told).label.lower()} (model {one.model_version}{until})."
         )
         parts.append(text(words, style.SMALL))
@@ -74,7 +74,7 @@ def concluded(record: LesionRecord) -> list[Flowable]:
         where = "the newest image" if image == record.newest else "an earlier image"
         signed = (
             f"{review.get_management_display()}. Signed by {review.reviewer}, "
-            f"{day(review.created.date())}, on {where} ({day(review.image.captured_on)})."
+            f"{day(review.created.date())}, on {where} ({review.image.day_label})."
         )
         if not review.signature_holds:
             signed += " This is not as it was signed: do not rely on it."
@@ -131,7 +131,7 @@ def measures(record: LesionRecord) -> list[Flowable]:
     if not known:
         return []
     shown = list({image.pk: (image, one) for image, one in (known[-1], *known[1::-1])}.values())
-    head = ["", *(day(image.captured_on) for image, _ in shown)]
+    head = ["", *(image.day_label for image, _ in shown)]
     # Not every picture shows enough skin to tell its tone.
     values = [{figure.label: figure.value for figure in one.figures} for _, one in shown]
     labels = dict.fromkeys(label for each in values for label in each)
@@ -161,7 +161,7 @@ def alerts(record: LesionRecord) -> list[Flowable]:
             state = (
                 f"Closed {day(alert.closed_at.date())} by {alert.closed_by}: {alert.close_reason}"
             )
-        between = f"{day(alert.earlier.captured_on)},\n{day(alert.later.captured_on)}"
+        between = f"{alert.earlier.day_label},\n{alert.later.day_label}"
         rows.append([alert.get_rule_display(), between, what_changed(alert), state])
     widths = [0.24, 0.17, 0.34, 0.25]
     return [
@@ -184,7 +184,7 @@ def recorded(record: LesionRecord) -> list[Flowable]:
     if told:
         rows = [
             [
-                day(one.image.captured_on),
+                one.image.day_label,
                 Outcome(one.outcome).label,
                 percent(one.p_malignant) if one.p_malignant is not None else "not assessed",
                 one.model_version,
@@ -273,7 +273,7 @@ def _told(image: LesionImage) -> list[Flowable]:
 def _caption(image: LesionImage) -> str:
     kind = "Ordinary photograph" if image.modality == "clinical" else "Dermatoscopic"
     drawn = ". Drawn by SkinCheck, not skin" if image.is_synthetic else ""
-    return f"{day(image.captured_on)}. {kind}{drawn}"
+    return f"{image.day_label}. {kind}{drawn}"
 
 
 def _table(

@@ -57,7 +57,7 @@ class LesionRecord:
 
 def record_of(lesion: Lesion, user: User) -> LesionRecord:
     images = tracking.timeline(lesion, user)
-    alerts = tracking.alerts_of(lesion, user)
+    alerts = tracking.alerts_of(lesion, user, images)
     histologies = tracking.histologies_of(lesion, user)
     return LesionRecord(
         lesion=lesion,

@@ -24,7 +24,7 @@ def compare(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     lesion = get_object_or_404(visible.select_related("patient__clinic"), pk=pk)
     found = tracking.with_measures(lesion.images.latest_first(), request.user)
-    images = list(found.prefetch_related("outlines"))
+    images = tracking.tell_apart(list(found.prefetch_related("outlines")))
     if len(images) < 2:
         return redirect("lesion", pk)
     earlier, later = _chosen(request, images)

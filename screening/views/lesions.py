@@ -35,7 +35,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     if lesion is None:
         return leading_on("lesion", Lesion, pk, request)
     images = tracking.timeline(lesion, request.user)
-    alerts = tracking.alerts_of(lesion, request.user)
+    alerts = tracking.alerts_of(lesion, request.user, images)
     histologies = tracking.histologies_of(lesion, request.user)
     events = timeline.events([lesion], images, alerts, histologies, request.user)
     told, measured = timeline.told(images), timeline.measured(images)

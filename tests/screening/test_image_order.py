@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import ast
 from datetime import UTC, date, datetime, time
+from io import BytesIO
 from itertools import combinations, product
 
 import pytest
 from django.db.models import Exists, OuterRef
+from django.urls import reverse
+from pypdf import PdfReader
 
 from screening import comparing, tracking
 from screening.models import LesionImage, Prediction
 from screening.models.image import is_later, latest_first, place_of
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
+from tests.factories import AlertFactory, LesionFactory, LesionImageFactory, PredictionFactory
 from tests.test_architecture import ALL
 
 pytestmark = pytest.mark.django_db
@@ -84,3 +87,35 @@ def test_no_other_place_orders_images_by_their_day() -> None:
             ):
                 asked = [*node.args, *(keyword.value for keyword in node.keywords)]
                 assert "captured_on" not in " ".join(map(ast.unparse, asked)), module
+
+
+@pytest.mark.parametrize(
+    ("times", "labels"),
+    [
+        ((time(9, 5), time(14, 0)), ("12 Mar 2026, 09:05", "12 Mar 2026, 14:00")),
+        ((None, None), ("12 Mar 2026 (1st that day)", "12 Mar 2026 (2nd that day)")),
+        ((None, time(14, 0)), ("12 Mar 2026 (1st that day)", "12 Mar 2026 (2nd that day)")),
+        ((time(14, 0), time(14, 0)), ("12 Mar 2026 (1st that day)", "12 Mar 2026 (2nd that day)")),
+    ],
+)
+def test_two_pictures_of_one_day_are_called_apart(client, personas, times, labels) -> None:
+    lesion = LesionFactory(patient=personas.patient)
+    earlier, later = (
+        LesionImageFactory(lesion=lesion, captured_on=date(2026, 3, 12), captured_time=one)
+        for one in times
+    )
+    LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 2), captured_time=time(8))
+    AlertFactory(lesion=lesion, earlier=earlier, later=later)
+    for image in (earlier, later):
+        PredictionFactory(image=image, outcome="monitor")
+    client.force_login(personas.clinician)
+    for name in ("lesion", "lesion_compare"):
+        shown = client.get(reverse(name, args=[lesion.pk])).content.decode()
+        assert all(label in shown for label in labels), name
+        assert "2 Jan 2026" in shown and "2 Jan 2026," not in shown
+    item = client.get(reverse("worklist_item", args=[lesion.pk])).content.decode()
+    assert f"Compare {labels[0]} and {labels[1]}" in item
+    report = client.get(reverse("lesion_report", args=[lesion.pk]))
+    pages = PdfReader(BytesIO(b"".join(report.streaming_content))).pages
+    printed = " ".join(" ".join(page.extract_text().split()) for page in pages)
+    assert all(label in printed for label in labels)
