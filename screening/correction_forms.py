@@ -31,7 +31,7 @@ class ImageDetailsForm(EditForm):
         label="At",
         required=False,
         widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
-        help_text="Where two pictures are of one day.",
+        help_text="Tells apart two pictures of the same day.",
     )
     modality = forms.ChoiceField(label="Kind of picture", choices=Modality.choices)
     reason = _reason()
@@ -75,7 +75,7 @@ class MoveImageForm(KnowingForm):
 class MergeLesionForm(KnowingForm):
     field_order = ("into",)
     into = forms.ModelChoiceField(
-        Lesion.objects.none(), label="The lesion that stays", empty_label="Choose a lesion"
+        Lesion.objects.none(), label="The lesion to keep", empty_label="Choose a lesion"
     )
     reason = _reason()
 
@@ -104,7 +104,7 @@ class MoveLesionForm(KnowingForm):
 class MergePatientForm(KnowingForm):
     field_order = ("into",)
     into = _PatientField(
-        Patient.objects.none(), label="The record that stays", empty_label="Choose a patient"
+        Patient.objects.none(), label="The record to keep", empty_label="Choose a patient"
     )
     reason = _reason()
 

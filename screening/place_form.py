@@ -32,7 +32,7 @@ class PlaceForm(EditForm):
         choices=_regions,
         required=False,
         label="Or a region from the list",
-        help_text="Its middle is meant.",
+        help_text="Without a click on the map, the spot is placed in its middle.",
     )
     view = forms.ChoiceField(choices=BodyView.choices, required=False, widget=forms.HiddenInput)
     x, y = (

@@ -101,10 +101,10 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
     except ValidationError as error:
         return Result(name, None, False, " ".join(error.messages))
     except Busy:
-        return Result(name, None, False, "Many pictures arrive at the moment. Try this one again.")
+        return Result(name, None, False, "Many pictures are arriving now. Try this one again.")
     if not added.is_new:
         return Result(name, added.image, False, f"Already here, added {day(added.image.created)}.")
-    words = [f"Taken over from the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)
+    words = [f"From the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)
     if fields["captured_on"] is None:
-        words.insert(0, f"Kept as taken on {day(added.image.captured_on)}.")
+        words.insert(0, f"Saved as taken on {day(added.image.captured_on)}.")
     return Result(name, added.image, True, " ".join(words))

@@ -125,14 +125,14 @@ class MoveLesionSerializer(ReasonSerializer):
 
 
 class MergeLesionSerializer(ReasonSerializer):
-    """The lesion that stays, of the same patient."""
+    """The lesion to keep, of the same patient."""
 
     into = _lesion_field()
     acknowledged = _acknowledged()
 
 
 class MergePatientSerializer(ReasonSerializer):
-    """The record that stays, of the same clinic or the same person."""
+    """The record to keep, of the same clinic or the same person."""
 
     into = _patient_field()
     acknowledged = _acknowledged(" And where the two differ in birth year or sex.")

@@ -65,9 +65,7 @@ def require_same_keeper(one: Patient, other: Patient, field: str) -> None:
     """Raises ValidationError unless the same people keep both: nothing is corrected out of a
     clinic, or out of the hands of the person whose record it is."""
     if (one.clinic_id, one.owner_id) != (other.clinic_id, other.owner_id):
-        text = (
-            "Both must be of the same clinic and the same person: nothing is taken out of either."
-        )
+        text = "Both must belong to the same clinic and the same person."
         raise ValidationError({field: text})
 
 

@@ -73,7 +73,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
     acts = [
         Act(
             "details",
-            "Its day or kind is wrong",
+            "The day or kind is wrong",
             "Its place among the lesion's pictures follows the day.",
             "Save",
             ImageDetailsForm(_posted(request, "details"), auto_id="details_%s", record=found),
@@ -83,8 +83,8 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
         ),
         Act(
             "move",
-            "It is of another spot",
-            f"It goes to another lesion of {target}, with its readings and conclusions.",
+            "It shows another spot",
+            f"It moves to another lesion of {target}, with its readings and conclusions.",
             "Move the picture",
             MoveImageForm(
                 _posted(request, "move"),
@@ -101,8 +101,8 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
         _withdrawal(
             request,
             found,
-            "It should not be here at all",
-            "Withdraw the picture: it counts nowhere any more, no outcome, report or export shows "
+            "It was entered in error",
+            "Withdraw the picture: it no longer counts, and no outcome, report or export shows "
             "it. It is kept with your reason, and can be put back on the lesion's page.",
             reverse("lesion", args=[found.lesion_id]),
         ),
@@ -123,7 +123,7 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
         Act(
             "merge",
             "It is the same spot as another lesion",
-            "All that is known of it goes to the lesion that stays, and its address leads there.",
+            "All that was recorded of it moves to the lesion you keep; its address leads there.",
             "Merge the two",
             MergeLesionForm(
                 _posted(request, "merge"),
@@ -132,14 +132,14 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
                 findings=findings,
             ),
             lambda **fields: merging.merge_lesions(user=request.user, lesion=found, **fields),
-            "The two lesions are one.",
+            "The two lesions are merged.",
             reverse("lesion", args=[pk]),
             "" if patient.lesions.count() > 1 else f"{patient} has no other lesion.",
         ),
         Act(
             "move",
-            "It is another patient's",
-            "It goes there with its pictures, readings and conclusions.",
+            "It belongs to another patient",
+            "It moves there with its pictures, readings and conclusions.",
             "Move the lesion",
             MoveLesionForm(
                 _posted(request, "move"),
@@ -156,8 +156,8 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
         _withdrawal(
             request,
             found,
-            "It should not be here at all",
-            "Withdraw the lesion with all its pictures: they count nowhere any more, no outcome, "
+            "It was entered in error",
+            "Withdraw the lesion with all its pictures: they no longer count, and no outcome, "
             "report or export shows them. They are kept with your reason, and can be put back on "
             "the patient's page.",
             reverse("patient", args=[patient.pk]),
@@ -177,7 +177,7 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
         Act(
             "merge",
             "It is the same person as another record",
-            "All lesions go to the record that stays, and this one's address leads there.",
+            "All lesions move to the record you keep, and this one's address leads there.",
             "Merge the two",
             MergePatientForm(
                 _posted(request, "merge"),
@@ -186,7 +186,7 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
                 findings=moving.findings_of(images, request.user),
             ),
             lambda **fields: merging.merge_patients(user=request.user, patient=found, **fields),
-            "The two records are one.",
+            "The two records are merged.",
             reverse("patient", args=[pk]),
             "" if others.exists() else "There is no other record.",
             asks_patient=True,
@@ -194,8 +194,8 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
         _withdrawal(
             request,
             found,
-            "It should not be here at all",
-            "Withdraw the record with all its lesions and pictures: they count nowhere any more, "
+            "It was entered in error",
+            "Withdraw the record with all its lesions and pictures: they no longer count, and "
             "no outcome, report or export shows them. They are kept with your reason, and can be "
             "put back.",
             reverse("withdrawn"),
@@ -220,7 +220,7 @@ def undo(request: UserRequest, pk: UUID) -> HttpResponse:
         findings=undoing.at_stake(correction, request.user) if may_be_undone else "",
     )
     if is_sent and submit(form, undoing.undo, user=request.user, correction=correction) is not None:
-        messages.success(request, "It is as it was before.")
+        messages.success(request, "The change is undone.")
         return redirect(_address_of(correction, request))
     return render(
         request,

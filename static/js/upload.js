@@ -87,10 +87,10 @@ const take = async (files) => {
     const control = part(picture, "day");
     if (!control.value && !isDicom) control.value = day || today();
     part(picture, "source").textContent = day
-      ? "The day in the file."
+      ? "This date comes from the file."
       : isDicom
-        ? "Left empty, the day in the file counts."
-        : "The file has no day, so this is today. Correct it if the picture is older.";
+        ? "If you leave it empty, the date in the file is used."
+        : "The file has no date, so today’s is filled in. Change it if the picture is older.";
   }
 };
 

@@ -63,19 +63,19 @@ def test_a_picture_is_moved_withdrawn_and_put_back(
     is_sound(page)
     row.get_by_role("link", name="Go there").click()
 
-    page.get_by_role("link", name="Correct: day or kind").click()
+    page.get_by_role("link", name="Correct a mistake").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Correct the picture")
     is_sound(page)
-    form = _open(page, "It is of another spot")
+    form = _open(page, "It shows another spot")
     form.get_by_label("To the lesion").select_option(f"Right {seed}")
     form.get_by_label("Go on with all of this").check()
     is_sound(page)
     form.get_by_role("button", name="Move the picture").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(f"Right {seed}")
 
-    page.get_by_role("link", name="Correct: day or kind").click()
+    page.get_by_role("link", name="Correct a mistake").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Correct the picture")
-    form = _open(page, "It should not be here at all")
+    form = _open(page, "It was entered in error")
     form.get_by_label("Reason").fill("Taken of another person.")
     form.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Right {seed}")
@@ -89,7 +89,7 @@ def test_a_picture_is_moved_withdrawn_and_put_back(
     expect(page.get_by_role("heading", level=1)).to_contain_text("Undo")
     is_sound(page)
     page.get_by_role("button", name="Undo").click()
-    expect(page.get_by_text("It is as it was before.")).to_be_visible()
+    expect(page.get_by_text("The change is undone.")).to_be_visible()
     expect(page.locator("#reading .advice")).to_be_visible()
 
 
@@ -101,10 +101,10 @@ def test_two_lesions_become_one_and_two_again(
     seed = 702 if "has_touch" in screen else 712
     twice, once = _new_lesion(page, f"Twice {seed}"), _new_lesion(page, f"Once {seed}")
     page.goto(twice)
-    page.get_by_role("link", name="Correct: another spot").click()
+    page.get_by_role("link", name="Correct a mistake").click()
     is_sound(page)
     form = _open(page, "It is the same spot as another lesion")
-    form.get_by_label("The lesion that stays").select_option(f"Once {seed}")
+    form.get_by_label("The lesion to keep").select_option(f"Once {seed}")
     form.get_by_role("button", name="Merge the two").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Once {seed}")
     assert page.url == once

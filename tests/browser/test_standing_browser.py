@@ -82,7 +82,7 @@ def test_a_blurred_picture_and_a_photograph_hide_no_warning(
 
     page.goto(lesion)
     expect(page.locator("#standing-title")).to_contain_text("See a doctor")
-    expect(page.get_by_text("It settles nothing")).to_be_visible()
+    expect(page.get_by_text("It does not change the earlier warning")).to_be_visible()
     is_sound(page)
     page.goto("/")
     tells(page.locator(".row-item", has_text=label).first, word)
@@ -111,7 +111,7 @@ def add(page: Page, lesion: str, picture: Path, day: str, modality: str = "derma
 
 def does_not_settle(page: Page) -> None:
     expect(page.locator(".advice-not_assessable")).to_be_visible(timeout=WITHIN)
-    expect(page.locator(".standing-beside")).to_contain_text("This picture does not settle it")
+    expect(page.locator(".standing-beside")).to_contain_text("This picture does not change that")
     is_sound(page)
 
 

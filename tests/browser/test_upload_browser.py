@@ -65,7 +65,7 @@ def test_each_picture_has_its_own_day_before_anything_is_sent(
     expect(rows).to_have_count(11)
     for n, day in enumerate([*days, "2024-04-01"]):
         expect(rows.nth(n).get_by_label("Taken on")).to_have_value(day)
-        expect(rows.nth(n)).to_contain_text("The day in the file.")
+        expect(rows.nth(n)).to_contain_text("This date comes from the file.")
     expect(rows.nth(10)).to_contain_text("This browser cannot show this kind of picture")
     is_sound(page)
 
@@ -73,7 +73,7 @@ def test_each_picture_has_its_own_day_before_anything_is_sent(
     page.locator("input[name=file]").set_input_files(plain)
     here = page.evaluate("new Date().toLocaleDateString('sv')")
     expect(rows.nth(11).get_by_label("Taken on")).to_have_value(here)  # the browser's day
-    expect(rows.nth(11)).to_contain_text("this is today")
+    expect(rows.nth(11)).to_contain_text("today’s is filled in")
     rows.nth(11).get_by_label("Taken on").fill("2023-12-24")
     rows.nth(11).get_by_label("Kind").select_option("clinical")
     rows.nth(0).get_by_role("button", name="Remove").click()

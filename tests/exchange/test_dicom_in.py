@@ -353,7 +353,7 @@ def test_the_page_takes_it_and_says_what_it_took_over(client, personas, bare):
         follow=True,
     )
     text = response.content.decode()
-    assert "mole.dcm: Kept as taken on 12 Jan 2026. Taken over from the file: body site" in text
+    assert "mole.dcm: Saved as taken on 12 Jan 2026. From the file: body site" in text
     image = LesionImage.objects.get()
     assert (image.captured_on, image.captured_time) == (date(2026, 1, 12), time(10, 30))
 

@@ -64,9 +64,9 @@ def test_every_page_still_tells_it(client, seen):
     assert re.search(r'map-point outcome-see_doctor"', listed)
     of_lesion = page(client, "lesion", lesion.pk)
     assert "within two weeks" in of_lesion
-    assert "Newest picture" in of_lesion and "It settles nothing" in of_lesion
+    assert "Newest picture" in of_lesion and "It does not change the earlier warning" in of_lesion
     newest = lesion.images.latest_first().first()
-    assert "stands from the picture of" in page(client, "image", newest.pk)
+    assert "from the picture of" in page(client, "image", newest.pk)
 
 
 def test_every_interface_still_tells_it(client, seen):
@@ -85,7 +85,7 @@ def test_every_interface_still_tells_it(client, seen):
     if lesion.patient.clinic_id:
         [item] = program.get("/api/v1/worklist/").json()["results"]
         assert item["outcome"] == "see_doctor" and item["reasons"][0] == "flagged"
-        assert "stands from the picture of" in page(client, "worklist_item", lesion.pk)
+        assert "from the picture of" in page(client, "worklist_item", lesion.pk)
 
 
 def _file(response):
