@@ -96,6 +96,8 @@ def test_a_visit_settles_it_and_says_so(client, personas):
     lesion = LesionFactory(patient=personas.own_patient, label="Left calf")
     add(lesion, date(2026, 1, 12), "urgent")
     client.force_login(personas.self_tracker)
+    shown = page(client, "lesion_visit", lesion.pk)
+    assert shown.count('class="form-check-input" type="radio"') == 4
     form = {"visited_on": "2026-01-20", "finding": "harmless", "note": "Looked at closely"}
     assert client.post(reverse("lesion_visit", args=[lesion.pk]), form).status_code == 302
     assert "Nothing is flagged" in page(client, "home")
