@@ -6,8 +6,8 @@ RUN useradd --system --uid 10001 --no-create-home skincheck \
     && install -d -o skincheck -g skincheck /srv/var /srv/var/uploads
 WORKDIR /srv/skincheck
 
-COPY requirements-serve.txt .
-RUN pip install --no-cache-dir --disable-pip-version-check -r requirements-serve.txt
+COPY requirements-serve.lock .
+RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-serve.lock
 
 COPY . .
 USER skincheck

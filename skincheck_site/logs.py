@@ -1,5 +1,6 @@
 """What is logged, and how: to the console, each line with the request that it belongs to.
 
+As text for people, or as one JSON object a line for a program that collects logs (``LOG_FORMAT``).
 No line holds a value of a record or of a file that was sent: those may be names of people.
 """
 
@@ -10,10 +11,15 @@ import re
 import warnings
 from typing import Any
 
+from pythonjsonlogger.json import JsonFormatter
+
+FORMATS = ("text", "json")
+
 # PostgreSQL adds the row that it refused.
 _DETAIL = re.compile(r"^DETAIL: .*$\n?", re.MULTILINE)
 # They complain of what they read, with the value.
 _TALKATIVE = ("pydicom", "PIL")
+_FIELDS = ("time", "level", "logger", "request_id", "message", "exc_info", "stack_info")
 
 
 class WithoutValues(logging.Formatter):
@@ -21,21 +27,40 @@ class WithoutValues(logging.Formatter):
         return _DETAIL.sub("", super().formatException(ei))
 
 
-def configuration(level: str) -> dict[str, Any]:
+class JsonLines(WithoutValues, JsonFormatter):
+    """One JSON object a line; a traceback is its field ``exc_info``."""
+
+    def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
+        """Without what callers pass as ``extra``: Django passes requests and SQL parameters."""
+        return {name: log_data[name] for name in _FIELDS if name in log_data}
+
+
+def configuration(level: str, form: str) -> dict[str, Any]:
+    """form: one of FORMATS."""
     for library in _TALKATIVE:
         warnings.filterwarnings("ignore", module=rf"{library}\b")
-    line = "{asctime} {levelname} {name} [{request_id}] {message}"
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "filters": {"request_id": {"()": "screening.api.request_id.WithRequestId"}},
         "formatters": {
-            "line": {"()": "skincheck_site.logs.WithoutValues", "format": line, "style": "{"}
+            "text": {
+                "()": "skincheck_site.logs.WithoutValues",
+                "format": "{asctime} {levelname} {name} [{request_id}] {message}",
+                "style": "{",
+            },
+            "json": {
+                "()": "skincheck_site.logs.JsonLines",
+                "format": "{levelname}{name}{request_id}{message}",
+                "style": "{",
+                "rename_fields": {"levelname": "level", "name": "logger"},
+                "timestamp": "time",
+            },
         },
         "handlers": {
             "console": {
                 "class": "logging.StreamHandler",
-                "formatter": "line",
+                "formatter": form,
                 "filters": ["request_id"],
             }
         },

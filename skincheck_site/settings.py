@@ -317,4 +317,17 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 
-LOGGING = logs.configuration(env("LOG_LEVEL", default="INFO"))
+# Logs
+
+LOG_FORMAT: str = env("LOG_FORMAT", default="text")
+if LOG_FORMAT not in logs.FORMATS:
+    raise ImproperlyConfigured("LOG_FORMAT is one of text and json.")
+LOGGING = logs.configuration(env("LOG_LEVEL", default="INFO"), LOG_FORMAT)
+
+# Debug toolbar: script/dev sets it. It shows itself only with DEBUG, and to this machine.
+
+DEBUG_TOOLBAR = env.bool("DEBUG_TOOLBAR", default=False)
+if DEBUG_TOOLBAR:
+    INTERNAL_IPS = ["127.0.0.1"]
+    INSTALLED_APPS += ["debug_toolbar"]
+    MIDDLEWARE.insert(1, "debug_toolbar.middleware.DebugToolbarMiddleware")

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -9,6 +10,8 @@ urlpatterns = [
     path("fhir/", include("screening.api.fhir.urls")),
     path("", include("screening.urls")),
 ]
+if settings.DEBUG_TOOLBAR:
+    urlpatterns.append(path("__debug__/", include("debug_toolbar.urls")))
 
 # Under /api/ these answer with problem+json, under /fhir/ in FHIR, elsewhere as Django does.
 handler400 = "screening.api.errors.bad_request"
