@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.decorators import secure_admin_login
+from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
@@ -15,11 +16,16 @@ from accounts.models import ApiKey, Clinic, Invitation, Membership, User
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = "SkinCheck"
 admin.site.site_title = "SkinCheck"
-admin.site.unregister(Group)
+admin.site.unregister([Group, EmailAddress])
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """To look at only: every change goes through the write path."""
+    """To look at only, but all of it: every change goes through the write path."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Those that no form has, too; without what ``exclude`` names."""
+        left_out = self.exclude or ()
+        return [field.name for field in self.opts.fields if field.name not in left_out]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -66,17 +72,38 @@ class UserAdmin(ReadOnlyAdmin):
         "date_joined",
         "last_login",
     ]
-    readonly_fields = ["email", "first_name", "last_name", "date_joined", "last_login"]
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.is_superuser)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["email", "first_name", "last_name", "date_joined", "last_login"]
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(ReadOnlyAdmin):
+    """In place of allauth's, where an address can be changed and marked as confirmed."""
+
+    list_display = ["email", "user", "primary", "verified"]
+    list_select_related = ["user"]
+    list_filter = ["primary", "verified"]
+    search_fields = ["email", "user__email"]
+
 
 @admin.register(Clinic)
 class ClinicAdmin(ReadOnlyAdmin):
-    list_display = ["name", "created"]
+    list_display = ["name", "review_before_reading", "created"]
+    list_filter = ["review_before_reading"]
     search_fields = ["name"]
     inlines = [MembershipInline]
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnlyAdmin):
+    list_display = ["user", "clinic", "role", "created"]
+    list_select_related = ["user", "clinic"]
+    list_filter = ["role"]
+    search_fields = ["user__email", "clinic__name"]
 
 
 @admin.register(Invitation)
@@ -91,7 +118,8 @@ class InvitationAdmin(ReadOnlyAdmin):
         "withdrawn_at",
     ]
     list_select_related = ["clinic"]
-    search_fields = ["email"]
+    list_filter = ["role", ("mailed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["email", "clinic__name"]
 
 
 @admin.register(ApiKey)
@@ -118,3 +146,15 @@ class ApplicationAdmin(ReadOnlyAdmin):
         "last_used_at",
         "revoked_at",
     ]
+
+
+class TokenAdmin(ReadOnlyAdmin):
+    """Of django-oauth-toolkit's tokens and grants, which the settings point here: without the
+    secrets in them."""
+
+    list_display = ["pk", "application", "user", "created"]
+    list_select_related = ["application", "user"]
+    fields = ["application", "user", "created", "updated"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        return ["application", "user", "created", "updated"]

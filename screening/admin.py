@@ -1,68 +1,291 @@
-"""The operator's view of the record: to look at only. Clinical rows change on the write path."""
+"""The operator's view of the record: to look at only. Clinical rows change on the write path.
+
+What is withdrawn, or belongs to what is, is left out, as everywhere. So are pictures and other
+files: they are shown only where their showing is logged.
+"""
+
+from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
-from accounts.admin import ReadOnlyAdmin
-from screening.models import AccessLog, Lesion, LesionImage, Patient, Prediction, Review
+from accounts.admin import ReadOnlyAdmin, ReadOnlyInline
+from screening.models import (
+    AccessLog,
+    Alert,
+    Batch,
+    BatchRow,
+    CalendarFeed,
+    ChangeMark,
+    Comparison,
+    Correction,
+    Delivery,
+    DeliveryAttempt,
+    DoctorVisit,
+    ExternalIdentifier,
+    Histology,
+    IdempotentRequest,
+    ImageScale,
+    Lesion,
+    LesionImage,
+    LesionPosition,
+    Measurement,
+    Outline,
+    Patient,
+    Prediction,
+    PredictionMaps,
+    Reminder,
+    Review,
+    Webhook,
+)
 from screening.models.image import present
+
+OF_LESION = Q(lesion__withdrawn_at=None, lesion__patient__withdrawn_at=None)
+
+
+class RecordAdmin(ReadOnlyAdmin):
+    """Of the rows that meet ``kept``: what is not withdrawn."""
+
+    kept: Q
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(self.kept)
+
+
+# Records
 
 
 @admin.register(Patient)
 class PatientAdmin(ReadOnlyAdmin):
     list_display = ["label", "clinic", "owner", "created"]
     list_select_related = ["clinic", "owner"]
-    search_fields = ["label"]
+    list_filter = ["clinic"]
+    search_fields = ["label", "id"]
 
 
 @admin.register(Lesion)
-class LesionAdmin(ReadOnlyAdmin):
-    list_display = ["label", "patient", "body_site", "created"]
+class LesionAdmin(RecordAdmin):
+    kept = Q(patient__withdrawn_at=None)
+    list_display = ["label", "patient", "body_site", "closed_on", "created"]
     list_select_related = ["patient"]
-    search_fields = ["label", "patient__label"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(patient__withdrawn_at=None)
+    list_filter = ["body_site"]
+    search_fields = ["label", "patient__label", "id"]
 
 
 @admin.register(LesionImage)
-class LesionImageAdmin(ReadOnlyAdmin):
-    """Without the files: a picture is shown only where its showing is logged."""
-
+class LesionImageAdmin(RecordAdmin):
+    kept = present("")
     list_display = ["id", "lesion", "captured_on", "modality", "uploaded_by", "created"]
     list_select_related = ["lesion", "uploaded_by"]
     list_filter = ["modality", "is_synthetic"]
+    search_fields = ["id", "sha256"]
     exclude = ["file", "thumbnail"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(present(""))
+
+@admin.register(LesionPosition)
+class LesionPositionAdmin(RecordAdmin):
+    kept = OF_LESION
+    list_display = ["lesion", "view", "region", "side", "placed_by", "created"]
+    list_select_related = ["lesion", "placed_by"]
 
 
-class OfImageAdmin(ReadOnlyAdmin):
-    """Without what is of a withdrawn image."""
+@admin.register(ExternalIdentifier)
+class ExternalIdentifierAdmin(RecordAdmin):
+    kept = (
+        Q(patient__withdrawn_at=None)
+        & present("image")
+        & Q(lesion__withdrawn_at=None, lesion__patient__withdrawn_at=None)
+    )
+    list_display = ["system", "value", "kind", "clinic", "created"]
+    list_select_related = ["clinic"]
+    list_filter = ["kind"]
+    search_fields = ["value"]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).filter(present())
 
+@admin.register(Correction)
+class CorrectionAdmin(ReadOnlyAdmin):
+    """Without what was corrected: that may be of a record that is withdrawn."""
 
-@admin.register(Prediction)
-class PredictionAdmin(OfImageAdmin):
-    list_display = ["id", "model_version", "state", "outcome", "attempts", "failure", "created"]
-    list_filter = ["state", "outcome", "model_version"]
-
-
-@admin.register(Review)
-class ReviewAdmin(OfImageAdmin):
-    list_display = ["id", "image", "reviewer", "conclusion", "management", "created"]
-    list_select_related = ["image__lesion", "reviewer"]
-    list_filter = ["conclusion", "management"]
+    list_display = ["kind", "made_by", "created"]
+    list_select_related = ["made_by"]
+    list_filter = ["kind"]
+    date_hierarchy = "created"
+    fields = ["id", "kind", "made_by", "created"]
 
 
 @admin.register(AccessLog)
 class AccessLogAdmin(ReadOnlyAdmin):
     list_display = ["created", "user", "rendition", "image_id"]
     list_select_related = ["user"]
+    list_filter = ["rendition"]
+    search_fields = ["user__email", "image__id"]
     date_hierarchy = "created"
+    fields = ["created", "user", "rendition"]
+
+
+# What was read, measured and compared
+
+
+@admin.register(Prediction)
+class PredictionAdmin(RecordAdmin):
+    kept = present()
+    list_display = ["id", "model_version", "state", "outcome", "attempts", "failure", "created"]
+    list_filter = ["state", "outcome", "is_bulk", "model_version"]
+    search_fields = ["id", "image__id", "failure"]
+
+
+@admin.register(PredictionMaps)
+class PredictionMapsAdmin(RecordAdmin):
+    kept = present("prediction__image")
+    list_display = ["prediction", "evidence_cell", "created"]
+    list_select_related = ["prediction"]
+    fields = ["prediction", "evidence_cell", "created"]
+
+
+@admin.register(Outline)
+class OutlineAdmin(RecordAdmin):
+    kept = present()
+    list_display = ["id", "image", "drawn_by", "created"]
+    list_select_related = ["image__lesion", "drawn_by"]
+    exclude = ["points"]
+
+
+@admin.register(ImageScale)
+class ImageScaleAdmin(RecordAdmin):
+    kept = present()
+    list_display = ["id", "image", "source", "mm_per_pixel", "set_by", "created"]
+    list_select_related = ["image__lesion", "set_by"]
+    list_filter = ["source"]
+
+
+@admin.register(Measurement)
+class MeasurementAdmin(RecordAdmin):
+    kept = present()
+    list_display = ["id", "image", "algorithm_version", "failure", "created"]
+    list_select_related = ["image__lesion"]
+    list_filter = ["algorithm_version", ("failure", admin.EmptyFieldListFilter)]
+
+
+@admin.register(Comparison)
+class ComparisonAdmin(RecordAdmin):
+    kept = present("earlier") & present("later")
+    list_display = ["id", "algorithm_version", "aligned", "score", "reason", "created"]
+    list_filter = ["aligned", "algorithm_version"]
+
+
+@admin.register(ChangeMark)
+class ChangeMarkAdmin(RecordAdmin):
+    kept = present("comparison__earlier") & present("comparison__later")
+    list_display = ["id", "verdict", "marked_by", "created"]
+    list_select_related = ["marked_by"]
+    list_filter = ["verdict"]
+
+
+@admin.register(Alert)
+class AlertAdmin(RecordAdmin):
+    kept = OF_LESION & present("earlier") & present("later")
+    list_display = ["id", "lesion", "rule", "closed_at", "created"]
+    list_select_related = ["lesion"]
+    list_filter = ["rule", ("closed_at", admin.EmptyFieldListFilter)]
+
+
+# What people concluded
+
+
+@admin.register(Review)
+class ReviewAdmin(RecordAdmin):
+    kept = present()
+    list_display = ["id", "image", "reviewer", "conclusion", "management", "created"]
+    list_select_related = ["image__lesion", "reviewer"]
+    list_filter = ["conclusion", "management"]
+
+
+@admin.register(Histology)
+class HistologyAdmin(RecordAdmin):
+    kept = OF_LESION
+    list_display = ["id", "lesion", "diagnosis", "recorded_by", "created"]
+    list_select_related = ["lesion", "recorded_by"]
+    list_filter = ["diagnosis"]
+
+
+@admin.register(DoctorVisit)
+class DoctorVisitAdmin(RecordAdmin):
+    kept = OF_LESION
+    list_display = ["id", "lesion", "finding", "visited_on", "recorded_by", "created"]
+    list_select_related = ["lesion", "recorded_by"]
+    list_filter = ["finding"]
+
+
+# What is due, and what is sent and fetched
+
+
+@admin.register(Reminder)
+class ReminderAdmin(RecordAdmin):
+    kept = OF_LESION
+    list_display = ["lesion", "due_on", "snoozed_until", "stopped_at", "mailed_for", "set_by"]
+    list_select_related = ["lesion", "set_by"]
+    list_filter = [("stopped_at", admin.EmptyFieldListFilter)]
+    date_hierarchy = "due_on"
+
+
+@admin.register(CalendarFeed)
+class CalendarFeedAdmin(ReadOnlyAdmin):
+    list_display = ["user", "created"]
+    list_select_related = ["user"]
+    exclude = ["secret_sha256"]
+
+
+@admin.register(Batch)
+class BatchAdmin(ReadOnlyAdmin):
+    list_display = ["id", "clinic", "created_by", "state", "attempts", "failure", "created"]
+    list_select_related = ["clinic", "created_by"]
+    list_filter = ["state", "dry_run"]
+    search_fields = ["id", "failure"]
+    exclude = ["archive"]
+
+
+@admin.register(BatchRow)
+class BatchRowAdmin(RecordAdmin):
+    """Without the words of the manifest: they may be names."""
+
+    kept = present()
+    list_display = ["id", "batch", "number", "state", "attempts", "lease_expires_at"]
+    list_select_related = ["batch"]
+    list_filter = ["state"]
+    search_fields = ["batch__id"]
+    exclude = ["picture", "values", "source", "problems"]
+
+
+@admin.register(Webhook)
+class WebhookAdmin(ReadOnlyAdmin):
+    list_display = ["name", "target", "clinic", "owner", "failures", "rests_until", "disabled_at"]
+    list_select_related = ["clinic", "owner"]
+    list_filter = [("disabled_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "target"]
+
+
+class DeliveryAttemptInline(ReadOnlyInline):
+    model = DeliveryAttempt
+    fields = ["created", "status_code", "duration_ms", "error", "answer"]
+    readonly_fields = ["created", "status_code", "duration_ms", "error", "answer"]
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ["id", "event", "webhook", "state", "tries", "due_at", "finished_at"]
+    list_select_related = ["webhook"]
+    list_filter = ["state", "event"]
+    search_fields = ["id", "webhook__name"]
+    inlines = [DeliveryAttemptInline]
+
+
+@admin.register(IdempotentRequest)
+class IdempotentRequestAdmin(ReadOnlyAdmin):
+    """Without what was answered: that is of the record."""
+
+    list_display = ["key", "caller", "status", "locked_until", "answered_at"]
+    search_fields = ["key", "caller"]
+    exclude = ["body", "headers"]

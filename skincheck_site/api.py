@@ -32,7 +32,7 @@ OAUTH2_PROVIDER: dict[str, Any] = {
             "ID_TOKEN_ADMIN_CLASS",
             "REFRESH_TOKEN_ADMIN_CLASS",
         ),
-        "accounts.admin.ReadOnlyAdmin",
+        "accounts.admin.TokenAdmin",
     ),
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
