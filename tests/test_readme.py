@@ -1,10 +1,13 @@
-"""What README says of the model is what the card says."""
+"""What README says of the model is what the card says, and the files that it names are there."""
 
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from ml import reader
 
@@ -65,8 +68,26 @@ def test_the_figures_are_the_cards():
     assert shown.strip() == table(), f"README should say:\n{table()}"
 
 
-def test_every_file_that_readme_names_is_there():
-    text = README.read_text(encoding="utf-8")
-    for name in ("docs/img/result.png", "docs/api.md", "docs/model.md", "LICENSE"):
-        assert name in text
-        assert (README.parent / name).is_file(), name
+ROOT = README.parent
+FOLDERS = ("accounts", "benchmarks", "docs", "ml", "screening", "script", "skincheck_site", "tests")
+FILES = [
+    str(path.relative_to(ROOT))
+    for path in (*ROOT.iterdir(), *(file for name in FOLDERS for file in (ROOT / name).rglob("*")))
+    if path.is_file()
+]
+PAPERS = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY", "CHANGELOG")]
+PAPERS += [*(ROOT / "docs").glob("*.md"), ROOT / "benchmarks" / "README.md"]
+NAMED = re.compile(r"`((?:[\w.-]+/)*[\w-]+\.(?:py|md|txt|lock|yml|yaml|conf)|script/[\w-]+)`")
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: path.name)
+def test_every_file_that_is_named_is_there(paper: Path) -> None:
+    named = set(NAMED.findall(paper.read_text(encoding="utf-8")))
+    assert not [
+        name for name in named if not any(f"/{file}".endswith(f"/{name}") for file in FILES)
+    ]
+
+
+def test_readme_shows_its_picture() -> None:
+    assert "docs/img/result.png" in README.read_text(encoding="utf-8")
+    assert "docs/img/result.png" in FILES
