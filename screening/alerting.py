@@ -10,6 +10,7 @@ from django.utils import timezone
 from screening.comparing import scaled
 from screening.measuring import (
     SIDE,
+    NotOpened,
     current,
     in_millimetres,
     mask_of,
@@ -97,7 +98,10 @@ def _reading(image: LesionImage) -> Prediction | None:
 def _visit(image: LesionImage, reading: Prediction | None) -> Visit | None:
     from ml.change import Visit
 
-    pixels = pixels_of(image, SIDE)
+    try:
+        pixels = pixels_of(image, SIDE)
+    except NotOpened:  # the comparison says so
+        return None
     mask = mask_of(image, pixels.shape[:2])
     if reading is None or mask is None or not mask.any():
         return None

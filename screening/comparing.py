@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from ml.types import REGISTRATION_VERSION
-from screening.measuring import ONE_SWEEP, mask_of, outlines_of, pixels_of
+from screening.measuring import ONE_SWEEP, NotOpened, mask_of, outlines_of, pixels_of
 from screening.models import Comparison, LesionImage, Measurement, Outline
 
 LATELY, SOON = timedelta(hours=1), timedelta(minutes=2)
@@ -87,6 +87,7 @@ def uncompared() -> list[LesionImage]:
         .alias(compared_at=Subquery(last))
         .filter(Exists(others.exclude(pk=OuterRef("pk"))))
         .filter(Q(compared_at=None) | Exists(drawn_since))
+        .filter(setback=None)
         .order_by("created")[:ONE_SWEEP]
     )
 
@@ -116,7 +117,10 @@ def _pair(one: LesionImage, other: LesionImage) -> dict[str, Any]:
 def _aligned(earlier: LesionImage, later: LesionImage) -> dict[str, object]:
     from ml.register import align, between_copies
 
-    fixed, moving = pixels_of(earlier, SIDE), pixels_of(later, SIDE)
+    try:
+        fixed, moving = pixels_of(earlier, SIDE), pixels_of(later, SIDE)
+    except NotOpened:
+        return {"aligned": False, "reason": "One of the two pictures could not be opened."}
     found = align(
         fixed, moving, mask_of(earlier, fixed.shape[:2]), mask_of(later, moving.shape[:2])
     )

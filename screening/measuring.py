@@ -20,6 +20,7 @@ from accounts.models import User
 from ml import reader
 from ml.types import MEASURES_VERSION
 from screening import imaging
+from screening.faults import is_transient
 from screening.models import (
     BatchRow,
     ImageScale,
@@ -37,6 +38,10 @@ LENGTHS = ("longest_diameter_px", "shortest_diameter_px", "perimeter_px")
 ONE_SWEEP = 50
 
 Mask = npt.NDArray[np.bool_]
+
+
+class NotOpened(OSError):
+    """A stored picture is lost or damaged: to try again is of no use. Its text is for people."""
 
 
 def last_tried(image: LesionImage) -> Measurement | None:
@@ -136,13 +141,22 @@ def mask_within(
 
 
 def pixels_of(image: LesionImage, side: int = SIDE) -> npt.NDArray[np.uint8]:
-    """A copy whose longer side is at most ``side``: uint8 [h, w, 3]. Raises OSError."""
-    with image.file.open("rb") as file:
-        return imaging.load_pixels(file, side)
+    """A copy whose longer side is at most ``side``: uint8 [h, w, 3].
+
+    Raises NotOpened for a picture that is lost or damaged, and whatever passes as it is.
+    """
+    try:
+        with image.file.open("rb") as file:
+            return imaging.load_pixels(file, side)
+    except OSError as error:
+        if is_transient(error):
+            raise
+        raise NotOpened("The stored picture could not be opened.") from None
 
 
 def measure_image(image: LesionImage) -> Measurement | None:
-    """Measure what stands, once. None while there is neither a mask nor an outline."""
+    """Measure what stands, once. None while there is neither a mask nor an outline. A picture that
+    cannot be opened has a failure for its measures. Raises what passes (``faults``)."""
     drawn = image.outlines.first()
     prediction = None if drawn else masked_prediction(image)
     if drawn is None and prediction is None:
@@ -160,7 +174,8 @@ def measure_image(image: LesionImage) -> Measurement | None:
 
 
 def unmeasured() -> list[LesionImage]:
-    """Some images that the reading that counts found assessable, and nobody has measured yet."""
+    """Some images that the reading that counts found assessable, and nobody has tried to measure
+    yet: those that failed are ``setbacks.due``."""
     measured = Measurement.objects.filter(algorithm_version=MEASURES_VERSION)
     within = Q(prediction=OuterRef("pk")) | Q(outline__isnull=False, image=OuterRef("image"))
     readings = Prediction.objects.counting().filter(~Exists(measured.filter(within)))
@@ -168,13 +183,16 @@ def unmeasured() -> list[LesionImage]:
     read = LesionImage.objects.present().filter(pk__in=assessable.values("image"))
     of_a_batch = BatchRow.objects.filter(image__isnull=False, followed_up=False)  # their turn comes
     left = read.exclude(pk__in=of_a_batch.values("image"))
-    return list(left.order_by("created")[:ONE_SWEEP])
+    return list(left.filter(setback=None).order_by("created")[:ONE_SWEEP])
 
 
 def _measured(image: LesionImage) -> dict[str, Any]:
     from ml.measure import NotMeasurable, measure
 
-    pixels = pixels_of(image)
+    try:
+        pixels = pixels_of(image)
+    except NotOpened as reason:
+        return {"failure": str(reason)}
     mask = mask_of(image, pixels.shape[:2])
     if mask is None:
         return {"failure": "There is neither a mask nor an outline to measure within."}

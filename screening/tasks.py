@@ -17,7 +17,8 @@ from oauth2_provider.models import AccessToken
 
 from accounts import invitations
 from ml import reader
-from screening import alerting, comparing, digest, measuring, retries
+from screening import alerting, comparing, digest, heartbeats, measuring, retries, setbacks
+from screening.faults import is_transient
 from screening.models import LesionImage, Prediction
 from screening.predictions import details, queue
 from screening.webhooks import courier
@@ -32,8 +33,8 @@ COMPARED_WITHIN = 30
 def read_prediction_task(prediction_id: str) -> None:
     prediction = queue.claim(UUID(prediction_id))
     if prediction is not None:
-        queue.read(prediction)
-        follow_up_task.delay(str(prediction.image_id))
+        if queue.read(prediction):
+            _ring(follow_up_task, prediction.image_id)
         _tell_the_couriers()
 
 
@@ -43,9 +44,16 @@ def follow_up_task(image_id: str) -> None:
     image = LesionImage.objects.present().filter(pk=UUID(image_id)).first()
     if image is None:  # withdrawn meanwhile
         return
-    measuring.measure_image(image)
-    for comparison in comparing.compare_with_neighbours(image):
-        alerting.look_at(comparison)
+    times = setbacks.begin(image)
+    try:
+        measuring.measure_image(image)
+        for comparison in comparing.compare_with_neighbours(image):
+            alerting.look_at(comparison)
+    except Exception as error:
+        is_new = times == 1 and not is_transient(error)
+        logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)
+    else:
+        setbacks.end(image)
     _tell_the_couriers()
 
 
@@ -65,29 +73,35 @@ def deliver_webhook_task(delivery_id: str) -> None:
 
 
 @shared_task
-def sweep_webhooks_task() -> None:
-    _tell_the_couriers()
-
-
-@shared_task
 def forget_old_deliveries_task() -> None:
     courier.forget_old()
 
 
-@shared_task
-def sweep_predictions_task() -> None:
+def sweep_webhooks() -> None:
+    _tell_the_couriers()
+
+
+def sweep_predictions() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
     details.queue_some_again()
     for prediction in queue.sweep(rung_before=timezone.now() - age):
         _tell_a_worker(prediction)
-    for image in (*measuring.unmeasured(), *comparing.uncompared()):
-        follow_up_task.delay(str(image.pk))
+    unmeasured, uncompared = measuring.unmeasured(), comparing.uncompared()
+    for image in (*unmeasured, *uncompared, *setbacks.due()):
+        _ring(follow_up_task, image.pk)
+
+
+@shared_task
+def beat_task() -> None:
+    """Beat lives, and so does its way to a worker."""
+    heartbeats.beat(heartbeats.BEAT)
 
 
 @shared_task
 def forget_answers_and_tokens_task() -> None:
     """What is kept for a time only: answers to repeated requests, tokens that have run out."""
     retries.forget_old()
+    heartbeats.forget_old()
     AccessToken.objects.filter(expires__lt=timezone.now()).delete()
 
 
@@ -107,15 +121,23 @@ def mail_invitations_task() -> None:
     invitations.mail_waiting()
 
 
+def _ring(task: Any, identifier: UUID, *, queue: str | None = None) -> None:
+    """A broker that is away is no reason to fail: the row waits, and is found without a bell."""
+    try:
+        task.apply_async((str(identifier),), queue=queue)
+    except Exception as error:
+        logger.warning("%s: no bell, %s", task.name, type(error).__name__)
+
+
 def _tell_a_worker(prediction: Prediction) -> None:
     queue = "bulk" if prediction.is_bulk else "interactive"
-    read_prediction_task.apply_async((str(prediction.pk),), queue=queue)
+    _ring(read_prediction_task, prediction.pk, queue=queue)
 
 
 def _tell_the_couriers(*, again_after: int = courier.LEASE_SECONDS) -> None:
     """Ring for every delivery that is due, but not again within so many seconds."""
     for pk in courier.due(rung_before=timezone.now() - timedelta(seconds=again_after)):
-        deliver_webhook_task.apply_async((str(pk),), queue="webhooks")
+        _ring(deliver_webhook_task, pk, queue="webhooks")
 
 
 def ring_webhooks() -> None:
@@ -140,7 +162,7 @@ def follow_up(image: LesionImage) -> None:
     """Have the image measured and compared once the transaction is committed, as ``ring`` does."""
 
     def tell_a_worker() -> None:
-        follow_up_task.delay(str(image.pk))
+        _ring(follow_up_task, image.pk)
 
     transaction.on_commit(tell_a_worker, robust=True)
 

@@ -6,27 +6,20 @@ from typing import Any
 
 from celery.schedules import crontab
 
+BEAT_SECONDS = 20
 
-def schedule(sweep_seconds: int) -> dict[str, dict[str, Any]]:
+
+def schedule() -> dict[str, dict[str, Any]]:
+    """What is swept every few seconds is not here: ``screening.sweeping`` needs no broker."""
     return {
-        "sweep-predictions": {
-            "task": "screening.tasks.sweep_predictions_task",
-            "schedule": sweep_seconds,
-            "options": {"expires": sweep_seconds},
-        },
-        "sweep-webhooks": {
-            "task": "screening.tasks.sweep_webhooks_task",
-            "schedule": sweep_seconds,
-            "options": {"expires": sweep_seconds},
+        "beat": {
+            "task": "screening.tasks.beat_task",
+            "schedule": BEAT_SECONDS,
+            "options": {"expires": BEAT_SECONDS},
         },
         "forget-old-deliveries": {
             "task": "screening.tasks.forget_old_deliveries_task",
             "schedule": crontab(minute="17", hour="3"),
-        },
-        "sweep-batches": {
-            "task": "screening.exchange.tasks.sweep_batches_task",
-            "schedule": sweep_seconds,
-            "options": {"expires": sweep_seconds},
         },
         "forget-answers-and-tokens": {
             "task": "screening.tasks.forget_answers_and_tokens_task",

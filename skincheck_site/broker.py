@@ -1,20 +1,36 @@
 """The embedded broker: kombu's SQLAlchemy transport, made fit for one SQLite file and quick polls.
 
-It is only a doorbell: a lost message is found again by the sweep (``screening.predictions``), so it
+It is only a doorbell: a lost message is found again by the sweep (``screening.sweeping``), so it
 trades durability for speed. kombu's own marks a delivered message, keeps it for ever, and takes the
 write lock at every poll; this one deletes what it delivers, and an empty poll writes nothing.
+
+Its file may be removed or damaged while all runs. The first to notice makes it anew; where that
+cannot be done, a worker ends, so that its supervisor starts another one, and whoever rings goes on
+without a bell. While another process has locked the file, a poll finds nothing, and a bell fails
+within a second.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from json import loads
+from pathlib import Path
 from queue import Empty
-from typing import Any
+from typing import Any, TypeVar
 
 from kombu.transport import sqlalchemy as kombu_sqlalchemy
-from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from kombu.transport.sqlalchemy.models import metadata
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
+
+logger = logging.getLogger(__name__)
+
+LOCKED_SECONDS = 1.0
+"""How long a page waits for a bell that another process holds."""
+
+Result = TypeVar("Result")
 
 
 class Channel(kombu_sqlalchemy.Channel):
@@ -25,38 +41,104 @@ class Channel(kombu_sqlalchemy.Channel):
     _query_all: Any
 
     def _engine_from_config(self) -> Engine:
-        """An engine whose connections live as long as a transaction: none crosses a fork.
+        """An engine whose connections live as long as a transaction: none crosses a fork, and each
+        finds the file that is there now.
 
         kombu passes every transport option on to ``create_engine``, which refuses kombu's own
         ``polling_interval``; there is nothing else to pass.
         """
-        engine = create_engine(self.connection.client.hostname, poolclass=NullPool)
+        engine = create_engine(
+            self.connection.client.hostname,
+            poolclass=NullPool,
+            connect_args={"timeout": LOCKED_SECONDS},
+        )
         event.listen(engine, "connect", _do_not_wait_for_the_disk)
         return engine
 
+    def _new_queue(self, queue: str, **kwargs: Any) -> None:
+        self._mended(lambda: super(Channel, self)._new_queue(queue, **kwargs))
+
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        self._mended(lambda: super(Channel, self)._put(queue, payload, **kwargs))
+
+    def _size(self, queue: str) -> int:
+        return int(self._mended(lambda: super(Channel, self)._size(queue)))
+
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         """Take the oldest message of ``queue``. Raises Empty, also if another worker was faster."""
-        messages = self._query_all(queue).order_by(self.message_cls.id)
         try:
-            message = messages.first()
-            if message is None:
-                raise Empty
-            payload = message.payload
-            chosen = self._query_all(queue).filter(self.message_cls.id == message.id)
-            if not chosen.delete(synchronize_session=False):
-                raise Empty
-        except OperationalError:
+            return self._mended(lambda: self._take(queue))
+        except DatabaseError as error:
+            if _is_locked(error):
+                raise Empty from None
+            raise
+
+    def _take(self, queue: str) -> Any:
+        messages = self._query_all(queue).order_by(self.message_cls.id)
+        message = messages.first()
+        if message is None:
+            self.session.commit()
+            raise Empty
+        payload = message.payload
+        chosen = self._query_all(queue).filter(self.message_cls.id == message.id)
+        taken = chosen.delete(synchronize_session=False)
+        self.session.commit()
+        if not taken:
+            raise Empty
+        return loads(payload)
+
+    def _mended(self, act: Callable[[], Result]) -> Result:
+        """What ``act`` gives; once more on a file made anew, where the old one is of no use."""
+        try:
+            return act()
+        except DatabaseError as error:
+            self.session.rollback()
+            if _is_locked(error):
+                raise
+            logger.warning("the broker's file is made anew: %s", error.orig)
+        _make_anew(self.session.get_bind())
+        try:
+            return act()
+        except DatabaseError:
             self.session.rollback()
             raise
-        except Empty:
-            self.session.commit()
-            raise
-        self.session.commit()
-        return loads(payload)
 
 
 class Transport(kombu_sqlalchemy.Transport):
     Channel = Channel
+    # Celery would go on with a channel of this kind for ever, in silence: a worker is to end.
+    connection_errors = ()
+    channel_errors = ()
+
+
+def _make_anew(engine: Engine) -> None:
+    """Tables where there are none, in a new file where the old one is none. Another process may
+    have done so already: what is sound is left alone."""
+    try:
+        _make_tables(engine)
+    except DatabaseError as error:
+        if _is_locked(error):
+            raise
+        if _is_damaged(error) and engine.url.database:
+            for end in ("", "-journal", "-wal", "-shm"):
+                Path(engine.url.database + end).unlink(missing_ok=True)
+        _make_tables(engine)
+
+
+def _make_tables(engine: Engine) -> None:
+    metadata.create_all(engine)
+    with engine.connect() as connection:
+        found = connection.execute(text("PRAGMA quick_check(1)")).scalar()
+    if found != "ok":
+        raise DatabaseError("PRAGMA quick_check", None, Exception("malformed"))
+
+
+def _is_damaged(error: DatabaseError) -> bool:
+    return "malformed" in str(error.orig) or "not a database" in str(error.orig)
+
+
+def _is_locked(error: DatabaseError) -> bool:
+    return "locked" in str(error.orig)
 
 
 def _do_not_wait_for_the_disk(connection: Any, _record: object) -> None:

@@ -1,13 +1,55 @@
 """The Celery application. Tasks live in ``screening/tasks.py``, those of batches in
 ``screening/exchange/tasks.py``."""
 
+import logging
 import os
+from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
+
+logger = logging.getLogger(__name__)
+
+
+class Heart(bootsteps.StartStopStep):
+    """A worker tells the database that it lives, while it hears its broker."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._entry: Any = None
+
+    def start(self, consumer: Any) -> None:
+        from screening import heartbeats
+
+        kind, _, machine = consumer.hostname.partition("@")
+        part = heartbeats.COURIER if kind == heartbeats.COURIER else heartbeats.WORKER
+        name = f"{part}@{machine}"
+        _beat(name)
+        self._entry = consumer.timer.call_repeatedly(heartbeats.SECONDS, _beat, (name,))
+
+    def stop(self, consumer: Any) -> None:
+        if self._entry is not None:
+            self._entry.cancel()
+
+
+def _beat(name: str) -> None:
+    from django.db import connection
+
+    from screening import heartbeats
+
+    try:
+        heartbeats.beat(name)
+    except Exception:  # a worker that is not seen still works
+        logger.exception("no heartbeat of %s", name)
+    finally:
+        connection.close()  # none is open when the next process is forked
+
 
 app = Celery("skincheck")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["screening.exchange"])
+app.steps["consumer"].add(Heart)

@@ -29,6 +29,8 @@ ROOMS = (
     ("screening.formatting",),
     ("screening.signing",),
     ("screening.models",),
+    ("screening.faults",),
+    ("screening.setbacks", "screening.heartbeats"),
     ("screening.body", "screening.plausibility", "screening.duplicates"),
     ("screening.scheduling", "screening.digest"),
     ("screening.webhooks",),
@@ -64,6 +66,7 @@ ROOMS = (
     ("screening.charts", "screening.differences", "screening.measured", "screening.mapped"),
     ("screening.worklist", "screening.agreement", "screening.report"),
     ("screening.exchange",),
+    ("screening.sweeping",),
     (
         "accounts",
         "screening",

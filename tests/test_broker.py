@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from kombu import Connection
+from sqlalchemy.exc import OperationalError
 
 TRANSPORT = "skincheck_site.broker:Transport"
 
@@ -89,3 +91,86 @@ def test_an_empty_poll_needs_no_write_lock(connection: Connection, tmp_path: Pat
     finally:
         other.rollback()
         other.close()
+
+
+def _remove(file: Path) -> None:
+    file.unlink()
+
+
+def _empty(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def _overwrite(file: Path) -> None:
+    file.write_bytes(b"no database at all, but as long as one" * 500)
+
+
+def _damage(file: Path) -> None:
+    """The first page stays; what the tables hold is gone."""
+    data = file.read_bytes()
+    file.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
+
+
+@pytest.mark.parametrize("spoil", [_remove, _empty, _overwrite, _damage])
+def test_a_file_that_is_gone_or_damaged_is_made_anew_by_whoever_notices(
+    spoil: Any, connection: Connection, url: str, tmp_path: Path
+) -> None:
+    queue = connection.SimpleQueue("interactive")
+    queue.put("lost")
+    with Connection(url, transport=TRANSPORT) as another:
+        other = another.SimpleQueue("interactive")
+
+        spoil(tmp_path / "broker.sqlite3")
+        with pytest.raises(Empty):  # the one that listens
+            queue.get_nowait()
+        other.put("heard")
+        assert _take(queue) == "heard"
+
+        spoil(tmp_path / "broker.sqlite3")
+        queue.put("rung")  # the one that rings
+        assert _take(other) == "rung"
+
+
+def test_several_that_notice_at_once_do_not_undo_one_anothers_work(
+    connection: Connection, url: str, tmp_path: Path
+) -> None:
+    connection.SimpleQueue("interactive").put("lost")
+    _remove(tmp_path / "broker.sqlite3")
+
+    def ring(number: int) -> None:
+        with Connection(url, transport=TRANSPORT) as own:
+            own.SimpleQueue("interactive").put(number)
+
+    with ThreadPoolExecutor(4) as ringers:
+        list(ringers.map(ring, range(20)))
+    queue = connection.SimpleQueue("interactive")
+    assert sorted(_take(queue) for _ in range(20)) == list(range(20))
+
+
+def test_a_locked_file_is_a_poll_without_a_find_and_a_bell_that_fails_soon(
+    connection: Connection, tmp_path: Path
+) -> None:
+    queue = connection.SimpleQueue("interactive")
+    queue.put("waits")
+    other = sqlite3.connect(tmp_path / "broker.sqlite3", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    try:
+        with pytest.raises(Empty):
+            queue.get_nowait()
+        started = time.monotonic()
+        with pytest.raises(OperationalError):
+            queue.put("too late")
+        assert time.monotonic() - started < 3
+    finally:
+        other.rollback()
+        other.close()
+    assert _take(queue) == "waits"
+
+
+def test_where_no_file_can_be_made_the_channel_fails(url: str, tmp_path: Path) -> None:
+    (tmp_path / "broker.sqlite3").mkdir()
+    with (
+        Connection(url, transport=TRANSPORT) as connection,
+        pytest.raises(OperationalError),
+    ):
+        connection.SimpleQueue("interactive").get_nowait()

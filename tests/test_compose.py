@@ -18,7 +18,7 @@ from script.make_bucket import make_bucket
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = ROOT / "docker-compose.yml"
 CHECK = (sys.executable, "-m", "check_jsonschema")
-OURS = ("web", "worker", "courier", "beat", "migrate")
+OURS = ("web", "worker", "courier", "sweeper", "beat", "migrate")
 # Read by boto3 and by Celery themselves.
 OTHERS_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "CELERY_SKIP_CHECKS"}
 

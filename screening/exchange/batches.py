@@ -84,6 +84,8 @@ def resume_batch(*, user: User, batch: Batch) -> Batch:
             state=BatchRow.State.WAITING, attempts=0
         )
         batch.dry_run = False
+    # What was begun before it was cancelled has all its attempts again.
+    batch.rows.filter(state=BatchRow.State.WAITING).update(attempts=0)
     begun = Batch.State.CHECKING if batch.dry_run else Batch.State.IMPORTING
     _move(
         batch,
@@ -116,6 +118,8 @@ def _move(batch: Batch, states: tuple[str, ...], state: str, refusal: str) -> No
         failure="",
         attempts=0,
         lease_expires_at=None,
+        setbacks=0,
+        rests_until=None,
         modified=timezone.now(),
     )
     if not moved:

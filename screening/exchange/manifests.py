@@ -6,6 +6,7 @@ import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import PurePosixPath
@@ -176,18 +177,19 @@ def _csv_lines(upload: Batchable) -> Iterator[Line]:
     texts = _decoded(upload)
     head = next(texts, "")
     delimiter = max(",;\t", key=head.count)
-    columns = [name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter), [])]
+    number = 1
+    with _readable(number):
+        columns = [
+            cell.strip().lower() for cell in next(csv.reader([head], delimiter=delimiter), [])
+        ]
     _require_columns(columns)
     reader = csv.reader(texts, delimiter=delimiter)
-    number = 1
     while True:
         number += 1
-        try:
-            cells = next(reader)
-        except StopIteration:
+        with _readable(number):
+            cells = next(reader, None)
+        if cells is None:
             return
-        except csv.Error as error:
-            raise ArchiveRefused(f"Row {number} of the manifest cannot be read: {error}.") from None
         if any(cell.strip() for cell in cells):
             line = Line(number, None, {})
             if any(cell.strip() for cell in cells[len(columns) :]):
@@ -195,6 +197,14 @@ def _csv_lines(upload: Batchable) -> Iterator[Line]:
             for name, cell in zip(columns, cells, strict=False):
                 _set(line, name, cell)
             yield line
+
+
+@contextmanager
+def _readable(number: int) -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise ArchiveRefused(f"Row {number} of the manifest cannot be read: {error}.") from None
 
 
 def _require_columns(columns: list[str]) -> None:
@@ -252,9 +262,11 @@ def _storable(text: str) -> str:
 
 
 def _decoded(upload: Batchable) -> Iterator[str]:
-    for number, (_, data) in enumerate(upload.lines(), start=1):
+    """Lines by any end: LF, CR LF, and CR alone, as spreadsheets on a Mac save them."""
+    lines = (line for _, data in upload.lines() for line in data.splitlines(keepends=True))
+    for number, line in enumerate(lines, start=1):
         try:
-            yield data.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError:
             raise ArchiveRefused(
                 f"Line {number} of the manifest is not UTF-8. Save it as “CSV UTF-8”."

@@ -22,25 +22,24 @@ from screening.exchange import importing
 from screening.exchange.archives import ArchiveRefused
 from screening.exchange.ending import end_if_done, remove_archive
 from screening.exchange.taking_in import archive_of, put_archive_away, take_in
-from screening.models import ACTIVE, ACTIVE_BATCH, MAX_ATTEMPTS, Batch, BatchRow, Prediction, State
+from screening.faults import MAX_SETBACKS, insist, is_transient, pause
+from screening.models import ACTIVE, ACTIVE_BATCH, MAX_ATTEMPTS, Batch, BatchRow, Prediction
 from screening.predictions import queue
 
 logger = logging.getLogger(__name__)
 
 KEEP_UNFINISHED = timedelta(days=7)
 BUG = "Something went wrong here, and it has been logged. Send this row again."
+AWAY = "What it needs could not be reached for a day. Resume it when it can."
 NEVER_FINISHED = f"It was begun {MAX_ATTEMPTS} times and never finished. Send this row again."
 
 
 def has_work() -> bool:
     """Whether there is anything that a worker could begin now."""
-    return (
-        _not_taken_in().exists()
-        or BatchRow.objects.filter(
-            batch__state__in=ACTIVE_BATCH, batch__has_rows=True, state=BatchRow.State.WAITING
-        ).exists()
-        or _not_followed_up().exists()
+    rows_wait = BatchRow.objects.filter(
+        batch__in=Batch.objects.workable(), batch__has_rows=True, state=BatchRow.State.WAITING
     )
+    return _not_taken_in().exists() or rows_wait.exists() or _not_followed_up().exists()
 
 
 def work(*, seconds: float, ring: Callable[[], None]) -> None:
@@ -63,21 +62,27 @@ def sweep() -> None:
     """Mend what a lost worker left behind, end what is at its end, remove what nobody resumed."""
     now = timezone.now()
     expired = BatchRow.objects.filter(state=BatchRow.State.RUNNING, lease_expires_at__lt=now)
-    expired.filter(attempts__gte=MAX_ATTEMPTS).update(
-        state=BatchRow.State.REFUSED, problems=[["", NEVER_FINISHED]], lease_expires_at=None
-    )
     expired.update(state=BatchRow.State.WAITING, lease_expires_at=None)
+    _hopeless().update(state=BatchRow.State.REFUSED, problems=[["", NEVER_FINISHED]])
     for batch in Batch.objects.filter(state__in=ACTIVE_BATCH, has_rows=True):
-        end_if_done(batch)
+        _each_by_itself(end_if_done, batch)
     unfinished = Batch.objects.exclude(archive="").exclude(state__in=ACTIVE_BATCH)
     for batch in unfinished.filter(created__lt=now - KEEP_UNFINISHED):
-        remove_archive(batch)
+        _each_by_itself(remove_archive, batch)
+
+
+def _each_by_itself(act: Callable[[Batch], None], batch: Batch) -> None:
+    """One that fails, as when the storage is away, holds up no other: it is tried again."""
+    try:
+        act(batch)
+    except Exception as error:
+        logger.warning("batch %s: not ended, %s", batch.pk, type(error).__name__)
 
 
 def read_for_someone() -> bool:
     """Read one image that a person waits for, if there is any. Whatever fails in it is not the
     batch's fault: it is logged, and the batch goes on."""
-    waiting = Prediction.objects.filter(state=State.QUEUED, is_bulk=False).order_by("created")
+    waiting = Prediction.objects.claimable().filter(is_bulk=False).order_by("created")
     pk = waiting.values_list("pk", flat=True).first()
     if pk is None:
         return False
@@ -90,20 +95,54 @@ def read_for_someone() -> bool:
 
 
 def _step(ring: Callable[[], None]) -> bool:
-    """Whether something was done for the oldest batch that has something to do."""
-    active = Batch.objects.filter(state__in=ACTIVE_BATCH).select_related("clinic", "created_by")
-    for batch in active.order_by("created"):
-        if batch.state == Batch.State.QUEUED:
-            if _claim_batch(batch):
-                take_in(batch, between=_meanwhile)
-                ring()
+    """Whether something was done for the oldest batch that has something to do. One that fails
+    rests, and the next has its turn."""
+    workable = Batch.objects.workable().select_related("clinic", "created_by")
+    for batch in workable.order_by("setbacks", "created"):
+        try:
+            if _step_for(batch, ring):
                 return True
-        elif (row := _claim_row(batch)) is not None:
-            _work_on(row)
-            return True
-        else:
-            end_if_done(batch)
+        except Exception as error:
+            _put_off(batch, error)
     return False
+
+
+def _step_for(batch: Batch, ring: Callable[[], None]) -> bool:
+    if batch.state == Batch.State.QUEUED:
+        if not _claim_batch(batch):
+            return False
+        take_in(batch, between=_meanwhile)
+        ring()
+    elif (row := _claim_row(batch)) is not None:
+        _work_on(row)
+    else:
+        end_if_done(batch)
+        return False
+    if batch.setbacks:
+        Batch.objects.filter(pk=batch.pk).update(setbacks=0, rests_until=None)
+    return True
+
+
+def _put_off(batch: Batch, error: Exception) -> None:
+    """Post: the batch rests; for what passes the attempt that was made of it does not count. After
+    a day of it, it is cancelled, and can be resumed."""
+    setbacks, passes = batch.setbacks + 1, is_transient(error)
+    is_new = setbacks == 1 and not passes
+    logger.warning("batch %s: put off, %s", batch.pk, type(error).__name__, exc_info=is_new)
+    put_archive_away()
+    this = Batch.objects.filter(pk=batch.pk, state__in=ACTIVE_BATCH)
+    this.update(setbacks=setbacks, rests_until=timezone.now() + pause(setbacks))
+    if batch.state == Batch.State.QUEUED:
+        this.update(lease_expires_at=None)
+        if passes:
+            this.filter(attempts__gt=0).update(attempts=F("attempts") - 1)
+    if setbacks > MAX_SETBACKS:
+        this.update(state=Batch.State.CANCELLED, failure=AWAY, setbacks=0, rests_until=None)
+
+
+def _hopeless() -> QuerySet[BatchRow]:
+    """Rows that may not be begun once more."""
+    return BatchRow.objects.filter(state=BatchRow.State.WAITING, attempts__gte=MAX_ATTEMPTS)
 
 
 def _meanwhile(batch: Batch) -> None:
@@ -123,7 +162,7 @@ def _read_for_all() -> None:
 
 def _not_taken_in() -> QuerySet[Batch]:
     free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=timezone.now())
-    return Batch.objects.filter(free, state=Batch.State.QUEUED)
+    return Batch.objects.workable().filter(free, state=Batch.State.QUEUED)
 
 
 def _claim_batch(batch: Batch) -> bool:
@@ -134,7 +173,7 @@ def _claim_batch(batch: Batch) -> bool:
 
 def _claim_row(batch: Batch) -> BatchRow | None:
     """WAITING -> RUNNING, for one caller only. What was tried before comes last."""
-    waiting = batch.rows.filter(state=BatchRow.State.WAITING)
+    waiting = batch.rows.filter(state=BatchRow.State.WAITING, attempts__lt=MAX_ATTEMPTS)
     in_turn = waiting.order_by("attempts", "id").values_list("pk", flat=True)
     while (pk := in_turn.first()) is not None:
         if waiting.filter(pk=pk).update(
@@ -147,7 +186,8 @@ def _claim_row(batch: Batch) -> BatchRow | None:
 
 
 def _work_on(row: BatchRow) -> None:
-    """RUNNING -> CHECKED, IMPORTED or REFUSED; WAITING again after what is not the row's fault."""
+    """RUNNING -> CHECKED, IMPORTED or REFUSED; WAITING again after a bug. After what passes the row
+    is WAITING as if it had not been begun, and the error is raised: the whole batch is to rest."""
     try:
         if row.batch.state == Batch.State.CHECKING:
             importing.check(row, archive_of(row.batch))
@@ -165,7 +205,10 @@ def _work_on(row: BatchRow) -> None:
         Batch.objects.filter(pk=row.batch_id, state=Batch.State.IMPORTING).update(
             state=Batch.State.CANCELLED, failure=str(reason)
         )
-    except Exception:
+    except Exception as error:
+        if is_transient(error):
+            insist(lambda: _leave(row, BatchRow.State.WAITING, attempts=row.attempts - 1))
+            raise
         logger.exception("batch row %s: failed", row.pk)
         if row.attempts < MAX_ATTEMPTS:
             _leave(row, BatchRow.State.WAITING)

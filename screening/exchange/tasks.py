@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task  # noqa: TID251  shells of this room: screening.tasks lies above it
 from celery.signals import worker_ready
 from django.db import transaction
 
 from screening.exchange import shifts
 
+logger = logging.getLogger(__name__)
+
 # Short, so that nothing else that waits for a worker waits long.
 SHIFT_SECONDS = 4.0
+# A manifest is taken in at once.
+LONGEST_SHIFT_SECONDS = 120
 # A bell that nobody hears for so long is one too many: the sweep adds one now and then.
 BELL_SECONDS = 30
 
 
-# Longer than other tasks: a manifest is taken in at once.
-@shared_task(soft_time_limit=110, time_limit=120)
+@shared_task(soft_time_limit=LONGEST_SHIFT_SECONDS - 10, time_limit=LONGEST_SHIFT_SECONDS)
 def work_on_batches_task() -> None:
     """One shift."""
     if shifts.has_work():
         shifts.work(seconds=SHIFT_SECONDS, ring=_tell_a_worker)
 
 
-@shared_task
-def sweep_batches_task() -> None:
+def sweep_batches() -> None:
     shifts.sweep()
     if shifts.has_work():
         _tell_a_worker()
@@ -35,12 +39,14 @@ def ring() -> None:
 
 
 def _tell_a_worker() -> None:
-    work_on_batches_task.apply_async(queue="bulk", expires=BELL_SECONDS)
+    """A broker that is away is no reason to fail: the rows wait, and are found without a bell."""
+    try:
+        work_on_batches_task.apply_async(queue="bulk", expires=BELL_SECONDS)
+    except Exception as error:
+        logger.warning("batches: no bell, %s", type(error).__name__)
 
 
 @worker_ready.connect
 def _ring_for_what_waits(**_: object) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
-    shifts.sweep()
-    if shifts.has_work():
-        _tell_a_worker()
+    sweep_batches()

@@ -15,6 +15,7 @@ from screening.models.position import BodyView, LesionPosition, Side
 from screening.models.prediction import ACTIVE, MAX_ATTEMPTS, Outcome, Prediction, State
 from screening.models.reminder import CalendarFeed, Interval, Reminder, Standing
 from screening.models.review import Conclusion, Management, Review
+from screening.models.running import Heartbeat, Setback
 from screening.models.visit import DoctorVisit, Finding
 from screening.models.webhook import OLD_SECRET_HOURS, Event, Webhook
 from screening.models.webhook_delivery import (
@@ -55,6 +56,7 @@ __all__ = [
     "Event",
     "ExternalIdentifier",
     "Finding",
+    "Heartbeat",
     "Histology",
     "IdempotentRequest",
     "ImageScale",
@@ -73,6 +75,7 @@ __all__ = [
     "Reminder",
     "Review",
     "Rule",
+    "Setback",
     "Sex",
     "Side",
     "SkinType",

@@ -5,6 +5,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import WRITERS, Clinic, Role, User
@@ -23,6 +24,11 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 
     def writable_by(self, user: User) -> BatchQuerySet:
         return self._of(user, WRITERS)
+
+    def workable(self) -> BatchQuerySet:
+        """Those that a worker has something to do for now."""
+        rested = Q(rests_until=None) | Q(rests_until__lte=timezone.now())
+        return self.filter(rested, state__in=ACTIVE_BATCH)
 
     def latest_first(self) -> BatchQuerySet:
         return self.order_by("-created", "-pk")
@@ -68,6 +74,12 @@ class Batch(UUIDModel):
     failure = models.CharField(max_length=400, blank=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     lease_expires_at = models.DateTimeField(null=True, editable=False)
+    setbacks = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Faults in a row that were not of its rows."
+    )
+    rests_until = models.DateTimeField(
+        null=True, editable=False, help_text="Not to be worked on before, after a setback."
+    )
     finished_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
         null=True, editable=False
     )

@@ -56,6 +56,11 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
     def active(self) -> PredictionQuerySet:
         return self.filter(state__in=ACTIVE)
 
+    def claimable(self) -> PredictionQuerySet:
+        """Those that a worker may begin now."""
+        rested = Q(rests_until=None) | Q(rests_until__lte=timezone.now())
+        return self.filter(rested, state=State.QUEUED)
+
     def finished(self) -> PredictionQuerySet:
         return self.filter(state=State.SUCCEEDED)
 
@@ -91,6 +96,14 @@ class Prediction(UUIDModel):
 
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
+    setbacks = models.PositiveSmallIntegerField(
+        default=0,
+        editable=False,
+        help_text="How often it was put off since storage or database were away: no attempts.",
+    )
+    rests_until = models.DateTimeField(
+        null=True, editable=False, help_text="Not to be claimed before, after a setback."
+    )
     rung_at = models.DateTimeField(
         null=True,
         default=timezone.now,

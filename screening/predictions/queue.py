@@ -20,6 +20,7 @@ from ml import reader
 from ml.types import Outcome, Reading
 from ml.views import EVIDENCE_CELL
 from screening import imaging
+from screening.faults import MAX_SETBACKS, insist, is_transient, pause
 from screening.models import (
     MAX_ATTEMPTS,
     Event,
@@ -51,6 +52,8 @@ _STORED = (
 # One sweep tells the workers of at most this many: a long queue needs no second bell for each row.
 SWEEP_LIMIT = 500
 
+AWAY = "The stored image could not be reached for a day. It is kept; try again."
+
 
 class ReadingError(Exception):
     """A known reason why an image could not be read. Its text is for the person."""
@@ -63,36 +66,76 @@ def claim(pk: UUID) -> Prediction | None:
     a worker which lost its lease cannot finish a later claim's work.
     """
     now = timezone.now()
-    claimed = Prediction.objects.filter(pk=pk, state=State.QUEUED).update(
-        state=State.RUNNING,
-        attempts=F("attempts") + 1,
-        started_at=now,
-        lease_expires_at=now + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS),
-        modified=now,
+    claimed = (
+        Prediction.objects.claimable()
+        .filter(pk=pk)
+        .update(
+            state=State.RUNNING,
+            attempts=F("attempts") + 1,
+            started_at=now,
+            lease_expires_at=now + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS),
+            modified=now,
+        )
     )
     if not claimed:
         return None
     return Prediction.objects.select_related("image__lesion__patient").get(pk=pk)
 
 
-def read(prediction: Prediction) -> None:
-    """RUNNING -> SUCCEEDED, or FAILED with a text for the person. A bug is logged and re-raised."""
+def read(prediction: Prediction) -> bool:
+    """RUNNING -> SUCCEEDED, or FAILED with a text for the person; back to QUEUED after a fault that
+    passes: then False. A bug is logged and re-raised."""
     try:
         result, reading = _result(prediction)
     except ReadingError as error:
-        _finish(prediction, state=State.FAILED, failure=str(error))
-    except Exception:
+        failure = str(error)
+        insist(lambda: _finish(prediction, state=State.FAILED, failure=failure))
+    except Exception as error:
+        if is_transient(error):
+            _put_off(prediction, error)
+            return False
         logger.exception("prediction %s: reading failed", prediction.pk)
-        _finish(
-            prediction,
-            state=State.FAILED,
-            failure="Something went wrong while the image was read. It is kept; try again.",
+        insist(
+            lambda: _finish(
+                prediction,
+                state=State.FAILED,
+                failure="Something went wrong while the image was read. It is kept; try again.",
+            )
         )
         raise
     else:
-        with transaction.atomic():
-            if _finish(prediction, state=State.SUCCEEDED, **result) and reading is not None:
-                _keep_maps(prediction, reading)
+        insist(lambda: _succeed(prediction, result, reading))
+    return True
+
+
+@transaction.atomic
+def _succeed(prediction: Prediction, result: dict[str, Any], reading: Reading | None) -> None:
+    if _finish(prediction, state=State.SUCCEEDED, **result) and reading is not None:
+        _keep_maps(prediction, reading)
+
+
+def _put_off(prediction: Prediction, error: Exception) -> None:
+    """RUNNING -> QUEUED, to be claimed again after a pause: the attempt does not count. FAILED only
+    after a day of it."""
+    logger.warning("prediction %s: put off, %s", prediction.pk, type(error).__name__)
+    setbacks, now = prediction.setbacks + 1, timezone.now()
+    if setbacks > MAX_SETBACKS:
+        insist(lambda: _finish(prediction, state=State.FAILED, failure=AWAY))
+        return
+    mine = Prediction.objects.filter(
+        pk=prediction.pk, state=State.RUNNING, attempts=prediction.attempts
+    )
+    insist(
+        lambda: mine.update(
+            state=State.QUEUED,
+            attempts=prediction.attempts - 1,
+            setbacks=setbacks,
+            rests_until=now + pause(setbacks),
+            rung_at=None,
+            lease_expires_at=None,
+            modified=now,
+        )
+    )
 
 
 def sweep(*, rung_before: datetime) -> list[Prediction]:
@@ -114,7 +157,7 @@ def sweep(*, rung_before: datetime) -> list[Prediction]:
         state=State.QUEUED, lease_expires_at=None, rung_at=None, modified=now
     )
     waiting = list(
-        Prediction.objects.filter(state=State.QUEUED)
+        Prediction.objects.claimable()
         .filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
         .order_by("is_bulk", "created")
         .only("pk", "is_bulk")[:SWEEP_LIMIT]
@@ -144,10 +187,12 @@ def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
     try:
         with image.file.open("rb") as file:
             pixels = imaging.load_pixels(file)
-    except OSError:
+    except OSError as error:
+        if is_transient(error):
+            raise
         logger.exception("prediction %s: the stored image cannot be opened", prediction.pk)
         raise ReadingError(
-            "The stored image could not be opened just now. Try again later."
+            "The stored image could not be opened. It is kept in the record; try again later."
         ) from None
     context = context_of(image)
     reading = model.read(pixels, context)

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.urls import reverse
 from django.utils import timezone
 from standardwebhooks import Webhook as Signer
@@ -19,6 +19,7 @@ from standardwebhooks import Webhook as Signer
 from accounts import mail
 from accounts.models import Role, User
 from screening.models import RETRY_HOURS, TEST_EVENT, Delivery, DeliveryState, Webhook
+from screening.models.webhook_delivery import a_day_from_now
 from screening.webhooks.sending import Answer, NotSent, post
 
 logger = logging.getLogger(__name__)
@@ -67,12 +68,14 @@ def claim(pk: UUID) -> Delivery | None:
     claimed = Delivery.objects.filter(pk=pk, state=DeliveryState.WAITING, due_at__lte=now).update(
         state=DeliveryState.SENDING,
         tries=F("tries") + 1,
+        # Should we have been away before the first try, the other side still has its day.
+        given_up_at=Case(When(tries=0, then=a_day_from_now()), default=F("given_up_at")),
         lease_expires_at=now + timedelta(seconds=LEASE_SECONDS),
         modified=now,
     )
     if not claimed:
         return None
-    delivery.refresh_from_db(fields=["state", "tries", "lease_expires_at"])
+    delivery.refresh_from_db(fields=["state", "tries", "given_up_at", "lease_expires_at"])
     return delivery
 
 
@@ -165,7 +168,8 @@ def _what_follows(
 ) -> tuple[DeliveryState, datetime]:
     if not error:
         return DeliveryState.DELIVERED, delivery.due_at
-    wait = max(pause(delivery.tries), (answer and answer.retry_after) or 0)
+    asked = (answer and answer.retry_after) or 0
+    wait = max(pause(delivery.tries), min(asked, LONGEST_PAUSE))
     due_at = now + timedelta(seconds=wait)
     if delivery.is_test or due_at > delivery.given_up_at or (answer and answer.status_code == GONE):
         return DeliveryState.FAILED, delivery.due_at

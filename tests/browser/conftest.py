@@ -50,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             installation.running("web"),
             installation.running("worker") as worker,
             installation.running("courier"),
-            installation.running("beat"),
+            installation.running("sweeper"),
         ):
             wait_until(lambda: _all_read(installation), "the demo images are read")
             wait_until(lambda: "Booting worker" in installation.log("web"), "the web is ready")

@@ -241,13 +241,13 @@ def test_the_task_does_it_all_and_the_sweep_repeats_it(lesion, limits, monkeypat
     second = photographed(lesion, date(2026, 6, 1))
     photographed(lesion, date(2026, 7, 1), outcome="not_assessable", reason="blurred")
     asked = []
-    monkeypatch.setattr(tasks.follow_up_task, "delay", asked.append)
-    tasks.sweep_predictions_task()
+    monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda args, **_: asked.append(*args))
+    tasks.sweep_predictions()
     assert sorted(asked) == sorted([str(first.pk), str(second.pk)])
     tasks.follow_up_task(str(first.pk))
     tasks.follow_up_task(str(second.pk))
     asked.clear()
-    tasks.sweep_predictions_task()
+    tasks.sweep_predictions()
     assert asked == []
     assert Comparison.objects.count() == 2
     assert not Alert.objects.exists()
@@ -260,19 +260,19 @@ def test_the_sweep_repeats_a_comparison_that_was_lost(lesion, limits, monkeypatc
     for image in (*images, alone):
         measuring.measure_image(image)
     asked = []
-    monkeypatch.setattr(tasks.follow_up_task, "delay", asked.append)
-    tasks.sweep_predictions_task()
+    monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda args, **_: asked.append(*args))
+    tasks.sweep_predictions()
     assert asked == []  # it may be about to be compared
     Measurement.objects.update(created=timezone.now() - timedelta(minutes=5))
-    tasks.sweep_predictions_task()
+    tasks.sweep_predictions()
     assert asked == [str(image.pk) for image in images]
     tasks.follow_up_task(asked[0])
     asked.clear()
-    tasks.sweep_predictions_task()
+    tasks.sweep_predictions()
     assert asked == []
     Comparison.objects.all().delete()
     Measurement.objects.update(created=timezone.now() - timedelta(days=2))
-    tasks.sweep_predictions_task()
+    tasks.sweep_predictions()
     assert asked == []
 
 

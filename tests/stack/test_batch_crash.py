@@ -80,7 +80,7 @@ def test_a_killed_worker_changes_nothing_of_a_batchs_end(installation: Installat
     def has_ended() -> bool:
         return installation.query("SELECT state FROM screening_batch") == [("finished",)]
 
-    with installation.running("worker"), installation.running("beat"):
+    with installation.running("worker"), installation.running("sweeper"):
         wait_until(has_ended, "the batch is finished", seconds=60 + ROWS)
 
     told = _told(installation)

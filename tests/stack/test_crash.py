@@ -16,7 +16,7 @@ pytestmark = pytest.mark.stack
 IMAGES = 20
 
 
-def _states(installation: Installation) -> dict[str, int]:
+def states_of(installation: Installation) -> dict[str, int]:
     return dict(
         installation.query("SELECT state, count(*) FROM screening_prediction GROUP BY state")
     )
@@ -27,7 +27,7 @@ def _stop_while_reading(installation: Installation, worker: subprocess.Popen[byt
     process = pool_process(worker)
     for _ in range(500):
         os.kill(process, signal.SIGSTOP)
-        states = _states(installation)
+        states = states_of(installation)
         if states.get("running"):
             assert states["running"] == 1
             return
@@ -39,14 +39,14 @@ def _stop_while_reading(installation: Installation, worker: subprocess.Popen[byt
 
 def test_a_killed_worker_and_an_emptied_broker_lose_nothing(installation: Installation) -> None:
     installation.python("-m", "tests.stack.add_images", str(IMAGES))
-    assert _states(installation) == {"queued": IMAGES}
+    assert states_of(installation) == {"queued": IMAGES}
 
     with installation.running("worker") as worker:
-        wait_until(lambda: _states(installation).get("succeeded", 0) >= 3, "three are read")
+        wait_until(lambda: states_of(installation).get("succeeded", 0) >= 3, "three are read")
         _stop_while_reading(installation, worker)
         kill_group(worker)
     [(caught,)] = installation.query("SELECT id FROM screening_prediction WHERE state = 'running'")
-    left = _states(installation)
+    left = states_of(installation)
     assert left["running"] == 1
     assert left["queued"] > 0
     finished = installation.query(
@@ -54,12 +54,12 @@ def test_a_killed_worker_and_an_emptied_broker_lose_nothing(installation: Instal
     )
     installation.empty_broker()
 
-    with installation.running("worker"), installation.running("beat"):
-        wait_until(lambda: _states(installation) == {"succeeded": IMAGES}, "all are read")
+    with installation.running("worker"), installation.running("sweeper"):
+        wait_until(lambda: states_of(installation) == {"succeeded": IMAGES}, "all are read")
         # Should a message come twice, it must find nothing to do: give it the time to come.
         time.sleep(2.5)
 
-    assert _states(installation) == {"succeeded": IMAGES}
+    assert states_of(installation) == {"succeeded": IMAGES}
     assert installation.query(
         "SELECT count(DISTINCT image_id), count(*) FROM screening_prediction WHERE outcome <> ''"
     ) == [(IMAGES, IMAGES)]
@@ -79,11 +79,11 @@ def test_an_upload_outlives_a_broker_that_is_away(installation: Installation) ->
         "-m", "tests.stack.add_images", "2", **_unreachable_redis(installation)
     )
     assert float(slowest) < 2
-    assert _states(installation) == {"queued": 2}
+    assert states_of(installation) == {"queued": 2}
     broker.rmdir()
 
-    with installation.running("worker"), installation.running("beat"):
-        wait_until(lambda: _states(installation) == {"succeeded": 2}, "both are read")
+    with installation.running("worker"), installation.running("sweeper"):
+        wait_until(lambda: states_of(installation) == {"succeeded": 2}, "both are read")
 
 
 def _unreachable_redis(installation: Installation) -> dict[str, str]:

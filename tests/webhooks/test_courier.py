@@ -321,3 +321,25 @@ def test_the_log_goes_back_thirty_days(webhook):
 def test_the_limits_of_the_task_are_shorter_than_its_lease():
     task = tasks.deliver_webhook_task
     assert sending.SECONDS < task.soft_time_limit < task.time_limit < courier.LEASE_SECONDS
+
+
+def test_who_asks_for_more_than_a_day_is_asked_again_and_not_switched_off(webhook, receiver):
+    receiver.status, receiver.headers = 503, {"Retry-After": "90000"}
+    delivery = send(DeliveryFactory(webhook=webhook))
+    assert delivery.state == "waiting"
+    assert timedelta(hours=4) < delivery.due_at - timezone.now() < timedelta(hours=6)
+    webhook.refresh_from_db()
+    assert webhook.is_enabled
+    receiver.status, receiver.headers = 200, {}
+    let_time_pass(hours=5, minutes=1)
+    assert send(delivery).state == "delivered"
+
+
+def test_what_waited_for_a_courier_for_a_day_still_has_its_day(webhook, receiver):
+    receiver.status = 500
+    delivery = DeliveryFactory(webhook=webhook)
+    let_time_pass(hours=30)
+    assert send(delivery).state == "waiting"
+    assert delivery.given_up_at - timezone.now() > timedelta(hours=23)
+    webhook.refresh_from_db()
+    assert webhook.is_enabled

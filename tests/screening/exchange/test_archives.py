@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import tracemalloc
 import zipfile
+from datetime import date
 
 import pytest
 
 from screening.exchange import archives
 from screening.exchange.archives import ArchiveRefused, PictureRefused, opened
+from screening.exchange.manifests import Manifest
 from tests.screening.exchange.uploads import as_json_lines, drawn, inline, zipped
 
 CSV = {"m.csv": b"image\na.jpg\n"}
@@ -168,3 +171,44 @@ def test_a_manifest_without_end_is_refused(monkeypatch):
     data = io.BytesIO(zipped({"m.csv": b"image\n" * 200}))
     with opened(data) as upload, pytest.raises(ArchiveRefused, match="50 MB"):
         list(upload.lines())
+
+
+def test_a_damaged_header_is_a_refusal_whatever_zipfile_makes_of_it():
+    """Each byte spoilt, one at a time, and the ZIP cut anywhere."""
+    data = zipped({"m.csv": b"image\na.jpg\n", "a.jpg": b"x" * 40})
+    spoilt = [data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :] for at in range(len(data))]
+    refused = 0
+    for one in (*spoilt, *(data[:length] for length in range(1, len(data)))):
+        try:
+            upload = opened(io.BytesIO(one))
+            list(upload.lines())
+            upload.picture(upload.find("a.jpg"), None)
+        except (ArchiveRefused, PictureRefused):
+            refused += 1
+    assert refused > len(data)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_may_end_as_any_spreadsheet_ends_them(end):
+    rows = [["image", "lesion_id"], ["a.jpg", "L1"], ["b.jpg", '"L, 2"']]
+    text = end.join(",".join(row) for row in rows)
+    upload = opened(io.BytesIO(zipped({"m.csv": text.encode(), "a.jpg": b"x", "b.jpg": b"y"})))
+    manifest = Manifest(upload, captured_on=date(2026, 1, 1), day_is_told=True, own=False)
+    assert [(entry.number, entry.row.lesion) for entry in manifest.entries()] == [
+        (2, "L1"),
+        (3, "L, 2"),
+    ]
+
+
+def test_a_manifest_that_is_one_long_line_is_read_in_no_time():
+    lines = b"image\r" + b"".join(b"a%07d.jpg\r" % n for n in range(1_000_000))
+    upload = opened(io.BytesIO(zipped({"m.csv": lines, "a.jpg": b"x"})))
+    started = time.process_time()
+    assert len(list(upload.lines())) == 1
+    assert time.process_time() - started < 5
+
+
+def test_a_header_that_is_no_csv_is_refused():
+    upload = opened(io.BytesIO(zipped({"m.csv": b'image,"a\n' + b"x" * 200_000, "a.jpg": b"x"})))
+    with pytest.raises(ArchiveRefused):
+        list(Manifest(upload, captured_on=date(2026, 1, 1), day_is_told=True, own=False).entries())

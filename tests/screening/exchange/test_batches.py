@@ -7,13 +7,15 @@ from datetime import date, timedelta
 from hashlib import sha256
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.models import Membership
-from screening import intake
+from screening import faults, intake
 from screening.exchange import batches, importing, shifts, taking_in
 from screening.exchange.progress import Counts, counts_of, problems_of, with_counts
 from screening.models import (
@@ -443,6 +445,115 @@ def test_a_fault_of_ours_is_tried_again_and_then_told(personas, monkeypatch, cap
     assert problems(batch) == {2: ("", shifts.BUG)}
     assert sum(record.levelname == "ERROR" for record in caplog.records) == 3
     assert LesionImage.objects.count() == 1
+
+
+def rest(batch):
+    Batch.objects.filter(pk=batch.pk).update(rests_until=timezone.now())
+
+
+def test_storage_that_is_away_costs_no_row_an_attempt(personas, monkeypatch):
+    batch = upload(personas.assistant, batch_of(*many(3)), clinic=personas.clinic)
+    other = upload(personas.self_tracker, batch_of(*many(1, first=90)))
+
+    def away(file):
+        raise EndpointConnectionError(endpoint_url="http://s3:8333")
+
+    for times in range(1, 6):  # before the manifest is read
+        with monkeypatch.context() as fault:
+            fault.setattr(taking_in, "open_stored", away)
+            taking_in.put_archive_away()
+            shifts.work(seconds=1, ring=nobody)
+        batch.refresh_from_db()
+        assert (batch.state, batch.attempts, batch.setbacks) == ("queued", 0, times)
+        assert batch.rests_until > timezone.now()
+        assert not shifts.has_work()
+        rest(batch)
+        rest(other)
+    shifts._step(nobody)
+    for _ in range(5):  # and before a row
+        with monkeypatch.context() as fault:
+            fault.setattr(taking_in, "open_stored", away)
+            taking_in.put_archive_away()
+            shifts.work(seconds=1, ring=nobody)
+        assert set(batch.rows.values_list("state", "attempts")) == {("waiting", 0)}
+        rest(batch)
+        rest(other)
+    assert work_off(batch).state == "finished"
+    assert counted(batch).imported == 3
+    assert batch.setbacks == 0
+
+
+def test_after_a_day_of_it_a_batch_is_cancelled_and_can_be_resumed(personas, monkeypatch):
+    batch = upload(personas.assistant, batch_of(*many(1)), clinic=personas.clinic)
+    shifts._step(nobody)
+    Batch.objects.update(setbacks=faults.MAX_SETBACKS)
+
+    def locked(row, archive):
+        raise TimeoutError
+
+    with monkeypatch.context() as fault:
+        fault.setattr(importing, "bring_in", locked)
+        shifts.work(seconds=1, ring=nobody)
+    batch.refresh_from_db()
+    assert (batch.state, batch.failure) == ("cancelled", shifts.AWAY)
+    batches.resume_batch(user=personas.assistant, batch=batch)
+    assert work_off(batch).state == "finished"
+    assert counted(batch).imported == 1
+
+
+def test_a_row_that_cannot_be_claimed_stops_nobody(personas):
+    """As one was left that had all its attempts when its batch was cancelled."""
+    batch = upload(personas.assistant, batch_of(*many(2)), clinic=personas.clinic)
+    other = upload(personas.self_tracker, batch_of(*many(1, first=90)))
+    shifts._step(nobody)
+    stuck = batch.rows.first()
+    BatchRow.objects.filter(pk=stuck.pk).update(attempts=3)
+    shifts.work(seconds=30, ring=nobody)
+    other.refresh_from_db()
+    assert counted(other).imported == 1
+    assert counted(batch).imported == 1
+    shifts.sweep()
+    assert work_off(batch).state == "finished"
+    assert problems(batch) == {stuck.number: ("", shifts.NEVER_FINISHED)}
+
+
+def test_a_batch_that_always_fails_lets_the_others_pass(personas, monkeypatch):
+    broken = upload(personas.assistant, batch_of(*many(1)), clinic=personas.clinic)
+    other = upload(personas.self_tracker, batch_of(*many(1, first=90)))
+    claim = shifts._claim_row
+
+    def refused(batch):
+        if batch.pk == broken.pk:
+            raise IntegrityError("row_attempts_are_capped")
+        return claim(batch)
+
+    monkeypatch.setattr(shifts, "_claim_row", refused)
+    shifts.work(seconds=30, ring=nobody)
+    broken.refresh_from_db()
+    assert (broken.state, broken.setbacks) == ("importing", 1)
+    assert counted(other).imported == 1
+
+
+def test_what_is_resumed_has_all_its_attempts_again(personas):
+    batch = upload(personas.assistant, batch_of(*many(1)), clinic=personas.clinic)
+    shifts._step(nobody)
+    batches.cancel_batch(user=personas.assistant, batch=batch)
+    batch.rows.update(attempts=3)
+    batches.resume_batch(user=personas.assistant, batch=batch)
+    assert work_off(batch).state == "finished"
+    assert counted(batch).imported == 1
+
+
+def test_a_damaged_manifest_is_refused_at_once_with_its_reason(personas):
+    data = bytearray(batch_of(*many(1)))
+    data[data.index(b"metadata.csv")] ^= (
+        0x01  # its own header, which the directory does not agree with
+    )
+    batch = upload(personas.assistant, bytes(data), clinic=personas.clinic)
+    shifts._step(nobody)
+    batch.refresh_from_db()
+    assert (batch.state, batch.attempts) == ("refused", 1)
+    assert "damaged" in batch.failure
 
 
 def test_a_manifest_that_was_half_taken_in_is_taken_in_whole(personas):

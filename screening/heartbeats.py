@@ -1,0 +1,45 @@
+"""Who of those that work in the background lives, and when it said so last."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from screening.models import Heartbeat
+
+WORKER, COURIER, BEAT, SWEEPER = "worker", "courier", "beat", "sweeper"
+STORAGE = "storage"
+"""Beats when the sweeper has kept a file and removed it again."""
+SECONDS = 20
+FORGOTTEN_AFTER = timedelta(days=1)
+
+
+def beat(name: str) -> None:
+    """name: of the part, and of its machine where there may be several: ``worker@machine``."""
+    Heartbeat.objects.update_or_create(name=name[:100], defaults={"beat_at": timezone.now()})
+
+
+def is_alive(part: str) -> bool:
+    """Whether any of this part has beaten lately."""
+    return any(one.part == part for one in _lately())
+
+
+def all_known() -> list[Heartbeat]:
+    """Also of parts that fell silent, for a day."""
+    known = Heartbeat.objects.filter(beat_at__gt=timezone.now() - FORGOTTEN_AFTER)
+    return list(known.order_by("name"))
+
+
+def forget_old() -> None:
+    Heartbeat.objects.filter(beat_at__lt=timezone.now() - FORGOTTEN_AFTER).delete()
+
+
+def silence() -> timedelta:
+    """After which a part counts as gone: three beats of the slowest."""
+    return 3 * timedelta(seconds=max(SECONDS, settings.PREDICTION_SWEEP_SECONDS))
+
+
+def _lately() -> list[Heartbeat]:
+    return list(Heartbeat.objects.filter(beat_at__gt=timezone.now() - silence()))

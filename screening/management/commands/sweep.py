@@ -1,0 +1,24 @@
+"""``manage.py sweep``: the process that keeps all going, with and without a broker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from screening import heartbeats, sweeping
+
+
+class Command(BaseCommand):
+    help = "Ring for what waits and mend what was lost, for ever; read where no worker does."
+    requires_system_checks = ()  # they load the pages, which this process does not need
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--alive", action="store_true", help="only say whether another one is")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["alive"]:
+            if not heartbeats.is_alive(heartbeats.SWEEPER):
+                raise CommandError("No sweeper has been heard of lately.")
+            return
+        sweeping.sweep_for_ever()
