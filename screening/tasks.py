@@ -17,7 +17,7 @@ from oauth2_provider.models import AccessToken
 
 from accounts import invitations
 from ml import reader
-from screening import alerting, comparing, digest, heartbeats, measuring, retries, setbacks
+from screening import alerting, comparing, digest, heartbeats, measuring, retries, setbacks, storage
 from screening.faults import is_transient
 from screening.models import LesionImage, Prediction
 from screening.predictions import details, queue
@@ -99,8 +99,10 @@ def beat_task() -> None:
 
 @shared_task
 def forget_answers_and_tokens_task() -> None:
-    """What is kept for a time only: answers to repeated requests, tokens that have run out."""
+    """What is kept for a time only: answers to repeated requests, tokens that have run out, files
+    that nobody finished."""
     retries.forget_old()
+    storage.remove_unfinished()
     heartbeats.forget_old()
     AccessToken.objects.filter(expires__lt=timezone.now()).delete()
 

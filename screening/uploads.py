@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler
+from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 from django.http import JsonResponse
 from django.urls import reverse
 
@@ -16,10 +19,16 @@ from ml.pictures import MAX_BYTES
 from screening.duplicates import SamePicture
 from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from screening.exchange.dicom.adding import add_image
+from screening.faults import is_full, is_transient
 from screening.formatting import day
 from screening.forms import ImageForm
 from screening.models import Lesion, LesionImage
 from screening.sandbox import Busy
+
+logger = logging.getLogger(__name__)
+
+NO_ROOM = "There is no room left to keep it. Try it later, or tell who runs this site."
+AWAY = "It could not be kept just now. Try it again in a few minutes."
 
 
 class CappedUploadHandler(FileUploadHandler):
@@ -41,6 +50,28 @@ class CappedUploadHandler(FileUploadHandler):
 
     def file_complete(self, file_size: int) -> None:
         return None
+
+
+class OnDiskUploadHandler(TemporaryFileUploadHandler):
+    """Django's, which leaves the file until some later time where the disk is full."""
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        with self._removed_on_error():
+            super().receive_data_chunk(raw_data, start)
+
+    def file_complete(self, file_size: int) -> TemporaryUploadedFile | None:
+        with self._removed_on_error():
+            found: TemporaryUploadedFile | None = super().file_complete(file_size)
+        return found
+
+    @contextmanager
+    def _removed_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            with suppress(OSError):  # closing it writes what is still in memory
+                self.file.close()
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +133,11 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
         return Result(name, None, False, " ".join(error.messages))
     except Busy:
         return Result(name, None, False, "Many pictures are arriving now. Try this one again.")
+    except Exception as error:  # what was added before it in the same form is told all the same
+        if not is_transient(error):
+            raise
+        logger.exception("a picture was not kept")
+        return Result(name, None, False, NO_ROOM if is_full(error) else AWAY)
     if not added.is_new:
         return Result(name, added.image, False, f"Already here, added {day(added.image.created)}.")
     words = [f"From the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)

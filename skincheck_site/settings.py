@@ -148,7 +148,11 @@ USE_I18N = False
 
 if REDIS_URL:
     CACHES: dict[str, Any] = {
-        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        "default": {
+            "BACKEND": "skincheck_site.cache.ForgivingRedis",
+            "LOCATION": REDIS_URL,
+            "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 1},
+        }
     }
     CELERY_BROKER_URL = REDIS_URL
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = {
@@ -163,7 +167,7 @@ if REDIS_URL:
 else:
     CACHES = {
         "default": {
-            "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+            "BACKEND": "skincheck_site.cache.ForgivingFiles",
             "LOCATION": VAR_DIR / "cache",
             "OPTIONS": {"MAX_ENTRIES": 10_000},  # the counts of the rate limits among them
         }
@@ -201,10 +205,12 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
 MEDIA_ROOT = VAR_DIR / "media"
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "screening.storage.WholeFiles"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if S3_BUCKET:
+    from botocore.config import Config
+
     STORAGES["default"] = {
         "BACKEND": "storages.backends.s3.S3Storage",
         "OPTIONS": {
@@ -213,6 +219,10 @@ if S3_BUCKET:
             "region_name": env("AWS_S3_REGION_NAME", default=None),
             "default_acl": "private",
             "file_overwrite": False,
+            # Whoever waits for a storage that is away is told so, within what a worker has for it.
+            "client_config": Config(
+                connect_timeout=2, read_timeout=8, retries={"total_max_attempts": 3}
+            ),
         },
     }
 # Where nginx has the media mounted as an internal location (X-Accel-Redirect).
@@ -228,7 +238,7 @@ FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_HANDLERS = [
     "screening.uploads.CappedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+    "screening.uploads.OnDiskUploadHandler",
 ]
 
 # Accounts

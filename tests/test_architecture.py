@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Each room may import from itself and from those above it. The longest matching prefix counts.
 ROOMS = (
     ("ml",),
-    ("screening.sandbox", "screening.dicom"),
+    ("screening.sandbox", "screening.dicom", "screening.storage"),
     ("screening.imaging", "screening.synthetic", "screening.outline", "screening.body_outline"),
     ("screening.decoder",),
     ("accounts.models",),

@@ -82,7 +82,7 @@ def test_the_environment_moves_each_part(tmp_path):
         REDIS_URL="redis://127.0.0.1:6399/2",
         AWS_STORAGE_BUCKET_NAME="skincheck",
     )
-    for expected in ("postgresql", "redis://127.0.0.1:6399/2", "S3Storage", "RedisCache"):
+    for expected in ("postgresql", "redis://127.0.0.1:6399/2", "S3Storage", "ForgivingRedis"):
         assert expected in result.stdout, result.stderr
 
 

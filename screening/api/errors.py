@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.core.exceptions import (
 )
 from django.db import IntegrityError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.template.loader import render_to_string
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions, status
@@ -30,13 +32,16 @@ from screening.api.problems import (
     BY_STATUS,
     MALFORMED,
     MISSING_SCOPE,
+    NO_ROOM,
     SAME_PICTURE,
     SERVER_ERROR,
+    UNAVAILABLE,
     VALIDATION,
     Kind,
 )
 from screening.api.problems import NOT_FOUND as NOT_FOUND_KIND
 from screening.duplicates import SamePicture
+from screening.faults import is_full, is_transient
 from screening.sandbox import Busy
 
 logger = logging.getLogger(__name__)
@@ -122,12 +127,26 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500. Django has logged the traceback."""
+    """Django's handler500, which has logged the traceback. A disk that is full and a fault that
+    passes are told as such, wherever in the request they were met."""
+    error = sys.exception()
+    kind, words = SERVER_ERROR, BUG
+    if is_full(error):
+        kind, words = NO_ROOM, "There is no room left to keep this. Nothing was changed."
+    elif is_transient(error):
+        kind = UNAVAILABLE
+        words = "Something that this needs cannot be reached at the moment. Nothing was changed."
     if request.path.startswith("/fhir/"):
-        return outcomes.answer(500, outcomes.BUG)
-    if not request.path.startswith("/api/"):
+        response = outcomes.answer(kind.status, words)
+    elif request.path.startswith("/api/"):
+        response = _problem(request, kind, words)
+    elif kind is SERVER_ERROR:
         return defaults.server_error(request)
-    return _problem(request, SERVER_ERROR, BUG)
+    else:
+        response = _page(kind.status, words)
+    if kind is not SERVER_ERROR:
+        response.headers["Retry-After"] = "300" if kind is NO_ROOM else "10"
+    return response
 
 
 def _known(exc: Exception) -> exceptions.APIException | None:
@@ -181,6 +200,11 @@ def _flat(detail: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
             yield from _flat(value, pointer)
     else:
         yield pointer, str(detail)
+
+
+def _page(status: int, words: str) -> HttpResponse:
+    """Rendered without the request: what its frame asks may be what cannot be reached."""
+    return HttpResponse(render_to_string("unavailable.html", {"words": words}), status=status)
 
 
 def _problem(request: HttpRequest, kind: Kind, text: str, **more: Any) -> HttpResponse:

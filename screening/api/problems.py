@@ -153,6 +153,20 @@ BUSY = Kind(
     "So many pictures are being opened that this one's turn did not come. Nothing was changed.",
     "Send the same request again after `Retry-After` seconds.",
 )
+UNAVAILABLE = Kind(
+    "unavailable",
+    503,
+    "What this needs cannot be reached at the moment",
+    "The database or the storage of pictures is away or too busy. Nothing was changed.",
+    "Send the same request again after `Retry-After` seconds.",
+)
+NO_ROOM = Kind(
+    "no-room",
+    507,
+    "There is no room left",
+    "The disk is full. Nothing was changed, and nothing of the request was kept.",
+    "Send the same request again after `Retry-After` seconds; if it stays, tell the operator.",
+)
 
 ALL = (
     VALIDATION,
@@ -173,6 +187,8 @@ ALL = (
     TOO_MANY_REQUESTS,
     SERVER_ERROR,
     BUSY,
+    UNAVAILABLE,
+    NO_ROOM,
 )
 BY_SLUG = {kind.slug: kind for kind in ALL}
 # What an error of this status is unless it says more of itself.

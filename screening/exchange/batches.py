@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
 from datetime import date
-from pathlib import Path
 
-from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.base import File
 from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
-from screening import plausibility
+from screening import plausibility, storage
 from screening.exchange import tasks
 from screening.exchange.archives import MAX_ARCHIVE_BYTES, ArchiveRefused, opened
 from screening.models import ACTIVE_BATCH, Batch, BatchRow
@@ -45,7 +41,7 @@ def upload_batch(
         opened(archive)
     except ArchiveRefused as reason:
         raise ValidationError({"archive": str(reason)}) from None
-    _remove_leftovers()
+    storage.remove_unfinished()
     batch = Batch(clinic=clinic, created_by=user, dry_run=dry_run, captured_on=captured_on)
     archive.seek(0)
     batch.archive.save("archive", archive, save=False)
@@ -100,15 +96,6 @@ def resume_batch(*, user: User, batch: Batch) -> Batch:
 def _require_writable(*, user: User, batch: Batch) -> None:
     if not Batch.objects.writable_by(user).contains(batch):
         raise PermissionDenied("Your role allows looking at this batch, not changing it.")
-
-
-def _remove_leftovers() -> None:
-    """Of uploads during which a web process was killed: nobody else removes them."""
-    yesterday = time.time() - 86_400
-    for path in Path(settings.FILE_UPLOAD_TEMP_DIR).glob("*.upload*"):
-        with suppress(FileNotFoundError):
-            if path.stat().st_mtime < yesterday:
-                path.unlink()
 
 
 def _move(batch: Batch, states: tuple[str, ...], state: str, refusal: str) -> None:

@@ -24,6 +24,8 @@ CODES = {
     406: "not-supported",
     429: "throttled",
     500: "exception",
+    503: "transient",
+    507: "no-store",
 }
 NOT_FOUND = "This does not exist, or is not for you to see."
 NO_ADDRESS = "There is nothing at this address. See /fhir/R4/metadata for what there is."

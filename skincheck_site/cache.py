@@ -1,0 +1,82 @@
+"""Caches that fail open: with the disk full or Redis away nothing is remembered, and nobody is
+turned away for it. What is kept there, the counts of limits among it, is no record."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.cache.backends.redis import RedisCache
+
+logger = logging.getLogger(__name__)
+
+
+class _FailsOpen(BaseCache):
+    def add(self, key: Any, *arguments: Any, **options: Any) -> bool:
+        try:
+            return super().add(key, *arguments, **options)
+        except Exception as error:
+            _tell(error)
+            return True
+
+    def get(self, key: Any, default: Any = None, version: Any = None) -> Any:
+        try:
+            return super().get(key, default, version)
+        except Exception as error:
+            _tell(error)
+            return default
+
+    def set(self, key: Any, *arguments: Any, **options: Any) -> None:
+        try:
+            super().set(key, *arguments, **options)
+        except Exception as error:
+            _tell(error)
+
+    def touch(self, key: Any, *arguments: Any, **options: Any) -> bool:
+        try:
+            return super().touch(key, *arguments, **options)
+        except Exception as error:
+            _tell(error)
+            return False
+
+    def delete(self, key: Any, version: Any = None) -> bool:
+        try:
+            return super().delete(key, version)
+        except Exception as error:
+            _tell(error)
+            return False
+
+    def has_key(self, key: Any, version: Any = None) -> bool:
+        try:
+            return super().has_key(key, version)
+        except Exception as error:
+            _tell(error)
+            return False
+
+    def incr(self, key: Any, delta: int = 1, version: Any = None) -> int:
+        """Raises ValueError where nothing is known of ``key``."""
+        try:
+            return super().incr(key, delta, version)
+        except ValueError:
+            raise
+        except Exception as error:
+            _tell(error)
+            raise ValueError(key) from None
+
+
+class ForgivingFiles(_FailsOpen, FileBasedCache):
+    def _createdir(self) -> None:
+        try:
+            super()._createdir()
+        except OSError as error:
+            _tell(error)
+
+
+class ForgivingRedis(_FailsOpen, RedisCache):
+    pass
+
+
+def _tell(error: Exception) -> None:
+    logger.warning("the cache is passed over: %s", type(error).__name__)
