@@ -24,7 +24,7 @@ class WholeFiles(FileSystemStorage):
     def _save(self, name: str, content: Any) -> str:
         part = f"{UNFINISHED}/{uuid4().hex}"
         try:
-            super()._save(part, content)
+            super()._save(part, content)  # type: ignore[misc]
             whole = Path(self.path(name))
             whole.parent.mkdir(
                 parents=True, exist_ok=True, mode=self.directory_permissions_mode or 0o777

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler, TemporaryFileUploadHandler
 from django.http import JsonResponse
 from django.urls import reverse
@@ -59,10 +59,9 @@ class OnDiskUploadHandler(TemporaryFileUploadHandler):
         with self._removed_on_error():
             super().receive_data_chunk(raw_data, start)
 
-    def file_complete(self, file_size: int) -> TemporaryUploadedFile | None:
+    def file_complete(self, file_size: int) -> UploadedFile[Any] | None:
         with self._removed_on_error():
-            found: TemporaryUploadedFile | None = super().file_complete(file_size)
-        return found
+            return super().file_complete(file_size)
 
     @contextmanager
     def _removed_on_error(self) -> Iterator[None]:

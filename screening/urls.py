@@ -7,6 +7,7 @@ from screening.views import (
     batches,
     comparisons,
     corrections,
+    health,
     histologies,
     images,
     lesions,
@@ -24,8 +25,9 @@ from screening.views import (
 
 urlpatterns = [
     path("", pages.home, name="home"),
-    path("health/live", pages.live, name="health_live"),
-    path("health/ready", pages.ready, name="health_ready"),
+    path("health/live", health.live, name="health_live"),
+    path("health/ready", health.ready, name="health_ready"),
+    path("status/", health.status, name="status"),
     path("problems/", problems.listing, name="problems"),
     path("problems/<slug:slug>", problems.detail, name="problem"),
     path("data/", pages.data_set, name="data_set"),

@@ -69,7 +69,7 @@ class _FailsOpen(BaseCache):
 class ForgivingFiles(_FailsOpen, FileBasedCache):
     def _createdir(self) -> None:
         try:
-            super()._createdir()
+            super()._createdir()  # type: ignore[misc]
         except OSError as error:
             _tell(error)
 

@@ -168,6 +168,7 @@ MATRIX: dict[str, Line] = {
     "home": line(SIGNED_IN),
     "health_live": line(ANYONE),
     "health_ready": line(ANYONE),
+    "status": line({**NOBODY, "anonymous": LOGIN}),  # staff only
     "data_set": line(ANYONE),
     "problems": line(ANYONE),
     "problem": line(ANYONE, lambda w: ("not-found",)),

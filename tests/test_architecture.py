@@ -39,7 +39,7 @@ ROOMS = (
     ("screening.measuring",),
     ("screening.comparing",),
     ("screening.alerting",),
-    ("screening.retries",),
+    ("screening.retries", "screening.health"),
     ("screening.tasks",),
     ("screening.intake", "screening.webhooks.endpoints"),
     ("screening.identifying", "screening.closing"),

@@ -1,20 +1,13 @@
-"""Pages that belong to no record: home, health, and what is told of data and model."""
+"""Pages that belong to no record: home, and what is told of data and model."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
 from datetime import date
 from typing import Any
-from uuid import uuid4
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from ml import reader
@@ -24,8 +17,6 @@ from screening.charts import card_tables, prevalence
 from screening.charts import data_set as data_set_charts
 from screening.models import Patient
 from screening.views.requests import UserRequest
-
-logger = logging.getLogger(__name__)
 
 ATTENTION_SHOWN = 12
 RECENT_SHOWN = 8
@@ -107,52 +98,8 @@ def model_card(request: HttpRequest, version: str) -> HttpResponse:
     return JsonResponse(_card_or_404(version), json_dumps_params={"indent": 1})
 
 
-@login_not_required
-@never_cache
-@require_safe
-def live(request: HttpRequest) -> HttpResponse:
-    """The process answers. Nothing else is asked, so that a slow disk does not restart it."""
-    return HttpResponse("ok", content_type="text/plain")
-
-
-@login_not_required
-@never_cache
-@require_safe
-def ready(request: HttpRequest) -> HttpResponse:
-    """200 when pages can be served and images kept; 503 naming what is missing, and no more."""
-    checks = {"database": _ask_database, "model": _find_model, "storage": _write_storage}
-    missing = [name for name, check in checks.items() if not _passes(name, check)]
-    return JsonResponse(
-        {"status": "missing" if missing else "ok", "missing": missing},
-        status=503 if missing else 200,
-    )
-
-
 def _card_or_404(version: str) -> dict[str, Any]:
     # Asked of the list, not of the disk: the version comes from the address.
     if version not in reader.versions():
         raise Http404("There is no such model version.")
     return reader.card(version)
-
-
-def _passes(name: str, check: Callable[[], None]) -> bool:
-    try:
-        check()
-    except Exception:  # whatever it is, the answer is the same; the log has the reason
-        logger.exception("not ready: %s", name)
-        return False
-    return True
-
-
-def _ask_database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-
-
-def _find_model() -> None:
-    reader.card(reader.DEFAULT_VERSION)
-
-
-def _write_storage() -> None:
-    name = default_storage.save(f"health-{uuid4().hex}", ContentFile(b"ok"))
-    default_storage.delete(name)

@@ -43,7 +43,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def fill(disk: Path, *, but: int = 0) -> None:
     """Leave room for ``but`` bytes."""
-    with (disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space"):
+    with (
+        (disk / "filler").open("wb", buffering=0) as filler,
+        pytest.raises(OSError, match="No space"),
+    ):
         while True:
             filler.write(b"x" * 4096)
     size = (disk / "filler").stat().st_size

@@ -1,4 +1,4 @@
-"""Adding pictures, with and without the page's script; the media view; health; error pages."""
+"""Adding pictures, with and without the page's script; the media view; error pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from ml import reader
 from ml.pictures import MAX_BYTES
 from screening.models import AccessLog, LesionImage
 from screening.uploads import CappedUploadHandler
@@ -166,22 +165,6 @@ def test_an_unknown_rendition_is_not_there(client, personas):
     assert client.get(f"/media/{image.pk}/original").status_code == 404
     with closing(client.head(reverse("media", args=[image.pk, "image"]))) as response:
         assert response.status_code == 200
-
-
-def test_health_needs_no_login(client):
-    assert client.get(reverse("health_live")).content == b"ok"
-    assert client.get(reverse("health_ready")).json() == {"status": "ok", "missing": []}
-
-
-def test_health_names_what_is_missing(client, settings, tmp_path, monkeypatch):
-    (tmp_path / "file").touch()
-    settings.MEDIA_ROOT = tmp_path / "file" / "media"
-    monkeypatch.setattr(reader, "ARTIFACTS", tmp_path)
-    reader.card.cache_clear()
-    response = client.get(reverse("health_ready"))
-    reader.card.cache_clear()
-    assert response.status_code == 503
-    assert response.json() == {"status": "missing", "missing": ["model", "storage"]}
 
 
 def test_error_pages_are_ours(client, personas):
