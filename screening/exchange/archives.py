@@ -15,11 +15,12 @@ import json
 import re
 import stat
 import struct
+import unicodedata
 import zipfile
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
 
@@ -38,6 +39,8 @@ RATIO_COUNTS_FROM = 1_000_000
 _DIRECTORY_BYTES = 8_000_000
 _CHUNK = 65_536
 _DAMAGED_MANIFEST = "The manifest is damaged in the ZIP. Pack it again."
+# The flag of an entry whose name is in UTF-8.
+_IS_UTF8 = 0x800
 
 _MANIFESTS = (".csv", ".jsonl", ".ndjson")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar")
@@ -90,10 +93,12 @@ class ZippedBatch:
             self._zip = zipfile.ZipFile(_Guarded(file))
             entries = [info for info in self._zip.infolist() if not info.is_dir()]
         _require_honest(entries, self._zip.infolist())
-        entries = [info for info in entries if not _LITTER.search(info.filename)]
-        self.manifest = _only_manifest(entries)
-        self._folder = PurePosixPath(self.manifest).parent
-        self._entries = {one.filename for one in entries} - {self.manifest}
+        paths = {_path(info): info.filename for info in entries}
+        paths = {path: name for path, name in paths.items() if not _LITTER.search(path)}
+        manifest = _only_manifest(list(paths))
+        self.manifest = paths.pop(manifest)
+        self._folder = PurePosixPath(manifest).parent
+        self._entries = paths
         self._named: dict[str, list[str]] = defaultdict(list)
         for entry in sorted(self._entries):
             path = PurePosixPath(entry)
@@ -113,12 +118,12 @@ class ZippedBatch:
                 yield None, line
 
     def find(self, named: str) -> str:
-        path = PurePosixPath(named.replace("\\", "/"))
+        path = PurePosixPath(_composed(named))
         if path.is_absolute() or ".." in path.parts:
             raise PictureRefused(f"“{named}” leads out of the archive.")
         for exact in (str(self._folder / path), str(path)):
             if exact in self._entries:
-                return exact
+                return self._entries[exact]
         found = self._named.get(path.name.casefold(), [])
         if not found:
             raise PictureRefused(f"The archive holds no “{named}”.")
@@ -126,7 +131,7 @@ class ZippedBatch:
             raise PictureRefused(
                 f"“{named}” could be {found[0]} or {found[1]}: name it with its folder."
             )
-        return found[0]
+        return self._entries[found[0]]
 
     def picture(self, entry: str, offset: int | None) -> bytes:
         info = self._zip.getinfo(entry)
@@ -228,9 +233,9 @@ def _require_honest(entries: list[zipfile.ZipInfo], with_folders: list[zipfile.Z
         raise ArchiveRefused(f"The ZIP holds more than {MAX_ENTRIES:,} files.")
     seen = set()
     for info in with_folders:
-        name = info.filename
+        name = _path(info)
         if reason := _dishonest(info):
-            raise ArchiveRefused(f"{_shown(name)}: {reason}")
+            raise ArchiveRefused(f"{_shown(info.filename)}: {reason}")
         if name in seen:
             raise ArchiveRefused(f"{_shown(name)} is in the ZIP twice. Keep one of them.")
         seen.add(name)
@@ -261,8 +266,24 @@ def _dishonest(info: zipfile.ZipInfo) -> str:
     return ""
 
 
-def _only_manifest(entries: list[zipfile.ZipInfo]) -> str:
-    found = [one.filename for one in entries if one.filename.lower().endswith(_MANIFESTS)]
+def _path(info: zipfile.ZipInfo) -> str:
+    """The name of an entry as a manifest would write it. Some tools write UTF-8 and do not say so:
+    zipfile takes that for code page 437."""
+    name = info.filename
+    if not info.flag_bits & _IS_UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return _composed(name)
+
+
+def _composed(name: str) -> str:
+    """A name with slashes, as Windows does not write it, and each letter with its accents in one
+    character, as a Mac does not."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+
+
+def _only_manifest(paths: list[str]) -> str:
+    found = [path for path in paths if path.lower().endswith(_MANIFESTS)]
     if not found:
         raise ArchiveRefused("The ZIP holds no manifest: a .csv or .jsonl that names the pictures.")
     if len(found) > 1:

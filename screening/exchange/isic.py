@@ -21,6 +21,8 @@ PICTURE = ("image", "filename", "file", "image_name", "isic_id", "image_id")
 PATIENT = ("patient_id", "patient")
 LESION = ("lesion_id", "lesion")
 AGE = ("age", "age_approx")
+# The challenge of 2020 calls it by the second name.
+SITE_GENERAL = ("anatom_site_general", "anatom_site_general_challenge")
 SKIN_TYPE = ("skin_type", "fitzpatrick_skin_type")
 LEVELS = {
     name: tuple(f"{name}_{level}" for level in range(1, 6)) for name in ("anatom_site", "diagnosis")
@@ -32,7 +34,7 @@ KEPT = (
     "sex",
     "anatom_site",
     *LEVELS["anatom_site"],
-    "anatom_site_general",
+    *SITE_GENERAL,
     "anatom_site_special",
     "diagnosis",
     *LEVELS["diagnosis"],
@@ -242,9 +244,9 @@ class _Parser:
         column, path = self._path("anatom_site")
         if path:
             return column, words.site_of_path(path)
-        general, special = self._said("anatom_site_general"), self._said("anatom_site_special")
+        of_general, general = self._first(SITE_GENERAL)
         if general:
-            return "anatom_site_general", words.site_of_general(general, special)
+            return of_general, words.site_of_general(general, self._said("anatom_site_special"))
         return column, ""
 
     def _path(self, name: str) -> tuple[str, str]:

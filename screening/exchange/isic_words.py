@@ -49,6 +49,8 @@ _SITE_OF_GENERAL: dict[str, str] = {
     "lateral torso": BodySite.TRUNK,
     "oral/genital": "",
 }
+# Of the challenge of 2020, which tells no sides.
+_TORSO = {"torso": BodySite.TRUNK}
 _SPECIAL = ("acral NOS", "nail NOS", "fingernail", "toenail", "acral palms or soles")
 
 _MELANOMA = "Malignant:Malignant melanocytic proliferations (Melanoma)"
@@ -120,14 +122,15 @@ def site_of_general(general: str, special: str) -> str | None:
     """Ours of the older words; "" where ours has no word, None for no site."""
     if special in _SPECIAL:
         return BodySite.ACRAL
-    return _SITE_OF_GENERAL.get(general.lower())
+    return (_SITE_OF_GENERAL | _TORSO).get(general.lower())
 
 
 def diagnosis_of_path(path: str) -> str:
-    """Ours of a path, or of the last level alone for those that are ours."""
+    """Ours of a path, or of the last level alone, in any case, for those that are ours."""
     if ":" not in path:
-        known = [one for one in _CLASS_OF_PATH if one.split(":")[-1] == path]
-        known += [_MELANOMA] if path.startswith("Melanoma") else []
+        last = path.lower()
+        known = [one for one in _CLASS_OF_PATH if one.split(":")[-1].lower() == last]
+        known += [_MELANOMA] if last.startswith("melanoma") else []
         path = known[0] if known else path
     return _longest(path.split(":"), _CLASS_OF_PATH) or Conclusion.OTHER
 

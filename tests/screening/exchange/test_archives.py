@@ -69,6 +69,55 @@ def test_it_is_refused_with_the_reason(name):
         opened(io.BytesIO(data))
 
 
+# How a name stands in the archive, and how the manifest may write it.
+COMPOSED, DECOMPOSED = "für Ä.jpg", "fu\u0308r A\u0308.jpg"
+FOUND = {
+    "of a Mac": (DECOMPOSED, COMPOSED),
+    "of a Mac, both": (DECOMPOSED, DECOMPOSED),
+    "manifest of a Mac": (COMPOSED, DECOMPOSED),
+    "of a Mac, in a folder": (f"{DECOMPOSED[:5]}/{DECOMPOSED}", COMPOSED),
+    "of a Mac, other case and no ending": (DECOMPOSED, "FÜR Ä"),
+    "of old Windows": ("pictures\\a.jpg", "a.jpg"),
+    "of old Windows, with its folder": ("pictures\\a.jpg", "pictures/a.jpg"),
+    "of old Windows, both": ("pictures\\a.jpg", "pictures\\a.jpg"),
+    "of old Windows, with its whole path": ("pictures\\a.jpg", "C:\\skin\\pictures\\a.jpg"),
+    "plain": ("pictures/a.jpg", "pictures\\a.jpg"),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_a_picture_is_found_however_its_name_is_written(name):
+    entry, named = FOUND[name]
+    upload = opened(io.BytesIO(zipped({**CSV, entry: b"x"})))
+    assert upload.picture(upload.find(named), None) == b"x"
+
+
+def test_a_name_in_utf_8_that_does_not_say_so_is_found():
+    """As the archives of a Mac's Finder have them."""
+    data = bytearray(zipped({**CSV, DECOMPOSED: b"x"}))
+    for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        place = data.rindex(signature) + at
+        data[place : place + 2] = bytes(2)
+    upload = opened(io.BytesIO(bytes(data)))
+    assert upload.picture(upload.find(COMPOSED), None) == b"x"
+    assert upload.picture(upload.find(DECOMPOSED), None) == b"x"
+
+
+def test_a_manifest_and_litter_are_known_behind_backslashes():
+    names = ("skin\\m.csv", "skin\\a.jpg", "__MACOSX\\skin\\._m.csv", "skin\\.hidden.csv")
+    upload = opened(io.BytesIO(zipped(dict.fromkeys(names, b"image\na.jpg\n"))))
+    assert list(upload.lines()) == [(None, b"image\n"), (None, b"a.jpg\n")]
+    assert upload.find("a.jpg") == "skin\\a.jpg"
+
+
+@pytest.mark.parametrize(
+    "names", [("a/b.jpg", "a\\b.jpg"), (COMPOSED, DECOMPOSED)], ids=["slashes", "accents"]
+)
+def test_one_name_written_in_two_ways_is_there_twice(names):
+    with pytest.raises(ArchiveRefused, match="twice"):
+        opened(io.BytesIO(zipped(CSV | dict.fromkeys(names, b"x"))))
+
+
 def test_one_name_twice_is_refused():
     with pytest.raises(ArchiveRefused, match="twice"):
         opened(io.BytesIO(twice()))

@@ -70,6 +70,36 @@ def test_a_site_of_ours_comes_back(site):
         assert isic_words.site_of_general(general, special) == site
 
 
+@pytest.mark.parametrize(
+    ("site", "ours"),
+    [
+        ("torso", "trunk"),
+        ("upper extremity", "upper extremity"),
+        ("lower extremity", "lower extremity"),
+        ("palms/soles", "acral"),
+        ("oral/genital", None),
+        ("head/neck", None),
+    ],
+)
+def test_the_columns_of_the_challenge_of_2020_are_known(site, ours):
+    row = parsed(
+        image_name="ISIC_0000001",
+        sex="female",
+        age_approx="45.0",
+        anatom_site_general_challenge=site,
+        diagnosis="nevus",
+    )
+    assert row.patient_fields == {"birth_year": TODAY.year - 45, "sex": "female"}
+    assert row.lesion_fields.get("body_site") == ours
+    assert row.diagnosis["diagnosis"] == "nv"
+    assert row.source["anatom_site_general_challenge"] == site
+
+
+def test_a_site_of_the_challenge_that_is_none_is_refused_by_its_column():
+    row = isic.parse({"image": "a.jpg", "anatom_site_general_challenge": "tail"}, captured_on=TODAY)
+    assert [column for column, _ in row.problems] == ["anatom_site_general_challenge"]
+
+
 def test_every_site_of_isic_is_understood():
     for site in AnatomSiteEnum:
         assert isic_words.site_of_path(site.value) is not None, site
