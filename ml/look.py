@@ -17,7 +17,7 @@ from ml.calibrate import calibrated
 from ml.litert import Network, Seen
 from ml.outcome import decide, severest, tell
 from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext
-from ml.views import reduce
+from ml.views import Box, evidence_of_part, mask_of_part, reduce
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """seen: the whole image; others: parts of it that may hold another lesion, each read alone.
+    """seen: the whole image; others: parts of it that may hold another lesion, each read alone, its
+    evidence and mask laid where the part lies in the whole.
 
     of_picture, of_lesion: what is wrong, see `ml.quality`; more than one lesion is of the latter.
     """
@@ -100,6 +101,15 @@ class Look:
         parts = [one for one in self.others if share(one) >= rules.floor]
         return [reading for one in (self.seen, *parts) for reading in rules.readings(one)]
 
+    def decisive(self, rules: Rules) -> Seen:
+        """What the outcome is of: the whole, unless a part of it says more."""
+        seen = (self.seen, *(one for one in self.others if share(one) >= rules.floor))
+        severity = [
+            list(Outcome).index(severest(decide(one, rules.thresholds) for one in readings))
+            for readings in map(rules.readings, seen)
+        ]
+        return seen[severity.index(min(severity))]
+
     def without_context(self) -> Look:
         """As if nothing were known of the patient."""
         bare = [
@@ -125,8 +135,26 @@ def look(
         if NotAssessable.LESION_TOO_SMALL not in of_lesion:
             of_lesion = (*of_lesion, NotAssessable.MORE_THAN_ONE_LESION)
         seen = replace(seen, mask=seen.mask * regions.main(mask))
-    others = tuple(network.see(reduce(box.of(pixels)), context) for box in boxes)
+    others = tuple(_part(network, pixels, box, reduced.size, context) for box in boxes)
     return Look(seen, others, quality.of_picture(pixels, reduced), of_lesion)
+
+
+def _part(
+    network: Network,
+    pixels: npt.NDArray[np.uint8],
+    box: Box,
+    size: tuple[int, int],
+    context: PatientContext,
+) -> Seen:
+    """A part read alone. size: width, height of the whole, reduced, on which its maps are laid."""
+    own = reduce(box.of(pixels))
+    seen = network.see(own, context)
+    mask = seen.mask * regions.main(seen.mask >= 0.5)
+    return replace(
+        seen,
+        evidence=evidence_of_part(seen.evidence, box, own.size, size),
+        mask=mask_of_part(mask, box, size),
+    )
 
 
 def share(seen: Seen) -> float:

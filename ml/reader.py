@@ -58,7 +58,7 @@ class Reader:
         started = time.perf_counter()
         looked = self._look(pixels, context)
         outcome, reason, remarks = looked.told(self._rules)
-        seen = looked.seen
+        seen = looked.decisive(self._rules)
         probabilities = self._rules.probabilities(seen.logits)
         return Reading(
             outcome=outcome,

@@ -6,12 +6,12 @@ looked for in the pixels: as a dark, compact patch on the skin, or as a picture 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+
+from ml.views import Box
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -51,23 +51,6 @@ LARGEST_INSET = 0.6
 """Share of the picture: what is larger is the picture, with a frame."""
 LEAST_JUMP = 4.0
 """Of 255, across a step; and 1.4 times as much as two pixels farther on either side."""
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Part of a picture, as shares of its width and height: 0..1, from its top left corner."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def of(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """That part of an image [h, w, 3], whatever its size."""
-        height, width = pixels.shape[:2]
-        rows = slice(round(self.top * height), max(1, round(self.bottom * height)))
-        columns = slice(round(self.left * width), max(1, round(self.right * width)))
-        return np.ascontiguousarray(pixels[rows, columns])
 
 
 def main(mask: Bools) -> Bools:

@@ -126,8 +126,8 @@ class Reading:
         bias is its image logit, exactly.
     bias: logits, by diagnosis.
     mask: bool [h, w], the pixels of the image as read that belong to the lesion, at its reduced
-        size (ml.views.reduce). Of more than one lesion only that which the numbers are of; the
-        outcome is then the most severe that any of them has, read alone.
+        size (ml.views.reduce). Of more than one lesion that of which the outcome is: the one
+        that says most, read alone. All numbers are of it.
     duration_ms: the reading alone, without opening the file.
     """
 

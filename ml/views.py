@@ -33,6 +33,26 @@ class View:
     mirrored: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Part of a picture, as shares of its width and height: 0..1, from its top left corner."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def of(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """That part of an image [h, w, 3], whatever its size."""
+        return np.ascontiguousarray(pixels[self.on(*pixels.shape[:2])])
+
+    def on(self, height: int, width: int) -> tuple[slice, slice]:
+        """Its rows and columns of an image of this size."""
+        rows = slice(round(self.top * height), max(1, round(self.bottom * height)))
+        columns = slice(round(self.left * width), max(1, round(self.right * width)))
+        return rows, columns
+
+
 VIEWS = (
     View(1.0, 0, 0, False),
     View(1.0, 0, 2, True),
@@ -102,6 +122,36 @@ def evidence_on_frame(
     return grid / (len(VIEWS) * cells * cells)
 
 
+def mask_of_part(
+    mask: npt.NDArray[np.float32], box: Box, size: tuple[int, int]
+) -> npt.NDArray[np.float32]:
+    """What is said of a part's pixels [h, w], laid on the whole: [height, width], 0 elsewhere.
+
+    size: width, height of the whole, reduced.
+    """
+    width, height = size
+    whole = np.zeros((height, width), np.float32)
+    place = whole[box.on(height, width)]
+    resized = Image.fromarray(mask).resize(place.shape[::-1], Image.Resampling.BILINEAR)
+    place[:] = np.asarray(resized)
+    return whole
+
+
+def evidence_of_part(
+    evidence: npt.NDArray[np.float64], box: Box, own: tuple[int, int], size: tuple[int, int]
+) -> npt.NDArray[np.float64]:
+    """A part's evidence laid on the grid of the whole, none of it lost.
+
+    evidence [rows, columns, classes] of the part. own, size: width, height of the part and of the
+    whole, both reduced. Returns the same for the whole.
+    """
+    (width, height), (own_width, own_height) = size, own
+    down = _spread(evidence.shape[0], own_height, box.top * height, box.bottom * height, height)
+    across = _spread(evidence.shape[1], own_width, box.left * width, box.right * width, width)
+    laid: npt.NDArray[np.float64] = across @ np.tensordot(down, evidence, axes=1)
+    return laid
+
+
 @dataclass(frozen=True, slots=True)
 class _Box:
     left: float
@@ -147,3 +197,18 @@ def _overlap(start: float, side: float, cells: int, count: int) -> npt.NDArray[n
     high = np.minimum(edges[None, 1:], lines[1:, None])
     overlap: npt.NDArray[np.float64] = np.maximum(0.0, high - low) * cells / side
     return overlap
+
+
+def _spread(
+    cells: int, own: int, start: float, stop: float, length: int
+) -> npt.NDArray[np.float64]:
+    """[count, cells]: which share of each cell of a part's grid lies in each cell of the whole's.
+
+    own: the part's length in its own pixels, of which start..stop are in those of the whole.
+    """
+    edges = np.minimum(np.arange(cells + 1) * EVIDENCE_CELL, own) * (stop - start) / own + start
+    lines = np.arange(-(-length // EVIDENCE_CELL) + 1.0) * EVIDENCE_CELL
+    low = np.maximum(edges[None, :-1], lines[:-1, None])
+    high = np.minimum(edges[None, 1:], lines[1:, None])
+    share: npt.NDArray[np.float64] = np.maximum(0.0, high - low) / np.diff(edges)
+    return share

@@ -88,9 +88,9 @@ _REASONS: dict[str, tuple[str, str]] = {
 # The same beside an outcome, where other words are needed.
 _REMARKS = {
     NotAssessable.NOT_DERMATOSCOPIC: "The picture looks little like a dermatoscopic one.",
-    NotAssessable.MORE_THAN_ONE_LESION: "There is more than one spot in the picture: what is told "
-    "is the most severe that any of them was read as, while figures and outline are those of the "
-    "largest.",
+    NotAssessable.MORE_THAN_ONE_LESION: "There is more than one spot in the picture. What is told, "
+    "the figures and the outline are those of the one that looks most severe: the outline marks "
+    "it.",
 }
 READ_ALL_THE_SAME = (
     "It was read all the same. Do not wait for a better picture before you see a doctor."

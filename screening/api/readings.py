@@ -64,7 +64,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
         read_only=True,
         help_text="What else is wrong with the picture, in the words of `reason`. With "
         "`more_than_one_lesion` the outcome is the most severe of those that were read alone, and "
-        "all numbers are those of the picture as a whole.",
+        "all numbers and maps are those of the spot that decided.",
     )
     probabilities = ByDiagnosis(help_text="For a clinic's mix of cases: calibrated.")
     balanced_probabilities = ByDiagnosis(help_text="As if all seven were equally common.")

@@ -143,3 +143,26 @@ def test_a_picture_within_a_picture_is_never_told_monitor():
     assert NotAssessable.MORE_THAN_ONE_LESION in (reading.reason, *reading.remarks)
     assert reading.outcome in (*DANGEROUS, Outcome.NOT_ASSESSABLE)
     assert not reading.mask[100:, 134:].any()
+
+
+def test_figures_and_outline_are_those_of_the_spot_that_decided():
+    mild, grave, unlike = seen(0.0), seen(6.0), seen(6.0, gate=-3.0)
+    assert Look(mild, (mild, grave), (), ()).decisive(RULES) is grave
+    for whole, other in ((grave, seen(6.0)), (grave, mild), (mild, seen(0.0)), (mild, unlike)):
+        assert Look(whole, (other,), (), ()).decisive(RULES) is whole
+
+
+def test_a_part_is_outlined_and_explained_where_it_lies():
+    both = synthetic.draw_lesion(size=(400, 300))
+    both.paste(synthetic.draw_lesion(seed=3, dark_side=1, size=(133, 100)), (267, 200))
+    version = room.load()
+    (other,) = version._look(np.asarray(both), PatientContext()).others
+    inside = other.mask >= 0.5
+    assert inside.any()
+    assert not inside[:99].any()
+    assert not inside[:, :132].any()
+    assert other.evidence.shape == (15, 20, 7)
+    assert np.abs(other.evidence[:9]).max() == np.abs(other.evidence[:, :13]).max() == 0
+    bias = other.image_logits - other.evidence.sum(axis=(0, 1))
+    whole = version._look(np.asarray(both), PatientContext()).seen
+    assert np.allclose(bias, whole.image_logits - whole.evidence.sum(axis=(0, 1)), atol=1e-4)

@@ -9,7 +9,10 @@ from ml.views import (
     SHORT_SIDE,
     VIEW_SIDE,
     VIEWS,
+    Box,
+    evidence_of_part,
     evidence_on_frame,
+    mask_of_part,
     masks_on_frame,
     reduce,
     views,
@@ -76,3 +79,28 @@ def test_evidence_lies_where_the_views_saw_it():
     assert set(rows) == {0, 1, 2}
     assert set(columns) == {2, 3, 4}  # the first view starts 25 pixels from the left
     assert grid.sum() == pytest.approx(1)
+
+
+PARTS = [Box(0.5, 0.5, 1.0, 1.0), Box(0.0, 0.0, 0.3, 0.4), Box(0.13, 0.27, 0.61, 0.93)]
+
+
+@pytest.mark.parametrize("box", PARTS)
+def test_a_parts_evidence_lies_in_the_part_and_none_of_it_is_lost(box):
+    own = (170, 150)
+    evidence = np.random.default_rng(3).normal(size=(15, 17, 7))
+    laid = evidence_of_part(evidence, box, own, (200, 150))
+    assert laid.shape == (15, 20, 7)
+    assert np.allclose(laid.sum(axis=(0, 1)), evidence.sum(axis=(0, 1)))
+    rows, columns, _ = np.nonzero(laid)
+    assert rows.min() == int(box.top * 15)
+    assert columns.min() == int(box.left * 20)
+    assert rows.max() == int(np.ceil(box.bottom * 15)) - 1
+    assert columns.max() == int(np.ceil(box.right * 20)) - 1
+
+
+@pytest.mark.parametrize("box", PARTS)
+def test_a_parts_mask_lies_in_the_part(box):
+    laid = mask_of_part(np.ones((150, 170), np.float32), box, (200, 150))
+    assert laid.shape == (150, 200)
+    assert (laid[box.on(150, 200)] == 1).all()
+    assert laid.sum() == laid[box.on(150, 200)].size

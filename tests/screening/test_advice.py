@@ -153,7 +153,7 @@ def test_more_than_one_fault_is_told_with_the_reason_first():
 
 def test_of_more_than_one_lesion_it_says_whose_the_figures_are():
     told = advise(Outcome.SEE_DOCTOR, remarks=["more_than_one_lesion"])
-    assert "the most severe that any of them was read as" in whole(told)
+    assert "the outline marks it" in whole(told)
 
 
 def test_a_clinician_is_told_in_the_words_of_the_field():
