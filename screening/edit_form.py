@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,9 +38,9 @@ class EditForm(forms.Form):
         self.initial = {**standing, **self.initial, "opened": conflicts.as_seen(standing)}
 
     @staticmethod
+    @abstractmethod
     def values_of(record: Any) -> dict[str, Any]:
-        """By field, how the record stands."""
-        raise NotImplementedError
+        """By field, how the record stands. Every form that edits one has its own."""
 
     def standing(self) -> dict[str, Any]:
         """``values_of`` the record, read anew."""

@@ -26,6 +26,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.utils import timezone
 from django.utils.crypto import get_random_string
 from django.views.csrf import csrf_failure as refused
 
@@ -42,6 +43,10 @@ LONG = {"image_new", "batch_new"}
 """Pages that take files, too long for one transaction."""
 RECOGNISED = {"image_new"}
 """Where the same file is recognised by itself, and each file of a form is sent by itself."""
+ALREADY = (
+    "This form was sent before, at {:%H:%M}, and what you sent then is stored. Nothing was done "
+    "now. If it was changed since, what you see here is what stands."
+)
 _SALT = "screening.page_forms"
 
 
@@ -187,6 +192,7 @@ def _once(
         messages.info(request, "This is being done already. Look again in a moment.")
         return redirect(opened.page)
     if claimed.answered_at is not None:
+        messages.info(request, ALREADY.format(timezone.localtime(claimed.answered_at)))
         return redirect(claimed.headers["Location"])
     match = request.resolver_match
     is_long = match is not None and match.view_name in LONG

@@ -25,7 +25,7 @@ def _regions() -> list[tuple[str, Any]]:
     return [("", "Not on the map yet"), *grouped]
 
 
-class PlaceForm(EditForm):
+class PlaceForm(forms.Form):
     """Gives ``spot``. The map fills in view, x and y; without it a region's middle is meant."""
 
     region = forms.ChoiceField(
@@ -54,7 +54,7 @@ class PlaceForm(EditForm):
         return region is not None and region.key == key
 
 
-class MovedLesionForm(PlaceForm):
+class MovedLesionForm(PlaceForm, EditForm):
     """A lesion that is there already: a place has to be chosen."""
 
     @staticmethod

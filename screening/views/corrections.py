@@ -306,18 +306,21 @@ def _offered(request: UserRequest, others: PatientQuerySet) -> QuerySet[Patient]
     """What a list offers; of what was sent in, each that may be written is taken."""
     if request.method == "POST":
         return others
-    search = request.GET.get("q", "").strip()
+    search = _search(request)
     found = others.search(search) if search else others
     first = found.values_list("pk", flat=True)[:AT_ONCE]
     return others.filter(pk__in=list(first))
 
 
+def _search(request: UserRequest) -> str:
+    return request.GET.get("q", "").strip()
+
+
 def _choice(request: UserRequest, others: PatientQuerySet) -> dict[str, Any]:
     """For the search among many patients."""
-    search = request.GET.get("q", "").strip()
     count = others.count()
     return {
-        "search": search,
+        "search": _search(request),
         "other_count": count,
         "is_long": count > AT_ONCE,
         "patients": _offered(request, others) if request.method != "POST" else others[:AT_ONCE],

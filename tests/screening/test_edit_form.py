@@ -7,6 +7,7 @@ from django.urls import reverse
 from screening import intake
 from screening.corrections.undoing import may_be_undone
 from screening.corrections.words import in_words
+from screening.edit_form import EditForm
 from screening.models import Correction
 from tests.factories import LesionFactory
 
@@ -32,3 +33,12 @@ def test_who_takes_a_mark_away_is_noted(personas):
     assert (correction.made_by, correction.lesion) == (personas.assistant, lesion)
     assert in_words(correction) == f"{lesion}: bleeding not marked, before marked."
     assert not may_be_undone(correction)
+
+
+def test_every_form_that_edits_says_what():
+    waiting = [EditForm]
+    while waiting:
+        found = waiting.pop().__subclasses__()
+        for form in found:
+            assert not getattr(form.values_of, "__isabstractmethod__", False), form
+        waiting += found

@@ -296,6 +296,23 @@ def test_a_form_sent_twice_makes_one_record_and_leads_to_the_same_place(admin, r
     assert first.url == second.url
 
 
+def test_sent_again_after_another_tab_it_says_that_nothing_was_done(admin, records):
+    """And shows what stands now, which the other tab has stored."""
+    patient = records["patient"]
+    url = reverse("patient_edit", args=[patient.pk])
+    mine = opened(admin, url) | {"label": "Mine"}
+    place = admin.post(url, mine).url
+    assert "sent before" not in admin.get(place).text
+    other = opened(admin, url) | {"label": "Theirs"}
+    admin.post(url, other)
+    again = admin.post(url, mine, follow=True)
+    assert "This form was sent before" in again.text
+    assert "Nothing was done now" in again.text
+    assert "Theirs" in again.text
+    patient.refresh_from_db()
+    assert patient.label == "Theirs"
+
+
 def test_gone_back_to_and_changed_it_is_another_one(admin, records):
     url = reverse("lesion_new", args=[records["patient"].pk])
     mine = opened(admin, url)
