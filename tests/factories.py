@@ -433,6 +433,11 @@ class WebhookFactory(factory.django.DjangoModelFactory):
         )
 
     clinic = factory.SubFactory(ClinicFactory)
+    registered_by = factory.LazyAttribute(
+        lambda webhook: (
+            webhook.clinic and MembershipFactory(clinic=webhook.clinic, role=Role.ADMIN).user
+        )
+    )
     name = factory.Sequence(lambda n: f"Practice software {n}")
     target = "https://practice.example.org/skincheck"
     events = factory.LazyFunction(lambda: list(Event.values))

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts.models import Clinic, Role, User
+from accounts.models import Clinic, Role, User, is_admins
 from screening.models.base import UUIDModel
 
 OLD_SECRET_HOURS = 24
@@ -33,8 +33,13 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
             return self.filter(of_clinics)
         return self.filter(Q(owner=user) | of_clinics)
 
+    def standing(self) -> WebhookQuerySet:
+        """Those that may be sent to at all: a clinic's as long as who answers for it is an admin,
+        a person's as long as their account is in use."""
+        return self.filter(Q(is_admins("registered_by")) | Q(owner__is_active=True))
+
     def enabled(self) -> WebhookQuerySet:
-        return self.filter(disabled_at=None)
+        return self.standing().filter(disabled_at=None)
 
 
 class Webhook(UUIDModel):
@@ -52,6 +57,14 @@ class Webhook(UUIDModel):
         blank=True,
         on_delete=models.CASCADE,
         related_name="webhooks",
+    )
+    registered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="registered_webhooks",
+        help_text="Who answers for a clinic's: it is told of events while they are an admin.",
     )
     name = models.CharField(max_length=80)
     target = models.CharField(max_length=500, help_text="The address that events are sent to.")
@@ -90,6 +103,10 @@ class Webhook(UUIDModel):
     @property
     def is_enabled(self) -> bool:
         return self.disabled_at is None
+
+    @property
+    def stands(self) -> bool:
+        return Webhook.objects.standing().filter(pk=self.pk).exists()
 
     @property
     def secret(self) -> str:

@@ -45,7 +45,7 @@ def due(*, rung_before: datetime) -> list[UUID]:
     lost = Delivery.objects.filter(state=DeliveryState.SENDING, lease_expires_at__lt=now)
     for delivery in lost.select_related("webhook")[:DUE_LIMIT]:
         _keep(delivery, None, "The sending was cut off here.", LEASE_SECONDS * 1000)
-    can_be_sent = Q(webhook__disabled_at=None) & (
+    can_be_sent = Q(webhook__in=Webhook.objects.enabled()) & (
         Q(webhook__rests_until=None) | Q(webhook__rests_until__lte=now)
     )
     found = list(
@@ -120,7 +120,7 @@ def pause(tries: int) -> float:
 
 def _may_be_sent_to(webhook: Webhook, now: datetime) -> bool:
     rests = webhook.rests_until is not None and webhook.rests_until > now
-    return webhook.is_enabled and not rests
+    return webhook.is_enabled and not rests and webhook.stands
 
 
 def _refusal(status_code: int) -> str:

@@ -37,6 +37,7 @@ def add_webhook(*, user: User, clinic: Clinic | None = None, **fields: Any) -> W
     if clinic is not None:
         require_clinic_admin(user=user, clinic=clinic)
     webhook = Webhook(clinic=clinic, owner=None if clinic else user)
+    _answer_for(webhook, user)
     if Webhook.objects.filter(clinic=clinic, owner=webhook.owner).count() >= MAX_WEBHOOKS:
         raise ValidationError(f"There are {MAX_WEBHOOKS} webhooks already. Remove one first.")
     return _save(webhook, fields)
@@ -44,7 +45,9 @@ def add_webhook(*, user: User, clinic: Clinic | None = None, **fields: Any) -> W
 
 @transaction.atomic
 def edit_webhook(*, user: User, webhook: Webhook, **fields: Any) -> Webhook:
+    """Post: the user answers for a clinic's from now on."""
     _require_manageable(user, webhook)
+    _answer_for(webhook, user)
     return _save(webhook, fields)
 
 
@@ -65,9 +68,11 @@ def rotate_secret(*, user: User, webhook: Webhook) -> Webhook:
 
 @transaction.atomic
 def switch_on(*, user: User, webhook: Webhook) -> Webhook:
-    """Post: it is told of events again; what was waiting when it went off has a new day to go."""
+    """Post: it is told of events again, and the user answers for a clinic's; what was waiting has a
+    new day to go."""
     _require_manageable(user, webhook)
-    if not webhook.is_enabled:
+    if not webhook.is_enabled or not webhook.stands:
+        _answer_for(webhook, user)
         webhook.disabled_at, webhook.disabled_reason = None, ""
         webhook.failures, webhook.rests_until = 0, None
         webhook.save()
@@ -148,8 +153,12 @@ def _require_manageable(user: User, webhook: Webhook) -> None:
         raise PermissionDenied("Only an admin of the clinic manages its webhooks.")
 
 
+def _answer_for(webhook: Webhook, user: User) -> None:
+    webhook.registered_by = user if webhook.clinic_id else None
+
+
 def _require_on(webhook: Webhook) -> None:
-    if not webhook.is_enabled:
+    if not webhook.is_enabled or not webhook.stands:
         raise ValidationError("This webhook is switched off. Switch it on first.")
 
 

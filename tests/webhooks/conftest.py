@@ -19,4 +19,4 @@ def receiver(settings) -> Iterator[Receiver]:
 
 @pytest.fixture
 def webhook(personas, receiver) -> Webhook:
-    return WebhookFactory(clinic=personas.clinic, target=receiver.url)
+    return WebhookFactory(clinic=personas.clinic, registered_by=personas.admin, target=receiver.url)

@@ -291,7 +291,9 @@ def test_a_test_is_tried_once_even_while_it_is_off(webhook, receiver, personas):
 
 def test_the_target_is_checked_when_it_is_sent(settings, personas):
     """Entered while a name was public, or by hand in the database: it makes no difference."""
-    webhook = WebhookFactory(clinic=personas.clinic, target="https://localhost:443/")
+    webhook = WebhookFactory(
+        clinic=personas.clinic, registered_by=personas.admin, target="https://localhost:443/"
+    )
     delivery = send(DeliveryFactory(webhook=webhook))
     assert delivery.attempts.get().error == "This address is not on the public internet."
 

@@ -8,14 +8,18 @@ from uuid import UUID
 
 import pytest
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import Membership, User
 from ml import reader
 from screening import reviewing, tasks
-from screening.models import MAX_ATTEMPTS, Delivery, Event
+from screening.models import MAX_ATTEMPTS, Delivery, Event, Webhook
 from screening.predictions import queue
-from screening.webhooks.outbox import announce
+from screening.webhooks import courier, endpoints
+from screening.webhooks.outbox import announce, announce_about
 from tests.factories import (
+    DeliveryFactory,
     LesionFactory,
     LesionImageFactory,
     PatientFactory,
@@ -171,3 +175,30 @@ def test_a_broker_that_is_away_loses_nothing(personas, image, monkeypatch):
     tasks.sweep_webhooks()
     tasks.sweep_webhooks()
     assert rung == [((str(webhook.deliveries.get().pk),), "webhooks")]
+
+
+@pytest.mark.parametrize("ending", ["removed", "demoted", "deactivated"])
+def test_what_an_admin_registered_ends_with_their_right_to(personas, client, ending):
+    """Neither told of what happens, nor sent what waits; until another admin answers for it."""
+    webhook = WebhookFactory(clinic=personas.clinic)
+    waiting = DeliveryFactory(webhook=webhook)
+    theirs = Membership.objects.filter(user=webhook.registered_by)
+    if ending == "removed":
+        theirs.delete()
+    elif ending == "demoted":
+        theirs.update(role="clinician")
+    else:
+        User.objects.filter(pk=webhook.registered_by_id).update(is_active=False)
+    soon = timezone.now() + timedelta(minutes=1)
+    announce_about(personas.patient, Event.REVIEW_RECORDED)
+    assert list(Delivery.objects.all()) == [waiting]
+    assert courier.due(rung_before=soon) == []
+    assert courier.claim(waiting.pk) is None
+    client.force_login(personas.admin)
+    page = reverse("webhook", args=[webhook.pk])
+    assert "Suspended." in client.get(page).text
+    endpoints.switch_on(user=personas.admin, webhook=Webhook.objects.get(pk=webhook.pk))
+    assert "Suspended." not in client.get(page).text
+    assert courier.due(rung_before=soon) == [waiting.pk]
+    announce_about(personas.patient, Event.REVIEW_RECORDED)
+    assert Delivery.objects.count() == 2
