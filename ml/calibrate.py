@@ -26,7 +26,7 @@ def softmax(logits: Floats) -> Floats:
 def calibrated(logits: Floats, prior: Floats, temperature: float) -> Floats:
     """softmax((logits + log prior) / temperature): the balanced reading for a clinic's mix.
 
-    logits [..., 7]: the balanced ones; prior [7]: the classes' shares, summing to 1.
+    logits [..., k]: the balanced ones; prior [k]: the classes' shares, summing to 1.
     """
     return softmax((logits + np.log(prior)) / temperature)
 
@@ -34,7 +34,7 @@ def calibrated(logits: Floats, prior: Floats, temperature: float) -> Floats:
 def fit_temperature(sets: Iterable[tuple[Floats, Labels, Floats]]) -> float:
     """The temperature of least negative log-likelihood (Guo et al. 2017), from 0.3 to 3.
 
-    sets: logits [n, 7], labels [n] and prior [7] of each source; each counts the same.
+    sets: logits [n, k], labels [n] and prior [k] of each source; each counts the same.
     """
     listed = list(sets)
 

@@ -109,7 +109,7 @@ def _rate(answers: Answers, name: str) -> dict[str, float]:
 
 
 def unknown_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, Any]:
-    """What is told of lesions that are none of the seven, by the source's word for them."""
+    """What is told of lesions of other diagnoses, by the source's word for them."""
     outcomes = read.outcomes(rules)
     surest = calibrate.calibrated(read.logits, rules.prior, rules.temperature).max(axis=1)
     return {
@@ -129,7 +129,7 @@ def milk10k_figures(
     rules: Rules, network: Network, sources: Sources, test: tuple[Examples, Read]
 ) -> dict[str, Any]:
     """What MILK10k alone can tell: of squamous cell carcinomas, skin tones, clinical close-ups, and
-    lesions that are none of the seven."""
+    lesions of other diagnoses."""
     examples, read = test
     squamous = examples.kinds == SQUAMOUS
     found: dict[str, Any] = {

@@ -16,26 +16,17 @@ from ml.data import FRAME, Examples, Part, Source, part_of
 from ml.types import LOCALIZATIONS, MALIGNANT, SEXES, Diagnosis
 from ml.views import SHORT_SIDE, VIEW_SIDE, VIEWS
 
-NAMES = {
-    Diagnosis.AKIEC: "actinic keratosis, Bowen's disease or squamous cell carcinoma",
-    Diagnosis.BCC: "basal cell carcinoma",
-    Diagnosis.BKL: "benign keratosis",
-    Diagnosis.DF: "dermatofibroma",
-    Diagnosis.MEL: "melanoma",
-    Diagnosis.NV: "melanocytic nevus",
-    Diagnosis.VASC: "vascular lesion",
-}
 INTENDED_USE = (
     "Research and teaching: a second look at dermatoscopic images of single pigmented skin lesions "
-    "of adults, beside the judgement of a doctor. It ranks seven diagnoses and says how soon a "
-    "doctor should look. Research software, not a medical device: it cannot diagnose or rule out "
+    "of adults, beside the judgement of a doctor. It ranks the diagnoses below and says how soon "
+    "a doctor should look. Research software, not a medical device: it cannot diagnose or rule out "
     "skin cancer."
 )
 OUT_OF_SCOPE = (
     "Deciding alone, or deciding that nobody needs to look.",
     "Photographs by phone or camera without a dermatoscope.",
     "Nails, mucosa, hairy scalp, ulcerated or raised lesions without a doctor's view, children.",
-    "Diagnoses other than the seven: squamous cell carcinoma, Merkel cell carcinoma, infections.",
+    "Diagnoses other than those below: squamous cell carcinoma, Merkel cell carcinoma, infections.",
     "Skin that has been treated, tattooed or marked with ink.",
 )
 LIMITATIONS = (
@@ -144,7 +135,10 @@ def describe(
         "inputs": _inputs(),
         "outputs": _outputs(),
         "diagnoses": {
-            diagnosis.value: {"name": NAMES[diagnosis], "malignant": diagnosis in MALIGNANT}
+            diagnosis.value: {
+                "name": diagnosis.about.holds,
+                "malignant": diagnosis.about.malignant,
+            }
             for diagnosis in Diagnosis
         },
         "architecture": _architecture(recipe),
@@ -179,10 +173,11 @@ def _inputs() -> dict[str, Any]:
 
 def _outputs() -> dict[str, str]:
     return {
-        "balanced_probabilities": "as if all seven diagnoses were equally common",
+        "balanced_probabilities": "as if all diagnoses were equally common",
         "probabilities": "calibrated for the mix of cases in HAM10000: "
         "softmax((balanced logits + log prior) / temperature)",
-        "p_malignant": "calibrated akiec + bcc + mel",
+        "p_malignant": "calibrated "
+        + " + ".join(one.value for one in Diagnosis if one in MALIGNANT),
         "outcome": "urgent, see_doctor, monitor, or not_assessable with a reason",
         "in_distribution": "0..1, how much the image looks like dermatoscopy",
         "mask": "the pixels that belong to the lesion",

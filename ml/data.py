@@ -188,7 +188,7 @@ def load_milk10k(folder: Path, same: dict[str, str], closeups: bool = False) -> 
     """MILK10k's dermatoscopic images or, as images of the outside, its clinical close-ups.
 
     same: HAM10000's lesions by image id. A lesion that also stands there (column `also`) has its
-    name from there, so that it is in the same part. A label is -1 where none of the seven fits.
+    name from there, so that it is in the same part. A label is -1 where no diagnosis fits.
     Raises ValueError if the metadata is missing or names an image that the folder does not hold.
     """
     kind = "clinical" if closeups else "dermoscopic"

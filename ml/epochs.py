@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def shown(train: Examples, recipe: Recipe) -> Floats:
-    """[sources, 7]: the share of an epoch's dermatoscopic images that are of a source and of a
+    """[sources, k]: the share of an epoch's dermatoscopic images that are of a source and of a
     diagnosis; of a source that is not there the others have more."""
     inside = (train.sources != Source.OUTSIDE) & (train.labels >= 0)
     counts = np.zeros((len(Source), len(Diagnosis)))
@@ -30,7 +30,7 @@ def shown(train: Examples, recipe: Recipe) -> Floats:
 
 @dataclass(slots=True)
 class Targets:
-    """What the loss needs, by source: prior[s, 7] to add to the logits, label[s, c, 7] to reach.
+    """What the loss needs, by source: prior[s, k] to add to the logits, label[s, c, k] to reach.
 
     Menon et al. 2021 (arXiv 2007.07314): with log prior added in training, the bare logits are
     the balanced reading. The prior is that of an epoch, from what `shown` says. What a source does

@@ -104,7 +104,7 @@ def _priors(sources: Sources) -> dict[Source, calibrate.Floats]:
 
 
 def _prior(train: Examples) -> calibrate.Floats:
-    """[7]: each diagnosis' share of the images; next to nothing for one that is not there."""
+    """[k]: each diagnosis' share of the images; next to nothing for one that is not there."""
     labels = train.labels[train.labels >= 0]
     counts = np.maximum(np.bincount(labels, minlength=len(Diagnosis)), 1e-9)
     prior: calibrate.Floats = counts / counts.sum()

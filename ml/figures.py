@@ -21,7 +21,7 @@ Measures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Readings beside the truth. labels [n]; balanced, calibrated [n, 7]; outcomes, lesions [n]."""
+    """Readings beside the truth. labels [n]; balanced, calibrated [n, k]; outcomes, lesions [n]."""
 
     labels: Labels
     balanced: Floats
@@ -109,7 +109,7 @@ def outcome_measures(answers: Answers) -> Measures:
 
 
 def measure(answers: Answers) -> Measures:
-    """All figures of a set with all seven classes; nan where a class is absent."""
+    """All figures of a set with all classes; nan where a class is absent."""
     classes = class_measures(answers)
 
     def macro(name: str) -> float:
@@ -233,7 +233,7 @@ def at_prevalences(answers: Answers) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def confusion(chosen: Labels, labels: Labels) -> list[list[int]]:
-    """[7][7]: rows the truth, columns the answer."""
+    """[k][k]: rows the truth, columns the answer."""
     counts = np.zeros((len(Diagnosis), len(Diagnosis)), int)
     np.add.at(counts, (labels, chosen), 1)
     return [[int(count) for count in row] for row in counts]

@@ -26,12 +26,12 @@ class Read:
 
     @property
     def image_logits(self) -> calibrate.Floats:
-        """[n, 7]."""
+        """[n, k]."""
         return np.stack([one.seen.image_logits for one in self.looks])
 
     @property
     def logits(self) -> calibrate.Floats:
-        """[n, 7]: the balanced reading's logits."""
+        """[n, k]: the balanced reading's logits."""
         return np.stack([one.seen.logits for one in self.looks])
 
     @property

@@ -20,8 +20,8 @@ from ml.views import evidence_on_frame, masks_on_frame, views
 class Seen:
     """What the network says of one image, averaged over its views, in logits.
 
-    image_logits [7]; context_terms [3, 7]: age, sex, localization; in_distribution: the gate's.
-    evidence [rows, columns, 7]: on a grid over the image; its sum plus a bias is image_logits.
+    image_logits [k]; context_terms [3, k]: age, sex, localization; in_distribution: the gate's.
+    evidence [rows, columns, k]: on a grid over the image; its sum plus a bias is image_logits.
     features [1280]: what images are told alike by; None where a version gives none.
     mask [height, width] of the reduced image: how likely each pixel belongs to the lesion, 0..1.
     """
@@ -35,7 +35,7 @@ class Seen:
 
     @property
     def logits(self) -> npt.NDArray[np.float64]:
-        """[7]: the balanced reading's logits."""
+        """[k]: the balanced reading's logits."""
         logits: npt.NDArray[np.float64] = self.image_logits + self.context_terms.sum(axis=0)
         return logits
 

@@ -24,7 +24,7 @@ from ml.views import Box, evidence_of_part, mask_of_part, reduce
 class Rules:
     """What a version's card says of deciding.
 
-    prior [7], temperature: see `ml.calibrate`. thresholds: see `ml.outcome.decide`.
+    prior [k], temperature: see `ml.calibrate`. thresholds: see `ml.outcome.decide`.
     gate: in_distribution from which nothing is remarked; floor: from which an image counts as
     dermatoscopic at all, at most the gate. by_image: whether the image alone may be more severe
     than with what is known of the patient, which then cannot make it milder.

@@ -27,13 +27,13 @@ class Bias(keras.layers.Layer):
 
 
 def build(dropout: float = 0.2) -> keras.Model:
-    """pixels [n, h, w, 3] (0..255) and context [n, context.WIDTH] to a dict of seven outputs.
+    """pixels [n, h, w, 3] (0..255) and context [n, context.WIDTH] to a dict of outputs.
 
     With F [h/32, w/32, 1280] the last feature map:
-    evidence [n, h/32, w/32, 7] = F . W: what each place says for each class.
-    image_logits [n, 7] = bias + the mean of the evidence over all places.
-    context_terms [n, 3, 7]: what age, sex and localization add; a missing one adds exactly zero.
-    logits [n, 7] = image_logits + the sum of context_terms: the balanced reading.
+    evidence [n, h/32, w/32, k] = F . W: what each place says for each class.
+    image_logits [n, k] = bias + the mean of the evidence over all places.
+    context_terms [n, 3, k]: what age, sex and localization add; a missing one adds exactly zero.
+    logits [n, k] = image_logits + the sum of context_terms: the balanced reading.
     features [n, 1280] = the mean of F over all places.
     in_distribution [n, 1]: logit of "this is a dermatoscopic image".
     mask [n, h/2, w/2, 1]: logit of "this place belongs to the lesion".
@@ -82,7 +82,7 @@ def _mask(maps: list[keras.KerasTensor]) -> keras.KerasTensor:
 
 
 def _context_terms(known: keras.KerasTensor) -> list[keras.KerasTensor]:
-    """One bias-free linear term [n, 7] for each field of the context."""
+    """One bias-free linear term [n, k] for each field of the context."""
     terms, start = [], 0
     for field, width in zip(context.FIELDS, context.WIDTHS, strict=True):
         part = known[:, start : start + width]

@@ -43,12 +43,12 @@ class Sources:
         return data.lesions_of_images(self.ham10000)
 
     def train(self) -> Examples:
-        """The training parts' images of the seven diagnoses, of all sources."""
+        """The training parts' images of the diagnoses, of all sources."""
         parts = [examples.part(Part.TRAIN) for examples in self.dermatoscopy.values()]
         return data.concatenate(part.take(np.flatnonzero(part.labels >= 0)) for part in parts)
 
     def judging(self, part: Part) -> dict[Source, Examples]:
-        """The tune or the test part of each source, the seven diagnoses alone.
+        """The tune or the test part of each source, the diagnoses alone.
 
         Of MILK10k without lesions that also stand in HAM10000: they would flatter.
         """
@@ -61,7 +61,7 @@ class Sources:
 
     @property
     def unknown(self) -> Examples | None:
-        """MILK10k's lesions that are none of the seven diagnoses: no network learns from any."""
+        """MILK10k's lesions of other diagnoses: no network learns from any."""
         if Source.MILK10K not in self.dermatoscopy:
             return None
         examples = self.dermatoscopy[Source.MILK10K]

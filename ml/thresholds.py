@@ -48,7 +48,7 @@ def read(network: Network, sources: Sources, part: Part) -> Sets:
 def calibrate_all(priors: dict[Source, calibrate.Floats], tune: Sets) -> Rules:
     """Temperature, gate and all else for a network that has no card yet.
 
-    priors [7]: each source's own, for its temperature; HAM10000's is that of the reading.
+    priors [k]: each source's own, for its temperature; HAM10000's is that of the reading.
     """
     temperature = calibrate.fit_temperature(
         (seen.logits, examples.labels, priors[source]) for source, (examples, seen) in tune.items()

@@ -131,7 +131,7 @@ class Training:
     def _taught(
         self, views: tf.Tensor, known: tf.Tensor, prior: tf.Tensor, label: tf.Tensor
     ) -> tf.Tensor:
-        """The labels [n, 7], a share of them replaced by what the teachers make of the same views.
+        """The labels [n, k], a share of them replaced by what the teachers make of the same views.
 
         Teachers that see what the pupil sees: Beyer et al. 2022 (arXiv 2106.05237).
         """
@@ -232,7 +232,7 @@ class Training:
         file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
     def _plain(self, examples: Examples, size: int) -> npt.NDArray[np.float32]:
-        """[n, 7]: the balanced logits of the middle of each frame."""
+        """[n, k]: the balanced logits of the middle of each frame."""
         height, width = data.FRAME
         left, logits = (width - height) // 2, [np.zeros((0, len(Diagnosis)), np.float32)]
         for start in range(0, len(examples), 64):

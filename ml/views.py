@@ -106,9 +106,9 @@ def evidence_on_frame(
 ) -> npt.NDArray[np.float64]:
     """The views' evidence laid on one grid over the image, none of it lost.
 
-    evidence [len(VIEWS), c, c, classes]: of each view's cells, the mean of which is what the view
+    evidence [len(VIEWS), c, c, k]: of each view's cells, the mean of which is what the view
     says. Each cell's share is spread over the grid's cells by overlap, so that the sum over the
-    grid [rows, columns, classes] (cells of EVIDENCE_CELL pixels) is the mean of all views.
+    grid [rows, columns, k] (cells of EVIDENCE_CELL pixels) is the mean of all views.
     """
     width, height = size
     grid = np.zeros((-(-height // EVIDENCE_CELL), -(-width // EVIDENCE_CELL), evidence.shape[-1]))

@@ -14,14 +14,14 @@ from screening.models import Histology, LesionImage, Outcome, Prediction, Review
 
 TOO_FEW = 20
 """Below this many pairs a share would say more than is known."""
-_SEVEN = {diagnosis.value for diagnosis in Diagnosis}
+_KNOWN = {diagnosis.value for diagnosis in Diagnosis}
 _Z = 1.959964  # the normal distribution's 97.5 % quantile
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
     """first, second: whose diagnoses. counts: pairs of their codes. Compared are those in which
-    both named one of the seven; the others are left out."""
+    both named one that the model knows; the others are left out."""
 
     first: str
     second: str
@@ -34,7 +34,7 @@ class Agreement:
 
     @property
     def compared(self) -> int:
-        return sum(n for pair, n in self.counts.items() if set(pair) <= _SEVEN)
+        return sum(n for pair, n in self.counts.items() if set(pair) <= _KNOWN)
 
     @property
     def left_out(self) -> int:
@@ -42,7 +42,7 @@ class Agreement:
 
     @property
     def agreed(self) -> int:
-        return sum(n for (one, other), n in self.counts.items() if one == other and one in _SEVEN)
+        return sum(n for (one, other), n in self.counts.items() if one == other and one in _KNOWN)
 
     @property
     def agreed_on_cancer(self) -> int:
@@ -50,7 +50,7 @@ class Agreement:
         return sum(
             n
             for (one, other), n in self.counts.items()
-            if {one, other} <= _SEVEN and (one in MALIGNANT) == (other in MALIGNANT)
+            if {one, other} <= _KNOWN and (one in MALIGNANT) == (other in MALIGNANT)
         )
 
     @property

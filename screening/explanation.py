@@ -16,17 +16,6 @@ HARDLY = 0.005
 # Percentage points: where all that age, sex and site did is less, their bars are short.
 LEAST_SCALE = 5.0
 
-# Code -> the medical name, and a plain gloss.
-NAMES: dict[str, tuple[str, str]] = {
-    Diagnosis.AKIEC: ("Actinic keratosis / Bowen's disease", "a precursor of skin cancer"),
-    Diagnosis.BCC: ("Basal cell carcinoma", "a slowly growing skin cancer"),
-    Diagnosis.BKL: ("Benign keratosis", "such as an age spot or a seborrhoeic wart"),
-    Diagnosis.DF: ("Dermatofibroma", "a firm knot in the skin"),
-    Diagnosis.MEL: ("Melanoma", "a dangerous skin cancer"),
-    Diagnosis.NV: ("Melanocytic nevus", "a mole"),
-    Diagnosis.VASC: ("Vascular lesion", "of small blood vessels"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Share:
@@ -68,7 +57,7 @@ class Addition:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """shares: all seven, the likeliest first. balanced_name: where the balanced reading puts
+    """shares: all diagnoses, the likeliest first. balanced_name: where the balanced reading puts
     another one first, its name; else "". top_name: that which ``Addition.top_logit`` is of."""
 
     shares: list[Share]
@@ -104,9 +93,14 @@ def explain(prediction: Prediction) -> Explanation | None:
     balanced = prediction.balanced_probabilities
     likeliest_balanced = max(balanced, key=lambda code: balanced[code])
     return Explanation(
-        shares=[Share(code, *NAMES[code], shares[code], balanced[code]) for code in ranked],
+        shares=[
+            Share(code, code.about.title, code.about.gloss, shares[code], balanced[code])
+            for code in map(Diagnosis, ranked)
+        ],
         p_malignant=_malignant(shares),
-        balanced_name="" if likeliest_balanced == ranked[0] else NAMES[likeliest_balanced][0],
+        balanced_name=""
+        if likeliest_balanced == ranked[0]
+        else Diagnosis(likeliest_balanced).about.title,
         additions=_additions(prediction, ranked[0]),
     )
 

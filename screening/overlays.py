@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.types import Diagnosis
-from screening.explanation import NAMES
 from screening.measuring import model_mask
 from screening.models import PredictionMaps
 from screening.outline import Point, outline
@@ -23,7 +22,7 @@ class Overlays:
 
     across, down: size of the evidence's grid as shares of the picture's; a little over 1 where its
     last cells stand out. grid: what ``static/js/overlays.js`` paints: ``columns``, ``rows``, and by
-    diagnosis the ``levels`` of the cells row by row, 0..LEVELS on one scale for all seven, and the
+    diagnosis the ``levels`` of the cells row by row, 0..LEVELS on one scale for all, and the
     ``words`` that say what is seen.
     """
 
@@ -54,9 +53,9 @@ def overlays_of(maps: PredictionMaps) -> Overlays:
 
 
 def _favour(evidence: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What speaks for each diagnosis more than for the seven on average; 0 where it does not.
+    """What speaks for each diagnosis more than for all on average; 0 where it does not.
 
-    What is added to all seven logits alike changes no probability, so it is evidence for none.
+    What is added to all logits alike changes no probability, so it is evidence for none.
     """
     favour: npt.NDArray[np.float64] = np.maximum(0, evidence - evidence.mean(-1, keepdims=True))
     return favour
@@ -76,7 +75,7 @@ def _words(
     diagnosis: Diagnosis, favour: npt.NDArray[np.float64], covered: npt.NDArray[np.float64]
 ) -> str:
     """What the evidence map is and is not, and for who does not see it, where it lies."""
-    name = NAMES[diagnosis][0]
+    name = Diagnosis(diagnosis).about.title
     name = name[0].lower() + name[1:]
     if not favour.any():
         return f"Nothing in the picture spoke for {name} more than for the others."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ml.types import Diagnosis
 from screening.models import (
     DoctorVisit,
     Finding,
@@ -64,7 +65,7 @@ def _by_review(review: Review) -> Suggestion:
     match review.management:
         case Management.NONE:
             return Suggestion(None, "The clinician concluded that nothing further is needed.")
-        case Management.MONITOR if review.conclusion == "nv":
+        case Management.MONITOR if review.conclusion == Diagnosis.NV:
             return Suggestion(
                 Interval.SIX, "The clinician concluded that it is a mole, to be monitored."
             )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from ml.types import Diagnosis
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -197,3 +200,20 @@ def test_messages_are_sent_after_commit_only() -> None:
         if module not in ("screening.tasks", "screening.exchange.tasks"):
             for call in (".delay(", ".apply_async(", ".delay_on_commit("):
                 assert call not in path.read_text(), f"{module} rings by itself"
+
+
+def test_the_diagnoses_are_listed_once() -> None:
+    """In ``ml.types``. Others may name a few, for what is true of these alone."""
+    codes = {one.value for one in Diagnosis}
+    templates = [(str(path), path) for path in (ROOT / "templates").rglob("*.html")]
+    for name, path in ALL + templates:
+        source = path.read_text()
+        assert not re.search(r"\bseven\b(?! days)", source, re.IGNORECASE), name
+        if name == "ml.types" or path.suffix != ".py":
+            continue
+        named = {
+            node.value if isinstance(node, ast.Constant) else node.attr.lower()
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Constant | ast.Attribute)
+        }
+        assert len(named & codes) <= 3, name

@@ -27,7 +27,9 @@ class PairSerializer(serializers.Serializer[Any]):
 class ComparedSerializer(serializers.Serializer[Any]):
     first = serializers.ChoiceField(["model", "clinician"], help_text="Whose diagnosis.")
     second = serializers.ChoiceField(["clinician", "histology"])
-    compared = serializers.IntegerField(help_text="Pairs in which both named one of the seven.")
+    compared = serializers.IntegerField(
+        help_text="Pairs in which both named a diagnosis that the model knows."
+    )
     agreed = serializers.IntegerField(help_text="Of these, with the same diagnosis.")
     agreed_on_cancer = serializers.IntegerField(
         help_text="Of these, both cancer or its precursor, or neither."

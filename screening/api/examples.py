@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ml.types import Diagnosis
 from screening.advice import DISCLAIMER, NOT_AN_ALL_CLEAR
 
 HOST = "https://skincheck.example.org/api/v1"
@@ -21,8 +22,7 @@ def _stamps(kind: str, pk: str, moment: str) -> dict[str, str]:
 
 
 def _by_diagnosis(*values: float) -> dict[str, float]:
-    names = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
-    return dict(zip(names, values, strict=True))
+    return dict(zip(map(str, Diagnosis), values, strict=True))
 
 
 CLINIC: dict[str, Any] = {

@@ -67,7 +67,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
         "all numbers and maps are those of the spot that decided.",
     )
     probabilities = ByDiagnosis(help_text="For a clinic's mix of cases: calibrated.")
-    balanced_probabilities = ByDiagnosis(help_text="As if all seven were equally common.")
+    balanced_probabilities = ByDiagnosis(help_text="As if all diagnoses were equally common.")
     image_logits = ByDiagnosis(help_text="With `context_terms`: the balanced reading's logits.")
     context = Context(  # type: ignore[assignment]
         help_text="What the model was told of the patient."

@@ -33,7 +33,7 @@ def key_figures(card: dict[str, Any]) -> list[KeyFigure]:
         "missed_per_100_melanomas": "of 100 melanomas are missed",
         "flagged_that_were_cancer_per_100": "of 100 flagged lesions were cancer in the test; "
         "in everyday use, fewer",
-        "balanced_accuracy_balanced": "of 100 lesions are named right, the seven diagnoses "
+        "balanced_accuracy_balanced": "of 100 lesions are named right, all diagnoses "
         "counting alike (balanced accuracy)",
     }
     figures = []

@@ -134,7 +134,7 @@ def beside_reference(card: dict[str, Any]) -> list[tuple[str, ...]]:
         return []
     names = {
         "melanoma_sensitivity": "Melanomas named right",
-        "balanced_accuracy": "Named right, the seven diagnoses counting alike",
+        "balanced_accuracy": "Named right, all diagnoses counting alike",
         "accuracy": "Named right, of all images",
     }
     ours = rates_of(card)

@@ -35,7 +35,7 @@ def missing(card: dict[str, Any]) -> list[str]:
     return [
         "Skin tone. It was not recorded, and most of the people have light skin: how well darker "
         "skin is read is not known.",
-        "Any diagnosis but these seven. Something else is still given one of the seven names.",
+        "Any diagnosis but these. Something else is still given one of their names.",
         "Ordinary photographs. Every image was taken through a dermatoscope.",
         "Who the people are. Two lesions of one person may have been used to learn and to judge.",
         f"The sex in {sexes:,} images and the body site in {sites:,}.",

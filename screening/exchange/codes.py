@@ -1,4 +1,5 @@
-"""The field's codes for our words: only those that were looked up in a published source.
+"""The field's codes for our words: only those that were looked up in a published source. Those of
+the diagnoses are in ``ml.types``.
 
 SNOMED CT: DICOM PS3.16 has the body sites, the sides, 201101007 and 400210000; HL7's terminology
 server and the International Patient Summary have the other diagnoses. ICD-10-CM: its 2026 release.
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ml.types import Diagnosis
+from ml.types import Diagnosis, Foreign
 from screening.models import BodySite, Side
 
 SNOMED = "http://snomed.info/sct"
@@ -20,19 +21,6 @@ ICD_10_CM = "http://hl7.org/fhir/sid/icd-10-cm"
 class Code:
     value: str
     meaning: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """A foreign code for one of our classes.
-
-    equivalence: FHIR R4's word for what the foreign code is, seen from ours. comment: asked for
-    where that is ``narrower`` or ``inexact``.
-    """
-
-    code: Code
-    equivalence: str
-    comment: str = ""
 
 
 # Acral skin (palm, sole, nail fold) has no code of its own.
@@ -110,43 +98,7 @@ PLACES: dict[str, str] = {code.value: site for site, code in BODY_SITES.items()}
     "181536004": BodySite.UPPER_EXTREMITY,
 }
 
-_ONE_OF = "The class also holds other diagnoses."
-_OVERLAP = "Neither holds the whole of the other."
-
-# SNOMED CT for melanoma and dermatofibroma is open: the sources at hand disagree.
-DIAGNOSES: dict[str, dict[str, tuple[Mapped, ...]]] = {
-    SNOMED: {
-        Diagnosis.AKIEC: (Mapped(Code("201101007", "Actinic keratosis"), "narrower", _ONE_OF),),
-        Diagnosis.BCC: (Mapped(Code("254701007", "Basal cell carcinoma of skin"), "equivalent"),),
-        Diagnosis.BKL: (Mapped(Code("72100002", "Solar lentigo"), "narrower", _ONE_OF),),
-        Diagnosis.NV: (Mapped(Code("400096001", "Melanocytic nevus"), "equivalent"),),
-        Diagnosis.VASC: (Mapped(Code("400210000", "Hemangioma"), "narrower", _ONE_OF),),
-    },
-    ICD_10_CM: {
-        Diagnosis.AKIEC: (
-            Mapped(Code("L57.0", "Actinic keratosis"), "narrower", _ONE_OF),
-            Mapped(Code("D04.9", "Carcinoma in situ of skin, unspecified"), "inexact", _OVERLAP),
-        ),
-        Diagnosis.BCC: (
-            Mapped(Code("C44.91", "Basal cell carcinoma of skin, unspecified"), "equivalent"),
-        ),
-        Diagnosis.BKL: (
-            Mapped(Code("L82.1", "Other seborrheic keratosis"), "narrower", _ONE_OF),
-            Mapped(Code("L81.4", "Other melanin hyperpigmentation"), "inexact", _OVERLAP),
-            Mapped(Code("L43.8", "Other lichen planus"), "inexact", _OVERLAP),
-        ),
-        Diagnosis.DF: (
-            Mapped(Code("D23.9", "Other benign neoplasm of skin, unspecified"), "wider"),
-        ),
-        Diagnosis.MEL: (
-            Mapped(Code("C43.9", "Malignant melanoma of skin, unspecified"), "narrower", _ONE_OF),
-        ),
-        Diagnosis.NV: (Mapped(Code("D22.9", "Melanocytic nevi, unspecified"), "equivalent"),),
-        Diagnosis.VASC: (
-            Mapped(
-                Code("D18.01", "Hemangioma of skin and subcutaneous tissue"), "narrower", _ONE_OF
-            ),
-            Mapped(Code("L98.0", "Pyogenic granuloma"), "narrower", _ONE_OF),
-        ),
-    },
+DIAGNOSES: dict[str, dict[str, tuple[Foreign, ...]]] = {
+    SNOMED: {one: one.about.snomed for one in Diagnosis if one.about.snomed},
+    ICD_10_CM: {one: one.about.icd_10_cm for one in Diagnosis if one.about.icd_10_cm},
 }

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ml.types import MAX_AGE
+from ml.types import MAX_AGE, Diagnosis
 from screening import plausibility
 from screening.exchange import isic_words as words
 from screening.models import SYMPTOMS, BodySite, Conclusion, Modality, Sex, SkinType
@@ -291,7 +291,7 @@ class _Parser:
             thickness = _decimal(text.lower().removesuffix("mm").strip())
             if thickness is None or not 0 <= thickness < 100:
                 self._refuse("mel_thick_mm", f"“{text}” is no thickness in millimetres.")
-            elif said.get("diagnosis") != Conclusion.MEL:
+            elif said.get("diagnosis") != Diagnosis.MEL:
                 self._refuse("mel_thick_mm", "Only a melanoma has a thickness.")
             else:
                 said["breslow_mm"] = str(thickness)

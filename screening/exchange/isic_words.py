@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ml.types import Diagnosis
 from screening.models import BodySite, Conclusion, Modality
 
 # Ours -> (anatom_site, anatom_site_general, anatom_site_special). HAM10000's "acral" is palms,
@@ -53,40 +54,11 @@ _SITE_OF_GENERAL: dict[str, str] = {
 _TORSO = {"torso": BodySite.TRUNK}
 _SPECIAL = ("acral NOS", "nail NOS", "fingernail", "toenail", "acral palms or soles")
 
-_MELANOMA = "Malignant:Malignant melanocytic proliferations (Melanoma)"
-_BENIGN_EPIDERMAL = "Benign:Benign epidermal proliferations"
-_VASCULAR = "Benign:Benign soft tissue proliferations - Vascular"
-
-# Ours -> the narrowest ISIC word that is true of all of it. Actinic keratosis and Bowen's disease
-# have none in common.
-DIAGNOSES: dict[str, str] = {
-    Conclusion.AKIEC: "",
-    Conclusion.BCC: "Malignant:Malignant adnexal epithelial proliferations - Follicular:"
-    "Basal cell carcinoma",
-    Conclusion.BKL: _BENIGN_EPIDERMAL,
-    Conclusion.DF: "Benign:Benign soft tissue proliferations - Fibro-histiocytic:Dermatofibroma",
-    Conclusion.MEL: f"{_MELANOMA}:Melanoma, NOS",
-    Conclusion.NV: "Benign:Benign melanocytic proliferations:Nevus",
-    Conclusion.VASC: _VASCULAR,
-}
+# Ours -> the narrowest ISIC word that is true of all of it.
+DIAGNOSES: dict[str, str] = {one: one.about.isic for one in Diagnosis}
 
 # A path -> ours; the longest that begins a diagnosis counts, all else is another diagnosis.
-_CLASS_OF_PATH: dict[str, str] = {
-    "Indeterminate:Indeterminate epidermal proliferations:"
-    "Solar or actinic keratosis": Conclusion.AKIEC,
-    "Malignant:Malignant epidermal proliferations:Squamous cell carcinoma in situ": (
-        Conclusion.AKIEC
-    ),
-    DIAGNOSES[Conclusion.BCC]: Conclusion.BCC,
-    f"{_BENIGN_EPIDERMAL}:Lichen planus like keratosis": Conclusion.BKL,
-    f"{_BENIGN_EPIDERMAL}:Pigmented benign keratosis": Conclusion.BKL,
-    f"{_BENIGN_EPIDERMAL}:Seborrheic keratosis": Conclusion.BKL,
-    f"{_BENIGN_EPIDERMAL}:Solar lentigo": Conclusion.BKL,
-    DIAGNOSES[Conclusion.DF]: Conclusion.DF,
-    _MELANOMA: Conclusion.MEL,
-    DIAGNOSES[Conclusion.NV]: Conclusion.NV,
-    _VASCULAR: Conclusion.VASC,
-}
+_CLASS_OF_PATH: dict[str, str] = {path: one for one in Diagnosis for path in one.about.isic_paths}
 
 IMAGE_TYPES: dict[str, str] = {
     "dermoscopic": Modality.DERMATOSCOPIC,
@@ -130,7 +102,7 @@ def diagnosis_of_path(path: str) -> str:
     if ":" not in path:
         last = path.lower()
         known = [one for one in _CLASS_OF_PATH if one.split(":")[-1].lower() == last]
-        known += [_MELANOMA] if last.startswith("melanoma") else []
+        known += Diagnosis.MEL.about.isic_paths if last.startswith("melanoma") else ()
         path = known[0] if known else path
     return _longest(path.split(":"), _CLASS_OF_PATH) or Conclusion.OTHER
 

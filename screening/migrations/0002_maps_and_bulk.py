@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('created', models.DateTimeField(db_index=True, default=django.utils.timezone.now, editable=False)),
                 ('modified', models.DateTimeField(auto_now=True)),
                 ('mask', models.BinaryField(help_text='The lesion: PNG, 0 or 255, at the size the image was read at.')),
-                ('evidence', models.JSONField(editable=False, help_text='Logits: rows x columns x the seven diagnoses, a grid over it.')),
+                ('evidence', models.JSONField(editable=False, help_text='Logits: rows x columns x diagnoses, a grid over it.')),
                 ('evidence_cell', models.PositiveSmallIntegerField(editable=False, help_text="Side of a grid's cell, in pixels of the mask.")),
                 ('bias', models.JSONField(editable=False, help_text='Logits by diagnosis: with the evidence they sum to image_logits.')),
                 ('prediction', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='maps', to='screening.prediction')),

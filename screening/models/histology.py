@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
+from ml.types import Diagnosis
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage
 from screening.models.lesion import Lesion
@@ -66,7 +67,7 @@ class Histology(UUIDModel):
                 name="histology_is_known",
             ),
             models.CheckConstraint(
-                condition=Q(breslow_mm__isnull=True) | Q(diagnosis=Conclusion.MEL),
+                condition=Q(breslow_mm__isnull=True) | Q(diagnosis=Diagnosis.MEL),
                 name="only_melanoma_has_breslow",
                 violation_error_message="Only a melanoma has a Breslow thickness.",
             ),

@@ -22,7 +22,7 @@ class PredictionMaps(UUIDModel):
         editable=False, help_text="The lesion: PNG, 0 or 255, at the size the image was read at."
     )
     evidence = models.JSONField(
-        editable=False, help_text="Logits: rows x columns x the seven diagnoses, a grid over it."
+        editable=False, help_text="Logits: rows x columns x diagnoses, a grid over it."
     )
     evidence_cell = models.PositiveSmallIntegerField(
         editable=False, help_text="Side of a grid's cell, in pixels of the mask."

@@ -7,21 +7,16 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import User
+from ml.types import Diagnosis
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage, disclosed, seen
 from screening.signing import Content, holds
 
 
 class Conclusion(models.TextChoices):
-    """HAM10000's seven diagnoses, in its order, and two ways to say that it is none of them."""
+    """The model's diagnoses, in their order, and two ways to say that it is none of them."""
 
-    AKIEC = "akiec", "Actinic keratosis / Bowen's disease"
-    BCC = "bcc", "Basal cell carcinoma"
-    BKL = "bkl", "Benign keratosis"
-    DF = "df", "Dermatofibroma"
-    MEL = "mel", "Melanoma"
-    NV = "nv", "Melanocytic nevus (mole)"
-    VASC = "vasc", "Vascular lesion"
+    vars().update({one.name: (one.value, one.about.label) for one in Diagnosis})
     OTHER = "other", "Something else (see note)"
     UNCERTAIN = "uncertain", "Uncertain"
 

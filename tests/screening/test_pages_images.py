@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ml import reader
+from ml.types import Diagnosis
 from screening import advice
-from screening.explanation import NAMES
 from screening.models import Prediction, Review
 from tests.factories import (
     LesionFactory,
@@ -71,19 +71,19 @@ def test_the_top_three_are_seen_at_once_and_the_others_on_demand(client, persona
         "bkl": 0.0,
     }
     read(image, probabilities=shares)
-    seen, others = words(result(client, personas.viewer, image)).split("Show all seven")
+    seen, others = words(result(client, personas.viewer, image)).split("Show all diagnoses")
     assert "Melanocytic nevus (a mole) >99 %" in seen
     assert "Melanoma (a dangerous skin cancer) <1 %" in seen
-    shown = {code for code, (name, _) in NAMES.items() if f"{name} (" in seen}
+    shown = {one for one in Diagnosis if f"{one.about.title} (" in seen}
     assert len(shown) == 3
-    for code, (name, gloss) in NAMES.items():
-        assert (f"{name} ({gloss})" in others) == (code not in shown)
+    for one in Diagnosis:
+        assert (f"{one.about.title} ({one.about.gloss})" in others) == (one not in shown)
 
 
 def test_balanced_reading_is_told_where_it_differs(client, personas, image):
-    balanced = dict.fromkeys(NAMES, 0.1) | {"df": 0.4}
+    balanced = dict.fromkeys(map(str, Diagnosis), 0.1) | {"df": 0.4}
     read(image, balanced_probabilities=balanced)
-    seen = words(result(client, personas.viewer, image)).split("Show all seven")[0]
+    seen = words(result(client, personas.viewer, image)).split("Show all diagnoses")[0]
     assert "Melanocytic nevus (a mole) 94 % if equally common: 10 %" in seen
     assert "Dermatofibroma (a firm knot in the skin) 1 % if equally common: 40 %" in seen
 
@@ -98,9 +98,9 @@ def test_no_class_stands_on_the_page_of_what_was_not_assessed(client, personas, 
     read(image, "not_assessable", reason=reason)
     response = result(client, personas.viewer, image)
     text = words(response).lower()
-    for name, gloss in NAMES.values():
-        assert name.lower() not in text
-        assert gloss not in text
+    for one in Diagnosis:
+        assert one.about.title.lower() not in text
+        assert one.about.gloss not in text
     assert "not an all-clear" in text
     assert "%" not in text.replace("100 %", "")
 

@@ -191,7 +191,7 @@ def _of_image(image: LesionImage) -> Json:
 
 
 def _conclusion(code: str) -> Json:
-    """One of the seven; what is none of them is told in words, with the note."""
+    """A concept of ours; a diagnosis that is none of them in words, with the note."""
     if code in terminology.CLASS_NAMES:
         return terminology.diagnosis(code)
     return {"text": str(Conclusion(code).label)}

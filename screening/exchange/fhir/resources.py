@@ -281,7 +281,7 @@ KINDS: dict[str, Stored | Listed] = {
     "ValueSet": Listed(lambda user, base: terminology.value_sets(), "Of our own codes.", _NAMED),
     "ConceptMap": Listed(
         lambda user, base: terminology.concept_maps(),
-        "The seven classes in SNOMED CT and ICD-10-CM, as far as that is verified.",
+        "The classes in SNOMED CT and ICD-10-CM, as far as that is verified.",
         _NAMED,
     ),
 }

@@ -8,12 +8,12 @@ from typing import Any
 from ml.types import Diagnosis
 from screening.exchange.codes import DIAGNOSES
 from screening.exchange.fhir.elements import Json, canonical, concept, resource
-from screening.models import Conclusion, Management, Outcome
+from screening.models import Management, Outcome
 
 PUBLISHED = "2026-11-24"
 CLASSES = "ham10000-class"
 
-CLASS_NAMES = {diagnosis.value: str(Conclusion(diagnosis.value).label) for diagnosis in Diagnosis}
+CLASS_NAMES = {diagnosis.value: diagnosis.about.label for diagnosis in Diagnosis}
 OBSERVATIONS = {
     "model-reading": "Reading of a dermatoscopic image by a model",
     "clinician-conclusion": "A clinician's conclusion on an image",
@@ -25,7 +25,7 @@ OBSERVATIONS = {
 }
 _SYSTEMS: dict[str, tuple[str, Mapping[str, str]]] = {
     CLASSES: (
-        "The seven diagnoses of HAM10000. Some hold more than one disorder, so that no code of "
+        "The diagnoses of HAM10000. Some hold more than one disorder, so that no code of "
         "another system says the same: see the concept map.",
         CLASS_NAMES,
     ),
@@ -83,7 +83,7 @@ def concept_maps() -> list[Json]:
         _published(
             "ConceptMap",
             CLASSES,
-            "HAM10000's seven classes in SNOMED CT and ICD-10-CM. What is not in a group has no "
+            "HAM10000's classes in SNOMED CT and ICD-10-CM. What is not in a group has no "
             "verified code there.",
             sourceUri=canonical(f"ValueSet/{CLASSES}"),
             group=[
@@ -96,8 +96,8 @@ def concept_maps() -> list[Json]:
                             "display": CLASS_NAMES[code],
                             "target": [
                                 {
-                                    "code": mapped.code.value,
-                                    "display": mapped.code.meaning,
+                                    "code": mapped.code,
+                                    "display": mapped.meaning,
                                     "equivalence": mapped.equivalence,
                                     "comment": mapped.comment,
                                 }
