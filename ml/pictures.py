@@ -30,7 +30,13 @@ MAX_JPEG_PIXELS = 100_000_000
 KEPT_PIXELS = 25_000_000
 """Larger pictures are halved, and halved again, until they are no larger than this."""
 
-IN_BYTES = f"{MAX_BYTES // 1_000_000} MB"
+
+def size_in_words(size: int) -> str:
+    """Of a number of bytes, as limits are written: 20 MB, 4 GB."""
+    return f"{size // 10**9} GB" if size >= 10**9 else f"{size // 10**6} MB"
+
+
+IN_BYTES = size_in_words(MAX_BYTES)
 IN_PIXELS = f"{MAX_JPEG_PIXELS // 1_000_000} megapixels as JPEG, else {MAX_PIXELS // 1_000_000}"
 """The limits in words, for every page, answer and document that tells them."""
 FORMATS = ("JPEG", "PNG", "WebP", "HEIC", "AVIF")

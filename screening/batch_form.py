@@ -7,12 +7,15 @@ from typing import Any
 from django import forms
 
 from accounts.models import WRITERS, Clinic, User
+from ml.pictures import size_in_words
+from screening.exchange.archives import MAX_ARCHIVE_BYTES
 
 
 class BatchForm(forms.Form):
     archive = forms.FileField(
         label="Archive",
-        help_text="A ZIP with the pictures and one CSV that names them, up to 4 GB.",
+        help_text="A ZIP with the pictures and one CSV that names them, up to "
+        f"{size_in_words(MAX_ARCHIVE_BYTES)}.",
         error_messages={"required": "Choose the archive.", "empty": "The file is empty."},
         widget=forms.ClearableFileInput(attrs={"accept": ".zip,.jsonl,.ndjson"}),
     )

@@ -8,17 +8,11 @@ from typing import Any, TypeVar
 
 from django.db import models, transaction
 
+from screening.errors import Changed
+
 T = TypeVar("T")
 
 Values = Mapping[str, Any]
-
-
-class Changed(Exception):
-    """now: by field, what stands; only where it is neither what was seen nor what is wanted."""
-
-    def __init__(self, now: Values) -> None:
-        super().__init__("The record was changed in the meantime.")
-        self.now = now
 
 
 def as_seen(values: Values) -> str:

@@ -11,6 +11,7 @@ from django import forms
 from django.db import models
 
 from screening import conflicts
+from screening.errors import Changed
 
 T = TypeVar("T")
 
@@ -73,7 +74,7 @@ class EditForm(forms.Form):
                 seen=self.cleaned_data["opened"],
                 wanted=self.wanted(),
             )
-        except conflicts.Changed as changed:
+        except Changed as changed:
             self._show_both(changed.now)
             return None
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 
-from screening.sandbox import Busy
+from screening.errors import Busy
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
 MAX_SETBACKS = 150

@@ -50,7 +50,7 @@ class CleanImage:
 
 
 def clean(file: IO[bytes]) -> CleanImage:
-    """Decode all of ``file`` within bounds and write it anew. Raises InvalidImage, sandbox.Busy."""
+    """Decode all of ``file`` within bounds and write it anew. Raises InvalidImage, Busy."""
     told, (data, thumbnail) = sandbox.run("clean", _bytes(file))
     return CleanImage(data, thumbnail=thumbnail, **_from_words(told))
 

@@ -31,6 +31,7 @@ from django.utils.crypto import get_random_string
 from django.views.csrf import csrf_failure as refused
 
 from screening import retries
+from screening.errors import InProgress
 
 FIELD, PARAMETER = "form_token", "unsaved"
 OWN_FIELDS = ("csrfmiddlewaretoken", FIELD, "opened")
@@ -220,7 +221,7 @@ def _claimed(caller: str, number: str) -> Any:
     while True:
         try:
             return retries.claim(caller=caller, key=number, fingerprint=number)
-        except retries.InProgress:
+        except InProgress:
             if time.monotonic() > end:
                 return None
             time.sleep(0.1)

@@ -9,19 +9,12 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from screening.errors import InProgress, OtherRequest
 from screening.models import IdempotentRequest
 
 KEPT = timedelta(hours=24)
 # Longer than a web worker may take (``--timeout`` in supervisord.conf): whoever claimed it is gone.
 LEASE = timedelta(seconds=90)
-
-
-class InProgress(Exception):
-    """The first request with this key has not been answered yet."""
-
-
-class OtherRequest(Exception):
-    """The key was used for something else."""
 
 
 def claim(*, caller: str, key: str, fingerprint: str) -> IdempotentRequest:

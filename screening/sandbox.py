@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ml.pictures import MAX_BYTES, InvalidImage
+from screening.errors import Busy
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +44,6 @@ BEYOND = (
 _ROOT = Path(__file__).parents[1]
 _MOST = 4 * MAX_BYTES
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
-
-
-class Busy(Exception):
-    """All children were at work for longer than anyone waits: transient, to be tried again."""
 
 
 class _Died(Exception):

@@ -17,13 +17,13 @@ from django.urls import reverse
 from accounts.models import User
 from ml.pictures import MAX_BYTES
 from screening.duplicates import SamePicture
+from screening.errors import Busy
 from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from screening.exchange.dicom.adding import add_image
 from screening.faults import is_full, is_transient
 from screening.formatting import day
 from screening.forms import ImageForm
 from screening.models import Lesion, LesionImage
-from screening.sandbox import Busy
 
 logger = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Each room may import from itself and from those above it. The longest matching prefix counts.
 ROOMS = (
     ("ml",),
+    ("screening.errors",),
     ("screening.sandbox", "screening.dicom", "screening.storage"),
     ("screening.imaging", "screening.synthetic", "screening.outline", "screening.body_outline"),
     ("screening.decoder",),
@@ -217,3 +218,22 @@ def test_the_diagnoses_are_listed_once() -> None:
             if isinstance(node, ast.Constant | ast.Attribute)
         }
         assert len(named & codes) <= 3, name
+
+
+def test_exceptions_have_one_home() -> None:
+    """But for private ones, those that the write path shares with forms, and answers over HTTP."""
+    elsewhere = {"SamePicture", "MissingScope"}
+    for module, path in ALL:
+        package = module.split(".")[0]
+        if package in ("screening", "accounts") and module != "screening.errors":
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    bases = {ast.unparse(base) for base in node.bases}
+                    raised = bases & {"Exception", "ValueError", "ValidationError", "RuntimeError"}
+                    assert not raised or node.name in elsewhere, f"{module}.{node.name}"
+
+
+def test_no_example_of_the_document_says_what_the_api_answers() -> None:
+    for module, path in ALL:
+        if module.startswith("screening.api"):
+            assert not re.search(r"\bfields = \[\*[A-Z_]+\]", path.read_text()), module

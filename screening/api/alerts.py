@@ -70,7 +70,25 @@ class AlertSerializer(serializers.ModelSerializer[Alert]):
 
     class Meta:
         model = Alert
-        fields = [*ALERT]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "lesion",
+            "patient",
+            "rule",
+            "text",
+            "earlier",
+            "earlier_captured_on",
+            "before",
+            "later",
+            "later_captured_on",
+            "after",
+            "closed_at",
+            "closed_by",
+            "close_reason",
+            "replaced_at",
+        ]
         read_only_fields = fields
 
     def get_text(self, alert: Alert) -> str:

@@ -9,7 +9,9 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
+from ml.pictures import size_in_words
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
+from screening.exchange.archives import MAX_ARCHIVE_BYTES, MAX_JSON_LINES_BYTES
 from screening.exchange.progress import Counts, counts_of
 from screening.models import Batch
 
@@ -18,8 +20,9 @@ class BatchUploadSerializer(StrictSerializer):
     """An archive to import."""
 
     archive = serializers.FileField(
-        help_text="A ZIP with a manifest (CSV or JSON lines) and the pictures, up to 4 GB; or JSON "
-        "lines with the pictures in base64, up to 1 GB."
+        help_text="A ZIP with a manifest (CSV or JSON lines) and the pictures, up to "
+        f"{size_in_words(MAX_ARCHIVE_BYTES)}; or JSON lines with the pictures in base64, up to "
+        f"{size_in_words(MAX_JSON_LINES_BYTES)}."
     )
     clinic = VisibleField(
         queryset=Clinic.objects.none(),

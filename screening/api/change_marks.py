@@ -53,7 +53,16 @@ class ChangeMarkSerializer(RecordSerializer):
 
     class Meta:
         model = ChangeMark
-        fields = [*MARK]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "comparison",
+            "verdict",
+            "note",
+            "lesion",
+            "marked_by",
+        ]
         read_only_fields = ["created"]
         validators: list[Any] = []
 

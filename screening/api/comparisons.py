@@ -86,7 +86,21 @@ class ComparisonSerializer(ByScope, serializers.ModelSerializer[Comparison]):
 
     class Meta:
         model = Comparison
-        fields = [*COMPARISON]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "lesion",
+            "earlier",
+            "later",
+            "algorithm_version",
+            "replaced_at",
+            "aligned",
+            "matrix",
+            "score",
+            "reason",
+            "differences",
+        ]
         read_only_fields = fields
 
     def get_matrix(self, comparison: Comparison) -> list[list[float]] | None:

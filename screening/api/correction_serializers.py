@@ -51,7 +51,21 @@ class CorrectionSerializer(serializers.ModelSerializer[Correction]):
 
     class Meta:
         model = Correction
-        fields = [*CORRECTION]
+        fields = [
+            "id",
+            "created",
+            "kind",
+            "text",
+            "made_by",
+            "reason",
+            "patient",
+            "lesion",
+            "image",
+            "visit",
+            "before",
+            "after",
+            "is_standing",
+        ]
         read_only_fields = fields
 
     def get_text(self, correction: Correction) -> str:

@@ -30,6 +30,7 @@ from screening.api import request_id
 from screening.api.fhir import outcomes
 from screening.api.problems import (
     BY_STATUS,
+    JSON_LIMIT,
     MALFORMED,
     MISSING_SCOPE,
     NO_ROOM,
@@ -41,8 +42,8 @@ from screening.api.problems import (
 )
 from screening.api.problems import NOT_FOUND as NOT_FOUND_KIND
 from screening.duplicates import SamePicture
+from screening.errors import Busy
 from screening.faults import is_full, is_transient
-from screening.sandbox import Busy
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class QueryError(exceptions.ValidationError):
 
 class TooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The body is larger than 1 MB."
+    default_detail = f"The body is larger than {JSON_LIMIT}."
 
 
 class Conflict(exceptions.APIException):

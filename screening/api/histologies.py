@@ -64,7 +64,20 @@ class HistologySerializer(RecordSerializer):
 
     class Meta:
         model = Histology
-        fields = [*HISTOLOGY]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "lesion",
+            "diagnosis",
+            "examined_on",
+            "breslow_mm",
+            "note",
+            "supersedes",
+            "superseded_by",
+            "patient",
+            "recorded_by",
+        ]
         read_only_fields = ["created"]
         validators: list[Any] = []
 

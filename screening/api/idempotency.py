@@ -21,6 +21,7 @@ from rest_framework.views import APIView
 from screening import retries
 from screening.api.limits import caller_of
 from screening.api.problems import IN_PROGRESS, KEY_REUSED
+from screening.errors import InProgress, OtherRequest
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
@@ -74,9 +75,9 @@ class RetrySafe(APIView):
             except BaseException:
                 retries.release(claimed)
                 raise
-        except retries.InProgress:
+        except InProgress:
             raise StillInProgress from None
-        except retries.OtherRequest:
+        except OtherRequest:
             raise KeyReused from None
 
 

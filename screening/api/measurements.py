@@ -136,7 +136,36 @@ class MeasurementSerializer(serializers.ModelSerializer[Measurement]):
 
     class Meta:
         model = Measurement
-        fields = [*MEASUREMENT]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "image",
+            "lesion",
+            "prediction",
+            "outline",
+            "algorithm_version",
+            "failure",
+            "area_px",
+            "area_share",
+            "area_mm2",
+            "longest_diameter_px",
+            "longest_diameter_mm",
+            "shortest_diameter_px",
+            "shortest_diameter_mm",
+            "perimeter_px",
+            "perimeter_mm",
+            "asymmetry_shape",
+            "asymmetry_colour",
+            "border_irregularity",
+            "colour_variegation",
+            "colours",
+            "colours_present",
+            "mean_lab",
+            "ita_degrees",
+            "centre",
+            "touches_border",
+        ]
         read_only_fields = fields
 
     def get_fields(self) -> dict[str, Any]:

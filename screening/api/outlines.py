@@ -56,7 +56,15 @@ class OutlineSerializer(RecordSerializer):
 
     class Meta:
         model = Outline
-        fields = [*OUTLINE]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "image",
+            "points",
+            "lesion",
+            "drawn_by",
+        ]
         read_only_fields = ["created"]
         validators: list[Any] = []
 

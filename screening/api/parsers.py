@@ -12,7 +12,7 @@ from rest_framework.exceptions import ParseError
 
 from ml.pictures import IN_BYTES, MAX_BYTES
 from screening.api.errors import TooLarge
-from screening.exchange.archives import MAX_ARCHIVE_BYTES
+from screening.exchange.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES
 
 # One picture, and what multipart/form-data wraps around it.
 MAX_UPLOAD_BYTES = MAX_BYTES + 1_000_000
@@ -68,7 +68,7 @@ class ArchiveUpload(parsers.MultiPartParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
     ) -> Any:
         if _length(parser_context) > MAX_ARCHIVE_BYTES + 1_000_000:
-            raise TooLarge("The archive is larger than 4 GB. Send it in parts.")
+            raise TooLarge(ARCHIVE_TOO_LARGE)
         return super().parse(stream, media_type, parser_context)
 
 

@@ -70,7 +70,21 @@ class PositionSerializer(RecordSerializer):
 
     class Meta:
         model = LesionPosition
-        fields = [*POSITION]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "lesion",
+            "view",
+            "x",
+            "y",
+            "patient",
+            "region",
+            "side",
+            "body_site",
+            "site_code",
+            "placed_by",
+        ]
         read_only_fields = ["created", "region", "side"]
         validators: list[Any] = []
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ml.pictures import IN_BYTES
+from django.conf import settings
+
+from ml.pictures import IN_BYTES, size_in_words
+
+JSON_LIMIT = size_in_words(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +119,7 @@ TOO_LARGE = Kind(
     "too-large",
     413,
     "The request is too large",
-    f"JSON is over 1 MB, or a picture over {IN_BYTES}.",
+    f"JSON is over {JSON_LIMIT}, or a picture over {IN_BYTES}.",
     "Send less at a time, or export the picture smaller.",
 )
 UNSUPPORTED_MEDIA_TYPE = Kind(

@@ -57,7 +57,16 @@ class ScaleSerializer(RecordSerializer):
 
     class Meta:
         model = ImageScale
-        fields = [*SCALE]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "image",
+            "source",
+            "mm_per_pixel",
+            "lesion",
+            "set_by",
+        ]
         read_only_fields = ["created"]
         validators: list[Any] = []
 

@@ -50,7 +50,17 @@ class VisitSerializer(RecordSerializer):
 
     class Meta:
         model = DoctorVisit
-        fields = [*VISIT]
+        fields = [
+            "id",
+            "url",
+            "created",
+            "lesion",
+            "visited_on",
+            "finding",
+            "note",
+            "patient",
+            "recorded_by",
+        ]
         read_only_fields = ["created"]
         validators: list[Any] = []
 

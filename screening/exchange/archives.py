@@ -24,7 +24,8 @@ from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
 
-from ml.pictures import IN_BYTES, MAX_BYTES
+from ml.pictures import IN_BYTES, MAX_BYTES, size_in_words
+from screening.errors import ArchiveRefused, PictureRefused
 
 MAX_ARCHIVE_BYTES = 4_000_000_000
 MAX_JSON_LINES_BYTES = 1_000_000_000
@@ -32,10 +33,13 @@ MAX_ENTRIES = 25_000
 MAX_UNPACKED_BYTES = 20_000_000_000
 MAX_MANIFEST_BYTES = 50_000_000
 # A whole picture in base64, and what stands around it.
-MAX_LINE_BYTES = 28_000_000
+MAX_LINE_BYTES = 4 * MAX_BYTES // 3 + 1_400_000
 # Pictures are compressed already: hardly any shrinks to a half. Small ones may be of one colour.
 MAX_RATIO = 100
 RATIO_COUNTS_FROM = 1_000_000
+ARCHIVE_TOO_LARGE = (
+    f"The archive is larger than {size_in_words(MAX_ARCHIVE_BYTES)}. Send it in parts."
+)
 _DIRECTORY_BYTES = 8_000_000
 _CHUNK = 65_536
 _DAMAGED_MANIFEST = "The manifest is damaged in the ZIP. Pack it again."
@@ -59,14 +63,6 @@ _UNREADABLE = (
 _ARCHIVE_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"7z\xbc\xaf\x27\x1c", b"Rar!")
 _ZIP_MAGIC = _ARCHIVE_MAGIC[:2]
 _LITTER = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
-
-
-class ArchiveRefused(ValueError):
-    """The upload as a whole is not taken. The text is for the person."""
-
-
-class PictureRefused(ValueError):
-    """One picture of it is not taken. The text is for the person."""
 
 
 class Batchable(Protocol):
@@ -114,7 +110,8 @@ class ZippedBatch:
             while line := _line(file):
                 read += len(line)
                 if read > MAX_MANIFEST_BYTES:
-                    raise ArchiveRefused(f"{self.manifest} is larger than 50 MB unpacked.")
+                    size = size_in_words(MAX_MANIFEST_BYTES)
+                    raise ArchiveRefused(f"{self.manifest} is larger than {size} unpacked.")
                 yield None, line
 
     def find(self, named: str) -> str:
@@ -164,7 +161,8 @@ class JSONLinesBatch:
         self._file = file
         file.seek(0, 2)
         if file.tell() > MAX_JSON_LINES_BYTES:
-            raise ArchiveRefused("JSON lines may have 1 GB. Send more than that as a ZIP.")
+            size = size_in_words(MAX_JSON_LINES_BYTES)
+            raise ArchiveRefused(f"JSON lines may have {size}. Send more than that as a ZIP.")
 
     def lines(self) -> Iterator[tuple[int | None, bytes]]:
         offset = 0
@@ -242,7 +240,8 @@ def _require_honest(entries: list[zipfile.ZipInfo], with_folders: list[zipfile.Z
     # zipfile hands out no more of an entry than its header says, so no more than this comes out.
     unpacked = sum(info.file_size for info in entries)
     if unpacked > MAX_UNPACKED_BYTES:
-        raise ArchiveRefused("The ZIP unpacks to more than 20 GB. Send it in parts.")
+        size = size_in_words(MAX_UNPACKED_BYTES)
+        raise ArchiveRefused(f"The ZIP unpacks to more than {size}. Send it in parts.")
     if _is_bomb(unpacked, sum(info.compress_size for info in entries)):
         raise ArchiveRefused("The ZIP unpacks to far more than pictures would: a bomb?")
 
@@ -311,7 +310,8 @@ def _line(file: IO[bytes]) -> bytes:
     with _refused(_DAMAGED_MANIFEST):
         line = file.readline(MAX_LINE_BYTES + 1)
     if len(line) > MAX_LINE_BYTES:
-        raise ArchiveRefused("The manifest has a line of more than 28 MB.")
+        size = size_in_words(MAX_LINE_BYTES)
+        raise ArchiveRefused(f"The manifest has a line of more than {size}.")
     return line
 
 

@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
 from screening import plausibility, storage
+from screening.errors import ArchiveRefused
 from screening.exchange import tasks
-from screening.exchange.archives import MAX_ARCHIVE_BYTES, ArchiveRefused, opened
+from screening.exchange.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES, opened
 from screening.models import ACTIVE_BATCH, Batch, BatchRow
 
 
@@ -36,7 +37,7 @@ def upload_batch(
     if captured_on is not None and (why := plausibility.wrong_capture_day(captured_on)):
         raise ValidationError({"captured_on": why})
     if archive.size > MAX_ARCHIVE_BYTES:
-        raise ValidationError({"archive": "The archive is larger than 4 GB. Send it in parts."})
+        raise ValidationError({"archive": ARCHIVE_TOO_LARGE})
     try:
         opened(archive)
     except ArchiveRefused as reason:

@@ -15,25 +15,14 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from screening import imaging, intake, reviewing
-from screening.exchange.archives import Batchable, PictureRefused
+from screening.errors import LeaseLost, PictureRefused, RowRefused
+from screening.exchange.archives import Batchable
 from screening.exchange.dicom.adding import take_scale, take_site
 from screening.exchange.isic_words import HISTOPATHOLOGY
 from screening.exchange.manifests import INLINE
 from screening.models import Batch, BatchRow, Lesion, Patient
 
 OWN_RECORD = "My skin"
-
-
-class RowRefused(ValueError):
-    """problems: [column, reason] pairs."""
-
-    def __init__(self, problems: list[list[str]]) -> None:
-        super().__init__(problems)
-        self.problems = problems
-
-
-class LeaseLost(Exception):
-    """Another worker has taken the row over: nothing is kept of what this one did."""
 
 
 def check(row: BatchRow, archive: Batchable) -> None:

@@ -12,8 +12,9 @@ from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
+from screening.errors import ArchiveRefused, PictureRefused
 from screening.exchange import isic
-from screening.exchange.archives import ArchiveRefused, Batchable, PictureRefused
+from screening.exchange.archives import Batchable
 
 MAX_ROWS = 25_000
 MAX_COLUMNS = 200

@@ -18,8 +18,8 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from screening import tasks
+from screening.errors import ArchiveRefused, LeaseLost, RowRefused
 from screening.exchange import importing
-from screening.exchange.archives import ArchiveRefused
 from screening.exchange.ending import end_if_done, remove_archive
 from screening.exchange.taking_in import archive_of, put_archive_away, take_in
 from screening.faults import MAX_SETBACKS, insist, is_transient, pause
@@ -194,11 +194,11 @@ def _work_on(row: BatchRow) -> None:
             _leave(row, BatchRow.State.CHECKED)
         else:
             importing.bring_in(row, archive_of(row.batch))
-    except importing.RowRefused as refusal:
+    except RowRefused as refusal:
         _leave(row, BatchRow.State.REFUSED, problems=refusal.problems)
     except ArchiveRefused as reason:
         _leave(row, BatchRow.State.REFUSED, problems=[["", str(reason)]])
-    except importing.LeaseLost:
+    except LeaseLost:
         logger.warning("batch row %s: the lease was lost before it was finished", row.pk)
     except PermissionDenied as reason:
         _leave(row, BatchRow.State.WAITING)

@@ -9,7 +9,8 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from screening.exchange.archives import ArchiveRefused, JSONLinesBatch, ZippedBatch, opened
+from screening.errors import ArchiveRefused
+from screening.exchange.archives import JSONLinesBatch, ZippedBatch, opened
 from screening.exchange.ending import refuse
 from screening.exchange.manifests import Entry, Manifest
 from screening.exchange.stored import open_stored

@@ -20,6 +20,7 @@ from ml import reader
 from ml.types import Outcome, Reading
 from ml.views import EVIDENCE_CELL
 from screening import imaging
+from screening.errors import ReadingError
 from screening.faults import MAX_SETBACKS, insist, is_transient, pause
 from screening.models import (
     MAX_ATTEMPTS,
@@ -53,10 +54,6 @@ _STORED = (
 SWEEP_LIMIT = 500
 
 AWAY = "The stored image could not be reached for a day. It is kept; try again."
-
-
-class ReadingError(Exception):
-    """A known reason why an image could not be read. Its text is for the person."""
 
 
 def claim(pk: UUID) -> Prediction | None:

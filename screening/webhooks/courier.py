@@ -18,9 +18,10 @@ from standardwebhooks import Webhook as Signer
 
 from accounts import mail
 from accounts.models import Role, User
+from screening.errors import NotSent
 from screening.models import RETRY_HOURS, TEST_EVENT, Delivery, DeliveryState, Webhook
 from screening.models.webhook_delivery import a_day_from_now
-from screening.webhooks.sending import Answer, NotSent, post
+from screening.webhooks.sending import Answer, post
 
 logger = logging.getLogger(__name__)
 

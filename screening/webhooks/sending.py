@@ -14,16 +14,13 @@ import httpcore
 import httpx
 from celery.exceptions import SoftTimeLimitExceeded
 
+from screening.errors import ForbiddenTarget, NotSent
 from screening.models import ANSWER_KEPT
 from screening.webhooks import targets
 
 SECONDS = 15.0
 """For all of it: connecting, sending, and the answer."""
 CONNECT_SECONDS = 5.0
-
-
-class NotSent(Exception):
-    """No answer came. Its text is for the person whose endpoint it is."""
 
 
 class Answer(NamedTuple):
@@ -45,7 +42,7 @@ def post(
             pool.stream("POST", url, headers=headers, content=body.encode()) as response,
         ):
             return _answer(response)
-    except targets.ForbiddenTarget as error:
+    except ForbiddenTarget as error:
         raise NotSent(str(error)) from None
     except (httpcore.TimeoutException, SoftTimeLimitExceeded):
         raise NotSent(f"No answer within {seconds:g} seconds.") from None

@@ -14,16 +14,14 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from screening.errors import ForbiddenTarget
+
 PORTS = (443, 8443)
 MAX_LENGTH = 500
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-
-
-class ForbiddenTarget(Exception):
-    """Its text is for the person who entered the address."""
 
 
 def check_target(url: str) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from screening import imaging, sandbox
+from screening.errors import Busy
 from tests import cases
 from tests.exchange.dicoms import dicom
 
@@ -181,7 +182,7 @@ def test_more_than_a_few_wait_for_their_turn_and_are_told_if_it_does_not_come(fr
     for _ in range(sandbox.AT_ONCE):
         assert sandbox._turns.acquire(timeout=1)
     try:
-        with pytest.raises(sandbox.Busy):
+        with pytest.raises(Busy):
             clean(GOOD)
     finally:
         for _ in range(sandbox.AT_ONCE):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.core.exceptions import ValidationError
 
+from screening.errors import NotSent
 from screening.webhooks import sending, targets
 from tests.webhooks.receiver import receiving
 
@@ -148,7 +149,7 @@ def listens(monkeypatch) -> list[tuple[str, int]]:
 def test_a_name_that_stands_for_an_inner_address_is_not_connected_to(names, monkeypatch, address):
     names["evil.example.org"] = [[address]]
     asked = listens(monkeypatch)
-    with pytest.raises(sending.NotSent, match="not on the public internet"):
+    with pytest.raises(NotSent, match="not on the public internet"):
         sending.post("https://evil.example.org/", {}, "{}")
     assert asked == []
 
@@ -156,7 +157,7 @@ def test_a_name_that_stands_for_an_inner_address_is_not_connected_to(names, monk
 def test_one_inner_address_among_public_ones_is_enough(names, monkeypatch):
     names["evil.example.org"] = [["8.8.8.8", "10.0.0.1"]]
     asked = listens(monkeypatch)
-    with pytest.raises(sending.NotSent, match="not on the public internet"):
+    with pytest.raises(NotSent, match="not on the public internet"):
         sending.post("https://evil.example.org/", {}, "{}")
     assert asked == []
 
@@ -165,7 +166,7 @@ def test_a_name_that_changes_its_mind_leads_nowhere(names, monkeypatch):
     """DNS rebinding: public when it is checked, this machine a moment later."""
     names["evil.example.org"] = [["93.184.215.14"], ["127.0.0.1"]]
     asked = listens(monkeypatch)
-    with pytest.raises(sending.NotSent, match="nothing answers"):
+    with pytest.raises(NotSent, match="nothing answers"):
         sending.post("https://evil.example.org/", {}, "{}")
     assert asked == [("93.184.215.14", 443)]
     assert names["evil.example.org"] == [["127.0.0.1"]]  # it was asked once
@@ -174,7 +175,7 @@ def test_a_name_that_changes_its_mind_leads_nowhere(names, monkeypatch):
 def test_the_port_is_checked_where_it_is_connected_to(names, monkeypatch):
     names["practice.example.org"] = [["93.184.215.14"]]
     asked = listens(monkeypatch)
-    with pytest.raises(sending.NotSent, match="443 or 8443"):
+    with pytest.raises(NotSent, match="443 or 8443"):
         sending.post("https://practice.example.org:5432/", {}, "{}")
     assert asked == []
 
@@ -184,7 +185,7 @@ def test_a_name_that_is_not_known(names, monkeypatch):
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(sending.NotSent, match="not known to the name server"):
+    with pytest.raises(NotSent, match="not known to the name server"):
         sending.post("https://nowhere.example.org/", {}, "{}")
 
 
@@ -197,7 +198,7 @@ def test_a_redirect_is_not_followed(receiver):
 
 def test_an_answer_that_drips_is_cut_off(receiver):
     receiver.answer, receiver.drip = b"x" * 100, 0.1
-    with pytest.raises(sending.NotSent, match=r"No answer within 0\.5 seconds"):
+    with pytest.raises(NotSent, match=r"No answer within 0\.5 seconds"):
         sending.post(receiver.url, {}, "{}", seconds=0.5)
 
 
@@ -211,7 +212,7 @@ def test_a_long_answer_is_kept_in_part(receiver):
 def test_nothing_listens(receiver):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(sending.NotSent, match="nothing answers"):
+    with pytest.raises(NotSent, match="nothing answers"):
         sending.post(f"http://127.0.0.1:{port}/", {}, "{}")
 
 
@@ -239,13 +240,13 @@ def test_the_name_stands_in_host_and_sni_and_the_certificate_is_checked(
     port, certificate, asked, receiver = secured
     names["practice.example.org"] = names["other.example.org"] = [["127.0.0.1"]]
     url = f"https://practice.example.org:{port}/in"
-    with pytest.raises(sending.NotSent, match="certificate is not valid"):
+    with pytest.raises(NotSent, match="certificate is not valid"):
         sending.post(url, {}, "{}")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert sending.post(url, {}, "{}").status_code == 200
     [(path, headers, body)] = receiver.got
     assert (path, headers["host"], body) == ("/in", f"practice.example.org:{port}", b"{}")
     assert asked[-1] == "practice.example.org"
-    with pytest.raises(sending.NotSent, match="certificate is not valid"):
+    with pytest.raises(NotSent, match="certificate is not valid"):
         sending.post(f"https://other.example.org:{port}/in", {}, "{}")
     assert len(receiver.got) == 1

@@ -11,8 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
+from screening.errors import SearchError
 from screening.exchange.fhir.bundles import outcome
-from screening.exchange.fhir.parameters import SearchError
 
 CONTENT_TYPE = "application/fhir+json"
 CODES = {

@@ -11,9 +11,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
+from screening.errors import SearchError
 from screening.exchange.fhir import device
 from screening.exchange.fhir.elements import Json, instant
-from screening.exchange.fhir.parameters import SearchError, split
+from screening.exchange.fhir.parameters import split
 from screening.exchange.fhir.resources import KINDS, Source, Stored
 from screening.exchange.fhir.search import ELSEWHERE, Asked, Found
 from screening.models import Patient

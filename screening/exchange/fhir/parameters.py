@@ -11,6 +11,8 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from screening.errors import SearchError
+
 ALL = Q(pk__isnull=False)
 NOTHING = Q(pk__in=[])
 _DATE = re.compile(
@@ -18,14 +20,6 @@ _DATE = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)"
     r"(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6})\d*)?)?(Z|[+-]\d\d:\d\d)?)?)?)?"
 )
-
-
-class SearchError(ValueError):
-    """What was searched for cannot be understood. code: FHIR's IssueType."""
-
-    def __init__(self, text: str, code: str = "value") -> None:
-        super().__init__(text)
-        self.code = code
 
 
 class Parameter(Protocol):

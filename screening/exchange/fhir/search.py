@@ -13,8 +13,9 @@ from uuid import UUID
 from django.db.models import Q
 
 from accounts.models import User
+from screening.errors import SearchError
 from screening.exchange.fhir.elements import Json
-from screening.exchange.fhir.parameters import SearchError, split
+from screening.exchange.fhir.parameters import split
 from screening.exchange.fhir.resources import KINDS, Listed, Source, Stored
 
 PAGE = 50

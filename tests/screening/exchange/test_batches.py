@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import Membership
 from screening import faults, intake
+from screening.errors import LeaseLost
 from screening.exchange import batches, importing, shifts, taking_in
 from screening.exchange.progress import Counts, counts_of, problems_of, with_counts
 from screening.models import (
@@ -422,7 +423,7 @@ def test_a_worker_that_was_only_slow_keeps_nothing(personas):
     BatchRow.objects.filter(pk=slow.pk).update(state="waiting", lease_expires_at=None)
     before = stored()
     quick = shifts._claim_row(batch)
-    with pytest.raises(importing.LeaseLost):
+    with pytest.raises(LeaseLost):
         importing.bring_in(slow, taking_in.archive_of(batch))
     assert not LesionImage.objects.exists() and not Patient.objects.filter(label="IP_0000000")
     assert stored() == before
