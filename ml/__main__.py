@@ -1,5 +1,5 @@
-"""python -m ml train | pack | trial | evaluate | thresholds | degraded | export | repeatability |
-predict"""
+"""python -m ml train | pack | trial | evaluate | thresholds | degraded | several | export |
+repeatability | predict"""
 
 from __future__ import annotations
 
@@ -73,6 +73,12 @@ def _degraded(options: argparse.Namespace) -> None:
     print(degraded(options.version, _sources(options)))
 
 
+def _several(options: argparse.Namespace) -> None:
+    from ml.several import several
+
+    print(several(options.version, _sources(options)))
+
+
 def _export(options: argparse.Namespace) -> None:
     from ml.export import export
 
@@ -115,10 +121,14 @@ def _parser() -> argparse.ArgumentParser:
         "degraded", help="what spoilt versions of the tune parts' images are still read as"
     )
     spoilt.set_defaults(run_command=_degraded)
+    spots = commands.add_parser(
+        "several", help="how pictures with a second spot, and with one lesion, are told"
+    )
+    spots.set_defaults(run_command=_several)
     for command in (train, trial, evaluate):
         command.add_argument("--run", type=Path, required=True, help="the run's folder")
     train.add_argument("--packed", type=Path, help="what `pack` wrote, instead of the folders")
-    for command in (train, pack, trial, evaluate, limits, spoilt):
+    for command in (train, pack, trial, evaluate, limits, spoilt, spots):
         command.add_argument(
             "--data", type=Path, required=command is not train, help="HAM10000's folder"
         )
@@ -141,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--manifest", type=Path, required=True, help="CSV with a column image")
     predict.add_argument("--out", type=Path, required=True, help="the CSV to write")
     predict.add_argument("--masks", type=Path, help="a folder for the lesions' masks (PNG)")
-    for command in (repeat, predict, limits, spoilt):
+    for command in (repeat, predict, limits, spoilt, spots):
         command.add_argument(
             "--version",
             default=DEFAULT_VERSION,

@@ -67,12 +67,15 @@ class Look:
     evidence and mask laid where the part lies in the whole.
 
     of_picture, of_lesion: what is wrong, see `ml.quality`; more than one lesion is of the latter.
+    is_doubtful: whether what looks like one lesion may be two. That is only said where the whole
+        alone would be told `monitor`.
     """
 
     seen: Seen
     others: tuple[Seen, ...]
     of_picture: tuple[NotAssessable, ...]
     of_lesion: tuple[NotAssessable, ...]
+    is_doubtful: bool = False
 
     @property
     def in_distribution(self) -> float:
@@ -90,6 +93,10 @@ class Look:
         unlike = (NotAssessable.NOT_DERMATOSCOPIC,) if score < rules.gate else ()
         # Where no dermatoscopic picture is seen, no lesion in it can be judged either.
         of_lesion = self.of_lesion if score >= rules.floor else ()
+        two = NotAssessable.MORE_THAN_ONE_LESION
+        if self.is_doubtful and two not in of_lesion and score >= rules.floor:
+            alone = severest(decide(one, rules.thresholds) for one in rules.readings(self.seen))
+            of_lesion = (*of_lesion, two) if alone is Outcome.MONITOR else of_lesion
         return tell(
             severest(decide(one, rules.thresholds) for one in self.readings(rules)),
             (*self.of_picture, *unlike, *of_lesion),
@@ -130,13 +137,20 @@ def look(
     seen = network.see(reduced, context)
     mask = seen.mask >= 0.5
     of_lesion = quality.of_lesion(reduced, mask)
-    boxes = regions.others(reduced, mask) if share(seen) >= floor else []
+    boxes: list[Box] = []
+    doubtful: list[Box] = []
+    if share(seen) >= floor:
+        boxes = regions.others(reduced, mask)
+        doubtful = regions.cores(reduced, mask)[: regions.MOST - len(boxes)]
     if boxes:
         if NotAssessable.LESION_TOO_SMALL not in of_lesion:
             of_lesion = (*of_lesion, NotAssessable.MORE_THAN_ONE_LESION)
         seen = replace(seen, mask=seen.mask * regions.main(mask))
-    others = tuple(_part(network, pixels, box, reduced.size, context) for box in boxes)
-    return Look(seen, others, quality.of_picture(pixels, reduced), of_lesion)
+    others = tuple(
+        _part(network, pixels, box, reduced.size, context) for box in (*boxes, *doubtful)
+    )
+    of_picture = quality.of_picture(pixels, reduced)
+    return Look(seen, others, of_picture, of_lesion, is_doubtful=bool(doubtful))
 
 
 def _part(

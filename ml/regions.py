@@ -2,6 +2,7 @@
 
 The mask is drawn for the lesion in the middle, and a second one is often no part of it. So it is
 looked for in the pixels: as a dark, compact patch on the skin, or as a picture within the picture.
+Where the mask may hold two, a dark patch off its centre is the second one, or part of the first.
 """
 
 from __future__ import annotations
@@ -24,9 +25,17 @@ MOST_SPOT = 0.4
 LEAST_CONTRAST = 15.0
 """CIELAB between a spot and the skin of the picture, and at least OF_MAIN of what the main lesion
 has, and three times what the skin itself strays."""
-OF_MAIN = 0.7
+OF_MAIN = 0.5
 LEAST_STEP = 20.0
-"""CIELAB between a spot and the skin around it: a shadow has no edge."""
+"""CIELAB between the darker half of a spot and the skin around it: a shadow has no edge, and a soft
+one has it farther out."""
+LEAST_CORE = 20.0
+"""CIELAB between a dark core and the rest of the mask that holds it, and twice what that strays."""
+MOST_CORE = 0.2
+"""Share of the picture."""
+OFF_CENTRE = 0.4
+"""How far from the middle of the mask a core lies that may be a second spot, as a multiple of the
+radius of a disc of the mask's size. The mask of a nevus that fills the picture holds that spot."""
 LEAST_SOLID = 0.8
 """Share of its convex hull that a spot fills."""
 LONGEST = 2.5
@@ -71,43 +80,78 @@ def others(reduced: Image.Image, mask: Bools) -> list[Box]:
     inset = _inset(pixels.astype(np.float64))
     if inset is not None:
         return [inset]
-    return _spots(pixels, main(mask))[:MOST]
+    return _boxes(_spots(_lab(pixels), main(mask)))
 
 
-def _spots(pixels: npt.NDArray[np.uint8], lesion: Bools) -> list[Box]:
-    """Squares around what looks like a spot beside the lesion."""
-    height, width = lesion.shape
+def cores(reduced: Image.Image, mask: Bools) -> list[Box]:
+    """Where the main part of the mask may hold a second lesion: at most MOST, largest first."""
+    return _boxes(_cores(_lab(np.asarray(reduced)), main(mask)))
+
+
+def _boxes(spots: list[Bools]) -> list[Box]:
+    return [_square(spot) for spot in sorted(spots, key=np.sum, reverse=True)[:MOST]]
+
+
+def _lab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     smooth = cv2.medianBlur(np.ascontiguousarray(pixels), 5).astype(np.float32) / 255
-    lab = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB)
+    lab: npt.NDArray[np.float32] = cv2.cvtColor(smooth, cv2.COLOR_RGB2LAB)
+    return lab
+
+
+def _spots(lab: npt.NDArray[np.float32], lesion: Bools) -> list[Bools]:
+    """What looks like a spot on the skin beside the lesion."""
     near = _grown(lesion, 9)
     skin = ~near & (lab[..., 0] > 15)
     if skin.sum() < 0.1 * skin.size:
         return []
-    from_skin = lab - np.median(lab[skin], axis=0)
-    darker = np.minimum(from_skin[..., 0], 0)
-    contrast = np.hypot(np.hypot(darker, from_skin[..., 1]), from_skin[..., 2])
+    darker, contrast = _contrast(lab, skin)
     strays = float(np.median(contrast[skin]))
     of_lesion = float(np.median(contrast[lesion])) if lesion.any() else 20.0
     least = max(12.0, 2.5 * strays, min(0.5 * of_lesion, 25.0))
-    marked = ((contrast > least) & ~near & (from_skin[..., 0] < 0)).astype(np.uint8)
-    # Opened against hairs, closed over the gaps that hairs leave.
-    marked = cv2.morphologyEx(marked, cv2.MORPH_OPEN, _disc(7))
-    marked = cv2.morphologyEx(marked, cv2.MORPH_CLOSE, _disc(5))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(marked)
     wanted = max(LEAST_CONTRAST, OF_MAIN * of_lesion, 3 * strays)
-    found = []
-    for number in range(1, count):
-        left, top, across, down, area = (int(value) for value in stats[number])
-        spot = labels == number
-        if (
-            LEAST_SPOT <= area / spot.size <= MOST_SPOT
-            and np.median(contrast[spot]) >= wanted
-            and _is_compact(spot)
-            and _stands_out(lab, spot, near)
-        ):
-            side = max(SMALLEST_SQUARE, AROUND * max(across, down))
-            found.append((area, _square(left + across / 2, top + down / 2, side, width, height)))
-    return [box for _, box in sorted(found, key=lambda one: -one[0])]
+    return [
+        spot
+        for spot in _patches((contrast > least) & ~near & darker)
+        if spot.mean() <= MOST_SPOT
+        and np.median(contrast[spot]) >= wanted
+        and _is_compact(spot)
+        and _stands_out(lab, spot, near)
+    ]
+
+
+def _cores(lab: npt.NDArray[np.float32], lesion: Bools) -> list[Bools]:
+    """Dark patches within the lesion's mask and off its centre: of a spot that it took in, too."""
+    if lesion.mean() < LEAST_SPOT:
+        return []
+    darker, contrast = _contrast(lab, lesion)
+    strays = float(np.median(contrast[lesion]))
+    centre, radius = np.argwhere(lesion).mean(axis=0), np.sqrt(lesion.sum() / np.pi)
+    return [
+        core
+        for core in _patches((contrast > max(12.0, 2 * strays)) & lesion & darker)
+        if core.mean() <= MOST_CORE
+        and np.median(contrast[core]) >= LEAST_CORE
+        and np.linalg.norm(np.argwhere(core).mean(axis=0) - centre) >= OFF_CENTRE * radius
+        and _is_compact(core)
+    ]
+
+
+def _contrast(lab: npt.NDArray[np.float32], ground: Bools) -> tuple[Bools, npt.NDArray[np.float32]]:
+    """Where it is darker than the ground, and how far each pixel is from it in CIELAB; lighter ones
+    by their colour alone."""
+    away = lab - np.median(lab[ground], axis=0)
+    darker = np.minimum(away[..., 0], 0)
+    return away[..., 0] < 0, np.hypot(np.hypot(darker, away[..., 1]), away[..., 2])
+
+
+def _patches(marked: Bools) -> list[Bools]:
+    """Connected ones of at least LEAST_SPOT: opened against hairs, closed over the gaps that hairs
+    leave."""
+    opened = cv2.morphologyEx(marked.astype(np.uint8), cv2.MORPH_OPEN, _disc(7))
+    closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, _disc(5))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
+    large = stats[:, cv2.CC_STAT_AREA] >= LEAST_SPOT * marked.size
+    return [labels == number for number in range(1, count) if large[number]]
 
 
 def _is_compact(spot: Bools) -> bool:
@@ -125,19 +169,22 @@ def _is_compact(spot: Bools) -> bool:
 
 
 def _stands_out(lab: npt.NDArray[np.float32], spot: Bools, near: Bools) -> bool:
-    ring = _grown(spot, 11) & ~_grown(spot, 5) & ~near
-    own = np.median(lab[spot], axis=0)
+    ring = _grown(spot, 21) & ~_grown(spot, 11) & ~near
     around = np.median(lab[ring if ring.sum() > 20 else ~near], axis=0)
+    step = np.linalg.norm(lab[spot] - around, axis=1)
+    own = np.median(lab[spot][step >= np.median(step)], axis=0)
     return bool(
         np.linalg.norm(own - around) >= LEAST_STEP and around[0] > DARKEST_SKIN and own[2] >= INK
     )
 
 
-def _square(x: float, y: float, side: float, width: int, height: int) -> Box:
-    """A square about a place, moved into the picture."""
-    side = min(side, width, height)
-    left = min(max(x - side / 2, 0), width - side)
-    top = min(max(y - side / 2, 0), height - side)
+def _square(spot: Bools) -> Box:
+    """A square around a spot, moved into the picture."""
+    height, width = spot.shape
+    left, top, across, down = cv2.boundingRect(spot.astype(np.uint8))
+    side = min(max(SMALLEST_SQUARE, AROUND * max(across, down)), width, height)
+    left = min(max(left + across / 2 - side / 2, 0), width - side)
+    top = min(max(top + down / 2 - side / 2, 0), height - side)
     return Box(left / width, top / height, (left + side) / width, (top + side) / height)
 
 

@@ -65,6 +65,18 @@ def test_the_severest_of_several_lesions_is_told_if_it_is_dermatoscopic_itself()
     assert told(seen(0.0), seen(6.0, gate=-3.0), of_lesion=two)[0] is Outcome.NOT_ASSESSABLE
 
 
+def test_what_may_be_two_is_never_told_plain_monitor_and_else_not_remarked():
+    def doubtful(*those: Seen):
+        return Look(those[0], those[1:], (), (), is_doubtful=True).told(RULES)
+
+    two = NotAssessable.MORE_THAN_ONE_LESION
+    assert doubtful(seen(0.0), seen(0.0)) == (Outcome.NOT_ASSESSABLE, two, ())
+    assert doubtful(seen(0.0), seen(6.0)) == (Outcome.URGENT, "", (two,))
+    assert doubtful(seen(6.0), seen(0.0)) == (Outcome.URGENT, "", ())
+    unlike = (Outcome.NOT_ASSESSABLE, NotAssessable.NOT_DERMATOSCOPIC, ())
+    assert doubtful(seen(0.0, gate=-1.0)) == unlike
+
+
 def test_between_floor_and_gate_the_dangerous_is_told_and_the_rest_turned_away():
     assert told(seen(6.0, gate=1.0)) == (Outcome.URGENT, "", ("not_dermatoscopic",))
     assert told(seen(0.0, gate=1.0)) == (Outcome.NOT_ASSESSABLE, "not_dermatoscopic", ())

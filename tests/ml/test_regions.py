@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from ml import regions
 from ml.views import reduce
@@ -79,6 +79,34 @@ def test_the_dark_rim_of_a_dermatoscope_is_no_second_lesion():
     rim = np.array(drawn().resize((200, 150)))
     rim[~disc(75, 100, 95)] = 0
     assert regions.others(Image.fromarray(rim), LESION) == []
+
+
+@pytest.mark.parametrize(("row", "column"), [(25, 30), (120, 170)])
+def test_a_second_spot_with_a_soft_edge_is_found(row, column):
+    spot = Image.fromarray((255 * disc(row, column, 14)).astype(np.uint8))
+    picture = drawn().resize((200, 150))
+    picture.paste((70, 35, 30), (0, 0), spot.filter(ImageFilter.GaussianBlur(4)))
+    (box,) = regions.others(picture, LESION)
+    assert holds(box, row, column)
+
+
+def test_a_shadow_without_an_edge_is_no_second_lesion():
+    picture = drawn().resize((200, 150))
+    spot = Image.fromarray((60 * disc(25, 30, 20)).astype(np.uint8))
+    picture.paste((70, 35, 30), (0, 0), spot.filter(ImageFilter.GaussianBlur(15)))
+    assert regions.others(picture, LESION) == []
+
+
+def test_a_spot_that_the_mask_took_in_is_found_off_its_centre():
+    brown = np.full((150, 200, 3), (165, 115, 90), np.uint8)
+    filling = disc(75, 100, 85)
+    assert regions.cores(Image.fromarray(brown), filling) == []
+    for row, column, found in ((40, 160, 1), (75, 100, 0)):
+        pixels = brown.copy()
+        pixels[disc(row, column, 14)] = (70, 35, 30)
+        boxes = regions.cores(Image.fromarray(pixels), filling)
+        assert len(boxes) == found
+        assert all(holds(box, row, column) for box in boxes)
 
 
 def test_at_most_two_others_are_read_the_largest_first():
