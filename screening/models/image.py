@@ -34,14 +34,15 @@ class Modality(models.TextChoices):
 
 
 ADULT_FROM = 16
-"""Years. The data hold next to no younger people, so nothing is known of how well they are read."""
+"""Years of life. The data hold next to no younger people, so nothing is known of how well they are
+read."""
 
 
 def of_child(image: str = "image") -> Q:
     """Condition on rows of an image, named by ``image``: ``LesionImage.is_of_child``, in SQL."""
     born = f"{image}__lesion__patient__birth_year"
     year = f"{image}__captured_on__year"
-    young = {f"{year}__gte": F(born), f"{year}__lt": F(born) + ADULT_FROM}
+    young = {f"{year}__gte": F(born), f"{year}__lte": F(born) + ADULT_FROM}
     return Q(**{f"{born}__isnull": False}, **young)
 
 
@@ -241,7 +242,8 @@ class LesionImage(Withdrawable):
 
     @property
     def is_of_child(self) -> bool:
-        return self.age is not None and self.age < ADULT_FROM
+        """Who may be: only the year of birth is known, so one of 16 may still be 15."""
+        return self.age is not None and self.age <= ADULT_FROM
 
     @property
     def latest_prediction(self) -> Prediction | None:
