@@ -15,6 +15,7 @@ from screening.exchange.fhir.elements import (
     resource,
     snomed,
 )
+from screening.formatting import day
 from screening.models import Lesion, LesionPosition
 
 
@@ -31,7 +32,7 @@ def render(lesion: Lesion, base: str) -> Json:
         lesion.pk,
         changed=lesion.modified,
         identifier=identifiers(lesion),
-        active=True,
+        active=not lesion.is_closed,
         location=body_site(lesion.body_site),
         locationQualifier=_side(lesion),
         description=_description(lesion),
@@ -49,7 +50,13 @@ def _side(lesion: Lesion) -> list[Json]:
 
 def _description(lesion: Lesion) -> str:
     symptoms = f"Marked: {', '.join(lesion.symptoms)}." if lesion.symptoms else ""
-    return " ".join(text for text in (f"{lesion.label}.", lesion.notes, symptoms) if text)
+    parts = (f"{lesion.label}.", lesion.notes, symptoms, closed_words(lesion))
+    return " ".join(text for text in parts if text)
+
+
+def closed_words(lesion: Lesion) -> str:
+    """That nobody follows it any longer; empty while it is open."""
+    return f"Removed on {day(lesion.closed_on)}." if lesion.closed_on else ""
 
 
 def _image(lesion: Lesion, base: str) -> list[Json]:

@@ -21,6 +21,7 @@ from screening.exchange.fhir.elements import (
     Json,
     absent,
     body_site,
+    canonical,
     concept,
     instant,
     own_identifier,
@@ -40,6 +41,12 @@ from screening.models import (
 from screening.models.prediction import PredictionQuerySet
 
 UNTOLD = ("balanced_probabilities", "image_logits", "context", "context_terms")
+COUNTS = "StructureDefinition/reading-counts"
+"""Our extension: whether a reading is the one of its image that counts. The others stand beside it:
+of another version, of other details, or replaced."""
+NOT_COUNTING = (
+    "Another reading of this image counts: what is told of the lesion is not of this one."
+)
 REPLACES = "http://hl7.org/fhir/StructureDefinition/observation-replaces"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
 STATUS = {
@@ -95,6 +102,7 @@ def render_prediction(prediction: Prediction, base: str) -> Json:
         prediction.pk,
         changed=changed(prediction),
         security=[AI_ASSERTED],
+        extension=counts(prediction),
         identifier=[own_identifier(prediction.pk)],
         status=STATUS[State(prediction.state)],
         category=[concept(CATEGORY, "imaging", "Imaging")],
@@ -224,9 +232,17 @@ def _why_absent(prediction: Prediction) -> Json:
     return absent("not-performed", "Not Performed", advice.text[0] if advice else text)
 
 
+def counts(prediction: Prediction) -> list[Json]:
+    """Of a finished reading, whether it counts."""
+    if prediction.state != State.SUCCEEDED:
+        return []
+    return [{"url": canonical(COUNTS), "valueBoolean": prediction.counts}]
+
+
 def _notes(prediction: Prediction) -> list[Json]:
     """What is to be shown with the outcome, whole."""
     advice = advise(prediction)
     if advice is None:
         return []
-    return [{"text": text} for text in (advice.title, *advice.text, DISCLAIMER)]
+    aside = () if prediction.counts else (NOT_COUNTING,)
+    return [{"text": text} for text in (*aside, advice.title, *advice.text, DISCLAIMER)]

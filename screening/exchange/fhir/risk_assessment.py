@@ -31,6 +31,7 @@ def render(prediction: Prediction, base: str) -> Json:
         prediction.pk,
         changed=observation.changed(prediction),
         security=[AI_ASSERTED],
+        extension=observation.counts(prediction),
         identifier=[own_identifier(prediction.pk)],
         status="preliminary",
         code=terminology.of("observation", "p-malignant"),
@@ -52,5 +53,8 @@ def render(prediction: Prediction, base: str) -> Json:
             }
         ],
         mitigation=advice.title if advice else "",
-        note=[{"text": DISCLAIMER}],
+        note=[
+            {"text": text}
+            for text in (*(() if prediction.counts else (observation.NOT_COUNTING,)), DISCLAIMER)
+        ],
     )

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import base64
+from datetime import date
 
 import pytest
+from django.utils import timezone
 from pydantic import ValidationError as InvalidResource
 
 from ml import reader
+from screening import closing, intake
 from screening.advice import DISCLAIMER
 from screening.exchange.fhir.resources import KINDS
-from screening.models import AccessLog
+from screening.models import AccessLog, DoctorVisit, Prediction
 from tests.api.fhir.conftest import BASE, check, fetched, references, resources
-from tests.factories import LesionFactory, PredictionFactory, ReviewFactory, picture
+from tests.factories import (
+    LesionFactory,
+    PredictionFactory,
+    ReviewFactory,
+    UserFactory,
+    picture,
+)
 
 AIAST = [
     {
@@ -206,15 +215,90 @@ def test_a_report_without_a_conclusion_is_preliminary(clinician, lesion):
     found = of(clinician, "DiagnosticReport", lesion.pk)
     assert (found["status"], found["meta"]["security"]) == ("preliminary", AIAST)
     assert "not yet by a clinician" in found["conclusion"]
-    assert "conclusionCode" not in found
+    assert codes(found) == ["urgent"]
     ReviewFactory(image=reading.image, conclusion="bcc")
     assert of(clinician, "DiagnosticReport", lesion.pk)["status"] == "final"
     PredictionFactory(image__lesion=lesion, image__captured_on="2026-04-01", queued=True)
     assert of(clinician, "DiagnosticReport", lesion.pk)["status"] == "preliminary"
 
 
-def test_a_lesion_without_an_image_has_no_report(clinician, lesion):
+def codes(report):
+    return [one["coding"][0]["code"] for one in report.get("conclusionCode", [])]
+
+
+def test_a_lesion_without_an_image_has_a_report_once_a_symptom_is_marked(
+    clinician, personas, lesion
+):
     assert clinician.get(f"{BASE}/DiagnosticReport/{lesion.pk}").status_code == 404
+    intake.edit_lesion(user=personas.clinician, lesion=lesion, bleeding=True)
+    lesion.refresh_from_db()
+    found = of(clinician, "DiagnosticReport", lesion.pk)
+    assert (found["status"], codes(found)) == ("preliminary", ["see_doctor"])
+    assert "See a doctor" in found["conclusion"]
+    assert "bleeding" in found["conclusion"]
+    assert "model" not in found["conclusion"]
+    assert "security" not in found["meta"]
+    assert found["effectiveDateTime"].startswith(str(lesion.symptoms_at.date()))
+
+
+def test_of_a_photograph_no_model_is_said_to_have_read_it(clinician, lesion):
+    PredictionFactory(
+        image__lesion=lesion,
+        image__modality="clinical",
+        outcome="not_assessable",
+        reason="clinical_photograph",
+    )
+    found = of(clinician, "DiagnosticReport", lesion.pk)
+    assert found["conclusion"]
+    assert "Read by a model" not in found["conclusion"]
+
+
+def test_a_harmless_conclusion_never_stands_alone_beside_a_warning(clinician, lesion):
+    reading = PredictionFactory(image__lesion=lesion, image__captured_on="2026-03-01")
+    ReviewFactory(image=reading.image, conclusion="nv", management="none")
+    assert codes(of(clinician, "DiagnosticReport", lesion.pk)) == ["nv"]
+    PredictionFactory(image__lesion=lesion, image__captured_on="2026-02-01", outcome="urgent")
+    found = of(clinician, "DiagnosticReport", lesion.pk)
+    assert (found["status"], codes(found)) == ("preliminary", ["urgent", "nv"])
+
+
+def test_what_a_visit_settled_is_told_with_what_the_doctor_said(clinician, lesion):
+    reading = PredictionFactory(image__lesion=lesion, outcome="urgent")
+    DoctorVisit.objects.create(
+        lesion=lesion,
+        recorded_by=UserFactory(),
+        visited_on=timezone.localdate(),
+        finding="harmless",
+    )
+    found = of(clinician, "DiagnosticReport", lesion.pk)
+    assert "settled by: Doctor's visit on" in found["conclusion"]
+    assert "it is harmless" in found["conclusion"]
+    assert codes(found) == []
+    assert {"reference": f"Observation/{reading.pk}"} in found["result"]
+
+
+def test_which_reading_counts_is_said(clinician, lesion):
+    counting = PredictionFactory(image__lesion=lesion, outcome="urgent")
+    beside = PredictionFactory(image=counting.image, outcome="monitor", model_version="gone-1")
+    for reading, counts in ((counting, True), (beside, False)):
+        assert Prediction.objects.get(pk=reading.pk).counts is counts
+        for kind in ("Observation", "RiskAssessment"):
+            found = of(clinician, kind, reading.pk)
+            (said,) = found["extension"]
+            assert said["url"].endswith("/fhir/R4/StructureDefinition/reading-counts")
+            assert said["valueBoolean"] is counts
+            notes = " ".join(note["text"] for note in found["note"])
+            assert ("Another reading of this image counts" in notes) is not counts
+
+
+def test_a_lesion_that_was_removed_says_so(clinician, personas, lesion):
+    PredictionFactory(image__lesion=lesion)
+    assert of(clinician, "BodyStructure", lesion.pk)["active"] is True
+    closing.close(user=personas.clinician, lesion=lesion, on=date(2026, 11, 3))
+    found = of(clinician, "BodyStructure", lesion.pk)
+    assert found["active"] is False
+    assert "Removed on 3 Nov 2026." in found["description"]
+    assert "Removed on 3 Nov 2026." in of(clinician, "DiagnosticReport", lesion.pk)["conclusion"]
 
 
 def test_provenance_leads_to_the_model_its_weights_and_its_card(clinician, record):
