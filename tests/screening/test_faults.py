@@ -18,6 +18,7 @@ from storages.backends.s3 import S3Storage
 
 from ml import reader
 from screening import comparing, faults, measuring, setbacks, tasks
+from screening.errors import Busy
 from screening.models import (
     Comparison,
     LesionImage,
@@ -27,7 +28,6 @@ from screening.models import (
     State,
 )
 from screening.predictions import queue
-from screening.sandbox import Busy
 from tests.factories import LesionFactory, PredictionFactory
 from tests.screening.test_follow_up import limits, photographed  # noqa: F401
 from tests.stack.installation import free_port
