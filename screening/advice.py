@@ -1,4 +1,4 @@
-"""What the person is told of a reading. The words of DESIGN, section 7, in one place.
+"""What the person is told of a reading. All of these words are here.
 
 Figures in the text come from the card of the model version that read the image.
 """

@@ -272,7 +272,7 @@ def hold(lesion: Lesion) -> None:
 def _save(
     record: Any, allowed: tuple[str, ...], fields: dict[str, Any], also: Iterable[str] = ()
 ) -> Any:
-    """Set the fields that may be set, check all rules, save. A TypeError names a stranger.
+    """Set the fields that may be set, check all rules, save. Raises TypeError for any other field.
 
     Of a record that is there no more is written than these fields, and ``also``: it may have been
     moved or withdrawn since it was loaded.

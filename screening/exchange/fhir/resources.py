@@ -1,4 +1,4 @@
-"""Every kind of resource: whence its rows come, how they are told, and what it is searched by."""
+"""Every kind of resource: its rows, how one is written as FHIR, and its search parameters."""
 
 from __future__ import annotations
 

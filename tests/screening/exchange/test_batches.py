@@ -82,7 +82,7 @@ def test_it_imports_and_reads_a_clinics_batch(personas):
 
 
 def test_a_worker_is_rung_for_again_once_the_rows_are_there(personas):
-    """One that came while the manifest was taken in saw nothing to do, and took the bell along."""
+    """One that came while the manifest was taken in found no rows, and consumed the message."""
     batch = upload(personas.assistant, batch_of(*many(3)), clinic=personas.clinic)
     rows_at_a_ring = []
     shifts.work(seconds=0.01, ring=lambda: rows_at_a_ring.append(batch.rows.count()))
