@@ -11,6 +11,7 @@ import errno
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from smtplib import SMTPResponseException, SMTPServerDisconnected
 from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
@@ -42,6 +43,10 @@ def is_transient(error: BaseException | None) -> bool:
     match error:
         case OperationalError() | InterfaceError() | Busy() | TimeoutError() | ConnectionError():
             return True
+        case SMTPServerDisconnected():
+            return True
+        case SMTPResponseException():
+            return 400 <= error.smtp_code < 500
         case OSError():  # without a number: Pillow's word for what is no picture
             return error.errno is not None and error.errno not in _OF_THE_ITEM
     if error is None or not _is_of_the_network(error):

@@ -85,10 +85,12 @@ def sweep_predictions() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
     details.queue_some_again()
     for prediction in queue.sweep(rung_before=timezone.now() - age):
-        _tell_a_worker(prediction)
+        if not _tell_a_worker(prediction):
+            return
     unmeasured, uncompared = measuring.unmeasured(), comparing.uncompared()
     for image in (*unmeasured, *uncompared, *setbacks.due()):
-        _ring(follow_up_task, image.pk)
+        if not _ring(follow_up_task, image.pk):
+            return
 
 
 @shared_task
@@ -123,23 +125,27 @@ def mail_invitations_task() -> None:
     invitations.mail_waiting()
 
 
-def _ring(task: Any, identifier: UUID, *, queue: str | None = None) -> None:
-    """A broker that is away is no reason to fail: the row waits, and is found without a bell."""
+def _ring(task: Any, identifier: UUID, *, queue: str | None = None) -> bool:
+    """Whether the broker took it. One that is away is no reason to fail: the row waits, and is
+    found without a bell; but there is no need to try it with five hundred others."""
     try:
         task.apply_async((str(identifier),), queue=queue)
     except Exception as error:
         logger.warning("%s: no bell, %s", task.name, type(error).__name__)
+        return False
+    return True
 
 
-def _tell_a_worker(prediction: Prediction) -> None:
+def _tell_a_worker(prediction: Prediction) -> bool:
     queue = "bulk" if prediction.is_bulk else "interactive"
-    _ring(read_prediction_task, prediction.pk, queue=queue)
+    return _ring(read_prediction_task, prediction.pk, queue=queue)
 
 
 def _tell_the_couriers(*, again_after: int = courier.LEASE_SECONDS) -> None:
     """Ring for every delivery that is due, but not again within so many seconds."""
     for pk in courier.due(rung_before=timezone.now() - timedelta(seconds=again_after)):
-        _ring(deliver_webhook_task, pk, queue="webhooks")
+        if not _ring(deliver_webhook_task, pk, queue="webhooks"):
+            return
 
 
 def ring_webhooks() -> None:
@@ -184,7 +190,8 @@ def compare(one: LesionImage, other: LesionImage) -> None:
 def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
     for prediction in queue.sweep(rung_before=timezone.now()):
-        _tell_a_worker(prediction)
+        if not _tell_a_worker(prediction):
+            return
     _tell_the_couriers(again_after=0)
 
 

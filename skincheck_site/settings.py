@@ -266,6 +266,7 @@ if FOUND_CLINICS not in ("anyone", "verified", "staff"):
     raise ImproperlyConfigured("FOUND_CLINICS is one of anyone, verified and staff.")
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 
 import pytest
 from django.conf import settings as configured
 from django.contrib.auth.hashers import identify_hasher
 from django.core import mail
 from django.core.cache import cache
+from django.core.mail import EmailMessage
 
+from accounts import adapter
 from accounts.models import User
 from tests.clients import Browser
 from tests.factories import PASSWORD, UserFactory
@@ -170,3 +173,34 @@ def test_pages_behind_log_in_are_in_our_look(client, path):
     assert "Research software, not a medical device." in text
     assert 'aria-label="Main"' in text
     assert not re.search(r"<script(?![^>]*\bsrc=)[^>]*>|\sstyle=|\son\w+=", text)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionRefusedError(), SMTPServerDisconnected(), SMTPRecipientsRefused({})]
+)
+@pytest.mark.parametrize("verification", ["optional", "mandatory"])
+def test_a_mail_server_that_is_away_breaks_no_page(
+    error, verification, client, settings, monkeypatch
+):
+    settings.ACCOUNT_EMAIL_VERIFICATION = verification
+
+    def away(self: EmailMessage) -> int:
+        raise error
+
+    monkeypatch.setattr(EmailMessage, "send", away)
+    data = {"email": "jo@example.org", "password1": PASSWORD, "password2": PASSWORD}
+    page = client.post("/accounts/signup/", data, follow=True)
+    assert page.status_code == 200
+    assert adapter.NOT_SENT in page.content.decode()
+    assert "We have sent a link" not in page.content.decode()
+    assert User.objects.filter(email="jo@example.org").exists()
+    assert is_logged_in(client) == (verification == "optional")
+
+    client.post("/accounts/logout/")
+    page = client.post("/accounts/password/reset/", {"email": "jo@example.org"}, follow=True)
+    assert page.status_code == 200
+    assert adapter.NOT_SENT in page.content.decode()
+
+    monkeypatch.undo()
+    client.post("/accounts/password/reset/", {"email": "jo@example.org"})
+    assert len(mail.outbox) == 1

@@ -107,7 +107,8 @@ def rest() -> None:
 
 
 @pytest.mark.django_db
-def test_storage_that_is_away_for_a_minute_fails_no_reading():
+def test_storage_that_is_away_for_a_minute_fails_no_reading(monkeypatch):
+    monkeypatch.setattr(faults, "FIRST_PAUSE", timedelta(minutes=2))  # longer than this test
     waiting = [queued() for _ in range(3)]
     for times in range(1, 6):  # more often than an image has attempts
         for one in waiting:
@@ -115,7 +116,7 @@ def test_storage_that_is_away_for_a_minute_fails_no_reading():
                 tasks.read_prediction_task(str(one.pk))
             one.refresh_from_db()
             assert (one.state, one.attempts, one.setbacks) == (State.QUEUED, 0, times)
-            assert one.rests_until - timezone.now() > faults.pause(times) - timedelta(seconds=9)
+            assert one.rests_until - timezone.now() > faults.pause(times) - timedelta(minutes=1)
             assert queue.claim(one.pk) is None  # it rests
         assert queue.sweep(rung_before=timezone.now()) == []
         rest()
@@ -177,11 +178,11 @@ def test_fifty_lost_files_are_marked_and_stepped_over(monkeypatch, caplog):
     sound = photographed(LesionFactory(), date(2026, 1, 1))
     lose(lost)
     for _ in range(2):
-        for image in measuring.unmeasured(reader.DEFAULT_VERSION):
+        for image in measuring.unmeasured():
             tasks.follow_up_task(str(image.pk))
     assert measuring.current(sound) is not None
     assert Measurement.objects.filter(failure__contains="could not be opened").count() == 6
-    assert measuring.unmeasured(reader.DEFAULT_VERSION) == []
+    assert measuring.unmeasured() == []
     assert not Setback.objects.exists()
     assert not [one for one in caplog.records if one.levelname == "ERROR"]
 
@@ -214,7 +215,7 @@ def test_following_up_rests_longer_each_time_and_lets_others_pass(monkeypatch, l
             setback = Setback.objects.get(image=first)
             assert setback.count == times
             assert setback.rests_until > timezone.now() + faults.pause(times) / 2
-            assert first not in measuring.unmeasured(reader.DEFAULT_VERSION)
+            assert first not in measuring.unmeasured()
             assert setbacks.due() == []
     assert not Measurement.objects.filter(image=first).exists()
     rest()
@@ -232,10 +233,26 @@ def test_a_picture_that_kills_its_worker_is_not_begun_at_each_sweep(monkeypatch)
     monkeypatch.setattr(measuring, "measure_image", raising(SystemExit()))
     with pytest.raises(SystemExit):
         tasks.follow_up_task(str(image.pk))
-    assert measuring.unmeasured(reader.DEFAULT_VERSION) == []
+    assert measuring.unmeasured() == []
     assert setbacks.due() == []
     rest()
     assert setbacks.due() == [image]
+
+
+@pytest.mark.django_db
+def test_a_broker_that_is_away_is_tried_once_a_sweep(monkeypatch):
+    tried = []
+
+    def away(*arguments, **options):
+        tried.append(arguments)
+        raise ConnectionError
+
+    for _ in range(4):
+        Prediction.objects.filter(pk=queued().pk).update(rung_at=None)
+    monkeypatch.setattr(tasks.read_prediction_task, "apply_async", away)
+    tasks.sweep_predictions()
+    assert len(tried) == 1
+    assert Prediction.objects.claimable().count() == 4
 
 
 def raising(error: BaseException):

@@ -60,6 +60,8 @@ def test_a_killed_worker_and_an_emptied_broker_lose_nothing(installation: Instal
         time.sleep(2.5)
 
     assert states_of(installation) == {"succeeded": IMAGES}
+    beats = "SELECT count(*) FROM screening_heartbeat WHERE name LIKE 'worker@%'"
+    assert installation.query(beats) == [(1,)]
     assert installation.query(
         "SELECT count(DISTINCT image_id), count(*) FROM screening_prediction WHERE outcome <> ''"
     ) == [(IMAGES, IMAGES)]
@@ -84,6 +86,14 @@ def test_an_upload_outlives_a_broker_that_is_away(installation: Installation) ->
 
     with installation.running("worker"), installation.running("sweeper"):
         wait_until(lambda: states_of(installation) == {"succeeded": 2}, "both are read")
+
+
+def test_rows_are_read_while_the_broker_cannot_be_reached(installation: Installation) -> None:
+    (installation.folder / "broker.sqlite3").mkdir()
+    installation.environment |= _unreachable_redis(installation)
+    installation.python("-m", "tests.stack.add_images", "3")
+    with installation.running("sweeper"):
+        wait_until(lambda: states_of(installation) == {"succeeded": 3}, "they are read", 120)
 
 
 def _unreachable_redis(installation: Installation) -> dict[str, str]:

@@ -1,0 +1,86 @@
+"""A storage that speaks enough of S3 for pictures: put, get, head and delete, in memory. It can be
+away, and comes back with all that it had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from urllib.parse import urlsplit
+
+from tests.stack.installation import free_port
+
+
+class Storage:
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.objects: dict[str, bytes] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "SECRET_KEY": "of a test only, and of no use elsewhere: 0123456789",
+            "AWS_STORAGE_BUCKET_NAME": "skincheck",
+            "AWS_S3_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+            "AWS_S3_REGION_NAME": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "a",
+            "AWS_SECRET_ACCESS_KEY": "b",
+        }
+
+    @contextmanager
+    def there(self) -> Iterator[None]:
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self.objects))
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def _handler(objects: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_PUT(self) -> None:
+            objects[self._key()] = self._body()
+            self._answer(200)
+
+        def do_GET(self) -> None:
+            found = objects.get(self._key())
+            self._answer(404 if found is None else 200, found or b"")
+
+        do_HEAD = do_GET
+
+        def do_DELETE(self) -> None:
+            objects.pop(self._key(), None)
+            self._answer(204)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def _key(self) -> str:
+            return urlsplit(self.path).path
+
+        def _body(self) -> bytes:
+            if "chunked" not in self.headers.get("Content-Encoding", ""):
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            data = b""  # each piece with its length and a signature before it
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                data += self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline().strip():
+                pass
+            return data
+
+        def _answer(self, status: int, body: bytes = b"") -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Last-Modified", "Thu, 01 Jan 2026 00:00:00 GMT")
+            self.send_header("ETag", '"1"')
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+    return Handler
