@@ -49,7 +49,9 @@ class ExportView(GenericAPIView[Any]):
         summary="Export readings",
         description="All that the filters leave of the list of predictions, the oldest first, "
         "streamed. A clinic that has its clinicians conclude first shows each of them only what "
-        "they have concluded on. A column of a resource that the caller may not read is empty: "
+        "they have concluded on. `counts` says whether a reading is the one of its image that "
+        "counts, `told_until` when another took its place: only of those that count is what is "
+        "told of an image. A column of a resource that the caller may not read is empty: "
         "`patient_label` needs `patients:read`, `lesion_label` and `body_site` `lesions:read`, "
         "`captured_on` and `modality` `images:read`.",
         responses=table_answers("prediction,image,lesion,…\n019ab0d3-92c1-7f66-…\n"),

@@ -161,6 +161,10 @@ class PredictionFilter(filters.FilterSet):
     outcome = filters.ChoiceFilter(
         choices=Outcome.choices, method="told", help_text="The outcome that the person is told."
     )
+    counts = YesOrNo(
+        method="counting",
+        help_text="`true`: the one reading of its image that counts; `false`: those beside it.",
+    )
     created_after = Moment(
         field_name="created", lookup_expr="gte", help_text="Queued at this moment or later."
     )
@@ -174,6 +178,10 @@ class PredictionFilter(filters.FilterSet):
 
     def told(self, queryset: Any, name: str, value: str) -> Any:
         return queryset.told(value)
+
+    def counting(self, queryset: Any, name: str, value: bool) -> Any:
+        counting = Prediction.objects.counting().values("pk")
+        return queryset.filter(pk__in=counting) if value else queryset.exclude(pk__in=counting)
 
 
 class ReviewFilter(filters.FilterSet):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from datetime import UTC, date, datetime
 
 import pytest
@@ -150,6 +152,27 @@ def test_predictions_by_what_is_told(personas, clinician):
         told = {p.pk for p in everything if p.outcome_told == outcome}
         assert {p.pk for p in Prediction.objects.told(outcome)} == told
         assert len(told) == rows
+
+
+def test_predictions_by_whether_they_count(clinician, lesion):
+    before = PredictionFactory(image__lesion=lesion, outcome="urgent")
+    now = PredictionFactory(image=before.image)
+    other = PredictionFactory(image=before.image, model_version="2020.1")
+    waiting = PredictionFactory(image__lesion=lesion, queued=True)
+    assert found(clinician, "predictions", counts="true") == [str(now.pk)]
+    beside = {str(one.pk) for one in (before, other, waiting)}
+    assert set(found(clinician, "predictions", counts="false")) == beside
+    assert clinician.get("/api/v1/predictions/", {"counts": "yes"}).status_code == 400
+    text = clinician.get("/api/v1/predictions/export/").getvalue().decode()
+    rows = {row["prediction"]: row for row in csv.DictReader(io.StringIO(text))}
+    assert {pk: row["counts"] for pk, row in rows.items()} == {
+        str(one.pk): str(one is now) for one in (before, now, other, waiting)
+    }
+    before.refresh_from_db()
+    assert rows[str(before.pk)]["told_until"] == before.told_until.isoformat()
+    assert [row["told_until"] for pk, row in rows.items() if pk != str(before.pk)] == ["", "", ""]
+    text = clinician.get("/api/v1/predictions/export/", {"counts": "true"}).getvalue().decode()
+    assert [row["prediction"] for row in csv.DictReader(io.StringIO(text))] == [str(now.pk)]
 
 
 def test_the_outcome_filter_uses_what_is_told(clinician, lesion):
