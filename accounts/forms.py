@@ -10,18 +10,25 @@ from django.utils import timezone
 
 from accounts import scopes
 from accounts.applications import APPLICATION_ROLES
-from accounts.models import ApiKey, Clinic, Role, User
+from accounts.models import ApiKey, Clinic, Membership, Role, User
 from screening.edit_form import EditForm
 
 
-class ProfileForm(forms.ModelForm):
-    class Meta:
-        model = User
-        fields = ["first_name", "last_name"]
-        widgets = {
-            "first_name": forms.TextInput(attrs={"autocomplete": "given-name"}),
-            "last_name": forms.TextInput(attrs={"autocomplete": "family-name"}),
-        }
+class ProfileForm(EditForm):
+    first_name = forms.CharField(
+        required=False,
+        max_length=User._meta.get_field("first_name").max_length,
+        widget=forms.TextInput(attrs={"autocomplete": "given-name"}),
+    )
+    last_name = forms.CharField(
+        required=False,
+        max_length=User._meta.get_field("last_name").max_length,
+        widget=forms.TextInput(attrs={"autocomplete": "family-name"}),
+    )
+
+    @staticmethod
+    def values_of(user: User) -> dict[str, Any]:
+        return {"first_name": user.first_name, "last_name": user.last_name}
 
 
 class ClinicForm(forms.Form):
@@ -49,8 +56,17 @@ class ReviewingForm(EditForm):
     )
 
 
-class RoleForm(forms.Form):
-    role = forms.ChoiceField(choices=Role.choices)
+class RoleForm(EditForm):
+    role = forms.ChoiceField(
+        choices=Role.choices,
+        error_messages=dict.fromkeys(
+            ("required", "invalid_choice"), "Choose one of the four roles."
+        ),
+    )
+
+    @staticmethod
+    def values_of(membership: Membership) -> dict[str, Any]:
+        return {"role": membership.role}
 
 
 def _scope_choices() -> list[tuple[str, str]]:

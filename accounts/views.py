@@ -36,13 +36,10 @@ class SignedInRequest(HttpRequest):
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def account(request: SignedInRequest) -> HttpResponse:
-    form = ProfileForm(request.POST or None, instance=request.user)
-    if request.method == "POST" and form.is_valid():
-        try:
-            services.edit_profile(user=request.user, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
-        else:
+    form = ProfileForm(request.POST or None, record=request.user)
+    if request.method == "POST":
+        saved = submit(form, services.edit_profile, user=request.user)
+        if saved is not None:
             messages.success(request, "Your name is saved.")
             return redirect("account")
     return _account_page(request, profile_form=form)
@@ -134,17 +131,13 @@ def change_role(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> Http
     clinic = visible_clinic(request, pk)
     membership = _membership(clinic, membership_pk)
     services.require_clinic_admin(user=request.user, clinic=clinic)
-    form = RoleForm(request.POST)
-    if not form.is_valid():
-        messages.error(request, "Choose one of the four roles.")
-        return redirect("clinic", pk=clinic.pk)
-    try:
-        services.change_role(user=request.user, membership=membership, **form.cleaned_data)
-    except ValidationError as error:
-        messages.error(request, error.messages[0])
-    else:
-        role = membership.get_role_display().lower()
+    form = RoleForm(request.POST, record=membership)
+    changed = submit(form, services.change_role, user=request.user, membership=membership)
+    if changed is not None:
+        role = changed.get_role_display().lower()
         messages.success(request, f"{membership.user} is now {role}.")
+    for errors in form.errors.values():
+        messages.error(request, " ".join(map(str, errors)))
     return redirect("clinic", pk=clinic.pk)
 
 
@@ -203,7 +196,7 @@ def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
     """The account page with the forms and the new secret in ``context``, or fresh ones."""
     user = request.user
     context = {
-        "profile_form": ProfileForm(instance=user),
+        "profile_form": ProfileForm(record=user),
         "api_key_form": ApiKeyForm(user=user),
         "memberships": user.memberships.select_related("clinic").order_by("clinic__name", "pk"),
         "api_keys": user.api_keys.unrevoked().select_related("clinic"),
@@ -218,6 +211,9 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
     members = list(clinic.memberships.of_people().select_related("user").order_by("created", "pk"))
     own = next(member for member in members if member.user_id == request.user.pk)
     is_admin = own.role == Role.ADMIN
+    for member in members:
+        row: Any = member
+        row.role_form = RoleForm(record=member, auto_id=f"%s-{member.pk}")
     context = {
         "clinic": clinic,
         "members": members,

@@ -34,7 +34,7 @@ def write_unchanged(
     locked: the row that all who write these fields change or lock, so that nobody comes between.
     standing: reads the fields anew. Raises Changed, and then nothing is written.
     """
-    type(locked)._base_manager.select_for_update().get(pk=locked.pk)
+    locked._meta.model._base_manager.select_for_update().get(pk=locked.pk)
     now = standing()
     then, wish = json.loads(seen), json.loads(as_seen(wanted))
     plain = json.loads(as_seen(now))

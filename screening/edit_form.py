@@ -45,7 +45,7 @@ class EditForm(forms.Form):
 
     def standing(self) -> dict[str, Any]:
         """``values_of`` the record, read anew."""
-        return self.values_of(type(self.record)._base_manager.get(pk=self.record.pk))
+        return self.values_of(self.record._meta.model._base_manager.get(pk=self.record.pk))
 
     def wanted(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if name != "opened"}

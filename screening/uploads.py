@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -138,8 +139,16 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
         logger.exception("a picture was not kept")
         return Result(name, None, False, NO_ROOM if is_full(error) else AWAY)
     if not added.is_new:
-        return Result(name, added.image, False, f"Already here, added {day(added.image.created)}.")
+        return Result(name, added.image, False, _already_here(added.image, fields["captured_on"]))
     words = [f"From the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)
     if fields["captured_on"] is None:
         words.insert(0, f"Saved as taken on {day(added.image.captured_on)}.")
     return Result(name, added.image, True, " ".join(words))
+
+
+def _already_here(image: LesionImage, told: date | None) -> str:
+    """Of a picture that is on the lesion: its day stands, whatever was told with the file."""
+    words = f"Already here: taken on {day(image.captured_on)}, added {day(image.created)}."
+    if told in (None, image.captured_on):
+        return words
+    return f"{words} You gave {day(told)}: open the picture and correct its day, if that is right."

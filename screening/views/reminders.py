@@ -14,7 +14,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from screening import due, ics, intake, page_forms, reminding
+from accounts.models import User
+from screening import due, ics, intake, page_forms, reminding, tracking
 from screening.formatting import day
 from screening.forms import ReminderForm, SnoozeForm, submit
 from screening.models import CalendarFeed, Lesion, Patient, Reminder, Standing
@@ -113,6 +114,7 @@ def _page(request: UserRequest, calendar_url: str = "") -> HttpResponse:
     writable = Patient.objects.writable_by(request.user)
     page = Paginator(shown, REMINDERS_A_PAGE).get_page(request.GET.get("page"))
     patients = {reminder.lesion.patient_id for reminder in page.object_list}
+    _attach_standing(list(page.object_list), request.user)
     return render(
         request,
         "screening/reminders.html",
@@ -127,6 +129,15 @@ def _page(request: UserRequest, calendar_url: str = "") -> HttpResponse:
             "calendar_url": calendar_url,
         },
     )
+
+
+def _attach_standing(reminders: list[Reminder], user: User) -> None:
+    """What stands of each lesion: whoever is to take a picture is told of a warning first."""
+    wanted = Lesion.objects.filter(pk__in=[reminder.lesion_id for reminder in reminders])
+    lesions = list(tracking.with_latest(wanted.select_related("patient"), user))
+    found = {lesion.pk: lesion for lesion in tracking.attach_latest_images(lesions, user)}
+    for reminder in reminders:
+        reminder.lesion = found[reminder.lesion_id]
 
 
 def _visible(request: UserRequest, pk: UUID) -> Reminder:

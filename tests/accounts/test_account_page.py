@@ -97,3 +97,14 @@ def test_the_page_costs_the_same_with_many_keys(client, personas, django_assert_
     # Session, user, memberships, keys, webhooks, and at most two of the navigation.
     with django_assert_max_num_queries(7):
         assert "Key 29" in client.get("/account/").content.decode()
+
+
+def test_a_name_that_another_tab_changed_is_not_overwritten(client, personas):
+    client.force_login(personas.stranger)
+    first = {"first_name": "Kim", "last_name": "Example"}
+    client.post("/account/", first | {"opened": '{"first_name": "", "last_name": ""}'})
+    stale = {"first_name": "Ada", "last_name": "", "opened": '{"first_name": "", "last_name": ""}'}
+    page = client.post("/account/", stale).content.decode()
+    assert "Now: “Kim”. You entered: “Ada”." in page
+    personas.stranger.refresh_from_db()
+    assert str(personas.stranger) == "Kim Example"

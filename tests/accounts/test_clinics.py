@@ -8,6 +8,7 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
+from django.utils.html import escape
 
 from accounts import invitations, services
 from accounts.models import Clinic, Membership, Role
@@ -86,6 +87,22 @@ def test_an_admin_changes_a_role_and_removes_a_member(client, personas):
     assert membership(clinic, viewer).role == Role.ASSISTANT
     client.post(f"{path}/remove/")
     assert not clinic.memberships.filter(user=viewer).exists()
+
+
+def test_a_role_that_another_admin_changed_meanwhile_is_not_overwritten(client, personas):
+    client.force_login(personas.admin)
+    clinic, viewer = personas.clinic, personas.viewer
+    member = membership(clinic, viewer)
+    page = client.get(f"/clinics/{clinic.pk}/").content.decode()
+    opened = '{"role": "viewer"}'
+    assert escape(opened) in page
+    services.change_role(user=personas.admin, membership=member, role="clinician")
+    path = f"/clinics/{clinic.pk}/members/{member.pk}/role/"
+    answer = client.post(path, {"role": "assistant", "opened": opened}, follow=True)
+    assert "Now: “Clinician”. You entered: “Assistant”." in answer.content.decode()
+    assert membership(clinic, viewer).role == Role.CLINICIAN
+    client.post(path, {"role": "assistant", "opened": '{"role": "clinician"}'})
+    assert membership(clinic, viewer).role == Role.ASSISTANT
 
 
 def test_another_clinics_member_is_out_of_an_admins_reach(client, personas):

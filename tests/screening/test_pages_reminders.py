@@ -42,6 +42,18 @@ def text(client, user, **query):
     return response.content.decode()
 
 
+def test_a_warning_stands_beside_the_reminder_whatever_came_later(client, personas):
+    reminder = due_in(-1, personas.patient)
+    due_in(-2, personas.patient)
+    for captured_on, outcome in (("2026-01-01", "urgent"), ("2026-02-01", "monitor")):
+        image = LesionImageFactory(lesion=reminder.lesion, captured_on=captured_on)
+        PredictionFactory(image=image, outcome=outcome)
+    found = text(client, personas.viewer)
+    rows = found.split('<li class="reminder-item">')[1:]
+    assert [("outcome-urgent" in row) for row in rows] == ["Spot of -1 " in row for row in rows]
+    assert "Picture of" in found
+
+
 def test_what_is_overdue_stands_first(client, personas):
     for days in (30, -2, -40):
         due_in(days, personas.patient)
@@ -159,6 +171,6 @@ def test_a_full_page_costs_as_many_queries_as_a_short_one(
     for days in range(-30, 30):
         LesionImageFactory(lesion=due_in(days, personas.patient).lesion)
     client.force_login(personas.clinician)
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(17):  # four of them for what stands of the lesions
         found = client.get(PAGE).content.decode()
     assert found.count('class="reminder-item"') == 50

@@ -78,7 +78,8 @@ def test_the_script_is_answered_by_file(send, lesion):
     again = send(file("copy.jpg"), json=True).json()["results"][0]
     assert (again["url"], again["is_new"]) == (url, False)
     today = timezone.localdate()
-    assert again["message"] == f"Already here, added {today.day} {today:%b %Y}."
+    words = f"{today.day} {today:%b %Y}"
+    assert again["message"] == f"Already here: taken on 12 Mar 2026, added {words}."
     refused = send(file("x.txt", b"text"), json=True).json()["results"][0]
     assert (refused["name"], refused["url"]) == ("x.txt", None)
     assert refused["message"].startswith("This is not a JPEG")
@@ -87,8 +88,21 @@ def test_the_script_is_answered_by_file(send, lesion):
 def test_a_known_picture_leads_to_where_it_is(client, send, lesion):
     send(file())
     response = client.get(send(file("copy.jpg")).url)
-    assert "copy.jpg: Already here, added" in response.content.decode()
+    assert "copy.jpg: Already here: taken on" in response.content.decode()
     assert lesion.images.count() == 1
+
+
+def test_a_known_picture_with_another_day_says_its_own_and_how_to_correct_it(send, lesion):
+    send(file(), captured_on="2026-03-12")
+    same = send(file(), json=True, captured_on="2026-03-12").json()["results"][0]["message"]
+    assert "taken on 12 Mar 2026" in same
+    assert "You gave" not in same
+    other = send(file(), json=True, captured_on="2020-01-01").json()["results"][0]
+    assert "taken on 12 Mar 2026" in other["message"]
+    assert "You gave 1 Jan 2020: open the picture and correct its day" in other["message"]
+    image = lesion.images.get()
+    assert other["url"] == reverse("image", args=[image.pk])
+    assert str(image.captured_on) == "2026-03-12"
 
 
 @pytest.mark.parametrize(
