@@ -30,7 +30,7 @@ class ImageDetailsForm(EditForm):
     captured_time = forms.TimeField(
         label="At",
         required=False,
-        widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        widget=forms.TimeInput(attrs={"type": "time", "step": "1"}, format="%H:%M:%S"),
         help_text="Tells apart two pictures of the same day.",
     )
     modality = forms.ChoiceField(label="Kind of picture", choices=Modality.choices)

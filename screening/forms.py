@@ -131,6 +131,15 @@ class LesionForm(EditForm):
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
 
+    grown_back = forms.BooleanField(
+        required=False, label="Something has grown back in the scar: open this spot again"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.record is None or not self.record.is_closed:
+            del self.fields["grown_back"]
+
     @staticmethod
     def values_of(lesion: Lesion) -> dict[str, Any]:
         return {name: getattr(lesion, name) for name in ("label", "body_site", "notes", *SYMPTOMS)}

@@ -41,6 +41,11 @@ BURNED_IN = (
     "the picture without text, or say that it is to be taken all the same."
 )
 
+GROWN_BACK = (
+    "This spot is recorded as removed. If something has grown back in the scar, open it again "
+    "first: then a symptom can be marked."
+)
+
 
 class AddedImage(NamedTuple):
     image: LesionImage
@@ -91,6 +96,8 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
 def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     require_writable(user=user, patient=lesion.patient)
     since = lesion.symptoms_at
+    if lesion.is_closed and _marks(lesion, fields):
+        raise ValidationError(GROWN_BACK)
     unticked = [name for name in SYMPTOMS if getattr(lesion, name) and fields.get(name) is False]
     _marked(lesion, fields)
     also = ["symptoms_at"] if lesion.symptoms_at != since else []
@@ -197,15 +204,17 @@ def cleaned(file: IO[bytes]) -> imaging.CleanImage:
 def _moment(
     told: date | None, clean: imaging.CleanImage, patient: Patient
 ) -> tuple[date, time | None]:
-    """The day that is told, else the file's own, else today; the hour where the file's is of that
-    day. Raises ValidationError for a day that cannot be: the file's too, where no other is told."""
+    """The day that is told, else the file's own, else today; the time, to the second, where the
+    file's is of that day. Raises ValidationError for a day that cannot be: the file's too, where no
+    other is told."""
     own = clean.captured_on
     if told is None and clean.said is not None and clean.said.no_day:
         text = f"The file says that it was taken on “{clean.said.no_day}”, which is no day."
         raise ValidationError({"captured_on": f"{text} Give the day."})
     day = told or own or timezone.localdate()
     plausibility.require_capture_day(day, patient)
-    return day, clean.captured_time if day == own else None
+    moment = clean.captured_time if day == own else None
+    return day, moment.replace(microsecond=0) if moment else None
 
 
 @transaction.atomic
@@ -256,9 +265,14 @@ def require_writable(*, user: User, patient: Patient) -> None:
 
 def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:
     """With the time of a newly marked symptom: whoever looked before did not know of it."""
-    if any(fields.get(name) and not getattr(lesion, name) for name in SYMPTOMS):
+    if _marks(lesion, fields):
         lesion.symptoms_at = timezone.now()
     return lesion
+
+
+def _marks(lesion: Lesion, fields: dict[str, Any]) -> bool:
+    """Whether a symptom is newly marked."""
+    return any(fields.get(name) and not getattr(lesion, name) for name in SYMPTOMS)
 
 
 def hold(lesion: Lesion) -> None:

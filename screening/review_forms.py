@@ -24,6 +24,12 @@ class ReviewForm(forms.Form):
     management = forms.ChoiceField(
         label="What is to be done", choices=Management.choices, widget=forms.RadioSelect
     )
+    removed_on = forms.DateField(
+        required=False,
+        label="Removed on",
+        help_text="Only if it is removed already. Leave empty if you do not know the day.",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
     note = forms.CharField(
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from screening import closing, plausibility, tasks
+from screening.formatting import day
 from screening.intake import hold
 from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.signing import sign
@@ -41,11 +42,13 @@ def record_review(
     management: str,
     note: str = "",
     supersedes: Review | None = None,
+    removed_on: date | None = None,
 ) -> Review:
     """Post: a signed conclusion stands beside the prediction. It supersedes the user's own standing
     one on this image; who has none may name a colleague's that it is to supersede.
 
-    Raises ValidationError for a review that does not stand on this image.
+    removed_on: of a lesion that is removed already, which is closed; None: not known. Raises
+    ValidationError for a review that does not stand on this image.
     """
     _require_reviewer(user, image.lesion.patient)
     hold(image.lesion)
@@ -54,13 +57,18 @@ def record_review(
     review = Review(
         image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
     )
+    if management == Management.DONE:
+        _require_removal(image, removed_on)
+    elif removed_on is not None:
+        raise ValidationError({"removed_on": f"Only with “{Management.DONE.label}”."})
     review.full_clean(exclude=["number", "supersedes", "previous_signature", "signature"])
     _lock_chain()
     review.supersedes = _superseded(user, image, supersedes)
     _seal(review)
     review.save(force_insert=True)
     if management == Management.DONE:
-        closing.close(user=user, lesion=image.lesion, on=image.captured_on)
+        last = removed_on or timezone.localdate()
+        closing.close(user=user, lesion=image.lesion, on=last, is_known=removed_on is not None)
     elif review.supersedes is not None:
         closing.reopen_unless_removed(user=user, lesion=image.lesion)
     _announce(review)
@@ -116,7 +124,7 @@ def record_histology(
     histology.full_clean()
     histology.save()
     if excised:
-        closing.close(user=user, lesion=lesion, on=examined_on)
+        closing.close(user=user, lesion=lesion, on=examined_on, is_known=False)
     elif supersedes is not None:
         closing.reopen_unless_removed(user=user, lesion=lesion)
     return histology
@@ -136,6 +144,21 @@ def faults() -> Iterator[Fault]:
 def _require_reviewer(user: User, patient: Patient) -> None:
     if not Patient.objects.reviewable_by(user).contains(patient):
         raise PermissionDenied("Only a clinician of the patient's clinic records a conclusion.")
+
+
+def _require_removal(image: LesionImage, removed_on: date | None) -> None:
+    """Raises ValidationError for a day that cannot be, and for none where a later picture says that
+    the lesion was still there: it is not closed over what nobody has looked at."""
+    if removed_on is not None:
+        plausibility.require_past_day(
+            removed_on, image.lesion.patient, field="removed_on", what="The day of the removal"
+        )
+        return
+    newest = image.lesion.images.latest_first().first()
+    if newest is not None and newest.captured_on > image.captured_on:
+        when = day(newest.captured_on)
+        text = f"There is a later picture, of {when}. Say when it was removed, or conclude on that."
+        raise ValidationError({"removed_on": text})
 
 
 def _lock_chain() -> None:

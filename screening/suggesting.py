@@ -37,11 +37,16 @@ class Suggestion:
 def suggest(
     images: list[LesionImage], standing: Standing, *, has_open_alert: bool, has_histology: bool
 ) -> Suggestion:
-    """images: of ``tracking.timeline(lesion)``. standing: of the lesion. A conclusion on the newest
-    counts more than its reading."""
+    """images: of ``tracking.timeline(lesion)``. standing: of the lesion. A warning that stands
+    comes before all else; a conclusion on the newest image before its reading."""
     if not images:
         return Suggestion(
             Interval.THREE, "There is no picture yet. Three months are a usual beginning."
+        )
+    if standing.is_grave:
+        return Suggestion(
+            Interval.ONE,
+            "A doctor's look comes first. A picture next month keeps it in sight.",
         )
     if has_histology and not has_open_alert:
         return Suggestion(None, "A pathologist has examined it: the doctor says how to go on.")
@@ -95,12 +100,7 @@ def _by_outcome(images: list[LesionImage], standing: Standing) -> Suggestion:
     newest = images[0]
     if standing.is_settled and standing.visits:
         return _by_visit(standing.visits[0])
-    match standing.outcome if standing.is_grave else standing.newest_outcome:
-        case Outcome.URGENT | Outcome.SEE_DOCTOR:
-            return Suggestion(
-                Interval.ONE,
-                "A doctor's look comes first. A picture next month keeps it in sight.",
-            )
+    match standing.newest_outcome:
         case Outcome.NOT_ASSESSABLE:
             return Suggestion(
                 Interval.ONE, "The newest picture could not be assessed: take another one soon."

@@ -181,9 +181,8 @@ def _gravest(user: User, lesion: str = "pk") -> QuerySet[Prediction]:
 
 
 def _conclusions(user: User) -> QuerySet[Review]:
-    """Of the outer query's lesion: the reviews that stand, the last one first."""
-    reviews = Review.objects.filter(image__lesion=OuterRef("pk"), image__withdrawn_at=None)
-    return reviews.disclosed_to(user).standing().order_by("-created", "-pk")
+    """Of the outer query's lesion, the last one first."""
+    return outcomes.conclusions(user).order_by("-created", "-pk")
 
 
 def _histologies(user: User) -> QuerySet[Histology]:
@@ -299,10 +298,20 @@ def _author(act: outcomes.Act) -> User:
 def needs_attention(user: User) -> QuerySet[Lesion]:
     """Lesions whose standing outcome is urgent or see a doctor; and those that a pathologist found
     to be malignant, until they are recorded as removed."""
-    found = Exists(_histologies(user).filter(diagnosis__in=MALIGNANT))
-    needing = outcomes.is_grave(user) | Q(found, closed_on=None)
-    lesions = Lesion.objects.visible_to(user).filter(needing)
+    lesions = Lesion.objects.visible_to(user).filter(_is_alarming(user))
     return most_severe_first(with_latest(lesions, user).select_related("patient"))
+
+
+def awaited(user: User) -> QuerySet[Lesion]:
+    """Of the others, those that wait for a removal or for a result: seen, and not done with."""
+    others = Lesion.objects.visible_to(user).exclude(_is_alarming(user))
+    lesions = with_latest(others.filter(outcomes.waits(user)), user)
+    return most_severe_first(lesions.select_related("patient"))
+
+
+def _is_alarming(user: User) -> Q:
+    found = Exists(_histologies(user).filter(diagnosis__in=MALIGNANT))
+    return outcomes.is_grave(user) | Q(found, closed_on=None)
 
 
 def concluded(user: User) -> QuerySet[Lesion]:

@@ -46,6 +46,7 @@ urlpatterns = [
     path("patients/<uuid:pk>/correct/", corrections.patient, name="patient_correct"),
     path("lesions/<uuid:pk>/correct/", corrections.lesion, name="lesion_correct"),
     path("images/<uuid:pk>/correct/", corrections.image, name="image_correct"),
+    path("visits/<uuid:pk>/correct/", corrections.visit, name="visit_correct"),
     path("corrections/<uuid:pk>/undo/", corrections.undo, name="correction_undo"),
     path("withdrawn/", corrections.withdrawn, name="withdrawn"),
     path("withdrawn/<uuid:pk>/thumbnail", corrections.thumbnail, name="withdrawn_thumbnail"),

@@ -43,6 +43,7 @@ HOLDS_THE_KEY["anonymous"] = LOGIN
 HOLDS_SECRETS = SEES | dict.fromkeys(("clinician", "assistant", "viewer"), HIDDEN)
 IS_INVITED = dict.fromkeys(SIGNED_IN, FORBIDDEN) | {"stranger": DONE, "anonymous": LOGIN}
 KEEPS = WRITES | {"viewer": HIDDEN}  # what was withdrawn is there for those who may put it back
+KEEPS_OWN = dict.fromkeys(SIGNED_IN, HIDDEN) | {"owner": DONE, "anonymous": LOGIN}
 NOBODY = dict.fromkeys(ANYONE, HIDDEN)
 
 
@@ -67,6 +68,7 @@ class World:
     measurement: Any
     correction: Any
     withdrawn: Any
+    withdrawn_visit: Any
     withdrawn_lesion: Any
     withdrawn_patient: Any
     sibling: Any
@@ -220,6 +222,7 @@ MATRIX: dict[str, Line] = {
     # Corrections: each of the acts by one who may, with what it needs
     "image_correct": line(WRITES, "image", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
     "lesion_correct": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
+    "visit_correct": line(OWNS, "visit", POST=Sent(OWNS, lambda w: WITHDRAWAL)),
     "patient_correct": line(WRITES, "patient", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
     "correction_undo": line(WRITES, "correction", POST=Sent(WRITES)),
     "withdrawn": line(SIGNED_IN),
@@ -369,7 +372,10 @@ MATRIX: dict[str, Line] = {
     "api:image-restore": line(args="withdrawn", POST=Sent(KEEPS, done=200)),
     "api:lesion-restore": line(args="withdrawn_lesion", POST=Sent(KEEPS, done=200)),
     "api:patient-restore": line(args="withdrawn_patient", POST=Sent(KEEPS, done=200)),
+    "api:visit-withdraw": line(args="visit", POST=Sent(OWNS, lambda w: REASON, 200)),
+    "api:visit-restore": line(args="withdrawn_visit", POST=Sent(KEEPS_OWN, done=200)),
     "api:image-corrections": line(SEES, "image"),
+    "api:visit-corrections": line(SEES, "visit"),
     "api:lesion-corrections": line(SEES, "lesion"),
     "api:patient-corrections": line(SEES, "patient"),
     "api:prediction-list": line(

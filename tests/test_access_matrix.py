@@ -22,6 +22,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.db import transaction
 from django.urls import URLPattern, get_resolver, reverse
+from django.utils import timezone
 
 from accounts import applications, invitations, services
 from accounts.models import Membership
@@ -106,6 +107,13 @@ def _world(personas: Personas, writer: str) -> World:
     )
     withdrawn = LesionImageFactory(lesion=lesion, captured_on=date(2025, 12, 1))
     same = {"clinic": lesion.patient.clinic, "owner": lesion.patient.owner}
+    withdrawn_visit = DoctorVisitFactory(
+        lesion=lesion,
+        recorded_by=image.uploaded_by,
+        withdrawn_at=timezone.now(),
+        withdrawn_by=image.uploaded_by,
+        withdrawn_because="A slip.",
+    )
     withdrawn_lesion = LesionFactory(patient=lesion.patient)
     withdrawn_patient = PatientFactory(**same)
     for record in (withdrawn, withdrawn_lesion, withdrawn_patient):
@@ -134,6 +142,7 @@ def _world(personas: Personas, writer: str) -> World:
         measurement=MeasurementFactory(image=image, prediction=prediction),
         correction=Correction.objects.get(image=withdrawn),
         withdrawn=withdrawn,
+        withdrawn_visit=withdrawn_visit,
         withdrawn_lesion=withdrawn_lesion,
         withdrawn_patient=withdrawn_patient,
         sibling=LesionFactory(patient=lesion.patient),

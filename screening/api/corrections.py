@@ -34,14 +34,15 @@ from screening.api.correction_serializers import (
 from screening.api.filters import StrictFilterBackend
 from screening.api.serializers import ImageSerializer, LesionSerializer, PatientSerializer
 from screening.api.viewsets import ImageViewSet, LesionViewSet, PatientViewSet
+from screening.api.visits import VISIT, VisitSerializer, VisitViewSet
 from screening.corrections import merging, moving, queries, services
 from screening.corrections.holding import held
-from screening.models import Correction, Lesion, LesionImage, Patient
+from screening.models import Correction, DoctorVisit, Lesion, LesionImage, Patient
 from screening.models.correction import OF
 
 
 class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
-    """What the three kinds of records share. shows: the view set that shows the record."""
+    """What all kinds of records share. shows: the view set that shows the record."""
 
     http_method_names = ["get", "head", "post"]
     lookup_value_converter = "uuid"
@@ -105,6 +106,7 @@ class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
 
 _OF_IMAGE = acts("an image", ImageSerializer, examples.IMAGE)
 _OF_LESION = acts("a lesion", LesionSerializer, examples.LESION, RestoreMergedSerializer)
+_OF_VISIT = acts("a visit", VisitSerializer, VISIT)
 _OF_PATIENT = acts("a patient", PatientSerializer, examples.PATIENT, RestorePatientSerializer)
 
 
@@ -237,6 +239,29 @@ class PatientCorrections(CorrectionsViewSet):
         return self.done(request, write, MergePatientSerializer)
 
     @_OF_PATIENT[2]
+    @action(detail=True, methods=["get"])
+    def corrections(self, request: Request, pk: UUID) -> Response:
+        return self.listed()
+
+
+class VisitCorrections(CorrectionsViewSet):
+    scope_resource = "visits"
+    queryset = DoctorVisit.objects.none()
+    serializer_class = VisitSerializer
+    shows = VisitViewSet
+    history = staticmethod(queries.of_visit)
+
+    @_OF_VISIT[0]
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, pk: UUID) -> Response:
+        return self.withdrawn(request)
+
+    @_OF_VISIT[1]
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, pk: UUID) -> Response:
+        return self.done(request, services.restore, ReasonSerializer)
+
+    @_OF_VISIT[2]
     @action(detail=True, methods=["get"])
     def corrections(self, request: Request, pk: UUID) -> Response:
         return self.listed()

@@ -67,6 +67,7 @@ LESION: dict[str, Any] = {
     "standing_outcome": "see_doctor",
     "standing_image": _IMAGE,
     "closed_on": None,
+    "closed_day_is_known": False,
 }
 
 _WAITING: dict[str, Any] = {

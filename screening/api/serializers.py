@@ -115,10 +115,12 @@ class LesionSerializer(ByScope, IdentifiedSerializer):
             "standing_outcome",
             "standing_image",
             "closed_on",
+            "closed_day_is_known",
         ]
-        read_only_fields = ["created", "modified", "closed_on"]
+        read_only_fields = ["created", "modified", "closed_on", "closed_day_is_known"]
         extra_kwargs = {
             "closed_on": {"help_text": "The day it was removed: it is no longer followed."},
+            "closed_day_is_known": {"help_text": "False: removed on that day or before."},
             "label": {"required": False, "help_text": 'Without one it is called "Lesion n".'},
         }
         validators: list[Any] = []
@@ -156,6 +158,12 @@ class ReviewSerializer(RecordSerializer):
         "is named; else it stands beside what others concluded.",
     )
     superseded_by = serializers.SerializerMethodField(help_text="`null`: it stands.")
+    removed_on = serializers.DateField(
+        required=False,
+        allow_null=True,
+        write_only=True,
+        help_text="With `done`: the day it was removed. Without one it was by today.",
+    )
     signature = serializers.CharField(
         read_only=True, help_text="HMAC-SHA256 over the above and the review signed before it."
     )
@@ -175,6 +183,7 @@ class ReviewSerializer(RecordSerializer):
             "conclusion",
             "management",
             "note",
+            "removed_on",
             "supersedes",
             "superseded_by",
             "signature",

@@ -13,7 +13,12 @@ from screening.api.agreement import AgreementView
 from screening.api.alerts import AlertViewSet
 from screening.api.change_marks import ChangeMarkViewSet
 from screening.api.comparisons import ComparisonViewSet
-from screening.api.corrections import ImageCorrections, LesionCorrections, PatientCorrections
+from screening.api.corrections import (
+    ImageCorrections,
+    LesionCorrections,
+    PatientCorrections,
+    VisitCorrections,
+)
 from screening.api.dicom import DicomView
 from screening.api.errors import nothing_here
 from screening.api.histologies import HistologyViewSet
@@ -56,6 +61,7 @@ corrections = SimpleRouter(use_regex_path=False)  # at the same addresses
 corrections.register("patients", PatientCorrections, basename="patient")
 corrections.register("lesions", LesionCorrections, basename="lesion")
 corrections.register("images", ImageCorrections, basename="image")
+corrections.register("visits", VisitCorrections, basename="visit")
 
 urlpatterns = [
     path("v1/", include(router.urls)),

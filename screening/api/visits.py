@@ -1,4 +1,4 @@
-"""Visits to a doctor, as people enter them. One that was wrong is withdrawn, never edited."""
+"""Visits to a doctor, as people enter them. A wrong one is withdrawn (``api.corrections``)."""
 
 from __future__ import annotations
 

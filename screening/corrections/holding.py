@@ -7,6 +7,7 @@ corrections of one record follow each other. Whoever only adds to a lesion holds
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -139,8 +140,8 @@ def note(
         image=record if isinstance(record, LesionImage) else None,
         visit=record if isinstance(record, DoctorVisit) else None,
         reason=reason,
-        before=_plain(before or {}),
-        after=_plain(after or {}),
+        before=plain(before or {}),
+        after=plain(after or {}),
     )
 
 
@@ -151,9 +152,14 @@ def touch(*records: Patient | Lesion) -> None:
         type(record).everything.filter(pk=record.pk).update(modified=now)
 
 
-def _plain(fields: dict[str, Any]) -> Any:
-    """Days and identifiers as JSON writes them."""
-    return json.loads(json.dumps(fields, cls=DjangoJSONEncoder))
+def plain(fields: dict[str, Any]) -> Any:
+    """Days and identifiers as JSON writes them, moments to the microsecond."""
+    return json.loads(json.dumps(fields, cls=_Exact))
+
+
+class _Exact(DjangoJSONEncoder):
+    def default(self, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, datetime) else super().default(value)
 
 
 def _fresh(record: Record) -> Any:

@@ -7,6 +7,7 @@ gets back what came from it and is still there.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -20,6 +21,7 @@ from screening.corrections.following import follow
 from screening.corrections.holding import (
     held,
     note,
+    plain,
     require_place,
     require_same_keeper,
     stated,
@@ -30,6 +32,7 @@ from screening.corrections.moving import (
     findings_of,
     hand_over,
     require_acknowledged,
+    was_concluded,
 )
 from screening.models import (
     SYMPTOMS,
@@ -55,6 +58,7 @@ ATTACHED: dict[str, models.Manager[Any]] = {
 }
 """What goes along with a lesion as it is, beside its images."""
 DETAILS = ("birth_year", "sex", "skin_type")
+CLOSED = ("closed_on", "closed_day_is_known", "closed_because", "closed_by_id")
 
 
 @transaction.atomic
@@ -64,7 +68,8 @@ def merge_lesions(
     """Post: all that was of ``lesion`` is of ``into``; ``lesion`` is withdrawn and leads there.
 
     Of a picture that is on both, one is withdrawn: the one with less to it. Every symptom of either
-    is marked; the lesion is closed only if both were. acknowledged: as of ``moving.move_image``.
+    is marked; the lesion is closed only if both were, ``lesion`` not before ``into``. acknowledged:
+    as of ``moving.move_image``.
     """
     reason = stated(reason)
     lesion, into = held(lesion, into, user=user)
@@ -78,7 +83,8 @@ def merge_lesions(
     own = list(LesionImage.everything.filter(lesion=into))
     coming = list(LesionImage.everything.filter(lesion=lesion))
     twice = _once(coming, own, user)
-    before = _joined(lesion, into)
+    places = {image.pk: image.placed_at for image in (*coming, *own)}
+    before, since = _joined(lesion, into)
     moved = {"images": [image.pk for image in coming]}
     for name, rows in ATTACHED.items():
         moved[name] = list(rows.filter(lesion=lesion).values_list("pk", flat=True))
@@ -93,7 +99,13 @@ def merge_lesions(
         lesion,
         user=user,
         reason=reason,
-        before={"moved": moved, "twice": twice, "into": before},
+        before={
+            "moved": moved,
+            "twice": twice,
+            "places": {str(one.pk): [places[one.pk], one.placed_at] for one in (*coming, *own)},
+            "into": before,
+            "since": since,
+        },
         after={"merged_into": into.pk, "label": into.label},
     )
     touch(into.patient)
@@ -142,7 +154,12 @@ def merge_patients(
         patient,
         user=user,
         reason=reason,
-        before={"moved": moved, "called": called, "into": before},
+        before={
+            "moved": moved,
+            "called": called,
+            "into": before,
+            "since": {name: getattr(into, name) for name in before},
+        },
         after={"merged_into": into.pk, "label": into.label},
     )
     intake.read_with_new_details(image__lesion__patient=into)
@@ -190,8 +207,9 @@ def at_stake(record: Any, user: User) -> str:
 
 def take_apart(record: Any, into: Any, *, user: User) -> None:
     """After ``record`` was put back. Post: what came from it and is with ``into``, its successor,
-    is its own again. What ``into`` took over of its details stays: nobody knows whose it was."""
-    last = _merger(record).before
+    is its own again. ``into`` is as it was, as far as nobody has changed it since."""
+    merger = _merger(record)
+    last = merger.before
     moved = last["moved"]
     if isinstance(record, Patient):
         lesions = Lesion.everything.filter(pk__in=moved["lesions"], patient=into)
@@ -199,11 +217,18 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
         own = ExternalIdentifier.objects.filter(pk__in=moved["identifiers"], patient=into)
         own.update(patient=record)
     else:
-        images = list(LesionImage.everything.filter(pk__in=moved["images"], lesion=into))
+        there = LesionImage.everything.filter(lesion=into)
+        own_images = list(there.exclude(pk__in=moved["images"]))
+        images = list(there.filter(pk__in=moved["images"]))
+        settled = own_images if was_concluded(into, merger.created) else [*images, *own_images]
+        places = {image.pk: _place_before(image, last) for image in settled}
         for name, rows in {**ATTACHED, "reminder": Reminder.objects}.items():
             own = rows.filter(pk__in=moved[name], lesion=into)
             own.update(lesion=record, modified=timezone.now())
         bring(images, record)
+        for image in settled:
+            image.placed_at = places[image.pk]
+            image.save(update_fields=["placed_at", "modified"])
         twice = LesionImage.everything.filter(pk__in=last["twice"]).exclude(withdrawn_at=None)
         for image in twice:  # no longer on the same lesion
             require_place(image)
@@ -211,8 +236,35 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
             image.save()
             note(CorrectionKind.RESTORED, image, user=user)
         closing.reopen_unless_removed(user=user, lesion=into)
+        into.refresh_from_db()
+    _give_back(into, merger)
+    if isinstance(record, Lesion):
         follow([*images, *twice], record, into)
     touch(into)
+
+
+def _place_before(image: LesionImage, last: dict[str, Any]) -> datetime:
+    """Since when it was in its place before the merger ``last``, unless it was given another."""
+    before, since = last.get("places", {}).get(str(image.pk), ("", ""))
+    is_same = image.placed_at.isoformat() == since
+    return datetime.fromisoformat(before) if is_same else image.placed_at
+
+
+def _give_back(into: Any, merger: Correction) -> None:
+    """Post: of what the merger changed in ``into``, that is as before which nobody changed since. A
+    lesion that got another picture since is not closed by it."""
+    before, since = merger.before["into"], merger.before.get("since", {})
+    now = plain({name: getattr(into, name) for name in since})
+    same = {name for name in since if now[name] == since[name]}
+    if str(into.pk) != merger.after["merged_into"]:  # merged on since, with all that was changed
+        return
+    if isinstance(into, Lesion):
+        got_more = into.images.filter(created__gte=merger.created).exists()
+        if got_more or not same.issuperset(name for name in CLOSED if name in since):
+            same -= {*CLOSED}
+    for name in same:
+        setattr(into, name, into._meta.get_field(name).to_python(before[name]))
+    into.save()
 
 
 def _merger(record: Any) -> Correction:
@@ -266,9 +318,9 @@ def _weight(image: LesionImage) -> tuple[int, bool, bool, int, int]:
     )
 
 
-def _joined(lesion: Lesion, into: Lesion) -> dict[str, Any]:
-    """Give ``into`` what ``lesion`` says and it does not; how it was before."""
-    names = ("body_site", "notes", *SYMPTOMS, "symptoms_at", "closed_on", "closed_because")
+def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give ``into`` what ``lesion`` says and it does not; what changed, as it was and as it is."""
+    names = ("body_site", "notes", *SYMPTOMS, "symptoms_at", *CLOSED)
     before = {name: getattr(into, name) for name in names}
     into.body_site = into.body_site or lesion.body_site
     if lesion.notes and lesion.notes not in into.notes:
@@ -280,11 +332,12 @@ def _joined(lesion: Lesion, into: Lesion) -> dict[str, Any]:
         setattr(into, name, getattr(into, name) or getattr(lesion, name))
     if into.symptoms:
         into.symptoms_at = timezone.now()
-    if not lesion.is_closed and into.is_closed:
+    if into.closed_on and (lesion.closed_on is None or lesion.closed_on < into.closed_on):
         into.closed_on, into.closed_by, into.closed_because = None, None, ""
+        into.closed_day_is_known = False
     into.save()
-    changed = {name for name in names if before[name] != getattr(into, name)}
-    return {name: value for name, value in before.items() if name in changed}
+    since = {name: getattr(into, name) for name in names if before[name] != getattr(into, name)}
+    return {name: before[name] for name in since}, since
 
 
 def _one_reminder(lesion: Lesion, into: Lesion, moved: dict[str, list[Any]]) -> None:

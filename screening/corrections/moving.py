@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -20,6 +21,8 @@ from screening.corrections.following import follow
 from screening.corrections.holding import held, note, require_same_keeper, stated, touch
 from screening.models import (
     CorrectionKind,
+    DoctorVisit,
+    Histology,
     Lesion,
     LesionImage,
     Patient,
@@ -37,12 +40,14 @@ def move_image(
     lesion: Lesion,
     reason: str = "",
     acknowledged: bool = False,
+    is_undone: bool = False,
 ) -> LesionImage:
     """Post: the picture is of ``lesion``; its readings and conclusions go with it.
 
     acknowledged: the user knows that it was read or reviewed where it is; without it such a picture
     is not moved. What was concluded of the lesion before did not take the picture into account. It
-    is read again where the model would be told something else of the patient.
+    is read again where the model would be told something else of the patient. is_undone: it goes
+    back to where it was.
     """
     reason = stated(reason)
     image, lesion = held(image, lesion, user=user)
@@ -55,9 +60,12 @@ def move_image(
             {"lesion": f"The same picture is on {lesion} already. Withdraw this one instead."}
         )
     require_acknowledged(acknowledged, findings_of(before.images.filter(pk=image.pk), user))
+    if not is_undone:
+        require_followed(lesion, "lesion")
     plausibility.require_capture_day(image.captured_on, lesion.patient)
+    placed_at = image.placed_at
     bring([image], lesion)
-    _note_move(image, before, user=user, reason=reason)
+    _note_move(image, before, placed_at, user=user, reason=reason)
     closing.reopen_unless_removed(user=user, lesion=before)
     touch(before, lesion)
     intake.read_with_new_details(image=image)
@@ -131,6 +139,13 @@ def findings_of(images: QuerySet[LesionImage], user: User, since: datetime | Non
     return f"{this} {' and '.join(parts)} here." if parts else ""
 
 
+def require_followed(lesion: Lesion, field: str) -> None:
+    """Raises ValidationError for a closed lesion: a warning would be lost on the way there."""
+    if lesion.is_closed:
+        text = f"{lesion} is recorded as removed. Open it again first, or nothing is told of this."
+        raise ValidationError({field: text})
+
+
 def require_acknowledged(acknowledged: bool, *texts: str) -> None:
     """Raises ValidationError with what there is to know, unless the user knows of it."""
     found = " ".join(filter(None, texts))
@@ -144,9 +159,25 @@ def bring(images: list[LesionImage], lesion: Lesion) -> None:
     for image in images:
         image.lesion, image.placed_at = lesion, now
         image.save(update_fields=["lesion", "placed_at", "modified"])
-    if lesion.symptoms:  # what was concluded of these images says nothing of the symptom
-        lesion.symptoms_at = now
-        lesion.save(update_fields=["symptoms_at", "modified"])
+
+
+def put_back(image: LesionImage, placed_at: str | None, since: datetime) -> None:
+    """After a correction from ``since`` on was undone. Post: what settled the image before settles
+    it again, unless somebody concluded on the lesion in between. placed_at: as it was, ISO 8601."""
+    if placed_at is None or was_concluded(image.lesion, since):
+        return
+    image.placed_at = datetime.fromisoformat(placed_at)
+    image.save(update_fields=["placed_at", "modified"])
+
+
+def was_concluded(lesion: Lesion, since: datetime) -> bool:
+    """Whether anybody concluded on the lesion from then on."""
+    acts: tuple[QuerySet[Any], ...] = (
+        Review.objects.filter(image__lesion=lesion),
+        Histology.objects.filter(lesion=lesion),
+        DoctorVisit.objects.filter(lesion=lesion),
+    )
+    return any(found.filter(created__gte=since).exists() for found in acts)
 
 
 def hand_over(
@@ -189,11 +220,18 @@ def hand_over(
     return renamed
 
 
-def _note_move(image: LesionImage, before: Lesion, *, user: User, reason: str) -> None:
+def _note_move(
+    image: LesionImage, before: Lesion, placed_at: datetime, *, user: User, reason: str
+) -> None:
     """In the record that it was in and, if that is another patient's, in the one that it is in: of
     the other one without its name."""
     now = image.lesion
-    was = {"lesion": before.pk, "patient": before.patient_id, "label": before.label}
+    was = {
+        "lesion": before.pk,
+        "patient": before.patient_id,
+        "label": before.label,
+        "placed_at": placed_at.isoformat(),
+    }
     since = {"lesion": now.pk, "patient": now.patient_id}
     is_near = before.patient_id == now.patient_id
     note(

@@ -10,7 +10,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from screening.corrections.merging import successor
-from screening.models import Correction, CorrectionKind, Lesion, LesionImage, Patient
+from screening.models import Correction, CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
 
 SHOWN = 50
 """How many corrections a page lists."""
@@ -52,6 +52,10 @@ def _with_merged(record: Patient | Lesion) -> set[UUID]:
 
 def of_image(image: LesionImage, user: User) -> QuerySet[Correction]:
     return _seen(user).filter(image=image)
+
+
+def of_visit(visit: DoctorVisit, user: User) -> QuerySet[Correction]:
+    return _seen(user).filter(visit=visit)
 
 
 def withdrawn_patients(user: User) -> QuerySet[Patient]:

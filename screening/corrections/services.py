@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from screening import closing, intake, plausibility
-from screening.corrections import merging
+from screening.corrections import merging, moving
 from screening.corrections.following import follow
 from screening.corrections.holding import (
     Record,
@@ -26,7 +26,6 @@ from screening.corrections.holding import (
     stated,
     touch,
 )
-from screening.corrections.moving import require_acknowledged
 from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
 
 UNCHANGED: Any = object()
@@ -50,6 +49,9 @@ def correct_image(
     """
     reason = stated(reason)
     (image,) = held(image, user=user)
+    kept = image.captured_time.replace(microsecond=0) if image.captured_time else None
+    if captured_time == kept:  # forms show it to the second
+        captured_time = UNCHANGED
     asked = {"captured_on": captured_on, "captured_time": captured_time, "modality": modality}
     changes = {
         name: value
@@ -59,8 +61,13 @@ def correct_image(
     if not changes:
         return image
     if "captured_on" in changes:
+        closed_on = image.lesion.closed_on
+        if closed_on is not None and image.captured_on > closed_on >= captured_on:
+            moving.require_followed(image.lesion, "captured_on")
         plausibility.require_capture_day(captured_on, image.lesion.patient)
     before = {name: getattr(image, name) for name in changes}
+    if changes.keys() & {"captured_on", "captured_time"}:
+        before["placed_at"] = image.placed_at.isoformat()
     for name, value in changes.items():
         setattr(image, name, value)
     if changes.keys() & {"captured_on", "captured_time"}:
@@ -112,20 +119,23 @@ def restore(
     if not record.is_withdrawn:
         raise ValidationError("This is not withdrawn.")
     _require_place(record, label.strip())
-    require_acknowledged(acknowledged, merging.at_stake(record, user))
+    moving.require_acknowledged(acknowledged, merging.at_stake(record, user))
     before = {"withdrawn_because": record.withdrawn_because}
     if isinstance(record, Patient) and label.strip():
         before["label"], record.label = record.label, label.strip()
+    out_since: Any = record.withdrawn_at
     record.withdrawn_at, record.withdrawn_by, record.withdrawn_because = None, None, ""
     if into and isinstance(record, Patient | Lesion):
         record.merged_into = None
-    if isinstance(record, LesionImage):  # what was concluded meanwhile did not take it into account
-        record.placed_at = timezone.now()
+    if isinstance(record, LesionImage) and moving.was_concluded(record.lesion, out_since):
+        record.placed_at = timezone.now()  # that did not take it into account
     record.full_clean()
     record.save()
     for one in into:
         merging.take_apart(record, one, user=user)
     note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
+    if isinstance(record, DoctorVisit | LesionImage):
+        closing.close_again(user=user, record=record)
     _after(record)
     for one in (record, *into):
         intake.read_with_new_details(**_of(one))

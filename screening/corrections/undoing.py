@@ -6,8 +6,10 @@ from datetime import date, time
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from accounts.models import User
+from screening import closing
 from screening.corrections import merging, moving, services
 from screening.corrections.holding import Record
 from screening.models import (
@@ -22,6 +24,7 @@ from screening.visits import is_own
 _READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
 
 
+@transaction.atomic
 def undo(
     *, user: User, correction: Correction, label: str = "", acknowledged: bool = False
 ) -> Record:
@@ -40,11 +43,22 @@ def undo(
             fields: dict[str, Any] = {
                 name: _READ[name](value) if value and name in _READ else value
                 for name, value in before.items()
+                if name != "placed_at"
             }
-            return services.correct_image(user=user, image=record, **fields)
+            image = services.correct_image(user=user, image=record, **fields)
+            moving.put_back(image, before.get("placed_at"), correction.created)
+            return image
         case CorrectionKind.MOVED, LesionImage():
             lesion = _there(Lesion, before["lesion"])
-            return moving.move_image(user=user, image=record, lesion=lesion, acknowledged=True)
+            image = moving.move_image(
+                user=user,
+                image=record,
+                lesion=lesion,
+                acknowledged=True,
+                is_undone=not closing.was_closed(lesion, correction.created),
+            )
+            moving.put_back(image, before.get("placed_at"), correction.created)
+            return image
         case CorrectionKind.MOVED, Lesion():
             patient = _there(Patient, before["patient"])
             called = {str(record.pk): [before.get("label", ""), correction.after.get("label")]}

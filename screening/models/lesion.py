@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
+from screening.formatting import day
 from screening.models.base import CurrentManager, Withdrawable
 from screening.models.patient import Patient, searchable
 
@@ -109,6 +110,11 @@ class Lesion(Withdrawable):
         null=True, editable=False, help_text="When a symptom was last newly marked."
     )
     closed_on = models.DateField(null=True, editable=False, help_text="The day it was removed.")
+    closed_day_is_known = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Otherwise it was removed on `closed_on` or before.",
+    )
     closed_because = models.CharField(max_length=7, choices=Closing, blank=True, editable=False)
     closed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -150,6 +156,14 @@ class Lesion(Withdrawable):
     def symptoms(self) -> list[str]:
         """The symptoms that the person marked, in the order of ``SYMPTOMS``."""
         return [name for name in SYMPTOMS if getattr(self, name)]
+
+    @property
+    def closed_words(self) -> str:
+        """When it was removed; empty of one that is followed."""
+        if self.closed_on is None:
+            return ""
+        on = "on" if self.closed_day_is_known else "by"
+        return f"{self.get_closed_because_display()} {on} {day(self.closed_on)}"
 
     @property
     def is_closed(self) -> bool:

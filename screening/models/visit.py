@@ -24,6 +24,12 @@ class DoctorVisitQuerySet(models.QuerySet["DoctorVisit"]):
         patients = Patient.objects.visible_to(user)
         return self.filter(lesion__patient__in=patients, lesion__withdrawn_at=None)
 
+    def kept_for(self, user: User) -> DoctorVisitQuerySet:
+        """Withdrawn or not, of a lesion that is or not: for the person whose record it is. From
+        ``everything``."""
+        own = Patient.everything.writable_by(user).filter(owner=user)
+        return self.filter(lesion__patient__in=own)
+
 
 class DoctorVisit(Withdrawable):
     """A person showed a lesion of their own to a doctor, and says what they were told."""

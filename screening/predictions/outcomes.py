@@ -9,8 +9,19 @@ image, milder or not assessable, settles nothing. An image is settled by
 
 each recorded after the image had its place in the lesion (``LesionImage.placed_at``): what was
 concluded before did not take it into account. Withdrawn images, reviews of them and withdrawn
-visits do not count. A symptom lifts all below ``see_doctor`` to it, with pictures or without, until
-one of these acts follows the day it was marked.
+visits do not count. A symptom lifts all below ``see_doctor`` to it, with pictures or without. It is
+settled by an act of someone who may have known it: recorded after it was marked, and
+
+- a visit or a histology of that day or later,
+- a conclusion on a picture of that day or later, or of the month before (``RECENT``): an older one
+  does not show what is marked now,
+- a conclusion by which somebody sees the lesion itself: refer, excise, removed (``IN_PERSON``).
+
+A lesion that was removed is closed: no picture up to that day and no symptom is told any more, be
+it added before or after, until it is opened again. A picture of a later day is.
+
+What is settled may still wait: for a removal that a clinician asked for, or for the result of a
+sample (``Awaited``).
 
 ``with_standing`` says so in SQL, for lists; ``standing_of`` in Python, for one lesion that is at
 hand. A property-based test holds them together.
@@ -20,7 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
@@ -36,6 +47,7 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
+    TextChoices,
     Value,
     When,
 )
@@ -45,9 +57,11 @@ from django.utils import timezone
 from accounts.models import User
 from screening.models import (
     DoctorVisit,
+    Finding,
     Histology,
     Lesion,
     LesionImage,
+    Management,
     Outcome,
     Prediction,
     Review,
@@ -56,6 +70,7 @@ from screening.models.alert import AlertQuerySet
 from screening.models.image import is_later, place_of
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import TOLD, PredictionQuerySet
+from screening.models.review import ReviewQuerySet
 from screening.predictions.counting import GRAVE
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
@@ -64,6 +79,16 @@ NOTHING = len(SEVERITY)
 """The rank of a lesion of which nothing is told."""
 
 Act = Review | Histology | DoctorVisit
+
+RECENT = timedelta(days=30)
+IN_PERSON = (Management.REFER, Management.EXCISE, Management.DONE)
+
+
+class Awaited(TextChoices):
+    """What a lesion still waits for, though its warning is settled."""
+
+    REMOVAL = "removal", "To be removed"
+    RESULT = "result", "Waiting for the result"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +99,7 @@ class Standing:
     newest: the image captured last; newest_outcome: what is told of it, empty while it is not read.
     settled: by what, of the images and the symptom that would say more; the newest act first.
     visits: all that the person entered. earlier: what was told before of an image that nothing has
-    settled, if graver than the outcome; else empty.
+    settled, if graver than the outcome; else empty. awaits: one of ``Awaited``, or empty.
     """
 
     outcome: str
@@ -84,10 +109,15 @@ class Standing:
     settled: list[Act]
     visits: list[DoctorVisit]
     earlier: str
+    awaits: str
 
     @property
     def is_grave(self) -> bool:
         return self.outcome in GRAVE
+
+    @property
+    def awaits_word(self) -> str:
+        return str(Awaited(self.awaits).label) if self.awaits else ""
 
     @property
     def is_settled(self) -> bool:
@@ -137,7 +167,7 @@ def standing_of(
         if reading is None:
             continue
         settled_by = _settling(image, reviews, others)
-        if settled_by:
+        if settled_by or _was_removed(lesion, image):
             settling += settled_by if reading.outcome_told in GRAVE else []
         else:
             told.append((rank(reading.outcome_told), reading))
@@ -145,10 +175,10 @@ def standing_of(
             earlier = min(earlier, rank(graver.outcome_told) if graver else NOTHING)
     severity, gravest = min(told, key=lambda one: one[0], default=(NOTHING, None))
     if lesion.symptoms:
-        acts = [*(review for _, review in reviews), *others]
-        after = [act for act in acts if _follows(act, lesion)]
+        after: list[Act] = [one for image, one in reviews if _knew(one, image, lesion)]
+        after += [act for act in others if _follows(act, lesion)]
         settling += after
-        if not after and severity > rank(Outcome.SEE_DOCTOR):
+        if not after and not lesion.is_closed and severity > rank(Outcome.SEE_DOCTOR):
             severity, gravest = rank(Outcome.SEE_DOCTOR), None
     newest = images[0] if images else None
     return Standing(
@@ -159,6 +189,7 @@ def standing_of(
         settled=sorted(dict.fromkeys(settling), key=lambda act: act.created, reverse=True),
         visits=list(visits),
         earlier=_if_graver(earlier, severity),
+        awaits=_awaits(lesion, [review for _, review in standing], histologies, visits),
     )
 
 
@@ -180,13 +211,14 @@ def listed(newest: LesionImage | None, reading: Prediction | None, row: Any) -> 
     outcome = of_rank(row.standing_rank)
     own = reading if reading is not None and reading.outcome_told == outcome else None
     earlier = _if_graver(row.earlier_rank, row.standing_rank)
-    return Standing(outcome, own, newest, _told_of(newest), [], [], earlier)
+    return Standing(outcome, own, newest, _told_of(newest), [], [], earlier, row.awaits)
 
 
 def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     """Annotate ``standing_rank``, the place of the standing outcome in ``SEVERITY`` (``NOTHING``
     without one), and ``earlier_rank``, that of the gravest reading that counted before and said
-    more; as ``user`` may see it: what is withheld from ``user`` counts as not there."""
+    more, and ``awaits`` (``Awaited``); as ``user`` may see it: what is withheld from ``user``
+    counts as not there."""
     of_readings = _gravest_rank(unsettled(user))
     of_symptom = Case(
         When(symptom_stands(user), then=Value(rank(Outcome.SEE_DOCTOR))),
@@ -196,7 +228,16 @@ def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     return lesions.annotate(
         standing_rank=Least(of_readings, of_symptom),
         earlier_rank=_gravest_rank(_graver_before(user)),
+        awaits=Case(
+            *(When(holds, then=Value(what.value)) for what, holds in _waits_for(user)),
+            default=Value(""),
+        ),
     )
+
+
+def waits(user: User) -> Q:
+    """Condition on lesions: something is still to be done. See ``Awaited``."""
+    return reduce(or_, (holds for _, holds in _waits_for(user)))
 
 
 def is_grave(user: User) -> Q:
@@ -220,7 +261,10 @@ def _graver_before(user: User) -> PredictionQuerySet:
 
 def _unsettled(readings: PredictionQuerySet, user: User, lesion: str) -> PredictionQuerySet:
     current = readings.filter(image__lesion=OuterRef(lesion), image__withdrawn_at=None)
-    return _ranked(current.disclosed_to(user).exclude(_settled(user)))
+    there = Q(image__lesion__closed_on=None) | Q(
+        image__captured_on__gt=F("image__lesion__closed_on")
+    )
+    return _ranked(current.disclosed_to(user).filter(there).exclude(_settled(user)))
 
 
 def _ranked(readings: PredictionQuerySet) -> PredictionQuerySet:
@@ -257,15 +301,21 @@ def symptom_stands(user: User) -> Q:
     """Condition on lesions: a symptom is marked, and nobody has looked at it since."""
     since = {"created__gte": OuterRef("symptoms_at")}
     marked_at = ExpressionWrapper(OuterRef("symptoms_at"), output_field=DateTimeField())
+    a_month_before = ExpressionWrapper(
+        OuterRef("symptoms_at") - Value(RECENT), output_field=DateTimeField()
+    )
     day, of_lesion = TruncDate(marked_at), {"lesion": OuterRef("pk")}
-    reviews = Review.objects.settling().disclosed_to(user)
+    reviews = conclusions(user).settling().filter(**since)
+    reviews = reviews.filter(created__gte=F("image__placed_at"))
     histologies = Histology.objects.standing().disclosed_to(user)
     acts = (
-        reviews.filter(image__lesion=OuterRef("pk"), image__withdrawn_at=None, **since),
+        reviews.filter(
+            Q(management__in=IN_PERSON) | Q(image__captured_on__gte=TruncDate(a_month_before))
+        ),
         histologies.filter(examined_on__gte=day, **of_lesion, **since),
         DoctorVisit.objects.filter(visited_on__gte=day, **of_lesion, **since),
     )
-    return HAS_SYMPTOM & ~Q(reduce(or_, (Q(Exists(act)) for act in acts)))
+    return HAS_SYMPTOM & Q(closed_on=None) & ~Q(reduce(or_, (Q(Exists(act)) for act in acts)))
 
 
 def _settled(user: User) -> Q:
@@ -327,8 +377,78 @@ def _day(act: Histology | DoctorVisit) -> date:
     return act.examined_on if isinstance(act, Histology) else act.visited_on
 
 
-def _follows(act: Act, lesion: Lesion) -> bool:
+def _was_removed(lesion: Lesion, image: LesionImage) -> bool:
+    return lesion.closed_on is not None and image.captured_on <= lesion.closed_on
+
+
+def _follows(act: Histology | DoctorVisit, lesion: Lesion) -> bool:
     since: datetime | None = lesion.symptoms_at
-    if since is None or act.created < since:
+    return since is not None and act.created >= since and _day(act) >= timezone.localdate(since)
+
+
+def _knew(review: Review, image: LesionImage, lesion: Lesion) -> bool:
+    """Whether whoever concluded on the image may have known of the symptom."""
+    since: datetime | None = lesion.symptoms_at
+    if since is None or review.created < max(since, image.placed_at):
         return False
-    return isinstance(act, Review) or _day(act) >= timezone.localdate(since)
+    is_recent = image.captured_on >= timezone.localdate(since - RECENT)
+    return is_recent or review.management in IN_PERSON
+
+
+def _awaits(
+    lesion: Lesion,
+    reviews: Sequence[Review],
+    histologies: Iterable[Histology],
+    visits: Sequence[DoctorVisit],
+) -> str:
+    """``_waits_for`` in Python. visits: the last one first."""
+    if lesion.is_closed:
+        return ""
+    examined = [histology.created for histology in histologies]
+    last = max(reviews, key=lambda review: (review.created, review.pk), default=None)
+    is_asked = last is not None and last.management == Management.EXCISE
+    if last is not None and is_asked and not any(at >= last.created for at in examined):
+        return Awaited.REMOVAL.value
+    visit = next(iter(visits), None)
+    if visit is not None and visit.finding == Finding.BIOPSY:
+        concluded = [review.created for review in reviews if review.settles]
+        if not any(at >= visit.created for at in (*examined, *concluded)):
+            return Awaited.RESULT.value
+    return ""
+
+
+def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
+    """Conditions on lesions. A removal is due while the last conclusion asks for it, a result while
+    the last visit took a sample; either until someone has said more since."""
+    since, after = {"created__gte": OuterRef("created")}, {"created__gt": OuterRef("created")}
+    examined = Histology.objects.standing().disclosed_to(user).filter(**since)
+    asked = conclusions(user).filter(
+        ~Exists(conclusions(user, "image__lesion").filter(**after)),
+        ~Exists(examined.filter(lesion=OuterRef("image__lesion"))),
+        management=Management.EXCISE,
+    )
+    visits = DoctorVisit.objects.filter(lesion=OuterRef("lesion"))
+    is_last = ~Exists(
+        visits.filter(
+            Q(visited_on__gt=OuterRef("visited_on"))
+            | Q(visited_on=OuterRef("visited_on"), created__gt=OuterRef("created"))
+        )
+    )
+    sampled = DoctorVisit.objects.filter(
+        is_last,
+        ~Exists(examined.filter(lesion=OuterRef("lesion"))),
+        ~Exists(conclusions(user, "lesion").settling().filter(**since)),
+        lesion=OuterRef("pk"),
+        finding=Finding.BIOPSY,
+    )
+    still_there = Q(closed_on=None)
+    return [
+        (Awaited.REMOVAL, Q(Exists(asked)) & still_there),
+        (Awaited.RESULT, Q(Exists(sampled)) & still_there),
+    ]
+
+
+def conclusions(user: User, lesion: str = "pk") -> ReviewQuerySet:
+    """Of the outer query's ``lesion``: the reviews that stand."""
+    reviews = Review.objects.filter(image__lesion=OuterRef(lesion), image__withdrawn_at=None)
+    return reviews.disclosed_to(user).standing()

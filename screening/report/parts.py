@@ -42,7 +42,7 @@ def standing(record: LesionRecord) -> list[Flowable]:
         title = f"{Outcome(told.outcome).label}: {advice.title.lower()}"
         parts += style.panel("What stands", title, words, "")
     if record.lesion.closed_on is not None:
-        parts += [text(f"Removed on {day(record.lesion.closed_on)}: closed.", style.SMALL)]
+        parts += [text(f"{record.lesion.closed_words}: closed.", style.SMALL)]
     for one in was_graver(record.images):
         until = f", until {day(one.told_until.date())}" if one.told_until else ""
         words = (

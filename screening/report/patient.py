@@ -182,7 +182,7 @@ def _told(lesion: Lesion) -> Flowable:
 
 def _without_standing(lesion: Lesion, standing: Standing) -> str:
     if lesion.closed_on is not None:
-        return f"removed {day(lesion.closed_on)}"
+        return f"{lesion.closed_words[:1].lower()}{lesion.closed_words[1:]}"
     if standing.newest is not None and standing.newest.is_withheld:  # type: ignore[attr-defined]
         return "Your own conclusion first"
     return "settled by a doctor" if standing.is_settled else "not read"

@@ -1,4 +1,4 @@
-"""What was entered wrongly, put right: a page each for an image, a lesion and a patient."""
+"""What was entered wrongly, put right: a page each for image, visit, lesion and patient."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import delivery, intake
+from screening import delivery, intake, visits
 from screening.correction_forms import (
     AT_ONCE,
     ImageDetailsForm,
@@ -31,7 +31,7 @@ from screening.correction_forms import (
 )
 from screening.corrections import merging, moving, queries, services, undoing
 from screening.forms import submit
-from screening.models import AccessLog, Correction, Lesion, LesionImage, Patient
+from screening.models import AccessLog, Correction, DoctorVisit, Lesion, LesionImage, Patient
 from screening.models.patient import PatientQuerySet
 from screening.views.requests import UserRequest
 
@@ -202,6 +202,25 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
         ),
     ]
     return _page(request, acts, {"patient": found, **_choice(request, others)})
+
+
+@require_http_methods(METHODS)
+def visit(request: UserRequest, pk: UUID) -> HttpResponse:
+    visible = DoctorVisit.objects.visible_to(request.user).select_related("lesion__patient__clinic")
+    found = get_object_or_404(visible, pk=pk)
+    lesion = found.lesion
+    if not visits.may_record(request.user, lesion.patient):
+        raise PermissionDenied(visits.ONLY_ONES_OWN)
+    act = _withdrawal(
+        request,
+        found,
+        "It should not be here",
+        "Take the visit back: it settles nothing any more, and what it settled is told again. It "
+        "is kept with your reason, and can be put back on the lesion's page. A visit to another "
+        "spot, or of another day, is entered anew.",
+        reverse("lesion", args=[lesion.pk]),
+    )
+    return _page(request, [act], {"visit": found, "lesion": lesion, "patient": lesion.patient})
 
 
 @require_http_methods(METHODS)

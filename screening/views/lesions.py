@@ -117,7 +117,7 @@ def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     # A lesion keeps a name; only a new one may go without and be numbered.
     form.fields["label"].required = True
     if request.method == "POST":
-        saved = submit(form, intake.edit_lesion, user=request.user, lesion=lesion)
+        saved = submit(form, closing.edit_lesion, user=request.user, lesion=lesion)
         if saved is not None:
             return redirect("lesion", pk)
     return render(
@@ -131,7 +131,7 @@ def edit(request: UserRequest, pk: UUID) -> HttpResponse:
 def visit(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = _visible(request, pk)
     if not visits.may_record(request.user, lesion.patient):
-        raise PermissionDenied("Visits to a doctor are entered by the person whose record it is.")
+        raise PermissionDenied(visits.ONLY_ONES_OWN)
     form = VisitForm(request.POST or None)
     if request.method == "POST":
         recorded = submit(form, visits.record_visit, user=request.user, lesion=lesion)

@@ -29,7 +29,10 @@ def home(request: UserRequest) -> HttpResponse:
     found = tracking.needs_attention(request.user)
     attention = tracking.attach_latest_images(list(found[:ATTENTION_SHOWN]), request.user)
     concluded = list(tracking.concluded(request.user)[:CONCLUDED_SHOWN])
-    others = tracking.recently_added(request.user).exclude(pk__in=[one.pk for one in attention])
+    waiting = tracking.awaited(request.user)
+    awaited = tracking.attach_latest_images(list(waiting[:ATTENTION_SHOWN]), request.user)
+    shown = [one.pk for one in (*attention, *awaited)]
+    others = tracking.recently_added(request.user).exclude(pk__in=shown)
     recent = tracking.attach_latest_images(list(others[:RECENT_SHOWN]), request.user)
     return render(
         request,
@@ -38,6 +41,8 @@ def home(request: UserRequest) -> HttpResponse:
             "concluded": tracking.attach_latest_images(concluded, request.user),
             "attention": attention,
             "attention_count": found.count(),
+            "awaited": awaited,
+            "awaited_count": waiting.count() if len(awaited) == ATTENTION_SHOWN else len(awaited),
             "unfinished": tracking.unfinished(request.user)[:ATTENTION_SHOWN],
             "recent": recent,
             "due_count": due.due_count(request.user),

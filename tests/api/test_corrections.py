@@ -7,6 +7,7 @@ from datetime import date
 import pytest
 
 from accounts.services import create_api_key
+from screening import closing
 from screening.corrections import services
 from screening.models import Lesion, LesionImage, Patient
 from screening.models.correction import OF
@@ -191,3 +192,27 @@ class TestIdentifiers:
         clinician.post(f"{API}/lesions/{first['id']}/merge/", {"into": str(lesion.pk)})
         again = clinician.post(f"{API}/lesions/", body)
         assert (again.status_code, again.json()["id"]) == (200, str(lesion.pk))
+
+
+class TestVisits:
+    def test_one_is_taken_back_and_put_back(self, client_of, personas):
+        lesion = LesionFactory(patient=personas.own_patient)
+        image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 3, 1))
+        PredictionFactory(image=image, outcome="urgent")
+        visit = DoctorVisitFactory(lesion=lesion, finding="removed")
+        closing.close(user=personas.self_tracker, lesion=lesion, on=visit.visited_on)
+        person, of_lesion = client_of(personas.self_tracker), address("lesions", lesion)
+        assert person.get(of_lesion).json()["closed_on"] == "2026-03-15"
+        url = address("visits", visit, "withdraw")
+        assert person.post(url, {}).status_code == 400
+        taken = person.post(url, {"reason": "Another spot."}).json()
+        assert taken["text"] == "The visit to a doctor of 15 Mar 2026 was withdrawn."
+        assert person.get(address("visits", visit)).status_code == 404
+        told = person.get(of_lesion).json()
+        assert (told["standing_outcome"], told["closed_on"]) == ("urgent", None)
+        history = person.get(address("visits", visit, "corrections")).json()["results"]
+        assert [one["reason"] for one in history] == ["Another spot."]
+        back = person.post(address("visits", visit, "restore"), {})
+        assert back.json()["id"] == str(visit.pk)
+        told = person.get(of_lesion).json()
+        assert (told["standing_outcome"], told["closed_on"]) == (None, "2026-03-15")

@@ -47,9 +47,9 @@ acts = st.one_of(
     st.tuples(st.just("withdraw visit"), index),
     st.tuples(st.just("symptom")),
 )
-LOWERING = {"withdraw", "review", "histology", "visit", "supersede"}
-"""The settling acts. A picture that moves takes its warning along; a reading may replace one of the
-same image, by the default version."""
+LOWERING = {"withdraw", "restore", "review", "histology", "visit", "supersede"}
+"""The settling acts; what is put back brings its conclusions along. A picture that moves takes its
+warning along; a reading may replace one of the same image, by the default version."""
 
 
 class World:
@@ -133,6 +133,7 @@ def standing_rank(pk, user):
         list(lesion.visits.all()),
     )
     assert outcomes.rank(standing.outcome) == lesion.standing_rank
+    assert standing.awaits == lesion.awaits
     assert standing.earlier == outcomes.listed(None, None, lesion).earlier
     grave = Lesion.objects.filter(outcomes.is_grave(user), pk=pk).exists()
     assert grave == standing.is_grave
@@ -218,6 +219,60 @@ def test_a_colleagues_conclusion_settles_nothing_for_who_concludes_first(persona
     personas.clinic.review_before_reading = True
     personas.clinic.save()
     lesion = LesionFactory(patient=personas.patient, itching=True)
-    ReviewFactory(image=LesionImageFactory(lesion=lesion), reviewer=personas.admin)
+    image = LesionImageFactory(lesion=lesion, captured_on=timezone.localdate())
+    ReviewFactory(image=image, reviewer=personas.admin)
     assert standing_rank(lesion.pk, personas.clinician) == outcomes.rank(Outcome.SEE_DOCTOR)
     assert standing_rank(lesion.pk, personas.admin) == outcomes.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("taken", "management", "settles"),
+    [
+        (date(2016, 5, 1), "none", False),
+        (date(2016, 5, 1), "monitor", False),
+        (date(2016, 5, 1), "refer", True),
+        (None, "none", True),
+    ],
+)
+def test_an_old_picture_does_not_show_a_symptom_of_today(personas, taken, management, settles):
+    lesion = LesionFactory(patient=personas.patient, bleeding=True)
+    day = taken or timezone.localdate() - timedelta(days=20)
+    image = LesionImageFactory(lesion=lesion, captured_on=day)
+    ReviewFactory(image=image, reviewer=personas.clinician, management=management)
+    rank = standing_rank(lesion.pk, personas.clinician)
+    assert rank == (outcomes.NOTHING if settles else outcomes.rank(Outcome.SEE_DOCTOR))
+
+
+def test_of_a_removed_lesion_only_what_came_later_is_told(personas, urgent):
+    lesion = urgent.image.lesion
+    Lesion.objects.filter(pk=lesion.pk).update(
+        closed_on=DAY,
+        closed_because="excised",
+        closed_by=personas.clinician,
+        bleeding=True,
+        symptoms_at=timezone.now(),
+    )
+    earlier = LesionImageFactory(lesion=lesion, captured_on=DAY - timedelta(days=30))
+    PredictionFactory(image=earlier, outcome="urgent")
+    assert standing_rank(lesion.pk, personas.clinician) == outcomes.NOTHING
+    later = LesionImageFactory(lesion=lesion, captured_on=DAY + timedelta(days=30))
+    PredictionFactory(image=later, outcome="urgent")
+    assert standing_rank(lesion.pk, personas.clinician) == 0
+
+
+def test_what_waits_for_a_removal_or_a_result(personas, urgent):
+    def awaits(lesion, user):
+        standing_rank(lesion.pk, user)
+        return outcomes.with_standing(Lesion.objects.filter(pk=lesion.pk), user).get().awaits
+
+    lesion, user = urgent.image.lesion, personas.clinician
+    review = ReviewFactory(image=urgent.image, reviewer=user, conclusion="mel", management="excise")
+    assert awaits(lesion, user) == "removal"
+    HistologyFactory(lesion=lesion, recorded_by=user, examined_on=DAY)
+    assert awaits(lesion, user) == ""
+    assert review.settles
+    own = LesionFactory(patient=personas.own_patient)
+    DoctorVisitFactory(lesion=own, finding="biopsy", visited_on=DAY)
+    assert awaits(own, personas.self_tracker) == "result"
+    DoctorVisitFactory(lesion=own, finding="harmless", visited_on=DAY + timedelta(days=14))
+    assert awaits(own, personas.self_tracker) == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, time
 
 import pytest
 from django.db import transaction
@@ -13,12 +13,15 @@ from screening.corrections import merging, moving, services
 from screening.models import Correction, Lesion, LesionImage, Patient
 from tests.factories import (
     DoctorVisitFactory,
+    HistologyFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
     PatientFactory,
     PredictionFactory,
 )
+
+MADE = ("withdrawn", "moved", "edited")
 
 
 @pytest.fixture
@@ -284,3 +287,58 @@ def test_each_field_has_a_name_of_its_own(assistant, personas, image, name):
     ids = re.findall(r' id="([^"]+)"', assistant.get(url).text)
     assert len(ids) == len(set(ids))
     assert "withdraw_reason" in ids
+
+
+def test_a_visit_is_taken_back_from_the_lesions_page(client, personas):
+    image = LesionImageFactory(lesion__patient=personas.own_patient, captured_on=date(2026, 3, 1))
+    PredictionFactory(image=image, outcome="urgent")
+    visit = DoctorVisitFactory(lesion=image.lesion)
+    client.force_login(personas.self_tracker)
+    page, correct = (
+        reverse("lesion", args=[image.lesion_id]),
+        reverse("visit_correct", args=[visit.pk]),
+    )
+    told = client.get(page).text
+    assert "See a doctor this week" not in told and correct in told
+    assert "it is harmless" in client.get(correct).text
+    response = post(client, "visit_correct", visit, "withdraw", reason="Another spot.")
+    assert response.redirect_chain[-1][0] == page
+    assert "See a doctor this week" in response.text
+    undo = re.search(r'href="(/corrections/[^"]+/undo/)"', response.text)
+    assert "See a doctor this week" not in client.post(undo[1], {}, follow=True).text
+
+
+def test_a_form_saved_unchanged_changes_nothing(assistant, image):
+    LesionImage.objects.filter(pk=image.pk).update(captured_time=time(12, 50, 49))
+    image.refresh_from_db()
+    shown = assistant.get(reverse("image_correct", args=[image.pk])).text
+    assert 'value="12:50:49"' in shown
+    post(
+        assistant,
+        "image_correct",
+        image,
+        "details",
+        captured_on="2026-03-01",
+        captured_time="12:50:49",
+        modality="dermatoscopic",
+    )
+    again = LesionImage.objects.get()
+    assert (again.captured_time, again.placed_at) == (time(12, 50, 49), image.placed_at)
+    assert not Correction.objects.exists()
+
+
+@pytest.mark.parametrize("act", ["withdraw", "move", "details"])
+def test_an_undo_leaves_settled_what_was_settled(assistant, personas, image, act):
+    PredictionFactory(image=image, outcome="urgent")
+    HistologyFactory(lesion=image.lesion, recorded_by=personas.clinician)
+    to = LesionFactory(patient=personas.patient)
+    fields = {
+        "withdraw": {"reason": "A slip."},
+        "move": {"lesion": to.pk, "acknowledged": "on"},
+        "details": {"captured_on": "2025-12-24", "modality": "dermatoscopic"},
+    }
+    post(assistant, "image_correct", image, act, **fields[act])
+    undo = reverse("correction_undo", args=[Correction.objects.get(kind__in=MADE).pk])
+    assistant.post(undo, {"acknowledged": "on"})
+    again = LesionImage.objects.get()
+    assert (again.lesion, again.placed_at) == (image.lesion, image.placed_at)

@@ -61,6 +61,7 @@ class TestCorrectImage:
         assert correction.image == image
         assert correction.made_by == personas.assistant
         assert correction.before == {
+            "placed_at": placed_at.isoformat(),
             "captured_on": "2026-03-01",
             "captured_time": None,
             "modality": "dermatoscopic",
