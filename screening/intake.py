@@ -34,6 +34,8 @@ from screening.models import (
 from screening.predictions import details
 
 PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
+READ_WITH = ("birth_year", "sex", "skin_type")
+"""What is noted when it is edited, of a patient."""
 LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching", "changing")
 
 BURNED_IN = (
@@ -72,10 +74,12 @@ def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any)
 def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
     """Raises ValidationError for a birth year that a day on record contradicts."""
     require_writable(user=user, patient=patient)
-    before, patient.birth_year = patient.birth_year, fields.get("birth_year", patient.birth_year)
-    if patient.birth_year != before:
+    before = {name: getattr(patient, name) for name in READ_WITH}
+    patient.birth_year = fields.get("birth_year", patient.birth_year)
+    if patient.birth_year != before["birth_year"]:
         plausibility.require_birth_year(patient)
     _save(patient, PATIENT_FIELDS, fields)
+    _note_edit(user, before, {name: getattr(patient, name) for name in READ_WITH}, patient)
     read_with_new_details(image__lesion__patient=patient)
     return patient
 
@@ -99,18 +103,15 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     if lesion.is_closed and _marks(lesion, fields):
         raise ValidationError(GROWN_BACK)
     unticked = [name for name in SYMPTOMS if getattr(lesion, name) and fields.get(name) is False]
+    before: dict[str, Any] = dict.fromkeys(unticked, True)
+    if lesion.body_site:
+        before["body_site"] = lesion.body_site
     _marked(lesion, fields)
     also = ["symptoms_at"] if lesion.symptoms_at != since else []
     _save(lesion, LESION_FIELDS, fields, also)
-    if unticked:  # it may have been what told the person to see a doctor
-        Correction.objects.create(
-            kind=CorrectionKind.EDITED,
-            made_by=user,
-            patient=lesion.patient,
-            lesion=lesion,
-            before=dict.fromkeys(unticked, True),
-            after=dict.fromkeys(unticked, False),
-        )
+    # A symptom may have been what told the person to see a doctor.
+    after = {name: getattr(lesion, name) for name in before}
+    _note_edit(user, before, after, lesion.patient, lesion)
     read_with_new_details(image__lesion=lesion)
     return lesion
 
@@ -268,6 +269,26 @@ def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:
     if _marks(lesion, fields):
         lesion.symptoms_at = timezone.now()
     return lesion
+
+
+def _note_edit(
+    user: User,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    patient: Patient,
+    lesion: Lesion | None = None,
+) -> None:
+    """Leave a Correction of what differs: it decides what is told."""
+    changed = [name for name in before if before[name] != after[name]]
+    if changed:
+        Correction.objects.create(
+            kind=CorrectionKind.EDITED,
+            made_by=user,
+            patient=patient,
+            lesion=lesion,
+            before={name: before[name] for name in changed},
+            after={name: after[name] for name in changed},
+        )
 
 
 def _marks(lesion: Lesion, fields: dict[str, Any]) -> bool:

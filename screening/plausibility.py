@@ -19,6 +19,8 @@ GRACE = timedelta(days=1)
 """It may be tomorrow already where the person is."""
 FIRST_YEAR = 1950
 """Of a picture."""
+FIRST_YEAR_OF_ACTS = 1900
+"""Of a visit, a histology or a removal."""
 
 
 def require_birth_year(patient: Patient) -> None:
@@ -28,6 +30,13 @@ def require_birth_year(patient: Patient) -> None:
     why = wrong_birth_year(patient.birth_year) or _recorded_before(patient, patient.birth_year)
     if why:
         raise ValidationError({"birth_year": why})
+
+
+def require_days(patient: Patient) -> None:
+    """Raise ValidationError where a day on record lies before the patient's birth."""
+    why = _recorded_before(patient, patient.birth_year) if patient.birth_year else ""
+    if why:
+        raise ValidationError(why)
 
 
 def require_capture_day(day: date, patient: Patient) -> None:
@@ -41,6 +50,8 @@ def require_past_day(day: date, patient: Patient, *, field: str, what: str) -> N
     why = ""
     if day > timezone.localdate() + GRACE:
         why = f"{what} lies in the future."
+    elif day.year < FIRST_YEAR_OF_ACTS:
+        why = f"{what} is too long ago."
     elif patient.birth_year is not None and day.year < patient.birth_year:
         why = f"{what} lies before the patient's birth in {patient.birth_year}."
     if why:

@@ -16,6 +16,7 @@ from screening.models import (
 )
 from screening.predictions.outcomes import Standing
 
+UNSEEN_CHANGE = "A change was found that no doctor has looked at yet. That comes first."
 STEADY_MONTHS = 12
 """Followed for as long without an alert that is open: every six months are enough."""
 
@@ -46,7 +47,9 @@ def suggest(
     if standing.is_grave:
         return Suggestion(
             Interval.ONE,
-            "A doctor's look comes first. A picture next month keeps it in sight.",
+            UNSEEN_CHANGE
+            if has_open_alert
+            else "A doctor's look comes first. A picture next month keeps it in sight.",
         )
     if has_histology and not has_open_alert:
         return Suggestion(None, "A pathologist has examined it: the doctor says how to go on.")
@@ -59,10 +62,7 @@ def suggest(
     if review is not None:
         return _by_review(review)
     if has_open_alert:
-        return Suggestion(
-            Interval.ONE,
-            "A change was found that no doctor has looked at yet. That comes first.",
-        )
+        return Suggestion(Interval.ONE, UNSEEN_CHANGE)
     return _by_outcome(images, standing)
 
 

@@ -133,6 +133,7 @@ def restore(
     record.save()
     for one in into:
         merging.take_apart(record, one, user=user)
+    plausibility.require_days(patient_of(record))  # it may have been corrected meanwhile
     note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
     if isinstance(record, DoctorVisit | LesionImage):
         closing.close_again(user=user, record=record)

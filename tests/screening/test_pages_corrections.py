@@ -71,7 +71,7 @@ def test_one_that_was_read_is_moved_after_a_warning(assistant, personas, image):
     response = assistant.get(reverse("image_correct", args=[image.pk]))
     assert "This picture has 1 reading here." in response.text
     response = post(assistant, "image_correct", image, "move", lesion=other.pk)
-    assert "Confirm that all of this moves with it" in response.text
+    assert "Confirm that this goes with it" in response.text
     post(assistant, "image_correct", image, "move", lesion=other.pk, acknowledged="on")
     assert other.images.get() == image
 

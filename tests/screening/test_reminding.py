@@ -202,7 +202,6 @@ def suggested(lesion, user=None):
     [
         ("nv", "none", None),
         ("nv", "monitor", 6),
-        ("uncertain", "monitor", 3),
         ("mel", "excise", 1),
         ("bcc", "refer", 1),
     ],
@@ -300,3 +299,10 @@ def test_without_a_picture_or_a_reading_there_is_a_suggestion_too(lesion):
         "Every 3 months",
         True,
     )
+
+
+def test_a_warning_that_a_review_leaves_standing_comes_first(lesion):
+    reading = PredictionFactory(image__lesion=lesion, outcome="urgent")
+    ReviewFactory(image=reading.image, conclusion="uncertain", management="none")
+    found = suggested(lesion)
+    assert (found.interval_months, "comes first" in found.reason) == (1, True)

@@ -269,3 +269,45 @@ def test_lists_are_ordered_by_the_rule(personas):
     lesions = tracking.with_latest(Lesion.objects.all(), personas.clinician)
     assert list(tracking.most_severe_first(lesions)) == [hidden, quiet]
     assert LesionImage.objects.count() == 3
+
+
+def test_the_suggested_reminder_does_not_contradict_the_warning(client, personas):
+    lesion = LesionFactory(patient=personas.patient, label="Left calf")
+    newest = add(lesion, date(2026, 3, 1), "monitor")
+    user = personas.clinician
+    reviewing.record_review(user=user, image=newest, conclusion="nv", management="none")
+    add(lesion, date(2026, 1, 1), "urgent")
+    client.force_login(user)
+    told = page(client, "lesion", lesion.pk)
+    assert "look comes first" in told and "nothing further is needed" not in told
+
+
+def test_a_symptom_on_a_removed_lesion_opens_it_again_if_asked(client, personas):
+    lesion = LesionFactory(patient=personas.own_patient, label="Left calf")
+    closing.close(user=personas.self_tracker, lesion=lesion, on=date(2026, 1, 20))
+    client.force_login(personas.self_tracker)
+    form = {"label": "Left calf", "bleeding": "on"}
+    url = reverse("lesion_edit", args=[lesion.pk])
+    refused = client.post(url, form)
+    assert refused.status_code == 200 and "grown back in the scar" in refused.text
+    lesion.refresh_from_db()
+    assert lesion.is_closed and not lesion.bleeding
+    assert client.post(url, {**form, "grown_back": "on"}).status_code == 302
+    lesion.refresh_from_db()
+    assert not lesion.is_closed and lesion.bleeding
+    assert "Left calf" in page(client, "home").split("Recent lesions")[0]
+
+
+def test_what_a_clinician_wants_removed_stays_on_the_home_page(client, personas):
+    lesion = LesionFactory(patient=personas.patient, label="Left calf")
+    image = add(lesion, date(2026, 1, 12), "urgent")
+    user = personas.clinician
+    reviewing.record_review(user=user, image=image, conclusion="mel", management="excise")
+    client.force_login(user)
+    home = page(client, "home").split("Recent lesions")[0]
+    assert "Nothing is flagged" in home and "To be removed" in home and "Left calf" in home
+    reviewing.record_review(user=user, image=image, conclusion="mel", management="done")
+    assert "Left calf" not in page(client, "home").split("Recent lesions")[0]
+    today = timezone.localdate()
+    told = page(client, "lesion", lesion.pk)
+    assert f"Removed by {today.day} {today:%b %Y}" in told

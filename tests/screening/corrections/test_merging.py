@@ -363,3 +363,33 @@ class TestMergePatients:
         assert image.lesion.patient == personas.own_patient
         assert Correction.objects.visible_to(personas.self_tracker).count() == 1
         assert not Correction.objects.visible_to(personas.admin).exists()
+
+
+def test_an_undo_gives_back_what_a_merger_changed(personas):
+    user, patient = personas.clinician, personas.patient
+    one = LesionFactory(patient=patient, bleeding=True)
+    into = LesionFactory(patient=patient)
+    image = LesionImageFactory(lesion=into, captured_on=date(2026, 3, 1))
+    visit = DoctorVisitFactory(lesion=one, recorded_by=user)
+    merging.merge_lesions(user=user, lesion=one, into=into)
+    merged = Lesion.objects.get(pk=into.pk)
+    assert merged.bleeding
+    services.restore(user=user, record=Lesion.everything.get(pk=one.pk))
+    into.refresh_from_db()
+    assert (into.bleeding, into.symptoms_at) == (False, None)
+    visit.refresh_from_db()
+    assert visit.lesion == one
+    assert LesionImage.objects.get().placed_at == image.placed_at
+
+
+def test_an_undo_gives_back_the_details_of_a_patient(personas):
+    one = PatientFactory(clinic=personas.clinic, birth_year=1992, sex="female")
+    into = PatientFactory(clinic=personas.clinic, birth_year=None, sex="")
+    merging.merge_patients(user=personas.clinician, patient=one, into=into)
+    into.refresh_from_db()
+    assert (into.birth_year, into.sex) == (1992, "female")
+    into.sex = "male"  # said of this record itself, since
+    into.save()
+    services.restore(user=personas.clinician, record=Patient.everything.get(pk=one.pk))
+    into.refresh_from_db()
+    assert (into.birth_year, into.sex) == (None, "male")

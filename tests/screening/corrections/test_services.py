@@ -8,6 +8,7 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.utils import timezone
 
+from screening import intake
 from screening.corrections import services
 from screening.corrections.undoing import undo
 from screening.models import (
@@ -246,3 +247,27 @@ def test_an_own_record_is_corrected_by_its_owner(personas):
     withdraw(personas.self_tracker, lesion)
     services.restore(user=personas.self_tracker, record=lesion)
     assert Lesion.objects.get() == lesion
+
+
+def test_what_is_put_back_fits_the_patient_as_it_is_now(personas, image):
+    user, patient = personas.assistant, image.lesion.patient
+    services.withdraw(user=user, record=image, reason="A slip.")
+    patient.birth_year = image.captured_on.year + 1
+    patient.save()
+    with pytest.raises(ValidationError, match="before this birth year"):
+        services.restore(user=user, record=image)
+    assert not LesionImage.objects.exists()
+
+
+def test_an_edit_of_what_a_reading_used_is_noted(personas, image):
+    user, patient = personas.assistant, image.lesion.patient
+    intake.edit_patient(user=user, patient=patient, birth_year=1946)
+    intake.edit_patient(user=user, patient=patient, birth_year=1992)
+    intake.edit_patient(user=user, patient=patient, birth_year=1992)
+    last = Correction.objects.filter(patient=patient, lesion=None).order_by("-created").first()
+    assert (last.before, last.after) == ({"birth_year": 1946}, {"birth_year": 1992})
+    assert last.made_by == user
+    intake.edit_lesion(user=user, lesion=image.lesion, body_site="back")
+    intake.edit_lesion(user=user, lesion=image.lesion, body_site="chest")
+    found = Correction.objects.filter(lesion=image.lesion).order_by("-created").first()
+    assert found.after == {"body_site": "chest"}
