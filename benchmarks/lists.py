@@ -138,7 +138,7 @@ def _cursor(name: str, depth: float) -> str:
     """Where a client gets by following ``next`` for long enough."""
     from urllib.parse import parse_qs, urlsplit
 
-    from screening.api.pagination import CreatedCursorPagination
+    from screening.api.http.pagination import CreatedCursorPagination
 
     models = {"patients": Patient, "lesions": Lesion, "images": LesionImage}
     rows = models.get(name, Prediction).objects.order_by("-created")

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from accounts.models import Clinic, Membership, Role, User
 from ml import reader
 from ml.types import MEASURES_VERSION, REGISTRATION_VERSION, Diagnosis
-from screening import reviewing, synthetic
+from screening.images import synthetic
 from screening.models import (
     Alert,
     BodyView,
@@ -33,6 +33,7 @@ from screening.models import (
     Side,
     State,
 )
+from screening.reviews import services as review_services
 
 BATCH = 500
 SIZE = (600, 450)
@@ -187,7 +188,9 @@ def _follow(lesions: list[Lesion], pictures: list[LesionImage], images: int, use
         ImageScale.objects.create(
             image=own[-1], set_by=user, source="field_of_view", mm_per_pixel=0.033
         )
-        reviewing.record_review(user=user, image=own[-1], conclusion="nv", management="monitor")
+        review_services.record_review(
+            user=user, image=own[-1], conclusion="nv", management="monitor"
+        )
         Histology.objects.create(
             lesion=lesion, recorded_by=user, diagnosis="nv", examined_on=own[0].captured_on
         )

@@ -29,10 +29,10 @@ import numpy as np
 from PIL import Image
 
 from ml.context import encode
+from ml.inference.views import VIEWS, reduce, views
+from ml.opening.pictures import load_pixels
 from ml.types import PatientContext
-from ml.views import VIEWS, reduce, views
-from screening import synthetic
-from screening.imaging import load_pixels
+from screening.images import synthetic
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT.parent / "shared" / "data" / "ham10000" / "images_200x150"
@@ -92,7 +92,8 @@ def litert(files: list[bytes]) -> dict[str, Any]:
 def keras(files: list[bytes]) -> dict[str, Any]:
     """The same network and the same views by ``keras.Model.predict``."""
     started = time.perf_counter()
-    from ml import network, reader
+    from ml import reader
+    from ml.training import network
 
     model = network.load(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
     context = np.tile(encode(KNOWN), (len(VIEWS), 1))

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ml import register
+from ml.lesion import register
 
 PAIRS = 200
 FRAME = (512, 384)

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from screening import synthetic
+from screening.images import synthetic
 from tests.stack.installation import ROOT, Installation, installed, wait_until
 
 IMAGES = ROOT.parent / "shared" / "data" / "ham10000" / "images_224"

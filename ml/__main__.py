@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from ml.reader import ARTIFACTS, DEFAULT_VERSION, ModelUnavailable, load, readable
-from ml.sources import Sources
+from ml.training.sources import Sources
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,9 +31,9 @@ def _sources(options: argparse.Namespace) -> Sources:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from ml.packed import unpack
-    from ml.recipe import Recipe, read_recipe
-    from ml.train import gather, train
+    from ml.training.packed import unpack
+    from ml.training.recipe import Recipe, read_recipe
+    from ml.training.train import gather, train
 
     recipe = read_recipe(options.recipe) if options.recipe else Recipe()
     file = options.packed
@@ -42,51 +42,51 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _pack(options: argparse.Namespace) -> None:
-    from ml.packed import pack
-    from ml.train import gather
+    from ml.training.packed import pack
+    from ml.training.train import gather
 
     pack(gather(_sources(options)), options.out)
 
 
 def _trial(options: argparse.Namespace) -> None:
-    from ml.evaluate import trial
+    from ml.evaluation.evaluate import trial
 
     trial(options.run, _sources(options))
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from ml.evaluate import evaluate
+    from ml.evaluation.evaluate import evaluate
 
     evaluate(options.run, _sources(options))
 
 
 def _thresholds(options: argparse.Namespace) -> None:
-    from ml.thresholds import set_thresholds
+    from ml.evaluation.thresholds import set_thresholds
 
     card = set_thresholds(options.version, _sources(options))
     print(json.dumps({key: card[key] for key in ("thresholds", "gate", "sources")}, indent=1))
 
 
 def _degraded(options: argparse.Namespace) -> None:
-    from ml.degraded import degraded
+    from ml.evaluation.degraded import degraded
 
     print(degraded(options.version, _sources(options)))
 
 
 def _several(options: argparse.Namespace) -> None:
-    from ml.several import several
+    from ml.evaluation.several import several
 
     print(several(options.version, _sources(options)))
 
 
 def _export(options: argparse.Namespace) -> None:
-    from ml.export import export
+    from ml.training.export import export
 
     print(export(options.run, options.version, ARTIFACTS))
 
 
 def _repeatability(options: argparse.Namespace) -> None:
-    from ml.repeatability import repeatability
+    from ml.evaluation.repeatability import repeatability
 
     print(json.dumps(repeatability(options.data, options.version), indent=1))
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ml.pictures import open_image
+from ml.opening.pictures import open_image
 from ml.reader import Reader
 from ml.types import Diagnosis, PatientContext, Reading
 

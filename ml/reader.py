@@ -35,8 +35,8 @@ class Reader:
     def __init__(self, version: str) -> None:
         """Raises ModelUnavailable."""
         # Here, so that processes which only look at cards do without the interpreter.
-        from ml.litert import Network
-        from ml.look import Rules, look
+        from ml.inference.litert import Network
+        from ml.inference.look import Rules, look
 
         self.version = version
         self.card = card(version)

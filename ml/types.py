@@ -252,7 +252,7 @@ MAX_AGE = 120
 
 MEASURES_VERSION = "m1"
 REGISTRATION_VERSION = "r1"
-"""Of `ml.measure` and `ml.register`, whose results are kept: here, so that asking for the version
+"""Of `ml.lesion.measure` and `ml.lesion.register`, whose results are kept: here, so that asking for the version
 loads nothing."""
 
 
@@ -304,7 +304,7 @@ class Reading:
         bias is its image logit, exactly.
     bias: logits, by diagnosis.
     mask: bool [h, w], the pixels of the image as read that belong to the lesion, at its reduced
-        size (ml.views.reduce). Of more than one lesion that of which the outcome is: the one
+        size (ml.inference.views.reduce). Of more than one lesion that of which the outcome is: the one
         that says most, read alone. All numbers are of it.
     duration_ms: the reading alone, without opening the file.
     """

@@ -17,11 +17,16 @@ from oauth2_provider.models import AccessToken
 
 from accounts import invitations
 from ml import reader
-from screening import alerting, comparing, digest, heartbeats, measuring, retries, setbacks, storage
-from screening.faults import is_transient
+from screening import idempotency
+from screening.comparisons import alert_rules, setbacks
+from screening.comparisons import services as comparison_services
+from screening.measurements import services as measurement_services
 from screening.models import LesionImage, Prediction
+from screening.operations import heartbeats, storage
+from screening.operations.transience import is_transient
 from screening.predictions import details, queue
-from screening.webhooks import courier
+from screening.reminders import emails
+from screening.webhooks import delivery as webhook_delivery
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +51,9 @@ def follow_up_task(image_id: str) -> None:
         return
     times = setbacks.begin(image)
     try:
-        measuring.measure_image(image)
-        for comparison in comparing.compare_with_neighbours(image):
-            alerting.look_at(comparison)
+        measurement_services.measure_image(image)
+        for comparison in comparison_services.compare_with_neighbours(image):
+            alert_rules.look_at(comparison)
     except Exception as error:
         is_new = times == 1 and not is_transient(error)
         logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)
@@ -62,19 +67,19 @@ def compare_task(image_ids: list[str]) -> None:
     """Two images that someone wants to see beside one another."""
     images = list(LesionImage.objects.present().filter(pk__in=image_ids))
     if len({image.lesion_id for image in images}) == 1 and len(images) == 2:  # not moved meanwhile
-        comparing.compare(*images)
+        comparison_services.compare(*images)
 
 
 @shared_task(soft_time_limit=25, time_limit=30)
 def deliver_webhook_task(delivery_id: str) -> None:
-    delivery = courier.claim(UUID(delivery_id))
+    delivery = webhook_delivery.claim(UUID(delivery_id))
     if delivery is not None:
-        courier.deliver(delivery)
+        webhook_delivery.deliver(delivery)
 
 
 @shared_task
 def forget_old_deliveries_task() -> None:
-    courier.forget_old()
+    webhook_delivery.forget_old()
 
 
 def sweep_webhooks() -> None:
@@ -87,7 +92,7 @@ def sweep_predictions() -> None:
     for prediction in queue.sweep(rung_before=timezone.now() - age):
         if not _tell_a_worker(prediction):
             return
-    unmeasured, uncompared = measuring.unmeasured(), comparing.uncompared()
+    unmeasured, uncompared = measurement_services.unmeasured(), comparison_services.uncompared()
     for image in (*unmeasured, *uncompared, *setbacks.due()):
         if not _ring(follow_up_task, image.pk):
             return
@@ -103,7 +108,7 @@ def beat_task() -> None:
 def forget_answers_and_tokens_task() -> None:
     """What is kept for a time only: answers to repeated requests, tokens that have run out, files
     that nobody finished."""
-    retries.forget_old()
+    idempotency.forget_old()
     storage.remove_unfinished()
     heartbeats.forget_old()
     AccessToken.objects.filter(expires__lt=timezone.now()).delete()
@@ -111,13 +116,13 @@ def forget_answers_and_tokens_task() -> None:
 
 @shared_task
 def mail_reminders_task() -> None:
-    for user_id, reminder_ids in digest.addressees().items():
+    for user_id, reminder_ids in emails.addressees().items():
         mail_digest_task.delay(str(user_id), [str(pk) for pk in reminder_ids])
 
 
 @shared_task
 def mail_digest_task(user_id: str, reminder_ids: list[str]) -> None:
-    digest.send(UUID(user_id), [UUID(pk) for pk in reminder_ids])
+    emails.send(UUID(user_id), [UUID(pk) for pk in reminder_ids])
 
 
 @shared_task
@@ -141,9 +146,9 @@ def _tell_a_worker(prediction: Prediction) -> bool:
     return _ring(read_prediction_task, prediction.pk, queue=queue)
 
 
-def _tell_the_couriers(*, again_after: int = courier.LEASE_SECONDS) -> None:
+def _tell_the_couriers(*, again_after: int = webhook_delivery.LEASE_SECONDS) -> None:
     """Ring for every delivery that is due, but not again within so many seconds."""
-    for pk in courier.due(rung_before=timezone.now() - timedelta(seconds=again_after)):
+    for pk in webhook_delivery.due(rung_before=timezone.now() - timedelta(seconds=again_after)):
         if not _ring(deliver_webhook_task, pk, queue="webhooks"):
             return
 

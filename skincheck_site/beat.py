@@ -10,7 +10,7 @@ BEAT_SECONDS = 20
 
 
 def schedule() -> dict[str, dict[str, Any]]:
-    """What is swept every few seconds is not here: ``screening.sweeping`` needs no broker."""
+    """What is swept every few seconds is not here: ``screening.sweeper`` needs no broker."""
     return {
         "beat": {
             "task": "screening.tasks.beat_task",

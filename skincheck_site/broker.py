@@ -1,6 +1,6 @@
 """The embedded broker: kombu's SQLAlchemy transport, made fit for one SQLite file and quick polls.
 
-It is only a doorbell: a lost message is found again by the sweep (``screening.sweeping``), so it
+It is only a doorbell: a lost message is found again by the sweep (``screening.sweeper``), so it
 trades durability for speed. kombu's own marks a delivered message, keeps it for ever, and takes the
 write lock at every poll; this one deletes what it delivers, and an empty poll writes nothing.
 

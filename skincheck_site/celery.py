@@ -1,5 +1,5 @@
 """The Celery application. Tasks live in ``screening/tasks.py``, those of batches in
-``screening/exchange/tasks.py``."""
+``screening/batches/tasks.py``."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ class Heart(bootsteps.StartStopStep):
         self._entry: Any = None
 
     def start(self, consumer: Any) -> None:
-        from screening import heartbeats
+        from screening.operations import heartbeats
 
         kind, _, machine = consumer.hostname.partition("@")
         part = heartbeats.COURIER if kind == heartbeats.COURIER else heartbeats.WORKER
@@ -38,7 +38,7 @@ class Heart(bootsteps.StartStopStep):
 def _beat(name: str) -> None:
     from django.db import connection
 
-    from screening import heartbeats
+    from screening.operations import heartbeats
 
     try:
         heartbeats.beat(name)

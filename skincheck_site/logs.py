@@ -42,7 +42,7 @@ def configuration(level: str, form: str) -> dict[str, Any]:
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"request_id": {"()": "screening.api.request_id.WithRequestId"}},
+        "filters": {"request_id": {"()": "skincheck_site.request_id.WithRequestId"}},
         "formatters": {
             "text": {
                 "()": "skincheck_site.logs.WithoutValues",

@@ -79,7 +79,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "screening.api.request_id.RequestIdMiddleware",
+    "skincheck_site.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "skincheck_site.caching.keep_nothing",
@@ -91,11 +91,11 @@ MIDDLEWARE = [
     "skincheck_site.bodies.refuse_large",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "screening.page_forms.PageForms",
+    "screening.web.form_tokens.PageForms",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "screening.api.limits.tell_limits",
+    "screening.api.http.limits.tell_limits",
 ]
 
 ROOT_URLCONF = "skincheck_site.urls"
@@ -110,7 +110,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "screening.navigation.frame",
+                "screening.web.navigation.frame",
             ],
             "builtins": ["screening.templatetags.page_forms"],
         },
@@ -205,7 +205,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
 MEDIA_ROOT = VAR_DIR / "media"
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "screening.storage.WholeFiles"},
+    "default": {"BACKEND": "screening.operations.storage.WholeFiles"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if S3_BUCKET:
@@ -236,9 +236,9 @@ FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_HANDLERS = [
-    "screening.uploads.CappedUploadHandler",
+    "screening.web.uploads.CappedUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
-    "screening.uploads.OnDiskUploadHandler",
+    "screening.web.uploads.OnDiskUploadHandler",
 ]
 
 # Accounts
@@ -289,12 +289,12 @@ REST_FRAMEWORK = {
     # Deny by default: a view that says nothing is for nobody but staff.
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PAGINATION_CLASS": "screening.api.pagination.CreatedCursorPagination",
+    "DEFAULT_PAGINATION_CLASS": "screening.api.http.pagination.CreatedCursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "screening.api.errors.problem_handler",
+    "EXCEPTION_HANDLER": "screening.api.http.errors.problem_handler",
     "NUM_PROXIES": TRUSTED_PROXIES,
-    "DEFAULT_THROTTLE_CLASSES": ["screening.api.limits.CallerThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["screening.api.http.limits.CallerThrottle"],
     "DEFAULT_THROTTLE_RATES": {"caller": env("API_RATE", default="600/min"), "token": "60/min"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
@@ -305,7 +305,7 @@ OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.Application"
 HTTPS = env.bool("HTTPS", default=False)
 SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
-CSRF_FAILURE_VIEW = "screening.page_forms.csrf_failure"
+CSRF_FAILURE_VIEW = "screening.web.form_tokens.csrf_failure"
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS

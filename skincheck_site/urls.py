@@ -5,14 +5,14 @@ from django.urls import include, path
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("accounts/", include("allauth.urls")),
-    path("", include("accounts.urls")),
+    path("", include("accounts.web.urls")),
     path("api/", include("screening.api.urls")),
     path("fhir/", include("screening.api.fhir.urls")),
-    path("", include("screening.urls")),
+    path("", include("screening.web.urls")),
 ]
 if settings.DEBUG_TOOLBAR:
     urlpatterns.append(path("__debug__/", include("debug_toolbar.urls")))
 
 # Under /api/ these answer with problem+json, under /fhir/ in FHIR, elsewhere as Django does.
-handler400 = "screening.api.errors.bad_request"
-handler500 = "screening.api.errors.server_error"
+handler400 = "screening.api.http.errors.bad_request"
+handler500 = "screening.api.http.errors.server_error"

@@ -10,8 +10,8 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from ml import reader
+from tests.batches.uploads import batch_of
 from tests.factories import picture
-from tests.screening.exchange.uploads import batch_of
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 MEMBERS = ("admin", "clinician", "assistant", "viewer")

@@ -11,7 +11,7 @@ from typing import Any
 import pillow_heif
 from PIL import Image
 
-from screening import synthetic
+from screening.images import synthetic
 
 MORNING = "2024:03:16 12:50:49"
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from accounts.models import Clinic, Membership, Role, User
 from ml.types import MEASURES_VERSION, REGISTRATION_VERSION, Diagnosis
-from screening import synthetic
+from screening.images import synthetic
 from screening.models import (
     SYMPTOMS,
     Alert,
@@ -44,8 +44,8 @@ from screening.models import (
     State,
     Webhook,
 )
+from screening.models.signatures import sign
 from screening.predictions import counting
-from screening.signing import sign
 
 PASSWORD = "correct horse battery staple"
 
@@ -277,7 +277,7 @@ class ImageScaleFactory(factory.django.DjangoModelFactory):
 
 
 def measures(**other: object) -> dict[str, object]:
-    """What ``ml.measure`` finds in a round brown spot of a picture of 300 x 225."""
+    """What ``ml.lesion.measure`` finds in a round brown spot of a picture of 300 x 225."""
     return {
         "area_px": 3600.0,
         "area_share": 0.0533,

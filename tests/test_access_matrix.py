@@ -26,9 +26,9 @@ from django.utils import timezone
 
 from accounts import applications, invitations, services
 from accounts.models import Membership
-from screening import reminding
 from screening.corrections import services as corrections
 from screening.models import Correction
+from screening.reminders import services as reminder_services
 from tests.access import (
     ANYONE,
     DONE,
@@ -155,7 +155,7 @@ def _world(personas: Personas, writer: str) -> World:
             state="checked",
             archive=ContentFile(b"PK", name="archive"),
         ),
-        calendar=reminding.make_calendar_link(user=getattr(personas, writer)),
+        calendar=reminder_services.make_calendar_link(user=getattr(personas, writer)),
         webhook=webhook,
         delivery=DeliveryFactory(webhook=webhook, failed=True),
     )

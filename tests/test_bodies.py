@@ -7,7 +7,7 @@ import io
 import pytest
 
 from accounts import services
-from screening.api.parsers import MAX_PARTS
+from screening.api.http.parsers import MAX_PARTS
 from skincheck_site.bodies import ASK_FIRST, MOST_OF_A_STRANGER
 from tests.accounts.test_deny_by_default import ALL
 from tests.clients import Browser, Program

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from ml.pictures import IN_BYTES, IN_PIXELS, KEPT_PIXELS, MAX_BYTES, size_in_words
-from screening.exchange import archives
+from ml.opening.pictures import IN_BYTES, IN_PIXELS, KEPT_PIXELS, MAX_BYTES, size_in_words
+from screening.batches import archives
 from tests.test_architecture import ALL, ROOT
 
 SIZE = re.compile(r"\b\d+ ?(MB|GB|megapixels)\b")

@@ -21,11 +21,12 @@ from django.utils import timezone
 from pypdf import PdfReader
 
 from ml import reader
-from screening import digest, ics, tasks
+from screening import tasks
 from screening.corrections import services
-from screening.exchange.fhir.resources import KINDS
+from screening.interop.fhir.resources import KINDS
 from screening.models import Alert, Delivery, ExternalIdentifier, Patient, Prediction
 from screening.predictions import queue
+from screening.reminders import calendar, emails
 from tests.access import MATRIX, World
 from tests.clients import Browser
 from tests.conftest import Personas
@@ -221,12 +222,12 @@ def test_every_address_of_it_is_gone(scene, visitor, what):
 
 
 def test_no_mail_and_no_calendar_tells_of_it(scene, personas):
-    for user_id, reminder_ids in digest.addressees().items():
-        digest.send(user_id, reminder_ids)
+    for user_id, reminder_ids in emails.addressees().items():
+        emails.send(user_id, reminder_ids)
     assert mail.outbox
     assert MARK not in "".join(f"{one.subject} {one.body}" for one in mail.outbox)
     for user in (personas.self_tracker, scene.out["lesion"].image.uploaded_by):
-        assert MARK not in ics.calendar_of(user).decode()
+        assert MARK not in calendar.calendar_of(user).decode()
 
 
 @pytest.mark.parametrize("what", ["image", "lesion", "patient"])
@@ -246,16 +247,16 @@ def test_a_reading_of_it_is_announced_to_nobody(scene, personas, what):
 
 # Who may look past the managers that leave out what is withdrawn.
 LOOKS_PAST = {
-    "screening.closing",  # a lock
-    "screening.conflicts",  # a lock
-    "screening.intake",  # numbers of lesions are given once
-    "screening.edit_form",  # the row that a form was opened with
+    "screening.records.closing",  # a lock
+    "screening.web.forms.conflicts",  # a lock
+    "screening.records.services",  # numbers of lesions are given once
+    "screening.web.forms.edit_form",  # the row that a form was opened with
     "screening.corrections",
     "screening.api.corrections",
-    "screening.views.corrections",
+    "screening.web.views.corrections",
     "screening.models",
     "screening.predictions.counting",  # a lock
-    "screening.marking",  # by one row alone
+    "screening.comparisons.marks",  # by one row alone
 }
 
 
@@ -270,7 +271,7 @@ def test_few_look_past_the_managers():
     }
     allowed = {one for one in found if one.startswith(tuple(LOOKS_PAST))}
     assert found == allowed
-    assert "screening.corrections.holding" in found
+    assert "screening.corrections.journal" in found
 
 
 def test_the_operator_does_not_see_it_either(scene, client, personas):

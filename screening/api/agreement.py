@@ -13,9 +13,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Clinic
-from screening import agreement
 from screening.api import examples
 from screening.api.base import RecordView
+from screening.reviews import agreement
 
 
 class PairSerializer(serializers.Serializer[Any]):

@@ -12,15 +12,16 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from screening import marking, tracking
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import StrictSerializer, WordOrNull
 from screening.api.filters import YesOrNo
 from screening.api.viewsets import ReadViewSet
-from screening.differences import what_changed
+from screening.comparisons import marks
+from screening.comparisons.presenters import what_changed
 from screening.models import Alert, Rule
 from screening.predictions.outcomes import open_alerts, with_closing_acts
+from screening.records import queries as record_queries
 
 ABOUT = (
     "A change rule that fired between two images of a lesion, with the values of both. It is no "
@@ -130,12 +131,12 @@ class AlertViewSet(ReadViewSet):
         return visible.select_related("lesion__patient", "earlier", "later", "closed_by")
 
     def get_object(self) -> Alert:
-        [alert] = tracking.tell_closing([super().get_object()])
+        [alert] = record_queries.tell_closing([super().get_object()])
         return alert
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)
-        return None if page is None else tracking.tell_closing(page)
+        return None if page is None else record_queries.tell_closing(page)
 
     @extend_schema(
         summary="Close an alert",
@@ -149,5 +150,5 @@ class AlertViewSet(ReadViewSet):
         alert = self.get_object()
         body = CloseSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        closed = marking.close_alert(user=self.user, alert=alert, **body.validated_data)
+        closed = marks.close_alert(user=self.user, alert=alert, **body.validated_data)
         return Response(self.get_serializer(closed).data)

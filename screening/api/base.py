@@ -14,12 +14,12 @@ from rest_framework.response import Response
 from accounts.models import User
 from accounts.permissions import HasScope
 from screening.api import filters
-from screening.api.conditions import etag_of, is_known, require_match
-from screening.api.errors import QueryError
-from screening.api.idempotency import RetrySafe
-from screening.api.parsers import JSONBody
-from screening.api.schema import RecordSchema
-from screening.api.shape import PARAMETERS, shaped
+from screening.api.http.conditions import etag_of, is_known, require_match
+from screening.api.http.errors import QueryError
+from screening.api.http.idempotency import RetrySafe
+from screening.api.http.parsers import JSONBody
+from screening.api.http.schema import RecordSchema
+from screening.api.http.shape import PARAMETERS, shaped
 
 
 class RecordView(RetrySafe):

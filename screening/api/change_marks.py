@@ -9,13 +9,13 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from screening import marking
 from screening.api import examples
 from screening.api.comparisons import COMPARISON
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import VisibleField
 from screening.api.serializers import RecordSerializer
 from screening.api.viewsets import RecordViewSet
+from screening.comparisons import marks
 from screening.models import ChangeMark, Comparison
 
 ABOUT = (
@@ -67,7 +67,7 @@ class ChangeMarkSerializer(RecordSerializer):
         validators: list[Any] = []
 
     def create(self, validated_data: dict[str, Any]) -> ChangeMark:
-        return marking.mark_comparison(user=self.user, **validated_data)
+        return marks.mark_comparison(user=self.user, **validated_data)
 
 
 class ChangeMarkFilter(filters.FilterSet):

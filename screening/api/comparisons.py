@@ -11,14 +11,16 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from screening import comparing, tasks, tracking
+from screening import tasks
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import ByScope, StrictSerializer, VisibleField, WordOrNull
 from screening.api.filters import YesOrNo
 from screening.api.viewsets import ReadViewSet
-from screening.differences import differences
+from screening.comparisons import services as comparison_services
+from screening.comparisons.presenters import differences
 from screening.models import Comparison, LesionImage
+from screening.records import queries as record_queries
 
 ABOUT = (
     "Two images of one lesion. Where the later could be laid over the earlier, `matrix` leads from "
@@ -159,7 +161,7 @@ class ComparisonViewSet(ReadViewSet):
     filterset_class = ComparisonFilter
 
     def get_queryset(self) -> QuerySet[Comparison]:
-        images = tracking.with_measures(LesionImage.objects.all(), self.user)
+        images = record_queries.with_measures(LesionImage.objects.all(), self.user)
         return Comparison.objects.visible_to(self.user).prefetch_related(
             Prefetch("earlier", images), Prefetch("later", images)
         )
@@ -168,11 +170,11 @@ class ComparisonViewSet(ReadViewSet):
         pair = ImagePairSerializer(data=request.data, context=self.get_serializer_context())
         pair.is_valid(raise_exception=True)
         earlier, later = pair.validated_data["earlier"], pair.validated_data["later"]
-        comparing.require_pair(earlier, later)
-        known = comparing.known(earlier, later)
+        comparison_services.require_pair(earlier, later)
+        known = comparison_services.known(earlier, later)
         if known is None:
             tasks.compare(earlier, later)
-            earlier, later = comparing.in_order(earlier, later)
+            earlier, later = comparison_services.in_order(earlier, later)
             return Response(
                 {"earlier": earlier.pk, "later": later.pk},
                 status=status.HTTP_202_ACCEPTED,

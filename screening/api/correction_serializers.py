@@ -10,9 +10,9 @@ from rest_framework import serializers
 from screening.api import examples
 from screening.api.documentation import sent, shown
 from screening.api.fields import StrictSerializer, VisibleField
-from screening.api.schema import IF_MATCH
-from screening.corrections.undoing import may_be_undone
-from screening.corrections.words import in_words
+from screening.api.http.schema import IF_MATCH
+from screening.corrections.presenters import in_words
+from screening.corrections.undo import may_be_undone
 from screening.models import Correction, CorrectionKind, Lesion, Patient
 
 _ID = "019ab1c2-0d4e-7b11-8f60-3a7e5c9d2b18"

@@ -17,7 +17,6 @@ from rest_framework.response import Response
 from accounts.permissions import may_read
 from screening.api import examples
 from screening.api.base import ReadViewSet, RecordView
-from screening.api.conditions import etag_of, require_match
 from screening.api.correction_serializers import (
     CorrectionSerializer,
     MergeLesionSerializer,
@@ -32,11 +31,12 @@ from screening.api.correction_serializers import (
     acts,
 )
 from screening.api.filters import StrictFilterBackend
+from screening.api.http.conditions import etag_of, require_match
 from screening.api.serializers import ImageSerializer, LesionSerializer, PatientSerializer
 from screening.api.viewsets import ImageViewSet, LesionViewSet, PatientViewSet
 from screening.api.visits import VISIT, VisitSerializer, VisitViewSet
-from screening.corrections import merging, moving, queries, services
-from screening.corrections.holding import held
+from screening.corrections import merges, moves, queries, services
+from screening.corrections.journal import held
 from screening.models import Correction, DoctorVisit, Lesion, LesionImage, Patient
 from screening.models.correction import OF
 
@@ -140,7 +140,7 @@ class ImageCorrections(CorrectionsViewSet):
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: UUID) -> Response:
         def write(record: LesionImage, **fields: Any) -> LesionImage:
-            return moving.move_image(image=record, **fields)
+            return moves.move_image(image=record, **fields)
 
         return self.done(request, write, MoveImageSerializer)
 
@@ -178,7 +178,7 @@ class LesionCorrections(CorrectionsViewSet):
     @action(detail=True, methods=["post"])
     def move(self, request: Request, pk: UUID) -> Response:
         def write(record: Lesion, **fields: Any) -> Lesion:
-            return moving.move_lesion(lesion=record, **fields)
+            return moves.move_lesion(lesion=record, **fields)
 
         return self.done(request, write, MoveLesionSerializer)
 
@@ -194,7 +194,7 @@ class LesionCorrections(CorrectionsViewSet):
     @action(detail=True, methods=["post"])
     def merge(self, request: Request, pk: UUID) -> Response:
         def write(record: Lesion, **fields: Any) -> Lesion:
-            return merging.merge_lesions(lesion=record, **fields)
+            return merges.merge_lesions(lesion=record, **fields)
 
         return self.done(request, write, MergeLesionSerializer)
 
@@ -234,7 +234,7 @@ class PatientCorrections(CorrectionsViewSet):
     @action(detail=True, methods=["post"])
     def merge(self, request: Request, pk: UUID) -> Response:
         def write(record: Patient, **fields: Any) -> Patient:
-            return merging.merge_patients(patient=record, **fields)
+            return merges.merge_patients(patient=record, **fields)
 
         return self.done(request, write, MergePatientSerializer)
 

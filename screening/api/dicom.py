@@ -14,8 +14,8 @@ from rest_framework.views import APIView
 from accounts.models import User
 from accounts.permissions import HasScope, may_read
 from screening.api.documentation import RecordSchema
-from screening.exchange.dicom.sending import download
-from screening.exchange.dicom.writing import ABOUT
+from screening.interop.dicom.delivery import download
+from screening.interop.dicom.writer import ABOUT
 
 
 class DicomView(APIView):

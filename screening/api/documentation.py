@@ -13,6 +13,9 @@ from drf_spectacular.utils import (
 )
 
 from screening.api import examples
+from screening.api.http.schema import PREFER
+from screening.api.http.schema import RecordSchema as RecordSchema
+from screening.api.http.schema import header as header
 from screening.api.maps import MapsSerializer
 from screening.api.readings import PredictionDetailSerializer, PredictionSerializer
 from screening.api.requests import (
@@ -21,9 +24,6 @@ from screening.api.requests import (
     ImageUploadSerializer,
     PredictionRequestSerializer,
 )
-from screening.api.schema import PREFER
-from screening.api.schema import RecordSchema as RecordSchema
-from screening.api.schema import header as header
 from screening.api.serializers import (
     ImageSerializer,
     LesionSerializer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ml.types import Diagnosis
-from screening.advice import DISCLAIMER, NOT_AN_ALL_CLEAR
+from screening.predictions.advice import DISCLAIMER, NOT_AN_ALL_CLEAR
 
 HOST = "https://skincheck.example.org/api/v1"
 _CLINIC = "019ab0d2-5c8e-7d10-9f3a-5d0f6b1c2a10"

@@ -14,7 +14,8 @@ from accounts.permissions import HasScope
 from screening.api import filters
 from screening.api.documentation import RecordSchema
 from screening.api.tables import FileTypeFilter, table, table_answers
-from screening.exchange import isic_export, results
+from screening.batches import results
+from screening.interop.isic import export
 from screening.models import LesionImage, Prediction
 
 
@@ -89,5 +90,5 @@ class IsicExportView(ExportView):
 
     def get(self, request: Request) -> HttpResponseBase:
         found = self.filter_queryset(LesionImage.objects.visible_to(self.user))
-        rows = isic_export.isic_rows(found, self.user)
-        return table(request, "isic", isic_export.ISIC_COLUMNS, rows, isic_export.WHOSE)
+        rows = export.isic_rows(found, self.user)
+        return table(request, "isic", export.ISIC_COLUMNS, rows, export.WHOSE)

@@ -14,8 +14,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from screening.api.errors import QueryError
-from screening.api.shape import PARAMETERS
+from screening.api.http.errors import QueryError
+from screening.api.http.shape import PARAMETERS
 from screening.models import (
     BodySite,
     Conclusion,

@@ -10,13 +10,13 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from screening import reviewing
 from screening.api import examples
 from screening.api.base import RecordViewSet
 from screening.api.fields import VisibleField
 from screening.api.serializers import RecordSerializer
 from screening.models import Histology, Lesion
 from screening.models.histology import DIAGNOSES
+from screening.reviews import services as review_services
 
 ABOUT = (
     "The pathologist's diagnosis of a lesion: ground truth, above every review and prediction. "
@@ -86,7 +86,7 @@ class HistologySerializer(RecordSerializer):
         return later.pk if later else None
 
     def create(self, validated_data: dict[str, Any]) -> Histology:
-        return reviewing.record_histology(user=self.user, **validated_data)
+        return review_services.record_histology(user=self.user, **validated_data)
 
 
 class HistologyFilter(filters.FilterSet):

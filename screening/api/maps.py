@@ -8,9 +8,9 @@ from rest_framework import serializers
 
 from ml.types import Diagnosis
 from screening.api.fields import ByDiagnosis, GridByDiagnosis
-from screening.measuring import model_mask
+from screening.measurements.contours import outline
+from screening.measurements.masks import model_mask
 from screening.models import Modality, Outcome, Prediction, PredictionMaps, State
-from screening.outline import outline
 
 NOT_FINISHED = "This prediction has no maps: it is not finished. Its state says when it is."
 FAILED = "This prediction has no maps: its reading failed."

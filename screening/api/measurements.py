@@ -13,8 +13,8 @@ from screening.api import examples
 from screening.api.documentation import reading
 from screening.api.fields import OrNothing, WordOrNull
 from screening.api.viewsets import ReadViewSet
-from screening.measured import COLOUR_WORDS, colours_present
-from screening.measuring import LENGTHS, in_millimetres, scale_of, with_scale
+from screening.measurements.presenters import COLOUR_WORDS, colours_present
+from screening.measurements.queries import LENGTHS, in_millimetres, scale_of, with_scale
 from screening.models import LesionImage, Measurement
 
 ABOUT = (

@@ -9,12 +9,12 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from screening import outlining
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import VisibleField
 from screening.api.serializers import RecordSerializer
 from screening.api.viewsets import RecordViewSet
+from screening.measurements import outlines
 from screening.models import LesionImage, Outline
 
 ABOUT = (
@@ -70,7 +70,7 @@ class OutlineSerializer(RecordSerializer):
 
     def create(self, validated_data: dict[str, Any]) -> Outline:
         points = [(x, y) for x, y in validated_data["points"]]
-        return outlining.draw_outline(user=self.user, image=validated_data["image"], points=points)
+        return outlines.draw_outline(user=self.user, image=validated_data["image"], points=points)
 
 
 class OutlineFilter(filters.FilterSet):

@@ -9,11 +9,12 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from screening import body, placing
 from screening.api import examples
 from screening.api.fields import OrNothing, VisibleField
 from screening.api.serializers import RecordSerializer
 from screening.api.viewsets import RecordViewSet
+from screening.body_map import regions
+from screening.body_map import services as body_map_services
 from screening.models import BodySite, Lesion, LesionPosition
 
 ABOUT = (
@@ -48,8 +49,8 @@ class SiteCodeSerializer(OrNothing):
     scheme = serializers.CharField()
     meaning = serializers.CharField()
 
-    def get_attribute(self, instance: LesionPosition) -> body.Code | None:
-        region = body.named(instance.view, instance.region)
+    def get_attribute(self, instance: LesionPosition) -> regions.Code | None:
+        region = regions.named(instance.view, instance.region)
         return region.code if region else None
 
 
@@ -89,13 +90,13 @@ class PositionSerializer(RecordSerializer):
         validators: list[Any] = []
 
     def get_body_site(self, position: LesionPosition) -> BodySite:
-        region = body.named(position.view, position.region)
+        region = regions.named(position.view, position.region)
         return region.site if region else BodySite.UNKNOWN
 
     def create(self, validated_data: dict[str, Any]) -> LesionPosition:
         lesion = validated_data.pop("lesion")
-        spot = placing.Spot(**validated_data)
-        return placing.place_lesion(user=self.user, lesion=lesion, spot=spot)
+        spot = body_map_services.Spot(**validated_data)
+        return body_map_services.place_lesion(user=self.user, lesion=lesion, spot=spot)
 
 
 class PositionFilter(filters.FilterSet):

@@ -8,7 +8,6 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from ml.types import PatientContext
-from screening.advice import DISCLAIMER, Advice, advise
 from screening.api.fields import (
     ByDiagnosis,
     ByScope,
@@ -18,9 +17,11 @@ from screening.api.fields import (
     OrNothing,
     WordOrNull,
 )
-from screening.measuring import in_millimetres, model_mask, scale_of
+from screening.measurements.contours import outline
+from screening.measurements.masks import model_mask
+from screening.measurements.queries import in_millimetres, scale_of
 from screening.models import Measurement, Outcome, Prediction, PredictionMaps
-from screening.outline import outline
+from screening.predictions.advice import DISCLAIMER, Advice, advise
 from screening.predictions.details import context_of, other_details
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from screening import identifying
 from screening.api.fields import StrictSerializer
+from screening.interop import identifiers as interop_identifiers
 
 
 class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
@@ -47,17 +47,17 @@ class IdentifiedSerializer(RecordSerializer):
     identifiers = IdentifierSerializer(  # type: ignore[call-arg]
         many=True,
         required=False,
-        max_length=identifying.MOST,
+        max_length=interop_identifiers.MOST,
         help_text="Of other systems. A POST with one that is known answers with the known record.",
     )
     is_new = True
 
-    def known(self, found: identifying.Known) -> Any:
+    def known(self, found: interop_identifiers.Known) -> Any:
         self.is_new = found.is_new
         return found.record
 
     def save_identifiers(self, record: Any, changes: dict[str, Any]) -> None:
         if "identifiers" in changes:
-            identifying.set_identifiers(
+            interop_identifiers.set_identifiers(
                 user=self.user, record=record, identifiers=changes.pop("identifiers")
             )

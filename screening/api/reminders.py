@@ -19,15 +19,60 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from accounts.permissions import HasScope
-from screening import reminding, suggesting, tracking
 from screening.api import documentation as doc
-from screening.api import reminder_examples as examples
+from screening.api import examples
 from screening.api.base import RecordView
 from screening.api.fields import ByScope, StrictSerializer, VisibleField
 from screening.api.serializers import BASE, RecordSerializer
 from screening.api.viewsets import RecordViewSet
 from screening.models import CalendarFeed, Lesion, Reminder, Standing
 from screening.predictions.outcomes import open_alerts
+from screening.records import queries as record_queries
+from screening.reminders import services as reminder_services
+from screening.reminders import suggestions
+
+_HOST = "https://skincheck.example.org"
+_ID = "019ab0e4-5b12-7d3a-8f47-2c9e6a0d1b75"
+
+REMINDER_IN: dict[str, Any] = {"lesion": examples.LESION["id"], "interval_months": 3}
+REMINDER: dict[str, Any] = {
+    "id": _ID,
+    "url": f"{_HOST}/api/v1/reminders/{_ID}/",
+    "created": "2026-03-12T11:05:40.118203Z",
+    "modified": "2026-03-12T11:05:40.118260Z",
+    **REMINDER_IN,
+    "patient": examples.PATIENT["id"],
+    "due_on": "2026-06-12",
+    "snoozed_until": None,
+    "rings_on": "2026-06-12",
+    "standing": "coming",
+    "stopped_at": None,
+    "set_by": "clinician@north.example.org",
+}
+SNOOZED: dict[str, Any] = {
+    **REMINDER,
+    "modified": "2026-06-13T08:10:02.700151Z",
+    "snoozed_until": "2026-06-20",
+    "rings_on": "2026-06-20",
+}
+STOPPED: dict[str, Any] = {
+    **REMINDER,
+    "modified": "2026-06-13T08:12:45.002718Z",
+    "standing": "stopped",
+    "stopped_at": "2026-06-13T08:12:45.002718Z",
+}
+LESION_REMINDER: dict[str, Any] = {
+    "reminder": REMINDER,
+    "suggestion": {
+        "interval_months": 6,
+        "reason": "The clinician concluded that it is a mole, to be monitored.",
+    },
+}
+CALENDAR: dict[str, Any] = {"made_at": "2026-03-12T11:07:21.450912Z", "address": None}
+NEW_CALENDAR: dict[str, Any] = {
+    **CALENDAR,
+    "address": f"{_HOST}/calendar/d3vQ0n6yT4zq1xkR8mWcJ2LhBf7sUaPe9gYtKoV5iNE.ics",
+}
 
 
 class ReminderSerializer(RecordSerializer):
@@ -68,14 +113,14 @@ class ReminderSerializer(RecordSerializer):
         validators: list[Any] = []
 
     def create(self, validated_data: dict[str, Any]) -> Reminder:
-        return reminding.set_reminder(user=self.user, **validated_data)
+        return reminder_services.set_reminder(user=self.user, **validated_data)
 
 
 class SnoozeSerializer(StrictSerializer):
     """By how much it is put off: a span, or until a day."""
 
     span = serializers.ChoiceField(
-        reminding.Span.choices,
+        reminder_services.Span.choices,
         required=False,
         help_text="From today or, where it is not due yet, from its day.",
     )
@@ -141,19 +186,19 @@ def _shown(example: Any, *codes: str) -> OpenApiExample:
     list=extend_schema(
         summary="List reminders",
         description=f"{_ABOUT} The newest first, of all lesions that you may see.",
-        examples=[_shown(examples.REMINDER, "200")],
+        examples=[_shown(REMINDER, "200")],
     ),
     retrieve=extend_schema(
         summary="Look at one reminder",
         description=_ABOUT,
-        examples=[_shown(examples.REMINDER, "200")],
+        examples=[_shown(REMINDER, "200")],
     ),
     create=extend_schema(
         summary="Set a lesion's reminder",
         description=f"{_ABOUT} The one that the lesion has is set anew, also if it was stopped.",
         examples=[
-            OpenApiExample("set", examples.REMINDER_IN, request_only=True),
-            _shown(examples.REMINDER, "201"),
+            OpenApiExample("set", REMINDER_IN, request_only=True),
+            _shown(REMINDER, "201"),
         ],
     ),
 )
@@ -173,7 +218,7 @@ class ReminderViewSet(RecordViewSet):
         responses=ReminderSerializer,
         examples=[
             OpenApiExample("week", {"span": "week"}, request_only=True),
-            _shown(examples.SNOOZED, "200"),
+            _shown(SNOOZED, "200"),
         ],
     )
     @action(methods=["post"], detail=True)
@@ -181,7 +226,9 @@ class ReminderViewSet(RecordViewSet):
         wanted = SnoozeSerializer(data=request.data, context=self.get_serializer_context())
         wanted.is_valid(raise_exception=True)
         reminder = self.get_object()
-        reminding.snooze_reminder(user=self.user, reminder=reminder, **wanted.validated_data)
+        reminder_services.snooze_reminder(
+            user=self.user, reminder=reminder, **wanted.validated_data
+        )
         return Response(self.get_serializer(self.get_object()).data)
 
     @extend_schema(
@@ -189,11 +236,11 @@ class ReminderViewSet(RecordViewSet):
         description="It stays in the record, and can be set again. Stopping twice changes nothing.",
         request=None,
         responses=ReminderSerializer,
-        examples=[_shown(examples.STOPPED, "200")],
+        examples=[_shown(STOPPED, "200")],
     )
     @action(methods=["post"], detail=True)
     def stop(self, request: Request, pk: str) -> Response:
-        reminding.stop_reminder(user=self.user, reminder=self.get_object())
+        reminder_services.stop_reminder(user=self.user, reminder=self.get_object())
         return Response(self.get_serializer(self.get_object()).data)
 
 
@@ -203,7 +250,7 @@ class ReminderViewSet(RecordViewSet):
         description="The suggestion follows the newest conclusion or, without one, the newest "
         "reading; its reason is to be shown with it.",
         responses=LesionReminderSerializer,
-        examples=[_shown(examples.LESION_REMINDER, "200")],
+        examples=[_shown(LESION_REMINDER, "200")],
     )
 )
 class LesionReminderView(APIView):
@@ -217,12 +264,15 @@ class LesionReminderView(APIView):
         visible = Lesion.objects.visible_to(user).select_related("patient")
         lesion = get_object_or_404(visible, pk=pk)
         reminders = Reminder.objects.select_related("lesion__patient", "set_by")
-        images, histologies = tracking.timeline(lesion, user), tracking.histologies_of(lesion, user)
+        images, histologies = (
+            record_queries.timeline(lesion, user),
+            record_queries.histologies_of(lesion, user),
+        )
         body = {
             "reminder": reminders.filter(lesion=lesion).first(),
-            "suggestion": suggesting.suggest(
+            "suggestion": suggestions.suggest(
                 images,
-                tracking.standing_of(lesion, images, histologies),
+                record_queries.standing_of(lesion, images, histologies),
                 has_open_alert=open_alerts(lesion.alerts.disclosed_to(user), user).exists(),
                 has_histology=bool(histologies),
             ),
@@ -235,7 +285,7 @@ class LesionReminderView(APIView):
         summary="Your calendar link",
         description="Whether one is out. What it shows: your own reminders, a whole day each.",
         responses=CalendarSerializer,
-        examples=[_shown(examples.CALENDAR, "200")],
+        examples=[_shown(CALENDAR, "200")],
     ),
     post=extend_schema(
         summary="Make a calendar link, or a new one",
@@ -243,7 +293,7 @@ class LesionReminderView(APIView):
         "clinic, and for a system: a calendar is a person's.",
         request=None,
         responses={201: CalendarSerializer},
-        examples=[_shown(examples.NEW_CALENDAR, "201")],
+        examples=[_shown(NEW_CALENDAR, "201")],
     ),
     delete=extend_schema(
         summary="Revoke your calendar link",
@@ -259,13 +309,13 @@ class CalendarView(RecordView):
         return self._answer(request, None)
 
     def post(self, request: Request) -> Response:
-        secret = reminding.make_calendar_link(user=cast(User, request.user))
+        secret = reminder_services.make_calendar_link(user=cast(User, request.user))
         # The page that is not the API's: a calendar program has no key.
         address = reverse("calendar", args=[secret], request=request)
         return self._answer(request, address, status.HTTP_201_CREATED)
 
     def delete(self, request: Request) -> Response:
-        reminding.revoke_calendar_link(user=cast(User, request.user))
+        reminder_services.revoke_calendar_link(user=cast(User, request.user))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _answer(self, request: Request, address: str | None, code: int = 200) -> Response:

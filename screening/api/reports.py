@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from accounts.models import User
 from accounts.permissions import HasScope
 from screening.api import documentation as doc
-from screening.report.handing import hand_lesion_report, hand_patient_report
+from screening.report.delivery import hand_lesion_report, hand_patient_report
 
 _PDF = {(200, "application/pdf"): OpenApiResponse(OpenApiTypes.BINARY, description="A4.")}
 _ABOUT = (

@@ -8,12 +8,12 @@ from typing import Any
 from django.core.files.base import ContentFile
 from rest_framework import serializers
 
-from ml.pictures import IN_BYTES, IN_PIXELS
-from screening import identifying
+from ml.opening.pictures import IN_BYTES, IN_PIXELS
 from screening.api.fields import StrictSerializer, TimeOfDay, VisibleField
 from screening.api.records import IdentifierSerializer
-from screening.exchange.dicom.reading import stated
-from screening.imaging import ACCEPTED
+from screening.images.cleaning import ACCEPTED
+from screening.interop import identifiers as interop_identifiers
+from screening.interop.dicom.metadata import stated
 from screening.models import Lesion, LesionImage, Modality
 
 
@@ -92,7 +92,7 @@ class ImageJSONSerializer(NewImage):
     identifiers = IdentifierSerializer(  # type: ignore[call-arg]
         many=True,
         required=False,
-        max_length=identifying.MOST,
+        max_length=interop_identifiers.MOST,
         help_text="Of other systems. One that is known: the known image is answered with.",
     )
 

@@ -9,12 +9,12 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from screening import outlining
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import VisibleField
 from screening.api.serializers import RecordSerializer
 from screening.api.viewsets import RecordViewSet
+from screening.measurements import outlines
 from screening.models import ImageScale, LesionImage
 
 ABOUT = (
@@ -71,7 +71,7 @@ class ScaleSerializer(RecordSerializer):
         validators: list[Any] = []
 
     def create(self, validated_data: dict[str, Any]) -> ImageScale:
-        return outlining.set_scale(user=self.user, **validated_data)
+        return outlines.set_scale(user=self.user, **validated_data)
 
 
 class ScaleFilter(filters.FilterSet):

@@ -1,4 +1,4 @@
-"""JSON in and out. Serializers parse; what may be done is decided by ``screening.intake``."""
+"""JSON in and out. Serializers parse; what may be done is decided by ``screening.records.services``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
-from screening import identifying, intake, reviewing
 from screening.api.fields import (
     ByScope,
     ChoiceOrNull,
@@ -19,6 +18,7 @@ from screening.api.fields import (
 )
 from screening.api.readings import PredictionSerializer
 from screening.api.records import IdentifiedSerializer, IdentifierSerializer, RecordSerializer
+from screening.interop import identifiers as interop_identifiers
 from screening.models import (
     Lesion,
     LesionImage,
@@ -26,6 +26,8 @@ from screening.models import (
     Patient,
     Review,
 )
+from screening.records import services as record_services
+from screening.reviews import services as review_services
 
 BASE = ["id", "url", "created", "modified"]
 
@@ -56,17 +58,17 @@ class PatientSerializer(IdentifiedSerializer):
 
     class Meta:
         model = Patient
-        fields = [*BASE, "clinic", "identifiers", *intake.PATIENT_FIELDS]
+        fields = [*BASE, "clinic", "identifiers", *record_services.PATIENT_FIELDS]
         read_only_fields = ["created", "modified"]
         validators: list[Any] = []
 
     def create(self, validated_data: dict[str, Any]) -> Patient:
-        return self.known(identifying.register_patient(user=self.user, **validated_data))
+        return self.known(interop_identifiers.register_patient(user=self.user, **validated_data))
 
     def update(self, instance: Patient, validated_data: dict[str, Any]) -> Patient:
         changes = self.changes(instance, validated_data)
         self.save_identifiers(instance, changes)
-        return intake.edit_patient(user=self.user, patient=instance, **changes)
+        return record_services.edit_patient(user=self.user, patient=instance, **changes)
 
 
 class LesionSerializer(ByScope, IdentifiedSerializer):
@@ -108,7 +110,7 @@ class LesionSerializer(ByScope, IdentifiedSerializer):
             *BASE,
             "patient",
             "identifiers",
-            *intake.LESION_FIELDS,
+            *record_services.LESION_FIELDS,
             "image_count",
             "latest_image",
             "latest_outcome",
@@ -129,12 +131,12 @@ class LesionSerializer(ByScope, IdentifiedSerializer):
         return lesion.image_count or 0  # type: ignore[attr-defined]
 
     def create(self, validated_data: dict[str, Any]) -> Lesion:
-        return self.known(identifying.open_lesion(user=self.user, **validated_data))
+        return self.known(interop_identifiers.open_lesion(user=self.user, **validated_data))
 
     def update(self, instance: Lesion, validated_data: dict[str, Any]) -> Lesion:
         changes = self.changes(instance, validated_data)
         self.save_identifiers(instance, changes)
-        return intake.edit_lesion(user=self.user, lesion=instance, **changes)
+        return record_services.edit_lesion(user=self.user, lesion=instance, **changes)
 
 
 class ReviewSerializer(RecordSerializer):
@@ -197,7 +199,7 @@ class ReviewSerializer(RecordSerializer):
         return later.pk if later else None
 
     def create(self, validated_data: dict[str, Any]) -> Review:
-        return reviewing.record_review(user=self.user, **validated_data)
+        return review_services.record_review(user=self.user, **validated_data)
 
 
 class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):

@@ -13,14 +13,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.request import Request
 
 from accounts.permissions import may_read
-from screening.exchange.tables import (
-    CONTENT_TYPES,
-    Columns,
-    FileType,
-    Rows,
-    as_download,
-    only,
-)
+from screening.interop.tables import CONTENT_TYPES, Columns, FileType, Rows, as_download, only
 
 
 class FileTypeFilter(filters.ChoiceFilter):

@@ -14,12 +14,12 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from accounts.permissions import HasScope
-from screening import ugly_duckling
-from screening.advice import DISCLAIMER
 from screening.api import documentation as doc
 from screening.api import examples
 from screening.api.fields import WordOrNull
 from screening.models import Patient
+from screening.predictions import ugly_duckling
+from screening.predictions.advice import DISCLAIMER
 
 
 class RankedSerializer(serializers.Serializer[Any]):

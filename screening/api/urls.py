@@ -20,8 +20,8 @@ from screening.api.corrections import (
     VisitCorrections,
 )
 from screening.api.dicom import DicomView
-from screening.api.errors import nothing_here
 from screening.api.histologies import HistologyViewSet
+from screening.api.http.errors import nothing_here
 from screening.api.measurements import MeasurementViewSet
 from screening.api.outlines import OutlineViewSet
 from screening.api.positions import PositionViewSet

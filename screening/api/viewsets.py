@@ -20,9 +20,8 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic, Membership
-from screening import closing, identifying, intake, tracking
 from screening.api import documentation as doc
-from screening.api import examples, filters, maps, waiting
+from screening.api import examples, filters, maps
 from screening.api.base import (
     EditableViewSet,
     PictureOrProblem,
@@ -30,8 +29,9 @@ from screening.api.base import (
     RecordView,
     RecordViewSet,
 )
-from screening.api.conditions import etag_of, require_match
-from screening.api.parsers import JSONBody, JSONUpload, Upload
+from screening.api.http import waiting
+from screening.api.http.conditions import etag_of, require_match
+from screening.api.http.parsers import JSONBody, JSONUpload, Upload
 from screening.api.readings import PredictionDetailSerializer, PredictionSerializer
 from screening.api.requests import (
     ImageCorrectionSerializer,
@@ -47,9 +47,10 @@ from screening.api.serializers import (
     ReviewSerializer,
 )
 from screening.corrections import queries, services
-from screening.corrections.holding import held
-from screening.delivery import deliver
-from screening.exchange.dicom.adding import add_image
+from screening.corrections.journal import held
+from screening.images.delivery import deliver
+from screening.interop import identifiers
+from screening.interop.dicom.services import add_image
 from screening.models import (
     ACTIVE,
     Lesion,
@@ -59,6 +60,9 @@ from screening.models import (
     PredictionMaps,
     Review,
 )
+from screening.predictions import services as prediction_services
+from screening.records import closing
+from screening.records import queries as record_queries
 
 POLL_AFTER_SECONDS = "1"
 
@@ -103,8 +107,8 @@ class LesionViewSet(EditableViewSet):
 
     def get_queryset(self) -> QuerySet[Lesion]:
         visible = Lesion.objects.visible_to(self.user).select_related("patient")
-        latest = tracking.with_latest(visible, self.user)
-        return tracking.with_told(latest, self.user).prefetch_related("identifiers")
+        latest = record_queries.with_latest(visible, self.user)
+        return record_queries.with_told(latest, self.user).prefetch_related("identifiers")
 
     @extend_schema(
         summary="Open a closed lesion again",
@@ -149,14 +153,14 @@ class ImageViewSet(ReadViewSet):
 
     def get_queryset(self) -> QuerySet[LesionImage]:
         visible = LesionImage.objects.visible_to(self.user).select_related("lesion__patient")
-        return tracking.with_findings(visible, self.user).prefetch_related("identifiers")
+        return record_queries.with_findings(visible, self.user).prefetch_related("identifiers")
 
     def create(self, request: Request) -> Response:
         is_json = "json" in (request.content_type or "")
         parse = ImageJSONSerializer if is_json else ImageUploadSerializer
         upload = parse(data=request.data, context=self.get_serializer_context())
         upload.is_valid(raise_exception=True)
-        added = identifying.add_image(user=self.user, store=add_image, **upload.validated_data)
+        added = identifiers.add_image(user=self.user, store=add_image, **upload.validated_data)
         image = self.get_queryset().get(pk=added.record.pk)
         applied = waiting.wait_for(image.latest_prediction, waiting.preferred(request))
         if applied:
@@ -198,7 +202,7 @@ class PredictionViewSet(ReadViewSet):
             data=request.data, context=self.get_serializer_context()
         )
         wanted.is_valid(raise_exception=True)
-        prediction = intake.request_prediction(user=self.user, **wanted.validated_data)
+        prediction = prediction_services.request_prediction(user=self.user, **wanted.validated_data)
         applied = waiting.wait_for(prediction, waiting.preferred(request))
         if applied:
             prediction = self.get_queryset().get(pk=prediction.pk)

@@ -9,12 +9,12 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import serializers
 
-from screening import visits
 from screening.api import examples
 from screening.api.base import RecordViewSet
 from screening.api.fields import VisibleField
 from screening.api.serializers import RecordSerializer
 from screening.models import DoctorVisit, Finding, Lesion
+from screening.records import visits
 
 ABOUT = (
     "What a doctor said of a lesion, as the person whose skin it is enters it. It settles what the "

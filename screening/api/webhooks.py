@@ -18,13 +18,101 @@ from rest_framework.views import APIView
 from accounts.models import Clinic, User
 from accounts.permissions import HasScope
 from screening.api import documentation as doc
-from screening.api import webhook_examples as examples
+from screening.api import examples
 from screening.api.fields import ChoiceOrNull, VisibleField, WordOrNull
 from screening.api.serializers import BASE, RecordSerializer
 from screening.api.viewsets import EditableViewSet, ReadViewSet
 from screening.models import Delivery, DeliveryAttempt, DeliveryState, Event, Webhook
 from screening.models.webhook_delivery import EVERY_EVENT
-from screening.webhooks import endpoints
+from screening.webhooks import services as webhook_services
+
+_HOST = "https://skincheck.example.org/api/v1"
+_WEBHOOK = "019ab0f0-11d4-7c3e-9a5b-2f7d8e1c4a65"
+_DELIVERY = "019ab0f3-7b20-7e91-8d4c-5a6b3c9f0e76"
+_TEST = "019ab0f1-03c5-7a18-b2e7-9d1f4b8c6a87"
+
+WEBHOOK_IN: dict[str, Any] = {
+    "clinic": examples.CLINIC["id"],
+    "name": "Practice software",
+    "target": "https://practice.example.org/skincheck",
+    "events": ["prediction.finished", "prediction.failed"],
+}
+WEBHOOK: dict[str, Any] = {
+    "id": _WEBHOOK,
+    "url": f"{_HOST}/webhooks/{_WEBHOOK}/",
+    "created": "2026-03-12T10:02:11.540221Z",
+    "modified": "2026-03-12T10:02:11.540312Z",
+    **WEBHOOK_IN,
+    "enabled": True,
+    "disabled_at": None,
+    "disabled_reason": None,
+    "failures": 0,
+    "rotated_at": None,
+    "old_secret_expires_at": None,
+}
+ROTATED: dict[str, Any] = {
+    **WEBHOOK,
+    "modified": "2026-03-20T08:15:00.000512Z",
+    "rotated_at": "2026-03-20T08:15:00.000412Z",
+    "old_secret_expires_at": "2026-03-21T08:15:00.000412Z",
+}
+SECRET = {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwm3kQ0mB0Zs8="}
+
+_WAITING: dict[str, Any] = {
+    "webhook": _WEBHOOK,
+    "state": "waiting",
+    "tries": 0,
+    "finished_at": None,
+    "attempts": [],
+}
+TEST: dict[str, Any] = {
+    "id": _TEST,
+    "url": f"{_HOST}/deliveries/{_TEST}/",
+    "created": "2026-03-12T10:03:12.197001Z",
+    "modified": "2026-03-12T10:03:12.197045Z",
+    **_WAITING,
+    "event": "webhook.test",
+    "data": {"webhook": _WEBHOOK},
+    "due_at": "2026-03-12T10:03:12.197012Z",
+    "given_up_at": "2026-03-13T10:03:12.197015Z",
+}
+DELIVERY: dict[str, Any] = {
+    "id": _DELIVERY,
+    "url": f"{_HOST}/deliveries/{_DELIVERY}/",
+    "created": "2026-03-12T10:05:54.848113Z",
+    "modified": "2026-03-12T10:05:55.062774Z",
+    "webhook": _WEBHOOK,
+    "event": "prediction.finished",
+    "data": {
+        "clinic": examples.CLINIC["id"],
+        "patient": examples.PATIENT["id"],
+        "lesion": examples.LESION["id"],
+        "image": examples.IMAGE["id"],
+        "prediction": examples.PREDICTION["id"],
+    },
+    "state": "delivered",
+    "tries": 1,
+    "due_at": "2026-03-12T10:05:54.848120Z",
+    "given_up_at": "2026-03-13T10:05:54.848125Z",
+    "finished_at": "2026-03-12T10:05:55.062774Z",
+    "attempts": [
+        {
+            "created": "2026-03-12T10:05:55.063002Z",
+            "status_code": 204,
+            "duration_ms": 143,
+            "error": None,
+            "answer": None,
+        }
+    ],
+}
+AGAIN: dict[str, Any] = {
+    **DELIVERY,
+    **_WAITING,
+    "modified": "2026-03-12T11:40:09.300118Z",
+    "due_at": "2026-03-12T11:40:09.300101Z",
+    "given_up_at": "2026-03-13T11:40:09.300107Z",
+    "attempts": DELIVERY["attempts"],
+}
 
 
 class WebhookSerializer(RecordSerializer):
@@ -61,7 +149,7 @@ class WebhookSerializer(RecordSerializer):
         fields = [
             *BASE,
             "clinic",
-            *endpoints.WEBHOOK_FIELDS,
+            *webhook_services.WEBHOOK_FIELDS,
             "enabled",
             "disabled_at",
             "disabled_reason",
@@ -74,15 +162,15 @@ class WebhookSerializer(RecordSerializer):
 
     def create(self, validated_data: dict[str, Any]) -> Webhook:
         enabled = validated_data.pop("is_enabled", True)
-        webhook = endpoints.add_webhook(user=self.user, **validated_data)
-        return webhook if enabled else endpoints.switch_off(user=self.user, webhook=webhook)
+        webhook = webhook_services.add_webhook(user=self.user, **validated_data)
+        return webhook if enabled else webhook_services.switch_off(user=self.user, webhook=webhook)
 
     def update(self, instance: Webhook, validated_data: dict[str, Any]) -> Webhook:
         changes = self.changes(instance, validated_data)
         enabled = changes.pop("is_enabled", instance.is_enabled)
-        webhook = endpoints.edit_webhook(user=self.user, webhook=instance, **changes)
+        webhook = webhook_services.edit_webhook(user=self.user, webhook=instance, **changes)
         if enabled != webhook.is_enabled:
-            switch = endpoints.switch_on if enabled else endpoints.switch_off
+            switch = webhook_services.switch_on if enabled else webhook_services.switch_off
             webhook = switch(user=self.user, webhook=webhook)
         return webhook
 
@@ -162,13 +250,13 @@ _DELIVERY = "What was sent to a webhook, or waits to be, with every attempt. Kep
 
 
 @extend_schema_view(
-    **doc.reading("webhook", examples.WEBHOOK, _WEBHOOK),
+    **doc.reading("webhook", WEBHOOK, _WEBHOOK),
     create=extend_schema(
         summary="Add a webhook",
         description=f"{_WEBHOOK} Then fetch its secret from `/webhooks/{{id}}/secret/`.",
         examples=[
-            doc.sent("webhook", examples.WEBHOOK_IN),
-            doc.shown("added", examples.WEBHOOK, 201),
+            doc.sent("webhook", WEBHOOK_IN),
+            doc.shown("added", WEBHOOK, 201),
         ],
     ),
     partial_update=extend_schema(
@@ -177,7 +265,7 @@ _DELIVERY = "What was sent to a webhook, or waits to be, with every attempt. Kep
         "failures: what was waiting is then sent.",
         examples=[
             doc.sent("switched on", {"enabled": True}),
-            doc.shown("webhook", examples.WEBHOOK, 200),
+            doc.shown("webhook", WEBHOOK, 200),
         ],
     ),
     destroy=extend_schema(
@@ -197,7 +285,7 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         return Webhook.objects.visible_to(self.user)
 
     def perform_destroy(self, instance: Webhook) -> None:
-        endpoints.remove_webhook(user=self.user, webhook=instance)
+        webhook_services.remove_webhook(user=self.user, webhook=instance)
 
     @extend_schema(
         summary="Make a new secret",
@@ -205,11 +293,11 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         "then carries two signatures.",
         request=None,
         responses=WebhookSerializer,
-        examples=[doc.shown("rotated", examples.ROTATED, 200)],
+        examples=[doc.shown("rotated", ROTATED, 200)],
     )
     @action(methods=["post"], detail=True)
     def rotate(self, request: Request, pk: str) -> Response:
-        webhook = endpoints.rotate_secret(user=self.user, webhook=self.get_object())
+        webhook = webhook_services.rotate_secret(user=self.user, webhook=self.get_object())
         return Response(self.get_serializer(webhook).data)
 
     @extend_schema(
@@ -219,11 +307,11 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         request=None,
         responses={202: OpenApiResponse(DeliverySerializer, description="On its way.")},
         parameters=[doc.header("Location", "The delivery.", 202)],
-        examples=[doc.shown("test", examples.TEST, 202)],
+        examples=[doc.shown("test", TEST, 202)],
     )
     @action(methods=["post"], detail=True)
     def test(self, request: Request, pk: str) -> Response:
-        delivery = endpoints.send_test(user=self.user, webhook=self.get_object())
+        delivery = webhook_services.send_test(user=self.user, webhook=self.get_object())
         return _on_its_way(delivery, self.get_serializer_context())
 
 
@@ -232,7 +320,7 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         summary="The signing secret of a webhook",
         description="The one that signs now. Verify with it; `docs/api.md` shows how.",
         responses=WebhookSecretSerializer,
-        examples=[doc.shown("secret", examples.SECRET, 200)],
+        examples=[doc.shown("secret", SECRET, 200)],
     )
 )
 class WebhookSecretView(APIView):
@@ -249,7 +337,7 @@ class WebhookSecretView(APIView):
         return Response(body, headers={"Cache-Control": "no-store"})
 
 
-@extend_schema_view(**doc.reading("delivery", examples.DELIVERY, _DELIVERY))
+@extend_schema_view(**doc.reading("delivery", DELIVERY, _DELIVERY))
 class DeliveryViewSet(ReadViewSet):
     queryset = Delivery.objects.none()
     serializer_class = DeliverySerializer
@@ -267,11 +355,11 @@ class DeliveryViewSet(ReadViewSet):
         request=None,
         responses={202: OpenApiResponse(DeliverySerializer, description="On its way.")},
         parameters=[doc.header("Location", "The delivery.", 202)],
-        examples=[doc.shown("again", examples.AGAIN, 202)],
+        examples=[doc.shown("again", AGAIN, 202)],
     )
     @action(methods=["post"], detail=True)
     def resend(self, request: Request, pk: str) -> Response:
-        delivery = endpoints.resend(user=self.user, delivery=self.get_object())
+        delivery = webhook_services.resend(user=self.user, delivery=self.get_object())
         return _on_its_way(self.get_queryset().get(pk=delivery.pk), self.get_serializer_context())
 
 

@@ -9,15 +9,15 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 
-from screening import worklist
 from screening.api import examples
 from screening.api.base import RecordView
 from screening.api.fields import ChoiceOrNull, StandingOutcome
 from screening.api.filters import Day, StrictFilterBackend, Text
-from screening.api.pagination import NumberedPages
+from screening.api.http.pagination import NumberedPages
 from screening.models import Lesion, Management, Outcome
 from screening.models.histology import DIAGNOSES
-from screening.worklist import Reason, Reviewed
+from screening.reviews import worklist
+from screening.reviews.worklist import Reason, Reviewed
 
 ITEM: dict[str, Any] = {
     "lesion": examples.LESION["id"],

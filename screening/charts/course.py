@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from screening.charts.template import ACCENT, INK, LINE, MUTED, OUTCOME_COLOURS, SECOND
 from screening.formatting import day
 from screening.models import Outcome
-from screening.timeline import Event, Kind
+from screening.records.timeline import Event, Kind
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from typing import Any
 from screening.charts import course
 from screening.charts.template import MUTED, Chart, figure
 from screening.formatting import day, percent
-from screening.timeline import Event, Told
+from screening.records.timeline import Event, Told
 
 READING = 210
 GAP = 34

@@ -9,8 +9,8 @@ from typing import Any
 from screening.charts import course
 from screening.charts.template import MUTED, Chart, figure
 from screening.formatting import percent
-from screening.measured import COLOUR_WORDS, colours_present
-from screening.timeline import Event, Measured
+from screening.measurements.presenters import COLOUR_WORDS, colours_present
+from screening.records.timeline import Event, Measured
 
 PANEL = 92
 GAP = 34

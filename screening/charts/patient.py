@@ -10,7 +10,7 @@ from screening.charts import course
 from screening.charts.template import LINE, Chart, figure
 from screening.formatting import day, percent
 from screening.models import Lesion
-from screening.timeline import Event, Told
+from screening.records.timeline import Event, Told
 
 ROW = 46
 """Pixels of one lesion."""

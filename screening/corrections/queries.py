@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
-from screening.corrections.merging import successor
+from screening.corrections.merges import successor
 from screening.models import Correction, CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
 
 SHOWN = 50

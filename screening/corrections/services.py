@@ -1,6 +1,6 @@
 """Write path of corrections to one record: an image's day and kind; withdrawn, and put back.
 
-Functions as in ``screening.intake``. Nothing is erased: each leaves a ``Correction``.
+Functions as in ``screening.records.services``. Nothing is erased: each leaves a ``Correction``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import closing, intake, plausibility
-from screening.corrections import merging, moving
-from screening.corrections.following import follow
-from screening.corrections.holding import (
+from screening.corrections import merges, moves
+from screening.corrections.consequences import follow
+from screening.corrections.journal import (
     Record,
     held,
     lesion_of,
@@ -27,6 +26,8 @@ from screening.corrections.holding import (
     touch,
 )
 from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
+from screening.predictions import services as prediction_services
+from screening.records import closing, plausibility
 
 UNCHANGED: Any = object()
 
@@ -63,7 +64,7 @@ def correct_image(
     if "captured_on" in changes:
         closed_on = image.lesion.closed_on
         if closed_on is not None and image.captured_on > closed_on >= captured_on:
-            moving.require_followed(image.lesion, "captured_on")
+            moves.require_followed(image.lesion, "captured_on")
         plausibility.require_capture_day(captured_on, image.lesion.patient)
     before = {name: getattr(image, name) for name in changes}
     if changes.keys() & {"captured_on", "captured_time"}:
@@ -76,7 +77,7 @@ def correct_image(
     image.save()
     note(CorrectionKind.EDITED, image, user=user, reason=reason, before=before, after=changes)
     touch(image.lesion)
-    intake.read_with_new_details(image=image)
+    prediction_services.read_with_new_details(image=image)
     follow([image], image.lesion)
     return image
 
@@ -115,11 +116,11 @@ def restore(
     something is in the way, with what it is.
     """
     reason = stated(reason)
-    record, *into = held(record, *merging.successor(record), user=user, withdrawn=True)
+    record, *into = held(record, *merges.successor(record), user=user, withdrawn=True)
     if not record.is_withdrawn:
         raise ValidationError("This is not withdrawn.")
     _require_place(record, label.strip())
-    moving.require_acknowledged(acknowledged, merging.at_stake(record, user))
+    moves.require_acknowledged(acknowledged, merges.at_stake(record, user))
     before = {"withdrawn_because": record.withdrawn_because}
     if isinstance(record, Patient) and label.strip():
         before["label"], record.label = record.label, label.strip()
@@ -127,19 +128,19 @@ def restore(
     record.withdrawn_at, record.withdrawn_by, record.withdrawn_because = None, None, ""
     if into and isinstance(record, Patient | Lesion):
         record.merged_into = None
-    if isinstance(record, LesionImage) and moving.was_concluded(record.lesion, out_since):
+    if isinstance(record, LesionImage) and moves.was_concluded(record.lesion, out_since):
         record.placed_at = timezone.now()  # that did not take it into account
     record.full_clean()
     record.save()
     for one in into:
-        merging.take_apart(record, one, user=user)
+        merges.take_apart(record, one, user=user)
     plausibility.require_days(patient_of(record))  # it may have been corrected meanwhile
     note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
     if isinstance(record, DoctorVisit | LesionImage):
         closing.close_again(user=user, record=record)
     _after(record)
     for one in (record, *into):
-        intake.read_with_new_details(**_of(one))
+        prediction_services.read_with_new_details(**_of(one))
     return record
 
 

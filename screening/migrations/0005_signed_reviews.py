@@ -3,7 +3,7 @@ from datetime import UTC
 import django.db.models.deletion
 from django.db import migrations, models
 
-from screening.signing import sign
+from screening.models.signatures import sign
 
 
 def sign_what_is_there(apps, schema_editor):

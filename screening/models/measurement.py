@@ -79,7 +79,7 @@ class Outline(UUIDModel):
 
 
 class Measurement(UUIDModel):
-    """What ``ml.measure`` found in one image, within the model's mask or a drawn outline."""
+    """What ``ml.lesion.measure`` found in one image, within the model's mask or a drawn outline."""
 
     image = models.ForeignKey(LesionImage, on_delete=models.PROTECT, related_name="measurements")
     prediction = models.ForeignKey(

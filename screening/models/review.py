@@ -10,7 +10,7 @@ from accounts.models import User
 from ml.types import Diagnosis
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage, disclosed, seen
-from screening.signing import Content, holds
+from screening.models.signatures import Content, holds
 
 
 class Conclusion(models.TextChoices):
@@ -51,7 +51,7 @@ class ReviewQuerySet(models.QuerySet["Review"]):
 class Review(UUIDModel):
     """A clinician's own conclusion on an image. Signed and never edited, only superseded.
 
-    Only ``screening.reviewing`` makes one. ``number`` and ``previous_signature`` chain all reviews,
+    Only ``screening.reviews.services`` makes one. ``number`` and ``previous_signature`` chain all reviews,
     so that one which is edited or deleted is found: ``manage.py verify_reviews``.
     """
 

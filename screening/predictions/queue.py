@@ -17,11 +17,10 @@ from django.utils import timezone
 from PIL import Image
 
 from ml import reader
+from ml.inference.views import EVIDENCE_CELL
+from ml.opening import pictures
 from ml.types import Outcome, Reading
-from ml.views import EVIDENCE_CELL
-from screening import imaging
 from screening.errors import ReadingError
-from screening.faults import MAX_SETBACKS, insist, is_transient, pause
 from screening.models import (
     MAX_ATTEMPTS,
     Event,
@@ -31,6 +30,7 @@ from screening.models import (
     PredictionMaps,
     State,
 )
+from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
 from screening.predictions import counting, details
 from screening.predictions.details import CLINICAL_PHOTOGRAPH, context_of
 from screening.webhooks.outbox import announce_about
@@ -183,7 +183,7 @@ def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
         }, None
     try:
         with image.file.open("rb") as file:
-            pixels = imaging.load_pixels(file)
+            pixels = pictures.load_pixels(file)
     except OSError as error:
         if is_transient(error):
             raise

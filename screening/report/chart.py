@@ -9,8 +9,8 @@ from reportlab.lib.colors import Color
 
 from screening.formatting import percent
 from screening.models import Outcome
+from screening.records.timeline import Told
 from screening.report.style import ACCENT, BOLD, FONT, LINE, MUTED, OUTCOMES
-from screening.timeline import Told
 
 LEFT, RIGHT, BELOW, ABOVE = 34, 24, 20, 16
 """Room around the figure, in points."""

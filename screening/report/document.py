@@ -13,7 +13,7 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate
 
-from screening.advice import DISCLAIMER
+from screening.predictions.advice import DISCLAIMER
 from screening.report.style import ACCENT, BOLD, FONT, LINE, MARGIN, MUTED, WIDTH, text
 from screening.report.style import SMALL as SMALL_STYLE
 

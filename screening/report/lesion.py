@@ -7,11 +7,11 @@ from typing import IO, Any
 from reportlab.platypus import Flowable, Spacer
 
 from accounts.models import User
-from screening import body
+from screening.body_map import regions
 from screening.models import Lesion, LesionImage, Patient
 from screening.report import parts, style
 from screening.report.document import built
-from screening.report.record import LesionRecord, record_of, shown
+from screening.report.queries import LesionRecord, record_of, shown
 from screening.report.style import text
 
 TITLE = "Report of a lesion"
@@ -64,6 +64,6 @@ def about(lesion: Lesion) -> str:
     site = lesion.get_body_site_display() if lesion.body_site else "Body site not stated"
     placed: dict[str, Any] | None = lesion.position  # type: ignore[attr-defined]
     if placed is not None:
-        site = body.where(placed["view"], placed["region"], placed["side"])
+        site = regions.where(placed["view"], placed["region"], placed["side"])
     symptoms = f". Marked as {', '.join(lesion.symptoms)}" if lesion.symptoms else ""
     return f"{site}{symptoms}"

@@ -8,19 +8,19 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
 from ml import reader
-from screening.advice import act_words, advise, of_lesion
-from screening.differences import outline_of, what_changed
-from screening.explanation import explain
+from screening.comparisons.presenters import outline_of, what_changed
 from screening.formatting import day, percent
-from screening.measured import measured_in
+from screening.measurements.presenters import measured_in
 from screening.models import LesionImage, Outcome
+from screening.predictions.advice import act_words, advise, of_lesion
+from screening.predictions.explanation import explain
 from screening.predictions.succession import was_graver
+from screening.records.timeline import Kind
 from screening.report import style
 from screening.report.chart import chance_over_time
 from screening.report.pictures import Picture
-from screening.report.record import LesionRecord, chosen
+from screening.report.queries import LesionRecord, chosen
 from screening.report.style import text
-from screening.timeline import Kind
 
 NEWEST = (82 * mm, 66 * mm)
 EARLIER = (56 * mm, 44 * mm)

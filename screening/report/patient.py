@@ -10,7 +10,7 @@ from reportlab.platypus import Flowable, PageBreak, Spacer, Table
 
 from accounts.models import User
 from ml.types import MALIGNANT
-from screening import mapped, tracking
+from screening.body_map import queries as body_map_queries
 from screening.formatting import day, percent
 from screening.models import (
     Alert,
@@ -23,11 +23,12 @@ from screening.models import (
     Patient,
 )
 from screening.predictions.outcomes import Standing, open_alerts
+from screening.records import queries as record_queries
 from screening.report import parts, style
 from screening.report.document import built
 from screening.report.lesion import about, of_lesion, subject
 from screening.report.pictures import Picture
-from screening.report.record import LesionRecord, record_of, shown
+from screening.report.queries import LesionRecord, record_of, shown
 from screening.report.style import text
 
 TITLE = "Report of a patient"
@@ -68,10 +69,10 @@ def _ordered(
     patient: Patient, user: User, alerts: dict[Any, int], histologies: dict[Any, Histology]
 ) -> list[Lesion]:
     """By what needs attention: open alerts above all, what a pathologist has settled last."""
-    found = tracking.most_severe_first(
-        mapped.with_position(tracking.with_latest(patient.lesions.all(), user))
+    found = record_queries.most_severe_first(
+        body_map_queries.with_position(record_queries.with_latest(patient.lesions.all(), user))
     )
-    lesions = tracking.attach_latest_images(list(found), user)
+    lesions = record_queries.attach_latest_images(list(found), user)
     return sorted(lesions, key=lambda one: (one.pk not in alerts, one.pk in histologies))
 
 

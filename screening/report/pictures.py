@@ -11,10 +11,11 @@ from reportlab.lib.units import inch
 from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable
 
-from screening import imaging
-from screening.measuring import scale_of
+from ml.opening import pictures
+from screening.images import cleaning
+from screening.measurements.contours import Point
+from screening.measurements.queries import scale_of
 from screening.models import LesionImage
-from screening.outline import Point
 from screening.report.style import BOLD, FONT, MUTED, SUNKEN
 
 logger = logging.getLogger(__name__)
@@ -48,10 +49,10 @@ class Picture(Flowable):
 
     def _picture(self) -> ImageReader:
         side = round(max(self.width, self.height) / inch * DOTS_PER_INCH)
-        is_small = side <= imaging.THUMBNAIL_SIDE
+        is_small = side <= cleaning.THUMBNAIL_SIDE
         file = self.image.thumbnail if is_small else self.image.file
         with file.open("rb") as opened:
-            pixels = imaging.load_pixels(opened, side)
+            pixels = pictures.load_pixels(opened, side)
         buffer = BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
         buffer.seek(0)

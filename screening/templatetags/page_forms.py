@@ -1,4 +1,4 @@
-"""``{% csrf_token %}`` of every form here: Django's own, and what ``screening.page_forms`` needs.
+"""``{% csrf_token %}`` of every form here: Django's own, and what ``screening.web.form_tokens`` needs.
 
 One tag for both, so that no form can have the one and lack the other.
 """
@@ -12,7 +12,7 @@ from django.template.defaulttags import CsrfTokenNode
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from screening import page_forms
+from screening.web import form_tokens
 
 register = template.Library()
 
@@ -21,13 +21,13 @@ class FormTokenNode(CsrfTokenNode):
     def render(self, context: Any) -> SafeString:
         protection = super().render(context)
         request = context.get("request")
-        word = page_forms.token(request) if request is not None and protection else ""
+        word = form_tokens.token(request) if request is not None and protection else ""
         if not word:
             return mark_safe(protection)  # noqa: S308  Django's own input
         return format_html(
             '{}<input type="hidden" name="{}" value="{}">',
             mark_safe(protection),  # noqa: S308
-            page_forms.FIELD,
+            form_tokens.FIELD,
             word,
         )
 

@@ -13,15 +13,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.models import User
-from screening.advice import act_words
-from screening.corrections import undoing
-from screening.corrections.words import in_words
-from screening.differences import what_changed
+from screening.body_map.queries import STATES
+from screening.comparisons.presenters import what_changed
+from screening.corrections import undo
+from screening.corrections.presenters import in_words
 from screening.formatting import percent
-from screening.mapped import STATES
 from screening.models import Conclusion, Correction, Finding, Outcome
+from screening.predictions.advice import act_words
 from screening.predictions.outcomes import Standing
-from screening.worklist import Reason
+from screening.reviews.worklist import Reason
 
 register = template.Library()
 
@@ -179,4 +179,4 @@ def correction_words(correction: Correction) -> str:
 
 @register.filter
 def may_be_undone_by(correction: Correction, user: User) -> bool:
-    return undoing.may_be_undone(correction) and undoing.is_for(correction, user)
+    return undo.may_be_undone(correction) and undo.is_for(correction, user)

@@ -44,7 +44,7 @@
     return level;
   };
 
-  // As ml.register.match_light: a gain for each channel.
+  // As ml.lesion.register.match_light: a gain for each channel.
   const inOneLight = (moved, fixed, lesions) => {
     const places = around(moved, lesions);
     const gains = [0, 1, 2].map((channel) => {

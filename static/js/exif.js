@@ -1,5 +1,5 @@
 // When a picture was taken, from its EXIF block, before anything is sent. Raises nothing: what
-// cannot be read is not there. The server reads the same by ml/exif.py and ml/containers.py.
+// cannot be read is not there. The server reads the same by ml/opening/exif.py and ml/opening/containers.py.
 
 const ascii = (bytes, from, length) => String.fromCharCode(...bytes.subarray(from, from + length));
 

@@ -13,11 +13,13 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from ml import reader
-from screening import uploads
-from screening.exchange import results, shifts, tables, taking_in
-from screening.exchange import tasks as exchange_tasks
+from screening.batches import ingest, results, tasks, worker
+from screening.interop import tables
 from screening.models import Batch
+from screening.web import uploads
 from tests.api.conftest import pointers
+from tests.batches.uploads import batch_of, drawn, many, zipped
+from tests.batches.working import nobody
 from tests.factories import (
     BatchFactory,
     BatchRowFactory,
@@ -25,17 +27,15 @@ from tests.factories import (
     PredictionFactory,
     ReviewFactory,
 )
-from tests.screening.exchange.uploads import batch_of, drawn, many, zipped
-from tests.screening.exchange.working import nobody
 
 URL = "/api/v1/batches/"
 
 
 @pytest.fixture(autouse=True)
 def _no_broker(monkeypatch):
-    monkeypatch.setattr(exchange_tasks.work_on_batches_task, "apply_async", lambda **_: None)
+    monkeypatch.setattr(tasks.work_on_batches_task, "apply_async", lambda **_: None)
     yield
-    taking_in.put_archive_away()
+    ingest.put_archive_away()
 
 
 def send(client, data: bytes, **fields):
@@ -65,7 +65,7 @@ def test_a_batch_from_upload_to_results(personas, clinician):
     assert sent["Location"] == sent.json()["url"]
     assert sent["Retry-After"] == "2"
     assert (sent.json()["state"], sent.json()["counts"]["rows"]) == ("queued", 0)
-    shifts.work(seconds=60, ring=nobody)
+    worker.work(seconds=60, ring=nobody)
     batch = clinician.get(sent["Location"]).json()
     assert (batch["state"], batch["counts"]["read"]) == ("finished", 2)
     found = rows_of(clinician.get(batch["results_url"]))
@@ -80,7 +80,7 @@ def test_a_batch_from_upload_to_results(personas, clinician):
 def test_a_dry_run_is_resumed_and_cancelled(personas, clinician):
     batch = send(clinician, batch_of(*many(1)), clinic=str(personas.clinic.pk), dry_run="true")
     url = batch.json()["url"]
-    shifts.work(seconds=60, ring=nobody)
+    worker.work(seconds=60, ring=nobody)
     assert clinician.get(url).json()["state"] == "checked"
     assert clinician.post(f"{url}resume/").json()["state"] == "importing"
     assert clinician.post(f"{url}cancel/").json()["state"] == "cancelled"

@@ -10,7 +10,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from screening import comparing, tasks
+from screening import tasks
+from screening.comparisons import services as comparison_services
 from screening.corrections.services import withdraw
 from screening.models import Alert, ChangeMark, Comparison
 from tests.api.conftest import pointers
@@ -88,7 +89,7 @@ def test_looking_at_a_comparison_writes_nothing_and_runs_no_opencv(
     client, personas, pair, rung, monkeypatch
 ):
     """Neither on the page nor over the API; the page asks again until it is there."""
-    monkeypatch.setattr(comparing, "_aligned", None)  # whoever calls it fails
+    monkeypatch.setattr(comparison_services, "_aligned", None)  # whoever calls it fails
     client.force_login(personas.viewer)
     address = f"/lesions/{pair[0].lesion_id}/compare/"
     with CaptureQueriesContext(connection) as asked:
@@ -244,4 +245,4 @@ def test_others_see_none_of_it(client_of, personas, lesion):
         colleague, "change-marks", comparison=str(mark.comparison_id), verdict="changed"
     )
     assert set(pointers(response)) == {"/comparison"}
-    assert comparing.known(alert.earlier, alert.later) is None
+    assert comparison_services.known(alert.earlier, alert.later) is None

@@ -8,10 +8,10 @@ import re
 import pytest
 
 from accounts import services
-from screening import intake
-from screening.api.limits import CallerThrottle
-from screening.api.problems import ALL
+from screening.api.http.limits import CallerThrottle
+from screening.api.http.problems import ALL
 from screening.models import Patient
+from screening.records import services as record_services
 from tests.api.conftest import pointers
 from tests.clients import Browser, Program
 from tests.factories import LesionImageFactory, PredictionFactory, ReviewFactory
@@ -42,7 +42,7 @@ def test_a_problem_and_the_log_have_the_same_id(clinician, monkeypatch, capsys):
     def broken(**_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(intake, "register_patient", broken)
+    monkeypatch.setattr(record_services, "register_patient", broken)
     clinician.raise_request_exception = False
     root = logging.getLogger()
     stream = next(h for h in root.handlers if type(h) is logging.StreamHandler)

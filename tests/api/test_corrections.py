@@ -7,10 +7,10 @@ from datetime import date
 import pytest
 
 from accounts.services import create_api_key
-from screening import closing
 from screening.corrections import services
 from screening.models import Lesion, LesionImage, Patient
 from screening.models.correction import OF
+from screening.records import closing
 from tests.clients import Program
 from tests.factories import (
     DoctorVisitFactory,

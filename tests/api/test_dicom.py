@@ -7,8 +7,8 @@ from io import BytesIO
 from pydicom import dcmread
 
 from tests.api.conftest import pointers, upload
-from tests.exchange.dicoms import dicom
 from tests.factories import LesionFactory
+from tests.interop.dicoms import dicom
 
 
 def test_a_dicom_file_is_taken_with_what_it_says(clinician, personas):

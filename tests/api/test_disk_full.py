@@ -16,12 +16,13 @@ from django.core.files.storage import default_storage
 from django.db import OperationalError
 from django.urls import reverse
 
-from screening import intake, storage
 from screening.models import Batch, LesionImage
+from screening.operations import storage
+from screening.predictions import services as prediction_services
 from tests.api.conftest import upload
 from tests.api.test_batches import send
+from tests.batches.uploads import batch_of, drawn
 from tests.factories import picture
-from tests.screening.exchange.uploads import batch_of, drawn
 
 FILES_CACHE = "skincheck_site.cache.ForgivingFiles"
 REDIS_CACHE = "skincheck_site.cache.ForgivingRedis"
@@ -213,7 +214,7 @@ def test_no_row_is_left_of_a_picture_that_was_not_kept(clinician, lesion, monkey
         raise OperationalError("database is locked")
 
     clinician.raise_request_exception = False
-    monkeypatch.setattr(intake, "_queue", locked)
+    monkeypatch.setattr(prediction_services, "_queue", locked)
     response = upload(clinician, lesion)
     assert (response.status_code, response["Retry-After"]) == (503, "10")
     assert not LesionImage.objects.exists()

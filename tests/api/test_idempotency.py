@@ -8,8 +8,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from screening import intake, retries, tasks
+from screening import idempotency, tasks
 from screening.models import IdempotentRequest, LesionImage, Patient, Prediction
+from screening.records import services as record_services
 from tests.api.conftest import pointers
 from tests.factories import picture
 
@@ -100,13 +101,13 @@ def test_a_crash_in_between_blocks_the_key_for_no_longer_than_the_lease(clinicia
 
 def test_what_lost_its_lease_changes_nothing(clinician, monkeypatch):
     """Another process has taken the key over: both must not be done."""
-    made = intake.register_patient
+    made = record_services.register_patient
 
     def slow(**fields):
         IdempotentRequest.objects.update(locked_until=timezone.now() + timedelta(minutes=9))
         return made(**fields)
 
-    monkeypatch.setattr(intake, "register_patient", slow)
+    monkeypatch.setattr(record_services, "register_patient", slow)
     problem(post(clinician, {"label": "X"}), 409, "in-progress")
     assert not Patient.objects.filter(label="X").exists()
 
@@ -121,7 +122,7 @@ def test_a_bug_leaves_the_key_free(clinician, monkeypatch):
         raise RuntimeError
 
     with monkeypatch.context() as patched:
-        patched.setattr(intake, "register_patient", broken)
+        patched.setattr(record_services, "register_patient", broken)
         clinician.raise_request_exception = False
         assert post(clinician, {"label": "X"}).status_code == 500
     assert not IdempotentRequest.objects.exists()
@@ -130,7 +131,7 @@ def test_a_bug_leaves_the_key_free(clinician, monkeypatch):
 
 def test_an_answer_is_kept_for_a_day(clinician):
     first = post(clinician, {"label": "X"})
-    IdempotentRequest.objects.update(created=timezone.now() - retries.KEPT)
+    IdempotentRequest.objects.update(created=timezone.now() - idempotency.KEPT)
     assert post(clinician, {"label": "X"}).json()["id"] != first.json()["id"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from screening.api.parsers import MAX_UPLOAD_BYTES
+from screening.api.http.parsers import MAX_UPLOAD_BYTES
 from screening.models import AccessLog, LesionImage, Prediction
 from tests.api.conftest import pointers, upload
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, picture

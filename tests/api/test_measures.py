@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from screening import measuring
+from screening.measurements import services as measurement_services
 from screening.models import ImageScale, Measurement, Outline
 from tests.api.conftest import pointers
 from tests.factories import (
@@ -31,7 +31,7 @@ def post(client, path, **body):
 
 
 def test_millimetres_are_null_until_there_is_a_scale(clinician, image):
-    measuring.measure_image(image)
+    measurement_services.measure_image(image)
     (found,) = clinician.get(f"{API}measurements/", {"image": image.pk}).json()["results"]
     assert found["area_px"] == pytest.approx(3.14159 * 45**2, rel=0.05)
     assert found["area_mm2"] is None
@@ -72,7 +72,7 @@ def test_a_pixel_has_a_plausible_size(clinician, image, size):
 
 
 def test_an_outline_is_a_new_version_and_is_measured(clinician, image):
-    measuring.measure_image(image)
+    measurement_services.measure_image(image)
     points = [[0.25, 0.25], [0.75, 0.25], [0.75, 0.75], [0.25, 0.75]]
     response = post(clinician, "outlines", image=str(image.pk), points=points)
     assert response.status_code == 201, response.content

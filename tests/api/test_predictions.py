@@ -6,9 +6,9 @@ import pytest
 
 from ml import reader
 from ml.types import Diagnosis
-from screening.advice import DISCLAIMER
 from screening.models import Prediction
 from screening.predictions import queue
+from screening.predictions.advice import DISCLAIMER
 from tests.api.conftest import pointers, upload
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
 

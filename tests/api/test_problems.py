@@ -11,9 +11,9 @@ import pytest
 from django.db import IntegrityError
 
 from accounts import services
-from screening import intake
-from screening.api.limits import CallerThrottle
-from screening.api.problems import ALL
+from screening.api.http.limits import CallerThrottle
+from screening.api.http.problems import ALL
+from screening.records import services as record_services
 from tests.api.conftest import pointers
 from tests.clients import Browser, Program
 from tests.factories import PASSWORD
@@ -264,7 +264,7 @@ def test_a_bug_is_logged_and_says_nothing_of_itself(clinician, monkeypatch, capl
     def broken(**_: object) -> None:
         raise RuntimeError("inner secret")
 
-    monkeypatch.setattr(intake, "register_patient", broken)
+    monkeypatch.setattr(record_services, "register_patient", broken)
     clinician.raise_request_exception = False
     with caplog.at_level(logging.ERROR, "django.request"):
         response = clinician.post(PATIENTS, {"label": "X"})
@@ -277,7 +277,7 @@ def test_a_second_writer_gets_a_conflict(clinician, monkeypatch):
     def beaten(**_: object) -> None:
         raise IntegrityError("UNIQUE constraint failed: screening_patient.label")
 
-    monkeypatch.setattr(intake, "register_patient", beaten)
+    monkeypatch.setattr(record_services, "register_patient", beaten)
     response = clinician.post(PATIENTS, {"label": "X"})
     problem(response, 409, "conflict")
     assert b"UNIQUE" not in response.content

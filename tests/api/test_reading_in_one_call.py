@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from PIL import Image
 
-from screening.api import waiting
+from screening.api.http import waiting
 from screening.models import LesionImage, Prediction
 from screening.predictions import queue
 from tests.api.conftest import pointers, upload
@@ -164,12 +164,12 @@ def test_a_prediction_without_maps(clinician, lesion):
 
 
 def test_measures_come_with_it_once_taken(clinician, lesion, worker):
-    from screening import measuring
+    from screening.measurements import services as measurement_services
     from screening.models import Measurement
 
     found = PredictionFactory(image__lesion=lesion, outcome="monitor", model_version="test-1")
     PredictionMapsFactory(prediction=found)
-    assert measuring.measure_image(found.image)
+    assert measurement_services.measure_image(found.image)
     values = Measurement.objects.get().values
     measures = clinician.get(f"{PREDICTIONS}{found.pk}/").json()["measures"]
     assert measures["area_share"] == pytest.approx(values["area_share"])

@@ -15,8 +15,8 @@ from oauth2_provider.models import AccessToken
 from accounts import applications, scopes, services
 from accounts.models import ApiKey, Application, Membership
 from accounts.permissions import HasScope
-from accounts.token_views import TokenThrottle
-from screening.api.idempotency import RetrySafe
+from accounts.web.token_views import TokenThrottle
+from screening.api.http.idempotency import RetrySafe
 from screening.models import Patient
 from tests.clients import Program
 from tests.factories import LesionFactory, MembershipFactory, PatientFactory

@@ -129,7 +129,7 @@ def _all_read(installation: Installation) -> bool:
 
 
 def drawn(folder: Path, seed: int) -> Path:
-    from screening import synthetic
+    from screening.images import synthetic
 
     path = folder / f"drawn-{seed}.jpg"
     path.write_bytes(synthetic.jpeg(synthetic.draw_lesion(seed=seed)))

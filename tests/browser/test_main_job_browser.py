@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from screening.advice import DISCLAIMER
+from screening.predictions.advice import DISCLAIMER
 from tests.browser.conftest import Site, drawn, log_in
 
 pytestmark = pytest.mark.browser

@@ -17,7 +17,7 @@ from pypdf import PdfReader
 
 from ml import reader
 from ml.types import Outcome, PatientContext
-from screening import synthetic
+from screening.images import synthetic
 from tests.browser.conftest import SCREENS, is_sound
 
 pytestmark = pytest.mark.browser

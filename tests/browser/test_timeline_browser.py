@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from screening import synthetic
+from screening.images import synthetic
 from tests.browser.conftest import Site, is_sound
 from tests.stack.installation import wait_until
 

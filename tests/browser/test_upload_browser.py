@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from ml import containers, exif
+from ml.opening import containers, exif
 from tests import cases
 from tests.browser.conftest import SCREENS, Site, is_sound, log_in
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 
 import pytest
 
-from screening.advice import DISCLAIMER
 from screening.models import Lesion, LesionImage, Outcome, Prediction, State
+from screening.predictions.advice import DISCLAIMER
 from tests.client.conftest import run
 from tests.factories import PredictionFactory, picture
 

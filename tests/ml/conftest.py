@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ml import data, outside
 from ml.reader import Reader, load
+from ml.training import data, outside
 from ml.types import Diagnosis
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

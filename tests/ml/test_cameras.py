@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml import cameras, outside
-from ml.data import FRAME, Examples, Source
-from ml.judge import Read
-from ml.litert import Seen
-from ml.look import Look, Rules
+from ml.evaluation import cameras
+from ml.evaluation.judge import Read
+from ml.inference.litert import Seen
+from ml.inference.look import Look, Rules
+from ml.training import outside
+from ml.training.data import FRAME, Examples, Source
 from ml.types import Diagnosis
 
 MEL, NV = list(Diagnosis).index(Diagnosis.MEL), list(Diagnosis).index(Diagnosis.NV)

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from ml import card as card_text
-from ml import data, reader
+from ml import reader
+from ml.evaluation import card as card_text
+from ml.training import data
 from ml.types import LOCALIZATIONS, Diagnosis, NotAssessable
 
 NEEDED = (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.pictures import open_image
+from ml.opening.pictures import open_image
 from ml.reader import load
 from ml.types import NotAssessable, Outcome, PatientContext
 

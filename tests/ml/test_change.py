@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from ml import change
-from ml.change import Visit
+from ml.lesion import change
+from ml.lesion.change import Visit
 
 SIZE = (300, 400)
 STILL = np.array([[1.0, 0, 0], [0, 1.0, 0]])

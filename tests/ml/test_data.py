@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml import data, outside, scenes
-from ml.data import Part, Source, part_of
-from ml.packed import Material, pack, unpack
-from ml.sources import Sources
+from ml.training import data, outside, scenes
+from ml.training.data import Part, Source, part_of
+from ml.training.packed import Material, pack, unpack
+from ml.training.sources import Sources
 from tests.ml.conftest import draw_lesion
 
 COLUMNS = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"]

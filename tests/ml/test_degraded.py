@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml import degraded, quality
+from ml.evaluation import degraded
+from ml.inference import quality
+from ml.inference.views import reduce
 from ml.types import NotAssessable
-from ml.views import reduce
-from screening import synthetic
+from screening.images import synthetic
 
 FOUND = {
     "blurred by 12": NotAssessable.BLURRED,

@@ -9,11 +9,11 @@ from hypothesis import strategies as some
 from PIL import Image, ImageFilter
 
 from ml import reader as room
-from ml.litert import Seen
-from ml.look import Look, Rules
+from ml.inference.litert import Seen
+from ml.inference.look import Look, Rules
 from ml.outcome import DANGEROUS
 from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext
-from screening import synthetic
+from screening.images import synthetic
 
 RULES = Rules(
     prior=np.full(7, 1 / 7),

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ml.colours import COLOURS, PRESENT, present
-from ml.measure import Measures, NotMeasurable, largest_part, measure
+from ml.lesion.colours import COLOURS, PRESENT, present
+from ml.lesion.measure import Measures, NotMeasurable, largest_part, measure
 
 SIZE = (342, 512)
 

@@ -15,17 +15,17 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not there")
 import keras
 import tensorflow as tf
 
-from ml import backbone, context, data, network, obstructions, outside, pictures, reader
+from ml import context, reader
 from ml.__main__ import main
-from ml.augment import _exchange_light, augment
-from ml.export import convert, export
-from ml.litert import Network
-from ml.recipe import Recipe
-from ml.train import (
-    Training,
-)
+from ml.inference.litert import Network
+from ml.inference.views import masks_on_frame, reduce, views
+from ml.opening import pictures
+from ml.training import backbone, data, network, obstructions, outside
+from ml.training.augment import _exchange_light, augment
+from ml.training.export import convert, export
+from ml.training.recipe import Recipe
+from ml.training.train import Training
 from ml.types import Diagnosis, PatientContext
-from ml.views import masks_on_frame, reduce, views
 from tests.ml.conftest import draw_lesion, examples
 
 # Keras hands TensorFlow's variables to NumPy in a way that NumPy 2 complains of.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.pictures import open_image
+from ml.opening.pictures import open_image
 from tests.ml.conftest import draw_lesion
 
 SMALL = draw_lesion(120, 160)

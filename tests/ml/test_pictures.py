@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ml import exif, pictures
-from ml.pictures import InvalidImage, open_picture
-from ml.rgb import to_rgb
+from ml.opening import exif, pictures
+from ml.opening.pictures import InvalidImage, open_picture
+from ml.opening.rgb import to_rgb
 from tests import cases
 
 SIZE = (96, 80)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from ml.quality import LEAST_COLOUR, colour, cut_off, of_lesion, of_picture
+from ml.inference.quality import LEAST_COLOUR, colour, cut_off, of_lesion, of_picture
+from ml.inference.views import reduce
 from ml.types import NotAssessable
-from ml.views import reduce
-from screening import synthetic
+from screening.images import synthetic
 from tests.ml.conftest import draw_lesion
 
 

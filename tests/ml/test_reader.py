@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ml import reader as room
+from ml.opening.pictures import open_image
 from ml.outcome import decide
-from ml.pictures import open_image
 from ml.types import MALIGNANT, Diagnosis, NotAssessable, Outcome, PatientContext
 from tests.ml.conftest import draw_lesion
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from ml import regions
-from ml.views import reduce
-from screening import synthetic
+from ml.inference import regions
+from ml.inference.views import reduce
+from screening.images import synthetic
 
 
 def disc(row: float, column: float, radius: float) -> np.ndarray:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks import registration
-from ml import register
+from ml.lesion import register
 from tests.ml.conftest import draw_lesion
 
 

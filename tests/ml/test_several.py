@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from ml import reader, several
-from ml.look import Look, Rules
+from ml import reader
+from ml.evaluation import several
+from ml.inference.look import Look, Rules
 from ml.types import NotAssessable, PatientContext
-from screening import synthetic
+from screening.images import synthetic
 
 
 def test_the_second_spot_lies_in_the_corner_hard_or_soft():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml import skin
+from ml.lesion import skin
 
 # sRGB and its CIE L*a*b* (D65), from the CIE formulae worked out by hand.
 KNOWN = [

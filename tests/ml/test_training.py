@@ -13,12 +13,13 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not there")
 
 import tensorflow as tf
 
-from ml import context, data, outside
+from ml import context
 from ml.__main__ import main
-from ml.epochs import Targets, drop_context, epoch_batches, own_shares, shown
-from ml.packed import Material, pack
-from ml.recipe import Recipe, one_cycle, read_recipe
-from ml.train import Training, mask_loss
+from ml.training import data, outside
+from ml.training.epochs import Targets, drop_context, epoch_batches, own_shares, shown
+from ml.training.packed import Material, pack
+from ml.training.recipe import Recipe, one_cycle, read_recipe
+from ml.training.train import Training, mask_loss
 from ml.types import PatientContext
 from tests.ml.conftest import examples
 

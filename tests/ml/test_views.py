@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.views import (
+from ml.inference.views import (
     EVIDENCE_CELL,
     SHORT_SIDE,
     VIEW_SIDE,

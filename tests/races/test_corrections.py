@@ -8,12 +8,13 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from screening import intake, reviewing
-from screening.corrections import merging, moving, services
+from screening.corrections import merges, moves, services
 from screening.models import Correction, Lesion, LesionImage, Patient
+from screening.records import services as record_services
+from screening.reviews import services as review_services
 from tests.factories import LesionFactory, LesionImageFactory, PatientFactory
 from tests.races.test_races import at_once, faults
-from tests.screening.test_intake import add
+from tests.records.test_services import add
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -49,8 +50,8 @@ def test_withdraw_move_and_merge(personas, _):
     user = personas.clinician
     results = at_once(
         lambda: services.withdraw(user=user, record=image, reason="x"),
-        lambda: moving.move_image(user=personas.admin, image=image, lesion=third),
-        lambda: merging.merge_lesions(user=personas.assistant, lesion=one, into=other),
+        lambda: moves.move_image(user=personas.admin, image=image, lesion=third),
+        lambda: merges.merge_lesions(user=personas.assistant, lesion=one, into=other),
     )
     only_refused(results)
     assert_whole()
@@ -65,8 +66,8 @@ def test_two_lesions_merged_into_one_another(personas, _):
     one, other = LesionFactory.create_batch(2, patient=personas.patient)
     images = {LesionImageFactory(lesion=lesion) for lesion in (one, other)}
     results = at_once(
-        lambda: merging.merge_lesions(user=personas.clinician, lesion=one, into=other),
-        lambda: merging.merge_lesions(user=personas.admin, lesion=other, into=one),
+        lambda: merges.merge_lesions(user=personas.clinician, lesion=one, into=other),
+        lambda: merges.merge_lesions(user=personas.admin, lesion=other, into=one),
     )
     only_refused(results)
     assert len(faults(results)) == 1
@@ -80,10 +81,10 @@ def test_a_picture_and_a_diagnosis_added_while_it_is_merged(personas, settings, 
     one, other = LesionFactory.create_batch(2, patient=personas.patient)
     results = at_once(
         lambda: add(personas.assistant, one, next(seeds)),
-        lambda: reviewing.record_histology(
+        lambda: review_services.record_histology(
             user=personas.clinician, lesion=one, diagnosis="nv", examined_on=one.created.date()
         ),
-        lambda: merging.merge_lesions(user=personas.admin, lesion=one, into=other),
+        lambda: merges.merge_lesions(user=personas.admin, lesion=one, into=other),
     )
     only_refused(results)
     assert_whole()
@@ -95,12 +96,12 @@ def test_a_picture_and_a_diagnosis_added_while_it_is_merged(personas, settings, 
 def test_a_lesion_opened_and_edited_while_its_patient_is_merged(personas, _):
     into = PatientFactory(clinic=personas.clinic)
     lesion = LesionFactory(patient=personas.patient)
-    intake.open_lesion(user=personas.assistant, patient=personas.patient)
+    record_services.open_lesion(user=personas.assistant, patient=personas.patient)
     results = at_once(
-        lambda: intake.open_lesion(user=personas.assistant, patient=personas.patient),
-        lambda: intake.open_lesion(user=personas.assistant, patient=into),
-        lambda: intake.edit_lesion(user=personas.clinician, lesion=lesion, notes="x"),
-        lambda: merging.merge_patients(user=personas.admin, patient=personas.patient, into=into),
+        lambda: record_services.open_lesion(user=personas.assistant, patient=personas.patient),
+        lambda: record_services.open_lesion(user=personas.assistant, patient=into),
+        lambda: record_services.edit_lesion(user=personas.clinician, lesion=lesion, notes="x"),
+        lambda: merges.merge_patients(user=personas.admin, patient=personas.patient, into=into),
     )
     refused = faults(results)
     assert not [one for one in refused if isinstance(one, connection.Database.Error)]

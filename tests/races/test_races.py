@@ -16,8 +16,10 @@ from django.db import connection
 
 from accounts import applications, invitations, services
 from accounts.models import Invitation, Membership, Role
-from screening import intake, reviewing
 from screening.models import Lesion, Prediction, Review
+from screening.predictions import services as prediction_services
+from screening.records import services as record_services
+from screening.reviews import services as review_services
 from tests.factories import (
     LesionImageFactory,
     MembershipFactory,
@@ -59,21 +61,21 @@ def test_sixteen_clinicians_sign(personas):
     members = MembershipFactory.create_batch(16, clinic=personas.clinic, role=Role.CLINICIAN)
 
     def sign(image: Any, user: Any) -> Callable[[], Review]:
-        return lambda: reviewing.record_review(
+        return lambda: review_services.record_review(
             user=user, image=image, conclusion="nv", management="monitor"
         )
 
     pairs = zip(images, members, strict=True)
     assert not faults(at_once(*(sign(image, member.user) for image, member in pairs)))
     assert Review.objects.count() == 16
-    assert not list(reviewing.faults())
+    assert not list(review_services.faults())
 
 
 def test_a_double_click_on_read_again(personas):
     image = LesionImageFactory(lesion__patient=personas.patient)
     PredictionFactory(image=image, failed=True)
     results = at_once(
-        *[lambda: intake.request_prediction(user=personas.clinician, image=image)] * 8
+        *[lambda: prediction_services.request_prediction(user=personas.clinician, image=image)] * 8
     )
     assert not faults(results)
     assert len({prediction.pk for prediction in results}) == 1
@@ -82,7 +84,8 @@ def test_a_double_click_on_read_again(personas):
 
 def test_four_lesions_opened_have_four_numbers(personas):
     results = at_once(
-        *[lambda: intake.open_lesion(user=personas.assistant, patient=personas.patient)] * 4
+        *[lambda: record_services.open_lesion(user=personas.assistant, patient=personas.patient)]
+        * 4
     )
     assert not faults(results)
     labels = Lesion.objects.values_list("label", flat=True)

@@ -17,16 +17,18 @@ import django
 
 def main(count: int) -> None:
     from accounts.models import User
-    from screening import intake, synthetic
+    from screening.images import services as image_services
+    from screening.images import synthetic
+    from screening.records import services as record_services
 
     user = User.objects.create_user(f"{time.monotonic_ns()}@example.org")
-    patient = intake.register_patient(user=user, label="P-1")
-    lesion = intake.open_lesion(user=user, patient=patient)
+    patient = record_services.register_patient(user=user, label="P-1")
+    lesion = record_services.open_lesion(user=user, patient=patient)
     slowest = 0.0
     for seed in range(count):
         picture = synthetic.jpeg(synthetic.draw_lesion(seed=seed, size=(400, 300)))
         started = time.monotonic()
-        intake.add_image(user=user, lesion=lesion, file=BytesIO(picture), is_synthetic=True)
+        image_services.add_image(user=user, lesion=lesion, file=BytesIO(picture), is_synthetic=True)
         slowest = max(slowest, time.monotonic() - started)
     print(slowest)
 

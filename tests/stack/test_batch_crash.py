@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.screening.exchange.uploads import BAD
+from tests.batches.uploads import BAD
 from tests.stack.installation import Installation, kill_group, pool_process, wait_until
 
 pytestmark = pytest.mark.stack
@@ -26,7 +26,7 @@ TELL = """
 import django; django.setup()
 import json
 from dataclasses import asdict, astuple
-from screening.exchange.progress import counts_of, problems_of, with_counts
+from screening.batches.queries import counts_of, problems_of, with_counts
 from screening.models import Batch, LesionImage, Prediction
 batch = with_counts(Batch.objects.all()).get()
 print(json.dumps({

@@ -19,13 +19,13 @@ def main(count: int) -> None:
 
     from accounts import services
     from accounts.models import User
-    from screening.exchange import batches
-    from tests.screening.exchange.uploads import BAD, mixed
+    from screening.batches import services as batch_services
+    from tests.batches.uploads import BAD, mixed
 
     user = User.objects.create_user("batch@example.org")
     clinic = services.found_clinic(user=user, name="North clinic")
     archive = File(io.BytesIO(mixed(count - len(BAD))), "batch.zip")
-    batches.upload_batch(user=user, clinic=clinic, archive=archive)
+    batch_services.upload_batch(user=user, clinic=clinic, archive=archive)
 
 
 if __name__ == "__main__":

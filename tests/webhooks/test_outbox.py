@@ -13,11 +13,14 @@ from django.utils import timezone
 
 from accounts.models import Membership, User
 from ml import reader
-from screening import reviewing, tasks
+from screening import tasks
 from screening.models import MAX_ATTEMPTS, Delivery, Event, Webhook
 from screening.predictions import queue
-from screening.webhooks import courier, endpoints
+from screening.reviews import services as review_services
+from screening.webhooks import delivery as webhook_delivery
+from screening.webhooks import services as webhook_services
 from screening.webhooks.outbox import announce, announce_about
+from tests.comparisons.test_comparisons import LIMITS, photographed
 from tests.factories import (
     DeliveryFactory,
     LesionFactory,
@@ -27,7 +30,6 @@ from tests.factories import (
     UserFactory,
     WebhookFactory,
 )
-from tests.screening.test_follow_up import LIMITS, photographed
 
 REVIEW = {"conclusion": "mel", "management": "excise", "note": "Ulcerated, of Ada."}
 
@@ -84,7 +86,7 @@ def test_a_worker_that_lost_its_lease_announces_nothing(personas, image):
 
 def test_a_conclusion_is_announced_and_nothing_of_what_it_says(personas, image):
     WebhookFactory(clinic=personas.clinic)
-    review = reviewing.record_review(user=personas.clinician, image=image, **REVIEW)
+    review = review_services.record_review(user=personas.clinician, image=image, **REVIEW)
     [delivery] = Delivery.objects.all()
     assert delivery.event == "review.recorded"
     assert delivery.data["review"] == str(review.pk)
@@ -110,7 +112,7 @@ def test_an_alert_is_announced_once(personas, monkeypatch):
 def test_whatever_is_sent_is_an_identifier(personas, image):
     """Every value of every payload."""
     WebhookFactory(clinic=personas.clinic)
-    reviewing.record_review(user=personas.clinician, image=image, **REVIEW)
+    review_services.record_review(user=personas.clinician, image=image, **REVIEW)
     queued = PredictionFactory(image=image, queued=True, model_version=reader.DEFAULT_VERSION)
     queue.read(queue.claim(queued.pk))
     assert Delivery.objects.count() == 2
@@ -124,7 +126,7 @@ def test_whatever_is_sent_is_an_identifier(personas, image):
 def test_it_is_kept_with_what_happened_or_not_at_all(personas, image):
     WebhookFactory(clinic=personas.clinic)
     with pytest.raises(RuntimeError), transaction.atomic():
-        reviewing.record_review(user=personas.clinician, image=image, **REVIEW)
+        review_services.record_review(user=personas.clinician, image=image, **REVIEW)
         assert Delivery.objects.count() == 1
         raise RuntimeError
     assert not Delivery.objects.exists()
@@ -142,7 +144,7 @@ def test_who_is_told(personas):
     WebhookFactory(clinic=personas.clinic, name="other events", events=["alert.opened"])
     WebhookFactory(own=True, owner=personas.clinician, name="the reviewer's own record")
     WebhookFactory(name="another clinic")
-    reviewing.record_review(user=personas.clinician, image=image, **REVIEW)
+    review_services.record_review(user=personas.clinician, image=image, **REVIEW)
     assert sorted(told()) == [("review.recorded", "clinic"), ("review.recorded", "person")]
 
 
@@ -163,7 +165,7 @@ def test_a_broker_that_is_away_loses_nothing(personas, image, monkeypatch):
 
     webhook = WebhookFactory(clinic=personas.clinic)
     monkeypatch.setattr(tasks.deliver_webhook_task, "apply_async", away)
-    reviewing.record_review(user=personas.clinician, image=image, **REVIEW)
+    review_services.record_review(user=personas.clinician, image=image, **REVIEW)
     tasks.sweep_webhooks()
     assert webhook.deliveries.get().state == "waiting"
 
@@ -192,13 +194,13 @@ def test_what_an_admin_registered_ends_with_their_right_to(personas, client, end
     soon = timezone.now() + timedelta(minutes=1)
     announce_about(personas.patient, Event.REVIEW_RECORDED)
     assert list(Delivery.objects.all()) == [waiting]
-    assert courier.due(rung_before=soon) == []
-    assert courier.claim(waiting.pk) is None
+    assert webhook_delivery.due(rung_before=soon) == []
+    assert webhook_delivery.claim(waiting.pk) is None
     client.force_login(personas.admin)
     page = reverse("webhook", args=[webhook.pk])
     assert "Suspended." in client.get(page).text
-    endpoints.switch_on(user=personas.admin, webhook=Webhook.objects.get(pk=webhook.pk))
+    webhook_services.switch_on(user=personas.admin, webhook=Webhook.objects.get(pk=webhook.pk))
     assert "Suspended." not in client.get(page).text
-    assert courier.due(rung_before=soon) == [waiting.pk]
+    assert webhook_delivery.due(rung_before=soon) == [waiting.pk]
     announce_about(personas.patient, Event.REVIEW_RECORDED)
     assert Delivery.objects.count() == 2

@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 
 from screening import tasks
 from screening.models import Delivery, Event, Webhook
-from screening.webhooks import endpoints
+from screening.webhooks import services as webhook_services
 from tests.factories import DeliveryAttemptFactory, DeliveryFactory, WebhookFactory
 
 FORM = {
@@ -88,10 +88,10 @@ def test_what_is_wrong_is_said_beside_the_field_and_the_rest_is_kept(
 
 
 def test_there_is_a_bound(personas):
-    WebhookFactory.create_batch(endpoints.MAX_WEBHOOKS, clinic=personas.clinic)
+    WebhookFactory.create_batch(webhook_services.MAX_WEBHOOKS, clinic=personas.clinic)
     with pytest.raises(ValidationError, match="10 webhooks already"):
-        endpoints.add_webhook(user=personas.admin, clinic=personas.clinic, **FORM)
-    endpoints.add_webhook(user=personas.admin, **FORM)  # one's own are counted apart
+        webhook_services.add_webhook(user=personas.admin, clinic=personas.clinic, **FORM)
+    webhook_services.add_webhook(user=personas.admin, **FORM)  # one's own are counted apart
 
 
 @pytest.mark.parametrize("persona", ["clinician", "colleague", "self_tracker"])
@@ -100,20 +100,20 @@ def test_only_an_admin_of_the_clinic_writes(personas, persona):
     webhook = WebhookFactory(clinic=personas.clinic)
     delivery = DeliveryFactory(webhook=webhook, failed=True)
     for write in (
-        endpoints.edit_webhook,
-        endpoints.rotate_secret,
-        endpoints.switch_on,
-        endpoints.switch_off,
-        endpoints.send_test,
-        endpoints.resend_failed,
-        endpoints.remove_webhook,
+        webhook_services.edit_webhook,
+        webhook_services.rotate_secret,
+        webhook_services.switch_on,
+        webhook_services.switch_off,
+        webhook_services.send_test,
+        webhook_services.resend_failed,
+        webhook_services.remove_webhook,
     ):
         with pytest.raises(PermissionDenied):
             write(user=user, webhook=webhook)
     with pytest.raises(PermissionDenied):
-        endpoints.resend(user=user, delivery=delivery)
+        webhook_services.resend(user=user, delivery=delivery)
     with pytest.raises(PermissionDenied):
-        endpoints.add_webhook(user=user, clinic=personas.clinic, **FORM)
+        webhook_services.add_webhook(user=user, clinic=personas.clinic, **FORM)
 
 
 def test_it_is_changed_and_removed(client, personas):

@@ -18,7 +18,8 @@ from standardwebhooks import Webhook as Signer
 
 from screening import tasks
 from screening.models import Delivery, Webhook
-from screening.webhooks import courier, endpoints
+from screening.webhooks import delivery as webhook_delivery
+from screening.webhooks import services as webhook_services
 from tests.factories import DeliveryFactory, WebhookFactory
 from tests.stack.installation import free_port, wait_until
 
@@ -79,7 +80,7 @@ def test_it_takes_a_real_delivery_and_refuses_the_rest(documented, personas):
     assert receiver.said() == [f"prediction.finished {delivery.data}"]
 
     def sent(body: str, **changed: str) -> int:
-        headers = {**courier.headers(delivery), **changed}
+        headers = {**webhook_delivery.headers(delivery), **changed}
         return httpx.post(receiver.url, content=body.encode(), headers=headers).status_code
 
     def signed(age: timedelta, pk: str = "another") -> dict[str, str]:
@@ -122,6 +123,6 @@ def test_what_it_has_already_counts_as_delivered(documented, personas):
 
 def test_it_need_not_be_changed_on_the_day_of_a_rotation(documented, personas):
     receiver, webhook = documented
-    endpoints.rotate_secret(user=personas.admin, webhook=webhook)
+    webhook_services.rotate_secret(user=personas.admin, webhook=webhook)
     tasks.deliver_webhook_task(str(DeliveryFactory(webhook=webhook).pk))
     assert len(receiver.said()) == 1

@@ -12,7 +12,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 
 from screening.errors import SearchError
-from screening.exchange.fhir.bundles import outcome
+from screening.interop.fhir.bundles import outcome
 
 CONTENT_TYPE = "application/fhir+json"
 CODES = {

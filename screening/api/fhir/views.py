@@ -1,4 +1,4 @@
-"""FHIR R4, read-only. What is told of whom is in ``screening.exchange.fhir``."""
+"""FHIR R4, read-only. What is told of whom is in ``screening.interop.fhir``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from accounts.permissions import HasScope
-from screening import delivery
 from screening.api.fhir.negotiation import FhirJSON, FhirNegotiation, is_strict, wants_resource
 from screening.api.fhir.outcomes import CONTENT_TYPE, handler
-from screening.exchange.fhir import bundles, capability, media, search
-from screening.exchange.fhir.elements import reference, resource
-from screening.exchange.fhir.resources import KINDS
+from screening.images import delivery
+from screening.interop.fhir import bundles, capability, media, search
+from screening.interop.fhir.elements import reference, resource
+from screening.interop.fhir.resources import KINDS
 from screening.models import AccessLog, Patient
 
 BASE = "/fhir/R4"

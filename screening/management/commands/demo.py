@@ -14,9 +14,14 @@ from django.utils import timezone
 
 from accounts import services
 from accounts.models import Clinic, User
-from screening import intake, placing, reminding, reviewing, synthetic
+from screening.body_map import services as body_map_services
+from screening.body_map.services import Spot
+from screening.images import services as image_services
+from screening.images import synthetic
 from screening.models import Lesion, Patient, Reminder
-from screening.placing import Spot
+from screening.records import services as record_services
+from screening.reminders import services as reminder_services
+from screening.reviews import services as review_services
 
 CLINICIAN = "clinician@demo.skincheck.example"
 SELF_TRACKER = "tracker@demo.skincheck.example"
@@ -76,7 +81,9 @@ class Command(BaseCommand):
         a symptom, and a new one."""
         clinic = Clinic.objects.with_member(clinician).filter(name=CLINIC).first()
         clinic = clinic or services.found_clinic(user=clinician, name=CLINIC)
-        patient = clinic.patients.filter(label="Demo patient 1").first() or intake.register_patient(
+        patient = clinic.patients.filter(
+            label="Demo patient 1"
+        ).first() or record_services.register_patient(
             user=clinician,
             clinic=clinic,
             label="Demo patient 1",
@@ -99,7 +106,7 @@ class Command(BaseCommand):
         story.follow("New spot", Spot("front", 0.55, 0.28), NEW, seed=21, months=3)
 
     def _own_record(self, tracker: User, today: date) -> None:
-        own = tracker.patients.filter(clinic=None).first() or intake.register_patient(
+        own = tracker.patients.filter(clinic=None).first() or record_services.register_patient(
             user=tracker, label="My skin", birth_year=today.year - 36, sex="male"
         )
         story = Story(tracker, own, today)
@@ -125,20 +132,20 @@ class Story(NamedTuple):
         **symptoms: bool,
     ) -> Lesion:
         """A lesion on the body map, with a drawn picture a visit. months: of its reminder."""
-        lesion = self.patient.lesions.filter(label=label).first() or placing.open_lesion(
+        lesion = self.patient.lesions.filter(label=label).first() or body_map_services.open_lesion(
             user=self.user, patient=self.patient, spot=spot, label=label, **symptoms
         )
         for visit in visits:
             self._photograph(lesion, visit, seed)
         if months is not None and not Reminder.objects.filter(lesion=lesion).exists():
-            reminding.set_reminder(user=self.user, lesion=lesion, interval_months=months)
+            reminder_services.set_reminder(user=self.user, lesion=lesion, interval_months=months)
         return lesion
 
     def conclude(self, lesion: Lesion, conclusion: str, management: str, note: str) -> None:
         """On the newest picture."""
         newest = lesion.images.latest_first().first()
         if newest is not None and not newest.reviews.exists():
-            reviewing.record_review(
+            review_services.record_review(
                 user=self.user,
                 image=newest,
                 conclusion=conclusion,
@@ -150,7 +157,7 @@ class Story(NamedTuple):
         """By a pathologist, three weeks after the newest picture."""
         newest = lesion.images.latest_first().first()
         if newest is not None and not lesion.histologies.exists():
-            reviewing.record_histology(
+            review_services.record_histology(
                 user=self.user,
                 lesion=lesion,
                 diagnosis=diagnosis,
@@ -164,7 +171,7 @@ class Story(NamedTuple):
         drawn = synthetic.draw_lesion(
             seed=seed, radius=visit.radius, dark_side=visit.dark_side, bulge=visit.bulge
         )
-        intake.add_image(
+        image_services.add_image(
             user=self.user,
             lesion=lesion,
             file=BytesIO(synthetic.jpeg(drawn)),

@@ -9,9 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from ml import reader
-from screening import intake, tracking
 from screening.models import LesionImage, Modality, Prediction
+from screening.predictions import services as prediction_services
 from screening.predictions import succession
+from screening.records import queries as record_queries
 
 POLL_SECONDS = 1.0
 
@@ -42,7 +43,7 @@ class Command(BaseCommand):
             raise CommandError(f"{kept} model {version}. Models that can read: {readable}.")
         images = LesionImage.objects.present().filter(modality=Modality.DERMATOSCOPIC)
         queued = sum(
-            intake.rescreen(image=image, model_version=version) is not None
+            prediction_services.rescreen(image=image, model_version=version) is not None
             for image in images.select_related("uploaded_by").iterator()
         )
         self.stdout.write(f"{queued} of {images.count()} images queued for {version}.")
@@ -72,7 +73,7 @@ class Command(BaseCommand):
 
     def _compare(self, version: str) -> None:
         count = 0
-        for found in tracking.disagreements(version):
+        for found in record_queries.disagreements(version):
             count += 1
             before, after = found.before, found.after
             self.stdout.write(

@@ -11,10 +11,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from ml import reader
+from ml.opening import pictures
 from ml.reader import Reader
 from ml.types import LOCALIZATIONS, SEXES, PatientContext, Reading
-from screening import advice, imaging
+from screening.images import cleaning
 from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction
+from screening.predictions import advice
 
 
 class Command(BaseCommand):
@@ -104,10 +106,10 @@ def _read(path: Path, model: Reader, context: PatientContext) -> Reading:
     """Raises ValueError, with a text for people: the same bounds hold as for an upload."""
     try:
         with path.open("rb") as file:
-            clean = imaging.clean(file)
+            clean = cleaning.clean(file)
     except OSError as error:
         raise ValueError(error.strerror or "the file cannot be read") from None
-    return model.read(imaging.load_pixels(BytesIO(clean.data)), context)
+    return model.read(pictures.load_pixels(BytesIO(clean.data)), context)
 
 
 def _per_cent(probability: float) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from screening import heartbeats, sweeping
+from screening import sweeper
+from screening.operations import heartbeats
 
 
 class Command(BaseCommand):
@@ -21,4 +22,4 @@ class Command(BaseCommand):
             if not heartbeats.is_alive(heartbeats.SWEEPER):
                 raise CommandError("No sweeper has been heard of lately.")
             return
-        sweeping.sweep_for_ever()
+        sweeper.sweep_for_ever()

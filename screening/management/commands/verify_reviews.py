@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from screening import reviewing
 from screening.models import Review
+from screening.reviews import services as review_services
 
 
 class Command(BaseCommand):
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = 0
-        for review, text in reviewing.faults():
+        for review, text in review_services.faults():
             count += 1
             self.stderr.write(
                 f"review {review.pk}, number {review.number} of {review.created:%Y-%m-%d}: {text}."

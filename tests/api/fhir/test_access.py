@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.core.cache import cache
 
-from screening.exchange.fhir.resources import KINDS, Stored
+from screening.interop.fhir.resources import KINDS, Stored
 from tests.api.fhir.conftest import BASE, JSON, check, fetched, resources
 from tests.clients import Program
 from tests.factories import ReviewFactory
@@ -108,7 +108,7 @@ def test_nothing_is_written(clinician, record, method):
 
 
 def test_who_asks_too_often_is_told_when_to_come_again(clinician, record, monkeypatch):
-    from screening.api.limits import CallerThrottle
+    from screening.api.http.limits import CallerThrottle
 
     monkeypatch.setattr(CallerThrottle, "rate", "1/min", raising=False)
     clinician.get(f"{BASE}/Patient")
@@ -118,7 +118,7 @@ def test_who_asks_too_often_is_told_when_to_come_again(clinician, record, monkey
 
 
 def test_a_bug_is_told_in_fhir_too(clinician, record, monkeypatch):
-    from screening.exchange.fhir import search
+    from screening.interop.fhir import search
 
     def broken(*_):
         raise RuntimeError("secret")

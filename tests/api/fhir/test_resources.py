@@ -10,10 +10,11 @@ from django.utils import timezone
 from pydantic import ValidationError as InvalidResource
 
 from ml import reader
-from screening import closing, intake
-from screening.advice import DISCLAIMER
-from screening.exchange.fhir.resources import KINDS
+from screening.interop.fhir.resources import KINDS
 from screening.models import AccessLog, DoctorVisit, Prediction
+from screening.predictions.advice import DISCLAIMER
+from screening.records import closing
+from screening.records import services as record_services
 from tests.api.fhir.conftest import BASE, check, fetched, references, resources
 from tests.factories import (
     LesionFactory,
@@ -230,7 +231,7 @@ def test_a_lesion_without_an_image_has_a_report_once_a_symptom_is_marked(
     clinician, personas, lesion
 ):
     assert clinician.get(f"{BASE}/DiagnosticReport/{lesion.pk}").status_code == 404
-    intake.edit_lesion(user=personas.clinician, lesion=lesion, bleeding=True)
+    record_services.edit_lesion(user=personas.clinician, lesion=lesion, bleeding=True)
     lesion.refresh_from_db()
     found = of(clinician, "DiagnosticReport", lesion.pk)
     assert (found["status"], codes(found)) == ("preliminary", ["see_doctor"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.core.cache import cache
 
-from screening.exchange.fhir.resources import KINDS, Stored
+from screening.interop.fhir.resources import KINDS, Stored
 from screening.models import ExternalIdentifier, Lesion, LesionImage, Prediction
 from tests.api.fhir.conftest import BASE, JSON, check, fetched, resources
 from tests.factories import (

@@ -1,0 +1,155 @@
+"""Parse what people type on the account and clinic pages. The rules are in ``services``."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.utils import timezone
+
+from accounts import scopes
+from accounts.applications import APPLICATION_ROLES
+from accounts.models import ApiKey, Clinic, Membership, Role, User
+from screening.web.forms.edit_form import EditForm
+
+
+class ProfileForm(EditForm):
+    first_name = forms.CharField(
+        required=False,
+        max_length=User._meta.get_field("first_name").max_length,
+        widget=forms.TextInput(attrs={"autocomplete": "given-name"}),
+    )
+    last_name = forms.CharField(
+        required=False,
+        max_length=User._meta.get_field("last_name").max_length,
+        widget=forms.TextInput(attrs={"autocomplete": "family-name"}),
+    )
+
+    @staticmethod
+    def values_of(user: User) -> dict[str, Any]:
+        return {"first_name": user.first_name, "last_name": user.last_name}
+
+
+class ClinicForm(forms.Form):
+    name = forms.CharField(
+        max_length=Clinic._meta.get_field("name").max_length,
+        label="Name of the clinic",
+        widget=forms.TextInput(attrs={"autocomplete": "organization"}),
+    )
+
+
+class InvitationForm(forms.Form):
+    email = forms.EmailField(
+        label="E-mail address", widget=forms.EmailInput(attrs={"autocomplete": "off"})
+    )
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.CLINICIAN)
+
+
+class ReviewingForm(EditForm):
+    @staticmethod
+    def values_of(clinic: Clinic) -> dict[str, Any]:
+        return {"review_before_reading": clinic.review_before_reading}
+
+    review_before_reading = forms.BooleanField(
+        required=False, label="Conclude first, then see the software's reading"
+    )
+
+
+class RoleForm(EditForm):
+    role = forms.ChoiceField(
+        choices=Role.choices,
+        error_messages=dict.fromkeys(
+            ("required", "invalid_choice"), "Choose one of the four roles."
+        ),
+    )
+
+    @staticmethod
+    def values_of(membership: Membership) -> dict[str, Any]:
+        return {"role": membership.role}
+
+
+def _scope_choices() -> list[tuple[str, str]]:
+    return [(scope, scope) for scope in scopes.known()]
+
+
+class AccessForm(forms.Form):
+    """What a program may do: all that can be read, everything, or chosen one by one."""
+
+    access = forms.ChoiceField(
+        label="What may it do?",
+        choices=[
+            ("read", "Look at everything"),
+            ("write", "Look at everything, add and change"),
+            ("chosen", "Only what I tick"),
+        ],
+        initial="read",
+        widget=forms.RadioSelect,
+    )
+    scopes = forms.MultipleChoiceField(
+        label="One by one",
+        choices=_scope_choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """``scopes`` as they will be stored: what is added to the API later is not among them."""
+        cleaned = super().clean() or {}
+        access = cleaned.pop("access", None)
+        if access == "read":
+            cleaned["scopes"] = scopes.to_read()
+        elif access == "write":
+            cleaned["scopes"] = list(scopes.known())
+        elif access == "chosen" and not cleaned.get("scopes"):
+            self.add_error("scopes", "Tick at least one.")
+        return cleaned
+
+
+class ApiKeyForm(AccessForm):
+    name = forms.CharField(
+        max_length=ApiKey._meta.get_field("name").max_length,
+        label="What will use it?",
+        help_text="A name by which you recognise it, for example “Practice software”.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    clinic = forms.ModelChoiceField(
+        queryset=Clinic.objects.none(),
+        required=False,
+        label="Where?",
+        empty_label="Wherever I may",
+        help_text="A key for one clinic sees nothing else, not even your own record.",
+    )
+    days = forms.TypedChoiceField(
+        label="For how long?",
+        choices=[(30, "30 days"), (90, "90 days"), (365, "A year"), (0, "Until I revoke it")],
+        coerce=int,
+        initial=365,
+    )
+    field_order = ["name", "clinic", "days", "access", "scopes"]
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        clinics: Any = self.fields["clinic"]
+        clinics.queryset = Clinic.objects.with_member(user)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        days = cleaned.pop("days", 0)
+        cleaned["expires_at"] = timezone.now() + timedelta(days=days) if days else None
+        return cleaned
+
+
+class ApplicationForm(AccessForm):
+    name = forms.CharField(
+        max_length=80,
+        label="What is it called?",
+        help_text="For example “Practice system” or “Dermatoscope in room 2”. What it records is "
+        "signed with this name.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    role = forms.ChoiceField(
+        choices=[(role.value, role.label) for role in APPLICATION_ROLES],
+        help_text="An application never concludes and never manages members.",
+    )
+    field_order = ["name", "role", "access", "scopes"]

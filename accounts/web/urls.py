@@ -1,0 +1,55 @@
+"""Pages of one's account and one's clinics. What logs people in and out is allauth's."""
+
+from django.contrib.auth.decorators import login_not_required
+from django.urls import path
+
+from accounts.web import application_views, token_views, views
+
+urlpatterns = [
+    path("account/", views.account, name="account"),
+    path("account/keys/", views.api_key_new, name="api_key_new"),
+    path("account/keys/<uuid:pk>/revoke/", views.api_key_revoke, name="api_key_revoke"),
+    path("clinics/new/", views.clinic_new, name="clinic_new"),
+    path("clinics/<uuid:pk>/", views.clinic, name="clinic"),
+    path("clinics/<uuid:pk>/reviewing/", views.reviewing, name="clinic_reviewing"),
+    path("clinics/<uuid:pk>/invitations/", views.invite, name="clinic_invite"),
+    path(
+        "clinics/<uuid:pk>/invitations/<uuid:invitation_pk>/withdraw/",
+        views.withdraw_invitation,
+        name="invitation_withdraw",
+    ),
+    path(
+        "clinics/<uuid:pk>/members/<uuid:membership_pk>/role/",
+        views.change_role,
+        name="membership_role",
+    ),
+    path(
+        "clinics/<uuid:pk>/members/<uuid:membership_pk>/remove/",
+        views.remove_member,
+        name="membership_remove",
+    ),
+    path("clinics/<uuid:pk>/applications/", application_views.register, name="application_new"),
+    path(
+        "clinics/<uuid:pk>/applications/<uuid:application_pk>/renew/",
+        application_views.renew,
+        name="application_renew",
+    ),
+    path(
+        "clinics/<uuid:pk>/applications/<uuid:application_pk>/take-over/",
+        application_views.take_over,
+        name="application_take_over",
+    ),
+    path(
+        "clinics/<uuid:pk>/applications/<uuid:application_pk>/revoke/",
+        application_views.revoke,
+        name="application_revoke",
+    ),
+    # For applications, which bring their secret (RFC 6749, RFC 7009).
+    path("oauth/token", login_not_required(token_views.TokenView.as_view()), name="oauth_token"),
+    path(
+        "oauth/revoke",
+        login_not_required(token_views.RevokeTokenView.as_view()),
+        name="oauth_revoke",
+    ),
+    path("invitations/<str:token>/", views.accept_invitation, name="accept_invitation"),
+]

@@ -1,0 +1,234 @@
+"""Pages of one's account, one's clinics and the invitations to them."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import invitations, services
+from accounts.models import Clinic, Membership, Role, User
+from accounts.web.forms import (
+    ApiKeyForm,
+    ApplicationForm,
+    ClinicForm,
+    InvitationForm,
+    ProfileForm,
+    ReviewingForm,
+    RoleForm,
+)
+from screening.web import form_tokens
+from screening.web.forms.submit import submit
+
+
+class SignedInRequest(HttpRequest):
+    """LoginRequiredMiddleware lets nobody else through to these views."""
+
+    user: User
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def account(request: SignedInRequest) -> HttpResponse:
+    form = ProfileForm(request.POST or None, record=request.user)
+    if request.method == "POST":
+        saved = submit(form, services.edit_profile, user=request.user)
+        if saved is not None:
+            messages.success(request, "Your name is saved.")
+            return redirect("account")
+    return _account_page(request, profile_form=form)
+
+
+@never_cache
+@require_POST
+def api_key_new(request: SignedInRequest) -> HttpResponse:
+    """Answers with the page itself: the secret is nowhere to be read after a redirect."""
+    form = ApiKeyForm(request.POST, user=request.user)
+    if form.is_valid():
+        _, secret = services.create_api_key(user=request.user, **form.cleaned_data)
+        form_tokens.made(request, reverse("account"))
+        return _account_page(request, secret=secret)
+    return _account_page(request, api_key_form=form)
+
+
+@require_POST
+def api_key_revoke(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    key = get_object_or_404(request.user.api_keys, pk=pk)
+    services.revoke_api_key(user=request.user, key=key)
+    messages.success(request, f"The key “{key.name}” no longer works.")
+    return redirect("account")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def clinic_new(request: SignedInRequest) -> HttpResponse:
+    form = ClinicForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            clinic = services.found_clinic(user=request.user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            return redirect("clinic", pk=clinic.pk)
+    why_not = "" if services.may_found_clinics(request.user) else services.why_not()
+    return render(request, "accounts/clinic_new.html", {"form": form, "why_not": why_not})
+
+
+@require_safe
+def clinic(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    return clinic_page(request, visible_clinic(request, pk))
+
+
+@require_POST
+def reviewing(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    clinic = visible_clinic(request, pk)
+    form = ReviewingForm(request.POST, record=clinic)
+    if submit(form, services.set_reviewing, user=request.user, clinic=clinic) is None:
+        return clinic_page(request, clinic, reviewing=form)
+    messages.success(request, "How your clinicians review is saved.")
+    return redirect(f"{reverse('clinic', args=[pk])}#reviewing")
+
+
+@require_POST
+def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    clinic = visible_clinic(request, pk)
+    services.require_clinic_admin(user=request.user, clinic=clinic)
+    form = InvitationForm(request.POST)
+    if form.is_valid():
+        try:
+            invitation = invitations.invite(user=request.user, clinic=clinic, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            if invitation.mailed_at:
+                messages.success(request, f"The invitation to {invitation.email} is on its way.")
+            else:
+                messages.warning(request, "The mail server is away. It is tried again by itself.")
+            return redirect("clinic", pk=clinic.pk)
+    return clinic_page(request, clinic, form=form)
+
+
+@require_POST
+def withdraw_invitation(request: SignedInRequest, pk: UUID, invitation_pk: UUID) -> HttpResponse:
+    clinic = visible_clinic(request, pk)
+    invitation = get_object_or_404(clinic.invitations.open(), pk=invitation_pk)
+    try:
+        invitations.withdraw(user=request.user, invitation=invitation)
+    except ValidationError as error:
+        messages.error(request, error.messages[0])
+    else:
+        messages.success(request, f"The invitation to {invitation.email} is withdrawn.")
+    return redirect("clinic", pk=clinic.pk)
+
+
+@require_POST
+def change_role(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> HttpResponse:
+    clinic = visible_clinic(request, pk)
+    membership = _membership(clinic, membership_pk)
+    services.require_clinic_admin(user=request.user, clinic=clinic)
+    form = RoleForm(request.POST, record=membership)
+    changed = submit(form, services.change_role, user=request.user, membership=membership)
+    if changed is not None:
+        role = changed.get_role_display().lower()
+        messages.success(request, f"{membership.user} is now {role}.")
+    for errors in form.errors.values():
+        messages.error(request, " ".join(map(str, errors)))
+    return redirect("clinic", pk=clinic.pk)
+
+
+@require_POST
+def remove_member(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> HttpResponse:
+    clinic = visible_clinic(request, pk)
+    membership = _membership(clinic, membership_pk)
+    try:
+        services.remove_member(user=request.user, membership=membership)
+    except ValidationError as error:
+        messages.error(request, error.messages[0])
+        return redirect("clinic", pk=clinic.pk)
+    if membership.user_id == request.user.pk:
+        messages.success(request, f"You have left {clinic}.")
+        return redirect("account")
+    messages.success(request, f"{membership.user} is no longer a member.")
+    return redirect("clinic", pk=clinic.pk)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def accept_invitation(request: SignedInRequest, token: str) -> HttpResponse:
+    """Looking changes nothing: mail programs open links on their own."""
+    try:
+        invitation = invitations.invitation_of(token)
+    except ValidationError as error:
+        return _invitation_that_is_none(request, error)
+    context: dict[str, Any] = {"invitation": invitation}
+    if invitation.email != request.user.email.lower():
+        context["is_foreign"] = True
+        return render(request, "accounts/invitation.html", context, status=403)
+    if request.method == "POST":
+        try:
+            invitations.accept(user=request.user, token=token)
+        except ValidationError as error:  # withdrawn or used since it was looked at
+            return _invitation_that_is_none(request, error)
+        messages.success(request, f"Welcome to {invitation.clinic}.")
+        return redirect("clinic", pk=invitation.clinic_id)
+    return render(request, "accounts/invitation.html", context)
+
+
+def _invitation_that_is_none(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    context = {"problem": error.messages[0]}
+    return render(request, "accounts/invitation.html", context, status=404)
+
+
+def visible_clinic(request: SignedInRequest, pk: UUID) -> Clinic:
+    return get_object_or_404(Clinic.objects.with_member(request.user), pk=pk)
+
+
+def _membership(clinic: Clinic, pk: UUID) -> Membership:
+    return get_object_or_404(clinic.memberships.of_people().select_related("user", "clinic"), pk=pk)
+
+
+def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
+    """The account page with the forms and the new secret in ``context``, or fresh ones."""
+    user = request.user
+    context = {
+        "profile_form": ProfileForm(record=user),
+        "api_key_form": ApiKeyForm(user=user),
+        "memberships": user.memberships.select_related("clinic").order_by("clinic__name", "pk"),
+        "api_keys": user.api_keys.unrevoked().select_related("clinic"),
+        "webhooks": user.webhooks.all(),
+        "patients_url": request.build_absolute_uri(reverse("api:patient-list")),
+    } | context
+    return render(request, "accounts/account.html", context)
+
+
+def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> HttpResponse:
+    """The clinic's page with the forms and the new secret in ``context``, or fresh ones."""
+    members = list(clinic.memberships.of_people().select_related("user").order_by("created", "pk"))
+    own = next(member for member in members if member.user_id == request.user.pk)
+    is_admin = own.role == Role.ADMIN
+    for member in members:
+        row: Any = member
+        row.role_form = RoleForm(record=member, auto_id=f"%s-{member.pk}")
+    context = {
+        "clinic": clinic,
+        "members": members,
+        "own_membership": own,
+        "is_admin": is_admin,
+        "is_last_admin": is_admin and sum(m.role == Role.ADMIN for m in members) == 1,
+        "roles": Role.choices,
+        "invitations": clinic.invitations.open().select_related("invited_by") if is_admin else [],
+        "applications": clinic.applications.active().select_related("registered_by")
+        if is_admin
+        else [],
+        "form": InvitationForm(),
+        "webhooks": clinic.webhooks.all() if is_admin else [],
+        "reviewing": ReviewingForm(record=clinic),
+        "application_form": ApplicationForm(),
+        "token_url": request.build_absolute_uri(reverse("oauth_token")),
+    } | context
+    return render(request, "accounts/clinic.html", context)

@@ -1,0 +1,193 @@
+"""From which number on what is told: fitted on the tune parts of all sources, judged on their test
+parts. The network stays as it is.
+
+A camera that nobody has seen is what a new clinic brings: so the worst source decides.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml import calibrate, reader
+from ml.evaluation import cameras, judge
+from ml.evaluation.card import plain, split
+from ml.evaluation.judge import Read, read_all
+from ml.inference.litert import Network
+from ml.inference.look import Rules
+from ml.outcome import p_malignant
+from ml.training.data import Examples, Part, Source
+from ml.training.sources import Sources
+from ml.types import Diagnosis
+
+SENSITIVITY = 0.96
+"""Of the cancers of the worst source, with what is known of the patients and without."""
+PRECISION, MELANOMA_PRECISION = 0.70, 0.50
+BELOW_GATE = 0.0025
+"""Of all dermatoscopic images."""
+BELOW_FLOOR = 0.01
+"""Of the dermatoscopic images of the worst source."""
+Sets = dict[Source, tuple[Examples, Read]]
+
+
+def read(network: Network, sources: Sources, part: Part) -> Sets:
+    """One part of each source, read with all that is known of the patients."""
+    found = {}
+    for source, examples in sources.judging(part).items():
+        print(f"reading {len(examples)} images of {source.name}, {part}", flush=True)
+        found[source] = (examples, read_all(network, examples.pixels, examples.known))
+    return found
+
+
+def calibrate_all(priors: dict[Source, calibrate.Floats], tune: Sets) -> Rules:
+    """Temperature, gate and all else for a network that has no card yet.
+
+    priors [k]: each source's own, for its temperature; HAM10000's is that of the reading.
+    """
+    temperature = calibrate.fit_temperature(
+        (seen.logits, examples.labels, priors[source]) for source, (examples, seen) in tune.items()
+    )
+    pooled = np.concatenate([seen.in_distribution for _, seen in tune.values()])
+    gate = float(np.quantile(pooled, BELOW_GATE))
+    prior = priors[Source.HAM10000]
+    return fit(Rules(prior, temperature, {}, gate, gate, by_image=True), tune)
+
+
+def fit(rules: Rules, tune: Sets) -> Rules:
+    """Thresholds and floor from the tune parts; prior, temperature and gate stay.
+
+    Raises ValueError if they cannot be met.
+    """
+    lowest = min(float(np.quantile(one.in_distribution, BELOW_FLOOR)) for _, one in tune.values())
+    # The card keeps six digits: rounded down, or the image that set it would no longer reach it.
+    rules = replace(rules, floor=_down(min(lowest, rules.gate)), by_image=True)
+    scored = [
+        (_scores(rules, one)[0], _cancer(examples))
+        for examples, known in tune.values()
+        for one in (known, known.without_context())
+    ]
+    examples, known = tune[Source.HAM10000]
+    malignant, melanoma = _scores(rules, known)
+    found = {
+        "urgent": calibrate.at_precision(malignant, _cancer(examples), PRECISION),
+        "urgent_mel": calibrate.at_precision(
+            melanoma, examples.labels == calibrate.MEL, MELANOMA_PRECISION
+        ),
+        "see_doctor": calibrate.at_worst_sensitivity(scored, SENSITIVITY),
+    }
+    return replace(rules, thresholds={name: _down(value) for name, value in found.items()})
+
+
+def decided(rules: Rules) -> dict[str, Any]:
+    """What a card says of deciding; `Rules.of` reads it back. The gate's part is in `judged`."""
+    calibration = {
+        "temperature": rules.temperature,
+        "prior": dict(zip(map(str, Diagnosis), rules.prior.tolist(), strict=True)),
+        "thresholds": dict(rules.thresholds),
+        "decided_on": ["image and context", "image"],
+    }
+    told_apart = json.dumps([plain(calibration), rules.gate, rules.floor], sort_keys=True)
+    return {
+        **calibration,
+        "thresholds_version": f"t-{hashlib.sha256(told_apart.encode()).hexdigest()[:8]}",
+        "thresholds_chosen": {
+            "where": "on the tune parts of all sources; urgent on HAM10000's",
+            "see_doctor": f"highest p_malignant that {SENSITIVITY:.0%} of the cancers of each "
+            "source reach, with what is known of the patients and without",
+            "urgent": f"lowest p_malignant from which {PRECISION:.0%} are cancer",
+            "urgent_mel": f"lowest p_mel from which {MELANOMA_PRECISION:.0%} are melanoma",
+            "decided_on": "the image with what is known of the patient, and the image alone: the "
+            "more severe of the two is told",
+            "gate": f"{BELOW_GATE:.2%} of the dermatoscopic images that it was fitted on lie below "
+            "it: of these, what is dangerous is told with a remark, the rest is turned away",
+            "floor": f"{BELOW_FLOOR:.0%} of the images of the worst source lie below it: these are "
+            "turned away",
+        },
+    }
+
+
+def judged(
+    rules: Rules, network: Network, sources: Sources, tune: Sets, test: Sets
+) -> dict[str, Any]:
+    """What a card says of how good the network is, by these rules."""
+    examples, seen = test[Source.HAM10000]
+    found: dict[str, Any] = {
+        "figures": judge.test_figures(rules, examples, seen),
+        "tune": {one.name: cameras.source_figures(rules, *tune[one]) for one in tune},
+        "sources": {one.name: cameras.source_figures(rules, *test[one]) for one in test},
+        "gate": judge.gate_figures(rules, network, examples, seen, sources.negatives),
+    }
+    if Source.ISIC2017 in test:
+        found["isic2017"] = judge.other_cameras(rules, *test[Source.ISIC2017])
+    if Source.MILK10K in test:
+        found["milk10k"] = cameras.milk10k_figures(rules, network, sources, test[Source.MILK10K])
+    return found
+
+
+def set_thresholds(version: str, sources: Sources) -> dict[str, Any]:
+    """Fit a version's thresholds anew, judge it by them, and write both into its card, which keeps
+    the thresholds before. Returns the card.
+
+    Raises ModelUnavailable, or ValueError where data is missing or the rules cannot be met.
+    """
+    card = reader.card(version)
+    network = Network(reader.ARTIFACTS / version / "model.tflite")
+    tune, test = (read(network, sources, part) for part in (Part.TUNE, Part.TEST))
+    rules = fit(Rules.of(card), tune)
+    new = decided(rules)
+    history = card.get("thresholds_history", [])
+    if new["thresholds_version"] != card["thresholds_version"]:
+        history = [*history, _before(card)]
+    card = {
+        **card,
+        **new,
+        **judged(rules, network, sources, tune, test),
+        "thresholds_history": history,
+        "judged_on": split(sources.dermatoscopy),
+    }
+    text = json.dumps(plain(card), indent=1, ensure_ascii=False)
+    (reader.ARTIFACTS / version / "card.json").write_text(text + "\n", encoding="utf-8")
+    return card
+
+
+def _before(card: dict[str, Any]) -> dict[str, Any]:
+    """The thresholds that new ones take the place of, with what they gave on the test part."""
+    figures = card["figures"]["with_95_percent_intervals"]
+    kept = ("see_doctor/malignant_sensitivity", "see_doctor/malignant_specificity")
+    return {
+        "thresholds_version": card["thresholds_version"],
+        "until": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "thresholds": card["thresholds"],
+        "thresholds_chosen": card["thresholds_chosen"],
+        "gate": card["gate"]["threshold"],
+        "figures": {name: figures[name] for name in kept},
+    }
+
+
+def _scores(rules: Rules, seen: Read) -> tuple[calibrate.Floats, calibrate.Floats]:
+    """p_malignant and p_mel that each image's outcome is decided on; 0 for what is turned away
+    whatever it reads."""
+    malignant, melanoma = np.zeros(len(seen.looks)), np.zeros(len(seen.looks))
+    for number, one in enumerate(seen.looks):
+        if one.in_distribution >= rules.floor:
+            readings = one.readings(rules)
+            malignant[number] = max(p_malignant(each) for each in readings)
+            melanoma[number] = max(each[Diagnosis.MEL] for each in readings)
+    return malignant, melanoma
+
+
+def _cancer(examples: Examples) -> npt.NDArray[np.bool_]:
+    return np.isin(examples.labels, calibrate.MALIGNANT_COLUMNS)
+
+
+def _down(value: float) -> float:
+    """With six digits, not above the value."""
+    step = 10.0 ** (math.floor(math.log10(value)) - 5)
+    return math.floor(value / step) * step

@@ -1,0 +1,107 @@
+"""What is wrong with a picture, and with how its lesion is seen: limits that good images pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ml.types import NotAssessable
+
+LEAST_COLOUR = 0.65
+"""Of 255: how far the channels stray from being one curve of the brightness, root mean square over
+patches of COLOUR_PATCH pixels. Grey and toned pictures stray by JPEG and noise alone."""
+COLOUR_PATCH = 10
+
+MIN_SIDE = 100
+"""Pixels of the shorter side as it came in."""
+DARKEST = 45.0
+"""Upper quartile of the luma, 0..255: a dark round border alone does not make an image dark."""
+BRIGHTEST = 240.0
+"""Lower quartile of the luma."""
+LEAST_CONTRAST = 12.0
+"""Luma between the 2nd and the 98th percentile."""
+LEAST_DETAIL = 1.2
+"""Mean absolute Laplacian of the luma of the reduced image, after a 2x2 mean against noise."""
+
+WHITE = 250
+"""All three channels from here on: burnt out, by a reflection."""
+MOST_GLARE = 0.05
+"""Share of the lesion's pixels. Of HAM10000's training images, none comes near it."""
+SMALLEST_LESION = 0.003
+"""Share of the image. The smallest lesion drawn in HAM10000's training images has 0.0038."""
+MOST_CUT_OFF = 0.6
+"""Share of the lesion's outline that lies on the image's border; 0.7 % of HAM10000's have more."""
+
+
+def of_picture(original: npt.NDArray[np.uint8], reduced: Image.Image) -> tuple[NotAssessable, ...]:
+    """What is wrong with the picture, the gravest first.
+
+    original: [h, w, 3] as it came in; reduced: what `ml.inference.views.reduce` made of it.
+    """
+    luma = np.asarray(reduced.convert("L"), np.float32)
+    low, lower, upper, high = np.percentile(luma, [2, 25, 75, 98])
+    wrong = {
+        NotAssessable.TOO_SMALL: min(original.shape[:2]) < MIN_SIDE,
+        NotAssessable.TOO_DARK: upper < DARKEST,
+        NotAssessable.TOO_BRIGHT: lower > BRIGHTEST,
+        NotAssessable.LOW_CONTRAST: high - low < LEAST_CONTRAST,
+        NotAssessable.BLURRED: detail(luma) < LEAST_DETAIL,
+        NotAssessable.NO_COLOUR: colour(reduced) < LEAST_COLOUR,
+    }
+    return tuple(fault for fault, found in wrong.items() if found)
+
+
+def of_lesion(reduced: Image.Image, mask: npt.NDArray[np.bool_]) -> tuple[NotAssessable, ...]:
+    """What is wrong with how the lesion is seen.
+
+    mask: bool [h, w] of the reduced image, the pixels that belong to the lesion.
+    """
+    if mask.mean() < SMALLEST_LESION:
+        return (NotAssessable.LESION_TOO_SMALL,)
+    wrong = {
+        NotAssessable.GLARE: (np.asarray(reduced)[mask].min(axis=1) >= WHITE).mean() > MOST_GLARE,
+        NotAssessable.LESION_CUT_OFF: cut_off(mask) > MOST_CUT_OFF,
+    }
+    return tuple(fault for fault, found in wrong.items() if found)
+
+
+def colour(reduced: Image.Image) -> float:
+    """What of a picture's colours its brightness does not give away, 0..255, root mean square.
+
+    A picture without colour, toned or not, has channels that are curves of its brightness: fitted
+    here by polynomials of the fifth degree, over patches, as noise and JPEG differ by pixel.
+    """
+    patches = _patches(np.asarray(reduced, np.float64), COLOUR_PATCH).reshape(-1, 3)
+    brightness = patches.mean(axis=1)
+    spread = max(float(brightness.std()), 1e-9)
+    powers = np.vander((brightness - brightness.mean()) / spread, 6)
+    curves = np.linalg.lstsq(powers, patches, rcond=None)[0]
+    return float(np.sqrt(np.mean((patches - powers @ curves) ** 2)))
+
+
+def _patches(values: npt.NDArray[np.floating], side: int) -> npt.NDArray[np.floating]:
+    """Means over squares: [h, w, ...] to [h // side, w // side, ...]."""
+    rows, columns = values.shape[0] // side, values.shape[1] // side
+    whole = values[: rows * side, : columns * side]
+    means: npt.NDArray[np.floating] = whole.reshape(
+        rows, side, columns, side, *values.shape[2:]
+    ).mean(axis=(1, 3))
+    return means
+
+
+def cut_off(mask: npt.NDArray[np.bool_]) -> float:
+    """Of the mask's outermost pixels, the share that lies on the image's border."""
+    around = np.pad(mask, 1)
+    inner = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
+    outline = mask & ~inner
+    on_border = outline.sum() - outline[1:-1, 1:-1].sum()
+    return float(on_border / max(outline.sum(), 1))
+
+
+def detail(luma: npt.NDArray[np.float32]) -> float:
+    """Mean absolute Laplacian of luma [h, w], averaged over 2x2 pixels first."""
+    mean = _patches(luma, 2)
+    middle = mean[1:-1, 1:-1]
+    around = mean[:-2, 1:-1] + mean[2:, 1:-1] + mean[1:-1, :-2] + mean[1:-1, 2:]
+    return float(np.abs(around - 4 * middle).mean())

@@ -1,0 +1,68 @@
+"""Where the images of training and judging lie, loaded once each when first asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ml.training import data
+from ml.training.data import Examples, Part, Source
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The folders; without one of the optional ones, all goes on with what is there."""
+
+    ham10000: Path
+    isic2017: Path | None = None
+    milk10k: Path | None = None
+    negatives: Path | None = None
+
+    @cached_property
+    def dermatoscopy(self) -> dict[Source, Examples]:
+        """All dermatoscopic images. Raises ValueError where data is missing."""
+        found = {Source.HAM10000: data.load_ham10000(self.ham10000)}
+        if self.isic2017:
+            found[Source.ISIC2017] = data.load_isic2017(self.isic2017)
+        if self.milk10k:
+            found[Source.MILK10K] = data.load_milk10k(self.milk10k, self._lesions)
+        return found
+
+    @cached_property
+    def closeups(self) -> Examples | None:
+        """MILK10k's clinical photographs. Raises ValueError where data is missing."""
+        if not self.milk10k:
+            return None
+        return data.load_milk10k(self.milk10k, self._lesions, closeups=True)
+
+    @cached_property
+    def _lesions(self) -> dict[str, str]:
+        return data.lesions_of_images(self.ham10000)
+
+    def train(self) -> Examples:
+        """The training parts' images of the diagnoses, of all sources."""
+        parts = [examples.part(Part.TRAIN) for examples in self.dermatoscopy.values()]
+        return data.concatenate(part.take(np.flatnonzero(part.labels >= 0)) for part in parts)
+
+    def judging(self, part: Part) -> dict[Source, Examples]:
+        """The tune or the test part of each source, the diagnoses alone.
+
+        Of MILK10k without lesions that also stand in HAM10000: they would flatter.
+        """
+        found = {}
+        for source, examples in self.dermatoscopy.items():
+            there = examples.part(part)
+            twice = np.char.startswith(there.lesions, "HAM_") & (source == Source.MILK10K)
+            found[source] = there.take(np.flatnonzero((there.labels >= 0) & ~twice))
+        return found
+
+    @property
+    def unknown(self) -> Examples | None:
+        """MILK10k's lesions of other diagnoses: no network learns from any."""
+        if Source.MILK10K not in self.dermatoscopy:
+            return None
+        examples = self.dermatoscopy[Source.MILK10K]
+        return examples.take(np.flatnonzero(examples.labels < 0))

@@ -1,0 +1,220 @@
+"""Every error under ``/api/`` as ``application/problem+json`` (RFC 9457): see ``docs/api.md``."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    ValidationError,
+)
+from django.db import IntegrityError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.template.loader import render_to_string
+from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework import exceptions, status
+from rest_framework.reverse import reverse
+from rest_framework.settings import api_settings
+
+from accounts.permissions import MissingScope
+from screening.api.fhir import outcomes
+from screening.api.http.problems import (
+    BY_STATUS,
+    JSON_LIMIT,
+    MALFORMED,
+    MISSING_SCOPE,
+    NO_ROOM,
+    SAME_PICTURE,
+    SERVER_ERROR,
+    UNAVAILABLE,
+    VALIDATION,
+    Kind,
+)
+from screening.api.http.problems import NOT_FOUND as NOT_FOUND_KIND
+from screening.errors import Busy
+from screening.images.duplicates import SamePicture
+from screening.operations.transience import is_full, is_transient
+from skincheck_site import request_id
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+NOT_FOUND = "This does not exist, or is not for you to see."
+NO_ADDRESS = "The API has no such address. Addresses of resources end with a slash."
+BUG = "This is our fault, and it has been logged. Nothing was changed. Try again later."
+
+
+class QueryError(exceptions.ValidationError):
+    """Something is wrong in the query string. Its detail is keyed by parameter."""
+
+
+class TooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = f"The body is larger than {JSON_LIMIT}."
+
+
+class Conflict(exceptions.APIException):
+    status_code = status.HTTP_409_CONFLICT
+    default_detail = "The same was stored at the same moment. Look at it, then try again."
+
+
+class Unavailable(exceptions.APIException):
+    """For the moment: nothing is wrong with what was sent."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_detail = "Many pictures arrive at the moment. Send this one again in a few seconds."
+    wait = 5
+
+
+class SamePictureElsewhere(exceptions.APIException):
+    status_code = SAME_PICTURE.status
+    kind = SAME_PICTURE
+
+    def __init__(self, same: SamePicture) -> None:
+        super().__init__(same.messages[0])
+        self.image = same.image
+
+
+def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    """The answer to a known error, whatever a view renders otherwise.
+
+    None for a bug: Django logs it and calls ``server_error``.
+    """
+    error = _known(exc)
+    if error is None:
+        return None
+    kind = getattr(error, "kind", None) or BY_STATUS[error.status_code]
+    more = {}
+    if isinstance(error, exceptions.ValidationError):
+        kind, more = VALIDATION, _validation(error)
+    elif isinstance(error, SamePictureElsewhere):
+        more = {
+            name: reverse(f"api:{name}-detail", args=[pk], request=context["request"])
+            for name, pk in (("image", error.image.pk), ("lesion", error.image.lesion_id))
+        }
+    elif isinstance(error, MissingScope):
+        kind, more = MISSING_SCOPE, {"scope": error.scope}
+    response = _problem(context["request"], kind, str(error.detail), **more)
+    if header := getattr(error, "auth_header", None):
+        response.headers["WWW-Authenticate"] = header
+    if wait := getattr(error, "wait", None):
+        response.headers["Retry-After"] = str(math.ceil(wait))
+    return response
+
+
+@csrf_exempt
+@login_not_required
+def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
+    """For every address under ``/api/`` that is none."""
+    return _problem(request, NOT_FOUND_KIND, NO_ADDRESS)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: what is refused before a view is reached."""
+    if request.path.startswith("/fhir/"):
+        return outcomes.answer(400, "The request was refused.")
+    if not request.path.startswith("/api/"):
+        return defaults.bad_request(request, exception)
+    return _problem(request, MALFORMED, "The request was refused.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500, which has logged the traceback. A disk that is full and a fault that
+    passes are told as such, wherever in the request they were met."""
+    error = sys.exception()
+    kind, words = SERVER_ERROR, BUG
+    if is_full(error):
+        kind, words = NO_ROOM, "There is no room left to keep this. Nothing was changed."
+    elif is_transient(error):
+        kind = UNAVAILABLE
+        words = "Something that this needs cannot be reached at the moment. Nothing was changed."
+    if request.path.startswith("/fhir/"):
+        response = outcomes.answer(kind.status, words)
+    elif request.path.startswith("/api/"):
+        response = _problem(request, kind, words)
+    elif kind is SERVER_ERROR:
+        return defaults.server_error(request)
+    else:
+        response = _page(kind.status, words)
+    if kind is not SERVER_ERROR:
+        response.headers["Retry-After"] = "300" if kind is NO_ROOM else "10"
+    return response
+
+
+def _known(exc: Exception) -> exceptions.APIException | None:
+    match exc:
+        case exceptions.APIException():
+            return exc
+        case Http404():
+            return exceptions.NotFound(NOT_FOUND)
+        case PermissionDenied():
+            return exceptions.PermissionDenied(*exc.args)
+        case SamePicture():
+            return SamePictureElsewhere(exc)
+        case ValidationError():
+            by_field = hasattr(exc, "error_dict")
+            return exceptions.ValidationError(exc.message_dict if by_field else exc.messages)
+        case Busy():
+            return Unavailable()
+        case RequestDataTooBig():
+            return TooLarge()
+        case SuspiciousOperation() | UnreadablePostError():
+            return exceptions.ParseError("The body cannot be read: it was cut off or overfilled.")
+        case IntegrityError():
+            # The write path checks every rule first, so only a second writer gets here.
+            # Its name alone: the error itself holds the row.
+            name = getattr(getattr(exc.__cause__, "diag", None), "constraint_name", "a constraint")
+            logger.warning("%s refused what the write path had let through", name)
+            return Conflict()
+    return None
+
+
+def _validation(error: exceptions.ValidationError) -> dict[str, Any]:
+    """What a validation error says in place of a plain 400. One error is also the detail."""
+    where = "parameter" if isinstance(error, QueryError) else "pointer"
+    errors = [
+        {where: pointer.removeprefix("/") if where == "parameter" else pointer, "detail": text}
+        for pointer, text in _flat(error.detail)
+    ]
+    detail = errors[0]["detail"] if len(errors) == 1 else f"There are {len(errors)} errors."
+    return {"detail": detail, "errors": errors}
+
+
+def _flat(detail: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """(JSON pointer, text) pairs; the pointer "" is the whole body."""
+    if isinstance(detail, dict):
+        for key, value in detail.items():
+            escaped = str(key).replace("~", "~0").replace("/", "~1")
+            whole = key in (NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY)
+            yield from _flat(value, pointer if whole else f"{pointer}/{escaped}")
+    elif isinstance(detail, list):
+        for value in detail:
+            yield from _flat(value, pointer)
+    else:
+        yield pointer, str(detail)
+
+
+def _page(status: int, words: str) -> HttpResponse:
+    """Rendered without the request: what its frame asks may be what cannot be reached."""
+    return HttpResponse(render_to_string("unavailable.html", {"words": words}), status=status)
+
+
+def _problem(request: HttpRequest, kind: Kind, text: str, **more: Any) -> HttpResponse:
+    body = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": text,
+        "instance": request.path,
+        "request_id": request_id.current(),
+    }
+    return JsonResponse(body | more, status=kind.status, content_type=CONTENT_TYPE)

@@ -1,0 +1,123 @@
+"""``Idempotency-Key``: a POST that is repeated with it is done once, and answered alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+from django.core.files.base import File
+from django.db import transaction
+from django.http import HttpResponse
+from rest_framework.exceptions import APIException, ParseError
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from screening import idempotency
+from screening.api.http.limits import caller_of
+from screening.api.http.problems import IN_PROGRESS, KEY_REUSED
+from screening.errors import InProgress, OtherRequest
+
+HEADER = "Idempotency-Key"
+MAX_LENGTH = 255
+PRINTABLE = "^[ -~]+$"  # of ASCII
+KEPT_HEADERS = ("Location", "Retry-After", "ETag", "Preference-Applied")
+
+
+class StillInProgress(APIException):
+    status_code = IN_PROGRESS.status
+    default_detail = "The first request with this Idempotency-Key has not been answered yet."
+    kind = IN_PROGRESS
+    wait = 1
+
+
+class KeyReused(APIException):
+    status_code = KEY_REUSED.status
+    default_detail = "This Idempotency-Key was used for another address or another body."
+    kind = KEY_REUSED
+
+
+class RetrySafe(APIView):
+    """Every view of the API with a POST. Without the header nothing is different.
+
+    in_one_transaction: what is done and its answer are stored together, so that a crash leaves both
+    or neither. A view that cannot hold a transaction that long says False, and recognises what it
+    has done already by itself.
+    """
+
+    in_one_transaction = True
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        key = request.headers.get(HEADER)
+        if request.method == "POST" and key is not None and hasattr(self, "post"):
+            handler: Any = getattr(self, "post")  # noqa: B009  a view set binds it to itself
+            self.post: Any = lambda *a, **k: self._once(_checked(key), handler, *a, **k)
+
+    def _once(
+        self, key: str, handler: Callable[..., Any], request: Request, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        caller = caller_of(request, "")
+        try:
+            claimed = idempotency.claim(caller=caller, key=key, fingerprint=fingerprint(request))
+            if claimed.answered_at is not None:
+                return _again(claimed.status or 200, claimed.headers, bytes(claimed.body))
+            try:
+                with transaction.atomic() if self.in_one_transaction else nullcontext():
+                    response: HttpResponse = handler(request, *args, **kwargs)
+                    _keep(claimed, response)
+                return response
+            except BaseException:
+                idempotency.release(claimed)
+                raise
+        except InProgress:
+            raise StillInProgress from None
+        except OtherRequest:
+            raise KeyReused from None
+
+
+def fingerprint(request: Request) -> str:
+    """SHA-256 of what is asked: the address, and the body as it was understood, so that a client
+    may choose another boundary or another order of names when it repeats itself."""
+    data: Any = request.data
+    if hasattr(data, "lists"):
+        data = {name: [_plain(value) for value in values] for name, values in data.lists()}
+    asked = [request.get_full_path(), _plain(data)]
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(inner) for name, inner in value.items()}
+    if not isinstance(value, File):
+        return value
+    digest = hashlib.sha256()
+    for chunk in value.chunks():
+        digest.update(chunk)
+    value.seek(0)
+    return digest.hexdigest()
+
+
+def _checked(key: str) -> str:
+    if len(key) <= MAX_LENGTH and re.fullmatch(PRINTABLE, key):
+        return key
+    raise ParseError(f"{HEADER}: give 1 to {MAX_LENGTH} printable ASCII characters.")
+
+
+def _keep(claimed: Any, response: Any) -> None:
+    """Refusals are raised and never get here: nothing was done, and the key stays free."""
+    is_data = isinstance(response, Response)
+    body = JSONRenderer().render(response.data) if is_data else response.content
+    headers = {name: response[name] for name in KEPT_HEADERS if name in response}
+    idempotency.answer(claimed, status=response.status_code, headers=headers, body=body)
+
+
+def _again(status: int, headers: dict[str, str], body: bytes) -> HttpResponse:
+    response = HttpResponse(body, status=status, content_type="application/json", headers=headers)
+    response.headers["Idempotent-Replayed"] = "true"
+    return response

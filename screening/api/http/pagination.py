@@ -1,0 +1,113 @@
+"""Pages of lists, by cursor: a row that is added meanwhile moves none to another page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import (
+    BasePagination,
+    Cursor,
+    CursorPagination,
+    PageNumberPagination,
+)
+from rest_framework.request import Request
+
+from screening.api.http.errors import QueryError
+
+PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+_SIZE_DESCRIPTION = f"Rows a page, 1 to {MAX_PAGE_SIZE}."
+BOUNDS: dict[str, dict[str, int]] = {
+    "page": {"minimum": 1},
+    "page_size": {"minimum": 1, "maximum": MAX_PAGE_SIZE},
+    "cursor": {"minLength": 1},
+}
+"""Of each parameter as it is documented: outside of them it is refused."""
+
+
+class SizedPages(BasePagination):
+    """50 rows a page, or as many as ``page_size`` says. Raises QueryError."""
+
+    def get_page_size(self, request: Request) -> int:
+        text = request.query_params.get("page_size", str(PAGE_SIZE))
+        if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE_SIZE)):
+            size = int(text)
+            if 1 <= size <= MAX_PAGE_SIZE:
+                return size
+        raise QueryError({"page_size": f"Give a number from 1 to {MAX_PAGE_SIZE}."})
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        parameters = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            parameter["schema"] |= BOUNDS[parameter["name"]]
+        return parameters
+
+
+class NumberedPages(SizedPages, PageNumberPagination):
+    """For what comes in an order of its own, and is read anew each time: pages by number."""
+
+    parameters = ("page", "page_size")  # for StrictFilterBackend
+    page_size = PAGE_SIZE
+    page_size_query_param = "page_size"
+    page_size_query_description = _SIZE_DESCRIPTION
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> Any:
+        try:
+            return super().paginate_queryset(queryset, request, view)
+        except NotFound:
+            raise QueryError({"page": "There is no such page."}) from None
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {
+            "type": ["string", "null"],
+            "format": "uri",
+            "example": "https://skincheck.example.org/api/v1/worklist/?page=2",
+        }
+        return {
+            "type": "object",
+            "required": ["count", "next", "previous", "results"],
+            "properties": {
+                "count": {"type": "integer", "description": "Rows on all pages.", "example": 1},
+                "next": {**link, "description": "The next page."},
+                "previous": {**link, "description": "The page before."},
+                "results": schema,
+            },
+        }
+
+
+class CreatedCursorPagination(SizedPages, CursorPagination):
+    """The newest first."""
+
+    parameters = ("cursor", "page_size")  # for StrictFilterBackend
+    ordering = ("-created", "-pk")
+    page_size = PAGE_SIZE
+    page_size_query_param = "page_size"
+    page_size_query_description = _SIZE_DESCRIPTION
+    cursor_query_description = "Where a page begins. Follow `next` and `previous` instead."
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        try:
+            cursor = super().decode_cursor(request)
+            if cursor is not None and cursor.position and not parse_datetime(str(cursor.position)):
+                raise ValueError(cursor.position)
+        except (NotFound, ValueError):
+            raise QueryError({"cursor": "This is no cursor of ours. Begin without one."}) from None
+        return cursor
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {
+            "type": ["string", "null"],
+            "format": "uri",
+            "example": "https://skincheck.example.org/api/v1/patients/?cursor=cD0yMDI2LTAzLTEy",
+        }
+        return {
+            "type": "object",
+            "required": ["next", "previous", "results"],
+            "properties": {
+                "next": {**link, "description": "The next page, older rows."},
+                "previous": {**link, "description": "The page before, newer rows."},
+                "results": schema,
+            },
+        }

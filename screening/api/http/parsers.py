@@ -1,0 +1,94 @@
+"""Bodies of requests, within bounds: Django's own limits do not reach what DRF reads itself."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from typing import IO, Any
+
+from django.conf import settings
+from rest_framework import parsers
+from rest_framework.exceptions import ParseError
+
+from ml.opening.pictures import IN_BYTES, MAX_BYTES
+from screening.api.http.errors import TooLarge
+from screening.batches.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES
+
+# One picture, and what multipart/form-data wraps around it.
+MAX_UPLOAD_BYTES = MAX_BYTES + 1_000_000
+# Of a JSON body: lists, objects, and the commas between what is in them.
+MAX_PARTS = 50_000
+
+
+class JSONBody(parsers.JSONParser):
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Any = None,
+    ) -> dict[str, Any]:
+        if _length(parser_context) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise TooLarge()
+        return _json(stream, media_type, parser_context)
+
+
+class JSONUpload(parsers.BaseParser):
+    """With a picture in base64, which takes four bytes for three. No JSONParser, since those are
+    given no more than Django's limit for a body."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Any = None,
+    ) -> dict[str, Any]:
+        if _length(parser_context) > 4 * MAX_BYTES // 3 + 1_000_000:
+            raise TooLarge(f"The picture is larger than {IN_BYTES}. Export it smaller.")
+        return _json(stream, media_type, parser_context)
+
+
+class Upload(parsers.MultiPartParser):
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Any = None,
+    ) -> Any:
+        if _length(parser_context) > MAX_UPLOAD_BYTES:
+            raise TooLarge(f"The upload is larger than {IN_BYTES}. Export the picture smaller.")
+        return super().parse(stream, media_type, parser_context)
+
+
+class ArchiveUpload(parsers.MultiPartParser):
+    """Streams to disk: ``screening.web.uploads`` lets more pass at this address than at others."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
+    ) -> Any:
+        if _length(parser_context) > MAX_ARCHIVE_BYTES + 1_000_000:
+            raise TooLarge(ARCHIVE_TOO_LARGE)
+        return super().parse(stream, media_type, parser_context)
+
+
+def _json(stream: IO[Any], media_type: str | None, parser_context: Any) -> dict[str, Any]:
+    body = stream.read()
+    # Each costs Python some 60 bytes or more, where the sender paid one. Counted in texts too.
+    if sum(map(body.count, b"[{,")) > MAX_PARTS:
+        raise TooLarge("The JSON has more parts than anything here takes.")
+    try:
+        parser = parsers.JSONParser()
+        data: dict[str, Any] = parser.parse(BytesIO(body), media_type, parser_context)
+        # JSON may spell half a character ("\ud800"), which no answer could repeat.
+        json.dumps(data, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ParseError("JSON parse error - nested too deeply") from None
+    except UnicodeEncodeError:
+        raise ParseError("JSON parse error - text that is no Unicode") from None
+    return data
+
+
+def _length(parser_context: dict[str, Any]) -> int:
+    """Bytes of the body as announced. The server reads no further than that."""
+    return int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)

@@ -1,0 +1,321 @@
+"""What someone uploads as a batch, opened with care: a ZIP with a manifest, or JSON lines.
+
+An archive is refused as a whole for what no honest one holds: entries that lead out of it, links,
+passwords, archives within it, one name twice, or far more bytes than it is long. Sizes are counted
+again while an entry is read, whatever its header says. Nothing is unpacked to disk, and never more
+than one picture is in memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import re
+import stat
+import struct
+import unicodedata
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
+from typing import IO, Any, Protocol
+
+from ml.opening.pictures import IN_BYTES, MAX_BYTES, size_in_words
+from screening.errors import ArchiveRefused, PictureRefused
+
+MAX_ARCHIVE_BYTES = 4_000_000_000
+MAX_JSON_LINES_BYTES = 1_000_000_000
+MAX_ENTRIES = 25_000
+MAX_UNPACKED_BYTES = 20_000_000_000
+MAX_MANIFEST_BYTES = 50_000_000
+# A whole picture in base64, and what stands around it.
+MAX_LINE_BYTES = 4 * MAX_BYTES // 3 + 1_400_000
+# Pictures are compressed already: hardly any shrinks to a half. Small ones may be of one colour.
+MAX_RATIO = 100
+RATIO_COUNTS_FROM = 1_000_000
+ARCHIVE_TOO_LARGE = (
+    f"The archive is larger than {size_in_words(MAX_ARCHIVE_BYTES)}. Send it in parts."
+)
+_DIRECTORY_BYTES = 8_000_000
+_CHUNK = 65_536
+_DAMAGED_MANIFEST = "The manifest is damaged in the ZIP. Pack it again."
+# The flag of an entry whose name is in UTF-8.
+_IS_UTF8 = 0x800
+
+_MANIFESTS = (".csv", ".jsonl", ".ndjson")
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar")
+# How zipfile says that an entry is damaged, encrypted, or packed in a way it does not know; and how
+# it fails where a damaged header leads it astray.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    RuntimeError,
+    EOFError,
+    zlib.error,
+    struct.error,
+    ValueError,
+    LookupError,
+    OverflowError,
+)
+_ARCHIVE_MAGIC = (b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"BZh", b"7z\xbc\xaf\x27\x1c", b"Rar!")
+_ZIP_MAGIC = _ARCHIVE_MAGIC[:2]
+_LITTER = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)", re.IGNORECASE)
+
+
+class Batchable(Protocol):
+    """Either kind of upload, as a context manager."""
+
+    manifest: str
+
+    def lines(self) -> Iterator[tuple[int | None, bytes]]:
+        """The manifest's lines, each with the offset at which it can be found again, if any."""
+
+    def find(self, named: str) -> str:
+        """The entry that a manifest means. Raises PictureRefused."""
+
+    def picture(self, entry: str, offset: int | None) -> bytes:
+        """Raises PictureRefused."""
+
+
+class ZippedBatch:
+    """Pictures and one manifest in a ZIP."""
+
+    def __init__(self, file: Any) -> None:
+        """Raises ArchiveRefused. Reads the directory at the end of the file, no entry."""
+        with _refused("The ZIP is damaged or was cut off. Make it again."):
+            self._zip = zipfile.ZipFile(_Guarded(file))
+            entries = [info for info in self._zip.infolist() if not info.is_dir()]
+        _require_honest(entries, self._zip.infolist())
+        paths = {_path(info): info.filename for info in entries}
+        paths = {path: name for path, name in paths.items() if not _LITTER.search(path)}
+        manifest = _only_manifest(list(paths))
+        self.manifest = paths.pop(manifest)
+        self._folder = PurePosixPath(manifest).parent
+        self._entries = paths
+        self._named: dict[str, list[str]] = defaultdict(list)
+        for entry in sorted(self._entries):
+            path = PurePosixPath(entry)
+            for key in {path.name.casefold(), path.stem.casefold()}:
+                self._named[key].append(entry)
+
+    def lines(self) -> Iterator[tuple[int | None, bytes]]:
+        read = 0
+        with _refused(_DAMAGED_MANIFEST):
+            entry = self._zip.open(self.manifest)
+        # Buffered: zipfile's own readline takes a third of a second for a line of a megabyte.
+        with io.BufferedReader(entry, _CHUNK) as file:  # type: ignore[type-var]
+            while line := _line(file):
+                read += len(line)
+                if read > MAX_MANIFEST_BYTES:
+                    size = size_in_words(MAX_MANIFEST_BYTES)
+                    raise ArchiveRefused(f"{self.manifest} is larger than {size} unpacked.")
+                yield None, line
+
+    def find(self, named: str) -> str:
+        path = PurePosixPath(_composed(named))
+        if path.is_absolute() or ".." in path.parts:
+            raise PictureRefused(f"“{named}” leads out of the archive.")
+        for exact in (str(self._folder / path), str(path)):
+            if exact in self._entries:
+                return self._entries[exact]
+        found = self._named.get(path.name.casefold(), [])
+        if not found:
+            raise PictureRefused(f"The archive holds no “{named}”.")
+        if len(found) > 1:
+            raise PictureRefused(
+                f"“{named}” could be {found[0]} or {found[1]}: name it with its folder."
+            )
+        return self._entries[found[0]]
+
+    def picture(self, entry: str, offset: int | None) -> bytes:
+        info = self._zip.getinfo(entry)
+        data = bytearray()
+        damaged = _refused("It is damaged in the archive. Pack it again.", PictureRefused)
+        with damaged, self._zip.open(info) as file:
+            while chunk := file.read(_CHUNK):
+                data += chunk
+                if len(data) > MAX_BYTES:
+                    raise PictureRefused(f"The picture is larger than {IN_BYTES}.")
+                if _is_bomb(len(data), info.compress_size):
+                    raise PictureRefused("It unpacks to far more than a picture would: a bomb?")
+        if data.startswith(_ARCHIVE_MAGIC):
+            raise PictureRefused("It is an archive itself, not a picture.")
+        return bytes(data)
+
+    def __enter__(self) -> ZippedBatch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._zip.close()
+
+
+class JSONLinesBatch:
+    """JSON lines with the pictures in them, in base64."""
+
+    manifest = "manifest.jsonl"
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        file.seek(0, 2)
+        if file.tell() > MAX_JSON_LINES_BYTES:
+            size = size_in_words(MAX_JSON_LINES_BYTES)
+            raise ArchiveRefused(f"JSON lines may have {size}. Send more than that as a ZIP.")
+
+    def lines(self) -> Iterator[tuple[int | None, bytes]]:
+        offset = 0
+        self._file.seek(0)
+        while line := _line(self._file):
+            yield offset, line
+            offset += len(line)
+
+    def find(self, named: str) -> str:
+        raise PictureRefused(
+            "A picture outside of a ZIP stands in the line itself, as image_base64."
+        )
+
+    def picture(self, entry: str, offset: int | None) -> bytes:
+        self._file.seek(offset or 0)
+        try:
+            text = json.loads(_line(self._file))["image_base64"]
+            return base64.b64decode(re.sub(r"\s|^data:[\w/.+-]+;base64,", "", text), validate=True)
+        except (ValueError, KeyError, TypeError, binascii.Error):
+            raise PictureRefused("This is no base64.") from None
+
+    def __enter__(self) -> JSONLinesBatch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def opened(file: Any) -> ZippedBatch | JSONLinesBatch:
+    """By what is in it, whatever it is called. Raises ArchiveRefused."""
+    file.seek(0)
+    begin = file.read(4096)
+    file.seek(0)
+    if not begin:
+        raise ArchiveRefused("The file is empty. Choose it again.")
+    if begin.startswith(_ZIP_MAGIC):
+        return ZippedBatch(file)
+    if begin.startswith(_ARCHIVE_MAGIC):
+        raise ArchiveRefused("This kind of archive is not taken. Pack it as a ZIP.")
+    if begin.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return JSONLinesBatch(file)
+    raise ArchiveRefused("This is neither a ZIP nor JSON lines.")
+
+
+class _Guarded:
+    """A file for ``zipfile``, which reads the whole directory at once: it shall not be led to give
+    memory to one of gigabytes."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if size > _DIRECTORY_BYTES:
+            raise ArchiveRefused(f"The ZIP holds more than {MAX_ENTRIES:,} files.")
+        return self._file.read(size if size >= 0 else _DIRECTORY_BYTES)
+
+    def seekable(self) -> bool:
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+def _require_honest(entries: list[zipfile.ZipInfo], with_folders: list[zipfile.ZipInfo]) -> None:
+    if len(with_folders) > MAX_ENTRIES:
+        raise ArchiveRefused(f"The ZIP holds more than {MAX_ENTRIES:,} files.")
+    seen = set()
+    for info in with_folders:
+        name = _path(info)
+        if reason := _dishonest(info):
+            raise ArchiveRefused(f"{_shown(info.filename)}: {reason}")
+        if name in seen:
+            raise ArchiveRefused(f"{_shown(name)} is in the ZIP twice. Keep one of them.")
+        seen.add(name)
+    # zipfile hands out no more of an entry than its header says, so no more than this comes out.
+    unpacked = sum(info.file_size for info in entries)
+    if unpacked > MAX_UNPACKED_BYTES:
+        size = size_in_words(MAX_UNPACKED_BYTES)
+        raise ArchiveRefused(f"The ZIP unpacks to more than {size}. Send it in parts.")
+    if _is_bomb(unpacked, sum(info.compress_size for info in entries)):
+        raise ArchiveRefused("The ZIP unpacks to far more than pictures would: a bomb?")
+
+
+def _dishonest(info: zipfile.ZipInfo) -> str:
+    """Why no archive with this entry is taken, or ""."""
+    # zipfile cuts a name at a NUL; what stood behind it is in the original one.
+    name = info.orig_filename.replace("\\", "/")
+    path = PurePosixPath(name)
+    if "\0" in name or path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
+        return "its name leads out of the archive."
+    if info.flag_bits & 0x1:
+        return "it is encrypted. Pack it without a password."
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "it is a link, not a file."
+    if not info.is_dir() and path.suffix.lower() in _ARCHIVES:
+        return "an archive in the archive. Unpack it first."
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "it is compressed in an unusual way. Pack it with deflate, or without compression."
+    return ""
+
+
+def _path(info: zipfile.ZipInfo) -> str:
+    """The name of an entry as a manifest would write it. Some tools write UTF-8 and do not say so:
+    zipfile takes that for code page 437."""
+    name = info.filename
+    if not info.flag_bits & _IS_UTF8:
+        with suppress(UnicodeError):
+            name = name.encode("cp437").decode()
+    return _composed(name)
+
+
+def _composed(name: str) -> str:
+    """A name with slashes, as Windows does not write it, and each letter with its accents in one
+    character, as a Mac does not."""
+    return unicodedata.normalize("NFC", name.replace("\\", "/"))
+
+
+def _only_manifest(paths: list[str]) -> str:
+    found = [path for path in paths if path.lower().endswith(_MANIFESTS)]
+    if not found:
+        raise ArchiveRefused("The ZIP holds no manifest: a .csv or .jsonl that names the pictures.")
+    if len(found) > 1:
+        named = f"{_shown(found[0])} and {_shown(found[1])}"
+        raise ArchiveRefused(f"The ZIP holds more than one manifest: {named}. Keep one.")
+    return found[0]
+
+
+def _is_bomb(unpacked: int, packed: int) -> bool:
+    return unpacked > RATIO_COUNTS_FROM and unpacked > MAX_RATIO * max(packed, 1)
+
+
+@contextmanager
+def _refused(reason: str, refusal: type[ValueError] = ArchiveRefused) -> Iterator[None]:
+    """Whatever zipfile raises of what is damaged becomes a refusal."""
+    try:
+        yield
+    except (ArchiveRefused, PictureRefused):
+        raise
+    except _UNREADABLE:
+        raise refusal(reason) from None
+
+
+def _line(file: IO[bytes]) -> bytes:
+    with _refused(_DAMAGED_MANIFEST):
+        line = file.readline(MAX_LINE_BYTES + 1)
+    if len(line) > MAX_LINE_BYTES:
+        size = size_in_words(MAX_LINE_BYTES)
+        raise ArchiveRefused(f"The manifest has a line of more than {size}.")
+    return line
+
+
+def _shown(name: str) -> str:
+    """A name for a message: short, and without what a terminal or a page would obey."""
+    clean = "".join(character if character.isprintable() else "?" for character in name)
+    return f"“{clean}”" if len(clean) <= 80 else f"“{clean[:79]}…”"

@@ -1,0 +1,277 @@
+"""The manifest of a batch, line by line: CSV in a ZIP, or JSON lines in a ZIP or by themselves."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import PurePosixPath
+from typing import Any
+
+from screening.batches.archives import Batchable
+from screening.errors import ArchiveRefused, PictureRefused
+from screening.interop.isic import metadata
+from screening.interop.isic.metadata import BIRTH_YEARS_MAY_DIFFER_BY
+
+MAX_ROWS = 25_000
+MAX_COLUMNS = 200
+MAX_VALUE = 2_000
+
+INLINE = "image_base64"
+
+
+@dataclass
+class Line:
+    """One row of the manifest. number: as a spreadsheet counts it, or an editor."""
+
+    number: int
+    offset: int | None
+    record: dict[str, str]
+    problems: list[list[str]] = field(default_factory=list)
+
+
+@dataclass
+class Entry:
+    """One row, parsed, checked against the archive and against the other rows."""
+
+    number: int
+    offset: int | None
+    entry: str
+    row: metadata.Row
+
+
+class Manifest:
+    """Reads the manifest twice: the rows must agree on whose sex, site and year of birth is what,
+    whichever of them is imported first. Raises ArchiveRefused for what makes it useless."""
+
+    def __init__(
+        self, upload: Batchable, *, captured_on: date, day_is_told: bool, own: bool
+    ) -> None:
+        """captured_on, day_is_told: as in ``isic.parse``. own: the images are of the uploader's own
+        skin, so that no row need name a patient."""
+        self._upload = upload
+        self._captured_on, self._day_is_told = captured_on, day_is_told
+        self._own = own
+        self.unknown_columns: set[str] = set()
+
+    def entries(self) -> Iterator[Entry]:
+        agreed = _Agreed()
+        for entry in self._parsed():
+            if not entry.row.problems:
+                agreed.add(entry)
+        for entry in self._parsed():
+            if not entry.row.problems:
+                agreed.settle(entry)
+            yield entry
+
+    def _parsed(self) -> Iterator[Entry]:
+        count = 0
+        for line in self._lines():
+            count += 1
+            if count > MAX_ROWS:
+                raise ArchiveRefused(f"The manifest has more than {MAX_ROWS:,} rows. Split it.")
+            yield self._entry(line)
+        if not count:
+            raise ArchiveRefused("The manifest has no rows.")
+
+    def _lines(self) -> Iterator[Line]:
+        if self._upload.manifest.lower().endswith(".csv"):
+            return _csv_lines(self._upload)
+        return _json_lines(self._upload)
+
+    def _entry(self, line: Line) -> Entry:
+        self.unknown_columns |= set(sorted(line.record.keys() - metadata.KNOWN)[:MAX_COLUMNS])
+        row = metadata.parse(
+            line.record, captured_on=self._captured_on, day_is_told=self._day_is_told
+        )
+        row.problems = line.problems or row.problems
+        entry = ""
+        if row.picture:
+            try:
+                entry = self._upload.find(row.picture)
+            except PictureRefused as reason:
+                column = next(
+                    (n for n in metadata.PICTURE if line.record.get(n)), metadata.PICTURE[0]
+                )
+                row.problems.append([column, str(reason)])
+        elif line.record.get(INLINE) and line.offset is None:
+            row.problems.append([INLINE, "In a ZIP the picture is a file, which the row names."])
+        self._name(row)
+        return Entry(line.number, line.offset, entry, row)
+
+    def _name(self, row: metadata.Row) -> None:
+        """HAM10000 knows no patients, and a picture may be all there is: then the lesion or the
+        file is what a record is known by."""
+        row.lesion = row.lesion or PurePosixPath(row.picture.replace("\\", "/")).stem[:80]
+        if not self._own:
+            row.patient = row.patient or row.lesion
+        if not row.lesion and not row.problems:
+            row.problems.append(["lesion_id", "A row without a file name needs a lesion_id."])
+
+
+class _Agreed:
+    """What the rows say of each patient and lesion: the first that says something is believed."""
+
+    def __init__(self) -> None:
+        self._pictures: dict[str, int] = {}
+        self._said: dict[tuple[str, str], dict[str, tuple[Any, int]]] = {}
+
+    def add(self, entry: Entry) -> None:
+        row = entry.row
+        if entry.entry and self._pictures.setdefault(entry.entry, entry.number) != entry.number:
+            return
+        for key, fields in self._subjects(row):
+            said = self._said.setdefault(key, {})
+            for name, value in fields.items():
+                said.setdefault(name, (value, entry.number))
+
+    def settle(self, entry: Entry) -> None:
+        """Note where the row contradicts an earlier one; else give it all that is agreed on."""
+        row, first = entry.row, self._pictures.get(entry.entry, entry.number)
+        if first != entry.number:
+            row.problems.append(["image", f"The same file as in row {first}."])
+            return
+        for key, fields in self._subjects(row):
+            for name, value in fields.items():
+                believed, number = self._said[key][name]
+                if _contradicts(name, value, believed):
+                    row.problems.append(
+                        [_COLUMN.get(name, name), _contradiction(key, name, believed, number)]
+                    )
+        if not row.problems:
+            row.patient_fields = self._agreed_on("patient", row.patient)
+            row.lesion_fields = self._agreed_on("lesion", row.lesion)
+
+    def _agreed_on(self, kind: str, identifier: str) -> dict[str, Any]:
+        said = self._said[kind, identifier]
+        return {name: value for name, (value, _) in said.items() if name != "patient"}
+
+    def _subjects(self, row: metadata.Row) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+        """A lesion has one patient: ISIC's rule, and what an identifier is for."""
+        return [
+            (("patient", row.patient), row.patient_fields),
+            (("lesion", row.lesion), {"patient": row.patient, **row.lesion_fields}),
+        ]
+
+
+_COLUMN = {"birth_year": "age", "patient": "lesion_id"}
+
+
+def _contradicts(name: str, value: Any, believed: Any) -> bool:
+    if name == "birth_year":
+        return abs(value - believed) > BIRTH_YEARS_MAY_DIFFER_BY
+    return bool(value != believed)
+
+
+def _contradiction(key: tuple[str, str], name: str, believed: Any, number: int) -> str:
+    kind, identifier = key
+    if name == "patient":
+        return f"Lesion “{identifier}” is of patient “{believed}” in row {number}."
+    if name == "birth_year":
+        return f"By row {number}, patient “{identifier}” was born about {believed}."
+    shown = str(believed).lower()
+    return f"{kind.capitalize()} “{identifier}” has {name} “{shown}” in row {number}."
+
+
+def _csv_lines(upload: Batchable) -> Iterator[Line]:
+    texts = _decoded(upload)
+    head = next(texts, "")
+    delimiter = max(",;\t", key=head.count)
+    number = 1
+    with _readable(number):
+        columns = [
+            cell.strip().lower() for cell in next(csv.reader([head], delimiter=delimiter), [])
+        ]
+    _require_columns(columns)
+    reader = csv.reader(texts, delimiter=delimiter)
+    while True:
+        number += 1
+        with _readable(number):
+            cells = next(reader, None)
+        if cells is None:
+            return
+        if any(cell.strip() for cell in cells):
+            line = Line(number, None, {})
+            if any(cell.strip() for cell in cells[len(columns) :]):
+                line.problems = [["", "The row has more cells than the header has columns."]]
+            for name, cell in zip(columns, cells, strict=False):
+                _set(line, name, cell)
+            yield line
+
+
+@contextmanager
+def _readable(number: int) -> Iterator[None]:
+    try:
+        yield
+    except csv.Error as error:
+        raise ArchiveRefused(f"Row {number} of the manifest cannot be read: {error}.") from None
+
+
+def _require_columns(columns: list[str]) -> None:
+    if not set(metadata.PICTURE) & set(columns):
+        names = ", ".join(metadata.PICTURE)
+        raise ArchiveRefused(f"No column of the manifest names the pictures: {names}.")
+    if len(columns) > MAX_COLUMNS:
+        raise ArchiveRefused(f"The manifest has more than {MAX_COLUMNS} columns.")
+    twice = [name for name, count in Counter(columns).items() if name and count > 1]
+    if twice:
+        raise ArchiveRefused(f"The manifest has the column “{twice[0][:80]}” twice.")
+
+
+def _json_lines(upload: Batchable) -> Iterator[Line]:
+    for number, (offset, data) in enumerate(upload.lines(), start=1):
+        if not data.strip():
+            continue
+        line = Line(number, offset, {})
+        try:
+            values = json.loads(data)
+        except (ValueError, RecursionError):
+            values = None
+        if isinstance(values, dict):
+            for name, value in list(values.items())[:MAX_COLUMNS]:
+                _set(line, name.strip().lower(), _as_text(line, name, value))
+        else:
+            line.problems.append(["", "The line is no JSON object."])
+        yield line
+
+
+def _as_text(line: Line, name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name.strip().lower() == INLINE and isinstance(value, str):
+        return "in the line" if value else ""
+    if isinstance(value, dict | list):
+        line.problems.append([name[:80], "A text, a number, true or false is wanted."])
+        return ""
+    return str(value)
+
+
+def _set(line: Line, name: str, text: str) -> None:
+    """PostgreSQL takes no NUL and no half of a character, and no text of ours is endless."""
+    name = _storable(name)[:80]
+    if not name:
+        return
+    if len(text) > MAX_VALUE:
+        line.problems.append([name, f"The value is longer than {MAX_VALUE:,} characters."])
+        return
+    line.record[name] = _storable(text)
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
+
+
+def _decoded(upload: Batchable) -> Iterator[str]:
+    """Lines by any end: LF, CR LF, and CR alone, as spreadsheets on a Mac save them."""
+    lines = (line for _, data in upload.lines() for line in data.splitlines(keepends=True))
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError:
+            raise ArchiveRefused(
+                f"Line {number} of the manifest is not UTF-8. Save it as “CSV UTF-8”."
+            ) from None

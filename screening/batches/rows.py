@@ -1,0 +1,187 @@
+"""One row of a batch: its picture checked, or its patient, lesion and image brought into the
+record. Raises RowRefused with what the person is told."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import Clinic, User
+from screening.batches.archives import Batchable
+from screening.batches.manifests import INLINE
+from screening.errors import LeaseLost, PictureRefused, RowRefused
+from screening.images import cleaning
+from screening.images import services as image_services
+from screening.interop.dicom.services import take_scale, take_site
+from screening.interop.isic.terms import HISTOPATHOLOGY
+from screening.models import Batch, BatchRow, Lesion, Patient
+from screening.records import services as record_services
+from screening.reviews import services as review_services
+
+OWN_RECORD = "My skin"
+
+
+def check(row: BatchRow, archive: Batchable) -> None:
+    try:
+        cleaning.check(BytesIO(archive.picture(row.entry, row.offset)))
+    except (PictureRefused, cleaning.InvalidImage) as reason:
+        raise RowRefused([[_column(row), str(reason)]]) from None
+
+
+def bring_in(row: BatchRow, archive: Batchable) -> None:
+    """Post: the row is imported, in one transaction with its image, and its reading is queued.
+
+    Decoding comes before the transaction: the database is not kept waiting for it. Of a DICOM file
+    the size of its pixels is taken over, and the body site where the table has none. The
+    day is the table's, else the file's own, else that of the upload. Raises PermissionDenied when
+    the uploader may no longer add here.
+    """
+    batch, values = row.batch, row.values
+    try:
+        picture = BytesIO(archive.picture(row.entry, row.offset))
+        clean = cleaning.clean(picture)
+    except (PictureRefused, cleaning.InvalidImage) as reason:
+        raise RowRefused([[_column(row), str(reason)]]) from None
+    added, said = None, clean.said
+    try:
+        with transaction.atomic():
+            captured_on = _day(values, clean)
+            lesion = _lesion(batch, _aged(values, captured_on))
+            if said is not None:
+                take_site(batch.created_by, lesion, said)
+            added = image_services.keep_image(
+                user=batch.created_by,
+                lesion=lesion,
+                clean=clean,
+                captured_on=captured_on,
+                modality=values["modality"],
+                is_synthetic=values["is_synthetic"],
+                in_batch=True,
+            )
+            if said is not None and added.is_new:
+                take_scale(batch.created_by, added.image, said)
+            taken_on = added.image.captured_on
+            _record_histology(batch.created_by, lesion, taken_on, values["diagnosis"])
+            _finish(row, added)
+    except BaseException as error:
+        if added is not None and added.is_new:  # its row is rolled back
+            for file in (added.image.file, added.image.thumbnail):
+                file.storage.delete(str(file.name))
+        if isinstance(error, ValidationError):
+            raise RowRefused(_problems(error)) from None
+        raise
+
+
+def _day(values: dict[str, Any], clean: cleaning.CleanImage) -> date | None:
+    """Where the table tells none, the file's, else the upload's. None: the file says one that is
+    none, of which the write path tells."""
+    told = date.fromisoformat(values["captured_on"])
+    if values.get("day_is_told", True):
+        return told
+    no_day = clean.said is not None and clean.said.no_day
+    return None if no_day else clean.captured_on or told
+
+
+def _aged(values: dict[str, Any], captured_on: date | None) -> dict[str, Any]:
+    """An age is that on the day of capture, so the year of birth is counted from the same day."""
+    fields, assumed = values["patient_fields"], date.fromisoformat(values["captured_on"])
+    if captured_on is None or values.get("age") is None:
+        return values
+    if fields.get("birth_year") != assumed.year - values["age"]:
+        return values
+    counted = fields | {"birth_year": captured_on.year - values["age"]}
+    return values | {"patient_fields": counted}
+
+
+def _finish(row: BatchRow, added: image_services.AddedImage) -> None:
+    row.image = added.image
+    row.prediction = added.image.latest_prediction
+    finished = BatchRow.objects.filter(
+        pk=row.pk, state=BatchRow.State.RUNNING, attempts=row.attempts
+    ).update(
+        state=BatchRow.State.IMPORTED,
+        image=row.image,
+        prediction=row.prediction,
+        was_known=not added.is_new,
+        followed_up=not added.is_new,
+        lease_expires_at=None,
+    )
+    if not finished:
+        raise LeaseLost
+
+
+def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
+    """Of this identifier with the patient; opened if there is none."""
+    user = batch.created_by
+    # Two workers must not open one lesion twice. On SQLite a transaction is alone anyway.
+    if batch.clinic_id:
+        Clinic.objects.select_for_update(no_key=True).get(pk=batch.clinic_id)
+    else:
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    patient = _patient(batch, values)
+    known: Lesion | None = _known(patient.lesions.all(), values["lesion"])
+    fields = {"label": values["lesion"], **values["lesion_fields"]}
+    return known or record_services.open_lesion(user=user, patient=patient, **fields)
+
+
+def _record_histology(user: User, lesion: Lesion, on: date, said: dict[str, str]) -> None:
+    """The pathologist's diagnosis, if the manifest has it and ``user`` may record one. Otherwise it
+    is kept as the manifest told it, with the row."""
+    if said.get("confirmed_by") != HISTOPATHOLOGY or lesion.histologies.exists():
+        return
+    if Patient.objects.reviewable_by(user).contains(lesion.patient):
+        thickness = Decimal(said.get("breslow_mm", 0))
+        named = f": {said['named']}" if "named" in said else ""
+        review_services.record_histology(
+            user=user,
+            lesion=lesion,
+            diagnosis=said["diagnosis"],
+            examined_on=min(on, timezone.localdate()),
+            breslow_mm=thickness or None,
+            note=f"From the manifest of a batch{named}",
+        )
+
+
+def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
+    user, label = batch.created_by, values["patient"]
+    if batch.clinic_id:
+        of_target = Patient.objects.filter(clinic=batch.clinic_id)
+    else:
+        of_target = Patient.objects.filter(owner=user, clinic=None)
+    if not label and of_target.count() == 1:  # the uploader's own skin
+        return of_target.get()
+    label = label or OWN_RECORD
+    known: Patient | None = _known(of_target, label)
+    fields = {"label": label, **values["patient_fields"]}
+    return known or record_services.register_patient(user=user, clinic=batch.clinic, **fields)
+
+
+def _known(records: QuerySet[Any], value: str) -> Any:
+    """By its label here, or that of one that was merged into it; else by what another system calls
+    it, if that is one record only."""
+    for by_label in (records.filter(label=value), records.filter(merged__label=value)):
+        if (found := by_label.first()) is not None:
+            return found
+    identified = list(records.filter(identifiers__value=value).distinct()[:2])
+    return identified[0] if len(identified) == 1 else None
+
+
+def _column(row: BatchRow) -> str:
+    return "image" if row.entry else INLINE
+
+
+def _problems(error: ValidationError) -> list[list[str]]:
+    if not hasattr(error, "error_dict"):
+        return [["", text] for text in error.messages]
+    return [
+        ["" if name == NON_FIELD_ERRORS else name, text]
+        for name, texts in error.message_dict.items()
+        for text in texts
+    ]

@@ -1,0 +1,116 @@
+"""Write path of batches: uploaded, cancelled, resumed. What a worker does then is in ``shifts``."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.base import File
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import WRITERS, Clinic, User
+from screening.batches import tasks
+from screening.batches.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES, opened
+from screening.errors import ArchiveRefused
+from screening.models import ACTIVE_BATCH, Batch, BatchRow
+from screening.operations import storage
+from screening.records import plausibility
+
+
+def upload_batch(
+    *,
+    user: User,
+    archive: File[bytes],
+    clinic: Clinic | None = None,
+    dry_run: bool = False,
+    captured_on: date | None = None,
+) -> Batch:
+    """Keep an archive; a worker reads its manifest. Without a clinic it is of the user's own skin.
+
+    What can be seen at once, such as a password, is refused at once, and nothing is kept. dry_run:
+    nothing is imported until the batch is resumed. captured_on: of rows that do not say; without it
+    the day in their pictures' files, or today.
+    """
+    clinic = clinic or user.bound_clinic
+    if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
+        raise PermissionDenied("Your role in this clinic does not allow adding images.")
+    if captured_on is not None and (why := plausibility.wrong_capture_day(captured_on)):
+        raise ValidationError({"captured_on": why})
+    if archive.size > MAX_ARCHIVE_BYTES:
+        raise ValidationError({"archive": ARCHIVE_TOO_LARGE})
+    try:
+        opened(archive)
+    except ArchiveRefused as reason:
+        raise ValidationError({"archive": str(reason)}) from None
+    storage.remove_unfinished()
+    batch = Batch(clinic=clinic, created_by=user, dry_run=dry_run, captured_on=captured_on)
+    archive.seek(0)
+    batch.archive.save("archive", archive, save=False)
+    try:
+        with transaction.atomic():
+            batch.save()
+            tasks.ring()
+    except BaseException:
+        batch.archive.storage.delete(str(batch.archive.name))
+        raise
+    return batch
+
+
+@transaction.atomic
+def cancel_batch(*, user: User, batch: Batch) -> Batch:
+    """Post: no further row is begun. What is imported stays."""
+    _require_writable(user=user, batch=batch)
+    states = (*ACTIVE_BATCH, Batch.State.CHECKED)
+    _move(batch, states, Batch.State.CANCELLED, "This batch has ended already.")
+    return batch
+
+
+@transaction.atomic
+def resume_batch(*, user: User, batch: Batch) -> Batch:
+    """Go on where a batch was cancelled; or import what a dry run has checked."""
+    _require_writable(user=user, batch=batch)
+    if not batch.may_be_resumed:
+        gone = not batch.archive and batch.state in (Batch.State.CHECKED, Batch.State.CANCELLED)
+        raise ValidationError(
+            "Its archive was removed after seven days. Upload it again."
+            if gone
+            else "This batch neither waits for that nor was it cancelled."
+        )
+    if batch.state == Batch.State.CHECKED:
+        batch.rows.filter(state=BatchRow.State.CHECKED).update(
+            state=BatchRow.State.WAITING, attempts=0
+        )
+        batch.dry_run = False
+    # What was begun before it was cancelled has all its attempts again.
+    batch.rows.filter(state=BatchRow.State.WAITING).update(attempts=0)
+    begun = Batch.State.CHECKING if batch.dry_run else Batch.State.IMPORTING
+    _move(
+        batch,
+        (batch.state,),
+        begun if batch.has_rows else Batch.State.QUEUED,
+        "Someone else was faster: look at the batch again.",
+    )
+    tasks.ring()
+    return batch
+
+
+def _require_writable(*, user: User, batch: Batch) -> None:
+    if not Batch.objects.writable_by(user).contains(batch):
+        raise PermissionDenied("Your role allows looking at this batch, not changing it.")
+
+
+def _move(batch: Batch, states: tuple[str, ...], state: str, refusal: str) -> None:
+    moved = Batch.objects.filter(pk=batch.pk, state__in=states).update(
+        state=state,
+        dry_run=batch.dry_run,
+        failure="",
+        attempts=0,
+        lease_expires_at=None,
+        setbacks=0,
+        rests_until=None,
+        modified=timezone.now(),
+    )
+    if not moved:
+        raise ValidationError(refusal)
+    batch.refresh_from_db()

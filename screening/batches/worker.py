@@ -1,0 +1,256 @@
+"""What a worker does for batches, a short shift at a time.
+
+The rows say what is to be done, and each is claimed as a prediction is: one conditional UPDATE with
+a lease. A worker that is killed loses its lease, and the row is begun again. Between any two steps
+the worker reads what a person waits for, so that no process need be kept idle for that.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.db.models import F, Q, QuerySet
+from django.utils import timezone
+
+from screening import tasks
+from screening.batches import rows
+from screening.batches.completion import end_if_done, remove_archive
+from screening.batches.ingest import archive_of, put_archive_away, take_in
+from screening.errors import ArchiveRefused, LeaseLost, RowRefused
+from screening.models import ACTIVE, ACTIVE_BATCH, MAX_ATTEMPTS, Batch, BatchRow, Prediction
+from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
+from screening.predictions import queue
+
+logger = logging.getLogger(__name__)
+
+KEEP_UNFINISHED = timedelta(days=7)
+BUG = "Something went wrong here, and it has been logged. Send this row again."
+AWAY = "What it needs could not be reached for a day. Resume it when it can."
+NEVER_FINISHED = f"It was begun {MAX_ATTEMPTS} times and never finished. Send this row again."
+
+
+def has_work() -> bool:
+    """Whether there is anything that a worker could begin now."""
+    rows_wait = BatchRow.objects.filter(
+        batch__in=Batch.objects.workable(), batch__has_rows=True, state=BatchRow.State.WAITING
+    )
+    return _not_taken_in().exists() or rows_wait.exists() or _not_followed_up().exists()
+
+
+def work(*, seconds: float, ring: Callable[[], None]) -> None:
+    """Do what waits, as long as there is any, for about ``seconds``.
+
+    ring: tells another worker. At the beginning, so that an idle process comes to help and a busy
+    one goes on after its shift; and when a manifest is taken in: a worker that was told before saw
+    no row yet, and went away.
+    """
+    ring()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not (read_for_someone() or _step(ring) or _follow_up()):
+            put_archive_away()
+            break
+    tasks.ring_webhooks()
+
+
+def sweep() -> None:
+    """Mend what a lost worker left behind, end what is at its end, remove what nobody resumed."""
+    now = timezone.now()
+    expired = BatchRow.objects.filter(state=BatchRow.State.RUNNING, lease_expires_at__lt=now)
+    expired.update(state=BatchRow.State.WAITING, lease_expires_at=None)
+    _hopeless().update(state=BatchRow.State.REFUSED, problems=[["", NEVER_FINISHED]])
+    for batch in Batch.objects.filter(state__in=ACTIVE_BATCH, has_rows=True):
+        _each_by_itself(end_if_done, batch)
+    unfinished = Batch.objects.exclude(archive="").exclude(state__in=ACTIVE_BATCH)
+    for batch in unfinished.filter(created__lt=now - KEEP_UNFINISHED):
+        _each_by_itself(remove_archive, batch)
+
+
+def _each_by_itself(act: Callable[[Batch], None], batch: Batch) -> None:
+    """One that fails, as when the storage is away, holds up no other: it is tried again."""
+    try:
+        act(batch)
+    except Exception as error:
+        logger.warning("batch %s: not ended, %s", batch.pk, type(error).__name__)
+
+
+def read_for_someone() -> bool:
+    """Read one image that a person waits for, if there is any. Whatever fails in it is not the
+    batch's fault: it is logged, and the batch goes on."""
+    waiting = Prediction.objects.claimable().filter(is_bulk=False).order_by("created")
+    pk = waiting.values_list("pk", flat=True).first()
+    if pk is None:
+        return False
+    try:
+        tasks.read_prediction_task(str(pk))
+    except Exception:
+        logger.exception("prediction %s: failed between the rows of a batch", pk)
+        return False
+    return True
+
+
+def _step(ring: Callable[[], None]) -> bool:
+    """Whether something was done for the oldest batch that has something to do. One that fails
+    rests, and the next has its turn."""
+    workable = Batch.objects.workable().select_related("clinic", "created_by")
+    for batch in workable.order_by("setbacks", "created"):
+        try:
+            if _step_for(batch, ring):
+                return True
+        except Exception as error:
+            _put_off(batch, error)
+    return False
+
+
+def _step_for(batch: Batch, ring: Callable[[], None]) -> bool:
+    if batch.state == Batch.State.QUEUED:
+        if not _claim_batch(batch):
+            return False
+        take_in(batch, between=_meanwhile)
+        ring()
+    elif (row := _claim_row(batch)) is not None:
+        _work_on(row)
+    else:
+        end_if_done(batch)
+        return False
+    if batch.setbacks:
+        Batch.objects.filter(pk=batch.pk).update(setbacks=0, rests_until=None)
+    return True
+
+
+def _put_off(batch: Batch, error: Exception) -> None:
+    """Post: the batch rests; for what passes the attempt that was made of it does not count. After
+    a day of it, it is cancelled, and can be resumed."""
+    setbacks, passes = batch.setbacks + 1, is_transient(error)
+    is_new = setbacks == 1 and not passes
+    logger.warning("batch %s: put off, %s", batch.pk, type(error).__name__, exc_info=is_new)
+    put_archive_away()
+    this = Batch.objects.filter(pk=batch.pk, state__in=ACTIVE_BATCH)
+    this.update(setbacks=setbacks, rests_until=timezone.now() + pause(setbacks))
+    if batch.state == Batch.State.QUEUED:
+        this.update(lease_expires_at=None)
+        if passes:
+            this.filter(attempts__gt=0).update(attempts=F("attempts") - 1)
+    if setbacks > MAX_SETBACKS:
+        this.update(state=Batch.State.CANCELLED, failure=AWAY, setbacks=0, rests_until=None)
+
+
+def _hopeless() -> QuerySet[BatchRow]:
+    """Rows that may not be begun once more."""
+    return BatchRow.objects.filter(state=BatchRow.State.WAITING, attempts__gte=MAX_ATTEMPTS)
+
+
+def _meanwhile(batch: Batch) -> None:
+    """A long manifest holds up nobody, and is not taken for lost."""
+    _read_for_all()
+    Batch.objects.filter(pk=batch.pk).update(lease_expires_at=_lease())
+
+
+def _lease() -> datetime:
+    return timezone.now() + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
+
+
+def _read_for_all() -> None:
+    while read_for_someone():
+        pass
+
+
+def _not_taken_in() -> QuerySet[Batch]:
+    free = Q(lease_expires_at=None) | Q(lease_expires_at__lt=timezone.now())
+    return Batch.objects.workable().filter(free, state=Batch.State.QUEUED)
+
+
+def _claim_batch(batch: Batch) -> bool:
+    """For one caller only, until the lease expires."""
+    free = _not_taken_in().filter(pk=batch.pk)
+    return bool(free.update(lease_expires_at=_lease(), attempts=F("attempts") + 1))
+
+
+def _claim_row(batch: Batch) -> BatchRow | None:
+    """WAITING -> RUNNING, for one caller only. What was tried before comes last."""
+    waiting = batch.rows.filter(state=BatchRow.State.WAITING, attempts__lt=MAX_ATTEMPTS)
+    in_turn = waiting.order_by("attempts", "id").values_list("pk", flat=True)
+    while (pk := in_turn.first()) is not None:
+        if waiting.filter(pk=pk).update(
+            state=BatchRow.State.RUNNING, attempts=F("attempts") + 1, lease_expires_at=_lease()
+        ):
+            row = BatchRow.objects.get(pk=pk)
+            row.batch = batch
+            return row
+    return None
+
+
+def _work_on(row: BatchRow) -> None:
+    """RUNNING -> CHECKED, IMPORTED or REFUSED; WAITING again after a bug. After what passes the row
+    is WAITING as if it had not been begun, and the error is raised: the whole batch is to rest."""
+    try:
+        if row.batch.state == Batch.State.CHECKING:
+            rows.check(row, archive_of(row.batch))
+            _leave(row, BatchRow.State.CHECKED)
+        else:
+            rows.bring_in(row, archive_of(row.batch))
+    except RowRefused as refusal:
+        _leave(row, BatchRow.State.REFUSED, problems=refusal.problems)
+    except ArchiveRefused as reason:
+        _leave(row, BatchRow.State.REFUSED, problems=[["", str(reason)]])
+    except LeaseLost:
+        logger.warning("batch row %s: the lease was lost before it was finished", row.pk)
+    except PermissionDenied as reason:
+        _leave(row, BatchRow.State.WAITING)
+        Batch.objects.filter(pk=row.batch_id, state=Batch.State.IMPORTING).update(
+            state=Batch.State.CANCELLED, failure=str(reason)
+        )
+    except Exception as error:
+        if is_transient(error):
+            insist(lambda: _leave(row, BatchRow.State.WAITING, attempts=row.attempts - 1))
+            raise
+        logger.exception("batch row %s: failed", row.pk)
+        if row.attempts < MAX_ATTEMPTS:
+            _leave(row, BatchRow.State.WAITING)
+        else:
+            _leave(row, BatchRow.State.REFUSED, problems=[["", BUG]])
+    else:
+        if row.prediction is not None:
+            _read_for_all()
+            _read(row.prediction)
+
+
+def _leave(row: BatchRow, state: str, **fields: object) -> None:
+    """If another worker took over, nothing is written."""
+    BatchRow.objects.filter(pk=row.pk, state=BatchRow.State.RUNNING, attempts=row.attempts).update(
+        state=state, lease_expires_at=None, **fields
+    )
+
+
+def _read(prediction: Prediction) -> None:
+    claimed = queue.claim(prediction.pk)
+    if claimed is None:
+        return
+    try:
+        queue.read(claimed)
+    except Exception:  # it is marked as failed; the other rows go on
+        logger.warning("prediction %s: not read, within a batch", claimed.pk)
+
+
+def _not_followed_up() -> QuerySet[BatchRow]:
+    imported = BatchRow.objects.filter(state=BatchRow.State.IMPORTED, followed_up=False)
+    return imported.exclude(prediction__state__in=ACTIVE)
+
+
+def _follow_up() -> bool:
+    """Measure and compare one image, when all of its batch is read. Should the worker be killed in
+    it, the sweep of what is unmeasured comes upon it."""
+    row = _not_followed_up().order_by("id").first()
+    if row is None:
+        return False
+    if BatchRow.objects.filter(pk=row.pk, followed_up=False).update(followed_up=True):
+        try:
+            tasks.follow_up_task(str(row.image_id))
+        except Exception:
+            logger.exception("image %s: not followed up", row.image_id)
+    return True

@@ -1,0 +1,108 @@
+"""A patient's lesions as numbered points on the body map."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models.functions import JSONObject
+
+from accounts.models import User
+from screening.body_map import regions
+from screening.models import Lesion, LesionPosition, Patient
+from screening.predictions import outcomes
+from screening.records import queries as record_queries
+
+STATES = {
+    **{outcome.value: outcome.label for outcome in outcomes.SEVERITY},
+    "": "No reading",
+    "settled": "Settled by a doctor",
+    "closed": "Removed",
+}
+"""How a lesion is drawn, in words; the most severe first."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapPoint:
+    """x, y: in the units of the whole map, both figures beside one another. state: of STATES."""
+
+    lesion: Lesion
+    x: float
+    y: float
+    where: str
+    state: str
+    is_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegendEntry:
+    state: str
+    label: str
+    count: int
+
+
+def overview(patient: Patient, user: User) -> list[Lesion]:
+    """All lesions of a patient ``with_latest`` as ``user`` may see it, the most severe first, each
+    with its ``position`` and its ``number``. One query."""
+    lesions = with_position(record_queries.with_latest(patient.lesions.all(), user))
+    return number(list(record_queries.most_severe_first(lesions)))
+
+
+def with_position(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
+    """Annotate ``position``: view, x, y, region and side as they stand; None until it is placed."""
+    standing = LesionPosition.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
+    fields = {name: name for name in ("view", "x", "y", "region", "side")}
+    return lesions.annotate(position=Subquery(standing.values(found=JSONObject(**fields))[:1]))
+
+
+def number(lesions: list[Lesion]) -> list[Lesion]:
+    """Give each of a patient's lesions its ``number``: the order in which they were opened, which
+    stays whatever the list is sorted by."""
+    for count, lesion in enumerate(sorted(lesions, key=lambda one: (one.created, one.pk)), 1):
+        lesion.number = count  # type: ignore[attr-defined]
+    return lesions
+
+
+def points(lesions: list[Lesion], listed: list[Lesion]) -> list[MapPoint]:
+    """Those of an ``overview`` that are placed; the first one comes last, and so lies on top.
+
+    listed: those that the page also names in a list.
+    """
+    return [
+        _point(lesion, is_listed=lesion in listed, **lesion.position)  # type: ignore[attr-defined]
+        for lesion in reversed(lesions)
+        if lesion.position is not None  # type: ignore[attr-defined]
+    ]
+
+
+def legend(points: list[MapPoint]) -> list[LegendEntry]:
+    """What the shapes on the map mean, as far as they are there; the most severe first."""
+    counts = Counter(point.state for point in points)
+    return [LegendEntry(one, word, counts[one]) for one, word in STATES.items() if counts[one]]
+
+
+def state_of(lesion: Lesion) -> str:
+    """Of ``STATES``, of a lesion ``with_latest``: the standing outcome, whatever else is known."""
+    row: Any = lesion
+    if row.standing_rank < outcomes.NOTHING:
+        return outcomes.of_rank(row.standing_rank)
+    if lesion.is_closed:
+        return "closed"
+    is_settled = row.management or row.histology or row.visited
+    return "settled" if is_settled else ""
+
+
+def _point(
+    lesion: Lesion, *, view: str, x: float, y: float, region: str, side: str, is_listed: bool
+) -> MapPoint:
+    offset = next(figure.offset for figure in regions.figures() if figure.view == view)
+    return MapPoint(
+        lesion,
+        offset + x * regions.WIDTH,
+        y * regions.HEIGHT,
+        regions.where(view, region, side),
+        state_of(lesion),
+        is_listed,
+    )

@@ -1,0 +1,44 @@
+"""Write path of what people say of changes: marks on comparisons, and why alerts are closed."""
+
+from __future__ import annotations
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from screening.access import require_writable
+from screening.models import Alert, ChangeMark, Comparison
+
+
+@transaction.atomic
+def mark_comparison(
+    *, user: User, comparison: Comparison, verdict: str, note: str = ""
+) -> ChangeMark:
+    """Post: what the user saw stands beside the comparison, above earlier marks."""
+    require_writable(user=user, patient=comparison.later.lesion.patient)
+    mark = ChangeMark(comparison=comparison, marked_by=user, verdict=verdict, note=note.strip())
+    mark.full_clean()
+    mark.save()
+    return mark
+
+
+@transaction.atomic
+def close_alert(*, user: User, alert: Alert, reason: str) -> Alert:
+    """Post: the alert is closed and stays in the history, with the reason.
+
+    Raises ValidationError without a reason, and for an alert that is closed already.
+    """
+    require_writable(user=user, patient=alert.lesion.patient)
+    reason = reason.strip()
+    if not reason:
+        raise ValidationError({"reason": "Say why the alert is closed."})
+    if len(reason) > 400:
+        raise ValidationError({"reason": "Use at most 400 characters."})
+    now = timezone.now()
+    # By its own row alone: of two who close it at once, the second must find it closed.
+    closed = Alert.everything.open().filter(pk=alert.pk)
+    if not closed.update(closed_at=now, closed_by=user, close_reason=reason, modified=now):
+        raise ValidationError("This alert was closed already.")
+    alert.refresh_from_db()
+    return alert

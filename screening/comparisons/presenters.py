@@ -1,0 +1,252 @@
+"""What a comparison shows: outlines in one frame, and what was read and measured then and now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from accounts.models import User
+from ml import reader
+from screening.formatting import percent
+from screening.measurements.contours import Point, outline
+from screening.measurements.masks import mask_within
+from screening.measurements.presenters import COLOUR_WORDS, colours_present
+from screening.measurements.queries import current, in_millimetres, repeatability, scale_of
+from screening.models import Alert, Comparison, LesionImage, Outcome, Prediction
+
+OUTLINE_SIDE = 320
+"""The longer side, in pixels, at which masks are outlined."""
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """power: of the magnification in it. unit: as written; digits: after the point."""
+
+    name: str
+    label: str
+    power: int
+    unit: str
+    digits: int
+
+
+MEASURES = (
+    _Measure("area_px", "Area", 2, "px²", 0),
+    _Measure("longest_diameter_px", "Longest diameter", 1, "px", 0),
+    _Measure("shortest_diameter_px", "Shortest diameter", 1, "px", 0),
+    _Measure("perimeter_px", "Length of the border", 1, "px", 0),
+    _Measure("border_irregularity", "Irregularity of the border", 0, "", 2),
+    _Measure("asymmetry_shape", "Asymmetry of shape", 0, "", 2),
+    _Measure("asymmetry_colour", "Asymmetry of colour", 0, "ΔE", 1),
+    _Measure("colour_variegation", "Variety of colour", 0, "ΔE", 1),
+    _Measure("ita_degrees", "Tone of the skin around (ITA)", 0, "°", 0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One measure in both images. is_ratio: whether it is told in per cent. beyond: whether it
+    differs by more than two images of an unchanged lesion mostly do; None: that is not known."""
+
+    name: str
+    label: str
+    then: float
+    now: float
+    unit: str
+    digits: int
+    is_ratio: bool
+    beyond: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the table of what changed, as written. beyond: as in Difference; is_judged: False
+    where that is no question."""
+
+    label: str
+    before: str
+    after: str
+    change: str
+    beyond: bool | None
+    is_judged: bool = True
+
+
+def differences(comparison: Comparison) -> list[Difference]:
+    """Nothing where one of the images is not measured.
+
+    Sizes are in millimetres where both scales are known; else in pixels of the earlier image, if
+    the images could be aligned; else they cannot be compared and are left out.
+    """
+    earlier, later = comparison.earlier, comparison.later
+    measured = current(earlier), current(later)
+    if measured[0] is None or measured[1] is None:
+        return []
+    before, after = measured[0].values, measured[1].values
+    scales = scale_of(earlier), scale_of(later)
+    limits = repeatability(reader.DEFAULT_VERSION).get("measures", {})
+    found = []
+    for measure in MEASURES:
+        then, now = before[measure.name], after[measure.name]
+        if then is None or now is None:
+            continue
+        if measure.power and scales[0] and scales[1]:
+            name = measure.name.replace("_px", "_mm2" if measure.power == 2 else "_mm")
+            then, now = (
+                in_millimetres(values, scale)[name] or 0.0
+                for values, scale in zip((before, after), scales, strict=True)
+            )
+            unit = measure.unit.replace("px", "mm")
+            found.append(_difference(measure, name, then, now, unit, 1, limits))
+        elif not measure.power or comparison.aligned:
+            now *= _size(comparison) ** measure.power
+            unit, digits = measure.unit, measure.digits
+            found.append(_difference(measure, measure.name, then, now, unit, digits, limits))
+    return found
+
+
+def rows(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> list[Row]:
+    """All that changed, in words: the reading, the measures, the colours. readings: as
+    ``readings_of`` the two images."""
+    measured = [_row(difference) for difference in differences(comparison)]
+    return [*_read(comparison, readings), *measured, *_colours(comparison)]
+
+
+def readings_of(images: list[LesionImage], user: User) -> dict[Any, Prediction | None]:
+    """By image: the reading that counts, if it assessed the image and as far as ``user`` may see
+    it, with the mask. One query."""
+    readings = Prediction.objects.disclosed_to(user).counting().filter(image__in=images)
+    assessed = readings.exclude(outcome=Outcome.NOT_ASSESSABLE).select_related("maps")
+    found: dict[Any, Prediction | None] = {image.pk: None for image in images}
+    found |= {one.image_id: one for one in assessed.defer("maps__evidence", "maps__features")}
+    return found
+
+
+def outline_of(image: LesionImage, reading: Prediction | None) -> list[Point]:
+    """The border that stands, x and y as shares of the image's width and height. reading: of the
+    image, from ``readings_of``."""
+    scale = OUTLINE_SIDE / max(image.width, image.height)
+    masked = reading if hasattr(reading, "maps") else None
+    size = round(image.height * scale), round(image.width * scale)
+    mask = mask_within(image, masked, size)
+    return [] if mask is None else outline(mask)
+
+
+def corner_matrix(comparison: Comparison) -> list[float]:
+    """a, b, c, d, e, f as canvas and SVG take them, from the later to the earlier image's pixels.
+
+    There the first pixel's corner is 0, 0, in ``ml.lesion.register`` its middle.
+    """
+    (a, c, e), (b, d, f) = comparison.matrix
+    return [a, b, c, d, e + 0.5 - 0.5 * (a + c), f + 0.5 - 0.5 * (b + d)]
+
+
+def what_changed(alert: Alert) -> str:
+    """The two values of an alert, as part of a sentence."""
+    before, after = alert.before, alert.after
+    if "p_malignant" in after:
+        return (
+            "chance of cancer or its precursor read as "
+            f"{percent(after['p_malignant'])}, before as {percent(before['p_malignant'])}"
+        )
+    if "colour" in after:
+        colour = after["colour"].replace("_", "-" if after["colour"] == "blue_grey" else " ")
+        return (
+            f"{colour} makes up {percent(after['colour_share'])} of it, "
+            f"before {percent(before['colour_share'])}"
+        )
+    if "delta_e" in after:
+        return f"one part of it changed in colour by {after['delta_e']:.0f} ΔE more than the rest"
+    if "contrast" in after:
+        return (
+            "the fine pattern of one part of it grew stronger or weaker by a factor of "
+            f"{after['contrast']:.1f} against the rest"
+        )
+    if "area_mm2" in after:
+        mm = "\N{NO-BREAK SPACE}mm²"
+        return f"it covers {after['area_mm2']:.1f}{mm}, before {before['area_mm2']:.1f}{mm}"
+    return (
+        f"it takes up {percent(after['area_share'])} of the earlier picture's frame, "
+        f"before {percent(before['area_share'])}"
+    )
+
+
+def _size(comparison: Comparison) -> float:
+    if not comparison.aligned:
+        return 1.0
+    return float(np.sqrt(abs(np.linalg.det(np.array(comparison.matrix)[:, :2]))))
+
+
+def _difference(
+    measure: _Measure,
+    name: str,
+    then: float,
+    now: float,
+    unit: str,
+    digits: int,
+    limits: Mapping[str, Any],
+) -> Difference:
+    is_ratio = measure.power > 0 or measure.name == "border_irregularity"
+    apart = float(np.log(now / then)) if is_ratio and now > 0 and then > 0 else now - then
+    limit = limits.get(measure.name)
+    beyond = None if limit is None else abs(apart) > limit["limit"]
+    return Difference(name, measure.label, then, now, unit, digits, is_ratio, beyond)
+
+
+def _row(one: Difference) -> Row:
+    change = (
+        f"{_signed(100 * (one.now / one.then - 1))} %"
+        if one.is_ratio and one.then
+        else _signed(one.now - one.then, one.digits)
+    )
+    return Row(
+        one.label,
+        _written(one.then, one.digits, one.unit),
+        _written(one.now, one.digits, one.unit),
+        change,
+        one.beyond,
+    )
+
+
+def _read(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> list[Row]:
+    """By one model version: by two, they cannot be compared."""
+    then, now = readings[comparison.earlier.pk], readings[comparison.later.pk]
+    if then is None or now is None:
+        return []
+    label = "Chance of cancer or its precursor, as read"
+    told = percent(then.p_malignant or 0), percent(now.p_malignant or 0)
+    if then.model_version != now.model_version:
+        return [Row(label, *told, "read by different versions", None, False)]
+    limit = repeatability(now.model_version).get("limits", {}).get("risk")
+    apart = _logit(now.p_malignant or 0) - _logit(then.p_malignant or 0)
+    change = f"{_signed(100 * ((now.p_malignant or 0) - (then.p_malignant or 0)))} points"
+    return [Row(label, *told, change, None if limit is None else abs(apart) > limit)]
+
+
+def _colours(comparison: Comparison) -> list[Row]:
+    measured = current(comparison.earlier), current(comparison.later)
+    if measured[0] is None or measured[1] is None:
+        return []
+    then, now = (colours_present(one.values) for one in measured if one)
+    gained = [f"{COLOUR_WORDS[code]} is new" for code in now if code not in then]
+    lost = [f"{COLOUR_WORDS[code]} is gone" for code in then if code not in now]
+    words = [", ".join(COLOUR_WORDS[code] for code in codes) or "none" for codes in (then, now)]
+    change = ", ".join([*gained, *lost]) or "the same"
+    return [Row("Dermatoscopic colours", words[0], words[1], change, None, False)]
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, 1e-4), 1 - 1e-4)
+    return float(np.log(clipped / (1 - clipped)))
+
+
+def _signed(value: float, digits: int = 0) -> str:
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", MINUS) if float(text) else "0"
+
+
+def _written(value: float, digits: int, unit: str) -> str:
+    gap = "" if unit == "°" else "\N{NO-BREAK SPACE}"
+    return f"{value:.{digits}f}{gap}{unit}".strip()

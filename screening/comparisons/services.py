@@ -1,0 +1,138 @@
+"""Comparisons: a later image of a lesion laid over an earlier one, once, and what people saw.
+
+``ml.lesion.register`` (OpenCV) is loaded where it is used.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q, Subquery
+from django.utils import timezone
+
+from ml.types import REGISTRATION_VERSION
+from screening.measurements.masks import mask_of, pixels_of
+from screening.measurements.queries import NotOpened, outlines_of
+from screening.measurements.services import ONE_SWEEP
+from screening.models import Comparison, LesionImage, Measurement, Outline
+
+LATELY, SOON = timedelta(hours=1), timedelta(minutes=2)
+"""A worker that lives compares what it measured within SOON; LATELY bounds what a sweep asks."""
+SIDE = 1024
+"""The longer side of the copies that are aligned."""
+
+
+def in_order(one: LesionImage, other: LesionImage) -> tuple[LesionImage, LesionImage]:
+    """The two images, the one captured earlier first."""
+    first, second = sorted((one, other), key=lambda image: image.place)
+    return first, second
+
+
+def compare(one: LesionImage, other: LesionImage) -> Comparison:
+    """The comparison of two images of one lesion, made now if there is none yet within the outlines
+    that stand: one within others is replaced, and stays in the history.
+
+    Raises ValidationError for images of two lesions or the same image twice.
+    """
+    found = known(one, other)
+    if found is not None:
+        return found
+    require_pair(one, other)
+    earlier, later = in_order(one, other)
+    aligned = _aligned(earlier, later)
+    try:
+        with transaction.atomic():
+            pair = _pair(one, other)
+            others = Comparison.objects.standing().filter(earlier=earlier, later=later)
+            others.exclude(outlines=pair["outlines"]).update(replaced_at=timezone.now())
+            return Comparison.objects.create(**pair, **aligned)
+    except IntegrityError:  # made by another at the same moment
+        return Comparison.objects.get(**_pair(one, other))
+
+
+def require_pair(one: LesionImage, other: LesionImage) -> None:
+    """Raises ValidationError for images of two lesions or the same image twice."""
+    if one.lesion_id != other.lesion_id or one.pk == other.pk:
+        raise ValidationError("Choose two images of the same lesion.")
+
+
+def known(one: LesionImage, other: LesionImage) -> Comparison | None:
+    """The comparison of two images that was made before, within the outlines that stand."""
+    return Comparison.objects.filter(**_pair(one, other)).first()
+
+
+def compare_with_neighbours(image: LesionImage) -> list[Comparison]:
+    """With the image before it and the one after it, by day of capture."""
+    images = list(image.lesion.images.filter(modality=image.modality).latest_first())
+    place = images.index(image)
+    around = [*images[place + 1 : place + 2], *images[max(place - 1, 0) : place]]
+    return [compare(image, other) for other in around]
+
+
+def uncompared() -> list[LesionImage]:
+    """Some images that were measured lately, but whose comparison with a neighbour was lost, or is
+    older than their outline."""
+    now = timezone.now()
+    lately = Measurement.objects.filter(created__range=(now - LATELY, now - SOON))
+    others = LesionImage.objects.filter(lesion=OuterRef("lesion"), modality=OuterRef("modality"))
+    compared = Comparison.objects.filter(Q(earlier=OuterRef("pk")) | Q(later=OuterRef("pk")))
+    last = compared.order_by("-created").values("created")[:1]
+    drawn_since = Outline.objects.filter(image=OuterRef("pk"), created__gt=OuterRef("compared_at"))
+    return list(
+        LesionImage.objects.present()
+        .filter(pk__in=lately.values("image"))
+        .alias(compared_at=Subquery(last))
+        .filter(Exists(others.exclude(pk=OuterRef("pk"))))
+        .filter(Q(compared_at=None) | Exists(drawn_since))
+        .filter(setback=None)
+        .order_by("created")[:ONE_SWEEP]
+    )
+
+
+def scaled(
+    matrix: list[list[float]], later: float = 1.0, earlier: float = 1.0
+) -> npt.NDArray[np.float64]:
+    """A stored matrix for copies of the images, which are ``later`` and ``earlier`` times as large.
+
+    [2, 3]; the middle of the first pixel is 0, 0.
+    """
+    from ml.lesion.register import between_copies
+
+    return between_copies(np.array(matrix), 1 / earlier, 1 / later)
+
+
+def _pair(one: LesionImage, other: LesionImage) -> dict[str, Any]:
+    earlier, later = in_order(one, other)
+    return {
+        "earlier": earlier,
+        "later": later,
+        "algorithm_version": REGISTRATION_VERSION,
+        "outlines": outlines_of(earlier, later),
+    }
+
+
+def _aligned(earlier: LesionImage, later: LesionImage) -> dict[str, object]:
+    from ml.lesion.register import align, between_copies
+
+    try:
+        fixed, moving = pixels_of(earlier, SIDE), pixels_of(later, SIDE)
+    except NotOpened:
+        return {"aligned": False, "reason": "One of the two pictures could not be opened."}
+    found = align(
+        fixed, moving, mask_of(earlier, fixed.shape[:2]), mask_of(later, moving.shape[:2])
+    )
+    matrix: list[list[float]] = []
+    if found.matrix is not None:
+        scales = fixed.shape[1] / earlier.width, moving.shape[1] / later.width
+        matrix = between_copies(found.matrix, *scales).tolist()
+    return {
+        "aligned": found.aligned,
+        "matrix": matrix,
+        "score": found.score,
+        "reason": found.reason,
+    }

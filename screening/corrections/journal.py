@@ -1,0 +1,170 @@
+"""What every correction begins and ends with: the record held still, and what was put right noted.
+
+Whoever corrects holds the patients concerned, in the order of their identifiers, so that two
+corrections of one record follow each other. Whoever only adds to a lesion holds the lesion.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+
+from accounts.models import User
+from screening.models import (
+    Correction,
+    CorrectionKind,
+    DoctorVisit,
+    Lesion,
+    LesionImage,
+    Patient,
+)
+from screening.records.visits import ONLY_ONES_OWN, is_own
+
+Record = Patient | Lesion | LesionImage | DoctorVisit
+
+LONGEST_REASON = 400
+MEANWHILE = "Someone else has changed this meanwhile. Look at it again."
+_WITH = {
+    Patient: (),
+    Lesion: ("patient",),
+    LesionImage: ("lesion__patient",),
+    DoctorVisit: ("lesion__patient",),
+}
+
+
+def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
+    """The records as they stand, nobody else correcting their patients in this transaction.
+
+    Raises PermissionDenied unless ``user`` may write all of them, a visit as the person whose
+    record it is, and ValidationError where one was moved to another patient meanwhile or, unless
+    ``withdrawn``, taken out.
+    """
+    found_at = [_fresh(record) for record in records]
+    ids = {patient_of(record).pk for record in found_at}
+    locked = Patient.everything.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
+    found = {patient.pk for patient in locked}
+    if Patient.everything.writable_by(user).filter(pk__in=found).count() != len(found):
+        raise PermissionDenied("Your role allows looking at this record, not changing it.")
+    if any(isinstance(one, DoctorVisit) and not is_own(user, patient_of(one)) for one in found_at):
+        raise PermissionDenied(ONLY_ONES_OWN)
+    lesions = {lesion.pk for record in found_at if (lesion := lesion_of(record))}
+    list(Lesion.everything.select_for_update(no_key=True).filter(pk__in=lesions).order_by("pk"))
+    fresh = [_fresh(record) for record in records]
+    if any(patient_of(record).pk not in found for record in fresh):
+        raise ValidationError(MEANWHILE)
+    if not withdrawn and any(is_out(record) for record in fresh):
+        raise ValidationError("This was withdrawn meanwhile.")
+    return fresh
+
+
+def require_same_keeper(one: Patient, other: Patient, field: str) -> None:
+    """Raises ValidationError unless the same people keep both: nothing is corrected out of a
+    clinic, or out of the hands of the person whose record it is."""
+    if (one.clinic_id, one.owner_id) != (other.clinic_id, other.owner_id):
+        text = "Both must belong to the same clinic and the same person."
+        raise ValidationError({field: text})
+
+
+def require_place(image: LesionImage) -> None:
+    """Raises ValidationError where the picture was added again since it was withdrawn."""
+    same = image.lesion.images.filter(sha256=image.sha256).first()
+    if same is not None:
+        raise ValidationError(
+            f"The same picture is on {image.lesion} already, added again on "
+            f"{same.created:%Y-%m-%d}. Withdraw that one first."
+        )
+
+
+def patient_of(record: Record) -> Patient:
+    match record:
+        case Patient():
+            return record
+        case Lesion():
+            return record.patient
+        case _:
+            return record.lesion.patient
+
+
+def lesion_of(record: Record) -> Lesion | None:
+    match record:
+        case Patient():
+            return None
+        case Lesion():
+            return record
+        case _:
+            return record.lesion
+
+
+def is_out(record: Record) -> bool:
+    """Withdrawn, by itself or with what it belongs to."""
+    lesion = lesion_of(record)
+    return (
+        record.is_withdrawn
+        or patient_of(record).is_withdrawn
+        or (lesion is not None and lesion.is_withdrawn)
+    )
+
+
+def stated(reason: str, *, needed: bool = False) -> str:
+    """The reason without blanks. Raises ValidationError for none where one is ``needed``."""
+    reason = reason.strip()
+    if needed and not reason:
+        raise ValidationError({"reason": "Say why."})
+    if len(reason) > LONGEST_REASON:
+        raise ValidationError({"reason": f"Use at most {LONGEST_REASON} characters."})
+    return reason
+
+
+def note(
+    kind: CorrectionKind,
+    record: Record,
+    *,
+    user: User,
+    reason: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+    patient: Patient | None = None,
+    lesion: Lesion | None = None,
+) -> Correction:
+    """Write down what was put right. patient, lesion: where it was before, if not where it is."""
+    return Correction.objects.create(
+        kind=kind,
+        made_by=user,
+        patient=patient or patient_of(record),
+        lesion=lesion or lesion_of(record),
+        image=record if isinstance(record, LesionImage) else None,
+        visit=record if isinstance(record, DoctorVisit) else None,
+        reason=reason,
+        before=plain(before or {}),
+        after=plain(after or {}),
+    )
+
+
+def touch(*records: Patient | Lesion) -> None:
+    """Post: whoever asks what has changed since is told of these."""
+    now = timezone.now()
+    for record in records:
+        type(record).everything.filter(pk=record.pk).update(modified=now)
+
+
+def plain(fields: dict[str, Any]) -> Any:
+    """Days and identifiers as JSON writes them, moments to the microsecond."""
+    return json.loads(json.dumps(fields, cls=_Exact))
+
+
+class _Exact(DjangoJSONEncoder):
+    def default(self, value: Any) -> Any:
+        return value.isoformat() if isinstance(value, datetime) else super().default(value)
+
+
+def _fresh(record: Record) -> Any:
+    model = type(record)
+    found = model.everything.select_related(*_WITH[model]).filter(pk=record.pk).first()
+    if found is None:
+        raise ValidationError(MEANWHILE)
+    return found

@@ -1,0 +1,371 @@
+"""Write path of what is there twice: two lesions of one patient, two patients of one clinic.
+
+Functions as in ``screening.records.services``. All that belongs to the one goes to the other; the one is
+withdrawn and says what it was merged into, so that its address leads there. Taken apart again, it
+gets back what came from it and is still there.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import User
+from screening.corrections.consequences import follow
+from screening.corrections.journal import (
+    held,
+    note,
+    plain,
+    require_place,
+    require_same_keeper,
+    stated,
+    touch,
+)
+from screening.corrections.moves import (
+    bring,
+    findings_of,
+    hand_over,
+    require_acknowledged,
+    was_concluded,
+)
+from screening.models import (
+    SYMPTOMS,
+    Correction,
+    CorrectionKind,
+    DoctorVisit,
+    ExternalIdentifier,
+    Histology,
+    Lesion,
+    LesionImage,
+    LesionPosition,
+    Modality,
+    Patient,
+    Reminder,
+)
+from screening.predictions import outcomes
+from screening.predictions import services as prediction_services
+from screening.records import closing, plausibility
+
+ATTACHED: dict[str, models.Manager[Any]] = {
+    "visits": DoctorVisit.everything,
+    "histologies": Histology.objects,
+    "positions": LesionPosition.objects,
+    "identifiers": ExternalIdentifier.objects,
+}
+"""What goes along with a lesion as it is, beside its images."""
+DETAILS = ("birth_year", "sex", "skin_type")
+CLOSED = ("closed_on", "closed_day_is_known", "closed_because", "closed_by_id")
+
+
+@transaction.atomic
+def merge_lesions(
+    *, user: User, lesion: Lesion, into: Lesion, reason: str = "", acknowledged: bool = False
+) -> Lesion:
+    """Post: all that was of ``lesion`` is of ``into``; ``lesion`` is withdrawn and leads there.
+
+    Of a picture that is on both, one is withdrawn: the one with less to it. Every symptom of either
+    is marked; the lesion is closed only if both were, ``lesion`` not before ``into``. acknowledged:
+    as of ``moving.move_image``.
+    """
+    reason = stated(reason)
+    lesion, into = held(lesion, into, user=user)
+    if lesion == into:
+        raise ValidationError({"into": "Choose another lesion."})
+    if lesion.patient_id != into.patient_id:
+        raise ValidationError(
+            {"into": "These are lesions of two patients. Move the one to the other patient first."}
+        )
+    require_acknowledged(acknowledged, findings_of(lesion.images.all(), user))
+    own = list(LesionImage.everything.filter(lesion=into))
+    coming = list(LesionImage.everything.filter(lesion=lesion))
+    twice = _once(coming, own, user)
+    places = {image.pk: image.placed_at for image in (*coming, *own)}
+    before, since = _joined(lesion, into)
+    moved = {"images": [image.pk for image in coming]}
+    for name, rows in ATTACHED.items():
+        moved[name] = list(rows.filter(lesion=lesion).values_list("pk", flat=True))
+        rows.filter(pk__in=moved[name]).update(lesion=into, modified=timezone.now())
+    bring(coming, into)
+    if moved["histologies"] or moved["visits"]:  # said of the one spot, not of the other's pictures
+        bring(own, into)
+    _one_reminder(lesion, into, moved)
+    _retire(lesion, into, user)
+    note(
+        CorrectionKind.MERGED,
+        lesion,
+        user=user,
+        reason=reason,
+        before={
+            "moved": moved,
+            "twice": twice,
+            "places": {str(one.pk): [places[one.pk], one.placed_at] for one in (*coming, *own)},
+            "into": before,
+            "since": since,
+        },
+        after={"merged_into": into.pk, "label": into.label},
+    )
+    touch(into.patient)
+    prediction_services.read_with_new_details(image__lesion=into)
+    follow([*coming, *own], into)
+    into.refresh_from_db()
+    return into
+
+
+@transaction.atomic
+def merge_patients(
+    *, user: User, patient: Patient, into: Patient, reason: str = "", acknowledged: bool = False
+) -> Patient:
+    """Post: all lesions of ``patient`` are of ``into``; ``patient`` is withdrawn and leads there.
+
+    What ``into`` does not say of age, sex and skin is taken from ``patient``. Images are read again
+    where the model would be told something else. acknowledged: as of ``moving.move_image``; and the
+    user knows that the two differ in birth year or sex.
+    """
+    reason = stated(reason)
+    patient, into = held(patient, into, user=user)
+    if patient == into:
+        raise ValidationError({"into": "Choose another patient."})
+    require_same_keeper(patient, into, "into")
+    differing = _differing(patient, into)
+    images = LesionImage.objects.present().filter(lesion__patient=patient)
+    require_acknowledged(acknowledged, differing, findings_of(images, user))
+    coming = Lesion.everything.select_for_update(no_key=True).filter(patient=patient)
+    lesions = list(coming.order_by("created", "pk"))
+    identifiers = list(patient.identifiers.values_list("pk", flat=True))
+    moved = {
+        "lesions": [lesion.pk for lesion in lesions],
+        "images": list(images.values_list("pk", flat=True)),
+        "identifiers": identifiers,
+    }
+    before = {name: getattr(into, name) for name in DETAILS if not getattr(into, name)}
+    for name in before:
+        setattr(into, name, getattr(patient, name))
+    into.save()
+    called = hand_over(lesions, into, user=user)
+    plausibility.require_birth_year(into)
+    ExternalIdentifier.objects.filter(pk__in=identifiers).update(patient=into)
+    _retire(patient, into, user)
+    note(
+        CorrectionKind.MERGED,
+        patient,
+        user=user,
+        reason=reason,
+        before={
+            "moved": moved,
+            "called": called,
+            "into": before,
+            "since": {name: getattr(into, name) for name in before},
+        },
+        after={"merged_into": into.pk, "label": into.label},
+    )
+    prediction_services.read_with_new_details(image__lesion__patient=into)
+    return into
+
+
+def successor(record: Any) -> list[Any]:
+    """Where a merged record's address leads: what it was merged into, or that one in its turn.
+    Empty for a record that was not merged."""
+    if not isinstance(record, Lesion | Patient):
+        return []
+    found: list[Any] = []
+    merged = type(record).everything.exclude(merged_into=None).select_related("merged_into")
+    while (step := merged.filter(pk=record.pk).first()) is not None:
+        record = step.merged_into
+        found = [record]
+    return found
+
+
+def at_stake(record: Any, user: User) -> str:
+    """What whoever takes ``record`` apart is to know, in words; empty where nothing is: what was
+    found of its pictures since it was merged, and which do not come back. Empty, too, for a record
+    that was not merged."""
+    found = successor(record)
+    if not found:
+        return ""
+    (into,), merged = found, _merger(record)
+    moved = merged.before["moved"]
+    came = LesionImage.objects.filter(pk__in=moved.get("images", ()))
+    if isinstance(record, Patient):
+        lesions = Lesion.everything.filter(pk__in=moved["lesions"], patient=into)
+        going = LesionImage.objects.present().filter(lesion__in=lesions)
+        staying = came.exclude(lesion__in=lesions)
+    else:
+        going = came.filter(lesion=into)
+        since = into.images.filter(created__gte=merged.created).values("pk")
+        elsewhere = came.exclude(lesion=into).values("pk")
+        staying = LesionImage.objects.filter(Q(pk__in=since) | Q(pk__in=elsewhere))
+    texts = [findings_of(going, user, merged.created)]
+    if count := staying.count():
+        these = "1 picture that" if count == 1 else f"{count} pictures that"
+        texts.append(f"{these} came with it, or came since, will not go back with it.")
+    return " ".join(filter(None, texts))
+
+
+def take_apart(record: Any, into: Any, *, user: User) -> None:
+    """After ``record`` was put back. Post: what came from it and is with ``into``, its successor,
+    is its own again. ``into`` is as it was, as far as nobody has changed it since."""
+    merger = _merger(record)
+    last = merger.before
+    moved = last["moved"]
+    if isinstance(record, Patient):
+        lesions = Lesion.everything.filter(pk__in=moved["lesions"], patient=into)
+        hand_over(lesions.order_by("created", "pk"), record, user=user, called=last.get("called"))
+        own = ExternalIdentifier.objects.filter(pk__in=moved["identifiers"], patient=into)
+        own.update(patient=record)
+    else:
+        there = LesionImage.everything.filter(lesion=into)
+        own_images = list(there.exclude(pk__in=moved["images"]))
+        images = list(there.filter(pk__in=moved["images"]))
+        settled = own_images if was_concluded(into, merger.created) else [*images, *own_images]
+        places = {image.pk: _place_before(image, last) for image in settled}
+        for name, rows in {**ATTACHED, "reminder": Reminder.objects}.items():
+            own = rows.filter(pk__in=moved[name], lesion=into)
+            own.update(lesion=record, modified=timezone.now())
+        bring(images, record)
+        for image in settled:
+            image.placed_at = places[image.pk]
+            image.save(update_fields=["placed_at", "modified"])
+        twice = LesionImage.everything.filter(pk__in=last["twice"]).exclude(withdrawn_at=None)
+        for image in twice:  # no longer on the same lesion
+            require_place(image)
+            image.withdrawn_at, image.withdrawn_by, image.withdrawn_because = None, None, ""
+            image.save()
+            note(CorrectionKind.RESTORED, image, user=user)
+        closing.reopen_unless_removed(user=user, lesion=into)
+        into.refresh_from_db()
+    _give_back(into, merger)
+    if isinstance(record, Lesion):
+        follow([*images, *twice], record, into)
+    touch(into)
+
+
+def _place_before(image: LesionImage, last: dict[str, Any]) -> datetime:
+    """Since when it was in its place before the merger ``last``, unless it was given another."""
+    before, since = last.get("places", {}).get(str(image.pk), ("", ""))
+    is_same = image.placed_at.isoformat() == since
+    return datetime.fromisoformat(before) if is_same else image.placed_at
+
+
+def _give_back(into: Any, merger: Correction) -> None:
+    """Post: of what the merger changed in ``into``, that is as before which nobody changed since. A
+    lesion that got another picture since is not closed by it."""
+    before, since = merger.before["into"], merger.before.get("since", {})
+    now = plain({name: getattr(into, name) for name in since})
+    same = {name for name in since if now[name] == since[name]}
+    if str(into.pk) != merger.after["merged_into"]:  # merged on since, with all that was changed
+        return
+    if isinstance(into, Lesion):
+        got_more = into.images.filter(created__gte=merger.created).exists()
+        if got_more or not same.issuperset(name for name in CLOSED if name in since):
+            same -= {*CLOSED}
+    for name in same:
+        setattr(into, name, into._meta.get_field(name).to_python(before[name]))
+    into.save()
+
+
+def _merger(record: Any) -> Correction:
+    """The last by which ``record`` was merged into another."""
+    merged = Correction.objects.filter(kind=CorrectionKind.MERGED, before__has_key="moved")
+    if isinstance(record, Patient):
+        return merged.filter(patient=record, lesion=None)[0]
+    return merged.filter(lesion=record)[0]
+
+
+def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list[Any]:
+    """Withdraw one of each two that are the same picture; their identifiers."""
+    by_picture = {image.sha256: image for image in own}
+    out = []
+    for image in coming:
+        same = by_picture.get(image.sha256)
+        if same is None or image.is_withdrawn:
+            continue
+        less = min((same, image), key=_weight)
+        less.withdrawn_at, less.withdrawn_by = timezone.now(), user
+        less.withdrawn_because = "The same picture was on both lesions that were merged."
+        less.save()
+        note(CorrectionKind.WITHDRAWN, less, user=user, reason=less.withdrawn_because)
+        out.append(less.pk)
+    return out
+
+
+def _differing(patient: Patient, into: Patient) -> str:
+    """In words, where the two contradict each other on birth year or sex; empty where nowhere."""
+    words = []
+    if patient.birth_year and into.birth_year and patient.birth_year != into.birth_year:
+        words.append(f"{patient} was born in {patient.birth_year}, {into} in {into.birth_year}.")
+    if patient.sex and into.sex and patient.sex != into.sex:
+        sexes = patient.get_sex_display().lower(), into.get_sex_display().lower()
+        words.append(f"{patient} is {sexes[0]}, {into} {sexes[1]}.")
+    if words:
+        words.append(f"What {into} says will count, if they are one person.")
+    return " ".join(words)
+
+
+def _weight(image: LesionImage) -> tuple[int, bool, bool, int, int]:
+    """What would be lost with it: how grave its reading is, and that nobody has concluded on it;
+    then that it is read, concluded upon, read often."""
+    reading, is_concluded = image.counting_reading, image.reviews.standing().exists()
+    return (
+        -outcomes.rank(reading.outcome_told if reading else ""),
+        reading is not None and not is_concluded,
+        image.modality == Modality.DERMATOSCOPIC,
+        image.reviews.count(),
+        image.predictions.finished().count(),
+    )
+
+
+def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Give ``into`` what ``lesion`` says and it does not; what changed, as it was and as it is."""
+    names = ("body_site", "notes", *SYMPTOMS, "symptoms_at", *CLOSED)
+    before = {name: getattr(into, name) for name in names}
+    into.body_site = into.body_site or lesion.body_site
+    if lesion.notes and lesion.notes not in into.notes:
+        added = f"From {lesion}: {lesion.notes}"
+        joined = f"{into.notes}\n\n{added}".strip()
+        limit = Lesion._meta.get_field("notes").max_length
+        into.notes = joined if limit is None or len(joined) <= limit else into.notes
+    for name in SYMPTOMS:
+        setattr(into, name, getattr(into, name) or getattr(lesion, name))
+    if into.symptoms:
+        into.symptoms_at = timezone.now()
+    if into.closed_on and (lesion.closed_on is None or lesion.closed_on < into.closed_on):
+        into.closed_on, into.closed_by, into.closed_because = None, None, ""
+        into.closed_day_is_known = False
+    into.save()
+    since = {name: getattr(into, name) for name in names if before[name] != getattr(into, name)}
+    return {name: before[name] for name in since}, since
+
+
+def _one_reminder(lesion: Lesion, into: Lesion, moved: dict[str, list[Any]]) -> None:
+    """A lesion has one: of two active ones the sooner, else the active one, else its own."""
+    moved["reminder"] = []
+    coming = Reminder.objects.filter(lesion=lesion).first()
+    own = Reminder.objects.filter(lesion=into).first()
+    if coming is None or (own is not None and not coming.is_active):
+        return
+    if own is None:
+        coming.lesion = into
+        coming.save()
+        moved["reminder"] = [coming.pk]
+        return
+    if own.is_active:
+        if coming.rings_on < own.rings_on:
+            own.due_on, own.snoozed_until = coming.due_on, coming.snoozed_until
+        own.interval_months = min(own.interval_months, coming.interval_months)
+        own.save()
+        return
+    for name in ("set_by", "interval_months", "due_on", "snoozed_until", "stopped_at"):
+        setattr(own, name, getattr(coming, name))
+    own.save()
+
+
+def _retire(record: Any, into: Any, user: User) -> None:
+    record.withdrawn_at, record.withdrawn_by = timezone.now(), user
+    record.withdrawn_because = f"Merged into {into}."
+    record.merged_into = into
+    record.save()

@@ -1,0 +1,249 @@
+"""Write path of what is with the wrong lesion or patient: moved, with all that belongs to it.
+
+Functions as in ``screening.records.services``. The user may write where it is and where it goes,
+and both are kept by the same clinic and the same person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from screening.corrections.consequences import follow
+from screening.corrections.journal import held, note, require_same_keeper, stated, touch
+from screening.models import (
+    CorrectionKind,
+    DoctorVisit,
+    Histology,
+    Lesion,
+    LesionImage,
+    Patient,
+    Prediction,
+    Review,
+)
+from screening.models.lesion import number_of
+from screening.predictions import services as prediction_services
+from screening.records import closing, plausibility
+
+
+@transaction.atomic
+def move_image(
+    *,
+    user: User,
+    image: LesionImage,
+    lesion: Lesion,
+    reason: str = "",
+    acknowledged: bool = False,
+    is_undone: bool = False,
+) -> LesionImage:
+    """Post: the picture is of ``lesion``; its readings and conclusions go with it.
+
+    acknowledged: the user knows that it was read or reviewed where it is; without it such a picture
+    is not moved. What was concluded of the lesion before did not take the picture into account. It
+    is read again where the model would be told something else of the patient. is_undone: it goes
+    back to where it was.
+    """
+    reason = stated(reason)
+    image, lesion = held(image, lesion, user=user)
+    before = image.lesion
+    if lesion == before:
+        raise ValidationError({"lesion": "The picture is of this lesion already."})
+    require_same_keeper(before.patient, lesion.patient, "lesion")
+    if lesion.images.filter(sha256=image.sha256).exists():
+        raise ValidationError(
+            {"lesion": f"The same picture is on {lesion} already. Withdraw this one instead."}
+        )
+    require_acknowledged(acknowledged, findings_of(before.images.filter(pk=image.pk), user))
+    if not is_undone:
+        require_followed(lesion, "lesion")
+    plausibility.require_capture_day(image.captured_on, lesion.patient)
+    placed_at = image.placed_at
+    bring([image], lesion)
+    _note_move(image, before, placed_at, user=user, reason=reason)
+    closing.reopen_unless_removed(user=user, lesion=before)
+    touch(before, lesion)
+    prediction_services.read_with_new_details(image=image)
+    follow([image], before, lesion)
+    image.refresh_from_db()
+    return image
+
+
+@transaction.atomic
+def move_lesion(
+    *,
+    user: User,
+    lesion: Lesion,
+    patient: Patient,
+    reason: str = "",
+    acknowledged: bool = False,
+    called: Mapping[str, list[str]] | None = None,
+) -> Lesion:
+    """Post: the lesion is of ``patient``, with its images and all that is known of it.
+
+    acknowledged: as of ``move_image``, for its images. called: see ``hand_over``.
+    """
+    reason = stated(reason)
+    lesion, patient = held(lesion, patient, user=user)
+    before = lesion.patient
+    if patient == before:
+        raise ValidationError({"patient": "The lesion is of this patient already."})
+    require_same_keeper(before, patient, "patient")
+    require_acknowledged(acknowledged, findings_of(lesion.images.all(), user))
+    label = lesion.label
+    hand_over([lesion], patient, user=user, called=called)
+    plausibility.require_birth_year(patient)
+    changed = {"patient": patient.pk}
+    note(
+        CorrectionKind.MOVED,
+        lesion,
+        user=user,
+        reason=reason,
+        before={"patient": before.pk, "label": label},
+        after={**changed, "label": lesion.label},
+        patient=before,
+    )
+    note(CorrectionKind.MOVED, lesion, user=user, reason=reason, after=changed)
+    touch(before, patient)
+    prediction_services.read_with_new_details(image__lesion=lesion)
+    lesion.refresh_from_db()
+    return lesion
+
+
+def findings_of(images: QuerySet[LesionImage], user: User, since: datetime | None = None) -> str:
+    """What there is of pictures where they are, in words; empty where nothing is. since: of what
+    was read and concluded from then on. Who is to conclude first is told the same whatever there
+    is."""
+    one = images.count() == 1
+    if LesionImage.objects.withheld_from(user).filter(pk__in=images.values("pk")).exists():
+        these = "This picture" if one else "These pictures"
+        return f"{these} may have readings and conclusions here."
+    readings = Prediction.objects.finished().filter(image__in=images)
+    reviews = Review.objects.filter(image__in=images)
+    if since is not None:
+        readings, reviews = (
+            readings.filter(finished_at__gte=since),
+            reviews.filter(created__gte=since),
+        )
+    parts = [
+        f"{count} {word if count == 1 else f'{word}s'}"
+        for count, word in ((readings.count(), "reading"), (reviews.count(), "conclusion"))
+        if count
+    ]
+    this = "This picture has" if one else "These pictures have"
+    return f"{this} {' and '.join(parts)} here." if parts else ""
+
+
+def require_followed(lesion: Lesion, field: str) -> None:
+    """Raises ValidationError for a closed lesion: a warning would be lost on the way there."""
+    if lesion.is_closed:
+        text = f"{lesion} is recorded as removed. Open it again first, or nothing is told of this."
+        raise ValidationError({field: text})
+
+
+def require_acknowledged(acknowledged: bool, *texts: str) -> None:
+    """Raises ValidationError with what there is to know, unless the user knows of it."""
+    found = " ".join(filter(None, texts))
+    if found and not acknowledged:
+        raise ValidationError({"acknowledged": f"{found} Confirm that this goes with it."})
+
+
+def bring(images: list[LesionImage], lesion: Lesion) -> None:
+    """Post: the images are of ``lesion``, beginning now. Within a correction that holds both."""
+    now = timezone.now()
+    for image in images:
+        image.lesion, image.placed_at = lesion, now
+        image.save(update_fields=["lesion", "placed_at", "modified"])
+
+
+def put_back(image: LesionImage, placed_at: str | None, since: datetime) -> None:
+    """After a correction from ``since`` on was undone. Post: what settled the image before settles
+    it again, unless somebody concluded on the lesion in between. placed_at: as it was, ISO 8601."""
+    if placed_at is None or was_concluded(image.lesion, since):
+        return
+    image.placed_at = datetime.fromisoformat(placed_at)
+    image.save(update_fields=["placed_at", "modified"])
+
+
+def was_concluded(lesion: Lesion, since: datetime) -> bool:
+    """Whether anybody concluded on the lesion from then on."""
+    acts: tuple[QuerySet[Any], ...] = (
+        Review.objects.filter(image__lesion=lesion),
+        Histology.objects.filter(lesion=lesion),
+        DoctorVisit.objects.filter(lesion=lesion),
+    )
+    return any(found.filter(created__gte=since).exists() for found in acts)
+
+
+def hand_over(
+    lesions: Iterable[Lesion],
+    patient: Patient,
+    *,
+    user: User,
+    called: Mapping[str, list[str]] | None = None,
+) -> dict[str, list[str]]:
+    """Post: the lesions are of ``patient``, and told apart: one whose number is given there gets
+    the next one. Within a correction that holds both.
+
+    Returns by lesion its label before and since, where they differ. called: the same from when they
+    came; each is called as it was before, unless it was given another name meanwhile.
+    """
+    in_use = set(Lesion.everything.filter(patient=patient).values_list("label", flat=True))
+    taken, found, renamed = Lesion.everything.labels(patient), list(lesions), {}
+    number = max(
+        Lesion.everything.next_number(patient),
+        *(number_of(lesion.label) + 1 for lesion in found if lesion.label not in taken),
+        0,
+    )
+    for lesion in found:
+        lesion.patient = patient
+        lesion.save(update_fields=["patient", "modified"])
+        for image in LesionImage.everything.filter(lesion=lesion):
+            image.save(update_fields=["modified"])
+    for lesion in found:
+        before, since = (called or {}).get(str(lesion.pk), ("", ""))
+        is_back = lesion.label == since
+        label = before if is_back else lesion.label
+        if number_of(label) and label in (in_use if is_back else taken):
+            label, number = f"Lesion {number}", number + 1
+        if label == lesion.label:
+            continue
+        renamed[str(lesion.pk)] = [lesion.label, label]
+        was, lesion.label = {"label": lesion.label}, label
+        lesion.save(update_fields=["label", "modified"])
+        note(CorrectionKind.EDITED, lesion, user=user, before=was, after={"label": label})
+    return renamed
+
+
+def _note_move(
+    image: LesionImage, before: Lesion, placed_at: datetime, *, user: User, reason: str
+) -> None:
+    """In the record that it was in and, if that is another patient's, in the one that it is in: of
+    the other one without its name."""
+    now = image.lesion
+    was = {
+        "lesion": before.pk,
+        "patient": before.patient_id,
+        "label": before.label,
+        "placed_at": placed_at.isoformat(),
+    }
+    since = {"lesion": now.pk, "patient": now.patient_id}
+    is_near = before.patient_id == now.patient_id
+    note(
+        CorrectionKind.MOVED,
+        image,
+        user=user,
+        reason=reason,
+        before=was,
+        after={**since, "label": now.label} if is_near else since,
+        patient=before.patient,
+        lesion=before,
+    )
+    if not is_near:
+        note(CorrectionKind.MOVED, image, user=user, reason=reason, after=since)

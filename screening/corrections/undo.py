@@ -1,0 +1,133 @@
+"""Undoing a correction: the same acts, the other way round. It is a correction itself."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.models import User
+from screening.corrections import merges, moves, services
+from screening.corrections.journal import Record
+from screening.models import (
+    Correction,
+    CorrectionKind,
+    Lesion,
+    LesionImage,
+    Patient,
+)
+from screening.records import closing
+from screening.records.visits import is_own
+
+_READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
+
+
+@transaction.atomic
+def undo(
+    *, user: User, correction: Correction, label: str = "", acknowledged: bool = False
+) -> Record:
+    """Post: what the correction changed is as it was before. label: see ``services.restore``.
+    acknowledged: the user knows of what is ``at_stake``.
+
+    Raises ValidationError where it cannot be undone any more.
+    """
+    record = subject(correction)
+    if not may_be_undone(correction):
+        raise ValidationError("This cannot be undone: something else was changed since.")
+    moves.require_acknowledged(acknowledged, at_stake(correction, user))
+    before: dict[str, Any] = correction.before
+    match correction.kind, record:
+        case CorrectionKind.EDITED, LesionImage():
+            fields: dict[str, Any] = {
+                name: _READ[name](value) if value and name in _READ else value
+                for name, value in before.items()
+                if name != "placed_at"
+            }
+            image = services.correct_image(user=user, image=record, **fields)
+            moves.put_back(image, before.get("placed_at"), correction.created)
+            return image
+        case CorrectionKind.MOVED, LesionImage():
+            lesion = _there(Lesion, before["lesion"])
+            image = moves.move_image(
+                user=user,
+                image=record,
+                lesion=lesion,
+                acknowledged=True,
+                is_undone=not closing.was_closed(lesion, correction.created),
+            )
+            moves.put_back(image, before.get("placed_at"), correction.created)
+            return image
+        case CorrectionKind.MOVED, Lesion():
+            patient = _there(Patient, before["patient"])
+            called = {str(record.pk): [before.get("label", ""), correction.after.get("label")]}
+            return moves.move_lesion(
+                user=user, lesion=record, patient=patient, acknowledged=True, called=called
+            )
+        case _:
+            return services.restore(
+                user=user, record=record, label=label, acknowledged=acknowledged
+            )
+
+
+def at_stake(correction: Correction, user: User) -> str:
+    """What whoever undoes it is to know, in words; empty where nothing is: what was found since of
+    the pictures that go with it, and which of them do not."""
+    record: Any = subject(correction)
+    match correction.kind, record:
+        case CorrectionKind.MOVED, LesionImage():
+            images = record.lesion.images.filter(pk=record.pk)
+            return moves.findings_of(images, user, correction.created)
+        case CorrectionKind.MOVED, Lesion():
+            return moves.findings_of(record.images.all(), user, correction.created)
+        case CorrectionKind.MERGED, _:
+            return merges.at_stake(record, user)
+    return ""
+
+
+def may_be_undone(correction: Correction) -> bool:
+    """Whether the record is still as the correction left it. Reads what ``subject`` gives."""
+    record: Any = subject(correction)
+    match correction.kind:
+        case CorrectionKind.WITHDRAWN:
+            return bool(record.is_withdrawn)
+        case CorrectionKind.MERGED:
+            return str(record.merged_into_id) == correction.after["merged_into"]
+        case CorrectionKind.EDITED if isinstance(record, LesionImage):
+            return not record.is_withdrawn and _holds(record, correction.after)
+        case CorrectionKind.MOVED if correction.before:
+            return not record.is_withdrawn and _is_where(record, correction.after)
+    return False
+
+
+def is_for(correction: Correction, user: User) -> bool:
+    """Whether it is for ``user`` to undo, of those who may write the record: what is said of a
+    visit is for the person whose record it is."""
+    return correction.visit_id is None or is_own(user, correction.patient)
+
+
+def subject(correction: Correction) -> Record:
+    """What was put right: the least of what the correction names."""
+    return correction.image or correction.visit or correction.lesion or correction.patient
+
+
+def _holds(record: Any, fields: dict[str, Any]) -> bool:
+    return all(_plain(getattr(record, name)) == value for name, value in fields.items())
+
+
+def _is_where(record: Any, after: dict[str, str]) -> bool:
+    if isinstance(record, LesionImage):
+        return str(record.lesion_id) == after["lesion"]
+    return str(record.patient_id) == after["patient"]
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date | time) else value
+
+
+def _there(model: Any, pk: str) -> Any:
+    found = model.objects.filter(pk=pk).first()
+    if found is None:
+        raise ValidationError("Where it was has been withdrawn. Put that back first.")
+    return found

@@ -1,0 +1,164 @@
+"""Bytes that someone sent -> a clean picture, or a clear word on what is wrong with them.
+
+``clean`` and ``said`` are the doors for what strangers send: they decode in ``screening.images.sandbox``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import date, time
+from io import BytesIO
+from typing import IO, Any
+
+from PIL import Image
+
+from ml.opening.pictures import FORMATS, IN_BYTES, MAX_BYTES, InvalidImage, Picture, open_picture
+from screening.images import dicom, sandbox
+from screening.images.dicom import Said
+
+ACCEPTED = f"{', '.join(FORMATS)} or DICOM"
+MIN_SIDE = 64
+THUMBNAIL_SIDE = 320
+LOSSLESS_PIXELS = 20_000_000
+"""Of a larger picture no lossless copy is tried; of any none is kept above MAX_BYTES."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanImage:
+    """A picture without anything but its pixels, upright and in sRGB.
+
+    data: JPEG, or PNG where the original kept every pixel and that is not too large; extension:
+        "jpg" or "png".
+    thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. width, height: pixels.
+    sha256: of the bytes that were sent. camera_model: maker and model as the file had them, or "".
+    captured_on, captured_time: when it was taken, as the file has it. said: of a DICOM file.
+    """
+
+    data: bytes
+    extension: str
+    thumbnail: bytes
+    width: int
+    height: int
+    sha256: str
+    camera_model: str
+    captured_on: date | None = None
+    captured_time: time | None = None
+    said: Said | None = None
+
+
+def clean(file: IO[bytes]) -> CleanImage:
+    """Decode all of ``file`` within bounds and write it anew. Raises InvalidImage, Busy."""
+    told, (data, thumbnail) = sandbox.run("clean", _bytes(file))
+    return CleanImage(data, thumbnail=thumbnail, **_from_words(told))
+
+
+def check(file: IO[bytes]) -> None:
+    """Decode all of ``file`` within the same bounds, and keep nothing. Raises as ``clean``."""
+    sandbox.run("check", _bytes(file))
+
+
+def said(file: IO[bytes]) -> Said | None:
+    """What a DICOM file says; None of any other. Raises as ``clean``. Leaves ``file`` at its
+    beginning."""
+    data = _bytes(file)
+    file.seek(0)
+    if not dicom.is_dicom(data):
+        return None
+    told, _ = sandbox.run("said", data)
+    found: Said | None = _from_words(told)["said"]
+    return found
+
+
+def answer(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """What ``sandbox.run`` gives, made in this very process. Raises InvalidImage."""
+    if asked == "said":
+        return _in_words({"said": dicom.said(dicom.read(data))}), []
+    picture, found = _opened(data)
+    if asked == "check":
+        return {}, []
+    image, stored = picture.image, _encoded(picture)
+    told = {
+        "extension": "png" if stored.startswith(b"\x89PNG") else "jpg",
+        "width": image.width,
+        "height": image.height,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "camera_model": picture.exif.camera,
+        "captured_on": found.taken_on if found else picture.exif.taken_on,
+        "captured_time": found.taken_at if found else picture.exif.taken_at,
+        "said": found,
+    }
+    return _in_words(told), [stored, _thumbnail(image)]
+
+
+def _in_words(told: dict[str, Any]) -> dict[str, Any]:
+    """Of what JSON has, so that nothing a sandboxed process says is ever run."""
+    if isinstance(told["said"], Said):
+        told["said"] = asdict(told["said"])
+    words: dict[str, Any] = json.loads(json.dumps(told, default=str))
+    return words
+
+
+def _from_words(told: dict[str, Any]) -> dict[str, Any]:
+    if told.get("captured_on"):
+        told["captured_on"] = date.fromisoformat(told["captured_on"])
+    if told.get("captured_time"):
+        told["captured_time"] = time.fromisoformat(told["captured_time"])
+    if said := told.get("said"):
+        said["taken_on"] = date.fromisoformat(said["taken_on"]) if said["taken_on"] else None
+        said["taken_at"] = time.fromisoformat(said["taken_at"]) if said["taken_at"] else None
+        said["regions"] = tuple(tuple(region) for region in said["regions"])
+        told["said"] = Said(**said)
+    return told
+
+
+def _bytes(file: IO[bytes]) -> bytes:
+    data = file.read(MAX_BYTES + 1)
+    if not data:
+        raise InvalidImage("The file is empty. Choose the picture again.")
+    if len(data) > MAX_BYTES:
+        raise InvalidImage(
+            f"The file is larger than {IN_BYTES}. Export it smaller and add it again."
+        )
+    return data
+
+
+def _opened(data: bytes) -> tuple[Picture, Said | None]:
+    if dicom.is_dicom(data):
+        dataset = dicom.read(data)
+        picture, found = dicom.picture(dataset), dicom.said(dataset)
+    else:
+        picture, found = open_picture(data, more=("DICOM",)), None
+    if min(picture.image.size) < MIN_SIDE:
+        raise InvalidImage(
+            f"The picture is only {picture.image.width} x {picture.image.height} pixels. "
+            f"Each side needs at least {MIN_SIDE}."
+        )
+    return picture, found
+
+
+def _encoded(picture: Picture) -> bytes:
+    """No larger than MAX_BYTES, whatever came in: a lossless copy may be ten times its original."""
+    image = picture.image
+    if picture.lossless and image.width * image.height <= LOSSLESS_PIXELS:
+        data = _saved(image, "PNG", compress_level=3)
+        if len(data) <= MAX_BYTES:
+            return data
+    for quality, sampling in ((95, "4:4:4"), (85, "4:2:0"), (60, "4:2:0")):
+        data = _saved(image, "JPEG", quality=quality, subsampling=sampling)
+        if len(data) <= MAX_BYTES:
+            break
+    return data
+
+
+def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def _thumbnail(image: Image.Image) -> bytes:
+    small = image.copy()
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return _saved(small, "JPEG", quality=85)

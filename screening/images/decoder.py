@@ -1,0 +1,65 @@
+"""``python -m screening.images.decoder``: the child of ``screening.images.sandbox``. Answers pictures on standard
+output until its input ends, within the limits that it sets itself before the first one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import sys
+from typing import IO
+
+from ml.opening.pictures import InvalidImage
+from screening.images import cleaning
+from screening.images.sandbox import BEYOND, CPU_SECONDS, IDLE_SECONDS, MEMORY
+
+PICTURES = 200
+"""After so many a child ends: what its libraries leak goes with it."""
+
+
+def main() -> None:
+    asks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    os.nice(5)  # whoever waits for a page comes first
+    for limit, most in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+    ):
+        resource.setrlimit(limit, (most, most))
+    for _ in range(PICTURES):
+        if not select.select([asks], [], [], IDLE_SECONDS)[0] or not (head := asks.readline()):
+            return
+        asked = json.loads(head)
+        _allow_seconds(CPU_SECONDS)
+        _answer(answers, asked["asked"], asks.read(asked["length"]))
+
+
+def _allow_seconds(more: int) -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = int(used.ru_utime + used.ru_stime) + 1 + more
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
+
+
+def _answer(answers: IO[bytes], asked: str, data: bytes) -> None:
+    parts: list[bytes] = []
+    try:
+        told, parts = cleaning.answer(asked, data)
+    except InvalidImage as error:
+        told = {"refused": str(error)}
+    except MemoryError:
+        told = {"refused": BEYOND}
+    except Exception as error:
+        told = {"failed": type(error).__name__}
+    head = json.dumps(told | {"lengths": [len(part) for part in parts]}).encode()
+    answers.write(len(head).to_bytes(4, "big") + head)
+    for part in parts:
+        answers.write(part)
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()

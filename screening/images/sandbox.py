@@ -1,0 +1,156 @@
+"""Decoding what strangers send in processes that may be killed, with a limit on all they take.
+
+A plain subprocess with pipes, not multiprocessing or a pool on top of it: those run the main module
+again in each child, which is Celery's or gunicorn's, and Celery's own processes may have no such
+children. Here a child knows neither Django nor a secret, and what it answers is JSON and bytes:
+nothing that a decoder was tricked into saying is ever run. Children stay for the next picture, so
+that one costs milliseconds, not a start of Python.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import select
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any, cast
+
+from ml.opening.pictures import MAX_BYTES, InvalidImage
+from screening.errors import Busy
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 2
+"""Children of one process, and so the pictures that it decodes at the same time."""
+PATIENCE = 20.0
+"""Seconds to wait for one of them before saying that all are busy."""
+MEMORY = 800_000_000
+"""Bytes of addresses: 120 million are there before a picture comes; a HEIC of 48 megapixels, the
+most that a phone sends but for a JPEG, takes 650 million in all."""
+CPU_SECONDS, WALL_SECONDS = 12, 60
+IDLE_SECONDS = 300
+"""After which a child ends by itself."""
+
+BEYOND = (
+    "The picture cannot be opened within the time and memory that a photograph takes. "
+    "Export it as an ordinary JPEG and add that."
+)
+_ROOT = Path(__file__).parents[1]
+_MOST = 4 * MAX_BYTES
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
+
+
+class _Died(Exception):
+    pass
+
+
+def run(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    """``imaging.answer`` in a child. Raises Busy; InvalidImage, and that for what is too much."""
+    if not _turns.acquire(timeout=PATIENCE):
+        raise Busy
+    try:
+        told, parts = _answered(asked, data)
+    except _Died:
+        raise InvalidImage(BEYOND) from None
+    finally:
+        _turns.release()
+    if "failed" in told:  # by its name only: its text may hold what the file says of a person
+        logger.error("decoding failed with %s", told["failed"])
+        raise InvalidImage(BEYOND)
+    if "refused" in told:
+        raise InvalidImage(told["refused"])
+    return told, parts
+
+
+def _answered(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    while True:
+        child, is_new = (_idle.pop(), False) if _idle else (_Child(), True)
+        try:
+            answered = child.ask(asked, data)
+        except BaseException as error:
+            child.kill()
+            if isinstance(error, _Died) and not is_new and child.ended_by_itself:
+                continue  # it had been idle for too long
+            raise
+        _idle.append(child)
+        return answered
+
+
+class _Child:
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "screening.images.decoder"],
+            cwd=_ROOT,
+            env=_ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # libraries print what they find in files
+            bufsize=0,
+        )
+        self._to: IO[bytes] = cast(IO[bytes], self._process.stdin)
+        self._from: IO[bytes] = cast(IO[bytes], self._process.stdout)
+
+    def ask(self, asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+        """Raises _Died."""
+        self._ends = time.monotonic() + WALL_SECONDS
+        head = json.dumps({"asked": asked, "length": len(data)}).encode() + b"\n"
+        try:
+            for part in (head, data):
+                view = memoryview(part)
+                while view:
+                    view = view[self._to.write(view) :]
+        except OSError:
+            raise _Died from None
+        told = json.loads(self._read(int.from_bytes(self._read(4), "big")))
+        return told, [self._read(length) for length in told.pop("lengths", [])]
+
+    def _read(self, length: int) -> bytes:
+        if length > _MOST:
+            raise _Died
+        parts = []
+        while length:
+            left = self._ends - time.monotonic()
+            ready, _, _ = select.select([self._from], [], [], max(0, left))
+            part = self._from.read(min(length, 1 << 20)) if ready else b""
+            if not part:
+                raise _Died
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
+    @property
+    def ended_by_itself(self) -> bool:
+        return self._ended == 0
+
+    def kill(self) -> None:
+        self._to.close()
+        self._from.close()
+        try:
+            self._ended = self._process.wait(timeout=0.2)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._ended = self._process.wait()
+
+
+def _start_anew() -> None:
+    """Children answer the process that started them; a fork of it has none yet."""
+    global _turns, _idle
+    _turns, _idle = threading.BoundedSemaphore(AT_ONCE), []
+
+
+def _end_all() -> None:
+    while _idle:
+        _idle.pop().kill()
+
+
+_turns: threading.BoundedSemaphore
+_idle: list[_Child]
+_start_anew()
+os.register_at_fork(after_in_child=_start_anew)
+atexit.register(_end_all)

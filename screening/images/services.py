@@ -1,0 +1,151 @@
+"""Write path of images: checked, cleaned, stored with their first reading queued."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from typing import IO, Any, NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.core.files.base import ContentFile
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from screening.access import require_writable
+from screening.images import cleaning, duplicates
+from screening.models import Lesion, LesionImage, Modality, Patient
+from screening.predictions.services import enqueue
+from screening.records import plausibility
+from screening.records.services import hold
+from screening.reminders import schedule
+
+BURNED_IN = (
+    "The DICOM file says that text is burned into its picture, which may name the person. Export "
+    "the picture without text, or say that it is to be taken all the same."
+)
+
+
+class AddedImage(NamedTuple):
+    image: LesionImage
+    is_new: bool
+
+
+def add_image(
+    *,
+    user: User,
+    lesion: Lesion,
+    file: IO[bytes],
+    captured_on: date | None = None,
+    modality: str = Modality.DERMATOSCOPIC,
+    is_synthetic: bool = False,
+    allow_duplicate: bool = False,
+) -> AddedImage:
+    """Keep a picture and queue its reading, in one transaction. Captured when its file says, or
+    today, unless told.
+
+    The same picture on the same lesion is recognised: its row is returned, ``is_new`` is False, and
+    nothing is read again. On another lesion it raises SamePicture, unless ``allow_duplicate``. On
+    any failure neither a row nor a file stays behind.
+    """
+    require_writable(user=user, patient=lesion.patient)
+    if captured_on is not None:
+        plausibility.require_capture_day(captured_on, lesion.patient)
+    return keep_image(
+        user=user,
+        lesion=lesion,
+        clean=cleaned(file),
+        captured_on=captured_on,
+        modality=modality,
+        is_synthetic=is_synthetic,
+        allow_duplicate=allow_duplicate,
+    )
+
+
+def keep_image(
+    *,
+    user: User,
+    lesion: Lesion,
+    clean: cleaning.CleanImage,
+    captured_on: date | None,
+    modality: str = Modality.DERMATOSCOPIC,
+    is_synthetic: bool = False,
+    allow_burned_in: bool = False,
+    allow_duplicate: bool = False,
+    in_batch: bool = False,
+) -> AddedImage:
+    """``add_image`` from where the picture is decoded: all that is left to do needs the database.
+
+    allow_burned_in: keep a DICOM picture whose file says that text is burned into it.
+    in_batch: whoever works through the batch reads it, so no bell is rung.
+    """
+    require_writable(user=user, patient=lesion.patient)
+    burned_in = clean.said is not None and clean.said.burned_in
+    if burned_in and not allow_burned_in:
+        raise ValidationError({"file": BURNED_IN})
+    captured_on, captured_time = _moment(captured_on, clean, lesion.patient)
+    known = lesion.images.filter(sha256=clean.sha256).first()
+    if known is not None:
+        return AddedImage(known, False)
+    if not allow_duplicate:
+        duplicates.require_new(user=user, lesion=lesion, sha256=clean.sha256)
+    image = LesionImage(
+        lesion=lesion,
+        uploaded_by=user,
+        captured_on=captured_on,
+        captured_time=captured_time,
+        modality=modality,
+        width=clean.width,
+        height=clean.height,
+        sha256=clean.sha256,
+        camera_model=clean.camera_model,
+        is_synthetic=is_synthetic,
+        has_burned_in_text=burned_in,
+    )
+    try:
+        _store(image, clean, user, in_batch=in_batch)
+    except IntegrityError:  # the same picture arrived twice at the same moment
+        return AddedImage(lesion.images.get(sha256=clean.sha256), False)
+    return AddedImage(image, True)
+
+
+def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
+    """Raises ValidationError. Takes as long as decoding does: call it outside of transactions."""
+    try:
+        return cleaning.clean(file)
+    except cleaning.InvalidImage as error:
+        raise ValidationError({"file": str(error)}) from None
+
+
+def _moment(
+    told: date | None, clean: cleaning.CleanImage, patient: Patient
+) -> tuple[date, time | None]:
+    """The day that is told, else the file's own, else today; the time, to the second, where the
+    file's is of that day. Raises ValidationError for a day that cannot be: the file's too, where no
+    other is told."""
+    own = clean.captured_on
+    if told is None and clean.said is not None and clean.said.no_day:
+        text = f"The file says that it was taken on “{clean.said.no_day}”, which is no day."
+        raise ValidationError({"captured_on": f"{text} Give the day."})
+    day = told or own or timezone.localdate()
+    plausibility.require_capture_day(day, patient)
+    moment = clean.captured_time if day == own else None
+    return day, moment.replace(microsecond=0) if moment else None
+
+
+def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_batch: bool) -> None:
+    saved: list[Any] = []
+    try:
+        with transaction.atomic():
+            image.file.save(f"image.{clean.extension}", ContentFile(clean.data), save=False)
+            saved.append(image.file)
+            image.thumbnail.save("thumbnail.jpg", ContentFile(clean.thumbnail), save=False)
+            saved.append(image.thumbnail)
+            hold(image.lesion)
+            image.full_clean(validate_unique=False, validate_constraints=False)
+            image.save()
+            schedule.move_on(image.lesion)
+            enqueue(image, user, is_bulk=in_batch, ring=not in_batch)
+    except BaseException:
+        for file in saved:
+            file.storage.delete(file.name)
+        raise

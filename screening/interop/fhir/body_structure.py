@@ -1,0 +1,64 @@
+"""BodyStructure: a lesion, with the place where it lies."""
+
+from __future__ import annotations
+
+from django.db.models import Prefetch, QuerySet
+
+from accounts.models import User
+from screening.formatting import day
+from screening.interop.codes import SIDES
+from screening.interop.fhir.elements import (
+    Json,
+    body_site,
+    identifiers,
+    reference,
+    resource,
+    snomed,
+)
+from screening.models import Lesion, LesionPosition
+from screening.records import queries as record_queries
+
+
+def rows(user: User) -> QuerySet[Lesion]:
+    lesions = record_queries.with_latest(Lesion.objects.visible_to(user), user)
+    return lesions.prefetch_related(
+        "identifiers", Prefetch("positions", LesionPosition.objects.all())
+    )
+
+
+def render(lesion: Lesion, base: str) -> Json:
+    return resource(
+        "BodyStructure",
+        lesion.pk,
+        changed=lesion.modified,
+        identifier=identifiers(lesion),
+        active=not lesion.is_closed,
+        location=body_site(lesion.body_site),
+        locationQualifier=_side(lesion),
+        description=_description(lesion),
+        image=_image(lesion, base),
+        patient=reference("Patient", lesion.patient_id),
+    )
+
+
+def _side(lesion: Lesion) -> list[Json]:
+    """From the body map: a point on the midline has no side."""
+    position = next(iter(lesion.positions.all()), None)
+    code = SIDES.get(position.side) if position else None
+    return [{"coding": [snomed(code)]}] if code else []
+
+
+def _description(lesion: Lesion) -> str:
+    symptoms = f"Marked: {', '.join(lesion.symptoms)}." if lesion.symptoms else ""
+    parts = (f"{lesion.label}.", lesion.notes, symptoms, closed_words(lesion))
+    return " ".join(text for text in parts if text)
+
+
+def closed_words(lesion: Lesion) -> str:
+    """That nobody follows it any longer; empty while it is open."""
+    return f"Removed on {day(lesion.closed_on)}." if lesion.closed_on else ""
+
+
+def _image(lesion: Lesion, base: str) -> list[Json]:
+    latest = lesion.latest_image_id  # type: ignore[attr-defined]
+    return [{"url": f"{base}/Binary/{latest}", "title": "Captured last"}] if latest else []

@@ -1,0 +1,182 @@
+"""Write path by identifiers of other systems: what is known by one already is not made again.
+
+Each function returns the record and whether it is new. One that was known is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+
+from accounts.models import Clinic, User
+from screening import access
+from screening.images import services as image_services
+from screening.models import ExternalIdentifier, Lesion, LesionImage, Patient
+from screening.models.image import present
+from screening.records import services as record_services
+
+Identifiers = Iterable[Mapping[str, str]]
+Kind = ExternalIdentifier.Kind
+MOST = 10
+
+
+class Known(NamedTuple):
+    record: Any
+    is_new: bool
+
+
+def register_patient(
+    *, user: User, identifiers: Identifiers = (), clinic: Clinic | None = None, **fields: Any
+) -> Known:
+    clinic = clinic or user.bound_clinic
+    scope = {"clinic": clinic} if clinic else {"owner": user}
+    return _create_or_get(
+        user,
+        _Wanted(Kind.PATIENT, scope, _once(identifiers)),
+        lambda: record_services.register_patient(user=user, clinic=clinic, **fields),
+    )
+
+
+def open_lesion(
+    *, user: User, patient: Patient, identifiers: Identifiers = (), **fields: Any
+) -> Known:
+    known = _create_or_get(
+        user,
+        _Wanted(Kind.LESION, _scope(patient), _once(identifiers)),
+        lambda: record_services.open_lesion(user=user, patient=patient, **fields),
+    )
+    if known.record.patient_id != patient.pk:
+        raise ValidationError({"identifiers": "A lesion of another patient has this identifier."})
+    return known
+
+
+def add_image(
+    *,
+    user: User,
+    lesion: Lesion,
+    identifiers: Identifiers = (),
+    store: Callable[..., Any] = image_services.add_image,
+    **fields: Any,
+) -> Known:
+    """store: how the picture is kept, where it may come in another form.
+
+    Not in one transaction, since the picture is cleaned in between. What is interrupted mends
+    itself: the same picture sent again is recognised, and gets its identifier then."""
+    wanted = _Wanted(Kind.IMAGE, _scope(lesion.patient), _once(identifiers))
+    known = _found(user, wanted)
+    if known is None:
+        added = store(user=user, lesion=lesion, **fields)
+        known = Known(added.image, added.is_new)
+        try:
+            with transaction.atomic():
+                _attach(wanted, added.image)
+        except IntegrityError:  # given to another picture at the same moment
+            known = _found(user, wanted) or known
+    if known.record.lesion_id != lesion.pk:
+        raise ValidationError({"identifiers": "An image of another lesion has this identifier."})
+    return known
+
+
+@transaction.atomic
+def set_identifiers(*, user: User, record: Patient | Lesion, identifiers: Identifiers) -> None:
+    """Post: the record is known by these and by no others."""
+    patient = record if isinstance(record, Patient) else record.patient
+    kind = Kind.PATIENT if isinstance(record, Patient) else Kind.LESION
+    access.require_writable(user=user, patient=patient)
+    wanted = _Wanted(kind, _scope(patient), _once(identifiers))
+    record.identifiers.all().delete()
+    if _present(_rows(wanted)).exists():
+        raise ValidationError({"identifiers": f"Another {kind} has one of these identifiers."})
+    _attach(wanted, record)
+
+
+class _Wanted(NamedTuple):
+    kind: Kind
+    scope: dict[str, Any]
+    identifiers: list[Mapping[str, str]]
+
+
+def _once(identifiers: Identifiers) -> list[Mapping[str, str]]:
+    return list({(one["system"], one["value"]): one for one in identifiers}.values())
+
+
+def _scope(patient: Patient) -> dict[str, Any]:
+    return {"clinic": patient.clinic} if patient.clinic_id else {"owner": patient.owner}
+
+
+def _rows(wanted: _Wanted) -> Any:
+    named = Q()
+    for one in wanted.identifiers:
+        named |= Q(system=one["system"], value=one["value"])
+    rows = ExternalIdentifier.objects.filter(named, kind=wanted.kind, **wanted.scope)
+    return rows if wanted.identifiers else rows.none()
+
+
+def _present(rows: Any) -> Any:
+    """Those of records that nobody has withdrawn. One that was gives its identifier up to whoever
+    is known by it next."""
+    return rows.filter(
+        Q(patient__isnull=False, patient__withdrawn_at=None)
+        | Q(
+            lesion__isnull=False,
+            lesion__withdrawn_at=None,
+            lesion__patient__withdrawn_at=None,
+        )
+        | Q(image__isnull=False) & present()
+    )
+
+
+def _found(user: User, wanted: _Wanted) -> Known | None:
+    """The record that is known by one of them. Raises ValidationError if they name several."""
+    rows = _present(_rows(wanted)).select_related(
+        "patient", "lesion__patient", "image__lesion__patient"
+    )
+    records = {getattr(row, wanted.kind) for row in rows}
+    if not records:
+        return None
+    if len(records) > 1:
+        raise ValidationError({"identifiers": f"These belong to more than one {wanted.kind}."})
+    record = records.pop()
+    match record:
+        case Patient():
+            patient = record
+        case Lesion():
+            patient = record.patient
+        case LesionImage():
+            patient = record.lesion.patient
+    access.require_writable(user=user, patient=patient)
+    return Known(record, False)
+
+
+def _create_or_get(user: User, wanted: _Wanted, create: Callable[[], Any]) -> Known:
+    known = _found(user, wanted)
+    if known is not None:
+        return known
+    try:
+        with transaction.atomic():
+            record = create()
+            _attach(wanted, record)
+    except (IntegrityError, ValidationError):
+        known = _found(user, wanted)  # made at the same moment by the same request, sent twice
+        if known is None:
+            raise
+        return known
+    return Known(record, True)
+
+
+def _attach(wanted: _Wanted, record: Any) -> None:
+    _rows(wanted).exclude(pk__in=_present(_rows(wanted)).values("pk")).delete()
+    for one in wanted.identifiers:
+        identifier = ExternalIdentifier(
+            kind=wanted.kind,
+            system=one["system"],
+            value=one["value"],
+            **wanted.scope,
+            **{wanted.kind: record},
+        )
+        identifier.full_clean(validate_unique=False, validate_constraints=False)
+        identifier.save()

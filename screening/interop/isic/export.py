@@ -1,0 +1,208 @@
+"""The record as ISIC writes metadata: what we know in its words, and what it told us, as it came.
+
+Where both say something, ours counts; but where ours is what ISIC's said more finely (``trunk`` for
+"Trunk:Lateral trunk:Axilla"), the finer word is given back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
+
+from accounts.models import User
+from screening.interop.isic import metadata, terms
+from screening.interop.isic.metadata import BIRTH_YEARS_MAY_DIFFER_BY
+from screening.interop.tables import Columns, Value
+from screening.models import (
+    BatchRow,
+    Histology,
+    Lesion,
+    LesionImage,
+    Modality,
+)
+from screening.models.image import disclosed
+
+ROWS_AT_ONCE = 500
+
+ISIC_COLUMNS: Columns = {
+    "filename": str,
+    "isic_id": str,
+    "patient_id": str,
+    "lesion_id": str,
+    "acquisition_day": int,
+    "captured_on": date,
+    "age": int,
+    "sex": str,
+    "fitzpatrick_skin_type": str,
+    "anatom_site": str,
+    "anatom_site_general": str,
+    "anatom_site_special": str,
+    "localization": str,
+    "image_type": str,
+    "dermoscopic_type": str,
+    "tbp_tile_type": str,
+    "image_manipulation": str,
+    "diagnosis": str,
+    "diagnosis_confirm_type": str,
+    "dx": str,
+    "mel_thick_mm": str,
+    "mel_mitotic_index": str,
+    "mel_ulcer": str,
+    "melanocytic": str,
+    "clin_size_long_diam_mm": str,
+    "concomitant_biopsy": str,
+    "personal_hx_mm": str,
+    "family_hx_mm": str,
+    "attribution": str,
+    "copyright_license": str,
+}
+_DIAGNOSTIC = (
+    "diagnosis",
+    "diagnosis_confirm_type",
+    "dx",
+    "mel_thick_mm",
+    "mel_mitotic_index",
+    "mel_ulcer",
+    "melanocytic",
+    "concomitant_biopsy",
+)
+WHOSE = {
+    **dict.fromkeys(ISIC_COLUMNS, "images"),
+    **dict.fromkeys(
+        (
+            "patient_id",
+            "age",
+            "sex",
+            "fitzpatrick_skin_type",
+            "personal_hx_mm",
+            "family_hx_mm",
+        ),
+        "patients",
+    ),
+    **dict.fromkeys(
+        (
+            "lesion_id",
+            "anatom_site",
+            "anatom_site_general",
+            "anatom_site_special",
+            "localization",
+            "clin_size_long_diam_mm",
+        ),
+        "lesions",
+    ),
+    **dict.fromkeys(_DIAGNOSTIC, "histologies"),
+}
+"""The resource that a column belongs to: a program is shown those of what it may read."""
+_OLDEST_TOLD = 85  # ISIC tells no higher age: the oldest could be known by it
+
+
+def isic_rows(images: QuerySet[LesionImage], user: User) -> Iterator[list[Value]]:
+    """What ``user`` may see of ``images``: no diagnosis of those to be concluded on first."""
+    of_patient = LesionImage.objects.present().filter(lesion__patient=OuterRef("lesion__patient"))
+    first = of_patient.latest_first().reverse().values("captured_on")[:1]
+    ordered = (
+        images.annotate(first_day=Subquery(first), is_withheld=~disclosed(user, "pk"))
+        .select_related("lesion__patient")
+        .prefetch_related(
+            Prefetch(
+                "batch_rows",
+                BatchRow.objects.filter(was_known=False).only("image_id", "source", "values"),
+                to_attr="told",
+            ),
+            Prefetch("lesion__histologies", Histology.objects.standing().disclosed_to(user)),
+        )
+        .order_by("pk")
+    )
+    page: list[Any] = list(ordered[:ROWS_AT_ONCE])
+    while page:
+        for image in page:
+            record = isic_record(image)
+            withheld = _DIAGNOSTIC if image.is_withheld else ()
+            yield [None if name in withheld else record.get(name) for name in ISIC_COLUMNS]
+        page = list(ordered.filter(pk__gt=page[-1].pk)[:ROWS_AT_ONCE])
+
+
+def isic_record(image: Any) -> dict[str, Value]:
+    """Columns with something in them. image: with ``first_day`` and ``told``."""
+    told: dict[str, str] = image.told[0].source if image.told else {}
+    patient = image.lesion.patient
+    record: dict[str, Value] = {name: told[name] for name in ISIC_COLUMNS if told.get(name)}
+    record |= {
+        "filename": f"{image.pk}.{str(image.file.name).rpartition('.')[2]}",
+        "patient_id": patient.label,
+        "lesion_id": image.lesion.label,
+        "acquisition_day": (image.captured_on - image.first_day).days,
+        "captured_on": image.captured_on,
+        "sex": patient.sex,
+        "fitzpatrick_skin_type": patient.skin_type,
+        "image_manipulation": "synthetic" if image.is_synthetic else told.get("image_manipulation"),
+    }
+    if image.age is not None:
+        record["age"] = _age(image.age, told)
+    record |= _site(image.lesion, told) | _kind(image, told) | _diagnosis(image.lesion, told)
+    return {name: value for name, value in record.items() if value not in ("", None)}
+
+
+def _age(ours: int, told: dict[str, str]) -> int:
+    """As it was told of this image, if that still agrees with the year of birth."""
+    said = (told.get("age") or told.get("age_approx") or "").removesuffix("+")
+    if said and abs(float(said) - ours) <= BIRTH_YEARS_MAY_DIFFER_BY:
+        ours = int(float(said))
+    return min(ours, _OLDEST_TOLD)
+
+
+def _site(lesion: Lesion, told: dict[str, str]) -> dict[str, Value]:
+    names = ("anatom_site", "anatom_site_general", "anatom_site_special")
+    said = {name: told.get(name, "") for name in names}
+    said["anatom_site"] = said["anatom_site"] or _path(told, "anatom_site")
+    if any(said.values()):
+        ours = terms.site_of_path(said["anatom_site"]) if said["anatom_site"] else None
+        if ours is None:
+            general, special = said["anatom_site_general"], said["anatom_site_special"]
+            ours = terms.site_of_general(general, special)
+        if ours == lesion.body_site:
+            return {**said, "localization": lesion.body_site}
+    site = terms.SITES.get(lesion.body_site, ("", "", ""))
+    return {**dict(zip(names, site, strict=True)), "localization": lesion.body_site}
+
+
+def _kind(image: LesionImage, told: dict[str, str]) -> dict[str, Value]:
+    said = told.get("image_type", "")
+    if terms.IMAGE_TYPES.get(said.lower()) == image.modality:
+        return {"image_type": said}
+    dermoscopic = image.modality == Modality.DERMATOSCOPIC
+    return {
+        "image_type": terms.IMAGE_TYPE_OF[Modality(image.modality)],
+        "dermoscopic_type": told.get("dermoscopic_type") if dermoscopic else None,
+        "tbp_tile_type": None,
+    }
+
+
+def _diagnosis(lesion: Lesion, told: dict[str, str]) -> dict[str, Value]:
+    """The pathologist's, where it is recorded; else what the manifest said."""
+    said = told.get("diagnosis") or _path(told, "diagnosis")
+    histology = next(iter(lesion.histologies.all()), None)
+    if histology is None:
+        dx, how = told.get("dx", ""), told.get("dx_type", "")
+        return {
+            "diagnosis": said or terms.DIAGNOSES.get(dx),
+            "diagnosis_confirm_type": terms.CONFIRMED_BY.get(how)
+            or told.get("diagnosis_confirm_type"),
+        }
+    fine = said and terms.diagnosis_of_path(said) == histology.diagnosis
+    record: dict[str, Value] = {
+        "diagnosis": said if fine else terms.DIAGNOSES.get(histology.diagnosis),
+        "diagnosis_confirm_type": terms.HISTOPATHOLOGY,
+        "dx": histology.diagnosis,
+        "mel_thick_mm": str(histology.breslow_mm) if histology.breslow_mm else None,
+    }
+    if not fine:
+        record |= {"mel_mitotic_index": None, "mel_ulcer": None, "melanocytic": None}
+    return record
+
+
+def _path(told: dict[str, str], name: str) -> str:
+    return ":".join(told.get(level, "") for level in metadata.LEVELS[name]).rstrip(":")

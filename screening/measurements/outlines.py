@@ -1,0 +1,88 @@
+"""Write path of what a person adds to a picture's measures: its outline, and its scale."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import hypot
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.models import User
+from screening import tasks
+from screening.access import require_writable
+from screening.measurements import services
+from screening.models import ImageScale, LesionImage, Outline
+
+CORNERS = (3, 200)
+LEAST_SHARE = 0.0005
+"""Of the picture's area."""
+LEAST_RULER = 0.02
+"""Of the picture's width."""
+
+Point = tuple[float, float]
+
+
+def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outline:
+    """Post: this outline stands, is measured, and will be compared anew. points: shares of the
+    width and height.
+
+    Raises ValidationError for a line that encloses nothing or crosses itself.
+    """
+    require_writable(user=user, patient=image.lesion.patient)
+    _require_outline(points)
+    drawn = Outline.objects.create(
+        image=image, drawn_by=user, points=[[round(x, 5), round(y, 5)] for x, y in points]
+    )
+    services.measure_image(image)
+    tasks.follow_up(image)
+    return drawn
+
+
+@transaction.atomic
+def set_scale(*, user: User, image: LesionImage, source: str, mm_per_pixel: float) -> ImageScale:
+    """Post: a pixel of the image has this size, whatever was said of it before."""
+    require_writable(user=user, patient=image.lesion.patient)
+    scale = ImageScale(image=image, set_by=user, source=source, mm_per_pixel=mm_per_pixel)
+    scale.full_clean()
+    scale.save()
+    tasks.follow_up(image)
+    return scale
+
+
+def by_field_of_view(image: LesionImage, millimetres: float) -> float:
+    """Millimetres a pixel of a picture that shows so much from its left edge to its right."""
+    return millimetres / image.width
+
+
+def by_ruler(image: LesionImage, points: list[Point], millimetres: float) -> float:
+    """Millimetres a pixel of a picture in which two points are so far from one another.
+
+    points: shares of the width and height. Raises ValidationError for points that are too close.
+    """
+    (u, v), (x, y) = points
+    pixels = hypot((u - x) * image.width, (v - y) * image.height)
+    if pixels < LEAST_RULER * image.width:
+        raise ValidationError("The two points are too close together: choose them farther apart.")
+    return millimetres / pixels
+
+
+def _require_outline(points: list[Point]) -> None:
+    if not CORNERS[0] <= len(points) <= CORNERS[1]:
+        raise ValidationError(f"An outline has {CORNERS[0]} to {CORNERS[1]} points.")
+    if not all(0 <= value <= 1 for point in points for value in point):
+        raise ValidationError("The outline leaves the picture.")
+    sides = list(zip(points, points[1:] + points[:1], strict=True))
+    for (m, one), (n, other) in combinations(enumerate(sides), 2):
+        are_neighbours = n - m in (1, len(sides) - 1)
+        if not are_neighbours and _cross(*one, *other):
+            raise ValidationError("The outline crosses itself.")
+    if abs(sum(x * v - u * y for (x, y), (u, v) in sides)) / 2 < LEAST_SHARE:
+        raise ValidationError("The outline encloses almost nothing.")
+
+
+def _cross(a: Point, b: Point, c: Point, d: Point) -> bool:
+    def turn(p: Point, q: Point, r: Point) -> float:
+        return (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
+
+    return turn(a, b, c) * turn(a, b, d) < 0 and turn(c, d, a) * turn(c, d, b) < 0

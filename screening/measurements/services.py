@@ -1,0 +1,71 @@
+"""Taking measures of an image, once. Figures are in the image's own pixels.
+
+``ml.lesion.measure`` (OpenCV) is loaded only where it measures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
+
+from ml.types import MEASURES_VERSION
+from screening.measurements.masks import mask_of, masked_prediction, pixels_of
+from screening.measurements.queries import LENGTHS, NotOpened
+from screening.models import BatchRow, LesionImage, Measurement, Outcome, Prediction
+
+ONE_SWEEP = 50
+
+
+def measure_image(image: LesionImage) -> Measurement | None:
+    """Measure what stands, once. None while there is neither a mask nor an outline. A picture that
+    cannot be opened has a failure for its measures. Raises what passes (``faults``)."""
+    drawn = image.outlines.first()
+    prediction = None if drawn else masked_prediction(image)
+    if drawn is None and prediction is None:
+        return None
+    of = {"image": image, "outline": drawn, "prediction": prediction}
+    known = {**of, "algorithm_version": MEASURES_VERSION}
+    found = Measurement.objects.filter(**known).first()
+    if found is not None:
+        return found
+    try:
+        with transaction.atomic():
+            return Measurement.objects.create(**known, **_measured(image))
+    except IntegrityError:  # another worker measured it at the same moment
+        return Measurement.objects.get(**known)
+
+
+def unmeasured() -> list[LesionImage]:
+    """Some images that the reading that counts found assessable, and nobody has tried to measure
+    yet: those that failed are ``setbacks.due``."""
+    measured = Measurement.objects.filter(algorithm_version=MEASURES_VERSION)
+    within = Q(prediction=OuterRef("pk")) | Q(outline__isnull=False, image=OuterRef("image"))
+    readings = Prediction.objects.counting().filter(~Exists(measured.filter(within)))
+    assessable = readings.filter(maps__isnull=False).exclude(outcome=Outcome.NOT_ASSESSABLE)
+    read = LesionImage.objects.present().filter(pk__in=assessable.values("image"))
+    of_a_batch = BatchRow.objects.filter(image__isnull=False, followed_up=False)  # their turn comes
+    left = read.exclude(pk__in=of_a_batch.values("image"))
+    return list(left.filter(setback=None).order_by("created")[:ONE_SWEEP])
+
+
+def _measured(image: LesionImage) -> dict[str, Any]:
+    from ml.lesion.measure import NotMeasurable, measure
+
+    try:
+        pixels = pixels_of(image)
+    except NotOpened as reason:
+        return {"failure": str(reason)}
+    mask = mask_of(image, pixels.shape[:2])
+    if mask is None:
+        return {"failure": "There is neither a mask nor an outline to measure within."}
+    try:
+        values = asdict(measure(pixels, mask))
+    except NotMeasurable as reason:
+        return {"failure": str(reason)}
+    larger = image.width / pixels.shape[1]
+    values["area_px"] *= larger**2
+    values["centre"] = [larger * value for value in values["centre"]]
+    return {"values": values | {name: larger * values[name] for name in LENGTHS}}

@@ -1,0 +1,135 @@
+"""How the parts are and what waits: for programs that watch, and for who runs the site. Writes
+nothing."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import connection
+from django.db.models import Count, Min, QuerySet
+from django.utils import timezone
+
+from accounts.models import Invitation
+from ml import reader
+from screening.models import (
+    ACTIVE_BATCH,
+    Batch,
+    Delivery,
+    DeliveryState,
+    Heartbeat,
+    Prediction,
+    Setback,
+    State,
+)
+from screening.operations import heartbeats
+
+logger = logging.getLogger(__name__)
+
+LATE_AFTER = timedelta(minutes=5)
+"""A picture that a person waits for is read within seconds."""
+ROOM = 50_000_000
+"""Bytes: less is no room for a picture and what is written beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for one kind of worker. oldest: since when, if any waits."""
+
+    name: str
+    count: int
+    oldest: datetime | None
+    put_off: int = 0
+
+    @property
+    def seconds(self) -> int | None:
+        return seconds_since(self.oldest) if self.oldest else None
+
+
+def missing() -> list[str]:
+    """What pages need and is not there; no more than its name."""
+    checks = {"database": _ask_database, "model": _find_model, "storage": _look_at_storage}
+    return [name for name, check in checks.items() if not _passes(name, check)]
+
+
+def readings() -> Waiting:
+    """Those that a person waits for."""
+    queued = Prediction.objects.filter(state=State.QUEUED, is_bulk=False)
+    return _waiting("Readings", queued, put_off=queued.filter(setbacks__gt=0).count())
+
+
+def all_that_waits() -> list[Waiting]:
+    bulk = Prediction.objects.filter(state=State.QUEUED, is_bulk=True)
+    active = Batch.objects.filter(state__in=ACTIVE_BATCH)
+    deliveries = Delivery.objects.filter(state=DeliveryState.WAITING)
+    mails = Invitation.objects.standing().filter(mailed_at=None)
+    return [
+        readings(),
+        _waiting("Readings in batches", bulk, put_off=bulk.filter(setbacks__gt=0).count()),
+        _waiting("Batches", active, put_off=active.filter(setbacks__gt=0).count()),
+        _waiting("Measures and comparisons put off", Setback.objects.all()),
+        _waiting("Webhook deliveries", deliveries, put_off=deliveries.filter(tries__gt=0).count()),
+        _waiting("Invitations not mailed", mails),
+    ]
+
+
+def is_late(waiting: Waiting) -> bool:
+    return waiting.oldest is not None and timezone.now() - waiting.oldest > LATE_AFTER
+
+
+def is_silent(part: Heartbeat) -> bool:
+    return timezone.now() - part.beat_at > heartbeats.silence()
+
+
+def seconds_since(moment: datetime) -> int:
+    return max(0, round((timezone.now() - moment).total_seconds()))
+
+
+def _waiting(name: str, rows: QuerySet[Any], put_off: int = 0) -> Waiting:
+    found = rows.aggregate(count=Count("pk"), oldest=Min("created"))
+    return Waiting(name, found["count"], found["oldest"], put_off)
+
+
+def _passes(name: str, check: Callable[[], None]) -> bool:
+    try:
+        check()
+    except Exception:  # whatever it is, the answer is the same; the log has the reason
+        logger.exception("not ready: %s", name)
+        return False
+    return True
+
+
+def _ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _find_model() -> None:
+    reader.card(reader.DEFAULT_VERSION)
+
+
+def _look_at_storage() -> None:
+    """The sweeper tries to keep a file; who asks here does not. Raises OSError."""
+    if not settings.S3_BUCKET:
+        _require_room(Path(settings.MEDIA_ROOT))
+    if heartbeats.is_alive(heartbeats.SWEEPER):
+        if not heartbeats.is_alive(heartbeats.STORAGE):
+            raise OSError("the sweeper could not keep a file lately")
+    else:
+        default_storage.exists("probe")
+
+
+def _require_room(folder: Path) -> None:
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(folder.name)
+    if shutil.disk_usage(folder).free < ROOM:
+        raise OSError("hardly any room is left for pictures")

@@ -1,0 +1,89 @@
+"""What the result page lays over the picture: the lesion's border, and the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ml.types import Diagnosis
+from screening.measurements.contours import Point, outline
+from screening.measurements.masks import model_mask
+from screening.models import PredictionMaps
+
+LEVELS = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Overlays:
+    """outline: the lesion's border, x and y 0..1 over the picture; empty where none was found.
+
+    across, down: size of the evidence's grid as shares of the picture's; a little over 1 where its
+    last cells stand out. grid: what ``static/js/overlays.js`` paints: ``columns``, ``rows``, and by
+    diagnosis the ``levels`` of the cells row by row, 0..LEVELS on one scale for all, and the
+    ``words`` that say what is seen.
+    """
+
+    outline: list[Point]
+    across: float
+    down: float
+    grid: dict[str, Any]
+
+
+def overlays_of(maps: PredictionMaps) -> Overlays:
+    mask = model_mask(maps)
+    height, width = mask.shape
+    favour = _favour(np.array(maps.evidence))
+    rows, columns = favour.shape[:2]
+    levels = np.rint(favour * (LEVELS / (favour.max() or 1))).astype(int)
+    covered = _covered(mask, maps.evidence_cell, rows, columns)
+    return Overlays(
+        outline=outline(mask),
+        across=columns * maps.evidence_cell / width,
+        down=rows * maps.evidence_cell / height,
+        grid={
+            "columns": columns,
+            "rows": rows,
+            "levels": {d.value: levels[..., n].ravel().tolist() for n, d in enumerate(Diagnosis)},
+            "words": {d.value: _words(d, favour[..., n], covered) for n, d in enumerate(Diagnosis)},
+        },
+    )
+
+
+def _favour(evidence: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """What speaks for each diagnosis more than for all on average; 0 where it does not.
+
+    What is added to all logits alike changes no probability, so it is evidence for none.
+    """
+    favour: npt.NDArray[np.float64] = np.maximum(0, evidence - evidence.mean(-1, keepdims=True))
+    return favour
+
+
+def _covered(
+    mask: npt.NDArray[np.bool_], cell: int, rows: int, columns: int
+) -> npt.NDArray[np.float64]:
+    """[rows, columns]: which share of each cell the mask covers."""
+    height, width = mask.shape
+    padded = np.pad(mask, ((0, rows * cell - height), (0, columns * cell - width)))
+    shares: npt.NDArray[np.float64] = padded.reshape(rows, cell, columns, cell).mean((1, 3))
+    return shares
+
+
+def _words(
+    diagnosis: Diagnosis, favour: npt.NDArray[np.float64], covered: npt.NDArray[np.float64]
+) -> str:
+    """What the evidence map is and is not, and for who does not see it, where it lies."""
+    name = Diagnosis(diagnosis).about.title
+    name = name[0].lower() + name[1:]
+    if not favour.any():
+        return f"Nothing in the picture spoke for {name} more than for the others."
+    where = ""
+    if covered.any():
+        inside = float((favour * covered).sum() / favour.sum())
+        where = f" About {inside * 100:.0f} % of it lies inside the outline."
+    return (
+        f"Where the picture spoke for {name}, as far as this model is concerned.{where} "
+        "It is not the border of the lesion and no proof."
+    )

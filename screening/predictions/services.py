@@ -1,0 +1,72 @@
+"""Write path of predictions: have an image read, and read again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Q
+
+from accounts.models import User
+from ml import reader
+from screening import tasks
+from screening.access import require_writable
+from screening.models import ACTIVE, LesionImage, Prediction, State
+from screening.predictions import details
+
+
+@transaction.atomic
+def request_prediction(*, user: User, image: LesionImage) -> Prediction:
+    """Have the image read by the current model, unless it is waiting for that already.
+
+    Raises PermissionDenied for who is to conclude first: the reading does not exist for them yet.
+    """
+    require_writable(user=user, patient=image.lesion.patient)
+    if LesionImage.objects.withheld_from(user).contains(image):
+        raise PermissionDenied("Record your own conclusion on this picture first.")
+    # Asked for twice at the same moment, the constraint lets one of them be made.
+    prediction, is_new = Prediction.objects.active().get_or_create(
+        image=image, model_version=reader.DEFAULT_VERSION, defaults={"requested_by": user}
+    )
+    if is_new:
+        tasks.ring(prediction)
+    return prediction
+
+
+@transaction.atomic
+def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
+    """Have an image read by another model version too, behind all that someone waits for.
+
+    None if that version has read it with the thresholds it has now, or is about to. What was read
+    before is left as it is.
+    """
+    of_version = image.predictions.filter(model_version=model_version)
+    thresholds = reader.card(model_version)["thresholds_version"]
+    read = Q(state=State.SUCCEEDED, thresholds_version=thresholds)
+    if of_version.filter(Q(state__in=ACTIVE) | read).exists():
+        return None
+    return enqueue(image, image.uploaded_by, model_version=model_version, is_bulk=True)
+
+
+def read_with_new_details(**of: Any) -> None:
+    """Have read again what was read with details that no longer stand. Called by whatever may
+    change age, sex, body site, day or kind; ``of`` says of which predictions, as a filter does."""
+    for prediction in details.queue_again(Prediction.objects.filter(**of)):
+        tasks.ring(prediction)
+
+
+def enqueue(
+    image: LesionImage,
+    user: User,
+    *,
+    model_version: str = reader.DEFAULT_VERSION,
+    is_bulk: bool = False,
+    ring: bool = True,
+) -> Prediction:
+    prediction = Prediction.objects.create(
+        image=image, requested_by=user, model_version=model_version, is_bulk=is_bulk
+    )
+    if ring:
+        tasks.ring(prediction)
+    return prediction

@@ -1,0 +1,114 @@
+"""Closing a lesion that was removed, and opening it again. Each leaves a Correction."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import User
+from screening.access import require_writable
+from screening.models import (
+    Closing,
+    Correction,
+    CorrectionKind,
+    DoctorVisit,
+    Finding,
+    Histology,
+    Lesion,
+    LesionImage,
+    Management,
+    Review,
+)
+from screening.records import services
+
+
+@transaction.atomic
+def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> None:
+    """Post: nobody is reminded of it or alerted by it. A closed lesion stays as it is.
+
+    is_known: it was removed on that very day; otherwise on that day or before.
+    """
+    if not lesion.is_closed:
+        lesion.closed_day_is_known = is_known
+        _set(lesion, user, CorrectionKind.CLOSED, on, Closing.EXCISED, user)
+
+
+@transaction.atomic
+def close_again(*, user: User, record: DoctorVisit | LesionImage) -> None:
+    """After a visit, or a picture with its conclusions, was put back. Post: the lesion is closed if
+    it says so."""
+    if isinstance(record, DoctorVisit):
+        if record.finding == Finding.REMOVED:
+            close(user=user, lesion=record.lesion, on=record.visited_on)
+        return
+    said = record.reviews.standing().filter(management=Management.DONE).first()
+    newest = record.lesion.images.latest_first().first()
+    if said is not None and record == newest:  # of a later one nobody has said so
+        on = timezone.localdate(said.created)
+        close(user=user, lesion=record.lesion, on=on, is_known=False)
+
+
+@transaction.atomic
+def reopen(*, user: User, lesion: Lesion) -> Lesion:
+    """Post: it is followed again, with the reminder that it had. An open one stays as it is."""
+    require_writable(user=user, patient=lesion.patient)
+    lesion = Lesion.objects.select_for_update().select_related("patient").get(pk=lesion.pk)
+    if lesion.is_closed:
+        _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
+    return lesion
+
+
+@transaction.atomic
+def edit_lesion(*, user: User, lesion: Lesion, grown_back: bool = False, **fields: Any) -> Lesion:
+    """``intake.edit_lesion``, of one that is opened again if something has ``grown_back``."""
+    if grown_back:
+        lesion = reopen(user=user, lesion=lesion)
+    return services.edit_lesion(user=user, lesion=lesion, **fields)
+
+
+@transaction.atomic
+def reopen_unless_removed(*, user: User, lesion: Lesion) -> None:
+    """After an act was taken back, or is somewhere else. Post: the lesion is followed again, unless
+    one that stands still says that it was removed."""
+    lesion = Lesion.everything.select_for_update(no_key=True).get(pk=lesion.pk)
+    acts = (
+        DoctorVisit.objects.filter(lesion=lesion, finding=Finding.REMOVED),
+        Histology.objects.standing().filter(lesion=lesion, excised=True),
+        Review.objects.standing().filter(image__in=lesion.images.all(), management=Management.DONE),
+    )
+    if lesion.is_closed and not any(found.exists() for found in acts):
+        _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
+
+
+def was_closed(lesion: Lesion, since: datetime) -> bool:
+    """Whether that was done from then on."""
+    closings = lesion.corrections.filter(kind=CorrectionKind.CLOSED)
+    return bool(closings.filter(created__gte=since).exists())
+
+
+def _set(
+    lesion: Lesion, user: User, kind: str, on: date | None, because: str, by: User | None
+) -> None:
+    before = {"closed_on": lesion.closed_on.isoformat() if lesion.closed_on else None}
+    lesion.closed_on, lesion.closed_because, lesion.closed_by = on, because, by
+    lesion.closed_day_is_known &= on is not None
+    lesion.save(
+        update_fields=[
+            "closed_on",
+            "closed_day_is_known",
+            "closed_because",
+            "closed_by",
+            "modified",
+        ]
+    )
+    Correction.objects.create(
+        kind=kind,
+        made_by=user,
+        patient=lesion.patient,
+        lesion=lesion,
+        before=before,
+        after={"closed_on": on.isoformat() if on else None},
+    )

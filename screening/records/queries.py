@@ -1,0 +1,400 @@
+"""Read path: what the pages, the API and the charts show of lesions over time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+from uuid import UUID
+
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    UUIDField,
+    When,
+)
+from django.db.models.functions import Coalesce, Least
+
+from accounts.models import User
+from ml.types import MALIGNANT
+from screening.measurements.queries import with_scale
+from screening.models import (
+    Alert,
+    DoctorVisit,
+    Histology,
+    Lesion,
+    LesionImage,
+    Management,
+    Measurement,
+    Modality,
+    Outcome,
+    Patient,
+    Prediction,
+    Review,
+    State,
+)
+from screening.models.alert import AlertQuerySet
+from screening.models.image import disclosed, latest_first, present
+from screening.models.patient import PatientQuerySet
+from screening.models.prediction import TOLD
+from screening.predictions import outcomes
+from screening.predictions.advice import act_found
+
+NUMBERS = (
+    "probabilities",
+    "balanced_probabilities",
+    "image_logits",
+    "context_terms",
+    "context",
+)
+"""Of a reading, what is not needed to see whether it counts."""
+ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}
+MANAGED = {
+    Management.EXCISE: Outcome.URGENT,
+    Management.REFER: Outcome.SEE_DOCTOR,
+    Management.MONITOR: Outcome.MONITOR,
+    Management.NONE: Outcome.MONITOR,
+}
+"""As what a lesion is ordered on which a clinician has concluded, until it is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """One image that two model versions were told apart by."""
+
+    image_id: UUID
+    before: Prediction
+    after: Prediction
+
+
+def patients_overview(user: User) -> PatientQuerySet:
+    """Visible patients with ``lesion_count`` (None: none yet) and ``last_captured_on``."""
+    lesions = Lesion.objects.filter(patient=OuterRef("pk")).order_by().values("patient")
+    images = LesionImage.objects.present().filter(lesion__patient=OuterRef("pk")).latest_first()
+    return (
+        Patient.objects.visible_to(user)
+        .select_related("clinic")
+        .annotate(
+            lesion_count=Subquery(lesions.annotate(n=Count("pk")).values("n")),
+            last_captured_on=Subquery(images.values("captured_on")[:1]),
+        )
+        .order_by("label", "pk")
+    )
+
+
+def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    """Annotate what ``outcomes.with_standing`` does, ``image_count``, ``latest_image_id``,
+    ``management`` (what a clinician last concluded is to be done), ``visited`` (what a doctor last
+    said, by the person) and ``histology``, as ``user`` may see it. The latest image is the one
+    captured last."""
+    images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
+    count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
+    visits = DoctorVisit.objects.filter(lesion=OuterRef("pk"))
+    return outcomes.with_standing(lesions, user).annotate(
+        image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
+        latest_image_id=Subquery(images.values("pk")[:1]),
+        management=Subquery(_conclusions(user).values("management")[:1]),
+        visited=Subquery(visits.values("finding")[:1]),
+        histology=Subquery(_histologies(user).values("diagnosis")[:1]),
+    )
+
+
+def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    """Annotate lesions ``with_latest`` with ``latest_outcome``, what is told of the latest image,
+    and ``standing_image_id``, whose reading the standing outcome is."""
+    images = LesionImage.objects.filter(lesion=OuterRef(OuterRef("pk"))).latest_first()
+    latest = Prediction.objects.counting().disclosed_to(user)
+    latest = latest.filter(image=Subquery(images.values("pk")[:1])).annotate(told=TOLD)
+    return lesions.annotate(
+        latest_outcome=Subquery(latest.values("told")[:1]),
+        standing_image_id=Subquery(_gravest(user).values("image")[:1], output_field=UUIDField()),
+    )
+
+
+def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
+    """Order lesions ``with_latest`` by what needs attention; those without a reading last. What a
+    clinician concluded is to be done counts beside the standing outcome, the graver of the two."""
+    management = Case(
+        When(closed_on__isnull=False, then=outcomes.NOTHING),
+        When(histology__in=MALIGNANT, then=outcomes.rank(Outcome.URGENT)),
+        When(histology__isnull=False, then=outcomes.NOTHING),
+        *(When(management=what, then=outcomes.rank(as_if)) for what, as_if in MANAGED.items()),
+        default=outcomes.NOTHING,
+        output_field=IntegerField(),
+    )
+    return lesions.annotate(attention=Least(F("standing_rank"), management)).order_by(
+        "attention", "-modified", "pk"
+    )
+
+
+def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
+    """Give each lesion of ``with_latest`` its ``latest_image`` (or None) and its ``standing``, in
+    four queries."""
+    found = LesionImage.objects.filter(
+        pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]  # type: ignore[attr-defined]
+    ).select_related("lesion__patient")
+    latest = list(with_standing_reading(with_findings(found, user), user))
+    images, readings = {image.pk: image for image in latest}, _standing_readings(latest)
+    for lesion in lesions:
+        row: Any = lesion
+        row.latest_image = images.get(row.latest_image_id)
+        reading = readings.get(row.latest_image_id)
+        row.standing = outcomes.listed(row.latest_image, reading, row)
+    return lesions
+
+
+def standing_beside(image: LesionImage) -> Prediction | None:
+    """The reading that stands for the lesion of an image ``with_standing_reading``."""
+    return _standing_readings([image]).get(image.pk)
+
+
+def with_standing_reading(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
+    """Annotate ``standing_id``: the most severe reading of the lesion that nothing has settled."""
+    return images.annotate(standing_id=Subquery(_gravest(user, "lesion").values("pk")[:1]))
+
+
+def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
+    """By image ``with_standing_reading`` and findings. One query, where one is of another image."""
+    wanted = {image.pk: image.standing_id for image in images}  # type: ignore[attr-defined]
+    known = {one.pk: one for image in images if (one := image.counting_reading)}
+    missing = {pk for pk in wanted.values() if pk} - known.keys()
+    if missing:
+        readings = Prediction.objects.select_related("image__lesion__patient")
+        known |= readings.in_bulk(missing)
+    return {image: known[pk] for image, pk in wanted.items() if pk}
+
+
+def _gravest(user: User, lesion: str = "pk") -> QuerySet[Prediction]:
+    """Of the outer query's ``lesion``: the readings that stand, the most severe of the newest image
+    first."""
+    return outcomes.unsettled(user, lesion).order_by(F("rank"), *latest_first("image"))
+
+
+def _conclusions(user: User) -> QuerySet[Review]:
+    """Of the outer query's lesion, the last one first."""
+    return outcomes.conclusions(user).order_by("-created", "-pk")
+
+
+def _histologies(user: User) -> QuerySet[Histology]:
+    return Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"))
+
+
+def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
+    """Prefetch what ``latest_prediction`` and ``latest_review`` look at, of what ``user`` may see.
+
+    ``is_withheld``: it is to be seen after an own conclusion only.
+    """
+    return images.annotate(is_withheld=~disclosed(user, "pk")).prefetch_related(
+        Prefetch("predictions", Prediction.objects.disclosed_to(user).latest_first()),
+        Prefetch("reviews", _reviews(user)),
+    )
+
+
+def _reviews(user: User) -> QuerySet[Review]:
+    return Review.objects.disclosed_to(user).select_related("reviewer", "superseded_by")
+
+
+def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
+    """Prefetch what ``measuring.current`` and ``scale_of`` look at, of what ``user`` may see. Each
+    measurement has the ``model_version`` whose mask it is of (None: of a drawn outline)."""
+    measurements = (
+        Measurement.objects.disclosed_to(user)
+        .select_related("outline__drawn_by", "prediction")
+        .defer(*(f"prediction__{name}" for name in NUMBERS))
+        .annotate(model_version=F("prediction__model_version"))
+    )
+    return with_scale(images).prefetch_related(Prefetch("measurements", measurements))
+
+
+def previous(image: LesionImage) -> LesionImage | None:
+    """The image of the same lesion that was captured before this one."""
+    found: LesionImage | None = image.lesion.images.before(image).latest_first().first()
+    return found
+
+
+def timeline(lesion: Lesion, user: User) -> list[LesionImage]:
+    """All images of a lesion with findings and measures, the one captured last first."""
+    images = lesion.images.latest_first().select_related("lesion__patient")
+    return tell_apart(list(with_measures(with_findings(images, user), user)))
+
+
+def images_of(lesions: list[Lesion], user: User) -> list[LesionImage]:
+    """All images of these lesions with their findings, the one captured last first."""
+    images = LesionImage.objects.filter(lesion__in=lesions).latest_first()
+    return tell_apart(list(with_findings(images.select_related("lesion__patient"), user)))
+
+
+def tell_apart(images: list[LesionImage]) -> list[LesionImage]:
+    """Give those of one lesion and day ``of_day``: the time, where each is known to have another,
+    else which one it is. images: all of their lesions."""
+    days: dict[Any, list[LesionImage]] = defaultdict(list)
+    for image in sorted(images, key=lambda one: one.place):
+        days[image.lesion_id, image.captured_on].append(image)
+    for same in days.values():
+        times = {f"{one.captured_time:%H:%M}" for one in same if one.captured_time}
+        for n, image in enumerate(same if len(same) > 1 else [], 1):
+            nth = f" ({n}{ORDINALS.get(n, 'th')} that day)"
+            is_timed = len(times) == len(same)
+            image.of_day = f", {image.captured_time:%H:%M}" if is_timed else nth
+    return images
+
+
+def alerts_of(lesion: Lesion, user: User, images: list[LesionImage] | None = None) -> list[Alert]:
+    """Open alerts first, then the closed ones; the latest pair of images first. images: of
+    ``timeline``, where they are at hand."""
+    found = lesion.alerts.disclosed_to(user).select_related("earlier", "later", "closed_by")
+    ordered = found.order_by(*latest_first("later"), *latest_first("earlier"))
+    alerts = sorted(closed_by_acts(ordered, user), key=lambda alert: not alert.is_open)
+    if alerts and images is None:
+        images = tell_apart(list(lesion.images.all()))
+    of_day = {image.pk: image.of_day for image in images or []}
+    for alert in alerts:
+        for image in (alert.earlier, alert.later):
+            image.of_day = of_day[image.pk]
+    return alerts
+
+
+def closed_by_acts(alerts: AlertQuerySet, user: User) -> list[Alert]:
+    return tell_closing(list(outcomes.with_closing_acts(alerts, user)))
+
+
+def tell_closing(found: list[Any]) -> list[Alert]:
+    """Say of each alert ``with_closing_acts`` that an act closed by whom, when and why, as of one
+    closed by hand. It is not stored: it holds as long as the act stands."""
+    waiting = [alert for alert in found if alert.is_open]
+    acts: list[Any] = []
+    for kind, name, by in (
+        (Review, "review_id", "reviewer"),
+        (Histology, "histology_id", "recorded_by"),
+        (DoctorVisit, "visit_id", "recorded_by"),
+    ):
+        wanted = {pk for alert in waiting if (pk := getattr(alert, name))}
+        rows = kind._default_manager.select_related(by)
+        acts.append(rows.in_bulk(wanted) if wanted else {})
+    for alert in waiting:
+        keys = (alert.review_id, alert.histology_id, alert.visit_id)
+        closing = [rows[pk] for rows, pk in zip(acts, keys, strict=True) if pk in rows]
+        if closing:
+            act = min(closing, key=lambda one: one.created)
+            alert.closed_at, alert.closed_by = act.created, _author(act)
+            alert.close_reason = f"{act_found(act)}."
+    return found
+
+
+def _author(act: outcomes.Act) -> User:
+    return act.reviewer if isinstance(act, Review) else act.recorded_by
+
+
+def needs_attention(user: User) -> QuerySet[Lesion]:
+    """Lesions whose standing outcome is urgent or see a doctor; and those that a pathologist found
+    to be malignant, until they are recorded as removed."""
+    lesions = Lesion.objects.visible_to(user).filter(_is_alarming(user))
+    return most_severe_first(with_latest(lesions, user).select_related("patient"))
+
+
+def awaited(user: User) -> QuerySet[Lesion]:
+    """Of the others, those that wait for a removal or for a result: seen, and not done with."""
+    others = Lesion.objects.visible_to(user).exclude(_is_alarming(user))
+    lesions = with_latest(others.filter(outcomes.waits(user)), user)
+    return most_severe_first(lesions.select_related("patient"))
+
+
+def _is_alarming(user: User) -> Q:
+    found = Exists(_histologies(user).filter(diagnosis__in=MALIGNANT))
+    return outcomes.is_grave(user) | Q(found, closed_on=None)
+
+
+def concluded(user: User) -> QuerySet[Lesion]:
+    """Of the user's own skin: lesions on which a clinician has concluded, the last conclusion
+    first."""
+    own = Lesion.objects.visible_to(user).filter(patient__owner=user)
+    return (
+        with_latest(own, user)
+        .alias(concluded_at=Subquery(_conclusions(user).values("created")[:1]))
+        .exclude(Q(concluded_at=None))
+        .select_related("patient")
+        .order_by("-concluded_at", "pk")
+    )
+
+
+def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
+    """As ``user`` may see them, the one that stands first."""
+    found = lesion.histologies.standing().disclosed_to(user)
+    return list(found.select_related("recorded_by"))
+
+
+def recorded_histologies(lesion: Lesion, user: User) -> list[Histology]:
+    """With those that a later one corrects, the newest first."""
+    found = lesion.histologies.disclosed_to(user)
+    return list(found.select_related("recorded_by", "superseded_by"))
+
+
+def standing_of(
+    lesion: Lesion, images: list[LesionImage], histologies: list[Histology]
+) -> outcomes.Standing:
+    """What is told of a lesion. images: of ``timeline``; histologies: of ``histologies_of``."""
+    corrected = {histology.supersedes_id for histology in histologies}
+    stand = [one for one in histologies if one.pk not in corrected]
+    return outcomes.standing_of(lesion, images, stand, visits_of(lesion))
+
+
+def with_visits(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
+    """Annotate ``has_visits``: most lesions have none, and cost no query more."""
+    return lesions.annotate(has_visits=Exists(DoctorVisit.objects.filter(lesion=OuterRef("pk"))))
+
+
+def visits_of(lesion: Lesion) -> list[DoctorVisit]:
+    """The latest first."""
+    if not getattr(lesion, "has_visits", True):
+        return []
+    return list(lesion.visits.select_related("recorded_by"))
+
+
+def recently_added(user: User) -> QuerySet[Lesion]:
+    """Visible lesions ``with_latest``, the one that was last opened or given an image first."""
+    uploads = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
+    return (
+        with_latest(Lesion.objects.visible_to(user), user)
+        .alias(touched=Coalesce(Subquery(uploads.values("created")[:1]), F("created")))
+        .select_related("patient")
+        .order_by("-touched", "-pk")
+    )
+
+
+def unfinished(user: User) -> QuerySet[Prediction]:
+    """Readings that wait, run or failed with no later one, newest first."""
+    newest = Prediction.objects.filter(image=OuterRef("image")).latest_first()
+    return (
+        Prediction.objects.visible_to(user)
+        .exclude(state=State.SUCCEEDED)
+        .alias(newest=Subquery(newest.values("pk")[:1]))
+        .filter(pk=F("newest"))
+        .select_related("image__lesion__patient")
+        .latest_first()
+    )
+
+
+def disagreements(model_version: str) -> Iterator[Disagreement]:
+    """Images whose reading by ``model_version`` has another outcome than the one that counts."""
+    readings = (
+        Prediction.objects.finished()
+        .filter(Q(model_version=model_version) | Q(told_from__isnull=False, told_until=None))
+        .filter(present())
+        .exclude(image__modality=Modality.CLINICAL)
+        .only("image_id", "model_version", "outcome", "p_malignant", "created")
+        .order_by("image_id", "created", "pk")
+    )
+    for image_id, found in groupby(readings.iterator(), key=lambda reading: reading.image_id):
+        by_version = {reading.model_version == model_version: reading for reading in found}
+        if len(by_version) == 2 and by_version[True].outcome != by_version[False].outcome:
+            yield Disagreement(image_id, by_version[False], by_version[True])

@@ -1,0 +1,153 @@
+"""Write path of patients and lesions. Every view, endpoint and command goes through here.
+
+Functions take the acting ``user`` and keyword arguments only. They raise PermissionDenied when the
+user may see but not do it, and ValidationError with a message that can be shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import WRITERS, Clinic, User
+from screening.access import require_writable
+from screening.models import SYMPTOMS, Correction, CorrectionKind, Lesion, Patient
+from screening.predictions.services import read_with_new_details
+from screening.records import plausibility
+
+PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
+READ_WITH = ("birth_year", "sex", "skin_type")
+"""What is noted when it is edited, of a patient."""
+LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching", "changing")
+
+GROWN_BACK = (
+    "This spot is recorded as removed. If something has grown back in the scar, open it again "
+    "first: then a symptom can be marked."
+)
+
+
+@transaction.atomic
+def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Patient:
+    """Post: a patient of ``clinic`` exists or, without one, a record of the user's own.
+
+    A caller who is bound to a clinic has no own record: what it registers is the clinic's.
+    """
+    clinic = clinic or user.bound_clinic
+    if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
+        raise PermissionDenied("Your role in this clinic does not allow adding patients.")
+    patient = Patient(
+        clinic=clinic, owner=None if clinic else user, birth_year=fields.get("birth_year")
+    )
+    plausibility.require_birth_year(patient)
+    return _save(patient, PATIENT_FIELDS, fields)
+
+
+@transaction.atomic
+def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
+    """Raises ValidationError for a birth year that a day on record contradicts."""
+    require_writable(user=user, patient=patient)
+    before = {name: getattr(patient, name) for name in READ_WITH}
+    patient.birth_year = fields.get("birth_year", patient.birth_year)
+    if patient.birth_year != before["birth_year"]:
+        plausibility.require_birth_year(patient)
+    _save(patient, PATIENT_FIELDS, fields)
+    _note_edit(user, before, {name: getattr(patient, name) for name in READ_WITH}, patient)
+    read_with_new_details(image__lesion__patient=patient)
+    return patient
+
+
+@transaction.atomic
+def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
+    """Post: the patient has one lesion more. Without a label it is called "Lesion n"."""
+    require_writable(user=user, patient=patient)
+    # Whoever opens another, or corrects the record, waits until this transaction ends.
+    if Patient.objects.select_for_update(no_key=True).filter(pk=patient.pk).first() is None:
+        raise ValidationError("This record was withdrawn or merged meanwhile.")
+    if not fields.get("label"):
+        fields["label"] = f"Lesion {Lesion.everything.next_number(patient)}"
+    return _save(_marked(Lesion(patient=patient), fields), LESION_FIELDS, fields)
+
+
+@transaction.atomic
+def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
+    require_writable(user=user, patient=lesion.patient)
+    since = lesion.symptoms_at
+    if lesion.is_closed and _marks(lesion, fields):
+        raise ValidationError(GROWN_BACK)
+    unticked = [name for name in SYMPTOMS if getattr(lesion, name) and fields.get(name) is False]
+    before: dict[str, Any] = dict.fromkeys(unticked, True)
+    if lesion.body_site:
+        before["body_site"] = lesion.body_site
+    _marked(lesion, fields)
+    also = ["symptoms_at"] if lesion.symptoms_at != since else []
+    _save(lesion, LESION_FIELDS, fields, also)
+    # A symptom may have been what told the person to see a doctor.
+    after = {name: getattr(lesion, name) for name in before}
+    _note_edit(user, before, after, lesion.patient, lesion)
+    read_with_new_details(image__lesion=lesion)
+    return lesion
+
+
+def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:
+    """With the time of a newly marked symptom: whoever looked before did not know of it."""
+    if _marks(lesion, fields):
+        lesion.symptoms_at = timezone.now()
+    return lesion
+
+
+def _note_edit(
+    user: User,
+    before: dict[str, Any],
+    after: dict[str, Any],
+    patient: Patient,
+    lesion: Lesion | None = None,
+) -> None:
+    """Leave a Correction of what differs: it decides what is told."""
+    changed = [name for name in before if before[name] != after[name]]
+    if changed:
+        Correction.objects.create(
+            kind=CorrectionKind.EDITED,
+            made_by=user,
+            patient=patient,
+            lesion=lesion,
+            before={name: before[name] for name in changed},
+            after={name: after[name] for name in changed},
+        )
+
+
+def _marks(lesion: Lesion, fields: dict[str, Any]) -> bool:
+    """Whether a symptom is newly marked."""
+    return any(fields.get(name) and not getattr(lesion, name) for name in SYMPTOMS)
+
+
+def hold(lesion: Lesion) -> None:
+    """Nobody moves, merges or withdraws the lesion before this transaction ends: what is added to
+    it is not left behind. Raises ValidationError where someone just did."""
+    current = Lesion.objects.filter(pk=lesion.pk, patient=lesion.patient_id)
+    if current.select_for_update(no_key=True).first() is None:
+        raise ValidationError("This lesion was moved or withdrawn meanwhile. Look at it again.")
+
+
+def _save(
+    record: Any, allowed: tuple[str, ...], fields: dict[str, Any], also: Iterable[str] = ()
+) -> Any:
+    """Set the fields that may be set, check all rules, save. Raises TypeError for any other field.
+
+    Of a record that is there no more is written than these fields, and ``also``: it may have been
+    moved or withdrawn since it was loaded.
+    """
+    unknown = fields.keys() - set(allowed)
+    if unknown:
+        raise TypeError(f"{type(record).__name__} takes no {', '.join(sorted(unknown))}")
+    for name, value in fields.items():
+        setattr(record, name, value.strip() if isinstance(value, str) else value)
+    record.full_clean()
+    if record._state.adding:
+        record.save()
+    else:
+        record.save(update_fields=[*fields, *also, "modified"])
+    return record

@@ -1,0 +1,147 @@
+"""Read path of what happened to lesions over time: what was measured when, and what people said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
+
+from accounts.models import User
+from screening.measurements.queries import current, scale_of
+from screening.models import (
+    Alert,
+    ChangeMark,
+    Histology,
+    Lesion,
+    LesionImage,
+    Outcome,
+    Review,
+)
+
+
+class Kind(StrEnum):
+    """What an event is, in the order in which they are drawn from below."""
+
+    MARK = "mark"
+    ALERT = "alert"
+    REVIEW = "review"
+    HISTOLOGY = "histology"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that was found or recorded beside the images. on: an alert's is the day of capture
+    of its later image, a histology's the day of examination, else the day it was recorded."""
+
+    kind: Kind
+    on: date
+    lesion_id: UUID
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was told of an image. p_malignant: None for what the model does not assess; outcome and
+    model_version: empty while it is not read."""
+
+    image: LesionImage
+    outcome: str
+    p_malignant: float | None
+    model_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured in an image. model_version: whose outline, empty where it was drawn by
+    hand; values in pixels and shares. mm_per_pixel: None without a scale."""
+
+    image: LesionImage
+    model_version: str
+    values: dict[str, Any]
+    mm_per_pixel: float | None
+
+    @property
+    def within(self) -> str:
+        return f"model {self.model_version}" if self.model_version else "drawn by hand"
+
+
+def told(images: Iterable[LesionImage]) -> list[Told]:
+    """By day of capture, of images ``with_findings``, the latest captured first."""
+    return [_told(image) for image in reversed(list(images))]
+
+
+def measured(images: Iterable[LesionImage]) -> list[Measured]:
+    """By day of capture, of images ``with_measures``, the latest captured first."""
+    found = []
+    for image in reversed(list(images)):
+        one = current(image)
+        if one is not None:
+            version: str = one.model_version or ""  # type: ignore[attr-defined]
+            found.append(Measured(image, version, one.values, scale_of(image)))
+    return found
+
+
+def events(
+    lesions: list[Lesion],
+    images: Iterable[LesionImage],
+    alerts: Iterable[Alert],
+    histologies: Iterable[Histology],
+    user: User,
+) -> list[Event]:
+    """By day. The rest is of these lesions: images ``with_findings``, alerts with their ``later``
+    image. One query, for the change marks."""
+    marks = ChangeMark.objects.visible_to(user).filter(comparison__later__lesion__in=lesions)
+    found = [
+        *(
+            Event(
+                Kind.MARK, _day(mark), mark.comparison.later.lesion_id, mark.get_verdict_display()
+            )
+            for mark in marks.select_related("comparison__later")
+        ),
+        *(
+            Event(Kind.ALERT, alert.later.captured_on, alert.lesion_id, _of_alert(alert))
+            for alert in alerts
+            if alert.replaced_at is None
+        ),
+        *(
+            Event(Kind.REVIEW, _day(review), image.lesion_id, _of_review(review, image))
+            for image in images
+            for review in image.reviews.all()
+        ),
+        *(
+            Event(Kind.HISTOLOGY, one.examined_on, one.lesion_id, one.get_diagnosis_display())
+            for one in histologies
+        ),
+    ]
+    return sorted(found, key=lambda event: (event.on, event.kind))
+
+
+def _told(image: LesionImage) -> Told:
+    reading = image.counting_reading
+    if reading is None:
+        return Told(image, "", None, "")
+    assessed = reading.outcome != Outcome.NOT_ASSESSABLE
+    return Told(
+        image,
+        reading.outcome_told,
+        reading.p_malignant if assessed else None,
+        reading.model_version,
+    )
+
+
+def _day(record: Any) -> date:
+    return timezone.localdate(record.created)
+
+
+def _of_review(review: Review, image: LesionImage) -> str:
+    stands = review in image.standing_reviews
+    return f"{review.get_conclusion_display()}{'' if stands else ' (superseded)'}"
+
+
+def _of_alert(alert: Alert) -> str:
+    return f"{alert.get_rule_display()}{'' if alert.is_open else ' (closed)'}"

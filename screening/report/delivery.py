@@ -1,0 +1,42 @@
+"""The one way by which a report leaves the platform: checked, built, logged, streamed."""
+
+from __future__ import annotations
+
+from typing import IO
+from uuid import UUID
+
+from django.http import FileResponse
+from django.shortcuts import get_object_or_404
+
+from accounts.models import User
+from screening.body_map import queries as body_map_queries
+from screening.models import AccessLog, Lesion, LesionImage, Patient
+from screening.report.lesion import lesion_report
+from screening.report.patient import patient_report
+
+
+def hand_lesion_report(*, user: User, pk: UUID) -> FileResponse:
+    """Raises Http404 for what ``user`` may not see. Every picture in it counts as shown."""
+    visible = Lesion.objects.visible_to(user).select_related("patient__clinic")
+    lesions = body_map_queries.with_position(visible)
+    return _handed(user, "lesion", *lesion_report(get_object_or_404(lesions, pk=pk), user))
+
+
+def hand_patient_report(*, user: User, pk: UUID) -> FileResponse:
+    """As ``hand_lesion_report``."""
+    patients = Patient.objects.visible_to(user).select_related("clinic")
+    return _handed(user, "patient", *patient_report(get_object_or_404(patients, pk=pk), user))
+
+
+def _handed(user: User, kind: str, file: IO[bytes], shown: list[LesionImage]) -> FileResponse:
+    rendition = AccessLog.Rendition.REPORT
+    AccessLog.objects.bulk_create(
+        AccessLog(user=user, image=image, rendition=rendition) for image in shown
+    )
+    # The name tells what it is, not whose.
+    response = FileResponse(
+        file, content_type="application/pdf", filename=f"skincheck-{kind}-report.pdf"
+    )
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response

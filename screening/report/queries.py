@@ -1,0 +1,83 @@
+"""What a report shows of one lesion, gathered as the reader may see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.models import User
+from screening.comparisons.presenters import readings_of
+from screening.models import Alert, Histology, Lesion, LesionImage, Prediction, Review
+from screening.predictions.outcomes import Standing
+from screening.records import queries as record_queries
+from screening.records import timeline
+from screening.records.timeline import Event, Told
+
+
+@dataclass(frozen=True, slots=True)
+class LesionRecord:
+    """images: the one captured last first, with findings and measures. told, events: by day.
+    outlining: by image that is shown, the reading that outlined it."""
+
+    lesion: Lesion
+    images: list[LesionImage]
+    alerts: list[Alert]
+    histologies: list[Histology]
+    standing: Standing
+    told: list[Told]
+    events: list[Event]
+    outlining: dict[Any, Prediction | None]
+
+    @property
+    def newest(self) -> LesionImage | None:
+        return self.images[0] if self.images else None
+
+    @property
+    def concluded(self) -> LesionImage | None:
+        """The latest image on which a clinician has concluded."""
+        return next((image for image in self.images if image.latest_review), None)
+
+    @property
+    def reviews(self) -> list[Review]:
+        """All that stand, those on the latest image first."""
+        return [review for image in self.images for review in image.standing_reviews]
+
+    @property
+    def withheld(self) -> int:
+        """Images of which the reader is to conclude before seeing what was found."""
+        return sum(image.is_withheld for image in self.images)  # type: ignore[attr-defined]
+
+    @property
+    def is_synthetic(self) -> bool:
+        return any(image.is_synthetic for image in self.images)
+
+    @property
+    def versions(self) -> list[str]:
+        return list(dict.fromkeys(one.model_version for one in self.told if one.model_version))
+
+
+def record_of(lesion: Lesion, user: User) -> LesionRecord:
+    images = record_queries.timeline(lesion, user)
+    alerts = record_queries.alerts_of(lesion, user, images)
+    histologies = record_queries.histologies_of(lesion, user)
+    return LesionRecord(
+        lesion=lesion,
+        images=images,
+        alerts=alerts,
+        histologies=histologies,
+        standing=record_queries.standing_of(lesion, images, histologies),
+        told=timeline.told(images),
+        events=timeline.events([lesion], images, alerts, histologies, user),
+        outlining=readings_of(shown(images), user),
+    )
+
+
+def shown(images: list[LesionImage]) -> list[LesionImage]:
+    """The newest, and the earlier ones beside it."""
+    return [*images[:1], *chosen(images)]
+
+
+def chosen(images: list[LesionImage]) -> list[LesionImage]:
+    """Earlier pictures beside the newest: the first of all and the two before the newest."""
+    earlier = images[1:]
+    return list(dict.fromkeys([*earlier[-1:], *earlier[1::-1]]))

@@ -1,0 +1,207 @@
+"""Write path of what clinicians and pathologists say of a lesion. Signed, never edited.
+
+Functions as in ``screening.records.services``. How signing works and what it proves: ``docs/decisions.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import connection, transaction
+from django.utils import timezone
+
+from accounts.models import User
+from screening import tasks
+from screening.formatting import day
+from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
+from screening.models.signatures import sign
+from screening.records import closing, plausibility
+from screening.records.services import hold
+from screening.webhooks.outbox import announce_about
+
+_CHAIN = 7_160_215_001
+"""Names the lock of the chain among PostgreSQL's advisory locks. Any number that no other has."""
+
+
+class Fault(NamedTuple):
+    """review: the one at which the chain shows it."""
+
+    review: Review
+    text: str
+
+
+@transaction.atomic
+def record_review(
+    *,
+    user: User,
+    image: LesionImage,
+    conclusion: str,
+    management: str,
+    note: str = "",
+    supersedes: Review | None = None,
+    removed_on: date | None = None,
+) -> Review:
+    """Post: a signed conclusion stands beside the prediction. It supersedes the user's own standing
+    one on this image; who has none may name a colleague's that it is to supersede.
+
+    removed_on: of a lesion that is removed already, which is closed; None: not known. Raises
+    ValidationError for a review that does not stand on this image.
+    """
+    _require_reviewer(user, image.lesion.patient)
+    hold(image.lesion)
+    if not image.lesion.images.contains(image):
+        raise ValidationError("This picture was moved or withdrawn meanwhile. Look at it again.")
+    review = Review(
+        image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
+    )
+    if management == Management.DONE:
+        _require_removal(image, removed_on)
+    elif removed_on is not None:
+        raise ValidationError({"removed_on": f"Only with “{Management.DONE.label}”."})
+    review.full_clean(exclude=["number", "supersedes", "previous_signature", "signature"])
+    _lock_chain()
+    review.supersedes = _superseded(user, image, supersedes)
+    _seal(review)
+    review.save(force_insert=True)
+    if management == Management.DONE:
+        last = removed_on or timezone.localdate()
+        closing.close(user=user, lesion=image.lesion, on=last, is_known=removed_on is not None)
+    elif review.supersedes is not None:
+        closing.reopen_unless_removed(user=user, lesion=image.lesion)
+    _announce(review)
+    return review
+
+
+def replaceable(*, user: User, image: LesionImage) -> list[Review]:
+    """Colleagues' standing reviews that a first one of ``user`` may supersede.
+
+    Of an image ``with_findings``, so that a colleague's is named only to who may see it.
+    """
+    standing = image.standing_reviews
+    return [] if any(one.reviewer_id == user.pk for one in standing) else standing
+
+
+@transaction.atomic
+def record_histology(
+    *,
+    user: User,
+    lesion: Lesion,
+    diagnosis: str,
+    examined_on: date,
+    breslow_mm: Decimal | None = None,
+    excised: bool | None = None,
+    note: str = "",
+    supersedes: Histology | None = None,
+) -> Histology:
+    """Post: the pathologist's diagnosis stands, above every reading and conclusion. A lesion that
+    was ``excised`` whole is closed.
+
+    supersedes: the standing one that this one corrects; others stay beside it. Raises
+    ValidationError for one that does not stand on this lesion.
+    """
+    _require_reviewer(user, lesion.patient)
+    hold(lesion)
+    if supersedes is not None and not lesion.histologies.standing().contains(supersedes):
+        raise ValidationError(
+            {"supersedes": "That histology does not stand on this lesion (any more)."}
+        )
+    plausibility.require_past_day(
+        examined_on, lesion.patient, field="examined_on", what="The day of the examination"
+    )
+    histology = Histology(
+        lesion=lesion,
+        recorded_by=user,
+        diagnosis=diagnosis,
+        examined_on=examined_on,
+        breslow_mm=breslow_mm,
+        excised=excised,
+        note=note.strip(),
+        supersedes=supersedes,
+    )
+    histology.full_clean()
+    histology.save()
+    if excised:
+        closing.close(user=user, lesion=lesion, on=examined_on, is_known=False)
+    elif supersedes is not None:
+        closing.reopen_unless_removed(user=user, lesion=lesion)
+    return histology
+
+
+def faults() -> Iterator[Fault]:
+    """Where the chain of all reviews is broken: what was edited, forged or deleted."""
+    number, signature = 0, ""
+    for review in Review.objects.order_by("number").iterator():
+        if not review.signature_holds:
+            yield Fault(review, "is not as it was signed")
+        if review.number != number + 1 or review.previous_signature != signature:
+            yield Fault(review, "does not follow the one before it: a review was deleted or moved")
+        number, signature = review.number, review.signature
+
+
+def _require_reviewer(user: User, patient: Patient) -> None:
+    if not Patient.objects.reviewable_by(user).contains(patient):
+        raise PermissionDenied("Only a clinician of the patient's clinic records a conclusion.")
+
+
+def _require_removal(image: LesionImage, removed_on: date | None) -> None:
+    """Raises ValidationError for a day that cannot be, and for none where a later picture says that
+    the lesion was still there: it is not closed over what nobody has looked at."""
+    if removed_on is not None:
+        plausibility.require_past_day(
+            removed_on, image.lesion.patient, field="removed_on", what="The day of the removal"
+        )
+        return
+    newest = image.lesion.images.latest_first().first()
+    if newest is not None and newest.captured_on > image.captured_on:
+        when = day(newest.captured_on)
+        text = f"There is a later picture, of {when}. Say when it was removed, or conclude on that."
+        raise ValidationError({"removed_on": text})
+
+
+def _lock_chain() -> None:
+    """Until the transaction ends nobody else signs, so each review follows the one before it.
+    SQLite's transactions take turns by themselves."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN])
+
+
+def _superseded(user: User, image: LesionImage, named: Review | None) -> Review | None:
+    standing = image.reviews.standing()
+    own: Review | None = standing.filter(reviewer=user).first()
+    if named is None or named == own:
+        return own
+    if own is not None:
+        raise ValidationError(
+            {"supersedes": "Your new conclusion supersedes your own earlier one on this image."}
+        )
+    if not standing.contains(named):
+        raise ValidationError(
+            {"supersedes": "That review does not stand on this image (any more)."}
+        )
+    return named
+
+
+def _announce(review: Review) -> None:
+    lesion = review.image.lesion
+    announce_about(
+        lesion.patient,
+        Event.REVIEW_RECORDED,
+        review=review.pk,
+        image=review.image_id,
+        lesion=lesion.pk,
+    )
+    tasks.ring_webhooks()
+
+
+def _seal(review: Review) -> None:
+    """Number it, chain it to the one signed last, and sign it."""
+    last = Review.objects.order_by("-number").first()
+    review.number = last.number + 1 if last else 1
+    review.previous_signature = last.signature if last else ""
+    review.created = timezone.now()
+    review.signature = sign(review.signed_content)

@@ -1,0 +1,114 @@
+"""The sweep: what keeps all going when bells are lost, and reads where nobody hears them.
+
+A process of its own, which needs no broker. It rings for what waits; where the rows say that no
+worker has begun anything for as long as a lease, it does the work itself until nothing waits.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.db import close_old_connections
+from django.utils import timezone
+
+from screening import tasks
+from screening.batches import tasks as batch_tasks
+from screening.batches import worker
+from screening.models import Prediction
+from screening.operations import heartbeats
+
+logger = logging.getLogger(__name__)
+
+PROBE = "probe"
+
+
+def sweep_for_ever() -> None:
+    while True:
+        sweep_once()
+        time.sleep(settings.PREDICTION_SWEEP_SECONDS)
+
+
+def sweep_once() -> None:
+    """Each step by itself: one that fails holds up no other."""
+    for step in (
+        _beat,
+        tasks.sweep_predictions,
+        batch_tasks.sweep_batches,
+        tasks.sweep_webhooks,
+        work_where_nobody_does,
+    ):
+        close_old_connections()
+        try:
+            step()
+        except Exception:
+            logger.exception("the sweep goes on without a step")
+    close_old_connections()
+
+
+def work_where_nobody_does() -> None:
+    """Read, and work on batches, while rows wait that no worker begins."""
+    if not nobody_works():
+        return
+    logger.warning("no worker begins what waits: the sweep does it")
+    while _read_next() or _work_a_shift():
+        heartbeats.beat(heartbeats.SWEEPER)
+
+
+def nobody_works() -> bool:
+    """Whether there is something to do, and no worker that lives; or one that has begun nothing for
+    as long as a lease, while something waited."""
+    now, alive = timezone.now(), heartbeats.is_alive(heartbeats.WORKER)
+    seconds = settings.PREDICTION_LEASE_SECONDS if alive else settings.PREDICTION_SWEEP_SECONDS
+    since = now - timedelta(seconds=seconds)
+    if Prediction.objects.claimable().filter(created__lt=since).exists():
+        return not (alive and Prediction.objects.filter(started_at__gte=since).exists())
+    return not alive and worker.has_work()
+
+
+def _read_next() -> bool:
+    """Whether there was one that is no longer waiting now."""
+    waiting = Prediction.objects.claimable().order_by("setbacks", "is_bulk", "created")
+    pk = waiting.values_list("pk", flat=True).first()
+    if pk is None:
+        return False
+    try:
+        with _limit(settings.CELERY_TASK_TIME_LIMIT):
+            tasks.read_prediction_task(str(pk))
+    except Exception:
+        logger.exception("prediction %s: failed", pk)
+    return not waiting.filter(pk=pk).exists()
+
+
+def _work_a_shift() -> bool:
+    if not worker.has_work():
+        return False
+    with _limit(batch_tasks.LONGEST_SHIFT_SECONDS):
+        worker.work(seconds=batch_tasks.SHIFT_SECONDS, ring=lambda: None)
+    return True
+
+
+@contextmanager
+def _limit(seconds: int) -> Iterator[None]:
+    """What hangs ends this process, as it does a worker's: its lease runs out, and the attempt
+    counts."""
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def _beat() -> None:
+    """Lives; and is able to keep a file, which the pages for strangers do not try."""
+    heartbeats.beat(heartbeats.SWEEPER)
+    default_storage.delete(PROBE)
+    default_storage.delete(default_storage.save(PROBE, ContentFile(b"ok")))
+    heartbeats.beat(heartbeats.STORAGE)

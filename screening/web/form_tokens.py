@@ -1,0 +1,240 @@
+"""What every form of a page has beside the protection from forgery: it is sent once, and what was
+typed into it outlives a session.
+
+``{% csrf_token %}`` writes a signed word into each form (``templatetags.page_forms``): who opened
+it, on which page, and a number of its own. Sent twice, as by two clicks, it is done once, and both
+are led to the same place. Sent by nobody who is logged in, what was typed waits for the one who
+opened the form, comes back after the login, and is marked as not saved. Files are not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core import signing
+from django.core.cache import cache
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.crypto import get_random_string
+from django.views.csrf import csrf_failure as refused
+
+from screening import idempotency
+from screening.errors import InProgress
+
+FIELD, PARAMETER = "form_token", "unsaved"
+OWN_FIELDS = ("csrfmiddlewaretoken", FIELD, "opened")
+VALID = 24 * 60 * 60
+"""Seconds that a form may be open for what was typed into it to be kept."""
+KEPT = 60 * 60
+WAIT = 20.0
+"""Seconds that a second sending waits for what the first came to."""
+LONG = {"image_new", "batch_new"}
+"""Pages that take files, too long for one transaction."""
+RECOGNISED = {"image_new"}
+"""Where the same file is recognised by itself, and each file of a form is sent by itself."""
+ALREADY = (
+    "This form was sent before, at {:%H:%M}, and what you sent then is stored. Nothing was done "
+    "now. If it was changed since, what you see here is what stands."
+)
+_SALT = "screening.web.form_tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Who opened a form, on which page."""
+
+    user: str
+    page: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """What was typed and not saved. path: where it was to be sent."""
+
+    path: str
+    data: QueryDict
+
+    @property
+    def typed(self) -> list[tuple[str, str]]:
+        """Names and values in words, for a page that cannot put them where they were."""
+        return [
+            (name.replace("_", " ").capitalize(), ", ".join(self.data.getlist(name)))
+            for name in self.data
+            if name not in OWN_FIELDS and any(self.data.getlist(name))
+        ]
+
+
+def token(request: HttpRequest) -> str:
+    """For a form of the page that is asked for; empty for nobody."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return ""
+    before = _opened(request)
+    htmx = getattr(request, "htmx", None)
+    page = (htmx.current_url_abs_path if htmx else None) or request.get_full_path()
+    if request.method == "POST" and before is not None:
+        page = before.page  # a form that was refused stands where it cannot be asked for
+    return signing.dumps([str(user.pk), page, get_random_string(12)], salt=_SALT, compress=True)
+
+
+def made(request: HttpRequest, place: str) -> None:
+    """Said by a view that has made something and answers with a page of its own, such as one with a
+    secret that is shown once: a second sending is led to ``place``."""
+    request.made_at = place  # type: ignore[attr-defined]
+
+
+def typed(request: HttpRequest, path: str) -> QueryDict | None:
+    """What was typed into a form of this page that is sent to ``path``, and not saved."""
+    unsaved: Unsaved | None = getattr(request, "unsaved", None)
+    return unsaved.data if unsaved is not None and unsaved.path == path else None
+
+
+class PageForms:
+    """Middleware, between who is logged in and that a login is required."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        if request.method in ("GET", "HEAD"):
+            _bring_back(request)
+            return None
+        if request.method != "POST" or not getattr(view, "login_required", True):
+            return None
+        opened = _opened(request)
+        if opened is None:
+            return None
+        if not request.user.is_authenticated or str(request.user.pk) != opened.user:
+            return _keep(request, opened)
+        if request.resolver_match and request.resolver_match.view_name in RECOGNISED:
+            return None
+        return _once(request, opened, lambda: view(request, *args, **kwargs))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
+    """A form from before a new login has the old secret. Nothing is done, and nothing is lost."""
+    opened = _opened(request) if request.method == "POST" else None
+    return refused(request, reason) if opened is None else _keep(request, opened)
+
+
+def _opened(request: HttpRequest) -> Opened | None:
+    """None for what is no form of ours, or one that was open for too long."""
+    if request.method != "POST" or FIELD not in request.POST:
+        return None
+    try:
+        return Opened(*signing.loads(request.POST[FIELD], salt=_SALT, max_age=VALID))
+    except (signing.BadSignature, TypeError):
+        return None
+
+
+def _keep(request: HttpRequest, opened: Opened) -> HttpResponse:
+    """Keep what was typed for whoever opened the form, and lead there by the login."""
+    page = opened.page
+    kept = QueryDict(mutable=True)
+    for name, values in request.POST.lists():
+        if name not in OWN_FIELDS[:2]:
+            kept.setlist(name, values)
+    if any(name != "opened" for name in kept):
+        number = get_random_string(32)
+        entry = [opened.user, request.path, kept.urlencode()]
+        cache.set(_key(number), signing.dumps(entry, salt=_SALT, compress=True), KEPT)
+        page += ("&" if urlsplit(page).query else "?") + urlencode({PARAMETER: number})
+    if not request.user.is_authenticated:
+        return redirect_to_login(page)
+    if str(request.user.pk) == opened.user:
+        return redirect(page)
+    messages.error(
+        request, "That form was opened by another account. Nothing was saved; log in as that one."
+    )
+    return redirect("home")
+
+
+def _bring_back(request: HttpRequest) -> None:
+    """Put what was typed back into the form, if it was this person who typed it."""
+    number = request.GET.get(PARAMETER, "")
+    if not number or not request.user.is_authenticated:
+        return
+    try:
+        user, path, data = signing.loads(cache.get(_key(number)) or "", salt=_SALT)
+    except signing.BadSignature:
+        return
+    if user == str(request.user.pk):
+        unsaved = Unsaved(path, QueryDict(data))
+        request.unsaved = unsaved  # type: ignore[attr-defined]
+        if path == request.path:
+            # Forms take it as typed; only a POST is carried out.
+            request.POST = unsaved.data  # type: ignore[assignment]
+
+
+def _once(
+    request: HttpRequest, opened: Opened, do: Callable[[], HttpResponseBase]
+) -> HttpResponseBase:
+    number = hashlib.sha256(f"{opened.number} {_fingerprint(request)}".encode()).hexdigest()
+    claimed = _claimed(f"page {opened.user}", number)
+    if claimed is None:
+        messages.info(request, "This is being done already. Look again in a moment.")
+        return redirect(opened.page)
+    if claimed.answered_at is not None:
+        messages.info(request, ALREADY.format(timezone.localtime(claimed.answered_at)))
+        return redirect(claimed.headers["Location"])
+    match = request.resolver_match
+    is_long = match is not None and match.view_name in LONG
+    try:
+        with nullcontext() if is_long else transaction.atomic():
+            response = do()
+            place = response.get("Location") if 300 <= response.status_code < 400 else None
+            place = place or getattr(request, "made_at", None)
+            if place:
+                headers = {"Location": place}
+                idempotency.answer(claimed, status=302, headers=headers, body=b"")
+    except BaseException:
+        idempotency.release(claimed)
+        raise
+    if not place:
+        idempotency.release(claimed)
+    elif PARAMETER in request.GET:
+        cache.delete(_key(request.GET[PARAMETER]))
+    return response
+
+
+def _claimed(caller: str, number: str) -> Any:
+    """None where the first sending takes too long."""
+    end = time.monotonic() + WAIT
+    while True:
+        try:
+            return idempotency.claim(caller=caller, key=number, fingerprint=number)
+        except InProgress:
+            if time.monotonic() > end:
+                return None
+            time.sleep(0.1)
+
+
+def _fingerprint(request: HttpRequest) -> str:
+    """What is asked, so that a form that was sent, gone back to and changed is another one."""
+    data = {name: values for name, values in request.POST.lists() if name not in OWN_FIELDS[:2]}
+    files = [
+        (name, [(file.name, file.size) for file in many]) for name, many in request.FILES.lists()
+    ]
+    return json.dumps([request.path, data, files], sort_keys=True)
+
+
+def _key(number: str) -> str:
+    return f"unsaved-{hashlib.sha256(number.encode()).hexdigest()}"

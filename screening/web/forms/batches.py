@@ -1,0 +1,49 @@
+"""What the page for a new batch asks. The rules are in ``screening.batches.services``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from accounts.models import WRITERS, Clinic, User
+from ml.opening.pictures import size_in_words
+from screening.batches.archives import MAX_ARCHIVE_BYTES
+
+
+class BatchForm(forms.Form):
+    archive = forms.FileField(
+        label="Archive",
+        help_text="A ZIP with the pictures and one CSV that names them, up to "
+        f"{size_in_words(MAX_ARCHIVE_BYTES)}.",
+        error_messages={"required": "Choose the archive.", "empty": "The file is empty."},
+        widget=forms.ClearableFileInput(attrs={"accept": ".zip,.jsonl,.ndjson"}),
+    )
+    captured_on = forms.DateField(
+        label="Taken on",
+        required=False,
+        help_text="For rows that do not say their own day. Without it, the day in each picture's "
+        "file, or today.",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    dry_run = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Check first",
+        help_text="All faults are shown, and nothing is imported until you say so.",
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        clinics = Clinic.objects.with_member(user, WRITERS)
+        first = clinics.first()
+        if first is not None:
+            self.fields["clinic"] = forms.ModelChoiceField(
+                clinics,
+                required=False,
+                initial=first.pk,
+                label="Belongs to",
+                empty_label="Myself: my own record",
+                help_text="Patients and lesions are found there by their identifiers, or made.",
+            )
+        self.order_fields(["archive", "clinic"])

@@ -1,0 +1,64 @@
+"""Parse pictures that people choose, with a day and a kind for each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+
+from ml.opening.pictures import IN_BYTES, IN_PIXELS
+from screening.images.cleaning import ACCEPTED
+from screening.models import Modality
+
+
+class _ManyFiles(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class ManyFilesField(forms.FileField):
+    """One or more files; their content is the write path's matter."""
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        files = data if isinstance(data, list | tuple) else [data]
+        if not files:
+            raise ValidationError(self.error_messages["required"], code="required")
+        # An empty file is refused later, by its name and beside the others that are kept.
+        return [file for file in files if isinstance(file, UploadedFile)] or [
+            super().clean(None, initial)
+        ]
+
+
+class ImageForm(forms.Form):
+    """Pictures of one lesion. The script of the page sends each by itself, with its own day."""
+
+    file = ManyFilesField(
+        label="Pictures",
+        allow_empty_file=True,
+        help_text=f"{ACCEPTED}, up to {IN_BYTES} and {IN_PIXELS}. Several at once are fine.",
+        error_messages={"required": "Choose at least one picture."},
+        widget=_ManyFiles(
+            attrs={
+                "accept": "image/jpeg,image/png,image/webp,image/heic,image/heif,image/avif,"
+                "application/dicom,.heic,.dcm"
+            }
+        ),
+    )
+    captured_on = forms.DateField(
+        label="Taken on",
+        required=False,
+        help_text="Leave it empty to take each picture's day from its file, or today's.",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    modality = forms.ChoiceField(
+        label="Kind of picture",
+        choices=Modality.choices,
+        initial=Modality.DERMATOSCOPIC,
+        help_text="The model reads dermatoscopic pictures only. Others are kept to compare.",
+    )
+    allow_burned_in = forms.BooleanField(
+        required=False,
+        label="Take DICOM files even if text is burned into the picture",
+    )
+    allow_duplicate = forms.BooleanField(required=False, label="Add it here as well")

@@ -1,0 +1,85 @@
+"""Parse a point on the body map, or a region chosen from the list. The rules are in ``placing``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from screening.body_map import regions
+from screening.body_map.services import NOT_ON_THE_BODY, Spot
+from screening.models import BodyView, Lesion
+from screening.web.forms.edit_form import EditForm
+from screening.web.forms.records import LesionForm
+
+
+def _regions() -> list[tuple[str, Any]]:
+    grouped = [
+        (
+            figure.view.label,
+            sorted(((region.key, region.label) for region in figure.regions), key=lambda r: r[1]),
+        )
+        for figure in regions.figures()
+    ]
+    return [("", "Not on the map yet"), *grouped]
+
+
+class PlaceForm(forms.Form):
+    """Gives ``spot``. The map fills in view, x and y; without it a region's middle is meant."""
+
+    region = forms.ChoiceField(
+        choices=_regions,
+        required=False,
+        label="Or a region from the list",
+        help_text="Without a click on the map, the spot is placed in its middle.",
+    )
+    view = forms.ChoiceField(choices=BodyView.choices, required=False, widget=forms.HiddenInput)
+    x, y = (
+        forms.FloatField(min_value=0, max_value=1, required=False, widget=forms.HiddenInput)
+        for _ in range(2)
+    )
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        view, x, y, region = (data.pop(name, None) for name in ("view", "x", "y", "region"))
+        data["spot"] = Spot(view, x, y) if view and x is not None and y is not None else None
+        if region and not self._is_in(data["spot"], region):
+            data["spot"] = Spot(region.partition("/")[0], *regions.middles()[region])
+        return data
+
+    @staticmethod
+    def _is_in(spot: Spot | None, key: str) -> bool:
+        region = regions.region_at(*spot) if spot else None
+        return region is not None and region.key == key
+
+
+class MovedLesionForm(PlaceForm, EditForm):
+    """A lesion that is there already: a place has to be chosen."""
+
+    @staticmethod
+    def values_of(lesion: Lesion) -> dict[str, Any]:
+        standing = lesion.positions.first()
+        return Spot(standing.view, standing.x, standing.y)._asdict() if standing else {}
+
+    def wanted(self) -> dict[str, Any]:
+        spot: Spot = self.cleaned_data["spot"]
+        return spot._asdict()
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean()
+        if data["spot"] is None and not self.errors:
+            raise forms.ValidationError(NOT_ON_THE_BODY)
+        return data
+
+
+class NewLesionForm(PlaceForm, LesionForm):
+    """A lesion with its place, which may be left open."""
+
+    @staticmethod
+    def initial_by(query: QueryDict) -> dict[str, object]:
+        """A point that was chosen on the patient's page; nothing where the query tells none."""
+        chosen = PlaceForm(query)
+        spot = chosen.cleaned_data["spot"] if chosen.is_valid() else None
+        region = regions.region_at(*spot) if spot else None
+        return {**spot._asdict(), "body_site": region.site.value} if spot and region else {}

@@ -1,0 +1,111 @@
+"""Parse what people type of patients, lesions and visits. The rules are in the rooms' services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from accounts.models import WRITERS, Clinic, User
+from screening.models import SYMPTOMS, BodySite, Finding, Lesion, Patient, Sex, SkinType
+from screening.web.forms.edit_form import EditForm
+
+
+class PatientForm(EditForm):
+    label = forms.CharField(
+        max_length=80,
+        help_text="A pseudonym or number by which you recognise the record, not a name.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    birth_year = forms.IntegerField(
+        required=False,
+        help_text="The model reads a little better when it knows the age.",
+        widget=forms.NumberInput(attrs={"inputmode": "numeric", "placeholder": "e.g. 1968"}),
+    )
+    sex = forms.ChoiceField(choices=Sex.choices, required=False)
+    skin_type = forms.ChoiceField(
+        choices=SkinType.choices,
+        required=False,
+        help_text="How the skin takes the sun, after Fitzpatrick.",
+    )
+
+    @staticmethod
+    def values_of(patient: Patient) -> dict[str, Any]:
+        return {
+            name: getattr(patient, name) for name in ("label", "birth_year", "sex", "skin_type")
+        }
+
+
+class NewPatientForm(PatientForm):
+    """Also asks where the record belongs, where there is a choice."""
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        clinics = Clinic.objects.with_member(user, WRITERS)
+        first = clinics.first()
+        if first is None:
+            self.fields["label"].initial = "My skin"
+        else:
+            self.fields["clinic"] = forms.ModelChoiceField(
+                clinics,
+                required=False,
+                initial=first.pk,
+                label="Belongs to",
+                empty_label="Myself: my own record",
+                help_text="Everyone in the clinic sees its patients. Only you see your own record.",
+            )
+        self.order_fields(["clinic"])
+
+
+class LesionForm(EditForm):
+    label = forms.CharField(
+        max_length=80,
+        required=False,
+        help_text="A few words to know it again, such as “left shoulder blade”.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    body_site = forms.ChoiceField(
+        choices=BodySite.choices,
+        required=False,
+        label="Body site",
+        help_text="As the body map has it, unless you choose another. The model uses it.",
+    )
+    raised, bleeding, itching, changing = (
+        forms.BooleanField(
+            required=False,
+            label=str(Lesion._meta.get_field(name).help_text),  # type: ignore[union-attr]
+        )
+        for name in SYMPTOMS
+    )
+    notes = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    grown_back = forms.BooleanField(
+        required=False, label="Something has grown back in the scar: open this spot again"
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.record is None or not self.record.is_closed:
+            del self.fields["grown_back"]
+
+    @staticmethod
+    def values_of(lesion: Lesion) -> dict[str, Any]:
+        return {name: getattr(lesion, name) for name in ("label", "body_site", "notes", *SYMPTOMS)}
+
+    def symptom_fields(self) -> list[forms.BoundField]:
+        return [self[name] for name in SYMPTOMS]
+
+
+class VisitForm(forms.Form):
+    visited_on = forms.DateField(
+        label="When",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    finding = forms.ChoiceField(
+        label="What did the doctor say?", choices=Finding.choices, widget=forms.RadioSelect
+    )
+    note = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )

@@ -1,0 +1,166 @@
+"""Parse what clinicians type: conclusions, histology, and which part of the worklist they want."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.http import QueryDict
+
+from accounts.models import REVIEWERS, Clinic, User
+from screening.formatting import day
+from screening.models import Conclusion, Histology, Management, Outcome, Review
+from screening.models.histology import DIAGNOSES
+from screening.reviews.worklist import Reason, Reviewed
+
+
+class ReviewForm(forms.Form):
+    """replaceable: standing reviews that this one may supersede; asked only where there is one.
+    symptoms: marked on the lesion. Who only watches such a lesion is asked whether they were
+    considered, and the note, which is signed, says so."""
+
+    conclusion = forms.ChoiceField(choices=Conclusion.choices, widget=forms.RadioSelect)
+    management = forms.ChoiceField(
+        label="What is to be done", choices=Management.choices, widget=forms.RadioSelect
+    )
+    removed_on = forms.DateField(
+        required=False,
+        label="Removed on",
+        help_text="Only if it is removed already. Leave empty if you do not know the day.",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    note = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(
+        self, *args: Any, replaceable: list[Review], symptoms: list[str], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.symptoms = ", ".join(symptoms)
+        if symptoms:
+            self.fields["considered"] = forms.BooleanField(
+                required=False, label=f"Symptom considered: {self.symptoms}"
+            )
+        if replaceable:
+            by_pk = {str(review.pk): review for review in replaceable}
+            beside = ("", "No: it stands beside what others concluded")
+            self.fields["supersedes"] = forms.TypedChoiceField(
+                choices=[beside, *((pk, str(review)) for pk, review in by_pk.items())],
+                coerce=by_pk.get,
+                empty_value=None,
+                required=False,
+                label="Does it supersede a colleague's?",
+            )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = self.cleaned_data
+        considered = cleaned.pop("considered", True)
+        if cleaned.get("management") not in (Management.NONE, Management.MONITOR):
+            return cleaned
+        if not considered:
+            self.add_error(
+                "considered",
+                f"This lesion is marked as {self.symptoms}. Confirm that you have considered it, "
+                "or choose what else is to be done.",
+            )
+        elif self.symptoms:
+            word = f"Symptom considered: {self.symptoms}."
+            cleaned["note"] = f"{cleaned.get('note', '')}\n{word}".strip()
+        return cleaned
+
+
+class HistologyForm(forms.Form):
+    diagnosis = forms.ChoiceField(choices=[("", "Choose"), *DIAGNOSES])
+    examined_on = forms.DateField(
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+        help_text="The day of the pathologist's report.",
+    )
+    breslow_mm = forms.DecimalField(
+        required=False,
+        min_value=Decimal("0.01"),
+        max_value=Decimal("99.99"),
+        decimal_places=2,
+        label="Breslow thickness, in millimetres",
+        help_text="Of an invasive melanoma only.",
+        widget=forms.NumberInput(attrs={"step": "0.01", "inputmode": "decimal"}),
+    )
+    excised = forms.NullBooleanField(
+        required=False,
+        label="Was the whole lesion removed?",
+        help_text="A lesion that was removed is closed: no reminders, no alerts.",
+    )
+    note = forms.CharField(
+        max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+    def __init__(self, *args: Any, standing: list[Histology], **kwargs: Any) -> None:
+        """standing: of the lesion; asked whether one of them is corrected, where there is one."""
+        super().__init__(*args, **kwargs)
+        if standing:
+            by_pk = {str(one.pk): one for one in standing}
+            beside = ("", "No: it is another finding")
+            named = [(pk, f"{one}, examined {day(one.examined_on)}") for pk, one in by_pk.items()]
+            self.fields["supersedes"] = forms.TypedChoiceField(
+                choices=[beside, *named],
+                coerce=by_pk.get,
+                empty_value=None,
+                required=False,
+                label="Does it correct what was recorded?",
+            )
+            self.order_fields(["supersedes"])
+
+
+class WorklistForm(forms.Form):
+    """What the worklist is narrowed by: sent by GET, nothing required."""
+
+    q = forms.CharField(required=False, max_length=80, label="Search")
+    clinic = forms.ModelChoiceField(
+        Clinic.objects.none(), required=False, empty_label="All of your clinics"
+    )
+    reviewed = forms.ChoiceField(
+        choices=Reviewed.choices, required=False, label="Show", initial=Reviewed.WAITING
+    )
+    reason = forms.ChoiceField(choices=[("", "Any reason"), *Reason.choices], required=False)
+    outcome = forms.ChoiceField(
+        choices=[("", "Any outcome"), *Outcome.choices], required=False, label="Read as"
+    )
+    arrived_from = forms.DateField(
+        required=False,
+        label="Arrived from",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+    arrived_until = forms.DateField(
+        required=False,
+        label="Arrived until",
+        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
+    )
+
+    def __init__(self, data: QueryDict, *, user: User) -> None:
+        super().__init__(data)
+        clinics = Clinic.objects.with_member(user, REVIEWERS)
+        self.fields["clinic"].queryset = clinics  # type: ignore[attr-defined]
+
+    @property
+    def narrowing(self) -> dict[str, Any]:
+        """For ``worklist.narrowed``: what was given and makes sense."""
+        self.is_valid()
+        given = {name: value for name, value in self.cleaned_data.items() if value}
+        if "q" in given:
+            given["search"] = given.pop("q")
+        return given
+
+    @property
+    def query(self) -> str:
+        """What was given and makes sense, as the end of an address."""
+        self.is_valid()
+        kept = QueryDict(mutable=True)
+        for name in self.fields:
+            if self.cleaned_data.get(name):
+                kept[name] = self.data[name]
+        return f"?{kept.urlencode()}" if kept else ""
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.query)

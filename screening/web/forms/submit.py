@@ -1,0 +1,42 @@
+"""From a form to the write path, and its refusals back onto the form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+
+from screening.web.forms.edit_form import EditForm
+
+T = TypeVar("T")
+
+
+def submit(form: forms.Form, write: Callable[..., T], **fixed: Any) -> T | None:
+    """Hand a form's fields to a function of the write path.
+
+    None if the form does not parse, if a rule refuses it, or if what it edits was changed since the
+    form was opened: the form then holds the errors.
+    """
+    if not form.is_valid():
+        return None
+    fields = {name: value for name, value in form.cleaned_data.items() if name != "opened"}
+    do = partial(write, **fixed, **fields)
+    try:
+        return form.write(do) if isinstance(form, EditForm) else do()
+    except ValidationError as error:
+        add_errors(form, error)
+        return None
+
+
+def add_errors(form: forms.Form, error: ValidationError) -> None:
+    """Each message beside its field; those of no field of this form above all."""
+    if not hasattr(error, "error_dict"):
+        form.add_error(None, error)
+        return
+    for field, errors in error.error_dict.items():
+        form.add_error(
+            field if field in form.fields and field != NON_FIELD_ERRORS else None, errors
+        )

@@ -1,0 +1,111 @@
+"""Whether it runs: for programs that watch, without a login; and for staff, in words."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from rest_framework.throttling import BaseThrottle
+
+from screening.operations import health, heartbeats
+from screening.web.views.requests import UserRequest
+
+A_MINUTE = 120
+"""Requests of one address. Counted by each process for itself: to ask whether all is well must not
+depend on a cache or a disk."""
+
+View = Callable[[HttpRequest], HttpResponse]
+
+
+class _Counts:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._minute, self._of = 0, Counter[str]()
+
+    def one_more(self, address: str) -> int:
+        with self._lock:
+            minute = int(time.time() // 60)
+            if minute != self._minute:
+                self._minute, self._of = minute, Counter()
+            self._of[address] += 1
+            return self._of[address]
+
+
+_counts = _Counts()
+
+
+def limited(view: View) -> View:
+    """A request too many within a minute is answered with 429."""
+
+    @wraps(view)
+    def counted(request: HttpRequest) -> HttpResponse:
+        address = BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]
+        if _counts.one_more(address) > A_MINUTE:
+            wait = 60 - int(time.time() % 60)
+            return HttpResponse(
+                "Too many requests.",
+                status=429,
+                content_type="text/plain",
+                headers={"Retry-After": str(wait)},
+            )
+        return view(request)
+
+    return counted
+
+
+@login_not_required
+@never_cache
+@require_safe
+@limited
+def live(request: HttpRequest) -> HttpResponse:
+    """The process answers. Nothing else is asked, so that a slow disk does not restart it."""
+    return HttpResponse("ok", content_type="text/plain")
+
+
+@login_not_required
+@never_cache
+@require_safe
+@limited
+def ready(request: HttpRequest) -> HttpResponse:
+    """200 when pages can be served and images kept; 503 naming what is missing, and no more. How
+    long the oldest image waits, and when each part was heard of, is told beside it."""
+    missing = health.missing()
+    found: dict[str, Any] = {"status": "missing" if missing else "ok", "missing": missing}
+    if "database" not in missing:
+        readings = health.readings()
+        if not missing and health.is_late(readings):
+            found["status"] = "late"
+        found["oldest_queued_seconds"] = readings.seconds
+        found["heartbeats"] = [
+            {"part": one.part, "seconds": health.seconds_since(one.beat_at)}
+            for one in heartbeats.all_known()
+        ]
+    return JsonResponse(found, status=503 if missing else 200)
+
+
+@require_safe
+def status(request: UserRequest) -> HttpResponse:
+    """All that waits and all parts by name, for staff."""
+    if not request.user.is_staff:
+        raise Http404
+    waiting = health.all_that_waits()
+    return render(
+        request,
+        "screening/status.html",
+        {
+            "missing": health.missing(),
+            "waiting": waiting,
+            "late": health.is_late(waiting[0]),
+            "late_after": health.LATE_AFTER,
+            "parts": [(one, health.is_silent(one)) for one in heartbeats.all_known()],
+        },
+    )

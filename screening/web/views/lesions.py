@@ -1,0 +1,162 @@
+"""One lesion: its images over time, a new one, an edit."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from screening import access
+from screening.body_map import services as body_map_services
+from screening.charts.lesion import reading_over_time
+from screening.charts.measures import measures_over_time
+from screening.corrections import queries
+from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
+from screening.predictions import advice, succession
+from screening.predictions.outcomes import Standing
+from screening.records import closing, timeline, visits
+from screening.records import queries as record_queries
+from screening.reminders import suggestions
+from screening.web.forms.positions import NewLesionForm
+from screening.web.forms.records import LesionForm, VisitForm
+from screening.web.forms.reminders import ReminderForm
+from screening.web.forms.submit import submit
+from screening.web.views.corrections import leading_on
+from screening.web.views.requests import UserRequest
+
+
+@require_safe
+def detail(request: UserRequest, pk: UUID) -> HttpResponse:
+    """All images by day of capture, what was told of them and measured, and what people said."""
+    visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
+    is_corrected = queries.is_corrected(Lesion, request.user)
+    found = record_queries.with_visits(visible.select_related("patient__clinic", "reminder"))
+    lesion = found.annotate(is_corrected=is_corrected).filter(pk=pk).first()
+    if lesion is None:
+        return leading_on("lesion", Lesion, pk, request)
+    images = record_queries.timeline(lesion, request.user)
+    alerts = record_queries.alerts_of(lesion, request.user, images)
+    histologies = record_queries.histologies_of(lesion, request.user)
+    events = timeline.events([lesion], images, alerts, histologies, request.user)
+    told, measured = timeline.told(images), timeline.measured(images)
+    read = any(one.outcome for one in told)
+    readings = [image.latest_attempt for image in images]
+    standing = record_queries.standing_of(lesion, images, histologies)
+    words = advice.FOR_CLINICIAN if lesion.may_review else advice.FOR_PERSON  # type: ignore[attr-defined]
+    return render(
+        request,
+        "screening/lesion.html",
+        {
+            "lesion": lesion,
+            "patient": lesion.patient,
+            "images": images,
+            "chart": reading_over_time(told, events) if read or events else None,
+            "measures_chart": measures_over_time(measured, events) if measured else None,
+            "is_reading": any(reading is not None and reading.is_active for reading in readings),
+            "alerts": alerts,
+            "may_write": lesion.may_write,  # type: ignore[attr-defined]
+            "histologies": histologies,
+            "standing": standing,
+            "advice": advice.of_lesion(lesion, standing, words),
+            "visits": standing.visits,
+            "was_graver": succession.was_graver(images),
+            "may_enter_visit": visits.may_record(request.user, lesion.patient),
+            "concluded": next((image for image in images if image.latest_review), None),
+            "may_review": lesion.may_review,  # type: ignore[attr-defined]
+            "positions": lesion.positions.select_related("placed_by"),
+            "add_image_url": reverse("image_new", args=[pk]),
+            "corrections": lesion.is_corrected
+            and queries.of_lesion(lesion, request.user)[: queries.SHOWN],
+            **_reminder(lesion, images, standing, alerts, has_histology=bool(histologies)),
+        },
+    )
+
+
+def _reminder(
+    lesion: Lesion,
+    images: list[LesionImage],
+    standing: Standing,
+    alerts: list[Alert],
+    *,
+    has_histology: bool,
+) -> dict[str, Any]:
+    """What ``partials/reminder.html`` shows: the one that is set, and what would fit."""
+    reminder: Reminder | None = getattr(lesion, "reminder", None)
+    is_open = any(alert.is_open for alert in alerts)
+    suggestion = suggestions.suggest(
+        images, standing, has_open_alert=is_open, has_histology=has_histology
+    )
+    months = suggestion.interval_months
+    if reminder is not None and reminder.is_active:
+        months = reminder.interval_months
+    return {
+        "reminder": reminder,
+        "suggestion": suggestion,
+        "reminder_form": ReminderForm(record=lesion, initial={"interval_months": months}),
+    }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: UserRequest, pk: UUID) -> HttpResponse:
+    """A new lesion has no image: the way goes on to its first one."""
+    patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
+    access.require_writable(user=request.user, patient=patient)
+    form = NewLesionForm(request.POST or None, initial=NewLesionForm.initial_by(request.GET))
+    if request.method == "POST":
+        lesion = submit(form, body_map_services.open_lesion, user=request.user, patient=patient)
+        if lesion is not None:
+            return redirect("image_new", lesion.pk)
+    return render(request, "screening/lesion_form.html", {"form": form, "patient": patient})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: UserRequest, pk: UUID) -> HttpResponse:
+    lesion = _visible(request, pk)
+    access.require_writable(user=request.user, patient=lesion.patient)
+    form = LesionForm(request.POST or None, record=lesion)
+    # A lesion keeps a name; only a new one may go without and be numbered.
+    form.fields["label"].required = True
+    if request.method == "POST":
+        saved = submit(form, closing.edit_lesion, user=request.user, lesion=lesion)
+        if saved is not None:
+            return redirect("lesion", pk)
+    return render(
+        request,
+        "screening/lesion_form.html",
+        {"form": form, "patient": lesion.patient, "lesion": lesion},
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def visit(request: UserRequest, pk: UUID) -> HttpResponse:
+    lesion = _visible(request, pk)
+    if not visits.may_record(request.user, lesion.patient):
+        raise PermissionDenied(visits.ONLY_ONES_OWN)
+    form = VisitForm(request.POST or None)
+    if request.method == "POST":
+        recorded = submit(form, visits.record_visit, user=request.user, lesion=lesion)
+        if recorded is not None:
+            messages.success(request, "The visit is saved.")
+            return redirect("lesion", pk)
+    return render(
+        request,
+        "screening/visit_form.html",
+        {"form": form, "patient": lesion.patient, "lesion": lesion},
+    )
+
+
+@require_POST
+def reopen(request: UserRequest, pk: UUID) -> HttpResponse:
+    closing.reopen(user=request.user, lesion=_visible(request, pk))
+    return redirect("lesion", pk)
+
+
+def _visible(request: UserRequest, pk: UUID) -> Lesion:
+    lesions = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
+    return get_object_or_404(lesions, pk=pk)

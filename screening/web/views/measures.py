@@ -1,0 +1,137 @@
+"""Correcting a lesion's outline in a picture, and saying how large the picture's pixels are."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import cos, pi, sin
+from uuid import UUID
+
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from accounts.models import User
+from screening import access
+from screening.measurements import masks, outlines
+from screening.measurements.contours import Point, thinned
+from screening.measurements.contours import outline as border_of
+from screening.models import ImageScale, LesionImage
+from screening.web.forms.measurements import (
+    FieldOfViewForm,
+    OutlineForm,
+    PixelSpacingForm,
+    RulerForm,
+    ScaleForm,
+)
+from screening.web.forms.submit import add_errors, submit
+from screening.web.views.requests import UserRequest
+
+EDITED_CORNERS = 24
+SCALE_FORMS: dict[str, type[ScaleForm]] = {
+    ImageScale.Source.FIELD_OF_VIEW: FieldOfViewForm,
+    ImageScale.Source.PIXEL_SPACING: PixelSpacingForm,
+    ImageScale.Source.RULER: RulerForm,
+}
+ROUND = [(0.5 + cos(n * pi / 6) / 4, 0.5 + sin(n * pi / 6) / 4) for n in range(12)]
+"""Where an outline is begun that nobody has drawn."""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def outline(request: UserRequest, pk: UUID) -> HttpResponse:
+    image = _writable(request, pk)
+    form = OutlineForm(request.POST or None, record=image)
+    if request.method == "POST":
+        drawn = submit(form, outlines.draw_outline, user=request.user, image=image)
+        if drawn is not None:
+            measured = drawn.measurements.first()
+            if measured is not None and measured.failure:
+                messages.error(request, f"The outline is kept. {measured.failure}")
+            else:
+                messages.success(request, "The outline is kept, and the picture measured anew.")
+            return redirect(f"{reverse('image', args=[pk])}#measures")
+    return render(
+        request,
+        "screening/outline.html",
+        _of(image)
+        | {
+            "form": form,
+            "points": _points(image, request.user) or ROUND,
+            "by_model": _by_model(image, request.user),
+            "drawn": image.outlines.select_related("drawn_by"),
+        },
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def scale(request: UserRequest, pk: UUID) -> HttpResponse:
+    """By the field of view, the pixel spacing or two points on a ruler; ``source`` says which form
+    was sent."""
+    image = _writable(request, pk)
+    source = request.POST.get("source", "")
+    forms = {
+        name: form(request.POST if source == name else None, auto_id=f"{name}_%s", record=image)
+        for name, form in SCALE_FORMS.items()
+    }
+    if request.method == "POST":
+        sent = forms.get(source)
+        if sent is None:
+            messages.error(request, "Say how the scale is known.")
+        elif _set_scale(request, image, source, sent):
+            messages.success(request, "The scale is kept: sizes are shown in millimetres.")
+            return redirect(f"{reverse('image', args=[pk])}#measures")
+    return render(
+        request,
+        "screening/scale.html",
+        _of(image) | forms | {"scales": image.scales.select_related("set_by")},
+    )
+
+
+def _set_scale(request: UserRequest, image: LesionImage, source: str, form: ScaleForm) -> bool:
+    if not form.is_valid():
+        return False
+    millimetres = form.cleaned_data["millimetres"]
+    try:
+        if source == ImageScale.Source.FIELD_OF_VIEW:
+            millimetres = outlines.by_field_of_view(image, millimetres)
+        elif source == ImageScale.Source.RULER:
+            millimetres = outlines.by_ruler(image, form.cleaned_data["points"], millimetres)
+        keep = partial(
+            outlines.set_scale,
+            user=request.user,
+            image=image,
+            source=source,
+            mm_per_pixel=millimetres,
+        )
+        return form.write(keep) is not None
+    except ValidationError as error:
+        add_errors(form, error)
+        return False
+
+
+def _writable(request: UserRequest, pk: UUID) -> LesionImage:
+    visible = LesionImage.objects.visible_to(request.user)
+    image = get_object_or_404(visible.select_related("lesion__patient__clinic"), pk=pk)
+    access.require_writable(user=request.user, patient=image.lesion.patient)
+    return image
+
+
+def _of(image: LesionImage) -> dict[str, object]:
+    return {"image": image, "lesion": image.lesion, "patient": image.lesion.patient}
+
+
+def _points(image: LesionImage, user: User) -> list[Point]:
+    """What stands, with few enough corners to move by hand."""
+    drawn = image.outlines.first()
+    if drawn is not None:
+        return [(x, y) for x, y in drawn.points]
+    return _by_model(image, user)
+
+
+def _by_model(image: LesionImage, user: User) -> list[Point]:
+    prediction = masks.masked_prediction(image, user)
+    if prediction is None:
+        return []
+    return thinned(border_of(masks.model_mask(prediction.maps)), EDITED_CORNERS)

@@ -1,0 +1,111 @@
+"""Pages that belong to no record: home, and what is told of data and model."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from ml import reader
+from screening.charts import card as card_charts
+from screening.charts import card_tables, prevalence
+from screening.charts import data_set as data_set_charts
+from screening.models import Patient
+from screening.records import queries as record_queries
+from screening.reminders import queries as reminder_queries
+from screening.web.views.requests import UserRequest
+
+ATTENTION_SHOWN = 12
+RECENT_SHOWN = 8
+CONCLUDED_SHOWN = 5
+
+
+@require_safe
+def home(request: UserRequest) -> HttpResponse:
+    """What needs attention first, then what was worked on last."""
+    found = record_queries.needs_attention(request.user)
+    attention = record_queries.attach_latest_images(list(found[:ATTENTION_SHOWN]), request.user)
+    concluded = list(record_queries.concluded(request.user)[:CONCLUDED_SHOWN])
+    waiting = record_queries.awaited(request.user)
+    awaited = record_queries.attach_latest_images(list(waiting[:ATTENTION_SHOWN]), request.user)
+    shown = [one.pk for one in (*attention, *awaited)]
+    others = record_queries.recently_added(request.user).exclude(pk__in=shown)
+    recent = record_queries.attach_latest_images(list(others[:RECENT_SHOWN]), request.user)
+    return render(
+        request,
+        "screening/home.html",
+        {
+            "concluded": record_queries.attach_latest_images(concluded, request.user),
+            "attention": attention,
+            "attention_count": found.count(),
+            "awaited": awaited,
+            "awaited_count": waiting.count() if len(awaited) == ATTENTION_SHOWN else len(awaited),
+            "unfinished": record_queries.unfinished(request.user)[:ATTENTION_SHOWN],
+            "recent": recent,
+            "due_count": reminder_queries.due_count(request.user),
+            "has_record": Patient.objects.visible_to(request.user).exists(),
+        },
+    )
+
+
+@login_not_required
+@require_safe
+def data_set(request: HttpRequest) -> HttpResponse:
+    """What the current model has learned from."""
+    card = _card_or_404(reader.DEFAULT_VERSION)
+    return render(
+        request,
+        "screening/data_set.html",
+        {
+            "card": card,
+            "written": date.fromisoformat(card["date"]),
+            "size": data_set_charts.size(card),
+            "stories": data_set_charts.stories(card),
+            "missing": data_set_charts.missing(card),
+        },
+    )
+
+
+@login_not_required
+@require_safe
+def model(request: HttpRequest, version: str = reader.DEFAULT_VERSION) -> HttpResponse:
+    """What a model version is for, how well it does, and where it fails."""
+    card = _card_or_404(version)
+    return render(
+        request,
+        "screening/model.html",
+        {
+            "card": card,
+            "written": date.fromisoformat(card["date"]),
+            "key_figures": card_charts.key_figures(card),
+            "stories": card_charts.stories(card),
+            "meaning": prevalence.story(card),
+            "other_cameras": card_tables.other_cameras(card),
+            "told_by_source": card_tables.told_by_source(card),
+            "subgroups": card_tables.subgroups(card),
+            "weakest_group": card_tables.weakest_group(card),
+            "turned_away": card_tables.turned_away(card),
+            "outlines": card_tables.outlines(card),
+            "beside_reference": card_tables.beside_reference(card),
+            "versions": reader.versions()[::-1],
+            "current_version": reader.DEFAULT_VERSION,
+        },
+    )
+
+
+@login_not_required
+@require_safe
+def model_card(request: HttpRequest, version: str) -> HttpResponse:
+    """The model card itself, for other programs."""
+    return JsonResponse(_card_or_404(version), json_dumps_params={"indent": 1})
+
+
+def _card_or_404(version: str) -> dict[str, Any]:
+    # Asked of the list, not of the disk: the version comes from the address.
+    if version not in reader.versions():
+        raise Http404("There is no such model version.")
+    return reader.card(version)

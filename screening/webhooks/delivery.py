@@ -1,0 +1,217 @@
+"""A delivery's way: claimed by one worker, signed and sent, its attempt kept; what is due again."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.db.models import Case, F, Q, When
+from django.urls import reverse
+from django.utils import timezone
+from standardwebhooks import Webhook as Signer
+
+from accounts import mail
+from accounts.models import Role, User
+from screening.errors import NotSent
+from screening.models import RETRY_HOURS, TEST_EVENT, Delivery, DeliveryState, Webhook
+from screening.models.webhook_delivery import a_day_from_now
+from screening.webhooks.http import Answer, post
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE = 10
+PAUSE_GROWTH = 3
+LONGEST_PAUSE = 5 * 3600
+LONGEST_REST = 300
+"""Seconds. Of a delivery after a failure; of an endpoint, whose other deliveries wait meanwhile."""
+LEASE_SECONDS = 60
+DUE_LIMIT = 500
+LOG_DAYS = 30
+GONE = 410
+ALREADY_THERE = 409
+
+
+def due(*, rung_before: datetime) -> list[UUID]:
+    """The deliveries to ring for: due, to an endpoint that is on, and not rung for just now.
+
+    One that a worker began and never finished counts as a failed attempt first.
+    """
+    now = timezone.now()
+    lost = Delivery.objects.filter(state=DeliveryState.SENDING, lease_expires_at__lt=now)
+    for delivery in lost.select_related("webhook")[:DUE_LIMIT]:
+        _keep(delivery, None, "The sending was cut off here.", LEASE_SECONDS * 1000)
+    can_be_sent = Q(webhook__in=Webhook.objects.enabled()) & (
+        Q(webhook__rests_until=None) | Q(webhook__rests_until__lte=now)
+    )
+    found = list(
+        Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=now)
+        .filter(can_be_sent | Q(event=TEST_EVENT))
+        .filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
+        .order_by("due_at", "pk")
+        .values_list("pk", flat=True)[:DUE_LIMIT]
+    )
+    Delivery.objects.filter(pk__in=found, state=DeliveryState.WAITING).update(rung_at=now)
+    return found
+
+
+def claim(pk: UUID) -> Delivery | None:
+    """WAITING -> SENDING, for one caller only; None for every other, and for what cannot go yet."""
+    now = timezone.now()
+    delivery = Delivery.objects.select_related("webhook").filter(pk=pk).first()
+    if delivery is None or not (delivery.is_test or _may_be_sent_to(delivery.webhook, now)):
+        return None
+    claimed = Delivery.objects.filter(pk=pk, state=DeliveryState.WAITING, due_at__lte=now).update(
+        state=DeliveryState.SENDING,
+        tries=F("tries") + 1,
+        # Should we have been away before the first try, the other side still has its day.
+        given_up_at=Case(When(tries=0, then=a_day_from_now()), default=F("given_up_at")),
+        lease_expires_at=now + timedelta(seconds=LEASE_SECONDS),
+        modified=now,
+    )
+    if not claimed:
+        return None
+    delivery.refresh_from_db(fields=["state", "tries", "given_up_at", "lease_expires_at"])
+    return delivery
+
+
+def deliver(delivery: Delivery) -> None:
+    """SENDING -> DELIVERED, or WAITING for the next attempt, or FAILED after a day of them."""
+    started = time.monotonic()
+    answer: Answer | None = None
+    try:
+        answer = post(delivery.webhook.target, headers(delivery), delivery.body)
+        error = _refusal(answer.status_code)
+    except NotSent as reason:
+        error = str(reason)
+    _keep(delivery, answer, error, round((time.monotonic() - started) * 1000))
+
+
+def headers(delivery: Delivery) -> dict[str | bytes, str | bytes]:
+    """As Standard Webhooks has them: one signature for each secret that is valid now."""
+    now = timezone.now()
+    signatures = [
+        Signer(secret).sign(str(delivery.pk), now, delivery.body)
+        for secret in delivery.webhook.signing_secrets
+    ]
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "SkinCheck-Webhooks/1",
+        "webhook-id": str(delivery.pk),
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(signatures),
+    }
+
+
+def forget_old() -> None:
+    """The log goes back thirty days."""
+    Delivery.objects.filter(created__lt=timezone.now() - timedelta(days=LOG_DAYS)).delete()
+
+
+def pause(tries: int) -> float:
+    """Seconds until the next attempt: three times as long each time, a fifth more or less."""
+    seconds = min(FIRST_PAUSE * PAUSE_GROWTH ** min(tries - 1, 20), LONGEST_PAUSE)
+    return seconds * random.uniform(0.8, 1.2)  # noqa: S311  it keeps no secret
+
+
+def _may_be_sent_to(webhook: Webhook, now: datetime) -> bool:
+    rests = webhook.rests_until is not None and webhook.rests_until > now
+    return webhook.is_enabled and not rests and webhook.stands
+
+
+def _refusal(status_code: int) -> str:
+    """Why an answer is not success; empty where it is."""
+    if 200 <= status_code < 300 or status_code == ALREADY_THERE:
+        return ""
+    if 300 <= status_code < 400:
+        return "The address answered with a redirect, which is not followed."
+    return f"The address answered with status {status_code}."
+
+
+@transaction.atomic
+def _keep(delivery: Delivery, answer: Answer | None, error: str, duration_ms: int) -> None:
+    """Write down an attempt and what follows from it; nothing if the lease was lost meanwhile."""
+    now = timezone.now()
+    state, due_at = _what_follows(delivery, answer, error, now)
+    is_over = state != DeliveryState.WAITING
+    kept = Delivery.objects.filter(
+        pk=delivery.pk, state=DeliveryState.SENDING, tries=delivery.tries
+    ).update(
+        state=state,
+        due_at=due_at,
+        rung_at=None,
+        lease_expires_at=None,
+        finished_at=now if is_over else None,
+        modified=now,
+    )
+    if not kept:
+        logger.warning("delivery %s: the lease was lost before it was finished", delivery.pk)
+        return
+    delivery.attempts.create(
+        status_code=answer and answer.status_code,
+        duration_ms=duration_ms,
+        error=error[:200],
+        answer=answer.text if answer else "",
+    )
+    if not error:
+        Webhook.objects.filter(pk=delivery.webhook_id).update(failures=0, rests_until=None)
+    elif not delivery.is_test:
+        _count_failure(delivery, answer, is_over, now)
+
+
+def _what_follows(
+    delivery: Delivery, answer: Answer | None, error: str, now: datetime
+) -> tuple[DeliveryState, datetime]:
+    if not error:
+        return DeliveryState.DELIVERED, delivery.due_at
+    asked = (answer and answer.retry_after) or 0
+    wait = max(pause(delivery.tries), min(asked, LONGEST_PAUSE))
+    due_at = now + timedelta(seconds=wait)
+    if delivery.is_test or due_at > delivery.given_up_at or (answer and answer.status_code == GONE):
+        return DeliveryState.FAILED, delivery.due_at
+    return DeliveryState.WAITING, due_at
+
+
+def _count_failure(delivery: Delivery, answer: Answer | None, is_over: bool, now: datetime) -> None:
+    webhook = Webhook.objects.select_for_update().get(pk=delivery.webhook_id)
+    webhook.failures += 1
+    rest = min(FIRST_PAUSE * 2 ** min(webhook.failures - 1, 10), LONGEST_REST)
+    webhook.rests_until = now + timedelta(seconds=rest)
+    webhook.save(update_fields=["failures", "rests_until", "modified"])
+    began = delivery.given_up_at - timedelta(hours=RETRY_HOURS)
+    got_through = webhook.deliveries.filter(state=DeliveryState.DELIVERED, finished_at__gte=began)
+    if answer is not None and answer.status_code == GONE:
+        _disable(webhook, "The address answered that it is gone for good (410).")
+    elif is_over and not got_through.exists():
+        _disable(webhook, f"Nothing got through for {RETRY_HOURS} hours.")
+
+
+def _disable(webhook: Webhook, reason: str) -> None:
+    now = timezone.now()
+    off = Webhook.objects.enabled().filter(pk=webhook.pk)
+    if off.update(disabled_at=now, disabled_reason=reason, modified=now):
+        transaction.on_commit(lambda: _tell_those_who_manage(webhook, reason), robust=True)
+
+
+def _tell_those_who_manage(webhook: Webhook, reason: str) -> None:
+    """The person whose it is, or each admin of the clinic, in a mail of their own."""
+    admins = Q(memberships__clinic=webhook.clinic_id, memberships__role=Role.ADMIN)
+    people = User.objects.filter(admins if webhook.clinic_id else Q(webhooks=webhook.pk))
+    name = " ".join(webhook.name.split())  # a subject has no line breaks
+    address = f"{settings.SITE_URL}{reverse('webhook', args=[webhook.pk])}"
+    for email in people.filter(is_active=True).values_list("email", flat=True):
+        message = EmailMessage(
+            subject=f"Webhook “{name}” was switched off",
+            body=(
+                f"SkinCheck no longer sends events to “{name}”. {reason}\n\n"
+                "Once the other system receives again, switch it on here. What failed can be sent "
+                f"again from its log:\n{address}"
+            ),
+            to=[email],
+        )
+        mail.deliver(message, f"that webhook {webhook.pk} is off")

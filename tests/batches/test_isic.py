@@ -1,0 +1,265 @@
+"""ISIC's words and ours, with ISIC's own dictionary as the judge."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from isic_metadata.anatom_site_hierarchical import AnatomSiteEnum
+from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
+from isic_metadata.fields import AnatomSiteGeneralEnum, DiagnosisConfirmTypeEnum, ImageTypeEnum
+from isic_metadata.metadata import MetadataBatch, MetadataRow
+
+from ml.types import Diagnosis
+from screening.interop.isic import export, metadata, terms
+from screening.interop.isic.export import ISIC_COLUMNS, isic_rows
+from screening.interop.tables import as_csv
+from screening.models import BodySite, Histology, LesionImage
+from tests.batches.uploads import batch_of, drawn
+from tests.batches.working import upload, work_off
+from tests.factories import HistologyFactory, LesionImageFactory, UserFactory
+
+TODAY = date(2026, 11, 1)
+
+
+def parsed(**record: str) -> metadata.Row:
+    row = metadata.parse({"image": "a.jpg", **record}, captured_on=TODAY)
+    assert not row.problems
+    return row
+
+
+def exported(images=None) -> list[dict[str, str]]:
+    """What a CSV file says, empty cells aside."""
+    images = LesionImage.objects.all() if images is None else images
+    text = b"".join(as_csv(ISIC_COLUMNS, isic_rows(images, UserFactory()))).decode()
+    return [
+        {name: value for name, value in row.items() if value}
+        for row in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def test_our_words_are_isics():
+    paths = {path for path, _, _ in terms.SITES.values() if path} | set(terms._SITE_OF_PATH)
+    assert paths <= {site.value for site in AnatomSiteEnum}
+    assert set(terms._SITE_OF_GENERAL) == {site.value for site in AnatomSiteGeneralEnum}
+    diagnoses = {path for path in terms.DIAGNOSES.values() if path}
+    assert diagnoses | set(terms._CLASS_OF_PATH) <= {one.value for one in DiagnosisEnum}
+    ways = {*terms.CONFIRMED_BY.values(), terms.BY_ONE}
+    assert ways == {way.value for way in DiagnosisConfirmTypeEnum}
+    known = {kind.value.lower() for kind in ImageTypeEnum if not kind.value.startswith("RCM")}
+    assert known <= set(terms.IMAGE_TYPES)
+
+
+def test_every_site_and_every_class_has_a_word():
+    assert set(terms.SITES) == set(BodySite.values) - {""}
+    assert set(terms.DIAGNOSES) == {diagnosis.value for diagnosis in Diagnosis}
+
+
+@pytest.mark.parametrize("site", [site for site in BodySite.values if site])
+def test_a_site_of_ours_comes_back(site):
+    path, general, special = terms.SITES[site]
+    if path:
+        assert terms.site_of_path(path) == site
+        assert terms.site_of_path(path.split(":")[-1]) == site
+    else:
+        assert terms.site_of_general(general, special) == site
+
+
+@pytest.mark.parametrize(
+    ("site", "ours"),
+    [
+        ("torso", "trunk"),
+        ("upper extremity", "upper extremity"),
+        ("lower extremity", "lower extremity"),
+        ("palms/soles", "acral"),
+        ("oral/genital", None),
+        ("head/neck", None),
+    ],
+)
+def test_the_columns_of_the_challenge_of_2020_are_known(site, ours):
+    row = parsed(
+        image_name="ISIC_0000001",
+        sex="female",
+        age_approx="45.0",
+        anatom_site_general_challenge=site,
+        diagnosis="nevus",
+    )
+    assert row.patient_fields == {"birth_year": TODAY.year - 45, "sex": "female"}
+    assert row.lesion_fields.get("body_site") == ours
+    assert row.diagnosis["diagnosis"] == "nv"
+    assert row.source["anatom_site_general_challenge"] == site
+
+
+def test_a_site_of_the_challenge_that_is_none_is_refused_by_its_column():
+    row = metadata.parse(
+        {"image": "a.jpg", "anatom_site_general_challenge": "tail"}, captured_on=TODAY
+    )
+    assert [column for column, _ in row.problems] == ["anatom_site_general_challenge"]
+
+
+def test_every_site_of_isic_is_understood():
+    for site in AnatomSiteEnum:
+        assert terms.site_of_path(site.value) is not None, site
+    assert terms.site_of_path("Tail") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        ("Nevus", "nv"),
+        ("Benign:Benign melanocytic proliferations:Nevus:Nevus, Congenital", "nv"),
+        ("Melanoma in situ", "mel"),
+        ("Melanoma, NOS", "mel"),
+        ("Basal cell carcinoma", "bcc"),
+        ("Solar or actinic keratosis", "akiec"),
+        ("Squamous cell carcinoma in situ", "akiec"),
+        ("Seborrheic keratosis", "bkl"),
+        ("Lichen planus like keratosis", "bkl"),
+        ("Dermatofibroma", "df"),
+        ("Benign:Benign soft tissue proliferations - Vascular:Hemangioma", "vasc"),
+        ("Benign", "other"),
+        ("Benign:Benign epidermal proliferations:Porokeratosis", "other"),
+    ],
+)
+def test_diagnoses_of_isic_are_put_into_our_classes(path, code):
+    assert terms.diagnosis_of_path(path) == code
+    assert DiagnosisEnum.accept_terminal_values(path) in {one.value for one in DiagnosisEnum}
+
+
+def test_the_columns_of_both_collections_mean_the_same():
+    one = parsed(age="80.0", sex="male", localization="scalp", dx="mel", dx_type="histo")
+    other = parsed(
+        age_approx="80",
+        sex="Male",
+        anatom_site_1="Head and neck",
+        anatom_site_2="Head",
+        anatom_site_3="Scalp",
+        diagnosis_1="Malignant",
+        diagnosis_2="Malignant melanocytic proliferations (Melanoma)",
+        diagnosis_confirm_type="histopathology",
+    )
+    assert one.patient_fields == other.patient_fields == {"birth_year": 1946, "sex": "male"}
+    assert one.lesion_fields == other.lesion_fields == {"body_site": "scalp"}
+    assert one.diagnosis["diagnosis"] == other.diagnosis["diagnosis"] == "mel"
+    assert one.diagnosis["confirmed_by"] == other.diagnosis["confirmed_by"] == "histopathology"
+
+
+FULL = {
+    "isic_id": "ISIC_0012345",
+    "patient_id": "IP_1234567",
+    "lesion_id": "IL_7654321",
+    "acquisition_day": "0",
+    "age": "55",
+    "sex": "female",
+    "fitzpatrick_skin_type": "II",
+    "anatom_site": "Trunk:Posterior trunk:Upper back:Lateral upper back",
+    "anatom_site_general": "posterior torso",
+    "image_type": "dermoscopic",
+    "dermoscopic_type": "contact polarized",
+    "image_manipulation": "altered",
+    "diagnosis": "Malignant:Malignant melanocytic proliferations (Melanoma):Melanoma Invasive:"
+    "Melanoma Invasive, Nodular",
+    "diagnosis_confirm_type": "histopathology",
+    "mel_thick_mm": "1.20",
+    "mel_mitotic_index": "1/mm^2",
+    "mel_ulcer": "True",
+    "melanocytic": "True",
+    "clin_size_long_diam_mm": "6.5",
+    "concomitant_biopsy": "True",
+    "personal_hx_mm": "False",
+    "family_hx_mm": "True",
+    "attribution": "An institution",
+    "copyright_license": "CC-0",
+}
+
+
+@pytest.fixture
+def imported(personas):
+    """One row with all that ISIC knows, and what came of it."""
+    data = batch_of([FULL], {"ISIC_0012345.jpg": drawn(1)})
+    batch = work_off(upload(personas.clinician, data, clinic=personas.clinic))
+    assert batch.state == "finished"
+    return LesionImage.objects.select_related("lesion__patient").get()
+
+
+def test_what_is_imported_is_exported_without_loss(imported):
+    [row] = exported()
+    assert {name: row.get(name) for name in FULL} == FULL
+    before, after = (
+        MetadataRow(**{k: v for k, v in one.items() if k in MetadataRow.model_fields})
+        for one in (FULL, row)
+    )
+    assert before.model_dump() == after.model_dump()
+
+
+def test_the_pathologists_diagnosis_is_recorded(imported):
+    histology = Histology.objects.get()
+    assert (histology.diagnosis, histology.breslow_mm) == ("mel", Decimal("1.20"))
+    assert "Nodular" in histology.note
+
+
+def test_who_may_not_conclude_records_no_histology(personas):
+    data = batch_of([FULL], {"ISIC_0012345.jpg": drawn(1)})
+    work_off(upload(personas.assistant, data, clinic=personas.clinic))
+    assert not Histology.objects.exists()
+    assert exported()[0]["diagnosis"] == FULL["diagnosis"]
+
+
+def test_ours_counts_where_it_was_changed(imported):
+    lesion = imported.lesion
+    lesion.body_site = "face"
+    lesion.save()
+    HistologyFactory(lesion=lesion, diagnosis="bcc")
+    [row] = exported()
+    assert row["anatom_site"] == "Head and neck:Head:Face"
+    assert row["anatom_site_general"] == "head/neck"
+    assert row["diagnosis"].endswith(":Basal cell carcinoma")
+    assert not {"mel_thick_mm", "mel_ulcer", "mel_mitotic_index"} & row.keys()
+
+
+@pytest.mark.parametrize("site", BodySite.values)
+@pytest.mark.parametrize("modality", ["dermatoscopic", "clinical"])
+def test_whatever_we_have_is_valid_and_comes_back(db, site, modality):
+    image = LesionImageFactory(lesion__body_site=site, modality=modality, is_synthetic=True)
+    [row] = exported()
+    MetadataBatch(
+        items=[MetadataRow(**{k: v for k, v in row.items() if k in MetadataRow.model_fields})]
+    )
+    row["image"] = row["filename"]
+    back = metadata.parse(row, captured_on=TODAY)
+    patient = image.lesion.patient
+    assert not back.problems
+    assert back.lesion_fields.get("body_site", "") == site
+    assert back.patient_fields == {"birth_year": patient.birth_year, "sex": patient.sex}
+    assert (back.modality, back.is_synthetic) == (modality, True)
+    assert (back.patient, back.lesion) == (patient.label, image.lesion.label)
+    assert back.captured_on == image.captured_on
+
+
+@pytest.mark.parametrize("diagnosis", [one.value for one in Diagnosis])
+def test_each_diagnosis_is_valid_and_comes_back(db, diagnosis):
+    image = LesionImageFactory()
+    HistologyFactory(lesion=image.lesion, diagnosis=diagnosis)
+    [row] = exported()
+    MetadataRow(**{k: v for k, v in row.items() if k in MetadataRow.model_fields})
+    row["image"] = "x"
+    back = metadata.parse(row, captured_on=TODAY)
+    assert back.diagnosis["diagnosis"] == diagnosis
+    assert back.diagnosis["confirmed_by"] == "histopathology"
+
+
+def test_days_are_counted_from_the_patients_first_image(db):
+    first = LesionImageFactory(captured_on=date(2026, 1, 1))
+    LesionImageFactory(lesion=first.lesion, captured_on=date(2026, 3, 2))
+    assert sorted(int(row.get("acquisition_day", 0)) for row in exported()) == [0, 60]
+
+
+def test_a_long_export_asks_by_pages(db, monkeypatch, django_assert_num_queries):
+    LesionImageFactory.create_batch(5)
+    user = UserFactory()
+    monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
+    with django_assert_num_queries(10):  # 3 pages of images, manifest rows and histologies; an end
+        assert len(list(isic_rows(LesionImage.objects.all(), user))) == 5

@@ -1,0 +1,27 @@
+"""A batch brought in, and worked off as a worker would."""
+
+from __future__ import annotations
+
+import io
+
+from django.core.files.base import File
+
+from screening.batches import services as batch_services
+from screening.batches import worker
+from screening.models import Batch
+
+
+def upload(user, data: bytes, **fields) -> Batch:
+    return batch_services.upload_batch(
+        user=user, archive=File(io.BytesIO(data), "batch.zip"), **fields
+    )
+
+
+def nobody() -> None:
+    """The other worker that is rung for, where there is none."""
+
+
+def work_off(batch: Batch) -> Batch:
+    worker.work(seconds=120, ring=nobody)
+    batch.refresh_from_db()
+    return batch

@@ -1,0 +1,211 @@
+"""Decoding apart: what a hostile picture may take, and what becomes of everyone else's."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from screening.errors import Busy
+from screening.images import cleaning, sandbox
+from tests import cases
+from tests.interop.dicoms import dicom
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = cases.encoded(cases.spot())
+
+
+def clean(data: bytes) -> cleaning.CleanImage:
+    return cleaning.clean(BytesIO(data))
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """No child of another test, and none left behind."""
+    sandbox._end_all()
+    yield monkeypatch
+    sandbox._end_all()
+
+
+def test_a_child_is_used_again(fresh):
+    clean(GOOD)
+    [child] = sandbox._idle
+    assert clean(GOOD).width == 300
+    assert sandbox._idle == [child]
+
+
+def test_a_child_that_is_killed_refuses_one_picture_and_no_other(fresh):
+    clean(GOOD)
+    [child] = sandbox._idle
+    os.kill(child._process.pid, signal.SIGSTOP)
+    fresh.setattr(sandbox, "WALL_SECONDS", 0.3)
+    with pytest.raises(cleaning.InvalidImage, match="within the time and memory"):
+        clean(GOOD)
+    assert not sandbox._idle
+    fresh.undo()
+    assert clean(GOOD).width == 300
+
+
+def test_a_child_that_ended_while_idle_costs_nobody_a_picture(fresh):
+    clean(GOOD)
+    [child] = sandbox._idle
+    child._to.close()
+    assert child._process.wait(5) == 0
+    reading, writing = os.pipe()
+    os.close(reading)
+    child._to = os.fdopen(writing, "wb", 0)
+    assert clean(GOOD).width == 300
+
+
+def test_one_that_crashes_is_not_tried_again(fresh):
+    clean(GOOD)
+    [child] = sandbox._idle
+    os.kill(child._process.pid, signal.SIGKILL)
+    child._process.wait(5)
+    with pytest.raises(cleaning.InvalidImage, match="within the time and memory"):
+        clean(GOOD)
+    assert clean(GOOD).width == 300
+
+
+def in_child(code: str) -> subprocess.CompletedProcess[str]:
+    """What happens in a child to code that takes the place of decoding."""
+    program = f"""
+from screening import decoder, imaging
+def answer(asked, data):
+    {code}
+imaging.answer = answer
+decoder.main()
+"""
+    ask = b'{"asked": "clean", "length": 1}\nx'
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, input=ask, capture_output=True, timeout=60
+    )
+
+
+def test_memory_is_bounded():
+    ran = in_child("return {'got': len(bytearray(2_000_000_000))}, []")
+    assert b"refused" in ran.stdout
+    assert sandbox.BEYOND.encode() in ran.stdout
+
+
+def test_time_is_bounded():
+    started = time.monotonic()
+    program = "import screening.images.sandbox as s; s.CPU_SECONDS = 0; "
+    ran = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            program
+            + "from screening import decoder, imaging\n"
+            + "imaging.answer = lambda asked, data: [0 for _ in iter(int, 1)]\n"
+            + "decoder.main()",
+        ],
+        cwd=ROOT,
+        input=b'{"asked": "clean", "length": 1}\nx',
+        capture_output=True,
+        timeout=60,
+    )
+    assert ran.returncode == -signal.SIGXCPU
+    assert time.monotonic() - started < 30
+
+
+def test_a_child_writes_no_file_and_knows_no_secret(tmp_path):
+    ran = in_child(f"__import__('pathlib').Path('{tmp_path}/x').write_text('x')")
+    assert b'"failed": "OSError"' in ran.stdout
+    assert set(sandbox._ENVIRONMENT) == {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "LANG"}
+
+
+def test_a_bug_is_named_and_its_text_is_not(caplog, fresh):
+    ran = in_child("raise KeyError('Erika Muster')")
+    assert b'"failed": "KeyError"' in ran.stdout
+    assert b"Erika" not in ran.stdout
+
+
+def most_memory(child: sandbox._Child) -> int:
+    """The most that it ever held, in kB. (``getrusage`` counts children of other tests too.)"""
+    status = Path(f"/proc/{child._process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+
+
+def test_hostile_pictures_are_answered_in_bounded_memory(fresh):
+    """Each in the time of one good photograph, and no child that lives on above 700 MB."""
+    hostile = {
+        "scans": cases.many_scans(6320),
+        "rgba": cases.png(6320, 6320),
+        "claims": cases.png(60_000, 60_000, rows=4),
+        "short": cases.png(7000, 7000, rows=4),
+        "items": many_items(),
+    }
+    children = []
+    for name, data in hostile.items():
+        before = time.monotonic()
+        try:
+            clean(data)
+        except cleaning.InvalidImage as refusal:
+            assert str(refusal).endswith("."), name
+        assert time.monotonic() - before < 20, name
+        children += [most_memory(child) for child in sandbox._idle]
+    assert children and max(children) < 700_000
+
+
+def many_items() -> bytes:
+    """19 MB of empty items in a DICOM file."""
+    whole = dicom(image=cases.spot((80, 72)))
+    meta = 144 + int.from_bytes(whole[140:144], "little")
+    sequence = b"\x08\x00\x15\x22SQ\0\0\xff\xff\xff\xff"
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 2_300_000
+    return whole[:meta] + sequence + items + b"\xfe\xff\xdd\xe0\0\0\0\0" + whole[meta:]
+
+
+def test_a_dicom_file_of_many_elements_is_refused_before_it_is_read():
+    with pytest.raises(cleaning.InvalidImage, match="far more items"):
+        clean(many_items())
+    whole = dicom(image=cases.spot((80, 72)))
+    meta = 144 + int.from_bytes(whole[140:144], "little")
+    elements = b"".join(
+        b"\x09\x00" + number.to_bytes(2, "little") + b"LO\0\0" for number in range(0x1000, 0xFFFF)
+    )
+    with pytest.raises(cleaning.InvalidImage, match="far more elements"):
+        clean(whole[:meta] + elements + whole[meta:])
+
+
+def test_more_than_a_few_wait_for_their_turn_and_are_told_if_it_does_not_come(fresh):
+    fresh.setattr(sandbox, "PATIENCE", 0.05)
+    for _ in range(sandbox.AT_ONCE):
+        assert sandbox._turns.acquire(timeout=1)
+    try:
+        with pytest.raises(Busy):
+            clean(GOOD)
+    finally:
+        for _ in range(sandbox.AT_ONCE):
+            sandbox._turns.release()
+    assert clean(GOOD).width == 300
+
+
+def test_threads_share_the_children(fresh):
+    done: list[int] = []
+    threads = [threading.Thread(target=lambda: done.append(clean(GOOD).width)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert done == [300] * 8
+    assert 1 <= len(sandbox._idle) <= sandbox.AT_ONCE
+
+
+def test_a_fork_starts_its_own(fresh):
+    """As Celery's and gunicorn's processes are made: they must not write to one child together."""
+    clean(GOOD)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if not sandbox._idle and clean(GOOD).width == 300 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert clean(GOOD).width == 300

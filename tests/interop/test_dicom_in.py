@@ -1,0 +1,374 @@
+"""DICOM photographs through the normal upload: pixels, what is taken over, what is left behind."""
+
+from __future__ import annotations
+
+import zlib
+from datetime import date, time
+from io import BytesIO
+
+import numpy as np
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.files.uploadedfile import SimpleUploadedFile
+from PIL import Image
+from pydicom import dcmread, uid
+
+from screening.images import cleaning
+from screening.interop.dicom import services as dicom_services
+from screening.interop.dicom.metadata import body_site, stated
+from screening.interop.dicom.services import add_image
+from screening.models import BodySite, ImageScale, LesionImage, Prediction
+from tests.factories import LesionFactory
+from tests.interop.dicoms import NAME, NUMBER, SIZE, as_ybr, dicom, encoded, picture, planes
+
+
+def cleaned(data: bytes) -> np.ndarray:
+    found = cleaning.clean(BytesIO(data))
+    return np.asarray(Image.open(BytesIO(found.data)).convert("RGB")).astype(int)
+
+
+def off(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).mean())
+
+
+ORIGINAL = np.asarray(picture()).astype(int)
+JPEG = encoded(picture(), "JPEG", quality=95)
+GREY = picture().convert("L")
+
+
+@pytest.mark.parametrize(
+    ("data", "tolerance"),
+    [
+        (lambda: dicom(), 0),
+        (lambda: dicom(syntax=uid.ImplicitVRLittleEndian), 0),
+        (lambda: dicom(syntax=uid.ExplicitVRBigEndian), 0),
+        (lambda: dicom(PlanarConfiguration=1, PixelData=planes(picture())), 0),
+        (lambda: dicom(PhotometricInterpretation="YBR_FULL", PixelData=as_ybr(picture())), 1.5),
+        (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG), 2.5),
+        (lambda: dicom(syntax=uid.JPEGExtended12Bit, frame=JPEG), 2.5),
+        (
+            lambda: dicom(
+                syntax=uid.JPEG2000Lossless,
+                frame=encoded(picture(), "JPEG2000"),
+                PhotometricInterpretation="YBR_RCT",
+            ),
+            0,
+        ),
+        (
+            lambda: dicom(
+                syntax=uid.JPEGBaseline8Bit,
+                frame=encoded(
+                    Image.frombytes("YCbCr", SIZE, picture().tobytes()), "JPEG", quality=97
+                ),
+                PhotometricInterpretation="RGB",
+            ),
+            4,
+        ),
+    ],
+    ids=[
+        "explicit",
+        "implicit",
+        "big",
+        "planes",
+        "ybr",
+        "jpeg",
+        "extended",
+        "jpeg2000",
+        "rgb-jpeg",
+    ],
+)
+def test_pixels_are_those_that_were_photographed(data, tolerance):
+    assert off(cleaned(data()), ORIGINAL) <= tolerance
+
+
+def test_run_lengths_are_read():
+    dataset = dcmread(BytesIO(dicom()))
+    dataset.compress(uid.RLELossless)
+    buffer = BytesIO()
+    dataset.save_as(buffer)
+    assert off(cleaned(buffer.getvalue()), ORIGINAL) == 0
+
+
+@pytest.mark.parametrize("interpretation", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize("bits", [8, 12])
+def test_grey_is_scaled_to_eight_bits(interpretation, bits):
+    grey = np.asarray(GREY).astype(int)
+    shown = grey if interpretation == "MONOCHROME2" else 255 - grey
+    raw = shown.astype("uint8") if bits == 8 else (shown << 4).astype("<u2")
+    data = dicom(
+        image=GREY,
+        PhotometricInterpretation=interpretation,
+        BitsAllocated=8 if bits == 8 else 16,
+        BitsStored=bits,
+        HighBit=bits - 1,
+        PixelData=raw.tobytes() + b"\0" * (raw.nbytes % 2),
+    )
+    assert off(cleaned(data), np.repeat(grey[..., None], 3, axis=2)) < 0.01
+
+
+def test_a_palette_is_looked_up():
+    ramp = np.arange(256, dtype="<u2") << 8
+    data = dicom(
+        image=GREY,
+        PhotometricInterpretation="PALETTE COLOR",
+        RedPaletteColorLookupTableDescriptor=[256, 0, 16],
+        GreenPaletteColorLookupTableDescriptor=[256, 0, 16],
+        BluePaletteColorLookupTableDescriptor=[256, 0, 16],
+        RedPaletteColorLookupTableData=ramp.tobytes(),
+        GreenPaletteColorLookupTableData=ramp.tobytes(),
+        BluePaletteColorLookupTableData=np.zeros(256, "<u2").tobytes(),
+    )
+    found = cleaned(data)
+    assert off(found[..., 0], np.asarray(GREY)) == 0
+    assert found[..., 2].max() == 0
+
+
+def test_a_jpeg_stays_one_and_the_camera_is_told():
+    found = cleaning.clean(BytesIO(dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG)))
+    assert (found.extension, found.camera_model) == ("jpg", "Acme Lens 4")
+    assert (found.width, found.height) == SIZE
+    found = cleaning.clean(BytesIO(dicom(Manufacturer="UNKNOWN", ManufacturerModelName=None)))
+    assert (found.extension, found.camera_model) == ("png", "")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (lambda: dicom(NumberOfFrames="2"), "several frames"),
+        (lambda: dicom(SOPClassUID=uid.CTImageStorage), "no photograph of skin"),
+        (lambda: dicom(SOPClassUID=uid.SecondaryCaptureImageStorage), "no photograph of skin"),
+        (lambda: dicom(syntax=uid.JPEGLosslessSV1, frame=JPEG), "compressed in a way"),
+        (lambda: dicom(syntax=uid.JPEGLSLossless, frame=JPEG), "compressed in a way"),
+        (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=b"\xff\xd8" + b"\0" * 400), "damaged"),
+        (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG[:3000]), "damaged"),
+        (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG, Rows=100), "contradicts itself"),
+        (lambda: dicom(Rows=60_000, Columns=60_000), "50 megapixels"),
+        (lambda: dicom(Rows=4000), "damaged"),
+        (lambda: dicom(PixelData=None), "damaged"),
+        (lambda: dicom(PixelRepresentation=1), "signed"),
+        (lambda: dicom(image=picture((40, 300))), "only 40 x 300"),
+        (lambda: dicom()[:5000], "damaged"),
+        (lambda: dicom()[:140], "damaged"),
+        (lambda: dicom()[:132], "damaged"),
+    ],
+    ids=range(16),
+)
+def test_what_cannot_be_kept_is_refused_with_a_word(data, words):
+    with pytest.raises(cleaning.InvalidImage, match=words):
+        cleaning.clean(BytesIO(data()))
+
+
+def test_a_file_that_swells_is_refused_before_it_does():
+    """20 kB that would be 20 MB, and could be gigabytes."""
+    whole = dicom()
+    length = int.from_bytes(whole[140:144], "little")
+    head = whole[: 144 + length].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
+    packer = zlib.compressobj(wbits=-15)
+    bomb = head + packer.compress(b"\0" * 20_000_000) + packer.flush()
+    assert len(bomb) < 30_000
+    with pytest.raises(cleaning.InvalidImage, match="deflated"):
+        cleaning.clean(BytesIO(bomb))
+
+
+def test_damage_anywhere_is_never_a_bug():
+    """Every file with some bytes changed or cut off is a picture or gets a word on why not."""
+    generator = np.random.default_rng(5)
+    small = encoded(picture((80, 72)), "JPEG")
+    wholes = [
+        dicom(image=picture((80, 72))),
+        dicom(image=picture((80, 72)), syntax=uid.JPEGBaseline8Bit, frame=small),
+    ]
+    refused = 0
+    for number in range(300):
+        data = bytearray(wholes[number % 2])
+        head = min(len(data), 1500)  # where the elements are
+        for place in generator.integers(132, head, 3):
+            data[place] = generator.integers(256)
+        if number % 3 == 0:
+            data = data[: generator.integers(132, len(data))]
+        stated(BytesIO(data))
+        try:
+            cleaning.clean(BytesIO(data))
+        except cleaning.InvalidImage:
+            refused += 1
+    assert 30 < refused < 300
+
+
+@pytest.fixture
+def bare(personas):
+    return LesionFactory(patient=personas.patient, body_site="")
+
+
+def test_scale_site_and_day_are_taken_over(personas, bare):
+    added = add_image(user=personas.clinician, lesion=bare, file=BytesIO(dicom()))
+    assert added.is_new
+    assert added.image.captured_on == date(2026, 1, 12)
+    bare.refresh_from_db()
+    assert bare.body_site == BodySite.BACK
+    scale = ImageScale.objects.get(image=added.image)
+    assert scale.mm_per_pixel == pytest.approx(0.02)
+    assert (scale.source, scale.set_by) == ("pixel_spacing", personas.clinician)
+    assert added.taken_over == ("body site: Back", "pixel spacing: 0.02 mm")
+    assert Prediction.objects.get(image=added.image).state == "queued"
+
+
+def test_what_is_known_better_stays(personas, bare):
+    bare.body_site = "face"
+    bare.save()
+    data = dicom(PixelSpacing=None)
+    added = add_image(
+        user=personas.clinician, lesion=bare, file=BytesIO(data), captured_on=date(2026, 2, 2)
+    )
+    bare.refresh_from_db()
+    assert (bare.body_site, added.image.captured_on) == ("face", date(2026, 2, 2))
+    assert added.taken_over == ()
+    assert not ImageScale.objects.exists()
+
+
+def test_nobody_is_named_anywhere_afterwards(personas, bare):
+    add_image(user=personas.clinician, lesion=bare, file=BytesIO(dicom()))
+    image = LesionImage.objects.get()
+    with image.file.open() as file, image.thumbnail.open() as thumbnail:
+        stored = file.read() + thumbnail.read()
+    told = [stored, repr(LesionImage.objects.values().get()).encode()]
+    for secret in (NAME, NUMBER, "1.2.3.4", "Erika", "19610203"):
+        assert not any(secret.encode() in text for text in told)
+
+
+def test_the_same_file_again_is_recognised(personas, bare):
+    first = add_image(user=personas.clinician, lesion=bare, file=BytesIO(dicom()))
+    again = add_image(user=personas.clinician, lesion=bare, file=BytesIO(dicom()))
+    assert not again.is_new
+    assert again.image == first.image
+    assert ImageScale.objects.count() == 1
+
+
+def test_a_refused_file_changes_nothing(personas, bare):
+    with pytest.raises(ValidationError):
+        add_image(user=personas.clinician, lesion=bare, file=BytesIO(dicom(Rows=4000)))
+    bare.refresh_from_db()
+    assert bare.body_site == ""
+    with pytest.raises(PermissionDenied):
+        add_image(user=personas.viewer, lesion=bare, file=BytesIO(dicom()))
+    assert not LesionImage.objects.exists()
+
+
+def test_nothing_stays_behind_where_the_scale_cannot_be_kept(personas, bare, monkeypatch, settings):
+    def broken(**_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(dicom_services.outlining, "set_scale", broken)
+    with pytest.raises(OSError, match="disk full"):
+        add_image(user=personas.clinician, lesion=bare, file=BytesIO(dicom()))
+    bare.refresh_from_db()
+    assert bare.body_site == ""
+    assert not LesionImage.objects.exists()
+    assert not [path for path in settings.MEDIA_ROOT.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("elements", "day"),
+    [
+        ({"AcquisitionDateTime": None}, date(2020, 1, 1)),
+        ({"AcquisitionDateTime": None, "AcquisitionDate": "20260203"}, date(2026, 2, 3)),
+        ({"AcquisitionDateTime": "18990101"}, date(1899, 1, 1)),
+        ({"AcquisitionDateTime": "99991231"}, date(9999, 12, 31)),
+        ({"AcquisitionDateTime": "20260230"}, None),
+        ({"AcquisitionDateTime": "", "StudyDate": ""}, None),
+    ],
+)
+def test_which_day_is_believed(elements, day):
+    assert stated(BytesIO(dicom(**elements))).taken_on == day
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("20300101", "1 Jan 2030, lies in the future"),
+        ("18990101", "too long ago"),
+        ("20260230", "“20260230”, which is no day"),
+        ("19590101", "before the patient's birth in 1960"),
+    ],
+)
+def test_a_day_that_cannot_be_is_refused_and_never_today(personas, bare, said, why):
+    data = dicom(AcquisitionDateTime=said)
+    with pytest.raises(ValidationError, match=why):
+        add_image(user=personas.clinician, lesion=bare, file=BytesIO(data))
+    bare.refresh_from_db()
+    assert bare.body_site == ""
+    assert not LesionImage.objects.exists()
+    day = date(2026, 2, 2)  # unless a person says better
+    added = add_image(user=personas.clinician, lesion=bare, file=BytesIO(data), captured_on=day)
+    assert added.image.captured_on == day
+
+
+@pytest.mark.parametrize(
+    ("spacing", "size"),
+    [
+        ([0.02, 0.02], 0.02),
+        ([0.0201, 0.02], 0.02),
+        ([0.03, 0.02], None),
+        ([0, 0], None),
+        ([5, 5], None),
+        ([0.02], None),
+        ("", None),
+    ],
+)
+def test_which_spacing_is_believed(spacing, size):
+    assert stated(BytesIO(dicom(PixelSpacing=spacing))).mm_per_pixel == size
+
+
+@pytest.mark.parametrize(
+    ("region", "site"),
+    [
+        (("66643007", "SCT"), "back"),
+        (("113182001", "SCT"), "back"),
+        (("70887009", "SCT"), "acral"),
+        (("T-D4000", "SRT"), "abdomen"),
+        (("89545001", "SNM3"), "face"),
+        (("66643007", "99LOCAL"), ""),
+        (("1", "SCT"), ""),
+        (None, ""),
+    ],
+)
+def test_which_site_is_meant(region, site):
+    assert body_site(stated(BytesIO(dicom(region=region)))) == site
+
+
+def test_other_pictures_say_nothing():
+    file = BytesIO(encoded(picture(), "JPEG"))
+    assert stated(file) is None
+    assert file.tell() == 0
+    assert stated(BytesIO(b"")) is None
+
+
+def test_the_page_takes_it_and_says_what_it_took_over(client, personas, bare):
+    client.force_login(personas.clinician)
+    response = client.post(
+        f"/lesions/{bare.pk}/images/new/",
+        {
+            "file": SimpleUploadedFile("mole.dcm", dicom(), "application/dicom"),
+            "modality": "dermatoscopic",
+        },
+        follow=True,
+    )
+    text = response.content.decode()
+    assert "mole.dcm: Saved as taken on 12 Jan 2026. From the file: body site" in text
+    image = LesionImage.objects.get()
+    assert (image.captured_on, image.captured_time) == (date(2026, 1, 12), time(10, 30))
+
+
+@pytest.mark.parametrize("told", [None, "20260112"])
+def test_the_pages_day_stands_above_the_files(client, personas, bare, told):
+    client.force_login(personas.clinician)
+    data = dicom(AcquisitionDateTime=told, StudyDate=None)
+    client.post(
+        f"/lesions/{bare.pk}/images/new/",
+        {
+            "file": SimpleUploadedFile("mole.dcm", data),
+            "captured_on": "2026-04-04",
+            "modality": "dermatoscopic",
+        },
+    )
+    image = LesionImage.objects.get()
+    assert (image.captured_on, image.captured_time) == (date(2026, 4, 4), None)

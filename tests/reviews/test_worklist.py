@@ -1,0 +1,332 @@
+"""What needs a clinician's eyes first, and going through it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from screening.models import Alert, Reminder, Review
+from screening.records import queries as record_queries
+from screening.reviews import worklist
+from tests.factories import (
+    AlertFactory,
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PatientFactory,
+    PredictionFactory,
+    ReminderFactory,
+    ReviewFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+CHOSEN = {"conclusion": "nv", "management": "monitor"}
+
+
+def lesion_of(patient, label, outcome="monitor", **fields):
+    """A lesion with one image, read as ``outcome``."""
+    lesion = LesionFactory(patient=patient, label=label, **fields)
+    PredictionFactory(image=LesionImageFactory(lesion=lesion), outcome=outcome)
+    return lesion
+
+
+def alert_on(lesion):
+    later = lesion.images.get()
+    earlier = LesionImageFactory(lesion=lesion, captured_on=date(2025, 9, 1))
+    return AlertFactory(lesion=lesion, earlier=earlier, later=later)
+
+
+def overdue(lesion):
+    ReminderFactory(lesion=lesion, due_on=timezone.localdate() - timedelta(days=15))
+
+
+@pytest.fixture
+def six(personas):
+    """One for each reason, made in another order than they are to come."""
+    patient = personas.patient
+    lesion_of(patient, "unreviewed")
+    late = lesion_of(patient, "overdue")
+    overdue(late)
+    ReviewFactory(image=late.images.get())
+    lesion_of(patient, "symptom", "not_assessable", itching=True)
+    lesion_of(patient, "flagged", "see_doctor")
+    changed = lesion_of(patient, "alert")
+    ReviewFactory(image=changed.images.get())
+    alert_on(changed)
+    lesion_of(patient, "urgent", "urgent")
+    done = lesion_of(patient, "done", "urgent")
+    ReviewFactory(image=done.images.get())
+
+
+def labels(user, **narrowing):
+    return [one.label for one in worklist.narrowed(worklist.of(user), **narrowing)]
+
+
+def test_what_needs_eyes_first_comes_first(personas, six):
+    order = ["urgent", "alert", "symptom", "flagged", "overdue", "unreviewed"]
+    assert labels(personas.clinician) == order
+    assert labels(personas.clinician, reviewed="all") == [*order, "done"]
+    assert set(labels(personas.clinician, reviewed="reviewed")) == {"alert", "overdue", "done"}
+
+
+def test_every_lesion_says_why_it_is_there(personas, six):
+    found = {one.label: worklist.reasons(one) for one in worklist.of(personas.admin)}
+    assert found == {
+        "urgent": ["urgent", "unreviewed"],
+        "alert": ["alert"],
+        "flagged": ["flagged", "unreviewed"],
+        "symptom": ["flagged", "symptom", "unreviewed"],
+        "overdue": ["overdue"],
+        "unreviewed": ["unreviewed"],
+        "done": [],
+    }
+
+
+@pytest.mark.parametrize("reason", worklist.Reason.values)
+def test_a_reason_in_sql_is_the_reason_told(personas, six, reason):
+    told = {one.label for one in worklist.of(personas.clinician) if reason in worklist.reasons(one)}
+    assert told
+    assert set(labels(personas.clinician, reason=reason)) == told
+
+
+def test_of_those_alike_what_has_waited_longest_comes_first(personas):
+    for label, day in (("second", 2), ("first", 1), ("third", 3)):
+        lesion = lesion_of(personas.patient, label, "urgent")
+        lesion.images.update(created=datetime(2026, 3, day, tzinfo=UTC))
+    assert labels(personas.clinician) == ["first", "second", "third"]
+
+
+def test_it_is_for_those_who_conclude_on_patients_of_their_clinic(personas, six):
+    lesion_of(personas.own_patient, "own", "urgent")
+    assert len(labels(personas.admin)) == 6
+    for user in (personas.assistant, personas.viewer, personas.colleague, personas.self_tracker):
+        assert labels(user) == []
+
+
+def test_a_closed_alert_and_a_snoozed_or_stopped_reminder_are_no_reasons(personas, six):
+    Alert.objects.update(
+        closed_at=timezone.now(), closed_by=personas.admin, close_reason="Seen, unchanged."
+    )
+    Reminder.objects.update(snoozed_until=timezone.localdate() + timedelta(days=1))
+    assert labels(personas.clinician) == ["urgent", "symptom", "flagged", "unreviewed"]
+    Reminder.objects.update(snoozed_until=None, stopped_at=timezone.now())
+    assert "overdue" not in labels(personas.clinician)
+
+
+@pytest.mark.parametrize(
+    ("late", "put_off_by", "is_overdue"),
+    [(0, 0, 0), (14, 0, 0), (15, 0, 1), (40, 30, 0), (40, 25, 1)],
+)
+def test_a_picture_is_overdue_after_two_weeks(personas, late, put_off_by, is_overdue):
+    """As its badge says: counted from the day to which it was put off."""
+    lesion = lesion_of(personas.patient, "late")
+    ReviewFactory(image=lesion.images.get())
+    day = timezone.localdate() - timedelta(days=late)
+    until = day + timedelta(days=put_off_by)
+    reminder = ReminderFactory(lesion=lesion, due_on=day, snoozed_until=until)
+    assert (reminder.standing == "overdue") == is_overdue
+    assert (labels(personas.clinician) == ["late"]) == is_overdue
+    assert worklist.of(personas.clinician).get().due_on == until
+
+
+def test_it_is_narrowed_by_all_that_the_form_asks(personas):
+    south = MembershipFactory(user=personas.clinician, clinic__name="South").clinic
+    there = lesion_of(PatientFactory(clinic=south, label="S-9"), "there", "urgent")
+    here = lesion_of(personas.patient, "here", "see_doctor", notes="blue dots")
+    here.images.update(created=datetime(2026, 3, 10, 9, tzinfo=UTC))
+    there.images.update(created=datetime(2026, 3, 12, 9, tzinfo=UTC))
+    user = personas.clinician
+    assert labels(user, clinic=south) == ["there"]
+    assert labels(user, outcome="see_doctor") == ["here"]
+    assert labels(user, search=" s-9 ") == ["there"]
+    assert labels(user, search="blue") == ["here"]
+    assert labels(user, arrived_from=date(2026, 3, 11)) == ["there"]
+    assert labels(user, arrived_until=date(2026, 3, 11)) == ["here"]
+    assert labels(user, arrived_from=date(2026, 3, 10), arrived_until=date(2026, 3, 10)) == ["here"]
+
+
+def test_what_is_withheld_orders_nothing(personas):
+    """Symptoms and waiting time do: they are no findings."""
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    for label, outcome, symptom in (
+        ("calm", "monitor", False),
+        ("urgent", "urgent", False),
+        ("itching", "monitor", True),
+    ):
+        lesion_of(personas.patient, label, outcome, itching=symptom)
+    alert_on(lesion_of(personas.patient, "alert"))
+    assert labels(personas.clinician) == ["itching", "calm", "urgent", "alert"]
+    assert labels(personas.clinician, outcome="urgent") == []
+    assert labels(personas.clinician, reason="alert") == []
+    calm = worklist.of(personas.clinician).get(label="calm").images.get()
+    ReviewFactory(image=calm, reviewer=personas.admin)
+    assert "calm" in labels(personas.clinician)  # a colleague's review settles nothing
+    ReviewFactory(image=calm, reviewer=personas.clinician)
+    assert "calm" not in labels(personas.clinician)
+
+
+def test_neighbours():
+    assert worklist.neighbours(["a", "b", "c"], "b") == (2, "a", "c")
+    assert worklist.neighbours(["a", "b", "c"], "a") == (1, None, "b")
+    assert worklist.neighbours(["a", "b", "c"], "c") == (3, "b", None)
+    assert worklist.neighbours(["a", "b"], "x") == (0, None, "a")
+    assert worklist.neighbours(["a"], "a") == (1, None, None)
+    assert worklist.neighbours([], "x") == (0, None, None)
+
+
+def listed(client, user, **query):
+    client.force_login(user)
+    response = client.get(reverse("worklist"), query)
+    assert response.status_code == 200
+    return response
+
+
+def test_the_page_lists_filters_and_pages(client, personas, six):
+    response = listed(client, personas.clinician)
+    assert len(response.context["page"].object_list) == 6
+    response = listed(client, personas.clinician, reason="urgent")
+    html = response.content.decode()
+    assert [one.label for one in response.context["page"]] == ["urgent"]
+    assert '<option value="urgent" selected>Urgent</option>' in html
+    item = reverse("worklist_item", args=[response.context["page"].object_list[0].pk])
+    assert f'href="{item}?reason=urgent"' in html
+    for number in range(30):
+        lesion_of(personas.patient, f"more {number}")
+    assert len(listed(client, personas.clinician, page=2).context["page"].object_list) == 11
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ({"reason": "boredom"}, "Select a valid choice"),
+        ({"clinic": "x"}, "is not a valid UUID"),
+        ({"arrived_from": "yesterday"}, "Enter a valid date"),
+    ],
+)
+def test_a_wrong_filter_is_said_and_left_out(client, personas, six, query, message):
+    response = listed(client, personas.clinician, **query)
+    assert message in response.content.decode()
+    assert len(response.context["page"].object_list) == 6
+
+
+def test_a_clinic_of_others_cannot_be_asked_for(client, personas, six):
+    foreign = personas.colleague.memberships.get().clinic
+    response = listed(client, personas.clinician, clinic=foreign.pk)
+    assert "Select a valid choice" in response.content.decode()
+
+
+def test_an_empty_list_says_what_comes_here(client, personas):
+    assert "Nothing waits for your eyes" in listed(client, personas.clinician).content.decode()
+    narrowed = listed(client, personas.clinician, reason="urgent").content.decode()
+    assert "Nothing on the list is like that" in narrowed
+    assert "For a clinic's clinicians" in listed(client, personas.viewer).content.decode()
+
+
+def test_it_is_in_the_navigation_of_those_who_conclude(client, personas):
+    for user, offered in ((personas.clinician, True), (personas.viewer, False)):
+        client.force_login(user)
+        assert (f'href="{reverse("worklist")}"' in client.get("/").content.decode()) == offered
+
+
+def item_of(lesion, query=""):
+    return reverse("worklist_item", args=[lesion.pk]) + query
+
+
+def test_after_signing_the_next_item_opens_in_the_same_filter(client, personas):
+    first, second, other = (
+        lesion_of(personas.patient, label, outcome)
+        for label, outcome in (("a", "urgent"), ("b", "urgent"), ("c", "see_doctor"))
+    )
+    client.force_login(personas.clinician)
+    query = "?reason=urgent"
+    answer = client.post(item_of(first, query), CHOSEN)
+    assert answer.url == item_of(second, query)
+    page = client.get(answer.url).content.decode()
+    assert "Your conclusion on a is signed." in page
+    assert reverse("image", args=[first.images.get().pk]) in page
+    answer = client.post(item_of(second, query), CHOSEN)
+    assert answer.url == reverse("worklist") + query
+    assert Review.objects.count() == 2
+    assert client.get(item_of(other)).status_code == 200
+
+
+def test_a_refused_conclusion_stays_on_the_item(client, personas):
+    lesion = lesion_of(personas.patient, "a", "urgent")
+    client.force_login(personas.clinician)
+    answer = client.post(item_of(lesion), {"conclusion": "other", "management": "refer"})
+    assert answer.status_code == 200
+    assert "Say in the note what it is." in answer.content.decode()
+    assert not Review.objects.exists()
+
+
+@pytest.mark.parametrize("conclusion", ["nv", "uncertain"])
+def test_a_conclusion_closes_the_alerts_unless_nothing_is_concluded(client, personas, conclusion):
+    lesion = lesion_of(personas.patient, "a")
+    alert_on(lesion)
+    client.force_login(personas.clinician)
+    client.post(item_of(lesion), CHOSEN | {"conclusion": conclusion})
+    assert Review.objects.count() == 1
+    [alert] = record_queries.alerts_of(lesion, personas.clinician)
+    assert alert.is_open == (conclusion == "uncertain")
+    assert ("alert" in worklist.reasons(row_of(lesion, personas.clinician))) == alert.is_open
+    if not alert.is_open:
+        assert alert.close_reason == "Melanocytic nevus (mole), monitor."
+        assert alert.closed_by == personas.clinician
+
+
+def row_of(lesion, user):
+    return worklist.of(user).get(pk=lesion.pk)
+
+
+def test_an_alert_found_after_the_conclusion_waits(personas):
+    lesion = lesion_of(personas.patient, "a")
+    ReviewFactory(image=lesion.images.get(), reviewer=personas.clinician)
+    alert_on(lesion)
+    assert "alert" in worklist.reasons(row_of(lesion, personas.clinician))
+
+
+def test_an_item_hides_the_reading_where_the_clinic_reviews_first(client, personas):
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    lesion = lesion_of(personas.patient, "a", "urgent")
+    client.force_login(personas.clinician)
+    before = client.get(item_of(lesion)).content.decode()
+    assert "Your conclusion comes first" in before
+    assert "advice-urgent" not in before
+    client.post(item_of(lesion), CHOSEN)
+    assert "advice-urgent" in client.get(item_of(lesion)).content.decode()
+
+
+def test_a_lesion_without_an_image_has_nothing_to_review(client, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    overdue(lesion)
+    assert (
+        reverse("lesion", args=[lesion.pk]) in listed(client, personas.clinician).content.decode()
+    )
+    assert client.get(item_of(lesion)).url == reverse("lesion", args=[lesion.pk])
+    assert worklist.queue(worklist.of(personas.clinician)) == []
+
+
+@pytest.mark.parametrize("name", ["worklist", "worklist_item"])
+def test_pages_cost_the_same_for_few_and_for_many(
+    client, personas, name, django_assert_num_queries, django_assert_max_num_queries
+):
+    first = lesion_of(personas.patient, "first", "urgent")
+    alert_on(first)
+    client.force_login(personas.clinician)
+    url = item_of(first) if name == "worklist_item" else reverse(name)
+    budget = {"worklist": 12, "worklist_item": 18}[name]
+    with django_assert_max_num_queries(budget) as few:
+        client.get(url)
+    for number in range(20):
+        lesion = lesion_of(personas.patient, f"L{number}", "see_doctor")
+        alert_on(lesion)
+        overdue(lesion)
+        ReviewFactory(image=lesion.images.latest_first().first())
+    with django_assert_num_queries(len(few)):
+        client.get(url)
