@@ -252,8 +252,8 @@ MAX_AGE = 120
 
 MEASURES_VERSION = "m1"
 REGISTRATION_VERSION = "r1"
-"""Of `ml.lesion.measure` and `ml.lesion.register`, whose results are kept: here, so that asking for the version
-loads nothing."""
+"""Of `ml.lesion.measure` and `ml.lesion.register`, whose results are kept: here, so that asking for
+the version loads nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,8 +304,8 @@ class Reading:
         bias is its image logit, exactly.
     bias: logits, by diagnosis.
     mask: bool [h, w], the pixels of the image as read that belong to the lesion, at its reduced
-        size (ml.inference.views.reduce). Of more than one lesion that of which the outcome is: the one
-        that says most, read alone. All numbers are of it.
+        size (ml.inference.views.reduce). Of more than one lesion that of which the outcome
+        is: the one that says most, read alone. All numbers are of it.
     duration_ms: the reading alone, without opening the file.
     """
 

@@ -19,11 +19,15 @@ from django.core.files.storage import default_storage
 from django.db import close_old_connections
 from django.utils import timezone
 
-from screening import tasks
-from screening.batches import tasks as batch_tasks
+from screening import bells
 from screening.batches import worker
+from screening.comparisons import services as comparison_services
+from screening.comparisons import setbacks
+from screening.measurements import services as measurement_services
 from screening.models import Prediction
 from screening.operations import heartbeats
+from screening.predictions import details, queue
+from screening.webhooks import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -40,9 +44,9 @@ def sweep_once() -> None:
     """Each step by itself: one that fails holds up no other."""
     for step in (
         _beat,
-        tasks.sweep_predictions,
-        batch_tasks.sweep_batches,
-        tasks.sweep_webhooks,
+        sweep_predictions,
+        sweep_batches,
+        outbox.ring,
         work_where_nobody_does,
     ):
         close_old_connections()
@@ -51,6 +55,24 @@ def sweep_once() -> None:
         except Exception:
             logger.exception("the sweep goes on without a step")
     close_old_connections()
+
+
+def sweep_predictions() -> None:
+    age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
+    details.queue_some_again()
+    for prediction in queue.sweep(rung_before=timezone.now() - age):
+        if not bells.read(prediction):
+            return
+    unmeasured, uncompared = measurement_services.unmeasured(), comparison_services.uncompared()
+    for image in (*unmeasured, *uncompared, *setbacks.due()):
+        if not bells.follow_up(image.pk):
+            return
+
+
+def sweep_batches() -> None:
+    worker.sweep()
+    if worker.has_work():
+        bells.work_on_batches()
 
 
 def work_where_nobody_does() -> None:
@@ -81,7 +103,7 @@ def _read_next() -> bool:
         return False
     try:
         with _limit(settings.CELERY_TASK_TIME_LIMIT):
-            tasks.read_prediction_task(str(pk))
+            queue.process(pk)
     except Exception:
         logger.exception("prediction %s: failed", pk)
     return not waiting.filter(pk=pk).exists()
@@ -90,8 +112,8 @@ def _read_next() -> bool:
 def _work_a_shift() -> bool:
     if not worker.has_work():
         return False
-    with _limit(batch_tasks.LONGEST_SHIFT_SECONDS):
-        worker.work(seconds=batch_tasks.SHIFT_SECONDS, ring=lambda: None)
+    with _limit(worker.LONGEST_SHIFT_SECONDS):
+        worker.work(seconds=worker.SHIFT_SECONDS, ring=lambda: None)
     return True
 
 

@@ -1,73 +1,52 @@
-"""Celery shells. The work is in the rooms above; the database row is the truth."""
+"""Celery's entry points: shells that nobody imports. The rooms do the work."""
 
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from celery import shared_task  # noqa: TID251  the one place for tasks
 from celery.signals import worker_process_init, worker_ready
-from django.conf import settings
-from django.core.cache import cache
-from django.db import transaction
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from accounts import invitations
 from ml import reader
-from screening import idempotency
-from screening.comparisons import alert_rules, setbacks
-from screening.comparisons import services as comparison_services
-from screening.measurements import services as measurement_services
-from screening.models import LesionImage, Prediction
+from screening import bells, idempotency, sweeper
+from screening.batches import worker
+from screening.comparisons import follow_up
 from screening.operations import heartbeats, storage
-from screening.operations.transience import is_transient
-from screening.predictions import details, queue
+from screening.predictions import queue
 from screening.reminders import emails
 from screening.webhooks import delivery as webhook_delivery
+from screening.webhooks import outbox
 
 logger = logging.getLogger(__name__)
-
-COMPARED_WITHIN = 30
-"""Seconds after which a worker is told again of a comparison that someone waits for."""
 
 
 @shared_task
 def read_prediction_task(prediction_id: str) -> None:
-    prediction = queue.claim(UUID(prediction_id))
-    if prediction is not None:
-        if queue.read(prediction):
-            _ring(follow_up_task, prediction.image_id)
-        _tell_the_couriers()
+    queue.process(UUID(prediction_id))
 
 
 @shared_task
 def follow_up_task(image_id: str) -> None:
-    """What a new picture is worth beside the others: measures, comparisons, alerts."""
-    image = LesionImage.objects.present().filter(pk=UUID(image_id)).first()
-    if image is None:  # withdrawn meanwhile
-        return
-    times = setbacks.begin(image)
-    try:
-        measurement_services.measure_image(image)
-        for comparison in comparison_services.compare_with_neighbours(image):
-            alert_rules.look_at(comparison)
-    except Exception as error:
-        is_new = times == 1 and not is_transient(error)
-        logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)
-    else:
-        setbacks.end(image)
-    _tell_the_couriers()
+    follow_up.follow_up(UUID(image_id))
 
 
 @shared_task
 def compare_task(image_ids: list[str]) -> None:
-    """Two images that someone wants to see beside one another."""
-    images = list(LesionImage.objects.present().filter(pk__in=image_ids))
-    if len({image.lesion_id for image in images}) == 1 and len(images) == 2:  # not moved meanwhile
-        comparison_services.compare(*images)
+    follow_up.compare(image_ids)
+
+
+@shared_task(
+    soft_time_limit=worker.LONGEST_SHIFT_SECONDS - 10, time_limit=worker.LONGEST_SHIFT_SECONDS
+)
+def work_on_batches_task() -> None:
+    """One shift."""
+    if worker.has_work():
+        worker.work(seconds=worker.SHIFT_SECONDS, ring=bells.work_on_batches)
 
 
 @shared_task(soft_time_limit=25, time_limit=30)
@@ -80,22 +59,6 @@ def deliver_webhook_task(delivery_id: str) -> None:
 @shared_task
 def forget_old_deliveries_task() -> None:
     webhook_delivery.forget_old()
-
-
-def sweep_webhooks() -> None:
-    _tell_the_couriers()
-
-
-def sweep_predictions() -> None:
-    age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
-    details.queue_some_again()
-    for prediction in queue.sweep(rung_before=timezone.now() - age):
-        if not _tell_a_worker(prediction):
-            return
-    unmeasured, uncompared = measurement_services.unmeasured(), comparison_services.uncompared()
-    for image in (*unmeasured, *uncompared, *setbacks.due()):
-        if not _ring(follow_up_task, image.pk):
-            return
 
 
 @shared_task
@@ -130,74 +93,14 @@ def mail_invitations_task() -> None:
     invitations.mail_waiting()
 
 
-def _ring(task: Any, identifier: UUID, *, queue: str | None = None) -> bool:
-    """Whether the broker took it. One that is away is no reason to fail: the row waits, and is
-    found without a bell; but there is no need to try it with five hundred others."""
-    try:
-        task.apply_async((str(identifier),), queue=queue)
-    except Exception as error:
-        logger.warning("%s: no bell, %s", task.name, type(error).__name__)
-        return False
-    return True
-
-
-def _tell_a_worker(prediction: Prediction) -> bool:
-    queue = "bulk" if prediction.is_bulk else "interactive"
-    return _ring(read_prediction_task, prediction.pk, queue=queue)
-
-
-def _tell_the_couriers(*, again_after: int = webhook_delivery.LEASE_SECONDS) -> None:
-    """Ring for every delivery that is due, but not again within so many seconds."""
-    for pk in webhook_delivery.due(rung_before=timezone.now() - timedelta(seconds=again_after)):
-        if not _ring(deliver_webhook_task, pk, queue="webhooks"):
-            return
-
-
-def ring_webhooks() -> None:
-    """Have what was announced sent once the transaction is committed, as ``ring`` does."""
-    transaction.on_commit(_tell_the_couriers, robust=True)
-
-
-def ring(prediction: Prediction) -> None:
-    """Tell a worker of a queued prediction once the transaction is committed.
-
-    Robust, unlike ``delay_on_commit``: a broker that is down must not turn a stored image into an
-    error page. The row stays queued and the sweep rings again.
-    """
-
-    def tell_a_worker() -> None:  # a function, since Django logs the name of what failed
-        _tell_a_worker(prediction)
-
-    transaction.on_commit(tell_a_worker, robust=True)
-
-
-def follow_up(image: LesionImage) -> None:
-    """Have the image measured and compared once the transaction is committed, as ``ring`` does."""
-
-    def tell_a_worker() -> None:
-        _ring(follow_up_task, image.pk)
-
-    transaction.on_commit(tell_a_worker, robust=True)
-
-
-def compare(one: LesionImage, other: LesionImage) -> None:
-    """Have two images compared, as ``ring`` does: once, however often a page asks meanwhile."""
-    pair = sorted([str(one.pk), str(other.pk)])
-
-    def tell_a_worker() -> None:
-        compare_task.apply_async((pair,), queue="interactive")
-
-    if cache.add(f"compare-{'-'.join(pair)}", True, COMPARED_WITHIN):
-        transaction.on_commit(tell_a_worker, robust=True)
-
-
 @worker_ready.connect
 def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
+    sweeper.sweep_batches()
     for prediction in queue.sweep(rung_before=timezone.now()):
-        if not _tell_a_worker(prediction):
+        if not bells.read(prediction):
             return
-    _tell_the_couriers(again_after=0)
+    outbox.ring(again_after=0)
 
 
 @worker_process_init.connect

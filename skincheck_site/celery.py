@@ -1,5 +1,4 @@
-"""The Celery application. Tasks live in ``screening/tasks.py``, those of batches in
-``screening/batches/tasks.py``."""
+"""The Celery application. Tasks live in ``screening/tasks.py``."""
 
 import logging
 import os
@@ -51,5 +50,4 @@ def _beat(name: str) -> None:
 app = Celery("skincheck")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
-app.autodiscover_tasks(["screening.exchange"])
 app.steps["consumer"].add(Heart)

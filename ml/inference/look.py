@@ -66,7 +66,8 @@ class Look:
     """seen: the whole image; others: parts of it that may hold another lesion, each read alone, its
     evidence and mask laid where the part lies in the whole.
 
-    of_picture, of_lesion: what is wrong, see `ml.inference.quality`; more than one lesion is of the latter.
+    of_picture, of_lesion: what is wrong, see `ml.inference.quality`; more than one lesion is of the
+    latter.
     is_doubtful: whether what looks like one lesion may be two. That is only said where the whole
         alone would be told `monitor`.
     """

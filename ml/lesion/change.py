@@ -133,7 +133,8 @@ def fired(change: Change, days: int, limits: Mapping[str, float], short_term: bo
     """The rules that a change fires, in the order of RULES.
 
     days: between the captures. limits: of growth, one_sided, focal, gained and risk, as
-    `ml.evaluation.repeatability` has measured them. short_term: the lesion is under short-term monitoring.
+    `ml.evaluation.repeatability` has measured them. short_term: the lesion is under short-term
+    monitoring.
     """
 
     def beyond(name: str) -> bool:

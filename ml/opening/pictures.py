@@ -2,7 +2,8 @@
 
 The site, ``manage.py screen`` and ``ml predict`` all open pictures here, so a limit or a format is
 one for all. What a file may make a decoder do is bounded before it starts; what a decoder raises,
-of any kind, is an InvalidImage. Hostile files are for ``screening.images.sandbox``, which calls this.
+of any kind, is an InvalidImage. Hostile files are for ``screening.images.sandbox``, which calls
+this.
 """
 
 from __future__ import annotations

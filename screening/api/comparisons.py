@@ -11,7 +11,7 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from screening import tasks
+from screening import bells
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import ByScope, StrictSerializer, VisibleField, WordOrNull
@@ -173,7 +173,7 @@ class ComparisonViewSet(ReadViewSet):
         comparison_services.require_pair(earlier, later)
         known = comparison_services.known(earlier, later)
         if known is None:
-            tasks.compare(earlier, later)
+            bells.after_commit(bells.compare, earlier, later)
             earlier, later = comparison_services.in_order(earlier, later)
             return Response(
                 {"earlier": earlier.pk, "later": later.pk},

@@ -1,4 +1,4 @@
-"""JSON in and out. Serializers parse; what may be done is decided by ``screening.records.services``."""
+"""JSON in and out. Serializers parse; what may be done is decided by the services of each room."""
 
 from __future__ import annotations
 

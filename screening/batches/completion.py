@@ -6,9 +6,9 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from screening import tasks
+from screening import bells
 from screening.models import ACTIVE, Batch, BatchRow, Event
-from screening.webhooks.outbox import announce
+from screening.webhooks import outbox
 
 
 def end_if_done(batch: Batch) -> None:
@@ -30,8 +30,8 @@ def _finish(this: QuerySet[Batch], batch: Batch) -> bool:
     if not this.update(state=Batch.State.FINISHED, finished_at=now, modified=now):
         return False
     owner = batch.created_by_id if batch.is_own else None
-    announce(Event.BATCH_FINISHED, clinic_id=batch.clinic_id, owner_id=owner, batch=batch.pk)
-    tasks.ring_webhooks()
+    outbox.announce(Event.BATCH_FINISHED, clinic_id=batch.clinic_id, owner_id=owner, batch=batch.pk)
+    bells.after_commit(outbox.ring)
     return True
 
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import WRITERS, Clinic, User
-from screening.batches import tasks
+from screening import bells
 from screening.batches.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES, opened
 from screening.errors import ArchiveRefused
 from screening.models import ACTIVE_BATCH, Batch, BatchRow
@@ -50,7 +50,7 @@ def upload_batch(
     try:
         with transaction.atomic():
             batch.save()
-            tasks.ring()
+            bells.after_commit(bells.work_on_batches)
     except BaseException:
         batch.archive.storage.delete(str(batch.archive.name))
         raise
@@ -91,7 +91,7 @@ def resume_batch(*, user: User, batch: Batch) -> Batch:
         begun if batch.has_rows else Batch.State.QUEUED,
         "Someone else was faster: look at the batch again.",
     )
-    tasks.ring()
+    bells.after_commit(bells.work_on_batches)
     return batch
 
 

@@ -17,14 +17,16 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from screening import tasks
+from screening import bells
 from screening.batches import rows
 from screening.batches.completion import end_if_done, remove_archive
 from screening.batches.ingest import archive_of, put_archive_away, take_in
+from screening.comparisons import follow_up
 from screening.errors import ArchiveRefused, LeaseLost, RowRefused
 from screening.models import ACTIVE, ACTIVE_BATCH, MAX_ATTEMPTS, Batch, BatchRow, Prediction
 from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
 from screening.predictions import queue
+from screening.webhooks import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +44,13 @@ def has_work() -> bool:
     return _not_taken_in().exists() or rows_wait.exists() or _not_followed_up().exists()
 
 
-def work(*, seconds: float, ring: Callable[[], None]) -> None:
+SHIFT_SECONDS = 4.0
+"""Short, so that nothing else that waits for a worker waits long."""
+LONGEST_SHIFT_SECONDS = 120
+"""A manifest is taken in at once."""
+
+
+def work(*, seconds: float, ring: Callable[[], object]) -> None:
     """Do what waits, as long as there is any, for about ``seconds``.
 
     ring: tells another worker. At the beginning, so that an idle process comes to help and a busy
@@ -55,7 +63,7 @@ def work(*, seconds: float, ring: Callable[[], None]) -> None:
         if not (read_for_someone() or _step(ring) or _follow_up()):
             put_archive_away()
             break
-    tasks.ring_webhooks()
+    bells.after_commit(outbox.ring)
 
 
 def sweep() -> None:
@@ -87,14 +95,14 @@ def read_for_someone() -> bool:
     if pk is None:
         return False
     try:
-        tasks.read_prediction_task(str(pk))
+        queue.process(pk)
     except Exception:
         logger.exception("prediction %s: failed between the rows of a batch", pk)
         return False
     return True
 
 
-def _step(ring: Callable[[], None]) -> bool:
+def _step(ring: Callable[[], object]) -> bool:
     """Whether something was done for the oldest batch that has something to do. One that fails
     rests, and the next has its turn."""
     workable = Batch.objects.workable().select_related("clinic", "created_by")
@@ -107,7 +115,7 @@ def _step(ring: Callable[[], None]) -> bool:
     return False
 
 
-def _step_for(batch: Batch, ring: Callable[[], None]) -> bool:
+def _step_for(batch: Batch, ring: Callable[[], object]) -> bool:
     if batch.state == Batch.State.QUEUED:
         if not _claim_batch(batch):
             return False
@@ -246,11 +254,11 @@ def _follow_up() -> bool:
     """Measure and compare one image, when all of its batch is read. Should the worker be killed in
     it, the sweep of what is unmeasured comes upon it."""
     row = _not_followed_up().order_by("id").first()
-    if row is None:
+    if row is None or row.image_id is None:
         return False
     if BatchRow.objects.filter(pk=row.pk, followed_up=False).update(followed_up=True):
         try:
-            tasks.follow_up_task(str(row.image_id))
+            follow_up.follow_up(row.image_id)
         except Exception:
             logger.exception("image %s: not followed up", row.image_id)
     return True

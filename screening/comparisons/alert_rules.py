@@ -1,4 +1,4 @@
-"""Alerts: the change rules, applied to a comparison. ``ml.lesion.change`` is loaded where it is used."""
+"""Alerts: the change rules, applied to a comparison. ``ml.lesion.change`` is loaded only here."""
 
 from __future__ import annotations
 

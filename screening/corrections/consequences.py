@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from django.db.models import F, Q
 from django.utils import timezone
 
-from screening import tasks
+from screening import bells
 from screening.models import Alert, Lesion, LesionImage
 from screening.reminders import schedule
 
@@ -28,4 +28,4 @@ def follow(images: Iterable[LesionImage], *lesions: Lesion) -> None:
     for lesion in lesions:
         schedule.move_on(lesion)
         for image in lesion.images.all():  # what is compared already costs a look
-            tasks.follow_up(image)
+            bells.after_commit(bells.follow_up, image.pk)

@@ -1,8 +1,8 @@
 """Write path of what is there twice: two lesions of one patient, two patients of one clinic.
 
-Functions as in ``screening.records.services``. All that belongs to the one goes to the other; the one is
-withdrawn and says what it was merged into, so that its address leads there. Taken apart again, it
-gets back what came from it and is still there.
+Functions as in ``screening.records.services``. All that belongs to the one goes to the other; the
+one is withdrawn and says what it was merged into, so that its address leads there. Taken apart
+again, it gets back what came from it and is still there.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bytes that someone sent -> a clean picture, or a clear word on what is wrong with them.
 
-``clean`` and ``said`` are the doors for what strangers send: they decode in ``screening.images.sandbox``.
+``clean`` and ``said`` are the doors for what strangers send: they decode in ``sandbox``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m screening.images.decoder``: the child of ``screening.images.sandbox``. Answers pictures on standard
+"""``python -m screening.images.decoder``: the child of ``sandbox``. Answers pictures on standard
 output until its input ends, within the limits that it sets itself before the first one."""
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
-from screening import tasks
+from screening import bells
 from screening.access import require_writable
 from screening.measurements import services
 from screening.models import ImageScale, LesionImage, Outline
@@ -35,7 +35,7 @@ def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outl
         image=image, drawn_by=user, points=[[round(x, 5), round(y, 5)] for x, y in points]
     )
     services.measure_image(image)
-    tasks.follow_up(image)
+    bells.after_commit(bells.follow_up, image.pk)
     return drawn
 
 
@@ -46,7 +46,7 @@ def set_scale(*, user: User, image: LesionImage, source: str, mm_per_pixel: floa
     scale = ImageScale(image=image, set_by=user, source=source, mm_per_pixel=mm_per_pixel)
     scale.full_clean()
     scale.save()
-    tasks.follow_up(image)
+    bells.after_commit(bells.follow_up, image.pk)
     return scale
 
 

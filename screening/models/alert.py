@@ -12,7 +12,7 @@ from screening.models.lesion import Lesion
 
 
 class Rule(models.TextChoices):
-    """What may fire between two images of a lesion. The rules themselves are in ``ml.lesion.change``."""
+    """What may fire between two images of a lesion. The rules are in ``ml.lesion.change``."""
 
     ASYMMETRIC_ENLARGEMENT = "asymmetric_enlargement", "Grew more on one side"
     NEW_COLOUR = "new_colour", "A new colour"

@@ -51,8 +51,8 @@ class ReviewQuerySet(models.QuerySet["Review"]):
 class Review(UUIDModel):
     """A clinician's own conclusion on an image. Signed and never edited, only superseded.
 
-    Only ``screening.reviews.services`` makes one. ``number`` and ``previous_signature`` chain all reviews,
-    so that one which is edited or deleted is found: ``manage.py verify_reviews``.
+    Only ``screening.reviews.services`` makes one. ``number`` and ``previous_signature`` chain all
+    reviews, so that one which is edited or deleted is found: ``manage.py verify_reviews``.
     """
 
     image = models.ForeignKey(LesionImage, on_delete=models.PROTECT, related_name="reviews")

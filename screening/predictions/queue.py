@@ -20,6 +20,7 @@ from ml import reader
 from ml.inference.views import EVIDENCE_CELL
 from ml.opening import pictures
 from ml.types import Outcome, Reading
+from screening import bells
 from screening.errors import ReadingError
 from screening.models import (
     MAX_ATTEMPTS,
@@ -33,7 +34,7 @@ from screening.models import (
 from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
 from screening.predictions import counting, details
 from screening.predictions.details import CLINICAL_PHOTOGRAPH, context_of
-from screening.webhooks.outbox import announce_about
+from screening.webhooks import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,15 @@ _STORED = (
 SWEEP_LIMIT = 500
 
 AWAY = "The stored image could not be reached for a day. It is kept; try again."
+
+
+def process(pk: UUID) -> None:
+    """Claim, read, and have done what follows. Nothing where another worker was faster."""
+    prediction = claim(pk)
+    if prediction is not None:
+        if read(prediction):
+            bells.follow_up(prediction.image_id)
+        outbox.ring()
 
 
 def claim(pk: UUID) -> Prediction | None:
@@ -232,7 +242,7 @@ def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
     images = LesionImage.objects.present().select_related("lesion__patient")
     image = images.filter(pk=prediction.image_id).first()
     if image is not None:
-        announce_about(
+        outbox.announce_about(
             image.lesion.patient,
             Event.PREDICTION_FINISHED if succeeded else Event.PREDICTION_FAILED,
             prediction=prediction.pk,

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from ml import reader
-from screening import tasks
+from screening import bells
 from screening.access import require_writable
 from screening.models import ACTIVE, LesionImage, Prediction, State
 from screening.predictions import details
@@ -30,7 +30,7 @@ def request_prediction(*, user: User, image: LesionImage) -> Prediction:
         image=image, model_version=reader.DEFAULT_VERSION, defaults={"requested_by": user}
     )
     if is_new:
-        tasks.ring(prediction)
+        bells.after_commit(bells.read, prediction)
     return prediction
 
 
@@ -53,7 +53,7 @@ def read_with_new_details(**of: Any) -> None:
     """Have read again what was read with details that no longer stand. Called by whatever may
     change age, sex, body site, day or kind; ``of`` says of which predictions, as a filter does."""
     for prediction in details.queue_again(Prediction.objects.filter(**of)):
-        tasks.ring(prediction)
+        bells.after_commit(bells.read, prediction)
 
 
 def enqueue(
@@ -68,5 +68,5 @@ def enqueue(
         image=image, requested_by=user, model_version=model_version, is_bulk=is_bulk
     )
     if ring:
-        tasks.ring(prediction)
+        bells.after_commit(bells.read, prediction)
     return prediction

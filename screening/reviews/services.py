@@ -1,6 +1,7 @@
 """Write path of what clinicians and pathologists say of a lesion. Signed, never edited.
 
-Functions as in ``screening.records.services``. How signing works and what it proves: ``docs/decisions.md``.
+Functions as in ``screening.records.services``. How signing works and what it proves:
+``docs/decisions.md``.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import tasks
+from screening import bells
 from screening.formatting import day
 from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.models.signatures import sign
 from screening.records import closing, plausibility
 from screening.records.services import hold
-from screening.webhooks.outbox import announce_about
+from screening.webhooks import outbox
 
 _CHAIN = 7_160_215_001
 """Names the lock of the chain among PostgreSQL's advisory locks. Any number that no other has."""
@@ -188,14 +189,14 @@ def _superseded(user: User, image: LesionImage, named: Review | None) -> Review 
 
 def _announce(review: Review) -> None:
     lesion = review.image.lesion
-    announce_about(
+    outbox.announce_about(
         lesion.patient,
         Event.REVIEW_RECORDED,
         review=review.pk,
         image=review.image_id,
         lesion=lesion.pk,
     )
-    tasks.ring_webhooks()
+    bells.after_commit(outbox.ring)
 
 
 def _seal(review: Review) -> None:

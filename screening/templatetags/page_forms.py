@@ -1,4 +1,4 @@
-"""``{% csrf_token %}`` of every form here: Django's own, and what ``screening.web.form_tokens`` needs.
+"""``{% csrf_token %}`` of every form here: Django's own, and what ``form_tokens`` needs.
 
 One tag for both, so that no form can have the one and lack the other.
 """

@@ -1,17 +1,21 @@
 """The outbox: what happened is written down for every endpoint that is to be told of it.
 
 ``announce`` belongs into the transaction of what happened: both are kept, or neither. It sends
-nothing. The caller rings afterwards (``tasks.ring_webhooks``); a lost bell is rung again by the
-sweep.
+nothing. The caller rings afterwards, ``after_commit(outbox.ring)``; a lost bell is rung again by
+the sweep.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils import timezone
 
+from screening import bells
 from screening.models import Delivery, Event, Patient, Webhook
+from screening.webhooks import delivery
 
 
 def announce(
@@ -46,3 +50,10 @@ def announce_about(patient: Patient, event: Event, **identifiers: UUID) -> None:
         patient=patient.pk,
         **identifiers,
     )
+
+
+def ring(*, again_after: int = delivery.LEASE_SECONDS) -> None:
+    """Ring for every delivery that is due, but not again within so many seconds."""
+    for pk in delivery.due(rung_before=timezone.now() - timedelta(seconds=again_after)):
+        if not bells.deliver(pk):
+            return

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from accounts.services import require_clinic_admin
-from screening import tasks
+from screening import bells
 from screening.models import (
     TEST_EVENT,
     Delivery,
@@ -23,6 +23,7 @@ from screening.models import (
     Webhook,
 )
 from screening.models.webhook_delivery import a_day_from_now
+from screening.webhooks import outbox
 from screening.webhooks.targets import check_target
 
 WEBHOOK_FIELDS = ("name", "target", "events")
@@ -78,7 +79,7 @@ def switch_on(*, user: User, webhook: Webhook) -> Webhook:
         webhook.save()
         waiting = webhook.deliveries.filter(state=DeliveryState.WAITING)
         waiting.update(due_at=timezone.now(), rung_at=None, given_up_at=a_day_from_now())
-        tasks.ring_webhooks()
+        bells.after_commit(outbox.ring)
     return webhook
 
 
@@ -106,7 +107,7 @@ def send_test(*, user: User, webhook: Webhook) -> Delivery:
     delivery = Delivery.objects.create(
         webhook=webhook, event=TEST_EVENT, data={"webhook": str(webhook.pk)}
     )
-    tasks.ring_webhooks()
+    bells.after_commit(outbox.ring)
     return delivery
 
 
@@ -144,7 +145,7 @@ def _send_again(deliveries: Any) -> int:
         finished_at=None,
         modified=now,
     )
-    tasks.ring_webhooks()
+    bells.after_commit(outbox.ring)
     return count
 
 

@@ -4,12 +4,11 @@ import pytest
 
 from screening import tasks
 from screening.batches import ingest
-from screening.batches import tasks as batch_tasks
 
 
 @pytest.fixture(autouse=True)
 def _no_broker(monkeypatch):
-    monkeypatch.setattr(batch_tasks.work_on_batches_task, "apply_async", lambda **_: None)
+    monkeypatch.setattr(tasks.work_on_batches_task, "apply_async", lambda **_: None)
     monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda *_, **__: None)
     yield
     ingest.put_archive_away()

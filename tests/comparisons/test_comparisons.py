@@ -11,7 +11,7 @@ from django.utils import timezone
 from PIL import Image
 
 from ml import reader
-from screening import tasks
+from screening import sweeper, tasks
 from screening.comparisons import alert_rules
 from screening.comparisons import presenters as comparison_presenters
 from screening.comparisons import services as comparison_services
@@ -253,12 +253,12 @@ def test_the_task_does_it_all_and_the_sweep_repeats_it(lesion, limits, monkeypat
     photographed(lesion, date(2026, 7, 1), outcome="not_assessable", reason="blurred")
     asked = []
     monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda args, **_: asked.append(*args))
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     assert sorted(asked) == sorted([str(first.pk), str(second.pk)])
     tasks.follow_up_task(str(first.pk))
     tasks.follow_up_task(str(second.pk))
     asked.clear()
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     assert asked == []
     assert Comparison.objects.count() == 2
     assert not Alert.objects.exists()
@@ -272,18 +272,18 @@ def test_the_sweep_repeats_a_comparison_that_was_lost(lesion, limits, monkeypatc
         measurement_services.measure_image(image)
     asked = []
     monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda args, **_: asked.append(*args))
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     assert asked == []  # it may be about to be compared
     Measurement.objects.update(created=timezone.now() - timedelta(minutes=5))
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     assert asked == [str(image.pk) for image in images]
     tasks.follow_up_task(asked[0])
     asked.clear()
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     assert asked == []
     Comparison.objects.all().delete()
     Measurement.objects.update(created=timezone.now() - timedelta(days=2))
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     assert asked == []
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from storages.backends.s3 import S3Storage
 
 from ml import reader
-from screening import tasks
+from screening import sweeper, tasks
 from screening.comparisons import services as comparison_services
 from screening.comparisons import setbacks
 from screening.errors import Busy
@@ -256,7 +256,7 @@ def test_a_broker_that_is_away_is_tried_once_a_sweep(monkeypatch):
     for _ in range(4):
         Prediction.objects.filter(pk=queued().pk).update(rung_at=None)
     monkeypatch.setattr(tasks.read_prediction_task, "apply_async", away)
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     assert len(tried) == 1
     assert Prediction.objects.claimable().count() == 4
 

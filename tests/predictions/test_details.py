@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from ml import reader
-from screening import tasks
+from screening import sweeper, tasks
 from screening.body_map import services as body_map_services
 from screening.models import Lesion, LesionImage, Patient, Prediction, State
 from screening.predictions import details, queue
@@ -171,10 +171,10 @@ def test_a_correction_while_it_is_read_is_seen_when_it_is_finished(personas, rea
 
 def test_a_correction_that_was_lost_is_found_by_the_sweep(reading, rung):
     Patient.objects.update(birth_year=1946)
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     (again,) = waiting()
     assert (str(again.pk),) in [call.args[0] for call in rung.call_args_list]
-    tasks.sweep_predictions()
+    sweeper.sweep_predictions()
     assert len(waiting()) == 1
 
 

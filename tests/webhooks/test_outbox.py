@@ -18,6 +18,7 @@ from screening.models import MAX_ATTEMPTS, Delivery, Event, Webhook
 from screening.predictions import queue
 from screening.reviews import services as review_services
 from screening.webhooks import delivery as webhook_delivery
+from screening.webhooks import outbox
 from screening.webhooks import services as webhook_services
 from screening.webhooks.outbox import announce, announce_about
 from tests.comparisons.test_comparisons import LIMITS, photographed
@@ -166,7 +167,7 @@ def test_a_broker_that_is_away_loses_nothing(personas, image, monkeypatch):
     webhook = WebhookFactory(clinic=personas.clinic)
     monkeypatch.setattr(tasks.deliver_webhook_task, "apply_async", away)
     review_services.record_review(user=personas.clinician, image=image, **REVIEW)
-    tasks.sweep_webhooks()
+    outbox.ring()
     assert webhook.deliveries.get().state == "waiting"
 
     Delivery.objects.update(rung_at=timezone.now() - timedelta(minutes=2))
@@ -174,8 +175,8 @@ def test_a_broker_that_is_away_loses_nothing(personas, image, monkeypatch):
     monkeypatch.setattr(
         tasks.deliver_webhook_task, "apply_async", lambda args, queue: rung.append((args, queue))
     )
-    tasks.sweep_webhooks()
-    tasks.sweep_webhooks()
+    outbox.ring()
+    outbox.ring()
     assert rung == [((str(webhook.deliveries.get().pk),), "webhooks")]
 
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
-from screening import tasks
+from screening import bells
 from screening.comparisons import marks as comparison_marks
 from screening.comparisons import presenters as comparison_presenters
 from screening.comparisons import services as comparison_services
@@ -36,7 +36,7 @@ def compare(request: UserRequest, pk: UUID) -> HttpResponse:
     earlier, later = _chosen(request, images)
     comparison = comparison_services.known(earlier, later)
     if comparison is None:
-        tasks.compare(earlier, later)
+        bells.after_commit(bells.compare, earlier, later)
         return render(request, "screening/comparing.html", _waiting(lesion, images, earlier, later))
     if request.htmx:  # what waited is shown whole, with its scripts
         return HttpResponseClientRefresh()

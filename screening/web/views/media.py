@@ -1,4 +1,4 @@
-"""The pictures themselves. The check, the log and the streaming are in ``screening.images.delivery``."""
+"""The pictures themselves. The check, the log and the streaming are in ``images.delivery``."""
 
 from __future__ import annotations
 

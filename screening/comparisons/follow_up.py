@@ -1,0 +1,40 @@
+"""What a new picture is worth beside the others: measures, comparisons, alerts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from uuid import UUID
+
+from screening.comparisons import alert_rules, services, setbacks
+from screening.measurements import services as measurement_services
+from screening.models import LesionImage
+from screening.operations.transience import is_transient
+from screening.webhooks import outbox
+
+logger = logging.getLogger(__name__)
+
+
+def follow_up(image_id: UUID) -> None:
+    """Never raises: what fails rests, and is tried again later."""
+    image = LesionImage.objects.present().filter(pk=image_id).first()
+    if image is None:  # withdrawn meanwhile
+        return
+    times = setbacks.begin(image)
+    try:
+        measurement_services.measure_image(image)
+        for comparison in services.compare_with_neighbours(image):
+            alert_rules.look_at(comparison)
+    except Exception as error:
+        is_new = times == 1 and not is_transient(error)
+        logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)
+    else:
+        setbacks.end(image)
+    outbox.ring()
+
+
+def compare(image_ids: Sequence[str]) -> None:
+    """Two images that someone wants to see beside one another."""
+    images = list(LesionImage.objects.present().filter(pk__in=image_ids))
+    if len({image.lesion_id for image in images}) == 1 and len(images) == 2:  # not moved meanwhile
+        services.compare(*images)
