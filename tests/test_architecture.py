@@ -1,111 +1,17 @@
-"""The order of the rooms, and a few habits, read from the source itself."""
+"""The contracts of the rooms, and a few habits, read from the source itself."""
 
 from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from ml.types import Diagnosis
 
 ROOT = Path(__file__).resolve().parents[1]
-
-# Each room may import from itself and from those above it. The longest matching prefix counts.
-ROOMS = (
-    ("ml",),
-    ("screening.errors",),
-    ("screening.images.sandbox", "screening.images.dicom", "screening.operations.storage"),
-    (
-        "screening.images.cleaning",
-        "screening.images.synthetic",
-        "screening.measurements.contours",
-        "screening.body_map.drawing",
-    ),
-    ("screening.images.decoder",),
-    ("accounts.models",),
-    ("accounts.scopes",),
-    (
-        "accounts.services",
-        "accounts.applications",
-        "accounts.authentication",
-        "accounts.permissions",
-        "accounts.invitations",
-        "accounts.mail",
-    ),
-    ("screening.formatting",),
-    ("screening.models.signatures",),
-    ("screening.models",),
-    ("screening.operations.transience",),
-    ("screening.comparisons.setbacks", "screening.operations.heartbeats"),
-    ("screening.body_map.regions", "screening.records.plausibility", "screening.images.duplicates"),
-    ("screening.reminders.schedule", "screening.reminders.emails"),
-    ("screening.webhooks",),
-    ("screening.predictions.counting",),
-    ("screening.predictions",),
-    ("screening.measurements.queries",),
-    ("screening.comparisons.services",),
-    ("screening.comparisons.alert_rules",),
-    ("screening.idempotency", "screening.operations.health"),
-    ("screening.tasks",),
-    ("screening.records.services", "screening.webhooks.services"),
-    ("screening.interop.identifiers", "screening.records.closing"),
-    (
-        "screening.measurements.outlines",
-        "screening.comparisons.marks",
-        "screening.body_map.services",
-        "screening.reminders.services",
-        "screening.records.visits",
-        "screening.reviews.services",
-    ),
-    (
-        "screening.records.queries",
-        "screening.records.timeline",
-        "screening.predictions.advice",
-        "screening.predictions.explanation",
-        "screening.predictions.overlays",
-        "screening.predictions.ugly_duckling",
-        "screening.images.delivery",
-        "screening.reminders.suggestions",
-        "screening.reminders.calendar",
-        "screening.reminders.queries",
-    ),
-    (
-        "screening.charts",
-        "screening.comparisons.presenters",
-        "screening.measurements.presenters",
-        "screening.body_map.queries",
-    ),
-    ("screening.reviews.worklist", "screening.reviews.agreement", "screening.report"),
-    ("screening.exchange",),
-    ("screening.sweeper",),
-    (
-        "accounts",
-        "screening",
-        "screening.web.views",
-        "screening.api",
-        "screening.web.forms.records",
-        "screening.web.forms.webhooks",
-        "screening.admin",
-        "screening.management",
-    ),
-    ("skincheck_site",),
-)
-ANYWHERE = {"screening", "accounts"}  # the bare packages hold nothing
-FRAMEWORK_ONLY_IN_TRAINING = {"tensorflow", "keras"}
-TRAINING = {
-    "train",
-    "evaluate",
-    "calibrate",
-    "export",
-    "network",
-    "data",
-    "augment",
-    "backbone",
-    "outside",
-}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -135,41 +41,30 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def room(module: str) -> int | None:
-    found = [
-        (len(prefix), level)
-        for level, prefixes in enumerate(ROOMS)
-        for prefix in prefixes
-        if module == prefix or module.startswith(prefix + ".")
-    ]
-    return max(found)[1] if found else None
-
-
 ALL = list(modules())
 
 
-@pytest.mark.parametrize(("module", "path"), ALL, ids=[name for name, _ in ALL])
-def test_a_room_imports_only_from_rooms_above_it(module: str, path: Path) -> None:
-    own = room(module)
-    assert own is not None
-    for name in imported(path):
-        level = room(name)
-        if level is None or name in ANYWHERE:
-            continue
-        assert level <= own or name == "skincheck_site.checks", f"{module} imports {name}"
+def test_rooms_keep_to_their_contracts() -> None:
+    """Those of pyproject.toml: which room uses which, and what none needs."""
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stdout
 
 
-@pytest.mark.parametrize(("module", "path"), ALL, ids=[name for name, _ in ALL])
-def test_only_training_code_needs_tensorflow(module: str, path: Path) -> None:
-    heavy = {name.partition(".")[0] for name in imported(path)} & FRAMEWORK_ONLY_IN_TRAINING
-    assert not heavy or (module.startswith("ml.") and module.split(".")[1] in TRAINING)
+def test_the_drawing_of_the_rooms_is_that_of_the_imports() -> None:
+    ran = subprocess.run(
+        [sys.executable, "script/rooms", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
 
 
-def test_ml_knows_no_django() -> None:
-    for module, path in ALL:
-        if module.split(".")[0] == "ml":
-            names = {name.partition(".")[0] for name in imported(path)}
-            assert not names & {"django", "rest_framework", "celery", "screening", "accounts"}
+def test_few_modules_of_screening_are_in_no_room() -> None:
+    loose = [path.stem for path in (ROOT / "screening").glob("*.py") if path.stem != "__init__"]
+    assert len(loose) <= 12, loose
 
 
 def test_no_module_is_a_drawer() -> None:
@@ -208,7 +103,7 @@ def test_no_model_overrides_save_and_nothing_listens_to_signals() -> None:
 
 def test_messages_are_sent_after_commit_only() -> None:
     for module, path in ALL:
-        if module not in ("screening.tasks", "screening.batches.tasks"):
+        if module not in ("screening.tasks", "screening.bells"):
             for call in (".delay(", ".apply_async(", ".delay_on_commit("):
                 assert call not in path.read_text(), f"{module} rings by itself"
 

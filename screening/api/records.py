@@ -11,7 +11,7 @@ from screening.interop import identifiers as interop_identifiers
 
 
 class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
-    """Writes through ``intake`` on behalf of the request's user.
+    """Writes through the rooms' services on behalf of the request's user.
 
     Model validators are left out: the write path checks every rule, and says so in its own words.
     """

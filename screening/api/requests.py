@@ -13,7 +13,7 @@ from screening.api.fields import StrictSerializer, TimeOfDay, VisibleField
 from screening.api.records import IdentifierSerializer
 from screening.images.cleaning import ACCEPTED
 from screening.interop import identifiers as interop_identifiers
-from screening.interop.dicom.metadata import stated
+from screening.interop.dicom.metadata import read_metadata
 from screening.models import Lesion, LesionImage, Modality
 
 
@@ -47,7 +47,11 @@ class NewImage(StrictSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs.pop("keep_identifiers") and (said := stated(attrs["file"])) and said.instance:
+        if (
+            attrs.pop("keep_identifiers")
+            and (said := read_metadata(attrs["file"]))
+            and said.instance
+        ):
             uid = {"system": "urn:dicom:uid", "value": f"urn:oid:{said.instance}"}
             attrs["identifiers"] = [*attrs.get("identifiers", []), uid]
         return attrs

@@ -1,4 +1,4 @@
-"""The resources of API v1. Reads start from ``visible_to``, writes go through ``intake``."""
+"""The resources of API v1. Reads start from ``visible_to``, writes go through services."""
 
 from __future__ import annotations
 

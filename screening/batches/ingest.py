@@ -44,7 +44,7 @@ def put_archive_away() -> None:
     _Kept.batch = _Kept.file = _Kept.archive = None
 
 
-def take_in(batch: Batch, *, between: Callable[[Batch], None]) -> None:
+def read_manifest(batch: Batch, *, between: Callable[[Batch], None]) -> None:
     """QUEUED -> CHECKING or IMPORTING, with a row for each line; or REFUSED.
 
     Done again after a worker was killed in it, it finds the rows that are there and adds the rest.

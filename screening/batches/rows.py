@@ -35,7 +35,7 @@ def check(row: BatchRow, archive: Batchable) -> None:
         raise RowRefused([[_column(row), str(reason)]]) from None
 
 
-def bring_in(row: BatchRow, archive: Batchable) -> None:
+def import_row(row: BatchRow, archive: Batchable) -> None:
     """Post: the row is imported, in one transaction with its image, and its reading is queued.
 
     Decoding comes before the transaction: the database is not kept waiting for it. Of a DICOM file

@@ -1,4 +1,4 @@
-"""Write path of batches: uploaded, cancelled, resumed. What a worker does then is in ``shifts``."""
+"""Write path of batches: uploaded, cancelled, resumed. What a worker does then is in ``worker``."""
 
 from __future__ import annotations
 

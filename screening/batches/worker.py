@@ -20,7 +20,7 @@ from django.utils import timezone
 from screening import bells
 from screening.batches import rows
 from screening.batches.completion import end_if_done, remove_archive
-from screening.batches.ingest import archive_of, put_archive_away, take_in
+from screening.batches.ingest import archive_of, put_archive_away, read_manifest
 from screening.comparisons import follow_up
 from screening.errors import ArchiveRefused, LeaseLost, RowRefused
 from screening.models import ACTIVE, ACTIVE_BATCH, MAX_ATTEMPTS, Batch, BatchRow, Prediction
@@ -119,7 +119,7 @@ def _step_for(batch: Batch, ring: Callable[[], object]) -> bool:
     if batch.state == Batch.State.QUEUED:
         if not _claim_batch(batch):
             return False
-        take_in(batch, between=_meanwhile)
+        read_manifest(batch, between=_meanwhile)
         ring()
     elif (row := _claim_row(batch)) is not None:
         _work_on(row)
@@ -201,7 +201,7 @@ def _work_on(row: BatchRow) -> None:
             rows.check(row, archive_of(row.batch))
             _leave(row, BatchRow.State.CHECKED)
         else:
-            rows.bring_in(row, archive_of(row.batch))
+            rows.import_row(row, archive_of(row.batch))
     except RowRefused as refusal:
         _leave(row, BatchRow.State.REFUSED, problems=refusal.problems)
     except ArchiveRefused as reason:

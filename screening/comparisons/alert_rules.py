@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHORT_TERM_MONTHS = 3
 
 
-def look_at(comparison: Comparison) -> list[Alert]:
+def apply(comparison: Comparison) -> list[Alert]:
     """The alerts of a comparison; a rule fires once for a pair of images as they are outlined.
 
     Those that rest on other outlines count no longer, and stay in the history.

@@ -24,7 +24,7 @@ def follow_up(image_id: UUID) -> None:
     try:
         measurement_services.measure_image(image)
         for comparison in services.compare_with_neighbours(image):
-            alert_rules.look_at(comparison)
+            alert_rules.apply(comparison)
     except Exception as error:
         is_new = times == 1 and not is_transient(error)
         logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)

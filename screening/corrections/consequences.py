@@ -26,6 +26,6 @@ def follow(images: Iterable[LesionImage], *lesions: Lesion) -> None:
     for alert in both.exclude(lesion=F("later__lesion")).select_related("later"):
         Alert.everything.filter(pk=alert.pk).update(lesion=alert.later.lesion_id, modified=now)
     for lesion in lesions:
-        schedule.move_on(lesion)
+        schedule.reschedule(lesion)
         for image in lesion.images.all():  # what is compared already costs a look
             bells.after_commit(bells.follow_up, image.pk)

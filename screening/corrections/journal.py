@@ -110,7 +110,7 @@ def is_out(record: Record) -> bool:
     )
 
 
-def stated(reason: str, *, needed: bool = False) -> str:
+def checked_reason(reason: str, *, needed: bool = False) -> str:
     """The reason without blanks. Raises ValidationError for none where one is ``needed``."""
     reason = reason.strip()
     if needed and not reason:

@@ -18,12 +18,12 @@ from django.utils import timezone
 from accounts.models import User
 from screening.corrections.consequences import follow
 from screening.corrections.journal import (
+    checked_reason,
     held,
     note,
     plain,
     require_place,
     require_same_keeper,
-    stated,
     touch,
 )
 from screening.corrections.moves import (
@@ -72,7 +72,7 @@ def merge_lesions(
     is marked; the lesion is closed only if both were, ``lesion`` not before ``into``. acknowledged:
     as of ``moving.move_image``.
     """
-    reason = stated(reason)
+    reason = checked_reason(reason)
     lesion, into = held(lesion, into, user=user)
     if lesion == into:
         raise ValidationError({"into": "Choose another lesion."})
@@ -126,7 +126,7 @@ def merge_patients(
     where the model would be told something else. acknowledged: as of ``moving.move_image``; and the
     user knows that the two differ in birth year or sex.
     """
-    reason = stated(reason)
+    reason = checked_reason(reason)
     patient, into = held(patient, into, user=user)
     if patient == into:
         raise ValidationError({"into": "Choose another patient."})

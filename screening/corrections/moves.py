@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from screening.corrections.consequences import follow
-from screening.corrections.journal import held, note, require_same_keeper, stated, touch
+from screening.corrections.journal import checked_reason, held, note, require_same_keeper, touch
 from screening.models import (
     CorrectionKind,
     DoctorVisit,
@@ -50,7 +50,7 @@ def move_image(
     is read again where the model would be told something else of the patient. is_undone: it goes
     back to where it was.
     """
-    reason = stated(reason)
+    reason = checked_reason(reason)
     image, lesion = held(image, lesion, user=user)
     before = image.lesion
     if lesion == before:
@@ -89,7 +89,7 @@ def move_lesion(
 
     acknowledged: as of ``move_image``, for its images. called: see ``hand_over``.
     """
-    reason = stated(reason)
+    reason = checked_reason(reason)
     lesion, patient = held(lesion, patient, user=user)
     before = lesion.patient
     if patient == before:

@@ -17,12 +17,12 @@ from screening.corrections import merges, moves
 from screening.corrections.consequences import follow
 from screening.corrections.journal import (
     Record,
+    checked_reason,
     held,
     lesion_of,
     note,
     patient_of,
     require_place,
-    stated,
     touch,
 )
 from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
@@ -48,7 +48,7 @@ def correct_image(
     where the model would be told another age, and where it turns out to be dermatoscopic. One that
     turns out to be an ordinary photograph keeps a reading that warns until a doctor has settled it.
     """
-    reason = stated(reason)
+    reason = checked_reason(reason)
     (image,) = held(image, user=user)
     kept = image.captured_time.replace(microsecond=0) if image.captured_time else None
     if captured_time == kept:  # forms show it to the second
@@ -88,7 +88,7 @@ def withdraw(*, user: User, record: Record, reason: str) -> Record:
 
     With it goes, out of sight, what belongs to it. Raises ValidationError without a reason.
     """
-    reason = stated(reason, needed=True)
+    reason = checked_reason(reason, needed=True)
     record = held(record, user=user)[0]
     record.withdrawn_at, record.withdrawn_by = timezone.now(), user
     record.withdrawn_because = reason
@@ -115,7 +115,7 @@ def restore(
     of what is ``merging.at_stake``. Raises ValidationError where
     something is in the way, with what it is.
     """
-    reason = stated(reason)
+    reason = checked_reason(reason)
     record, *into = held(record, *merges.successor(record), user=user, withdrawn=True)
     if not record.is_withdrawn:
         raise ValidationError("This is not withdrawn.")

@@ -51,7 +51,7 @@ class _Died(Exception):
 
 
 def run(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """``imaging.answer`` in a child. Raises Busy; InvalidImage, and that for what is too much."""
+    """``cleaning.answer`` in a child. Raises Busy; InvalidImage, and that for what is too much."""
     if not _turns.acquire(timeout=PATIENCE):
         raise Busy
     try:

@@ -143,7 +143,7 @@ def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_bat
             hold(image.lesion)
             image.full_clean(validate_unique=False, validate_constraints=False)
             image.save()
-            schedule.move_on(image.lesion)
+            schedule.reschedule(image.lesion)
             enqueue(image, user, is_bulk=in_batch, ring=not in_batch)
     except BaseException:
         for file in saved:

@@ -21,7 +21,7 @@ ONE_SWEEP = 50
 
 def measure_image(image: LesionImage) -> Measurement | None:
     """Measure what stands, once. None while there is neither a mask nor an outline. A picture that
-    cannot be opened has a failure for its measures. Raises what passes (``faults``)."""
+    cannot be opened has a failure for its measures. Raises what passes (``transience``)."""
     drawn = image.outlines.first()
     prediction = None if drawn else masked_prediction(image)
     if drawn is None and prediction is None:

@@ -200,7 +200,7 @@ class LesionImage(Withdrawable):
         return f"{self.lesion}, {self.captured_on}"
 
     of_day = ""
-    """Which one of its day it is, where ``tracking.tell_apart`` found several."""
+    """Which one of its day it is, where ``records.queries.tell_apart`` found several."""
 
     @property
     def day_label(self) -> str:

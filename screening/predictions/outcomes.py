@@ -154,7 +154,7 @@ def standing_of(
     """The rule, of a lesion that is at hand.
 
     images: current ones, the one captured last first, with findings as the reader may see them
-    (``tracking.timeline``). histologies: those that stand. visits: current ones.
+    (``records.queries.timeline``). histologies: those that stand. visits: current ones.
     """
     others: list[Histology | DoctorVisit] = [*histologies, *visits]
     standing = [(image, review) for image in images for review in image.standing_reviews]

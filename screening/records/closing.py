@@ -63,7 +63,7 @@ def reopen(*, user: User, lesion: Lesion) -> Lesion:
 
 @transaction.atomic
 def edit_lesion(*, user: User, lesion: Lesion, grown_back: bool = False, **fields: Any) -> Lesion:
-    """``intake.edit_lesion``, of one that is opened again if something has ``grown_back``."""
+    """``services.edit_lesion``, of one that is opened again if something has ``grown_back``."""
     if grown_back:
         lesion = reopen(user=user, lesion=lesion)
     return services.edit_lesion(user=user, lesion=lesion, **fields)

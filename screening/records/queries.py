@@ -205,8 +205,8 @@ def _reviews(user: User) -> QuerySet[Review]:
 
 
 def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
-    """Prefetch what ``measuring.current`` and ``scale_of`` look at, of what ``user`` may see. Each
-    measurement has the ``model_version`` whose mask it is of (None: of a drawn outline)."""
+    """Prefetch what ``measurements.queries.current`` and ``scale_of`` look at, of what ``user`` may
+    see. Each has the ``model_version`` whose mask it is of (None: of a drawn outline)."""
     measurements = (
         Measurement.objects.disclosed_to(user)
         .select_related("outline__drawn_by", "prediction")

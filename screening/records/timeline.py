@@ -70,12 +70,12 @@ class Measured:
         return f"model {self.model_version}" if self.model_version else "drawn by hand"
 
 
-def told(images: Iterable[LesionImage]) -> list[Told]:
+def readings(images: Iterable[LesionImage]) -> list[Told]:
     """By day of capture, of images ``with_findings``, the latest captured first."""
     return [_told(image) for image in reversed(list(images))]
 
 
-def measured(images: Iterable[LesionImage]) -> list[Measured]:
+def measurements(images: Iterable[LesionImage]) -> list[Measured]:
     """By day of capture, of images ``with_measures``, the latest captured first."""
     found = []
     for image in reversed(list(images)):

@@ -24,7 +24,7 @@ def due_on(lesion: Lesion, interval_months: int) -> date:
 
 
 @transaction.atomic
-def move_on(lesion: Lesion) -> None:
+def reschedule(lesion: Lesion) -> None:
     """After a picture was added. Post: an active reminder counts from the last one captured;
     without any it stays as it is.
 

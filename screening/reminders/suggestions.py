@@ -38,8 +38,8 @@ class Suggestion:
 def suggest(
     images: list[LesionImage], standing: Standing, *, has_open_alert: bool, has_histology: bool
 ) -> Suggestion:
-    """images: of ``tracking.timeline(lesion)``. standing: of the lesion. A warning that stands
-    comes before all else; a conclusion on the newest image before its reading."""
+    """images: of ``records.queries.timeline(lesion)``. standing: of the lesion. A warning that
+    stands comes before all else; a conclusion on the newest image before its reading."""
     if not images:
         return Suggestion(
             Interval.THREE, "There is no picture yet. Three months are a usual beginning."

@@ -19,7 +19,7 @@ LABELS = 12
 
 
 def chance_over_time(told: list[Told], width: float, height: float) -> Drawing | None:
-    """told: of ``timeline.told``. Readings of different versions are joined by no line.
+    """told: of ``timeline.readings``. Readings of different versions are joined by no line.
 
     None where no reading has a chance.
     """

@@ -60,7 +60,7 @@ def subject(patient: Patient) -> list[str]:
 
 
 def about(lesion: Lesion) -> str:
-    """Where it is, and its symptoms. Reads ``position``, as ``mapped.with_position`` gives it."""
+    """Where it is, and its symptoms. Reads what ``body_map.queries.with_position`` gives."""
     site = lesion.get_body_site_display() if lesion.body_site else "Body site not stated"
     placed: dict[str, Any] | None = lesion.position  # type: ignore[attr-defined]
     if placed is not None:

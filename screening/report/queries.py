@@ -66,7 +66,7 @@ def record_of(lesion: Lesion, user: User) -> LesionRecord:
         alerts=alerts,
         histologies=histologies,
         standing=record_queries.standing_of(lesion, images, histologies),
-        told=timeline.told(images),
+        told=timeline.readings(images),
         events=timeline.events([lesion], images, alerts, histologies, user),
         outlining=readings_of(shown(images), user),
     )

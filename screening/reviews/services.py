@@ -132,7 +132,7 @@ def record_histology(
     return histology
 
 
-def faults() -> Iterator[Fault]:
+def broken() -> Iterator[Fault]:
     """Where the chain of all reviews is broken: what was edited, forged or deleted."""
     number, signature = 0, ""
     for review in Review.objects.order_by("number").iterator():

@@ -1,6 +1,6 @@
 """Write path of webhooks: every change of an endpoint, and what is sent by hand.
 
-An admin manages the clinic's, a person their own. The same conventions as in ``intake``.
+An admin manages the clinic's, a person their own. As in ``records.services``.
 """
 
 from __future__ import annotations

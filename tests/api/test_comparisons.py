@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from screening import tasks
+from screening import bells, tasks
 from screening.comparisons import services as comparison_services
 from screening.corrections.services import withdraw
 from screening.models import Alert, ChangeMark, Comparison
@@ -45,7 +45,7 @@ def rung():
     """How workers are told of comparisons, as soon as they are asked for."""
     with (
         mock.patch.object(tasks.compare_task, "apply_async") as send,
-        mock.patch.object(tasks.transaction, "on_commit", lambda do, robust: do()),
+        mock.patch.object(bells.transaction, "on_commit", lambda do, robust: do()),
     ):
         yield send
 

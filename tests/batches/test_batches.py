@@ -427,10 +427,10 @@ def test_a_worker_that_was_only_slow_keeps_nothing(personas):
     before = stored()
     quick = worker._claim_row(batch)
     with pytest.raises(LeaseLost):
-        batch_rows.bring_in(slow, ingest.archive_of(batch))
+        batch_rows.import_row(slow, ingest.archive_of(batch))
     assert not LesionImage.objects.exists() and not Patient.objects.filter(label="IP_0000000")
     assert stored() == before
-    batch_rows.bring_in(quick, ingest.archive_of(batch))
+    batch_rows.import_row(quick, ingest.archive_of(batch))
     assert LesionImage.objects.count() == 1
 
 
@@ -496,7 +496,7 @@ def test_after_a_day_of_it_a_batch_is_cancelled_and_can_be_resumed(personas, mon
         raise TimeoutError
 
     with monkeypatch.context() as fault:
-        fault.setattr(batch_rows, "bring_in", locked)
+        fault.setattr(batch_rows, "import_row", locked)
         worker.work(seconds=1, ring=nobody)
     batch.refresh_from_db()
     assert (batch.state, batch.failure) == ("cancelled", worker.AWAY)

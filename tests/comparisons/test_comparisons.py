@@ -174,22 +174,22 @@ def test_growth_raises_an_alert_once(lesion, limits):
         outlines.set_scale(user=writer, image=image, source="field_of_view", mm_per_pixel=0.05)
         measurement_services.measure_image(image)
     comparison = comparison_services.compare(earlier, later)
-    found = alert_rules.look_at(comparison)
+    found = alert_rules.apply(comparison)
     assert "growth" in [alert.rule for alert in found]
-    assert alert_rules.look_at(comparison) == found
+    assert alert_rules.apply(comparison) == found
     assert {(a.earlier, a.later, a.lesion) for a in found} == {(earlier, later, lesion)}
 
 
 def test_the_same_picture_again_raises_none(lesion, limits):
     images = [photographed(lesion, date(2026, month, 1)) for month in (1, 6)]
-    assert alert_rules.look_at(comparison_services.compare(*images)) == []
+    assert alert_rules.apply(comparison_services.compare(*images)) == []
 
 
 def test_a_rise_of_the_risk_by_one_version_raises_an_alert(lesion, limits):
     earlier = photographed(lesion, date(2026, 1, 1), p_malignant=0.04)
     later = photographed(lesion, date(2026, 6, 1), p_malignant=0.6)
     PredictionFactory(image=later, model_version="newer", p_malignant=0.01)
-    (alert,) = alert_rules.look_at(comparison_services.compare(earlier, later))
+    (alert,) = alert_rules.apply(comparison_services.compare(earlier, later))
     assert alert.rule == "risk_rise"
     assert (alert.before, alert.after) == ({"p_malignant": 0.04}, {"p_malignant": 0.6})
 
@@ -210,7 +210,7 @@ def test_a_reading_that_does_not_count_changes_no_measure_comparison_or_alert(le
         MeasurementFactory(image=image, prediction=other)  # from before this was so
         assert measurement_queries.current(image).prediction.counts
     comparison = comparison_services.compare(earlier, later)
-    assert alert_rules.look_at(comparison) == []
+    assert alert_rules.apply(comparison) == []
     readings = comparison_presenters.readings_of(
         [earlier, later], lesion.patient.owner or UserFactory()
     )
@@ -233,18 +233,18 @@ def test_short_term_monitoring_is_told_by_the_reminder(lesion, limits):
     earlier = photographed(lesion, date(2026, 1, 1), 0.2)
     later = photographed(lesion, date(2026, 4, 1), 0.15)
     comparison = comparison_services.compare(earlier, later)
-    assert alert_rules.look_at(comparison) == []
+    assert alert_rules.apply(comparison) == []
     Reminder.objects.create(
         lesion=lesion, set_by=UserFactory(), interval_months=3, due_on=date(2026, 4, 1)
     )
-    assert [alert.rule for alert in alert_rules.look_at(comparison)] == ["short_term_change"]
+    assert [alert.rule for alert in alert_rules.apply(comparison)] == ["short_term_change"]
 
 
 def test_without_measured_repeatability_no_rule_is_applied(lesion, monkeypatch):
     bare = {key: value for key, value in reader.card().items() if key != "repeatability"}
     monkeypatch.setattr(reader, "card", lambda version="": bare)
     images = [photographed(lesion, date(2026, month, 1), r) for month, r in ((1, 0.1), (2, 0.3))]
-    assert alert_rules.look_at(comparison_services.compare(*images)) == []
+    assert alert_rules.apply(comparison_services.compare(*images)) == []
 
 
 def test_the_task_does_it_all_and_the_sweep_repeats_it(lesion, limits, monkeypatch):

@@ -15,7 +15,7 @@ from pydicom import dcmread, uid
 
 from screening.images import cleaning
 from screening.interop.dicom import services as dicom_services
-from screening.interop.dicom.metadata import body_site, stated
+from screening.interop.dicom.metadata import body_site, read_metadata
 from screening.interop.dicom.services import add_image
 from screening.models import BodySite, ImageScale, LesionImage, Prediction
 from tests.factories import LesionFactory
@@ -186,7 +186,7 @@ def test_damage_anywhere_is_never_a_bug():
             data[place] = generator.integers(256)
         if number % 3 == 0:
             data = data[: generator.integers(132, len(data))]
-        stated(BytesIO(data))
+        read_metadata(BytesIO(data))
         try:
             cleaning.clean(BytesIO(data))
         except cleaning.InvalidImage:
@@ -278,7 +278,7 @@ def test_nothing_stays_behind_where_the_scale_cannot_be_kept(personas, bare, mon
     ],
 )
 def test_which_day_is_believed(elements, day):
-    assert stated(BytesIO(dicom(**elements))).taken_on == day
+    assert read_metadata(BytesIO(dicom(**elements))).taken_on == day
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_a_day_that_cannot_be_is_refused_and_never_today(personas, bare, said, w
     ],
 )
 def test_which_spacing_is_believed(spacing, size):
-    assert stated(BytesIO(dicom(PixelSpacing=spacing))).mm_per_pixel == size
+    assert read_metadata(BytesIO(dicom(PixelSpacing=spacing))).mm_per_pixel == size
 
 
 @pytest.mark.parametrize(
@@ -332,14 +332,14 @@ def test_which_spacing_is_believed(spacing, size):
     ],
 )
 def test_which_site_is_meant(region, site):
-    assert body_site(stated(BytesIO(dicom(region=region)))) == site
+    assert body_site(read_metadata(BytesIO(dicom(region=region)))) == site
 
 
 def test_other_pictures_say_nothing():
     file = BytesIO(encoded(picture(), "JPEG"))
-    assert stated(file) is None
+    assert read_metadata(file) is None
     assert file.tell() == 0
-    assert stated(BytesIO(b"")) is None
+    assert read_metadata(BytesIO(b"")) is None
 
 
 def test_the_page_takes_it_and_says_what_it_took_over(client, personas, bare):

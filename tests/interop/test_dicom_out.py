@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom import dcmread, uid
 from pydicom.pixels import pixel_array
 
-from screening.interop.dicom.metadata import body_site, stated
+from screening.interop.dicom.metadata import body_site, read_metadata
 from screening.interop.dicom.services import add_image
 from screening.models import AccessLog, ImageScale, LesionPosition
 from tests.factories import LesionFactory, LesionImageFactory, PatientFactory
@@ -164,7 +164,7 @@ def test_it_comes_back_as_it_went(browser, personas, image, kind):
     data = exported(browser, image)
     # JPEG decoders differ by rounding.
     assert np.abs(pixel_array(dcmread(BytesIO(data))).astype(int) - stored).max() <= 3
-    said = stated(BytesIO(data))
+    said = read_metadata(BytesIO(data))
     assert said.taken_on == image.captured_on
     assert (body_site(said), said.mm_per_pixel) == ("back", pytest.approx(0.0213))
     lesion = LesionFactory(patient=personas.patient, body_site="")

@@ -68,7 +68,7 @@ def test_sixteen_clinicians_sign(personas):
     pairs = zip(images, members, strict=True)
     assert not faults(at_once(*(sign(image, member.user) for image, member in pairs)))
     assert Review.objects.count() == 16
-    assert not list(review_services.faults())
+    assert not list(review_services.broken())
 
 
 def test_a_double_click_on_read_again(personas):

@@ -141,8 +141,8 @@ def test_a_timeline_costs_the_same_however_long(django_assert_num_queries):
     user = UserFactory()
     with django_assert_num_queries(4):  # images, predictions, reviews, measurements
         images = record_queries.timeline(lesion, user)
-        assert len(timeline.told(images)) == 19
-        assert timeline.measured(images) == []
+        assert len(timeline.readings(images)) == 19
+        assert timeline.measurements(images) == []
 
 
 def test_the_patients_list_counts_lesions_not_images(personas):

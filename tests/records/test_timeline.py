@@ -53,7 +53,7 @@ def test_images_stand_by_day_of_capture_whatever_the_order_of_upload(lesion):
     read(lesion, date(2026, 3, 1), p_malignant=0.3)
     read(lesion, date(2026, 1, 1), p_malignant=0.1)
     LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))
-    found = timeline.told(record_queries.timeline(lesion, UserFactory()))
+    found = timeline.readings(record_queries.timeline(lesion, UserFactory()))
     assert [one.image.captured_on.month for one in found] == [1, 2, 3]
     assert [one.p_malignant for one in found] == [0.1, None, 0.3]
     assert [one.outcome for one in found] == ["monitor", "", "monitor"]
@@ -61,14 +61,14 @@ def test_images_stand_by_day_of_capture_whatever_the_order_of_upload(lesion):
 
 def test_what_was_not_assessed_has_no_probability(lesion):
     read(lesion, date(2026, 3, 1), "not_assessable", p_malignant=0.9, reason="blurred")
-    (one,) = timeline.told(record_queries.timeline(lesion, UserFactory()))
+    (one,) = timeline.readings(record_queries.timeline(lesion, UserFactory()))
     assert (one.outcome, one.p_malignant) == ("not_assessable", None)
 
 
 def test_an_old_reading_is_shown_while_a_new_one_waits(lesion):
     prediction = read(lesion, date(2026, 3, 1), p_malignant=0.2)
     PredictionFactory(image=prediction.image, queued=True)
-    (one,) = timeline.told(record_queries.timeline(lesion, UserFactory()))
+    (one,) = timeline.readings(record_queries.timeline(lesion, UserFactory()))
     assert one.p_malignant == 0.2
 
 
@@ -76,14 +76,16 @@ def test_a_symptom_is_told_here_too(lesion):
     lesion.bleeding = True
     lesion.save()
     read(lesion, date(2026, 3, 1))
-    assert timeline.told(record_queries.timeline(lesion, UserFactory()))[0].outcome == "see_doctor"
+    assert (
+        timeline.readings(record_queries.timeline(lesion, UserFactory()))[0].outcome == "see_doctor"
+    )
 
 
 def test_measures_say_within_whose_outline(lesion):
     reading = read(lesion, date(2026, 3, 1), model_version="2026.1")
     PredictionMapsFactory(prediction=reading)
     measurement_services.measure_image(reading.image)
-    (one,) = timeline.measured(record_queries.timeline(lesion, UserFactory()))
+    (one,) = timeline.measurements(record_queries.timeline(lesion, UserFactory()))
     assert one.within == "model 2026.1"
     assert one.values["area_px"] > 0
     assert one.mm_per_pixel is None
@@ -91,7 +93,7 @@ def test_measures_say_within_whose_outline(lesion):
     Measurement.objects.create(
         image=reading.image, outline=drawn, algorithm_version="1", values=one.values
     )
-    (one,) = timeline.measured(record_queries.timeline(lesion, UserFactory()))
+    (one,) = timeline.measurements(record_queries.timeline(lesion, UserFactory()))
     assert one.within == "drawn by hand"
 
 

@@ -9,7 +9,7 @@ from screening.images.dicom import Said
 from screening.interop.codes import PLACES
 
 
-def stated(file: IO[bytes]) -> Said | None:
+def read_metadata(file: IO[bytes]) -> Said | None:
     """None for what is no DICOM file, or none that can be read: whoever adds it says why."""
     try:
         return cleaning.said(file)

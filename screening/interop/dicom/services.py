@@ -38,9 +38,9 @@ def add_image(
     allow_burned_in: bool = False,
     allow_duplicate: bool = False,
 ) -> Added:
-    """As ``intake.add_image``. Of a DICOM file the size of its pixels is taken over too, and the
-    body site where the lesion has none. Nothing that tells who it is: names, numbers and UIDs are
-    left behind."""
+    """As ``images.services.add_image``. Of a DICOM file the size of its pixels is taken over too,
+    and the body site where the lesion has none. Nothing that tells who it is: names, numbers and UIDs
+    are left behind."""
     access.require_writable(user=user, patient=lesion.patient)
     if captured_on is not None:
         plausibility.require_capture_day(captured_on, lesion.patient)

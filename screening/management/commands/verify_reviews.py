@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = 0
-        for review, text in review_services.faults():
+        for review, text in review_services.broken():
             count += 1
             self.stderr.write(
                 f"review {review.pk}, number {review.number} of {review.created:%Y-%m-%d}: {text}."

@@ -1,4 +1,4 @@
-"""Parse a point on the body map, or a region chosen from the list. The rules are in ``placing``."""
+"""Parse a point on the body map, or a region chosen from the list. ``body_map`` has the rules."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     alerts = record_queries.alerts_of(lesion, request.user, images)
     histologies = record_queries.histologies_of(lesion, request.user)
     events = timeline.events([lesion], images, alerts, histologies, request.user)
-    told, measured = timeline.told(images), timeline.measured(images)
+    told, measured = timeline.readings(images), timeline.measurements(images)
     read = any(one.outcome for one in told)
     readings = [image.latest_attempt for image in images]
     standing = record_queries.standing_of(lesion, images, histologies)

@@ -107,7 +107,7 @@ def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
         Histology.objects.visible_to(request.user).standing().filter(lesion__in=lesions),
         request.user,
     )
-    chart = lesions_over_time(lesions, timeline.told(images), events) if lesions else None
+    chart = lesions_over_time(lesions, timeline.readings(images), events) if lesions else None
     return render(
         request,
         "screening/patient_timeline.html",
