@@ -41,7 +41,7 @@ BEYOND = (
     "The picture cannot be opened within the time and memory that a photograph takes. "
     "Export it as an ordinary JPEG and add that."
 )
-_ROOT = Path(__file__).parents[1]
+_ROOT = Path(__file__).parents[2]
 _MOST = 4 * MAX_BYTES
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
 

@@ -78,10 +78,10 @@ def test_one_that_crashes_is_not_tried_again(fresh):
 def in_child(code: str) -> subprocess.CompletedProcess[str]:
     """What happens in a child to code that takes the place of decoding."""
     program = f"""
-from screening import decoder, imaging
+from screening.images import cleaning, decoder
 def answer(asked, data):
     {code}
-imaging.answer = answer
+cleaning.answer = answer
 decoder.main()
 """
     ask = b'{"asked": "clean", "length": 1}\nx'
@@ -104,8 +104,8 @@ def test_time_is_bounded():
             sys.executable,
             "-c",
             program
-            + "from screening import decoder, imaging\n"
-            + "imaging.answer = lambda asked, data: [0 for _ in iter(int, 1)]\n"
+            + "from screening.images import cleaning, decoder\n"
+            + "cleaning.answer = lambda asked, data: [0 for _ in iter(int, 1)]\n"
             + "decoder.main()",
         ],
         cwd=ROOT,
