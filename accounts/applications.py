@@ -12,7 +12,8 @@ from oauth2_provider.models import AccessToken
 from uuid_utils.compat import uuid7
 
 from accounts import scopes as known_scopes
-from accounts.models import Application, Clinic, Membership, Role, User
+from accounts.models import Application, Clinic, Membership, User
+from accounts.roles import Role
 from accounts.services import require_clinic_admin
 
 # A program never concludes and never manages people.

@@ -13,6 +13,8 @@ from django.utils import timezone
 from oauth2_provider.models import AbstractApplication
 from uuid_utils.compat import uuid7
 
+from accounts.roles import Role
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: object) -> User:
@@ -45,17 +47,7 @@ class User(AbstractUser):
         return self.get_full_name() or self.email
 
 
-class Role(models.TextChoices):
-    ADMIN = "admin", "Admin"
-    CLINICIAN = "clinician", "Clinician"
-    ASSISTANT = "assistant", "Assistant"
-    VIEWER = "viewer", "Viewer"
-
-
 INVITATION_DAYS = 7
-
-WRITERS = (Role.ADMIN, Role.CLINICIAN, Role.ASSISTANT)
-REVIEWERS = (Role.ADMIN, Role.CLINICIAN)
 
 
 class ClinicQuerySet(models.QuerySet["Clinic"]):

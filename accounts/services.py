@@ -16,14 +16,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts import scopes as known_scopes
-from accounts.models import (
-    KEY_PREFIX,
-    ApiKey,
-    Clinic,
-    Membership,
-    Role,
-    User,
-)
+from accounts.models import KEY_PREFIX, ApiKey, Clinic, Membership, User
+from accounts.roles import Role
 
 CLINICS_A_DAY = 3
 # What a mail program would turn into a link, or into another line.

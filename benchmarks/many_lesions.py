@@ -11,9 +11,11 @@ import numpy as np
 from django.core.files.base import ContentFile
 from PIL import Image, ImageDraw
 
-from accounts.models import Clinic, Membership, Role, User
+from accounts.models import Clinic, Membership, User
+from accounts.roles import Role
 from ml import reader
-from ml.types import MEASURES_VERSION, REGISTRATION_VERSION, Diagnosis
+from ml.diagnoses import Diagnosis
+from ml.types import MEASURES_VERSION, REGISTRATION_VERSION
 from screening.images import synthetic
 from screening.models import (
     Alert,

@@ -61,7 +61,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _thresholds(options: argparse.Namespace) -> None:
-    from ml.evaluation.thresholds import set_thresholds
+    from ml.evaluation.fit_thresholds import set_thresholds
 
     card = set_thresholds(options.version, _sources(options))
     print(json.dumps({key: card[key] for key in ("thresholds", "gate", "sources")}, indent=1))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ml.types import MALIGNANT, Diagnosis
+from ml.diagnoses import MALIGNANT, Diagnosis
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]

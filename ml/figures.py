@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.calibrate import MALIGNANT_COLUMNS, MEL, Floats, Labels, at_sensitivity
+from ml.diagnoses import Diagnosis
 from ml.outcome import DANGEROUS
-from ml.types import Diagnosis, Outcome
+from ml.types import Outcome
 
 REPLICATES = 1000
 ECE_BINS = 15

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ml.types import MALIGNANT, REMARKS_ONLY, Diagnosis, NotAssessable, Outcome
+from ml.diagnoses import MALIGNANT, Diagnosis
+from ml.types import REMARKS_ONLY, NotAssessable, Outcome
 
 DANGEROUS = (Outcome.URGENT, Outcome.SEE_DOCTOR)
 _SEVEREST_FIRST = tuple(Outcome)

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from ml.diagnoses import Diagnosis
 from ml.opening.pictures import open_image
 from ml.reader import Reader
-from ml.types import Diagnosis, PatientContext, Reading
+from ml.types import PatientContext, Reading
 
 CALIBRATED = tuple(f"p_{diagnosis}" for diagnosis in Diagnosis)
 BALANCED = tuple(f"b_{diagnosis}" for diagnosis in Diagnosis)

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from ml.calibrate import softmax
 from ml.context import FIELDS
+from ml.diagnoses import Diagnosis
 from ml.outcome import p_malignant
-from ml.types import Diagnosis, PatientContext, Reading
+from ml.types import PatientContext, Reading
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
 DEFAULT_VERSION = "2026.11.4"

@@ -26,7 +26,7 @@ from screening.comparisons import setbacks
 from screening.measurements import services as measurement_services
 from screening.models import Prediction
 from screening.operations import heartbeats
-from screening.predictions import details, queue
+from screening.predictions import details, queue, recovery
 from screening.webhooks import outbox
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def sweep_once() -> None:
 def sweep_predictions() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
     details.queue_some_again()
-    for prediction in queue.sweep(rung_before=timezone.now() - age):
+    for prediction in recovery.sweep(rung_before=timezone.now() - age):
         if not bells.read(prediction):
             return
     unmeasured, uncompared = measurement_services.unmeasured(), comparison_services.uncompared()

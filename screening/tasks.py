@@ -17,7 +17,7 @@ from screening import bells, idempotency, sweeper
 from screening.batches import worker
 from screening.comparisons import follow_up
 from screening.operations import heartbeats, storage
-from screening.predictions import queue
+from screening.predictions import queue, recovery
 from screening.reminders import emails
 from screening.webhooks import delivery as webhook_delivery
 from screening.webhooks import outbox
@@ -97,7 +97,7 @@ def mail_invitations_task() -> None:
 def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
     sweeper.sweep_batches()
-    for prediction in queue.sweep(rung_before=timezone.now()):
+    for prediction in recovery.sweep(rung_before=timezone.now()):
         if not bells.read(prediction):
             return
     outbox.ring(again_after=0)

@@ -95,7 +95,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "screening.api.http.limits.tell_limits",
+    "screening.api.http.throttling.tell_limits",
 ]
 
 ROOT_URLCONF = "skincheck_site.urls"
@@ -294,7 +294,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "screening.api.http.errors.problem_handler",
     "NUM_PROXIES": TRUSTED_PROXIES,
-    "DEFAULT_THROTTLE_CLASSES": ["screening.api.http.limits.CallerThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["screening.api.http.throttling.CallerThrottle"],
     "DEFAULT_THROTTLE_RATES": {"caller": env("API_RATE", default="600/min"), "token": "60/min"},
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

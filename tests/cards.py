@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from ml import reader
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 
 RATES = {
     "see_doctor/malignant_sensitivity": 0.95,

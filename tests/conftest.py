@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings as django_settings
 
-from accounts.models import Clinic, Role, User
+from accounts.models import Clinic, User
+from accounts.roles import Role
 from screening.models import Patient
 from tests.clients import Browser
 from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, UserFactory

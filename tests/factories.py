@@ -13,8 +13,10 @@ from django.db import connection
 from django.utils import timezone
 from PIL import Image, ImageDraw
 
-from accounts.models import Clinic, Membership, Role, User
-from ml.types import MEASURES_VERSION, REGISTRATION_VERSION, Diagnosis
+from accounts.models import Clinic, Membership, User
+from accounts.roles import Role
+from ml.diagnoses import Diagnosis
+from ml.types import MEASURES_VERSION, REGISTRATION_VERSION
 from screening.images import synthetic
 from screening.models import (
     SYMPTOMS,
@@ -45,7 +47,7 @@ from screening.models import (
     Webhook,
 )
 from screening.models.signatures import sign
-from screening.predictions import counting
+from screening.predictions import counting_reading
 
 PASSWORD = "correct horse battery staple"
 
@@ -174,7 +176,7 @@ class PredictionFactory(factory.django.DjangoModelFactory):
     def _create(cls, model_class, *args, **kwargs):
         prediction = super()._create(model_class, *args, **kwargs)
         if prediction.state == State.SUCCEEDED:
-            counting.count(prediction)
+            counting_reading.count(prediction)
         return prediction
 
     class Params:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 
 ROOT = Path(__file__).resolve().parents[1]
 

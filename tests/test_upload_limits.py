@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from ml.opening.pictures import IN_BYTES, IN_PIXELS, KEPT_PIXELS, MAX_BYTES, size_in_words
+from ml.opening.limits import IN_BYTES, IN_PIXELS, KEPT_PIXELS, MAX_BYTES, size_in_words
 from screening.batches import archives
 from tests.test_architecture import ALL, ROOT
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from accounts import scopes
 from accounts.applications import APPLICATION_ROLES
-from accounts.models import ApiKey, Clinic, Membership, Role, User
+from accounts.models import ApiKey, Clinic, Membership, User
+from accounts.roles import Role
 from screening.web.forms.edit_form import EditForm
 
 

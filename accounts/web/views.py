@@ -14,7 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import invitations, services
-from accounts.models import Clinic, Membership, Role, User
+from accounts.models import Clinic, Membership, User
+from accounts.roles import Role
 from accounts.web.forms import (
     ApiKeyForm,
     ApplicationForm,

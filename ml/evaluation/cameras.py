@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml import calibrate, figures
+from ml.diagnoses import Diagnosis
 from ml.evaluation.judge import Read, counts, faults, read_all
 from ml.figures import Answers, Measures
 from ml.inference.litert import Network
@@ -18,7 +19,7 @@ from ml.inference.look import Rules
 from ml.outcome import DANGEROUS
 from ml.training.data import Examples, Part
 from ml.training.sources import Sources
-from ml.types import Diagnosis, Outcome, PatientContext
+from ml.types import Outcome, PatientContext
 
 LEAST = 5
 """Images of a diagnosis from which on it counts in a source's means."""

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ml.context import AGE_KNOTS
+from ml.diagnoses import MALIGNANT, Diagnosis
 from ml.inference.views import SHORT_SIDE, VIEW_SIDE, VIEWS
 from ml.training import data
 from ml.training.data import FRAME, Examples, Part, Source, part_of
-from ml.types import LOCALIZATIONS, MALIGNANT, SEXES, Diagnosis
+from ml.types import LOCALIZATIONS, SEXES
 
 INTENDED_USE = (
     "Research and teaching: a second look at dermatoscopic images of single pigmented skin lesions "
@@ -117,7 +118,8 @@ def describe(
 ) -> dict[str, Any]:
     """The card of a run; `python -m ml export` puts its version in.
 
-    decided: from `ml.evaluation.thresholds.decided`; measured: what else depends on the network.
+    decided: from `ml.evaluation.fit_thresholds.decided`; measured: what else the network
+    decides.
     """
     return {
         "name": "SkinCheck reader",

@@ -14,7 +14,8 @@ import keras
 import numpy as np
 
 from ml import calibrate, context, figures
-from ml.evaluation import cameras, judge, thresholds
+from ml.diagnoses import Diagnosis
+from ml.evaluation import cameras, fit_thresholds, judge
 from ml.evaluation.card import describe, plain
 from ml.evaluation.judge import read_all
 from ml.inference.litert import Network
@@ -23,7 +24,7 @@ from ml.training.data import Examples, Part, Source
 from ml.training.export import convert
 from ml.training.network import load
 from ml.training.sources import Sources
-from ml.types import Diagnosis, PatientContext
+from ml.types import PatientContext
 
 DIFFERENCE_IMAGES = 32
 CHOSEN_BY = (
@@ -39,15 +40,15 @@ def evaluate(run: Path, sources: Sources) -> None:
     Raises ValueError where the run or data is missing.
     """
     model, network = _converted(run)
-    tune, test = (thresholds.read(network, sources, part) for part in (Part.TUNE, Part.TEST))
-    rules = thresholds.calibrate_all(_priors(sources), tune)
+    tune, test = (fit_thresholds.read(network, sources, part) for part in (Part.TUNE, Part.TEST))
+    rules = fit_thresholds.calibrate_all(_priors(sources), tune)
     measured: dict[str, Any] = {
-        **thresholds.judged(rules, network, sources, tune, test),
+        **fit_thresholds.judged(rules, network, sources, tune, test),
         "keras_litert_max_difference": difference(model, network, test[Source.HAM10000][0]),
     }
     card = describe(
         weights_sha256=hashlib.sha256((run / "model.tflite").read_bytes()).hexdigest(),
-        decided=thresholds.decided(rules),
+        decided=fit_thresholds.decided(rules),
         measured=measured,
         sets=sources.dermatoscopy,
         recipe=json.loads((run / "recipe.json").read_text(encoding="utf-8")),
@@ -63,8 +64,8 @@ def trial(run: Path, sources: Sources) -> None:
     Raises ValueError where the run or data is missing.
     """
     _, network = _converted(run)
-    tune = thresholds.read(network, sources, Part.TUNE)
-    rules = thresholds.calibrate_all(_priors(sources), tune)
+    tune = fit_thresholds.read(network, sources, Part.TUNE)
+    rules = fit_thresholds.calibrate_all(_priors(sources), tune)
     found: dict[str, Any] = {
         "temperature": rules.temperature,
         "thresholds": dict(rules.thresholds),

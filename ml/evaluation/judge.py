@@ -11,13 +11,14 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter
 
 from ml import calibrate, figures
+from ml.diagnoses import Diagnosis
 from ml.figures import Answers
 from ml.inference.litert import Network
 from ml.inference.look import Look, Rules, look
 from ml.lesion import skin
 from ml.training import outside
 from ml.training.data import Examples, Part
-from ml.types import SEXES, Diagnosis, NotAssessable, Outcome, PatientContext
+from ml.types import SEXES, NotAssessable, Outcome, PatientContext
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ml import reader
-from ml.lesion import change, register
+from ml.lesion import change, change_rules, register
 from ml.lesion.change import Change, Visit
 from ml.lesion.measure import Measures, NotMeasurable, measure
 from ml.training import data
@@ -96,10 +96,10 @@ def _described(fitted: list[Pair | None], reported: list[Pair | None]) -> dict[s
     }
     # As if a month had passed: what is no change at all would count as growth in it.
     rules = [
-        {one.rule for one in change.fired(pair.change, 90, limits, short_term=True)}
+        {one.rule for one in change_rules.fired(pair.change, 90, limits, short_term=True)}
         for pair in held_out
     ]
-    long_term = set(change.RULES) - {"short_term_change"}
+    long_term = set(change_rules.RULES) - {"short_term_change"}
     return {
         "where": "pairs of images of one HAM10000 lesion, aligned; half of the lesions set the "
         "limits, the other half gives the alert rates",
@@ -112,7 +112,7 @@ def _described(fitted: list[Pair | None], reported: list[Pair | None]) -> dict[s
         },
         "limits": limits,
         "alert_rates": {
-            **{rule: float(np.mean([rule in one for one in rules])) for rule in change.RULES},
+            **{rule: float(np.mean([rule in one for one in rules])) for rule in change_rules.RULES},
             "any_long_term": float(np.mean([bool(one & long_term) for one in rules])),
         },
     }

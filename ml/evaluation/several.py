@@ -10,11 +10,12 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from ml import reader
+from ml.diagnoses import Diagnosis
 from ml.inference.litert import Network
 from ml.inference.look import Look, Rules, look
 from ml.training.data import Part
 from ml.training.sources import Sources
-from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext
+from ml.types import NotAssessable, Outcome, PatientContext
 
 EACH = 30
 """Nevi told `monitor`, and melanomas told `urgent`, of each source: so many pairs at most."""

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.calibrate import calibrated
+from ml.diagnoses import Diagnosis
 from ml.inference import quality, regions
 from ml.inference.litert import Network, Seen
 from ml.inference.views import Box, evidence_of_part, mask_of_part, reduce
 from ml.outcome import decide, severest, tell
-from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext
+from ml.types import NotAssessable, Outcome, PatientContext
 
 
 @dataclass(frozen=True, slots=True)

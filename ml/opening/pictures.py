@@ -22,6 +22,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from ml.opening import containers, exif
 from ml.opening.exif import Exif
+from ml.opening.limits import FORMATS, KEPT_PIXELS, MAX_JPEG_PIXELS, MAX_PIXELS
 from ml.opening.rgb import to_rgb
 
 
@@ -36,26 +37,6 @@ def load_pixels(file: IO[bytes], side: int | None = None) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-MAX_BYTES = 20_000_000
-MAX_PIXELS = 50_000_000
-MAX_JPEG_PIXELS = 100_000_000
-"""Of a baseline JPEG, which can be decoded at a fraction of its size."""
-KEPT_PIXELS = 25_000_000
-"""Larger pictures are halved, and halved again, until they are no larger than this."""
-
-
-def size_in_words(size: int) -> str:
-    """Of a number of bytes, as limits are written: 20 MB, 4 GB."""
-    return f"{size // 10**9} GB" if size >= 10**9 else f"{size // 10**6} MB"
-
-
-IN_BYTES = size_in_words(MAX_BYTES)
-IN_PIXELS = f"{MAX_JPEG_PIXELS // 1_000_000} megapixels as JPEG, else {MAX_PIXELS // 1_000_000}"
-"""The limits in words, for every page, answer and document that tells them."""
-FORMATS = ("JPEG", "PNG", "WebP", "HEIC", "AVIF")
-"""Of photographs. Research data comes in two more: see ``open_image``."""
-
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 _TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

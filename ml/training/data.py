@@ -18,7 +18,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from ml import context
-from ml.types import Diagnosis, PatientContext
+from ml.diagnoses import Diagnosis
+from ml.types import PatientContext
 
 FRAME = (192, 256)
 """Height and width of a frame in memory."""

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ml import context
+from ml.diagnoses import Diagnosis
 from ml.training.data import Examples, Source
 from ml.training.recipe import Recipe
-from ml.types import Diagnosis
 
 Floats = npt.NDArray[np.float64]
 

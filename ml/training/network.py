@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 
 from ml import context
+from ml.diagnoses import Diagnosis
 from ml.training import backbone, imagenet
 from ml.training.backbone import FusedNormalization
-from ml.types import Diagnosis
 
 CLASSES = len(Diagnosis)
 WIDTHS = (96, 64, 48, 32, 16)

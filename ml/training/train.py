@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ml import calibrate, figures
+from ml.diagnoses import Diagnosis
 from ml.training import backbone, data, network, outside, scenes
 from ml.training.augment import augment
 from ml.training.data import Examples, Part, Source
@@ -21,7 +22,6 @@ from ml.training.epochs import Targets, drop_context, epoch_batches, own_shares,
 from ml.training.packed import Material
 from ml.training.recipe import Recipe, one_cycle
 from ml.training.sources import Sources
-from ml.types import Diagnosis
 
 SCENES = 600
 NATURAL = "natural"

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
-from accounts.permissions import HasScope
+from accounts.scope_permission import HasScope
 from screening.api import filters
 from screening.api.http.conditions import etag_of, is_known, require_match
 from screening.api.http.errors import QueryError

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
-from ml.opening.pictures import size_in_words
+from ml.opening.limits import size_in_words
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
 from screening.batches.archives import MAX_ARCHIVE_BYTES, MAX_JSON_LINES_BYTES
 from screening.batches.queries import Counts, counts_of

@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
-from ml.opening.pictures import size_in_words
+from ml.opening.limits import size_in_words
 from screening.api.examples import CLINIC
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
 from screening.api.http.parsers import ArchiveUpload

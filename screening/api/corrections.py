@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.permissions import may_read
+from accounts.scope_permission import may_read
 from screening.api import examples
 from screening.api.base import ReadViewSet, RecordView
 from screening.api.correction_serializers import (

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.models import User
-from accounts.permissions import HasScope, may_read
+from accounts.scope_permission import HasScope, may_read
 from screening.api.documentation import RecordSchema
 from screening.interop.dicom.delivery import download
 from screening.interop.dicom.writer import ABOUT

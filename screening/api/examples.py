@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.predictions.advice import DISCLAIMER, NOT_AN_ALL_CLEAR
 
 HOST = "https://skincheck.example.org/api/v1"

@@ -10,7 +10,7 @@ from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 
 from accounts.models import User
-from accounts.permissions import HasScope
+from accounts.scope_permission import HasScope
 from screening.api import filters
 from screening.api.documentation import RecordSchema
 from screening.api.tables import FileTypeFilter, table, table_answers

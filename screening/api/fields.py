@@ -10,8 +10,8 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import User
-from accounts.permissions import may_read
-from ml.types import Diagnosis
+from accounts.scope_permission import may_read
+from ml.diagnoses import Diagnosis
 from screening.models import Outcome
 from screening.predictions.outcomes import of_rank
 

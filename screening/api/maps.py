@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.api.fields import ByDiagnosis, GridByDiagnosis
 from screening.measurements.contours import outline
 from screening.measurements.masks import model_mask

@@ -13,8 +13,9 @@ from screening.api import examples
 from screening.api.documentation import reading
 from screening.api.fields import OrNothing, WordOrNull
 from screening.api.viewsets import ReadViewSet
+from screening.measurements.millimetres import in_millimetres, scale_of, with_scale
 from screening.measurements.presenters import COLOUR_WORDS, colours_present
-from screening.measurements.queries import LENGTHS, in_millimetres, scale_of, with_scale
+from screening.measurements.queries import LENGTHS
 from screening.models import LesionImage, Measurement
 
 ABOUT = (

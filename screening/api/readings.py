@@ -19,7 +19,7 @@ from screening.api.fields import (
 )
 from screening.measurements.contours import outline
 from screening.measurements.masks import model_mask
-from screening.measurements.queries import in_millimetres, scale_of
+from screening.measurements.millimetres import in_millimetres, scale_of
 from screening.models import Measurement, Outcome, Prediction, PredictionMaps
 from screening.predictions.advice import DISCLAIMER, Advice, advise
 from screening.predictions.details import context_of, other_details

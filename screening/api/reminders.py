@@ -18,7 +18,7 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts.models import User
-from accounts.permissions import HasScope
+from accounts.scope_permission import HasScope
 from screening.api import documentation as doc
 from screening.api import examples
 from screening.api.base import RecordView

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.models import User
-from accounts.permissions import HasScope
+from accounts.scope_permission import HasScope
 from screening.api import documentation as doc
 from screening.report.delivery import hand_lesion_report, hand_patient_report
 

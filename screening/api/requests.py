@@ -8,7 +8,7 @@ from typing import Any
 from django.core.files.base import ContentFile
 from rest_framework import serializers
 
-from ml.opening.pictures import IN_BYTES, IN_PIXELS
+from ml.opening.limits import IN_BYTES, IN_PIXELS
 from screening.api.fields import StrictSerializer, TimeOfDay, VisibleField
 from screening.api.records import IdentifierSerializer
 from screening.images.cleaning import ACCEPTED

@@ -12,7 +12,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework.request import Request
 
-from accounts.permissions import may_read
+from accounts.scope_permission import may_read
 from screening.interop.tables import CONTENT_TYPES, Columns, FileType, Rows, as_download, only
 
 

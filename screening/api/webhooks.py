@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import Clinic, User
-from accounts.permissions import HasScope
+from accounts.scope_permission import HasScope
 from screening.api import documentation as doc
 from screening.api import examples
 from screening.api.fields import ChoiceOrNull, VisibleField, WordOrNull

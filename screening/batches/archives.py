@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
 
-from ml.opening.pictures import IN_BYTES, MAX_BYTES, size_in_words
+from ml.opening.limits import IN_BYTES, MAX_BYTES, size_in_words
 from screening.errors import ArchiveRefused, PictureRefused
 
 MAX_ARCHIVE_BYTES = 4_000_000_000

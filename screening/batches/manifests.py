@@ -14,8 +14,8 @@ from typing import Any
 
 from screening.batches.archives import Batchable
 from screening.errors import ArchiveRefused, PictureRefused
-from screening.interop.isic import metadata
-from screening.interop.isic.metadata import BIRTH_YEARS_MAY_DIFFER_BY
+from screening.interop.isic import columns as isic_columns
+from screening.interop.isic.columns import BIRTH_YEARS_MAY_DIFFER_BY
 
 MAX_ROWS = 25_000
 MAX_COLUMNS = 200
@@ -41,7 +41,7 @@ class Entry:
     number: int
     offset: int | None
     entry: str
-    row: metadata.Row
+    row: isic_columns.Row
 
 
 class Manifest:
@@ -84,8 +84,8 @@ class Manifest:
         return _json_lines(self._upload)
 
     def _entry(self, line: Line) -> Entry:
-        self.unknown_columns |= set(sorted(line.record.keys() - metadata.KNOWN)[:MAX_COLUMNS])
-        row = metadata.parse(
+        self.unknown_columns |= set(sorted(line.record.keys() - isic_columns.KNOWN)[:MAX_COLUMNS])
+        row = isic_columns.parse(
             line.record, captured_on=self._captured_on, day_is_told=self._day_is_told
         )
         row.problems = line.problems or row.problems
@@ -95,7 +95,7 @@ class Manifest:
                 entry = self._upload.find(row.picture)
             except PictureRefused as reason:
                 column = next(
-                    (n for n in metadata.PICTURE if line.record.get(n)), metadata.PICTURE[0]
+                    (n for n in isic_columns.PICTURE if line.record.get(n)), isic_columns.PICTURE[0]
                 )
                 row.problems.append([column, str(reason)])
         elif line.record.get(INLINE) and line.offset is None:
@@ -103,7 +103,7 @@ class Manifest:
         self._name(row)
         return Entry(line.number, line.offset, entry, row)
 
-    def _name(self, row: metadata.Row) -> None:
+    def _name(self, row: isic_columns.Row) -> None:
         """HAM10000 knows no patients, and a picture may be all there is: then the lesion or the
         file is what a record is known by."""
         row.lesion = row.lesion or PurePosixPath(row.picture.replace("\\", "/")).stem[:80]
@@ -150,7 +150,7 @@ class _Agreed:
         said = self._said[kind, identifier]
         return {name: value for name, (value, _) in said.items() if name != "patient"}
 
-    def _subjects(self, row: metadata.Row) -> list[tuple[tuple[str, str], dict[str, Any]]]:
+    def _subjects(self, row: isic_columns.Row) -> list[tuple[tuple[str, str], dict[str, Any]]]:
         """A lesion has one patient: ISIC's rule, and what an identifier is for."""
         return [
             (("patient", row.patient), row.patient_fields),
@@ -212,8 +212,8 @@ def _readable(number: int) -> Iterator[None]:
 
 
 def _require_columns(columns: list[str]) -> None:
-    if not set(metadata.PICTURE) & set(columns):
-        names = ", ".join(metadata.PICTURE)
+    if not set(isic_columns.PICTURE) & set(columns):
+        names = ", ".join(isic_columns.PICTURE)
         raise ArchiveRefused(f"No column of the manifest names the pictures: {names}.")
     if len(columns) > MAX_COLUMNS:
         raise ArchiveRefused(f"The manifest has more than {MAX_COLUMNS} columns.")

@@ -10,7 +10,7 @@ from typing import Any
 from django.db.models import QuerySet
 
 from accounts.models import User
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.batches.queries import ROWS_AT_ONCE, problems_of
 from screening.interop.tables import Columns, Value
 from screening.models import Batch, BatchRow, Prediction

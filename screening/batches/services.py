@@ -9,7 +9,8 @@ from django.core.files.base import File
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import WRITERS, Clinic, User
+from accounts.models import Clinic, User
+from accounts.roles import WRITERS
 from screening import bells
 from screening.batches.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES, opened
 from screening.errors import ArchiveRefused

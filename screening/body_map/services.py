@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.models import User
-from screening import access
+from screening import write_access
 from screening.body_map import regions
 from screening.models import Lesion, LesionPosition, Patient
 from screening.records import services as record_services
@@ -40,7 +40,7 @@ def place_lesion(*, user: User, lesion: Lesion, spot: Spot) -> LesionPosition:
     Its body site follows the region, unless a person has named another. The same spot again is
     recognised: its row is returned. Raises ValidationError beside the body.
     """
-    access.require_writable(user=user, patient=lesion.patient)
+    write_access.require_writable(user=user, patient=lesion.patient)
     region = _region(spot)
     record_services.hold(lesion)
     before = lesion.positions.first()

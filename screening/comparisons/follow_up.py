@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from uuid import UUID
 
-from screening.comparisons import alert_rules, services, setbacks
+from screening.comparisons import alerts, services, setbacks
 from screening.measurements import services as measurement_services
 from screening.models import LesionImage
 from screening.operations.transience import is_transient
@@ -24,7 +24,7 @@ def follow_up(image_id: UUID) -> None:
     try:
         measurement_services.measure_image(image)
         for comparison in services.compare_with_neighbours(image):
-            alert_rules.apply(comparison)
+            alerts.apply(comparison)
     except Exception as error:
         is_new = times == 1 and not is_transient(error)
         logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)

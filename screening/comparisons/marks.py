@@ -7,8 +7,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening.access import require_writable
 from screening.models import Alert, ChangeMark, Comparison
+from screening.write_access import require_writable
 
 
 @transaction.atomic

@@ -13,8 +13,9 @@ from ml import reader
 from screening.formatting import percent
 from screening.measurements.contours import Point, outline
 from screening.measurements.masks import mask_within
+from screening.measurements.millimetres import in_millimetres, scale_of
 from screening.measurements.presenters import COLOUR_WORDS, colours_present
-from screening.measurements.queries import current, in_millimetres, repeatability, scale_of
+from screening.measurements.queries import current, repeatability
 from screening.models import Alert, Comparison, LesionImage, Outcome, Prediction
 
 OUTLINE_SIDE = 320

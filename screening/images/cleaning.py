@@ -14,7 +14,8 @@ from typing import IO, Any
 
 from PIL import Image
 
-from ml.opening.pictures import FORMATS, IN_BYTES, MAX_BYTES, InvalidImage, Picture, open_picture
+from ml.opening.limits import FORMATS, IN_BYTES, MAX_BYTES
+from ml.opening.pictures import InvalidImage, Picture, open_picture
 from screening.images import dicom, sandbox
 from screening.images.dicom import Said
 

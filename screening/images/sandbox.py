@@ -21,7 +21,8 @@ import time
 from pathlib import Path
 from typing import IO, Any, cast
 
-from ml.opening.pictures import MAX_BYTES, InvalidImage
+from ml.opening.limits import MAX_BYTES
+from ml.opening.pictures import InvalidImage
 from screening.errors import Busy
 
 logger = logging.getLogger(__name__)

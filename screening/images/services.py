@@ -11,13 +11,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening.access import require_writable
 from screening.images import cleaning, duplicates
 from screening.models import Lesion, LesionImage, Modality, Patient
 from screening.predictions.services import enqueue
 from screening.records import plausibility
 from screening.records.services import hold
 from screening.reminders import schedule
+from screening.write_access import require_writable
 
 BURNED_IN = (
     "The DICOM file says that text is burned into its picture, which may name the person. Export "

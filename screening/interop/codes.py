@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ml.types import Diagnosis, Foreign
+from ml.diagnoses import Diagnosis, Foreign
 from screening.models import BodySite, Side
 
 SNOMED = "http://snomed.info/sct"

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from accounts.models import Clinic, User
-from screening import access
+from screening import write_access
 from screening.images import services as image_services
 from screening.models import ExternalIdentifier, Lesion, LesionImage, Patient
 from screening.models.image import present
@@ -86,7 +86,7 @@ def set_identifiers(*, user: User, record: Patient | Lesion, identifiers: Identi
     """Post: the record is known by these and by no others."""
     patient = record if isinstance(record, Patient) else record.patient
     kind = Kind.PATIENT if isinstance(record, Patient) else Kind.LESION
-    access.require_writable(user=user, patient=patient)
+    write_access.require_writable(user=user, patient=patient)
     wanted = _Wanted(kind, _scope(patient), _once(identifiers))
     record.identifiers.all().delete()
     if _present(_rows(wanted)).exists():
@@ -148,7 +148,7 @@ def _found(user: User, wanted: _Wanted) -> Known | None:
             patient = record.patient
         case LesionImage():
             patient = record.lesion.patient
-    access.require_writable(user=user, patient=patient)
+    write_access.require_writable(user=user, patient=patient)
     return Known(record, False)
 
 

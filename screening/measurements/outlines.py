@@ -10,9 +10,9 @@ from django.db import transaction
 
 from accounts.models import User
 from screening import bells
-from screening.access import require_writable
 from screening.measurements import services
 from screening.models import ImageScale, LesionImage, Outline
+from screening.write_access import require_writable
 
 CORNERS = (3, 200)
 LEAST_SHARE = 0.0005

@@ -7,7 +7,8 @@ from typing import Any
 
 from ml.lesion.skin import band
 from screening.formatting import percent
-from screening.measurements.queries import LENGTHS, current, in_millimetres, last_tried, scale_of
+from screening.measurements.millimetres import in_millimetres, scale_of
+from screening.measurements.queries import LENGTHS, current, last_tried
 from screening.models import LesionImage, Measurement
 
 LENGTH_LABELS = dict(

@@ -8,7 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.models import WRITERS, Clinic, Role, User
+from accounts.models import Clinic, User
+from accounts.roles import WRITERS, Role
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage
 from screening.models.prediction import MAX_ATTEMPTS, Prediction

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage
 from screening.models.lesion import Lesion

@@ -9,7 +9,8 @@ from django.db.models import Exists, OuterRef, Q
 from accounts.models import User
 from screening.formatting import day
 from screening.models.base import CurrentManager, Withdrawable
-from screening.models.patient import Patient, searchable
+from screening.models.patient import Patient
+from screening.models.visibility import searchable
 
 
 class BodySite(models.TextChoices):

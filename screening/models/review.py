@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import User
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage, disclosed, seen
 from screening.models.signatures import Content, holds

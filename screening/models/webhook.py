@@ -9,7 +9,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts.models import Clinic, Role, User, is_admins
+from accounts.models import Clinic, User, is_admins
+from accounts.roles import Role
 from screening.models.base import UUIDModel
 
 OLD_SECRET_HOURS = 24

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import exp
 
 from ml import reader
-from ml.types import MALIGNANT, Diagnosis
+from ml.diagnoses import MALIGNANT, Diagnosis
 from screening.models import BodySite, LesionImage, Modality, Outcome, Prediction
 from screening.predictions.details import other_details
 

@@ -1,6 +1,6 @@
 """What is told of a lesion: its standing outcome. The one rule, in Python and in SQL.
 
-Of each image one reading counts (``screening.predictions.counting``). The **standing outcome** of a
+Of each image one reading counts (``counting_reading``). The **standing outcome** of a
 lesion is the most severe among its images' counting readings that nothing has settled. A later
 image, milder or not assessable, settles nothing. An image is settled by
 
@@ -71,7 +71,7 @@ from screening.models.image import is_later, place_of
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import TOLD, PredictionQuerySet
 from screening.models.review import ReviewQuerySet
-from screening.predictions.counting import GRAVE
+from screening.predictions.counting_reading import GRAVE
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
 """The most severe first. Not assessable is no finding: it hides none, and it is no all-clear."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.measurements.contours import Point, outline
 from screening.measurements.masks import model_mask
 from screening.models import PredictionMaps

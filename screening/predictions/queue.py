@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 import numpy as np
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 from PIL import Image
 
@@ -23,7 +23,6 @@ from ml.types import Outcome, Reading
 from screening import bells
 from screening.errors import ReadingError
 from screening.models import (
-    MAX_ATTEMPTS,
     Event,
     LesionImage,
     Modality,
@@ -32,7 +31,7 @@ from screening.models import (
     State,
 )
 from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
-from screening.predictions import counting, details
+from screening.predictions import counting_reading, details
 from screening.predictions.details import CLINICAL_PHOTOGRAPH, context_of
 from screening.webhooks import outbox
 
@@ -50,9 +49,6 @@ _STORED = (
     "thresholds_version",
     "duration_ms",
 )
-
-# One sweep tells the workers of at most this many: a long queue needs no second bell for each row.
-SWEEP_LIMIT = 500
 
 AWAY = "The stored image could not be reached for a day. It is kept; try again."
 
@@ -96,14 +92,14 @@ def read(prediction: Prediction) -> bool:
         result, reading = _result(prediction)
     except ReadingError as error:
         failure = str(error)
-        insist(lambda: _finish(prediction, state=State.FAILED, failure=failure))
+        insist(lambda: finish(prediction, state=State.FAILED, failure=failure))
     except Exception as error:
         if is_transient(error):
             _put_off(prediction, error)
             return False
         logger.exception("prediction %s: reading failed", prediction.pk)
         insist(
-            lambda: _finish(
+            lambda: finish(
                 prediction,
                 state=State.FAILED,
                 failure="Something went wrong while the image was read. It is kept; try again.",
@@ -117,7 +113,7 @@ def read(prediction: Prediction) -> bool:
 
 @transaction.atomic
 def _succeed(prediction: Prediction, result: dict[str, Any], reading: Reading | None) -> None:
-    if _finish(prediction, state=State.SUCCEEDED, **result) and reading is not None:
+    if finish(prediction, state=State.SUCCEEDED, **result) and reading is not None:
         _keep_maps(prediction, reading)
 
 
@@ -127,7 +123,7 @@ def _put_off(prediction: Prediction, error: Exception) -> None:
     logger.warning("prediction %s: put off, %s", prediction.pk, type(error).__name__)
     setbacks, now = prediction.setbacks + 1, timezone.now()
     if setbacks > MAX_SETBACKS:
-        insist(lambda: _finish(prediction, state=State.FAILED, failure=AWAY))
+        insist(lambda: finish(prediction, state=State.FAILED, failure=AWAY))
         return
     mine = Prediction.objects.filter(
         pk=prediction.pk, state=State.RUNNING, attempts=prediction.attempts
@@ -143,36 +139,6 @@ def _put_off(prediction: Prediction, error: Exception) -> None:
             modified=now,
         )
     )
-
-
-def sweep(*, rung_before: datetime) -> list[Prediction]:
-    """Mend what a lost worker or a lost message left behind.
-
-    RUNNING with an expired lease -> QUEUED, or FAILED after MAX_ATTEMPTS. Returns the queued
-    predictions that no worker was told of since ``rung_before``: the caller rings for them.
-    """
-    now = timezone.now()
-    expired = Prediction.objects.filter(state=State.RUNNING, lease_expires_at__lt=now)
-    hopeless = expired.filter(attempts__gte=MAX_ATTEMPTS)
-    for prediction in hopeless.select_related("image__lesion__patient"):
-        _finish(
-            prediction,
-            state=State.FAILED,
-            failure=f"Reading was begun {MAX_ATTEMPTS} times and never finished. Try again.",
-        )
-    expired.filter(attempts__lt=MAX_ATTEMPTS).update(
-        state=State.QUEUED, lease_expires_at=None, rung_at=None, modified=now
-    )
-    waiting = list(
-        Prediction.objects.claimable()
-        .filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
-        .order_by("is_bulk", "created")
-        .only("pk", "is_bulk")[:SWEEP_LIMIT]
-    )
-    Prediction.objects.filter(pk__in=[one.pk for one in waiting], state=State.QUEUED).update(
-        rung_at=now
-    )
-    return waiting
 
 
 def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
@@ -225,7 +191,7 @@ def _keep_maps(prediction: Prediction, reading: Reading) -> None:
 
 
 @transaction.atomic
-def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
+def finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
     """Whether the claim still stood; if another worker took over, nothing is written."""
     now = timezone.now()
     finished = Prediction.objects.filter(
@@ -235,7 +201,7 @@ def _finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
         logger.warning("prediction %s: the lease was lost before it was finished", prediction.pk)
         return False
     succeeded = state == State.SUCCEEDED
-    if succeeded and counting.count(prediction):
+    if succeeded and counting_reading.count(prediction):
         # The details may have been corrected while it was read.
         details.queue_again(Prediction.objects.filter(pk=prediction.pk))
     # As it is now: the image may have been moved or withdrawn since it was claimed.

@@ -11,9 +11,9 @@ from django.db.models import Q
 from accounts.models import User
 from ml import reader
 from screening import bells
-from screening.access import require_writable
 from screening.models import ACTIVE, LesionImage, Prediction, State
 from screening.predictions import details
+from screening.write_access import require_writable
 
 
 @transaction.atomic

@@ -9,7 +9,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening.access import require_writable
 from screening.models import (
     Closing,
     Correction,
@@ -23,6 +22,7 @@ from screening.models import (
     Review,
 )
 from screening.records import services
+from screening.write_access import require_writable
 
 
 @transaction.atomic

@@ -26,8 +26,8 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
-from ml.types import MALIGNANT
-from screening.measurements.queries import with_scale
+from ml.diagnoses import MALIGNANT
+from screening.measurements.millimetres import with_scale
 from screening.models import (
     Alert,
     DoctorVisit,
@@ -45,8 +45,8 @@ from screening.models import (
 )
 from screening.models.alert import AlertQuerySet
 from screening.models.image import disclosed, latest_first, present
-from screening.models.patient import PatientQuerySet
 from screening.models.prediction import TOLD
+from screening.models.visibility import PatientQuerySet
 from screening.predictions import outcomes
 from screening.predictions.advice import act_found
 

@@ -13,11 +13,12 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from accounts.models import WRITERS, Clinic, User
-from screening.access import require_writable
+from accounts.models import Clinic, User
+from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, Correction, CorrectionKind, Lesion, Patient
 from screening.predictions.services import read_with_new_details
 from screening.records import plausibility
+from screening.write_access import require_writable
 
 PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
 READ_WITH = ("birth_year", "sex", "skin_type")

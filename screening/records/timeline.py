@@ -12,7 +12,8 @@ from uuid import UUID
 from django.utils import timezone
 
 from accounts.models import User
-from screening.measurements.queries import current, scale_of
+from screening.measurements.millimetres import scale_of
+from screening.measurements.queries import current
 from screening.models import (
     Alert,
     ChangeMark,

@@ -18,7 +18,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.mail import deliver
-from accounts.models import Membership, Role, User
+from accounts.models import Membership, User
+from accounts.roles import Role
 from screening.models import Reminder
 
 LEASE = timedelta(minutes=10)

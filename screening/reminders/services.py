@@ -10,10 +10,10 @@ from django.db import models, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening.access import require_writable
 from screening.models import CalendarFeed, Interval, Lesion, Reminder
 from screening.records.services import hold
 from screening.reminders.schedule import due_on, months_after
+from screening.write_access import require_writable
 
 LONGEST_SNOOZE_MONTHS = 12
 NO_CALENDAR = "A calendar is a person's: a key that is bound to a clinic has none."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.models import (
     DoctorVisit,
     Finding,

@@ -11,8 +11,8 @@ from django.shortcuts import get_object_or_404
 from accounts.models import User
 from screening.body_map import queries as body_map_queries
 from screening.models import AccessLog, Lesion, LesionImage, Patient
-from screening.report.lesion import lesion_report
-from screening.report.patient import patient_report
+from screening.report.lesion_report import lesion_report
+from screening.report.patient_report import patient_report
 
 
 def hand_lesion_report(*, user: User, pk: UUID) -> FileResponse:

@@ -14,7 +14,7 @@ from reportlab.platypus import Flowable
 from ml.opening import pictures
 from screening.images import cleaning
 from screening.measurements.contours import Point
-from screening.measurements.queries import scale_of
+from screening.measurements.millimetres import scale_of
 from screening.models import LesionImage
 from screening.report.style import BOLD, FONT, MUTED, SUNKEN
 

@@ -9,7 +9,7 @@ from math import sqrt
 from uuid import UUID
 
 from accounts.models import Clinic, User
-from ml.types import MALIGNANT, Diagnosis
+from ml.diagnoses import MALIGNANT, Diagnosis
 from screening.models import Histology, LesionImage, Outcome, Prediction, Review
 
 TOO_FEW = 20

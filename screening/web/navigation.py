@@ -7,7 +7,8 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from accounts.models import REVIEWERS, WRITERS, User
+from accounts.models import User
+from accounts.roles import REVIEWERS, WRITERS
 from screening.models import Patient
 from screening.predictions.advice import DISCLAIMER
 

@@ -16,7 +16,7 @@ from django.http import JsonResponse
 from django.urls import reverse
 
 from accounts.models import User
-from ml.opening.pictures import MAX_BYTES
+from ml.opening.limits import MAX_BYTES
 from screening.batches.archives import MAX_ARCHIVE_BYTES
 from screening.errors import Busy
 from screening.formatting import day

@@ -17,7 +17,8 @@ from django.utils import timezone
 from standardwebhooks import Webhook as Signer
 
 from accounts import mail
-from accounts.models import Role, User
+from accounts.models import User
+from accounts.roles import Role
 from screening.errors import NotSent
 from screening.models import RETRY_HOURS, TEST_EVENT, Delivery, DeliveryState, Webhook
 from screening.models.webhook_delivery import a_day_from_now

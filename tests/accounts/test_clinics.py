@@ -11,7 +11,8 @@ from django.utils import timezone
 from django.utils.html import escape
 
 from accounts import invitations, services
-from accounts.models import Clinic, Membership, Role
+from accounts.models import Clinic, Membership
+from accounts.roles import Role
 from tests.factories import MembershipFactory, UserFactory
 
 PERSONAS = ("clinician", "assistant", "viewer")

@@ -6,7 +6,8 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 
 from accounts import applications, invitations, services
-from accounts.models import Application, Invitation, Membership, Role, User
+from accounts.models import Application, Invitation, Membership, User
+from accounts.roles import Role
 from tests.api.test_scopes import PATIENTS, labels, token_for
 from tests.clients import Program
 from tests.conftest import Personas

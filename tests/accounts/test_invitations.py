@@ -14,7 +14,8 @@ from django.core.mail import EmailMessage
 from django.utils import timezone
 
 from accounts import invitations, services
-from accounts.models import INVITATION_DAYS, Invitation, Role
+from accounts.models import INVITATION_DAYS, Invitation
+from accounts.roles import Role
 from screening import tasks
 from tests.clients import Browser
 from tests.factories import PASSWORD, MembershipFactory, UserFactory

@@ -24,7 +24,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
 
 from accounts import services
-from screening.api.http.limits import CallerThrottle
+from screening.api.http.throttling import CallerThrottle
 from tests.access import MATRIX, World, archive
 from tests.factories import picture
 from tests.test_access_matrix import worlds  # noqa: F401  a fixture

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from accounts import services
-from screening.api.http.limits import CallerThrottle
 from screening.api.http.problems import ALL
+from screening.api.http.throttling import CallerThrottle
 from screening.models import Patient
 from screening.records import services as record_services
 from tests.api.conftest import pointers

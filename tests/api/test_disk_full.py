@@ -165,7 +165,7 @@ def test_what_passes_is_told_from_a_bug_wherever_it_is_met(
     def fails(*arguments, **options):
         raise error
 
-    monkeypatch.setattr("screening.models.patient.PatientQuerySet.visible_to", fails)
+    monkeypatch.setattr("screening.models.visibility.PatientQuerySet.visible_to", fails)
     clinician.raise_request_exception = client.raise_request_exception = False
     client.force_login(personas.clinician)
     for response in (

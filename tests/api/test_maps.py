@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.api import maps
 from screening.models import Prediction
 from screening.predictions import queue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ml import reader
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.models import Prediction
 from screening.predictions import queue
 from screening.predictions.advice import DISCLAIMER

@@ -11,8 +11,8 @@ import pytest
 from django.db import IntegrityError
 
 from accounts import services
-from screening.api.http.limits import CallerThrottle
 from screening.api.http.problems import ALL
+from screening.api.http.throttling import CallerThrottle
 from screening.records import services as record_services
 from tests.api.conftest import pointers
 from tests.clients import Browser, Program

@@ -14,7 +14,7 @@ from oauth2_provider.models import AccessToken
 
 from accounts import applications, scopes, services
 from accounts.models import ApiKey, Application, Membership
-from accounts.permissions import HasScope
+from accounts.scope_permission import HasScope
 from accounts.web.token_views import TokenThrottle
 from screening.api.http.idempotency import RetrySafe
 from screening.models import Patient

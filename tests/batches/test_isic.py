@@ -13,8 +13,8 @@ from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
 from isic_metadata.fields import AnatomSiteGeneralEnum, DiagnosisConfirmTypeEnum, ImageTypeEnum
 from isic_metadata.metadata import MetadataBatch, MetadataRow
 
-from ml.types import Diagnosis
-from screening.interop.isic import export, metadata, terms
+from ml.diagnoses import Diagnosis
+from screening.interop.isic import columns, export, terms
 from screening.interop.isic.export import ISIC_COLUMNS, isic_rows
 from screening.interop.tables import as_csv
 from screening.models import BodySite, Histology, LesionImage
@@ -25,8 +25,8 @@ from tests.factories import HistologyFactory, LesionImageFactory, UserFactory
 TODAY = date(2026, 11, 1)
 
 
-def parsed(**record: str) -> metadata.Row:
-    row = metadata.parse({"image": "a.jpg", **record}, captured_on=TODAY)
+def parsed(**record: str) -> columns.Row:
+    row = columns.parse({"image": "a.jpg", **record}, captured_on=TODAY)
     assert not row.problems
     return row
 
@@ -94,7 +94,7 @@ def test_the_columns_of_the_challenge_of_2020_are_known(site, ours):
 
 
 def test_a_site_of_the_challenge_that_is_none_is_refused_by_its_column():
-    row = metadata.parse(
+    row = columns.parse(
         {"image": "a.jpg", "anatom_site_general_challenge": "tail"}, captured_on=TODAY
     )
     assert [column for column, _ in row.problems] == ["anatom_site_general_challenge"]
@@ -229,7 +229,7 @@ def test_whatever_we_have_is_valid_and_comes_back(db, site, modality):
         items=[MetadataRow(**{k: v for k, v in row.items() if k in MetadataRow.model_fields})]
     )
     row["image"] = row["filename"]
-    back = metadata.parse(row, captured_on=TODAY)
+    back = columns.parse(row, captured_on=TODAY)
     patient = image.lesion.patient
     assert not back.problems
     assert back.lesion_fields.get("body_site", "") == site
@@ -246,7 +246,7 @@ def test_each_diagnosis_is_valid_and_comes_back(db, diagnosis):
     [row] = exported()
     MetadataRow(**{k: v for k, v in row.items() if k in MetadataRow.model_fields})
     row["image"] = "x"
-    back = metadata.parse(row, captured_on=TODAY)
+    back = columns.parse(row, captured_on=TODAY)
     assert back.diagnosis["diagnosis"] == diagnosis
     assert back.diagnosis["confirmed_by"] == "histopathology"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.charts import card as card_charts
 from screening.charts import card_tables
 from screening.charts import data_set as data_set_charts

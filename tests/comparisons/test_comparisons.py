@@ -12,11 +12,11 @@ from PIL import Image
 
 from ml import reader
 from screening import sweeper, tasks
-from screening.comparisons import alert_rules
+from screening.comparisons import alerts
 from screening.comparisons import presenters as comparison_presenters
 from screening.comparisons import services as comparison_services
 from screening.images import synthetic
-from screening.measurements import masks, outlines
+from screening.measurements import masks, millimetres, outlines
 from screening.measurements import queries as measurement_queries
 from screening.measurements import services as measurement_services
 from screening.models import Alert, Comparison, Measurement, Reminder
@@ -84,11 +84,9 @@ def test_an_image_is_measured_once_in_its_own_pixels(lesion):
 def test_no_millimetres_without_a_scale(lesion):
     image = photographed(lesion, date(2026, 1, 1))
     values = measurement_services.measure_image(image).values
-    assert set(
-        measurement_queries.in_millimetres(values, measurement_queries.scale_of(image)).values()
-    ) == {None}
+    assert set(millimetres.in_millimetres(values, millimetres.scale_of(image)).values()) == {None}
     outlines.set_scale(user=_writer(image), image=image, source="field_of_view", mm_per_pixel=0.05)
-    found = measurement_queries.in_millimetres(values, measurement_queries.scale_of(image))
+    found = millimetres.in_millimetres(values, millimetres.scale_of(image))
     assert found["longest_diameter_mm"] == pytest.approx(6, rel=0.05)
     assert found["area_mm2"] == pytest.approx(values["area_px"] / 400, rel=1e-6)
 
@@ -174,22 +172,22 @@ def test_growth_raises_an_alert_once(lesion, limits):
         outlines.set_scale(user=writer, image=image, source="field_of_view", mm_per_pixel=0.05)
         measurement_services.measure_image(image)
     comparison = comparison_services.compare(earlier, later)
-    found = alert_rules.apply(comparison)
+    found = alerts.apply(comparison)
     assert "growth" in [alert.rule for alert in found]
-    assert alert_rules.apply(comparison) == found
+    assert alerts.apply(comparison) == found
     assert {(a.earlier, a.later, a.lesion) for a in found} == {(earlier, later, lesion)}
 
 
 def test_the_same_picture_again_raises_none(lesion, limits):
     images = [photographed(lesion, date(2026, month, 1)) for month in (1, 6)]
-    assert alert_rules.apply(comparison_services.compare(*images)) == []
+    assert alerts.apply(comparison_services.compare(*images)) == []
 
 
 def test_a_rise_of_the_risk_by_one_version_raises_an_alert(lesion, limits):
     earlier = photographed(lesion, date(2026, 1, 1), p_malignant=0.04)
     later = photographed(lesion, date(2026, 6, 1), p_malignant=0.6)
     PredictionFactory(image=later, model_version="newer", p_malignant=0.01)
-    (alert,) = alert_rules.apply(comparison_services.compare(earlier, later))
+    (alert,) = alerts.apply(comparison_services.compare(earlier, later))
     assert alert.rule == "risk_rise"
     assert (alert.before, alert.after) == ({"p_malignant": 0.04}, {"p_malignant": 0.6})
 
@@ -210,7 +208,7 @@ def test_a_reading_that_does_not_count_changes_no_measure_comparison_or_alert(le
         MeasurementFactory(image=image, prediction=other)  # from before this was so
         assert measurement_queries.current(image).prediction.counts
     comparison = comparison_services.compare(earlier, later)
-    assert alert_rules.apply(comparison) == []
+    assert alerts.apply(comparison) == []
     readings = comparison_presenters.readings_of(
         [earlier, later], lesion.patient.owner or UserFactory()
     )
@@ -233,18 +231,18 @@ def test_short_term_monitoring_is_told_by_the_reminder(lesion, limits):
     earlier = photographed(lesion, date(2026, 1, 1), 0.2)
     later = photographed(lesion, date(2026, 4, 1), 0.15)
     comparison = comparison_services.compare(earlier, later)
-    assert alert_rules.apply(comparison) == []
+    assert alerts.apply(comparison) == []
     Reminder.objects.create(
         lesion=lesion, set_by=UserFactory(), interval_months=3, due_on=date(2026, 4, 1)
     )
-    assert [alert.rule for alert in alert_rules.apply(comparison)] == ["short_term_change"]
+    assert [alert.rule for alert in alerts.apply(comparison)] == ["short_term_change"]
 
 
 def test_without_measured_repeatability_no_rule_is_applied(lesion, monkeypatch):
     bare = {key: value for key, value in reader.card().items() if key != "repeatability"}
     monkeypatch.setattr(reader, "card", lambda version="": bare)
     images = [photographed(lesion, date(2026, month, 1), r) for month, r in ((1, 0.1), (2, 0.3))]
-    assert alert_rules.apply(comparison_services.compare(*images)) == []
+    assert alerts.apply(comparison_services.compare(*images)) == []
 
 
 def test_the_task_does_it_all_and_the_sweep_repeats_it(lesion, limits, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydicom.sr._concepts_dict import concepts
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.interop.codes import BODY_SITES, DIAGNOSES, ICD_10_CM, PLACES, SIDES, SNOMED
 from screening.interop.fhir import terminology
 from screening.models import BodySite, Side

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from ml.diagnoses import Diagnosis
 from ml.reader import Reader, load
 from ml.training import data, outside
-from ml.types import Diagnosis
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 

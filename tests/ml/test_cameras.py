@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ml.diagnoses import Diagnosis
 from ml.evaluation import cameras
 from ml.evaluation.judge import Read
 from ml.inference.litert import Seen
 from ml.inference.look import Look, Rules
 from ml.training import outside
 from ml.training.data import FRAME, Examples, Source
-from ml.types import Diagnosis
 
 MEL, NV = list(Diagnosis).index(Diagnosis.MEL), list(Diagnosis).index(Diagnosis.NV)
 RULES = Rules(

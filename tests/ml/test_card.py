@@ -5,9 +5,10 @@ import json
 import pytest
 
 from ml import reader
+from ml.diagnoses import Diagnosis
 from ml.evaluation import card as card_text
 from ml.training import data
-from ml.types import LOCALIZATIONS, Diagnosis, NotAssessable
+from ml.types import LOCALIZATIONS, NotAssessable
 
 NEEDED = (
     *("name", "version", "date", "developer", "licence", "weights_sha256"),

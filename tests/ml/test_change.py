@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from ml.lesion import change
+from ml.lesion import change, change_rules
 from ml.lesion.change import Visit
 
 SIZE = (300, 400)
@@ -54,7 +54,7 @@ def disc(radius=60.0, x=200.0, y=150.0):
 
 def rules(earlier, later, days=365, short_term=False, matrix=STILL, areas=None):
     found = change.changed(earlier, later, matrix, areas)
-    return [one.rule for one in change.fired(found, days, LIMITS, short_term)]
+    return [one.rule for one in change_rules.fired(found, days, LIMITS, short_term)]
 
 
 EARLIER = visit(disc())
@@ -111,7 +111,7 @@ def test_a_known_scale_stands_above_the_frame():
     assert rules(EARLIER, visit(disc()), days=180, areas=(4.0, 8.0)) == ["growth"]
     assert rules(EARLIER, visit(disc(85)), days=180, areas=(4.0, 4.0)) == []
     found = change.changed(EARLIER, visit(disc()), None, (4.0, 8.0))
-    (growth,) = change.fired(found, 180, LIMITS, False)
+    (growth,) = change_rules.fired(found, 180, LIMITS, False)
     assert (growth.before, growth.after) == ({"area_mm2": 4.0}, {"area_mm2": 8.0})
 
 
@@ -122,7 +122,9 @@ def test_each_alert_carries_both_values():
         (visit(disc(), paint=[(disc(20, x=180), (196, 150, 128))]), "delta_e"),
     ):
         found = change.changed(EARLIER, later, STILL, None)
-        told = {one.rule: one for one in change.fired(found, 90, LIMITS, True)}["short_term_change"]
+        told = {one.rule: one for one in change_rules.fired(found, 90, LIMITS, True)}[
+            "short_term_change"
+        ]
         assert list(told.before) == list(told.after) == [shown]
         assert told.before != told.after
 
@@ -130,7 +132,7 @@ def test_each_alert_carries_both_values():
 def test_a_new_colour():
     blue_grey = visit(disc(), paint=[(disc(16, x=215), (112, 118, 134))])
     found = change.changed(EARLIER, blue_grey, STILL, None)
-    fired = {one.rule: one for one in change.fired(found, 365, LIMITS, False)}
+    fired = {one.rule: one for one in change_rules.fired(found, 365, LIMITS, False)}
     assert fired["new_colour"].after["colour"] == "blue_grey"
     assert (
         fired["new_colour"].before["colour_share"]
@@ -152,11 +154,11 @@ def test_its_structure_changed_in_one_place():
     lost = visit(disc(), mesh=disc() & ~disc(24, x=180))
     found = change.changed(network, lost, STILL, None)
     assert found.focal < LIMITS["focal"]
-    (alert,) = change.fired(found, 365, LIMITS, False)
+    (alert,) = change_rules.fired(found, 365, LIMITS, False)
     assert (alert.rule, alert.before) == ("focal_change", {"contrast": 1.0})
     assert alert.after["contrast"] > 1.5
     older_card = {name: limit for name, limit in LIMITS.items() if name != "structure"}
-    assert change.fired(found, 365, older_card, False) == []
+    assert change_rules.fired(found, 365, older_card, False) == []
 
 
 @pytest.mark.parametrize("taken", [{"light": 0.8}, {"darker": 0.8}, {"focus": 2.0}])

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ml import calibrate, figures
+from ml.diagnoses import Diagnosis
 from ml.figures import Answers
 from ml.outcome import decide
-from ml.types import Diagnosis, Outcome
+from ml.types import Outcome
 
 RNG = np.random.default_rng(4)
 PRIOR = np.array([0.03, 0.05, 0.11, 0.01, 0.12, 0.66, 0.02])

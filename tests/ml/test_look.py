@@ -9,10 +9,11 @@ from hypothesis import strategies as some
 from PIL import Image, ImageFilter
 
 from ml import reader as room
+from ml.diagnoses import Diagnosis
 from ml.inference.litert import Seen
 from ml.inference.look import Look, Rules
 from ml.outcome import DANGEROUS
-from ml.types import Diagnosis, NotAssessable, Outcome, PatientContext
+from ml.types import NotAssessable, Outcome, PatientContext
 from screening.images import synthetic
 
 RULES = Rules(

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from ml import context, reader
 from ml.__main__ import main
+from ml.diagnoses import Diagnosis
 from ml.inference.litert import Network
 from ml.inference.views import masks_on_frame, reduce, views
 from ml.opening import pictures
@@ -25,7 +26,7 @@ from ml.training.augment import _exchange_light, augment
 from ml.training.export import convert, export
 from ml.training.recipe import Recipe
 from ml.training.train import Training
-from ml.types import Diagnosis, PatientContext
+from ml.types import PatientContext
 from tests.ml.conftest import draw_lesion, examples
 
 # Keras hands TensorFlow's variables to NumPy in a way that NumPy 2 complains of.

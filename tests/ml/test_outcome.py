@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ml import calibrate
+from ml.diagnoses import Diagnosis
 from ml.outcome import DANGEROUS, decide, p_malignant, severest, tell
-from ml.types import REMARKS_ONLY, Diagnosis, NotAssessable, Outcome
+from ml.types import REMARKS_ONLY, NotAssessable, Outcome
 
 THRESHOLDS = {"urgent": 0.6, "urgent_mel": 0.4, "see_doctor": 0.2, "see_doctor_mel": 0.1}
 

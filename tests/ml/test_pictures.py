@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ml.opening import exif, pictures
+from ml.opening import exif, limits, pictures
 from ml.opening.pictures import InvalidImage, open_picture
 from ml.opening.rgb import to_rgb
 from tests import cases
@@ -189,7 +189,7 @@ def test_a_profile_is_followed_whatever_the_mode(format, mode):
 def test_a_large_jpeg_is_read_at_a_fraction_of_its_size(size):
     data = cases.encoded(Image.new("RGB", size, SKIN))
     found = open_picture(data)
-    assert found.image.width * found.image.height <= pictures.KEPT_PIXELS
+    assert found.image.width * found.image.height <= limits.KEPT_PIXELS
     assert abs(found.image.width / found.image.height - size[0] / size[1]) < 0.001
     assert np.abs(np.array(found.image.getpixel((5, 5))) - SKIN).max() <= 3
 
@@ -315,8 +315,6 @@ def test_open_image_reads_both_ends_of_the_room(tmp_path):
 
 def test_the_document_tells_the_limits():
     text = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
-    assert f"at most {pictures.IN_BYTES} and {pictures.IN_PIXELS}, each side" in " ".join(
-        text.split()
-    )
-    kept = pictures.KEPT_PIXELS // 1_000_000
+    assert f"at most {limits.IN_BYTES} and {limits.IN_PIXELS}, each side" in " ".join(text.split())
+    kept = limits.KEPT_PIXELS // 1_000_000
     assert f"larger than {kept} megapixels is kept at half" in text

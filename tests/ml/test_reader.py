@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from ml import reader as room
+from ml.diagnoses import MALIGNANT, Diagnosis
 from ml.opening.pictures import open_image
 from ml.outcome import decide
-from ml.types import MALIGNANT, Diagnosis, NotAssessable, Outcome, PatientContext
+from ml.types import NotAssessable, Outcome, PatientContext
 from tests.ml.conftest import draw_lesion
 
 NAMES = [diagnosis.value for diagnosis in Diagnosis]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ml.types import LOCALIZATIONS, MALIGNANT, Diagnosis, PatientContext
+from ml.diagnoses import MALIGNANT, Diagnosis
+from ml.types import LOCALIZATIONS, PatientContext
 
 
 def test_the_diagnoses_keep_their_order():

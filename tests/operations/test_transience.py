@@ -33,7 +33,7 @@ from screening.models import (
     State,
 )
 from screening.operations import transience
-from screening.predictions import queue
+from screening.predictions import queue, recovery
 from tests.comparisons.test_comparisons import limits, photographed  # noqa: F401
 from tests.factories import LesionFactory, PredictionFactory
 from tests.stack.installation import free_port
@@ -124,9 +124,9 @@ def test_storage_that_is_away_for_a_minute_fails_no_reading(monkeypatch):
             assert (one.state, one.attempts, one.setbacks) == (State.QUEUED, 0, times)
             assert one.rests_until - timezone.now() > transience.pause(times) - timedelta(minutes=1)
             assert queue.claim(one.pk) is None  # it rests
-        assert queue.sweep(rung_before=timezone.now()) == []
+        assert recovery.sweep(rung_before=timezone.now()) == []
         rest()
-    assert queue.sweep(rung_before=timezone.now()) == waiting  # it rings when they have rested
+    assert recovery.sweep(rung_before=timezone.now()) == waiting  # it rings when they have rested
     for one in waiting:
         tasks.read_prediction_task(str(one.pk))
         one.refresh_from_db()
@@ -156,7 +156,7 @@ def test_who_lost_the_lease_puts_nothing_off():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_result_outlives_a_database_that_is_away_for_a_moment(monkeypatch):
-    finish, failed = queue._finish, []
+    finish, failed = queue.finish, []
 
     def locked_at_first(prediction, **fields):
         if len(failed) < 2:

@@ -12,7 +12,7 @@ from ml import reader
 from screening import sweeper, tasks
 from screening.body_map import services as body_map_services
 from screening.models import Lesion, LesionImage, Patient, Prediction, State
-from screening.predictions import details, queue
+from screening.predictions import details, queue, recovery
 from screening.records import services as record_services
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
 
@@ -163,7 +163,7 @@ def test_a_correction_while_it_is_read_is_seen_when_it_is_finished(personas, rea
     assert not waiting()
     queue.read(claimed)
     (again,) = waiting()
-    assert again in queue.sweep(rung_before=timezone.now() - timedelta(minutes=1))
+    assert again in recovery.sweep(rung_before=timezone.now() - timedelta(minutes=1))
     queue.read(queue.claim(again.pk))
     assert Prediction.objects.counting().get().context == MONITOR | {"age": 80.0, "sex": "male"}
     assert not waiting()

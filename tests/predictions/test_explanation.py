@@ -7,7 +7,7 @@ from math import exp, log
 import pytest
 
 from ml import reader
-from ml.types import MALIGNANT, Diagnosis
+from ml.diagnoses import MALIGNANT, Diagnosis
 from screening.predictions.explanation import LEAST_SCALE, explain
 from screening.templatetags import screening_tags
 from tests.factories import PredictionFactory

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.predictions.overlays import LEVELS, overlays_of
 from tests.factories import PredictionMapsFactory
 

@@ -12,9 +12,10 @@ from django.utils import timezone
 from PIL import Image
 
 from ml import reader
-from ml.types import Diagnosis, NotAssessable
+from ml.diagnoses import Diagnosis
+from ml.types import NotAssessable
 from screening.models import MAX_ATTEMPTS, Prediction, PredictionMaps, State
-from screening.predictions import queue
+from screening.predictions import queue, recovery
 from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db
@@ -143,7 +144,7 @@ def test_a_bug_is_raised_and_told_in_general_words(monkeypatch):
 def test_a_worker_that_lost_its_lease_cannot_finish():
     slow = queue.claim(queued().pk)
     expire(slow)
-    assert queue.sweep(rung_before=timezone.now()) == [slow]
+    assert recovery.sweep(rung_before=timezone.now()) == [slow]
     quick = queue.claim(slow.pk)
     assert quick.attempts == 2
     queue.read(slow)
@@ -160,7 +161,7 @@ def test_the_sweep_gives_up_after_three_attempts():
         claimed = queue.claim(pk)
         assert claimed.attempts == attempt
         expire(claimed)
-        rung = queue.sweep(rung_before=timezone.now() - timedelta(minutes=1))
+        rung = recovery.sweep(rung_before=timezone.now() - timedelta(minutes=1))
         assert rung == ([claimed] if attempt < MAX_ATTEMPTS else [])
     prediction = Prediction.objects.get(pk=pk)
     assert prediction.state == State.FAILED
@@ -169,7 +170,7 @@ def test_the_sweep_gives_up_after_three_attempts():
 
 def test_the_sweep_leaves_a_living_lease_alone():
     claimed = queue.claim(queued().pk)
-    assert queue.sweep(rung_before=timezone.now()) == []
+    assert recovery.sweep(rung_before=timezone.now()) == []
     claimed.refresh_from_db()
     assert claimed.state == State.RUNNING
 
@@ -179,13 +180,13 @@ def test_the_sweep_rings_once_for_what_waits_long():
     hour_ago = timezone.now() - timedelta(hours=1)
     Prediction.objects.filter(pk=old.pk).update(rung_at=hour_ago)
     minute_ago = timezone.now() - timedelta(minutes=1)
-    assert queue.sweep(rung_before=minute_ago) == [old]
-    assert queue.sweep(rung_before=minute_ago) == []
-    assert queue.sweep(rung_before=timezone.now()) == [old, new]
+    assert recovery.sweep(rung_before=minute_ago) == [old]
+    assert recovery.sweep(rung_before=minute_ago) == []
+    assert recovery.sweep(rung_before=timezone.now()) == [old, new]
 
 
 def test_a_sweep_is_five_queries_however_much_waits(django_assert_num_queries):
     for _ in range(5):
         queued()
     with django_assert_num_queries(4):
-        queue.sweep(rung_before=timezone.now())
+        recovery.sweep(rung_before=timezone.now())

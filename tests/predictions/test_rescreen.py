@@ -16,7 +16,7 @@ from ml import reader
 from screening import tasks
 from screening.corrections.services import withdraw
 from screening.models import Prediction
-from screening.predictions import counting, queue, succession
+from screening.predictions import counting_reading, queue, recovery, succession
 from screening.predictions import services as prediction_services
 from screening.records import queries as record_queries
 from tests.factories import (
@@ -142,7 +142,7 @@ def test_an_older_version_never_changes_what_is_told(monkeypatch):
         state="succeeded", outcome="monitor", weights_sha256="0" * 64, finished_at=other.created
     )
     other.refresh_from_db()
-    assert not counting.count(other)
+    assert not counting_reading.count(other)
     assert Prediction.objects.counting().get() == told
     assert told.image.counting_reading == told
     out = StringIO()
@@ -192,7 +192,7 @@ def test_what_someone_waits_for_is_rung_first():
     bulk = prediction_services.rescreen(image=LesionImageFactory(), model_version=NEW)
     waited_for = PredictionFactory(queued=True)
     Prediction.objects.update(rung_at=None)
-    assert queue.sweep(rung_before=waited_for.created) == [waited_for, bulk]
+    assert recovery.sweep(rung_before=waited_for.created) == [waited_for, bulk]
 
 
 def test_a_version_of_which_only_the_card_is_kept_cannot_read_again():

@@ -189,8 +189,8 @@ ASKS_THE_RULE = {
     "screening/corrections/merges.py": "the gravest reading first, where pictures are the same",
     "screening/interop/fhir/diagnostic_report.py": "a lesion",
     "screening/body_map/queries.py": "points on the body map",
-    "screening/report/parts.py": "what stands, then each picture with its day",
-    "screening/report/patient.py": "the overview",
+    "screening/report/sections.py": "what stands, then each picture with its day",
+    "screening/report/patient_report.py": "the overview",
     "screening/reminders/suggestions.py": "which interval fits",
     "screening/records/queries.py": "lists and orders",
     "screening/reviews/worklist.py": "reasons and order",
@@ -203,7 +203,7 @@ ASKS_THE_RULE = {
 }
 TELLS_ONE_PICTURE = {
     "screening/reviews/agreement.py": "model beside clinician, by picture",
-    "screening/comparisons/alert_rules.py": "two pictures compared",
+    "screening/comparisons/alerts.py": "two pictures compared",
     "screening/api/examples.py": "examples",
     "screening/api/filters.py": "of readings",
     "screening/api/maps.py": "one reading",

@@ -15,7 +15,8 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from accounts import applications, invitations, services
-from accounts.models import Invitation, Membership, Role
+from accounts.models import Invitation, Membership
+from accounts.roles import Role
 from screening.models import Lesion, Prediction, Review
 from screening.predictions import services as prediction_services
 from screening.records import services as record_services

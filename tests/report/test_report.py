@@ -16,8 +16,8 @@ from screening.measurements import outlines
 from screening.measurements import services as measurement_services
 from screening.models import AccessLog, Lesion, Patient
 from screening.predictions.advice import DISCLAIMER
-from screening.report.lesion import lesion_report
-from screening.report.patient import IN_FULL, patient_report
+from screening.report.lesion_report import lesion_report
+from screening.report.patient_report import IN_FULL, patient_report
 from screening.reviews import services as review_services
 from tests.factories import (
     AlertFactory,

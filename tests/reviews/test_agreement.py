@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 import pytest
 from django.urls import reverse
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.reviews import agreement
 from tests.factories import (
     HistologyFactory,

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ml import reader
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.models import Prediction, Review
 from screening.predictions import advice
 from tests.factories import (

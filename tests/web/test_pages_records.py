@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 from django.urls import reverse
 
-from accounts.models import Role
+from accounts.roles import Role
 from ml import reader
 from screening.models import Lesion, LesionImage, Patient, Prediction
 from tests.factories import (

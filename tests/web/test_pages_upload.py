@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from ml.opening.pictures import MAX_BYTES
+from ml.opening.limits import MAX_BYTES
 from screening.models import AccessLog, LesionImage
 from screening.web.uploads import CappedUploadHandler
 from tests.factories import LesionFactory, LesionImageFactory, picture

@@ -15,7 +15,7 @@ from django.utils import timezone
 from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
-from accounts.models import Role
+from accounts.roles import Role
 from screening import tasks
 from screening.models import Delivery, Event, Webhook
 from screening.webhooks import delivery as webhook_delivery

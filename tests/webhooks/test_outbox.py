@@ -15,7 +15,7 @@ from accounts.models import Membership, User
 from ml import reader
 from screening import tasks
 from screening.models import MAX_ATTEMPTS, Delivery, Event, Webhook
-from screening.predictions import queue
+from screening.predictions import queue, recovery
 from screening.reviews import services as review_services
 from screening.webhooks import delivery as webhook_delivery
 from screening.webhooks import outbox
@@ -71,7 +71,7 @@ def test_a_failed_reading_is_announced(personas, image):
 def test_a_reading_that_was_begun_too_often_is_announced(personas, image):
     WebhookFactory(clinic=personas.clinic, name="W")
     lost = PredictionFactory(image=image, running=True, attempts=MAX_ATTEMPTS)
-    queue.sweep(rung_before=timezone.now())
+    recovery.sweep(rung_before=timezone.now())
     lost.refresh_from_db()
     assert (lost.state, told()) == ("failed", [("prediction.failed", "W")])
 

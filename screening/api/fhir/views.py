@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.models import User
-from accounts.permissions import HasScope
+from accounts.scope_permission import HasScope
 from screening.api.fhir.negotiation import FhirJSON, FhirNegotiation, is_strict, wants_resource
 from screening.api.fhir.outcomes import CONTENT_TYPE, handler
 from screening.images import delivery

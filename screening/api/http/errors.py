@@ -25,7 +25,7 @@ from rest_framework import exceptions, status
 from rest_framework.reverse import reverse
 from rest_framework.settings import api_settings
 
-from accounts.permissions import MissingScope
+from accounts.scope_permission import MissingScope
 from screening.api.fhir import outcomes
 from screening.api.http.problems import (
     BY_STATUS,

@@ -19,8 +19,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from screening import idempotency
-from screening.api.http.limits import caller_of
 from screening.api.http.problems import IN_PROGRESS, KEY_REUSED
+from screening.api.http.throttling import caller_of
 from screening.errors import InProgress, OtherRequest
 
 HEADER = "Idempotency-Key"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from ml.opening.pictures import IN_BYTES, size_in_words
+from ml.opening.limits import IN_BYTES, size_in_words
 
 JSON_LIMIT = size_in_words(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
 

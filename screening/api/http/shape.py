@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.request import Request
 
 from accounts import scopes
-from accounts.permissions import MissingScope, may_read
+from accounts.scope_permission import MissingScope, may_read
 from screening.api.http.errors import QueryError
 
 PARAMETERS = ("fields", "expand")

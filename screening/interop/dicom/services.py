@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 from django.db import transaction
 
 from accounts.models import User
-from screening import access
+from screening import write_access
 from screening.images import services as image_services
 from screening.images.dicom import Said
 from screening.interop.dicom.metadata import body_site
@@ -39,9 +39,9 @@ def add_image(
     allow_duplicate: bool = False,
 ) -> Added:
     """As ``images.services.add_image``. Of a DICOM file the size of its pixels is taken over too,
-    and the body site where the lesion has none. Nothing that tells who it is: names, numbers and UIDs
-    are left behind."""
-    access.require_writable(user=user, patient=lesion.patient)
+    and the body site where the lesion has none. Nothing that tells who it is, names,
+    numbers and UIDs, is kept."""
+    write_access.require_writable(user=user, patient=lesion.patient)
     if captured_on is not None:
         plausibility.require_capture_day(captured_on, lesion.patient)
     clean = image_services.cleaned(file)

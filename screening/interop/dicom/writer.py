@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from screening.images.dicom import DERMOSCOPIC, UNKNOWN, VL_PHOTOGRAPHIC
 from screening.interop.codes import BODY_SITES, Code
-from screening.measurements.queries import scale_of
+from screening.measurements.millimetres import scale_of
 from screening.models import BodySite, LesionImage, Modality, Side
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Greatest
 
 from accounts.models import User
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.interop.fhir import terminology
 from screening.interop.fhir.elements import (
     AI_ASSERTED,

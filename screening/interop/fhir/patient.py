@@ -5,7 +5,7 @@ from __future__ import annotations
 from accounts.models import User
 from screening.interop.fhir.elements import Json, canonical, identifiers, resource
 from screening.models import Patient
-from screening.models.patient import PatientQuerySet
+from screening.models.visibility import PatientQuerySet
 
 GENDERS = {"female": "female", "male": "male", "": "unknown"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.interop.codes import DIAGNOSES
 from screening.interop.fhir.elements import Json, canonical, concept, resource
 from screening.models import Management, Outcome

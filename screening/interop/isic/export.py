@@ -13,8 +13,8 @@ from typing import Any
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
 from accounts.models import User
-from screening.interop.isic import metadata, terms
-from screening.interop.isic.metadata import BIRTH_YEARS_MAY_DIFFER_BY
+from screening.interop.isic import columns, terms
+from screening.interop.isic.columns import BIRTH_YEARS_MAY_DIFFER_BY
 from screening.interop.tables import Columns, Value
 from screening.models import (
     BatchRow,
@@ -205,4 +205,4 @@ def _diagnosis(lesion: Lesion, told: dict[str, str]) -> dict[str, Value]:
 
 
 def _path(told: dict[str, str], name: str) -> str:
-    return ":".join(told.get(level, "") for level in metadata.LEVELS[name]).rstrip(":")
+    return ":".join(told.get(level, "") for level in columns.LEVELS[name]).rstrip(":")

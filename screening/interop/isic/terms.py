@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ml.types import Diagnosis
+from ml.diagnoses import Diagnosis
 from screening.models import BodySite, Conclusion, Modality
 
 # Ours -> (anatom_site, anatom_site_general, anatom_site_special). HAM10000's "acral" is palms,

@@ -6,8 +6,9 @@ from typing import Any
 
 from django import forms
 
-from accounts.models import WRITERS, Clinic, User
-from ml.opening.pictures import size_in_words
+from accounts.models import Clinic, User
+from accounts.roles import WRITERS
+from ml.opening.limits import size_in_words
 from screening.batches.archives import MAX_ARCHIVE_BYTES
 
 

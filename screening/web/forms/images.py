@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
-from ml.opening.pictures import IN_BYTES, IN_PIXELS
+from ml.opening.limits import IN_BYTES, IN_PIXELS
 from screening.images.cleaning import ACCEPTED
 from screening.models import Modality
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from django import forms
 
-from accounts.models import WRITERS, Clinic, User
+from accounts.models import Clinic, User
+from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, BodySite, Finding, Lesion, Patient, Sex, SkinType
 from screening.web.forms.edit_form import EditForm
 

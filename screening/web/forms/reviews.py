@@ -8,7 +8,8 @@ from typing import Any
 from django import forms
 from django.http import QueryDict
 
-from accounts.models import REVIEWERS, Clinic, User
+from accounts.models import Clinic, User
+from accounts.roles import REVIEWERS
 from screening.formatting import day
 from screening.models import Conclusion, Histology, Management, Outcome, Review
 from screening.models.histology import DIAGNOSES

@@ -18,12 +18,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import access
+from screening import write_access
 from screening.corrections import merges, moves, queries, services
 from screening.corrections import undo as correction_undo
 from screening.images import delivery
 from screening.models import AccessLog, Correction, DoctorVisit, Lesion, LesionImage, Patient
-from screening.models.patient import PatientQuerySet
+from screening.models.visibility import PatientQuerySet
 from screening.records import visits
 from screening.web.forms.corrections import (
     AT_ONCE,
@@ -67,7 +67,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = LesionImage.objects.visible_to(request.user)
     found = get_object_or_404(visible.select_related("lesion__patient__clinic"), pk=pk)
     patient = found.lesion.patient
-    access.require_writable(user=request.user, patient=patient)
+    write_access.require_writable(user=request.user, patient=patient)
     others = _others(request, patient)
     asked = _uuid(request.GET.get("patient"))
     target = (others.filter(pk=asked).first() if asked else None) or patient
@@ -119,7 +119,7 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
     found = get_object_or_404(visible, pk=pk)
     patient = found.patient
-    access.require_writable(user=request.user, patient=patient)
+    write_access.require_writable(user=request.user, patient=patient)
     others = _others(request, patient)
     findings = moves.findings_of(found.images.all(), request.user)
     acts = [
@@ -173,7 +173,7 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
 def patient(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     found = get_object_or_404(visible, pk=pk)
-    access.require_writable(user=request.user, patient=found)
+    write_access.require_writable(user=request.user, patient=found)
     others = _others(request, found)
     images = LesionImage.objects.present().filter(lesion__patient=found)
     acts = [

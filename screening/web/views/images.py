@@ -17,8 +17,8 @@ from django.views.decorators.http import (
     require_safe,
 )
 
-from ml.opening.pictures import IN_BYTES, MAX_BYTES
-from screening import access
+from ml.opening.limits import IN_BYTES, MAX_BYTES
+from screening import write_access
 from screening.measurements.presenters import measured_in
 from screening.models import (
     Lesion,
@@ -51,7 +51,7 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
     without it the same form sends all at once."""
     lesions = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
     lesion = get_object_or_404(lesions, pk=pk)
-    access.require_writable(user=request.user, patient=lesion.patient)
+    write_access.require_writable(user=request.user, patient=lesion.patient)
     form = ImageForm(request.POST or None, request.FILES or None)
     results: list[uploads.Result] = []
     if request.method == "POST" and form.is_valid():

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from screening import access
+from screening import write_access
 from screening.body_map import services as body_map_services
 from screening.charts.lesion import reading_over_time
 from screening.charts.measures import measures_over_time
@@ -106,7 +106,7 @@ def _reminder(
 def new(request: UserRequest, pk: UUID) -> HttpResponse:
     """A new lesion has no image: the way goes on to its first one."""
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
-    access.require_writable(user=request.user, patient=patient)
+    write_access.require_writable(user=request.user, patient=patient)
     form = NewLesionForm(request.POST or None, initial=NewLesionForm.initial_by(request.GET))
     if request.method == "POST":
         lesion = submit(form, body_map_services.open_lesion, user=request.user, patient=patient)
@@ -118,7 +118,7 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = _visible(request, pk)
-    access.require_writable(user=request.user, patient=lesion.patient)
+    write_access.require_writable(user=request.user, patient=lesion.patient)
     form = LesionForm(request.POST or None, record=lesion)
     # A lesion keeps a name; only a new one may go without and be numbered.
     form.fields["label"].required = True

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
-from screening import access
+from screening import write_access
 from screening.measurements import masks, outlines
 from screening.measurements.contours import Point, thinned
 from screening.measurements.contours import outline as border_of
@@ -114,7 +114,7 @@ def _set_scale(request: UserRequest, image: LesionImage, source: str, form: Scal
 def _writable(request: UserRequest, pk: UUID) -> LesionImage:
     visible = LesionImage.objects.visible_to(request.user)
     image = get_object_or_404(visible.select_related("lesion__patient__clinic"), pk=pk)
-    access.require_writable(user=request.user, patient=image.lesion.patient)
+    write_access.require_writable(user=request.user, patient=image.lesion.patient)
     return image
 
 

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
-from screening import access
+from screening import write_access
 from screening.body_map import queries as body_map_queries
 from screening.charts.patient import lesions_over_time
 from screening.corrections import queries
@@ -141,7 +141,7 @@ def new(request: UserRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
-    access.require_writable(user=request.user, patient=patient)
+    write_access.require_writable(user=request.user, patient=patient)
     form = PatientForm(request.POST or None, record=patient)
     if request.method == "POST":
         saved = submit(form, record_services.edit_patient, user=request.user, patient=patient)

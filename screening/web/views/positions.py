@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from screening import access
+from screening import write_access
 from screening.body_map import regions
 from screening.body_map import services as body_map_services
 from screening.models import Lesion
@@ -23,7 +23,7 @@ from screening.web.views.requests import UserRequest
 def place(request: UserRequest, pk: UUID) -> HttpResponse:
     lesions = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
     lesion = get_object_or_404(lesions, pk=pk)
-    access.require_writable(user=request.user, patient=lesion.patient)
+    write_access.require_writable(user=request.user, patient=lesion.patient)
     standing = lesion.positions.first()
     form = MovedLesionForm(request.POST or None, record=lesion)
     if request.method == "POST":

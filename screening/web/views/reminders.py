@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from screening import access
+from screening import write_access
 from screening.formatting import day
 from screening.models import CalendarFeed, Lesion, Patient, Reminder, Standing
 from screening.records import queries as record_queries
@@ -154,7 +154,7 @@ def _visible(request: UserRequest, pk: UUID) -> Reminder:
 def _set_none(request: UserRequest, lesion: Lesion) -> None:
     reminder = Reminder.objects.filter(lesion=lesion).select_related("lesion__patient").first()
     if reminder is None:
-        access.require_writable(user=request.user, patient=lesion.patient)
+        write_access.require_writable(user=request.user, patient=lesion.patient)
     else:
         reminder_services.stop_reminder(user=request.user, reminder=reminder)
     messages.success(request, f"Nobody is reminded of {lesion}.")

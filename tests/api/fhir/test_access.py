@@ -108,7 +108,7 @@ def test_nothing_is_written(clinician, record, method):
 
 
 def test_who_asks_too_often_is_told_when_to_come_again(clinician, record, monkeypatch):
-    from screening.api.http.limits import CallerThrottle
+    from screening.api.http.throttling import CallerThrottle
 
     monkeypatch.setattr(CallerThrottle, "rate", "1/min", raising=False)
     clinician.get(f"{BASE}/Patient")

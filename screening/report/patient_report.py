@@ -9,7 +9,7 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, PageBreak, Spacer, Table
 
 from accounts.models import User
-from ml.types import MALIGNANT
+from ml.diagnoses import MALIGNANT
 from screening.body_map import queries as body_map_queries
 from screening.formatting import day, percent
 from screening.models import (
@@ -24,9 +24,9 @@ from screening.models import (
 )
 from screening.predictions.outcomes import Standing, open_alerts
 from screening.records import queries as record_queries
-from screening.report import parts, style
-from screening.report.document import built
-from screening.report.lesion import about, of_lesion, subject
+from screening.report import sections, style
+from screening.report.lesion_report import about, of_lesion, subject
+from screening.report.page_frame import built
 from screening.report.pictures import Picture
 from screening.report.queries import LesionRecord, record_of, shown
 from screening.report.style import text
@@ -59,7 +59,7 @@ def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[Lesion
             Spacer(0, 6),
             *of_lesion(record),
         ]
-    flowables += parts.limits(_versions(lesions, full))
+    flowables += sections.limits(_versions(lesions, full))
     newest = [image for lesion in lesions if (image := _newest(lesion))]
     images = [*newest, *(image for record in full for image in shown(record.images))]
     return built(TITLE, flowables), list(dict.fromkeys(images))

@@ -9,8 +9,8 @@ from reportlab.platypus import Flowable, Spacer
 from accounts.models import User
 from screening.body_map import regions
 from screening.models import Lesion, LesionImage, Patient
-from screening.report import parts, style
-from screening.report.document import built
+from screening.report import sections, style
+from screening.report.page_frame import built
 from screening.report.queries import LesionRecord, record_of, shown
 from screening.report.style import text
 
@@ -28,22 +28,22 @@ def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionIma
         *([text(lesion.notes, style.SMALL)] if lesion.notes else []),
         Spacer(0, 6),
         *of_lesion(record),
-        *parts.recorded(record),
-        *parts.limits(record.versions),
+        *sections.recorded(record),
+        *sections.limits(record.versions),
     ]
     return built(TITLE, flowables), shown(record.images)
 
 
 def of_lesion(record: LesionRecord) -> list[Flowable]:
     return [
-        *parts.notices(record),
-        *parts.standing(record),
-        *parts.concluded(record),
-        *parts.newest(record),
-        *parts.earlier(record),
-        *parts.alerts(record),
-        *parts.course(record),
-        *parts.measures(record),
+        *sections.notices(record),
+        *sections.standing(record),
+        *sections.concluded(record),
+        *sections.newest(record),
+        *sections.earlier(record),
+        *sections.alerts(record),
+        *sections.course(record),
+        *sections.measures(record),
     ]
 
 

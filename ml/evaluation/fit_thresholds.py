@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml import calibrate, reader
+from ml.diagnoses import Diagnosis
 from ml.evaluation import cameras, judge
 from ml.evaluation.card import plain, split
 from ml.evaluation.judge import Read, read_all
@@ -25,7 +26,6 @@ from ml.inference.look import Rules
 from ml.outcome import p_malignant
 from ml.training.data import Examples, Part, Source
 from ml.training.sources import Sources
-from ml.types import Diagnosis
 
 SENSITIVITY = 0.96
 """Of the cancers of the worst source, with what is known of the patients and without."""

@@ -12,7 +12,8 @@ from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ml.types import MAX_AGE, Diagnosis
+from ml.diagnoses import Diagnosis
+from ml.types import MAX_AGE
 from screening.interop.isic import terms
 from screening.models import SYMPTOMS, BodySite, Conclusion, Modality, Sex, SkinType
 from screening.records import plausibility

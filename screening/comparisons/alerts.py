@@ -9,19 +9,15 @@ from django.utils import timezone
 
 from screening.comparisons.services import scaled
 from screening.measurements.masks import SIDE, mask_of, pixels_of
-from screening.measurements.queries import (
-    NotOpened,
-    current,
-    in_millimetres,
-    repeatability,
-    scale_of,
-)
+from screening.measurements.millimetres import in_millimetres, scale_of
+from screening.measurements.queries import NotOpened, current, repeatability
 from screening.models import Alert, Comparison, Event, LesionImage, Outcome, Prediction, Reminder
 from screening.predictions.details import other_details
 from screening.webhooks.outbox import announce_about
 
 if TYPE_CHECKING:
-    from ml.lesion.change import Fired, Visit
+    from ml.lesion.change import Visit
+    from ml.lesion.change_rules import Fired
 
 SHORT_TERM_MONTHS = 3
 
@@ -34,7 +30,7 @@ def apply(comparison: Comparison) -> list[Alert]:
     Empty, and nothing is replaced, while the readings' model version has no measured repeatability
     in its card, or the lesion was not found in one of the images.
     """
-    from ml.lesion import change
+    from ml.lesion import change, change_rules
 
     earlier, later = comparison.earlier, comparison.later
     before, after = _reading(earlier), _reading(later)
@@ -48,7 +44,7 @@ def apply(comparison: Comparison) -> list[Alert]:
     matrix = scaled(comparison.matrix, sizes[1], sizes[0]) if comparison.aligned else None
     found = change.changed(visits[0], visits[1], matrix, _areas(earlier, later))
     days = (later.captured_on - earlier.captured_on).days
-    fired = change.fired(found, days, limits, _is_short_term(later))
+    fired = change_rules.fired(found, days, limits, _is_short_term(later))
     return _opened_all(fired, comparison)
 
 

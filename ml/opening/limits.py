@@ -1,0 +1,26 @@
+"""Which pictures are taken: formats, and how large they may be. The one place."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+MAX_BYTES = 20_000_000
+MAX_PIXELS = 50_000_000
+MAX_JPEG_PIXELS = 100_000_000
+"""Of a baseline JPEG, which can be decoded at a fraction of its size."""
+KEPT_PIXELS = 25_000_000
+"""Larger pictures are halved, and halved again, until they are no larger than this."""
+
+
+def size_in_words(size: int) -> str:
+    """Of a number of bytes, as limits are written: 20 MB, 4 GB."""
+    return f"{size // 10**9} GB" if size >= 10**9 else f"{size // 10**6} MB"
+
+
+IN_BYTES = size_in_words(MAX_BYTES)
+IN_PIXELS = f"{MAX_JPEG_PIXELS // 1_000_000} megapixels as JPEG, else {MAX_PIXELS // 1_000_000}"
+"""The limits in words, for every page, answer and document that tells them."""
+FORMATS = ("JPEG", "PNG", "WebP", "HEIC", "AVIF")
+"""Of photographs. Research data comes in two more: see ``open_image``."""
+
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS

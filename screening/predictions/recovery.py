@@ -1,0 +1,48 @@
+"""What became of readings whose worker died, or that no worker heard of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db.models import Q
+from django.utils import timezone
+
+from screening.models import (
+    MAX_ATTEMPTS,
+    Prediction,
+    State,
+)
+from screening.predictions.queue import finish
+
+# One sweep tells the workers of at most this many: a long queue needs no second bell for each row.
+SWEEP_LIMIT = 500
+
+
+def sweep(*, rung_before: datetime) -> list[Prediction]:
+    """Mend what a lost worker or a lost message left behind.
+
+    RUNNING with an expired lease -> QUEUED, or FAILED after MAX_ATTEMPTS. Returns the queued
+    predictions that no worker was told of since ``rung_before``: the caller rings for them.
+    """
+    now = timezone.now()
+    expired = Prediction.objects.filter(state=State.RUNNING, lease_expires_at__lt=now)
+    hopeless = expired.filter(attempts__gte=MAX_ATTEMPTS)
+    for prediction in hopeless.select_related("image__lesion__patient"):
+        finish(
+            prediction,
+            state=State.FAILED,
+            failure=f"Reading was begun {MAX_ATTEMPTS} times and never finished. Try again.",
+        )
+    expired.filter(attempts__lt=MAX_ATTEMPTS).update(
+        state=State.QUEUED, lease_expires_at=None, rung_at=None, modified=now
+    )
+    waiting = list(
+        Prediction.objects.claimable()
+        .filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
+        .order_by("is_bulk", "created")
+        .only("pk", "is_bulk")[:SWEEP_LIMIT]
+    )
+    Prediction.objects.filter(pk__in=[one.pk for one in waiting], state=State.QUEUED).update(
+        rung_at=now
+    )
+    return waiting
