@@ -60,8 +60,13 @@ def work_on_batches() -> bool:
 
 
 def _ring(task: str, *args: Any, **options: Any) -> bool:
+    name = f"screening.tasks.{task}"
+    known = current_app.tasks.get(name)  # to a worker, not to what only rings
     try:
-        current_app.signature(f"screening.tasks.{task}", args=args).apply_async(**options)
+        if known is not None:
+            known.apply_async(args, **options)
+        else:
+            current_app.send_task(name, args, **options)
     except Exception as error:
         logger.warning("%s: no bell, %s", task, type(error).__name__)
         return False

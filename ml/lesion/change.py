@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.lesion import colours, register
-from ml.lesion.change_rules import _logit
 from ml.lesion.skin import lab
 
 SIDE = 400
@@ -100,6 +99,11 @@ def changed(
     before["colour_share"], after["colour_share"] = was, now
     sided = _one_sided(mask, shape)
     return Change(growth, sided, focal, structure, now - was, colour, risk, before, after)
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, 1e-4), 1 - 1e-4)
+    return float(np.log(clipped / (1 - clipped)))
 
 
 def _in_one_frame(

@@ -98,8 +98,3 @@ def _told(rule: str, change: Change, shown: str) -> Fired:
     if shown == "colour_share":
         before["colour"] = after["colour"] = change.gained_colour
     return Fired(rule, before, after)
-
-
-def _logit(probability: float) -> float:
-    clipped = min(max(probability, 1e-4), 1 - 1e-4)
-    return float(np.log(clipped / (1 - clipped)))

@@ -33,7 +33,7 @@ URL = "/api/v1/batches/"
 
 @pytest.fixture(autouse=True)
 def _no_broker(monkeypatch):
-    monkeypatch.setattr(tasks.work_on_batches_task, "apply_async", lambda **_: None)
+    monkeypatch.setattr(tasks.work_on_batches_task, "apply_async", lambda *_, **__: None)
     yield
     ingest.put_archive_away()
 

@@ -164,7 +164,7 @@ def test_a_result_outlives_a_database_that_is_away_for_a_moment(monkeypatch):
             raise OperationalError("database is locked")
         return finish(prediction, **fields)
 
-    monkeypatch.setattr(queue, "_finish", locked_at_first)
+    monkeypatch.setattr(queue, "finish", locked_at_first)
     monkeypatch.setattr(transience.time, "sleep", lambda seconds: None)
     prediction = queue.claim(queued().pk)
     queue.read(prediction)
