@@ -66,6 +66,7 @@ LESION: dict[str, Any] = {
     "latest_outcome": "see_doctor",
     "standing_outcome": "see_doctor",
     "standing_image": _IMAGE,
+    "settled_by": [],
     "closed_on": None,
     "closed_day_is_known": False,
 }

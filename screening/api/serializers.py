@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
+from accounts.permissions import may_read
 from screening.api.fields import (
     ByScope,
     ChoiceOrNull,
@@ -20,16 +22,21 @@ from screening.api.readings import PredictionSerializer
 from screening.api.records import IdentifiedSerializer, IdentifierSerializer, RecordSerializer
 from screening.interop import identifiers as interop_identifiers
 from screening.models import (
+    Histology,
     Lesion,
     LesionImage,
     Outcome,
     Patient,
     Review,
 )
+from screening.predictions.advice import act_words
+from screening.predictions.outcomes import Act
+from screening.records import queries as record_queries
 from screening.records import services as record_services
 from screening.reviews import services as review_services
 
 BASE = ["id", "url", "created", "modified"]
+SETTLING = ("predictions", "reviews", "histologies", "visits")
 
 
 class ClinicSerializer(serializers.ModelSerializer[Clinic]):
@@ -71,6 +78,25 @@ class PatientSerializer(IdentifiedSerializer):
         return record_services.edit_patient(user=self.user, patient=instance, **changes)
 
 
+class ActSerializer(serializers.Serializer[Any]):
+    """What settles a warning."""
+
+    kind = serializers.ChoiceField(["review", "histology", "visit"])
+    id = serializers.UUIDField(help_text="Of that review, histology or visit.")
+    created = serializers.DateTimeField(help_text="When it was signed or entered.")
+    by = serializers.CharField(help_text="Who signed or entered it.")
+    text = serializers.CharField(help_text="In words.")
+
+    def to_representation(self, act: Act) -> dict[str, Any]:
+        by = act.reviewer if isinstance(act, Review) else act.recorded_by
+        kind = "visit"
+        if isinstance(act, Review | Histology):
+            kind = "review" if isinstance(act, Review) else "histology"
+        return super().to_representation(
+            {"kind": kind, "id": act.pk, "created": act.created, "by": by, "text": act_words(act)}
+        )
+
+
 class LesionSerializer(ByScope, IdentifiedSerializer):
     """One spot on one patient's body."""
 
@@ -101,6 +127,10 @@ class LesionSerializer(ByScope, IdentifiedSerializer):
         allow_null=True,
         help_text="The image that it is told of; `null` where a symptom alone says so.",
     )
+    settled_by = serializers.SerializerMethodField(
+        help_text="What settled the warnings that do not stand, the newest first. Needs "
+        "`reviews:read`, `histologies:read` and `visits:read`, too; `null` without.",
+    )
 
     fixed = ("patient",)
 
@@ -116,6 +146,7 @@ class LesionSerializer(ByScope, IdentifiedSerializer):
             "latest_outcome",
             "standing_outcome",
             "standing_image",
+            "settled_by",
             "closed_on",
             "closed_day_is_known",
         ]
@@ -129,6 +160,12 @@ class LesionSerializer(ByScope, IdentifiedSerializer):
 
     def get_image_count(self, lesion: Lesion) -> int:
         return lesion.image_count or 0  # type: ignore[attr-defined]
+
+    @extend_schema_field(ActSerializer(many=True, allow_null=True))
+    def get_settled_by(self, lesion: Lesion) -> Any:
+        if not may_read(self.context["request"], *SETTLING):
+            return None
+        return ActSerializer(record_queries.settled_by(lesion), many=True).data
 
     def create(self, validated_data: dict[str, Any]) -> Lesion:
         return self.known(interop_identifiers.open_lesion(user=self.user, **validated_data))

@@ -108,7 +108,8 @@ class LesionViewSet(EditableViewSet):
     def get_queryset(self) -> QuerySet[Lesion]:
         visible = Lesion.objects.visible_to(self.user).select_related("patient")
         latest = record_queries.with_latest(visible, self.user)
-        return record_queries.with_told(latest, self.user).prefetch_related("identifiers")
+        told = record_queries.with_told(latest, self.user).prefetch_related("identifiers")
+        return record_queries.with_settling(told, self.user)
 
     @extend_schema(
         summary="Open a closed lesion again",

@@ -121,6 +121,27 @@ def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     )
 
 
+def with_settling(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    """Prefetch what ``settled_by`` looks at, as ``user`` may see it."""
+    readings = Prediction.objects.disclosed_to(user).latest_first().defer(*NUMBERS)
+    images = LesionImage.objects.latest_first().prefetch_related(
+        Prefetch("predictions", readings), Prefetch("reviews", _reviews(user))
+    )
+    histologies = Histology.objects.standing().disclosed_to(user)
+    return lesions.prefetch_related(
+        Prefetch("images", images),
+        Prefetch("histologies", histologies.select_related("recorded_by")),
+        Prefetch("visits", DoctorVisit.objects.select_related("recorded_by")),
+    )
+
+
+def settled_by(lesion: Lesion) -> list[outcomes.Act]:
+    """Of a lesion ``with_settling``: what settled the warnings that do not stand, the newest
+    first."""
+    images, histologies = list(lesion.images.all()), list(lesion.histologies.all())
+    return outcomes.standing_of(lesion, images, histologies, list(lesion.visits.all())).settled
+
+
 def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     """Order lesions ``with_latest`` by what needs attention; those without a reading last. What a
     clinician concluded is to be done counts beside the standing outcome, the graver of the two."""

@@ -30,7 +30,7 @@ API = "/api/v1/"
 BUDGETS = {
     "clinics": 2,
     "patients": 3,
-    "lesions": 3,
+    "lesions": 8,  # and what settled them: images, readings, reviews, histologies, visits
     "images": 5,
     "predictions": 2,
     "reviews": 2,

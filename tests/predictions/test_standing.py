@@ -106,8 +106,43 @@ def test_a_visit_settles_it_and_says_so(client, personas):
     assert "Nothing is flagged" in page(client, "home")
     told = page(client, "lesion", lesion.pk)
     assert "it is harmless (Looked at closely), entered by" in told and "Settled by" in told
+    program = Program(services.create_api_key(user=personas.self_tracker, name="test")[1])
+    [by] = program.get(f"/api/v1/lesions/{lesion.pk}/").json()["settled_by"]
+    assert by["kind"] == "visit" and by["text"].startswith("Doctor's visit on 20 Jan 2026: it is")
     add(lesion, date(2026, 2, 1), "urgent")
     assert "Left calf" in page(client, "home") and "Urgent" in page(client, "lesion", lesion.pk)
+
+
+def test_the_api_says_what_settled_it_wherever_the_lesion_is_shown(personas):
+    user, lesion = personas.clinician, LesionFactory(patient=personas.patient)
+    image = add(lesion, date(2026, 1, 12), "urgent")
+    program = Program(services.create_api_key(user=user, name="test")[1])
+    address, listed = (
+        f"/api/v1/lesions/{lesion.pk}/",
+        f"/api/v1/lesions/?patient={lesion.patient_id}",
+    )
+    assert program.get(address).json()["settled_by"] == []
+    review = review_services.record_review(
+        user=user, image=image, conclusion="nv", management="none"
+    )
+    seen = program.get(address)
+    [by] = seen.json()["settled_by"]
+    assert (by["kind"], by["id"], by["by"]) == ("review", str(review.pk), str(user))
+    assert "Melanocytic nevus" in by["text"] and by["created"].startswith(f"{timezone.now():%Y}")
+    listed = program.get(f"/api/v1/lesions/?patient={lesion.patient_id}").json()["results"]
+    assert listed[0]["settled_by"] == [by]
+    expanded = program.get(f"/api/v1/images/{image.pk}/?expand=lesion").json()
+    assert expanded["lesion"]["settled_by"] == [by]
+    changed = program.patch(address, {"notes": "x"}, HTTP_IF_MATCH=seen["ETag"])
+    assert changed.json()["settled_by"] == [by]
+    histology = review_services.record_histology(
+        user=user, lesion=lesion, diagnosis="nv", examined_on=date(2026, 2, 1)
+    )
+    kinds = [(one["kind"], one["id"]) for one in program.get(address).json()["settled_by"]]
+    assert kinds == [("histology", str(histology.pk)), ("review", str(review.pk))]
+    scopes = ["lesions:read", "predictions:read", "reviews:read", "visits:read"]
+    bound = Program(services.create_api_key(user=user, name="less", scopes=scopes)[1])
+    assert bound.get(address).json()["settled_by"] is None
 
 
 @pytest.mark.parametrize("picture", [False, True])
