@@ -42,7 +42,7 @@ BUDGETS = {
     "outlines": 2,
     "comparisons": 6,  # and both images with their measurements
     "change-marks": 2,
-    "alerts": 2,
+    "alerts": 4,  # and what closed them: reviews, histologies
 }
 
 
