@@ -19,6 +19,13 @@ def may_read(request: Request, *resources: str) -> bool:
     return credential is None or all(map(credential.allows, needed))
 
 
+def require_scope(request: Request, scope: str) -> None:
+    """Raises MissingScope unless the caller holds it, as a session does."""
+    credential: Any = request.auth
+    if credential is not None and not credential.allows(scope):
+        raise MissingScope(scope)
+
+
 class MissingScope(PermissionDenied):
     def __init__(self, scope: str) -> None:
         self.scope = scope
@@ -39,8 +46,5 @@ class HasScope(IsAuthenticated):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not super().has_permission(request, view):
             return False
-        needed = scopes.required(view.scope_resource, request.method or "")  # type: ignore[attr-defined]
-        credential: Any = request.auth
-        if credential is not None and not credential.allows(needed):
-            raise MissingScope(needed)
+        require_scope(request, scopes.required(view.scope_resource, request.method or ""))  # type: ignore[attr-defined]
         return True

@@ -101,6 +101,7 @@ class Sent:
     done: int = 302
     multipart: bool = False
     own_rule: Rule | None = None  # where it is not the clinic's record but one's own
+    scopes: tuple[str, ...] = ()  # beside that of the address
 
     def answer(self, persona: str, world: World) -> Answer:
         rule = self.own_rule if self.own_rule and not world.clinic else self.rule
@@ -374,6 +375,9 @@ MATRIX: dict[str, Line] = {
     "api:patient-restore": line(args="withdrawn_patient", POST=Sent(KEEPS, done=200)),
     "api:visit-withdraw": line(args="visit", POST=Sent(OWNS, lambda w: REASON, 200)),
     "api:visit-restore": line(args="withdrawn_visit", POST=Sent(KEEPS_OWN, done=200)),
+    "api:correction-undo": line(
+        args="correction", POST=Sent(WRITES, done=200, scopes=("images:write",))
+    ),
     "api:image-corrections": line(SEES, "image"),
     "api:visit-corrections": line(SEES, "visit"),
     "api:lesion-corrections": line(SEES, "lesion"),

@@ -55,7 +55,7 @@ from tests.test_architecture import ALL
 
 MARK = "zqxout"
 """In every text of what is withdrawn."""
-LOOKS_FOR_IT = {"withdrawn", "correction_undo", "withdrawn_thumbnail"}
+LOOKS_FOR_IT = {"withdrawn", "correction_undo", "withdrawn_thumbnail", "api:correction-undo"}
 """Pages for those who look for what was withdrawn."""
 HISTORY = re.compile(r'<details class="section corrections.*?</details>', re.DOTALL)
 

@@ -111,6 +111,17 @@ class RestorePatientSerializer(RestoreMergedSerializer):
     label = serializers.CharField(required=False, max_length=80)  # type: ignore[assignment]
 
 
+class UndoSerializer(StrictSerializer):
+    """What the undoing of some corrections needs."""
+
+    acknowledged = _acknowledged(" And where more was found since, or is left where it is.")
+    label = serializers.CharField(  # type: ignore[assignment]
+        required=False,
+        max_length=80,
+        help_text="Of a patient whose own is another's by now.",
+    )
+
+
 def _lesion_field() -> VisibleField:
     return VisibleField(
         queryset=Lesion.objects.none(),
@@ -150,6 +161,21 @@ class MergePatientSerializer(ReasonSerializer):
 
     into = _patient_field()
     acknowledged = _acknowledged(" And where the two differ in birth year or sex.")
+
+
+undone = extend_schema(
+    summary="Undo a correction",
+    description="The same act the other way round: what was edited, moved, merged or withdrawn is "
+    "as it was before. It is a correction itself. Needs the scope that writes such a record, too. "
+    "The answer is the correction that was undone, which is not `is_standing` any more. Where "
+    "something else was changed since, nothing is done: 400.",
+    request=UndoSerializer,
+    responses={200: CorrectionSerializer},
+    examples=[
+        sent("undo", {"acknowledged": True}),
+        shown("undone", CORRECTION | {"is_standing": False}, 200),
+    ],
+)
 
 
 def acts(what: str, serializer: Any, example: Any, restore: Any = ReasonSerializer) -> Any:

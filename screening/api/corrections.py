@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from accounts.permissions import may_read, require_scope
 from django.db import transaction
 from django.db.models import Q
 from django.shortcuts import get_object_or_404
@@ -14,6 +15,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts import scopes
 from accounts.scope_permission import may_read
 from screening.api import examples
 from screening.api.base import ReadViewSet, RecordView
@@ -26,9 +28,11 @@ from screening.api.correction_serializers import (
     ReasonSerializer,
     RestoreMergedSerializer,
     RestorePatientSerializer,
+    UndoSerializer,
     WithdrawSerializer,
     act,
     acts,
+    undone,
 )
 from screening.api.filters import StrictFilterBackend
 from screening.api.http.conditions import etag_of, require_match
@@ -36,6 +40,7 @@ from screening.api.serializers import ImageSerializer, LesionSerializer, Patient
 from screening.api.viewsets import ImageViewSet, LesionViewSet, PatientViewSet
 from screening.api.visits import VISIT, VisitSerializer, VisitViewSet
 from screening.corrections import merges, moves, queries, services
+from screening.corrections import undo as correction_undo
 from screening.corrections.journal import held
 from screening.models import Correction, DoctorVisit, Lesion, LesionImage, Patient
 from screening.models.correction import OF
@@ -265,3 +270,23 @@ class VisitCorrections(CorrectionsViewSet):
     @action(detail=True, methods=["get"])
     def corrections(self, request: Request, pk: UUID) -> Response:
         return self.listed()
+
+
+class CorrectionViewSet(RecordView, viewsets.GenericViewSet[Any]):
+    """Corrections of whatever record. Each is listed at the record's own address."""
+
+    scope_resource = "corrections"
+    queryset = Correction.objects.none()
+    serializer_class = CorrectionSerializer
+    http_method_names = ["post"]
+    lookup_value_converter = "uuid"
+
+    @undone
+    @action(detail=True, methods=["post"])
+    def undo(self, request: Request, pk: UUID) -> Response:
+        correction = get_object_or_404(queries.seen(self.user), pk=pk)
+        require_scope(request, scopes.required(correction.resource, "POST"))
+        body = UndoSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        correction_undo.undo(user=self.user, correction=correction, **body.validated_data)
+        return Response(CorrectionSerializer(queries.seen(self.user).get(pk=pk)).data)

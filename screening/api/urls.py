@@ -14,6 +14,7 @@ from screening.api.alerts import AlertViewSet
 from screening.api.change_marks import ChangeMarkViewSet
 from screening.api.comparisons import ComparisonViewSet
 from screening.api.corrections import (
+    CorrectionViewSet,
     ImageCorrections,
     LesionCorrections,
     PatientCorrections,
@@ -62,6 +63,7 @@ corrections.register("patients", PatientCorrections, basename="patient")
 corrections.register("lesions", LesionCorrections, basename="lesion")
 corrections.register("images", ImageCorrections, basename="image")
 corrections.register("visits", VisitCorrections, basename="visit")
+corrections.register("corrections", CorrectionViewSet, basename="correction")
 
 urlpatterns = [
     path("v1/", include(router.urls)),

@@ -20,12 +20,12 @@ Merged = TypeVar("Merged", Patient, Lesion)
 def of_patient(patient: Patient, user: User) -> QuerySet[Correction]:
     """All of the patient, of what was merged into them, and of their lesions; the newest first."""
     patients = _with_merged(patient)
-    return _seen(user).filter(Q(patient__in=patients) | Q(lesion__patient__in=patients))
+    return seen(user).filter(Q(patient__in=patients) | Q(lesion__patient__in=patients))
 
 
 def of_lesion(lesion: Lesion, user: User) -> QuerySet[Correction]:
     """All of the lesion, of what was merged into it, and of the images that are on it now."""
-    return _seen(user).filter(Q(lesion__in=_with_merged(lesion)) | Q(image__lesion=lesion))
+    return seen(user).filter(Q(lesion__in=_with_merged(lesion)) | Q(image__lesion=lesion))
 
 
 def is_corrected(model: type[Patient | Lesion], user: User) -> Exists:
@@ -51,11 +51,11 @@ def _with_merged(record: Patient | Lesion) -> set[UUID]:
 
 
 def of_image(image: LesionImage, user: User) -> QuerySet[Correction]:
-    return _seen(user).filter(image=image)
+    return seen(user).filter(image=image)
 
 
 def of_visit(visit: DoctorVisit, user: User) -> QuerySet[Correction]:
-    return _seen(user).filter(visit=visit)
+    return seen(user).filter(visit=visit)
 
 
 def withdrawn_patients(user: User) -> QuerySet[Patient]:
@@ -81,7 +81,8 @@ def leads_to(model: type[Merged], pk: UUID, user: User) -> Merged | None:
     return visible.first()
 
 
-def _seen(user: User) -> QuerySet[Correction]:
+def seen(user: User) -> QuerySet[Correction]:
+    """All that ``user`` may see, the newest first, with what ``undo.subject`` gives."""
     return (
         Correction.objects.visible_to(user)
         .select_related("made_by", "patient", "lesion__patient", "image__lesion__patient", "visit")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, time
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 
 from accounts.models import User
@@ -31,8 +31,10 @@ def undo(
     """Post: what the correction changed is as it was before. label: see ``services.restore``.
     acknowledged: the user knows of what is ``at_stake``.
 
-    Raises ValidationError where it cannot be undone any more.
+    Raises PermissionDenied where it is not for ``user`` to undo, and ValidationError where it
+    cannot be undone any more.
     """
+    require_for(user, correction)
     record = subject(correction)
     if not may_be_undone(correction):
         raise ValidationError("This cannot be undone: something else was changed since.")
@@ -99,6 +101,13 @@ def may_be_undone(correction: Correction) -> bool:
         case CorrectionKind.MOVED if correction.before:
             return not record.is_withdrawn and _is_where(record, correction.after)
     return False
+
+
+def require_for(user: User, correction: Correction) -> None:
+    """Raises PermissionDenied unless ``user`` may write the record and it ``is_for`` them."""
+    writable = Patient.everything.writable_by(user).contains(correction.patient)
+    if not writable or not is_for(correction, user):
+        raise PermissionDenied("Your role allows looking at this record, not changing it.")
 
 
 def is_for(correction: Correction, user: User) -> bool:

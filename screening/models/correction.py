@@ -91,5 +91,12 @@ class Correction(UUIDModel):
             ),
         ]
 
+    @property
+    def resource(self) -> str:
+        """Of which kind the record is that was put right itself: a key of ``OF``."""
+        if self.image_id or self.visit_id:
+            return "images" if self.image_id else "visits"
+        return "lesions" if self.lesion_id else "patients"
+
     def __str__(self) -> str:
         return f"{self.get_kind_display()}, {self.created:%Y-%m-%d}"

@@ -8,7 +8,7 @@ import pytest
 
 from accounts.services import create_api_key
 from screening.corrections import services
-from screening.models import Lesion, LesionImage, Patient
+from screening.models import Correction, Lesion, LesionImage, Patient
 from screening.models.correction import OF
 from screening.records import closing
 from tests.clients import Program
@@ -18,6 +18,7 @@ from tests.factories import (
     LesionImageFactory,
     PatientFactory,
     PredictionFactory,
+    ReviewFactory,
 )
 
 API = "/api/v1"
@@ -88,6 +89,71 @@ class TestImages:
         again = clinician.post(url, {"reason": "A finger."}, **key)
         assert (first.status_code, again.status_code) == (200, 200)
         assert first.json() == again.json()
+
+
+class TestUndo:
+    """What a page can undo, the API can: the same act, the other way round."""
+
+    def undo(self, client, kind, record, **body):
+        history = client.get(address(kind, record, "corrections")).json()["results"]
+        last = next(one for one in history if one["is_standing"])
+        return client.post(f"{API}/corrections/{last['id']}/undo/", body)
+
+    def test_of_an_edit(self, clinician, image):
+        ReviewFactory(image=image)
+        placed_at = image.placed_at
+        clinician.patch(address("images", image), {"captured_on": "2025-12-24"})
+        undone = self.undo(clinician, "images", image)
+        assert undone.status_code == 200
+        assert (undone.json()["kind"], undone.json()["is_standing"]) == ("edited", False)
+        image.refresh_from_db()
+        assert (image.captured_on, image.placed_at) == (date(2026, 3, 1), placed_at)
+        again = clinician.post(f"{API}/corrections/{undone.json()['id']}/undo/", {})
+        assert again.status_code == 400
+
+    def test_of_a_move(self, clinician, personas, image):
+        other = LesionFactory(patient=personas.patient)
+        clinician.post(address("images", image, "move"), {"lesion": str(other.pk)})
+        PredictionFactory(image=image)
+        refused = self.undo(clinician, "images", image)
+        assert refused.json()["errors"][0]["pointer"] == "/acknowledged"
+        undone = self.undo(clinician, "images", image, acknowledged=True)
+        assert undone.status_code == 200, undone.json()
+        assert clinician.get(address("images", image)).json()["lesion"] == str(image.lesion_id)
+
+    def test_of_a_move_to_another_patient(self, clinician, personas, lesion):
+        to = PatientFactory(clinic=personas.clinic)
+        clinician.post(address("lesions", lesion, "move"), {"patient": str(to.pk)})
+        assert self.undo(clinician, "lesions", lesion).status_code == 200
+        assert Lesion.objects.get().patient == personas.patient
+
+    def test_of_a_withdrawal(self, clinician, personas):
+        patient = personas.patient
+        clinician.post(address("patients", patient, "withdraw"), {"reason": "A test."})
+        PatientFactory(clinic=personas.clinic, label=patient.label)
+        assert self.undo(clinician, "patients", patient).json()["errors"][0]["pointer"] == "/label"
+        assert self.undo(clinician, "patients", patient, label="N-1b").status_code == 200
+        assert Patient.objects.get(pk=patient.pk).label == "N-1b"
+
+    def test_it_needs_the_scope_of_the_record(self, personas, image):
+        services.withdraw(user=personas.clinician, record=image, reason="A finger.")
+        url = f"{API}/corrections/{Correction.objects.get().pk}/undo/"
+        for resource, allowed in {"lesions": False, "images": True}.items():
+            scopes = ["corrections:write", f"{resource}:write"]
+            _, secret = create_api_key(user=personas.clinician, name="k", scopes=scopes)
+            answer = Program(secret).post(url, {})
+            assert answer.status_code == (200 if allowed else 403), answer.json()
+        assert LesionImage.objects.get() == image
+
+    def test_a_visit_is_for_whose_record_it_is(self, client_of, personas):
+        patient = personas.patient
+        patient.owner = personas.self_tracker
+        patient.save()
+        visit = DoctorVisitFactory(lesion=LesionFactory(patient=patient))
+        services.withdraw(user=personas.self_tracker, record=visit, reason="Another spot.")
+        url = f"{API}/corrections/{Correction.objects.get().pk}/undo/"
+        assert client_of(personas.clinician).post(url, {}).status_code == 403
+        assert client_of(personas.self_tracker).post(url, {}).status_code == 200
 
 
 class TestLesions:

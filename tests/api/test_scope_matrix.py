@@ -85,7 +85,9 @@ def test_matrix(method, name, scope, worlds, keys):  # noqa: F811
         lacking = ask(keys(persona, others), method, url, sent, world)
         if lacking.status_code != 403 or lacking.json().get("scope", scope) != scope:
             wrong.append(f"{persona} without {scope}: {lacking.status_code}")
-        found = verdict(ask(keys(persona, (scope,)), method, url, sent, world), url, sent.done)
+        found = verdict(
+            ask(keys(persona, (scope, *sent.scopes)), method, url, sent, world), url, sent.done
+        )
         expected = sent.answer(persona, world)
         if found is not expected and expected is not Answer.LOGIN:
             wrong.append(f"{persona} with {scope}: {found}, not {expected}")

@@ -231,9 +231,7 @@ def undo(request: UserRequest, pk: UUID) -> HttpResponse:
     """Asks, and says what is in the way where something is."""
     visible = Correction.objects.visible_to(request.user)
     correction = get_object_or_404(visible.select_related("patient", "lesion", "image"), pk=pk)
-    writable = Patient.everything.writable_by(request.user).contains(correction.patient)
-    if not writable or not correction_undo.is_for(correction, request.user):
-        raise PermissionDenied("Your role allows looking at this record, not changing it.")
+    correction_undo.require_for(request.user, correction)
     subject, may_be_undone = (
         correction_undo.subject(correction),
         correction_undo.may_be_undone(correction),
