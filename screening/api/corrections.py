@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from accounts.permissions import may_read, require_scope
 from django.db import transaction
 from django.db.models import Q
 from django.shortcuts import get_object_or_404
@@ -16,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts import scopes
-from accounts.scope_permission import may_read
+from accounts.scope_permission import may_read, require_scope
 from screening.api import examples
 from screening.api.base import ReadViewSet, RecordView
 from screening.api.correction_serializers import (

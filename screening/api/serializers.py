@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
-from accounts.permissions import may_read
+from accounts.scope_permission import may_read
 from screening.api.fields import (
     ByScope,
     ChoiceOrNull,
