@@ -1,5 +1,5 @@
 # One image for web, worker, beat and the one-shot set-up. No TensorFlow: the workers read with LiteRT.
-FROM python:3.11-slim
+FROM python:3.11.13-slim-bookworm
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 VAR_DIR=/srv/var
 RUN useradd --system --uid 10001 --no-create-home skincheck \
@@ -15,6 +15,4 @@ USER skincheck
 RUN SECRET_KEY=only-for-the-build python manage.py collectstatic --no-input --skip-checks
 
 EXPOSE 8000
-CMD ["gunicorn", "skincheck_site.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", \
-     "--workers", "2", "--threads", "4", "--timeout", "60", "--worker-tmp-dir", "/dev/shm", \
-     "--no-control-socket"]
+CMD ["python", "-m", "skincheck_site.serve", "0.0.0.0:8000"]

@@ -1,7 +1,7 @@
 """Decoding what strangers send in processes that may be killed, with a limit on all they take.
 
 A plain subprocess with pipes, not multiprocessing or a pool on top of it: those run the main module
-again in each child, which is Celery's or gunicorn's, and Celery's own processes may have no such
+again in each child, which is Celery's or the web's, and Celery's own processes may have no such
 children. Here a child knows neither Django nor a secret, and what it answers is JSON and bytes:
 nothing that a decoder was tricked into saying is ever run. Children stay for the next picture, so
 that one costs milliseconds, not a start of Python.

@@ -53,7 +53,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             installation.running("sweeper"),
         ):
             wait_until(lambda: _all_read(installation), "the demo images are read")
-            wait_until(lambda: "Booting worker" in installation.log("web"), "the web is ready")
+            wait_until(lambda: "Serving" in installation.log("web"), "the web is ready")
             yield Site(
                 f"http://127.0.0.1:{installation.port}",
                 {email: password for _, email, password in logins},

@@ -202,7 +202,7 @@ def test_threads_share_the_children(fresh):
 
 
 def test_a_fork_starts_its_own(fresh):
-    """As Celery's and gunicorn's processes are made: they must not write to one child together."""
+    """As Celery's and the web's processes are made: they must not write to one child together."""
     clean(GOOD)
     pid = os.fork()
     if pid == 0:

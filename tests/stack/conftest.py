@@ -50,7 +50,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made.python("script/prepare.py")
         callers = made.python("manage.py", "shell", "--no-imports", "-c", MAKE_CALLERS)
         with made.running("web"), made.running("worker"):
-            wait_until(lambda: "Booting worker" in made.log("web"), "the web is ready")
+            wait_until(lambda: "Serving" in made.log("web"), "the web is ready")
             wait_until(lambda: " ready." in made.log("worker"), "the worker is ready")
             url = f"http://127.0.0.1:{made.port}"
             yield Site(made, url, **json.loads(callers.splitlines()[-1]))

@@ -1,4 +1,4 @@
-"""A right that ended opens nothing on any process: two of gunicorn's, asked over and over."""
+"""A right that ended opens nothing on any process: two of the web server's, asked over and over."""
 
 from __future__ import annotations
 

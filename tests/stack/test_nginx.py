@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.stack.attack import ask, slow_sockets
 from tests.stack.installation import ROOT, free_port, installed, kill_group, wait_until
 
 pytestmark = pytest.mark.stack
@@ -40,14 +41,16 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
     port = free_port()
     server = (ROOT / "script" / "nginx.conf").read_text()
     assert "listen 8080;" in server
-    assert "http://web:8000;" in server
     server = server.replace("listen 8080;", f"listen 127.0.0.1:{port};")
     config = folder / "nginx.conf"
     with (
         installed(folder / "var", HTTPS="1", TRUSTED_PROXIES="1") as installation,
         (folder / "nginx.log").open("wb") as log,
     ):
-        server = server.replace("http://web:8000;", f"http://127.0.0.1:{installation.port};")
+        for pool in ("web", "uploads"):
+            assert f"http://{pool}:8000;" in server
+            behind = f"http://127.0.0.1:{installation.port};"
+            server = server.replace(f"http://{pool}:8000;", behind)
         config.write_text(FRAME.format(folder=folder, server=server))
         installation.python("script/prepare.py")
         with installation.running("web"):
@@ -103,3 +106,19 @@ def test_an_upload_without_end_is_refused_before_it_is_sent(address: tuple[str, 
 def test_another_host_name_is_refused(address: tuple[str, int]) -> None:
     answer = _ask(address, "GET", "/accounts/login/", Host="elsewhere.example")
     assert answer.status == 400
+
+
+def test_slow_callers_hold_up_nobody(address: tuple[str, int]) -> None:
+    with (
+        slow_sockets(address, 12),
+        slow_sockets(address, 12, path="/api/v1/batches/", length=900_000),
+    ):
+        answers = ask(address, ("/health/live",), 15)
+    assert answers.failed == 0
+    assert answers.p95 < 2
+
+
+def test_one_caller_has_so_many_uploads_at_once(address: tuple[str, int]) -> None:
+    with slow_sockets(address, 20, path="/api/v1/images/", length=60_000) as statuses:
+        assert _ask(address, "GET", "/health/live").status == 200
+    assert 429 in statuses

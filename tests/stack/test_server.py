@@ -99,7 +99,7 @@ def test_it_starts_mends_itself_and_stops_whole(installation: Installation, tmp_
             )
 
         queues = ("--queues\0interactive", "--queues\0webhooks")
-        for part in ("gunicorn", *queues, "skincheck_site\0beat", "manage.py\0sweep"):
+        for part in ("skincheck_site.serve", *queues, "skincheck_site\0beat", "manage.py\0sweep"):
             killed = _child_pid(installation, part)
             os.kill(killed, signal.SIGKILL)
             wait_until(

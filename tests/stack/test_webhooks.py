@@ -40,7 +40,7 @@ def test_a_picture_by_the_client_is_told_to_a_receiver(site: Installation, tmp_p
     login = {"SKINCHECK_URL": url, "SKINCHECK_KEY": key}
     with receiving() as receiver, api:
         with site.running("web"), site.running("worker"):
-            wait_until(lambda: "Booting worker" in site.log("web"), "the web is ready")
+            wait_until(lambda: "Serving" in site.log("web"), "the web is ready")
             wanted = {"name": "W", "target": receiver.url, "events": ["prediction.finished"]}
             webhook = api.post("webhooks/", json=wanted).json()
             secret = api.get(f"webhooks/{webhook['id']}/secret/").json()["secret"]

@@ -1,0 +1,223 @@
+"""The web server: ``python -m skincheck_site.serve 127.0.0.1:8000``.
+
+waitress reads requests in one thread, with the bodies in files, and only whole ones reach the
+threads that work: who sends slowly holds up nobody. What is added here: how long a request may take
+to arrive, how large it may be and how many large ones arrive at once, each by its address, before
+any of it is stored; and processes beside one another, since threads share one core.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from http.cookies import CookieError, SimpleCookie
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.wsgi import get_wsgi_application
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.utilities import Error
+
+from ml.pictures import MAX_BYTES
+from screening.exchange.archives import MAX_ARCHIVE_BYTES
+from skincheck_site.bodies import MOST_OF_A_STRANGER
+
+PROCESSES, THREADS = 2, 4
+
+# Seconds. A telephone at the edge of its network sends 10 KB a second.
+HEAD_SECONDS = 10
+GRACE_SECONDS = 10
+BYTES_A_SECOND = 2_000
+BODY_SECONDS = 15 * 60
+ARCHIVE_SECONDS = 60 * 60
+
+# A form of five pictures of the largest size, with what stands around them.
+MOST = 5 * MAX_BYTES + 1_000_000
+MOST_OF_AN_ARCHIVE = MAX_ARCHIVE_BYTES + 1_000_000
+ARCHIVES = ("/api/v1/batches/", "/batches/new/")
+# Bodies above this size wait in files, and so many of them at once in each process.
+LARGE = 1_000_000
+LARGE_AT_ONCE = 16
+
+
+class TooSlow(Error):
+    code, reason = 408, "Request Timeout"
+
+
+class TooLarge(Error):
+    code, reason = 413, "Content Too Large"
+
+
+class TooMany(Error):
+    code, reason = 503, "Service Unavailable"
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        status, headers, body = super().to_response(ident)
+        return status, [*headers, ("Retry-After", "30")], body
+
+
+class Request(HTTPRequestParser):
+    """One that arrives. ``most``: bytes that its body may have."""
+
+    def __init__(self, adj: Any) -> None:
+        super().__init__(adj)
+        self.begun = time.monotonic()
+        self.most = 0
+        self.is_admitted = False
+
+    def parse_header(self, header_plus: bytes) -> None:
+        super().parse_header(header_plus)
+        self.most = self._most()
+        if self.content_length > self.most:
+            self.refuse(TooLarge(f"At most {self.most:,} bytes are taken here."))
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        if not self.completed and self.body_bytes_received > self.most:  # its length was not told
+            self.refuse(TooLarge(f"At most {self.most:,} bytes are taken here."))
+        return consumed
+
+    def refuse(self, error: Error) -> None:
+        self.error, self.completed, self.connection_close = error, True, True
+
+    @property
+    def is_large(self) -> bool:
+        return max(self.content_length, self.body_bytes_received) > LARGE
+
+    def is_too_slow(self, now: float) -> bool:
+        took = now - self.begun
+        if not self.headers_finished:
+            return took > HEAD_SECONDS
+        total = ARCHIVE_SECONDS if self.path in ARCHIVES else BODY_SECONDS
+        due = BYTES_A_SECOND * (took - GRACE_SECONDS)
+        return took > total or self.body_bytes_received < due
+
+    def _most(self) -> int:
+        """What names itself is believed here, so that the database need not be asked: the site
+        checks it when all is there, and until then only ``LARGE_AT_ONCE`` of them wait."""
+        if not (self.headers.get("AUTHORIZATION") or self._has_session()):
+            return MOST_OF_A_STRANGER
+        return MOST_OF_AN_ARCHIVE if self.path in ARCHIVES else MOST
+
+    def _has_session(self) -> bool:
+        try:
+            return settings.SESSION_COOKIE_NAME in SimpleCookie(self.headers.get("COOKIE", ""))
+        except CookieError:
+            return False
+
+
+class Channel(HTTPChannel):
+    parser_class = Request
+    request: Request | None
+
+    def received(self, data: bytes) -> bool:
+        try:
+            kept: bool = super().received(data)
+        except OSError:  # the disk is full
+            self.refuse(TooMany("There is no room left to keep it."))
+            return False
+        arriving = self.request
+        if arriving is not None and arriving.is_large and not arriving.is_admitted:
+            arriving.is_admitted = self.server.has_room()
+            if not arriving.is_admitted:
+                self.refuse(TooMany("Many uploads are arriving now."))
+        return kept
+
+    def refuse(self, error: Error) -> None:
+        with self.requests_lock:
+            request, self.request = self.request, None
+            if request is None:
+                return
+            request.close()
+            request.body_rcv = None
+            request.refuse(error)
+            self.requests.append(request)
+            if len(self.requests) == 1:
+                self.server.add_task(self)
+
+
+class Server(TcpWSGIServer):
+    channel_class = Channel
+
+    def has_room(self) -> bool:
+        requests = [channel.request for channel in self.active_channels.values()]
+        admitted = sum(request is not None and request.is_admitted for request in requests)
+        return admitted < LARGE_AT_ONCE
+
+    def maintenance(self, now: float) -> None:
+        """Once a second."""
+        super().maintenance(now)
+        if os.getppid() != _parent:
+            raise SystemExit  # whoever started this process is gone, and another one wants the port
+        for channel in list(self.active_channels.values()):
+            request = channel.request
+            if request is not None and request.is_too_slow(time.monotonic()):
+                channel.refuse(TooSlow("It took too long to arrive."))
+
+
+def _serve(application: WSGIHandler, listening: socket.socket) -> None:
+    tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # /tmp may be memory
+    server = Server(
+        application,
+        _sock=listening,
+        bind_socket=False,
+        threads=THREADS,
+        sockets=[listening],
+        connection_limit=1000,
+        asyncore_use_poll=True,
+        asyncore_loop_timeout=1,
+        cleanup_interval=1,
+        channel_timeout=60,
+        inbuf_overflow=64_000,
+        max_request_body_size=MOST_OF_AN_ARCHIVE + 1,
+        clear_untrusted_proxy_headers=False,  # Django believes those that TRUSTED_PROXIES says
+        ident=None,
+    )
+    print(f"Serving in process {os.getpid()}", flush=True)
+    server.run()
+
+
+def _exit(number: int, frame: FrameType | None) -> None:
+    raise SystemExit
+
+
+def main(address: str) -> None:
+    """Runs until it is told to stop; a process that ends is replaced."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
+    application = get_wsgi_application()  # once: what it takes is shared by the processes
+    host, port = address.rsplit(":", 1)
+    listening = socket.create_server((host, int(port)), backlog=1024)
+    listening.setblocking(False)
+    signal.signal(signal.SIGTERM, _exit)
+    signal.signal(signal.SIGINT, _exit)
+    children: set[int] = set()
+    try:
+        while True:
+            while len(children) < PROCESSES:
+                pid = os.fork()
+                if pid == 0:
+                    children.clear()
+                    _serve(application, listening)
+                    return
+                children.add(pid)
+            children.discard(os.wait()[0])
+            time.sleep(1)  # one that cannot start must not take all of the machine
+    finally:
+        for pid in children:
+            os.kill(pid, signal.SIGTERM)
+        for pid in children:
+            os.waitpid(pid, 0)
+
+
+_parent = os.getpid()
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,83 @@
+"""Callers that send a byte a second: they hold up nobody, and are turned away."""
+
+from __future__ import annotations
+
+import socket
+import time
+from contextlib import closing, suppress
+
+import pytest
+
+from skincheck_site import serve
+from tests.stack.attack import ask, slow_sockets
+from tests.stack.conftest import Site
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/api/v1/batches/"])
+def test_fifty_slow_bodies(site: Site, path: str) -> None:
+    address = ("127.0.0.1", site.installation.port)
+    with slow_sockets(address, 50, path=path) as statuses:
+        answers = ask(address, ("/health/live", "/accounts/login/"), 20)
+        assert answers.failed == 0
+        assert answers.p95 < 2
+        time.sleep(serve.GRACE_SECONDS)
+    assert 408 in statuses
+
+
+def test_a_head_that_never_ends(site: Site) -> None:
+    address = ("127.0.0.1", site.installation.port)
+    with closing(socket.create_connection(address, timeout=1)) as slow:
+        answer = b""
+        for _ in range(serve.HEAD_SECONDS + 5):
+            slow.sendall(b"G")
+            with suppress(TimeoutError):
+                answer = slow.recv(4096)
+                break
+    assert b" 408 " in answer
+
+
+@pytest.mark.parametrize("length", [serve.MOST_OF_A_STRANGER + 1, serve.MOST])
+def test_a_stranger_is_refused_before_anything_is_stored(site: Site, length: int) -> None:
+    head = f"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n"
+    assert b" 413 " in _answer(site, head.encode())
+
+
+def test_nor_where_the_length_is_not_told(site: Site) -> None:
+    head = (
+        b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    assert b" 413 " in _answer(site, head + b"8000\r\n" + b"a" * 0x8000 + b"\r\n", 3)
+
+
+def test_so_many_large_bodies_arrive_at_once(site: Site) -> None:
+    """Whoever brings something like a session may send more: a few at a time, of each process."""
+    address = ("127.0.0.1", site.installation.port)
+    head = (
+        "POST /api/v1/images/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n"
+        f"Content-Length: {serve.MOST}\r\n\r\n"
+    ).encode()
+    most = serve.PROCESSES * serve.LARGE_AT_ONCE
+    sockets = [socket.create_connection(address, timeout=5) for _ in range(most + 1)]
+    for arriving in sockets:
+        arriving.sendall(head)
+    answers = []
+    for arriving in sockets:
+        arriving.settimeout(0.2)
+        with closing(arriving):
+            try:
+                answers.append(arriving.recv(4096))
+            except TimeoutError:
+                continue
+    assert answers
+    assert all(b" 503 " in answer and b"Retry-After" in answer for answer in answers)
+
+
+def _answer(site: Site, data: bytes, times: int = 1) -> bytes:
+    with closing(socket.create_connection(("127.0.0.1", site.installation.port), 5)) as caller:
+        with suppress(OSError):  # answered and closed
+            caller.sendall(data)
+            for _ in range(times - 1):
+                caller.sendall(data[data.rindex(b"8000\r\n") :])
+        return caller.recv(4096)
