@@ -21,7 +21,6 @@ from screening import sweeper, tasks
 from screening.comparisons import services as comparison_services
 from screening.comparisons import setbacks
 from screening.errors import Busy
-from screening.measurements import masks
 from screening.measurements import queries as measurement_queries
 from screening.measurements import services as measurement_services
 from screening.models import (
@@ -214,7 +213,7 @@ def test_following_up_rests_longer_each_time_and_lets_others_pass(monkeypatch, l
     first = photographed(lesion, date(2026, 1, 1))
     photographed(lesion, date(2026, 6, 1))
     with monkeypatch.context() as away:
-        away.setattr(masks, "pixels_of", raising(s3_answers(503)))
+        away.setattr(measurement_services, "pixels_of", raising(s3_answers(503)))
         away.setattr(comparison_services, "pixels_of", raising(s3_answers(503)))
         for times in (1, 2, 3):
             tasks.follow_up_task(str(first.pk))
