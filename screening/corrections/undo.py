@@ -19,7 +19,7 @@ from screening.models import (
     Patient,
 )
 from screening.records import closing
-from screening.records.visits import is_own
+from screening.records.visits import ONLY_ONES_OWN, is_own
 
 _READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
 
@@ -106,8 +106,10 @@ def may_be_undone(correction: Correction) -> bool:
 def require_for(user: User, correction: Correction) -> None:
     """Raises PermissionDenied unless ``user`` may write the record and it ``is_for`` them."""
     writable = Patient.everything.writable_by(user).contains(correction.patient)
-    if not writable or not is_for(correction, user):
+    if not writable:
         raise PermissionDenied("Your role allows looking at this record, not changing it.")
+    if not is_for(correction, user):
+        raise PermissionDenied(ONLY_ONES_OWN)
 
 
 def is_for(correction: Correction, user: User) -> bool:
