@@ -211,7 +211,8 @@ def _shown(name: str, value: Any, *codes: int) -> list[OpenApiExample]:
     problems=extend_schema(
         summary="What is wrong with which row",
         description="A line for each fault: the row as a spreadsheet counts it, the picture, the "
-        "column and the reason.",
+        "column and the reason. Of an imported row, what the record of a patient or lesion that "
+        "was there says otherwise: it is left as it is.",
         responses=table_answers("row,image,column,reason\n14,ISIC_0000012,sex,“x” is neither …\n"),
         filters=True,
     ),

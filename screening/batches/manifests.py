@@ -138,9 +138,9 @@ class _Agreed:
         for key, fields in self._subjects(row):
             for name, value in fields.items():
                 believed, number = self._said[key][name]
-                if _contradicts(name, value, believed):
+                if contradicts(name, value, believed):
                     row.problems.append(
-                        [_COLUMN.get(name, name), _contradiction(key, name, believed, number)]
+                        [COLUMN_OF.get(name, name), _contradiction(key, name, believed, number)]
                     )
         if not row.problems:
             row.patient_fields = self._agreed_on("patient", row.patient)
@@ -158,10 +158,11 @@ class _Agreed:
         ]
 
 
-_COLUMN = {"birth_year": "age", "patient": "lesion_id"}
+COLUMN_OF = {"birth_year": "age", "patient": "lesion_id"}
 
 
-def _contradicts(name: str, value: Any, believed: Any) -> bool:
+def contradicts(name: str, value: Any, believed: Any) -> bool:
+    """Of one patient or lesion. Ages are rounded, so years of birth may differ a little."""
     if name == "birth_year":
         return abs(value - believed) > BIRTH_YEARS_MAY_DIFFER_BY
     return bool(value != believed)

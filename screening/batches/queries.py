@@ -68,10 +68,11 @@ def counts_of(batch: Any) -> Counts:
 
 
 def problems_of(batch: Batch) -> Iterator[Problem]:
-    """All there are, by row; a few at a time in memory."""
+    """All there are, by row; a few at a time in memory. Of refused rows, and of imported ones what
+    the record says otherwise."""
     last = 0
-    refused = batch.rows.filter(state=_OF.REFUSED).order_by("number")
-    while rows := list(refused.filter(number__gt=last)[:ROWS_AT_ONCE]):
+    told = batch.rows.exclude(problems=[]).order_by("number")
+    while rows := list(told.filter(number__gt=last)[:ROWS_AT_ONCE]):
         for row in rows:
             for column, reason in row.problems:
                 yield Problem(row.number, row.picture, column, reason)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from screening.batches.archives import Batchable
-from screening.batches.manifests import INLINE
+from screening.batches.manifests import COLUMN_OF, INLINE, contradicts
 from screening.errors import LeaseLost, PictureRefused, RowRefused
 from screening.images import cleaning
 from screening.images import services as image_services
@@ -69,6 +69,7 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
                 take_scale(batch.created_by, added.image, said)
             taken_on = added.image.captured_on
             _record_histology(batch.created_by, lesion, taken_on, values["diagnosis"])
+            row.problems = _unlike(lesion, values)
             _finish(row, added)
     except BaseException as error:
         if added is not None and added.is_new:  # its row is rolled back
@@ -109,6 +110,7 @@ def _finish(row: BatchRow, added: image_services.AddedImage) -> None:
         state=BatchRow.State.IMPORTED,
         image=row.image,
         prediction=row.prediction,
+        problems=row.problems,
         was_known=not added.is_new,
         followed_up=not added.is_new,
         lease_expires_at=None,
@@ -129,6 +131,32 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
     known: Lesion | None = _known(patient.lesions.all(), values["lesion"])
     fields = {"label": values["lesion"], **values["lesion_fields"]}
     return known or record_services.open_lesion(user=user, patient=patient, **fields)
+
+
+def _unlike(lesion: Lesion, values: dict[str, Any]) -> list[list[str]]:
+    """What the row says otherwise than a record that was there, which is left as it is."""
+    found = []
+    for record, fields in (
+        (lesion.patient, values["patient_fields"]),
+        (lesion, values["lesion_fields"]),
+    ):
+        for name, value in fields.items():
+            kept = getattr(record, name)
+            if value and (not kept or contradicts(name, value, kept)):
+                word = name.replace("_", " ")
+                text = (
+                    f"The row says {word} {_written(value)}. The {record._meta.verbose_name}'s "
+                    f"record, which is left as it is, says {_written(kept)}. Correct it if it is "
+                    "wrong."
+                )
+                found.append([COLUMN_OF.get(name, name), text])
+    return found
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value or "none")
 
 
 def _record_histology(user: User, lesion: Lesion, on: date, said: dict[str, str]) -> None:

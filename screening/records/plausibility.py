@@ -33,8 +33,15 @@ def require_birth_year(patient: Patient) -> None:
 
 
 def require_days(patient: Patient) -> None:
-    """Raise ValidationError where a day on record lies before the patient's birth."""
-    why = _recorded_before(patient, patient.birth_year) if patient.birth_year else ""
+    """Raise ValidationError where a day on record lies before the patient's birth, or a picture so
+    long after it that nobody would be that old."""
+    if patient.birth_year is None:
+        return
+    pictures = LesionImage.objects.present().filter(lesion__patient=patient).latest_first()
+    last = pictures.first()
+    why = _recorded_before(patient, patient.birth_year) or (
+        wrong_age(last.captured_on, patient.birth_year) if last else ""
+    )
     if why:
         raise ValidationError(why)
 

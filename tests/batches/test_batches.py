@@ -225,6 +225,34 @@ def test_what_is_known_of_a_patient_is_left_as_it_is(personas):
     assert lesion.images.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("on_record", "told"),
+    [
+        (
+            {"sex": "male", "birth_year": 1950},
+            {"age": "says 1950", "sex": "says male", "body_site": "says face"},
+        ),
+        ({"sex": "female", "birth_year": None}, {"age": "says none", "body_site": "says face"}),
+        ({"sex": "female", "birth_year": 1982}, {"body_site": "says face"}),  # ages are rounded
+    ],
+)
+def test_a_row_says_where_the_record_is_otherwise(personas, on_record, told):
+    patient = PatientFactory(clinic=personas.clinic, label="P", **on_record)
+    LesionFactory(patient=patient, label="L", body_site="face")
+    row = {"image": "a.jpg", "patient_id": "P", "lesion_id": "L", "birth_year": "1981"}
+    row |= {"sex": "female", "localization": "ear"}
+    batch = work_off(
+        upload(personas.assistant, batch_of([row], {"a.jpg": drawn(1)}), clinic=personas.clinic)
+    )
+    assert counted(batch).imported == 1
+    problems = list(problems_of(batch))
+    assert {one.column for one in problems} == told.keys()
+    for one in problems:
+        assert one.row == 2 and told[one.column] in one.reason
+    patient.refresh_from_db()
+    assert patient.birth_year == on_record["birth_year"]
+
+
 def test_records_are_found_by_other_systems_identifiers(personas):
     lesion = LesionFactory(patient=personas.patient)
     known = {"clinic": personas.clinic, "system": "urn:practice"}

@@ -215,6 +215,17 @@ class TestRestore:
         with pytest.raises(ValidationError, match="same picture"):
             services.restore(user=personas.admin, record=image)
 
+    def test_nobody_is_over_120_years_old_in_a_picture(self, personas, image):
+        """A birth year from before the rule: whoever puts a picture back is to correct it first."""
+        withdraw(personas.admin, image)
+        patients = Patient.objects.filter(pk=image.lesion.patient_id)
+        patients.update(birth_year=image.captured_on.year - 121)
+        with pytest.raises(ValidationError, match="over 120 years old"):
+            services.restore(user=personas.admin, record=image)
+        assert not LesionImage.objects.filter(pk=image.pk).exists()
+        patients.update(birth_year=image.captured_on.year - 120)
+        services.restore(user=personas.admin, record=image)
+
     def test_the_lesion_comes_first(self, personas, image):
         withdraw(personas.admin, image)
         withdraw(personas.admin, image.lesion)

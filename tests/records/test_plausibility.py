@@ -13,7 +13,7 @@ from ml.types import MAX_AGE, PatientContext
 from screening.images import services as image_services
 from screening.models import Patient
 from screening.predictions import queue
-from screening.records import plausibility
+from screening.records import plausibility, visits
 from screening.records import services as record_services
 from screening.reviews import services as review_services
 from tests.factories import (
@@ -136,6 +136,38 @@ def test_histology_has_its_day_in_the_patients_life(personas, day, why):
             user=personas.clinician, lesion=lesion, diagnosis="nv", examined_on=day
         )
     assert list(refusal.value.message_dict) == ["examined_on"]
+
+
+@pytest.mark.parametrize("what", ["visit", "histology", "removal"])
+def test_what_was_done_was_done_since_1900(personas, what):
+    """Where no birth year is known, too."""
+    patient = personas.own_patient if what == "visit" else personas.patient
+    patient.birth_year = None
+    patient.save()
+    lesion = LesionFactory(patient=patient)
+    image = LesionImageFactory(lesion=lesion)
+
+    def enter(day):
+        if what == "visit":
+            visits.record_visit(
+                user=personas.self_tracker, lesion=lesion, visited_on=day, finding="harmless"
+            )
+        elif what == "histology":
+            review_services.record_histology(
+                user=personas.clinician, lesion=lesion, diagnosis="nv", examined_on=day
+            )
+        else:
+            review_services.record_review(
+                user=personas.clinician,
+                image=image,
+                conclusion="nv",
+                management="done",
+                removed_on=day,
+            )
+
+    with pytest.raises(ValidationError, match="is too long ago"):
+        enter(date(1899, 12, 31))
+    enter(date(1900, 1, 1))
 
 
 @pytest.mark.parametrize(
