@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from datetime import date
 from io import BytesIO
-from pathlib import Path
 
 import pytest
 from django.urls import reverse
@@ -30,8 +29,6 @@ from tests.factories import (
 )
 
 pytestmark = pytest.mark.django_db
-
-SOURCE = Path(__file__).resolve().parents[2]
 
 
 def add(lesion, captured_on, outcome, reason="", **fields):
@@ -216,86 +213,6 @@ def test_a_malignant_histology_needs_attention_until_it_is_removed(client, perso
     assert "Left calf" in page(client, "home").split("Recent lesions")[0]
     review_services.record_histology(diagnosis="mel", excised=True, **found)
     assert "Left calf" not in page(client, "home").split("Recent lesions")[0]
-
-
-ASKS_THE_RULE = {
-    "screening/predictions/advice.py": "the words of a reading, and of a lesion by its standing",
-    "screening/api/fields.py": "StandingOutcome",
-    "screening/corrections/merges.py": "the gravest reading first, where pictures are the same",
-    "screening/interop/fhir/diagnostic_report.py": "a lesion",
-    "screening/body_map/queries.py": "points on the body map",
-    "screening/report/sections.py": "what stands, then each picture with its day",
-    "screening/report/patient_report.py": "the overview",
-    "screening/reminders/suggestions.py": "which interval fits",
-    "screening/records/queries.py": "lists and orders",
-    "screening/reviews/worklist.py": "reasons and order",
-    "templates/screening/partials/lesion_rows.html": "a lesion in a list",
-    "screening/web/views/images.py": "one picture, beside what stands",
-    "templates/screening/partials/reminder_row.html": "a lesion, whose picture is due",
-    "templates/screening/partials/standing.html": "a lesion",
-    "templates/screening/partials/standing_badge.html": "a lesion in a list",
-    "templates/screening/partials/standing_beside.html": "a lesion, on the page of a picture",
-}
-TELLS_ONE_PICTURE = {
-    "screening/reviews/agreement.py": "model beside clinician, by picture",
-    "screening/comparisons/alerts.py": "two pictures compared",
-    "screening/api/examples.py": "examples",
-    "screening/api/filters.py": "of readings",
-    "screening/api/maps.py": "one reading",
-    "screening/api/readings.py": "one reading",
-    "screening/api/serializers.py": "one reading; a lesion by StandingOutcome",
-    "screening/api/viewsets.py": "one reading; a lesion by StandingOutcome",
-    "screening/api/visits.py": "words of the documentation",
-    "screening/charts/card.py": "the model's card",
-    "screening/charts/course.py": "colours and words",
-    "screening/charts/lesion.py": "each picture by its day",
-    "screening/charts/patient.py": "each picture by its day",
-    "screening/charts/prevalence.py": "the model's card",
-    "screening/comparisons/presenters.py": "two pictures compared",
-    "screening/interop/fhir/observation.py": "one reading",
-    "screening/interop/fhir/provenance.py": "one reading",
-    "screening/interop/fhir/risk_assessment.py": "one reading",
-    "screening/batches/rows.py": "one row",
-    "screening/batches/results.py": "one row",
-    "screening/predictions/explanation.py": "one reading",
-    "screening/management/commands/rescreen.py": "readings by two versions",
-    "screening/management/commands/screen.py": "files, not stored",
-    "screening/measurements/queries.py": "one picture",
-    "screening/report/chart.py": "each picture by its day",
-    "screening/report/queries.py": "each picture by its day",
-    "screening/templatetags/screening_tags.py": "icons and words",
-    "screening/records/timeline.py": "each picture by its day",
-    "screening/predictions/ugly_duckling.py": "features of readings",
-    "screening/web/views/lesions.py": "whether a picture is being read",
-    "screening/web/views/patients.py": "each picture by its day",
-    "templates/screening/partials/reading_badge.html": "one picture",
-    "templates/screening/partials/result.html": "one picture",
-    "templates/screening/partials/told_before.html": "one picture, what was told before",
-    "templates/screening/partials/was_graver.html": "one picture, what was told before",
-}
-TELLS = re.compile(
-    r"outcome_told|counting_reading|latest_prediction|latest_attempt|\.told\(|Outcome\.[A-Z]"
-    r"|\.outcome\b|outcome_badge|outcome_word|standing_rank|_outcome\b"
-)
-
-
-def test_every_place_that_tells_an_outcome_is_known():
-    """A new one either asks ``predictions.outcomes`` or says of which picture it tells."""
-    rule = ("screening/predictions/", "screening/models/", "screening/migrations/")
-    found = {
-        str(path.relative_to(SOURCE))
-        for folder, kind in (("screening", "*.py"), ("templates", "*.html"))
-        for path in (SOURCE / folder).rglob(kind)
-        if TELLS.search(path.read_text())
-    }
-    found = {name for name in found if not name.startswith(rule)}
-    assert found == {*ASKS_THE_RULE, *TELLS_ONE_PICTURE}
-
-
-@pytest.mark.parametrize("name", ASKS_THE_RULE)
-def test_what_asks_the_rule_does(name):
-    text = (SOURCE / name).read_text()
-    assert re.search(r"outcomes|Standing|standing", text), f"{name} does not ask the rule"
 
 
 def test_lists_are_ordered_by_the_rule(personas):
