@@ -257,7 +257,7 @@ def test_nothing_stays_behind_where_the_scale_cannot_be_kept(personas, bare, mon
     def broken(**_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(dicom_services.outlining, "set_scale", broken)
+    monkeypatch.setattr(dicom_services.outlines, "set_scale", broken)
     with pytest.raises(OSError, match="disk full"):
         add_image(user=personas.clinician, lesion=bare, file=BytesIO(dicom()))
     bare.refresh_from_db()
