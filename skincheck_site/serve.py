@@ -8,7 +8,9 @@ any of it is stored; and processes beside one another, since threads share one c
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -26,11 +28,19 @@ from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import Error
 
+from ml.opening.pictures import MAX_BYTES
+from screening.batches.archives import MAX_ARCHIVE_BYTES
+from screening.images.sandbox import AT_ONCE
 from skincheck_site.bodies import MOST_OF_A_STRANGER
 
 PROCESSES, THREADS = 2, 4
+# Threads that do nothing but take in pictures and archives, or wait for a reading: one more than
+# the pictures that are decoded at once.
+UPLOAD_THREADS = AT_ONCE + 1
+UPLOADS = re.compile(r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/")
 
 # Seconds. A telephone at the edge of its network sends 10 KB a second.
 HEAD_SECONDS = 10
@@ -87,6 +97,12 @@ class Request(HTTPRequestParser):
 
     def refuse(self, error: Error) -> None:
         self.error, self.completed, self.connection_close = error, True, True
+
+    @property
+    def takes_long(self) -> bool:
+        """To work on: pictures are decoded, archives copied, readings waited for."""
+        uploads = self.path in ARCHIVES or UPLOADS.fullmatch(self.path) is not None
+        return (uploads and self.command == "POST") or "PREFER" in self.headers
 
     @property
     def is_large(self) -> bool:
@@ -147,6 +163,20 @@ class Channel(HTTPChannel):
 class Server(TcpWSGIServer):
     channel_class = Channel
 
+    def __init__(self, application: WSGIHandler, **adjustments: Any) -> None:
+        super().__init__(application, **adjustments)
+        self.uploads = ThreadedTaskDispatcher()
+        self.uploads.set_thread_count(UPLOAD_THREADS)
+
+    def add_task(self, task: Channel) -> None:
+        request: Request = task.requests[0]
+        takes_long = request.error is None and request.takes_long
+        (self.uploads if takes_long else self.task_dispatcher).add_task(task)
+
+    def run(self) -> None:
+        super().run()
+        self.uploads.shutdown()
+
     def has_room(self) -> bool:
         requests = [channel.request for channel in self.active_channels.values()]
         admitted = sum(request is not None and request.is_admitted for request in requests)
@@ -164,6 +194,7 @@ class Server(TcpWSGIServer):
 
 
 def _serve(application: WSGIHandler, listening: socket.socket) -> None:
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that some wait is no fault
     tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # /tmp may be memory
     server = Server(
         application,

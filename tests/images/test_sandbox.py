@@ -17,7 +17,7 @@ import pytest
 from screening.errors import Busy
 from screening.images import cleaning, sandbox
 from tests import cases
-from tests.interop.dicoms import dicom
+from tests.interop.dicoms import dicom, many_items
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = cases.encoded(cases.spot())
@@ -154,15 +154,6 @@ def test_hostile_pictures_are_answered_in_bounded_memory(fresh):
         assert time.monotonic() - before < 20, name
         children += [most_memory(child) for child in sandbox._idle]
     assert children and max(children) < 700_000
-
-
-def many_items() -> bytes:
-    """19 MB of empty items in a DICOM file."""
-    whole = dicom(image=cases.spot((80, 72)))
-    meta = 144 + int.from_bytes(whole[140:144], "little")
-    sequence = b"\x08\x00\x15\x22SQ\0\0\xff\xff\xff\xff"
-    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 2_300_000
-    return whole[:meta] + sequence + items + b"\xfe\xff\xdd\xe0\0\0\0\0" + whole[meta:]
 
 
 def test_a_dicom_file_of_many_elements_is_refused_before_it_is_read():

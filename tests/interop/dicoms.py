@@ -100,3 +100,12 @@ def as_ybr(image: Image.Image) -> bytes:
 
 def planes(image: Image.Image) -> bytes:
     return np.asarray(image).transpose(2, 0, 1).tobytes()
+
+
+def many_items() -> bytes:
+    """19 MB of empty items in a DICOM file."""
+    whole = dicom(image=picture((80, 72)))
+    meta = 144 + int.from_bytes(whole[140:144], "little")
+    sequence = b"\x08\x00\x15\x22SQ\0\0\xff\xff\xff\xff"
+    items = b"\xfe\xff\x00\xe0\0\0\0\0" * 2_300_000
+    return whole[:meta] + sequence + items + b"\xfe\xff\xdd\xe0\0\0\0\0" + whole[meta:]

@@ -1,29 +1,93 @@
-"""What ``script/attack`` does to a running site: slow bodies, bombs, mutated files.
+"""What a hostile caller does to a site, bounded and on this machine only.
 
-Bounded, and against loopback only. Each attack answers with what a table needs.
+    script/attack            slow sockets, 100 bombs at once, 2,000 mutated files, 1,000 EXIF blocks
+    script/attack --small    a tenth of that
+
+It starts a site of its own in a folder of its own, and prints a table of what became of it.
+``tests/stack/test_attack.py`` does the same with still smaller numbers.
 """
 
 from __future__ import annotations
 
+import argparse
 import http.client
+import json
+import random
 import socket
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+from tests import cases
+from tests.interop.dicoms import dicom, many_items
+from tests.stack.installation import Installation, installed, wait_until
+
+PAGES = ("/accounts/login/", "/api/v1/lesions/")
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF")
+
+MAKE_TARGET = """
+import json
+from accounts import services
+from accounts.models import User
+from screening.records import services as records
+user = User.objects.create_user("attacked@example.org")
+lesion = records.open_lesion(user=user, patient=records.register_patient(user=user, label="P-1"))
+_, key = services.create_api_key(user=user, name="attack")
+print(json.dumps({"key": key, "lesion": str(lesion.pk)}))
+"""
 
 
-def address(url: str) -> tuple[str, int]:
-    """Raises ValueError for any machine but this one."""
-    parts = urlsplit(url)
-    if parts.hostname not in LOOPBACK:
-        raise ValueError("Only a site on this machine is attacked.")
-    return parts.hostname, parts.port or 80
+@dataclass(frozen=True)
+class Target:
+    """A running web process. key: of a caller who may add to ``lesion``; pid: of its parent."""
+
+    installation: Installation
+    pid: int
+    key: str
+    lesion: str
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.installation.port)
+
+    def post(self, path: str, body: bytes, content_type: str) -> int:
+        """The status; 0 where the connection ended without one."""
+        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": content_type}
+        with closing(http.client.HTTPConnection(*self.address, timeout=180)) as connection:
+            try:
+                connection.request("POST", path, body, headers)
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException):
+                return 0
+            return response.status
+
+    def upload(self, data: bytes) -> int:
+        head = (
+            f'--x\r\nContent-Disposition: form-data; name="lesion"\r\n\r\n{self.lesion}\r\n'
+            '--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n'
+            "Content-Type: application/octet-stream\r\n\r\n"
+        ).encode()
+        return self.post(
+            "/api/v1/images/", head + data + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+        )
+
+
+@contextmanager
+def target(installation: Installation) -> Iterator[Target]:
+    installation.python("script/prepare.py")
+    made = installation.python("manage.py", "shell", "--no-imports", "-c", MAKE_TARGET)
+    with installation.running("web") as process:
+        wait_until(lambda: "Serving" in installation.log("web"), "the web is ready")
+        yield Target(installation, process.pid, **json.loads(made.splitlines()[-1]))
 
 
 @dataclass
@@ -38,24 +102,32 @@ class Answers:
         return sorted(self.seconds)[int(len(self.seconds) * 0.95)] if self.seconds else float("inf")
 
 
-def ask(site: tuple[str, int], paths: tuple[str, ...], times: int) -> Answers:
-    """What a person's browser meets: each path in turn, 5 seconds of patience for each."""
+def ask(
+    site: tuple[str, int],
+    paths: tuple[str, ...],
+    times: int,
+    *,
+    key: str = "",
+    until: Callable[[], bool] = lambda: False,
+) -> Answers:
+    """What a person meets: each path in turn, 10 times a second, with 5 seconds of patience. At
+    most ``times``, and no more after ``until`` says so."""
     answers = Answers()
+    headers = {"Host": "localhost"} | ({"Authorization": f"Bearer {key}"} if key else {})
     for turn in range(times):
-        connection = http.client.HTTPConnection(*site, timeout=5)
+        if until():
+            break
         begun = time.monotonic()
-        try:
-            connection.request("GET", paths[turn % len(paths)], headers={"Host": "localhost"})
-            response = connection.getresponse()
-            response.read()
-            if response.status == 200:
-                answers.seconds.append(time.monotonic() - begun)
-            else:
+        with closing(http.client.HTTPConnection(*site, timeout=5)) as connection:
+            try:
+                connection.request("GET", paths[turn % len(paths)], headers=headers)
+                response = connection.getresponse()
+                response.read()
+            except (OSError, http.client.HTTPException):
                 answers.failed += 1
-        except (OSError, http.client.HTTPException):
-            answers.failed += 1
-        finally:
-            connection.close()
+            else:
+                answers.seconds.append(time.monotonic() - begun)
+                answers.failed += response.status != 200
         time.sleep(0.1)
     return answers
 
@@ -100,15 +172,164 @@ def slow_sockets(
             thread.join(10)
 
 
-def slow(site: tuple[str, int], number: int, times: int) -> dict[str, Any]:
-    paths = ("/health/live", "/accounts/login/")
-    idle = ask(site, paths, times)
-    with slow_sockets(site, number) as statuses:
-        held = ask(site, paths, times)
-    return {
-        "sockets": number,
-        "idle p95": round(idle.p95, 3),
-        "p95": round(held.p95, 3),
-        "failed": f"{held.failed} of {times}",
-        "turned away": len(statuses),
-    }
+@dataclass
+class Outcome:
+    """What became of an attack. person: what somebody else met meanwhile."""
+
+    name: str
+    number: int
+    statuses: Counter[int]
+    person: Answers
+    seconds: float
+
+    @property
+    def bugs(self) -> int:
+        """Answers that nobody meant: 503 and 507 say when to come again."""
+        return sum(n for status, n in self.statuses.items() if status in (0, 500, 502))
+
+
+def slow_bodies(site: Target, number: int, times: int) -> Outcome:
+    begun = time.monotonic()
+    with slow_sockets(site.address, number) as statuses:
+        person = ask(site.address, PAGES, times, key=site.key)
+    return Outcome("slow sockets", number, Counter(statuses), person, time.monotonic() - begun)
+
+
+def bombs(site: Target, number: int) -> Outcome:
+    """All at once."""
+    nested = b'{"label": ' + b"[" * 400_000 + b"]" * 400_000 + b"}"
+    drawn = [
+        cases.many_scans(),
+        cases.png(6320, 6320),
+        cases.png(60_000, 60_000, rows=4),
+        cases.png(7000, 7000, rows=4),
+        many_items(),
+        nested,
+    ]
+
+    def throw(turn: int) -> int:
+        data = drawn[turn % len(drawn)]
+        if data is nested:
+            return site.post("/api/v1/patients/", data, "application/json")
+        return site.upload(data)
+
+    return _thrown(site, "bombs at once", range(number), throw, at_once=number)
+
+
+def mutated_files(site: Target, number: int) -> Outcome:
+    whole = [cases.encoded(cases.spot(), format) for format in ("JPEG", "PNG", "WEBP", "TIFF")]
+    whole += [cases.encoded(cases.spot(), progressive=True), cases.mpo(exif_block=cases.exif())]
+    whole += [cases.heic(), cases.heic(format="AVIF"), dicom(image=cases.spot())]
+    chance = random.Random(14)
+    files = (_mutated(whole[turn % len(whole)], chance) for turn in range(number))
+    return _thrown(site, "mutated files", files, site.upload)
+
+
+def mutated_exif(site: Target, number: int) -> Outcome:
+    chance, block = random.Random(15), cases.exif(6).removeprefix(b"Exif\0\0")
+    avif = cases.heic(format="AVIF", exif=block)
+    at = avif.index(block[:4])  # written anew, without the orientation
+
+    def spoilt(turn: int) -> bytes:
+        if turn % 5 < 4:
+            return cases.with_exif(FORMATS[turn % 5], _mutated(block, chance))
+        end = at + len(block) // 2  # the writer takes sound blocks only: in its place
+        return avif[:at] + _mutated(avif[at:end], chance)[: end - at].ljust(end - at) + avif[end:]
+
+    return _thrown(site, "mutated EXIF blocks", map(spoilt, range(number)), site.upload)
+
+
+def _thrown(
+    site: Target,
+    name: str,
+    items: Iterable[Any],
+    throw: Callable[[Any], int],
+    at_once: int = 8,
+) -> Outcome:
+    begun, ended = time.monotonic(), threading.Event()
+    with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(at_once) as callers:
+        meets = beside.submit(ask, site.address, PAGES, 10_000, key=site.key, until=ended.is_set)
+        try:
+            statuses = Counter(callers.map(throw, items))
+        finally:
+            ended.set()
+        return Outcome(name, statuses.total(), statuses, meets.result(), time.monotonic() - begun)
+
+
+def _mutated(data: bytes, chance: random.Random) -> bytes:
+    """One to twenty times: a byte changed, a part cut out, doubled, emptied, or put in."""
+    spoilt = bytearray(data)
+    for _ in range(chance.choice((1, 1, 2, 5, 20))):
+        at = chance.randrange(len(spoilt))
+        length = chance.choice((1, 2, 4, 16, 256))
+        kind = chance.randrange(6)
+        if kind < 2:
+            spoilt[at] = chance.randrange(256)
+        elif kind == 2 and len(spoilt) > 2 * length:
+            del spoilt[at : at + length]
+        elif kind == 3:
+            spoilt[at:at] = spoilt[at : at + length]
+        elif kind == 4:
+            spoilt[at : at + length] = bytes(len(spoilt[at : at + length]))
+        else:
+            spoilt[at:at] = chance.randbytes(length)
+    return bytes(spoilt)
+
+
+def orphans(installation: Installation) -> list[str]:
+    """Files without a row, rows without a file, pictures without a reading, what uploads left."""
+    media = installation.folder / "media"
+    there = {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()}
+    rows = installation.query("SELECT file, thumbnail FROM screening_lesionimage")
+    known = {name for names in rows for name in names}
+    unread = installation.query(
+        "SELECT image.id FROM screening_lesionimage image LEFT JOIN screening_prediction prediction"
+        " ON prediction.image_id = image.id WHERE prediction.id IS NULL"
+    )
+    left = [path.name for path in (installation.folder / "uploads").iterdir()]
+    return [*(there ^ known), *(str(row) for row in unread), *left]
+
+
+def most_memory(pid: int) -> int:
+    """Bytes: the most that any process of the web held so far."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    pids = [pid, *(int(child) for task in tasks for child in task.read_text().split())]
+    held = [Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0] for pid in pids]
+    return 1024 * max(map(int, held))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--small", action="store_true", help="a tenth of it")
+    scale = 10 if parser.parse_args().small else 1
+    with (
+        tempfile.TemporaryDirectory(prefix="skincheck-attack.") as folder,
+        installed(Path(folder) / "var", API_RATE="1000000/min") as installation,
+        target(installation) as site,
+    ):
+        idle = ask(site.address, PAGES, 100, key=site.key)
+        idle = ask(site.address, PAGES, 100, key=site.key)  # without what only the first pays
+        outcomes = [
+            slow_bodies(site, 50, 300 // scale),
+            bombs(site, 100 // scale),
+            mutated_files(site, 2_000 // scale),
+            mutated_exif(site, 1_000 // scale),
+        ]
+        print("| attack | number | answers | person's p95 | person's failures | seconds |")
+        print("|---|---|---|---|---|---|")
+        print(f"| none | | | {idle.p95 * 1000:.0f} ms | {idle.failed} | |")
+        for one in outcomes:
+            answers = ", ".join(
+                f"{n:,} times {status}" for status, n in sorted(one.statuses.items())
+            )
+            person = f"{one.person.p95 * 1000:.0f} ms | {one.person.failed}"
+            print(f"| {one.name} | {one.number:,} | {answers} | {person} | {one.seconds:.0f} |")
+        left, memory = orphans(installation), most_memory(site.pid)
+        errors = installation.log("web").count("Traceback")
+        print(f"\n{len(left)} orphans, {errors} tracebacks, {memory / 1e6:.0f} MB at the most.")
+        sound = not (left or errors or any(one.bugs for one in outcomes)) and memory < 1e9
+        return 0 if sound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
