@@ -1,0 +1,172 @@
+"""What ``script/backup`` and ``script/restore`` encrypt and decrypt: a tar of all there is.
+
+    keys        SECRET_KEY and those it was before, a JSON list
+    database    SQLite's file, or PostgreSQL's dump in its custom format
+    media/      each stored file, by its name
+
+In this order: files are never changed, so those of every row that was copied are still there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
+
+import django
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import connection
+
+
+def pack(to: IO[bytes]) -> None:
+    lost = 0
+    with tarfile.open(fileobj=to, mode="w|") as archive:
+        keys = json.dumps([settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]).encode()
+        _add(archive, "keys", BytesIO(keys), len(keys))
+        with _temporary() as copy:
+            _copy_database(copy.name)
+            with Path(copy.name).open("rb") as database:
+                _add(archive, "database", database, os.fstat(database.fileno()).st_size)
+        for name in _stored():
+            try:
+                with default_storage.open(name) as file:
+                    _add(archive, f"media/{name}", file, file.size)
+            except FileNotFoundError:
+                lost += 1
+    if lost:
+        print(f"{lost} stored files are lost: their rows are kept without them.", file=sys.stderr)
+
+
+def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None:
+    """members: those after the keys."""
+    for member in members:
+        file = archive.extractfile(member)
+        if file is None:
+            continue
+        with _temporary() as copy:
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            copy.seek(0)
+            if member.name == "database":
+                _restore_database(copy.name)
+            else:
+                name = member.name.removeprefix("media/")
+                if default_storage.save(name, File(copy)) != name:
+                    raise SystemExit("Files are there already: restore into an empty installation.")
+    print("Restored. Start it as ever: tables of an older version are brought up to date then.")
+
+
+def _temporary() -> IO[bytes]:
+    return tempfile.NamedTemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR, prefix="backup-")
+
+
+def put_keys(keys: list[str]) -> None:
+    """Before Django is set up: it would make a key of its own."""
+    path = os.environ.get("SECRET_KEY_FILE") or str(Path(os.environ["VAR_DIR"]) / "secret_key")
+    if os.environ.get("SECRET_KEY"):
+        raise SystemExit("Unset SECRET_KEY, and name by SECRET_KEY_FILE where the key is written.")
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if Path(path).read_text() != keys[0]:
+            raise SystemExit(
+                f"{path} is another key: restore into an empty installation."
+            ) from None
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write(keys[0])
+    if keys[1:]:
+        print("Set SECRET_KEY_FALLBACKS to what it was: earlier keys signed, too.", file=sys.stderr)
+
+
+def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o600
+    archive.addfile(member, file)
+
+
+def _stored() -> Iterator[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT file, thumbnail FROM screening_lesionimage")
+        for names in iter(lambda: cursor.fetchmany(1000), []):
+            for row in names:
+                yield from row
+        cursor.execute("SELECT archive FROM screening_batch WHERE archive <> ''")
+        yield from (name for (name,) in cursor.fetchall())
+
+
+def _copy_database(path: str) -> None:
+    if settings.DATABASE_URL:
+        _postgres("pg_dump", "--format=custom", "--no-owner", "--file", path)
+    else:
+        with (
+            closing(sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=60)) as live,
+            closing(sqlite3.connect(path)) as copy,
+        ):
+            live.backup(copy)
+
+
+def _restore_database(path: str) -> None:
+    if connection.introspection.table_names():
+        raise SystemExit("There are tables already: restore into an empty installation.")
+    connection.close()
+    if settings.DATABASE_URL:
+        _postgres("pg_restore", "--no-owner", "--exit-on-error", path)
+    else:
+        with (
+            closing(sqlite3.connect(path)) as copy,
+            closing(sqlite3.connect(settings.DATABASES["default"]["NAME"])) as empty,
+        ):
+            copy.backup(empty)
+
+
+def _postgres(program: str, *arguments: str) -> None:
+    """The password goes by the environment: others see the arguments."""
+    where = settings.DATABASES["default"]
+    environment = {
+        "PGHOST": where["HOST"],
+        "PGPORT": str(where["PORT"] or 5432),
+        "PGUSER": where["USER"],
+        "PGPASSWORD": where["PASSWORD"],
+    }
+    subprocess.run(  # noqa: S603  what is run stands above
+        [program, "--dbname", where["NAME"], *arguments],
+        env=os.environ | {name: value for name, value in environment.items() if value},
+        check=True,
+    )
+
+
+def main(act: str) -> None:
+    if act == "pack":
+        django.setup()
+        pack(sys.stdout.buffer)
+        return
+    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
+        members = iter(archive)
+        first = next(members, None)
+        keys = archive.extractfile(first) if first is not None and first.name == "keys" else None
+        if keys is None:
+            raise SystemExit("This is no backup of SkinCheck.")
+        Path(os.environ["VAR_DIR"]).mkdir(parents=True, exist_ok=True, mode=0o700)
+        put_keys(json.load(keys))
+        django.setup()
+        unpack(archive, members)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

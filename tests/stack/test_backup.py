@@ -1,0 +1,154 @@
+"""A backup brings all back: rows, pictures, keys, links and signatures, and what waits is read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.stack.installation import ROOT, Installation, wait_until
+
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif(shutil.which("gpg") is None, reason="needs GnuPG: apt-get install gnupg"),
+]
+
+MAKE = """
+import json
+from io import BytesIO
+from django.test import Client
+from accounts import services
+from accounts.models import Clinic, Membership, User
+from screening.images import synthetic
+from screening.images import services as images
+from screening.records import services as records
+from screening.reminders import services as reminders
+from screening.reviews import services as reviews
+user, browser = User.objects.create_user("kept@example.org"), Client()
+browser.force_login(user)
+clinic = Clinic.objects.create(name="North")
+Membership.objects.create(clinic=clinic, user=user, role="clinician")
+patient = records.register_patient(user=user, clinic=clinic, label="Müller")
+lesion = records.open_lesion(user=user, patient=patient)
+picture = synthetic.jpeg(synthetic.draw_lesion(seed=1, size=(300, 225)))
+added = images.add_image(user=user, lesion=lesion, file=BytesIO(picture), is_synthetic=True)
+reviews.record_review(user=user, image=added.image, conclusion="nv", management="monitor")
+print(json.dumps({
+    "key": services.create_api_key(user=user, name="x")[1],
+    "session": browser.cookies["sessionid"].value,
+    "calendar": reminders.make_calendar_link(user=user),
+    "image": str(added.image.pk),
+}))
+"""
+STATE = "SELECT state FROM screening_prediction"
+
+
+@pytest.fixture
+def installations(tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
+    """One in use, and an empty one."""
+    made = []
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        made.append(Installation(tmp_path / name))
+    made[0].python("script/prepare.py")
+    made[1].environment.pop("SECRET_KEY", None)
+    made[1].environment["SECRET_KEY_FILE"] = str(made[1].folder / "secret_key")
+    try:
+        yield made[0], made[1]
+    finally:
+        for one in made:
+            one.remove()
+
+
+def run(
+    script: str,
+    file: Path,
+    installation: Installation,
+    passphrase: str = "a long random passphrase",
+) -> subprocess.CompletedProcess[str]:
+    secret = file.with_suffix(".passphrase")
+    secret.write_text(passphrase)
+    return subprocess.run(
+        [ROOT / "script" / script, file],
+        env={**installation.environment, "PASSPHRASE_FILE": str(secret), "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def answers(installation: Installation, made: dict[str, str]) -> list[tuple[int, bytes]]:
+    """What each link opens: the picture by key, the record by session, the calendar by link."""
+    site = f"http://127.0.0.1:{installation.port}"
+    by_key = {"Authorization": f"Bearer {made['key']}"}
+    asked = [
+        httpx.get(f"{site}/api/v1/images/{made['image']}/file", headers=by_key, timeout=30),
+        httpx.get(f"{site}/api/v1/patients/", cookies={"sessionid": made["session"]}, timeout=30),
+        httpx.get(f"{site}/images/{made['image']}/", cookies={"sessionid": made["session"]}),
+        httpx.get(f"{site}/calendar/{made['calendar']}.ics", timeout=30),
+    ]
+    return [(answer.status_code, answer.content) for answer in asked]
+
+
+def test_all_comes_back_into_an_empty_installation(
+    installations: tuple[Installation, Installation], tmp_path: Path
+) -> None:
+    old, new = installations
+    made = json.loads(old.python("manage.py", "shell", "--no-imports", "-c", MAKE).splitlines()[-1])
+    with old.running("web"):
+        wait_until(lambda: "Serving" in old.log("web"), "the web is ready")
+        before = answers(old, made)
+        file = tmp_path / "backup.gpg"
+        kept = run("backup", file, old)  # while it runs
+        assert kept.returncode == 0, kept.stderr
+    assert [status for status, _ in before] == [200] * 4
+    data = file.read_bytes()
+    assert b"PNG" not in data and b"JFIF" not in data and b"ller" not in data
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.glob("*.part"))
+
+    restored = run("restore", file, new)
+    assert restored.returncode == 0, restored.stderr
+    new.python("script/prepare.py")
+    assert new.query(STATE) == [("queued",)]
+    with new.running("web"), new.running("worker"):
+        wait_until(lambda: "Serving" in new.log("web"), "the web is ready")
+        after = answers(new, made)
+        assert [status for status, _ in after] == [200] * 4
+        assert after[0] == before[0]
+        wait_until(lambda: new.query(STATE) == [("succeeded",)], "what waited is read", 120)
+    verified = new.python("manage.py", "verify_reviews")
+    assert "1 reviews, all as signed" in verified
+    for folder in (old.folder, new.folder):
+        assert not list((folder / "uploads").iterdir())
+
+    again = run("restore", file, new)
+    assert again.returncode != 0
+    assert "empty installation" in again.stderr
+
+
+def test_nothing_is_restored_from_what_is_damaged(
+    installations: tuple[Installation, Installation], tmp_path: Path
+) -> None:
+    old, new = installations
+    file = tmp_path / "backup.gpg"
+    assert run("backup", file, old).returncode == 0
+    assert run("backup", file, old).returncode != 0  # it is not overwritten
+    wrong = run("restore", file, new, "another passphrase, as long")
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    spoilt = run("restore", file, new)
+    file.write_bytes(data[: len(data) // 2])
+    cut = run("restore", file, new)
+    for refused in (wrong, spoilt, cut):
+        assert refused.returncode != 0
+        assert "Nothing was restored" in refused.stderr
+    assert not list(new.folder.iterdir())
