@@ -31,7 +31,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import Error
 
-from ml.opening.pictures import MAX_BYTES
+from ml.opening.limits import MAX_BYTES
 from screening.batches.archives import MAX_ARCHIVE_BYTES
 from screening.images.sandbox import AT_ONCE
 from skincheck_site.bodies import MOST_OF_A_STRANGER

@@ -233,6 +233,9 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
 # On the disk of the media: an archive may be larger than a /tmp in memory, and need not be copied.
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
+# What one person's own record may take, and what one clinic's, in millions of bytes.
+ACCOUNT_STORAGE_MB = env.int("ACCOUNT_STORAGE_MB", default=5_000)
+CLINIC_STORAGE_MB = env.int("CLINIC_STORAGE_MB", default=200_000)
 FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 FILE_UPLOAD_HANDLERS = [

@@ -25,6 +25,7 @@ from accounts.web.forms import (
     ReviewingForm,
     RoleForm,
 )
+from screening.images import quota
 from screening.web import form_tokens
 from screening.web.forms.submit import submit
 
@@ -202,6 +203,7 @@ def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
         "memberships": user.memberships.select_related("clinic").order_by("clinic__name", "pk"),
         "api_keys": user.api_keys.unrevoked().select_related("clinic"),
         "webhooks": user.webhooks.all(),
+        "storage": quota.of_account(user.pk),
         "patients_url": request.build_absolute_uri(reverse("api:patient-list")),
     } | context
     return render(request, "accounts/account.html", context)
@@ -227,6 +229,7 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         if is_admin
         else [],
         "form": InvitationForm(),
+        "storage": quota.of_clinic(clinic.pk),
         "webhooks": clinic.webhooks.all() if is_admin else [],
         "reviewing": ReviewingForm(record=clinic),
         "application_form": ApplicationForm(),

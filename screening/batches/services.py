@@ -14,6 +14,7 @@ from accounts.roles import WRITERS
 from screening import bells
 from screening.batches.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES, opened
 from screening.errors import ArchiveRefused
+from screening.images import quota
 from screening.models import ACTIVE_BATCH, Batch, BatchRow
 from screening.operations import storage
 from screening.records import plausibility
@@ -44,8 +45,16 @@ def upload_batch(
         opened(archive)
     except ArchiveRefused as reason:
         raise ValidationError({"archive": str(reason)}) from None
+    of_clinic = clinic.pk if clinic else None
+    quota.require_room(archive.size, user=user.pk, clinic=of_clinic, field="archive")
     storage.remove_unfinished()
-    batch = Batch(clinic=clinic, created_by=user, dry_run=dry_run, captured_on=captured_on)
+    batch = Batch(
+        clinic=clinic,
+        created_by=user,
+        dry_run=dry_run,
+        captured_on=captured_on,
+        archive_bytes=archive.size,
+    )
     archive.seek(0)
     batch.archive.save("archive", archive, save=False)
     try:

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening.images import cleaning, duplicates
+from screening.images import cleaning, duplicates, quota
 from screening.models import Lesion, LesionImage, Modality, Patient
 from screening.predictions.services import enqueue
 from screening.records import plausibility
@@ -88,6 +88,9 @@ def keep_image(
         return AddedImage(known, False)
     if not allow_duplicate:
         duplicates.require_new(user=user, lesion=lesion, sha256=clean.sha256)
+    size = len(clean.data) + len(clean.thumbnail)
+    patient = lesion.patient
+    quota.require_room(size, user=patient.owner_id, clinic=patient.clinic_id)
     image = LesionImage(
         lesion=lesion,
         uploaded_by=user,
@@ -97,6 +100,7 @@ def keep_image(
         width=clean.width,
         height=clean.height,
         sha256=clean.sha256,
+        stored_bytes=size,
         camera_model=clean.camera_model,
         is_synthetic=is_synthetic,
         has_burned_in_text=burned_in,

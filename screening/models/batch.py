@@ -68,6 +68,9 @@ class Batch(UUIDModel):
     archive = models.FileField(
         upload_to=_archive_name, blank=True, help_text="Removed when there is no more need of it."
     )
+    archive_bytes = models.PositiveBigIntegerField(
+        null=True, editable=False, help_text="Empty: kept before sizes were noted."
+    )
     has_rows = models.BooleanField(
         default=False, editable=False, help_text="Every line of the manifest has its row."
     )

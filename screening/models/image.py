@@ -166,6 +166,9 @@ class LesionImage(Withdrawable):
     width = models.PositiveIntegerField(help_text="Pixels, after orientation.")
     height = models.PositiveIntegerField(help_text="Pixels, after orientation.")
     sha256 = models.CharField(max_length=64, help_text="Of the file as it was uploaded.")
+    stored_bytes = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Of both files; empty: kept before sizes were noted."
+    )
     camera_model = models.CharField(max_length=120, blank=True)
     has_burned_in_text = models.BooleanField(
         default=False,

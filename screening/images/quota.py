@@ -1,0 +1,58 @@
+"""How much an account or a clinic keeps, and how much it may."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce
+
+from ml.opening.limits import size_in_words
+from screening.models import Batch, LesionImage
+
+FULL = (
+    "There is no room left: {} is used. Nothing that is kept is lost. Ask who runs this site for "
+    "more. A spot that worries you needs no picture here: show it to a doctor."
+)
+
+
+class Storage(NamedTuple):
+    """Bytes. Withdrawn pictures count: they are kept."""
+
+    used: int
+    most: int
+
+    def __str__(self) -> str:
+        return f"{size_in_words(self.used)} of {size_in_words(self.most)}"
+
+
+def of_account(user: UUID | None) -> Storage:
+    """Of a person's own record. user: the key of their row."""
+    images = Q(lesion__patient__clinic=None, lesion__patient__owner=user)
+    return _storage(images, Q(clinic=None, created_by=user), settings.ACCOUNT_STORAGE_MB)
+
+
+def of_clinic(clinic: UUID) -> Storage:
+    return _storage(Q(lesion__patient__clinic=clinic), Q(clinic=clinic), settings.CLINIC_STORAGE_MB)
+
+
+def require_room(
+    more: int, *, user: UUID | None, clinic: UUID | None = None, field: str = "file"
+) -> None:
+    """Raises ValidationError where ``more`` bytes are too many for ``clinic`` or, without one, for
+    ``user``. Of uploads at the same moment each sees the room that is left before them all."""
+    storage = of_account(user) if clinic is None else of_clinic(clinic)
+    if storage.used + more > storage.most:
+        raise ValidationError({field: FULL.format(storage)})
+
+
+def _storage(images: Q, batches: Q, megabytes: int) -> Storage:
+    # A row from before sizes were kept counts as a JPEG of its pixels would.
+    size = Coalesce(F("stored_bytes"), F("width") * F("height") / 4)
+    pictures = LesionImage.everything.filter(images).aggregate(sum=Sum(size))["sum"]
+    held = Batch.objects.filter(batches).exclude(archive="")
+    archives = held.aggregate(sum=Sum("archive_bytes"))["sum"]
+    return Storage((pictures or 0) + (archives or 0), megabytes * 10**6)
