@@ -26,6 +26,7 @@ from screening.models import (
     DeliveryAttempt,
     DoctorVisit,
     ExternalIdentifier,
+    Heartbeat,
     Histology,
     IdempotentRequest,
     ImageScale,
@@ -39,6 +40,7 @@ from screening.models import (
     PredictionMaps,
     Reminder,
     Review,
+    Setback,
     Webhook,
 )
 from screening.models.image import present
@@ -289,3 +291,17 @@ class IdempotentRequestAdmin(ReadOnlyAdmin):
     list_display = ["key", "caller", "status", "locked_until", "answered_at"]
     search_fields = ["key", "caller"]
     exclude = ["body", "headers"]
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(ReadOnlyAdmin):
+    list_display = ["name", "beat_at"]
+
+
+@admin.register(Setback)
+class SetbackAdmin(RecordAdmin):
+    """Images whose measures or comparisons failed, and when they are tried again."""
+
+    kept = present("image")
+    list_display = ["image", "count", "rests_until"]
+    list_select_related = ["image__lesion__patient"]

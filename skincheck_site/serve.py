@@ -23,8 +23,6 @@ from typing import Any
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
-from ml.pictures import MAX_BYTES
-from screening.exchange.archives import MAX_ARCHIVE_BYTES
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer

@@ -109,13 +109,13 @@ def test_messages_are_sent_after_commit_only() -> None:
 
 
 def test_the_diagnoses_are_listed_once() -> None:
-    """In ``ml.types``. Others may name a few, for what is true of these alone."""
+    """In ``ml.diagnoses``. Others may name a few, for what is true of these alone."""
     codes = {one.value for one in Diagnosis}
     templates = [(str(path), path) for path in (ROOT / "templates").rglob("*.html")]
     for name, path in ALL + templates:
         source = path.read_text()
         assert not re.search(r"\bseven\b(?! days)", source, re.IGNORECASE), name
-        if name == "ml.types" or path.suffix != ".py":
+        if name == "ml.diagnoses" or path.suffix != ".py":
             continue
         named = {
             node.value if isinstance(node, ast.Constant) else node.attr.lower()

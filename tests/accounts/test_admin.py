@@ -13,7 +13,13 @@ from oauth2_provider.models import AccessToken
 
 from accounts.admin import ReadOnlyAdmin
 from accounts.models import User
-from screening.models import AccessLog, ExternalIdentifier, IdempotentRequest
+from screening.models import (
+    AccessLog,
+    ExternalIdentifier,
+    Heartbeat,
+    IdempotentRequest,
+    Setback,
+)
 from tests.factories import (
     BatchRowFactory,
     DeliveryAttemptFactory,
@@ -56,6 +62,8 @@ def rows(personas) -> None:
     BatchRowFactory(batch=world.batch, picture="name-of-a-person.jpg", source={"note": "SECRET"})
     later = timezone.now() + timedelta(hours=1)
     IdempotentRequest.objects.create(key="a", locked_until=later, body=b"SECRET")
+    Heartbeat.objects.create(name="worker@a")
+    Setback.objects.create(image=world.image)
     AccessToken.objects.create(application=world.application, token="SECRET", expires=later)
     ExternalIdentifier.objects.create(
         clinic=personas.clinic, kind="patient", patient=world.patient, system="a", value="b"

@@ -13,7 +13,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from ml import reader
-from screening.batches import ingest, results, tasks, worker
+from screening import tasks
+from screening.batches import ingest, results, worker
 from screening.interop import tables
 from screening.models import Batch
 from screening.web import uploads

@@ -16,9 +16,9 @@ from django.core.files.storage import default_storage
 from django.db import OperationalError
 from django.urls import reverse
 
+from screening.images import services as image_services
 from screening.models import Batch, LesionImage
 from screening.operations import storage
-from screening.predictions import services as prediction_services
 from tests.api.conftest import upload
 from tests.api.test_batches import send
 from tests.batches.uploads import batch_of, drawn
@@ -214,7 +214,7 @@ def test_no_row_is_left_of_a_picture_that_was_not_kept(clinician, lesion, monkey
         raise OperationalError("database is locked")
 
     clinician.raise_request_exception = False
-    monkeypatch.setattr(prediction_services, "_queue", locked)
+    monkeypatch.setattr(image_services, "enqueue", locked)
     response = upload(clinician, lesion)
     assert (response.status_code, response["Retry-After"]) == (503, "10")
     assert not LesionImage.objects.exists()

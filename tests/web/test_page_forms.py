@@ -91,6 +91,7 @@ ACTS = {
     "patient_correct",
     "reminder_snooze",
     "reminder_stop",
+    "visit_correct",
     "webhook_off",
     "webhook_on",
     "webhook_remove",

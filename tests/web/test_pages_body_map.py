@@ -8,6 +8,7 @@ from datetime import date
 import numpy as np
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from screening.models import Lesion, LesionImage, LesionPosition, Prediction, PredictionMaps
 from tests.factories import (
@@ -261,7 +262,8 @@ def many(patient, user, lesions=200, images=20):
         for n in range(images)
     )
     readings = Prediction.objects.bulk_create(
-        PredictionFactory.build(image=one, requested_by=user) for one in pictures
+        PredictionFactory.build(image=one, requested_by=user, told_from=timezone.now())
+        for one in pictures
     )
     rng = np.random.default_rng(7)
     PredictionMaps.objects.bulk_create(
