@@ -64,6 +64,7 @@ def test_a_blurred_picture_and_a_photograph_hide_no_warning(
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion").click()
     page.get_by_label("Label").fill(label)
+    page.get_by_label("Or a region from the list").select_option("back/left/sole")
     page.get_by_role("button", name="Continue to the picture").click()
     page.wait_for_url("**/images/new/")
     lesion = page.url.removesuffix("images/new/")
@@ -91,6 +92,11 @@ def test_a_blurred_picture_and_a_photograph_hide_no_warning(
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     tells(page.locator(".row-item", has_text=label).first, word)
+    shape = {"urgent": "urgent", "see a doctor": "see_doctor"}[word.lower()]
+    point = page.locator(f".map-point[aria-label*='{label}']")
+    expect(point).to_be_visible()
+    expect(point).to_have_class(re.compile(rf"\boutcome-{shape}\b"))
+    is_sound(page)
 
     record = page.request.get(f"/api/v1/lesions/{lesion.rstrip('/').rpartition('/')[2]}/").json()
     assert record["standing_outcome"] == word.lower().replace("see a doctor", "see_doctor")
