@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts.models import User
 from screening.corrections import merges, moves, services
-from screening.corrections.journal import Record
+from screening.corrections.journal import Record, note
 from screening.models import (
     Correction,
     CorrectionKind,
@@ -19,6 +19,7 @@ from screening.models import (
     Patient,
 )
 from screening.records import closing
+from screening.records import services as record_services
 from screening.records.visits import ONLY_ONES_OWN, is_own
 
 _READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
@@ -50,6 +51,8 @@ def undo(
             image = services.correct_image(user=user, image=record, **fields)
             moves.put_back(image, before.get("placed_at"), correction.created)
             return image
+        case CorrectionKind.EDITED, Lesion() | Patient():
+            return _edited_back(user, record, before)
         case CorrectionKind.MOVED, LesionImage():
             lesion = _there(Lesion, before["lesion"])
             image = moves.move_image(
@@ -96,7 +99,7 @@ def may_be_undone(correction: Correction) -> bool:
             return bool(record.is_withdrawn)
         case CorrectionKind.MERGED:
             return str(record.merged_into_id) == correction.after["merged_into"]
-        case CorrectionKind.EDITED if isinstance(record, LesionImage):
+        case CorrectionKind.EDITED if "label" not in correction.after:  # a number follows a move
             return not record.is_withdrawn and _holds(record, correction.after)
         case CorrectionKind.MOVED if correction.before:
             return not record.is_withdrawn and _is_where(record, correction.after)
@@ -121,6 +124,18 @@ def is_for(correction: Correction, user: User) -> bool:
 def subject(correction: Correction) -> Record:
     """What was put right: the least of what the correction names."""
     return correction.image or correction.visit or correction.lesion or correction.patient
+
+
+def _edited_back(user: User, record: Lesion | Patient, before: dict[str, Any]) -> Record:
+    """Post: these details are as before, and a correction says so."""
+    if isinstance(record, Patient):
+        return record_services.edit_patient(user=user, patient=record, **before)
+    unset = {name: getattr(record, name) for name in before if not getattr(record, name)}
+    lesion = record_services.edit_lesion(user=user, lesion=record, **before)
+    if unset:  # to mark a symptom is no correction by itself
+        since = {name: before[name] for name in unset}
+        note(CorrectionKind.EDITED, lesion, user=user, before=unset, after=since)
+    return lesion
 
 
 def _holds(record: Any, fields: dict[str, Any]) -> bool:

@@ -96,7 +96,9 @@ class TestUndo:
 
     def undo(self, client, kind, record, **body):
         history = client.get(address(kind, record, "corrections")).json()["results"]
-        last = next(one for one in history if one["is_standing"])
+        below = {"patients": ("lesion", "image"), "lesions": ("image",), "images": ()}[kind]
+        of_it = [one for one in history if not any(one[name] for name in below)]
+        last = next(one for one in of_it if one["is_standing"])
         return client.post(f"{API}/corrections/{last['id']}/undo/", body)
 
     def test_of_an_edit(self, clinician, image):
@@ -126,6 +128,22 @@ class TestUndo:
         clinician.post(address("lesions", lesion, "move"), {"patient": str(to.pk)})
         assert self.undo(clinician, "lesions", lesion).status_code == 200
         assert Lesion.objects.get().patient == personas.patient
+
+    def test_of_details(self, clinician, personas, lesion):
+        """What the model was told, and a symptom that was unticked."""
+        patient, born = personas.patient, personas.patient.birth_year
+        clinician.patch(address("patients", patient), {"birth_year": 1931})
+        clinician.patch(address("lesions", lesion), {"bleeding": True})
+        clinician.patch(address("lesions", lesion), {"bleeding": False, "body_site": "ear"})
+        assert self.undo(clinician, "patients", patient).status_code == 200
+        assert self.undo(clinician, "lesions", lesion).status_code == 200
+        patient.refresh_from_db()
+        told = clinician.get(address("lesions", lesion)).json()
+        assert (patient.birth_year, told["bleeding"], told["body_site"]) == (born, True, "back")
+        assert told["standing_outcome"] == "see_doctor"
+        history = clinician.get(address("lesions", lesion, "corrections")).json()["results"]
+        noted = {name: value for one in history[:2] for name, value in one["after"].items()}
+        assert noted == {"bleeding": True, "body_site": "back"}
 
     def test_of_a_withdrawal(self, clinician, personas):
         patient = personas.patient
