@@ -25,6 +25,7 @@ from screening.api.requests import (
     PredictionRequestSerializer,
 )
 from screening.api.serializers import (
+    AddedImageSerializer,
     ImageSerializer,
     LesionSerializer,
     PatientSerializer,
@@ -122,16 +123,18 @@ IMAGES = extend_schema_view(
             "application/json": ImageJSONSerializer,
         },
         responses={
-            202: OpenApiResponse(ImageSerializer, description="Stored; its reading is queued."),
-            200: OpenApiResponse(ImageSerializer, description="Read, or known already."),
+            202: OpenApiResponse(
+                AddedImageSerializer, description="Stored; its reading is queued."
+            ),
+            200: OpenApiResponse(AddedImageSerializer, description="Read, or known already."),
         },
         parameters=[PREFER, *_TO_THE_READING],
         examples=[
             OpenApiExample(
                 "base64", examples.IMAGE_IN, request_only=True, media_type="application/json"
             ),
-            shown("stored", examples.IMAGE_QUEUED, 202),
-            shown("read", examples.IMAGE, 200),
+            shown("stored", examples.IMAGE_QUEUED | {"remark": ""}, 202),
+            shown("read", examples.IMAGE | {"remark": ""}, 200),
         ],
     ),
     partial_update=extend_schema(

@@ -289,3 +289,24 @@ class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):
 
     def _address(self, name: str, image: LesionImage) -> str:
         return reverse(name, args=[image.pk], request=self.context.get("request"))
+
+
+class AddedImageSerializer(ImageSerializer):
+    """The picture as it is kept, with what of the request it does not follow."""
+
+    remark = serializers.SerializerMethodField(
+        help_text="In words, where the picture was there already and with another day; else empty."
+    )
+
+    class Meta(ImageSerializer.Meta):
+        fields = [*ImageSerializer.Meta.fields, "remark"]
+        read_only_fields = fields
+
+    def get_remark(self, image: LesionImage) -> str:
+        told = self.context.get("captured_on")
+        if told is None or told == image.captured_on:
+            return ""
+        return (
+            f"The picture is here already, as taken on {image.captured_on}. The day sent, {told}, "
+            "is not taken over: correct the image if it is right."
+        )

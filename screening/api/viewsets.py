@@ -40,6 +40,7 @@ from screening.api.requests import (
     PredictionRequestSerializer,
 )
 from screening.api.serializers import (
+    AddedImageSerializer,
     ClinicSerializer,
     ImageSerializer,
     LesionSerializer,
@@ -169,8 +170,11 @@ class ImageViewSet(ReadViewSet):
         reading = image.latest_prediction
         is_read = applied and reading is not None and not reading.is_active
         is_done = is_read or not added.is_new
+        context = dict(self.get_serializer_context())
+        if not added.is_new:
+            context["captured_on"] = upload.validated_data.get("captured_on")
         return Response(
-            self.get_serializer(image).data,
+            AddedImageSerializer(image, context=context).data,
             status=status.HTTP_200_OK if is_done else status.HTTP_202_ACCEPTED,
             headers=where_to_look(reading, request) | applied,
         )

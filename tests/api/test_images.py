@@ -246,3 +246,23 @@ def test_behind_nginx_the_file_is_named_and_not_sent(clinician, lesion, settings
     response = clinician.get(f"{IMAGES}{image.pk}/file")
     assert response["X-Accel-Redirect"] == f"/protected/{image.file.name}"
     assert response.content == b""
+
+
+def test_a_known_picture_with_another_day_says_so(clinician, lesion):
+    days = ("2026-03-01", "2026-03-01", "2020-01-01")
+    first, again, other = (
+        clinician.post(
+            "/api/v1/images/",
+            {
+                "lesion": str(lesion.pk),
+                "file": SimpleUploadedFile("mole.jpg", picture(), "image/jpeg"),
+                "captured_on": day,
+            },
+            format="multipart",
+        )
+        for day in days
+    )
+    assert [first.status_code, again.status_code, other.status_code] == [202, 200, 200]
+    assert first.json()["remark"] == again.json()["remark"] == ""
+    assert other.json()["captured_on"] == "2026-03-01"
+    assert "2026-03-01. The day sent, 2020-01-01, is not taken over" in other.json()["remark"]
