@@ -1,12 +1,4 @@
-"""What changed between two images of one lesion, and which of it a doctor should look at.
-
-The rules follow dermoscopedia's chapters on digital follow-up ("Long-term monitoring" and
-"Short-term monitoring", dermoscopedia.org). Over the long term it counts asymmetric enlargement,
-a focal change of colour or structure, regression and new colours as significant; a lesion that
-merely became darker or lighter as a whole is not. In short-term monitoring (about three months)
-any change of shape or structure counts. The limits are ours: each is what two images of an
-unchanged lesion rarely exceed (`ml.evaluation.repeatability`).
-"""
+"""What changed between two images of one lesion. What of it matters: ``change_rules``."""
 
 from __future__ import annotations
 

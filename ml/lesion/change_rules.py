@@ -1,4 +1,12 @@
-"""Which changes of a lesion a doctor should look at: the rules of the alerts."""
+"""Which changes of a lesion a doctor should look at: the rules of the alerts.
+
+The rules follow dermoscopedia's chapters on digital follow-up ("Long-term monitoring" and
+"Short-term monitoring", dermoscopedia.org). Over the long term it counts asymmetric enlargement,
+a focal change of colour or structure, regression and new colours as significant; a lesion that
+merely became darker or lighter as a whole is not. In short-term monitoring (about three months)
+any change of shape or structure counts. The limits are ours: each is what two images of an
+unchanged lesion rarely exceed (`ml.evaluation.repeatability`).
+"""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ _WHOLE = {
     "ear": Code("1902009", "Skin of ear"),
     "foot": Code("60496002", "Skin of foot"),
 }
-# name, body site, code, and corners for the right half of the picture as in ``body_outline``: of a
+# name, body site, code, and corners for the right half of the picture as in ``drawing``: of a
 # half that is mirrored to one whole, or of the one of a pair. The first that holds a point has it.
 _Row = tuple[str, BodySite, Code | None, bool, tuple[Point, ...]]
 # fmt: off

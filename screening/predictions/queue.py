@@ -1,4 +1,4 @@
-"""A prediction's way: claimed by one worker, read, finished; and the sweep for what got lost."""
+"""A prediction's way: claimed by one worker, read, finished. ``recovery`` finds what got lost."""
 
 from __future__ import annotations
 
