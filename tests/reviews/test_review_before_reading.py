@@ -268,9 +268,9 @@ def test_an_admin_sets_it(client, personas):
     url = reverse("clinic_reviewing", args=[personas.clinic.pk])
     client.force_login(personas.admin)
     page = reverse("clinic", args=[personas.clinic.pk])
-    client.post(url, {**opened(client, page), "review_before_reading": "on"})
+    client.post(url, {**opened(client, page, to=url), "review_before_reading": "on"})
     personas.clinic.refresh_from_db()
     assert personas.clinic.review_before_reading
-    client.post(url, opened(client, page))
+    client.post(url, opened(client, page, to=url))
     personas.clinic.refresh_from_db()
     assert not personas.clinic.review_before_reading
