@@ -34,10 +34,10 @@ from io import BytesIO
 from pathlib import Path
 from ml import reader
 from ml.types import PatientContext
-from screening import imaging
+from ml.opening import pictures
 model, context = reader.load(), PatientContext.parse(55, "female", "back")
 paths = sorted(Path(sys.argv[1]).glob("*.jpg"))[int(sys.argv[2]) :: int(sys.argv[3])]
-read = lambda path: model.read(imaging.load_pixels(BytesIO(path.read_bytes())), context)
+read = lambda path: model.read(pictures.load_pixels(BytesIO(path.read_bytes())), context)
 read(paths[0])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -24,13 +24,13 @@ import json
 from django.test import Client
 from accounts import services
 from accounts.models import User
-from screening import reminding
+from screening.reminders import services as reminder_services
 user, browser = User.objects.create_user("ends@example.org"), Client()
 browser.force_login(user)
 print(json.dumps({
     "key": services.create_api_key(user=user, name="x")[1],
     "session": browser.cookies["sessionid"].value,
-    "calendar": reminding.make_calendar_link(user=user),
+    "calendar": reminder_services.make_calendar_link(user=user),
 }))
 """
 REVOKE = """

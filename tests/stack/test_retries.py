@@ -22,10 +22,10 @@ PREPARE = """
 import django; django.setup()
 from accounts import services
 from accounts.models import User
-from screening import intake
+from screening.records import services
 user = User.objects.create_user("retries@example.org", "a long enough phrase")
-patient = intake.register_patient(user=user, label="R")
-print(intake.open_lesion(user=user, patient=patient).pk)
+patient = services.register_patient(user=user, label="R")
+print(services.open_lesion(user=user, patient=patient).pk)
 print(services.create_api_key(user=user, name="retries")[1])
 """
 
