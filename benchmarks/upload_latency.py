@@ -33,10 +33,10 @@ MAKE_KEY = """
 import django; django.setup()
 from accounts import services
 from accounts.models import User
-from screening.records import services
+from screening.records import services as record_services
 user = User.objects.create_user("benchmark@example.org")
-patient = services.register_patient(user=user, label="P-1", birth_year=1960, sex="female")
-lesion = services.open_lesion(user=user, patient=patient, body_site="back")
+patient = record_services.register_patient(user=user, label="P-1", birth_year=1960, sex="female")
+lesion = record_services.open_lesion(user=user, patient=patient, body_site="back")
 print(lesion.pk, services.create_api_key(user=user, name="benchmark")[1])
 """
 

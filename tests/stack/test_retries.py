@@ -22,10 +22,10 @@ PREPARE = """
 import django; django.setup()
 from accounts import services
 from accounts.models import User
-from screening.records import services
+from screening.records import services as record_services
 user = User.objects.create_user("retries@example.org", "a long enough phrase")
-patient = services.register_patient(user=user, label="R")
-print(services.open_lesion(user=user, patient=patient).pk)
+patient = record_services.register_patient(user=user, label="R")
+print(record_services.open_lesion(user=user, patient=patient).pk)
 print(services.create_api_key(user=user, name="retries")[1])
 """
 
