@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, SCREENS, Site, is_sound
+from tests.browser.conftest import DESKTOP, SCREENS, Site, drawn, is_sound
+from tests.stack.installation import wait_until
 
 pytestmark = pytest.mark.browser
+
+ADD = """
+from pathlib import Path
+from accounts.models import User
+from screening.images import services as image_services
+from screening.models import Patient
+from screening.records import services as record_services
+user = User.objects.get(email="clinician@demo.skincheck.example")
+patient = Patient.objects.get(label="Demo patient 1", clinic__memberships__user=user)
+lesion = record_services.open_lesion(user=user, patient=patient, body_site="back")
+with Path({path!r}).open("rb") as file:
+    print(image_services.add_image(user=user, lesion=lesion, file=file).image.pk)
+"""
+SEEDS = count(900)
+
+
+@pytest.fixture
+def nobody_concluded(site: Site, tmp_path: Path) -> None:
+    """A picture of a lesion of its own is read, and no other test concludes on it."""
+    path = str(drawn(tmp_path, seed=next(SEEDS)))
+    added = site.installation.python("manage.py", "shell", "-c", ADD.format(path=path)).split()[-1]
+    image = UUID(added).hex
+    read = f"SELECT state FROM screening_prediction WHERE image_id = '{image}'"
+    wait_until(lambda: site.installation.query(read) == [("succeeded",)], "it is read")
 
 
 @SCREENS
@@ -55,6 +83,7 @@ def test_review_from_the_worklist_by_keyboard_only(
     is_sound(page)
 
 
+@pytest.mark.usefixtures("nobody_concluded")
 def test_single_keys_can_be_switched_off(
     open_page: Callable[..., Page], signed_in: dict[str, Any]
 ) -> None:
@@ -100,7 +129,7 @@ def reviews_first(site: Site) -> Iterator[None]:
 
 
 @SCREENS
-@pytest.mark.usefixtures("reviews_first")
+@pytest.mark.usefixtures("nobody_concluded", "reviews_first")
 def test_a_reading_is_kept_back_until_the_clinician_has_concluded(
     open_page: Callable[..., Page], signed_in: dict[str, Any], screen: dict[str, Any]
 ) -> None:
