@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ import pytest
 from tests.stack import attack
 from tests.stack.installation import installed
 
-pytestmark = pytest.mark.stack
+pytestmark = [
+    pytest.mark.stack,
+    pytest.mark.skipif("REDIS_URL" in os.environ, reason="it attacks the embedded server"),
+]
 
 
 def test_hostile_files_leave_nothing_and_take_little(tmp_path: Path) -> None:
