@@ -110,7 +110,7 @@ def _rate(answers: Answers, name: str) -> dict[str, float]:
 
 
 def unknown_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, Any]:
-    """What is told of lesions of other diagnoses, by the source's word for them."""
+    """Outcomes of lesions with other diagnoses, by the diagnosis that the source names."""
     outcomes = read.outcomes(rules)
     surest = calibrate.calibrated(read.logits, rules.prior, rules.temperature).max(axis=1)
     return {

@@ -30,7 +30,7 @@ from screening.images import services as images
 from screening.records import services as records
 from screening.reminders import services as reminders
 from screening.reviews import services as reviews
-user, browser = User.objects.create_user("kept@example.org"), Client()
+user, browser = User.objects.create_user("kept@example.org"), Client(enforce_csrf_checks=True)
 browser.force_login(user)
 clinic = Clinic.objects.create(name="North")
 Membership.objects.create(clinic=clinic, user=user, role="clinician")
