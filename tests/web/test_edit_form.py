@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import reverse
 
 from screening.corrections.presenters import in_words
-from screening.corrections.undo import may_be_undone
+from screening.corrections.undo import may_be_undone, undo
 from screening.models import Correction
 from screening.records import services as record_services
 from screening.web.forms.edit_form import EditForm
@@ -34,7 +34,10 @@ def test_who_takes_a_mark_away_is_noted(personas):
     correction = Correction.objects.get()
     assert (correction.made_by, correction.lesion) == (personas.assistant, lesion)
     assert in_words(correction) == f"{lesion}: bleeding not marked, before marked."
-    assert not may_be_undone(correction)
+    assert may_be_undone(correction)
+    undo(user=personas.assistant, correction=correction)
+    lesion.refresh_from_db()
+    assert lesion.symptoms == ["bleeding", "itching"]
 
 
 def test_every_form_that_edits_says_what():
