@@ -12,6 +12,7 @@ within a second.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 from collections.abc import Callable
 from json import loads
@@ -29,6 +30,9 @@ logger = logging.getLogger(__name__)
 
 LOCKED_SECONDS = 1.0
 """How long a page waits for a bell that another process holds."""
+
+MENDED_TIMES = 3
+"""How often a file is made anew for one act: it may be damaged again meanwhile."""
 
 Result = TypeVar("Result")
 
@@ -88,15 +92,16 @@ class Channel(kombu_sqlalchemy.Channel):
         return loads(payload)
 
     def _mended(self, act: Callable[[], Result]) -> Result:
-        """What ``act`` gives; once more on a file made anew, where the old one is of no use."""
-        try:
-            return act()
-        except DatabaseError as error:
-            self.session.rollback()
-            if _is_locked(error):
-                raise
-            logger.warning("the broker's file is made anew: %s", error.orig)
-        _make_anew(self.session.get_bind())
+        """What ``act`` gives; again on a file made anew, where the old one is of no use."""
+        for _ in range(MENDED_TIMES):
+            try:
+                return act()
+            except DatabaseError as error:
+                self.session.rollback()
+                if _is_locked(error):
+                    raise
+                logger.warning("the broker's file is made anew: %s", error.orig)
+            _make_anew(self.session.get_bind())
         try:
             return act()
         except DatabaseError:
@@ -112,17 +117,22 @@ class Transport(kombu_sqlalchemy.Transport):
 
 
 def _make_anew(engine: Engine) -> None:
-    """Tables where there are none, in a new file where the old one is none. Another process may
-    have done so already: what is sound is left alone."""
-    try:
-        _make_tables(engine)
-    except DatabaseError as error:
-        if _is_locked(error):
-            raise
-        if _is_damaged(error) and engine.url.database:
-            for end in ("", "-journal", "-wal", "-shm"):
-                Path(engine.url.database + end).unlink(missing_ok=True)
-        _make_tables(engine)
+    """Tables where there are none, in a new file where the old one is none.
+
+    One process at a time: each finds what another has made meanwhile sound, and leaves it alone.
+    """
+    file = str(engine.url.database)
+    with Path(f"{file}.lock").open("w") as one_at_a_time:
+        fcntl.flock(one_at_a_time, fcntl.LOCK_EX)
+        try:
+            _make_tables(engine)
+        except DatabaseError as error:
+            if _is_locked(error):
+                raise
+            if _is_damaged(error):
+                for end in ("", "-journal", "-wal", "-shm"):
+                    Path(file + end).unlink(missing_ok=True)
+            _make_tables(engine)
 
 
 def _make_tables(engine: Engine) -> None:

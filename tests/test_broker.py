@@ -131,11 +131,12 @@ def test_a_file_that_is_gone_or_damaged_is_made_anew_by_whoever_notices(
         assert _take(other) == "rung"
 
 
+@pytest.mark.parametrize("spoil", [_remove, _overwrite, _damage])
 def test_several_that_notice_at_once_do_not_undo_one_anothers_work(
-    connection: Connection, url: str, tmp_path: Path
+    spoil: Any, connection: Connection, url: str, tmp_path: Path
 ) -> None:
     connection.SimpleQueue("interactive").put("lost")
-    _remove(tmp_path / "broker.sqlite3")
+    spoil(tmp_path / "broker.sqlite3")
 
     def ring(number: int) -> None:
         with Connection(url, transport=TRANSPORT) as own:
