@@ -6,7 +6,7 @@ from screening.models.image import LesionImage
 
 
 class AccessLog(UUIDModel):
-    """Who was shown which picture, and when."""
+    """A record of which picture was shown to whom, and when."""
 
     class Rendition(models.TextChoices):
         IMAGE = "image", "Image"

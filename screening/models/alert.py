@@ -12,7 +12,9 @@ from screening.models.lesion import Lesion
 
 
 class Rule(models.TextChoices):
-    """What may fire between two images of a lesion. The rules are in ``ml.lesion.change``."""
+    """Changes between two images of a lesion that raise an alert. The rules are in
+    ``ml.lesion.change``.
+    """
 
     ASYMMETRIC_ENLARGEMENT = "asymmetric_enlargement", "Grew more on one side"
     NEW_COLOUR = "new_colour", "A new colour"
@@ -27,18 +29,25 @@ class AlertQuerySet(models.QuerySet["Alert"]):
         return self.filter(seen(user, "later")).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> AlertQuerySet:
-        """A rule compares readings: where one is withheld, so is what the rule says of it."""
+        """Exclude alerts on images whose readings are withheld from ``user``.
+
+        A rule compares readings, so its result is withheld with them.
+        """
         return self.filter(disclosed(user, "earlier"), disclosed(user, "later"))
 
     def open(self) -> AlertQuerySet:
-        """Neither closed by hand nor replaced, of an open lesion. Which of them wait for someone
-        says ``predictions.outcomes.open_alerts``."""
+        """Alerts of lesions being followed that are neither closed by hand nor replaced.
+
+        ``predictions.outcomes.open_alerts`` selects those that still need attention.
+        """
         return self.filter(closed_at=None, replaced_at=None, lesion__closed_on=None)
 
 
 class AlertManager(models.Manager["Alert"]):
-    """Alerts whose two images are still a pair of the alert's lesion. They count again where a
-    picture is put back."""
+    """Exclude alerts whose two images are no longer a pair of the alert's lesion.
+
+    They count again once the picture is put back.
+    """
 
     def get_queryset(self) -> models.QuerySet[Alert]:
         return super().get_queryset().filter(still_a_pair(), later__lesion=F("lesion"))
@@ -100,7 +109,9 @@ class Alert(UUIDModel):
 
     @property
     def pair(self) -> tuple[bool, bool, object, object]:
-        """What is told together: open, closed or replaced, of the same two images."""
+        """Alerts of one status (open, closed or replaced) on the same two images are shown
+        together.
+        """
         return self.is_open, self.replaced_at is None, self.earlier_id, self.later_id
 
     @property

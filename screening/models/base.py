@@ -21,10 +21,10 @@ class UUIDModel(models.Model):
 
 
 class CurrentManager(models.Manager[Any]):
-    """The default manager of what can be withdrawn: rows entered in error are not there.
+    """The default manager of models that can be withdrawn. It excludes withdrawn rows.
 
-    Related managers (``lesion.images``) use it too, so nothing that counts, lists or exports can
-    forget the rule. ``everything`` is for those who look for what was withdrawn.
+    Related managers (``lesion.images``) use it too, so code that counts, lists or exports cannot
+    forget the rule. ``everything`` includes withdrawn rows.
     """
 
     def get_queryset(self) -> models.QuerySet[Any]:
@@ -32,7 +32,7 @@ class CurrentManager(models.Manager[Any]):
 
 
 class Withdrawable(UUIDModel):
-    """A record that can be taken out as entered in error, with a reason, and put back."""
+    """A record that can be withdrawn as entered in error, with a reason, and restored."""
 
     withdrawn_at = models.DateTimeField(null=True, editable=False)
     withdrawn_by = models.ForeignKey(

@@ -27,7 +27,7 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         return self._of(user, WRITERS)
 
     def workable(self) -> BatchQuerySet:
-        """Those that a worker has something to do for now."""
+        """Batches that a worker can work on now."""
         rested = Q(rests_until=None) | Q(rests_until__lte=timezone.now())
         return self.filter(rested, state__in=ACTIVE_BATCH)
 
@@ -36,13 +36,14 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 
     def _of(self, user: User, roles: tuple[Role, ...]) -> BatchQuerySet:
         of_clinics = Q(clinic__in=Clinic.objects.with_member(user, roles))
-        if user.bound_clinic is not None:  # then not even of the user's own skin
+        if user.bound_clinic is not None:  # a caller bound to a clinic sees only the clinic's
             return self.filter(of_clinics)
         return self.filter(Q(clinic=None, created_by=user) | of_clinics)
 
 
 class Batch(UUIDModel):
-    """Many images with a manifest, uploaded as one archive; each line of it is a ``BatchRow``."""
+    """Many images with a manifest, uploaded as one archive. Each manifest line is a ``BatchRow``.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", "Waiting"
@@ -108,12 +109,12 @@ class Batch(UUIDModel):
 
     @property
     def is_own(self) -> bool:
-        """Of the uploader's own skin, not of a clinic's patients."""
+        """Whether the images are of the uploader's own skin rather than of a clinic's patients."""
         return self.clinic_id is None
 
     @property
     def is_active(self) -> bool:
-        """Whether a worker has something to do for it."""
+        """Whether a worker still has work to do for it."""
         return self.state in ACTIVE_BATCH
 
     @property
@@ -129,7 +130,7 @@ ACTIVE_BATCH = (Batch.State.QUEUED, Batch.State.CHECKING, Batch.State.IMPORTING)
 
 
 class BatchRow(UUIDModel):
-    """One line of a batch's manifest, and what became of it."""
+    """One line of a batch's manifest, and its result."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
@@ -147,7 +148,7 @@ class BatchRow(UUIDModel):
     values = models.JSONField(default=dict, help_text="What is to be imported.")
     source = models.JSONField(default=dict, help_text="Metadata in ISIC's words, as they came.")
     problems = models.JSONField(default=list, help_text="[column, reason] pairs.")
-    # Whoever erases a picture erases with it what a manifest said of it.
+    # Erasing a picture also erases its manifest line.
     image = models.ForeignKey(
         LesionImage, null=True, on_delete=models.CASCADE, related_name="batch_rows"
     )

@@ -14,14 +14,15 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
         return self.filter(seen(user, "later"), still_a_pair())
 
     def standing(self) -> ComparisonQuerySet:
-        """Those within the outlines that stand."""
+        """Comparisons made within the current outlines."""
         return self.filter(replaced_at=None)
 
 
 def still_a_pair(comparison: str = "") -> Q:
-    """Condition on comparisons, or on rows of one named by ``comparison``: both images are there,
-    of one lesion, and the earlier one is the earlier. A picture may have been withdrawn,
-    moved, or given another day since."""
+    """A condition on comparisons, or on rows with a foreign key named by ``comparison``: both
+    images exist, belong to the same lesion, and are still in order. An image may since have been
+    withdrawn, moved or given another day.
+    """
     path = f"{comparison}__" if comparison else ""
     return Q(
         (f"{path}earlier__withdrawn_at", None),
@@ -31,7 +32,8 @@ def still_a_pair(comparison: str = "") -> Q:
 
 
 class Comparison(UUIDModel):
-    """Two images of one lesion, the later aligned to the earlier, or the word that it failed."""
+    """Two images of one lesion, the later aligned to the earlier, or a note that alignment failed.
+    """
 
     earlier = models.ForeignKey(
         LesionImage, on_delete=models.PROTECT, related_name="comparisons_with_later"
@@ -81,13 +83,13 @@ class Comparison(UUIDModel):
 
 class ChangeMarkQuerySet(models.QuerySet["ChangeMark"]):
     def visible_to(self, user: User) -> ChangeMarkQuerySet:
-        """What others saw is kept back, as a review is, until ``user`` has concluded."""
+        """Withhold other people's marks, like their reviews, until ``user`` has concluded."""
         own, shown = Q(marked_by=user), Q(disclosed(user, "comparison__later"))
         return self.filter(seen(user, "comparison__later"), still_a_pair("comparison"), own | shown)
 
 
 class ChangeMark(UUIDModel):
-    """Someone looked at a comparison and says what they saw. Never edited: a later row stands."""
+    """What a person saw in a comparison. Never edited: a later row supersedes it."""
 
     class Verdict(models.TextChoices):
         UNCHANGED = "unchanged", "Reviewed, unchanged"

@@ -44,19 +44,21 @@ class CorrectionQuerySet(models.QuerySet["Correction"]):
         return self.filter(patient__in=Patient.everything.visible_to(user)).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> CorrectionQuerySet:
-        """Whoever is to conclude first is not told that a colleague has: of closings only of their
-        own. Pictures move and lesions merge, so it is kept back after a conclusion too; by then the
-        conclusion itself says it."""
+        """Withhold closings by colleagues from users who must conclude first.
+
+        They stay withheld even after the user's own conclusion, because pictures can move and
+        lesions can merge. By then the conclusion itself is visible.
+        """
         blind = Patient.everything.reviewed_blind_by(user)
         return self.exclude(~Q(made_by=user), kind__in=CONCLUDED, patient__in=blind)
 
     def of(self, resources: Iterable[str]) -> CorrectionQuerySet:
-        """Those of records of these kinds (``OF``) themselves."""
+        """Corrections made directly to records of these kinds (keys of ``OF``)."""
         return self.filter(reduce(or_, (OF[resource] for resource in resources)))
 
 
 class Correction(UUIDModel):
-    """What was put right in a record: by whom, when, why, and how it was before. Never edited."""
+    """A change to a record: by whom, when, why, and the values before. Never edited."""
 
     kind = models.CharField(max_length=9, choices=CorrectionKind)
     made_by = models.ForeignKey(
@@ -93,7 +95,7 @@ class Correction(UUIDModel):
 
     @property
     def resource(self) -> str:
-        """Of which kind the record is that was put right itself: a key of ``OF``."""
+        """The kind of record that was corrected: a key of ``OF``."""
         if self.image_id or self.visit_id:
             return "images" if self.image_id else "visits"
         return "lesions" if self.lesion_id else "patients"

@@ -22,18 +22,24 @@ class HistologyQuerySet(models.QuerySet["Histology"]):
         return found.disclosed_to(user)
 
     def disclosed_to(self, user: User) -> HistologyQuerySet:
-        """It is the truth, and would give every reading away: whoever is to conclude first is told
-        once no picture of the lesion waits for their conclusion. One knows what one recorded."""
+        """Withhold histology from users who must conclude first, since it would reveal the
+        diagnosis.
+
+        They see it once no picture of the lesion awaits their conclusion. Users always see what
+        they recorded themselves.
+        """
         waiting = LesionImage.objects.withheld_from(user).filter(lesion=OuterRef("lesion"))
         return self.filter(Q(recorded_by=user) | ~Exists(waiting))
 
     def standing(self) -> HistologyQuerySet:
-        """Those that no later one corrects."""
+        """Diagnoses that no later one corrects."""
         return self.filter(superseded_by=None)
 
 
 class Histology(UUIDModel):
-    """The pathologist's diagnosis of a lesion: ground truth. Never edited: a later row stands."""
+    """The pathologist's diagnosis of a lesion: ground truth. Never edited: a later row supersedes
+    it.
+    """
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="histologies")
     recorded_by = models.ForeignKey(

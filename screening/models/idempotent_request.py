@@ -6,10 +6,10 @@ from screening.models.base import UUIDModel
 
 
 class IdempotentRequest(UUIDModel):
-    """A POST that came with an Idempotency-Key, and how it was answered.
+    """A POST request that came with an Idempotency-Key, and the response to it.
 
-    Claimed (``locked_until``), then answered. One whose lease ran out without an answer belongs to
-    whoever repeats the request.
+    A request is claimed (``locked_until``), then answered. If the lease expires without an answer,
+    whoever repeats the request takes the claim over.
     """
 
     caller = models.CharField(max_length=60, help_text="The key, application or person.")

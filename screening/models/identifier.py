@@ -12,7 +12,9 @@ from screening.models.patient import Patient
 
 
 class ExternalIdentifier(UUIDModel):
-    """By what another system knows a record. Of the clinic or, for one's own skin, of the owner."""
+    """Another system's identifier of a record. It belongs to the clinic or, for a person's own
+    skin, to the owner.
+    """
 
     class Kind(models.TextChoices):
         PATIENT = "patient", "Patient"

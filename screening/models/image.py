@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Modality(models.TextChoices):
-    """ISIC's ``image_type``, in short."""
+    """A short form of ISIC's ``image_type``."""
 
     DERMATOSCOPIC = "dermatoscopic", "Dermatoscopic"
     CLINICAL = "clinical", "Clinical (an ordinary photograph)"
@@ -39,7 +39,7 @@ read."""
 
 
 def of_child(image: str = "image") -> Q:
-    """Condition on rows of an image, named by ``image``: ``LesionImage.is_of_child``, in SQL."""
+    """A condition on rows with an image at ``image``: ``LesionImage.is_of_child``, in SQL."""
     born = f"{image}__lesion__patient__birth_year"
     year = f"{image}__captured_on__year"
     young = {f"{year}__gte": F(born), f"{year}__lte": F(born) + ADULT_FROM}
@@ -47,7 +47,7 @@ def of_child(image: str = "image") -> Q:
 
 
 def _file_name(instance: LesionImage, filename: str) -> str:
-    """A name that tells nothing of the person: a UUID of its own, in one of 256 folders."""
+    """A file name that reveals nothing about the person: a random UUID in one of 256 folders."""
     name = uuid7().hex
     return f"{name[-2:]}/{name}.{filename.rpartition('.')[2]}"
 
@@ -60,7 +60,7 @@ Place = tuple[date, time, datetime, UUID]
 
 
 def place_of(image: str = "", ref: type[F] = F) -> tuple[Any, ...]:
-    """``LesionImage.place`` in SQL, of the image that the path ``image`` leads to."""
+    """``LesionImage.place`` in SQL, for the image at the path ``image``."""
     path = f"{image}__" if image else ""
     return (
         ref(f"{path}captured_on"),
@@ -71,15 +71,15 @@ def place_of(image: str = "", ref: type[F] = F) -> tuple[Any, ...]:
 
 
 def latest_first(image: str = "") -> list[OrderBy]:
-    """How rows are ordered by the place of their image, the latest first."""
+    """An ordering of rows by the place of their image, latest first."""
     return [key.desc() for key in place_of(image)]
 
 
 def is_later(one: tuple[Any, ...], other: tuple[Any, ...]) -> Q:
-    """Condition on rows: the place ``one`` is after the place ``other``.
+    """A condition on rows: the place ``one`` comes after the place ``other``.
 
-    Each is ``place_of(...)``, with OuterRef where the row of an outer query is meant, or the
-    ``place`` of an image at hand. Within ``~`` it says "the same, or earlier".
+    Each is ``place_of(...)``, inside OuterRef for a row of the outer query, or the ``place`` of an
+    image. Negated with ``~``, it means "the same place or earlier".
     """
     *before, (mine, theirs) = zip(one, other, strict=True)
     later = Q(GreaterThan(mine, theirs))
@@ -96,22 +96,23 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
         )
 
     def kept_for(self, user: User) -> LesionImageQuerySet:
-        """Withdrawn or not, of what is withdrawn or not: for those who put right. From
-        ``everything``."""
+        """Images that ``user`` may correct, withdrawn or not. Start from ``everything``."""
         return self.filter(lesion__patient__in=Patient.everything.writable_by(user))
 
     def present(self) -> LesionImageQuerySet:
-        """Neither withdrawn nor of a withdrawn lesion or patient."""
+        """Images that are not withdrawn, and whose lesion and patient are not withdrawn either."""
         return self.filter(present(""))
 
     def withheld_from(self, user: User) -> LesionImageQuerySet:
-        """Images of which ``user`` sees nothing that was found, by a model or a colleague, before
-        an own conclusion is recorded. Written here, once: see ``disclosed``."""
+        """Images on which ``user`` must conclude before seeing what a model or a colleague found.
+
+        This is the only statement of the rule: see ``disclosed``.
+        """
         blind = Patient.objects.reviewed_blind_by(user)
         return self.filter(lesion__patient__in=blind).exclude(reviews__reviewer=user)
 
     def latest_first(self) -> LesionImageQuerySet:
-        """By the moment of capture, as far as it is known, whatever the order of upload."""
+        """Order by the moment of capture, as precisely as it is known, not by upload."""
         return self.order_by(*latest_first())
 
     def before(self, image: LesionImage) -> LesionImageQuerySet:
@@ -119,8 +120,9 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
 
 
 def present(image: str = "image") -> Q:
-    """Condition on rows of an image, named by ``image``: neither it nor what it belongs to is
-    withdrawn."""
+    """A condition on rows with an image at ``image``: neither it nor its lesion or patient is
+    withdrawn.
+    """
     path = f"{image}__" if image else ""
     return Q(
         (f"{path}withdrawn_at", None),
@@ -130,7 +132,7 @@ def present(image: str = "image") -> Q:
 
 
 def seen(user: User, image: str = "image") -> Q:
-    """Condition on rows of an image, named by ``image``: ``user`` sees the image."""
+    """A condition on rows with an image at ``image``: ``user`` may see the image."""
     return Q(
         (f"{image}__withdrawn_at", None),
         (f"{image}__lesion__withdrawn_at", None),
@@ -139,12 +141,14 @@ def seen(user: User, image: str = "image") -> Q:
 
 
 def disclosed(user: User, image: str = "image") -> NegatedExpression:
-    """Condition on rows that tell what was found in an image, named by ``image``."""
+    """A condition on rows that reveal findings about the image at ``image``: ``user`` may see them.
+    """
     return ~Exists(LesionImage.everything.withheld_from(user).filter(pk=OuterRef(image)))
 
 
 class LesionImage(Withdrawable):
-    """One picture of one lesion, taken on one day. Its files hold no metadata of the original."""
+    """One picture of one lesion, taken on one day. Its files hold none of the original's metadata.
+    """
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="images")
     uploaded_by = models.ForeignKey(
@@ -182,7 +186,7 @@ class LesionImage(Withdrawable):
 
     class Meta:
         ordering = latest_first()
-        # Few images share a day, so what orders them within it needs no index.
+        # Few images share a day, so the order within a day needs no index.
         indexes = [models.Index(fields=["lesion", "-captured_on"], name="image_by_capture")]
         constraints = [
             *Withdrawable.Meta.constraints,
@@ -207,23 +211,25 @@ class LesionImage(Withdrawable):
 
     @property
     def day_label(self) -> str:
-        """What a list of a lesion's images calls it."""
+        """The text for the image in a list of the lesion's images."""
         return f"{day(self.captured_on)}{self.of_day}"
 
     @property
     def place(self) -> Place:
-        """Orders a lesion's images by capture, the earliest first: the one order there is."""
+        """The sort key of a lesion's images: by capture, earliest first. No other order is used."""
         return (self.captured_on, self.captured_time or _UNKNOWN_TIME, self.created, self.pk)
 
     @property
     def counting_reading(self) -> Prediction | None:
-        """The one reading that counts. No query where predictions are prefetched."""
+        """The one reading that counts. Needs no query where predictions are prefetched."""
         return next((one for one in self.predictions.all() if one.counts), None)
 
     @property
     def latest_attempt(self) -> Prediction | None:
-        """The newest reading by the default version, or by the one that counts, in whatever state:
-        what other versions make of the image is shown beside it, never instead of it."""
+        """The newest reading, in any state, by the default version or by the version that counts.
+
+        Readings by other versions are shown beside it, never instead of it.
+        """
         counting = self.counting_reading
         versions = {reader.DEFAULT_VERSION, counting.model_version if counting else None}
         attempts = list(self.predictions.all())
@@ -232,35 +238,38 @@ class LesionImage(Withdrawable):
 
     @property
     def age(self) -> int | None:
-        """The patient's, in the year of capture; None where the birth year is not known or does not
-        fit the day. Reads ``lesion.patient``."""
+        """The patient's age in the year of capture; None if the birth year is unknown or
+        contradicts the day. Reads ``lesion.patient``.
+        """
         born = self.lesion.patient.birth_year
         age = None if born is None else self.captured_on.year - born
         return age if age is not None and 0 <= age <= MAX_AGE else None
 
     @property
     def age_is_unused(self) -> bool:
-        """A birth year is on record, but does not fit the day of capture: no age is told."""
+        """A birth year is recorded but contradicts the day of capture, so no age is used."""
         return self.lesion.patient.birth_year is not None and self.age is None
 
     @property
     def is_of_child(self) -> bool:
-        """Who may be: only the year of birth is known, so one of 16 may still be 15."""
+        """Whether the person may be a child. Only the birth year is known, so a 16-year-old may
+        still be 15.
+        """
         return self.age is not None and self.age <= ADULT_FROM
 
     @property
     def latest_prediction(self) -> Prediction | None:
-        """The reading that counts; while there is none, the latest attempt."""
+        """The reading that counts or, without one, the latest attempt."""
         return self.counting_reading or self.latest_attempt
 
     @property
     def latest_review(self) -> Review | None:
-        """The last conclusion that stands. Costs no query where reviews are prefetched."""
+        """The last standing conclusion. Needs no query where reviews are prefetched."""
         return next(iter(self.standing_reviews), None)
 
     @property
     def standing_reviews(self) -> list[Review]:
-        """Those that no later one supersedes, the newest first."""
+        """Reviews that no later one supersedes, newest first."""
         reviews = list(self.reviews.all())
         superseded = {review.supersedes_id for review in reviews}
         return [review for review in reviews if review.pk not in superseded]

@@ -41,20 +41,21 @@ _NUMBERED = re.compile(r"Lesion ([1-9][0-9]{0,5})")
 
 
 def number_of(label: str) -> int:
-    """The n of a lesion that was called "Lesion n"; 0 for a name that someone chose."""
+    """The n of a lesion labelled "Lesion n"; 0 for any other label."""
     found = _NUMBERED.fullmatch(label)
     return int(found[1]) if found else 0
 
 
 class LesionQuerySet(models.QuerySet["Lesion"]):
     def next_number(self, patient: Patient) -> int:
-        """For "Lesion n": none that a lesion of the patient had, if asked of ``everything``."""
+        """The next free n for "Lesion n". Query ``everything`` so that no earlier number is reused.
+        """
         labels = self.labels(patient)
         count = self.filter(patient=patient).count()
         return max([count, *map(number_of, labels)]) + 1
 
     def labels(self, patient: Patient) -> set[str]:
-        """Those of the patient's lesions and, by what was corrected, those that they had."""
+        """The labels of the patient's lesions, including those they had before a correction."""
         came = self.filter(corrections__patient=patient, corrections__kind="edited")
         went = self.filter(corrections__patient=patient, corrections__kind="moved")
         found = (
@@ -68,8 +69,7 @@ class LesionQuerySet(models.QuerySet["Lesion"]):
         return self.filter(withdrawn_at=None, patient__in=Patient.objects.visible_to(user))
 
     def kept_for(self, user: User) -> LesionQuerySet:
-        """Withdrawn or not, of a patient who is or not: for those who put right. From
-        ``everything``."""
+        """Lesions that ``user`` may correct, withdrawn or not. Start from ``everything``."""
         return self.filter(patient__in=Patient.everything.writable_by(user))
 
     def with_rights(self, user: User) -> LesionQuerySet:
@@ -88,7 +88,7 @@ class LesionQuerySet(models.QuerySet["Lesion"]):
 
 
 class Closing(models.TextChoices):
-    """Why nobody follows a lesion any longer."""
+    """Why a lesion is no longer followed."""
 
     EXCISED = "excised", "Removed"
 
@@ -160,7 +160,7 @@ class Lesion(Withdrawable):
 
     @property
     def closed_words(self) -> str:
-        """When it was removed; empty of one that is followed."""
+        """When the lesion was removed, in words; empty for a lesion that is followed."""
         if self.closed_on is None:
             return ""
         on = "on" if self.closed_day_is_known else "by"

@@ -15,7 +15,9 @@ class PredictionMapsQuerySet(models.QuerySet["PredictionMaps"]):
 
 
 class PredictionMaps(UUIDModel):
-    """Where a prediction saw what: kept apart, so that lists of predictions stay light."""
+    """Where in the image a prediction found evidence. Kept in its own table so that prediction
+    lists stay light.
+    """
 
     prediction = models.OneToOneField(Prediction, on_delete=models.PROTECT, related_name="maps")
     mask = models.BinaryField(

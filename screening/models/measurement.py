@@ -22,12 +22,14 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
         return self.filter(seen(user)).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> MeasurementQuerySet:
-        """What was measured within the model's mask is part of its reading; a drawn outline not."""
+        """Withhold measurements made within the model's mask along with its reading. Those within a
+        drawn outline are always visible.
+        """
         return self.filter(Q(outline__isnull=False) | disclosed(user))
 
 
 class ImageScale(UUIDModel):
-    """How large a pixel of an image is. Never edited: a later row stands."""
+    """The size of an image's pixels. Never edited: a later row supersedes it."""
 
     class Source(models.TextChoices):
         FIELD_OF_VIEW = "field_of_view", "Field of view entered"
@@ -58,8 +60,9 @@ class ImageScale(UUIDModel):
 
 
 class Outline(UUIDModel):
-    """A lesion's outline drawn by a person. Never edited: a later row stands; the model's mask
-    stays with its prediction."""
+    """A lesion's outline drawn by a person. Never edited: a later row supersedes it. The model's
+    mask stays with its prediction.
+    """
 
     image = models.ForeignKey(LesionImage, on_delete=models.PROTECT, related_name="outlines")
     drawn_by = models.ForeignKey(
@@ -79,7 +82,9 @@ class Outline(UUIDModel):
 
 
 class Measurement(UUIDModel):
-    """What ``ml.lesion.measure`` found in one image, within the model's mask or a drawn outline."""
+    """The result of ``ml.lesion.measure`` for one image, within the model's mask or a drawn
+    outline.
+    """
 
     image = models.ForeignKey(LesionImage, on_delete=models.PROTECT, related_name="measurements")
     prediction = models.ForeignKey(

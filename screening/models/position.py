@@ -16,7 +16,9 @@ class BodyView(models.TextChoices):
 
 
 class Side(models.TextChoices):
-    """DICOM's laterality, of the person's own body: their left is on the right of a front view."""
+    """DICOM's laterality, from the person's point of view: their left is on the right of a front
+    view.
+    """
 
     LEFT = "left", "Left"
     RIGHT = "right", "Right"
@@ -30,7 +32,9 @@ class LesionPositionQuerySet(models.QuerySet["LesionPosition"]):
 
 
 class LesionPosition(UUIDModel):
-    """Where on the body map a lesion lies. Never edited: a later row stands, and tells the move."""
+    """A lesion's position on the body map. Never edited: a later row supersedes it and records the
+    move.
+    """
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="positions")
     placed_by = models.ForeignKey(

@@ -57,7 +57,7 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         return self.filter(state__in=ACTIVE)
 
     def claimable(self) -> PredictionQuerySet:
-        """Those that a worker may begin now."""
+        """Predictions that a worker may start now."""
         rested = Q(rests_until=None) | Q(rests_until__lte=timezone.now())
         return self.filter(rested, state=State.QUEUED)
 
@@ -65,11 +65,11 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         return self.filter(state=State.SUCCEEDED)
 
     def counting(self) -> PredictionQuerySet:
-        """Of each image the one reading that counts: see ``screening.predictions.outcomes``."""
+        """The one reading of each image that counts: see ``screening.predictions.outcomes``."""
         return self.filter(told_from__isnull=False, told_until=None)
 
     def told(self, outcome: str) -> PredictionQuerySet:
-        """Those of which the person is told ``outcome``."""
+        """Predictions for which the person is shown ``outcome``."""
         return self.alias(told=TOLD).filter(told=outcome)
 
     def latest_first(self) -> PredictionQuerySet:
@@ -79,8 +79,8 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
 class Prediction(UUIDModel):
     """One model version's reading of one image.
 
-    QUEUED -> RUNNING -> SUCCEEDED | FAILED; an expired lease takes RUNNING back to QUEUED. Only
-    ``screening.predictions`` moves it, and never touches it again once it is finished.
+    QUEUED -> RUNNING -> SUCCEEDED | FAILED; an expired lease returns RUNNING to QUEUED. Only
+    ``screening.predictions`` changes the status. A finished prediction is never changed.
     """
 
     image = models.ForeignKey(LesionImage, on_delete=models.PROTECT, related_name="predictions")
@@ -205,10 +205,10 @@ class Prediction(UUIDModel):
 
     @property
     def outcome_told(self) -> str:
-        """What the person is told: of a lesion with symptoms, never less than to see a doctor; and
-        never to monitor a child's.
+        """The outcome shown to the person: at least "see a doctor" for a lesion with symptoms, and
+        never "monitor" for a child.
 
-        Reads ``image.lesion.patient``: select it in lists. Empty until finished.
+        Reads ``image.lesion.patient``: select it in lists. Empty until the prediction is finished.
         """
         milder = self.outcome in (Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
         if milder and self.image.lesion.symptoms:
@@ -219,10 +219,10 @@ class Prediction(UUIDModel):
 
     @property
     def is_grave(self) -> bool:
-        """Whether the person is told to see a doctor, soon or at once."""
+        """Whether the person is advised to see a doctor, soon or urgently."""
         return self.outcome_told in (Outcome.URGENT, Outcome.SEE_DOCTOR)
 
     @property
     def counts(self) -> bool:
-        """Whether it is the one reading of its image that counts."""
+        """Whether this is the one reading of its image that counts."""
         return self.told_from is not None and self.told_until is None

@@ -23,7 +23,7 @@ class Interval(models.IntegerChoices):
 
 
 class Standing(models.TextChoices):
-    """Where a reminder stands on a day; each has one of them."""
+    """The status of a reminder on a given day. Every reminder has exactly one."""
 
     OVERDUE = "overdue", "Overdue"
     DUE = "due", "Due"
@@ -41,19 +41,19 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
         return self.filter(lesion__withdrawn_at=None, lesion__patient__in=patients)
 
     def present(self) -> ReminderQuerySet:
-        """Of what nobody has withdrawn."""
+        """Reminders whose lesion and patient are not withdrawn."""
         return self.filter(lesion__withdrawn_at=None, lesion__patient__withdrawn_at=None)
 
     def active(self) -> ReminderQuerySet:
-        """Those that run: nobody stopped them, and the lesion is still followed."""
+        """Reminders that nobody stopped, of lesions that are still followed."""
         return self.filter(stopped_at=None, lesion__closed_on=None)
 
     def due(self, on: date) -> ReminderQuerySet:
-        """Active ones whose day has come, and which nobody has put off beyond it."""
+        """Active reminders whose day has come and that nobody has snoozed past today."""
         return self.active().ringing().filter(Q(rings_on__lte=on))
 
     def overdue(self, on: date) -> ReminderQuerySet:
-        """Those that have been due for more than ``OVERDUE_AFTER``."""
+        """Reminders that have been due for more than ``OVERDUE_AFTER``."""
         return self.due(on - OVERDUE_AFTER - timedelta(days=1))
 
     def standing(self, standing: str, on: date) -> ReminderQuerySet:
@@ -67,22 +67,22 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
         return self.exclude(stopped_at=None)
 
     def ringing(self) -> ReminderQuerySet:
-        """With ``rings_on``, the day that counts: put off or not."""
+        """Annotate ``rings_on``, the effective due day: the snoozed day if there is one."""
         put_off = Greatest(F("due_on"), Coalesce(F("snoozed_until"), F("due_on")))
         return self.alias(rings_on=put_off)
 
     def unmailed(self) -> ReminderQuerySet:
-        """Those of ``ringing`` of whose day no mail has told yet."""
+        """Reminders of ``ringing`` that no mail has announced for their due day."""
         return self.ringing().filter(Q(mailed_for=None) | Q(mailed_for__lt=F("rings_on")))
 
     def addressed_to(self, user: User) -> ReminderQuerySet:
-        """Of one's own record, or of a clinic's patient where one set it oneself."""
+        """Reminders of the user's own record, and those that they set for a clinic's patient."""
         own, set_here = Q(lesion__patient__owner=user), Q(lesion__patient__owner=None, set_by=user)
         return self.visible_to(user).filter(own | set_here)
 
 
 class Reminder(UUIDModel):
-    """When the next image of a lesion is due. Stopped, it stays in the record."""
+    """When the next image of a lesion is due. A stopped reminder stays in the record."""
 
     lesion = models.OneToOneField(Lesion, on_delete=models.PROTECT, related_name="reminder")
     set_by = models.ForeignKey(
@@ -114,13 +114,14 @@ class Reminder(UUIDModel):
 
     @property
     def public_name(self) -> str:
-        """For mails and calendars: labels that people chose. Reads ``lesion.patient``."""
+        """The name used in mails and calendars: labels that people chose. Reads ``lesion.patient``.
+        """
         patient = self.lesion.patient
         return str(self.lesion) if patient.owner_id else f"{self.lesion} ({patient})"
 
     @property
     def rings_on(self) -> date:
-        """The day that counts: put off or not."""
+        """The effective due day: the snoozed day if there is one."""
         return max(self.due_on, self.snoozed_until or self.due_on)
 
     @property
@@ -138,7 +139,9 @@ class Reminder(UUIDModel):
 
 
 class CalendarFeed(UUIDModel):
-    """The private link to a person's reminders as a calendar. Only its secret's SHA-256 is kept."""
+    """The private link to a person's reminders as a calendar. Only the SHA-256 of its secret is
+    stored.
+    """
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="calendar_feed"

@@ -14,7 +14,7 @@ from screening.models.signatures import Content, holds
 
 
 class Conclusion(models.TextChoices):
-    """The model's diagnoses, in their order, and two ways to say that it is none of them."""
+    """The model's diagnoses, in their order, and two options for none of them."""
 
     vars().update({one.name: (one.value, one.about.label) for one in Diagnosis})
     OTHER = "other", "Something else (see note)"
@@ -34,15 +34,17 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         return self.filter(seen(user)).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> ReviewQuerySet:
-        """A second reader does not see the first one's before an own, where a clinic wants it."""
+        """Hide other readers' reviews from users who must conclude first in a clinic that reviews
+        blind.
+        """
         return self.filter(disclosed(user))
 
     def standing(self) -> ReviewQuerySet:
-        """Those that no later one supersedes."""
+        """Reviews that no later one supersedes."""
         return self.filter(superseded_by=None)
 
     def settling(self) -> ReviewQuerySet:
-        """Of the standing ones, those that settle a warning: ``Review.settles`` in SQL."""
+        """Standing reviews that settle a warning: ``Review.settles`` in SQL."""
         return self.standing().exclude(
             conclusion=Conclusion.UNCERTAIN, management__in=(Management.NONE, Management.MONITOR)
         )
@@ -51,8 +53,8 @@ class ReviewQuerySet(models.QuerySet["Review"]):
 class Review(UUIDModel):
     """A clinician's own conclusion on an image. Signed and never edited, only superseded.
 
-    Only ``screening.reviews.services`` makes one. ``number`` and ``previous_signature`` chain all
-    reviews, so that one which is edited or deleted is found: ``manage.py verify_reviews``.
+    Only ``screening.reviews.services`` creates reviews. ``number`` and ``previous_signature`` chain
+    all reviews, so that an edited or deleted one is detected: ``manage.py verify_reviews``.
     """
 
     image = models.ForeignKey(LesionImage, on_delete=models.PROTECT, related_name="reviews")
@@ -101,13 +103,13 @@ class Review(UUIDModel):
 
     @property
     def settles(self) -> bool:
-        """Who is uncertain, and has nothing done about it, has not concluded."""
+        """Whether it settles a warning. An uncertain review that orders nothing does not."""
         waits = self.management in (Management.NONE, Management.MONITOR)
         return not (self.conclusion == Conclusion.UNCERTAIN and waits)
 
     @property
     def signed_content(self) -> Content:
-        """What the signature is made of: who said what of which image, when, and after what."""
+        """The signed text: who said what about which image, when, and after which review."""
         return {
             "id": str(self.pk),
             "number": self.number,
@@ -123,5 +125,5 @@ class Review(UUIDModel):
 
     @property
     def signature_holds(self) -> bool:
-        """Whether the row is as it was signed."""
+        """Whether the row is unchanged since it was signed."""
         return holds(self.signed_content, self.signature)

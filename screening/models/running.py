@@ -1,4 +1,6 @@
-"""What the parts that run say of themselves, and what waits after a fault. No medical history."""
+"""What the background processes report about themselves, and what waits after a fault. No medical
+data.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from screening.models.image import LesionImage
 
 
 class Heartbeat(models.Model):
-    """When a part said last that it lives and hears: a worker by its name, beat, the sweeper."""
+    """When a process last reported that it is alive and responding: a worker by its name, beat, the
+    sweeper.
+    """
 
     name = models.CharField(primary_key=True, max_length=100)
     beat_at = models.DateTimeField(default=timezone.now)
@@ -20,13 +24,14 @@ class Heartbeat(models.Model):
 
     @property
     def part(self) -> str:
-        """Without the machine that it runs on."""
+        """The name without the machine."""
         return self.name.partition("@")[0]
 
 
 class Setback(UUIDModel):
-    """An image that could not be measured or compared: when that is tried again. Gone with the
-    first success."""
+    """An image that could not be measured or compared, and when to try again. Deleted after the
+    first success.
+    """
 
     image = models.OneToOneField(LesionImage, on_delete=models.CASCADE, related_name="setback")
     count = models.PositiveSmallIntegerField(default=0)

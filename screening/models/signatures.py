@@ -1,4 +1,4 @@
-"""Signatures that nobody can make who has the database but not the secret key."""
+"""Signatures that cannot be forged with the database alone: they need the secret key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from django.conf import settings
 
-# So that a signature of this kind is never one of another that the secret key makes.
+# Keeps this kind of signature apart from others made with the secret key.
 _PURPOSE = b"skincheck.review.1"
 
 Content = Mapping[str, str | int | None]
@@ -21,7 +21,8 @@ def sign(content: Content) -> str:
 
 
 def holds(content: Content, signature: str) -> bool:
-    """Whether it was made of this very content, by the secret key or one that was it before."""
+    """Whether the signature matches this content under the secret key or one of its predecessors.
+    """
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return any(hmac.compare_digest(_signature(content, key), signature) for key in keys)
 

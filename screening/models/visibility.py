@@ -1,4 +1,6 @@
-"""Who sees, changes and reviews which patients, and so all that is theirs. The one place."""
+"""Who sees, changes and reviews which patients and everything below them. The only place for these
+rules.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,13 @@ if TYPE_CHECKING:
 
 
 def searchable(text: str) -> str:
-    """What was typed, without the NUL that PostgreSQL refuses."""
+    """The search text without NUL, which PostgreSQL rejects."""
     return text.replace("\0", "").strip()
 
 
 class PatientQuerySet(models.QuerySet["Patient"]):
-    """Who may see and do what is written here, once. Everything below a patient joins to it."""
+    """The only place that states who may see and do what. Everything below a patient joins to it.
+    """
 
     def visible_to(self, user: User) -> PatientQuerySet:
         return self._of(user, tuple(Role))
@@ -29,12 +32,13 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         return self._of(user, WRITERS)
 
     def reviewable_by(self, user: User) -> PatientQuerySet:
-        """Patients on whose images ``user`` may record a conclusion: a clinician's task only."""
+        """Patients on whose images ``user`` may record a conclusion. Only clinicians may."""
         return self.filter(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
 
     def reviewed_blind_by(self, user: User) -> PatientQuerySet:
-        """Those of whose images ``user`` is to conclude before seeing what anyone else did: their
-        clinic has set so. Nothing is kept back from the person whose skin it is."""
+        """Patients on whose images ``user`` must conclude before seeing anyone else's findings,
+        because their clinic reviews blind. Nothing is withheld from the person whose skin it is.
+        """
         return (
             self.reviewable_by(user).filter(clinic__review_before_reading=True).exclude(owner=user)
         )
@@ -44,6 +48,6 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
     def _of(self, user: User, roles: tuple[Role, ...]) -> PatientQuerySet:
         of_clinics = Q(clinic__in=Clinic.objects.with_member(user, roles))
-        if user.bound_clinic is not None:  # then not even the user's own skin
+        if user.bound_clinic is not None:  # a caller bound to a clinic sees only the clinic's
             return self.filter(of_clinics)
         return self.filter(Q(owner=user) | of_clinics)

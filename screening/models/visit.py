@@ -11,7 +11,7 @@ from screening.models.patient import Patient
 
 
 class Finding(models.TextChoices):
-    """What the doctor said, in the words of the person."""
+    """What the doctor said, as the person reports it."""
 
     HARMLESS = "harmless", "It is harmless"
     WATCH = "watch", "Keep watching it"
@@ -25,14 +25,13 @@ class DoctorVisitQuerySet(models.QuerySet["DoctorVisit"]):
         return self.filter(lesion__patient__in=patients, lesion__withdrawn_at=None)
 
     def kept_for(self, user: User) -> DoctorVisitQuerySet:
-        """Withdrawn or not, of a lesion that is or not: for the person whose record it is. From
-        ``everything``."""
+        """Visits in the user's own record, withdrawn or not. Start from ``everything``."""
         own = Patient.everything.writable_by(user).filter(owner=user)
         return self.filter(lesion__patient__in=own)
 
 
 class DoctorVisit(Withdrawable):
-    """A person showed a lesion of their own to a doctor, and says what they were told."""
+    """A person showed a lesion of their own to a doctor, and reports what they were told."""
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="visits")
     recorded_by = models.ForeignKey(

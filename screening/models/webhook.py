@@ -17,7 +17,7 @@ OLD_SECRET_HOURS = 24
 
 
 class Event(models.TextChoices):
-    """What an endpoint may be told of, by Standard Webhooks' way of naming."""
+    """Events that an endpoint can subscribe to, named as in Standard Webhooks."""
 
     PREDICTION_FINISHED = "prediction.finished", "A reading is finished"
     PREDICTION_FAILED = "prediction.failed", "A reading failed"
@@ -28,15 +28,16 @@ class Event(models.TextChoices):
 
 class WebhookQuerySet(models.QuerySet["Webhook"]):
     def visible_to(self, user: User) -> WebhookQuerySet:
-        """One's own, and those of clinics that one is an admin of: they hold secrets."""
+        """The user's own webhooks and those of clinics they administer. Webhooks hold secrets."""
         of_clinics = Q(clinic__in=Clinic.objects.with_member(user, (Role.ADMIN,)))
-        if user.bound_clinic is not None:  # then not even one's own
+        if user.bound_clinic is not None:  # a caller bound to a clinic sees only the clinic's
             return self.filter(of_clinics)
         return self.filter(Q(owner=user) | of_clinics)
 
     def standing(self) -> WebhookQuerySet:
-        """Those that may be sent to at all: a clinic's as long as who answers for it is an admin,
-        a person's as long as their account is in use."""
+        """Webhooks that may receive events: the responsible user is still an admin of the clinic
+        or, for a person's own webhook, their account is active.
+        """
         return self.filter(Q(is_admins("registered_by")) | Q(owner__is_active=True))
 
     def enabled(self) -> WebhookQuerySet:
@@ -44,7 +45,7 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
 
 
 class Webhook(UUIDModel):
-    """An address of another system that is told of events of a clinic, or of a person's record.
+    """Another system's address that receives events of a clinic or of a person's own record.
 
     Its secrets are derived from the site's SECRET_KEY and ``secret_version``; none is stored.
     """
@@ -115,7 +116,7 @@ class Webhook(UUIDModel):
 
     @property
     def old_secret_expires_at(self) -> datetime | None:
-        """Until when the secret before the rotation still signs; None once it does not."""
+        """When the secret from before the rotation stops signing; None if it has stopped."""
         if self.rotated_at is None:
             return None
         expires_at = self.rotated_at + timedelta(hours=OLD_SECRET_HOURS)
@@ -123,9 +124,10 @@ class Webhook(UUIDModel):
 
     @property
     def signing_secrets(self) -> list[str]:
-        """The newest first; for a day after a rotation the old one too.
+        """The secrets that sign, newest first. For a day after a rotation the old one signs too.
 
-        Those of SECRET_KEY_FALLBACKS as well: a new SECRET_KEY must not cut the receivers off.
+        Secrets from SECRET_KEY_FALLBACKS are included, so that a new SECRET_KEY does not lock
+        receivers out.
         """
         versions = [self.secret_version]
         if self.old_secret_expires_at:
@@ -134,7 +136,7 @@ class Webhook(UUIDModel):
         return [self._secret(version, key) for key in keys for version in versions]
 
     def _secret(self, version: int, key: str | bytes) -> str:
-        """As Standard Webhooks writes one: ``whsec_`` and 32 bytes in base64."""
+        """The secret as Standard Webhooks writes it: ``whsec_`` and 32 bytes in base64."""
         about = f"{self.pk}:{version}"
         secret = salted_hmac("screening.webhook", about, secret=key, algorithm="sha256").digest()
         return f"whsec_{b64encode(secret).decode()}"

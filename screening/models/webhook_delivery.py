@@ -43,8 +43,8 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 class Delivery(UUIDModel):
     """One event on its way to one endpoint. Its identifier is the ``webhook-id`` of every attempt.
 
-    WAITING -> SENDING -> DELIVERED | WAITING (again, later) | FAILED. Only ``screening.webhooks``
-    moves it.
+    WAITING -> SENDING -> DELIVERED | WAITING (retry later) | FAILED. Only ``screening.webhooks``
+    changes the status.
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
@@ -103,7 +103,7 @@ class Delivery(UUIDModel):
 
     @property
     def body(self) -> str:
-        """What is signed and sent: the same characters at every attempt."""
+        """The text that is signed and sent, identical at every attempt."""
         message = {
             "type": self.event,
             "timestamp": self.created.isoformat().replace("+00:00", "Z"),
@@ -113,7 +113,7 @@ class Delivery(UUIDModel):
 
 
 class DeliveryAttempt(UUIDModel):
-    """What became of one try. ``status_code`` is empty where no answer came: see ``error``."""
+    """The result of one attempt. ``status_code`` is empty if no answer came: see ``error``."""
 
     delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="attempts")
     status_code = models.PositiveSmallIntegerField(null=True, editable=False)
