@@ -23,19 +23,19 @@ SHORT_TERM_MONTHS = 3
 
 
 def apply(comparison: Comparison) -> list[Alert]:
-    """The alerts of a comparison; a rule fires once for a pair of images as they are outlined.
+    """Create the alerts of a comparison. A rule fires once per pair of images and their outlines.
 
-    Those that rest on other outlines count no longer, and stay in the history.
+    Alerts based on other outlines no longer count and stay in the history.
 
-    Empty, and nothing is replaced, while the readings' model version has no measured repeatability
-    in its card, or the lesion was not found in one of the images.
+    Returns nothing, and replaces nothing, if the readings' model version has no measured
+    repeatability in its card or if the lesion was not found in one of the images.
     """
     from ml.lesion import change, change_rules
 
     earlier, later = comparison.earlier, comparison.later
     before, after = _reading(earlier), _reading(later)
     if any(reading is not None and other_details(reading) for reading in (before, after)):
-        return []  # made with details that were corrected since: looked at when it is read again
+        return []  # its details were corrected since; it is read again first
     limits = repeatability(after.model_version).get("limits") if after else None
     visits = [_visit(image, reading) for image, reading in ((earlier, before), (later, after))]
     if limits is None or visits[0] is None or visits[1] is None:
@@ -83,7 +83,7 @@ def _both(visits: list[Any], *images: LesionImage) -> Any:
 
 
 def _reading(image: LesionImage) -> Prediction | None:
-    """The one that counts, if it found the image assessable."""
+    """The counting reading, if it found the image assessable."""
     readings = image.predictions.counting().exclude(outcome=Outcome.NOT_ASSESSABLE)
     found: Prediction | None = readings.first()
     return found
@@ -94,7 +94,7 @@ def _visit(image: LesionImage, reading: Prediction | None) -> Visit | None:
 
     try:
         pixels = pixels_of(image, SIDE)
-    except NotOpened:  # the comparison says so
+    except NotOpened:  # the comparison records the failure
         return None
     mask = mask_of(image, pixels.shape[:2])
     if reading is None or mask is None or not mask.any():
@@ -114,7 +114,9 @@ def _areas(earlier: LesionImage, later: LesionImage) -> tuple[float, float] | No
 
 
 def _is_short_term(image: LesionImage) -> bool:
-    """Under short-term monitoring: a picture is wanted every three months or more often."""
+    """Whether the lesion is under short-term monitoring: a picture every three months or more
+    often.
+    """
     return (
         Reminder.objects.active()
         .filter(lesion=image.lesion_id, interval_months__lte=SHORT_TERM_MONTHS)

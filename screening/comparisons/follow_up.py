@@ -1,4 +1,4 @@
-"""What a new picture is worth beside the others: measures, comparisons, alerts."""
+"""Follow-up of a new picture: measurements, comparisons, alerts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def follow_up(image_id: UUID) -> None:
-    """Never raises: what fails rests, and is tried again later."""
+    """Measure and compare a new image. Never raises: failures pause and are retried later."""
     image = LesionImage.objects.present().filter(pk=image_id).first()
     if image is None:  # withdrawn meanwhile
         return
@@ -34,7 +34,7 @@ def follow_up(image_id: UUID) -> None:
 
 
 def compare(image_ids: Sequence[str]) -> None:
-    """Two images that someone wants to see beside one another."""
+    """Compare two images that someone wants to see side by side."""
     images = list(LesionImage.objects.present().filter(pk__in=image_ids))
     if len({image.lesion_id for image in images}) == 1 and len(images) == 2:  # not moved meanwhile
         services.compare(*images)

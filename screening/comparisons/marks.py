@@ -1,4 +1,6 @@
-"""Write path of what people say of changes: marks on comparisons, and why alerts are closed."""
+"""Write path of people's judgements on change: marks on comparisons, and reasons for closing
+alerts.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from screening.write_access import require_writable
 def mark_comparison(
     *, user: User, comparison: Comparison, verdict: str, note: str = ""
 ) -> ChangeMark:
-    """Post: what the user saw stands beside the comparison, above earlier marks."""
+    """Record what the user saw in the comparison. It supersedes earlier marks."""
     require_writable(user=user, patient=comparison.later.lesion.patient)
     mark = ChangeMark(comparison=comparison, marked_by=user, verdict=verdict, note=note.strip())
     mark.full_clean()
@@ -25,9 +27,9 @@ def mark_comparison(
 
 @transaction.atomic
 def close_alert(*, user: User, alert: Alert, reason: str) -> Alert:
-    """Post: the alert is closed and stays in the history, with the reason.
+    """Close the alert with a reason. It stays in the history.
 
-    Raises ValidationError without a reason, and for an alert that is closed already.
+    Raises ValidationError without a reason, and for an alert that is already closed.
     """
     require_writable(user=user, patient=alert.lesion.patient)
     reason = reason.strip()
@@ -36,7 +38,7 @@ def close_alert(*, user: User, alert: Alert, reason: str) -> Alert:
     if len(reason) > 400:
         raise ValidationError({"reason": "Use at most 400 characters."})
     now = timezone.now()
-    # By its own row alone: of two who close it at once, the second must find it closed.
+    # Lock only its own row: if two people close it at once, the second must find it closed.
     closed = Alert.everything.open().filter(pk=alert.pk)
     if not closed.update(closed_at=now, closed_by=user, close_reason=reason, modified=now):
         raise ValidationError("This alert was closed already.")

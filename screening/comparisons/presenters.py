@@ -1,4 +1,6 @@
-"""What a comparison shows: outlines in one frame, and what was read and measured then and now."""
+"""The contents of a comparison: outlines in one frame, and the readings and measurements then and
+now.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True, slots=True)
 class _Measure:
-    """power: of the magnification in it. unit: as written; digits: after the point."""
+    """power: the power of the magnification that it scales with. unit: as written; digits: after
+    the point.
+    """
 
     name: str
     label: str
@@ -49,8 +53,9 @@ MEASURES = (
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One measure in both images. is_ratio: whether it is told in per cent. beyond: whether it
-    differs by more than two images of an unchanged lesion mostly do; None: that is not known."""
+    """One measure in both images. is_ratio: whether it is shown in per cent. beyond: whether the
+    difference exceeds that of most pairs of images of an unchanged lesion; None if that is unknown.
+    """
 
     name: str
     label: str
@@ -64,8 +69,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table of what changed, as written. beyond: as in Difference; is_judged: False
-    where that is no question."""
+    """A line of the table of changes, as written. beyond: as in Difference; is_judged: False where
+    that does not apply.
+    """
 
     label: str
     before: str
@@ -76,10 +82,10 @@ class Row:
 
 
 def differences(comparison: Comparison) -> list[Difference]:
-    """Nothing where one of the images is not measured.
+    """The differences; empty if one of the images has no measurements.
 
     Sizes are in millimetres where both scales are known; else in pixels of the earlier image, if
-    the images could be aligned; else they cannot be compared and are left out.
+    the images could be aligned; else they are not comparable and are left out.
     """
     earlier, later = comparison.earlier, comparison.later
     measured = current(earlier), current(later)
@@ -109,15 +115,17 @@ def differences(comparison: Comparison) -> list[Difference]:
 
 
 def rows(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> list[Row]:
-    """All that changed, in words: the reading, the measures, the colours. readings: as
-    ``readings_of`` the two images."""
+    """All changes in words: the reading, the measurements, the colours. readings: from
+    ``readings_of`` for the two images.
+    """
     measured = [_row(difference) for difference in differences(comparison)]
     return [*_read(comparison, readings), *measured, *_colours(comparison)]
 
 
 def readings_of(images: list[LesionImage], user: User) -> dict[Any, Prediction | None]:
-    """By image: the reading that counts, if it assessed the image and as far as ``user`` may see
-    it, with the mask. One query."""
+    """By image, the counting reading with its mask, if it found the image assessable and ``user``
+    may see it. One query.
+    """
     readings = Prediction.objects.disclosed_to(user).counting().filter(image__in=images)
     assessed = readings.exclude(outcome=Outcome.NOT_ASSESSABLE).select_related("maps")
     found: dict[Any, Prediction | None] = {image.pk: None for image in images}
@@ -126,8 +134,9 @@ def readings_of(images: list[LesionImage], user: User) -> dict[Any, Prediction |
 
 
 def outline_of(image: LesionImage, reading: Prediction | None) -> list[Point]:
-    """The border that stands, x and y as shares of the image's width and height. reading: of the
-    image, from ``readings_of``."""
+    """The current border, x and y as shares of the image's width and height. reading: the image's,
+    from ``readings_of``.
+    """
     scale = OUTLINE_SIDE / max(image.width, image.height)
     masked = reading if hasattr(reading, "maps") else None
     size = round(image.height * scale), round(image.width * scale)
@@ -138,14 +147,14 @@ def outline_of(image: LesionImage, reading: Prediction | None) -> list[Point]:
 def corner_matrix(comparison: Comparison) -> list[float]:
     """a, b, c, d, e, f as canvas and SVG take them, from the later to the earlier image's pixels.
 
-    There the first pixel's corner is 0, 0, in ``ml.lesion.register`` its middle.
+    There 0, 0 is the corner of the first pixel; in ``ml.lesion.register`` it is its centre.
     """
     (a, c, e), (b, d, f) = comparison.matrix
     return [a, b, c, d, e + 0.5 - 0.5 * (a + c), f + 0.5 - 0.5 * (b + d)]
 
 
 def what_changed(alert: Alert) -> str:
-    """The two values of an alert, as part of a sentence."""
+    """The two values behind an alert, as part of a sentence."""
     before, after = alert.before, alert.after
     if "p_malignant" in after:
         return (
@@ -212,7 +221,7 @@ def _row(one: Difference) -> Row:
 
 
 def _read(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> list[Row]:
-    """By one model version: by two, they cannot be compared."""
+    """Readings are compared only if they are by the same model version."""
     then, now = readings[comparison.earlier.pk], readings[comparison.later.pk]
     if then is None or now is None:
         return []

@@ -1,6 +1,6 @@
-"""Comparisons: a later image of a lesion laid over an earlier one, once, and what people saw.
+"""Write path of comparisons: a later image of a lesion aligned to an earlier one, once.
 
-``ml.lesion.register`` (OpenCV) is loaded where it is used.
+``ml.lesion.register`` (OpenCV) is loaded only when it is used.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ SIDE = 1024
 
 
 def in_order(one: LesionImage, other: LesionImage) -> tuple[LesionImage, LesionImage]:
-    """The two images, the one captured earlier first."""
+    """The two images in order of capture."""
     first, second = sorted((one, other), key=lambda image: image.place)
     return first, second
 
 
 def compare(one: LesionImage, other: LesionImage) -> Comparison:
-    """The comparison of two images of one lesion, made now if there is none yet within the outlines
-    that stand: one within others is replaced, and stays in the history.
+    """The comparison of two images of one lesion within their current outlines, made now if there
+    is none. A comparison within other outlines is replaced and stays in the history.
 
     Raises ValidationError for images of two lesions or the same image twice.
     """
@@ -51,7 +51,7 @@ def compare(one: LesionImage, other: LesionImage) -> Comparison:
             others = Comparison.objects.standing().filter(earlier=earlier, later=later)
             others.exclude(outlines=pair["outlines"]).update(replaced_at=timezone.now())
             return Comparison.objects.create(**pair, **aligned)
-    except IntegrityError:  # made by another at the same moment
+    except IntegrityError:  # another process made it at the same moment
         return Comparison.objects.get(**_pair(one, other))
 
 
@@ -62,12 +62,12 @@ def require_pair(one: LesionImage, other: LesionImage) -> None:
 
 
 def known(one: LesionImage, other: LesionImage) -> Comparison | None:
-    """The comparison of two images that was made before, within the outlines that stand."""
+    """An existing comparison of two images within their current outlines."""
     return Comparison.objects.filter(**_pair(one, other)).first()
 
 
 def compare_with_neighbours(image: LesionImage) -> list[Comparison]:
-    """With the image before it and the one after it, by day of capture."""
+    """Compare with the images before and after it by day of capture."""
     images = list(image.lesion.images.filter(modality=image.modality).latest_first())
     place = images.index(image)
     around = [*images[place + 1 : place + 2], *images[max(place - 1, 0) : place]]
@@ -75,8 +75,9 @@ def compare_with_neighbours(image: LesionImage) -> list[Comparison]:
 
 
 def uncompared() -> list[LesionImage]:
-    """Some images that were measured lately, but whose comparison with a neighbour was lost, or is
-    older than their outline."""
+    """Some recently measured images whose comparison with a neighbour was lost or is older than
+    their outline.
+    """
     now = timezone.now()
     lately = Measurement.objects.filter(created__range=(now - LATELY, now - SOON))
     others = LesionImage.objects.filter(lesion=OuterRef("lesion"), modality=OuterRef("modality"))
@@ -97,9 +98,9 @@ def uncompared() -> list[LesionImage]:
 def scaled(
     matrix: list[list[float]], later: float = 1.0, earlier: float = 1.0
 ) -> npt.NDArray[np.float64]:
-    """A stored matrix for copies of the images, which are ``later`` and ``earlier`` times as large.
+    """A stored matrix for copies of the images that are ``later`` and ``earlier`` times as large.
 
-    [2, 3]; the middle of the first pixel is 0, 0.
+    [2, 3]; 0, 0 is the centre of the first pixel.
     """
     from ml.lesion.register import between_copies
 

@@ -1,7 +1,8 @@
-"""Following an image up (measures, comparisons, alerts) where it failed: tried again with growing
-pauses, and never in the way of the others.
+"""Retries of failed follow-ups (measurements, comparisons, alerts), with growing pauses and without
+blocking other images.
 
-It is noted when it begins, not when it fails: an image that kills its worker is put off too.
+An attempt is recorded when it starts, not when it fails, so that an image that kills its worker is
+delayed too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ ONE_SWEEP = 50
 
 
 def begin(image: LesionImage) -> int:
-    """Post: the image rests, unless ``end`` is called. Returns how often it was begun in a row."""
+    """Record the start of an attempt: the image pauses unless ``end`` is called. Returns the number
+    of attempts in a row.
+    """
     setback, _ = Setback.objects.get_or_create(image=image)
     count = setback.count + 1
     rests_until = timezone.now() + pause(count, longest=LONGEST_PAUSE)
@@ -31,6 +34,6 @@ def end(image: LesionImage) -> None:
 
 
 def due() -> list[LesionImage]:
-    """Some that have rested; those that failed least come first."""
+    """Some images whose pause is over, fewest failures first."""
     rested = LesionImage.objects.present().filter(setback__rests_until__lte=timezone.now())
     return list(rested.order_by("setback__count", "setback__rests_until")[:ONE_SWEEP])

@@ -1,6 +1,6 @@
-"""Bytes that someone sent -> a clean picture, or a clear word on what is wrong with them.
+"""From uploaded bytes to a clean picture, or a clear message about what is wrong with them.
 
-``clean`` and ``said`` are the doors for what strangers send: they decode in ``sandbox``.
+``clean`` and ``said`` are the entry points for untrusted files: they decode in ``sandbox``.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ LOSSLESS_PIXELS = 20_000_000
 
 @dataclass(frozen=True, slots=True)
 class CleanImage:
-    """A picture without anything but its pixels, upright and in sRGB.
+    """A picture stripped of everything but its pixels, upright and in sRGB.
 
-    data: JPEG, or PNG where the original kept every pixel and that is not too large; extension:
-        "jpg" or "png".
-    thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. width, height: pixels.
-    sha256: of the bytes that were sent. camera_model: maker and model as the file had them, or "".
-    captured_on, captured_time: when it was taken, as the file has it. said: of a DICOM file.
+    data: JPEG, or PNG if the original was lossless and is not too large; extension: "jpg" or "png".
+    thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. width, height: pixels. sha256: of the
+    bytes as sent. camera_model: maker and model from the file, or "". captured_on, captured_time:
+    when it was taken, from the file. said: what a DICOM file says.
     """
 
     data: bytes
@@ -50,19 +49,18 @@ class CleanImage:
 
 
 def clean(file: IO[bytes]) -> CleanImage:
-    """Decode all of ``file`` within bounds and write it anew. Raises InvalidImage, Busy."""
+    """Decode ``file`` completely within limits and encode it anew. Raises InvalidImage, Busy."""
     told, (data, thumbnail) = sandbox.run("clean", _bytes(file))
     return CleanImage(data, thumbnail=thumbnail, **_from_words(told))
 
 
 def check(file: IO[bytes]) -> None:
-    """Decode all of ``file`` within the same bounds, and keep nothing. Raises as ``clean``."""
+    """Decode ``file`` completely within the same limits and keep nothing. Raises as ``clean``."""
     sandbox.run("check", _bytes(file))
 
 
 def said(file: IO[bytes]) -> Said | None:
-    """What a DICOM file says; None of any other. Raises as ``clean``. Leaves ``file`` at its
-    beginning."""
+    """The contents of a DICOM file; None for any other. Raises as ``clean``. Rewinds ``file``."""
     data = _bytes(file)
     file.seek(0)
     if not dicom.is_dicom(data):
@@ -73,7 +71,7 @@ def said(file: IO[bytes]) -> Said | None:
 
 
 def answer(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """What ``sandbox.run`` gives, made in this very process. Raises InvalidImage."""
+    """The result of ``sandbox.run``, computed in this process. Raises InvalidImage."""
     if asked == "said":
         return _in_words({"said": dicom.said(dicom.read(data))}), []
     picture, found = _opened(data)
@@ -94,7 +92,7 @@ def answer(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def _in_words(told: dict[str, Any]) -> dict[str, Any]:
-    """Of what JSON has, so that nothing a sandboxed process says is ever run."""
+    """JSON types only, so that nothing from a sandboxed process is ever executed."""
     if isinstance(told["said"], Said):
         told["said"] = asdict(told["said"])
     words: dict[str, Any] = json.loads(json.dumps(told, default=str))
@@ -140,7 +138,7 @@ def _opened(data: bytes) -> tuple[Picture, Said | None]:
 
 
 def _encoded(picture: Picture) -> bytes:
-    """No larger than MAX_BYTES, whatever came in: a lossless copy may be ten times its original."""
+    """At most MAX_BYTES, whatever the input: a lossless copy may be ten times its original."""
     image = picture.image
     if picture.lossless and image.width * image.height <= LOSSLESS_PIXELS:
         data = _saved(image, "PNG", compress_level=3)

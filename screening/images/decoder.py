@@ -1,5 +1,7 @@
-"""``python -m screening.images.decoder``: the child of ``sandbox``. Answers pictures on standard
-output until its input ends, within the limits that it sets itself before the first one."""
+"""``python -m screening.images.decoder``: the child process of ``sandbox``. Decodes pictures and
+writes the results to standard output until its input ends, within limits that it sets before the
+first one.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ PICTURES = 200
 
 def main() -> None:
     asks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    os.nice(5)  # whoever waits for a page comes first
+    os.dup2(2, 1)  # keep library output off the result stream
+    os.nice(5)  # requests for pages come first
     for limit, most in (
         (resource.RLIMIT_AS, MEMORY),
         (resource.RLIMIT_CORE, 0),

@@ -1,4 +1,4 @@
-"""The one way by which a picture leaves the platform: checked, logged, streamed."""
+"""The only way a picture leaves the platform: checked, logged, streamed."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ def deliver(
     rendition: str,
     of: QuerySet[LesionImage] | None = None,
 ) -> HttpResponseBase:
-    """The image ``pk``, or its thumbnail, for ``user``. of: of these, not of all that are visible.
+    """Return the image ``pk``, or its thumbnail, to ``user``. of: the set to look in, instead of
+    all visible images.
 
-    Raises Http404 for what ``user`` may not see, for an unknown rendition and for a lost file.
-    Browsers may keep the picture but ask each time: a 304 has been checked and logged as well.
+    Raises Http404 for images that ``user`` may not see, for an unknown rendition and for a lost
+    file. Browsers may cache the picture but must revalidate: a 304 is checked and logged as well.
     """
     image = looked_at(user=user, pk=pk, rendition=rendition, of=of)
     file = image.thumbnail if rendition == AccessLog.Rendition.THUMBNAIL else image.file
-    # The files of a row never change, so its identifier is as good as a digest.
+    # The files of a row never change, so its identifier serves as the ETag.
     etag = f'"{image.pk}-{rendition}"'
     response = get_conditional_response(request, etag=etag) or _streamed(image, file)
     response.headers["ETag"] = etag
@@ -53,7 +54,7 @@ def looked_at(
     rendition: str = AccessLog.Rendition.IMAGE,
     of: QuerySet[LesionImage] | None = None,
 ) -> LesionImage:
-    """The image for whoever gives its picture out in another form; logged. Raises Http404."""
+    """The image, for delivery in another format; logged. Raises Http404."""
     if rendition not in _STORED:
         raise Http404("No such rendition.")
     images = LesionImage.objects.visible_to(user) if of is None else of
@@ -63,7 +64,7 @@ def looked_at(
 
 
 def picture_of(image: LesionImage) -> bytes:
-    """The stored picture. Raises Http404 where its file was lost."""
+    """The stored picture. Raises Http404 if its file is lost."""
     try:
         with image.file.open("rb") as file:
             return bytes(file.read())

@@ -1,7 +1,7 @@
-"""DICOM files of one picture: telling them by their bytes, their pixels, and what else they say.
+"""Single-picture DICOM files: detection, pixels and metadata.
 
-pydicom is loaded where a DICOM file is there: it takes half a second and 40 MB that no other
-picture needs.
+pydicom is loaded only for a DICOM file: it takes half a second and 40 MB that no other picture
+needs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NATIVE = {
 }
 _COMPRESSED = {
     "1.2.840.10008.1.2.4.50": "JPEG",  # baseline
-    "1.2.840.10008.1.2.4.51": "JPEG",  # extended; of 8 bits the same
+    "1.2.840.10008.1.2.4.51": "JPEG",  # extended; the same for 8 bits
     "1.2.840.10008.1.2.4.90": "JPEG2000",  # lossless
     "1.2.840.10008.1.2.4.91": "JPEG2000",
 }
@@ -60,10 +60,11 @@ DAMAGED = "The DICOM file is damaged or was cut off on its way. Copy it again an
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """taken_on: the day it says first, whether it can be or not; None where it says none, or says
-    it with what is no day (no_day). taken_at, mm_per_pixel: None where it says nothing. regions:
-    code and coding scheme of each anatomic region. instance: the picture's own UID, which is stored
-    only where that is asked for. burned_in: that text in the picture may tell who it is."""
+    """taken_on: the first day given, plausible or not; None if none is given or if it is not a date
+    (no_day). taken_at, mm_per_pixel: None if not given. regions: code and coding scheme of each
+    anatomic region. instance: the picture's own UID, stored only on request. burned_in: whether
+    text in the picture may identify the person.
+    """
 
     taken_on: date | None = None
     taken_at: time | None = None
@@ -75,13 +76,13 @@ class Said:
 
 
 def is_dicom(data: bytes) -> bool:
-    """By the four letters after the preamble."""
+    """Check the four letters after the preamble."""
     return data[128:132] == b"DICM"
 
 
 def read(data: bytes) -> Dataset:
-    """The data set of a single picture of skin. Raises InvalidImage. No pixel is decoded."""
-    # A few bytes may be inflated to gigabytes before anything could be counted.
+    """The data set of a single picture of skin. Raises InvalidImage. Decodes no pixels."""
+    # A few bytes may inflate to gigabytes before anything could be counted.
     if _DEFLATED in data:
         raise InvalidImage(f"The DICOM file is deflated as a whole. {EXPORT}")
     if any(data.count(item) > MAX_ITEMS for item in _ITEMS):
@@ -95,7 +96,7 @@ def read(data: bytes) -> Dataset:
         complete = all(name in dataset for name in ("PixelData", "Rows", "Columns"))
     except InvalidImage:
         raise
-    except Exception:  # its parsers raise many kinds; none of them tells the person more
+    except Exception:  # its parsers raise many kinds; none is useful to the user
         raise InvalidImage(DAMAGED) from None
     if not (kind and complete):
         raise InvalidImage(DAMAGED)
@@ -110,7 +111,7 @@ def read(data: bytes) -> Dataset:
 
 
 class _Cap:
-    """Asked by the parser before each element at the top whether to stop there."""
+    """Called by the parser before each top-level element to decide whether to stop."""
 
     def __init__(self) -> None:
         self._met = 0
@@ -146,7 +147,7 @@ def picture(dataset: Dataset) -> Picture:
 
 
 def said(dataset: Dataset) -> Said:
-    """What the file says beside its pixels, as far as it can be read."""
+    """The file's metadata, as far as it can be read."""
     taken_on, taken_at, no_day = _taken(dataset)
     regions = _value(dataset, "AnatomicRegionSequence") or []
     return Said(
@@ -163,7 +164,7 @@ def said(dataset: Dataset) -> Said:
 
 
 def _taken(dataset: Dataset) -> tuple[date | None, time | None, str]:
-    """Day and hour by the first element that says something, or what it says instead of a day."""
+    """Day and hour from the first element that has a value, or its text if it is not a date."""
     name = next((name for name in _DATES if _text(dataset, name).strip()), _DATES[0])
     told = _text(dataset, name).strip()
     try:
@@ -174,7 +175,7 @@ def _taken(dataset: Dataset) -> tuple[date | None, time | None, str]:
 
 
 def _time(told: str) -> time | None:
-    """DICOM's TM, and the end of a DT: HHMMSS, of which the end may be missing."""
+    """DICOM's TM, and the time part of a DT: HHMMSS, possibly truncated."""
     digits = told[:6]
     if len(digits) < 4 or not digits.isdecimal():
         return None
@@ -185,7 +186,7 @@ def _time(told: str) -> time | None:
 
 
 def _mm_per_pixel(dataset: Dataset) -> float | None:
-    """Only where the pixels are square, and of a size that a picture of skin can have."""
+    """Millimetres per pixel, only if pixels are square and plausible for a picture of skin."""
     spacing = _value(dataset, "PixelSpacing") or []
     try:
         down, across = (float(part) for part in spacing)
@@ -197,10 +198,10 @@ def _mm_per_pixel(dataset: Dataset) -> float | None:
 
 
 def _value(dataset: Dataset, name: str) -> Any:
-    """An element's value; None where it is missing, or not what its type promises."""
+    """An element's value; None if it is missing or not of its declared type."""
     try:
         return dataset.get(name)
-    except Exception:  # pydicom converts when asked, and refuses in many ways
+    except Exception:  # pydicom converts lazily, and fails in many ways
         return None
 
 
@@ -210,7 +211,7 @@ def _text(dataset: Dataset, name: str) -> str:
 
 
 def _camera(dataset: Dataset) -> str:
-    """Maker and model; neither tells who was photographed."""
+    """Maker and model; neither identifies the person."""
     words = [_text(dataset, name).strip() for name in ("Manufacturer", "ManufacturerModelName")]
     text = " ".join(word for word in words if word.lower() != UNKNOWN).strip()
     return "".join(character for character in text if character.isprintable())[:120]
@@ -229,7 +230,7 @@ def _decompressed(dataset: Dataset, format: str) -> Image.Image:
         raise InvalidImage("The DICOM file contradicts itself about the picture's size.")
     is_rgb = dataset.PhotometricInterpretation == "RGB"
     if format == "JPEG" and is_rgb and "adobe_transform" not in image.info:
-        # JPEG would take it for YCbCr; so its numbers are taken as they are.
+        # JPEG would treat it as YCbCr, so the values are taken as they are.
         image.draft("YCbCr", image.size)
         return Image.frombytes("RGB", image.size, image.tobytes())
     image.load()

@@ -1,4 +1,6 @@
-"""The same picture, byte for byte, on two lesions: told to who sees both, before it is stored."""
+"""The same picture, byte for byte, on two lesions: reported to users who see both, before it is
+stored.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ class SamePicture(ValidationError):
 
 
 def require_new(*, user: User, lesion: Lesion, sha256: str) -> None:
-    """Raise SamePicture where ``user`` sees it on another lesion; of others nothing is told."""
+    """Raise SamePicture if ``user`` sees it on another lesion. Lesions they cannot see are not
+    revealed.
+    """
     same = LesionImage.objects.visible_to(user).filter(sha256=sha256).exclude(lesion=lesion)
     found = same.select_related("lesion__patient").order_by("created").first()
     if found is not None:

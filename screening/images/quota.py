@@ -1,4 +1,4 @@
-"""How much an account or a clinic keeps, and how much it may."""
+"""How much an account or a clinic stores, and how much it may."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Storage(NamedTuple):
 
 
 def of_account(user: UUID | None) -> Storage:
-    """Of a person's own record. user: the key of their row."""
+    """The storage of a person's own record. user: the primary key."""
     images = Q(lesion__patient__clinic=None, lesion__patient__owner=user)
     return _storage(images, Q(clinic=None, created_by=user), settings.ACCOUNT_STORAGE_MB)
 
@@ -42,15 +42,16 @@ def of_clinic(clinic: UUID) -> Storage:
 def require_room(
     more: int, *, user: UUID | None, clinic: UUID | None = None, field: str = "file"
 ) -> None:
-    """Raises ValidationError where ``more`` bytes are too many for ``clinic`` or, without one, for
-    ``user``. Of uploads at the same moment each sees the room that is left before them all."""
+    """Raise ValidationError if ``more`` bytes exceed the quota of ``clinic`` or, without one, of
+    ``user``. Simultaneous uploads each see the space that was free before all of them.
+    """
     storage = of_account(user) if clinic is None else of_clinic(clinic)
     if storage.used + more > storage.most:
         raise ValidationError({field: FULL.format(storage)})
 
 
 def _storage(images: Q, batches: Q, megabytes: int) -> Storage:
-    # A row from before sizes were kept counts as a JPEG of its pixels would.
+    # Rows from before sizes were stored count as a JPEG of the same dimensions.
     size = Coalesce(F("stored_bytes"), F("width") * F("height") / 4)
     pictures = LesionImage.everything.filter(images).aggregate(sum=Sum(size))["sum"]
     held = Batch.objects.filter(batches).exclude(archive="")

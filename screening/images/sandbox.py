@@ -1,10 +1,10 @@
-"""Decoding what strangers send in processes that may be killed, with a limit on all they take.
+"""Decoding of untrusted files in processes that can be killed, with limits on all resources.
 
-A plain subprocess with pipes, not multiprocessing or a pool on top of it: those run the main module
-again in each child, which is Celery's or the web's, and Celery's own processes may have no such
-children. Here a child knows neither Django nor a secret, and what it answers is JSON and bytes:
-nothing that a decoder was tricked into saying is ever run. Children stay for the next picture, so
-that one costs milliseconds, not a start of Python.
+A plain subprocess with pipes, not multiprocessing or a pool built on it: those run the main module
+again in each child, here Celery's or the web server's, and Celery's own processes may not have such
+children. A child here knows neither Django nor any secret, and answers in JSON and bytes: nothing
+that a compromised decoder returns is ever executed. Children stay alive for the next picture, so it
+costs milliseconds instead of a Python start.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class _Died(Exception):
 
 
 def run(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """``cleaning.answer`` in a child. Raises Busy; InvalidImage, and that for what is too much."""
+    """``cleaning.answer`` in a child. Raises Busy, or InvalidImage, also for files that exceed the
+    limits.
+    """
     if not _turns.acquire(timeout=PATIENCE):
         raise Busy
     try:
@@ -61,7 +63,7 @@ def run(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
         raise InvalidImage(BEYOND) from None
     finally:
         _turns.release()
-    if "failed" in told:  # by its name only: its text may hold what the file says of a person
+    if "failed" in told:  # only its name: its text may contain personal data from the file
         logger.error("decoding failed with %s", told["failed"])
         raise InvalidImage(BEYOND)
     if "refused" in told:
@@ -91,7 +93,7 @@ class _Child:
             env=_ENVIRONMENT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # libraries print what they find in files
+            stderr=subprocess.DEVNULL,  # libraries print file contents
             bufsize=0,
         )
         self._to: IO[bytes] = cast(IO[bytes], self._process.stdin)
@@ -140,7 +142,7 @@ class _Child:
 
 
 def _start_anew() -> None:
-    """Children answer the process that started them; a fork of it has none yet."""
+    """Children belong to the process that started them; a fork starts with none."""
     global _turns, _idle
     _turns, _idle = threading.BoundedSemaphore(AT_ONCE), []
 

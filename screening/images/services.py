@@ -40,12 +40,12 @@ def add_image(
     is_synthetic: bool = False,
     allow_duplicate: bool = False,
 ) -> AddedImage:
-    """Keep a picture and queue its reading, in one transaction. Captured when its file says, or
-    today, unless told.
+    """Store a picture and queue its reading, in one transaction. The day of capture is the one
+    given, else the file's, else today.
 
     The same picture on the same lesion is recognised: its row is returned, ``is_new`` is False, and
     nothing is read again. On another lesion it raises SamePicture, unless ``allow_duplicate``. On
-    any failure neither a row nor a file stays behind.
+    any failure neither a row nor a file remains.
     """
     require_writable(user=user, patient=lesion.patient)
     if captured_on is not None:
@@ -73,10 +73,10 @@ def keep_image(
     allow_duplicate: bool = False,
     in_batch: bool = False,
 ) -> AddedImage:
-    """``add_image`` from where the picture is decoded: all that is left to do needs the database.
+    """The part of ``add_image`` after decoding: it needs only the database.
 
-    allow_burned_in: keep a DICOM picture whose file says that text is burned into it.
-    in_batch: whoever works through the batch reads it, so no bell is rung.
+    allow_burned_in: accept a DICOM picture whose file says that text is burned into it. in_batch:
+    the batch worker reads it, so no other worker is notified.
     """
     require_writable(user=user, patient=lesion.patient)
     burned_in = clean.said is not None and clean.said.burned_in
@@ -113,7 +113,7 @@ def keep_image(
 
 
 def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
-    """Raises ValidationError. Takes as long as decoding does: call it outside of transactions."""
+    """The cleaned picture. Raises ValidationError. Decoding is slow: call it outside transactions."""
     try:
         return cleaning.clean(file)
     except cleaning.InvalidImage as error:
@@ -123,9 +123,9 @@ def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
 def _moment(
     told: date | None, clean: cleaning.CleanImage, patient: Patient
 ) -> tuple[date, time | None]:
-    """The day that is told, else the file's own, else today; the time, to the second, where the
-    file's is of that day. Raises ValidationError for a day that cannot be: the file's too, where no
-    other is told."""
+    """The day given, else the file's, else today; the time, to the second, if the file's is on that
+    day. Raises ValidationError for an impossible day, including the file's if no other is given.
+    """
     own = clean.captured_on
     if told is None and clean.said is not None and clean.said.no_day:
         text = f"The file says that it was taken on “{clean.said.no_day}”, which is no day."

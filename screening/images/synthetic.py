@@ -1,7 +1,7 @@
-"""Pictures for demonstrations and tests, drawn by this code and marked so in the picture.
+"""Synthetic pictures for demonstrations and tests, marked as such in the picture.
 
-A spot is drawn as light meets it: skin, darkened by a map of pigment (Beer-Lambert's law), so that
-a denser spot turns brown, then black, as melanin does.
+A lesion is drawn the way light produces it: skin darkened by a pigment map (Beer-Lambert's law), so
+that a denser spot turns brown, then black, as melanin does.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ def draw_lesion(
     bulge: float = 0.0,
     size: tuple[int, int] = (600, 450),
 ) -> Image.Image:
-    """A pigmented spot on skin, as through a dermatoscope.
+    """A pigmented lesion on skin, as seen through a dermatoscope.
 
-    seed: the same seed gives the same spot. radius: of the spot, as a share of the height.
-    dark_side: 0..1, how much darker the right half is. bulge: how far it reaches out to the right,
-    in radii. size: width, height in pixels.
+    seed: the same seed gives the same lesion. radius: its radius as a share of the height.
+    dark_side: 0..1, how much darker the right half is. bulge: how far it protrudes to the right, in
+    radii. size: width, height in pixels.
     """
     width, height = size
     random = np.random.default_rng(seed)
@@ -58,7 +58,7 @@ def jpeg(image: Image.Image) -> bytes:
 def _pigment(
     random: np.random.Generator, x: Map, y: Map, radius: float, dark_side: float, bulge: float
 ) -> Map:
-    """Density of melanin: a soft, uneven disc, with a network of lines and some globules in it."""
+    """Melanin density: a soft, uneven disc with a network of lines and some globules."""
     angle = np.arctan2(y, x)
     wobble = sum(
         random.normal(0, 0.045) * np.cos(k * angle + random.uniform(0, 6.28)) for k in range(2, 6)
@@ -75,7 +75,7 @@ def _pigment(
 
 
 def _network(random: np.random.Generator, x: Map, y: Map, mesh: float = 0.019) -> Map:
-    """0..1: the borders between cells that are scattered about every ``mesh`` of the height."""
+    """0..1: the borders between cells scattered about every ``mesh`` of the height."""
     column, row = np.floor(x / mesh).astype(int), np.floor(y / mesh).astype(int)
     rows, columns = np.ptp(row) + 3, np.ptp(column) + 3
     jitter = random.uniform(0.15, 0.85, (rows, columns, 2))
@@ -93,7 +93,7 @@ def _network(random: np.random.Generator, x: Map, y: Map, mesh: float = 0.019) -
 
 
 def _globules(random: np.random.Generator, x: Map, y: Map, radius: float, count: int = 14) -> Map:
-    """Small dark dots, at the same places of the spot whatever its size."""
+    """Small dark dots, at the same places in the lesion whatever its size."""
     dots = np.zeros_like(x)
     for _ in range(count):
         angle, share = random.uniform(0, 6.28), np.sqrt(random.uniform(0, 0.8))
@@ -105,12 +105,12 @@ def _globules(random: np.random.Generator, x: Map, y: Map, radius: float, count:
 
 
 def _vignette(x: Map, y: Map, aspect: float) -> Map:
-    """1 in the middle, falling off towards the corners, as a dermatoscope's light does."""
+    """1 in the centre, falling off towards the corners, as in a dermatoscope's light."""
     return 1 - 0.32 * (np.hypot(x, y) / np.hypot(aspect / 2, 0.5)) ** 4
 
 
 def _clouds(random: np.random.Generator, shape: tuple[int, ...], grain: float) -> Map:
-    """Smooth noise of standard deviation about 1; ``grain``: its size as a share of the height."""
+    """Smooth noise with a standard deviation of about 1. grain: its size as a share of the height."""
     height, width = shape
     step = max(1.0, grain * height)
     coarse = random.normal(size=(round(height / step) + 2, round(width / step) + 2))

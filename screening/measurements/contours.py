@@ -15,8 +15,8 @@ TOLERANCE = 0.6
 def outline(mask: npt.NDArray[np.bool_]) -> list[Point]:
     """The outer border of the mask's largest part, without its holes; empty for an empty mask.
 
-    mask: bool [h, w]. Returns x, y of the corners, clockwise as seen, each 0..1 from the top left
-    corner of the mask. Parts that touch only by a corner are two.
+    mask: bool [h, w]. Returns the corners' x and y, clockwise as seen, each 0..1 from the top left
+    corner of the mask. Parts that touch only at a corner count as separate.
     """
     height, width = mask.shape
     count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
@@ -33,10 +33,10 @@ def outline(mask: npt.NDArray[np.bool_]) -> list[Point]:
 
 
 def _border(part: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """The middles of the pixels' sides along the outer border, int [n, 2], x and y in half pixels.
+    """The midpoints of the pixel sides along the outer border: int [n, 2], x and y in half pixels.
 
-    OpenCV walks through the middles of pixels. On a grid of the pixels' corners and sides, of which
-    each pixel covers 3 x 3 points, that is the border itself.
+    OpenCV traces pixel centres. On a grid of pixel corners and sides, where each pixel covers 3 x 3
+    points, that trace is the border itself.
     """
     height, width = part.shape
     grid = np.zeros((2 * height + 1, 2 * width + 1), np.uint8)
@@ -49,7 +49,7 @@ def _border(part: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
 
 
 def thinned(points: list[Point], most: int) -> list[Point]:
-    """At most so many of a closed line's corners: the ones nearest to places at equal steps."""
+    """Reduce a closed line to at most ``most`` corners: those nearest to evenly spaced points."""
     if len(points) <= most:
         return points
     corners = np.array(points)

@@ -1,4 +1,4 @@
-"""The lesion's area in an image: as a person drew it, or as the model sees it."""
+"""The lesion's area in an image: drawn by a person or found by the model."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Mask = npt.NDArray[np.bool_]
 
 
 def model_mask(maps: PredictionMaps) -> Mask:
-    """bool [h, w], at the size the image was read at."""
+    """The model's mask: bool [h, w], at the size at which the image was read."""
     with Image.open(BytesIO(maps.mask)) as image:
         return np.asarray(image) > 0
 
 
 def masked_prediction(image: LesionImage, seen_by: User | None = None) -> Prediction | None:
-    """The reading that counts, if it found the image assessable, with its ``maps``.
+    """The reading that counts, with its ``maps``, if it found the image assessable.
 
-    seen_by: to whom it is shown; None: to nobody, it is only measured within.
+    seen_by: the user it is shown to; None if it is used only for measuring.
     """
     readings = image.predictions.counting().exclude(outcome=Outcome.NOT_ASSESSABLE)
     if seen_by is not None:
@@ -39,16 +39,18 @@ def masked_prediction(image: LesionImage, seen_by: User | None = None) -> Predic
 
 
 def mask_of(image: LesionImage, size: tuple[int, int]) -> Mask | None:
-    """The lesion as it stands, bool of ``size`` (height, width): as a person drew it or, without
-    that, as the model sees it; None where neither is there."""
+    """The lesion's current mask: bool of ``size`` (height, width). The drawn outline comes first,
+    then the model's mask; None if there is neither.
+    """
     return mask_within(image, masked_prediction(image), size)
 
 
 def mask_within(
     image: LesionImage, prediction: Prediction | None, size: tuple[int, int]
 ) -> Mask | None:
-    """``mask_of`` with a prediction that is at hand, with its ``maps``. No query where ``outlines``
-    are prefetched."""
+    """``mask_of`` for a prediction already loaded with its ``maps``. Needs no query where
+    ``outlines`` are prefetched.
+    """
     height, width = size
     drawn = next(iter(image.outlines.all()), None)
     if drawn is not None:
@@ -60,9 +62,9 @@ def mask_within(
 
 
 def pixels_of(image: LesionImage, side: int = SIDE) -> npt.NDArray[np.uint8]:
-    """A copy whose longer side is at most ``side``: uint8 [h, w, 3].
+    """A copy of the image whose longer side is at most ``side``: uint8 [h, w, 3].
 
-    Raises NotOpened for a picture that is lost or damaged, and whatever passes as it is.
+    Raises NotOpened for a lost or damaged picture, and lets transient errors through.
     """
     try:
         with image.file.open("rb") as file:

@@ -1,4 +1,4 @@
-"""From pixels to millimetres, where an image has a scale."""
+"""Conversion from pixels to millimetres for images with a scale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from screening.models import ImageScale, LesionImage
 
 
 def scale_of(image: LesionImage) -> float | None:
-    """Millimetres a pixel, or None. No query where ``with_scale`` has found it."""
+    """Millimetres per pixel, or None. Needs no query on rows annotated by ``with_scale``."""
     if "mm_per_pixel" in image.__dict__:
         found: float | None = image.__dict__["mm_per_pixel"]
         return found
@@ -21,7 +21,7 @@ def scale_of(image: LesionImage) -> float | None:
 
 
 def with_scale(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
-    """Annotate what ``scale_of`` tells."""
+    """Annotate the scale that ``scale_of`` returns."""
     scales = ImageScale.objects.filter(image=OuterRef("pk")).values("mm_per_pixel")
     return images.annotate(mm_per_pixel=Subquery(scales[:1]))
 
@@ -29,7 +29,7 @@ def with_scale(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
 def in_millimetres(
     values: Mapping[str, Any], mm_per_pixel: float | None
 ) -> dict[str, float | None]:
-    """``area_mm2`` and the lengths in ``_mm``; all None without a scale."""
+    """Convert to ``area_mm2`` and lengths in ``_mm``; all None without a scale."""
     found: dict[str, float | None] = {"area_mm2": None}
     found |= {name.replace("_px", "_mm"): None for name in LENGTHS}
     if mm_per_pixel is not None:

@@ -1,4 +1,4 @@
-"""Write path of what a person adds to a picture's measures: its outline, and its scale."""
+"""Write path of what a person adds to a picture's measurements: its outline and its scale."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Point = tuple[float, float]
 
 
 def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outline:
-    """Post: this outline stands, is measured, and will be compared anew. points: shares of the
-    width and height.
+    """Make this the current outline, have it measured and queue new comparisons.
 
-    Raises ValidationError for a line that encloses nothing or crosses itself.
+    points: shares of the width and height. Raises ValidationError for a line that encloses nothing
+    or crosses itself.
     """
     require_writable(user=user, patient=image.lesion.patient)
     _require_outline(points)
@@ -41,7 +41,7 @@ def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outl
 
 @transaction.atomic
 def set_scale(*, user: User, image: LesionImage, source: str, mm_per_pixel: float) -> ImageScale:
-    """Post: a pixel of the image has this size, whatever was said of it before."""
+    """Set the size of the image's pixels. It replaces any earlier scale."""
     require_writable(user=user, patient=image.lesion.patient)
     scale = ImageScale(image=image, set_by=user, source=source, mm_per_pixel=mm_per_pixel)
     scale.full_clean()
@@ -51,12 +51,12 @@ def set_scale(*, user: User, image: LesionImage, source: str, mm_per_pixel: floa
 
 
 def by_field_of_view(image: LesionImage, millimetres: float) -> float:
-    """Millimetres a pixel of a picture that shows so much from its left edge to its right."""
+    """Millimetres per pixel, from the width of skin that the picture shows."""
     return millimetres / image.width
 
 
 def by_ruler(image: LesionImage, points: list[Point], millimetres: float) -> float:
-    """Millimetres a pixel of a picture in which two points are so far from one another.
+    """Millimetres per pixel, from two points a known distance apart.
 
     points: shares of the width and height. Raises ValidationError for points that are too close.
     """

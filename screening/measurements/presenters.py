@@ -1,4 +1,4 @@
-"""What was measured in one image, in words."""
+"""The measurements of one image, in words."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """figures: label, value and what it means. colours: code, word and share of each that is there.
-    measurement: where they come from. failure: why there are none."""
+    """figures: label, value and meaning of each. colours: code, word and share of each colour
+    present. measurement: their source. failure: why there are none.
+    """
 
     figures: list[Figure]
     colours: list[tuple[str, str, str]]
@@ -47,7 +48,7 @@ class Measured:
 
 
 def measured_in(image: LesionImage) -> Measured | None:
-    """None while nothing was measured."""
+    """The measurements in words; None while nothing has been measured."""
     found = current(image)
     if found is None:
         failed = last_tried(image)
@@ -66,12 +67,12 @@ def measured_in(image: LesionImage) -> Measured | None:
 
 
 def colours_present(values: dict[str, Any]) -> list[str]:
-    """Codes of the dermatoscopic colours that are there, in the order of COLOUR_WORDS."""
+    """Codes of the dermatoscopic colours present, in the order of COLOUR_WORDS."""
     return [code for code in COLOUR_WORDS if values["colours"][code] >= PRESENT]
 
 
 def _sizes(values: dict[str, Any], scale: float | None, width: int) -> list[Figure]:
-    """In millimetres or, without a scale, in pixels; and beside the picture's own size."""
+    """Sizes in millimetres or, without a scale, in pixels beside the size of the picture."""
     share = f"{percent(values['area_share'])} of the picture"
     if scale is None:
         area = f"{values['area_px']:.0f}\N{NO-BREAK SPACE}pixels"

@@ -1,6 +1,6 @@
-"""Taking measures of an image, once. Figures are in the image's own pixels.
+"""Write path of measurements. Each image is measured once; figures are in its own pixels.
 
-``ml.lesion.measure`` (OpenCV) is loaded only where it measures.
+``ml.lesion.measure`` (OpenCV) is loaded only when measuring.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ ONE_SWEEP = 50
 
 
 def measure_image(image: LesionImage) -> Measurement | None:
-    """Measure what stands, once. None while there is neither a mask nor an outline. A picture that
-    cannot be opened has a failure for its measures. Raises what passes (``transience``)."""
+    """Measure the image within its current outline or mask, once. None if it has neither.
+
+    A picture that cannot be opened gets a failure as its measurement. Raises transient errors
+    (``transience``).
+    """
     drawn = image.outlines.first()
     prediction = None if drawn else masked_prediction(image)
     if drawn is None and prediction is None:
@@ -39,14 +42,17 @@ def measure_image(image: LesionImage) -> Measurement | None:
 
 
 def unmeasured() -> list[LesionImage]:
-    """Some images that the reading that counts found assessable, and nobody has tried to measure
-    yet: those that failed are ``setbacks.due``."""
+    """Some images that the reading that counts found assessable and that nobody has tried to
+    measure. Failed ones are in ``setbacks.due``.
+    """
     measured = Measurement.objects.filter(algorithm_version=MEASURES_VERSION)
     within = Q(prediction=OuterRef("pk")) | Q(outline__isnull=False, image=OuterRef("image"))
     readings = Prediction.objects.counting().filter(~Exists(measured.filter(within)))
     assessable = readings.filter(maps__isnull=False).exclude(outcome=Outcome.NOT_ASSESSABLE)
     read = LesionImage.objects.present().filter(pk__in=assessable.values("image"))
-    of_a_batch = BatchRow.objects.filter(image__isnull=False, followed_up=False)  # their turn comes
+    of_a_batch = BatchRow.objects.filter(
+        image__isnull=False, followed_up=False
+    )  # their batch does it
     left = read.exclude(pk__in=of_a_batch.values("image"))
     return list(left.filter(setback=None).order_by("created")[:ONE_SWEEP])
 

@@ -1,4 +1,4 @@
-"""What the person is told of a reading. All of these words are here.
+"""The advice shown for a reading. All of its wording is here.
 
 Figures in the text come from the card of the model version that read the image.
 """
@@ -31,7 +31,7 @@ OF_A_CHILD = (
     "such a spot may be watched: show it to a doctor."
 )
 
-# What kept the image from being read, and one tip.
+# Why the image could not be read, and one tip.
 _REASONS: dict[str, tuple[str, str]] = {
     NotAssessable.NOT_DERMATOSCOPIC: (
         "This does not look like a dermatoscopic picture of skin.",
@@ -85,7 +85,7 @@ _REASONS: dict[str, tuple[str, str]] = {
 }
 
 
-# The same beside an outcome, where other words are needed.
+# The same problems when they accompany an outcome and need other words.
 _REMARKS = {
     NotAssessable.NOT_DERMATOSCOPIC: "The picture looks little like a dermatoscopic one.",
     NotAssessable.MORE_THAN_ONE_LESION: "There is more than one spot in the picture. What is told, "
@@ -103,8 +103,9 @@ _ABOUT_PERCENT = (
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """outcome: one of Outcome. title: what to do, in a line. text: short paragraphs. about_percent:
-    beside a figure of the text, what the percentage of the picture itself is; else empty."""
+    """outcome: one of Outcome. title: what to do, in one line. text: short paragraphs.
+    about_percent: what the percentage of this picture is, beside a figure in the text; else empty.
+    """
 
     outcome: str
     title: str
@@ -114,7 +115,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The same advice for one kind of reader."""
+    """The advice as worded for one kind of reader."""
 
     urgent: str
     see_doctor: str
@@ -181,7 +182,7 @@ def advise(prediction: Prediction, words: Words = FOR_PERSON) -> Advice | None:
 
 
 def of_lesion(lesion: Lesion, standing: Standing, words: Words = FOR_PERSON) -> Advice | None:
-    """The advice of a lesion as a whole; None where nothing stands."""
+    """The advice for a lesion as a whole; None without a standing outcome."""
     if standing.reading is not None:
         return advise(standing.reading, words)
     if not standing.outcome:
@@ -191,7 +192,7 @@ def of_lesion(lesion: Lesion, standing: Standing, words: Words = FOR_PERSON) -> 
 
 
 def act_words(act: Act) -> str:
-    """What settles a warning, by whom and when."""
+    """What settled a warning, by whom and when."""
     if isinstance(act, Review):
         return f"{act_found(act)}: signed by {act.reviewer}, {day(act.created)}"
     if isinstance(act, Histology):
@@ -201,7 +202,7 @@ def act_words(act: Act) -> str:
 
 
 def act_found(act: Act) -> str:
-    """What was concluded."""
+    """What the act concluded."""
     if isinstance(act, Review):
         return f"{act.get_conclusion_display()}, {act.get_management_display().lower()}"
     if isinstance(act, Histology):
@@ -210,8 +211,9 @@ def act_found(act: Act) -> str:
 
 
 def _figures(model_version: str) -> list[dict[str, Any]]:
-    """The version's figures on each source of pictures that it was judged on; none where its card
-    is gone: an old reading is told all the same."""
+    """The version's figures for each source of pictures it was evaluated on; empty if its card has
+    been removed, since old readings are still shown.
+    """
     try:
         card = reader.card(model_version)
     except reader.ModelUnavailable:
@@ -223,8 +225,8 @@ def _figures(model_version: str) -> list[dict[str, Any]]:
 def _monitor_text(figures: list[dict[str, Any]]) -> tuple[str]:
     missed = "some cancers"
     if figures:
-        # The worse end of the interval, of the source where it misses most: nobody is to think
-        # that it misses less than it does.
+        # The worse end of the interval for the source with the most misses, so that nobody thinks
+        # it misses less than it does.
         of_100 = math.ceil(max(one["missed_per_100_cancers"]["high"] for one in figures))
         missed = f"up to {of_100} of 100 cancers"
     return (
@@ -234,7 +236,7 @@ def _monitor_text(figures: list[dict[str, Any]]) -> tuple[str]:
 
 
 def _remarks(prediction: Prediction) -> list[str]:
-    """What is wrong with the picture beside the outcome, one paragraph."""
+    """Problems with the picture that accompany the outcome, in one paragraph."""
     told = [_REMARKS.get(NotAssessable(code), _REASONS[code][0]) for code in prediction.remarks]
     return [" ".join(told)] if told else []
 

@@ -1,8 +1,8 @@
-"""Which reading of an image counts: one of the default model version, the newest one made.
+"""Which reading of an image counts: the newest one by the default model version.
 
-It counts from when it is finished (``told_from``) until the next one takes its place
-(``told_until``), so what was told before stays in the history. Readings of other versions stand
-beside it; one of them counts only while no reading of the default version was ever finished.
+A reading counts from when it is finished (``told_from``) until the next one replaces it
+(``told_until``), so the history keeps what was shown before. Readings by other versions are shown
+beside it; one of them counts only until the default version has finished a reading.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
 
 @transaction.atomic
 def count(prediction: Prediction) -> bool:
-    """Let a finished reading take the place of the one that counts, if it may. Whether it did."""
+    """Make a finished reading the one that counts, if it may. Returns whether it did."""
     LesionImage.everything.select_for_update().get(pk=prediction.image_id)  # one at a time
     before = Prediction.objects.filter(image=prediction.image_id).counting().first()
     if before is not None and not _may_replace(before, prediction):
@@ -32,7 +32,7 @@ def count(prediction: Prediction) -> bool:
 
 
 def _may_replace(before: Prediction, after: Prediction) -> bool:
-    """A warning stays where the picture is called a photograph since: nothing was read anew."""
+    """A warning stays when its picture is later marked as a photograph: nothing was read again."""
     if before.outcome in GRAVE and after.image.modality == Modality.CLINICAL:
         return False
     if after.model_version == before.model_version:

@@ -1,8 +1,8 @@
-"""The patient's details that a reading was made with, and whether they still stand.
+"""The patient details that a reading used, and whether they are still current.
 
-Where age, sex, body site or the kind of picture was corrected since, the reading that counts is
-made anew by the default version, behind all that someone waits for; until then it goes on counting
-and is told with what has changed. One rule, in Python and in SQL.
+If age, sex, body site or the kind of picture has been corrected since, the default version reads
+the image again, after all readings that someone is waiting for. Until then the old reading still
+counts and is shown with what has changed. One rule, in Python and in SQL.
 """
 
 from __future__ import annotations
@@ -51,14 +51,15 @@ _UNKNOWN_AGE = Value(-1.0)
 
 
 def context_of(image: LesionImage) -> PatientContext:
-    """What the model is told of the patient: age in the year of capture, sex, localization."""
+    """The details that the model gets: age in the year of capture, sex, localization."""
     return PatientContext.parse(image.age, image.lesion.patient.sex, image.lesion.body_site)
 
 
 def other_details(prediction: Prediction) -> dict[str, tuple[Any, Any]]:
-    """By field, what a finished reading was made with and what stands now; only where they differ.
+    """By field, the value that a finished reading used and the current one, where they differ.
 
-    ``kind`` is the picture's: an ordinary photograph is not read. Reads ``image.lesion.patient``.
+    ``kind`` is the kind of picture: an ordinary photograph is not read. Reads
+    ``image.lesion.patient``.
     """
     if prediction.state != State.SUCCEEDED:
         return {}
@@ -72,7 +73,7 @@ def other_details(prediction: Prediction) -> dict[str, tuple[Any, Any]]:
 
 
 def with_other_details(readings: PredictionQuerySet) -> PredictionQuerySet:
-    """The finished readings that ``other_details`` has something to say of, in SQL."""
+    """The finished readings for which ``other_details`` is not empty, in SQL."""
     age = ExtractYear("image__captured_on") - F("image__lesion__patient__birth_year")
     photographed = Q(reason=CLINICAL_PHOTOGRAPH)
     is_photograph = Q(image__modality=Modality.CLINICAL)
@@ -106,9 +107,10 @@ def with_other_details(readings: PredictionQuerySet) -> PredictionQuerySet:
 
 
 def queue_again(readings: PredictionQuerySet) -> list[Prediction]:
-    """Queue the images of those ``readings`` that count, but were made with other details.
+    """Queue the images of those ``readings`` that count but used other details.
 
-    One that waits already is left to find the new details. None is rung for.
+    An image that is already queued is skipped: that reading will use the new details. No worker is
+    notified.
     """
     made = [
         Prediction(
@@ -120,12 +122,14 @@ def queue_again(readings: PredictionQuerySet) -> list[Prediction]:
         )
         for reading in _left(readings).select_related("image").only("image__uploaded_by")
     ]
-    # Another may have queued one at the same moment: that one will do.
+    # Another process may have queued one at the same moment; that one is enough.
     return Prediction.objects.bulk_create(made, ignore_conflicts=True)
 
 
 def queue_some_again() -> list[Prediction]:
-    """Queue some of what was missed. What fails is tried again at most so often, with a pause."""
+    """Queue some of the readings that were missed. Failures are retried a limited number of times,
+    with a pause.
+    """
     failed = Prediction.objects.filter(
         image=OuterRef("image"), state=State.FAILED, created__gt=OuterRef("told_from")
     ).order_by()
@@ -142,12 +146,12 @@ def queue_some_again() -> list[Prediction]:
 
 
 def _left(readings: PredictionQuerySet) -> PredictionQuerySet:
-    """Those that count, were made with other details, and are not waited for."""
+    """Those that count, used other details, and have no reading queued."""
     waiting = Prediction.objects.active().filter(
         image=OuterRef("image"), model_version=reader.DEFAULT_VERSION
     )
-    # A photograph gets no class: one that was read as dermatoscopic, and warns, goes on warning
-    # until a doctor has settled it.
+    # A photograph gets no class. A warning from when it was read as dermatoscopic stays until a
+    # doctor has settled it.
     warns = Q(image__modality=Modality.CLINICAL, outcome__in=(Outcome.URGENT, Outcome.SEE_DOCTOR))
     return with_other_details(readings.counting()).filter(present(), ~Exists(waiting), ~warns)
 
@@ -159,5 +163,5 @@ def _read_as(prediction: Prediction) -> str:
 
 
 def _told(name: str) -> Any:
-    """A field of the stored context as text; NULL where it is null (SQLite writes the word)."""
+    """A field of the stored context as text; NULL for JSON null (SQLite returns the word "null")."""
     return NullIf(KT(f"context__{name}"), Value("null"), output_field=CharField())

@@ -1,4 +1,4 @@
-"""A finished reading in words and shares: what the result page shows beside the advice."""
+"""A finished reading in words and shares, as the result page shows it beside the advice."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from screening.models import BodySite, LesionImage, Modality, Outcome, Predictio
 from screening.predictions.details import other_details
 
 TOP = 3
-# Below half a point a whole number would be 0: said in words instead.
+# Below half a point a whole number would round to 0, so it is put into words.
 HARDLY = 0.005
-# Percentage points: where all that age, sex and site did is less, their bars are short.
+# Percentage points. The scale never drops below this, so that small effects get short bars.
 LEAST_SCALE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A diagnosis with its calibrated probability, and that of the balanced reading."""
+    """A diagnosis with its calibrated probability and that of the balanced reading."""
 
     code: str
     name: str
@@ -30,7 +30,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """What one field of the context did: calibrated p_malignant with it, less that without it."""
+    """The effect of one context field: calibrated p_malignant with it minus p_malignant without it."""
 
     field: str
     value: str
@@ -51,14 +51,16 @@ class Addition:
 
     @property
     def points(self) -> float:
-        """Percentage points, without their sign."""
+        """Percentage points, without sign."""
         return abs(self.change) * 100
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """shares: all diagnoses, the likeliest first. balanced_name: where the balanced reading puts
-    another one first, its name; else "". top_name: that which ``Addition.top_logit`` is of."""
+    """shares: all diagnoses, most likely first. balanced_name: the name of the diagnosis that the
+    balanced reading ranks first, if it differs; else "". top_name: the diagnosis that
+    ``Addition.top_logit`` refers to.
+    """
 
     shares: list[Share]
     p_malignant: float
@@ -71,7 +73,7 @@ class Explanation:
 
     @property
     def top(self) -> list[Share]:
-        """What is seen at once: the likeliest, and what the balanced reading puts first."""
+        """The diagnoses shown at first: the most likely, and the first of the balanced reading."""
         return [s for n, s in enumerate(self.shares) if n < TOP or s.name == self.balanced_name]
 
     @property
@@ -80,12 +82,12 @@ class Explanation:
 
     @property
     def scale(self) -> float:
-        """Percentage points that fill half of a signed bar: the same for all bars of a reading."""
+        """Percentage points that fill half of a signed bar, the same for all bars of a reading."""
         return max([LEAST_SCALE, *(addition.points for addition in self.additions)])
 
 
 def explain(prediction: Prediction) -> Explanation | None:
-    """None for what got no class: not finished, or not assessable."""
+    """The explanation; None for a reading without a class: unfinished or not assessable."""
     if not prediction.outcome or prediction.outcome == Outcome.NOT_ASSESSABLE:
         return None
     shares = prediction.probabilities
@@ -106,10 +108,12 @@ def explain(prediction: Prediction) -> Explanation | None:
 
 
 def _additions(prediction: Prediction, top: str) -> list[Addition]:
-    """Exact, as logits add up: leaving a term t out divides each share by exp(t / temperature)."""
+    """Exact, because logits add up: leaving out a term t divides each share by exp(t /
+    temperature).
+    """
     try:
         temperature = reader.card(prediction.model_version)["temperature"]
-    except reader.ModelUnavailable:  # an old reading whose card is gone: what it told stays
+    except reader.ModelUnavailable:  # an old reading whose card has been removed
         return []
     shares = prediction.probabilities
     told = _malignant(shares)
@@ -131,7 +135,7 @@ def _additions(prediction: Prediction, top: str) -> list[Addition]:
 
 
 def differing(prediction: Prediction) -> str:
-    """What was corrected since it was read: "age 34 then, 80 now". Empty: nothing."""
+    """What was corrected since the reading: "age 34 then, 80 now". Empty if nothing."""
     return "; ".join(
         f"{_FIELDS[field].lower()} {_value(field, then)} then, {_value(field, now)} now"
         for field, (then, now) in other_details(prediction).items()
@@ -140,14 +144,14 @@ def differing(prediction: Prediction) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A reading that counted until another took its place. made_with: the details it was told."""
+    """A reading that counted until another replaced it. made_with: the details that it used."""
 
     reading: Prediction
     made_with: str
 
 
 def told_before(image: LesionImage) -> list[Earlier]:
-    """The readings of an image ``with_findings`` that counted once, the last one first."""
+    """The readings of an image ``with_findings`` that used to count, newest first."""
     replaced = [(one.told_until, one) for one in image.predictions.all() if one.told_until]
     return [
         Earlier(

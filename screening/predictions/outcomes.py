@@ -1,30 +1,30 @@
-"""What is told of a lesion: its standing outcome. The one rule, in Python and in SQL.
+"""The standing outcome of a lesion. One rule, in Python and in SQL.
 
-Of each image one reading counts (``counting_reading``). The **standing outcome** of a
-lesion is the most severe among its images' counting readings that nothing has settled. A later
-image, milder or not assessable, settles nothing. An image is settled by
+One reading of each image counts (``counting_reading``). The **standing outcome** of a lesion is the
+most severe among its images' counting readings that nothing has settled. A later image, milder or
+not assessable, settles nothing. An image is settled by
 
 - a clinician's conclusion on it, or on a later image of the lesion (``Review.settles``),
-- the lesion's histology, or a visit to a doctor, of the day of the image or later,
+- the lesion's histology, or a visit to a doctor, on or after the day of the image,
 
-each recorded after the image had its place in the lesion (``LesionImage.placed_at``): what was
-concluded before did not take it into account. Withdrawn images, reviews of them and withdrawn
-visits do not count. A symptom lifts all below ``see_doctor`` to it, with pictures or without. It is
-settled by an act of someone who may have known it: recorded after it was marked, and
+each recorded after the image got its place in the lesion (``LesionImage.placed_at``), since earlier
+conclusions did not take it into account. Withdrawn images, reviews of them and withdrawn visits do
+not count. A symptom raises everything below ``see_doctor`` to it, with or without pictures. It is
+settled by an act recorded after it was marked, by someone who may have known of it:
 
-- a visit or a histology of that day or later,
+- a visit or a histology on or after that day,
 - a conclusion on a picture of that day or later, or of the month before (``RECENT``): an older one
   does not show what is marked now,
-- a conclusion by which somebody sees the lesion itself: refer, excise, removed (``IN_PERSON``).
+- a conclusion after which somebody sees the lesion itself: refer, excise, removed (``IN_PERSON``).
 
-A lesion that was removed is closed: no picture up to that day and no symptom is told any more, be
-it added before or after, until it is opened again. A picture of a later day is.
+A lesion that was removed is closed. Until it is opened again, its symptoms and its pictures up to
+the day of removal no longer count, whenever they were added. A picture of a later day does.
 
-What is settled may still wait: for a removal that a clinician asked for, or for the result of a
-sample (``Awaited``).
+A settled lesion may still await a removal that a clinician asked for, or the result of a sample
+(``Awaited``).
 
-``with_standing`` says so in SQL, for lists; ``standing_of`` in Python, for one lesion that is at
-hand. A property-based test holds them together.
+``with_standing`` states the rule in SQL, for lists; ``standing_of`` in Python, for one lesion that
+is already loaded. A property-based test checks that they agree.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ IN_PERSON = (Management.REFER, Management.EXCISE, Management.DONE)
 
 
 class Awaited(TextChoices):
-    """What a lesion still waits for, though its warning is settled."""
+    """What a lesion still awaits although its warning is settled."""
 
     REMOVAL = "removal", "To be removed"
     RESULT = "result", "Waiting for the result"
@@ -93,13 +93,13 @@ class Awaited(TextChoices):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is told of a lesion.
+    """The standing outcome of a lesion and its reasons.
 
-    outcome: one of ``Outcome``, or empty. reading: whose it is; None where a symptom alone says so.
-    newest: the image captured last; newest_outcome: what is told of it, empty while it is not read.
-    settled: by what, of the images and the symptom that would say more; the newest act first.
-    visits: all that the person entered. earlier: what was told before of an image that nothing has
-    settled, if graver than the outcome; else empty. awaits: one of ``Awaited``, or empty.
+    outcome: one of ``Outcome``, or empty. reading: its source; None if it rests on a symptom alone.
+    newest: the image captured last; newest_outcome: its outcome, empty until it is read. settled:
+    the acts that settled images or the symptom that would be more severe, newest first. visits: all
+    visits that the person entered. earlier: the earlier outcome of an unsettled image, if more
+    severe than the current one; else empty. awaits: one of ``Awaited``, or empty.
     """
 
     outcome: str
@@ -121,17 +121,17 @@ class Standing:
 
     @property
     def is_settled(self) -> bool:
-        """Whether something was told, and nothing of it stands any more."""
+        """Whether there was an outcome and all of it has been settled."""
         return not self.outcome and bool(self.newest_outcome)
 
     @property
     def image(self) -> LesionImage | None:
-        """The image that says so; None where a symptom alone does."""
+        """The image that the outcome rests on; None if it rests on a symptom alone."""
         return self.reading.image if self.reading else None
 
     @property
     def is_of_newest(self) -> bool:
-        """Whether the newest image says all there is to say."""
+        """Whether the outcome rests on the newest image."""
         return self.outcome == self.newest_outcome and (
             self.image is None or self.image == self.newest
         )
@@ -151,10 +151,10 @@ def standing_of(
     histologies: Iterable[Histology],
     visits: Sequence[DoctorVisit],
 ) -> Standing:
-    """The rule, of a lesion that is at hand.
+    """The rule, for a lesion that is already loaded.
 
-    images: current ones, the one captured last first, with findings as the reader may see them
-    (``records.queries.timeline``). histologies: those that stand. visits: current ones.
+    images: current ones, latest capture first, with findings as the reader may see them
+    (``records.queries.timeline``). histologies: the standing ones. visits: current ones.
     """
     others: list[Histology | DoctorVisit] = [*histologies, *visits]
     standing = [(image, review) for image in images for review in image.standing_reviews]
@@ -194,8 +194,9 @@ def standing_of(
 
 
 def graver_before(image: LesionImage) -> Prediction | None:
-    """Of an image ``with_findings``: the gravest reading that counted before, the last one of those
-    alike, if it said more than the one that counts now."""
+    """The most severe reading of an image ``with_findings`` that used to count, if it was more
+    severe than the one that counts now. Among equals, the last.
+    """
     now = image.counting_reading
     told = [one for one in image.predictions.all() if one.told_until]
     last_first = sorted(told, key=lambda one: one.told_until or one.created, reverse=True)
@@ -206,8 +207,10 @@ def graver_before(image: LesionImage) -> Prediction | None:
 
 
 def listed(newest: LesionImage | None, reading: Prediction | None, row: Any) -> Standing:
-    """A lesion of a list: the same from what SQL found, ``row`` of ``with_standing`` and the
-    ``reading`` that it is of. By what it was settled is told on the lesion's own page."""
+    """The standing outcome of a lesion in a list, from the SQL annotations: ``row`` of
+    ``with_standing`` and the ``reading`` behind it. What settled it is shown on the lesion's own
+    page.
+    """
     outcome = of_rank(row.standing_rank)
     own = reading if reading is not None and reading.outcome_told == outcome else None
     earlier = _if_graver(row.earlier_rank, row.standing_rank)
@@ -215,10 +218,10 @@ def listed(newest: LesionImage | None, reading: Prediction | None, row: Any) -> 
 
 
 def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Annotate ``standing_rank``, the place of the standing outcome in ``SEVERITY`` (``NOTHING``
-    without one), and ``earlier_rank``, that of the gravest reading that counted before and said
-    more, and ``awaits`` (``Awaited``); as ``user`` may see it: what is withheld from ``user``
-    counts as not there."""
+    """Annotate ``standing_rank``, the position of the standing outcome in ``SEVERITY`` (``NOTHING``
+    without one); ``earlier_rank``, that of the most severe reading that used to count and was more
+    severe; and ``awaits`` (``Awaited``). Findings withheld from ``user`` count as absent.
+    """
     of_readings = _gravest_rank(unsettled(user))
     of_symptom = Case(
         When(symptom_stands(user), then=Value(rank(Outcome.SEE_DOCTOR))),
@@ -236,12 +239,12 @@ def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
 
 
 def waits(user: User) -> Q:
-    """Condition on lesions: something is still to be done. See ``Awaited``."""
+    """A condition on lesions: something still has to be done. See ``Awaited``."""
     return reduce(or_, (holds for _, holds in _waits_for(user)))
 
 
 def is_grave(user: User) -> Q:
-    """Condition on lesions: the standing outcome is urgent or see a doctor."""
+    """A condition on lesions: the standing outcome is urgent or see a doctor."""
     return Q(
         Exists(unsettled(user).filter(Q(rank__lte=rank(Outcome.SEE_DOCTOR))))
     ) | symptom_stands(user)
@@ -253,7 +256,7 @@ def unsettled(user: User, lesion: str = "pk") -> PredictionQuerySet:
 
 
 def _graver_before(user: User) -> PredictionQuerySet:
-    """Of the outer query's lesion: ``graver_before`` of the images that nothing has settled."""
+    """``graver_before`` for the unsettled images of the outer query's lesion."""
     replaced = _unsettled(Prediction.objects.filter(told_until__isnull=False), user, "pk")
     now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
     return replaced.filter(Q(rank__lt=Subquery(now.values_list(F("rank"))[:1])))
@@ -282,14 +285,16 @@ def _if_graver(earlier: int, standing: int) -> str:
 
 
 def open_alerts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
-    """Those that wait for someone. An act that settles what the later image says, and came after
-    the alert, closes it: as long as that act stands."""
+    """Alerts that need attention. An act that settles the later image and came after the alert
+    closes it, for as long as the act stands.
+    """
     return alerts.open().exclude(reduce(or_, (Q(Exists(act)) for act in _acts_on_alert(user))))
 
 
 def with_closing_acts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
     """Annotate the first act of each kind that closed an alert: ``review_id``, ``histology_id``,
-    ``visit_id``."""
+    ``visit_id``.
+    """
     first = [Subquery(act.order_by("created").values("pk")[:1]) for act in _acts_on_alert(user)]
     of_image, of_later, histology, visit = first
     return alerts.annotate(
@@ -298,7 +303,7 @@ def with_closing_acts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
 
 
 def symptom_stands(user: User) -> Q:
-    """Condition on lesions: a symptom is marked, and nobody has looked at it since."""
+    """A condition on lesions: a symptom is marked and nobody has examined it since."""
     since = {"created__gte": OuterRef("symptoms_at")}
     marked_at = ExpressionWrapper(OuterRef("symptoms_at"), output_field=DateTimeField())
     a_month_before = ExpressionWrapper(
@@ -319,17 +324,19 @@ def symptom_stands(user: User) -> Q:
 
 
 def _settled(user: User) -> Q:
-    """Condition on readings: ``_settling`` in SQL."""
+    """A condition on readings: ``_settling`` in SQL."""
     return reduce(or_, (Q(Exists(act)) for act in _acts(user, "image")))
 
 
 def _acts_on_alert(user: User) -> Iterator[QuerySet[Any]]:
-    """Of the outer query's alert. What was concluded before it did not take it into account."""
+    """Acts that close the outer query's alert. Earlier conclusions did not take it into account."""
     return (act.filter(created__gte=OuterRef("created")) for act in _acts(user, "later"))
 
 
 def _acts(user: User, image: str) -> tuple[QuerySet[Any], ...]:
-    """What settles the outer row's ``image``: reviews of it, of later ones, histology, visits."""
+    """Acts that settle the outer row's ``image``: reviews of it or of later ones, histology,
+    visits.
+    """
     lesion = OuterRef(f"{image}__lesion")
     known = {"created__gte": OuterRef(f"{image}__placed_at")}
     seen = Review.objects.settling().disclosed_to(user)
@@ -352,7 +359,7 @@ def _settling(
     reviews: Iterable[tuple[LesionImage, Review]],
     others: Iterable[Histology | DoctorVisit],
 ) -> list[Act]:
-    """The acts that settle what an image says."""
+    """The acts that settle an image."""
     of_reviews = [
         review
         for reviewed, review in reviews
@@ -387,7 +394,7 @@ def _follows(act: Histology | DoctorVisit, lesion: Lesion) -> bool:
 
 
 def _knew(review: Review, image: LesionImage, lesion: Lesion) -> bool:
-    """Whether whoever concluded on the image may have known of the symptom."""
+    """Whether the person who concluded on the image may have known of the symptom."""
     since: datetime | None = lesion.symptoms_at
     if since is None or review.created < max(since, image.placed_at):
         return False
@@ -401,7 +408,7 @@ def _awaits(
     histologies: Iterable[Histology],
     visits: Sequence[DoctorVisit],
 ) -> str:
-    """``_waits_for`` in Python. visits: the last one first."""
+    """``_waits_for`` in Python. visits: latest first."""
     if lesion.is_closed:
         return ""
     examined = [histology.created for histology in histologies]
@@ -418,8 +425,9 @@ def _awaits(
 
 
 def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
-    """Conditions on lesions. A removal is due while the last conclusion asks for it, a result while
-    the last visit took a sample; either until someone has said more since."""
+    """Conditions on lesions. A removal is due while the last conclusion asks for it; a result is
+    due while the last visit took a sample. Any later act ends the wait.
+    """
     since, after = {"created__gte": OuterRef("created")}, {"created__gt": OuterRef("created")}
     examined = Histology.objects.standing().disclosed_to(user).filter(**since)
     asked = conclusions(user).filter(
@@ -449,6 +457,6 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
 
 
 def conclusions(user: User, lesion: str = "pk") -> ReviewQuerySet:
-    """Of the outer query's ``lesion``: the reviews that stand."""
+    """The standing reviews of the outer query's ``lesion``."""
     reviews = Review.objects.filter(image__lesion=OuterRef(lesion), image__withdrawn_at=None)
     return reviews.disclosed_to(user).standing()

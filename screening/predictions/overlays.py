@@ -1,4 +1,4 @@
-"""What the result page lays over the picture: the lesion's border, and the evidence."""
+"""Overlays on the result page's picture: the lesion's border and the evidence map."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LEVELS = 255
 
 @dataclass(frozen=True, slots=True)
 class Overlays:
-    """outline: the lesion's border, x and y 0..1 over the picture; empty where none was found.
+    """outline: the lesion's border, x and y 0..1 across the picture; empty if none was found.
 
-    across, down: size of the evidence's grid as shares of the picture's; a little over 1 where its
-    last cells stand out. grid: what ``static/js/overlays.js`` paints: ``columns``, ``rows``, and by
-    diagnosis the ``levels`` of the cells row by row, 0..LEVELS on one scale for all, and the
-    ``words`` that say what is seen.
+    across, down: size of the evidence grid as shares of the picture's; slightly over 1 where the
+    last cells reach past the edge. grid: the data that ``static/js/overlays.js`` paints:
+    ``columns``, ``rows``, and by diagnosis the ``levels`` of the cells row by row, 0..LEVELS on one
+    scale for all, and the ``words`` that describe them.
     """
 
     outline: list[Point]
@@ -53,9 +53,9 @@ def overlays_of(maps: PredictionMaps) -> Overlays:
 
 
 def _favour(evidence: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What speaks for each diagnosis more than for all on average; 0 where it does not.
+    """The evidence for each diagnosis beyond the average of all; 0 where there is none.
 
-    What is added to all logits alike changes no probability, so it is evidence for none.
+    Adding the same value to all logits changes no probability, so it is evidence for none.
     """
     favour: npt.NDArray[np.float64] = np.maximum(0, evidence - evidence.mean(-1, keepdims=True))
     return favour
@@ -64,7 +64,7 @@ def _favour(evidence: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _covered(
     mask: npt.NDArray[np.bool_], cell: int, rows: int, columns: int
 ) -> npt.NDArray[np.float64]:
-    """[rows, columns]: which share of each cell the mask covers."""
+    """[rows, columns]: the share of each cell that the mask covers."""
     height, width = mask.shape
     padded = np.pad(mask, ((0, rows * cell - height), (0, columns * cell - width)))
     shares: npt.NDArray[np.float64] = padded.reshape(rows, cell, columns, cell).mean((1, 3))
@@ -74,7 +74,9 @@ def _covered(
 def _words(
     diagnosis: Diagnosis, favour: npt.NDArray[np.float64], covered: npt.NDArray[np.float64]
 ) -> str:
-    """What the evidence map is and is not, and for who does not see it, where it lies."""
+    """What the evidence map means and does not mean, and where the evidence lies, for people who
+    cannot see it.
+    """
     name = Diagnosis(diagnosis).about.title
     name = name[0].lower() + name[1:]
     if not favour.any():

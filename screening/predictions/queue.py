@@ -1,4 +1,4 @@
-"""A prediction's way: claimed by one worker, read, finished. ``recovery`` finds what got lost."""
+"""The life of a prediction: claimed by one worker, read, finished. ``recovery`` finds lost ones."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ AWAY = "The stored image could not be reached for a day. It is kept; try again."
 
 
 def process(pk: UUID) -> None:
-    """Claim, read, and have done what follows. Nothing where another worker was faster."""
+    """Claim and read the prediction, then start the follow-up. Does nothing if another worker
+    claimed it.
+    """
     prediction = claim(pk)
     if prediction is not None:
         if read(prediction):
@@ -66,7 +68,7 @@ def claim(pk: UUID) -> Prediction | None:
     """QUEUED -> RUNNING, for one caller only; None for every other.
 
     The caller owns the prediction until the lease expires. ``attempts`` numbers the claim, so that
-    a worker which lost its lease cannot finish a later claim's work.
+    a worker that lost its lease cannot finish the work of a later claim.
     """
     now = timezone.now()
     claimed = (
@@ -86,8 +88,11 @@ def claim(pk: UUID) -> Prediction | None:
 
 
 def read(prediction: Prediction) -> bool:
-    """RUNNING -> SUCCEEDED, or FAILED with a text for the person; back to QUEUED after a fault that
-    passes: then False. A bug is logged and re-raised."""
+    """RUNNING -> SUCCEEDED, or FAILED with a message for the user.
+
+    After a transient error the prediction returns to QUEUED and the result is False. Bugs are
+    logged and re-raised.
+    """
     try:
         result, reading = _result(prediction)
     except ReadingError as error:
@@ -118,8 +123,9 @@ def _succeed(prediction: Prediction, result: dict[str, Any], reading: Reading | 
 
 
 def _put_off(prediction: Prediction, error: Exception) -> None:
-    """RUNNING -> QUEUED, to be claimed again after a pause: the attempt does not count. FAILED only
-    after a day of it."""
+    """RUNNING -> QUEUED, to be claimed again after a pause; the attempt does not count. FAILED
+    after a day of such errors.
+    """
     logger.warning("prediction %s: put off, %s", prediction.pk, type(error).__name__)
     setbacks, now = prediction.setbacks + 1, timezone.now()
     if setbacks > MAX_SETBACKS:
@@ -142,7 +148,7 @@ def _put_off(prediction: Prediction, error: Exception) -> None:
 
 
 def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
-    """The fields to store, and the reading they come from: None for what no model looks at."""
+    """The fields to store and the reading they come from; None if no model reads the image."""
     image = prediction.image
     try:
         model = reader.load(prediction.model_version)
@@ -192,7 +198,7 @@ def _keep_maps(prediction: Prediction, reading: Reading) -> None:
 
 @transaction.atomic
 def finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
-    """Whether the claim still stood; if another worker took over, nothing is written."""
+    """Finish the prediction. Returns False, and writes nothing, if another worker has taken over."""
     now = timezone.now()
     finished = Prediction.objects.filter(
         pk=prediction.pk, state=State.RUNNING, attempts=prediction.attempts
@@ -202,9 +208,9 @@ def finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
         return False
     succeeded = state == State.SUCCEEDED
     if succeeded and counting_reading.count(prediction):
-        # The details may have been corrected while it was read.
+        # The details may have been corrected during the reading.
         details.queue_again(Prediction.objects.filter(pk=prediction.pk))
-    # As it is now: the image may have been moved or withdrawn since it was claimed.
+    # Reload: the image may have been moved or withdrawn since the claim.
     images = LesionImage.objects.present().select_related("lesion__patient")
     image = images.filter(pk=prediction.image_id).first()
     if image is not None:

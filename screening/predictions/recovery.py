@@ -1,4 +1,4 @@
-"""What became of readings whose worker died, or that no worker heard of."""
+"""Recovery of readings whose worker died or that no worker was notified of."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from screening.models import (
 )
 from screening.predictions.queue import finish
 
-# One sweep tells the workers of at most this many: a long queue needs no second bell for each row.
+# A sweep notifies workers of at most this many: a long queue does not need a second message per
+# row.
 SWEEP_LIMIT = 500
 
 
 def sweep(*, rung_before: datetime) -> list[Prediction]:
-    """Mend what a lost worker or a lost message left behind.
+    """Repair the effects of lost workers and lost messages.
 
     RUNNING with an expired lease -> QUEUED, or FAILED after MAX_ATTEMPTS. Returns the queued
-    predictions that no worker was told of since ``rung_before``: the caller rings for them.
+    predictions whose last notification is older than ``rung_before``; the caller rings for them.
     """
     now = timezone.now()
     expired = Prediction.objects.filter(state=State.RUNNING, lease_expires_at__lt=now)

@@ -1,4 +1,4 @@
-"""Write path of predictions: have an image read, and read again."""
+"""Write path of predictions: request a reading, or another one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from screening.write_access import require_writable
 
 @transaction.atomic
 def request_prediction(*, user: User, image: LesionImage) -> Prediction:
-    """Have the image read by the current model, unless it is waiting for that already.
+    """Queue a reading of the image by the current model, unless one is already waiting.
 
-    Raises PermissionDenied for who is to conclude first: the reading does not exist for them yet.
+    Raises PermissionDenied for users who must conclude first: they may not know of the reading yet.
     """
     require_writable(user=user, patient=image.lesion.patient)
     if LesionImage.objects.withheld_from(user).contains(image):
         raise PermissionDenied("Record your own conclusion on this picture first.")
-    # Asked for twice at the same moment, the constraint lets one of them be made.
+    # If two requests arrive at the same moment, the constraint lets only one through.
     prediction, is_new = Prediction.objects.active().get_or_create(
         image=image, model_version=reader.DEFAULT_VERSION, defaults={"requested_by": user}
     )
@@ -36,10 +36,10 @@ def request_prediction(*, user: User, image: LesionImage) -> Prediction:
 
 @transaction.atomic
 def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
-    """Have an image read by another model version too, behind all that someone waits for.
+    """Queue a reading by another model version, after all readings that someone is waiting for.
 
-    None if that version has read it with the thresholds it has now, or is about to. What was read
-    before is left as it is.
+    None if that version has read the image with its current thresholds or is about to. Earlier
+    readings are kept unchanged.
     """
     of_version = image.predictions.filter(model_version=model_version)
     thresholds = reader.card(model_version)["thresholds_version"]
@@ -50,8 +50,9 @@ def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
 
 
 def read_with_new_details(**of: Any) -> None:
-    """Have read again what was read with details that no longer stand. Called by whatever may
-    change age, sex, body site, day or kind; ``of`` says of which predictions, as a filter does."""
+    """Read again the images whose readings used details that have changed. Call it after any change
+    to age, sex, body site, day or kind; ``of`` filters the predictions.
+    """
     for prediction in details.queue_again(Prediction.objects.filter(**of)):
         bells.after_commit(bells.read, prediction)
 

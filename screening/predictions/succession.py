@@ -1,4 +1,4 @@
-"""What is told otherwise since the default version, or its thresholds, became others."""
+"""How outcomes changed with a new default version or new thresholds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS_AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A lesion whose gravest reading says another thing now, whatever has settled it."""
+    """A lesion whose most severe reading has a new outcome, whether or not it was settled."""
 
     lesion_id: UUID
     before: Prediction
@@ -28,9 +28,10 @@ class Change:
 
 
 def changes() -> list[Change]:
-    """Lesions that are told otherwise by the readings that count than by those they replaced, by
-    another version or by other thresholds. Milder ones first, the furthest fall on top. None that
-    is withdrawn, or whose patient is."""
+    """Lesions whose counting readings give another outcome than those they replaced, by another
+    version or with other thresholds. Milder outcomes first, the largest drops on top. Withdrawn
+    lesions and patients are left out.
+    """
     found = []
     readings = (
         Prediction.objects.filter(present(), told_from__isnull=False)
@@ -50,14 +51,16 @@ def changes() -> list[Change]:
 
 
 def was_graver(images: Iterable[LesionImage]) -> list[Prediction]:
-    """Of images ``with_findings``: the gravest readings that counted before, where they said more
-    than those that count now. They are kept in sight."""
+    """The most severe former readings of images ``with_findings``, where they were more severe than
+    the current ones. They stay visible.
+    """
     return [graver for image in images if (graver := graver_before(image))]
 
 
 def _pair(told: list[Prediction]) -> tuple[Prediction, Prediction]:
-    """The reading of an image that counts, and the last before it by another version or by other
-    thresholds; the same twice where there is none."""
+    """The counting reading of an image, and the last one before it by another version or with other
+    thresholds; the same reading twice if there is none.
+    """
     now = told[0]
     for then in told[1:]:
         if _made_by(then) != _made_by(now):

@@ -1,8 +1,8 @@
-"""Which of a patient's spots looks least like their others.
+"""Which of a patient's lesions looks least like the others.
 
-The sign of the ugly duckling: a person's moles resemble one another, and the one that does not is
-worth a look (Grob and Bonerandi, Arch. Dermatol. 134 (1998) 103-104). Likeness is what the network
-makes of the pictures; a distance is neither a probability nor a finding.
+The ugly duckling sign: a person's moles resemble one another, and the one that does not deserves a
+look (Grob and Bonerandi, Arch. Dermatol. 134 (1998) 103-104). Similarity comes from the network's
+features; a distance is neither a probability nor a finding.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TOO_FEW = "Spots are compared with one another once five of them have been read 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """distance: 0 for one that looks like the others' median, 2 at most."""
+    """distance: 0 for a lesion that looks like the median of the others, at most 2."""
 
     rank: int
     lesion: Lesion
@@ -40,7 +40,7 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """All that could be compared, the least alike first."""
+    """All lesions that could be compared, least similar first."""
 
     model_version: str
     lesions: list[Ranked]
@@ -51,7 +51,7 @@ class Ranking:
 
     @property
     def statement(self) -> str:
-        """What it means that one is first, in plain words."""
+        """What being first means, in plain words."""
         return (
             f"Of {len(self.lesions)} spots this one looks least like the others to the software. "
             "One always comes first, so this alone is no sign of disease, and it clears none of "
@@ -60,11 +60,11 @@ class Ranking:
 
 
 def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | None:
-    """By the reading that counts of each lesion's newest assessable image, all of the one model
-    version by which most count, as far as ``user`` may see it. None with fewer than LEAST read. Two
-    queries.
+    """Rank lesions by the counting reading of each one's newest assessable image, as far as
+    ``user`` may see it. All readings are by the model version behind most of them. None with fewer
+    than LEAST readings. Two queries.
 
-    lesions: all of the patient.
+    lesions: all lesions of the patient.
     """
     if len(lesions) < LEAST:
         return None
@@ -94,9 +94,9 @@ def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | No
 
 
 def distances(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of each row the cosine distance from the median of the others. features: [n, width].
+    """The cosine distance of each row from the median of the others. features: [n, width].
 
-    The median, so that a second odd one among the others does not pull it over.
+    The median keeps a second outlier among the others from pulling it over.
     """
     others = _median_of_others(features)
     lengths = np.linalg.norm(features, axis=1) * np.linalg.norm(others, axis=1)
@@ -106,10 +106,10 @@ def distances(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _median_of_others(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """For each row the median of all rows but itself, column by column, in one sort.
+    """For each row, the median of all other rows, column by column, in one sort.
 
-    Without the value at place r of a sorted column, the value at place p of what is left is that
-    at p, or at p + 1 if p >= r.
+    Without the value at position r of a sorted column, the value at position p of the rest is the
+    one at p, or at p + 1 if p >= r.
     """
     count = len(features)
     order = features.argsort(axis=0)
@@ -130,8 +130,9 @@ def _assessable(patient: Patient) -> PredictionQuerySet:
 
 
 def _newest(readings: PredictionQuerySet) -> tuple[str, list[UUID]]:
-    """The version that read most lesions, of two the newer one; and of each lesion its reading of
-    the image captured last."""
+    """The version that read most lesions (the newer of two), and its reading of each lesion's last
+    captured image.
+    """
     place = Window(
         RowNumber(),
         partition_by=[F("model_version"), F("image__lesion")],
