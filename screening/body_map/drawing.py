@@ -108,7 +108,7 @@ BACK_LINES: tuple[tuple[Point, ...], ...] = (
 
 
 def body() -> list[Point]:
-    """The whole outline, closed, in the figure's units."""
+    """The closed outline of the whole body, in the figure's units."""
     return [*_placed(BODY), *_mirrored(BODY[1:-1])]
 
 
@@ -139,9 +139,9 @@ def flattened(points: list[Point]) -> list[Point]:
 def is_inside(
     polygon: list[Point], x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.bool_]:
-    """Which points lie in it, by how often a ray to the right crosses the border.
+    """Which points lie inside, by the number of times that a ray to the right crosses the border.
 
-    x, y: of one shape; so is the answer.
+    x, y: of the same shape, which is also that of the result.
     """
     inside = np.zeros(x.shape, bool)
     for (ax, ay), (bx, by) in zip(polygon, polygon[1:] + polygon[:1], strict=True):
@@ -163,8 +163,10 @@ _SIDES = (_placed, _mirrored)
 
 
 def _curves(points: list[Point], closed: bool) -> list[tuple[Point, Point, Point, Point]]:
-    """Bezier curves from point to point. At each one the curve runs as from the point before to the
-    one after, and its handles are a third of the way long: it bends without overshooting."""
+    """Bezier curves from point to point. At each point the tangent runs from the previous point to
+    the next, and the handles are a third of the way long, which gives smooth bends without
+    overshoot.
+    """
     around = [points[-1], *points, *points[:2]] if closed else [points[0], *points, points[-1]]
     found = []
     for before, start, end, after in zip(around, around[1:], around[2:], around[3:], strict=False):
@@ -176,7 +178,7 @@ def _curves(points: list[Point], closed: bool) -> list[tuple[Point, Point, Point
 
 
 def _ahead(point: Point, origin: Point, aim: Point, length: float) -> Point:
-    """From ``point`` so far in the direction from ``origin`` to ``aim``."""
+    """The point this far from ``point`` in the direction from ``origin`` to ``aim``."""
     scale = length / dist(origin, aim)
     return point[0] + (aim[0] - origin[0]) * scale, point[1] + (aim[1] - origin[1]) * scale
 

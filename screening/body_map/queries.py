@@ -26,7 +26,7 @@ STATES = {
 
 @dataclass(frozen=True, slots=True)
 class MapPoint:
-    """x, y: in the units of the whole map, both figures beside one another. state: of STATES."""
+    """x, y: in units of the whole map, with both figures side by side. state: one of STATES."""
 
     lesion: Lesion
     x: float
@@ -44,31 +44,33 @@ class LegendEntry:
 
 
 def overview(patient: Patient, user: User) -> list[Lesion]:
-    """All lesions of a patient ``with_latest`` as ``user`` may see it, the most severe first, each
-    with its ``position`` and its ``number``. One query."""
+    """All lesions of a patient ``with_latest`` as far as ``user`` may see it, most severe first,
+    each with its ``position`` and ``number``. One query.
+    """
     lesions = with_position(record_queries.with_latest(patient.lesions.all(), user))
     return number(list(record_queries.most_severe_first(lesions)))
 
 
 def with_position(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Annotate ``position``: view, x, y, region and side as they stand; None until it is placed."""
+    """Annotate the current ``position``: view, x, y, region and side; None until it is placed."""
     standing = LesionPosition.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
     fields = {name: name for name in ("view", "x", "y", "region", "side")}
     return lesions.annotate(position=Subquery(standing.values(found=JSONObject(**fields))[:1]))
 
 
 def number(lesions: list[Lesion]) -> list[Lesion]:
-    """Give each of a patient's lesions its ``number``: the order in which they were opened, which
-    stays whatever the list is sorted by."""
+    """Give each of a patient's lesions its ``number``: the order in which they were opened,
+    independent of the sort order of the list.
+    """
     for count, lesion in enumerate(sorted(lesions, key=lambda one: (one.created, one.pk)), 1):
         lesion.number = count  # type: ignore[attr-defined]
     return lesions
 
 
 def points(lesions: list[Lesion], listed: list[Lesion]) -> list[MapPoint]:
-    """Those of an ``overview`` that are placed; the first one comes last, and so lies on top.
+    """The placed lesions of an ``overview``; the first is drawn last, on top.
 
-    listed: those that the page also names in a list.
+    listed: lesions that the page also names in a list.
     """
     return [
         _point(lesion, is_listed=lesion in listed, **lesion.position)  # type: ignore[attr-defined]
@@ -78,13 +80,13 @@ def points(lesions: list[Lesion], listed: list[Lesion]) -> list[MapPoint]:
 
 
 def legend(points: list[MapPoint]) -> list[LegendEntry]:
-    """What the shapes on the map mean, as far as they are there; the most severe first."""
+    """The meaning of the shapes present on the map, most severe first."""
     counts = Counter(point.state for point in points)
     return [LegendEntry(one, word, counts[one]) for one, word in STATES.items() if counts[one]]
 
 
 def state_of(lesion: Lesion) -> str:
-    """Of ``STATES``, of a lesion ``with_latest``: the standing outcome, whatever else is known."""
+    """One of ``STATES`` for a lesion ``with_latest``. A standing outcome takes precedence."""
     row: Any = lesion
     if row.standing_rank < outcomes.NOTHING:
         return outcomes.of_rank(row.standing_rank)

@@ -1,7 +1,7 @@
-"""The body map's regions: where a point lies on the body, and which body site that is.
+"""The body map's regions: where a point lies on the body, and its body site.
 
-Codes are of DICOM's context group 4029 "Dermatology Anatomic Site" (SNOMED CT), and only where the
-group has the region itself or the whole that it is a part of.
+Codes are from DICOM's context group 4029 "Dermatology Anatomic Site" (SNOMED CT), and only where
+the group contains the region itself or the whole that it is part of.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of one figure. side: None where it reaches over the midline."""
+    """A part of one figure. side: None if it crosses the midline."""
 
     view: BodyView
     name: str
@@ -60,7 +60,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """path, lines: SVG data. offset: how far to the right it stands beside the others."""
+    """path, lines: SVG data. offset: the horizontal distance of the figure from the left of the
+    map.
+    """
 
     view: BodyView
     path: str
@@ -74,8 +76,8 @@ _WHOLE = {
     "ear": Code("1902009", "Skin of ear"),
     "foot": Code("60496002", "Skin of foot"),
 }
-# name, body site, code, and corners for the right half of the picture as in ``drawing``: of a
-# half that is mirrored to one whole, or of the one of a pair. The first that holds a point has it.
+# Name, body site, code, and corners for the right half of the picture as in ``drawing``: half of a
+# region that crosses the midline, or one of a pair. The first region that contains a point wins.
 _Row = tuple[str, BodySite, Code | None, bool, tuple[Point, ...]]
 # fmt: off
 _EAR: _Row = (
@@ -165,13 +167,13 @@ BACK: tuple[_Row, ...] = (
 
 
 def label(name: str, side: str | None) -> str:
-    """As people say it: "Left upper arm"; of what is no pair the name alone."""
+    """The region in everyday words: "Left upper arm"; for an unpaired region just its name."""
     found = f"{Side(side).label} {name}" if side and side != Side.MIDLINE else name
     return found[0].upper() + found[1:]
 
 
 def where(view: str, name: str, side: str | None) -> str:
-    """With the view where both figures have such a region: "Left forearm, back"."""
+    """With the view if both figures have such a region: "Left forearm, back"."""
     in_both = all(named(one, name) for one in BodyView.values)
     return f"{label(name, side)}, {BodyView(view).label.lower()}" if in_both else label(name, side)
 
@@ -202,19 +204,19 @@ def regions() -> list[Region]:
 
 
 def region_at(view: str, x: float, y: float) -> Region | None:
-    """The region at a point, None beside the body. x, y: shares of a figure's width and height."""
+    """The region at a point; None outside the body. x, y: shares of a figure's width and height."""
     found = _regions_at(view, np.array([x * WIDTH]), np.array([y * HEIGHT]))
     number = int(found[0])
     return None if number < 0 else _of(view)[number]
 
 
 def named(view: str, name: str) -> Region | None:
-    """A region by its name, whichever of a pair: for what both have in common."""
+    """A region by name, either one of a pair: for properties that both share."""
     return next((one for one in regions() if one.view == view and one.name == name), None)
 
 
 def side_at(region: Region, x: float) -> Side:
-    """Of the person's own body: their left is on the right of a front view."""
+    """The side from the person's point of view: their left is on the right of a front view."""
     if region.side is not None:
         return region.side
     beside = x * WIDTH - MIDDLE
@@ -225,7 +227,7 @@ def side_at(region: Region, x: float) -> Side:
 
 @cache
 def middles() -> dict[str, Point]:
-    """By a region's key a point well within it, as shares of the figure's width and height."""
+    """By region key, a point well inside it, as shares of the figure's width and height."""
     return {key: point for view in BodyView.values for key, point in _middles(view)}
 
 
@@ -257,7 +259,7 @@ def _parts(view: str) -> list[list[Point]]:
 def _regions_at(
     view: str, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
-    """The numbers of the regions in ``_of(view)`` that hold points, -1 beside the body.
+    """The indices of the regions in ``_of(view)`` that contain the points, -1 outside the body.
 
     x, y: in the figure's units.
     """
@@ -271,7 +273,7 @@ def _regions_at(
 
 
 def _middles(view: str) -> Iterator[tuple[str, Point]]:
-    """Of a grid's points that lie in a region the one nearest to their mean."""
+    """The grid point in each region that is nearest to the mean of all grid points in it."""
     x, y = np.meshgrid(np.arange(0.0, WIDTH, FINEST), np.arange(0.0, HEIGHT, FINEST))
     holders = _regions_at(view, x, y)
     for number, region in enumerate(_of(view)):

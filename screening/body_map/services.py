@@ -1,4 +1,4 @@
-"""Write path of the body map: where a lesion lies, and what follows from it."""
+"""Write path of the body map: a lesion's position, and its body site."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Spot(NamedTuple):
 
 @transaction.atomic
 def open_lesion(*, user: User, patient: Patient, spot: Spot | None = None, **fields: Any) -> Lesion:
-    """Post: the patient has one lesion more, and where a spot was chosen it lies there."""
+    """Add a lesion to the patient, positioned at ``spot`` if one is given."""
     lesion = record_services.open_lesion(user=user, patient=patient, **fields)
     if spot is not None:
         place_lesion(user=user, lesion=lesion, spot=spot)
@@ -35,10 +35,10 @@ def open_lesion(*, user: User, patient: Patient, spot: Spot | None = None, **fie
 
 @transaction.atomic
 def place_lesion(*, user: User, lesion: Lesion, spot: Spot) -> LesionPosition:
-    """Post: the lesion lies there; where it lay before stays recorded.
+    """Set the lesion's position; earlier positions stay on record.
 
-    Its body site follows the region, unless a person has named another. The same spot again is
-    recognised: its row is returned. Raises ValidationError beside the body.
+    The body site follows the region, unless a person has named another. If the position is
+    unchanged, its row is returned. Raises ValidationError for a point outside the body.
     """
     write_access.require_writable(user=user, patient=lesion.patient)
     region = _region(spot)
@@ -69,6 +69,6 @@ def _region(spot: Spot) -> regions.Region:
 
 
 def _site(position: LesionPosition | None) -> str:
-    """The body site that followed from a position."""
+    """The body site implied by a position."""
     region = regions.named(position.view, position.region) if position else None
     return region.site.value if region else ""

@@ -1,4 +1,4 @@
-"""What follows when images come to a lesion or leave it: alerts, comparisons, reminders."""
+"""What follows when images are added to a lesion or leave it: alerts, comparisons, reminders."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from screening.reminders import schedule
 
 
 def follow(images: Iterable[LesionImage], *lesions: Lesion) -> None:
-    """After ``images`` were moved, withdrawn, put back or given another day.
+    """Update what depends on ``images`` after they were moved, withdrawn, restored or given another
+    day.
 
-    lesions: where they were and where they are. An alert goes along with its two images; while they
-    are no pair, it does not count (``Alert.objects``). Neighbours that are new are compared.
+    lesions: where they were and where they are. An alert moves with its two images; while they are
+    not a pair, it does not count (``Alert.objects``). New neighbours are compared.
     """
     changed = list(images)
     now = timezone.now()
@@ -27,5 +28,5 @@ def follow(images: Iterable[LesionImage], *lesions: Lesion) -> None:
         Alert.everything.filter(pk=alert.pk).update(lesion=alert.later.lesion_id, modified=now)
     for lesion in lesions:
         schedule.reschedule(lesion)
-        for image in lesion.images.all():  # what is compared already costs a look
+        for image in lesion.images.all():  # already compared pairs are cheap
             bells.after_commit(bells.follow_up, image.pk)

@@ -1,7 +1,7 @@
-"""What every correction begins and ends with: the record held still, and what was put right noted.
+"""The start and end of every correction: lock the records, then log what was changed.
 
-Whoever corrects holds the patients concerned, in the order of their identifiers, so that two
-corrections of one record follow each other. Whoever only adds to a lesion holds the lesion.
+Corrections lock the patients concerned, in the order of their identifiers, so that two corrections
+of one record run one after the other. Code that only adds to a lesion locks the lesion.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _WITH = {
 
 
 def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
-    """The records as they stand, nobody else correcting their patients in this transaction.
+    """The records, with their patients locked against other corrections until the transaction ends.
 
-    Raises PermissionDenied unless ``user`` may write all of them, a visit as the person whose
-    record it is, and ValidationError where one was moved to another patient meanwhile or, unless
-    ``withdrawn``, taken out.
+    Raises PermissionDenied unless ``user`` may write all of them (a visit: unless it is their own
+    record), and ValidationError if one was moved to another patient meanwhile or, unless
+    ``withdrawn``, was withdrawn.
     """
     found_at = [_fresh(record) for record in records]
     ids = {patient_of(record).pk for record in found_at}
@@ -63,15 +63,16 @@ def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
 
 
 def require_same_keeper(one: Patient, other: Patient, field: str) -> None:
-    """Raises ValidationError unless the same people keep both: nothing is corrected out of a
-    clinic, or out of the hands of the person whose record it is."""
+    """Raise ValidationError unless both belong to the same clinic and owner: a correction never
+    takes a record out of a clinic or away from the person whose skin it is.
+    """
     if (one.clinic_id, one.owner_id) != (other.clinic_id, other.owner_id):
         text = "Both must belong to the same clinic and the same person."
         raise ValidationError({field: text})
 
 
 def require_place(image: LesionImage) -> None:
-    """Raises ValidationError where the picture was added again since it was withdrawn."""
+    """Raise ValidationError if the picture was added again after its withdrawal."""
     same = image.lesion.images.filter(sha256=image.sha256).first()
     if same is not None:
         raise ValidationError(
@@ -101,7 +102,7 @@ def lesion_of(record: Record) -> Lesion | None:
 
 
 def is_out(record: Record) -> bool:
-    """Withdrawn, by itself or with what it belongs to."""
+    """Whether the record, or something it belongs to, is withdrawn."""
     lesion = lesion_of(record)
     return (
         record.is_withdrawn
@@ -111,7 +112,7 @@ def is_out(record: Record) -> bool:
 
 
 def checked_reason(reason: str, *, needed: bool = False) -> str:
-    """The reason without blanks. Raises ValidationError for none where one is ``needed``."""
+    """The reason, stripped. Raises ValidationError if it is empty but ``needed``."""
     reason = reason.strip()
     if needed and not reason:
         raise ValidationError({"reason": "Say why."})
@@ -131,7 +132,7 @@ def note(
     patient: Patient | None = None,
     lesion: Lesion | None = None,
 ) -> Correction:
-    """Write down what was put right. patient, lesion: where it was before, if not where it is."""
+    """Log a correction. patient, lesion: where the record was before, if not where it is now."""
     return Correction.objects.create(
         kind=kind,
         made_by=user,
@@ -146,14 +147,14 @@ def note(
 
 
 def touch(*records: Patient | Lesion) -> None:
-    """Post: whoever asks what has changed since is told of these."""
+    """Mark the records as modified, so that clients that ask for changes see them."""
     now = timezone.now()
     for record in records:
         type(record).everything.filter(pk=record.pk).update(modified=now)
 
 
 def plain(fields: dict[str, Any]) -> Any:
-    """Days and identifiers as JSON writes them, moments to the microsecond."""
+    """Days and identifiers as in JSON; moments to the microsecond."""
     return json.loads(json.dumps(fields, cls=_Exact))
 
 

@@ -1,8 +1,8 @@
-"""Write path of what is there twice: two lesions of one patient, two patients of one clinic.
+"""Write path of merging duplicates: two lesions of one patient, two patients of one clinic.
 
-Functions as in ``screening.records.services``. All that belongs to the one goes to the other; the
-one is withdrawn and says what it was merged into, so that its address leads there. Taken apart
-again, it gets back what came from it and is still there.
+Functions as in ``screening.records.services``. Everything in one moves to the other; the first is
+withdrawn and records what it was merged into, so that its address leads there. Splitting them again
+returns whatever came from it and still exists.
 """
 
 from __future__ import annotations
@@ -66,11 +66,11 @@ CLOSED = ("closed_on", "closed_day_is_known", "closed_because", "closed_by_id")
 def merge_lesions(
     *, user: User, lesion: Lesion, into: Lesion, reason: str = "", acknowledged: bool = False
 ) -> Lesion:
-    """Post: all that was of ``lesion`` is of ``into``; ``lesion`` is withdrawn and leads there.
+    """Move everything in ``lesion`` to ``into``; withdraw ``lesion`` and point it there.
 
-    Of a picture that is on both, one is withdrawn: the one with less to it. Every symptom of either
-    is marked; the lesion is closed only if both were, ``lesion`` not before ``into``. acknowledged:
-    as of ``moving.move_image``.
+    If both have the same picture, the one with less attached is withdrawn. All symptoms of either
+    are marked; the lesion is closed only if both were, and no earlier for ``lesion`` than for
+    ``into``. acknowledged: as in ``moves.move_image``.
     """
     reason = checked_reason(reason)
     lesion, into = held(lesion, into, user=user)
@@ -91,7 +91,7 @@ def merge_lesions(
         moved[name] = list(rows.filter(lesion=lesion).values_list("pk", flat=True))
         rows.filter(pk__in=moved[name]).update(lesion=into, modified=timezone.now())
     bring(coming, into)
-    if moved["histologies"] or moved["visits"]:  # said of the one spot, not of the other's pictures
+    if moved["histologies"] or moved["visits"]:  # of the one lesion only
         bring(own, into)
     _one_reminder(lesion, into, moved)
     _retire(lesion, into, user)
@@ -120,11 +120,11 @@ def merge_lesions(
 def merge_patients(
     *, user: User, patient: Patient, into: Patient, reason: str = "", acknowledged: bool = False
 ) -> Patient:
-    """Post: all lesions of ``patient`` are of ``into``; ``patient`` is withdrawn and leads there.
+    """Move all lesions of ``patient`` to ``into``; withdraw ``patient`` and point it there.
 
-    What ``into`` does not say of age, sex and skin is taken from ``patient``. Images are read again
-    where the model would be told something else. acknowledged: as of ``moving.move_image``; and the
-    user knows that the two differ in birth year or sex.
+    Age, sex and skin type that ``into`` lacks are taken from ``patient``. Images are read again if
+    the model would get different details. acknowledged: as in ``moves.move_image``; the user also
+    knows that the two differ in birth year or sex.
     """
     reason = checked_reason(reason)
     patient, into = held(patient, into, user=user)
@@ -168,8 +168,9 @@ def merge_patients(
 
 
 def successor(record: Any) -> list[Any]:
-    """Where a merged record's address leads: what it was merged into, or that one in its turn.
-    Empty for a record that was not merged."""
+    """Where a merged record's address leads: what it was merged into, following further merges.
+    Empty for a record that was not merged.
+    """
     if not isinstance(record, Lesion | Patient):
         return []
     found: list[Any] = []
@@ -181,9 +182,10 @@ def successor(record: Any) -> list[Any]:
 
 
 def at_stake(record: Any, user: User) -> str:
-    """What whoever takes ``record`` apart is to know, in words; empty where nothing is: what was
-    found of its pictures since it was merged, and which do not come back. Empty, too, for a record
-    that was not merged."""
+    """What the user must know before splitting ``record`` off, in words: findings on its pictures
+    since the merge, and pictures that do not return. Empty if there is nothing, or if it was not
+    merged.
+    """
     found = successor(record)
     if not found:
         return ""
@@ -207,8 +209,10 @@ def at_stake(record: Any, user: User) -> str:
 
 
 def take_apart(record: Any, into: Any, *, user: User) -> None:
-    """After ``record`` was put back. Post: what came from it and is with ``into``, its successor,
-    is its own again. ``into`` is as it was, as far as nobody has changed it since."""
+    """Return to ``record``, which has just been restored, everything that came from it and is still
+    with its successor ``into``. ``into`` gets its former values back unless somebody has changed
+    them since.
+    """
     merger = _merger(record)
     last = merger.before
     moved = last["moved"]
@@ -231,7 +235,7 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
             image.placed_at = places[image.pk]
             image.save(update_fields=["placed_at", "modified"])
         twice = LesionImage.everything.filter(pk__in=last["twice"]).exclude(withdrawn_at=None)
-        for image in twice:  # no longer on the same lesion
+        for image in twice:  # they are on different lesions again
             require_place(image)
             image.withdrawn_at, image.withdrawn_by, image.withdrawn_because = None, None, ""
             image.save()
@@ -245,19 +249,20 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
 
 
 def _place_before(image: LesionImage, last: dict[str, Any]) -> datetime:
-    """Since when it was in its place before the merger ``last``, unless it was given another."""
+    """Since when it was in its place before the merge ``last``, unless it was given another."""
     before, since = last.get("places", {}).get(str(image.pk), ("", ""))
     is_same = image.placed_at.isoformat() == since
     return datetime.fromisoformat(before) if is_same else image.placed_at
 
 
 def _give_back(into: Any, merger: Correction) -> None:
-    """Post: of what the merger changed in ``into``, that is as before which nobody changed since. A
-    lesion that got another picture since is not closed by it."""
+    """Restore what the merge changed in ``into``, except values that somebody changed since. A
+    lesion that has got another picture since is not closed.
+    """
     before, since = merger.before["into"], merger.before.get("since", {})
     now = plain({name: getattr(into, name) for name in since})
     same = {name for name in since if now[name] == since[name]}
-    if str(into.pk) != merger.after["merged_into"]:  # merged on since, with all that was changed
+    if str(into.pk) != merger.after["merged_into"]:  # merged further since, with all its changes
         return
     if isinstance(into, Lesion):
         got_more = into.images.filter(created__gte=merger.created).exists()
@@ -269,7 +274,7 @@ def _give_back(into: Any, merger: Correction) -> None:
 
 
 def _merger(record: Any) -> Correction:
-    """The last by which ``record`` was merged into another."""
+    """The last merge of ``record`` into another."""
     merged = Correction.objects.filter(kind=CorrectionKind.MERGED, before__has_key="moved")
     if isinstance(record, Patient):
         return merged.filter(patient=record, lesion=None)[0]
@@ -277,7 +282,7 @@ def _merger(record: Any) -> Correction:
 
 
 def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list[Any]:
-    """Withdraw one of each two that are the same picture; their identifiers."""
+    """Withdraw one of each pair of identical pictures; returns the identifiers."""
     by_picture = {image.sha256: image for image in own}
     out = []
     for image in coming:
@@ -294,7 +299,7 @@ def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list
 
 
 def _differing(patient: Patient, into: Patient) -> str:
-    """In words, where the two contradict each other on birth year or sex; empty where nowhere."""
+    """Contradictions between the two on birth year or sex, in words; empty if none."""
     words = []
     if patient.birth_year and into.birth_year and patient.birth_year != into.birth_year:
         words.append(f"{patient} was born in {patient.birth_year}, {into} in {into.birth_year}.")
@@ -307,8 +312,9 @@ def _differing(patient: Patient, into: Patient) -> str:
 
 
 def _weight(image: LesionImage) -> tuple[int, bool, bool, int, int]:
-    """What would be lost with it: how grave its reading is, and that nobody has concluded on it;
-    then that it is read, concluded upon, read often."""
+    """What withdrawing it would lose: the severity of its reading and whether that is unreviewed;
+    then whether it is dermatoscopic, and its number of reviews and readings.
+    """
     reading, is_concluded = image.counting_reading, image.reviews.standing().exists()
     return (
         -outcomes.rank(reading.outcome_told if reading else ""),
@@ -320,7 +326,9 @@ def _weight(image: LesionImage) -> tuple[int, bool, bool, int, int]:
 
 
 def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give ``into`` what ``lesion`` says and it does not; what changed, as it was and as it is."""
+    """Copy to ``into`` what ``lesion`` has and it lacks; returns the changed values, before and
+    after.
+    """
     names = ("body_site", "notes", *SYMPTOMS, "symptoms_at", *CLOSED)
     before = {name: getattr(into, name) for name in names}
     into.body_site = into.body_site or lesion.body_site
@@ -342,7 +350,7 @@ def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _one_reminder(lesion: Lesion, into: Lesion, moved: dict[str, list[Any]]) -> None:
-    """A lesion has one: of two active ones the sooner, else the active one, else its own."""
+    """Keep one reminder: of two active ones the sooner, else the active one, else the lesion's own."""
     moved["reminder"] = []
     coming = Reminder.objects.filter(lesion=lesion).first()
     own = Reminder.objects.filter(lesion=into).first()

@@ -1,7 +1,8 @@
-"""Write path of what is with the wrong lesion or patient: moved, with all that belongs to it.
+"""Write path of moving a record from the wrong lesion or patient, with everything that belongs to
+it.
 
-Functions as in ``screening.records.services``. The user may write where it is and where it goes,
-and both are kept by the same clinic and the same person.
+Functions as in ``screening.records.services``. The user may write both places, and both belong to
+the same clinic and owner.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ def move_image(
     acknowledged: bool = False,
     is_undone: bool = False,
 ) -> LesionImage:
-    """Post: the picture is of ``lesion``; its readings and conclusions go with it.
+    """Move the picture to ``lesion``, with its readings and conclusions.
 
-    acknowledged: the user knows that it was read or reviewed where it is; without it such a picture
-    is not moved. What was concluded of the lesion before did not take the picture into account. It
-    is read again where the model would be told something else of the patient. is_undone: it goes
-    back to where it was.
+    acknowledged: the user knows that it was read or reviewed where it is; otherwise such a picture
+    is not moved. Earlier conclusions on the lesion did not take the picture into account. It is
+    read again if the model would get different patient details. is_undone: it returns to where it
+    was.
     """
     reason = checked_reason(reason)
     image, lesion = held(image, lesion, user=user)
@@ -85,9 +86,9 @@ def move_lesion(
     acknowledged: bool = False,
     called: Mapping[str, list[str]] | None = None,
 ) -> Lesion:
-    """Post: the lesion is of ``patient``, with its images and all that is known of it.
+    """Move the lesion to ``patient``, with its images and all its records.
 
-    acknowledged: as of ``move_image``, for its images. called: see ``hand_over``.
+    acknowledged: as in ``move_image``, for its images. called: see ``hand_over``.
     """
     reason = checked_reason(reason)
     lesion, patient = held(lesion, patient, user=user)
@@ -117,9 +118,9 @@ def move_lesion(
 
 
 def findings_of(images: QuerySet[LesionImage], user: User, since: datetime | None = None) -> str:
-    """What there is of pictures where they are, in words; empty where nothing is. since: of what
-    was read and concluded from then on. Who is to conclude first is told the same whatever there
-    is."""
+    """The findings on pictures where they are now, in words; empty if none. since: only readings
+    and conclusions from then on. Users who must conclude first get the same text whatever there is.
+    """
     one = images.count() == 1
     if LesionImage.objects.withheld_from(user).filter(pk__in=images.values("pk")).exists():
         these = "This picture" if one else "These pictures"
@@ -141,21 +142,21 @@ def findings_of(images: QuerySet[LesionImage], user: User, since: datetime | Non
 
 
 def require_followed(lesion: Lesion, field: str) -> None:
-    """Raises ValidationError for a closed lesion: a warning would be lost on the way there."""
+    """Raise ValidationError for a closed lesion: moving a picture there would lose its warning."""
     if lesion.is_closed:
         text = f"{lesion} is recorded as removed. Open it again first, or nothing is told of this."
         raise ValidationError({field: text})
 
 
 def require_acknowledged(acknowledged: bool, *texts: str) -> None:
-    """Raises ValidationError with what there is to know, unless the user knows of it."""
+    """Raise ValidationError with what the user must know, unless they acknowledged it."""
     found = " ".join(filter(None, texts))
     if found and not acknowledged:
         raise ValidationError({"acknowledged": f"{found} Confirm that this goes with it."})
 
 
 def bring(images: list[LesionImage], lesion: Lesion) -> None:
-    """Post: the images are of ``lesion``, beginning now. Within a correction that holds both."""
+    """Assign the images to ``lesion`` from now on. Call it in a correction that has locked both."""
     now = timezone.now()
     for image in images:
         image.lesion, image.placed_at = lesion, now
@@ -163,8 +164,10 @@ def bring(images: list[LesionImage], lesion: Lesion) -> None:
 
 
 def put_back(image: LesionImage, placed_at: str | None, since: datetime) -> None:
-    """After a correction from ``since`` on was undone. Post: what settled the image before settles
-    it again, unless somebody concluded on the lesion in between. placed_at: as it was, ISO 8601."""
+    """Restore the image's former acts after a correction from ``since`` on was undone: what settled
+    it before settles it again, unless somebody concluded on the lesion in between. placed_at: the
+    former value, ISO 8601.
+    """
     if placed_at is None or was_concluded(image.lesion, since):
         return
     image.placed_at = datetime.fromisoformat(placed_at)
@@ -172,7 +175,7 @@ def put_back(image: LesionImage, placed_at: str | None, since: datetime) -> None
 
 
 def was_concluded(lesion: Lesion, since: datetime) -> bool:
-    """Whether anybody concluded on the lesion from then on."""
+    """Whether anybody concluded on the lesion at or after that moment."""
     acts: tuple[QuerySet[Any], ...] = (
         Review.objects.filter(image__lesion=lesion),
         Histology.objects.filter(lesion=lesion),
@@ -188,11 +191,11 @@ def hand_over(
     user: User,
     called: Mapping[str, list[str]] | None = None,
 ) -> dict[str, list[str]]:
-    """Post: the lesions are of ``patient``, and told apart: one whose number is given there gets
-    the next one. Within a correction that holds both.
+    """Assign the lesions to ``patient``. One whose number is taken there gets the next one. Call it
+    in a correction that has locked both.
 
-    Returns by lesion its label before and since, where they differ. called: the same from when they
-    came; each is called as it was before, unless it was given another name meanwhile.
+    Returns, by lesion, its label before and after, where they differ. called: such a result of the
+    move that brought them; each gets its former label unless it was renamed since.
     """
     in_use = set(Lesion.everything.filter(patient=patient).values_list("label", flat=True))
     taken, found, renamed = Lesion.everything.labels(patient), list(lesions), {}
@@ -224,8 +227,9 @@ def hand_over(
 def _note_move(
     image: LesionImage, before: Lesion, placed_at: datetime, *, user: User, reason: str
 ) -> None:
-    """In the record that it was in and, if that is another patient's, in the one that it is in: of
-    the other one without its name."""
+    """Log the move in the record it left and, if the patient differs, in the record it joined,
+    there without the other patient's name.
+    """
     now = image.lesion
     was = {
         "lesion": before.pk,

@@ -1,4 +1,4 @@
-"""A correction in a sentence."""
+"""A correction described in a sentence."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DONE = {
 
 
 def in_words(correction: Correction) -> str:
-    """What was done to what. Reads what ``undoing.subject`` gives."""
+    """What was done to what. Reads what ``undo.subject`` returns."""
     kind = CorrectionKind(correction.kind)
     name = _name(subject(correction))
     match kind:
@@ -52,7 +52,7 @@ def _name(record: Any) -> str:
 
 
 def _way(correction: Correction) -> str:
-    """From where to where; of another patient's record without its name."""
+    """From where to where; without the name of another patient's record."""
     of = "lesion" if correction.image_id else "patient"
     before, after = correction.before.get("label"), correction.after.get("label")
     if correction.image_id and before and after:

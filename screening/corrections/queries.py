@@ -1,4 +1,4 @@
-"""Read path of corrections: what was put right in a record, and where merged ones lead."""
+"""Read path of corrections: what was changed in a record, and where merged records lead."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ Merged = TypeVar("Merged", Patient, Lesion)
 
 
 def of_patient(patient: Patient, user: User) -> QuerySet[Correction]:
-    """All of the patient, of what was merged into them, and of their lesions; the newest first."""
+    """All corrections of the patient, of patients merged into them, and of their lesions; newest
+    first.
+    """
     patients = _with_merged(patient)
     return seen(user).filter(Q(patient__in=patients) | Q(lesion__patient__in=patients))
 
 
 def of_lesion(lesion: Lesion, user: User) -> QuerySet[Correction]:
-    """All of the lesion, of what was merged into it, and of the images that are on it now."""
+    """All corrections of the lesion, of lesions merged into it, and of its current images."""
     return seen(user).filter(Q(lesion__in=_with_merged(lesion)) | Q(image__lesion=lesion))
 
 
 def is_corrected(model: type[Patient | Lesion], user: User) -> Exists:
-    """Condition on patients or lesions: ``of_patient`` or ``of_lesion`` has something. Pages ask it
-    along with the record, since most have nothing. One into which others were merged at second hand
-    has a merger of its own."""
+    """A condition on patients or lesions: ``of_patient`` or ``of_lesion`` is not empty. Pages query
+    it with the record, since most have none. A record with indirect merges also has a direct one.
+    """
     pk, seen = OuterRef("pk"), Correction.objects.visible_to(user)
     if model is Patient:
         about = Q(patient=pk) | Q(patient__merged_into=pk) | Q(lesion__patient=pk)
@@ -41,7 +43,7 @@ def is_corrected(model: type[Patient | Lesion], user: User) -> Exists:
 
 
 def _with_merged(record: Patient | Lesion) -> set[UUID]:
-    """The record and all that was merged into it, at however many hands."""
+    """The record and everything merged into it, directly or indirectly."""
     merged = type(record).everything.values_list("pk", flat=True)
     found, last = {record.pk}, {record.pk}
     while last:
@@ -59,13 +61,13 @@ def of_visit(visit: DoctorVisit, user: User) -> QuerySet[Correction]:
 
 
 def withdrawn_patients(user: User) -> QuerySet[Patient]:
-    """Those that ``user`` may put back."""
+    """Withdrawn patients that ``user`` may restore."""
     withdrawn = Patient.everything.writable_by(user).exclude(withdrawn_at=None)
     return withdrawn.select_related("clinic", "withdrawn_by").order_by("-withdrawn_at", "pk")
 
 
 def with_last(patients: Iterable[Patient]) -> list[tuple[Patient, Correction | None]]:
-    """Each of ``withdrawn_patients`` with the correction that took it out."""
+    """Each of ``withdrawn_patients`` with the correction that withdrew it."""
     found = list(patients)
     out = (CorrectionKind.WITHDRAWN, CorrectionKind.MERGED)
     rows = Correction.objects.filter(patient__in=found, lesion=None, kind__in=out)
@@ -74,7 +76,7 @@ def with_last(patients: Iterable[Patient]) -> list[tuple[Patient, Correction | N
 
 
 def leads_to(model: type[Merged], pk: UUID, user: User) -> Merged | None:
-    """What a merged record's address leads to, if ``user`` may see it."""
+    """Where a merged record's address leads, if ``user`` may see it."""
     record = model.everything.filter(pk=pk).exclude(merged_into=None).first()
     found: list[Any] = successor(record) if record is not None else []
     visible = model.objects.visible_to(user).filter(pk__in=[one.pk for one in found])
@@ -82,7 +84,7 @@ def leads_to(model: type[Merged], pk: UUID, user: User) -> Merged | None:
 
 
 def seen(user: User) -> QuerySet[Correction]:
-    """All that ``user`` may see, the newest first, with what ``undo.subject`` gives."""
+    """All corrections that ``user`` may see, newest first, with what ``undo.subject`` returns."""
     return (
         Correction.objects.visible_to(user)
         .select_related("made_by", "patient", "lesion__patient", "image__lesion__patient", "visit")

@@ -1,6 +1,6 @@
-"""Write path of corrections to one record: an image's day and kind; withdrawn, and put back.
+"""Write path of corrections to one record: an image's day and kind; withdrawal and restoration.
 
-Functions as in ``screening.records.services``. Nothing is erased: each leaves a ``Correction``.
+Functions as in ``screening.records.services``. Nothing is deleted: each leaves a ``Correction``.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def correct_image(
     modality: str = UNCHANGED,
     reason: str = "",
 ) -> LesionImage:
-    """Post: the picture has this day, time and kind. What is not named stays as it is.
+    """Set the picture's day, time and kind. Arguments that are not given stay as they are.
 
-    With another day or time it takes its place among the lesion's images anew. It is read again
-    where the model would be told another age, and where it turns out to be dermatoscopic. One that
-    turns out to be an ordinary photograph keeps a reading that warns until a doctor has settled it.
+    A new day or time changes its place among the lesion's images. The picture is read again if the
+    model would get another age, or if it turns out to be dermatoscopic. One that turns out to be an
+    ordinary photograph keeps a reading that warns until a doctor has settled it.
     """
     reason = checked_reason(reason)
     (image,) = held(image, user=user)
@@ -84,9 +84,9 @@ def correct_image(
 
 @transaction.atomic
 def withdraw(*, user: User, record: Record, reason: str) -> Record:
-    """Post: the record was entered in error, and is nowhere but among the corrections.
+    """Withdraw the record as entered in error. It stays visible only among the corrections.
 
-    With it goes, out of sight, what belongs to it. Raises ValidationError without a reason.
+    Everything that belongs to it is hidden too. Raises ValidationError without a reason.
     """
     reason = checked_reason(reason, needed=True)
     record = held(record, user=user)[0]
@@ -109,11 +109,11 @@ def restore(
     label: str = "",
     acknowledged: bool = False,
 ) -> Record:
-    """Post: what was withdrawn is there again, and what was merged is by itself again.
+    """Restore a withdrawn record, and split a merged one off again.
 
-    label: of a patient whose own has been given to another meanwhile. acknowledged: the user knows
-    of what is ``merging.at_stake``. Raises ValidationError where
-    something is in the way, with what it is.
+    label: a new one for a patient whose label another has taken meanwhile. acknowledged: the user
+    knows what is ``merges.at_stake``. Raises ValidationError, with the reason, if something
+    prevents it.
     """
     reason = checked_reason(reason)
     record, *into = held(record, *merges.successor(record), user=user, withdrawn=True)
@@ -129,12 +129,12 @@ def restore(
     if into and isinstance(record, Patient | Lesion):
         record.merged_into = None
     if isinstance(record, LesionImage) and moves.was_concluded(record.lesion, out_since):
-        record.placed_at = timezone.now()  # that did not take it into account
+        record.placed_at = timezone.now()  # earlier acts did not take it into account
     record.full_clean()
     record.save()
     for one in into:
         merges.take_apart(record, one, user=user)
-    plausibility.require_days(patient_of(record))  # it may have been corrected meanwhile
+    plausibility.require_days(patient_of(record))  # may have been corrected meanwhile
     note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
     if isinstance(record, DoctorVisit | LesionImage):
         closing.close_again(user=user, record=record)
@@ -145,7 +145,7 @@ def restore(
 
 
 def _after(record: Record) -> None:
-    """Of what is left: reminders, and pictures that are neighbours now."""
+    """Update what remains: reminders, and pictures that are now neighbours."""
     if isinstance(record, LesionImage):
         follow([record], record.lesion)
     lesion = lesion_of(record)
@@ -153,7 +153,7 @@ def _after(record: Record) -> None:
 
 
 def _of(record: Record) -> dict[str, Any]:
-    """Which predictions are of the record, as a filter says it."""
+    """A filter for the record's predictions."""
     match record:
         case Patient():
             return {"image__lesion__patient": record}
@@ -164,7 +164,7 @@ def _of(record: Record) -> dict[str, Any]:
 
 
 def _require_place(record: Record, label: str) -> None:
-    """Raises ValidationError with what keeps the record from being put back."""
+    """Raise ValidationError with what prevents the restoration."""
     lesion = lesion_of(record)
     if not isinstance(record, Patient) and patient_of(record).is_withdrawn:
         raise ValidationError("Its patient is withdrawn. Put the patient back first.")

@@ -1,4 +1,4 @@
-"""Undoing a correction: the same acts, the other way round. It is a correction itself."""
+"""Undoing a correction: the same operations, reversed. An undo is a correction too."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
 def undo(
     *, user: User, correction: Correction, label: str = "", acknowledged: bool = False
 ) -> Record:
-    """Post: what the correction changed is as it was before. label: see ``services.restore``.
-    acknowledged: the user knows of what is ``at_stake``.
+    """Restore the values from before the correction. label: see ``services.restore``. acknowledged:
+    the user knows what is ``at_stake``.
 
-    Raises PermissionDenied where it is not for ``user`` to undo, and ValidationError where it
-    cannot be undone any more.
+    Raises PermissionDenied if ``user`` may not undo it, and ValidationError if it can no longer be
+    undone.
     """
     require_for(user, correction)
     record = subject(correction)
@@ -77,8 +77,9 @@ def undo(
 
 
 def at_stake(correction: Correction, user: User) -> str:
-    """What whoever undoes it is to know, in words; empty where nothing is: what was found since of
-    the pictures that go with it, and which of them do not."""
+    """What the user must know before undoing it, in words: findings since on the pictures that move
+    with it, and pictures that do not. Empty if there is nothing.
+    """
     record: Any = subject(correction)
     match correction.kind, record:
         case CorrectionKind.MOVED, LesionImage():
@@ -92,14 +93,14 @@ def at_stake(correction: Correction, user: User) -> str:
 
 
 def may_be_undone(correction: Correction) -> bool:
-    """Whether the record is still as the correction left it. Reads what ``subject`` gives."""
+    """Whether the record is still as the correction left it. Reads what ``subject`` returns."""
     record: Any = subject(correction)
     match correction.kind:
         case CorrectionKind.WITHDRAWN:
             return bool(record.is_withdrawn)
         case CorrectionKind.MERGED:
             return str(record.merged_into_id) == correction.after["merged_into"]
-        case CorrectionKind.EDITED if "label" not in correction.after:  # a number follows a move
+        case CorrectionKind.EDITED if "label" not in correction.after:  # a move may renumber it
             return not record.is_withdrawn and _holds(record, correction.after)
         case CorrectionKind.MOVED if correction.before:
             return not record.is_withdrawn and _is_where(record, correction.after)
@@ -107,7 +108,7 @@ def may_be_undone(correction: Correction) -> bool:
 
 
 def require_for(user: User, correction: Correction) -> None:
-    """Raises PermissionDenied unless ``user`` may write the record and it ``is_for`` them."""
+    """Raise PermissionDenied unless ``user`` may write the record and it ``is_for`` them."""
     writable = Patient.everything.writable_by(user).contains(correction.patient)
     if not writable:
         raise PermissionDenied("Your role allows looking at this record, not changing it.")
@@ -116,23 +117,24 @@ def require_for(user: User, correction: Correction) -> None:
 
 
 def is_for(correction: Correction, user: User) -> bool:
-    """Whether it is for ``user`` to undo, of those who may write the record: what is said of a
-    visit is for the person whose record it is."""
+    """Whether ``user``, who may write the record, may undo it. Corrections of a visit are for the
+    person whose record it is.
+    """
     return correction.visit_id is None or is_own(user, correction.patient)
 
 
 def subject(correction: Correction) -> Record:
-    """What was put right: the least of what the correction names."""
+    """The corrected record: the lowest level that the correction names."""
     return correction.image or correction.visit or correction.lesion or correction.patient
 
 
 def _edited_back(user: User, record: Lesion | Patient, before: dict[str, Any]) -> Record:
-    """Post: these details are as before, and a correction says so."""
+    """Restore these details, and log a correction."""
     if isinstance(record, Patient):
         return record_services.edit_patient(user=user, patient=record, **before)
     unset = {name: getattr(record, name) for name in before if not getattr(record, name)}
     lesion = record_services.edit_lesion(user=user, lesion=record, **before)
-    if unset:  # to mark a symptom is no correction by itself
+    if unset:  # marking a symptom is not in itself a correction
         since = {name: before[name] for name in unset}
         note(CorrectionKind.EDITED, lesion, user=user, before=unset, after=since)
     return lesion

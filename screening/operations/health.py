@@ -1,5 +1,4 @@
-"""How the parts are and what waits: for programs that watch, and for who runs the site. Writes
-nothing."""
+"""The state of the processes and queues, for monitoring and for operators. Read-only."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ ROOM = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits for one kind of worker. oldest: since when, if any waits."""
+    """The queue of one kind of worker. oldest: since when its first item waits, if any."""
 
     name: str
     count: int
@@ -54,13 +53,13 @@ class Waiting:
 
 
 def missing() -> list[str]:
-    """What pages need and is not there; no more than its name."""
+    """What pages need but cannot reach; names only."""
     checks = {"database": _ask_database, "model": _find_model, "storage": _look_at_storage}
     return [name for name, check in checks.items() if not _passes(name, check)]
 
 
 def readings() -> Waiting:
-    """Those that a person waits for."""
+    """Readings that a person is waiting for."""
     queued = Prediction.objects.filter(state=State.QUEUED, is_bulk=False)
     return _waiting("Readings", queued, put_off=queued.filter(setbacks__gt=0).count())
 
@@ -100,7 +99,7 @@ def _waiting(name: str, rows: QuerySet[Any], put_off: int = 0) -> Waiting:
 def _passes(name: str, check: Callable[[], None]) -> bool:
     try:
         check()
-    except Exception:  # whatever it is, the answer is the same; the log has the reason
+    except Exception:  # the response is the same for every error; details are logged
         logger.exception("not ready: %s", name)
         return False
     return True
@@ -116,7 +115,7 @@ def _find_model() -> None:
 
 
 def _look_at_storage() -> None:
-    """The sweeper tries to keep a file; who asks here does not. Raises OSError."""
+    """The sweeper tests writing a file; this check does not. Raises OSError."""
     if not settings.S3_BUCKET:
         _require_room(Path(settings.MEDIA_ROOT))
     if heartbeats.is_alive(heartbeats.SWEEPER):

@@ -1,4 +1,4 @@
-"""Who of those that work in the background lives, and when it said so last."""
+"""Which background processes are alive, and when each last reported."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 
 def beat(name: str) -> None:
-    """name: of the part, and of its machine where there may be several: ``worker@machine``."""
+    """Record a heartbeat. name: of the process and, if there may be several, its machine:
+    ``worker@machine``.
+    """
     Heartbeat.objects.update_or_create(name=name[:100], defaults={"beat_at": timezone.now()})
 
 
 def is_alive(part: str) -> bool:
-    """Whether any of this part has beaten lately."""
+    """Whether any process of this kind has reported recently."""
     return any(one.part == part for one in _lately())
 
 
 def all_known() -> list[Heartbeat]:
-    """Also of parts that fell silent, for a day."""
+    """All known processes, including those that stopped reporting within the last day."""
     known = Heartbeat.objects.filter(beat_at__gt=timezone.now() - FORGOTTEN_AFTER)
     return list(known.order_by("name"))
 
@@ -37,7 +39,7 @@ def forget_old() -> None:
 
 
 def silence() -> timedelta:
-    """After which a part counts as gone: three beats of the slowest."""
+    """How long a process may be silent before it counts as dead: three beats of the slowest."""
     return 3 * timedelta(seconds=max(SECONDS, settings.PREDICTION_SWEEP_SECONDS))
 
 

@@ -1,4 +1,4 @@
-"""Files on disk that are there whole, or not at all."""
+"""File storage that writes each file completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ LEFT_AFTER = 86_400
 
 
 class WholeFiles(FileSystemStorage):
-    """Writes under another name, and renames at the end: a full disk or a power cut leaves no half
-    of a picture where a picture is looked for."""
+    """Writes to a temporary name, then renames: a full disk or a power cut leaves no partial
+    picture behind.
+    """
 
     def _save(self, name: str, content: Any) -> str:
         part = f"{UNFINISHED}/{uuid4().hex}"
@@ -38,7 +39,7 @@ class WholeFiles(FileSystemStorage):
 
 
 def remove_unfinished() -> None:
-    """What processes left that were killed: half-written files, and bodies half received."""
+    """Delete what killed processes left: half-written files and half-received request bodies."""
     long_ago = time.time() - LEFT_AFTER
     for folder in (Path(settings.MEDIA_ROOT) / UNFINISHED, Path(settings.FILE_UPLOAD_TEMP_DIR)):
         for path in folder.glob("*"):

@@ -1,8 +1,8 @@
-"""What kind of fault an error is, and how long to wait after it.
+"""Transient errors, and how long to wait after one.
 
-A *transient* one (storage, network or database away, the disk full) passes: what it hit is tried
-again with growing pauses, and no attempt is counted. Any other is of the item itself: it is marked
-and stepped over.
+A *transient* error (storage, network or database unavailable, disk full) passes: the item is
+retried with growing pauses, and no attempt is counted. Any other error lies in the item itself: it
+is marked as failed and skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
 MAX_SETBACKS = 150
 """About a day of pauses: after that a person is told."""
 
-# Of a file that is not there, and of one that is there and cannot be what it should be.
+# For a missing file, and for a file that cannot be what it should be.
 _OF_THE_ITEM = {
     errno.ENOENT,
     errno.ENOTDIR,
@@ -32,14 +32,14 @@ _OF_THE_ITEM = {
     errno.ELOOP,
 }
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-# Of S3's libraries, by name: to import them takes longer than most processes need them.
+# Exceptions of S3's libraries, by name: importing them takes longer than most processes need them.
 _OF_THE_NETWORK = {"boto3", "botocore", "s3transfer", "urllib3"}
 
 Result = TypeVar("Result")
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether the same may well succeed later."""
+    """Whether the same operation may well succeed later."""
     match error:
         case OperationalError() | InterfaceError() | Busy() | TimeoutError() | ConnectionError():
             return True
@@ -47,7 +47,7 @@ def is_transient(error: BaseException | None) -> bool:
             return True
         case SMTPResponseException():
             return 400 <= error.smtp_code < 500
-        case OSError():  # without a number: Pillow's word for what is no picture
+        case OSError():  # no errno: Pillow's error for a file that is not a picture
             return error.errno is not None and error.errno not in _OF_THE_ITEM
     if error is None or not _is_of_the_network(error):
         return False
@@ -56,20 +56,22 @@ def is_transient(error: BaseException | None) -> bool:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether there is no room left on a disk."""
+    """Whether the disk is full."""
     if isinstance(error, OSError):
         return error.errno in _FULL
     return isinstance(error, OperationalError) and "disk is full" in str(error)
 
 
 def pause(setbacks: int, *, longest: timedelta = LONGEST_PAUSE) -> timedelta:
-    """How long to wait after so many transient faults in a row: twice as long each time."""
+    """How long to wait after this many transient errors in a row: twice as long each time."""
     return min(FIRST_PAUSE * 2 ** min(setbacks - 1, 20), longest)
 
 
 def insist(write: Callable[[], Result], *, seconds: float = 20) -> Result:
-    """What ``write`` gives, tried again for about ``seconds`` while the database is away: what was
-    found by long work is not thrown away for a blip. Within a transaction it is tried once."""
+    """Call ``write`` and return its result, retrying for about ``seconds`` while the database is
+    unavailable, so that a short outage does not discard long work. Within a transaction it runs
+    once.
+    """
     waited, wait = 0.0, 0.5
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Closing a lesion that was removed, and opening it again. Each leaves a Correction."""
+"""Write path of closing a lesion that was removed, and reopening it. Each leaves a Correction."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from screening.write_access import require_writable
 
 @transaction.atomic
 def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> None:
-    """Post: nobody is reminded of it or alerted by it. A closed lesion stays as it is.
+    """Close the lesion: it raises no more reminders or alerts. Does nothing to a closed lesion.
 
-    is_known: it was removed on that very day; otherwise on that day or before.
+    is_known: whether the day of removal is exact; otherwise it was removed on that day or earlier.
     """
     if not lesion.is_closed:
         lesion.closed_day_is_known = is_known
@@ -38,22 +38,23 @@ def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> Non
 
 @transaction.atomic
 def close_again(*, user: User, record: DoctorVisit | LesionImage) -> None:
-    """After a visit, or a picture with its conclusions, was put back. Post: the lesion is closed if
-    it says so."""
+    """Close the lesion again, if a visit or a picture that was put back says that it was removed."""
     if isinstance(record, DoctorVisit):
         if record.finding == Finding.REMOVED:
             close(user=user, lesion=record.lesion, on=record.visited_on)
         return
     said = record.reviews.standing().filter(management=Management.DONE).first()
     newest = record.lesion.images.latest_first().first()
-    if said is not None and record == newest:  # of a later one nobody has said so
+    if said is not None and record == newest:  # only the newest image counts
         on = timezone.localdate(said.created)
         close(user=user, lesion=record.lesion, on=on, is_known=False)
 
 
 @transaction.atomic
 def reopen(*, user: User, lesion: Lesion) -> Lesion:
-    """Post: it is followed again, with the reminder that it had. An open one stays as it is."""
+    """Reopen the lesion: it is followed again, with its former reminder. Does nothing to an open
+    lesion.
+    """
     require_writable(user=user, patient=lesion.patient)
     lesion = Lesion.objects.select_for_update().select_related("patient").get(pk=lesion.pk)
     if lesion.is_closed:
@@ -63,7 +64,7 @@ def reopen(*, user: User, lesion: Lesion) -> Lesion:
 
 @transaction.atomic
 def edit_lesion(*, user: User, lesion: Lesion, grown_back: bool = False, **fields: Any) -> Lesion:
-    """``services.edit_lesion``, of one that is opened again if something has ``grown_back``."""
+    """Call ``services.edit_lesion``, and reopen a lesion that has ``grown_back``."""
     if grown_back:
         lesion = reopen(user=user, lesion=lesion)
     return services.edit_lesion(user=user, lesion=lesion, **fields)
@@ -71,8 +72,9 @@ def edit_lesion(*, user: User, lesion: Lesion, grown_back: bool = False, **field
 
 @transaction.atomic
 def reopen_unless_removed(*, user: User, lesion: Lesion) -> None:
-    """After an act was taken back, or is somewhere else. Post: the lesion is followed again, unless
-    one that stands still says that it was removed."""
+    """Reopen the lesion after an act was withdrawn or moved elsewhere, unless another standing act
+    says that it was removed.
+    """
     lesion = Lesion.everything.select_for_update(no_key=True).get(pk=lesion.pk)
     acts = (
         DoctorVisit.objects.filter(lesion=lesion, finding=Finding.REMOVED),
@@ -84,7 +86,7 @@ def reopen_unless_removed(*, user: User, lesion: Lesion) -> None:
 
 
 def was_closed(lesion: Lesion, since: datetime) -> bool:
-    """Whether that was done from then on."""
+    """Whether the lesion was closed at or after that moment."""
     closings = lesion.corrections.filter(kind=CorrectionKind.CLOSED)
     return bool(closings.filter(created__gte=since).exists())
 

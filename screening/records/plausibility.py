@@ -1,7 +1,7 @@
-"""What cannot be: years and days that contradict the calendar or one another.
+"""Impossible years and days: those that contradict the calendar or one another.
 
-Whatever brings them in (page, API, batch, DICOM) is refused here, with a word for the person.
-Nothing is clamped. Rows from before a rule that break it are read with the age unknown
+They are rejected here wherever they come from (page, API, batch, DICOM), with a message for the
+user. Nothing is clamped. Existing rows that break a newer rule are read with the age unknown
 (``LesionImage.age``).
 """
 
@@ -24,7 +24,7 @@ FIRST_YEAR_OF_ACTS = 1900
 
 
 def require_birth_year(patient: Patient) -> None:
-    """Raise ValidationError for a birth year that cannot be, or that follows a day on record."""
+    """Raise ValidationError for an impossible birth year, or one later than a recorded day."""
     if patient.birth_year is None:
         return
     why = wrong_birth_year(patient.birth_year) or _recorded_before(patient, patient.birth_year)
@@ -33,8 +33,9 @@ def require_birth_year(patient: Patient) -> None:
 
 
 def require_days(patient: Patient) -> None:
-    """Raise ValidationError where a day on record lies before the patient's birth, or a picture so
-    long after it that nobody would be that old."""
+    """Raise ValidationError if a recorded day lies before the patient's birth, or if a picture was
+    taken at an impossible age.
+    """
     if patient.birth_year is None:
         return
     pictures = LesionImage.objects.present().filter(lesion__patient=patient).latest_first()
@@ -53,7 +54,9 @@ def require_capture_day(day: date, patient: Patient) -> None:
 
 
 def require_past_day(day: date, patient: Patient, *, field: str, what: str) -> None:
-    """Of what was done to the patient. what: "The day of the visit", as the message calls it."""
+    """Raise ValidationError unless the day of something done to the patient is possible. what: the
+    subject of the message, as in "The day of the visit".
+    """
     why = ""
     if day > timezone.localdate() + GRACE:
         why = f"{what} lies in the future."
@@ -66,7 +69,7 @@ def require_past_day(day: date, patient: Patient, *, field: str, what: str) -> N
 
 
 def wrong_birth_year(year: int) -> str:
-    """Why it cannot be; "" where it can."""
+    """Why the year is impossible; "" if it is possible."""
     if year > (timezone.localdate() + GRACE).year:
         return f"The birth year {year} lies in the future."
     oldest = timezone.localdate().year - MAX_AGE
@@ -84,7 +87,7 @@ def wrong_capture_day(day: date) -> str:
 
 
 def wrong_age(day: date, birth_year: int | None) -> str:
-    """Why nobody born then is photographed on that day; "" where they may be."""
+    """Why nobody born in that year could be photographed on that day; "" if possible."""
     if birth_year is None:
         return ""
     if day.year < birth_year:

@@ -1,4 +1,4 @@
-"""Read path: what the pages, the API and the charts show of lesions over time."""
+"""Read path: lesions over time, as the pages, the API and the charts show them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ MANAGED = {
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """One image that two model versions were told apart by."""
+    """An image whose readings by two model versions differ in outcome."""
 
     image_id: UUID
     before: Prediction
@@ -78,7 +78,7 @@ class Disagreement:
 
 
 def patients_overview(user: User) -> PatientQuerySet:
-    """Visible patients with ``lesion_count`` (None: none yet) and ``last_captured_on``."""
+    """Visible patients with ``lesion_count`` (None for no lesions) and ``last_captured_on``."""
     lesions = Lesion.objects.filter(patient=OuterRef("pk")).order_by().values("patient")
     images = LesionImage.objects.present().filter(lesion__patient=OuterRef("pk")).latest_first()
     return (
@@ -93,10 +93,11 @@ def patients_overview(user: User) -> PatientQuerySet:
 
 
 def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Annotate what ``outcomes.with_standing`` does, ``image_count``, ``latest_image_id``,
-    ``management`` (what a clinician last concluded is to be done), ``visited`` (what a doctor last
-    said, by the person) and ``histology``, as ``user`` may see it. The latest image is the one
-    captured last."""
+    """Annotate what ``outcomes.with_standing`` does, plus ``image_count``, ``latest_image_id``,
+    ``management`` (from a clinician's last conclusion), ``visited`` (the finding of the last visit,
+    as the person reported it) and ``histology``, as far as ``user`` may see them. The latest image
+    is the one captured last.
+    """
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
     visits = DoctorVisit.objects.filter(lesion=OuterRef("pk"))
@@ -110,8 +111,9 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
 
 
 def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Annotate lesions ``with_latest`` with ``latest_outcome``, what is told of the latest image,
-    and ``standing_image_id``, whose reading the standing outcome is."""
+    """Annotate lesions ``with_latest`` with ``latest_outcome``, the outcome of the latest image,
+    and ``standing_image_id``, the image behind the standing outcome.
+    """
     images = LesionImage.objects.filter(lesion=OuterRef(OuterRef("pk"))).latest_first()
     latest = Prediction.objects.counting().disclosed_to(user)
     latest = latest.filter(image=Subquery(images.values("pk")[:1])).annotate(told=TOLD)
@@ -122,7 +124,7 @@ def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
 
 
 def with_settling(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Prefetch what ``settled_by`` looks at, as ``user`` may see it."""
+    """Prefetch what ``settled_by`` reads, as far as ``user`` may see it."""
     readings = Prediction.objects.disclosed_to(user).latest_first().defer(*NUMBERS)
     images = LesionImage.objects.latest_first().prefetch_related(
         Prefetch("predictions", readings), Prefetch("reviews", _reviews(user))
@@ -136,15 +138,15 @@ def with_settling(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
 
 
 def settled_by(lesion: Lesion) -> list[outcomes.Act]:
-    """Of a lesion ``with_settling``: what settled the warnings that do not stand, the newest
-    first."""
+    """What settled the warnings of a lesion ``with_settling``, newest first."""
     images, histologies = list(lesion.images.all()), list(lesion.histologies.all())
     return outcomes.standing_of(lesion, images, histologies, list(lesion.visits.all())).settled
 
 
 def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Order lesions ``with_latest`` by what needs attention; those without a reading last. What a
-    clinician concluded is to be done counts beside the standing outcome, the graver of the two."""
+    """Order lesions ``with_latest`` by what needs attention; those without a reading last. The
+    clinician's last decision counts along with the standing outcome, whichever is more severe.
+    """
     management = Case(
         When(closed_on__isnull=False, then=outcomes.NOTHING),
         When(histology__in=MALIGNANT, then=outcomes.rank(Outcome.URGENT)),
@@ -159,8 +161,9 @@ def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
 
 
 def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
-    """Give each lesion of ``with_latest`` its ``latest_image`` (or None) and its ``standing``, in
-    four queries."""
+    """Set ``latest_image`` (or None) and ``standing`` on each lesion of ``with_latest``, in four
+    queries.
+    """
     found = LesionImage.objects.filter(
         pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]  # type: ignore[attr-defined]
     ).select_related("lesion__patient")
@@ -175,7 +178,7 @@ def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
 
 
 def standing_beside(image: LesionImage) -> Prediction | None:
-    """The reading that stands for the lesion of an image ``with_standing_reading``."""
+    """The standing reading of the lesion of an image ``with_standing_reading``."""
     return _standing_readings([image]).get(image.pk)
 
 
@@ -185,7 +188,9 @@ def with_standing_reading(images: QuerySet[LesionImage], user: User) -> QuerySet
 
 
 def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
-    """By image ``with_standing_reading`` and findings. One query, where one is of another image."""
+    """The standing reading by image, for images ``with_standing_reading`` and findings. One query
+    if any reading is of another image.
+    """
     wanted = {image.pk: image.standing_id for image in images}  # type: ignore[attr-defined]
     known = {one.pk: one for image in images if (one := image.counting_reading)}
     missing = {pk for pk in wanted.values() if pk} - known.keys()
@@ -196,13 +201,12 @@ def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
 
 
 def _gravest(user: User, lesion: str = "pk") -> QuerySet[Prediction]:
-    """Of the outer query's ``lesion``: the readings that stand, the most severe of the newest image
-    first."""
+    """Standing readings of the outer query's ``lesion``, the most severe of the newest image first."""
     return outcomes.unsettled(user, lesion).order_by(F("rank"), *latest_first("image"))
 
 
 def _conclusions(user: User) -> QuerySet[Review]:
-    """Of the outer query's lesion, the last one first."""
+    """Conclusions on the outer query's lesion, latest first."""
     return outcomes.conclusions(user).order_by("-created", "-pk")
 
 
@@ -211,9 +215,10 @@ def _histologies(user: User) -> QuerySet[Histology]:
 
 
 def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
-    """Prefetch what ``latest_prediction`` and ``latest_review`` look at, of what ``user`` may see.
+    """Prefetch what ``latest_prediction`` and ``latest_review`` read, as far as ``user`` may see
+    it.
 
-    ``is_withheld``: it is to be seen after an own conclusion only.
+    ``is_withheld``: ``user`` sees the findings only after their own conclusion.
     """
     return images.annotate(is_withheld=~disclosed(user, "pk")).prefetch_related(
         Prefetch("predictions", Prediction.objects.disclosed_to(user).latest_first()),
@@ -226,8 +231,9 @@ def _reviews(user: User) -> QuerySet[Review]:
 
 
 def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
-    """Prefetch what ``measurements.queries.current`` and ``scale_of`` look at, of what ``user`` may
-    see. Each has the ``model_version`` whose mask it is of (None: of a drawn outline)."""
+    """Prefetch what ``measurements.queries.current`` and ``scale_of`` read, as far as ``user`` may
+    see it. Each measurement has the ``model_version`` of its mask (None for a drawn outline).
+    """
     measurements = (
         Measurement.objects.disclosed_to(user)
         .select_related("outline__drawn_by", "prediction")
@@ -238,26 +244,27 @@ def with_measures(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionI
 
 
 def previous(image: LesionImage) -> LesionImage | None:
-    """The image of the same lesion that was captured before this one."""
+    """The image of the same lesion captured just before this one."""
     found: LesionImage | None = image.lesion.images.before(image).latest_first().first()
     return found
 
 
 def timeline(lesion: Lesion, user: User) -> list[LesionImage]:
-    """All images of a lesion with findings and measures, the one captured last first."""
+    """All images of a lesion with findings and measurements, latest capture first."""
     images = lesion.images.latest_first().select_related("lesion__patient")
     return tell_apart(list(with_measures(with_findings(images, user), user)))
 
 
 def images_of(lesions: list[Lesion], user: User) -> list[LesionImage]:
-    """All images of these lesions with their findings, the one captured last first."""
+    """All images of these lesions with their findings, latest capture first."""
     images = LesionImage.objects.filter(lesion__in=lesions).latest_first()
     return tell_apart(list(with_findings(images.select_related("lesion__patient"), user)))
 
 
 def tell_apart(images: list[LesionImage]) -> list[LesionImage]:
-    """Give those of one lesion and day ``of_day``: the time, where each is known to have another,
-    else which one it is. images: all of their lesions."""
+    """Give images of one lesion and day a distinguishing ``of_day``: the time if each has a
+    different one, else its number. images: all of their lesions.
+    """
     days: dict[Any, list[LesionImage]] = defaultdict(list)
     for image in sorted(images, key=lambda one: one.place):
         days[image.lesion_id, image.captured_on].append(image)
@@ -271,8 +278,9 @@ def tell_apart(images: list[LesionImage]) -> list[LesionImage]:
 
 
 def alerts_of(lesion: Lesion, user: User, images: list[LesionImage] | None = None) -> list[Alert]:
-    """Open alerts first, then the closed ones; the latest pair of images first. images: of
-    ``timeline``, where they are at hand."""
+    """Open alerts first, then closed ones; the latest pair of images first. images: of
+    ``timeline``, if already loaded.
+    """
     found = lesion.alerts.disclosed_to(user).select_related("earlier", "later", "closed_by")
     ordered = found.order_by(*latest_first("later"), *latest_first("earlier"))
     alerts = sorted(closed_by_acts(ordered, user), key=lambda alert: not alert.is_open)
@@ -290,8 +298,9 @@ def closed_by_acts(alerts: AlertQuerySet, user: User) -> list[Alert]:
 
 
 def tell_closing(found: list[Any]) -> list[Alert]:
-    """Say of each alert ``with_closing_acts`` that an act closed by whom, when and why, as of one
-    closed by hand. It is not stored: it holds as long as the act stands."""
+    """Set who closed each alert ``with_closing_acts``, when and why, as for an alert closed by
+    hand. This is not stored: it holds for as long as the act stands.
+    """
     waiting = [alert for alert in found if alert.is_open]
     acts: list[Any] = []
     for kind, name, by in (
@@ -317,14 +326,15 @@ def _author(act: outcomes.Act) -> User:
 
 
 def needs_attention(user: User) -> QuerySet[Lesion]:
-    """Lesions whose standing outcome is urgent or see a doctor; and those that a pathologist found
-    to be malignant, until they are recorded as removed."""
+    """Lesions whose standing outcome is urgent or see a doctor, and those that a pathologist found
+    to be malignant until their removal is recorded.
+    """
     lesions = Lesion.objects.visible_to(user).filter(_is_alarming(user))
     return most_severe_first(with_latest(lesions, user).select_related("patient"))
 
 
 def awaited(user: User) -> QuerySet[Lesion]:
-    """Of the others, those that wait for a removal or for a result: seen, and not done with."""
+    """Of the other lesions, those that await a removal or a result: examined, but not finished."""
     others = Lesion.objects.visible_to(user).exclude(_is_alarming(user))
     lesions = with_latest(others.filter(outcomes.waits(user)), user)
     return most_severe_first(lesions.select_related("patient"))
@@ -336,8 +346,7 @@ def _is_alarming(user: User) -> Q:
 
 
 def concluded(user: User) -> QuerySet[Lesion]:
-    """Of the user's own skin: lesions on which a clinician has concluded, the last conclusion
-    first."""
+    """Lesions of the user's own skin on which a clinician has concluded, latest conclusion first."""
     own = Lesion.objects.visible_to(user).filter(patient__owner=user)
     return (
         with_latest(own, user)
@@ -349,13 +358,13 @@ def concluded(user: User) -> QuerySet[Lesion]:
 
 
 def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
-    """As ``user`` may see them, the one that stands first."""
+    """The histology that ``user`` may see, the current one first."""
     found = lesion.histologies.standing().disclosed_to(user)
     return list(found.select_related("recorded_by"))
 
 
 def recorded_histologies(lesion: Lesion, user: User) -> list[Histology]:
-    """With those that a later one corrects, the newest first."""
+    """All recorded histology, including corrected entries, newest first."""
     found = lesion.histologies.disclosed_to(user)
     return list(found.select_related("recorded_by", "superseded_by"))
 
@@ -363,26 +372,28 @@ def recorded_histologies(lesion: Lesion, user: User) -> list[Histology]:
 def standing_of(
     lesion: Lesion, images: list[LesionImage], histologies: list[Histology]
 ) -> outcomes.Standing:
-    """What is told of a lesion. images: of ``timeline``; histologies: of ``histologies_of``."""
+    """The standing outcome of a lesion. images: of ``timeline``; histologies: of
+    ``histologies_of``.
+    """
     corrected = {histology.supersedes_id for histology in histologies}
     stand = [one for one in histologies if one.pk not in corrected]
     return outcomes.standing_of(lesion, images, stand, visits_of(lesion))
 
 
 def with_visits(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Annotate ``has_visits``: most lesions have none, and cost no query more."""
+    """Annotate ``has_visits``: most lesions have none, which saves a query."""
     return lesions.annotate(has_visits=Exists(DoctorVisit.objects.filter(lesion=OuterRef("pk"))))
 
 
 def visits_of(lesion: Lesion) -> list[DoctorVisit]:
-    """The latest first."""
+    """Visits, latest first."""
     if not getattr(lesion, "has_visits", True):
         return []
     return list(lesion.visits.select_related("recorded_by"))
 
 
 def recently_added(user: User) -> QuerySet[Lesion]:
-    """Visible lesions ``with_latest``, the one that was last opened or given an image first."""
+    """Visible lesions ``with_latest``, the most recently opened or added to first."""
     uploads = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
     return (
         with_latest(Lesion.objects.visible_to(user), user)
@@ -393,7 +404,7 @@ def recently_added(user: User) -> QuerySet[Lesion]:
 
 
 def unfinished(user: User) -> QuerySet[Prediction]:
-    """Readings that wait, run or failed with no later one, newest first."""
+    """Readings that are waiting, running or failed with no later one, newest first."""
     newest = Prediction.objects.filter(image=OuterRef("image")).latest_first()
     return (
         Prediction.objects.visible_to(user)

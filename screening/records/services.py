@@ -1,7 +1,7 @@
 """Write path of patients and lesions. Every view, endpoint and command goes through here.
 
-Functions take the acting ``user`` and keyword arguments only. They raise PermissionDenied when the
-user may see but not do it, and ValidationError with a message that can be shown.
+Functions take the acting ``user`` and keyword arguments only. They raise PermissionDenied if the
+user may see the record but not change it, and ValidationError with a message for the user.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ GROWN_BACK = (
 
 @transaction.atomic
 def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Patient:
-    """Post: a patient of ``clinic`` exists or, without one, a record of the user's own.
+    """Create a patient of ``clinic`` or, without one, a record of the user's own.
 
-    A caller who is bound to a clinic has no own record: what it registers is the clinic's.
+    A caller bound to a clinic has no record of their own: the patient belongs to the clinic.
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
@@ -49,7 +49,7 @@ def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any)
 
 @transaction.atomic
 def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
-    """Raises ValidationError for a birth year that a day on record contradicts."""
+    """Change the patient. Raises ValidationError for a birth year that a recorded day contradicts."""
     require_writable(user=user, patient=patient)
     before = {name: getattr(patient, name) for name in READ_WITH}
     patient.birth_year = fields.get("birth_year", patient.birth_year)
@@ -63,9 +63,9 @@ def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
 
 @transaction.atomic
 def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
-    """Post: the patient has one lesion more. Without a label it is called "Lesion n"."""
+    """Add a lesion to the patient. Without a label it is named "Lesion n"."""
     require_writable(user=user, patient=patient)
-    # Whoever opens another, or corrects the record, waits until this transaction ends.
+    # Anyone else who opens a lesion or corrects the record waits until this transaction ends.
     if Patient.objects.select_for_update(no_key=True).filter(pk=patient.pk).first() is None:
         raise ValidationError("This record was withdrawn or merged meanwhile.")
     if not fields.get("label"):
@@ -86,7 +86,7 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     _marked(lesion, fields)
     also = ["symptoms_at"] if lesion.symptoms_at != since else []
     _save(lesion, LESION_FIELDS, fields, also)
-    # A symptom may have been what told the person to see a doctor.
+    # A symptom may have been the reason for "see a doctor".
     after = {name: getattr(lesion, name) for name in before}
     _note_edit(user, before, after, lesion.patient, lesion)
     read_with_new_details(image__lesion=lesion)
@@ -94,7 +94,7 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
 
 
 def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:
-    """With the time of a newly marked symptom: whoever looked before did not know of it."""
+    """Add the time of a newly marked symptom: earlier examinations did not know of it."""
     if _marks(lesion, fields):
         lesion.symptoms_at = timezone.now()
     return lesion
@@ -107,7 +107,7 @@ def _note_edit(
     patient: Patient,
     lesion: Lesion | None = None,
 ) -> None:
-    """Leave a Correction of what differs: it decides what is told."""
+    """Leave a Correction of what changed, since it affects the outcome."""
     changed = [name for name in before if before[name] != after[name]]
     if changed:
         Correction.objects.create(
@@ -126,8 +126,9 @@ def _marks(lesion: Lesion, fields: dict[str, Any]) -> bool:
 
 
 def hold(lesion: Lesion) -> None:
-    """Nobody moves, merges or withdraws the lesion before this transaction ends: what is added to
-    it is not left behind. Raises ValidationError where someone just did."""
+    """Keep the lesion from being moved, merged or withdrawn until this transaction ends, so that
+    nothing added to it is left behind. Raises ValidationError if that has just happened.
+    """
     current = Lesion.objects.filter(pk=lesion.pk, patient=lesion.patient_id)
     if current.select_for_update(no_key=True).first() is None:
         raise ValidationError("This lesion was moved or withdrawn meanwhile. Look at it again.")
@@ -136,10 +137,10 @@ def hold(lesion: Lesion) -> None:
 def _save(
     record: Any, allowed: tuple[str, ...], fields: dict[str, Any], also: Iterable[str] = ()
 ) -> Any:
-    """Set the fields that may be set, check all rules, save. Raises TypeError for any other field.
+    """Set the permitted fields, check all rules, save. Raises TypeError for any other field.
 
-    Of a record that is there no more is written than these fields, and ``also``: it may have been
-    moved or withdrawn since it was loaded.
+    On an existing record only these fields and ``also`` are written: it may have been moved or
+    withdrawn since it was loaded.
     """
     unknown = fields.keys() - set(allowed)
     if unknown:

@@ -1,4 +1,4 @@
-"""Read path of what happened to lesions over time: what was measured when, and what people said."""
+"""Read path of a lesion's history: measurements by day, and what people recorded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from screening.models import (
 
 
 class Kind(StrEnum):
-    """What an event is, in the order in which they are drawn from below."""
+    """Kinds of events, in the order in which they are drawn from the bottom."""
 
     MARK = "mark"
     ALERT = "alert"
@@ -36,8 +36,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that was found or recorded beside the images. on: an alert's is the day of capture
-    of its later image, a histology's the day of examination, else the day it was recorded."""
+    """A finding or a record beside the images. on: for an alert, the day of capture of its later
+    image; for histology, the day of examination; else the day it was recorded.
+    """
 
     kind: Kind
     on: date
@@ -47,8 +48,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was told of an image. p_malignant: None for what the model does not assess; outcome and
-    model_version: empty while it is not read."""
+    """The result of an image's reading. p_malignant: None if the model did not assess it; outcome
+    and model_version: empty until it is read.
+    """
 
     image: LesionImage
     outcome: str
@@ -58,8 +60,9 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured in an image. model_version: whose outline, empty where it was drawn by
-    hand; values in pixels and shares. mm_per_pixel: None without a scale."""
+    """The measurements of an image. model_version: the version that outlined it, empty for an
+    outline drawn by hand; values in pixels and shares. mm_per_pixel: None without a scale.
+    """
 
     image: LesionImage
     model_version: str
@@ -72,12 +75,12 @@ class Measured:
 
 
 def readings(images: Iterable[LesionImage]) -> list[Told]:
-    """By day of capture, of images ``with_findings``, the latest captured first."""
+    """Readings by day of capture, of images ``with_findings`` sorted by latest capture."""
     return [_told(image) for image in reversed(list(images))]
 
 
 def measurements(images: Iterable[LesionImage]) -> list[Measured]:
-    """By day of capture, of images ``with_measures``, the latest captured first."""
+    """Measurements by day of capture, of images ``with_measures`` sorted by latest capture."""
     found = []
     for image in reversed(list(images)):
         one = current(image)
@@ -94,8 +97,9 @@ def events(
     histologies: Iterable[Histology],
     user: User,
 ) -> list[Event]:
-    """By day. The rest is of these lesions: images ``with_findings``, alerts with their ``later``
-    image. One query, for the change marks."""
+    """Events by day. The arguments belong to these lesions: images ``with_findings``, alerts with
+    their ``later`` image. One query, for the change marks.
+    """
     marks = ChangeMark.objects.visible_to(user).filter(comparison__later__lesion__in=lesions)
     found = [
         *(

@@ -1,4 +1,4 @@
-"""Write path of what a person says of visits to a doctor, and of closing a lesion.
+"""Write path of visits to a doctor, as the person reports them, and of the closing that follows.
 
 Functions as in ``screening.records.services``.
 """
@@ -24,7 +24,7 @@ def is_own(user: User, patient: Patient) -> bool:
 
 
 def may_record(user: User, patient: Patient) -> bool:
-    """A person enters visits on their own record; a clinic's members record conclusions."""
+    """People enter visits on their own record; members of a clinic record conclusions instead."""
     return is_own(user, patient) and Patient.objects.writable_by(user).contains(patient)
 
 
@@ -32,9 +32,9 @@ def may_record(user: User, patient: Patient) -> bool:
 def record_visit(
     *, user: User, lesion: Lesion, visited_on: date, finding: str, note: str = ""
 ) -> DoctorVisit:
-    """Post: what the doctor said stands, and settles what the pictures up to that day say.
+    """Record what the doctor said. It settles the pictures up to that day.
 
-    A lesion that was removed is closed. Raises ValidationError for a day to come.
+    Closes a lesion that was removed. Raises ValidationError for a day in the future.
     """
     if not may_record(user, lesion.patient):
         raise PermissionDenied(ONLY_ONES_OWN)

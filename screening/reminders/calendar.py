@@ -1,4 +1,4 @@
-"""Reminders as a calendar that other programs fetch (RFC 5545): a day each, under a stable UID."""
+"""Reminders as a calendar feed (RFC 5545): all-day events with stable UIDs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ REFRESH = timedelta(hours=12)
 
 
 def owner_of(secret: str) -> User | None:
-    """Whose calendar a link opens; None for one that was revoked, renewed or never made."""
+    """The user whose calendar a link opens; None for a revoked, replaced or unknown link."""
     feeds = CalendarFeed.objects.filter(user__is_active=True).select_related("user")
     feed = feeds.filter(secret_sha256=CalendarFeed.digest(secret)).first()
     return feed.user if feed else None
 
 
 def calendar_of(user: User) -> bytes:
-    """All that is wanted of the user: a whole day each, in whatever time zone it is read."""
+    """All of the user's reminders as all-day events, whatever the reader's time zone."""
     calendar = Calendar()
     calendar.add("prodid", "-//SkinCheck//Reminders//EN")
     calendar.add("version", "2.0")

@@ -1,7 +1,7 @@
-"""Mail of what is newly due: one a person, and never twice of the same day.
+"""Mail about newly due reminders: one per person, and never twice for the same day.
 
-A reminder is claimed by a conditional UPDATE with a lease while a mail of it is sent: a mail server
-that is away gives it back, and a worker that dies loses it after the lease.
+A reminder is claimed by a conditional UPDATE with a lease while its mail is being sent. If the mail
+server is away the claim is released; if the worker dies the lease expires.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NAMED = 40
 
 
 def addressees() -> dict[UUID, list[UUID]]:
-    """Whom to mail now, with the reminders to tell of: identifiers by that of the person."""
+    """Whom to mail now: identifiers of their due reminders, by the person's identifier."""
     newly_due = (
         Reminder.objects.due(timezone.localdate())
         .unmailed()
@@ -45,9 +45,10 @@ def addressees() -> dict[UUID, list[UUID]]:
 
 
 def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
-    """One mail of those that are still newly due and that nobody else is telling of.
+    """Send one mail about those that are still newly due and not claimed by another worker.
 
-    False where there is nothing to tell, or the mail server does not take it: the next try may.
+    False if there is nothing to announce, or if the mail server does not accept it; a later attempt
+    may.
     """
     user = User.objects.get(pk=user_id)
     now = timezone.now()
@@ -62,7 +63,7 @@ def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
         # All may have been withdrawn meanwhile.
         if not told or not deliver(_mail(user, told), f"what is due for user {user.pk}"):
             return False
-        for reminder in told:  # each with the day that was told: it may have been put off meanwhile
+        for reminder in told:  # with the day announced: it may have been snoozed meanwhile
             claimed.filter(pk=reminder.pk).update(mailed_for=reminder.rings_on)
         return True
     finally:
@@ -70,7 +71,7 @@ def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
 
 
 def _members(clinic_ids: set[UUID | None]) -> dict[UUID | None, list[Membership]]:
-    """The memberships of people with an account in use, by clinic, the oldest first."""
+    """Memberships of people with an active account, by clinic, oldest first."""
     found: dict[UUID | None, list[Membership]] = defaultdict(list)
     people = Membership.objects.of_people()
     memberships = people.filter(clinic__in=clinic_ids - {None}, user__is_active=True)
@@ -80,7 +81,9 @@ def _members(clinic_ids: set[UUID | None]) -> dict[UUID | None, list[Membership]
 
 
 def _addressee(reminder: Reminder, members: list[Membership]) -> User | None:
-    """Whose record it is; else who set it; else, if that one has left, an admin of the clinic."""
+    """The owner of the record; else whoever set the reminder; else, if they have left, a clinic
+    admin.
+    """
     owner = reminder.lesion.patient.owner
     if owner is not None:
         return owner if owner.is_active else None
@@ -91,7 +94,7 @@ def _addressee(reminder: Reminder, members: list[Membership]) -> User | None:
 
 
 def _mail(user: User, told: list[Reminder]) -> EmailMessage:
-    """Labels that people chose and days, no more: mail is read on other people's screens."""
+    """Only labels that people chose and days: others may see the screen on which mail is read."""
     one = len(told) == 1
     lines = [
         f"It is time for a new picture of {'this' if one else 'these'}:",

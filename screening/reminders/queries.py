@@ -16,8 +16,9 @@ OWN = "own"
 
 
 def reminders_of(user: User, whose: str = "") -> ReminderQuerySet:
-    """Visible reminders by their day, those that were stopped last, with ``latest_image_id`` and
-    ``last_captured_on``. whose: of ``choices``; all of them without it."""
+    """Visible reminders by day, stopped ones last, with ``latest_image_id`` and
+    ``last_captured_on``. whose: one of ``choices``; all reminders without it.
+    """
     images = LesionImage.objects.filter(lesion=OuterRef("lesion")).latest_first()
     found = Reminder.objects.visible_to(user)
     if whose == OWN:
@@ -37,7 +38,7 @@ def reminders_of(user: User, whose: str = "") -> ReminderQuerySet:
 
 
 def choices(user: User) -> list[tuple[str, str]]:
-    """Whose reminders one may choose between: nothing where there is only one."""
+    """The groups of reminders to choose from; empty if there is only one."""
     clinics = [(str(clinic.pk), str(clinic)) for clinic in Clinic.objects.with_member(user)]
     own = [(OWN, "My own")] if user.patients.exists() else []
     found = own + clinics
@@ -45,7 +46,7 @@ def choices(user: User) -> list[tuple[str, str]]:
 
 
 def counts(reminders: ReminderQuerySet) -> list[tuple[Standing, int]]:
-    """How many stand where, of all standings."""
+    """The number of reminders by standing."""
     today = timezone.localdate()
     return [(one, reminders.standing(one, today).count()) for one in Standing]
 

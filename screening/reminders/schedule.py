@@ -1,4 +1,4 @@
-"""When the next picture of a lesion is due: always so many months after the last one captured."""
+"""When the next picture of a lesion is due: a fixed number of months after the last capture."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from screening.models import Lesion, Reminder
 
 
 def months_after(day: date, months: int) -> date:
-    """The same day of a later month; its last day where it has no such day."""
+    """The same day of a later month, or that month's last day if it is shorter."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
 
 
 def due_on(lesion: Lesion, interval_months: int) -> date:
-    """Counted from the last image by day of capture or, without one, from today."""
+    """Counted from the last image's day of capture or, without images, from today."""
     last = lesion.images.latest_first().first()
     return months_after(last.captured_on if last else timezone.localdate(), interval_months)
 
 
 @transaction.atomic
 def reschedule(lesion: Lesion) -> None:
-    """After a picture was added. Post: an active reminder counts from the last one captured;
-    without any it stays as it is.
+    """Recompute an active reminder from the last capture, after a picture was added. Without an
+    active reminder nothing changes.
 
-    A picture of an earlier day than the last changes nothing, not even that it was put off.
+    A picture from before the last capture changes nothing, not even a snooze.
     """
     reminder = Reminder.objects.active().select_for_update().filter(lesion=lesion).first()
     if reminder is None or not lesion.images.exists():

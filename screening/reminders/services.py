@@ -1,4 +1,4 @@
-"""Write path of reminders: when a lesion's next picture is wanted, and who may know by calendar."""
+"""Write path of reminders: when a lesion's next picture is due, and the link to the calendar."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_CALENDAR = "A calendar is a person's: a key that is bound to a clinic has non
 
 
 class Span(models.TextChoices):
-    """How long a reminder is put off, where no day is named."""
+    """How long a reminder is snoozed if no day is given."""
 
     WEEK = "week", "1 week"
     MONTH = "month", "1 month"
@@ -28,9 +28,9 @@ class Span(models.TextChoices):
 
 @transaction.atomic
 def set_reminder(*, user: User, lesion: Lesion, interval_months: int) -> Reminder:
-    """Post: a picture is wanted so many months after the last one, put off by nobody.
+    """Set a reminder this many months after the last picture, and clear any snooze.
 
-    Begins anew what was stopped. Raises ValidationError for an interval that is not offered.
+    Restarts a stopped reminder. Raises ValidationError for an interval that is not offered.
     """
     require_writable(user=user, patient=lesion.patient)
     if interval_months not in Interval.values:
@@ -50,10 +50,10 @@ def set_reminder(*, user: User, lesion: Lesion, interval_months: int) -> Reminde
 def snooze_reminder(
     *, user: User, reminder: Reminder, span: str = "", until: date | None = None
 ) -> Reminder:
-    """Post: it is due on a later day, once; the interval stays.
+    """Postpone the due day once; the interval stays.
 
-    span: one of ``Span``, counted from today or, if it is not due yet, from its day. Or ``until``.
-    Raises ValidationError for a day that is no later, and for a reminder that was stopped.
+    span: one of ``Span``, counted from today or, if the reminder is not due yet, from its day. Or
+    ``until``. Raises ValidationError for a day that is not later, and for a stopped reminder.
     """
     require_writable(user=user, patient=reminder.lesion.patient)
     reminder = Reminder.objects.select_for_update().get(pk=reminder.pk)
@@ -73,7 +73,7 @@ def snooze_reminder(
 
 @transaction.atomic
 def stop_reminder(*, user: User, reminder: Reminder) -> Reminder:
-    """Post: nobody is reminded of this lesion. Stopping twice keeps the first moment."""
+    """Stop the reminder. Stopping it again keeps the first time stamp."""
     require_writable(user=user, patient=reminder.lesion.patient)
     now = timezone.now()
     Reminder.objects.active().filter(pk=reminder.pk).update(stopped_at=now, modified=now)
@@ -83,10 +83,10 @@ def stop_reminder(*, user: User, reminder: Reminder) -> Reminder:
 
 @transaction.atomic
 def make_calendar_link(*, user: User) -> str:
-    """Post: the returned secret opens the user's calendar, and an earlier one opens nothing.
+    """Create a new secret link to the user's calendar and invalidate the earlier one.
 
-    It is in the answer, and nowhere else. A caller who is bound to a clinic has no calendar: it
-    would tell of the person's own record.
+    The secret is returned only here. A caller bound to a clinic has no calendar: it would reveal
+    the person's own record.
     """
     if user.bound_clinic is not None:
         raise PermissionDenied(NO_CALENDAR)
@@ -97,7 +97,7 @@ def make_calendar_link(*, user: User) -> str:
 
 
 def revoke_calendar_link(*, user: User) -> None:
-    """Post: no link opens the user's calendar."""
+    """Invalidate the link to the user's calendar."""
     if user.bound_clinic is not None:
         raise PermissionDenied(NO_CALENDAR)
     CalendarFeed.objects.filter(user=user).delete()

@@ -1,4 +1,4 @@
-"""Which interval fits a lesion, from its newest review or reading, with the reason in words."""
+"""Which interval suits a lesion, from its newest review or reading, with the reason in words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEADY_MONTHS = 12
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """interval_months: one of Interval, or None for no reminder. reason: a sentence or two."""
+    """interval_months: one of Interval, or None for no reminder. reason: one or two sentences."""
 
     interval_months: int | None
     reason: str
@@ -38,8 +38,11 @@ class Suggestion:
 def suggest(
     images: list[LesionImage], standing: Standing, *, has_open_alert: bool, has_histology: bool
 ) -> Suggestion:
-    """images: of ``records.queries.timeline(lesion)``. standing: of the lesion. A warning that
-    stands comes before all else; a conclusion on the newest image before its reading."""
+    """Suggest an interval. images: of ``records.queries.timeline(lesion)``. standing: of the
+    lesion.
+
+    A standing warning comes first, then a conclusion on the newest image, then its reading.
+    """
     if not images:
         return Suggestion(
             Interval.THREE, "There is no picture yet. Three months are a usual beginning."

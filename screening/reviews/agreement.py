@@ -1,4 +1,4 @@
-"""Read path of how model, clinicians and pathologists of a clinic's patients agree."""
+"""Read path of agreement between model, clinicians and pathologists on a clinic's patients."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _Z = 1.959964  # the normal distribution's 97.5 % quantile
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """first, second: whose diagnoses. counts: pairs of their codes. Compared are those in which
-    both named one that the model knows; the others are left out."""
+    """first, second: whose diagnoses. counts: pairs of their codes. Only cases in which both named
+    a diagnosis known to the model are compared.
+    """
 
     first: str
     second: str
@@ -29,7 +30,7 @@ class Agreement:
 
     @property
     def pairs(self) -> list[tuple[tuple[str, str], int]]:
-        """The commonest first."""
+        """Pairs, most frequent first."""
         return self.counts.most_common()
 
     @property
@@ -46,7 +47,7 @@ class Agreement:
 
     @property
     def agreed_on_cancer(self) -> int:
-        """Both named cancer or its precursor, or both did not."""
+        """Cases in which both or neither named cancer or a precursor."""
         return sum(
             n
             for (one, other), n in self.counts.items()
@@ -55,12 +56,14 @@ class Agreement:
 
     @property
     def share(self) -> float | None:
-        """None where there are too few."""
+        """The share that agrees; None if there are too few cases."""
         return self.agreed / self.compared if self.compared >= TOO_FEW else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 %, after Wilson (J. Am. Stat. Assoc. 22 (1927) 209-212); None where too few."""
+        """The 95 % interval by Wilson (J. Am. Stat. Assoc. 22 (1927) 209-212); None if there are
+        too few cases.
+        """
         if self.share is None:
             return None
         n, spread = self.compared, _Z**2 / self.compared
@@ -70,12 +73,12 @@ class Agreement:
 
 
 def of_clinic(clinic: Clinic, user: User) -> list[Agreement]:
-    """Of what ``user`` may see: where a clinic reviews before reading, a clinician's own count.
+    """Agreement on what ``user`` may see: in a clinic that reviews blind, a clinician's own cases.
 
-    - A conclusion that stands is set beside the newest assessable reading of its image.
-    - A lesion's newest histology is set beside the newest reading of the last image captured up to
-      the examination, and beside the last conclusion that was signed before it was recorded: what
-      is concluded in knowledge of it agrees with nothing.
+    - A standing conclusion is compared with the newest assessable reading of its image.
+    - A lesion's newest histology is compared with the newest reading of the last image captured up
+      to the examination, and with the last conclusion signed before it was recorded. A conclusion
+      made with knowledge of it is not evidence of agreement.
     """
     reviews = Review.objects.visible_to(user).filter(image__lesion__patient__clinic=clinic)
     histologies = Histology.objects.visible_to(user).filter(lesion__patient__clinic=clinic)
@@ -127,7 +130,7 @@ def _last_images(truths: dict[UUID, Histology]) -> dict[UUID, UUID]:
 
 
 def _readings(images: set[UUID], user: User) -> dict[UUID, str]:
-    """By image, the likeliest diagnosis of the newest reading that found it assessable."""
+    """By image, the most likely diagnosis of the newest reading that found it assessable."""
     readings = (
         Prediction.objects.visible_to(user)
         .counting()

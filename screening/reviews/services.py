@@ -1,7 +1,7 @@
-"""Write path of what clinicians and pathologists say of a lesion. Signed, never edited.
+"""Write path of clinicians' conclusions and pathologists' diagnoses. Signed, never edited.
 
-Functions as in ``screening.records.services``. How signing works and what it proves:
-``docs/decisions.md``.
+Functions as in ``screening.records.services``. ``docs/decisions.md`` explains how signing works and
+what it proves.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CHAIN = 7_160_215_001
 
 
 class Fault(NamedTuple):
-    """review: the one at which the chain shows it."""
+    """review: the one at which the chain is broken."""
 
     review: Review
     text: str
@@ -46,11 +46,11 @@ def record_review(
     supersedes: Review | None = None,
     removed_on: date | None = None,
 ) -> Review:
-    """Post: a signed conclusion stands beside the prediction. It supersedes the user's own standing
-    one on this image; who has none may name a colleague's that it is to supersede.
+    """Record a signed conclusion beside the prediction. It supersedes the user's own standing one
+    on this image; a user without one may name a colleague's to supersede.
 
-    removed_on: of a lesion that is removed already, which is closed; None: not known. Raises
-    ValidationError for a review that does not stand on this image.
+    removed_on: the day on which the lesion was removed, which closes it; None if unknown. Raises
+    ValidationError for a superseded review that does not stand on this image.
     """
     _require_reviewer(user, image.lesion.patient)
     hold(image.lesion)
@@ -78,9 +78,10 @@ def record_review(
 
 
 def replaceable(*, user: User, image: LesionImage) -> list[Review]:
-    """Colleagues' standing reviews that a first one of ``user`` may supersede.
+    """Standing reviews by colleagues that a first review by ``user`` may supersede.
 
-    Of an image ``with_findings``, so that a colleague's is named only to who may see it.
+    The image is ``with_findings``, so that a colleague's review is named only to users who may see
+    it.
     """
     standing = image.standing_reviews
     return [] if any(one.reviewer_id == user.pk for one in standing) else standing
@@ -98,8 +99,8 @@ def record_histology(
     note: str = "",
     supersedes: Histology | None = None,
 ) -> Histology:
-    """Post: the pathologist's diagnosis stands, above every reading and conclusion. A lesion that
-    was ``excised`` whole is closed.
+    """Record the pathologist's diagnosis. It ranks above every reading and conclusion. A lesion
+    that was ``excised`` completely is closed.
 
     supersedes: the standing one that this one corrects; others stay beside it. Raises
     ValidationError for one that does not stand on this lesion.
@@ -133,7 +134,7 @@ def record_histology(
 
 
 def broken() -> Iterator[Fault]:
-    """Where the chain of all reviews is broken: what was edited, forged or deleted."""
+    """Where the chain of all reviews is broken: edited, forged or deleted reviews."""
     number, signature = 0, ""
     for review in Review.objects.order_by("number").iterator():
         if not review.signature_holds:
@@ -149,8 +150,10 @@ def _require_reviewer(user: User, patient: Patient) -> None:
 
 
 def _require_removal(image: LesionImage, removed_on: date | None) -> None:
-    """Raises ValidationError for a day that cannot be, and for none where a later picture says that
-    the lesion was still there: it is not closed over what nobody has looked at."""
+    """Raise ValidationError for an impossible day of removal, and for an unknown one if a later
+    picture shows that the lesion was still there: closing it would hide a picture nobody has
+    examined.
+    """
     if removed_on is not None:
         plausibility.require_past_day(
             removed_on, image.lesion.patient, field="removed_on", what="The day of the removal"
@@ -164,8 +167,9 @@ def _require_removal(image: LesionImage, removed_on: date | None) -> None:
 
 
 def _lock_chain() -> None:
-    """Until the transaction ends nobody else signs, so each review follows the one before it.
-    SQLite's transactions take turns by themselves."""
+    """Lock the chain until the transaction ends, so that each review follows the one before it.
+    SQLite serialises write transactions anyway.
+    """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN])
@@ -200,7 +204,7 @@ def _announce(review: Review) -> None:
 
 
 def _seal(review: Review) -> None:
-    """Number it, chain it to the one signed last, and sign it."""
+    """Number the review, chain it to the last one, and sign it."""
     last = Review.objects.order_by("-number").first()
     review.number = last.number + 1 if last else 1
     review.previous_signature = last.signature if last else ""

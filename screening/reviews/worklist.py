@@ -1,4 +1,4 @@
-"""Read path of the worklist: which of a clinician's lesions need eyes first, and why."""
+"""Read path of the worklist: which of a clinician's lesions to look at first, and why."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ QUEUE = 500
 
 
 class Reason(TextChoices):
-    """Why a lesion is on the list, what needs eyes first coming first."""
+    """Why a lesion is on the list, most pressing first."""
 
     URGENT = "urgent", "Urgent"
     ALERT = "alert", "Open alert"
@@ -60,12 +60,12 @@ CONDITIONS: dict[str, Q] = {
 
 
 def of(user: User) -> QuerySet[Lesion]:
-    """Lesions of the clinics in which ``user`` concludes, what needs eyes first coming first; of
-    those alike, what has waited longest.
+    """Lesions of the clinics in which ``user`` concludes, most pressing first; among equals, the
+    longest waiting first.
 
-    What is urgent or flagged is so by the standing outcome, of whichever image it is. What is
-    withheld from ``user`` moves nothing: where a clinic reviews before reading, the order
-    is that of symptoms, overdue pictures and waiting time.
+    Whether a lesion is urgent or flagged depends on its standing outcome, from any of its images.
+    Findings withheld from ``user`` do not affect the order: in a clinic that reviews blind it
+    follows symptoms, overdue pictures and waiting time.
     """
     patients = Patient.objects.reviewable_by(user)
     lesions = record_queries.with_latest(Lesion.objects.filter(patient__in=patients), user)
@@ -100,8 +100,9 @@ def narrowed(
     arrived_until: date | None = None,
     search: str = "",
 ) -> QuerySet[Lesion]:
-    """Of ``of(user)``. arrived: when the latest image was added. search: in the patient's label and
-    in the lesion's label, body site and notes."""
+    """Filter ``of(user)``. arrived: when the latest image was added. search: in the patient's label
+    and in the lesion's label, body site and notes.
+    """
     if clinic is not None:
         lesions = lesions.filter(patient__clinic=clinic)
     if reason:
@@ -120,7 +121,7 @@ def narrowed(
 
 
 def reasons(lesion: Lesion) -> list[str]:
-    """Why a lesion of ``of(user)`` is on the list; codes of ``Reason``, the gravest first."""
+    """Why a lesion of ``of(user)`` is on the list: codes of ``Reason``, most pressing first."""
     row: Any = lesion
     waits = row.latest_image_id is not None and not row.has_review and not lesion.is_closed
     holds = {
@@ -135,16 +136,17 @@ def reasons(lesion: Lesion) -> list[str]:
 
 
 def queue(lesions: QuerySet[Lesion]) -> list[UUID]:
-    """What one goes through item by item: those that have an image, in the list's order."""
+    """The items to go through one by one: lesions with an image, in the order of the list."""
     return list(
         lesions.filter(Q(latest_image_id__isnull=False)).values_list("pk", flat=True)[:QUEUE]
     )
 
 
 def neighbours(items: list[UUID], pk: UUID) -> tuple[int, UUID | None, UUID | None]:
-    """Place of ``pk`` (from 1; 0: it is not among them), the item before it and the one after it.
+    """The position of ``pk`` (from 1; 0 if it is not listed), the item before it and the item after
+    it.
 
-    After an item that is not on the list, or is its last, comes the first that is another.
+    After an item that is last or not listed comes the first other item.
     """
     others = [item for item in items if item != pk]
     first = others[0] if others else None

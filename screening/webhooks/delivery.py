@@ -1,4 +1,6 @@
-"""A delivery's way: claimed by one worker, signed and sent, its attempt kept; what is due again."""
+"""The life of a delivery: claimed by one worker, signed and sent, each attempt kept, retried when
+due.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,9 @@ ALREADY_THERE = 409
 
 
 def due(*, rung_before: datetime) -> list[UUID]:
-    """The deliveries to ring for: due, to an endpoint that is on, and not rung for just now.
+    """Deliveries to ring for: due, to an enabled endpoint, and not rung for recently.
 
-    One that a worker began and never finished counts as a failed attempt first.
+    A delivery that a worker started but never finished counts as a failed attempt first.
     """
     now = timezone.now()
     lost = Delivery.objects.filter(state=DeliveryState.SENDING, lease_expires_at__lt=now)
@@ -62,7 +64,9 @@ def due(*, rung_before: datetime) -> list[UUID]:
 
 
 def claim(pk: UUID) -> Delivery | None:
-    """WAITING -> SENDING, for one caller only; None for every other, and for what cannot go yet."""
+    """WAITING -> SENDING, for one caller only; None for every other, and for deliveries that are
+    not due.
+    """
     now = timezone.now()
     delivery = Delivery.objects.select_related("webhook").filter(pk=pk).first()
     if delivery is None or not (delivery.is_test or _may_be_sent_to(delivery.webhook, now)):
@@ -70,7 +74,7 @@ def claim(pk: UUID) -> Delivery | None:
     claimed = Delivery.objects.filter(pk=pk, state=DeliveryState.WAITING, due_at__lte=now).update(
         state=DeliveryState.SENDING,
         tries=F("tries") + 1,
-        # Should we have been away before the first try, the other side still has its day.
+        # If we were down before the first attempt, the receiver still gets a full day of retries.
         given_up_at=Case(When(tries=0, then=a_day_from_now()), default=F("given_up_at")),
         lease_expires_at=now + timedelta(seconds=LEASE_SECONDS),
         modified=now,
@@ -94,7 +98,7 @@ def deliver(delivery: Delivery) -> None:
 
 
 def headers(delivery: Delivery) -> dict[str | bytes, str | bytes]:
-    """As Standard Webhooks has them: one signature for each secret that is valid now."""
+    """The headers of Standard Webhooks: one signature per valid secret."""
     now = timezone.now()
     signatures = [
         Signer(secret).sign(str(delivery.pk), now, delivery.body)
@@ -110,12 +114,12 @@ def headers(delivery: Delivery) -> dict[str | bytes, str | bytes]:
 
 
 def forget_old() -> None:
-    """The log goes back thirty days."""
+    """Delete log entries older than thirty days."""
     Delivery.objects.filter(created__lt=timezone.now() - timedelta(days=LOG_DAYS)).delete()
 
 
 def pause(tries: int) -> float:
-    """Seconds until the next attempt: three times as long each time, a fifth more or less."""
+    """Seconds until the next attempt: three times as long each time, plus or minus a fifth."""
     seconds = min(FIRST_PAUSE * PAUSE_GROWTH ** min(tries - 1, 20), LONGEST_PAUSE)
     return seconds * random.uniform(0.8, 1.2)  # noqa: S311  it keeps no secret
 
@@ -126,7 +130,7 @@ def _may_be_sent_to(webhook: Webhook, now: datetime) -> bool:
 
 
 def _refusal(status_code: int) -> str:
-    """Why an answer is not success; empty where it is."""
+    """Why a response is not a success; empty if it is."""
     if 200 <= status_code < 300 or status_code == ALREADY_THERE:
         return ""
     if 300 <= status_code < 400:
@@ -136,7 +140,7 @@ def _refusal(status_code: int) -> str:
 
 @transaction.atomic
 def _keep(delivery: Delivery, answer: Answer | None, error: str, duration_ms: int) -> None:
-    """Write down an attempt and what follows from it; nothing if the lease was lost meanwhile."""
+    """Log an attempt and update the delivery; does nothing if the lease was lost meanwhile."""
     now = timezone.now()
     state, due_at = _what_follows(delivery, answer, error, now)
     is_over = state != DeliveryState.WAITING
@@ -200,7 +204,7 @@ def _disable(webhook: Webhook, reason: str) -> None:
 
 
 def _tell_those_who_manage(webhook: Webhook, reason: str) -> None:
-    """The person whose it is, or each admin of the clinic, in a mail of their own."""
+    """Mail the owner or, for a clinic's webhook, each of its admins separately."""
     admins = Q(memberships__clinic=webhook.clinic_id, memberships__role=Role.ADMIN)
     people = User.objects.filter(admins if webhook.clinic_id else Q(webhooks=webhook.pk))
     name = " ".join(webhook.name.split())  # a subject has no line breaks

@@ -1,6 +1,7 @@
-"""One POST to another system: to an address that was checked, within a time that is kept.
+"""One POST to another system: to a verified address, within a deadline.
 
-Redirects are answers like any other; they are not followed. No proxy of the environment is used.
+Redirects are responses like any other and are not followed. Proxy settings in the environment are
+ignored.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Answer(NamedTuple):
 def post(
     url: str, headers: Mapping[str | bytes, str | bytes], body: str, *, seconds: float = SECONDS
 ) -> Answer:
-    """Send ``body``. Raises NotSent where there is no answer, whatever the reason."""
+    """Send ``body``. Raises NotSent if there is no response, whatever the reason."""
     backend = _CheckedBackend(time.monotonic() + seconds)
     try:
         with (
@@ -53,8 +54,9 @@ def post(
 
 
 class _CheckedBackend(httpcore.SyncBackend):
-    """Connects to the very address that was resolved and checked, so that a name server which
-    answers differently a moment later leads nowhere. Host and SNI stay the name's."""
+    """Connects to the very address that was resolved and checked, so that a name server cannot
+    redirect it by changing its answer a moment later. Host and SNI stay those of the name.
+    """
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
@@ -84,7 +86,7 @@ class _CheckedBackend(httpcore.SyncBackend):
 
 
 class _TimedStream(httpcore.NetworkStream):
-    """A deadline for the whole exchange: a drop of answer every few seconds does not extend it."""
+    """A deadline for the whole exchange: a slow trickle of data does not extend it."""
 
     def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
         self._stream = stream
@@ -120,7 +122,7 @@ def _left(deadline: float) -> float:
 
 
 def _answer(response: httpcore.Response) -> Answer:
-    """The answer, and the beginning of its text. The rest is not waited for."""
+    """The status and the start of the body. The rest is not awaited."""
     kept = b""
     for chunk in response.iter_stream():
         kept += chunk

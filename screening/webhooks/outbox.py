@@ -1,8 +1,7 @@
-"""The outbox: what happened is written down for every endpoint that is to be told of it.
+"""The outbox: events are stored for every endpoint that subscribes to them.
 
-``announce`` belongs into the transaction of what happened: both are kept, or neither. It sends
-nothing. The caller rings afterwards, ``after_commit(outbox.ring)``; a lost bell is rung again by
-the sweep.
+Call ``announce`` in the transaction of the event, so that both are stored or neither. It sends
+nothing. Afterwards ring with ``after_commit(outbox.ring)``; the sweep repeats a lost ring.
 """
 
 from __future__ import annotations
@@ -21,10 +20,11 @@ from screening.webhooks import delivery
 def announce(
     event: Event, *, clinic_id: UUID | None, owner_id: UUID | None, **identifiers: UUID | None
 ) -> None:
-    """Post: a delivery waits for each endpoint of the clinic and of the person that asked for this.
+    """Queue a delivery for each endpoint of the clinic and of the person that subscribes to this
+    event.
 
-    identifiers: of what happened, by their resource's name. Nothing else is sent: what a reading or
-    a conclusion says, the other system asks for with a key of its own.
+    identifiers: of the records concerned, by resource name. Nothing else is sent: the other system
+    fetches readings and conclusions with its own API key.
     """
     theirs = Q()
     if clinic_id:
@@ -42,7 +42,7 @@ def announce(
 
 
 def announce_about(patient: Patient, event: Event, **identifiers: UUID) -> None:
-    """``announce`` to the clinic and to the person whose record it is."""
+    """Call ``announce`` for the clinic and for the owner of the record."""
     announce(
         event,
         clinic_id=patient.clinic_id,
@@ -53,7 +53,7 @@ def announce_about(patient: Patient, event: Event, **identifiers: UUID) -> None:
 
 
 def ring(*, again_after: int = delivery.LEASE_SECONDS) -> None:
-    """Ring for every delivery that is due, but not again within so many seconds."""
+    """Ring for every due delivery not rung for in the last ``again_after`` seconds."""
     for pk in delivery.due(rung_before=timezone.now() - timedelta(seconds=again_after)):
         if not bells.deliver(pk):
             return

@@ -1,6 +1,6 @@
-"""Write path of webhooks: every change of an endpoint, and what is sent by hand.
+"""Write path of webhooks: changes to endpoints, and deliveries started by hand.
 
-An admin manages the clinic's, a person their own. As in ``records.services``.
+Admins manage the clinic's webhooks, people their own. Functions as in ``records.services``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ BY_HAND = "It was switched off by hand."
 
 @transaction.atomic
 def add_webhook(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Webhook:
-    """Post: the clinic, or without one the user's own record, tells this address of its events."""
+    """Subscribe this address to events of the clinic or, without one, of the user's own record."""
     clinic = clinic or user.bound_clinic
     if clinic is not None:
         require_clinic_admin(user=user, clinic=clinic)
@@ -46,7 +46,7 @@ def add_webhook(*, user: User, clinic: Clinic | None = None, **fields: Any) -> W
 
 @transaction.atomic
 def edit_webhook(*, user: User, webhook: Webhook, **fields: Any) -> Webhook:
-    """Post: the user answers for a clinic's from now on."""
+    """Change the webhook. The user becomes responsible for a clinic's webhook."""
     _require_manageable(user, webhook)
     _answer_for(webhook, user)
     return _save(webhook, fields)
@@ -54,9 +54,9 @@ def edit_webhook(*, user: User, webhook: Webhook, **fields: Any) -> Webhook:
 
 @transaction.atomic
 def rotate_secret(*, user: User, webhook: Webhook) -> Webhook:
-    """Post: a new secret signs; the one before does so too, for a day, and any older one no more.
+    """Sign with a new secret. The previous one signs too for a day; older ones stop.
 
-    So the other system has the time to change over and loses nothing.
+    This gives the other system time to switch without losing events.
     """
     _require_manageable(user, webhook)
     now = timezone.now()
@@ -69,8 +69,9 @@ def rotate_secret(*, user: User, webhook: Webhook) -> Webhook:
 
 @transaction.atomic
 def switch_on(*, user: User, webhook: Webhook) -> Webhook:
-    """Post: it is told of events again, and the user answers for a clinic's; what was waiting has a
-    new day to go."""
+    """Enable the webhook. The user becomes responsible for a clinic's webhook, and waiting
+    deliveries get a full day of retries again.
+    """
     _require_manageable(user, webhook)
     if not webhook.is_enabled or not webhook.stands:
         _answer_for(webhook, user)
@@ -85,7 +86,7 @@ def switch_on(*, user: User, webhook: Webhook) -> Webhook:
 
 @transaction.atomic
 def switch_off(*, user: User, webhook: Webhook) -> Webhook:
-    """Post: nothing is sent, and what happens meanwhile is not kept for it."""
+    """Disable the webhook. Nothing is sent, and events meanwhile are not stored for it."""
     _require_manageable(user, webhook)
     if webhook.is_enabled:
         webhook.disabled_at, webhook.disabled_reason = timezone.now(), BY_HAND
@@ -95,14 +96,14 @@ def switch_off(*, user: User, webhook: Webhook) -> Webhook:
 
 @transaction.atomic
 def remove_webhook(*, user: User, webhook: Webhook) -> None:
-    """Post: the endpoint and its log are gone."""
+    """Delete the endpoint and its log."""
     _require_manageable(user, webhook)
     webhook.delete()
 
 
 @transaction.atomic
 def send_test(*, user: User, webhook: Webhook) -> Delivery:
-    """Post: a test event is on its way. It is tried once, also while the webhook is off."""
+    """Send a test event. It is tried once, even while the webhook is disabled."""
     _require_manageable(user, webhook)
     delivery = Delivery.objects.create(
         webhook=webhook, event=TEST_EVENT, data={"webhook": str(webhook.pk)}
@@ -113,7 +114,7 @@ def send_test(*, user: User, webhook: Webhook) -> Delivery:
 
 @transaction.atomic
 def resend(*, user: User, delivery: Delivery) -> Delivery:
-    """Post: the same event, with the same identifier, is sent again, for another day if need be."""
+    """Send the same event again, with the same identifier, with a full day of retries."""
     webhook = delivery.webhook
     _require_manageable(user, webhook)
     _require_on(webhook)
@@ -126,7 +127,7 @@ def resend(*, user: User, delivery: Delivery) -> Delivery:
 
 @transaction.atomic
 def resend_failed(*, user: User, webhook: Webhook) -> int:
-    """Post: whatever failed is on its way again. Returns how many."""
+    """Send all failed deliveries again. Returns their number."""
     _require_manageable(user, webhook)
     _require_on(webhook)
     return _send_again(webhook.deliveries.failed().exclude(event=TEST_EVENT))

@@ -1,8 +1,8 @@
-"""Where events may be sent: to addresses of the public internet, over HTTPS.
+"""Where events may be sent: public internet addresses, over HTTPS.
 
-Otherwise whoever enters an address could have this server talk to what only it can reach: other
-services of its network, its own loopback, the cloud's metadata. ``WEBHOOK_ALLOW_PRIVATE`` lifts
-these bounds, for development.
+Otherwise anyone who enters an address could make this server talk to hosts that only it can reach:
+internal services, its own loopback, the cloud's metadata service. ``WEBHOOK_ALLOW_PRIVATE`` lifts
+the restriction for development.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def check_target(url: str) -> None:
-    """Raise ValidationError for what is no address that events can be sent to.
+    """Raise ValidationError for an address that events cannot be sent to.
 
-    Asks no name server: what a name stands for is checked at every delivery (``addresses``).
+    Makes no DNS query: the resolved address is checked at every delivery (``addresses``).
     """
     if len(url) > MAX_LENGTH or any(not "!" <= character <= "~" for character in url):
         raise ValidationError(
@@ -61,7 +61,7 @@ def require_port(port: int) -> None:
 def addresses(host: str, port: int) -> list[str]:
     """The IP addresses to connect to, as resolved now: connect to these, never to the name.
 
-    Raises ForbiddenTarget if even one is not public: a name that stands for both is up to no good.
+    Raises ForbiddenTarget if any of them is not public: a name with both kinds is suspicious.
     Raises OSError if the name cannot be resolved.
     """
     require_port(port)
@@ -75,7 +75,7 @@ def addresses(host: str, port: int) -> list[str]:
 
 
 def is_public(address: Address) -> bool:
-    """Whether it, and any IPv4 address inside it, is a unicast one of the public internet."""
+    """Whether the address, and any IPv4 address embedded in it, is public unicast."""
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped or address in _NAT64:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
@@ -87,7 +87,7 @@ def is_public(address: Address) -> bool:
 
 
 def _require_public_name(host: str) -> None:
-    """Refuse at once what needs no name server to be known: numbers, and names of a local net."""
+    """Reject at once what needs no DNS: IP addresses, and names of local networks."""
     if settings.WEBHOOK_ALLOW_PRIVATE:
         return
     address = _number(host)
@@ -98,7 +98,7 @@ def _require_public_name(host: str) -> None:
 
 
 def _number(host: str) -> Address | None:
-    """The IP address that ``host`` spells, in any way that a resolver takes: 127.1, 0x7f000001."""
+    """The IP address that ``host`` spells in any form that resolvers accept: 127.1, 0x7f000001."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
