@@ -350,7 +350,9 @@ def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _one_reminder(lesion: Lesion, into: Lesion, moved: dict[str, list[Any]]) -> None:
-    """Keep one reminder: of two active ones the sooner, else the active one, else the lesion's own."""
+    """Keep one reminder: of two active ones the sooner, else the active one, else the lesion's
+    own.
+    """
     moved["reminder"] = []
     coming = Reminder.objects.filter(lesion=lesion).first()
     own = Reminder.objects.filter(lesion=into).first()

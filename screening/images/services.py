@@ -113,7 +113,9 @@ def keep_image(
 
 
 def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
-    """The cleaned picture. Raises ValidationError. Decoding is slow: call it outside transactions."""
+    """The cleaned picture. Raises ValidationError. Decoding is slow: call it outside
+    transactions.
+    """
     try:
         return cleaning.clean(file)
     except cleaning.InvalidImage as error:

@@ -110,7 +110,9 @@ def _vignette(x: Map, y: Map, aspect: float) -> Map:
 
 
 def _clouds(random: np.random.Generator, shape: tuple[int, ...], grain: float) -> Map:
-    """Smooth noise with a standard deviation of about 1. grain: its size as a share of the height."""
+    """Smooth noise with a standard deviation of about 1. grain: its size as a share of the
+    height.
+    """
     height, width = shape
     step = max(1.0, grain * height)
     coarse = random.normal(size=(round(height / step) + 2, round(width / step) + 2))

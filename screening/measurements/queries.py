@@ -11,7 +11,9 @@ LENGTHS = ("longest_diameter_px", "shortest_diameter_px", "perimeter_px")
 
 
 class NotOpened(OSError):
-    """A stored picture is lost or damaged; retrying will not help. The message is shown to users."""
+    """A stored picture is lost or damaged; retrying will not help. The message is shown to
+    users.
+    """
 
 
 def last_tried(image: LesionImage) -> Measurement | None:

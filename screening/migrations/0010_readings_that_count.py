@@ -1,4 +1,6 @@
-"""What is told of existing records: which reading of an image counts, and since when things stand."""
+"""What is told of existing records: which reading of an image counts, and since when things
+stand.
+"""
 
 from itertools import groupby
 

@@ -42,7 +42,9 @@ class BatchQuerySet(models.QuerySet["Batch"]):
 
 
 class Batch(UUIDModel):
-    """Many images with a manifest, uploaded as one archive. Each manifest line is a ``BatchRow``."""
+    """Many images with a manifest, uploaded as one archive. Each manifest line is a
+    ``BatchRow``.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", "Waiting"

@@ -32,7 +32,9 @@ def still_a_pair(comparison: str = "") -> Q:
 
 
 class Comparison(UUIDModel):
-    """Two images of one lesion, the later aligned to the earlier, or a note that alignment failed."""
+    """Two images of one lesion, the later aligned to the earlier, or a note that alignment
+    failed.
+    """
 
     earlier = models.ForeignKey(
         LesionImage, on_delete=models.PROTECT, related_name="comparisons_with_later"

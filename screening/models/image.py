@@ -141,12 +141,16 @@ def seen(user: User, image: str = "image") -> Q:
 
 
 def disclosed(user: User, image: str = "image") -> NegatedExpression:
-    """A condition on rows that reveal findings about the image at ``image``: ``user`` may see them."""
+    """A condition on rows that reveal findings about the image at ``image``: ``user`` may see
+    them.
+    """
     return ~Exists(LesionImage.everything.withheld_from(user).filter(pk=OuterRef(image)))
 
 
 class LesionImage(Withdrawable):
-    """One picture of one lesion, taken on one day. Its files hold none of the original's metadata."""
+    """One picture of one lesion, taken on one day. Its files hold none of the original's
+    metadata.
+    """
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="images")
     uploaded_by = models.ForeignKey(

@@ -48,7 +48,9 @@ def number_of(label: str) -> int:
 
 class LesionQuerySet(models.QuerySet["Lesion"]):
     def next_number(self, patient: Patient) -> int:
-        """The next free n for "Lesion n". Query ``everything`` so that no earlier number is reused."""
+        """The next free n for "Lesion n". Query ``everything`` so that no earlier number is
+        reused.
+        """
         labels = self.labels(patient)
         count = self.filter(patient=patient).count()
         return max([count, *map(number_of, labels)]) + 1

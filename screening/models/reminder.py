@@ -114,7 +114,9 @@ class Reminder(UUIDModel):
 
     @property
     def public_name(self) -> str:
-        """The name used in mails and calendars: labels that people chose. Reads ``lesion.patient``."""
+        """The name used in mails and calendars: labels that people chose. Reads
+        ``lesion.patient``.
+        """
         patient = self.lesion.patient
         return str(self.lesion) if patient.owner_id else f"{self.lesion} ({patient})"
 

@@ -21,7 +21,9 @@ def sign(content: Content) -> str:
 
 
 def holds(content: Content, signature: str) -> bool:
-    """Whether the signature matches this content under the secret key or one of its predecessors."""
+    """Whether the signature matches this content under the secret key or one of its
+    predecessors.
+    """
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return any(hmac.compare_digest(_signature(content, key), signature) for key in keys)
 

@@ -22,7 +22,9 @@ def searchable(text: str) -> str:
 
 
 class PatientQuerySet(models.QuerySet["Patient"]):
-    """The only place that states who may see and do what. Everything below a patient joins to it."""
+    """The only place that states who may see and do what. Everything below a patient joins to
+    it.
+    """
 
     def visible_to(self, user: User) -> PatientQuerySet:
         return self._of(user, tuple(Role))

@@ -163,5 +163,7 @@ def _read_as(prediction: Prediction) -> str:
 
 
 def _told(name: str) -> Any:
-    """A field of the stored context as text; NULL for JSON null (SQLite returns the word "null")."""
+    """A field of the stored context as text; NULL for JSON null (SQLite returns the word
+    "null").
+    """
     return NullIf(KT(f"context__{name}"), Value("null"), output_field=CharField())

@@ -30,7 +30,9 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Addition:
-    """The effect of one context field: calibrated p_malignant with it minus p_malignant without it."""
+    """The effect of one context field: calibrated p_malignant with it minus p_malignant without
+    it.
+    """
 
     field: str
     value: str

@@ -198,7 +198,9 @@ def _keep_maps(prediction: Prediction, reading: Reading) -> None:
 
 @transaction.atomic
 def finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
-    """Finish the prediction. Returns False, and writes nothing, if another worker has taken over."""
+    """Finish the prediction. Returns False, and writes nothing, if another worker has taken
+    over.
+    """
     now = timezone.now()
     finished = Prediction.objects.filter(
         pk=prediction.pk, state=State.RUNNING, attempts=prediction.attempts

@@ -38,7 +38,9 @@ def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> Non
 
 @transaction.atomic
 def close_again(*, user: User, record: DoctorVisit | LesionImage) -> None:
-    """Close the lesion again, if a visit or a picture that was put back says that it was removed."""
+    """Close the lesion again, if a visit or a picture that was put back says that it was
+    removed.
+    """
     if isinstance(record, DoctorVisit):
         if record.finding == Finding.REMOVED:
             close(user=user, lesion=record.lesion, on=record.visited_on)

@@ -201,7 +201,9 @@ def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
 
 
 def _gravest(user: User, lesion: str = "pk") -> QuerySet[Prediction]:
-    """Standing readings of the outer query's ``lesion``, the most severe of the newest image first."""
+    """Standing readings of the outer query's ``lesion``, the most severe of the newest image
+    first.
+    """
     return outcomes.unsettled(user, lesion).order_by(F("rank"), *latest_first("image"))
 
 
@@ -346,7 +348,9 @@ def _is_alarming(user: User) -> Q:
 
 
 def concluded(user: User) -> QuerySet[Lesion]:
-    """Lesions of the user's own skin on which a clinician has concluded, latest conclusion first."""
+    """Lesions of the user's own skin on which a clinician has concluded, latest conclusion
+    first.
+    """
     own = Lesion.objects.visible_to(user).filter(patient__owner=user)
     return (
         with_latest(own, user)

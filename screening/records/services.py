@@ -49,7 +49,9 @@ def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any)
 
 @transaction.atomic
 def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
-    """Change the patient. Raises ValidationError for a birth year that a recorded day contradicts."""
+    """Change the patient. Raises ValidationError for a birth year that a recorded day
+    contradicts.
+    """
     require_writable(user=user, patient=patient)
     before = {name: getattr(patient, name) for name in READ_WITH}
     patient.birth_year = fields.get("birth_year", patient.birth_year)
