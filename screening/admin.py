@@ -1,7 +1,7 @@
-"""The operator's view of the record: to look at only. Clinical rows change on the write path.
+"""The operator's read-only view of the record. Clinical rows change only through the write path.
 
-What is withdrawn, or belongs to what is, is left out, as everywhere. So are pictures and other
-files: they are shown only where their showing is logged.
+Withdrawn rows, and what belongs to them, are left out as everywhere. So are pictures and other
+files, which are shown only where each access is logged.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ OF_LESION = Q(lesion__withdrawn_at=None, lesion__patient__withdrawn_at=None)
 
 
 class RecordAdmin(ReadOnlyAdmin):
-    """Of the rows that meet ``kept``: what is not withdrawn."""
+    """A view of the rows that meet ``kept``: those not withdrawn."""
 
     kept: Q
 
@@ -109,7 +109,7 @@ class ExternalIdentifierAdmin(RecordAdmin):
 
 @admin.register(Correction)
 class CorrectionAdmin(ReadOnlyAdmin):
-    """Without what was corrected: that may be of a record that is withdrawn."""
+    """Without the corrected values, which may belong to a withdrawn record."""
 
     list_display = ["kind", "made_by", "created"]
     list_select_related = ["made_by"]
@@ -128,7 +128,7 @@ class AccessLogAdmin(ReadOnlyAdmin):
     fields = ["created", "user", "rendition"]
 
 
-# What was read, measured and compared
+# Readings, measurements and comparisons
 
 
 @admin.register(Prediction)
@@ -194,7 +194,7 @@ class AlertAdmin(RecordAdmin):
     list_filter = ["rule", ("closed_at", admin.EmptyFieldListFilter)]
 
 
-# What people concluded
+# People's conclusions
 
 
 @admin.register(Review)
@@ -221,7 +221,7 @@ class DoctorVisitAdmin(RecordAdmin):
     list_filter = ["finding"]
 
 
-# What is due, and what is sent and fetched
+# Reminders, deliveries and feeds
 
 
 @admin.register(Reminder)
@@ -251,7 +251,7 @@ class BatchAdmin(ReadOnlyAdmin):
 
 @admin.register(BatchRow)
 class BatchRowAdmin(RecordAdmin):
-    """Without the words of the manifest: they may be names."""
+    """Without the manifest's text, which may contain names."""
 
     kept = present()
     list_display = ["id", "batch", "number", "state", "attempts", "lease_expires_at"]
@@ -286,7 +286,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(IdempotentRequest)
 class IdempotentRequestAdmin(ReadOnlyAdmin):
-    """Without what was answered: that is of the record."""
+    """Without the response, which is part of the record."""
 
     list_display = ["key", "caller", "status", "locked_until", "answered_at"]
     search_fields = ["key", "caller"]
@@ -300,7 +300,7 @@ class HeartbeatAdmin(ReadOnlyAdmin):
 
 @admin.register(Setback)
 class SetbackAdmin(RecordAdmin):
-    """Images whose measures or comparisons failed, and when they are tried again."""
+    """Images whose measurement or comparison failed, and when it is retried."""
 
     kept = present("image")
     list_display = ["image", "count", "rests_until"]

@@ -1,7 +1,7 @@
-"""Ring a worker, by a task's name: only a worker loads ``screening.tasks``.
+"""Notify workers by task name, so that only workers load ``screening.tasks``.
 
-A bell is no more than a hint. The row waits, and the sweep finds it without one, so a broker that
-is away is no reason to fail. Each bell says whether the broker took it.
+A ring is only a hint. The row waits in the database and the sweep finds it without one, so an
+unavailable broker is no reason to fail. Each function returns whether the broker accepted it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ BATCHES_EXPIRE = 30
 
 
 def after_commit(bell: Callable[..., Any], *args: Any) -> None:
-    """Ring once the transaction is committed: a worker must find the row."""
+    """Ring once the transaction is committed, because the worker must find the row."""
 
-    def ring() -> None:  # a function, since Django logs the name of what failed
+    def ring() -> None:  # a named function, since Django logs its name if it fails
         bell(*args)
 
     transaction.on_commit(ring, robust=True)
@@ -40,12 +40,12 @@ def read(prediction: Prediction) -> bool:
 
 
 def follow_up(image_id: UUID) -> bool:
-    """Have the image measured, and compared with its neighbours."""
+    """Have the image measured and compared with its neighbours."""
     return _ring("follow_up_task", str(image_id))
 
 
 def compare(one: LesionImage, other: LesionImage) -> None:
-    """Have two images compared: once, however often a page asks meanwhile."""
+    """Have two images compared, once, however often a page asks meanwhile."""
     pair = sorted([str(one.pk), str(other.pk)])
     if cache.add(f"compare-{'-'.join(pair)}", True, COMPARED_WITHIN):
         _ring("compare_task", pair, queue="interactive")
@@ -61,7 +61,7 @@ def work_on_batches() -> bool:
 
 def _ring(task: str, *args: Any, **options: Any) -> bool:
     name = f"screening.tasks.{task}"
-    known = current_app.tasks.get(name)  # to a worker, not to what only rings
+    known = current_app.tasks.get(name)  # in a worker; other processes have not loaded the task
     try:
         if known is not None:
             known.apply_async(args, **options)

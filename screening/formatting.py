@@ -1,4 +1,4 @@
-"""How numbers and dates are written, everywhere."""
+"""How numbers and dates are written everywhere."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def percent(share: float) -> str:
 
 
 def day(value: date) -> str:
-    """As everywhere: 12 Mar 2026."""
+    """12 Mar 2026, the format used everywhere."""
     return f"{value.day} {value:%b %Y}"

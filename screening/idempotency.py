@@ -1,5 +1,6 @@
-"""Repeating a request safely: one claim of its key, one answer kept for a day
-(draft-ietf-httpapi-idempotency-key-header)."""
+"""Safe repetition of requests: one claim per key, one response kept for a day
+(draft-ietf-httpapi-idempotency-key-header).
+"""
 
 from __future__ import annotations
 
@@ -13,12 +14,12 @@ from screening.errors import InProgress, OtherRequest
 from screening.models import IdempotentRequest
 
 KEPT = timedelta(hours=24)
-# Longer than a web worker may take (``--timeout`` in supervisord.conf): whoever claimed it is gone.
+# Longer than a web worker may run (``--timeout`` in supervisord.conf): whoever claimed it is gone.
 LEASE = timedelta(seconds=90)
 
 
 def claim(*, caller: str, key: str, fingerprint: str) -> IdempotentRequest:
-    """The row of this key: answered already, or the caller's to answer before the lease ends.
+    """The row for this key: already answered, or claimed by the caller until the lease expires.
 
     Raises InProgress and OtherRequest.
     """
@@ -32,7 +33,7 @@ def claim(*, caller: str, key: str, fingerprint: str) -> IdempotentRequest:
             )
     except IntegrityError:
         found = IdempotentRequest.objects.filter(caller=caller, key=key).first()
-    if found is None:  # just released: the next try will have it
+    if found is None:  # just released: a retry will succeed
         raise InProgress
     if found.fingerprint != fingerprint:
         raise OtherRequest
@@ -50,7 +51,7 @@ def claim(*, caller: str, key: str, fingerprint: str) -> IdempotentRequest:
 def answer(
     claimed: IdempotentRequest, *, status: int, headers: dict[str, str], body: bytes
 ) -> None:
-    """Keep the answer. Raises InProgress if the lease ran out and someone else took over."""
+    """Store the response. Raises InProgress if the lease expired and another process took over."""
     kept = _own(claimed).update(
         status=status, headers=headers, body=body, answered_at=timezone.now()
     )
@@ -59,12 +60,12 @@ def answer(
 
 
 def release(claimed: IdempotentRequest) -> None:
-    """Nothing was done: the key may be used again, for the same or another body."""
+    """Release the key: nothing was done, and it may be used again with any body."""
     _own(claimed).delete()
 
 
 def forget_old() -> int:
-    """Post: no answer is kept for longer than a day. Called by the sweep."""
+    """Delete responses older than a day. Called by the sweep."""
     return _stale(timezone.now() - KEPT).delete()[0]
 
 

@@ -1,7 +1,7 @@
-"""The sweep: what keeps all going when bells are lost, and reads where nobody hears them.
+"""The sweep: finds work whose notification was lost, and does it if no worker responds.
 
-A process of its own, which needs no broker. It rings for what waits; where the rows say that no
-worker has begun anything for as long as a lease, it does the work itself until nothing waits.
+A separate process that needs no broker. It rings for waiting work. If the rows show that no worker
+has started anything for as long as a lease, it does the work itself until nothing waits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def sweep_for_ever() -> None:
 
 
 def sweep_once() -> None:
-    """Each step by itself: one that fails holds up no other."""
+    """Run each step separately: a failing one does not block the others."""
     for step in (
         _beat,
         sweep_predictions,
@@ -76,7 +76,7 @@ def sweep_batches() -> None:
 
 
 def work_where_nobody_does() -> None:
-    """Read, and work on batches, while rows wait that no worker begins."""
+    """Read images and work on batches while rows wait that no worker starts."""
     if not nobody_works():
         return
     logger.warning("no worker begins what waits: the sweep does it")
@@ -85,8 +85,9 @@ def work_where_nobody_does() -> None:
 
 
 def nobody_works() -> bool:
-    """Whether there is something to do, and no worker that lives; or one that has begun nothing for
-    as long as a lease, while something waited."""
+    """Whether there is work but no live worker, or none that has started anything for as long as a
+    lease while something waited.
+    """
     now, alive = timezone.now(), heartbeats.is_alive(heartbeats.WORKER)
     seconds = settings.PREDICTION_LEASE_SECONDS if alive else settings.PREDICTION_SWEEP_SECONDS
     since = now - timedelta(seconds=seconds)
@@ -96,7 +97,7 @@ def nobody_works() -> bool:
 
 
 def _read_next() -> bool:
-    """Whether there was one that is no longer waiting now."""
+    """Read the next image. Returns whether there was one that no longer waits."""
     waiting = Prediction.objects.claimable().order_by("setbacks", "is_bulk", "created")
     pk = waiting.values_list("pk", flat=True).first()
     if pk is None:
@@ -119,8 +120,9 @@ def _work_a_shift() -> bool:
 
 @contextmanager
 def _limit(seconds: int) -> Iterator[None]:
-    """What hangs ends this process, as it does a worker's: its lease runs out, and the attempt
-    counts."""
+    """A hanging step ends this process, as it would a worker: the lease expires, and the attempt
+    counts.
+    """
     signal.alarm(seconds)
     try:
         yield
@@ -129,7 +131,9 @@ def _limit(seconds: int) -> Iterator[None]:
 
 
 def _beat() -> None:
-    """Lives; and is able to keep a file, which the pages for strangers do not try."""
+    """Report a heartbeat, and whether files can be written, which public health pages do not
+    test.
+    """
     heartbeats.beat(heartbeats.SWEEPER)
     default_storage.delete(PROBE)
     default_storage.delete(default_storage.save(PROBE, ContentFile(b"ok")))

@@ -1,4 +1,4 @@
-"""Celery's entry points: shells that nobody imports. The rooms do the work."""
+"""Celery's entry points: thin wrappers that nobody imports. The rooms do the work."""
 
 from __future__ import annotations
 
@@ -63,14 +63,13 @@ def forget_old_deliveries_task() -> None:
 
 @shared_task
 def beat_task() -> None:
-    """Beat lives, and so does its way to a worker."""
+    """Shows that beat is alive and that its messages reach a worker."""
     heartbeats.beat(heartbeats.BEAT)
 
 
 @shared_task
 def forget_answers_and_tokens_task() -> None:
-    """What is kept for a time only: answers to repeated requests, tokens that have run out, files
-    that nobody finished."""
+    """Delete expired data: stored responses, tokens and unfinished files."""
     idempotency.forget_old()
     storage.remove_unfinished()
     heartbeats.forget_old()
@@ -105,7 +104,7 @@ def _ring_for_all_that_waits(**_: Any) -> None:
 
 @worker_process_init.connect
 def _load_the_model(sender: str | None = None, **_: Any) -> None:
-    """So that the first person does not wait. Each reading reports a missing model itself."""
+    """So that the first person need not wait. Each reading reports a missing model itself."""
     if str(sender).startswith("courier@"):  # sends webhooks only, and reads nothing
         return
     try:

@@ -1,4 +1,4 @@
-"""Who may change what: the one question that every write path asks first."""
+"""Who may change what: the check at the start of every write path function."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from screening.models import Patient
 
 
 def require_writable(*, user: User, patient: Patient) -> None:
-    """Raise PermissionDenied unless ``user`` may change what belongs to ``patient``."""
+    """Raise PermissionDenied unless ``user`` may change records of ``patient``."""
     if not Patient.objects.writable_by(user).contains(patient):
         raise PermissionDenied("Your role allows looking at this record, not changing it.")

@@ -1,9 +1,9 @@
-"""What someone uploads as a batch, opened with care: a ZIP with a manifest, or JSON lines.
+"""Safe opening of uploaded batches: a ZIP with a manifest, or JSON lines.
 
-An archive is refused as a whole for what no honest one holds: entries that lead out of it, links,
-passwords, archives within it, one name twice, or far more bytes than it is long. Sizes are counted
-again while an entry is read, whatever its header says. Nothing is unpacked to disk, and never more
-than one picture is in memory.
+An archive is rejected as a whole for anything that an honest one does not contain: entries outside
+it, links, passwords, nested archives, duplicate names, or a suspicious compression ratio. Sizes are
+counted again while an entry is read, whatever its header says. Nothing is unpacked to disk, and at
+most one picture is in memory.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ MAX_JSON_LINES_BYTES = 1_000_000_000
 MAX_ENTRIES = 25_000
 MAX_UNPACKED_BYTES = 20_000_000_000
 MAX_MANIFEST_BYTES = 50_000_000
-# A whole picture in base64, and what stands around it.
+# A whole picture in base64, and the JSON around it.
 MAX_LINE_BYTES = 4 * MAX_BYTES // 3 + 1_400_000
-# Pictures are compressed already: hardly any shrinks to a half. Small ones may be of one colour.
+# Pictures are already compressed: few shrink to half. Small ones may be of one colour.
 MAX_RATIO = 100
 RATIO_COUNTS_FROM = 1_000_000
 ARCHIVE_TOO_LARGE = (
@@ -48,8 +48,8 @@ _IS_UTF8 = 0x800
 
 _MANIFESTS = (".csv", ".jsonl", ".ndjson")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar")
-# How zipfile says that an entry is damaged, encrypted, or packed in a way it does not know; and how
-# it fails where a damaged header leads it astray.
+# How zipfile reports entries that are damaged, encrypted or compressed in an unknown way, and how
+# it fails on a damaged header.
 _UNREADABLE = (
     zipfile.BadZipFile,
     RuntimeError,
@@ -71,20 +71,20 @@ class Batchable(Protocol):
     manifest: str
 
     def lines(self) -> Iterator[tuple[int | None, bytes]]:
-        """The manifest's lines, each with the offset at which it can be found again, if any."""
+        """The manifest's lines, each with the offset for finding it again, if any."""
 
     def find(self, named: str) -> str:
-        """The entry that a manifest means. Raises PictureRefused."""
+        """The entry that a manifest refers to. Raises PictureRefused."""
 
     def picture(self, entry: str, offset: int | None) -> bytes:
-        """Raises PictureRefused."""
+        """The bytes of the picture. Raises PictureRefused."""
 
 
 class ZippedBatch:
     """Pictures and one manifest in a ZIP."""
 
     def __init__(self, file: Any) -> None:
-        """Raises ArchiveRefused. Reads the directory at the end of the file, no entry."""
+        """Raises ArchiveRefused. Reads only the directory at the end of the file, no entries."""
         with _refused("The ZIP is damaged or was cut off. Make it again."):
             self._zip = zipfile.ZipFile(_Guarded(file))
             entries = [info for info in self._zip.infolist() if not info.is_dir()]
@@ -105,7 +105,7 @@ class ZippedBatch:
         read = 0
         with _refused(_DAMAGED_MANIFEST):
             entry = self._zip.open(self.manifest)
-        # Buffered: zipfile's own readline takes a third of a second for a line of a megabyte.
+        # Buffered: zipfile's own readline takes a third of a second for a one-megabyte line.
         with io.BufferedReader(entry, _CHUNK) as file:  # type: ignore[type-var]
             while line := _line(file):
                 read += len(line)
@@ -192,7 +192,7 @@ class JSONLinesBatch:
 
 
 def opened(file: Any) -> ZippedBatch | JSONLinesBatch:
-    """By what is in it, whatever it is called. Raises ArchiveRefused."""
+    """Detect the kind by content, whatever the file name. Raises ArchiveRefused."""
     file.seek(0)
     begin = file.read(4096)
     file.seek(0)
@@ -208,8 +208,9 @@ def opened(file: Any) -> ZippedBatch | JSONLinesBatch:
 
 
 class _Guarded:
-    """A file for ``zipfile``, which reads the whole directory at once: it shall not be led to give
-    memory to one of gigabytes."""
+    """A file for ``zipfile``, which reads the whole directory at once: it must not be tricked into
+    allocating gigabytes for one.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -237,7 +238,7 @@ def _require_honest(entries: list[zipfile.ZipInfo], with_folders: list[zipfile.Z
         if name in seen:
             raise ArchiveRefused(f"{_shown(name)} is in the ZIP twice. Keep one of them.")
         seen.add(name)
-    # zipfile hands out no more of an entry than its header says, so no more than this comes out.
+    # zipfile returns no more of an entry than its header declares, so this is an upper bound.
     unpacked = sum(info.file_size for info in entries)
     if unpacked > MAX_UNPACKED_BYTES:
         size = size_in_words(MAX_UNPACKED_BYTES)
@@ -247,8 +248,8 @@ def _require_honest(entries: list[zipfile.ZipInfo], with_folders: list[zipfile.Z
 
 
 def _dishonest(info: zipfile.ZipInfo) -> str:
-    """Why no archive with this entry is taken, or ""."""
-    # zipfile cuts a name at a NUL; what stood behind it is in the original one.
+    """Why an archive with this entry is rejected, or ""."""
+    # zipfile cuts a name at a NUL; the original name still has what followed.
     name = info.orig_filename.replace("\\", "/")
     path = PurePosixPath(name)
     if "\0" in name or path.is_absolute() or ".." in path.parts or re.match(r"[A-Za-z]:", name):
@@ -266,8 +267,9 @@ def _dishonest(info: zipfile.ZipInfo) -> str:
 
 
 def _path(info: zipfile.ZipInfo) -> str:
-    """The name of an entry as a manifest would write it. Some tools write UTF-8 and do not say so:
-    zipfile takes that for code page 437."""
+    """The name of an entry as a manifest would write it. Some tools write UTF-8 without the flag,
+    and zipfile reads that as code page 437.
+    """
     name = info.filename
     if not info.flag_bits & _IS_UTF8:
         with suppress(UnicodeError):
@@ -276,8 +278,9 @@ def _path(info: zipfile.ZipInfo) -> str:
 
 
 def _composed(name: str) -> str:
-    """A name with slashes, as Windows does not write it, and each letter with its accents in one
-    character, as a Mac does not."""
+    """The name with forward slashes (Windows uses others) and with composed accents (macOS
+    decomposes them).
+    """
     return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
@@ -297,7 +300,7 @@ def _is_bomb(unpacked: int, packed: int) -> bool:
 
 @contextmanager
 def _refused(reason: str, refusal: type[ValueError] = ArchiveRefused) -> Iterator[None]:
-    """Whatever zipfile raises of what is damaged becomes a refusal."""
+    """Convert any error that zipfile raises for damaged data into a rejection."""
     try:
         yield
     except (ArchiveRefused, PictureRefused):
@@ -316,6 +319,6 @@ def _line(file: IO[bytes]) -> bytes:
 
 
 def _shown(name: str) -> str:
-    """A name for a message: short, and without what a terminal or a page would obey."""
+    """A name for a message: short, and without control characters."""
     clean = "".join(character if character.isprintable() else "?" for character in name)
     return f"“{clean}”" if len(clean) <= 80 else f"“{clean[:79]}…”"

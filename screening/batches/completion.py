@@ -1,4 +1,4 @@
-"""Where a batch ends, and what becomes of its archive."""
+"""The end of a batch, and the removal of its archive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def end_if_done(batch: Batch) -> None:
 
 @transaction.atomic
 def _finish(this: QuerySet[Batch], batch: Batch) -> bool:
-    """Whether it was this caller who ended it: others are told once."""
+    """Returns whether this caller finished it, so that the event is announced once."""
     now = timezone.now()
     if not this.update(state=Batch.State.FINISHED, finished_at=now, modified=now):
         return False
@@ -36,7 +36,7 @@ def _finish(this: QuerySet[Batch], batch: Batch) -> bool:
 
 
 def refuse(batch: Batch, reason: str) -> None:
-    """Post: the batch is refused as a whole, and nothing of it is left."""
+    """Reject the batch as a whole, and delete its rows and archive."""
     refused = Batch.objects.filter(pk=batch.pk, state=Batch.State.QUEUED).update(
         state=Batch.State.REFUSED, failure=reason[:400], lease_expires_at=None
     )
@@ -46,7 +46,9 @@ def refuse(batch: Batch, reason: str) -> None:
 
 
 def remove_archive(batch: Batch) -> None:
-    """The originals hold what the stored images do not: the place, the name in a comment."""
+    """Delete the archive. Its originals hold what the stored images do not: GPS positions, names in
+    comments.
+    """
     if batch.archive:
         batch.archive.storage.delete(str(batch.archive.name))
         Batch.objects.filter(pk=batch.pk).update(archive="")

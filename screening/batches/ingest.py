@@ -1,4 +1,4 @@
-"""The manifest of an uploaded batch into its rows, and the archive that they are read from."""
+"""Reads the manifest of an uploaded batch into rows, and opens the archive for them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ ROWS_AT_ONCE = 500
 
 
 class _Kept:
-    """The archive that this process read last. To open one anew for each row would take longer
-    than the row: the directory of ten thousand pictures is read each time."""
+    """The archive that this process read last. Opening it again for each row would take longer than
+    the row: the directory of ten thousand pictures is read each time.
+    """
 
     batch: UUID | None = None
     file: IO[bytes] | None = None
@@ -29,7 +30,9 @@ class _Kept:
 
 
 def archive_of(batch: Batch) -> ZippedBatch | JSONLinesBatch:
-    """Raises ArchiveRefused, and OSError if the file cannot be had just now."""
+    """The batch's archive. Raises ArchiveRefused, and OSError if the file is temporarily
+    unavailable.
+    """
     if _Kept.archive is None or _Kept.batch != batch.pk:
         put_archive_away()
         _Kept.file = open_stored(batch.archive)
@@ -47,8 +50,8 @@ def put_archive_away() -> None:
 def read_manifest(batch: Batch, *, between: Callable[[Batch], None]) -> None:
     """QUEUED -> CHECKING or IMPORTING, with a row for each line; or REFUSED.
 
-    Done again after a worker was killed in it, it finds the rows that are there and adds the rest.
-    between: called every now and then.
+    If it is repeated after a worker was killed, it keeps the existing rows and adds the rest.
+    between: called regularly.
     """
     if batch.attempts >= MAX_ATTEMPTS:
         refuse(batch, "Reading the manifest was begun several times and never finished.")

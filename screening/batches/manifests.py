@@ -1,4 +1,4 @@
-"""The manifest of a batch, line by line: CSV in a ZIP, or JSON lines in a ZIP or by themselves."""
+"""The manifest of a batch, line by line: CSV in a ZIP, or JSON lines in a ZIP or alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INLINE = "image_base64"
 
 @dataclass
 class Line:
-    """One row of the manifest. number: as a spreadsheet counts it, or an editor."""
+    """One row of the manifest. number: as a spreadsheet or an editor counts it."""
 
     number: int
     offset: int | None
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass
 class Entry:
-    """One row, parsed, checked against the archive and against the other rows."""
+    """One parsed row, checked against the archive and the other rows."""
 
     number: int
     offset: int | None
@@ -45,14 +45,16 @@ class Entry:
 
 
 class Manifest:
-    """Reads the manifest twice: the rows must agree on whose sex, site and year of birth is what,
-    whichever of them is imported first. Raises ArchiveRefused for what makes it useless."""
+    """Reads the manifest twice, because the rows must agree on sex, site and birth year, whatever
+    the import order. Raises ArchiveRefused for a manifest that cannot be used.
+    """
 
     def __init__(
         self, upload: Batchable, *, captured_on: date, day_is_told: bool, own: bool
     ) -> None:
         """captured_on, day_is_told: as in ``isic.parse``. own: the images are of the uploader's own
-        skin, so that no row need name a patient."""
+        skin, so rows need not name a patient.
+        """
         self._upload = upload
         self._captured_on, self._day_is_told = captured_on, day_is_told
         self._own = own
@@ -104,8 +106,9 @@ class Manifest:
         return Entry(line.number, line.offset, entry, row)
 
     def _name(self, row: isic_columns.Row) -> None:
-        """HAM10000 knows no patients, and a picture may be all there is: then the lesion or the
-        file is what a record is known by."""
+        """Identify a record by its lesion or file: HAM10000 names no patients, and there may be
+        only a picture.
+        """
         row.lesion = row.lesion or PurePosixPath(row.picture.replace("\\", "/")).stem[:80]
         if not self._own:
             row.patient = row.patient or row.lesion
@@ -114,7 +117,7 @@ class Manifest:
 
 
 class _Agreed:
-    """What the rows say of each patient and lesion: the first that says something is believed."""
+    """What the rows say about each patient and lesion: the first value wins."""
 
     def __init__(self) -> None:
         self._pictures: dict[str, int] = {}
@@ -130,7 +133,9 @@ class _Agreed:
                 said.setdefault(name, (value, entry.number))
 
     def settle(self, entry: Entry) -> None:
-        """Note where the row contradicts an earlier one; else give it all that is agreed on."""
+        """Report a row that contradicts an earlier one; otherwise complete it with the agreed
+        values.
+        """
         row, first = entry.row, self._pictures.get(entry.entry, entry.number)
         if first != entry.number:
             row.problems.append(["image", f"The same file as in row {first}."])
@@ -151,7 +156,7 @@ class _Agreed:
         return {name: value for name, (value, _) in said.items() if name != "patient"}
 
     def _subjects(self, row: isic_columns.Row) -> list[tuple[tuple[str, str], dict[str, Any]]]:
-        """A lesion has one patient: ISIC's rule, and what an identifier is for."""
+        """A lesion has one patient: ISIC's rule, and the purpose of an identifier."""
         return [
             (("patient", row.patient), row.patient_fields),
             (("lesion", row.lesion), {"patient": row.patient, **row.lesion_fields}),
@@ -162,7 +167,9 @@ COLUMN_OF = {"birth_year": "age", "patient": "lesion_id"}
 
 
 def contradicts(name: str, value: Any, believed: Any) -> bool:
-    """Of one patient or lesion. Ages are rounded, so years of birth may differ a little."""
+    """Whether values for one patient or lesion conflict. Ages are rounded, so birth years may
+    differ a little.
+    """
     if name == "birth_year":
         return abs(value - believed) > BIRTH_YEARS_MAY_DIFFER_BY
     return bool(value != believed)
@@ -252,7 +259,7 @@ def _as_text(line: Line, name: str, value: Any) -> str:
 
 
 def _set(line: Line, name: str, text: str) -> None:
-    """PostgreSQL takes no NUL and no half of a character, and no text of ours is endless."""
+    """PostgreSQL accepts no NUL and no lone surrogate, and all our texts have a maximum length."""
     name = _storable(name)[:80]
     if not name:
         return
@@ -267,7 +274,7 @@ def _storable(text: str) -> str:
 
 
 def _decoded(upload: Batchable) -> Iterator[str]:
-    """Lines by any end: LF, CR LF, and CR alone, as spreadsheets on a Mac save them."""
+    """Lines with any ending: LF, CR LF, and CR alone, as spreadsheets on a Mac save them."""
     lines = (line for _, data in upload.lines() for line in data.splitlines(keepends=True))
     for number, line in enumerate(lines, start=1):
         try:

@@ -1,4 +1,4 @@
-"""Read path of batches: how far one is, and what is wrong with which row."""
+"""Read path of batches: progress, and the problems of each row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from screening.models import Batch, BatchRow, State
 ROWS_AT_ONCE = 500
 _OF = BatchRow.State
 _IMPORTED = Q(rows__state=_OF.IMPORTED)
-# A picture that was known may have no reading: then there is none to wait for.
+# A known picture may have no reading; then there is none to wait for.
 _READ = Q(rows__prediction=None) | Q(rows__prediction__state=State.SUCCEEDED)
 _COUNTED = {
     "waiting": Q(rows__state__in=(_OF.WAITING, _OF.RUNNING)),
@@ -28,8 +28,9 @@ _COUNTED = {
 
 @dataclass(frozen=True)
 class Counts:
-    """Of rows. imported: their images are in the record; known: were there before; read: by the
-    model; failed: not read, though imported; refused: see the problems."""
+    """Counts of rows. imported: their images are in the record; known: they were there before;
+    read: by the model; failed: imported, but the reading failed; refused: see the problems.
+    """
 
     rows: int
     waiting: int
@@ -42,7 +43,7 @@ class Counts:
 
     @property
     def done(self) -> int:
-        """Rows for which there is nothing left to do."""
+        """Rows that need no more work."""
         return self.checked + self.read + self.failed + self.refused
 
 
@@ -55,7 +56,7 @@ class Problem:
 
 
 def with_counts(batches: QuerySet[Batch]) -> QuerySet[Any]:
-    """With what ``counts_of`` needs, in the same query."""
+    """Annotate the counts for ``counts_of`` in the same query."""
     return batches.annotate(
         count_rows=Count("rows"),
         **{f"count_{name}": Count("rows", filter=rows) for name, rows in _COUNTED.items()},
@@ -63,13 +64,14 @@ def with_counts(batches: QuerySet[Batch]) -> QuerySet[Any]:
 
 
 def counts_of(batch: Any) -> Counts:
-    """Of a batch that came ``with_counts``."""
+    """The counts of a batch ``with_counts``."""
     return Counts(**{one.name: getattr(batch, f"count_{one.name}") for one in fields(Counts)})
 
 
 def problems_of(batch: Batch) -> Iterator[Problem]:
-    """All there are, by row; a few at a time in memory. Of refused rows, and of imported ones what
-    the record says otherwise."""
+    """All problems by row, a few at a time in memory: of rejected rows, and differences of imported
+    rows from existing records.
+    """
     last = 0
     told = batch.rows.exclude(problems=[]).order_by("number")
     while rows := list(told.filter(number__gt=last)[:ROWS_AT_ONCE]):

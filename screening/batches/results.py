@@ -1,5 +1,6 @@
-"""Readings as a table: of a batch, or of any selection. What a clinic has hidden stays hidden:
-``Prediction.objects.visible_to`` says what that is."""
+"""Readings as a table, of a batch or of any selection. ``Prediction.objects.visible_to`` keeps out
+what a clinic withholds.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +57,9 @@ PROBLEM_COLUMNS: Columns = {"row": int, "image": str, "column": str, "reason": s
 
 
 def results_of(predictions: QuerySet[Prediction]) -> Iterator[list[Value]]:
-    """By identifier, which is by time: each page begins behind the last row of the one before, so
-    the last costs no more than the first, and the memory holds one."""
+    """Readings by identifier, which follows time: each page starts after the last row of the one
+    before, so the last page costs no more than the first, and memory holds one page.
+    """
     ordered = predictions.select_related("image__lesion__patient").order_by("pk")
     page = list(ordered[:ROWS_AT_ONCE])
     while page:
@@ -66,7 +68,7 @@ def results_of(predictions: QuerySet[Prediction]) -> Iterator[list[Value]]:
 
 
 def results_of_batch(batch: Batch, user: User) -> Iterator[list[Value]]:
-    """By row of the manifest, those whose reading ``user`` may see."""
+    """Readings by manifest row, those that ``user`` may see."""
     rows = (
         BatchRow.objects.filter(
             batch=batch, prediction__in=Prediction.objects.visible_to(user).values("pk")

@@ -1,5 +1,6 @@
-"""One row of a batch: its picture checked, or its patient, lesion and image brought into the
-record. Raises RowRefused with what the person is told."""
+"""One row of a batch: check its picture, or import its patient, lesion and image. Raises RowRefused
+with a message for the user.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +37,12 @@ def check(row: BatchRow, archive: Batchable) -> None:
 
 
 def import_row(row: BatchRow, archive: Batchable) -> None:
-    """Post: the row is imported, in one transaction with its image, and its reading is queued.
+    """Import the row and its image in one transaction, and queue the reading.
 
-    Decoding comes before the transaction: the database is not kept waiting for it. Of a DICOM file
-    the size of its pixels is taken over, and the body site where the table has none. The
-    day is the table's, else the file's own, else that of the upload. Raises PermissionDenied when
-    the uploader may no longer add here.
+    Decoding comes before the transaction so that it does not hold a database lock. From a DICOM
+    file the pixel size is taken over, and the body site if the table has none. The day is the
+    table's, else the file's, else that of the upload. Raises PermissionDenied if the uploader may
+    no longer add here.
     """
     batch, values = row.batch, row.values
     try:
@@ -81,8 +82,9 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
 
 
 def _day(values: dict[str, Any], clean: cleaning.CleanImage) -> date | None:
-    """Where the table tells none, the file's, else the upload's. None: the file says one that is
-    none, of which the write path tells."""
+    """The table's day, else the file's, else the upload's. None if the file's is not a date; the
+    write path reports that.
+    """
     told = date.fromisoformat(values["captured_on"])
     if values.get("day_is_told", True):
         return told
@@ -91,7 +93,7 @@ def _day(values: dict[str, Any], clean: cleaning.CleanImage) -> date | None:
 
 
 def _aged(values: dict[str, Any], captured_on: date | None) -> dict[str, Any]:
-    """An age is that on the day of capture, so the year of birth is counted from the same day."""
+    """An age refers to the day of capture, so the birth year is computed from that day."""
     fields, assumed = values["patient_fields"], date.fromisoformat(values["captured_on"])
     if captured_on is None or values.get("age") is None:
         return values
@@ -120,9 +122,9 @@ def _finish(row: BatchRow, added: image_services.AddedImage) -> None:
 
 
 def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
-    """Of this identifier with the patient; opened if there is none."""
+    """The patient's lesion with this identifier; opened if there is none."""
     user = batch.created_by
-    # Two workers must not open one lesion twice. On SQLite a transaction is alone anyway.
+    # Two workers must not open one lesion twice. SQLite serialises transactions anyway.
     if batch.clinic_id:
         Clinic.objects.select_for_update(no_key=True).get(pk=batch.clinic_id)
     else:
@@ -134,7 +136,7 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
 
 
 def _unlike(lesion: Lesion, values: dict[str, Any]) -> list[list[str]]:
-    """What the row says otherwise than a record that was there, which is left as it is."""
+    """Where the row differs from an existing record, which is left unchanged."""
     found = []
     for record, fields in (
         (lesion.patient, values["patient_fields"]),
@@ -160,8 +162,9 @@ def _written(value: Any) -> str:
 
 
 def _record_histology(user: User, lesion: Lesion, on: date, said: dict[str, str]) -> None:
-    """The pathologist's diagnosis, if the manifest has it and ``user`` may record one. Otherwise it
-    is kept as the manifest told it, with the row."""
+    """Record the pathologist's diagnosis, if the manifest has one and ``user`` may record it.
+    Otherwise the row keeps it as the manifest gave it.
+    """
     if said.get("confirmed_by") != HISTOPATHOLOGY or lesion.histologies.exists():
         return
     if Patient.objects.reviewable_by(user).contains(lesion.patient):
@@ -192,8 +195,9 @@ def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
 
 
 def _known(records: QuerySet[Any], value: str) -> Any:
-    """By its label here, or that of one that was merged into it; else by what another system calls
-    it, if that is one record only."""
+    """Find a record by its label or that of a record merged into it; else by another system's
+    identifier, if only one record has it.
+    """
     for by_label in (records.filter(label=value), records.filter(merged__label=value)):
         if (found := by_label.first()) is not None:
             return found

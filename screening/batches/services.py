@@ -1,4 +1,4 @@
-"""Write path of batches: uploaded, cancelled, resumed. What a worker does then is in ``worker``."""
+"""Write path of batches: upload, cancel, resume. ``worker`` does the rest."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def upload_batch(
     dry_run: bool = False,
     captured_on: date | None = None,
 ) -> Batch:
-    """Keep an archive; a worker reads its manifest. Without a clinic it is of the user's own skin.
+    """Store an archive for a worker to read. Without a clinic it is of the user's own skin.
 
-    What can be seen at once, such as a password, is refused at once, and nothing is kept. dry_run:
-    nothing is imported until the batch is resumed. captured_on: of rows that do not say; without it
-    the day in their pictures' files, or today.
+    Problems visible at once, such as a password, are rejected at once and nothing is stored.
+    dry_run: import nothing until the batch is resumed. captured_on: the day for rows without one;
+    otherwise the day in the picture's file, or today.
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
@@ -69,7 +69,7 @@ def upload_batch(
 
 @transaction.atomic
 def cancel_batch(*, user: User, batch: Batch) -> Batch:
-    """Post: no further row is begun. What is imported stays."""
+    """Cancel the batch: no further row is started. Imported rows stay."""
     _require_writable(user=user, batch=batch)
     states = (*ACTIVE_BATCH, Batch.State.CHECKED)
     _move(batch, states, Batch.State.CANCELLED, "This batch has ended already.")
@@ -78,7 +78,7 @@ def cancel_batch(*, user: User, batch: Batch) -> Batch:
 
 @transaction.atomic
 def resume_batch(*, user: User, batch: Batch) -> Batch:
-    """Go on where a batch was cancelled; or import what a dry run has checked."""
+    """Continue a cancelled batch, or import what a dry run has checked."""
     _require_writable(user=user, batch=batch)
     if not batch.may_be_resumed:
         gone = not batch.archive and batch.state in (Batch.State.CHECKED, Batch.State.CANCELLED)
@@ -92,7 +92,7 @@ def resume_batch(*, user: User, batch: Batch) -> Batch:
             state=BatchRow.State.WAITING, attempts=0
         )
         batch.dry_run = False
-    # What was begun before it was cancelled has all its attempts again.
+    # Rows started before the cancellation get all their attempts again.
     batch.rows.filter(state=BatchRow.State.WAITING).update(attempts=0)
     begun = Batch.State.CHECKING if batch.dry_run else Batch.State.IMPORTING
     _move(

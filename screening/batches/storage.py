@@ -1,4 +1,4 @@
-"""An uploaded archive as a file that can be read anywhere in, wherever it is kept."""
+"""An uploaded archive as a seekable file, whichever storage holds it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ _BUFFER = 1_000_000
 
 
 def open_stored(file: FieldFile) -> IO[bytes]:
-    """Raises OSError. On S3 only the parts that are read are fetched: django-storages would fetch
-    all of it, into memory."""
+    """Open the file. Raises OSError. On S3 only the ranges that are read are fetched;
+    django-storages would load the whole file into memory.
+    """
     bucket = getattr(file.storage, "bucket", None)
     if bucket is None:
         return file.storage.open(str(file.name), "rb")
@@ -21,7 +22,7 @@ def open_stored(file: FieldFile) -> IO[bytes]:
 
 
 class RangedObject(io.RawIOBase):
-    """An object of boto3's, read by ranges."""
+    """A boto3 object, read by ranges."""
 
     def __init__(self, stored: Any) -> None:
         self._object = stored

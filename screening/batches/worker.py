@@ -1,8 +1,8 @@
-"""What a worker does for batches, a short shift at a time.
+"""Work on batches, in short shifts.
 
-The rows say what is to be done, and each is claimed as a prediction is: one conditional UPDATE with
-a lease. A worker that is killed loses its lease, and the row is begun again. Between any two steps
-the worker reads what a person waits for, so that no process need be kept idle for that.
+The rows state what to do, and each is claimed like a prediction: one conditional UPDATE with a
+lease. If a worker is killed its lease expires, and the row is started again. Between any two steps
+the worker reads images that a person is waiting for, so no process has to be reserved for that.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NEVER_FINISHED = f"It was begun {MAX_ATTEMPTS} times and never finished. Send th
 
 
 def has_work() -> bool:
-    """Whether there is anything that a worker could begin now."""
+    """Whether there is anything that a worker could start now."""
     rows_wait = BatchRow.objects.filter(
         batch__in=Batch.objects.workable(), batch__has_rows=True, state=BatchRow.State.WAITING
     )
@@ -51,11 +51,11 @@ LONGEST_SHIFT_SECONDS = 120
 
 
 def work(*, seconds: float, ring: Callable[[], object]) -> None:
-    """Do what waits, as long as there is any, for about ``seconds``.
+    """Do the waiting work, as long as there is any, for about ``seconds``.
 
-    ring: tells another worker. At the beginning, so that an idle process comes to help and a busy
-    one goes on after its shift; and when a manifest is taken in: a worker that was told before saw
-    no row yet, and went away.
+    ring: notifies another worker. Called at the start, so that an idle process joins and a busy one
+    continues after its shift; and when a manifest has been read, since workers notified earlier
+    found no rows and left.
     """
     ring()
     end = time.monotonic() + seconds
@@ -67,7 +67,9 @@ def work(*, seconds: float, ring: Callable[[], object]) -> None:
 
 
 def sweep() -> None:
-    """Mend what a lost worker left behind, end what is at its end, remove what nobody resumed."""
+    """Recover rows of lost workers, finish completed batches, and delete archives that nobody
+    resumed.
+    """
     now = timezone.now()
     expired = BatchRow.objects.filter(state=BatchRow.State.RUNNING, lease_expires_at__lt=now)
     expired.update(state=BatchRow.State.WAITING, lease_expires_at=None)
@@ -80,7 +82,7 @@ def sweep() -> None:
 
 
 def _each_by_itself(act: Callable[[Batch], None], batch: Batch) -> None:
-    """One that fails, as when the storage is away, holds up no other: it is tried again."""
+    """A failure, for example of the storage, does not block the other batches: it is retried."""
     try:
         act(batch)
     except Exception as error:
@@ -88,8 +90,9 @@ def _each_by_itself(act: Callable[[Batch], None], batch: Batch) -> None:
 
 
 def read_for_someone() -> bool:
-    """Read one image that a person waits for, if there is any. Whatever fails in it is not the
-    batch's fault: it is logged, and the batch goes on."""
+    """Read one image that a person is waiting for, if there is any. An error does not concern the
+    batch: it is logged, and the batch continues.
+    """
     waiting = Prediction.objects.claimable().filter(is_bulk=False).order_by("created")
     pk = waiting.values_list("pk", flat=True).first()
     if pk is None:
@@ -103,8 +106,9 @@ def read_for_someone() -> bool:
 
 
 def _step(ring: Callable[[], object]) -> bool:
-    """Whether something was done for the oldest batch that has something to do. One that fails
-    rests, and the next has its turn."""
+    """Do one step for the oldest batch with work. Returns whether anything was done. A batch that
+    fails pauses, and the next one is tried.
+    """
     workable = Batch.objects.workable().select_related("clinic", "created_by")
     for batch in workable.order_by("setbacks", "created"):
         try:
@@ -132,8 +136,9 @@ def _step_for(batch: Batch, ring: Callable[[], object]) -> bool:
 
 
 def _put_off(batch: Batch, error: Exception) -> None:
-    """Post: the batch rests; for what passes the attempt that was made of it does not count. After
-    a day of it, it is cancelled, and can be resumed."""
+    """Pause the batch. After a transient error the attempt does not count. After a day the batch is
+    cancelled; it can be resumed.
+    """
     setbacks, passes = batch.setbacks + 1, is_transient(error)
     is_new = setbacks == 1 and not passes
     logger.warning("batch %s: put off, %s", batch.pk, type(error).__name__, exc_info=is_new)
@@ -149,12 +154,12 @@ def _put_off(batch: Batch, error: Exception) -> None:
 
 
 def _hopeless() -> QuerySet[BatchRow]:
-    """Rows that may not be begun once more."""
+    """Rows that have used all their attempts."""
     return BatchRow.objects.filter(state=BatchRow.State.WAITING, attempts__gte=MAX_ATTEMPTS)
 
 
 def _meanwhile(batch: Batch) -> None:
-    """A long manifest holds up nobody, and is not taken for lost."""
+    """Between parts of a long manifest: read for people who wait, and renew the lease."""
     _read_for_all()
     Batch.objects.filter(pk=batch.pk).update(lease_expires_at=_lease())
 
@@ -174,13 +179,13 @@ def _not_taken_in() -> QuerySet[Batch]:
 
 
 def _claim_batch(batch: Batch) -> bool:
-    """For one caller only, until the lease expires."""
+    """Claim the batch for one caller only, until the lease expires."""
     free = _not_taken_in().filter(pk=batch.pk)
     return bool(free.update(lease_expires_at=_lease(), attempts=F("attempts") + 1))
 
 
 def _claim_row(batch: Batch) -> BatchRow | None:
-    """WAITING -> RUNNING, for one caller only. What was tried before comes last."""
+    """WAITING -> RUNNING, for one caller only. Rows tried before come last."""
     waiting = batch.rows.filter(state=BatchRow.State.WAITING, attempts__lt=MAX_ATTEMPTS)
     in_turn = waiting.order_by("attempts", "id").values_list("pk", flat=True)
     while (pk := in_turn.first()) is not None:
@@ -194,8 +199,10 @@ def _claim_row(batch: Batch) -> BatchRow | None:
 
 
 def _work_on(row: BatchRow) -> None:
-    """RUNNING -> CHECKED, IMPORTED or REFUSED; WAITING again after a bug. After what passes the row
-    is WAITING as if it had not been begun, and the error is raised: the whole batch is to rest."""
+    """RUNNING -> CHECKED, IMPORTED or REFUSED; WAITING again after a bug. After a transient error
+    the row is WAITING as if it had not been started, and the error is raised so that the whole
+    batch pauses.
+    """
     try:
         if row.batch.state == Batch.State.CHECKING:
             rows.check(row, archive_of(row.batch))
@@ -229,7 +236,7 @@ def _work_on(row: BatchRow) -> None:
 
 
 def _leave(row: BatchRow, state: str, **fields: object) -> None:
-    """If another worker took over, nothing is written."""
+    """Store the result; writes nothing if another worker has taken over."""
     BatchRow.objects.filter(pk=row.pk, state=BatchRow.State.RUNNING, attempts=row.attempts).update(
         state=state, lease_expires_at=None, **fields
     )
@@ -241,7 +248,7 @@ def _read(prediction: Prediction) -> None:
         return
     try:
         queue.read(claimed)
-    except Exception:  # it is marked as failed; the other rows go on
+    except Exception:  # it is marked as failed; the other rows continue
         logger.warning("prediction %s: not read, within a batch", claimed.pk)
 
 
@@ -251,8 +258,9 @@ def _not_followed_up() -> QuerySet[BatchRow]:
 
 
 def _follow_up() -> bool:
-    """Measure and compare one image, when all of its batch is read. Should the worker be killed in
-    it, the sweep of what is unmeasured comes upon it."""
+    """Measure and compare one image, once all of its batch is read. If the worker is killed, the
+    sweep for unmeasured images picks it up.
+    """
     row = _not_followed_up().order_by("id").first()
     if row is None or row.image_id is None:
         return False

@@ -1,9 +1,9 @@
-"""The field's codes for our words: only those that were looked up in a published source. Those of
-the diagnoses are in ``ml.types``.
+"""Standard codes for our terms: only those looked up in a published source. ``ml.types`` has those
+of the diagnoses.
 
 SNOMED CT: DICOM PS3.16 has the body sites, the sides, 201101007 and 400210000; HL7's terminology
 server and the International Patient Summary have the other diagnoses. ICD-10-CM: its 2026 release.
-What has no verified code stays out: a word of our own is better than a wrong code.
+Terms without a verified code are left out: no code is better than a wrong one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Code:
     meaning: str
 
 
-# Acral skin (palm, sole, nail fold) has no code of its own.
+# Acral skin (palm, sole, nail fold) has no code.
 BODY_SITES: dict[str, Code] = {
     BodySite.ABDOMEN: Code("75093004", "Skin structure of abdomen"),
     BodySite.BACK: Code("66643007", "Skin structure of back"),
@@ -45,7 +45,7 @@ SIDES: dict[str, Code] = {
     Side.RIGHT: Code("24028007", "Right"),
 }
 
-# Finer and coarser places of DICOM's lists, and the site that they lie in.
+# Finer and coarser locations from DICOM's lists, and the body site that contains them.
 PLACES: dict[str, str] = {code.value: site for site, code in BODY_SITES.items()} | {
     "113345001": BodySite.ABDOMEN,
     "818981001": BodySite.ABDOMEN,

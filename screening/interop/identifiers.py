@@ -1,6 +1,6 @@
-"""Write path by identifiers of other systems: what is known by one already is not made again.
+"""Write path with identifiers of other systems: a known record is not created again.
 
-Each function returns the record and whether it is new. One that was known is left as it is.
+Each function returns the record and whether it is new. A known record is left unchanged.
 """
 
 from __future__ import annotations
@@ -62,10 +62,12 @@ def add_image(
     store: Callable[..., Any] = image_services.add_image,
     **fields: Any,
 ) -> Known:
-    """store: how the picture is kept, where it may come in another form.
+    """Add a picture, or find the known one. store: the function that stores it, if it comes in
+    another form.
 
-    Not in one transaction, since the picture is cleaned in between. What is interrupted mends
-    itself: the same picture sent again is recognised, and gets its identifier then."""
+    Not one transaction, because the picture is cleaned in between. An interrupted call is repaired
+    by sending the picture again: it is recognised, and gets its identifier then.
+    """
     wanted = _Wanted(Kind.IMAGE, _scope(lesion.patient), _once(identifiers))
     known = _found(user, wanted)
     if known is None:
@@ -83,7 +85,7 @@ def add_image(
 
 @transaction.atomic
 def set_identifiers(*, user: User, record: Patient | Lesion, identifiers: Identifiers) -> None:
-    """Post: the record is known by these and by no others."""
+    """Replace the record's identifiers with these."""
     patient = record if isinstance(record, Patient) else record.patient
     kind = Kind.PATIENT if isinstance(record, Patient) else Kind.LESION
     write_access.require_writable(user=user, patient=patient)
@@ -117,8 +119,9 @@ def _rows(wanted: _Wanted) -> Any:
 
 
 def _present(rows: Any) -> Any:
-    """Those of records that nobody has withdrawn. One that was gives its identifier up to whoever
-    is known by it next."""
+    """Identifiers of records that are not withdrawn. A withdrawn record gives its identifier up to
+    the next record that claims it.
+    """
     return rows.filter(
         Q(patient__isnull=False, patient__withdrawn_at=None)
         | Q(
@@ -131,7 +134,9 @@ def _present(rows: Any) -> Any:
 
 
 def _found(user: User, wanted: _Wanted) -> Known | None:
-    """The record that is known by one of them. Raises ValidationError if they name several."""
+    """The record with one of these identifiers. Raises ValidationError if they belong to
+    several.
+    """
     rows = _present(_rows(wanted)).select_related(
         "patient", "lesion__patient", "image__lesion__patient"
     )
@@ -161,7 +166,7 @@ def _create_or_get(user: User, wanted: _Wanted, create: Callable[[], Any]) -> Kn
             record = create()
             _attach(wanted, record)
     except (IntegrityError, ValidationError):
-        known = _found(user, wanted)  # made at the same moment by the same request, sent twice
+        known = _found(user, wanted)  # created at the same moment by the same request, sent twice
         if known is None:
             raise
         return known

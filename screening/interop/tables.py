@@ -1,4 +1,4 @@
-"""A table of any length as a file: written while it is read, a page of rows at a time in memory."""
+"""Tables of any length as files, written while they are read, with one page of rows in memory."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ROWS_AT_ONCE = 1000
 
 Value = str | float | int | bool | date | datetime | None
 Rows = Iterable[Sequence[Value]]
-# name -> the type of its values, None aside
+# name -> the type of its values, apart from None
 Columns = dict[str, type]
 
-# What makes a spreadsheet take a text for a formula. OWASP, CSV Injection.
-# Also as full-width signs, which Excel reads alike.
+# Leading characters that make a spreadsheet treat a text as a formula (OWASP, CSV Injection), also
+# as full-width characters, which Excel treats alike.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -39,7 +39,7 @@ CONTENT_TYPES: dict[str, str] = {
 
 
 def as_download(name: str, file_type: str, columns: Columns, rows: Rows) -> StreamingHttpResponse:
-    """The table as a file called ``name``, without its ending."""
+    """The table as a download named ``name``, without its extension."""
     write = {
         FileType.CSV: as_csv,
         FileType.JSON_LINES: as_json_lines,
@@ -76,7 +76,7 @@ def as_json_lines(columns: Columns, rows: Rows) -> Iterator[bytes]:
 
 
 def as_parquet(columns: Columns, rows: Rows) -> Iterator[bytes]:
-    import pyarrow as pa  # large, and hardly ever wanted
+    import pyarrow as pa  # large, and rarely needed
     from pyarrow import parquet
 
     kinds = {
@@ -101,14 +101,14 @@ def as_parquet(columns: Columns, rows: Rows) -> Iterator[bytes]:
 
 
 def only(columns: Columns, shown: Container[str], rows: Rows) -> Rows:
-    """The rows with nothing in the columns that are not ``shown``: the table keeps its shape."""
+    """The rows with every column that is not ``shown`` emptied: the table keeps its shape."""
     kept = [name in shown for name in columns]
     for row in rows:
         yield [value if keep else None for value, keep in zip(row, kept, strict=True)]
 
 
 def formula_safe(text: str) -> str:
-    """``text``, so that no spreadsheet executes it."""
+    """``text``, escaped so that no spreadsheet executes it."""
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
@@ -127,7 +127,7 @@ def _plain(value: Value) -> Value:
 
 
 class _Sink(io.RawIOBase):
-    """Where a writer of files leaves its bytes until they are sent."""
+    """A buffer for a file writer's bytes until they are sent."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

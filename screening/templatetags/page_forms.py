@@ -1,6 +1,6 @@
-"""``{% csrf_token %}`` of every form here: Django's own, and what ``form_tokens`` needs.
+"""``{% csrf_token %}`` for every form here: Django's own, and the token of ``form_tokens``.
 
-One tag for both, so that no form can have the one and lack the other.
+One tag for both, so that no form can have one without the other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Small words of the templates: icons, outcomes, per cent."""
+"""Template tags and filters for small elements: icons, outcomes, per cent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OUTCOME_ICONS = {
 
 @register.simple_tag
 def icon(name: str) -> SafeString:
-    """An icon of ``static/img/icons.svg``. It says nothing by itself: a word stands beside it."""
+    """An icon from ``static/img/icons.svg``. It is decorative: text always accompanies it."""
     return format_html(
         '<svg class="icon" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
         static("img/icons.svg"),
@@ -45,7 +45,7 @@ def icon(name: str) -> SafeString:
 
 @register.simple_tag
 def outcome_badge(outcome: str) -> SafeString:
-    """Colour, icon and word, always all three. Empty for no outcome."""
+    """Colour, icon and word, always all three. Empty without an outcome."""
     if not outcome:
         return SafeString("")
     known = Outcome(outcome)
@@ -69,7 +69,7 @@ def outcome_word(outcome: str) -> str:
 
 @register.filter
 def newest_word(standing: Standing) -> str:
-    """What is told of a lesion's newest picture, in a word or two."""
+    """The outcome of a lesion's newest picture, in a word or two."""
     newest: Any = standing.newest
     if newest.is_withheld:
         return "conclude first"
@@ -101,7 +101,7 @@ def reason_word(code: str) -> str:
 
 @register.filter
 def code_marks(text: str) -> SafeString:
-    """What stands between backticks, as code."""
+    """Render text between backticks as code."""
     parts = text.split("`")
     marked = ((part, format_html("<code>{}</code>", part))[n % 2] for n, part in enumerate(parts))
     return format_html_join("", "{}", ((part,) for part in marked))
@@ -109,7 +109,7 @@ def code_marks(text: str) -> SafeString:
 
 @register.filter
 def whose(source: str) -> str:
-    """Whose diagnosis it is, at the beginning of a heading."""
+    """Whose diagnosis it is, for the start of a heading."""
     return {"model": "Software", "clinician": "Clinician"}[source]
 
 
@@ -143,7 +143,7 @@ def ahead(day: date) -> str:
 
 @register.simple_tag
 def signed_bar(change: float, scale: float) -> SafeString:
-    """A bar to the right of the middle for more, to the left for less. Its words stand beside it.
+    """A bar to the right of the centre for more, to the left for less. Text always accompanies it.
 
     change: a difference of probabilities. scale: percentage points that fill half of its width.
     """

@@ -1,10 +1,11 @@
-"""What every form of a page has beside the protection from forgery: it is sent once, and what was
-typed into it outlives a session.
+"""A token in every form, beside CSRF protection: a form is processed once, and its input survives
+an expired session.
 
-``{% csrf_token %}`` writes a signed word into each form (``templatetags.page_forms``): who opened
-it, on which page, and a number of its own. Sent twice, as by two clicks, it is done once, and both
-are led to the same place. Sent by nobody who is logged in, what was typed waits for the one who
-opened the form, comes back after the login, and is marked as not saved. Files are not kept.
+``{% csrf_token %}`` adds a signed token to each form (``templatetags.page_forms``): who opened it,
+on which page, and a random number. If it is sent twice, as by a double click, it is processed once
+and both requests are redirected to the same place. If it is sent after the session has ended, the
+input is kept for the user who opened the form, restored after login, and marked as not saved. Files
+are not kept.
 """
 
 from __future__ import annotations
@@ -62,14 +63,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Unsaved:
-    """What was typed and not saved. path: where it was to be sent."""
+    """Input that was not saved. path: the address it was sent to."""
 
     path: str
     data: QueryDict
 
     @property
     def typed(self) -> list[tuple[str, str]]:
-        """Names and values in words, for a page that cannot put them where they were."""
+        """Names and values as text, for a page that cannot put them back into a form."""
         return [
             (name.replace("_", " ").capitalize(), ", ".join(self.data.getlist(name)))
             for name in self.data
@@ -78,7 +79,7 @@ class Unsaved:
 
 
 def token(request: HttpRequest) -> str:
-    """For a form of the page that is asked for; empty for nobody."""
+    """A token for a form on the requested page; empty for anonymous users."""
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return ""
@@ -86,24 +87,25 @@ def token(request: HttpRequest) -> str:
     htmx = getattr(request, "htmx", None)
     page = (htmx.current_url_abs_path if htmx else None) or request.get_full_path()
     if request.method == "POST" and before is not None:
-        page = before.page  # a form that was refused stands where it cannot be asked for
+        page = before.page  # a rejected form is at an address that cannot be requested
     return signing.dumps([str(user.pk), page, get_random_string(12)], salt=_SALT, compress=True)
 
 
 def made(request: HttpRequest, place: str) -> None:
-    """Said by a view that has made something and answers with a page of its own, such as one with a
-    secret that is shown once: a second sending is led to ``place``."""
+    """Call this in a view that created something and responds with a page of its own, such as one
+    with a secret that is shown once. A second submission is redirected to ``place``.
+    """
     request.made_at = place  # type: ignore[attr-defined]
 
 
 def typed(request: HttpRequest, path: str) -> QueryDict | None:
-    """What was typed into a form of this page that is sent to ``path``, and not saved."""
+    """Unsaved input of a form on this page that was sent to ``path``."""
     unsaved: Unsaved | None = getattr(request, "unsaved", None)
     return unsaved.data if unsaved is not None and unsaved.path == path else None
 
 
 class PageForms:
-    """Middleware, between who is logged in and that a login is required."""
+    """Middleware; runs after authentication and before the login requirement."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -130,13 +132,15 @@ class PageForms:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:
-    """A form from before a new login has the old secret. Nothing is done, and nothing is lost."""
+    """A form from before a new login has an old CSRF secret. Nothing is processed and no input is
+    lost.
+    """
     opened = _opened(request) if request.method == "POST" else None
     return refused(request, reason) if opened is None else _keep(request, opened)
 
 
 def _opened(request: HttpRequest) -> Opened | None:
-    """None for what is no form of ours, or one that was open for too long."""
+    """None if the form is not one of ours, or if its token has expired."""
     if request.method != "POST" or FIELD not in request.POST:
         return None
     try:
@@ -146,7 +150,7 @@ def _opened(request: HttpRequest) -> Opened | None:
 
 
 def _keep(request: HttpRequest, opened: Opened) -> HttpResponse:
-    """Keep what was typed for whoever opened the form, and lead there by the login."""
+    """Keep the input for the user who opened the form, and redirect there via the login."""
     page = opened.page
     kept = QueryDict(mutable=True)
     for name, values in request.POST.lists():
@@ -168,7 +172,7 @@ def _keep(request: HttpRequest, opened: Opened) -> HttpResponse:
 
 
 def _bring_back(request: HttpRequest) -> None:
-    """Put what was typed back into the form, if it was this person who typed it."""
+    """Put the input back into the form, if this user typed it."""
     number = request.GET.get(PARAMETER, "")
     if not number or not request.user.is_authenticated:
         return
@@ -180,7 +184,7 @@ def _bring_back(request: HttpRequest) -> None:
         unsaved = Unsaved(path, QueryDict(data))
         request.unsaved = unsaved  # type: ignore[attr-defined]
         if path == request.path:
-            # Forms take it as typed; only a POST is carried out.
+            # Forms see it as submitted data; only a POST is processed.
             request.POST = unsaved.data  # type: ignore[assignment]
 
 
@@ -216,7 +220,7 @@ def _once(
 
 
 def _claimed(caller: str, number: str) -> Any:
-    """None where the first sending takes too long."""
+    """Claim the form; None if its first submission takes too long."""
     end = time.monotonic() + WAIT
     while True:
         try:
@@ -228,7 +232,7 @@ def _claimed(caller: str, number: str) -> Any:
 
 
 def _fingerprint(request: HttpRequest) -> str:
-    """What is asked, so that a form that was sent, gone back to and changed is another one."""
+    """The submitted content, so that a form changed after going back counts as a new one."""
     data = {name: values for name, values in request.POST.lists() if name not in OWN_FIELDS[:2]}
     files = [
         (name, [(file.name, file.size) for file in many]) for name, many in request.FILES.lists()

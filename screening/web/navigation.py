@@ -1,4 +1,4 @@
-"""What every page's frame needs to know of the person, found only when a template asks."""
+"""What every page's frame needs to know about the user, queried only when a template asks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from screening.predictions.advice import DISCLAIMER
 
 
 class Navigation:
-    """Two queries at most, however often it is asked."""
+    """At most two queries, however often it is used."""
 
     def __init__(self, user: User) -> None:
         self._user = user
@@ -33,17 +33,17 @@ class Navigation:
 
     @property
     def may_review(self) -> bool:
-        """Whether there is a clinic in which this person concludes."""
+        """Whether the user may record conclusions in any clinic."""
         return any(role in REVIEWERS for role in self._roles)
 
     @property
     def own_record(self) -> Patient | None:
-        """The one record of a person who belongs to no clinic; None where there is a choice."""
+        """The only record of a user who belongs to no clinic; None if there is a choice."""
         return self._own[0] if not self.in_clinic and len(self._own) == 1 else None
 
     @property
     def may_add(self) -> bool:
-        """Whether there is, or may be begun, a record that this person can add images to."""
+        """Whether the user has, or may create, a record to add images to."""
         writes = any(role in WRITERS for role in self._roles)
         return not self.in_clinic or writes or bool(self._own)
 
@@ -54,7 +54,7 @@ _MODEL = ("model", "data_set")
 
 
 def _section(request: HttpRequest) -> str:
-    """The entry of the navigation that the page belongs to, by the name of its URL."""
+    """The navigation entry that the page belongs to, from the name of its URL."""
     name = (request.resolver_match.url_name if request.resolver_match else None) or ""
     if name.startswith(_RECORDS):
         return "records"
@@ -68,7 +68,7 @@ def _section(request: HttpRequest) -> str:
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: ``disclaimer``, ``section``, and ``navigation`` for who is logged in."""
+    """Context processor: ``disclaimer``, ``section``, and ``navigation`` for logged-in users."""
     context: dict[str, Any] = {"disclaimer": DISCLAIMER, "section": _section(request)}
     # An error before the session middleware leaves the request without a user.
     user = getattr(request, "user", None)

@@ -1,4 +1,4 @@
-"""A batch of pictures through the write path, with a word for each file by its name."""
+"""Uploads of several pictures, with a message for each file by name."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ AWAY = "It could not be kept just now. Try it again in a few minutes."
 
 
 class CappedUploadHandler(FileUploadHandler):
-    """Lets pass what is needed to see that a file is too large, and drops the rest: a file without
-    end must not fill the disk before it is refused. Archives are taken at their own addresses only,
-    and from those who are logged in: a page's form is read before anything else is asked."""
+    """Accepts enough of a file to see that it is too large and discards the rest, so that an
+    endless upload cannot fill the disk before it is rejected. Archives are accepted only at their
+    own addresses and only from logged-in users, because a page's form is read before any other
+    check.
+    """
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)
@@ -54,7 +56,7 @@ class CappedUploadHandler(FileUploadHandler):
 
 
 class OnDiskUploadHandler(TemporaryFileUploadHandler):
-    """Django's, which leaves the file until some later time where the disk is full."""
+    """Django's handler leaves the file behind when the disk is full; this one deletes it."""
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
         with self._removed_on_error():
@@ -69,15 +71,16 @@ class OnDiskUploadHandler(TemporaryFileUploadHandler):
         try:
             yield
         except OSError:
-            with suppress(OSError):  # closing it writes what is still in memory
+            with suppress(OSError):  # closing it flushes the buffer
                 self.file.close()
             raise
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one file. image: None if it was refused; message: why, or a remark.
-    elsewhere: the same picture on another lesion, for which it was not added here."""
+    """The result for one file. image: None if it was rejected; message: why, or a remark.
+    elsewhere: the same picture on another lesion, which is why it was not added.
+    """
 
     name: str
     image: LesionImage | None
@@ -87,7 +90,7 @@ class Result:
 
 
 def add_all(*, user: User, lesion: Lesion, form: ImageForm) -> list[Result]:
-    """Add each file of a valid form by itself: one that is refused does not hold up the others."""
+    """Add each file of a valid form separately: a rejected one does not block the others."""
     fields = {name: value for name, value in form.cleaned_data.items() if name != "file"}
     return [
         _add(user=user, lesion=lesion, file=file, fields=fields)
@@ -118,7 +121,7 @@ def as_json(form: ImageForm, results: list[Result]) -> JsonResponse:
 
 
 def _elsewhere(result: Result) -> dict[str, str]:
-    """Where the same picture is, if it was not added for that."""
+    """Where the same picture is, if that is why it was not added."""
     same = result.elsewhere
     return {"elsewhere": reverse("image", args=[same.pk])} if same else {}
 
@@ -133,7 +136,7 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
         return Result(name, None, False, " ".join(error.messages))
     except Busy:
         return Result(name, None, False, "Many pictures are arriving now. Try this one again.")
-    except Exception as error:  # what was added before it in the same form is told all the same
+    except Exception as error:  # files added before it must still be reported
         if not is_transient(error):
             raise
         logger.exception("a picture was not kept")
@@ -147,7 +150,7 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
 
 
 def _already_here(image: LesionImage, told: date | None) -> str:
-    """Of a picture that is on the lesion: its day stands, whatever was told with the file."""
+    """For a picture already on the lesion: its day stays, whatever was sent with the file."""
     words = f"Already here: taken on {day(image.captured_on)}, added {day(image.created)}."
     if told in (None, image.captured_on):
         return words

@@ -1,4 +1,4 @@
-"""Pages. Every one needs a login unless its view says otherwise."""
+"""Pages. All require a login unless the view says otherwise."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""A picture on its way out as a DICOM file: checked and logged like any other look at it."""
+"""Delivery of a picture as a DICOM file, checked and logged like any other access."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from screening.interop.dicom.writer import ABOUT, to_dicom
 
 
 def download(*, user: User, pk: UUID, tells: Container[str] = ABOUT) -> HttpResponse:
-    """tells: as ``to_dicom``. Raises Http404 for what ``user`` may not see, and for a lost file."""
+    """Return the DICOM file. tells: as in ``to_dicom``. Raises Http404 for images that ``user`` may
+    not see, and for a lost file.
+    """
     image = delivery.looked_at(user=user, pk=pk)
     return HttpResponse(
         to_dicom(image, delivery.picture_of(image), tells),

@@ -1,4 +1,4 @@
-"""What a DICOM file says beside its pixels, in our words."""
+"""The metadata of a DICOM file, in our terms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from screening.interop.codes import PLACES
 
 
 def read_metadata(file: IO[bytes]) -> Said | None:
-    """None for what is no DICOM file, or none that can be read: whoever adds it says why."""
+    """The metadata; None if the file is not DICOM or cannot be read, since adding it then reports
+    why.
+    """
     try:
         return cleaning.said(file)
     except cleaning.InvalidImage:
@@ -19,8 +21,9 @@ def read_metadata(file: IO[bytes]) -> Said | None:
 
 
 def body_site(said: Said) -> str:
-    """The site in which the anatomic region lies, by its SNOMED CT code, of old coding too; ""
-    where there is none that is known."""
+    """The site that contains the anatomic region, by its SNOMED CT code, old SRT codes included; ""
+    if unknown.
+    """
     if not said.regions:
         return ""
     from pydicom.sr.coding import Code

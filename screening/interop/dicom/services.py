@@ -1,4 +1,4 @@
-"""Adding a picture, of which a DICOM file says more than its pixels."""
+"""Write path for pictures whose DICOM file carries metadata."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from screening.records import services as record_services
 
 
 class Added(NamedTuple):
-    """taken_over: in words, what the file said and is kept."""
+    """taken_over: what was kept from the file, in words."""
 
     image: LesionImage
     is_new: bool
@@ -38,16 +38,17 @@ def add_image(
     allow_burned_in: bool = False,
     allow_duplicate: bool = False,
 ) -> Added:
-    """As ``images.services.add_image``. Of a DICOM file the size of its pixels is taken over too,
-    and the body site where the lesion has none. Nothing that tells who it is, names,
-    numbers and UIDs, is kept."""
+    """As ``images.services.add_image``. From a DICOM file the pixel size is taken over too, and the
+    body site if the lesion has none. Nothing that identifies the person (names, numbers, UIDs) is
+    stored.
+    """
     write_access.require_writable(user=user, patient=lesion.patient)
     if captured_on is not None:
         plausibility.require_capture_day(captured_on, lesion.patient)
     clean = image_services.cleaned(file)
     said = clean.said or Said()
     with transaction.atomic():
-        # Before the picture: the model that reads it is told of the site.
+        # Before the picture, because the model that reads it uses the body site.
         taken = take_site(user, lesion, said)
         added = image_services.keep_image(
             user=user,
@@ -66,7 +67,7 @@ def add_image(
 
 @contextmanager
 def _or_without_files(image: LesionImage) -> Iterator[None]:
-    """Where what follows fails, the row goes with the transaction, and here its files."""
+    """If a later step fails, the transaction discards the row and this deletes its files."""
     try:
         yield
     except BaseException:
@@ -76,7 +77,7 @@ def _or_without_files(image: LesionImage) -> Iterator[None]:
 
 
 def take_site(user: User, lesion: Lesion, said: Said) -> tuple[str, ...]:
-    """Keep the body site where the lesion has none; in words, what was taken over."""
+    """Store the body site if the lesion has none; returns what was taken over, in words."""
     site = "" if lesion.body_site else body_site(said)
     if not site:
         return ()
@@ -85,7 +86,7 @@ def take_site(user: User, lesion: Lesion, said: Said) -> tuple[str, ...]:
 
 
 def take_scale(user: User, image: LesionImage, said: Said) -> tuple[str, ...]:
-    """Keep the size of a pixel; in words, what was taken over."""
+    """Store the pixel size; returns what was taken over, in words."""
     if said.mm_per_pixel is None:
         return ()
     outlines.set_scale(

@@ -28,11 +28,11 @@ ABOUT = ("patients", "lesions", "scales")
 
 
 def to_dicom(image: LesionImage, picture: bytes, tells: Container[str] = ABOUT) -> bytes:
-    """picture: the stored file's bytes. A JPEG stays the same JPEG; a PNG is stored uncompressed.
-    tells: which of ``ABOUT``.
+    """Write the image as DICOM. picture: the bytes of the stored file. A JPEG is embedded
+    unchanged; a PNG is stored uncompressed. tells: a subset of ``ABOUT``.
 
-    The same image always gets the same UIDs; images of one lesion on one day are a series, those of
-    one patient on one day a study. Reads ``image.lesion.patient``, scale and body map.
+    The same image always gets the same UIDs. Images of one lesion on one day form a series, those
+    of one patient on one day a study. Reads ``image.lesion.patient``, scale and body map.
     """
     from pydicom import dcmwrite
     from pydicom.dataset import FileDataset, FileMetaDataset
@@ -119,7 +119,7 @@ def _describe_skin(dataset: Dataset, image: LesionImage, *, tells_site: bool) ->
         return
     dataset.FrameOfReferenceUID = _uid(uuid5(image.pk, "frame of reference"))
     dataset.PositionReferenceIndicator = ""
-    # Palms and soles show the ridges by which a person can be told.
+    # Palms and soles show ridges that can identify a person.
     dataset.RecognizableVisualFeatures = "YES" if site in ("", BodySite.ACRAL) else "NO"
     dataset.LightSourcePolarization = ""
     dataset.EmitterColorTemperature = None

@@ -1,4 +1,4 @@
-"""BodyStructure: a lesion, with the place where it lies."""
+"""BodyStructure: a lesion and its location."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _description(lesion: Lesion) -> str:
 
 
 def closed_words(lesion: Lesion) -> str:
-    """That nobody follows it any longer; empty while it is open."""
+    """That the lesion is closed, in words; empty while it is open."""
     return f"Removed on {day(lesion.closed_on)}." if lesion.closed_on else ""
 
 

@@ -46,9 +46,10 @@ def searchset(kind: str, asked: Asked, found: Found, base: str) -> Json:
 def everything(
     patient: Patient, query: Iterable[tuple[str, list[str]]], user: User, base: str, *, strict: bool
 ) -> Iterator[str]:
-    """All that there is of a patient, and the models that read it, as JSON in parts: one may have
-    thousands of images. ``_type`` and ``_since`` narrow it. Raises SearchError before the first
-    part."""
+    """Everything recorded about a patient, with the models that read it, as JSON in parts: a
+    patient may have thousands of images. ``_type`` and ``_since`` filter it. Raises SearchError
+    before the first part.
+    """
     wanted, since, ignored = _narrowed(query, strict=strict)
     asked_of = []
     for kind, found in KINDS.items():
@@ -65,7 +66,7 @@ def everything(
 
 
 def _rendered(asked_of: list[tuple[Source, Any]], wanted: set[str], base: str) -> Iterator[Json]:
-    """In some hundred rows at a time, and at the end the models that the rows speak of."""
+    """Some hundred rows at a time, then the models that the rows refer to."""
     versions: set[str] = set()
     for source, rows in asked_of:
         for row in rows.iterator(chunk_size=CHUNK):
@@ -91,7 +92,7 @@ def _streamed(bundle: Json, entries: Iterator[Json], said: list[Json]) -> Iterat
 def _narrowed(
     query: Iterable[tuple[str, list[str]]], *, strict: bool
 ) -> tuple[set[str], str, list[str]]:
-    """The kinds that are wanted, the moment since when, and what was ignored."""
+    """The kinds to include, the earliest moment, and what was ignored."""
     wanted, since, ignored = set(KINDS), "", []
     for name, values in query:
         if name == "_type":
@@ -125,7 +126,7 @@ def _entry(resource: Json, base: str) -> Json:
 
 
 def _said(text: str) -> Json:
-    """What the server has to say about the question."""
+    """The server's remark on the query."""
     warning = outcome("warning", "not-supported", text)
     return {"resource": warning, "search": {"mode": "outcome"}}
 

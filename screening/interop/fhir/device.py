@@ -1,4 +1,4 @@
-"""The model that reads: Device, and its card as a DocumentReference. By its version."""
+"""Device: the model that reads, by version; and its card as a DocumentReference."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def has_card(version: str) -> bool:
 
 
 def render(version: str, base: str) -> Json:
-    """Of a version whose files are gone only the name is left: what it read refers to it."""
+    """For a version whose files have been removed, only the name: its readings still refer to
+    it.
+    """
     card = _card(version)
     site = base.removesuffix("/fhir/R4")
     weights = card.get("weights_sha256")

@@ -1,4 +1,4 @@
-"""DiagnosticReport: a lesion with all that is known of it, for people: the PDF goes with it."""
+"""DiagnosticReport: a lesion with everything known about it, for people; the PDF is attached."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def render(lesion: Lesion, base: str) -> Json:
 
 
 def _effective(lesion: Lesion) -> str | None:
-    """The day of the last picture; without one, when the symptom was marked."""
+    """The day of the last picture; without one, the day on which the symptom was marked."""
     captured: date | None = lesion.captured_last  # type: ignore[attr-defined]
     return captured.isoformat() if captured else instant(lesion.symptoms_at)
 
@@ -101,7 +101,7 @@ def _last(model: type[Model], lesion: str) -> Coalesce:
 
 
 def _pdf(lesion: Lesion, base: str) -> Json:
-    """Made when it is asked for, of what the asker may see."""
+    """Generated on request, from what the requester may see."""
     address = reverse("api:lesion-report", args=[lesion.pk])
     url = f"{base.removesuffix('/fhir/R4')}{address}"
     return {"contentType": "application/pdf", "url": url, "title": "Report of the lesion"}
@@ -117,7 +117,7 @@ def _findings(images: list[LesionImage]) -> Findings:
 
 
 def _changed(lesion: Lesion, images: list[LesionImage], findings: Findings) -> datetime:
-    """``changed_at`` of the row, without asking the database again."""
+    """``changed_at`` of the row, without another query."""
     said = (*lesion.histologies.all(), *lesion.visits.all())
     parts = (lesion, *images, *findings[0], *findings[1], *said)
     return max(part.modified for part in parts)
@@ -136,8 +136,9 @@ def _standing(lesion: Lesion) -> list[Histology]:
 def _conclusion(
     lesion: Lesion, standing: Standing, histology: Histology | None, review: Review | None
 ) -> str:
-    """Histology stands above a clinician's conclusion, and that above what a model read; but what
-    neither has settled comes first, and what settled the rest last."""
+    """Histology ranks above a clinician's conclusion, and that above a model's reading; but
+    anything not yet settled comes first, and what settled the rest last.
+    """
     advice = of_lesion(lesion, standing)
     reading = standing.reading
     said = []
@@ -159,7 +160,7 @@ def _conclusion(
 
 
 def _codes(standing: Standing, histology: Histology | None, review: Review | None) -> list[Json]:
-    """A warning that stands, and then what a doctor concluded."""
+    """A standing warning, then what a doctor concluded."""
     code = histology.diagnosis if histology else review.conclusion if review else ""
     warning = [terminology.of("outcome", standing.outcome)] if standing.is_grave else []
     return warning + ([terminology.diagnosis(code)] if code in terminology.CLASS_NAMES else [])

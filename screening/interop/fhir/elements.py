@@ -1,6 +1,6 @@
-"""What FHIR resources are made of: references, codings, times, and our own names.
+"""Building blocks of FHIR resources: references, codings, times, and our own names.
 
-FHIR R4 (4.0.1), JSON. The name of everything of ours begins with the site's own address.
+FHIR R4 (4.0.1), JSON. All our names begin with the site's own address.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ AI_ASSERTED: Json = {
 
 
 def canonical(path: str) -> str:
-    """The name of something of ours, the same however the site was reached."""
+    """The canonical URL of one of our definitions, the same whichever address the client used."""
     return f"{settings.SITE_URL.rstrip('/')}/fhir/R4/{path}"
 
 
 def resource(
     kind: str, pk: UUID | str, /, *, changed: datetime | None = None, **fields: Any
 ) -> Json:
-    """Without whatever is empty: FHIR has no null and no empty list."""
+    """Build a resource without empty elements: FHIR has no null and no empty list."""
     security = fields.pop("security", None)
     meta = {"lastUpdated": instant(changed), "security": security}
     found: Json = _pruned({"resourceType": kind, "id": str(pk), "meta": meta, **fields})
@@ -48,12 +48,12 @@ def own_identifier(pk: UUID) -> Json:
 
 
 def identifiers(record: Patient | Lesion | LesionImage) -> list[Json]:
-    """Our own, and those that other systems gave. Costs no query where they are prefetched."""
+    """Our own identifier and those of other systems. Needs no query where they are prefetched."""
     return [own_identifier(record.pk), *(_external(one) for one in record.identifiers.all())]
 
 
 def _external(one: ExternalIdentifier) -> Json:
-    """FHIR's system is a URI; a name that is none is told as who gave the value."""
+    """FHIR's system is a URI; a name that is not one becomes the assigner."""
     if " " in one.system:
         return {"value": one.value, "assigner": {"display": one.system}}
     return {"system": one.system, "value": one.value}
@@ -82,7 +82,9 @@ def snomed(code: Code) -> Json:
 
 
 def body_site(site: str) -> Json | None:
-    """The place in SNOMED CT where it has one, and always in HAM10000's word; None if not known."""
+    """The location in SNOMED CT if it has a code, and always in HAM10000's term; None if
+    unknown.
+    """
     if not site:
         return None
     code = BODY_SITES.get(site)
@@ -100,7 +102,7 @@ def absent(code: str, display: str, text: str) -> Json:
 
 
 def _pruned(value: Any) -> Any:
-    """Without None, empty text and empty parts, at any depth; 0 and False are something."""
+    """Drop None, empty text and empty parts at any depth; keep 0 and False."""
     if isinstance(value, dict):
         kept = {name: _pruned(part) for name, part in value.items()}
         return {name: part for name, part in kept.items() if part or part in (0, False)}

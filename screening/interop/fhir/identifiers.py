@@ -1,4 +1,4 @@
-"""Which rows an identifier means: our own, another system's, or a patient's label."""
+"""Search by identifier: our own, another system's, or a patient's label."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from screening.models import ExternalIdentifier
 
 
 def by_uuid(system: str | None, value: str) -> Q:
-    """``urn:ietf:rfc:3986|urn:uuid:…``, the identifier that every row has."""
+    """``urn:ietf:rfc:3986|urn:uuid:…``, the identifier of every row."""
     if system not in (None, "urn:ietf:rfc:3986") or not value.startswith("urn:uuid:"):
         return NOTHING
     return Identity().q(value.removeprefix("urn:uuid:"), "")
 
 
 def by_identifier(kind: str) -> Callable[[str | None, str], Q]:
-    """Ours, or one that another system gave. kind: of ``ExternalIdentifier``."""
+    """Our identifier, or another system's. kind: of ``ExternalIdentifier``."""
 
     def matches(system: str | None, value: str) -> Q:
         named = ExternalIdentifier.objects.filter(kind=kind, value=value)
@@ -32,7 +32,7 @@ def by_identifier(kind: str) -> Callable[[str | None, str], Q]:
 
 
 def by_label(system: str | None, value: str) -> Q:
-    """A patient's label, within a clinic where the system says which."""
+    """A patient's label, within a clinic if the system names one."""
     prefix = canonical("identifier/patient-label")
     if system is None:
         return Q(label=value)

@@ -1,4 +1,4 @@
-"""Media: a picture of a lesion. Its bytes are at ``Binary``, for who may see it."""
+"""Media: a picture of a lesion. Its bytes are at ``Binary``, for users who may see it."""
 
 from __future__ import annotations
 

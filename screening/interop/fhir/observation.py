@@ -1,7 +1,7 @@
-"""Observation: what a model read, what a clinician concluded, what the pathologist found.
+"""Observation: a model's reading, a clinician's conclusion, a pathologist's finding.
 
-The model's stays ``preliminary`` for good. A clinician's conclusion is an Observation of its own,
-``final``, and so is histology. One that a later one stands in for is ``amended``.
+The model's stays ``preliminary`` for good. A clinician's conclusion is a separate Observation with
+status ``final``, and so is histology. One that a later one supersedes is ``amended``.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ def predictions(user: User) -> PredictionQuerySet:
 
 
 def reviews(user: User) -> QuerySet[Review]:
-    """With ``was_superseded``, by a later one, and ``changed_at``: by that, or when its image was
-    corrected."""
+    """Annotate ``was_superseded``, by a later one, and ``changed_at``: the time of that, or of a
+    correction to its image.
+    """
     later = Review.objects.filter(supersedes=OuterRef("pk"))
     superseded = Coalesce(Subquery(later.values("created")[:1]), "modified")
     return (
@@ -174,8 +175,9 @@ def render_histology(histology: Histology, base: str) -> Json:
 
 
 def changed(prediction: Prediction) -> datetime:
-    """``changed_at`` of the row: a symptom that is marked later changes what is told, too, and so
-    does an image that is corrected."""
+    """``changed_at`` of the row. It includes symptoms marked later and corrections to the image,
+    because both change the outcome.
+    """
     image = prediction.image
     return max(prediction.modified, image.modified, image.lesion.modified)
 
@@ -199,7 +201,7 @@ def _of_image(image: LesionImage) -> Json:
 
 
 def _conclusion(code: str) -> Json:
-    """A concept of ours; a diagnosis that is none of them in words, with the note."""
+    """A concept of ours; a diagnosis outside our list is given in words, with the note."""
     if code in terminology.CLASS_NAMES:
         return terminology.diagnosis(code)
     return {"text": str(Conclusion(code).label)}
@@ -233,14 +235,14 @@ def _why_absent(prediction: Prediction) -> Json:
 
 
 def counts(prediction: Prediction) -> list[Json]:
-    """Of a finished reading, whether it counts."""
+    """Whether a finished reading counts."""
     if prediction.state != State.SUCCEEDED:
         return []
     return [{"url": canonical(COUNTS), "valueBoolean": prediction.counts}]
 
 
 def _notes(prediction: Prediction) -> list[Json]:
-    """What is to be shown with the outcome, whole."""
+    """The full text to show with the outcome."""
     advice = advise(prediction)
     if advice is None:
         return []

@@ -1,4 +1,4 @@
-"""Search parameters of FHIR R4: what a value of each type means, as a filter of rows."""
+"""Search parameters of FHIR R4: how a value of each type filters rows."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """field: the lookup of the referred row. ``Kind/id``, the id alone, or the whole address."""
+    """field: the lookup of the referenced row. ``Kind/id``, the id alone, or the full URL."""
 
     field: str
     kinds: tuple[str, ...]
@@ -68,7 +68,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """matches: (system, value) -> the rows; system: None where any will do."""
+    """matches: (system, value) -> the rows; system: None for any system."""
 
     matches: Callable[[str | None, str], Q]
     about: str
@@ -82,7 +82,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """field: a DateField. A time of day is taken as its day."""
+    """field: a DateField. A date with a time counts as its day."""
 
     field: str
     about: str
@@ -109,7 +109,7 @@ class Moment:
 
 
 def span(value: str) -> tuple[str, datetime, datetime]:
-    """Prefix, and the half-open span of time that a value of its precision covers.
+    """The prefix, and the half-open period that a value of this precision covers.
 
     ``2026-03`` is all of March; without an offset it is UTC. Raises SearchError.
     """
@@ -133,7 +133,7 @@ def span(value: str) -> tuple[str, datetime, datetime]:
 
 
 def split(value: str) -> list[str]:
-    """The alternatives of a value: between commas, where no backslash stands before them."""
+    """The alternatives of a value, split at commas that no backslash escapes."""
     return [re.sub(r"\\([,|$\\])", r"\1", part) for part in re.split(r"(?<!\\),", value)]
 
 

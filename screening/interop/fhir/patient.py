@@ -1,4 +1,4 @@
-"""Patient: by a pseudonym, never by name."""
+"""Patient: under a pseudonym, never a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of resource: its rows, how one is written as FHIR, and its search parameters."""
+"""All resource kinds: their rows, their FHIR form, and their search parameters."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ from screening.models import Prediction
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One table's rows as resources. rows: those that the user may see, with all that ``render``
-    reads. parameters: by name."""
+    """One table's rows as resources. rows: those that the user may see, with everything that
+    ``render`` reads. parameters: by name.
+    """
 
     rows: Callable[[User], QuerySet[Any]]
     render: Callable[[Any, str], Json]
@@ -48,7 +49,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A kind whose resources are rows: of one table, or of several with the same parameters."""
+    """A kind whose resources are rows of one table, or of several with the same parameters."""
 
     sources: tuple[Source, ...]
     about: str
@@ -60,7 +61,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A kind with so few resources that they are simply listed. names: of its parameters."""
+    """A kind with so few resources that all are listed. names: of its parameters."""
 
     all: Callable[[User, str], list[Json]]
     about: str
@@ -77,7 +78,7 @@ def _one_of(values: Mapping[str, Q], system: str | None = None) -> Callable[[str
 def _parameters(
     patient_field: str, changed: str = "modified", identified: Any = by_uuid, **more: Parameter
 ) -> Any:
-    """What all but Patient have. more: with ``_`` for ``-``."""
+    """The parameters of every kind except Patient. more: with ``_`` for ``-``."""
     common: dict[str, Parameter] = {
         "_id": Identity(),
         "_lastUpdated": Moment(changed, "When it last changed."),
@@ -90,7 +91,7 @@ def _parameters(
 def _observation(
     code: str, statuses: Mapping[str, Q], date: str, lesion: str, image: str | None, changed: str
 ) -> Mapping[str, Parameter]:
-    """The same names for each of the three tables, so that they can be asked as one."""
+    """The same names for each of the three tables, so that one search covers them all."""
     code_is = _one_of({code: ALL}, terminology.system("observation"))
     from_image = Reference(image or "pk__in", ("Media",), "Of this image.")
     found: dict[str, Parameter] = _parameters(
@@ -134,7 +135,7 @@ _NAMED = ("_id", "url")
 
 
 def _devices(user: User, base: str) -> list[Json]:
-    """The versions at hand, and those that have read something the user may see."""
+    """The installed versions, and those behind readings that the user may see."""
     read = Prediction.objects.visible_to(user).order_by().values_list("model_version", flat=True)
     return [
         device.render(version, base) for version in sorted({*reader.versions(), *read.distinct()})

@@ -1,4 +1,4 @@
-"""RiskAssessment: how likely a model holds the lesion to be malignant or premalignant."""
+"""RiskAssessment: how likely the lesion is malignant or premalignant, according to a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from screening.predictions.advice import DISCLAIMER, advise
 
 
 def rows(user: User) -> QuerySet[Prediction]:
-    """One that the model could not assess tells nothing of the risk."""
+    """Readings that assessed the image: the others say nothing about the risk."""
     finished = observation.predictions(user).filter(state="succeeded")
     return finished.exclude(outcome=Outcome.NOT_ASSESSABLE).filter(p_malignant__isnull=False)
 
@@ -40,7 +40,7 @@ def render(prediction: Prediction, base: str) -> Json:
         prediction=[
             {
                 "outcome": {"text": "Melanoma, basal cell carcinoma, or actinic keratosis / Bowen"},
-                # R4 wants a percentage here.
+                # R4 requires a percentage here.
                 "probabilityDecimal": round(100 * (prediction.p_malignant or 0.0), 3),
                 "rationale": "Calibrated for the mix of cases of the clinics that the model "
                 "learned from. Unselected people have far fewer cancers.",

@@ -1,4 +1,4 @@
-"""Searching: what was asked, and a page of what was found, the newest first."""
+"""Searching: the parsed query, and a page of results, newest first."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from screening.interop.fhir.resources import KINDS, Listed, Source, Stored
 
 PAGE = 50
 LARGEST_PAGE = 200
-ELSEWHERE = ("_format", "_pretty")  # of no matter to the search itself
+ELSEWHERE = ("_format", "_pretty")  # these do not affect the search itself
 
 Key = tuple[datetime, UUID]
 
@@ -29,8 +29,8 @@ Key = tuple[datetime, UUID]
 class Asked:
     """A parsed query string.
 
-    criteria: (name, modifier, value), all of which must hold. used: what the ``self`` link repeats.
-    ignored: why, for each parameter that was not understood.
+    criteria: (name, modifier, value), all of which must match. used: the parameters repeated in the
+    ``self`` link. ignored: why each unknown parameter was ignored.
     """
 
     count: int = PAGE
@@ -44,7 +44,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """resources: a page. following: the cursor of the next one. total: only where it was asked."""
+    """resources: one page. following: the cursor of the next page. total: only on request."""
 
     resources: list[Json]
     following: str | None = None
@@ -52,8 +52,9 @@ class Found:
 
 
 def ask(kind: str, query: Iterable[tuple[str, list[str]]], *, strict: bool) -> Asked:
-    """Read the query string's (name, values). Raises SearchError on a wrong value and, if strict,
-    on what is not known here; otherwise that is ignored, and said."""
+    """Parse the query string's (name, values). Raises SearchError for a wrong value and, if strict,
+    for an unknown parameter; otherwise unknown parameters are ignored and reported.
+    """
     asked = Asked()
     known = _searchable(kind)
     for name, values in query:
@@ -75,7 +76,7 @@ def ask(kind: str, query: Iterable[tuple[str, list[str]]], *, strict: bool) -> A
 
 
 def find(kind: str, asked: Asked, user: User, base: str) -> Found:
-    """Raises SearchError where a value cannot be understood."""
+    """The page of results. Raises SearchError for a value that cannot be parsed."""
     found = KINDS[kind]
     if isinstance(found, Listed):
         return _listed(found, asked, user, base)
@@ -95,7 +96,7 @@ def find(kind: str, asked: Asked, user: User, base: str) -> Found:
 
 
 def read(kind: str, pk: str, user: User, base: str) -> Json | None:
-    """The resource, or None where there is none that the user may see."""
+    """The resource; None if there is none that the user may see."""
     found = KINDS[kind]
     if isinstance(found, Listed):
         return next((one for one in found.all(user, base) if one["id"] == pk), None)
@@ -116,7 +117,7 @@ def _searchable(kind: str) -> set[str]:
 
 
 def _control(asked: Asked, name: str, value: str) -> bool:
-    """Whether it is a parameter about the answer's form; then it is taken note of."""
+    """Whether the parameter concerns the form of the response; if so, it is stored."""
     match name, value:
         case "_count", _:
             if not (value.isascii() and value.isdigit() and len(value) < 10):
@@ -158,7 +159,7 @@ def _filtered(source: Source, asked: Asked, user: User) -> Any:
 
 
 def _page(rows: Any, asked: Asked) -> Any:
-    """One row more than a page of what comes after the cursor: it tells whether there is more."""
+    """One row more than a page after the cursor: it shows whether there is another page."""
     if asked.after is not None:
         created, pk = asked.after
         rows = rows.filter(created__lte=created).filter(Q(created__lt=created) | Q(pk__lt=pk))
@@ -181,7 +182,7 @@ def _key(cursor: str) -> Key:
 
 
 def _listed(kind: Listed, asked: Asked, user: User, base: str) -> Found:
-    """Few enough for one page, however many were asked for."""
+    """Few enough for one page, whatever page size was requested."""
     found = kind.all(user, base)
     for name, modifier, value in asked.criteria:
         if modifier:

@@ -1,4 +1,4 @@
-"""Our own codes, and what they are in SNOMED CT and ICD-10-CM as far as that is verified."""
+"""Our own codes, mapped to SNOMED CT and ICD-10-CM where verified."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def system(name: str) -> str:
 
 
 def of(name: str, code: str, text: str = "") -> Json:
-    """The concept of one of our code systems."""
+    """The concept for a code of one of our code systems."""
     return concept(system(name), code, _SYSTEMS[name][1][code], text)
 
 
@@ -78,7 +78,7 @@ def value_sets() -> list[Json]:
 
 
 def concept_maps() -> list[Json]:
-    """Only verified codes: a class that is missing in a group has none there."""
+    """Verified codes only: a class missing from a group has no code there."""
     return [
         _published(
             "ConceptMap",

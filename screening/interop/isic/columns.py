@@ -1,7 +1,7 @@
-"""One row of metadata, in the column names of ISIC or of HAM10000, into our words.
+"""One row of metadata, in the column names of ISIC or HAM10000, converted to our terms.
 
-Either collection's names are taken, and our API's own. What ISIC says and we have no place for is
-kept as it came (``source``), so that an export gives it back.
+Both collections' names are accepted, and our API's own. ISIC columns that have no place in our
+models are kept unchanged (``source``), so that an export returns them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from screening.interop.isic import terms
 from screening.models import SYMPTOMS, BodySite, Conclusion, Modality, Sex, SkinType
 from screening.records import plausibility
 
-# ISIC rounds ages, and years go by between two images.
+# ISIC rounds ages, and years pass between two images.
 BIRTH_YEARS_MAY_DIFFER_BY = 10
 
 
@@ -26,13 +26,13 @@ PICTURE = ("image", "filename", "file", "image_name", "isic_id", "image_id")
 PATIENT = ("patient_id", "patient")
 LESION = ("lesion_id", "lesion")
 AGE = ("age", "age_approx")
-# The challenge of 2020 calls it by the second name.
+# The 2020 challenge uses the second name.
 SITE_GENERAL = ("anatom_site_general", "anatom_site_general_challenge")
 SKIN_TYPE = ("skin_type", "fitzpatrick_skin_type")
 LEVELS = {
     name: tuple(f"{name}_{level}" for level in range(1, 6)) for name in ("anatom_site", "diagnosis")
 }
-# What came of a row is kept in these, so that an export can give it back.
+# Values converted from these columns are also kept as given, so that an export can return them.
 KEPT = (
     "age",
     "age_approx",
@@ -90,7 +90,7 @@ _YES, _NO = {"true", "yes", "1"}, {"false", "no", "0"}
 
 @dataclass
 class Row:
-    """One line, parsed. problems: [column, reason] pairs; with any of them nothing is imported."""
+    """One parsed line. problems: [column, reason] pairs; if there are any, nothing is imported."""
 
     captured_on: date
     day_is_told: bool = True
@@ -108,7 +108,7 @@ class Row:
 
     @property
     def values(self) -> dict[str, Any]:
-        """What the import needs, as JSON."""
+        """The values that the import needs, as JSON."""
         return {
             "patient": self.patient,
             "patient_fields": self.patient_fields,
@@ -124,9 +124,10 @@ class Row:
 
 
 def parse(record: dict[str, str], *, captured_on: date, day_is_told: bool = True) -> Row:
-    """``record`` by lower-case column. captured_on: the day of rows that do not say their own, and
-    of ISIC's ``acquisition_day`` 0. day_is_told: that somebody said so; otherwise the picture's own
-    day stands above it."""
+    """Parse ``record``, keyed by lower-case column. captured_on: the day of rows without one, and
+    of ISIC's ``acquisition_day`` 0. day_is_told: whether the user gave it; otherwise the day in the
+    picture's file takes precedence.
+    """
     return _Parser(record, captured_on, day_is_told).row
 
 
@@ -150,7 +151,7 @@ class _Parser:
         return "" if value.lower() in _NOTHING else value
 
     def _first(self, names: tuple[str, ...]) -> tuple[str, str]:
-        """The first column that says something, and what; of none, the one that is there."""
+        """The first column with a value, and the value; without one, the column that exists."""
         for name in names:
             if value := self._said(name):
                 return name, value
@@ -255,7 +256,7 @@ class _Parser:
         return column, ""
 
     def _path(self, name: str) -> tuple[str, str]:
-        """A place in a hierarchy, in one column or in five."""
+        """A path in a hierarchy, from one column or from five."""
         if path := self._said(name):
             return name, path
         levels = [self._said(level) for level in LEVELS[name]]
@@ -309,5 +310,5 @@ def _number(text: str) -> float | None:
 def _decimal(text: str) -> Decimal | None:
     try:
         return Decimal(text).quantize(Decimal("0.01"))
-    except InvalidOperation:  # also of what is not finite, and of what is huge
+    except InvalidOperation:  # also for non-finite and for huge numbers
         return None

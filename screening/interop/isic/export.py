@@ -1,7 +1,7 @@
-"""The record as ISIC writes metadata: what we know in its words, and what it told us, as it came.
+"""The record as ISIC metadata: our data in its terms, and the columns it gave us unchanged.
 
-Where both say something, ours counts; but where ours is what ISIC's said more finely (``trunk`` for
-"Trunk:Lateral trunk:Axilla"), the finer word is given back.
+Where both have a value, ours wins; but if ours is a coarser form of ISIC's (``trunk`` for
+"Trunk:Lateral trunk:Axilla"), the finer term is returned.
 """
 
 from __future__ import annotations
@@ -96,11 +96,13 @@ WHOSE = {
     **dict.fromkeys(_DIAGNOSTIC, "histologies"),
 }
 """The resource that a column belongs to: a program is shown those of what it may read."""
-_OLDEST_TOLD = 85  # ISIC tells no higher age: the oldest could be known by it
+_OLDEST_TOLD = 85  # ISIC gives no higher age, since the oldest could be identified
 
 
 def isic_rows(images: QuerySet[LesionImage], user: User) -> Iterator[list[Value]]:
-    """What ``user`` may see of ``images``: no diagnosis of those to be concluded on first."""
+    """The metadata of ``images`` that ``user`` may see, without diagnoses of those they must
+    conclude on first.
+    """
     of_patient = LesionImage.objects.present().filter(lesion__patient=OuterRef("lesion__patient"))
     first = of_patient.latest_first().reverse().values("captured_on")[:1]
     ordered = (
@@ -126,7 +128,7 @@ def isic_rows(images: QuerySet[LesionImage], user: User) -> Iterator[list[Value]
 
 
 def isic_record(image: Any) -> dict[str, Value]:
-    """Columns with something in them. image: with ``first_day`` and ``told``."""
+    """The non-empty columns. image: with ``first_day`` and ``told``."""
     told: dict[str, str] = image.told[0].source if image.told else {}
     patient = image.lesion.patient
     record: dict[str, Value] = {name: told[name] for name in ISIC_COLUMNS if told.get(name)}
@@ -147,7 +149,7 @@ def isic_record(image: Any) -> dict[str, Value]:
 
 
 def _age(ours: int, told: dict[str, str]) -> int:
-    """As it was told of this image, if that still agrees with the year of birth."""
+    """The age as given for this image, if it still agrees with the birth year."""
     said = (told.get("age") or told.get("age_approx") or "").removesuffix("+")
     if said and abs(float(said) - ours) <= BIRTH_YEARS_MAY_DIFFER_BY:
         ours = int(float(said))
@@ -182,7 +184,7 @@ def _kind(image: LesionImage, told: dict[str, str]) -> dict[str, Value]:
 
 
 def _diagnosis(lesion: Lesion, told: dict[str, str]) -> dict[str, Value]:
-    """The pathologist's, where it is recorded; else what the manifest said."""
+    """The pathologist's diagnosis, if recorded; else the manifest's."""
     said = told.get("diagnosis") or _path(told, "diagnosis")
     histology = next(iter(lesion.histologies.all()), None)
     if histology is None:

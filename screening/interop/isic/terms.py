@@ -1,7 +1,7 @@
-"""ISIC's words for what we know, both ways. Its dictionary is the package isic-metadata, which the
-tests hold these tables to.
+"""ISIC's terms for ours, in both directions. The tests check these tables against the package
+isic-metadata, which holds its dictionary.
 
-Body sites and diagnoses are paths in ISIC's hierarchies, levels joined by colons.
+Body sites and diagnoses are paths in ISIC's hierarchies, with levels joined by colons.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ml.diagnoses import Diagnosis
 from screening.models import BodySite, Conclusion, Modality
 
 # Ours -> (anatom_site, anatom_site_general, anatom_site_special). HAM10000's "acral" is palms,
-# soles and nails, for which the hierarchy has no single word, and "trunk" is any side of it.
+# soles and nails, for which the hierarchy has no single term; "trunk" is any side of it.
 SITES: dict[str, tuple[str, str, str]] = {
     BodySite.ABDOMEN: ("Trunk:Anterior trunk:Anterior abdomen", "anterior torso", ""),
     BodySite.ACRAL: ("", "palms/soles", "acral NOS"),
@@ -30,7 +30,7 @@ SITES: dict[str, tuple[str, str, str]] = {
     BodySite.UPPER_EXTREMITY: ("Upper extremity", "upper extremity", ""),
 }
 
-# A path -> ours; the longest that begins a site counts. The head as a whole is none of ours.
+# A path -> ours; the longest prefix of a site wins. The head as a whole has no term of ours.
 _SITE_OF_PATH: dict[str, str] = {
     **{path: site for site, (path, _, _) in SITES.items() if path},
     "Anogenital region": BodySite.GENITAL,
@@ -39,7 +39,7 @@ _SITE_OF_PATH: dict[str, str] = {
     "Upper extremity:Hand:Palm of hand": BodySite.ACRAL,
 }
 
-# ISIC's older words, wider than ours: a side of the torso is no more than the trunk, but its back.
+# ISIC's older terms, wider than ours: a side of the torso is just the trunk, except the back.
 _SITE_OF_GENERAL: dict[str, str] = {
     "head/neck": "",
     "upper extremity": BodySite.UPPER_EXTREMITY,
@@ -50,14 +50,14 @@ _SITE_OF_GENERAL: dict[str, str] = {
     "lateral torso": BodySite.TRUNK,
     "oral/genital": "",
 }
-# Of the challenge of 2020, which tells no sides.
+# From the 2020 challenge, which gives no sides.
 _TORSO = {"torso": BodySite.TRUNK}
 _SPECIAL = ("acral NOS", "nail NOS", "fingernail", "toenail", "acral palms or soles")
 
-# Ours -> the narrowest ISIC word that is true of all of it.
+# Ours -> the narrowest ISIC term that covers all of it.
 DIAGNOSES: dict[str, str] = {one: one.about.isic for one in Diagnosis}
 
-# A path -> ours; the longest that begins a diagnosis counts, all else is another diagnosis.
+# A path -> ours; the longest prefix of a diagnosis wins, anything else is another diagnosis.
 _CLASS_OF_PATH: dict[str, str] = {path: one for one in Diagnosis for path in one.about.isic_paths}
 
 IMAGE_TYPES: dict[str, str] = {
@@ -82,7 +82,7 @@ CONFIRMED_BY: dict[str, str] = {
 
 
 def site_of_path(path: str) -> str | None:
-    """Ours of a path or of its last level alone; "" where ours has no word, None for no site."""
+    """Our term for a path or its last level alone; "" if we have none, None if it is not a site."""
     levels = path.split(":")
     if len(levels) == 1 and levels[0] not in {known.split(":")[0] for known in _SITE_OF_PATH}:
         longer = [known for known in _SITE_OF_PATH if known.split(":")[-1] == levels[0]]
@@ -91,14 +91,14 @@ def site_of_path(path: str) -> str | None:
 
 
 def site_of_general(general: str, special: str) -> str | None:
-    """Ours of the older words; "" where ours has no word, None for no site."""
+    """Our term for one of the older terms; "" if we have none, None if it is not a site."""
     if special in _SPECIAL:
         return BodySite.ACRAL
     return (_SITE_OF_GENERAL | _TORSO).get(general.lower())
 
 
 def diagnosis_of_path(path: str) -> str:
-    """Ours of a path, or of the last level alone, in any case, for those that are ours."""
+    """Our term for a path or its last level alone, in any case, if we have one."""
     if ":" not in path:
         last = path.lower()
         known = [one for one in _CLASS_OF_PATH if one.split(":")[-1].lower() == last]

@@ -1,4 +1,4 @@
-"""``manage.py demo``: accounts and a drawn record to look around in."""
+"""``manage.py demo``: accounts and synthetic records to explore."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ CLINIC = "Demo clinic"
 
 
 class Visit(NamedTuple):
-    """days_ago: when the picture was taken. The rest as in ``synthetic.draw_lesion``."""
+    """days_ago: when the picture was taken. The other fields are as in
+    ``synthetic.draw_lesion``.
+    """
 
     days_ago: int
     radius: float
@@ -38,8 +40,8 @@ class Visit(NamedTuple):
     bulge: float = 0.0
 
 
-# Beyond what two pictures of one spot differ by, in shape and in colour, whatever a model makes of
-# it: what alerts there are come from the rules.
+# Shape and colour change more than between two pictures of one lesion, so alerts come from the
+# rules, whatever the model reads.
 GROWING = (
     Visit(365, 0.12),
     Visit(270, 0.122, 0.03, 0.03),
@@ -57,7 +59,7 @@ OWN_LEG = (Visit(30, 0.1),)
 
 class Command(BaseCommand):
     help = "Make demo accounts and a drawn record. Run again, it adds only what is missing."
-    requires_system_checks = ()  # a first start has better things to do than load the model twice
+    requires_system_checks = ()  # a first start need not load the model twice
 
     def handle(self, *args: Any, **options: Any) -> None:
         today = timezone.localdate()
@@ -65,7 +67,7 @@ class Command(BaseCommand):
         self._own_record(self._account("self-tracker", SELF_TRACKER), today)
 
     def _account(self, who: str, email: str) -> User:
-        """A known password is for an embedded installation only, which nobody else can reach."""
+        """Known passwords are only for an embedded installation that nobody else can reach."""
         user = User.objects.filter(email=email).first()
         password = EMBEDDED_PASSWORD if settings.EMBEDDED else secrets.token_urlsafe(12)
         if user is None:
@@ -78,7 +80,8 @@ class Command(BaseCommand):
 
     def _clinic_record(self, clinician: User, today: date) -> None:
         """Five lesions: one that changes, one whose picture is due, one that was removed, one with
-        a symptom, and a new one."""
+        a symptom, and a new one.
+        """
         clinic = Clinic.objects.with_member(clinician).filter(name=CLINIC).first()
         clinic = clinic or services.found_clinic(user=clinician, name=CLINIC)
         patient = clinic.patients.filter(
@@ -115,7 +118,7 @@ class Command(BaseCommand):
 
 
 class Story(NamedTuple):
-    """What happened to a patient's lesions. Told again, it adds only what is missing."""
+    """The history of a patient's lesions. Running it again adds only what is missing."""
 
     user: User
     patient: Patient
@@ -131,7 +134,9 @@ class Story(NamedTuple):
         months: int | None = None,
         **symptoms: bool,
     ) -> Lesion:
-        """A lesion on the body map, with a drawn picture a visit. months: of its reminder."""
+        """Add a lesion on the body map, with a synthetic picture per visit. months: of its
+        reminder.
+        """
         lesion = self.patient.lesions.filter(label=label).first() or body_map_services.open_lesion(
             user=self.user, patient=self.patient, spot=spot, label=label, **symptoms
         )
@@ -142,7 +147,7 @@ class Story(NamedTuple):
         return lesion
 
     def conclude(self, lesion: Lesion, conclusion: str, management: str, note: str) -> None:
-        """On the newest picture."""
+        """Conclude on the newest picture."""
         newest = lesion.images.latest_first().first()
         if newest is not None and not newest.reviews.exists():
             review_services.record_review(
@@ -154,7 +159,7 @@ class Story(NamedTuple):
             )
 
     def examine(self, lesion: Lesion, diagnosis: str, note: str) -> None:
-        """By a pathologist, three weeks after the newest picture."""
+        """Record histology three weeks after the newest picture."""
         newest = lesion.images.latest_first().first()
         if newest is not None and not lesion.histologies.exists():
             review_services.record_histology(

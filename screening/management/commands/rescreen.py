@@ -1,4 +1,4 @@
-"""``manage.py rescreen``: read all images by the default model version, or by another too."""
+"""``manage.py rescreen``: read all images with the default model version or another one."""
 
 from __future__ import annotations
 

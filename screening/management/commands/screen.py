@@ -1,4 +1,4 @@
-"""``manage.py screen IMAGE...``: what the model reads in files, without storing them."""
+"""``manage.py screen IMAGE...``: read picture files with the model, without storing them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from screening.predictions import advice
 
 class Command(BaseCommand):
     help = "Read dermatoscopic images without storing them. Exits with 1 if one cannot be read."
-    requires_system_checks = ()  # nothing of the site is needed, and it starts twice as fast
+    requires_system_checks = ()  # the site is not needed, and it starts twice as fast
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
@@ -67,7 +67,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{path.name:24}  {outcome:14}  {detail}")
 
     def _write_advice(self, model: Reader, readings: list[Reading]) -> None:
-        """The words of the result page, once for each outcome with its remarks."""
+        """The texts of the result page, once per outcome and remarks."""
         self.stdout.write()
         for reading in {(r.outcome, r.reason, r.remarks): r for r in readings}.values():
             told = advice.advise(self._told(model, reading))
@@ -77,7 +77,7 @@ class Command(BaseCommand):
         self.stdout.write(advice.DISCLAIMER)
 
     def _told(self, model: Reader, reading: Reading) -> Prediction:
-        """As if it were of a patient of this age, today. Not stored."""
+        """The advice as for a patient of this age, today. Nothing is stored."""
         today, age = timezone.localdate(), self.context.age
         patient = Patient(birth_year=None if age is None else today.year - int(age))
         return Prediction(
@@ -103,7 +103,9 @@ class Command(BaseCommand):
 
 
 def _read(path: Path, model: Reader, context: PatientContext) -> Reading:
-    """Raises ValueError, with a text for people: the same bounds hold as for an upload."""
+    """The reading of a file. Raises ValueError with a message for the user; the limits of uploads
+    apply.
+    """
     try:
         with path.open("rb") as file:
             clean = cleaning.clean(file)

@@ -1,4 +1,4 @@
-"""``manage.py sweep``: the process that keeps all going, with and without a broker."""
+"""``manage.py sweep``: the process that finds waiting and lost work, with or without a broker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``manage.py verify_reviews``: is every signed review there, and as it was signed?"""
+"""``manage.py verify_reviews``: check that every signed review is present and unchanged."""
 
 from __future__ import annotations
 

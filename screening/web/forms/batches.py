@@ -1,4 +1,4 @@
-"""What the page for a new batch asks. The rules are in ``screening.batches.services``."""
+"""The form for a new batch. The rules are in ``screening.batches.services``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parse what people say of a comparison or of an alert."""
+"""Forms for marks on comparisons and for closing alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two people, or two tabs, at one record: nothing is overwritten that the writer has not seen."""
+"""Two people, or two tabs, editing one record: unseen changes are never overwritten."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Values = Mapping[str, Any]
 
 
 def as_seen(values: Values) -> str:
-    """The values of a record as a form carries them, to be told apart from later ones."""
+    """The values of a record as a form carries them, for comparison with later ones."""
     return json.dumps(dict(values), default=str, sort_keys=True)
 
 
@@ -29,10 +29,12 @@ def write_unchanged(
     seen: str,
     wanted: Values,
 ) -> T:
-    """``write``, unless a field stands otherwise now than it was ``seen``, and than it is wanted.
+    """Call ``write``, unless a field's current value is neither the one ``seen`` nor the one
+    wanted.
 
-    locked: the row that all who write these fields change or lock, so that nobody comes between.
-    standing: reads the fields anew. Raises Changed, and then nothing is written.
+    locked: the row that everyone who writes these fields changes or locks, so that nobody
+    interferes. standing: reads the current values. Raises Changed, in which case nothing is
+    written.
     """
     locked._meta.model._base_manager.select_for_update().get(pk=locked.pk)
     now = standing()

@@ -1,4 +1,4 @@
-"""Parse how people put right what was entered wrongly. See ``screening.corrections``."""
+"""Forms for corrections. See ``screening.corrections``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WithdrawForm(forms.Form):
 
 
 class KnowingForm(forms.Form):
-    """findings: what the pictures have here, to be acknowledged; empty: nothing is asked."""
+    """findings: those on the pictures, to be acknowledged; if empty, the form does not ask."""
 
     acknowledged = forms.BooleanField(required=False, label="Go on with all of this")
 
@@ -59,7 +59,7 @@ class KnowingForm(forms.Form):
 
 
 class MoveImageForm(KnowingForm):
-    """lesions: where it may go."""
+    """lesions: where the image may go."""
 
     field_order = ("lesion",)
     lesion = forms.ModelChoiceField(
@@ -117,7 +117,7 @@ class MergePatientForm(KnowingForm):
 
 
 class UndoForm(KnowingForm):
-    """label: asked of a patient only, whose own may have been given to another."""
+    """label: asked only for a patient, whose label another may have taken."""
 
     label = forms.CharField(
         max_length=80,

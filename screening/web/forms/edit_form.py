@@ -1,4 +1,4 @@
-"""The one mechanism of forms that edit what is there: they carry what they were opened with."""
+"""The base of all forms that edit a record: they carry the values they were opened with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CHANGED = (
 
 
 class EditForm(forms.Form):
-    """A form that edits a record carries the values it was opened with (``opened``).
+    """A form that edits a record and carries the values it was opened with (``opened``).
 
-    record: None for a form that makes a new one, which carries nothing.
+    record: None for a form that creates one, which carries nothing.
     """
 
     opened = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -41,18 +41,19 @@ class EditForm(forms.Form):
     @staticmethod
     @abstractmethod
     def values_of(record: Any) -> dict[str, Any]:
-        """By field, how the record stands. Every form that edits one has its own."""
+        """The record's values by field. Every form that edits one defines its own."""
 
     def standing(self) -> dict[str, Any]:
-        """``values_of`` the record, read anew."""
+        """``values_of`` the record, read again."""
         return self.values_of(self.record._meta.model._base_manager.get(pk=self.record.pk))
 
     def wanted(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if name != "opened"}
 
     def clean_opened(self) -> str:
-        """Without it no mark was seen: an empty box takes none away unasked. What is no such text
-        is as good as a form from before: everything is compared."""
+        """Without it no checkbox is known to have been seen, so an empty one unsets nothing.
+        Invalid text is treated as missing: everything is compared.
+        """
         text: str = self.cleaned_data["opened"]
         if not text:
             standing = self.standing().items()
@@ -63,7 +64,9 @@ class EditForm(forms.Form):
             return "{}"
 
     def write(self, write: Callable[[], T]) -> T | None:
-        """None where the record changed meanwhile: the form then shows both, and asks."""
+        """Write the changes. None if the record changed meanwhile: the form then shows both values
+        and asks.
+        """
         if self.record is None:
             return write()
         try:
@@ -88,7 +91,7 @@ class EditForm(forms.Form):
             if field is None or field.widget.is_hidden:
                 continue
             if isinstance(field, forms.BooleanField) and value:
-                data[self.add_prefix(name)] = "on"  # who unticks it does so knowingly
+                data[self.add_prefix(name)] = "on"  # unticking it is a deliberate choice
             typed = self.cleaned_data.get(name)
             self.add_error(
                 name, f"Now: {_written(field, value)}. You entered: {_written(field, typed)}."

@@ -1,4 +1,4 @@
-"""Parse pictures that people choose, with a day and a kind for each."""
+"""Forms for pictures that people choose, with a day and a kind for each."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class _ManyFiles(forms.ClearableFileInput):
 
 
 class ManyFilesField(forms.FileField):
-    """One or more files; their content is the write path's matter."""
+    """One or more files; the write path checks their content."""
 
     def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
         files = data if isinstance(data, list | tuple) else [data]
         if not files:
             raise ValidationError(self.error_messages["required"], code="required")
-        # An empty file is refused later, by its name and beside the others that are kept.
+        # Empty files are rejected later, by name and beside the accepted ones.
         return [file for file in files if isinstance(file, UploadedFile)] or [
             super().clean(None, initial)
         ]
 
 
 class ImageForm(forms.Form):
-    """Pictures of one lesion. The script of the page sends each by itself, with its own day."""
+    """Pictures of one lesion. The page's script sends each separately, with its own day."""
 
     file = ManyFilesField(
         label="Pictures",

@@ -1,4 +1,4 @@
-"""Parse outlines and scales that people draw or type."""
+"""Forms for outlines and scales that people draw or type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from screening.web.forms.edit_form import EditForm
 
 
 class OutlineForm(EditForm):
-    """``points``: pairs "x,y" of shares of the picture's width and height, with spaces between."""
+    """``points``: space-separated pairs "x,y" of shares of the picture's width and height."""
 
     @staticmethod
     def values_of(image: LesionImage) -> dict[str, Any]:
@@ -30,7 +30,7 @@ class OutlineForm(EditForm):
 
 
 class ScaleForm(EditForm):
-    """One of the ways to say how large an image's pixels are."""
+    """One way to state the size of an image's pixels."""
 
     @staticmethod
     def values_of(image: LesionImage) -> dict[str, Any]:

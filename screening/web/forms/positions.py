@@ -1,4 +1,6 @@
-"""Parse a point on the body map, or a region chosen from the list. ``body_map`` has the rules."""
+"""Forms for a point on the body map, or a region chosen from the list. ``body_map`` has the
+rules.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def _regions() -> list[tuple[str, Any]]:
 
 
 class PlaceForm(forms.Form):
-    """Gives ``spot``. The map fills in view, x and y; without it a region's middle is meant."""
+    """Provides ``spot``. The map fills in view, x and y; without them the region's centre is
+    used.
+    """
 
     region = forms.ChoiceField(
         choices=_regions,
@@ -55,7 +59,7 @@ class PlaceForm(forms.Form):
 
 
 class MovedLesionForm(PlaceForm, EditForm):
-    """A lesion that is there already: a place has to be chosen."""
+    """A form for an existing lesion: a position is required."""
 
     @staticmethod
     def values_of(lesion: Lesion) -> dict[str, Any]:
@@ -74,11 +78,13 @@ class MovedLesionForm(PlaceForm, EditForm):
 
 
 class NewLesionForm(PlaceForm, LesionForm):
-    """A lesion with its place, which may be left open."""
+    """A form for a new lesion, whose position is optional."""
 
     @staticmethod
     def initial_by(query: QueryDict) -> dict[str, object]:
-        """A point that was chosen on the patient's page; nothing where the query tells none."""
+        """Initial values from a point chosen on the patient's page; empty without one in the
+        query.
+        """
         chosen = PlaceForm(query)
         spot = chosen.cleaned_data["spot"] if chosen.is_valid() else None
         region = regions.region_at(*spot) if spot else None

@@ -1,4 +1,4 @@
-"""Parse what people type of patients, lesions and visits. The rules are in the rooms' services."""
+"""Forms for patients, lesions and visits. The rules are in the rooms' services."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PatientForm(EditForm):
 
 
 class NewPatientForm(PatientForm):
-    """Also asks where the record belongs, where there is a choice."""
+    """Also asks where the record belongs, if there is a choice."""
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Parse when the next picture is wanted."""
+"""Forms for when the next picture is due."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from screening.web.forms.edit_form import EditForm
 
 
 class ReminderForm(EditForm):
-    """Of a lesion. Without an interval nobody is reminded."""
+    """A lesion's reminder. Without an interval there is none."""
 
     @staticmethod
     def values_of(lesion: Lesion) -> dict[str, Any]:

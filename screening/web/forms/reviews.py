@@ -1,4 +1,4 @@
-"""Parse what clinicians type: conclusions, histology, and which part of the worklist they want."""
+"""Forms for clinicians: conclusions, histology, and filters of the worklist."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from screening.reviews.worklist import Reason, Reviewed
 
 
 class ReviewForm(forms.Form):
-    """replaceable: standing reviews that this one may supersede; asked only where there is one.
-    symptoms: marked on the lesion. Who only watches such a lesion is asked whether they were
-    considered, and the note, which is signed, says so."""
+    """replaceable: standing reviews that this one may supersede; the field appears only if there
+    are any. symptoms: marked on the lesion. A clinician who chooses only to watch such a lesion is
+    asked whether they considered them, and the signed note records it.
+    """
 
     conclusion = forms.ChoiceField(choices=Conclusion.choices, widget=forms.RadioSelect)
     management = forms.ChoiceField(
@@ -97,7 +98,9 @@ class HistologyForm(forms.Form):
     )
 
     def __init__(self, *args: Any, standing: list[Histology], **kwargs: Any) -> None:
-        """standing: of the lesion; asked whether one of them is corrected, where there is one."""
+        """standing: histology of the lesion; the form asks whether it corrects one of them, if
+        there are any.
+        """
         super().__init__(*args, **kwargs)
         if standing:
             by_pk = {str(one.pk): one for one in standing}
@@ -114,7 +117,7 @@ class HistologyForm(forms.Form):
 
 
 class WorklistForm(forms.Form):
-    """What the worklist is narrowed by: sent by GET, nothing required."""
+    """Filters of the worklist: sent by GET, all optional."""
 
     q = forms.CharField(required=False, max_length=80, label="Search")
     clinic = forms.ModelChoiceField(
@@ -145,7 +148,7 @@ class WorklistForm(forms.Form):
 
     @property
     def narrowing(self) -> dict[str, Any]:
-        """For ``worklist.narrowed``: what was given and makes sense."""
+        """Arguments for ``worklist.narrowed``: the valid filters."""
         self.is_valid()
         given = {name: value for name, value in self.cleaned_data.items() if value}
         if "q" in given:
@@ -154,7 +157,7 @@ class WorklistForm(forms.Form):
 
     @property
     def query(self) -> str:
-        """What was given and makes sense, as the end of an address."""
+        """The valid filters as a query string."""
         self.is_valid()
         kept = QueryDict(mutable=True)
         for name in self.fields:

@@ -1,4 +1,4 @@
-"""From a form to the write path, and its refusals back onto the form."""
+"""Passes form data to the write path, and its errors back to the form."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 def submit(form: forms.Form, write: Callable[..., T], **fixed: Any) -> T | None:
-    """Hand a form's fields to a function of the write path.
+    """Call a write path function with the form's fields.
 
-    None if the form does not parse, if a rule refuses it, or if what it edits was changed since the
-    form was opened: the form then holds the errors.
+    None if the form is invalid, if a rule rejects it, or if the record was changed since the form
+    was opened: the form then holds the errors.
     """
     if not form.is_valid():
         return None
@@ -32,7 +32,7 @@ def submit(form: forms.Form, write: Callable[..., T], **fixed: Any) -> T | None:
 
 
 def add_errors(form: forms.Form, error: ValidationError) -> None:
-    """Each message beside its field; those of no field of this form above all."""
+    """Each message beside its field; messages for fields not in this form come first."""
     if not hasattr(error, "error_dict"):
         form.add_error(None, error)
         return

@@ -1,4 +1,4 @@
-"""Parse what people type about a webhook. The rules are in ``webhooks.endpoints``."""
+"""Forms for webhooks. The rules are in ``webhooks.services``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a clinic's conclusions, readings and histologies agree."""
+"""Agreement between a clinic's conclusions, readings and histology."""
 
 from __future__ import annotations
 

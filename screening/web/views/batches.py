@@ -1,4 +1,4 @@
-"""Many images at once: uploading an archive, how far it is, what is wrong, what was read."""
+"""Pages of batches: upload, progress, problems, results."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @require_safe
 def status(request: UserRequest, pk: UUID) -> HttpResponse:
-    """The part of the page that changes; 204 while it has not."""
+    """The part of the page that changes; 204 if it has not changed."""
     standing = _standing(request, pk)
     if standing["stage"] == request.GET.get("stage"):
         return HttpResponse(status=204)

@@ -1,4 +1,4 @@
-"""Two images of a lesion beside and over one another, and what someone saw in them."""
+"""Two images of a lesion side by side and overlaid, and what people saw in them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from screening.web.views.requests import UserRequest
 @require_safe
 def compare(request: UserRequest, pk: UUID) -> HttpResponse:
     """``earlier`` and ``later`` name the images; without them the latest two. A worker compares
-    them; the page asks again until that is done."""
+    them, and the page polls until that is done.
+    """
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     lesion = get_object_or_404(visible.select_related("patient__clinic"), pk=pk)
     found = record_queries.with_measures(lesion.images.latest_first(), request.user)
@@ -38,7 +39,7 @@ def compare(request: UserRequest, pk: UUID) -> HttpResponse:
     if comparison is None:
         bells.after_commit(bells.compare, earlier, later)
         return render(request, "screening/comparing.html", _waiting(lesion, images, earlier, later))
-    if request.htmx:  # what waited is shown whole, with its scripts
+    if request.htmx:  # the full result, including its scripts
         return HttpResponseClientRefresh()
     # With what was fetched already.
     comparison.earlier, comparison.later = comparison_services.in_order(earlier, later)
@@ -76,7 +77,7 @@ def _address(comparison: Comparison) -> str:
 
 
 def _chosen(request: HttpRequest, images: list[LesionImage]) -> tuple[LesionImage, LesionImage]:
-    """The images asked for, or the latest two. Raises Http404 for what is not the lesion's."""
+    """The requested images, or the latest two. Raises Http404 for images of another lesion."""
     known = {str(image.pk): image for image in images}
     names = request.GET.get("earlier", ""), request.GET.get("later", "")
     if not all(name in known or not name for name in names):

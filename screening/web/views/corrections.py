@@ -1,4 +1,4 @@
-"""What was entered wrongly, put right: a page each for image, visit, lesion and patient."""
+"""Correction pages, one each for image, visit, lesion and patient."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ METHODS = ["GET", "HEAD", "POST"]
 
 @dataclass(frozen=True)
 class Act:
-    """One way to put something right: its form, and what that does. then: the page afterwards."""
+    """One kind of correction: its form, and the function it calls. then: the page afterwards."""
 
     name: str
     title: str
@@ -228,7 +228,7 @@ def visit(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @require_http_methods(METHODS)
 def undo(request: UserRequest, pk: UUID) -> HttpResponse:
-    """Asks, and says what is in the way where something is."""
+    """Ask for confirmation, and show what prevents it, if anything."""
     visible = Correction.objects.visible_to(request.user)
     correction = get_object_or_404(visible.select_related("patient", "lesion", "image"), pk=pk)
     correction_undo.require_for(request.user, correction)
@@ -262,9 +262,9 @@ def undo(request: UserRequest, pk: UUID) -> HttpResponse:
 
 
 def leading_on(name: str, model: type[Any], pk: UUID, request: UserRequest) -> HttpResponse:
-    """To what a merged record was merged into. Raises Http404 where there is no such record.
+    """Redirect to the record that a merged one was merged into. Raises Http404 if there is none.
 
-    Asked for each time: the two may be taken apart again.
+    Resolved on every request, because the two may be split again.
     """
     found = queries.leads_to(model, pk, request.user)
     if found is None:
@@ -276,7 +276,7 @@ def leading_on(name: str, model: type[Any], pk: UUID, request: UserRequest) -> H
 
 @require_safe
 def withdrawn(request: UserRequest) -> HttpResponse:
-    """Patients that were withdrawn or merged, to be put back."""
+    """Patients that were withdrawn or merged and can be restored."""
     found = queries.withdrawn_patients(request.user)
     page = Paginator(found, A_PAGE).get_page(request.GET.get("page"))
     return render(
@@ -286,7 +286,7 @@ def withdrawn(request: UserRequest) -> HttpResponse:
 
 @require_safe
 def thumbnail(request: UserRequest, pk: UUID) -> HttpResponseBase:
-    """Of a withdrawn picture, for who may put it back."""
+    """The thumbnail of a withdrawn picture, for users who may restore it."""
     kept = LesionImage.everything.kept_for(request.user)
     return delivery.deliver(
         request=request, user=request.user, pk=pk, rendition=AccessLog.Rendition.THUMBNAIL, of=kept
@@ -317,19 +317,19 @@ def _withdrawal(request: UserRequest, record: Any, title: str, about: str, then:
 
 
 def _posted(request: UserRequest, act: str) -> Any:
-    """What was typed into one of the page's forms; nothing for the others."""
+    """The data of the page's submitted form; None for the others."""
     return request.POST if request.POST.get("act") == act else None
 
 
 def _others(request: UserRequest, patient: Patient) -> PatientQuerySet:
-    """Those that the same clinic and the same person keep."""
+    """Other records with the same clinic and owner."""
     writable = Patient.objects.writable_by(request.user).exclude(pk=patient.pk)
     writable = writable.filter(clinic=patient.clinic_id, owner=patient.owner_id)
     return writable.select_related("clinic").order_by("label", "pk")
 
 
 def _offered(request: UserRequest, others: PatientQuerySet) -> QuerySet[Patient]:
-    """What a list offers; of what was sent in, each that may be written is taken."""
+    """The records that a list offers; a submitted one is accepted if the user may write it."""
     if request.method == "POST":
         return others
     search = _search(request)
@@ -343,7 +343,7 @@ def _search(request: UserRequest) -> str:
 
 
 def _choice(request: UserRequest, others: PatientQuerySet) -> dict[str, Any]:
-    """For the search among many patients."""
+    """The context for searching among many patients."""
     count = others.count()
     return {
         "search": _search(request),

@@ -1,4 +1,4 @@
-"""Whether it runs: for programs that watch, without a login; and for staff, in words."""
+"""Health checks: for monitoring, without a login, and in words for staff."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _counts = _Counts()
 
 
 def limited(view: View) -> View:
-    """A request too many within a minute is answered with 429."""
+    """Requests over the limit per minute get 429."""
 
     @wraps(view)
     def counted(request: HttpRequest) -> HttpResponse:
@@ -67,7 +67,9 @@ def limited(view: View) -> View:
 @require_safe
 @limited
 def live(request: HttpRequest) -> HttpResponse:
-    """The process answers. Nothing else is asked, so that a slow disk does not restart it."""
+    """The process responds. Nothing else is checked, so that a slow disk does not cause a
+    restart.
+    """
     return HttpResponse("ok", content_type="text/plain")
 
 
@@ -76,8 +78,10 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 @limited
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 when pages can be served and images kept; 503 naming what is missing, and no more. How
-    long the oldest image waits, and when each part was heard of, is told beside it."""
+    """200 if pages can be served and images stored; 503 with the names of what is missing, and no
+    details. If the database responds, the answer also says how long the oldest image has waited
+    and when each process last reported.
+    """
     missing = health.missing()
     found: dict[str, Any] = {"status": "missing" if missing else "ok", "missing": missing}
     if "database" not in missing:
@@ -94,7 +98,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def status(request: UserRequest) -> HttpResponse:
-    """All that waits and all parts by name, for staff."""
+    """All queues and processes by name, for staff."""
     if not request.user.is_staff:
         raise Http404
     waiting = health.all_that_waits()

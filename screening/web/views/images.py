@@ -1,4 +1,4 @@
-"""One image: adding it, its result, its state while it is read, a review of it."""
+"""Pages of one image: upload, result, status while it is read, review."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ MEASURING = timedelta(minutes=2)
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: UserRequest, pk: UUID) -> HttpResponse:
-    """Pictures for a lesion. The script on the page sends them one by one and asks for JSON;
-    without it the same form sends all at once."""
+    """Add pictures to a lesion. The page's script sends them one by one and asks for JSON; without
+    it the same form sends all at once.
+    """
     lesions = Lesion.objects.visible_to(request.user).select_related("patient__clinic")
     lesion = get_object_or_404(lesions, pk=pk)
     write_access.require_writable(user=request.user, patient=lesion.patient)
@@ -98,8 +99,9 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @require_safe
 def status(request: UserRequest, pk: UUID) -> HttpResponse:
-    """The part of the result page that changes; 204 while it has not, so that nothing flickers and
-    a screen reader is told once."""
+    """The part of the result page that changes; 204 if it has not, so that nothing flickers and
+    screen readers announce it once.
+    """
     image = _visible(request, pk)
     reading = _reading(request, image, may_review=_may_review(request, image))
     if reading["stage"] == request.GET.get("stage"):
@@ -165,7 +167,7 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
 
 
 def _measures_come(reading: dict[str, Any]) -> bool:
-    """Whether the image is about to be measured: it is read, or a lesion was just found in it."""
+    """Whether the image is about to be measured: it is being read, or its lesion was just found."""
     latest: Prediction | None = reading["latest"]
     if latest is None or reading["image"].is_withheld:
         return False
@@ -181,16 +183,18 @@ def _may_review(request: UserRequest, image: LesionImage) -> bool:
 
 
 def read_in(request: UserRequest, image: LesionImage, *, may_review: bool) -> dict[str, Any]:
-    """What pages show of an image ``with_findings``: its reading, and what it lays over it.
-    may_review: the reader is told in a clinician's words."""
+    """The reading and overlays that pages show for an image ``with_findings``. may_review: use the
+    wording for clinicians.
+    """
     reading = _reading(request, image, may_review=may_review)
     return reading | _overlays(request, reading)
 
 
 def _reading(request: UserRequest, image: LesionImage, *, may_review: bool) -> dict[str, Any]:
-    """What ``partials/prediction_status.html`` shows. ``finished`` is the reading that counts: it
-    stays in view while a later one waits, runs or has failed. ``differing``: what was corrected
-    since it was made."""
+    """The context of ``partials/prediction_status.html``. ``finished`` is the reading that counts:
+    it stays visible while a later one waits, runs or has failed. ``differing``: what was corrected
+    since it was made.
+    """
     latest, finished = image.latest_attempt, image.counting_reading
     slow = latest is not None and latest.is_active and timezone.now() - latest.created > SLOW
     words = advice.FOR_CLINICIAN if may_review else advice.FOR_PERSON
@@ -210,7 +214,7 @@ def _reading(request: UserRequest, image: LesionImage, *, may_review: bool) -> d
 
 
 def _overlays(request: UserRequest, reading: dict[str, Any]) -> dict[str, Any]:
-    """What ``partials/overlays.html`` lays over the picture: nothing where there is no class."""
+    """The context of ``partials/overlays.html``: empty without a class."""
     maps = None
     if reading["explanation"]:
         visible = PredictionMaps.objects.visible_to(request.user)

@@ -1,4 +1,4 @@
-"""One lesion: its images over time, a new one, an edit."""
+"""Pages of one lesion: its images over time, opening, editing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from screening.web.views.requests import UserRequest
 
 @require_safe
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
-    """All images by day of capture, what was told of them and measured, and what people said."""
+    """All images by day of capture, their outcomes and measurements, and what people recorded."""
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     is_corrected = queries.is_corrected(Lesion, request.user)
     found = record_queries.with_visits(visible.select_related("patient__clinic", "reminder"))
@@ -86,7 +86,7 @@ def _reminder(
     *,
     has_histology: bool,
 ) -> dict[str, Any]:
-    """What ``partials/reminder.html`` shows: the one that is set, and what would fit."""
+    """The context of ``partials/reminder.html``: the current reminder, and a suggestion."""
     reminder: Reminder | None = getattr(lesion, "reminder", None)
     is_open = any(alert.is_open for alert in alerts)
     suggestion = suggestions.suggest(
@@ -104,7 +104,7 @@ def _reminder(
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: UserRequest, pk: UUID) -> HttpResponse:
-    """A new lesion has no image: the way goes on to its first one."""
+    """After creating a lesion, continue to adding its first image."""
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
     write_access.require_writable(user=request.user, patient=patient)
     form = NewLesionForm(request.POST or None, initial=NewLesionForm.initial_by(request.GET))
@@ -120,7 +120,7 @@ def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = _visible(request, pk)
     write_access.require_writable(user=request.user, patient=lesion.patient)
     form = LesionForm(request.POST or None, record=lesion)
-    # A lesion keeps a name; only a new one may go without and be numbered.
+    # An existing lesion keeps a label; only a new one may be left to be numbered.
     form.fields["label"].required = True
     if request.method == "POST":
         saved = submit(form, closing.edit_lesion, user=request.user, lesion=lesion)

@@ -1,4 +1,4 @@
-"""Correcting a lesion's outline in a picture, and saying how large the picture's pixels are."""
+"""Pages for correcting a lesion's outline and for setting the scale of a picture."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def scale(request: UserRequest, pk: UUID) -> HttpResponse:
     """By the field of view, the pixel spacing or two points on a ruler; ``source`` says which form
-    was sent."""
+    was sent.
+    """
     image = _writable(request, pk)
     source = request.POST.get("source", "")
     forms = {
@@ -123,7 +124,7 @@ def _of(image: LesionImage) -> dict[str, object]:
 
 
 def _points(image: LesionImage, user: User) -> list[Point]:
-    """What stands, with few enough corners to move by hand."""
+    """The current outline, with few enough corners to move by hand."""
     drawn = image.outlines.first()
     if drawn is not None:
         return [(x, y) for x, y in drawn.points]

@@ -1,4 +1,4 @@
-"""The pictures themselves. The check, the log and the streaming are in ``images.delivery``."""
+"""The pictures themselves. ``images.delivery`` checks, logs and streams them."""
 
 from __future__ import annotations
 

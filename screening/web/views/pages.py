@@ -1,4 +1,4 @@
-"""Pages that belong to no record: home, and what is told of data and model."""
+"""Pages without a record: home, and the pages about data and model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def home(request: UserRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def data_set(request: HttpRequest) -> HttpResponse:
-    """What the current model has learned from."""
+    """The data that the current model was trained on."""
     card = _card_or_404(reader.DEFAULT_VERSION)
     return render(
         request,
@@ -73,7 +73,7 @@ def data_set(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def model(request: HttpRequest, version: str = reader.DEFAULT_VERSION) -> HttpResponse:
-    """What a model version is for, how well it does, and where it fails."""
+    """What a model version is for, how well it performs, and where it fails."""
     card = _card_or_404(version)
     return render(
         request,
@@ -105,7 +105,7 @@ def model_card(request: HttpRequest, version: str) -> HttpResponse:
 
 
 def _card_or_404(version: str) -> dict[str, Any]:
-    # Asked of the list, not of the disk: the version comes from the address.
+    # Check the list, not the disk: the version comes from the URL.
     if version not in reader.versions():
         raise Http404("There is no such model version.")
     return reader.card(version)

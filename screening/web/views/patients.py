@@ -1,4 +1,4 @@
-"""Patients: the list, one patient with all lesions, a new one, an edit."""
+"""Pages of patients: the list, one patient with all lesions, creating, editing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def listing(request: UserRequest) -> HttpResponse:
 
 @require_safe
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
-    """One patient's lesions, what needs attention first."""
+    """One patient's lesions, those that need attention first."""
     writable = Patient.objects.writable_by(request.user).filter(pk=OuterRef("pk"))
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     is_corrected = queries.is_corrected(Patient, request.user)
@@ -88,7 +88,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @require_safe
 def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
-    """The timeline over all of a patient's lesions, what needs attention first."""
+    """The timeline of all of a patient's lesions, those that need attention first."""
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     patient = get_object_or_404(visible, pk=pk)
     ordered = record_queries.most_severe_first(
@@ -129,7 +129,7 @@ def _matching(patient: Patient, lesions: list[Lesion], search: str) -> list[Lesi
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: UserRequest) -> HttpResponse:
-    """A person's own record goes straight on to its first lesion."""
+    """After creating their own record, users continue to its first lesion."""
     form = NewPatientForm(request.POST or None, user=request.user)
     if request.method == "POST":
         patient = submit(form, record_services.register_patient, user=request.user)

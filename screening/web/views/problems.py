@@ -1,4 +1,4 @@
-"""What the ``type`` of an API's error leads to: open to all, as the document that names it."""
+"""The pages behind the ``type`` of API errors: public, like the OpenAPI document."""
 
 from __future__ import annotations
 

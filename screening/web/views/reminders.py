@@ -1,4 +1,4 @@
-"""When the next pictures are due, and the private calendar of them."""
+"""Reminders: when the next pictures are due, and the private calendar link."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def listing(request: UserRequest) -> HttpResponse:
 
 @require_POST
 def set_interval(request: UserRequest, pk: UUID) -> HttpResponse:
-    """An interval, or none: then the reminder stops."""
+    """Set an interval, or none to stop the reminder."""
     visible = Lesion.objects.visible_to(request.user).select_related("patient")
     lesion = get_object_or_404(visible, pk=pk)
     form = ReminderForm(request.POST, record=lesion)
@@ -77,7 +77,7 @@ def stop(request: UserRequest, pk: UUID) -> HttpResponse:
 @never_cache
 @require_POST
 def calendar_link(request: UserRequest) -> HttpResponse:
-    """Answers with the page itself: the secret is nowhere to be read after a redirect."""
+    """Respond with the page itself, because the secret could not be read after a redirect."""
     secret = reminder_services.make_calendar_link(user=request.user)
     form_tokens.made(request, reverse("reminders"))
     return _page(request, request.build_absolute_uri(reverse("calendar", args=[secret])))
@@ -94,7 +94,7 @@ def calendar_revoke(request: UserRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def calendar(request: HttpRequest, secret: str) -> HttpResponse:
-    """For calendar programs, which cannot log in: who has the link, has the calendar."""
+    """For calendar programs, which cannot log in: the link alone gives access."""
     user = reminder_calendar.owner_of(secret)
     if user is None:
         raise Http404("This calendar link opens nothing.")
@@ -106,7 +106,7 @@ def calendar(request: HttpRequest, secret: str) -> HttpResponse:
 
 
 def _page(request: UserRequest, calendar_url: str = "") -> HttpResponse:
-    """calendar_url: of the link that was made just now."""
+    """calendar_url: of the link that was just created."""
     choices = reminder_queries.choices(request.user)
     whose = request.GET.get("whose", "")
     if whose not in dict(choices):
@@ -138,7 +138,9 @@ def _page(request: UserRequest, calendar_url: str = "") -> HttpResponse:
 
 
 def _attach_standing(reminders: list[Reminder], user: User) -> None:
-    """What stands of each lesion: whoever is to take a picture is told of a warning first."""
+    """Attach each lesion's standing outcome: anyone about to take a picture sees a warning
+    first.
+    """
     wanted = Lesion.objects.filter(pk__in=[reminder.lesion_id for reminder in reminders])
     lesions = list(record_queries.with_latest(wanted.select_related("patient"), user))
     found = {lesion.pk: lesion for lesion in record_queries.attach_latest_images(lesions, user)}
@@ -161,7 +163,7 @@ def _set_none(request: UserRequest, lesion: Lesion) -> None:
 
 
 def _back(request: UserRequest, reminder: Reminder) -> HttpResponse:
-    """To where the button was."""
+    """Redirect to the page with the button."""
     if "from_list" in request.POST:
         return redirect("reminders")
     return redirect(f"{reverse('lesion', args=[reminder.lesion_id])}#reminder")

@@ -1,4 +1,4 @@
-"""Reports to print or to hand to a doctor. What they show is in ``screening.report``."""
+"""Reports to print or to hand to a doctor. ``screening.report`` defines their contents."""
 
 from __future__ import annotations
 

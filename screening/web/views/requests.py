@@ -1,4 +1,4 @@
-"""The request that every page behind the login gets."""
+"""The type of request that views behind the login get."""
 
 from __future__ import annotations
 

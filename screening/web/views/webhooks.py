@@ -1,4 +1,4 @@
-"""Webhooks: the endpoints of a clinic or of one's own record, and what was sent to them."""
+"""Pages of webhooks: the endpoints of a clinic or of a person's own record, and their log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DELIVERIES_A_PAGE = 25
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: UserRequest, pk: UUID | None = None) -> HttpResponse:
-    """pk: of the clinic; without one it is told of one's own record."""
+    """pk: of the clinic; without it the webhook is for the user's own record."""
     clinic = None
     if pk is not None:
         clinic = get_object_or_404(Clinic.objects.with_member(request.user), pk=pk)
@@ -55,7 +55,7 @@ def edit(request: UserRequest, pk: UUID) -> HttpResponse:
 @never_cache
 @require_safe
 def detail(request: UserRequest, pk: UUID) -> HttpResponse:
-    """The endpoint, its secret, and the log of what was sent. ``state=failed`` narrows the log."""
+    """The endpoint, its secret, and the delivery log. ``state=failed`` filters the log."""
     webhook = _webhook(request, pk)
     only_failed = request.GET.get("state") == "failed"
     log = webhook.deliveries.prefetch_related("attempts")
@@ -71,7 +71,9 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @require_safe
 def delivery(request: UserRequest, pk: UUID) -> HttpResponse:
-    """What was sent, and each attempt with its answer. Asks again by itself until it is over."""
+    """The content of a delivery, and each attempt with its response. The page polls until it is
+    finished.
+    """
     visible = Delivery.objects.visible_to(request.user).select_related("webhook__clinic")
     found = get_object_or_404(visible.prefetch_related("attempts"), pk=pk)
     name = "partials/delivery_state.html" if request.headers.get("HX-Request") else "delivery.html"

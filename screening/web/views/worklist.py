@@ -1,4 +1,4 @@
-"""The worklist: what needs a clinician's eyes first, and going through it item by item."""
+"""The worklist: lesions that need a clinician's attention first, to go through one by one."""
 
 from __future__ import annotations
 
@@ -49,8 +49,9 @@ def listing(request: UserRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def item(request: UserRequest, pk: UUID) -> HttpResponse:
-    """One lesion's latest image with the form to conclude on it. The filters of the list stay in
-    the address, so that the next item is the next of that list."""
+    """One lesion's latest image with the form to conclude on it. The list's filters stay in the
+    URL, so that the next item is the next of that list.
+    """
     lesion = _reviewable(request, pk)
     image = _latest_image(request, lesion)
     if image is None:
@@ -84,7 +85,7 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
 
 
 def _narrowed(request: UserRequest, form: WorklistForm) -> QuerySet[Lesion]:
-    """What is wrong among the filters is left out, and said above the list."""
+    """Invalid filters are ignored and reported above the list."""
     return worklist.narrowed(worklist.of(request.user), **form.narrowing)
 
 
