@@ -1,4 +1,4 @@
-"""How a clinic's conclusions, readings and histologies agree."""
+"""Agreement between a clinic's conclusions, readings and histology."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ComparedSerializer(serializers.Serializer[Any]):
 
 
 class AgreementSerializer(serializers.Serializer[Any]):
-    """Model, clinicians and histology of a clinic, two by two."""
+    """Model, clinicians and histology of a clinic, compared in pairs."""
 
     clinic = serializers.UUIDField()
     comparisons = ComparedSerializer(many=True)

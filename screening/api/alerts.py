@@ -1,4 +1,4 @@
-"""Alerts: change rules that fired between two images. Closed with a reason, never deleted."""
+"""Alerts: change rules triggered by two images. Closed with a reason, never deleted."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CLOSE = {"reason": CLOSED["close_reason"]}
 
 
 class AlertSerializer(serializers.ModelSerializer[Alert]):
-    """A change rule that fired between two images of a lesion."""
+    """A change rule triggered by two images of a lesion."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:alert-detail")
     patient = serializers.UUIDField(source="lesion.patient_id", read_only=True)

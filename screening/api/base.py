@@ -1,4 +1,4 @@
-"""What the API's views share: who may ask, retries, conditions, and the shape of an answer."""
+"""The base of the API's views: access, retries, conditional requests, and the form of responses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from screening.api.http.shape import PARAMETERS, shaped
 
 
 class RecordView(RetrySafe):
-    """An address of the API by itself. Name its ``scope_resource``."""
+    """A single API endpoint. Set its ``scope_resource``."""
 
     permission_classes = [HasScope]
     parser_classes = [JSONBody]
@@ -31,12 +31,12 @@ class RecordView(RetrySafe):
 
     @property
     def user(self) -> User:
-        """The key's or the session's owner: ``HasScope`` lets nobody else in."""
+        """The owner of the key or session: ``HasScope`` rejects anonymous requests."""
         return cast(User, self.request.user)
 
 
 class PictureOrProblem:
-    """An <img> accepts no JSON, and gets none unless there is an error to tell."""
+    """An <img> does not accept JSON; it gets JSON only for errors."""
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         return super().perform_content_negotiation(request, force=True)  # type: ignore[misc]
@@ -45,7 +45,9 @@ class PictureOrProblem:
 class ReadViewSet(
     RecordView, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Any]
 ):
-    """expandable: the view of the record that ``expand`` puts in place of a field's identifier."""
+    """expandable: by field, the view of the record that ``expand`` inserts instead of the
+    identifier.
+    """
 
     filter_backends = [filters.StrictFilterBackend]
     http_method_names = ["get", "head", "post", "patch"]
@@ -61,7 +63,7 @@ class ReadViewSet(
         return response
 
     def moved_to(self) -> str | None:
-        """The address of what a record that is not there was merged into."""
+        """The URL of the record that a missing one was merged into."""
         return None
 
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Any:
@@ -73,7 +75,7 @@ class ReadViewSet(
         except Http404:
             if (address := self.moved_to()) is None:
                 raise
-            # Asked for each time: the two may be taken apart again.
+            # Resolved on every request, because the two may be split again.
             headers = {"Location": address, "Cache-Control": "private, no-cache"}
             return Response(status=status.HTTP_301_MOVED_PERMANENTLY, headers=headers)
         data = self.get_serializer(record).data
@@ -89,7 +91,7 @@ class ReadViewSet(
 
 class RecordViewSet(mixins.CreateModelMixin, ReadViewSet):
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """200 instead of 201 where the record was known by its identifier."""
+        """200 instead of 201 if the record was known by its identifier."""
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         self.perform_create(serializer)
@@ -103,7 +105,7 @@ class RecordViewSet(mixins.CreateModelMixin, ReadViewSet):
         return response
 
     def perform_create(self, serializer: Any) -> None:
-        """Answer with the row as a list would show it, annotations and all."""
+        """Respond with the row as a list would show it, including annotations."""
         serializer.instance = self.get_queryset().get(pk=serializer.save().pk)
 
 
@@ -118,7 +120,7 @@ class EditableViewSet(mixins.UpdateModelMixin, RecordViewSet):
         return response
 
     def _lock(self, request: Request) -> None:
-        """Nobody else changes the row between the comparison and the change."""
+        """Lock the row so that nobody changes it between the comparison and the change."""
         if "If-Match" in request.headers:
             model = self.get_queryset().model
             model._default_manager.select_for_update().filter(pk=self.kwargs["pk"]).first()

@@ -1,4 +1,4 @@
-"""Batches over the API: uploaded, watched, cancelled and resumed, and what came of them."""
+"""Batches over the API: upload, progress, cancel, resume, and results."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class BatchUploadSerializer(StrictSerializer):
 
 
 class CountsSerializer(serializers.Serializer[Counts]):
-    """Rows of the manifest by what became of them."""
+    """Rows of the manifest by result."""
 
     rows = serializers.IntegerField(help_text="All; 0 until the manifest is read.")
     waiting = serializers.IntegerField()
@@ -230,7 +230,7 @@ class BatchViewSet(ReadViewSet):
     queryset = Batch.objects.none()
     serializer_class = BatchSerializer
     filterset_class = BatchFilter
-    in_one_transaction = False  # an archive is copied within; rows that are known stay one
+    in_one_transaction = False  # an archive is copied within; known rows are not repeated
 
     def get_queryset(self) -> QuerySet[Batch]:
         return with_counts(Batch.objects.visible_to(self.user))
@@ -240,7 +240,7 @@ class BatchViewSet(ReadViewSet):
         return [ArchiveUpload()] if uploads else super().get_parsers()
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """Who accepts CSV only gets no JSON, unless there is an error to tell."""
+        """Clients that accept only CSV get JSON only for errors."""
         tables = self.action in ("problems", "results")
         return super().perform_content_negotiation(request, force=force or tables)
 
@@ -276,7 +276,7 @@ class BatchViewSet(ReadViewSet):
         return table(request, "results", results.BATCH_COLUMNS, rows, results.WHOSE)
 
     def _with_table(self, request: Request) -> Batch:
-        self.filter_queryset(self.get_queryset())  # refuses a parameter that is none
+        self.filter_queryset(self.get_queryset())  # rejects invalid parameters
         batch: Batch = self.get_object()
         return batch
 

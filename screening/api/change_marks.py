@@ -1,4 +1,4 @@
-"""What people saw in comparisons. The newest mark of a comparison stands above the older ones."""
+"""What people saw in comparisons. The newest mark of a comparison supersedes the older ones."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MARK: dict[str, Any] = {
 
 
 class ChangeMarkSerializer(RecordSerializer):
-    """What someone saw in a comparison."""
+    """What a person saw in a comparison."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:change-mark-detail")
     comparison = VisibleField(

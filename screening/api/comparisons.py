@@ -1,4 +1,4 @@
-"""Two images of a lesion, the later laid over the earlier, and what differs."""
+"""Two images of a lesion, the later aligned to the earlier, and their differences."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class DifferenceSerializer(serializers.Serializer[Any]):
 
 
 class ComparisonSerializer(ByScope, serializers.ModelSerializer[Comparison]):
-    """Two images of one lesion, and what differs."""
+    """Two images of one lesion and their differences."""
 
     elsewhere = {"differences": ("measurements",)}
 
@@ -113,7 +113,7 @@ class ComparisonSerializer(ByScope, serializers.ModelSerializer[Comparison]):
 
 
 class ImagePairSerializer(StrictSerializer):
-    """Two images to compare, in either order: the day of capture decides."""
+    """Two images to compare, in either order: they are sorted by day of capture."""
 
     earlier = VisibleField(
         queryset=LesionImage.objects.none(),

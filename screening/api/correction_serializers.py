@@ -1,4 +1,4 @@
-"""Corrections as the API shows them, and what is sent to make them."""
+"""Serializers of corrections: the history, and the requests that make them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _HISTORY = (
 
 
 class CorrectionSerializer(serializers.ModelSerializer[Correction]):
-    """What was put right in a record. Never changed."""
+    """A change to a record. Never edited."""
 
     text = serializers.SerializerMethodField(help_text="In words.")
     made_by = serializers.CharField(read_only=True)
@@ -72,7 +72,7 @@ class CorrectionSerializer(serializers.ModelSerializer[Correction]):
         return in_words(correction)
 
     def get_before(self, correction: Correction) -> dict[str, Any]:
-        """Without the rows that a merger took along: some of them are not for everyone."""
+        """Without the rows that a merge moved: not everyone may see all of them."""
         before: dict[str, Any] = correction.before
         return before["into"] if correction.kind == CorrectionKind.MERGED else before
 
@@ -81,13 +81,13 @@ class CorrectionSerializer(serializers.ModelSerializer[Correction]):
 
 
 class ReasonSerializer(StrictSerializer):
-    """Why."""
+    """The reason."""
 
     reason = serializers.CharField(required=False, max_length=400)
 
 
 class WithdrawSerializer(StrictSerializer):
-    """Why it was entered in error."""
+    """Why the record was entered in error."""
 
     reason = serializers.CharField(max_length=400)
 
@@ -100,19 +100,19 @@ def _acknowledged(more: str = "") -> serializers.BooleanField:
 
 
 class RestoreMergedSerializer(ReasonSerializer):
-    """Why."""
+    """The reason."""
 
     acknowledged = _acknowledged(" After a merger only, and of what was found since.")
 
 
 class RestorePatientSerializer(RestoreMergedSerializer):
-    """Why, and a new label where another patient has the old one now."""
+    """The reason, and a new label if another patient has taken the old one."""
 
     label = serializers.CharField(required=False, max_length=80)  # type: ignore[assignment]
 
 
 class UndoSerializer(StrictSerializer):
-    """What the undoing of some corrections needs."""
+    """What some corrections need to be undone."""
 
     acknowledged = _acknowledged(" And where more was found since, or is left where it is.")
     label = serializers.CharField(  # type: ignore[assignment]
@@ -136,14 +136,14 @@ def _patient_field() -> VisibleField:
 
 
 class MoveImageSerializer(ReasonSerializer):
-    """Where the image belongs."""
+    """The lesion that the image belongs to."""
 
     lesion = _lesion_field()
     acknowledged = _acknowledged()
 
 
 class MoveLesionSerializer(ReasonSerializer):
-    """Whose the lesion is."""
+    """The patient that the lesion belongs to."""
 
     patient = _patient_field()
     acknowledged = _acknowledged()
@@ -157,7 +157,7 @@ class MergeLesionSerializer(ReasonSerializer):
 
 
 class MergePatientSerializer(ReasonSerializer):
-    """The record to keep, of the same clinic or the same person."""
+    """The record to keep, of the same clinic or owner."""
 
     into = _patient_field()
     acknowledged = _acknowledged(" And where the two differ in birth year or sex.")
@@ -179,7 +179,7 @@ undone = extend_schema(
 
 
 def acts(what: str, serializer: Any, example: Any, restore: Any = ReasonSerializer) -> Any:
-    """The descriptions of what all three have: withdraw, restore, corrections."""
+    """Descriptions of the actions that all three have: withdraw, restore, corrections."""
     return (
         extend_schema(
             summary=f"Withdraw {what}",

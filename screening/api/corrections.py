@@ -1,4 +1,4 @@
-"""What was entered wrongly, put right: withdrawn, put back, moved, merged; and its history."""
+"""Corrections: withdraw, restore, move, merge; and their history."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from screening.models.correction import OF
 
 
 class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
-    """What all kinds of records share. shows: the view set that shows the record."""
+    """The part common to all kinds of records. shows: the view set that shows the record."""
 
     http_method_names = ["get", "head", "post"]
     lookup_value_converter = "uuid"
@@ -56,20 +56,20 @@ class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
     history: Callable[..., Any]
 
     def get_queryset(self) -> Any:
-        """The records that the user sees, and those withdrawn that the user may put back."""
+        """The records that the user sees, and withdrawn ones that the user may restore."""
         model = self.queryset.model  # type: ignore[union-attr, arg-type]
         seen = model.objects.visible_to(self.user).values("pk")
         kept = self._kept(model)
         return model.everything.filter(Q(pk__in=seen) | Q(pk__in=kept.values("pk")))
 
     def done(self, request: Request, write: Callable[..., Any], parse: Any) -> Response:
-        """Parse, compare If-Match, write, and answer with the record as it is shown since."""
+        """Parse, check If-Match, write, and respond with the record in its new state."""
         record = self.get_object()
         body = parse(data=request.data, context=self.get_serializer_context())
         body.is_valid(raise_exception=True)
         with transaction.atomic():
             if "If-Match" in request.headers:
-                held(record, user=self.user, withdrawn=True)  # nobody changes it in between
+                held(record, user=self.user, withdrawn=True)  # nobody changes it meanwhile
                 require_match(request, etag_of(self._shown(record.pk)))
             found = write(user=self.user, record=record, **body.validated_data)
             if isinstance(found, Correction):
@@ -86,7 +86,7 @@ class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
         return self.done(request, write, WithdrawSerializer)
 
     def listed(self) -> Response:
-        """Of what belongs to the record as far as the caller may read such records."""
+        """The record's corrections, as far as the caller may read records of their kind."""
         readable = [resource for resource in OF if may_read(self.request, resource)]
         history = type(self).history(self.get_object(), self.user).of(readable)
         found = self.paginate_queryset(self.filter_queryset(history))
@@ -272,7 +272,7 @@ class VisitCorrections(CorrectionsViewSet):
 
 
 class CorrectionViewSet(RecordView, viewsets.GenericViewSet[Any]):
-    """Corrections of whatever record. Each is listed at the record's own address."""
+    """Corrections of any record. Each is listed at its record's own URL."""
 
     scope_resource = "corrections"
     queryset = Correction.objects.none()

@@ -41,5 +41,5 @@ class DicomView(APIView):
         return download(user=cast(User, request.user), pk=pk, tells=tells)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """Who accepts DICOM only gets JSON where there is an error to tell, and else none."""
+        """Clients that accept only DICOM get JSON only for errors."""
         return super().perform_content_negotiation(request, force=True)

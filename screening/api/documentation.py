@@ -1,4 +1,4 @@
-"""What the OpenAPI schema says beyond what it reads from the code."""
+"""Descriptions for the OpenAPI schema that cannot be derived from the code."""
 
 from __future__ import annotations
 

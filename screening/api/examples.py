@@ -1,4 +1,4 @@
-"""What the schema shows: one patient's way from registration to a reviewed reading."""
+"""Examples for the schema: one patient from registration to a reviewed reading."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ _WAITING: dict[str, Any] = {
     "disclaimer": DISCLAIMER,
 }
 QUEUED = _WAITING
-# A reading without advice figures: those come from the card of the version that read.
+# A reading without figures in its advice: those come from the card of the version that read.
 PREDICTION: dict[str, Any] = {
     **_WAITING,
     "state": "succeeded",
@@ -140,7 +140,7 @@ PREDICTION: dict[str, Any] = {
 }
 
 _LOGITS: dict[str, float] = PREDICTION["image_logits"]
-# A picture of 40 x 20 pixels as read, so that its two rows of four cells fit on a page.
+# A picture read at 40 x 20 pixels, so that its two rows of four cells fit on a page.
 MAPS: dict[str, Any] = {
     "prediction": _PREDICTION,
     "assessable": False,
@@ -209,7 +209,7 @@ IMAGE: dict[str, Any] = {
     "latest_prediction": PREDICTION,
     "latest_review": REVIEW,
 }
-# A picture of one pixel stands for the bytes of yours.
+# A one-pixel picture stands for the client's file.
 IMAGE_IN: dict[str, Any] = {
     "lesion": _LESION,
     "file": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAA"

@@ -1,4 +1,4 @@
-"""Any selection as one file: readings as a table, images as ISIC's metadata."""
+"""Downloads of a selection: readings as a table, images as ISIC metadata."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ImageExportFilter(filters.ImageFilter):
 
 
 class ExportView(GenericAPIView[Any]):
-    """All rows of a list at once, by the same filters."""
+    """All rows of a list at once, with the same filters."""
 
     permission_classes = [HasScope]
     filter_backends = [filters.StrictFilterBackend]
@@ -41,7 +41,7 @@ class ExportView(GenericAPIView[Any]):
         return cast(User, self.request.user)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """Who accepts CSV only gets no JSON, unless there is an error to tell."""
+        """Clients that accept only CSV get JSON only for errors."""
         return super().perform_content_negotiation(request, force=True)
 
 

@@ -1,4 +1,4 @@
-"""Fields that more than one serializer is made of."""
+"""Fields and bases shared by several serializers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ml.diagnoses import Diagnosis
 from screening.models import Outcome
 from screening.predictions.outcomes import of_rank
 
-# What JSON has to give a field. DRF itself would read 0 as a text, "yes" as true and "7" as 7.
+# JSON types by field. DRF itself would read 0 as text, "yes" as true and "7" as 7.
 TYPES: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
     ((serializers.BooleanField,), (bool,), "Give true or false."),
     ((serializers.IntegerField, serializers.FloatField), (int, float), "Give a number."),
@@ -34,9 +34,9 @@ TYPES: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
 
 
 class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses a field that it does not know: a mistyped one must not be lost without a word.
+    """Rejects unknown fields, so that a mistyped one is not silently lost.
 
-    Of JSON it also refuses a value of another type than is documented. In a form all is text.
+    In JSON it also rejects values of another type than documented. In form data everything is text.
     """
 
     def to_internal_value(self, data: Any) -> Any:
@@ -60,7 +60,9 @@ class StrictSerializer(serializers.Serializer[Any]):
         return validated
 
     def _left_out(self, data: dict[str, Any]) -> dict[str, Any]:
-        """A part of a record is given whole, in a PATCH too: DRF would let it be partial."""
+        """Requires a nested part as a whole, even in a PATCH, where DRF would accept a partial
+        one.
+        """
         if self is self.root:
             return {}
         missing = (name for name, field in self.fields.items() if field.required)
@@ -76,15 +78,16 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 
 def another_type(field: Any, value: Any) -> Any:
-    """The error, shaped as DRF shapes a field's; None where the type is right, or is none of
-    ours to judge: ``null`` and parts that are serializers themselves."""
+    """The error, in DRF's format; None if the type is right or is checked elsewhere: ``null`` and
+    nested serializers.
+    """
     if value is None:
         return None
     if isinstance(field, serializers.ListField) and isinstance(value, list):
         found = {at: another_type(field.child, one) for at, one in enumerate(value)}
         return {at: error for at, error in found.items() if error}
     if isinstance(field, serializers.PrimaryKeyRelatedField):
-        if value == "":  # DRF would take it for null
+        if value == "":  # DRF would treat it as null
             return ["Give an identifier."]
         field = field.pk_field
     if isinstance(field, serializers.ChoiceField):
@@ -100,7 +103,7 @@ def another_type(field: Any, value: Any) -> Any:
 class VisibleField(serializers.PrimaryKeyRelatedField[Any]):
     """The identifier of a record that the user may see. Any other does not exist.
 
-    queryset: ``none()`` of the model. visible_to: the rows of it that a user may name.
+    queryset: ``none()`` of the model. visible_to: the rows that a user may refer to.
     """
 
     def __init__(
@@ -124,9 +127,9 @@ class VisibleField(serializers.PrimaryKeyRelatedField[Any]):
 
 
 class ByScope(serializers.Serializer[Any]):
-    """Shows what belongs to another resource only to callers who may read that one, too.
+    """Shows fields of another resource only to callers who may read that resource too.
 
-    elsewhere: those resources, by the name of the field. Without their scopes it is empty.
+    elsewhere: those resources, by field name. Without their scopes the field is empty.
     """
 
     elsewhere: ClassVar[dict[str, tuple[str, ...]]] = {}
@@ -140,7 +143,7 @@ class ByScope(serializers.Serializer[Any]):
 
 
 class OrNothing(serializers.Serializer[Any]):
-    """A part that is ``null`` until there is something in it."""
+    """A part that is ``null`` while it is empty."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(read_only=True, allow_null=True, **options)
@@ -150,14 +153,14 @@ class OrNothing(serializers.Serializer[Any]):
 
 
 class ByDiagnosis(OrNothing):
-    """A number for each diagnosis, in HAM10000's order whatever the database made of it."""
+    """A number for each diagnosis, in HAM10000's order whatever the order in the database."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {diagnosis.value: serializers.FloatField() for diagnosis in Diagnosis}
 
 
 class GridByDiagnosis(serializers.Serializer[Any]):
-    """For each diagnosis a list of rows of numbers."""
+    """A list of rows of numbers for each diagnosis."""
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         return {
@@ -169,7 +172,7 @@ class GridByDiagnosis(serializers.Serializer[Any]):
 
 
 class Context(ByScope, OrNothing):
-    """What the model was told; ``null``: not known."""
+    """The patient details given to the model; ``null``: unknown."""
 
     elsewhere = {"age": ("patients",), "sex": ("patients",), "localization": ("lesions",)}
 
@@ -179,7 +182,7 @@ class Context(ByScope, OrNothing):
 
 
 class ContextTerms(OrNothing):
-    """Logits that each field of the context added to the image's own."""
+    """The logits that each context field added to those of the image."""
 
     age = ByDiagnosis()
     sex = ByDiagnosis()
@@ -187,7 +190,7 @@ class ContextTerms(OrNothing):
 
 
 class WordOrNull(serializers.CharField):
-    """A text of ours; ``null`` where the column is empty."""
+    """Text; ``null`` if the column is empty."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(read_only=True, allow_null=True, **options)
@@ -201,11 +204,15 @@ _TIME = r"^([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?$"
 
 @extend_schema_field({"type": "string", "pattern": _TIME, "example": "14:05:00"})
 class TimeOfDay(serializers.TimeField):
-    """Without a zone, where the camera was: JSON Schema's ``time`` asks for one."""
+    """Without a time zone, in local time of the camera; JSON Schema's ``time`` would require a
+    zone.
+    """
 
 
 class StandingOutcome(serializers.ChoiceField):
-    """What is told of a lesion, from its ``standing_rank``; ``null`` where nothing stands."""
+    """The outcome of a lesion, from its ``standing_rank``; ``null`` if it has no standing
+    outcome.
+    """
 
     def __init__(self, *, help_text: str) -> None:
         super().__init__(
@@ -221,7 +228,7 @@ class StandingOutcome(serializers.ChoiceField):
 
 
 class ChoiceOrNull(serializers.ChoiceField):
-    """One of the choices; ``null`` where the column is empty."""
+    """One of the choices; ``null`` if the column is empty."""
 
     def __init__(self, choices: Any, **options: Any) -> None:
         super().__init__(choices, read_only=True, allow_null=True, **options)

@@ -1,5 +1,6 @@
-"""What lists can be narrowed by. A filter that is unknown, empty or wrong is refused, not ignored:
-a mistyped one would quietly answer with everybody."""
+"""Filters of lists. An unknown, empty or invalid filter is rejected, not ignored: a typo would
+silently return everyone's records.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +58,7 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
 
 
 class Text(filters.CharFilter):
-    """Documented as it is: an empty one is refused."""
+    """As documented, an empty value is rejected."""
 
     def __init__(self, *, help_text: str, **options: Any) -> None:
         super().__init__(help_text=help_text, **options)
@@ -65,7 +66,7 @@ class Text(filters.CharFilter):
 
 
 class Search(Text):
-    """Words, by the QuerySet's own ``search``."""
+    """Free text, by the QuerySet's own ``search``."""
 
     def filter(self, qs: Any, value: str) -> Any:
         return qs.search(value) if value else qs
@@ -82,7 +83,7 @@ class Identifier(Text):
 
 
 class Day(filters.DateFilter):
-    """A day, as ISO 8601 writes it and in no other way."""
+    """A day in ISO 8601, and no other format."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(input_formats=["%Y-%m-%d"], **options)
@@ -93,7 +94,7 @@ class _MomentField(IsoDateTimeField):
         moment = super().to_python(value)
         try:
             return moment.astimezone(UTC) if moment else None
-        except OverflowError:  # within an offset of the first or the last day there is
+        except OverflowError:  # the first or last day, shifted out of range by an offset
             raise ValidationError(self.error_messages["invalid"]) from None
 
 
@@ -102,7 +103,7 @@ class Moment(filters.IsoDateTimeFilter):
 
 
 class YesOrNo(filters.TypedChoiceFilter):
-    """``true`` or ``false``, and nothing else: any other word would be no filter at all."""
+    """``true`` or ``false`` only: any other word would not filter at all."""
 
     def __init__(self, *, help_text: str, **options: Any) -> None:
         words = ["true", "false"]
@@ -112,7 +113,7 @@ class YesOrNo(filters.TypedChoiceFilter):
             help_text=help_text,
             **options,
         )
-        # Else the document would give it the type of the column that it looks at.
+        # Otherwise the schema would give it the type of the column that it filters.
         extend_schema_field({"type": "string", "enum": words, "description": help_text})(self)
 
 

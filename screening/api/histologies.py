@@ -1,4 +1,4 @@
-"""Pathologists' diagnoses of lesions. Never changed: a mistake is corrected by a new one."""
+"""Pathologists' diagnoses of lesions. Never edited: a mistake is corrected by a new one."""
 
 from __future__ import annotations
 

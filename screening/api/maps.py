@@ -1,4 +1,4 @@
-"""Where a prediction saw what, in a body of its own: predictions stay light."""
+"""Where a prediction found evidence, as a separate resource: predictions stay light."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OLDER = "This prediction has no maps: it is older than they are. Have its image 
 
 
 class MapsSerializer(serializers.Serializer[Any]):
-    """Where the model saw the lesion, and what spoke where for each diagnosis."""
+    """Where the model located the lesion and the evidence for each diagnosis."""
 
     prediction = serializers.UUIDField()
     assessable = serializers.BooleanField(
@@ -39,7 +39,7 @@ class MapsSerializer(serializers.Serializer[Any]):
 
 
 def body(maps: PredictionMaps, mask_url: str) -> dict[str, Any]:
-    """What ``MapsSerializer`` shows. Reads ``maps.prediction``."""
+    """The data that ``MapsSerializer`` shows. Reads ``maps.prediction``."""
     mask = model_mask(maps)
     height, width = mask.shape
     return {

@@ -1,4 +1,4 @@
-"""What was measured in images. Millimetres only where the image has a scale."""
+"""Measurements of images. Millimetres only if the image has a scale."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ class Colours(OrNothing):
 
 
 class Millimetres(serializers.FloatField):
-    """Of the measurement, by its image's scale: ``null`` without one. name: as measuring says."""
+    """The measurement in millimetres, by the scale of its image; ``null`` without one. name: of the
+    measure.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -105,7 +107,7 @@ class Millimetres(serializers.FloatField):
 
 
 class MeasurementSerializer(serializers.ModelSerializer[Measurement]):
-    """What was measured in one image. `null` in every measure where it failed."""
+    """The measurements of one image. All are `null` if measuring failed."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:measurement-detail")
     lesion = serializers.UUIDField(source="image.lesion_id", read_only=True)

@@ -1,4 +1,4 @@
-"""Outlines that people drew. The model's own stays with its prediction."""
+"""Outlines drawn by people. The model's own stays with its prediction."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OUTLINE: dict[str, Any] = {
 
 
 class OutlineSerializer(RecordSerializer):
-    """A lesion's outline as a person drew it."""
+    """A lesion's outline drawn by a person."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:outline-detail")
     image = VisibleField(

@@ -1,4 +1,4 @@
-"""Where lesions lie on the body map. A move is a new position; the newest of a lesion stands."""
+"""Positions of lesions on the body map. A move is a new position; the newest one is current."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SiteCodeSerializer(OrNothing):
 
 
 class PositionSerializer(RecordSerializer):
-    """Where a lesion lies on the body map."""
+    """A lesion's position on the body map."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:position-detail")
     lesion = VisibleField(

@@ -1,4 +1,4 @@
-"""A reading in lists, and whole: with its mask, its evidence, and what was measured in it."""
+"""A reading in lists and in full: with its mask, its evidence and its measurements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from screening.predictions.details import context_of, other_details
 
 
 class AdviceSerializer(OrNothing):
-    """What to tell the person. Show it whole."""
+    """What the person is advised. Show all of it."""
 
     title = serializers.CharField(help_text="What to do, in a line.")
     text = serializers.ListField(child=serializers.CharField(), help_text="Short paragraphs.")
@@ -195,7 +195,7 @@ class MeasuresSerializer(OrNothing):
 
 
 class PredictionDetailSerializer(ByScope, PredictionSerializer):
-    """One model version's reading of one image, whole."""
+    """One model version's reading of one image, in full."""
 
     elsewhere = {"measures": ("measurements",)}
 
@@ -210,7 +210,7 @@ class PredictionDetailSerializer(ByScope, PredictionSerializer):
 
 
 def _maps(prediction: Prediction) -> PredictionMaps | None:
-    """Selected with the prediction, which has either one row of them or none."""
+    """Selected with the prediction, which has at most one row of maps."""
     return getattr(prediction, "maps", None)
 
 

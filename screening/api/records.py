@@ -1,4 +1,6 @@
-"""What serializers of records share: strictness, the write path, identifiers of other systems."""
+"""The base of serializers of records: strict parsing, the write path, identifiers of other
+systems.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,17 @@ from screening.interop import identifiers as interop_identifiers
 class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
     """Writes through the rooms' services on behalf of the request's user.
 
-    Model validators are left out: the write path checks every rule, and says so in its own words.
+    Model validators are left out: the write path checks every rule and words the errors.
     """
 
-    fixed: tuple[str, ...] = ()  # given once, at the beginning
+    fixed: tuple[str, ...] = ()  # cannot be changed later
 
     @property
     def user(self) -> Any:
         return self.context["request"].user
 
     def changes(self, instance: Any, validated: dict[str, Any]) -> dict[str, Any]:
-        """Without the fixed fields. Raises ValidationError where one would change."""
+        """The changed fields. Raises ValidationError for a change to a fixed one."""
         moved = {
             name: [f"This cannot be changed: the {instance._meta.verbose_name} stays where it is."]
             for name in self.fixed
@@ -35,14 +37,16 @@ class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
 
 
 class IdentifierSerializer(StrictSerializer):
-    """By what another system knows the record. Unique in the clinic, for records of its kind."""
+    """Another system's identifier of the record. Unique in the clinic, among records of its
+    kind.
+    """
 
     system = serializers.CharField(max_length=200, help_text="Who gives such values: a URI.")
     value = serializers.CharField(max_length=200)
 
 
 class IdentifiedSerializer(RecordSerializer):
-    """With ``identifiers``. is_new: whether ``create`` has made the record, or found it."""
+    """With ``identifiers``. is_new: whether ``create`` created the record or found it."""
 
     identifiers = IdentifierSerializer(  # type: ignore[call-arg]
         many=True,

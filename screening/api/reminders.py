@@ -1,4 +1,4 @@
-"""When the next pictures are due: set, put off, stopped; and the private calendar of them."""
+"""Reminders: set, snooze, stop; and the private calendar link."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ NEW_CALENDAR: dict[str, Any] = {
 
 
 class ReminderSerializer(RecordSerializer):
-    """When the next picture of a lesion is wanted. A lesion has one at most."""
+    """When the next picture of a lesion is due. A lesion has at most one."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:reminder-detail")
     lesion = VisibleField(
@@ -117,7 +117,7 @@ class ReminderSerializer(RecordSerializer):
 
 
 class SnoozeSerializer(StrictSerializer):
-    """By how much it is put off: a span, or until a day."""
+    """How long to snooze: a span, or until a day."""
 
     span = serializers.ChoiceField(
         reminder_services.Span.choices,
@@ -128,14 +128,14 @@ class SnoozeSerializer(StrictSerializer):
 
 
 class SuggestionSerializer(serializers.Serializer[Any]):
-    """Which interval fits, by the newest review or reading."""
+    """The suggested interval, by the newest review or reading."""
 
     interval_months = serializers.IntegerField(allow_null=True, help_text="`null`: no reminder.")
     reason = serializers.CharField()
 
 
 class LesionReminderSerializer(ByScope):
-    """What is set for a lesion, and what would fit."""
+    """The lesion's reminder, and a suggestion."""
 
     elsewhere = {"suggestion": ("predictions", "reviews", "histologies", "alerts")}
 
@@ -148,7 +148,7 @@ class LesionReminderSerializer(ByScope):
 
 
 class CalendarSerializer(serializers.Serializer[Any]):
-    """Your private calendar link. Its address is in the answer that makes it, and nowhere else."""
+    """Your private calendar link. Its address is only in the response that creates it."""
 
     made_at = serializers.DateTimeField(allow_null=True, help_text="`null`: no link is out.")
     address = serializers.URLField(
@@ -310,7 +310,7 @@ class CalendarView(RecordView):
 
     def post(self, request: Request) -> Response:
         secret = reminder_services.make_calendar_link(user=cast(User, request.user))
-        # The page that is not the API's: a calendar program has no key.
+        # The page's own view, not the API's: a calendar program has no key.
         address = reverse("calendar", args=[secret], request=request)
         return self._answer(request, address, status.HTTP_201_CREATED)
 

@@ -30,7 +30,7 @@ class ReportView(APIView):
     scope_resource = "reports"
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """Who asks for a PDF accepts no JSON, and gets none unless there is an error to tell."""
+        """Clients that ask for a PDF get JSON only for errors."""
         return super().perform_content_negotiation(request, force=True)
 
 

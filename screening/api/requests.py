@@ -1,4 +1,4 @@
-"""What is sent, where the answer is something else."""
+"""Serializers of requests whose response has another form."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from screening.models import Lesion, LesionImage, Modality
 
 
 class NewImage(StrictSerializer):
-    """What every way of adding a picture says of it."""
+    """Fields common to all ways of adding a picture."""
 
     lesion = VisibleField(
         queryset=Lesion.objects.none(),
@@ -80,7 +80,7 @@ class ImageUploadSerializer(NewImage):
 
 
 class Base64File(serializers.CharField):
-    """The bytes of a file, written in base64 (RFC 4648)."""
+    """A file's bytes, in base64 (RFC 4648)."""
 
     def to_internal_value(self, data: Any) -> Any:
         try:
@@ -102,7 +102,7 @@ class ImageJSONSerializer(NewImage):
 
 
 class ImageCorrectionSerializer(StrictSerializer):
-    """What is wrong with an image. Only the fields that are sent change."""
+    """Corrections to an image. Only the fields sent are changed."""
 
     captured_on = serializers.DateField(required=False)
     captured_time = TimeOfDay(required=False, allow_null=True)

@@ -1,4 +1,4 @@
-"""How large an image's pixels are. The newest scale of an image stands."""
+"""Sizes of images' pixels. The newest scale of an image is current."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCALE: dict[str, Any] = {
 
 
 class ScaleSerializer(RecordSerializer):
-    """How large a pixel of an image is."""
+    """The size of an image's pixels."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:scale-detail")
     image = VisibleField(

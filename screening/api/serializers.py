@@ -1,4 +1,4 @@
-"""JSON in and out. Serializers parse; what may be done is decided by the services of each room."""
+"""JSON in and out. Serializers parse; the services of each room decide what is allowed."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class PatientSerializer(IdentifiedSerializer):
 
 
 class ActSerializer(serializers.Serializer[Any]):
-    """What settles a warning."""
+    """An act that settles a warning."""
 
     kind = serializers.ChoiceField(["review", "histology", "visit"])
     id = serializers.UUIDField(help_text="Of that review, histology or visit.")
@@ -292,7 +292,7 @@ class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):
 
 
 class AddedImageSerializer(ImageSerializer):
-    """The picture as it is kept, with what of the request it does not follow."""
+    """The picture as stored, and where it differs from the request."""
 
     remark = serializers.SerializerMethodField(
         help_text="In words, where the picture was there already and with another day; else empty."

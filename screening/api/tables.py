@@ -1,4 +1,4 @@
-"""Downloads of tables: which kind of file, and what the schema says of them."""
+"""Downloads of tables: the file type, and its description in the schema."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from screening.interop.tables import CONTENT_TYPES, Columns, FileType, Rows, as_
 
 
 class FileTypeFilter(filters.ChoiceFilter):
-    """Checks the value among the filters, and leaves the rows as they are."""
+    """Checks the value along with the filters, and does not filter rows."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(choices=FileType.choices, help_text="CSV unless told.", **options)
@@ -31,7 +31,7 @@ class TableFilter(filters.FilterSet):
 
 
 def file_type(request: Request) -> str:
-    """As ``FileTypeFilter`` has let it pass."""
+    """The type, validated by ``FileTypeFilter``."""
     return request.query_params.get("file_type", FileType.CSV)
 
 
@@ -43,7 +43,8 @@ def table(
     whose: Mapping[str, str] | None = None,
 ) -> HttpResponseBase:
     """The table as a file. whose: the resource that a column belongs to; without the scope to read
-    that one, nothing is in the column."""
+    it, the column is empty.
+    """
     resources = whose or {}
     shown = {
         column

@@ -33,7 +33,7 @@ class RankedSerializer(serializers.Serializer[Any]):
 
 
 class UglyDucklingSerializer(serializers.Serializer[Any]):
-    """A patient's lesions by how unlike the others they look to the model."""
+    """A patient's lesions, ranked by how different they look from the others to the model."""
 
     patient = serializers.UUIDField()
     model_version = WordOrNull(help_text="Whose features were compared.")

@@ -58,7 +58,7 @@ router.register("change-marks", ChangeMarkViewSet, basename="change-mark")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("visits", VisitViewSet, basename="visit")
 router.register("reminders", ReminderViewSet, basename="reminder")
-corrections = SimpleRouter(use_regex_path=False)  # at the same addresses
+corrections = SimpleRouter(use_regex_path=False)  # at the same URLs
 corrections.register("patients", PatientCorrections, basename="patient")
 corrections.register("lesions", LesionCorrections, basename="lesion")
 corrections.register("images", ImageCorrections, basename="image")
@@ -111,6 +111,7 @@ urlpatterns = [
         SpectacularRedocView.as_view(url_name="api:schema", http_method_names=READ),
         name="redoc",
     ),
-    # Last: also without a slash at the end, which would otherwise redirect and lose the body.
+    # Last: catches URLs without a trailing slash too, which would otherwise redirect and lose the
+    # body.
     re_path(r"^(?P<path>.*)$", nothing_here, name="nothing"),
 ]

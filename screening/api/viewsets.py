@@ -134,7 +134,7 @@ class ImageViewSet(ReadViewSet):
     filterset_class = filters.ImageFilter
     parser_classes = [Upload, JSONUpload]
     expandable = {"lesion": LesionViewSet}
-    # A picture is cleaned within, and perhaps waited for; sent again, it is recognised.
+    # A picture is cleaned within, and the reading may be awaited; a repeated picture is recognised.
     in_one_transaction = False
 
     def get_parsers(self) -> list[Any]:
@@ -147,7 +147,7 @@ class ImageViewSet(ReadViewSet):
         sent.is_valid(raise_exception=True)
         with transaction.atomic():
             if "If-Match" in request.headers:
-                held(image, user=self.user)  # nobody changes it in between
+                held(image, user=self.user)  # nobody changes it meanwhile
                 require_match(request, etag_of(self.get_serializer(self.get_object()).data))
             services.correct_image(user=self.user, image=image, **sent.validated_data)
             data = self.get_serializer(self.get_object()).data
@@ -187,7 +187,7 @@ class PredictionViewSet(ReadViewSet):
     serializer_class = PredictionSerializer
     filterset_class = filters.PredictionFilter
     expandable = {"image": ImageViewSet, "lesion": LesionViewSet}
-    in_one_transaction = False  # the reading may be waited for; one that waits is recognised
+    in_one_transaction = False  # the reading may be awaited; a waiting one is recognised
 
     def get_queryset(self) -> QuerySet[Prediction]:
         found = Prediction.objects.visible_to(self.user).select_related("image__lesion__patient")
@@ -245,13 +245,15 @@ class PictureView(PictureOrProblem, RecordView):
 
 
 class PredictionMapsView(RecordView):
-    """What both addresses share: who may look, and the answer where there is nothing."""
+    """Common to both URLs: access, and the response if there are no maps."""
 
     scope_resource = "predictions"
     http_method_names = ["get", "head"]
 
     def maps(self, pk: UUID) -> PredictionMaps:
-        """Raises Http404 for what is not visible, and NotFound with the reason for no maps."""
+        """Raises Http404 if the image is not visible, and NotFound with the reason if there are no
+        maps.
+        """
         visible = PredictionMaps.objects.visible_to(self.user).select_related("prediction")
         found = visible.filter(prediction=pk).first()
         if found is None:
@@ -286,7 +288,7 @@ def merged_into(view: Any, model: type[Any], name: str) -> str | None:
 
 
 def where_to_look(prediction: Prediction | None, request: Request) -> dict[str, str]:
-    """Headers that lead to the reading, and say when to look again while it is not finished."""
+    """Headers with the URL of the reading and, until it is finished, when to poll again."""
     if prediction is None:
         return {}
     address = reverse("api:prediction-detail", args=[prediction.pk], request=request)

@@ -1,4 +1,4 @@
-"""Visits to a doctor, as people enter them. A wrong one is withdrawn (``api.corrections``)."""
+"""Visits to a doctor, as people report them. A wrong one is withdrawn (``api.corrections``)."""
 
 from __future__ import annotations
 

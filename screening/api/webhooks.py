@@ -1,4 +1,4 @@
-"""Webhooks over the API: the endpoints, their secret, and the log of what was sent to them."""
+"""Webhooks over the API: the endpoints, their secrets, and the delivery log."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ AGAIN: dict[str, Any] = {
 
 
 class WebhookSerializer(RecordSerializer):
-    """An address of another system that is told of events."""
+    """Another system's address that receives events."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:webhook-detail")
     clinic = VisibleField(
@@ -176,7 +176,7 @@ class WebhookSerializer(RecordSerializer):
 
 
 class WebhookSecretSerializer(serializers.ModelSerializer[Webhook]):
-    """What signs. Keep it where only the receiving program reads it."""
+    """The signing secret. Store it where only the receiving program can read it."""
 
     secret = serializers.CharField(read_only=True, help_text="`whsec_` and 32 bytes in base64.")
 
@@ -186,7 +186,7 @@ class WebhookSecretSerializer(serializers.ModelSerializer[Webhook]):
 
 
 class AttemptSerializer(serializers.ModelSerializer[DeliveryAttempt]):
-    """What became of one try."""
+    """The result of one attempt."""
 
     error = WordOrNull(help_text="Why it failed; `null` where it did not.")
     answer = WordOrNull(help_text="The first 2000 characters of the answer.")
@@ -198,7 +198,7 @@ class AttemptSerializer(serializers.ModelSerializer[DeliveryAttempt]):
 
 
 class DeliverySerializer(serializers.ModelSerializer[Delivery]):
-    """One event on its way to one endpoint. `id` is the `webhook-id` that was sent."""
+    """One event on its way to one endpoint. `id` is the `webhook-id` header."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api:delivery-detail")
     event = ChoiceOrNull(EVERY_EVENT)
@@ -324,7 +324,9 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
     )
 )
 class WebhookSecretView(APIView):
-    """A scope of its own: whoever may list webhooks must not thereby be able to forge events."""
+    """A separate scope: permission to list webhooks must not include the ability to forge
+    events.
+    """
 
     scope_resource = "webhook_secrets"
     permission_classes = [HasScope]

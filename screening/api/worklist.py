@@ -1,4 +1,4 @@
-"""The worklist, to read: which lesions need a clinician's eyes first."""
+"""The worklist, read-only: which lesions need a clinician's attention first."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ITEM: dict[str, Any] = {
 
 
 class WorklistItemSerializer(serializers.Serializer[Any]):
-    """A lesion on the worklist, with why it is there."""
+    """A lesion on the worklist, and why it is there."""
 
     lesion = serializers.UUIDField(source="pk")
     label = serializers.CharField()  # type: ignore[assignment]

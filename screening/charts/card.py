@@ -1,4 +1,4 @@
-"""How well a model does, and where it fails: the stories of its card's figures."""
+"""The charts of a model card: how well the model performs, and where it fails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FALSE_ALARMS = (5, 10, 20)
 
 @dataclass(frozen=True, slots=True)
 class KeyFigure:
-    """What is counted, the value and its 95 % interval."""
+    """The subject of a figure, its value and its 95 % interval."""
 
     name: str
     value: str
@@ -27,7 +27,7 @@ class KeyFigure:
 
 
 def key_figures(card: dict[str, Any]) -> list[KeyFigure]:
-    """What matters most to the person in front of the screen, the worst news first."""
+    """The figures that matter most to the person concerned, the worst news first."""
     names = {
         "missed_per_100_cancers": "of 100 cancers are missed: nobody is told to see a doctor",
         "missed_per_100_melanomas": "of 100 melanomas are missed",
@@ -55,11 +55,13 @@ def stories(card: dict[str, Any]) -> list[Story]:
 
 
 def _outcomes(card: dict[str, Any]) -> Story:
-    """What is told to whom, from the sensitivities and specificities of the two thresholds."""
+    """The outcomes shown, by true class, from the sensitivity and specificity of both
+    thresholds.
+    """
     rates = rates_of(card)
     found, spared = (rates[f"see_doctor/malignant_{name}"]["value"] for name in _ENDS)
     urgent, not_urgent = (rates[f"urgent/malignant_{name}"]["value"] for name in _ENDS)
-    # Of the harmless lesions and of the cancers: the order of the bars, from below.
+    # Of the harmless lesions and of the cancers: the bars from bottom to top.
     shares = {
         Outcome.URGENT: [1 - not_urgent, urgent],
         Outcome.SEE_DOCTOR: [not_urgent - spared, found - urgent],
@@ -84,7 +86,7 @@ def _outcomes(card: dict[str, Any]) -> Story:
 
 
 def _ranking(card: dict[str, Any]) -> Story:
-    """The ROC curve. A card without `roc` is older than that figure."""
+    """The ROC curve. A card without `roc` predates that figure."""
     rates = rates_of(card)
     curves: dict[str, list[list[float]]] = card["figures"]["roc"]
     areas = {"malignant": rates["malignant_auc"]} | {
@@ -127,7 +129,7 @@ def _ranking(card: dict[str, Any]) -> Story:
 
 
 def found_at(curve: list[list[float]], false_alarms: float) -> float:
-    """The sensitivity at the curve's point with this share of false alarms, or the next lower."""
+    """The sensitivity at the curve's point with this false positive rate, or the next lower one."""
     return max(found for level, found in curve if level <= false_alarms + 1e-9)
 
 
@@ -210,13 +212,13 @@ def _reliability(card: dict[str, Any]) -> Story:
 
 
 def key_figure(name: str, rate: dict[str, float], *, better_low: bool) -> KeyFigure:
-    """A share as a whole number of 100, rounded to the worse side, with its interval."""
+    """A share as a whole number of 100, rounded towards the worse, with its interval."""
     whole = at_least_of_100 if better_low else at_most_of_100
     value = percent(whole(rate["value"]) / 100).removesuffix(" %")
     return KeyFigure(name, value, interval(rate))
 
 
 def rates_of(card: dict[str, Any]) -> Rates:
-    """The test part's figures: each its value, and the low and high end of its interval."""
+    """The figures on the test part: each with its value and the ends of its interval."""
     rates: Rates = card["figures"]["with_95_percent_intervals"]
     return rates

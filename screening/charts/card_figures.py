@@ -20,7 +20,7 @@ _SHARES = {"range": [-0.03, 1.03], "tickformat": ".0%", "tickvals": [0, 0.25, 0.
 
 
 def outcomes(labels: list[str], shares: dict[Outcome, list[float]]) -> dict[str, Any]:
-    """shares: by outcome, one for each label; the first label lowest."""
+    """shares: by outcome, one for each label; the first label at the bottom."""
     return share_bars(
         labels,
         {outcome.label: share for outcome, share in shares.items()},
@@ -30,7 +30,9 @@ def outcomes(labels: list[str], shares: dict[Outcome, list[float]]) -> dict[str,
 
 
 def roc(curve: list[list[float]], told: dict[Outcome, tuple[float, float]]) -> dict[str, Any]:
-    """curve: points of false alarms and finds; told: that pair for each threshold in use."""
+    """curve: points of false positive and true positive rates; told: the same pair for each
+    threshold in use.
+    """
     line = {
         "type": "scatter",
         "mode": "lines",
@@ -63,7 +65,7 @@ def roc(curve: list[list[float]], told: dict[Outcome, tuple[float, float]]) -> d
 
 
 def sensitivities(found: dict[str, dict[str, float]], images: dict[str, int]) -> dict[str, Any]:
-    """A dot and its interval for each diagnosis, the first lowest."""
+    """A dot and its interval for each diagnosis, the first at the bottom."""
     values = [rate["value"] for rate in found.values()]
     dots = {
         "type": "scatter",
@@ -94,7 +96,7 @@ def sensitivities(found: dict[str, dict[str, float]], images: dict[str, int]) ->
 
 
 def confusion(codes: list[str], counts: list[list[int]]) -> dict[str, Any]:
-    """counts: rows the truth, columns the answer, in the order of codes."""
+    """counts: true class by row, predicted class by column, in the order of codes."""
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
     heat = {
         "type": "heatmap",
@@ -130,12 +132,16 @@ def confusion(codes: list[str], counts: list[list[int]]) -> dict[str, Any]:
 
 
 def _shade(share: float) -> float:
-    """A place on the ramp. It leaves out the middle, on which no ink is legible in both themes."""
+    """A position on the colour ramp. It skips the middle, where no text colour is legible in both
+    themes.
+    """
     return 0.8 * share if share <= 0.5 else 0.8 + 0.2 * share
 
 
 def reliability(groups: list[dict[str, float]]) -> dict[str, Any]:
-    """groups: the card's, each with what was said, what was true and how many images."""
+    """groups: from the card, each with the predicted and the observed share and the number of
+    images.
+    """
     images = sum(group["n"] for group in groups)
     dots = {
         "type": "scatter",
@@ -144,7 +150,7 @@ def reliability(groups: list[dict[str, float]]) -> dict[str, Any]:
         "y": [group["was"] for group in groups],
         "customdata": [group["n"] for group in groups],
         "line": {"color": ACCENT, "width": 1},
-        # By area, and never too small to be seen.
+        # Proportional to area, with a visible minimum.
         "marker": {
             "size": [8 + 26 * (group["n"] / images) ** 0.5 for group in groups],
             "opacity": 1,

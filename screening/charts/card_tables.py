@@ -1,4 +1,6 @@
-"""What the model page tells in tables: other cameras, groups, outlines, the page before this."""
+"""The tables of the model page: other cameras, groups, outlines, and the comparison with a
+reference.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ _GROUPS = {
 
 
 def other_cameras(card: dict[str, Any]) -> list[KeyFigure]:
-    """The same model on ISIC 2017's images. Empty where the card has not measured it."""
+    """The same model on ISIC 2017's images. Empty if the card has no such figures."""
     if "isic2017" not in card:
         return []
     rates = card["isic2017"]["with_95_percent_intervals"]
@@ -50,8 +52,10 @@ def other_cameras(card: dict[str, Any]) -> list[KeyFigure]:
 
 
 def told_by_source(card: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Whose pictures, how many; of 100 cancers told to see a doctor, of 100 harmless lesions told
-    to watch, of 100 pictures turned away. Empty where the card has not measured it."""
+    """By source of pictures, with their number: of 100 cancers, those told to see a doctor; of 100
+    harmless lesions, those told to watch; of 100 pictures, those rejected. Empty if the card has no
+    such figures.
+    """
     rows: list[tuple[str, ...]] = []
     for source, one in card.get("sources", {}).items():
         rates = {key: rate["value"] for key, rate in one["with_95_percent_intervals"].items()}
@@ -71,7 +75,7 @@ _SOURCES = {"HAM10000": "HAM10000", "ISIC2017": "ISIC 2017", "MILK10K": "MILK10k
 
 
 def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """By kind of group: the group, its flagged cancers, its flagged harmless lesions."""
+    """By kind of group: the group, its flagged cancers and its flagged harmless lesions."""
     return [
         (
             _GROUPS[field],
@@ -89,7 +93,7 @@ def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
 
 
 def weakest_group(card: dict[str, Any]) -> tuple[str, str] | None:
-    """The group in which the smallest share of cancers is flagged, and that share."""
+    """The group with the smallest share of cancers flagged, and that share."""
     shares = [
         (one["sensitivity"], _group(field, name))
         for field, groups in _measured_groups(card).items()
@@ -103,7 +107,7 @@ def weakest_group(card: dict[str, Any]) -> tuple[str, str] | None:
 
 
 def turned_away(card: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Kind of picture that is not dermatoscopy, how many were tried, share turned away."""
+    """By kind of picture other than dermatoscopy: the number tested and the share rejected."""
     gate = card["gate"]
     return [
         (_KINDS.get(kind, kind), str(gate["outside_images"][kind]), percent(share))
@@ -112,7 +116,7 @@ def turned_away(card: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def outlines(card: dict[str, Any]) -> list[tuple[str, str]]:
-    """How well the outline fits. Empty where the card has not measured it."""
+    """How well the outline fits. Empty if the card has no such figures."""
     mask = card["figures"].get("mask")
     if not mask:
         return []
@@ -125,9 +129,10 @@ def outlines(card: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def beside_reference(card: dict[str, Any]) -> list[tuple[str, ...]]:
-    """What is measured; by our balanced, by our calibrated reading, by the page before this one.
+    """Measures by our balanced reading, our calibrated reading and the reference page that the card
+    names.
 
-    Empty where the card names no such page.
+    Empty if the card names none.
     """
     reference = card.get("reference")
     if not reference:
@@ -166,5 +171,5 @@ def _not(share: float | None) -> float | None:
 
 
 def _rate(share: float | None, images: int) -> str:
-    """A share of so many images; the card gives none that would rest on too few."""
+    """A share of this many images. The card omits shares of too few."""
     return f"too few: {images}" if share is None else f"{percent(share)} of {images}"

@@ -1,4 +1,4 @@
-"""What charts over time share: the axis of days, lanes of events, marks where the model changed."""
+"""Parts shared by charts over time: the axis of days, lanes of events, marks of model changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from screening.records.timeline import Event, Kind
 
 T = TypeVar("T")
 
-# What something is, is told by shape as well as by colour.
+# Shape shows the kind as well as colour.
 SYMBOLS = {
     Outcome.URGENT: "octagon",
     Outcome.SEE_DOCTOR: "triangle-up",
@@ -49,8 +49,9 @@ def kind_word(kind: Kind) -> str:
 
 
 def time_axis(days: Iterable[date]) -> dict[str, Any]:
-    """Room on both sides, so that the first and the last point are not cut, nor a single one
-    stretched over hours."""
+    """Margins on both sides keep the first and last points whole, and a single point from being
+    stretched over hours.
+    """
     known = sorted(days)
     first, last = known[0], known[-1]
     room = max(timedelta(days=14), (last - first) * 0.08)
@@ -67,18 +68,18 @@ def time_axis(days: Iterable[date]) -> dict[str, Any]:
 
 
 def runs(rows: Sequence[T], key: Callable[[T], object]) -> list[list[T]]:
-    """Neighbours with one key: only these are joined by a line."""
+    """Runs of neighbours with the same key: only these are joined by a line."""
     return [list(run) for _, run in groupby(rows, key)]
 
 
 def kinds_of(events: Iterable[Event]) -> list[Kind]:
-    """Those that there are, in their order."""
+    """The kinds that occur, in their order."""
     there = {event.kind for event in events}
     return [kind for kind in Kind if kind in there]
 
 
 def event_lanes(events: list[Event], axis: str, first: int = 0) -> list[dict[str, Any]]:
-    """A trace for each kind, on lanes from ``first`` on. axis: Plotly's name, as "y2"."""
+    """A trace for each kind, on lanes from ``first`` on. axis: Plotly's name, such as "y2"."""
     data = []
     for lane, kind in enumerate(kinds_of(events), first):
         here = [event for event in events if event.kind == kind]
@@ -112,7 +113,7 @@ def lane_axis(names: Sequence[str], domain: tuple[float, float]) -> dict[str, An
 
 
 def event_lines(events: list[Event]) -> list[dict[str, Any]]:
-    """Through all panels, so that one sees before and after."""
+    """Through all panels, to show what came before and after."""
     return [
         _upright(on.isoformat(), {"color": LINE, "width": 1, "dash": "dot"})
         for on in sorted({event.on for event in events})
@@ -121,7 +122,8 @@ def event_lines(events: list[Event]) -> list[dict[str, Any]]:
 
 def version_marks(readings: list[tuple[date, str]]) -> dict[str, Any]:
     """``shapes`` and ``annotations``: a line half-way between two readings by different versions,
-    and the name of the later version beside it. readings: day and version, empty for none."""
+    labelled with the later version. readings: day and version, empty for none.
+    """
     read = [one for one in readings if one[1]]
     shapes, annotations = [], []
     for (before, old), (after, new) in pairwise(read):
@@ -159,7 +161,7 @@ def _upright(place: str, line: dict[str, Any]) -> dict[str, Any]:
 
 
 def panel_title(text: str, top: float) -> dict[str, Any]:
-    """Above the panel whose upper edge is at ``top``, a share of the figure's height."""
+    """The title above the panel whose upper edge is at ``top``, a share of the figure's height."""
     return {
         "text": text,
         "x": 0,

@@ -1,4 +1,4 @@
-"""What the model has learned from, and what not: the data set's story, from a model card."""
+"""The charts of the training data, from a model card: what it contains and what it lacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def size(card: dict[str, Any]) -> str:
 
 
 def missing(card: dict[str, Any]) -> list[str]:
-    """What the data does not say, or does not show."""
+    """What the data does not state or does not show."""
     summary = card["data_summary"]
     sexes = sum(by_sex["unknown"] for by_sex in summary["sex_per_class"].values())
     sites = summary["images_per_localization"]["unknown"]

@@ -1,4 +1,4 @@
-"""One lesion over time: what was read of it, and what people said of it."""
+"""One lesion over time: its readings and what people recorded."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ GAP = 34
 
 
 def reading_over_time(readings: list[Told], events: list[Event]) -> Chart:
-    """readings: at least one, by day of capture.
+    """The readings by day of capture. readings: at least one.
 
-    A line joins readings of one model version only: between versions the scale has changed, not
-    the skin.
+    A line joins readings of one model version only: between versions the scale changes, not the
+    skin.
     """
     lanes = ["Image", *map(course.kind_word, course.kinds_of(events))]
     assessed = [one for one in readings if one.p_malignant is not None]
@@ -91,7 +91,7 @@ def _trace(run: list[Told]) -> dict[str, Any]:
 
 
 def _share_axis(assessed: list[Told]) -> dict[str, Any]:
-    """From 0 always, and never so close that a few points look like a leap."""
+    """Always from 0, and never so short that a few points look like a leap."""
     highest = max((one.p_malignant or 0 for one in assessed), default=0)
     top = next(limit for limit in (0.25, 0.5, 1.0) if highest <= 0.9 * limit or limit == 1)
     return {"range": [-0.04 * top, 1.12 * top], "tickformat": ".0%", "nticks": 5}
@@ -102,7 +102,7 @@ def _days(readings: list[Told], events: list[Event]) -> list[date]:
 
 
 def _rows(readings: list[Told], events: list[Event]) -> list[tuple[str, ...]]:
-    """Images and events in one table, the latest first; of one day what was recorded above."""
+    """Images and events in one table, latest first; on the same day, events above images."""
     rows = [
         (
             one.image.captured_on,

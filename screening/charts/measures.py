@@ -1,4 +1,4 @@
-"""What was measured of one lesion over time: a small chart for each measure."""
+"""Measurements of one lesion over time: a small chart for each measure."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ GAP = 34
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """One measure: how it is called, its value in an image, how that is written, the least there
-    is, and Plotly's format of the axis."""
+    """One measure: its name, its value in an image, its notation, its minimum, and Plotly's format
+    for the axis.
+    """
 
     label: str
     value: Callable[[Measured], float]
@@ -30,9 +31,9 @@ class _Panel:
 
 
 def measures_over_time(measured: list[Measured], events: list[Event]) -> Chart:
-    """measured: at least one, by day of capture. A small chart for each measure, one below another.
+    """measured: at least one, by day of capture. One small chart per measure, stacked.
 
-    A line joins what was measured within outlines of one kind: by one model version, or by hand.
+    A line joins measurements within outlines of one kind: by one model version, or by hand.
     """
     panels = _panels(measured)
     kinds = course.kinds_of(events)
@@ -85,7 +86,7 @@ def measures_over_time(measured: list[Measured], events: list[Event]) -> Chart:
 
 
 def _panels(measured: list[Measured]) -> list[_Panel]:
-    """In millimetres only where every image has a scale: a mix could not be drawn on one axis."""
+    """In millimetres only if every image has a scale: one axis cannot show both units."""
     scaled = all(one.mm_per_pixel is not None for one in measured)
     mm = "\N{NO-BREAK SPACE}mm"
     sizes = (
@@ -155,7 +156,7 @@ def _measure_trace(panel: _Panel, run: list[Measured], axis: str) -> dict[str, A
 
 
 def _panel_axis(panel: _Panel, measured: list[Measured], domain: list[float]) -> dict[str, Any]:
-    """From the least there is, so that a small change looks small."""
+    """From the minimum, so that a small change looks small."""
     highest = max(panel.value(one) - panel.least for one in measured)
     top = panel.least + 1.15 * max(highest, 0.1 if panel.least else 1e-6)
     return {"range": [panel.least, top], "nticks": 3, "tickformat": panel.ticks, "domain": domain}

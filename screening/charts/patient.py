@@ -1,4 +1,4 @@
-"""All lesions of a patient over time, one below another."""
+"""All lesions of a patient over time, stacked."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def lesions_over_time(lesions: list[Lesion], readings: list[Told], events: list[
 
 
 def _name(lesion: Lesion) -> str:
-    """In lines that leave a phone room for the chart."""
+    """Broken into lines short enough to leave room for the chart on a phone."""
     lines = textwrap.wrap(textwrap.shorten(lesion.label, 30, placeholder="…"), 15)
     return "<br>".join(escape(line, quote=False) for line in lines)
 
@@ -144,7 +144,7 @@ def _chance(one: Told) -> str:
 def _rows(
     lesions: list[Lesion], readings: list[Told], events: list[Event]
 ) -> list[tuple[str, ...]]:
-    """Lesion by lesion, the latest first."""
+    """By lesion, latest first."""
     rows: list[tuple[str, ...]] = []
     for lesion in lesions:
         own = [

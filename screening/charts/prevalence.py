@@ -1,7 +1,7 @@
 """What a reading means where cancer is rarer or more common than in the test: Bayes' rule in words.
 
-``static/js/prevalence.js`` says the same words while the slider moves; a browser test holds the two
-together.
+``static/js/prevalence.js`` produces the same text while the slider moves; a browser test compares
+the two.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from screening.charts.card import rates_of
 from screening.charts.story import of_100
 from screening.models import Outcome
 
-# Shares of the people looked at who have cancer: 0.1 % to 30 %, even steps on a log scale as far as
-# round numbers allow. Each makes whole people of 1,000.
+# Shares of people with cancer among those examined: 0.1 % to 30 %, as evenly spaced on a log scale
+# as round numbers allow. Each gives whole people per 1,000.
 STOPS = (
     0.001,
     0.002,
@@ -39,7 +39,9 @@ IN_TABLE = (0.01, 0.05, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Of 1,000 people. ppv: share of the flagged who have cancer; miss: of the others."""
+    """Per 1,000 people. ppv: share of the flagged who have cancer; miss: share of the others who
+    do.
+    """
 
     cancers: int
     missed: float
@@ -80,11 +82,11 @@ def whole(count: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PrevalenceStory:
-    """in_test: what a flag was worth in the test, of 100. missed: of 100 cancers. rates: what the
-    slider computes with.
+    """in_test: what a flag was worth in the test, per 100. missed: per 100 cancers. rates: input of
+    the slider's calculation.
 
-    sentence: what it says at first. rows: how common cancer is; of the flagged, of the urgent and
-    of those told to monitor, who has it.
+    sentence: the initial text. rows: the prevalence; the share with cancer among the flagged, the
+    urgent and those told to monitor.
     """
 
     heading: str
@@ -138,14 +140,14 @@ def _rows(card: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _count(rounded: int, exact: float) -> str:
-    """No zero where it is only rounding that makes one."""
+    """Avoids a zero that only comes from rounding."""
     return "fewer than 1" if not rounded and exact > 0 else f"{rounded:,}"
 
 
 def _rates(card: dict[str, Any], outcome: Outcome) -> tuple[float, float]:
     """Sensitivity and specificity for cancer of this outcome or a more severe one.
 
-    Where the test missed none, as many are taken as missed as it cannot exclude: the low end.
+    If the test missed none, the most misses that it cannot exclude are used: the low end.
     """
     found = rates_of(card)[f"{outcome}/malignant_sensitivity"]
     spared = rates_of(card)[f"{outcome}/malignant_specificity"]

@@ -1,4 +1,6 @@
-"""A finding in words with the chart that shows it, and what charts of a model card share."""
+"""A finding in words with the chart that shows it, and parts shared by the charts of a model
+card.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ FAINT = "var(--sc-line-strong)"
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """heading: the one finding. text: what it means, and how to read the chart."""
+    """heading: the finding. text: what it means, and how to read the chart."""
 
     heading: str
     text: str
@@ -24,30 +26,30 @@ class Story:
 
 
 def name_of(diagnosis: str) -> str:
-    """Spelled out, for the middle of a sentence."""
+    """The full name, for the middle of a sentence."""
     label = Conclusion(diagnosis).label
     return label[0].lower() + label[1:]
 
 
 def tick(label: str) -> str:
-    """A label of an axis, broken into lines that leave a phone room for the chart."""
+    """An axis label, broken into lines short enough to leave room for the chart on a phone."""
     return "<br>".join(textwrap.wrap(label, 20))
 
 
 def of_100(share: float) -> str:
-    """A share as a whole number of 100, in words where a whole number would claim too much."""
+    """A share as a whole number of 100, or in words where a whole number would be too precise."""
     if share < 0.01:
         return "fewer than 1"
     return "more than 99" if share > 0.99 else f"{100 * share:.0f}"
 
 
 def interval(measured: dict[str, float]) -> str:
-    """The 95 % interval of a share, of 100, in whole numbers that hold all of it: "93–98"."""
+    """The 95 % interval of a share, per 100, rounded outwards to whole numbers: "93–98"."""
     return f"{at_most_of_100(measured['low'])}–{at_least_of_100(measured['high'])}"
 
 
 def at_most_of_100(share: float) -> int:
-    """Rounded down. The sixth digit and on are of the arithmetic, not of the share."""
+    """Rounded down. The sixth and later digits come from floating point, not from the share."""
     return math.floor(round(100 * share, 4))
 
 
@@ -57,7 +59,7 @@ def at_least_of_100(share: float) -> int:
 
 
 def count_bars(labels: list[str], counts: list[int], colours: list[str]) -> dict[str, Any]:
-    """Horizontal bars, the first lowest, each with its number at its end."""
+    """Horizontal bars, the first at the bottom, each labelled with its number."""
     bars = {
         "type": "bar",
         "orientation": "h",
@@ -80,7 +82,7 @@ def count_bars(labels: list[str], counts: list[int], colours: list[str]) -> dict
 def share_bars(
     labels: list[str], parts: dict[str, list[float]], colours: dict[str, str], ink: str
 ) -> dict[str, Any]:
-    """Horizontal bars of parts that add up to the whole; parts: name -> share for each label."""
+    """Horizontal bars of parts that add up to the whole. parts: name -> share for each label."""
     data = [
         {
             "type": "bar",

@@ -1,7 +1,7 @@
-"""The one look of all figures, and the chart with its table that a page shows.
+"""The common style of all figures, and a chart with its table as a page shows it.
 
 Figures are plain dicts. Their colours are CSS variables of ``static/css/theme.css``;
-``static/js/charts.js`` puts in the values of the theme that is on.
+``static/js/charts.js`` inserts the values of the current theme.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ OUTCOME_COLOURS = {
     "monitor": "var(--sc-monitor)",
     "not_assessable": "var(--sc-not_assessable)",
 }
-# One hue, light to dark, for confusion matrices and the like. Never a rainbow.
+# One hue, light to dark, for confusion matrices and similar charts. Never a rainbow.
 RAMP = [[0, SURFACE], [1, ACCENT]]
 
 _AXIS = {
@@ -69,5 +69,5 @@ class Chart:
 
 
 def figure(data: list[dict[str, Any]], **layout: Any) -> dict[str, Any]:
-    """A Plotly figure in our look; ``layout`` adds to it and wins over it."""
+    """A Plotly figure in our style; ``layout`` extends and overrides it."""
     return {"data": data, "layout": {"template": {"layout": _LAYOUT}, "height": 320, **layout}}

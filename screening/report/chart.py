@@ -1,4 +1,4 @@
-"""The chance that was read, over time, as lines on paper."""
+"""Estimated probability over time, as lines for print."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ LABELS = 12
 
 
 def chance_over_time(told: list[Told], width: float, height: float) -> Drawing | None:
-    """told: of ``timeline.readings``. Readings of different versions are joined by no line.
+    """told: of ``timeline.readings``. No line joins readings of different versions.
 
-    None where no reading has a chance.
+    None if no reading has a probability.
     """
     points = [one for one in told if one.p_malignant is not None]
     if not points:
@@ -72,7 +72,7 @@ class _Figure:
                 self._words(x, y + 6, percent(one.p_malignant or 0), "middle", font=BOLD)
 
     def versions(self) -> None:
-        """Where another model version begins to read."""
+        """Where another model version starts."""
         before = ""
         for one in self.points:
             if one.model_version != before and before:
@@ -82,7 +82,7 @@ class _Figure:
             before = one.model_version
 
     def _marker(self, x: float, y: float, outcome: str) -> None:
-        """By shape as by colour, as on the pages."""
+        """Shape shows the kind as well as colour, as on the pages."""
         colour, r = OUTCOMES[outcome], 3.2
         if outcome == Outcome.SEE_DOCTOR:
             corners = [x, y + r * 1.3, x - r * 1.2, y - r * 0.9, x + r * 1.2, y - r * 0.9]

@@ -1,4 +1,4 @@
-"""The one way by which a report leaves the platform: checked, built, logged, streamed."""
+"""The only way a report leaves the platform: checked, built, logged, streamed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from screening.report.patient_report import patient_report
 
 
 def hand_lesion_report(*, user: User, pk: UUID) -> FileResponse:
-    """Raises Http404 for what ``user`` may not see. Every picture in it counts as shown."""
+    """Return the report. Every picture in it is logged as shown. Raises Http404 for a lesion that
+    ``user`` may not see.
+    """
     visible = Lesion.objects.visible_to(user).select_related("patient__clinic")
     lesions = body_map_queries.with_position(visible)
     return _handed(user, "lesion", *lesion_report(get_object_or_404(lesions, pk=pk), user))
@@ -33,7 +35,7 @@ def _handed(user: User, kind: str, file: IO[bytes], shown: list[LesionImage]) ->
     AccessLog.objects.bulk_create(
         AccessLog(user=user, image=image, rendition=rendition) for image in shown
     )
-    # The name tells what it is, not whose.
+    # The name says what it is, not whose.
     response = FileResponse(
         file, content_type="application/pdf", filename=f"skincheck-{kind}-report.pdf"
     )

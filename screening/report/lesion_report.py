@@ -18,8 +18,7 @@ TITLE = "Report of a lesion"
 
 
 def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionImage]]:
-    """The PDF, and the images that it shows. Reads ``lesion.patient.clinic``
-    and ``position``."""
+    """The PDF and the images it shows. Reads ``lesion.patient.clinic`` and ``position``."""
     record = record_of(lesion, user)
     flowables = [
         text(lesion, style.TITLE),
@@ -48,7 +47,7 @@ def of_lesion(record: LesionRecord) -> list[Flowable]:
 
 
 def subject(patient: Patient) -> list[str]:
-    """Whose skin it is, in what is known."""
+    """Whose skin it is, as far as known."""
     known = [
         str(patient),
         f"Born {patient.birth_year}" if patient.birth_year else "",
@@ -60,7 +59,9 @@ def subject(patient: Patient) -> list[str]:
 
 
 def about(lesion: Lesion) -> str:
-    """Where it is, and its symptoms. Reads what ``body_map.queries.with_position`` gives."""
+    """Where the lesion is, and its symptoms. Reads what ``body_map.queries.with_position``
+    annotates.
+    """
     site = lesion.get_body_site_display() if lesion.body_site else "Body site not stated"
     placed: dict[str, Any] | None = lesion.position  # type: ignore[attr-defined]
     if placed is not None:

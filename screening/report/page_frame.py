@@ -1,5 +1,6 @@
-"""The frame of a report on A4: what it is at the head of each page; at the foot the disclaimer, the
-moment of printing and the number of the page."""
+"""The frame of a report on A4: the title at the head of each page; the disclaimer, the time of
+printing and the page number at the foot.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ HEAD, FOOT = 22 * mm, 24 * mm
 
 
 def built(title: str, flowables: list[Flowable]) -> IO[bytes]:
-    """The PDF, from its beginning. title: what kind of report; no person's label."""
+    """The PDF as a file, rewound. title: the kind of report, without a person's label."""
     file = SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  whoever sends it closes it
     document = BaseDocTemplate(
         file,
@@ -51,7 +52,7 @@ def built(title: str, flowables: list[Flowable]) -> IO[bytes]:
 
 
 class _NumberedCanvas(Canvas):
-    """Writes head and foot when the last page is known."""
+    """Draws head and foot once the number of pages is known."""
 
     def __init__(self, *arguments: Any, title: str, printed: datetime, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -1,4 +1,4 @@
-"""The report of a patient: all lesions in a table, and those that need eyes first in full."""
+"""The report of a patient: all lesions in a table, and those that need attention in full."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ THUMBNAIL = (22 * mm, 17 * mm)
 
 
 def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[LesionImage]]:
-    """The PDF, and the images that it shows. Reads ``patient.clinic``."""
+    """The PDF and the images it shows. Reads ``patient.clinic``."""
     alerts, histologies = _open_alerts(patient, user), _histologies(patient, user)
     lesions = _ordered(patient, user, alerts, histologies)
     urgent = [lesion for lesion in lesions if _needs_eyes(lesion, alerts, histologies)]
@@ -68,7 +68,7 @@ def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[Lesion
 def _ordered(
     patient: Patient, user: User, alerts: dict[Any, int], histologies: dict[Any, Histology]
 ) -> list[Lesion]:
-    """By what needs attention: open alerts above all, what a pathologist has settled last."""
+    """By what needs attention: open alerts first, lesions settled by histology last."""
     found = record_queries.most_severe_first(
         body_map_queries.with_position(record_queries.with_latest(patient.lesions.all(), user))
     )
@@ -77,21 +77,22 @@ def _ordered(
 
 
 def _open_alerts(patient: Patient, user: User) -> dict[Any, int]:
-    """How many are open, by lesion."""
+    """The number of open alerts by lesion."""
     found = open_alerts(Alert.objects.visible_to(user).filter(lesion__patient=patient), user)
     return dict(found.order_by().values_list("lesion").annotate(n=Count("pk")))
 
 
 def _histologies(patient: Patient, user: User) -> dict[Any, Histology]:
-    """The one that stands, by lesion."""
+    """The current histology by lesion."""
     of_patient = Histology.objects.filter(lesion__patient=patient, lesion__withdrawn_at=None)
     found = of_patient.standing().disclosed_to(user).order_by("created", "pk")
     return {histology.lesion_id: histology for histology in found}
 
 
 def _needs_eyes(lesion: Lesion, alerts: dict[Any, int], histologies: dict[Any, Histology]) -> bool:
-    """An alert is open, the standing outcome is grave, a pathologist found it malignant or, while
-    none has examined it, a clinician wants it seen to."""
+    """Whether an alert is open, the standing outcome is serious, histology is malignant or, without
+    histology, a clinician wants the lesion treated or examined.
+    """
     row: Any = lesion
     if lesion.pk in alerts or row.standing.is_grave:
         return True
@@ -154,7 +155,7 @@ def _facts(lesion: Lesion) -> str:
 
 
 def _concluded(image: LesionImage | None, histology: Histology | None) -> str:
-    """Histology first, else what the clinician concluded on the newest image."""
+    """Histology, else the clinician's conclusion on the newest image."""
     if histology is not None:
         return f"Histology: {histology.get_diagnosis_display()}"
     review = image.latest_review if image else None
@@ -165,7 +166,7 @@ def _concluded(image: LesionImage | None, histology: Histology | None) -> str:
 
 
 def _told(lesion: Lesion) -> Flowable:
-    """The standing outcome; of the newest image alone where it says something else."""
+    """The standing outcome, and that of the newest image if it differs."""
     standing: Standing = lesion.standing  # type: ignore[attr-defined]
     newest = standing.newest
     if not standing.outcome:
@@ -201,7 +202,7 @@ def _newest(lesion: Lesion) -> LesionImage | None:
 
 
 def _versions(lesions: list[Lesion], full: list[LesionRecord]) -> list[str]:
-    """Of all readings that are shown."""
+    """The model versions of all readings shown."""
     newest = [image for lesion in lesions if (image := _newest(lesion))]
     readings = [reading for image in newest if (reading := image.counting_reading)]
     found = [reading.model_version for reading in readings]

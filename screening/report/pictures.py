@@ -1,4 +1,4 @@
-"""Pictures in a report: loaded one at a time when their page is drawn, and small."""
+"""Pictures in a report: small, and loaded one at a time when their page is drawn."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ SCALE_BARS_MM = (10, 5, 2, 1)
 
 
 class Picture(Flowable):
-    """An image within ``width`` x ``height`` points, its outline over it, and a bar of known length
-    where its scale is known. The stored thumbnail is used where that is large enough."""
+    """An image within ``width`` x ``height`` points, with its outline, and a scale bar if its scale
+    is known. The stored thumbnail is used if it is large enough.
+    """
 
     def __init__(
         self, image: LesionImage, width: float, height: float, outline: list[Point] | None = None
@@ -59,7 +60,7 @@ class Picture(Flowable):
         return ImageReader(buffer)
 
     def _draw_outline(self) -> None:
-        """Dark below light, to be seen on any skin."""
+        """Dark below light, visible on any skin."""
         if not self.outline:
             return
         path = self.canv.beginPath()

@@ -1,4 +1,4 @@
-"""What a report shows of one lesion, gathered as the reader may see it."""
+"""The contents of a report on one lesion, as far as the reader may see them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from screening.records.timeline import Event, Told
 
 @dataclass(frozen=True, slots=True)
 class LesionRecord:
-    """images: the one captured last first, with findings and measures. told, events: by day.
-    outlining: by image that is shown, the reading that outlined it."""
+    """images: latest capture first, with findings and measurements. told, events: by day.
+    outlining: the reading behind the outline, by shown image.
+    """
 
     lesion: Lesion
     images: list[LesionImage]
@@ -39,12 +40,12 @@ class LesionRecord:
 
     @property
     def reviews(self) -> list[Review]:
-        """All that stand, those on the latest image first."""
+        """All standing reviews, those on the latest image first."""
         return [review for image in self.images for review in image.standing_reviews]
 
     @property
     def withheld(self) -> int:
-        """Images of which the reader is to conclude before seeing what was found."""
+        """Images on which the reader must conclude before seeing the findings."""
         return sum(image.is_withheld for image in self.images)  # type: ignore[attr-defined]
 
     @property
@@ -73,11 +74,11 @@ def record_of(lesion: Lesion, user: User) -> LesionRecord:
 
 
 def shown(images: list[LesionImage]) -> list[LesionImage]:
-    """The newest, and the earlier ones beside it."""
+    """The newest image, and the earlier ones beside it."""
     return [*images[:1], *chosen(images)]
 
 
 def chosen(images: list[LesionImage]) -> list[LesionImage]:
-    """Earlier pictures beside the newest: the first of all and the two before the newest."""
+    """Earlier pictures to show beside the newest: the first and the two before the newest."""
     earlier = images[1:]
     return list(dict.fromkeys([*earlier[-1:], *earlier[1::-1]]))

@@ -1,4 +1,4 @@
-"""The parts of a report: what was found of a lesion, in the order in which a doctor wants it."""
+"""The sections of a report: the findings on a lesion, in the order useful to a doctor."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ READINGS = 24
 
 
 def standing(record: LesionRecord) -> list[Flowable]:
-    """What stands, where it is a warning or the newest image says something else; what was told
-    before and said more; and what settled the warnings that do not stand."""
+    """The standing outcome, if it is a warning or differs from the newest image; an earlier, more
+    severe outcome; and what settled the warnings that no longer stand.
+    """
     told, advice = record.standing, of_lesion(record.lesion, record.standing)
     parts: list[Flowable] = []
     if advice is not None and (told.is_grave or not told.is_of_newest):
@@ -61,7 +62,7 @@ def standing(record: LesionRecord) -> list[Flowable]:
 
 
 def concluded(record: LesionRecord) -> list[Flowable]:
-    """Histology, then the clinicians' conclusions: above all that software says."""
+    """Histology, then the clinicians' conclusions: above everything from the software."""
     parts: list[Flowable] = []
     if record.histologies:
         one = record.histologies[0]
@@ -84,7 +85,7 @@ def concluded(record: LesionRecord) -> list[Flowable]:
 
 
 def newest(record: LesionRecord) -> list[Flowable]:
-    """The newest picture with its outline, and beside it what was told of it."""
+    """The newest picture with its outline, and its outcome."""
     image = record.newest
     if image is None:
         return [text("There is no image of this lesion yet.")]
@@ -125,14 +126,14 @@ def course(record: LesionRecord, height: float = 46 * mm) -> list[Flowable]:
 
 
 def measures(record: LesionRecord) -> list[Flowable]:
-    """Of the first, the last but one and the newest measured image; in mm with a scale only."""
+    """Of the first, the last but one and the newest measured image; in mm only with a scale."""
     found = [(image, measured_in(image)) for image in record.images]
     known = [(image, one) for image, one in found if one is not None and one.figures]
     if not known:
         return []
     shown = list({image.pk: (image, one) for image, one in (known[-1], *known[1::-1])}.values())
     head = ["", *(image.day_label for image, _ in shown)]
-    # Not every picture shows enough skin to tell its tone.
+    # Not every picture shows enough skin to determine its tone.
     values = [{figure.label: figure.value for figure in one.figures} for _, one in shown]
     labels = dict.fromkeys(label for each in values for label in each)
     rows = [[label, *(each.get(label, "–") for each in values)] for label in labels]
@@ -173,7 +174,7 @@ def alerts(record: LesionRecord) -> list[Flowable]:
 
 
 def recorded(record: LesionRecord) -> list[Flowable]:
-    """What people said, by day, and what was read."""
+    """What people recorded, by day, and the readings."""
     parts: list[Flowable] = []
     said = [one for one in record.events if one.kind != Kind.ALERT]
     if said:
@@ -198,7 +199,7 @@ def recorded(record: LesionRecord) -> list[Flowable]:
 
 
 def limits(versions: Sequence[str]) -> list[Flowable]:
-    """What the software that read is for and what it cannot do, by its own card."""
+    """The intended use and limits of the software, from the card of the version that read."""
     parts = style.section("What this report can and cannot say")
     parts.append(
         text(
@@ -212,7 +213,7 @@ def limits(versions: Sequence[str]) -> list[Flowable]:
     for version in versions:
         try:
             card = reader.card(version)
-        except reader.ModelUnavailable:  # an old reading whose card is gone
+        except reader.ModelUnavailable:  # an old reading whose card has been removed
             continue
         for words in (
             f"Model {version}. {card['intended_use']}",
@@ -243,7 +244,7 @@ _KINDS = {Kind.MARK: "Comparison", Kind.REVIEW: "Conclusion", Kind.HISTOLOGY: "H
 
 
 def _told(image: LesionImage) -> list[Flowable]:
-    """What the software told of an image, in the house's words."""
+    """The software's outcome for an image, in our standard wording."""
     reading = image.counting_reading
     advice = advise(reading) if reading else None
     if reading is None or advice is None:
@@ -279,7 +280,7 @@ def _caption(image: LesionImage) -> str:
 def _table(
     head: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[float] = ()
 ) -> Table:
-    """widths: shares of the text's; equal ones without."""
+    """widths: shares of the text width; equal by default."""
     shares = widths or [1 / len(head)] * len(head)
     cells = [[text(word, style.HEAD) for word in head]]
     cells += [[text(word, style.CELL) for word in row] for row in rows]

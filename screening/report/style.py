@@ -1,4 +1,4 @@
-"""Type, colours and boxes of a report on A4. The font is embedded: accents and Greek print."""
+"""Type, colours and boxes of a report on A4. The font is embedded, with accents and Greek."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import CondPageBreak, Flowable, Paragraph, TableStyle
 
-rl_config.useA85 = 0  # streams as they are: a fifth smaller
+rl_config.useA85 = 0  # binary streams: a fifth smaller
 
 FONT, BOLD = "NotoSans", "NotoSans-Bold"
 _FOLDER = Path(__file__).parent / "fonts"
@@ -30,7 +30,7 @@ WIDTH = A4[0] - 2 * MARGIN
 """Of the text, in points."""
 ROOM_BELOW_A_HEADING = 32 * mm
 
-# As static/css/theme.css has them for light and paper.
+# The light and print values of static/css/theme.css.
 INK, MUTED, LINE = HexColor(0x24211D), HexColor(0x625C54), HexColor(0xE2DED7)
 SUNKEN, ACCENT = HexColor(0xF3F1ED), HexColor(0x0F766E)
 OUTCOMES = {
@@ -73,7 +73,7 @@ PLAIN = TableStyle(
 
 
 def text(words: object, style: ParagraphStyle = TEXT) -> Paragraph:
-    """What people typed, with its line breaks and without a meaning as mark-up."""
+    """User text with its line breaks, escaped so that none of it is mark-up."""
     return Paragraph(escape(str(words), quote=False).replace("\n", "<br/>"), style)
 
 
@@ -82,12 +82,12 @@ def outcome_style(outcome: str, style: ParagraphStyle = LEAD) -> ParagraphStyle:
 
 
 def section(title: str) -> list[Flowable]:
-    """A heading that does not stand at the foot of a page by itself."""
+    """A heading that is never left alone at the foot of a page."""
     return [CondPageBreak(ROOM_BELOW_A_HEADING), text(title, SECTION)]
 
 
 def panel(eyebrow: str, title: str, *lines: str, colour: Color = ACCENT) -> list[Flowable]:
-    """A box with a rule at its left. Its paragraphs may break over pages: notes can be long."""
+    """A box with a rule on its left. Its paragraphs may break over pages: notes can be long."""
     box = {
         "backColor": SUNKEN,
         "borderColor": SUNKEN,

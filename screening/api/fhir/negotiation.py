@@ -1,4 +1,4 @@
-"""Which form a client wants: FHIR in JSON is the only one there is."""
+"""Content negotiation: FHIR as JSON is the only format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FhirJSON(JSONRenderer):
 
 
 class FhirNegotiation(BaseContentNegotiation):
-    """By ``_format`` or else ``Accept``. Parameters such as fhirVersion narrow nothing."""
+    """By ``_format``, else ``Accept``. Parameters such as fhirVersion have no effect."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return next(iter(parsers), None)
@@ -36,12 +36,12 @@ class FhirNegotiation(BaseContentNegotiation):
 
 
 def wants_resource(request: Request) -> bool:
-    """Of a picture: whether FHIR's JSON was asked for by name."""
+    """For a picture: whether FHIR JSON was requested explicitly."""
     return any(kind in JSON for kind in _accepted(request))
 
 
 def is_strict(request: Request) -> bool:
-    """``Prefer: handling=strict``: what is not known is refused and not ignored."""
+    """``Prefer: handling=strict``: unknown parameters are rejected instead of ignored."""
     return "handling=strict" in re.split(r"[,;\s]+", request.headers.get("Prefer", ""))
 
 
@@ -52,7 +52,7 @@ def _acceptable(request: Request) -> bool:
 def _accepted(request: Request) -> list[str]:
     wanted = request.query_params.get("_format")
     if wanted is not None:
-        # A plus sign that was not escaped arrives as a space.
+        # An unescaped plus sign arrives as a space.
         return [wanted.partition(";")[0].strip().replace(" ", "+")]
     accepted = request.headers.get("Accept", "*/*")
     return [part.partition(";")[0].strip().lower() for part in accepted.split(",")]

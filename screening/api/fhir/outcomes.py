@@ -33,7 +33,9 @@ BUG = "This is our fault, and it has been logged. Try again later."
 
 
 def handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
-    """For the views here. None for a bug: Django logs it and calls ``answer`` with 500."""
+    """The exception handler of the FHIR views. None for a bug: Django logs it and calls ``answer``
+    with 500.
+    """
     if isinstance(exc, SearchError):
         return answer(400, str(exc), exc.code)
     if isinstance(exc, Http404):
@@ -53,7 +55,7 @@ def handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
 @csrf_exempt
 @login_not_required
 def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
-    """For every address under ``/fhir/`` that is none."""
+    """For unknown URLs under ``/fhir/``."""
     return answer(404, NO_ADDRESS)
 
 

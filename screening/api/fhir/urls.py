@@ -13,6 +13,6 @@ urlpatterns = [
     path("R4/Patient/<uuid:pk>/$everything", views.EverythingView.as_view(), name="everything"),
     path("R4/<str:kind>", views.SearchView.as_view(), name="search"),
     path("R4/<str:kind>/<str:pk>", views.ReadView.as_view(), name="read"),
-    # Last: also without a slash at the end, which would otherwise redirect.
+    # Last: catches URLs without a trailing slash too, which would otherwise redirect.
     re_path(r"^(?P<path>.*)$", nothing_here, name="nothing"),
 ]

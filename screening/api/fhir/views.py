@@ -1,4 +1,4 @@
-"""FHIR R4, read-only. What is told of whom is in ``screening.interop.fhir``."""
+"""FHIR R4, read-only. ``screening.interop.fhir`` decides who sees what."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class FhirView(APIView):
 
 
 class CapabilityView(FhirView):
-    """Open to all, so that a client can find out how to begin."""
+    """Public, so that clients can find out how to begin."""
 
     permission_classes = [AllowAny]
 
@@ -88,7 +88,7 @@ class EverythingView(FhirView):
 
 
 class BinaryView(FhirView):
-    """A picture: as it is or, where FHIR's JSON is asked for, within a resource."""
+    """A picture: the file itself, or wrapped in a resource if FHIR JSON is requested."""
 
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         if not wants_resource(request):
@@ -106,7 +106,7 @@ class BinaryView(FhirView):
         )
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """An <img> accepts no JSON, and gets none unless there is an error to tell."""
+        """An <img> does not accept JSON; it gets JSON only for errors."""
         return FhirJSON(), FhirJSON.media_type
 
 

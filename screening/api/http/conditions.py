@@ -1,6 +1,7 @@
-"""``ETag`` of a record, ``If-None-Match`` to save its bytes, ``If-Match`` not to overwrite unseen.
+"""Conditional requests: ``ETag``, ``If-None-Match`` to save bytes, ``If-Match`` to prevent lost
+updates.
 
-The tag is the digest of the record as it is shown whole, so it changes when anything of it does.
+The tag is a digest of the full record as shown, so any change to the record changes it.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ def etag_of(data: Any) -> str:
 
 
 def is_known(request: Request, etag: str) -> bool:
-    """Whether ``If-None-Match`` names it: the caller has these bytes."""
+    """Whether ``If-None-Match`` contains the tag: the client has this version."""
     return _names(request.headers.get("If-None-Match"), etag, weakly=True)
 
 
 def require_match(request: Request, etag: str) -> None:
-    """Raise PreconditionFailed where ``If-Match`` names other versions only."""
+    """Raise PreconditionFailed if ``If-Match`` names only other versions."""
     asked = request.headers.get("If-Match")
     if asked is not None and not _names(asked, etag, weakly=False):
         raise PreconditionFailed
@@ -41,6 +42,6 @@ def _names(header: str | None, etag: str, *, weakly: bool) -> bool:
     if header is None:
         return False
     named = [one.strip() for one in header.split(",")]
-    if weakly:  # proxies that compress make a tag weak
+    if weakly:  # proxies that compress weaken the tag
         named = [one.removeprefix("W/") for one in named]
     return etag in named or named == ["*"]

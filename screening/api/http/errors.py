@@ -54,7 +54,7 @@ BUG = "This is our fault, and it has been logged. Nothing was changed. Try again
 
 
 class QueryError(exceptions.ValidationError):
-    """Something is wrong in the query string. Its detail is keyed by parameter."""
+    """An error in the query string. Its detail is keyed by parameter."""
 
 
 class TooLarge(exceptions.APIException):
@@ -68,7 +68,7 @@ class Conflict(exceptions.APIException):
 
 
 class Unavailable(exceptions.APIException):
-    """For the moment: nothing is wrong with what was sent."""
+    """Temporarily unavailable; the request itself was fine."""
 
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
     default_detail = "Many pictures arrive at the moment. Send this one again in a few seconds."
@@ -85,7 +85,7 @@ class SamePictureElsewhere(exceptions.APIException):
 
 
 def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
-    """The answer to a known error, whatever a view renders otherwise.
+    """The response to a known error, whatever the view's renderer.
 
     None for a bug: Django logs it and calls ``server_error``.
     """
@@ -114,12 +114,12 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | N
 @csrf_exempt
 @login_not_required
 def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
-    """For every address under ``/api/`` that is none."""
+    """For unknown URLs under ``/api/``."""
     return _problem(request, NOT_FOUND_KIND, NO_ADDRESS)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler400: what is refused before a view is reached."""
+    """Django's handler400: requests rejected before they reach a view."""
     if request.path.startswith("/fhir/"):
         return outcomes.answer(400, "The request was refused.")
     if not request.path.startswith("/api/"):
@@ -128,8 +128,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, which has logged the traceback. A disk that is full and a fault that
-    passes are told as such, wherever in the request they were met."""
+    """Django's handler500, which has logged the traceback. A full disk and transient errors are
+    reported as such, wherever in the request they occurred.
+    """
     error = sys.exception()
     kind, words = SERVER_ERROR, BUG
     if is_full(error):
@@ -170,8 +171,8 @@ def _known(exc: Exception) -> exceptions.APIException | None:
         case SuspiciousOperation() | UnreadablePostError():
             return exceptions.ParseError("The body cannot be read: it was cut off or overfilled.")
         case IntegrityError():
-            # The write path checks every rule first, so only a second writer gets here.
-            # Its name alone: the error itself holds the row.
+            # The write path checks every rule first, so only a concurrent write gets here. Log only
+            # the constraint's name: the error itself contains the row.
             name = getattr(getattr(exc.__cause__, "diag", None), "constraint_name", "a constraint")
             logger.warning("%s refused what the write path had let through", name)
             return Conflict()
@@ -179,7 +180,7 @@ def _known(exc: Exception) -> exceptions.APIException | None:
 
 
 def _validation(error: exceptions.ValidationError) -> dict[str, Any]:
-    """What a validation error says in place of a plain 400. One error is also the detail."""
+    """How a validation error differs from a plain 400. A single error is also the detail."""
     where = "parameter" if isinstance(error, QueryError) else "pointer"
     errors = [
         {where: pointer.removeprefix("/") if where == "parameter" else pointer, "detail": text}
@@ -204,7 +205,7 @@ def _flat(detail: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _page(status: int, words: str) -> HttpResponse:
-    """Rendered without the request: what its frame asks may be what cannot be reached."""
+    """Rendered without the request: its context processors may need what is unavailable."""
     return HttpResponse(render_to_string("unavailable.html", {"words": words}), status=status)
 
 

@@ -1,4 +1,6 @@
-"""``Idempotency-Key``: a POST that is repeated with it is done once, and answered alike."""
+"""``Idempotency-Key``: a POST repeated with the same key is executed once and gets the same
+response.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +45,11 @@ class KeyReused(APIException):
 
 
 class RetrySafe(APIView):
-    """Every view of the API with a POST. Without the header nothing is different.
+    """The base of every API view with a POST. Without the header it changes nothing.
 
-    in_one_transaction: what is done and its answer are stored together, so that a crash leaves both
-    or neither. A view that cannot hold a transaction that long says False, and recognises what it
-    has done already by itself.
+    in_one_transaction: the action and its response are stored together, so that a crash leaves both
+    or neither. A view that cannot hold a transaction that long sets False, and recognises repeated
+    actions itself.
     """
 
     in_one_transaction = True
@@ -82,8 +84,9 @@ class RetrySafe(APIView):
 
 
 def fingerprint(request: Request) -> str:
-    """SHA-256 of what is asked: the address, and the body as it was understood, so that a client
-    may choose another boundary or another order of names when it repeats itself."""
+    """SHA-256 of the request: the URL and the parsed body, so that a retry may use another
+    multipart boundary or order of keys.
+    """
     data: Any = request.data
     if hasattr(data, "lists"):
         data = {name: [_plain(value) for value in values] for name, values in data.lists()}
@@ -110,7 +113,9 @@ def _checked(key: str) -> str:
 
 
 def _keep(claimed: Any, response: Any) -> None:
-    """Refusals are raised and never get here: nothing was done, and the key stays free."""
+    """Store the response. Errors are raised and never get here: nothing was done, and the key stays
+    free.
+    """
     is_data = isinstance(response, Response)
     body = JSONRenderer().render(response.data) if is_data else response.content
     headers = {name: response[name] for name in KEPT_HEADERS if name in response}

@@ -1,4 +1,4 @@
-"""Pages of lists, by cursor: a row that is added meanwhile moves none to another page."""
+"""Cursor pagination: rows added meanwhile do not move others to another page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BOUNDS: dict[str, dict[str, int]] = {
 
 
 class SizedPages(BasePagination):
-    """50 rows a page, or as many as ``page_size`` says. Raises QueryError."""
+    """50 rows per page, or ``page_size``. Raises QueryError."""
 
     def get_page_size(self, request: Request) -> int:
         text = request.query_params.get("page_size", str(PAGE_SIZE))
@@ -46,7 +46,7 @@ class SizedPages(BasePagination):
 
 
 class NumberedPages(SizedPages, PageNumberPagination):
-    """For what comes in an order of its own, and is read anew each time: pages by number."""
+    """Numbered pages, for lists in their own order that are computed on each request."""
 
     parameters = ("page", "page_size")  # for StrictFilterBackend
     page_size = PAGE_SIZE
@@ -78,7 +78,7 @@ class NumberedPages(SizedPages, PageNumberPagination):
 
 
 class CreatedCursorPagination(SizedPages, CursorPagination):
-    """The newest first."""
+    """Newest first."""
 
     parameters = ("cursor", "page_size")  # for StrictFilterBackend
     ordering = ("-created", "-pk")

@@ -1,4 +1,4 @@
-"""Bodies of requests, within bounds: Django's own limits do not reach what DRF reads itself."""
+"""Request parsers with limits: Django's own do not apply to bodies that DRF reads itself."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ml.opening.limits import IN_BYTES, MAX_BYTES
 from screening.api.http.errors import TooLarge
 from screening.batches.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES
 
-# One picture, and what multipart/form-data wraps around it.
+# One picture with its multipart/form-data overhead.
 MAX_UPLOAD_BYTES = MAX_BYTES + 1_000_000
-# Of a JSON body: lists, objects, and the commas between what is in them.
+# Of a JSON body: lists, objects, and the commas between items.
 MAX_PARTS = 50_000
 
 
@@ -33,8 +33,9 @@ class JSONBody(parsers.JSONParser):
 
 
 class JSONUpload(parsers.BaseParser):
-    """With a picture in base64, which takes four bytes for three. No JSONParser, since those are
-    given no more than Django's limit for a body."""
+    """JSON with a picture in base64, which takes four bytes for three. Not a JSONParser, because
+    those are limited to Django's maximum body size.
+    """
 
     media_type = "application/json"
 
@@ -62,7 +63,9 @@ class Upload(parsers.MultiPartParser):
 
 
 class ArchiveUpload(parsers.MultiPartParser):
-    """Streams to disk: ``screening.web.uploads`` lets more pass at this address than at others."""
+    """Streams to disk: ``screening.web.uploads`` allows larger bodies at this URL than at
+    others.
+    """
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
@@ -74,13 +77,13 @@ class ArchiveUpload(parsers.MultiPartParser):
 
 def _json(stream: IO[Any], media_type: str | None, parser_context: Any) -> dict[str, Any]:
     body = stream.read()
-    # Each costs Python some 60 bytes or more, where the sender paid one. Counted in texts too.
+    # Each costs Python 60 bytes or more for one byte sent. Those inside strings are counted too.
     if sum(map(body.count, b"[{,")) > MAX_PARTS:
         raise TooLarge("The JSON has more parts than anything here takes.")
     try:
         parser = parsers.JSONParser()
         data: dict[str, Any] = parser.parse(BytesIO(body), media_type, parser_context)
-        # JSON may spell half a character ("\ud800"), which no answer could repeat.
+        # JSON may contain a lone surrogate ("\ud800"), which no response could encode.
         json.dumps(data, ensure_ascii=False).encode()
     except RecursionError:
         raise ParseError("JSON parse error - nested too deeply") from None
@@ -90,5 +93,5 @@ def _json(stream: IO[Any], media_type: str | None, parser_context: Any) -> dict[
 
 
 def _length(parser_context: dict[str, Any]) -> int:
-    """Bytes of the body as announced. The server reads no further than that."""
+    """The declared length of the body. The server reads no further than that."""
     return int(parser_context["request"].META.get("CONTENT_LENGTH") or 0)

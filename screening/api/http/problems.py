@@ -1,4 +1,4 @@
-"""Every kind of error there is. Its ``type`` is an address of ours, where a page explains it."""
+"""Every kind of error. Its ``type`` is a URL of ours with a page that explains it."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ ALL = (
     NO_ROOM,
 )
 BY_SLUG = {kind.slug: kind for kind in ALL}
-# What an error of this status is unless it says more of itself.
+# The default kind for each status.
 BY_STATUS = {kind.status: kind for kind in reversed(ALL)} | {
     kind.status: kind for kind in (MALFORMED, PERMISSION_DENIED, CONFLICT)
 }

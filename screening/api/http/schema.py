@@ -1,4 +1,4 @@
-"""What every operation of the OpenAPI document has in common: callers, headers, problems."""
+"""Parts common to all operations of the OpenAPI document: authentication, headers, problems."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def needed_scope(auto_schema: AutoSchema) -> str:
 
 
 class RecordSchema(AutoSchema):
-    """Adds what every operation of its kind takes, answers with, and may refuse."""
+    """Adds the parameters, responses and errors common to operations of a kind."""
 
     def get_override_parameters(self) -> list[Any]:
         return [*super().get_override_parameters(), *self._common_parameters()]
@@ -128,7 +128,7 @@ class RecordSchema(AutoSchema):
         return sorted(codes)
 
     def _compares(self) -> bool:
-        """Whether it looks at If-Match: a change does, and a correction."""
+        """Whether it checks If-Match: changes and corrections do."""
         corrects = self.method == "POST" and getattr(self.view, "compares", False)
         return self.method == "PATCH" or corrects
 

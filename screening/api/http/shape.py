@@ -1,4 +1,4 @@
-"""``fields=`` and ``expand=``: less of a record, or more in place of an identifier."""
+"""``fields=`` and ``expand=``: fewer fields of a record, or a record in place of an identifier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ PARAMETERS = ("fields", "expand")
 
 
 def shaped(view: Any, request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as the query string wants them. At most a few queries for each ``expand``."""
+    """The rows in the form that the query string asks for. A few queries at most for each
+    ``expand``.
+    """
     expand = _named(request, "expand", view.expandable)
     for name in expand:
         _expand(view.expandable[name], request, rows, name)
@@ -25,7 +27,7 @@ def shaped(view: Any, request: Request, rows: list[dict[str, Any]]) -> list[dict
 
 
 def _named(request: Request, parameter: str, known: Any) -> list[str]:
-    """The names of a comma-separated parameter. Raises QueryError on one that is none."""
+    """The names in a comma-separated parameter. Raises QueryError for an unknown one."""
     text = request.query_params.get(parameter)
     if text is None:
         return []
@@ -37,7 +39,7 @@ def _named(request: Request, parameter: str, known: Any) -> list[str]:
 
 
 def _expand(target: Any, request: Request, rows: list[dict[str, Any]], name: str) -> None:
-    """Put the record in place of its identifier. Needs the scope to read it."""
+    """Replace an identifier with the record. Needs the scope to read it."""
     if not may_read(request, target.scope_resource):
         raise MissingScope(scopes.required(target.scope_resource, "GET"))
     view = target(request=request, format_kwarg=None, action="list")

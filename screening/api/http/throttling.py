@@ -1,5 +1,6 @@
-"""How many requests a caller has: counted in the cache, which all processes share, and told with
-every answer (draft-ietf-httpapi-ratelimit-headers)."""
+"""Rate limits per caller: counted in the cache, which all processes share, and reported in every
+response (draft-ietf-httpapi-ratelimit-headers).
+"""
 
 from __future__ import annotations
 
@@ -14,14 +15,14 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
-# Windows take turns in so many keys of the cache, so that files on disk do not pile up. A window is
-# a minute at least, so each is forgotten (five minutes) when its turn comes again.
+# Windows reuse this many cache keys in turn, so that files on disk do not pile up. A window lasts
+# at least a minute, so each has expired (five minutes) when its key is reused.
 TURNS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is left to a caller. seconds: until the window ends."""
+    """A caller's remaining requests. seconds: until the window ends."""
 
     quota: int
     window: int
@@ -30,7 +31,7 @@ class Standing:
 
 
 def caller_of(request: Request, address: str) -> str:
-    """A key or an application by itself, a browser by its person, a stranger by the address."""
+    """The key or application; for a browser the user; for anonymous requests the address."""
     credential: Any = request.auth
     if credential is not None:
         return str(credential.caller)
@@ -38,8 +39,9 @@ def caller_of(request: Request, address: str) -> str:
 
 
 class CallerThrottle(SimpleRateThrottle):
-    """A fixed window. Where the cache cannot count in one step (files on disk), two requests at the
-    very same moment may count as one: a limit need not be more exact than that."""
+    """A fixed window. If the cache cannot increment atomically (files on disk), two simultaneous
+    requests may count as one: a limit need not be more exact than that.
+    """
 
     scope = "caller"
     num_requests: int | None
@@ -65,7 +67,7 @@ class CallerThrottle(SimpleRateThrottle):
 def tell_limits(
     get_response: Callable[[HttpRequest], HttpResponseBase],
 ) -> Callable[[HttpRequest], HttpResponseBase]:
-    """Middleware: the headers of every answer of which the requests were counted."""
+    """Middleware: adds the headers to every response whose request was counted."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -80,11 +82,11 @@ def tell_limits(
 
 
 def _count(key: str, window: int) -> int:
-    """Count one more; how many there were."""
+    """Count one more request; returns the total."""
     if cache.add(key, 1, timeout=window):
         return 1
     try:
         return int(cache.incr(key))
-    except ValueError:  # forgotten between the two
+    except ValueError:  # expired between the two calls
         cache.set(key, 1, timeout=window)
         return 1

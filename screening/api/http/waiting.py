@@ -1,4 +1,4 @@
-"""``Prefer: wait=N`` (RFC 7240): an answer is held back until the reading is there."""
+"""``Prefer: wait=N`` (RFC 7240): hold the response until the reading is finished."""
 
 from __future__ import annotations
 
@@ -12,22 +12,24 @@ from rest_framework.request import Request
 from screening.models import ACTIVE, Prediction
 
 MAX_SECONDS = 20
-# A web process has four threads (supervisord.conf): those who wait must leave some to the others.
-# Whoever finds no place is answered at once, as without the preference.
+# A web process has four threads (supervisord.conf), and waiting requests must leave some for
+# others. When all places are taken, the response comes at once, as without the preference.
 _places = BoundedSemaphore(2)
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])", re.I)
 
 
 def preferred(request: Request) -> int | None:
-    """Seconds that the caller would wait, at most MAX_SECONDS; None without the preference."""
+    """Seconds that the client is willing to wait, at most MAX_SECONDS; None without the
+    preference.
+    """
     found = _WAIT.search(request.headers.get("Prefer", ""))
     return min(int(found[1]), MAX_SECONDS) if found else None
 
 
 def wait_for(prediction: Prediction | None, seconds: int | None) -> dict[str, str]:
-    """Sleep until the reading is finished, ``seconds`` at most. No transaction is held.
+    """Wait until the reading is finished, at most ``seconds``. Holds no transaction.
 
-    Returns the header which says that this was done.
+    Returns the header that confirms the preference.
     """
     if prediction is None or not seconds or not _places.acquire(blocking=False):
         return {}
