@@ -1,4 +1,4 @@
-"""Where the accounts of allauth are bent to ours: a mail server that is away breaks no page."""
+"""Adapts allauth: an unavailable mail server breaks no page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ SENT = "account/messages/email_confirmation_sent.txt"
 
 class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """What was done before, such as a new account, is kept; the page says that no mail left."""
+        """What was done before the mail, such as creating an account, is kept; the page says that
+        no mail was sent.
+        """
         try:
             super().send_mail(template_prefix, email, context)
         except NOT_TAKEN as error:
@@ -36,7 +38,7 @@ class AccountAdapter(DefaultAccountAdapter):
         *arguments: Any,
         **options: Any,
     ) -> None:
-        """Not that a mail was sent, where none was."""
+        """Skip the message that a mail was sent if none was."""
         if message_template == SENT and getattr(request, "mail_was_not_sent", False):
             return
         super().add_message(request, level, message_template, *arguments, **options)

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 
 from accounts.models import ApiKey, Clinic, Invitation, Membership, User
 
-# Through the site's own login, so that its rate limits hold here too.
+# Through the site's own login, so that its rate limits apply here too.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = "SkinCheck"
 admin.site.site_title = "SkinCheck"
@@ -20,10 +20,10 @@ admin.site.unregister([Group, EmailAddress])
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """To look at only, but all of it: every change goes through the write path."""
+    """Read-only, but complete: every change goes through the write path."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Those that no form has, too; without what ``exclude`` names."""
+        """Including fields that no form has, but without those that ``exclude`` names."""
         left_out = self.exclude or ()
         return [field.name for field in self.opts.fields if field.name not in left_out]
 
@@ -56,7 +56,9 @@ class MembershipInline(ReadOnlyInline):
 
 @admin.register(User)
 class UserAdmin(ReadOnlyAdmin):
-    """An operator closes and opens accounts here, and names other operators. Nothing else."""
+    """Operators deactivate and activate accounts here, and appoint other operators. Nothing
+    else.
+    """
 
     list_display = ["email", "first_name", "last_name", "is_active", "is_staff", "last_login"]
     list_filter = ["is_active", "is_staff"]
@@ -82,7 +84,7 @@ class UserAdmin(ReadOnlyAdmin):
 
 @admin.register(EmailAddress)
 class EmailAddressAdmin(ReadOnlyAdmin):
-    """In place of allauth's, where an address can be changed and marked as confirmed."""
+    """Replaces allauth's, where an address could be changed and marked as confirmed."""
 
     list_display = ["email", "user", "primary", "verified"]
     list_select_related = ["user"]
@@ -131,7 +133,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
 
 class ApplicationAdmin(ReadOnlyAdmin):
-    """Registered by django-oauth-toolkit, which the settings point here."""
+    """Registered by django-oauth-toolkit through a setting."""
 
     list_display = ["name", "clinic", "created", "last_used_at", "revoked_at"]
     list_select_related = ["clinic"]
@@ -149,8 +151,9 @@ class ApplicationAdmin(ReadOnlyAdmin):
 
 
 class TokenAdmin(ReadOnlyAdmin):
-    """Of django-oauth-toolkit's tokens and grants, which the settings point here: without the
-    secrets in them."""
+    """For django-oauth-toolkit's tokens and grants, registered through a setting: without their
+    secrets.
+    """
 
     list_display = ["pk", "application", "user", "created"]
     list_select_related = ["application", "user"]

@@ -24,9 +24,9 @@ APPLICATION_ROLES = (Role.ASSISTANT, Role.VIEWER)
 def register_application(
     *, user: User, clinic: Clinic, name: str, role: str, scopes: Iterable[str]
 ) -> tuple[Application, str]:
-    """Post: the application may ask for tokens, and acts as a member of its own in ``clinic``.
+    """Register the application. It acts as a separate member of ``clinic`` and may request tokens.
 
-    Its secret is in the answer and nowhere else.
+    Its secret is returned only here.
     """
     require_clinic_admin(user=user, clinic=clinic)
     if role not in APPLICATION_ROLES:
@@ -53,7 +53,7 @@ def register_application(
 
 @transaction.atomic
 def renew_secret(*, user: User, application: Application) -> str:
-    """Post: the old secret opens nothing any more. Tokens that it opened run out by themselves."""
+    """Replace the secret; the old one becomes invalid. Tokens issued with it expire normally."""
     require_clinic_admin(user=user, clinic=application.clinic)
     secret = generate_client_secret()
     application.client_secret = secret
@@ -63,14 +63,14 @@ def renew_secret(*, user: User, application: Application) -> str:
 
 @transaction.atomic
 def take_over_application(*, user: User, application: Application) -> None:
-    """Post: ``user`` answers for it, so it works as long as they are an admin."""
+    """Make ``user`` responsible for the application: it works for as long as they are an admin."""
     require_clinic_admin(user=user, clinic=application.clinic)
     Application.objects.active().filter(pk=application.pk).update(registered_by=user)
 
 
 @transaction.atomic
 def revoke_application(*, user: User, application: Application) -> None:
-    """Post: neither its secret nor its tokens open anything. What it recorded stays."""
+    """Invalidate its secret and tokens. What it recorded stays."""
     require_clinic_admin(user=user, clinic=application.clinic)
     Application.objects.active().filter(pk=application.pk).update(revoked_at=timezone.now())
     AccessToken.objects.filter(application=application).delete()

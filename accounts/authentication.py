@@ -1,7 +1,7 @@
-"""Who a program is, for Django REST framework: ``Authorization: Bearer …``.
+"""Authentication of programs, for Django REST framework: ``Authorization: Bearer …``.
 
 ``sk_…`` is a person's API key. Anything else is the access token of an application (OAuth 2 client
-credentials), which acts as a user of its own in the one clinic that registered it.
+credentials), which acts as a separate user in the one clinic that registered it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ _LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """``request.auth``. caller: for limits and retries. scopes: None holds them all."""
+    """``request.auth``. caller: identifies the client for limits and retries. scopes: None means
+    all.
+    """
 
     caller: str
     scopes: frozenset[str] | None
@@ -43,7 +45,9 @@ class BearerAuthentication(BaseAuthentication, ABC):
 
     @abstractmethod
     def admit(self, secret: str) -> tuple[User, Credential] | None:
-        """None: it is for the next class to say. Raises AuthenticationFailed on what is wrong."""
+        """Authenticate the secret. None leaves it to the next class. Raises AuthenticationFailed if
+        it is invalid.
+        """
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="SkinCheck API"'
@@ -83,7 +87,7 @@ class AccessTokenAuthentication(BearerAuthentication):
 
 
 def _note_use(row: ApiKey | Application) -> None:
-    """At most once a minute: a busy client is not to turn every read into a write."""
+    """At most once a minute, so that a busy client does not turn every read into a write."""
     now = timezone.now()
     if row.last_used_at is None or row.last_used_at < now - _LAST_USED_RESOLUTION:
         type(row)._default_manager.filter(pk=row.pk).update(last_used_at=now)

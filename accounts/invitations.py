@@ -17,7 +17,7 @@ from accounts.mail import deliver
 from accounts.models import INVITATION_DAYS, Clinic, Invitation, Membership, User
 from accounts.services import has_confirmed_address, lock_members, require_clinic_admin
 
-# In 24 hours. Whoever is invited did not ask for it, and may not know who does it.
+# In 24 hours. Invited people did not ask for it, and may not know the sender.
 BY_ONE_PERSON = 20
 BY_ONE_CLINIC = 40
 TO_ONE_ADDRESS = 3
@@ -34,11 +34,11 @@ NO_INVITATION = (
 
 @transaction.atomic
 def invite(*, user: User, clinic: Clinic, email: str, role: str) -> Invitation:
-    """Offer a membership, and mail the link after commit. An open invitation to the same address
-    is replaced.
+    """Offer a membership, and mail the link after commit. Replaces an open invitation to the same
+    address.
 
-    Raises ValidationError while the address of ``user`` is not confirmed, and where the limits of
-    a day are reached.
+    Raises ValidationError if the email address of ``user`` is not confirmed, or if a daily limit is
+    reached.
     """
     lock_members(clinic.pk)
     require_clinic_admin(user=user, clinic=clinic)
@@ -64,8 +64,8 @@ def token_of(invitation: Invitation) -> str:
 def invitation_of(token: str) -> Invitation:
     """The open invitation that ``token`` names.
 
-    Raises ValidationError when the link is forged, expired, withdrawn or used, and when who sent
-    it may not invite any more.
+    Raises ValidationError for a forged, expired, withdrawn or used link, and if the sender may no
+    longer invite.
     """
     try:
         pk = signing.loads(token, salt=_SALT, max_age=INVITATION_DAYS * 86_400)
@@ -76,16 +76,16 @@ def invitation_of(token: str) -> Invitation:
 
 @transaction.atomic
 def accept(*, user: User, token: str) -> Membership:
-    """Post: the invitation is used up, and ``user`` is a member in the offered role.
+    """Use the invitation: ``user`` becomes a member with the offered role.
 
-    The invitation is for one address: someone else who got hold of the link cannot use it.
+    An invitation is valid for one address: someone else who obtained the link cannot use it.
     """
     invitation = invitation_of(token)
     if invitation.email != user.email.lower():
         raise ValidationError(
             f"This invitation is for {invitation.email}. Log in with that address to accept it."
         )
-    # Nobody loses the right to invite between the question and the membership.
+    # Nobody loses the right to invite between the check and the membership.
     lock_members(invitation.clinic_id)
     standing = Invitation.objects.standing().filter(pk=invitation.pk)
     if not standing.update(accepted_at=timezone.now()):
@@ -98,7 +98,9 @@ def accept(*, user: User, token: str) -> Membership:
 
 @transaction.atomic
 def withdraw(*, user: User, invitation: Invitation) -> None:
-    """Post: its link opens nothing. Raises ValidationError where it was accepted meanwhile."""
+    """Withdraw the invitation; its link stops working. Raises ValidationError if it was accepted
+    meanwhile.
+    """
     require_clinic_admin(user=user, clinic=invitation.clinic)
     still_open = Invitation.objects.open().filter(pk=invitation.pk)
     if not still_open.update(withdrawn_at=timezone.now()):
@@ -106,7 +108,9 @@ def withdraw(*, user: User, invitation: Invitation) -> None:
 
 
 def mail(invitation: Invitation) -> bool:
-    """Whether the mail server took it; if not, ``mail_waiting`` tries again."""
+    """Send the mail. Returns whether the mail server accepted it; if not, ``mail_waiting``
+    retries.
+    """
     path = reverse("accept_invitation", args=[token_of(invitation)])
     message = EmailMessage(
         subject=f"Invitation to {invitation.clinic} on SkinCheck",
@@ -125,7 +129,7 @@ def mail(invitation: Invitation) -> bool:
 
 
 def mail_waiting() -> None:
-    """Those that the mail server did not take. One that it refuses does not stop the others."""
+    """Send the mails that were not accepted before. A rejected one does not stop the others."""
     now = timezone.now()
     waiting = Invitation.objects.standing().filter(
         mailed_at=None,
@@ -137,7 +141,9 @@ def mail_waiting() -> None:
 
 
 def _require_left(user: User, clinic: Clinic, email: str) -> None:
-    """Also those that were withdrawn or replaced count: each was a mail."""
+    """Raise ValidationError at the daily limit. Withdrawn and replaced invitations count: each was
+    a mail.
+    """
     today = Invitation.objects.filter(created__gt=timezone.now() - timedelta(days=1))
     for condition, most in (
         (Q(invited_by=user), BY_ONE_PERSON),

@@ -1,4 +1,4 @@
-"""Mail on its way out. A mail server that is away is no reason to stop whoever wanted to tell."""
+"""Outgoing mail. An unavailable mail server does not make the caller fail."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from django.core.mail import EmailMessage
 
 logger = logging.getLogger(__name__)
 
-# A server that is away or refuses, and an address or a header that none takes.
+# An unavailable or rejecting server, and an invalid address or header.
 NOT_TAKEN = (SMTPException, OSError, ValueError, MessageError)
 
 
 def deliver(message: EmailMessage, about: str) -> bool:
-    """Whether the mail server took it. about: for the log, which shows no address."""
+    """Send the mail. Returns whether the server accepted it. about: for the log, which omits the
+    address.
+    """
     try:
         message.send()
     except NOT_TAKEN as error:

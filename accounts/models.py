@@ -18,7 +18,7 @@ from accounts.roles import Role
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: object) -> User:
-        """Pre: no account has this e-mail address. Post: one has, usable at once."""
+        """Create an active account. No account may have this e-mail address yet."""
         user = self.model(email=self.normalize_email(email).lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
@@ -35,7 +35,8 @@ class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField("e-mail address", unique=True)
 
-    # Of the key or the application that acts for this user: nothing else is seen. Not stored.
+    # The clinic of the key or application that acts for this user; nothing else is visible. Not
+    # stored.
     bound_clinic: Clinic | None = None
 
     USERNAME_FIELD = "email"
@@ -52,7 +53,9 @@ INVITATION_DAYS = 7
 
 class ClinicQuerySet(models.QuerySet["Clinic"]):
     def with_member(self, user: User, roles: tuple[Role, ...] = tuple(Role)) -> ClinicQuerySet:
-        """Clinics where ``user`` holds one of ``roles``; at most the one that bounds the caller."""
+        """Clinics where ``user`` holds one of ``roles``; only the bound clinic if the caller has
+        one.
+        """
         held = Membership.objects.filter(user=user, role__in=roles)
         if user.bound_clinic is not None:
             held = held.filter(clinic=user.bound_clinic)
@@ -81,7 +84,7 @@ class Clinic(models.Model):
 
 class MembershipQuerySet(models.QuerySet["Membership"]):
     def of_people(self) -> MembershipQuerySet:
-        """Not of the applications, which each have a membership of their own too."""
+        """Memberships of people, without those of applications."""
         return self.filter(user__accounts_application=None)
 
 
@@ -105,8 +108,9 @@ class Membership(models.Model):
 
 
 def is_admins(issuer: str) -> Exists:
-    """Condition on rows of a ``clinic``: whom the field ``issuer`` names is an admin of it today,
-    with an account in use. What an admin gave out ends with the right to give it."""
+    """A condition on rows of a ``clinic``: the user named by the field ``issuer`` is currently an
+    admin of it with an active account. What an admin issued is valid only while they are an admin.
+    """
     return Exists(
         Membership.objects.filter(
             clinic=OuterRef("clinic"),
@@ -119,8 +123,8 @@ def is_admins(issuer: str) -> Exists:
 
 class InvitationQuerySet(models.QuerySet["Invitation"]):
     def open(self) -> InvitationQuerySet:
-        """Neither accepted nor withdrawn or replaced; with ``stands``: whether who sent it may
-        invite today. The link of an open invitation may have expired.
+        """Neither accepted nor withdrawn or replaced; with ``stands``: whether the sender may
+        currently invite. The link of an open invitation may have expired.
         """
         return self.filter(accepted_at=None, withdrawn_at=None).annotate(
             stands=is_admins("invited_by")
@@ -187,13 +191,14 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return self.filter(revoked_at=None)
 
     def active(self) -> ApiKeyQuerySet:
-        """Those that open something now."""
+        """Keys that are currently valid."""
         return self.unrevoked().filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
 
 
 class ApiKey(models.Model):
-    """A secret with which a program acts for its owner. Only its SHA-256 is stored: it is random,
-    so a slow password hash would add nothing."""
+    """A secret with which a program acts for its owner. Only its SHA-256 is stored: the secret is
+    random, so a slow password hash would add nothing.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     created = models.DateTimeField(default=timezone.now, editable=False)
@@ -235,18 +240,18 @@ class ApiKey(models.Model):
 
 class ApplicationQuerySet(models.QuerySet["Application"]):
     def active(self) -> ApplicationQuerySet:
-        """Not revoked; with ``stands``: false while who answers for it is no admin any more."""
+        """Not revoked; with ``stands``: false once the responsible user is no longer an admin."""
         return self.filter(revoked_at=None).annotate(stands=is_admins("registered_by"))
 
     def standing(self) -> ApplicationQuerySet:
-        """Those that get tokens, and whose tokens open something, now."""
+        """Applications that can currently get and use tokens."""
         return self.active().filter(Q(stands=True))
 
 
 class Application(AbstractApplication):
     """Another system that works for one clinic, by OAuth 2 client credentials.
 
-    It acts as ``user``, who is a member of that clinic and whom nobody logs in as.
+    It acts as ``user``, a member of that clinic as whom nobody can log in.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)  # type: ignore[assignment]
@@ -267,5 +272,5 @@ class Application(AbstractApplication):
         ordering = ["-created"]
 
     def is_usable(self, request: object) -> bool:
-        """Asked before a token is given."""
+        """Called before a token is issued."""
         return Application.objects.standing().filter(pk=self.pk).exists()

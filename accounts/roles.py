@@ -1,4 +1,4 @@
-"""What members of a clinic may do, by their role."""
+"""What members of a clinic may do, by role."""
 
 from __future__ import annotations
 

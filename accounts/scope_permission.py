@@ -1,4 +1,4 @@
-"""The API's own check, before any object is looked for: does the caller hold the scope?"""
+"""The API's first check, before any object is looked up: does the caller hold the scope?"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def may_read(request: Request, *resources: str) -> bool:
 
 
 def require_scope(request: Request, scope: str) -> None:
-    """Raises MissingScope unless the caller holds it, as a session does."""
+    """Raise MissingScope unless the caller holds the scope. A session holds all."""
     credential: Any = request.auth
     if credential is not None and not credential.allows(scope):
         raise MissingScope(scope)
@@ -39,8 +39,8 @@ class MissingScope(PermissionDenied):
 class HasScope(IsAuthenticated):
     """GET needs ``<scope_resource>:read``, everything else ``<scope_resource>:write``.
 
-    A session is the person and holds all scopes, as does a key that is older than scopes. What the
-    person may see and do is decided by the role afterwards, whatever the scopes say.
+    A session holds all scopes, as does a key created before scopes existed. The person's role is
+    checked afterwards, whatever the scopes.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:

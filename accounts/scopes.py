@@ -1,7 +1,7 @@
 """What a key or an application may do: ``<resource>:read`` and ``<resource>:write``.
 
-The resources are those that views name in ``scope_resource``, read from the addresses: a new
-endpoint brings its own, and cannot be forgotten here.
+The resources are the ``scope_resource`` of the views, found through the URLs, so that a new
+endpoint is included automatically.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def required(resource: str, method: str) -> str:
 
 @cache
 def known() -> tuple[str, ...]:
-    """Every scope there is, in order."""
+    """All scopes, in order."""
     return tuple(sorted(set(_of_patterns(get_resolver().url_patterns))))
 
 
@@ -33,7 +33,9 @@ def to_read() -> list[str]:
 
 
 def checked(scopes: Iterable[str]) -> list[str]:
-    """In order and without doubles. Raises ValidationError on none, and on one that is none."""
+    """The scopes in order, without duplicates. Raises ValidationError for an empty list or an
+    unknown scope.
+    """
     chosen = set(scopes)
     if not chosen:
         raise ValidationError({"scopes": "Choose at least one thing that it may do."})

@@ -1,4 +1,4 @@
-"""Write path of accounts: every change of a clinic, a membership, an invitation or a key."""
+"""Write path of accounts: every change to a clinic, a membership, an invitation or a key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from accounts.models import KEY_PREFIX, ApiKey, Clinic, Membership, User
 from accounts.roles import Role
 
 CLINICS_A_DAY = 3
-# What a mail program would turn into a link, or into another line.
+# What a mail program would turn into a link or a new line.
 _ADDRESS = re.compile(r"[@/\\]|\.\w|www", re.IGNORECASE)
 
 
@@ -42,9 +42,9 @@ def edit_profile(*, user: User, first_name: str, last_name: str) -> User:
 
 @transaction.atomic
 def found_clinic(*, user: User, name: str) -> Clinic:
-    """Post: a clinic exists, and ``user`` is its first admin.
+    """Create a clinic with ``user`` as its first admin.
 
-    Raises PermissionDenied for whom the operator does not let (``FOUND_CLINICS``).
+    Raises PermissionDenied for users whom the operator does not allow to (``FOUND_CLINICS``).
     """
     if not may_found_clinics(user):
         raise PermissionDenied(why_not())
@@ -68,7 +68,7 @@ def may_found_clinics(user: User) -> bool:
 
 
 def why_not() -> str:
-    """Whom the operator lets found clinics, said to someone else."""
+    """Who may found clinics, in words for someone who may not."""
     if settings.FOUND_CLINICS == "staff":
         return "On this site its operator starts clinics. Ask them for yours."
     return "Confirm your e-mail address first, on your account page."
@@ -80,7 +80,7 @@ def has_confirmed_address(user: User) -> bool:
 
 @transaction.atomic
 def set_reviewing(*, user: User, clinic: Clinic, review_before_reading: bool) -> Clinic:
-    """Post: the clinic's clinicians conclude with, or without, the model's reading in view."""
+    """Set whether the clinic's clinicians conclude before they see the model's reading."""
     require_clinic_admin(user=user, clinic=clinic)
     clinic.review_before_reading = review_before_reading
     clinic.save(update_fields=["review_before_reading"])
@@ -101,7 +101,7 @@ def change_role(*, user: User, membership: Membership, role: str) -> Membership:
 
 @transaction.atomic
 def remove_member(*, user: User, membership: Membership) -> None:
-    """An admin removes anyone; a member may leave."""
+    """Remove the membership. Admins remove anyone; members may leave."""
     _lock_member(membership)
     if membership.user_id != user.pk:
         require_clinic_admin(user=user, clinic=membership.clinic)
@@ -117,9 +117,9 @@ def create_api_key(
     clinic: Clinic | None = None,
     expires_at: datetime | None = None,
 ) -> tuple[ApiKey, str]:
-    """Post: a key exists. Its secret is in the answer, and nowhere else.
+    """Create a key. Its secret is returned only here.
 
-    scopes: None for all there will ever be. clinic: the key sees nothing else.
+    scopes: None for all present and future ones. clinic: restricts the key to this clinic.
     """
     if clinic is not None and not Clinic.objects.with_member(user).contains(clinic):
         raise ValidationError({"clinic": "You are no member of this clinic."})
@@ -141,7 +141,7 @@ def create_api_key(
 
 
 def revoke_api_key(*, user: User, key: ApiKey) -> None:
-    """Post: the key opens nothing any more. Revoking twice keeps the first date."""
+    """Revoke the key. Revoking it again keeps the first date."""
     user.api_keys.unrevoked().filter(pk=key.pk).update(revoked_at=timezone.now())
 
 
@@ -152,7 +152,7 @@ def _lock_member(membership: Membership) -> None:
 
 
 def lock_members(clinic_id: UUID) -> None:
-    """Until the transaction ends nobody else changes who is a member, or in which role."""
+    """Until the transaction ends nobody else changes memberships or roles."""
     Clinic.objects.select_for_update().get(pk=clinic_id)
 
 

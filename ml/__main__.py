@@ -14,7 +14,7 @@ from ml.training.sources import Sources
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 2 where the input cannot be used."""
+    """Run one command. Returns the exit status: 2 for unusable input."""
     options = _parser().parse_args(arguments)
     try:
         options.run_command(options)

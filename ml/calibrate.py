@@ -1,4 +1,4 @@
-"""From logits to probabilities and thresholds, fitted on the tune part alone. numpy only."""
+"""Probabilities and thresholds from logits, fitted on the tune part alone. numpy only."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ MALIGNANT_COLUMNS = [number for number, one in enumerate(Diagnosis) if one in MA
 
 
 def softmax(logits: Floats) -> Floats:
-    """Over the last axis."""
+    """Along the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares: Floats = powers / powers.sum(axis=-1, keepdims=True)
     return shares
 
 
 def calibrated(logits: Floats, prior: Floats, temperature: float) -> Floats:
-    """softmax((logits + log prior) / temperature): the balanced reading for a clinic's mix.
+    """softmax((logits + log prior) / temperature): the balanced reading adjusted to a clinic's case
+    mix.
 
-    logits [..., k]: the balanced ones; prior [k]: the classes' shares, summing to 1.
+    logits [..., k]: the balanced ones; prior [k]: the class shares, summing to 1.
     """
     return softmax((logits + np.log(prior)) / temperature)
 
 
 def fit_temperature(sets: Iterable[tuple[Floats, Labels, Floats]]) -> float:
-    """The temperature of least negative log-likelihood (Guo et al. 2017), from 0.3 to 3.
+    """The temperature with the lowest negative log-likelihood (Guo et al. 2017), from 0.3 to 3.
 
-    sets: logits [n, k], labels [n] and prior [k] of each source; each counts the same.
+    sets: logits [n, k], labels [n] and prior [k] of each source, with equal weight.
     """
     listed = list(sets)
 
@@ -50,7 +51,7 @@ def fit_temperature(sets: Iterable[tuple[Floats, Labels, Floats]]) -> float:
 
 
 def at_sensitivity(scores: Floats, positive: npt.NDArray[np.bool_], sensitivity: float) -> float:
-    """The highest threshold that at least this share of the positives reach."""
+    """The highest threshold reached by at least this share of the positives."""
     ranked = np.sort(scores[positive])
     return float(ranked[int(np.floor((1 - sensitivity) * len(ranked)))])
 
@@ -58,9 +59,9 @@ def at_sensitivity(scores: Floats, positive: npt.NDArray[np.bool_], sensitivity:
 def at_precision(
     scores: Floats, positive: npt.NDArray[np.bool_], precision: float, least: int = 20
 ) -> float:
-    """The lowest threshold from which at least this share of those reaching it is positive.
+    """The lowest threshold at which at least this share of the images reaching it are positive.
 
-    Among thresholds that `least` images reach, so that a handful decides nothing. Raises
+    Considers only thresholds reached by `least` images, so that a few images do not decide. Raises
     ValueError if there is none.
     """
     order = np.argsort(-scores)
@@ -74,10 +75,10 @@ def at_precision(
 def at_worst_sensitivity(
     sources: Iterable[tuple[Floats, npt.NDArray[np.bool_]]], sensitivity: float
 ) -> float:
-    """The highest threshold that at least this share of the positives of each source reach.
+    """The highest threshold reached by at least this share of the positives of each source.
 
-    sources: scores [n] and which are positive [n] of each. Raises ValueError if there is none
-    above 0, the score of what is turned away.
+    sources: scores [n] and which are positive [n] of each. Raises ValueError if there is none above
+    0, the score of rejected images.
     """
     threshold = min(at_sensitivity(scores, positive, sensitivity) for scores, positive in sources)
     if threshold <= 0:

@@ -1,4 +1,4 @@
-"""Patient context as numbers: one vector in which what is not known is zero."""
+"""Patient context as numbers: one vector in which unknown values are zero."""
 
 from __future__ import annotations
 

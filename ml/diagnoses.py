@@ -1,4 +1,6 @@
-"""The diagnoses, and all that is said of each: names, malignancy, words of ISIC, SNOMED CT, ICD."""
+"""The diagnoses and their properties: names, malignancy, terms and codes of ISIC, SNOMED CT and
+ICD.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +10,10 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A code of another system for one of our diagnoses. Only what a published source has.
+    """A code of another system for one of our diagnoses, from a published source only.
 
-    equivalence: FHIR R4's word for what the foreign code is, seen from ours. comment: required
-    where that is ``narrower`` or ``inexact``.
+    equivalence: FHIR R4's term for the foreign code, seen from ours. comment: required if that is
+    ``narrower`` or ``inexact``.
     """
 
     code: str
@@ -26,13 +28,12 @@ _OVERLAP = "Neither holds the whole of the other."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What there is to say of a diagnosis.
+    """The properties of a diagnosis.
 
-    title: its medical name. label: the same for those who choose among them. gloss: in plain
-    words. holds: what the class holds in the training data. malignant: or premalignant.
-    isic: the narrowest path of ISIC's hierarchy that is true of all of the class; "" for none.
-    isic_paths: whatever lies below one of them is of the class.
-    snomed, icd_10_cm: see ``Foreign``.
+    title: its medical name. label: the name in lists of choices. gloss: in plain words. holds: what
+    the class contains in the training data. malignant: or premalignant. isic: the narrowest path of
+    ISIC's hierarchy that covers all of the class; "" for none. isic_paths: everything below one of
+    them belongs to the class. snomed, icd_10_cm: see ``Foreign``.
     """
 
     title: str
@@ -50,8 +51,8 @@ class Diagnosis(StrEnum):
     """HAM10000's classes. Their order is the order of every probability vector; shapes in
     docstrings call their number k.
 
-    This is the only list of them. One more is added here; a migration and a network that was
-    trained with it follow.
+    This is the only list of them. Adding one here requires a migration and a network trained with
+    it.
     """
 
     _value_: str
@@ -141,7 +142,7 @@ class Diagnosis(StrEnum):
             isic_paths=(
                 "Benign:Benign soft tissue proliferations - Fibro-histiocytic:Dermatofibroma",
             ),
-            # Its code in SNOMED CT is open: the sources at hand disagree.
+            # It has no SNOMED CT code here: the available sources disagree.
             icd_10_cm=(Foreign("D23.9", "Other benign neoplasm of skin, unspecified", "wider"),),
         ),
     )

@@ -1,4 +1,4 @@
-"""How good a set of readings is: plain measures, with bootstrap intervals by lesion. numpy only."""
+"""Performance measures of a set of readings, with bootstrap intervals by lesion. numpy only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ Measures = dict[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Readings beside the truth. labels [n]; balanced, calibrated [n, k]; outcomes, lesions [n]."""
+    """Readings with the true diagnoses. labels [n]; balanced, calibrated [n, k]; outcomes, lesions
+    [n].
+    """
 
     labels: Labels
     balanced: Floats
@@ -31,7 +33,7 @@ class Answers:
     lesions: npt.NDArray[np.str_]
 
     def take(self, rows: npt.NDArray[np.int64] | Bools) -> Answers:
-        """These rows, perhaps repeatedly."""
+        """These rows, possibly with repetition."""
         return Answers(
             self.labels[rows],
             self.balanced[rows],
@@ -87,9 +89,9 @@ def class_measures(answers: Answers) -> Measures:
 
 
 def outcome_measures(answers: Answers) -> Measures:
-    """What the told outcomes were worth; per 100 of the cases named.
+    """Measures of the outcomes; per 100 cases of the kind named.
 
-    A cancer that was turned away counts as missed: nobody has told that person to see a doctor.
+    A rejected image of a cancer counts as missed: nobody has told that person to see a doctor.
     """
     cancer, melanoma = answers.cancer, answers.labels == MEL
     flagged, urgent = np.isin(answers.outcomes, DANGEROUS), answers.outcomes == Outcome.URGENT
@@ -110,7 +112,7 @@ def outcome_measures(answers: Answers) -> Measures:
 
 
 def measure(answers: Answers) -> Measures:
-    """All figures of a set with all classes; nan where a class is absent."""
+    """All figures of a set with all classes; nan if a class is absent."""
     classes = class_measures(answers)
 
     def macro(name: str) -> float:
@@ -147,8 +149,8 @@ def with_intervals(
 ) -> dict[str, dict[str, float]]:
     """Each figure with the 95 % interval of REPLICATES bootstrap draws of whole lesions.
 
-    A rate of none or all has no spread to draw from. Its other end is then Clopper & Pearson's
-    (1934), lesions being counted: so large may a share of n be of which none was seen.
+    A rate of 0 or 1 does not vary between draws. Its other end is then Clopper & Pearson's (1934),
+    counting lesions: the largest share of which none would be seen among n.
     """
     rng = np.random.default_rng(0)
     _, lesion = np.unique(answers.lesions, return_inverse=True)
@@ -174,7 +176,7 @@ def with_intervals(
 
 
 def _counted(answers: Answers) -> dict[str, Bools]:
-    """Of which images each rate is one, by its name."""
+    """Which images each rate is based on, by the rate's name."""
     cancer, melanoma = answers.cancer, answers.labels == MEL
     groups = {"missed_per_100_cancers": cancer, "missed_per_100_melanomas": melanoma}
     groups |= {"cancers_told": cancer, "cancers_refused": cancer, "melanomas_told": melanoma}
@@ -190,14 +192,16 @@ def _counted(answers: Answers) -> dict[str, Bools]:
 
 
 def specificity_at(scores: Floats, positive: Bools, sensitivity: float) -> float:
-    """The specificity of the highest threshold that this share of the positives reach."""
+    """The specificity at the highest threshold reached by this share of the positives."""
     if not positive.any() or positive.all():
         return float("nan")
     return share(scores[~positive] < at_sensitivity(scores, positive, sensitivity))
 
 
 def roc_curves(answers: Answers, points: int = 41) -> dict[str, list[list[float]]]:
-    """For cancer, and each diagnosis by the calibrated reading: [1 - specificity, sensitivity]."""
+    """For cancer, and for each diagnosis by the calibrated reading: [1 - specificity,
+    sensitivity].
+    """
     scores = {"malignant": answers.calibrated[:, MALIGNANT_COLUMNS].sum(axis=1)}
     positives = {"malignant": answers.cancer}
     for number, diagnosis in enumerate(Diagnosis):
@@ -216,7 +220,7 @@ def roc_curves(answers: Answers, points: int = 41) -> dict[str, list[list[float]
 
 
 def at_prevalences(answers: Answers) -> dict[str, dict[str, dict[str, float]]]:
-    """Predictive values where cancer is as common as this, by Bayes' rule from the test's rates."""
+    """Predictive values at this prevalence of cancer, by Bayes' rule from the test's rates."""
     rates = outcome_measures(answers)
     table: dict[str, dict[str, dict[str, float]]] = {}
     for level in ("see_doctor", "urgent"):
@@ -234,14 +238,14 @@ def at_prevalences(answers: Answers) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def confusion(chosen: Labels, labels: Labels) -> list[list[int]]:
-    """[k][k]: rows the truth, columns the answer."""
+    """[k][k]: true class by row, predicted class by column."""
     counts = np.zeros((len(Diagnosis), len(Diagnosis)), int)
     np.add.at(counts, (labels, chosen), 1)
     return [[int(count) for count in row] for row in counts]
 
 
 def reliability(answers: Answers, bins: int = 10) -> list[dict[str, float]]:
-    """In equal bins of p_malignant: the mean said, the share that was cancer, how many."""
+    """In equal bins of p_malignant: the mean prediction, the share of cancers, and the count."""
     said = answers.calibrated[:, MALIGNANT_COLUMNS].sum(axis=1)
     numbers = np.minimum((said * bins).astype(int), bins - 1)
     return [

@@ -1,4 +1,4 @@
-"""From probabilities to what the person is told."""
+"""From probabilities to the outcome shown to the person."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def decide(probabilities: Mapping[str, float], thresholds: Mapping[str, float]) 
 
 
 def severest(outcomes: Iterable[Outcome]) -> Outcome:
-    """The first in the order of Outcome. Raises ValueError of none."""
+    """The first in the order of Outcome. Raises ValueError if there are none."""
     return min(outcomes, key=_SEVEREST_FIRST.index)
 
 
 def tell(
     assessed: Outcome, faults: Sequence[NotAssessable], *, is_dermatoscopic: bool
 ) -> tuple[Outcome, str, tuple[str, ...]]:
-    """The outcome that is told, the reason if it is `not_assessable`, and the remarks.
+    """The outcome to show, the reason if it is `not_assessable`, and the remarks.
 
-    A fault never hides a dangerous reading of a dermatoscopic picture: it is told beside it. It
-    takes the place of `monitor` alone, and what is only a remark does not even do that.
+    A fault never hides a dangerous reading of a dermatoscopic picture: both are shown. A fault
+    replaces only `monitor`, and a mere remark does not even do that.
 
-    faults: all that were found, the gravest first; NOT_DERMATOSCOPIC among them where the picture
+    faults: all that were found, most serious first; NOT_DERMATOSCOPIC among them if the picture
     hardly looks like one. is_dermatoscopic: whether it looks like one at all.
     """
     refusing = [fault for fault in faults if fault not in REMARKS_ONLY]

@@ -1,4 +1,4 @@
-"""Read the images that a CSV file lists; one row in, one row out, in the same order."""
+"""Reads the images that a CSV file lists; one row in, one row out, in the same order."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ COLUMNS = ("image", *NUMBERS, "outcome", "reason", "error")
 def predict(reader: Reader, manifest: Path, out: Path, masks: Path | None = None) -> int:
     """Write `out` row by row and return how many rows could not be read.
 
-    masks: a folder for one PNG an image (0 or 255, of the image's size), named after its stem.
+    masks: a folder for one PNG per image (0 or 255, of the image's size), named after its stem.
 
-    The manifest has a column `image` and perhaps age, sex, localization. A row that cannot be read
-    keeps its place, without numbers and with the reason in `error`. Raises ValueError if the
+    The manifest has a column `image` and optionally age, sex, localization. A row that cannot be
+    read keeps its place, without numbers and with the reason in `error`. Raises ValueError if the
     manifest itself cannot be used.
     """
     if not manifest.is_file():
@@ -81,14 +81,16 @@ def _answer(
 
 
 def _write_mask(reading: Reading, pixels: npt.NDArray[np.uint8], file: Path) -> None:
-    """The lesion's mask, enlarged smoothly to the image's size."""
+    """The lesion's mask, smoothly enlarged to the image's size."""
     height, width = pixels.shape[:2]
     mask = Image.fromarray(reading.mask).convert("L").resize((width, height))
     mask.point(lambda value: 255 * (value >= 128)).save(file)
 
 
 def _find(folder: Path, image: str) -> Path:
-    """Beside the manifest, else from the current directory (an absolute path is either)."""
+    """Beside the manifest, else relative to the current directory (both work for an absolute
+    path).
+    """
     if not image:
         raise ValueError("the row names no image")
     beside = folder / image

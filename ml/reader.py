@@ -1,4 +1,4 @@
-"""The one door to the model: pixels and what is known of the patient in, a reading out.
+"""The only entry point to the model: pixels and patient context in, a reading out.
 
 Needs numpy and LiteRT; never TensorFlow.
 """
@@ -27,15 +27,15 @@ DEFAULT_VERSION = "2026.11.4"
 
 
 class ModelUnavailable(Exception):
-    """The artefact is missing or is not what its card describes."""
+    """The artefact is missing or does not match its card."""
 
 
 class Reader:
-    """One model version, loaded. May be shared by threads."""
+    """One loaded model version. Thread-safe."""
 
     def __init__(self, version: str) -> None:
         """Raises ModelUnavailable."""
-        # Here, so that processes which only look at cards do without the interpreter.
+        # Imported here so that processes that only read cards do not load the interpreter.
         from ml.inference.litert import Network
         from ml.inference.look import Rules, look
 
@@ -53,7 +53,7 @@ class Reader:
         self._look = partial(look, Network(file), floor=self._rules.floor)
 
     def read(self, pixels: npt.NDArray[np.uint8], context: PatientContext) -> Reading:
-        """Read an image [h, w, 3], sRGB. Raises ValueError if pixels are anything else."""
+        """Read an image [h, w, 3], sRGB. Raises ValueError for pixels of another shape or type."""
         if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
             raise ValueError(f"not an RGB image of bytes: {pixels.dtype} {pixels.shape}")
         started = time.perf_counter()
@@ -83,12 +83,12 @@ class Reader:
 
 
 def versions() -> list[str]:
-    """The model versions that are there, oldest first."""
+    """The installed model versions, oldest first."""
     return sorted(file.parent.name for file in ARTIFACTS.glob("*/card.json"))
 
 
 def readable() -> list[str]:
-    """Those of them that can read: of older ones the card alone is kept."""
+    """Installed versions that can read images: of older ones only the card is kept."""
     return [one for one in versions() if (ARTIFACTS / one / "model.tflite").is_file()]
 
 

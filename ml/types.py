@@ -1,4 +1,4 @@
-"""The words of the reader: diagnoses, outcomes, what is known of the patient, and a reading."""
+"""The vocabulary of the reader: outcomes, reasons, patient context and readings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 
 class Outcome(StrEnum):
-    """What the person is told, most severe first."""
+    """The outcomes shown to the person, most severe first."""
 
     URGENT = "urgent"
     SEE_DOCTOR = "see_doctor"
@@ -19,7 +19,7 @@ class Outcome(StrEnum):
 
 
 class NotAssessable(StrEnum):
-    """What is wrong with an image: why it gets no outcome or, beside an outcome, a remark."""
+    """Faults of an image: the reason for having no outcome or, beside an outcome, a remark."""
 
     NOT_DERMATOSCOPIC = "not_dermatoscopic"
     NO_COLOUR = "no_colour"
@@ -65,7 +65,7 @@ the version loads nothing."""
 
 @dataclass(frozen=True, slots=True)
 class PatientContext:
-    """What is known of the patient and the site; None where it is not known.
+    """What is known about the patient and the site; None if unknown.
 
     age: years. sex: one of SEXES. localization: one of LOCALIZATIONS.
     """
@@ -75,16 +75,16 @@ class PatientContext:
     localization: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an age that nobody has: it is never clamped into one."""
+        """Raises ValueError for an impossible age: it is never clamped."""
         if self.age is not None and not 0 <= self.age <= MAX_AGE:
             raise ValueError(f"age must lie between 0 and {MAX_AGE} years, not {self.age:g}")
 
     @classmethod
     def parse(cls, age: object, sex: object, localization: object) -> PatientContext:
-        """Read the three fields as people and files write them.
+        """Parse the three fields as people and files write them.
 
-        None, "", "unknown" and "nan" mean not known. Raises ValueError, with a message that can be
-        shown, for an age that is no number of years and for a word that is not in the lists.
+        None, "", "unknown" and "nan" mean unknown. Raises ValueError, with a message for the user,
+        for an age that is not a number of years and for a term that is not in the lists.
         """
         return cls(
             age=_age(_known(age)),
@@ -95,25 +95,22 @@ class PatientContext:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One model version's reading of one image. Numbers are there even if not assessable.
+    """One model version's reading of one image. Numbers are present even if it is not assessable.
 
-    reason: a NotAssessable code, "" for every other outcome.
-    remarks: NotAssessable codes: what else is wrong with the image, told beside the outcome.
-    probabilities: for a clinic's mix of cases (calibrated); balanced_probabilities: as if all
-        diagnoses were equally common. Both sum to 1, in the order of Diagnosis.
-    p_malignant: the sum of the calibrated probabilities of MALIGNANT.
-    in_distribution: 0..1, how much the image looks like a dermatoscopic image.
-    image_logits, context_terms: natural logits; for each diagnosis the image logit plus the terms
-        of age, sex and localization is the logit of the balanced reading, exactly.
-    features: float32 [1280] to tell how alike two images are; None where a version gives none.
-    evidence: rows x columns x diagnoses, a grid over the image from its top left corner, of cells
-        of EVIDENCE_CELL pixels of the reduced image; the sum over the grid of a diagnosis plus its
-        bias is its image logit, exactly.
-    bias: logits, by diagnosis.
-    mask: bool [h, w], the pixels of the image as read that belong to the lesion, at its reduced
-        size (ml.inference.views.reduce). Of more than one lesion that of which the outcome
-        is: the one that says most, read alone. All numbers are of it.
-    duration_ms: the reading alone, without opening the file.
+    reason: a NotAssessable code, "" for every other outcome. remarks: NotAssessable codes: further
+    faults of the image, shown beside the outcome. probabilities: for a clinic's mix of cases
+    (calibrated); balanced_probabilities: as if all diagnoses were equally common. Both sum to 1, in
+    the order of Diagnosis. p_malignant: the sum of the calibrated probabilities of MALIGNANT.
+    in_distribution: 0..1, how much the image looks like a dermatoscopic image. image_logits,
+    context_terms: natural logits; for each diagnosis the image logit plus the terms of age, sex and
+    localization is the logit of the balanced reading, exactly. features: float32 [1280] for
+    comparing images; None if a version gives none. evidence: rows x columns x diagnoses, a grid
+    over the image from its top left corner, with cells of EVIDENCE_CELL pixels of the reduced
+    image; the sum over the grid for a diagnosis plus its bias is its image logit, exactly. bias:
+    logits, by diagnosis. mask: bool [h, w], the pixels of the image as read that belong to the
+    lesion, at its reduced size (ml.inference.views.reduce). With more than one lesion, that of the
+    most severe one, read alone, which decides the outcome. All numbers refer to it. duration_ms:
+    the reading alone, without opening the file.
     """
 
     outcome: Outcome

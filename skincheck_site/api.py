@@ -2,12 +2,12 @@
 
 from typing import Any
 
-# Applications get tokens by client credentials, and by nothing else.
+# Applications get tokens only by client credentials.
 OAUTH2_PROVIDER: dict[str, Any] = {
     "SCOPES_BACKEND_CLASS": "accounts.scopes.ApplicationScopes",
     "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
-    # RFC 9700's practice throughout; of the grants it speaks of, ours is client credentials alone.
+    # RFC 9700's recommendations; client credentials is the only grant we use.
     **{
         f"COMPLIANT_BCP_RFC9700_{rule}": True
         for rule in (

@@ -1,4 +1,4 @@
-"""What beat starts, and when."""
+"""Beat's schedule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ BEAT_SECONDS = 20
 
 
 def schedule() -> dict[str, dict[str, Any]]:
-    """What is swept every few seconds is not here: ``screening.sweeper`` needs no broker."""
+    """Frequent sweeps are not here: ``screening.sweeper`` runs them and needs no broker."""
     return {
         "beat": {
             "task": "screening.tasks.beat_task",
@@ -31,7 +31,7 @@ def schedule() -> dict[str, dict[str, Any]]:
             "schedule": crontab(minute="*/20"),
             "options": {"expires": 1200},
         },
-        # By day, and every hour, so that a mail server that was away is asked again.
+        # By day, and every hour, so that an unavailable mail server is tried again.
         "mail-reminders": {
             "task": "screening.tasks.mail_reminders_task",
             "schedule": crontab(minute="0", hour="7-19"),

@@ -1,4 +1,4 @@
-"""How much a stranger may send: what a log-in form holds, and no more."""
+"""Limits on anonymous requests: the size of a login form, and no more."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from django.http.response import HttpResponseBase
 Respond = Callable[[HttpRequest], HttpResponseBase]
 
 MOST_OF_A_STRANGER = 64 * 1024
-# Each of their views asks who calls before it reads a body.
+# Their views authenticate the caller before they read a body.
 ASK_FIRST = ("/api/", "/fhir/")
 
 
 def refuse_large(get_response: Respond) -> Respond:
-    """Middleware, before anything reads the body: the CSRF check parses all of it, files too."""
+    """Middleware, before anything reads the body: the CSRF check parses all of it, including
+    files.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or 0

@@ -1,13 +1,13 @@
-"""The embedded broker: kombu's SQLAlchemy transport, made fit for one SQLite file and quick polls.
+"""The embedded broker: kombu's SQLAlchemy transport, adapted to one SQLite file and frequent polls.
 
-It is only a doorbell: a lost message is found again by the sweep (``screening.sweeper``), so it
-trades durability for speed. kombu's own marks a delivered message, keeps it for ever, and takes the
-write lock at every poll; this one deletes what it delivers, and an empty poll writes nothing.
+Messages are only hints: the sweep (``screening.sweeper``) finds the work of a lost message, so this
+trades durability for speed. kombu's own transport marks a delivered message, keeps it for ever, and
+takes the write lock at every poll; this one deletes what it delivers, and an empty poll writes
+nothing.
 
-Its file may be removed or damaged while all runs. The first to notice makes it anew; where that
-cannot be done, a worker ends, so that its supervisor starts another one, and whoever rings goes on
-without a bell. While another process has locked the file, a poll finds nothing, and a bell fails
-within a second.
+Its file may be removed or damaged at runtime. The first process to notice recreates it. If that
+fails, a worker exits so that its supervisor restarts it, and senders continue without a message.
+While another process has locked the file, a poll finds nothing, and sending fails within a second.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ Result = TypeVar("Result")
 
 
 class Channel(kombu_sqlalchemy.Channel):
-    # What kombu gives and its type stubs leave out.
+    # What kombu provides and its type stubs leave out.
     connection: Any
     session: Any
     message_cls: Any
     _query_all: Any
 
     def _engine_from_config(self) -> Engine:
-        """An engine whose connections live as long as a transaction: none crosses a fork, and each
-        finds the file that is there now.
+        """An engine whose connections last for one transaction: none survives a fork, and each
+        opens the current file.
 
-        kombu passes every transport option on to ``create_engine``, which refuses kombu's own
+        kombu passes every transport option on to ``create_engine``, which rejects kombu's own
         ``polling_interval``; there is nothing else to pass.
         """
         engine = create_engine(
@@ -69,7 +69,9 @@ class Channel(kombu_sqlalchemy.Channel):
         return int(self._mended(lambda: super(Channel, self)._size(queue)))
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
-        """Take the oldest message of ``queue``. Raises Empty, also if another worker was faster."""
+        """Take the oldest message of ``queue``. Raises Empty, also if another worker took it
+        first.
+        """
         try:
             return self._mended(lambda: self._take(queue))
         except DatabaseError as error:
@@ -92,7 +94,7 @@ class Channel(kombu_sqlalchemy.Channel):
         return loads(payload)
 
     def _mended(self, act: Callable[[], Result]) -> Result:
-        """What ``act`` gives; again on a file made anew, where the old one is of no use."""
+        """The result of ``act``; retried with a new file if the old one is unusable."""
         for _ in range(MENDED_TIMES):
             try:
                 return act()
@@ -111,15 +113,15 @@ class Channel(kombu_sqlalchemy.Channel):
 
 class Transport(kombu_sqlalchemy.Transport):
     Channel = Channel
-    # Celery would go on with a channel of this kind for ever, in silence: a worker is to end.
+    # Celery would continue with such a channel for ever, in silence; a worker has to exit instead.
     connection_errors = ()
     channel_errors = ()
 
 
 def _make_anew(engine: Engine) -> None:
-    """Tables where there are none, in a new file where the old one is none.
+    """Create missing tables, in a new file if the old one is unusable.
 
-    One process at a time: each finds what another has made meanwhile sound, and leaves it alone.
+    One process at a time: later ones find the new file sound, and leave it alone.
     """
     file = str(engine.url.database)
     with Path(f"{file}.lock").open("w") as one_at_a_time:
@@ -152,5 +154,5 @@ def _is_locked(error: DatabaseError) -> bool:
 
 
 def _do_not_wait_for_the_disk(connection: Any, _record: object) -> None:
-    """A power cut may damage the file; it is made anew at every start."""
+    """A power cut may damage the file; it is recreated at every start."""
     connection.execute("PRAGMA synchronous=OFF")

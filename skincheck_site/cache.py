@@ -1,5 +1,6 @@
-"""Caches that fail open: with the disk full or Redis away nothing is remembered, and nobody is
-turned away for it. What is kept there, the counts of limits among it, is no record."""
+"""Caches that fail open: if the disk is full or Redis is unavailable, nothing is cached and nobody
+is turned away. Nothing in the cache, such as rate limit counters, is a permanent record.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ class _FailsOpen(BaseCache):
             return False
 
     def incr(self, key: Any, delta: int = 1, version: Any = None) -> int:
-        """Raises ValueError where nothing is known of ``key``."""
+        """Raises ValueError if ``key`` does not exist."""
         try:
             return super().incr(key, delta, version)
         except ValueError:

@@ -1,4 +1,4 @@
-"""Health data stays on no disk that it was not meant for: a browser's, or a proxy's on the way."""
+"""Keeps health data out of browser and proxy caches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ Respond = Callable[[HttpRequest], HttpResponseBase]
 
 
 def keep_nothing(get_response: Respond) -> Respond:
-    """Middleware: an answer that says nothing of caching is not to be stored. What has an ETag says
-    so itself: ``private, no-cache``."""
+    """Middleware: adds no-store to responses that do not mention caching. Responses with an ETag
+    set ``private, no-cache`` themselves.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 
 
 class Heart(bootsteps.StartStopStep):
-    """A worker tells the database that it lives, while it hears its broker."""
+    """Reports a worker's heartbeat to the database while it is connected to its broker."""
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -41,10 +41,10 @@ def _beat(name: str) -> None:
 
     try:
         heartbeats.beat(name)
-    except Exception:  # a worker that is not seen still works
+    except Exception:  # a worker without a heartbeat still works
         logger.exception("no heartbeat of %s", name)
     finally:
-        connection.close()  # none is open when the next process is forked
+        connection.close()  # so that none is open when the next process is forked
 
 
 app = Celery("skincheck")

@@ -1,4 +1,4 @@
-"""System checks that catch an unsafe or a broken deployment (``manage.py check --deploy``)."""
+"""System checks that catch an unsafe or broken deployment (``manage.py check --deploy``)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def model_is_there(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.security, deploy=True)
 def production_is_whole(**_: Any) -> list[CheckMessage]:
-    """Half a production: one worker's files or messages would be out of another's reach."""
+    """A partial production set-up: one worker could not reach another's files or messages."""
     if settings.EMBEDDED:
         return []
     found: list[CheckMessage] = []

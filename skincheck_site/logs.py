@@ -1,7 +1,7 @@
-"""What is logged, and how: to the console, each line with the request that it belongs to.
+"""Logging configuration: to the console, each line with its request identifier.
 
-As text for people, or as one JSON object a line for a program that collects logs (``LOG_FORMAT``).
-No line holds a value of a record or of a file that was sent: those may be names of people.
+As text for people, or as one JSON object per line for log collectors (``LOG_FORMAT``). No line
+contains values from records or uploaded files: those may be names of people.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from pythonjsonlogger.json import JsonFormatter
 
 FORMATS = ("text", "json")
 
-# PostgreSQL adds the row that it refused.
+# PostgreSQL adds the row that it rejected.
 _DETAIL = re.compile(r"^DETAIL: .*$\n?", re.MULTILINE)
-# They complain of what they read, with the value.
+# They report what they read, including the value.
 _TALKATIVE = ("pydicom", "PIL")
 _FIELDS = ("time", "level", "logger", "request_id", "message", "exc_info", "stack_info")
 
@@ -28,10 +28,10 @@ class WithoutValues(logging.Formatter):
 
 
 class JsonLines(WithoutValues, JsonFormatter):
-    """One JSON object a line; a traceback is its field ``exc_info``."""
+    """One JSON object per line; a traceback is in the field ``exc_info``."""
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
-        """Without what callers pass as ``extra``: Django passes requests and SQL parameters."""
+        """Leave out what callers pass as ``extra``: Django passes requests and SQL parameters."""
         return {name: log_data[name] for name in _FIELDS if name in log_data}
 
 

@@ -1,4 +1,4 @@
-"""One identifier a request: in its answer, in every line of the log, and in a problem's body."""
+"""One identifier per request: in its response, in every log line, and in a problem's body."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def current() -> str:
 
 
 class RequestIdMiddleware:
-    """Takes the caller's own identifier over, if it is a short and plain one."""
+    """Uses the client's own identifier if it is short and plain."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

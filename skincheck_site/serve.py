@@ -1,9 +1,9 @@
 """The web server: ``python -m skincheck_site.serve 127.0.0.1:8000``.
 
-waitress reads requests in one thread, with the bodies in files, and only whole ones reach the
-threads that work: who sends slowly holds up nobody. What is added here: how long a request may take
-to arrive, how large it may be and how many large ones arrive at once, each by its address, before
-any of it is stored; and processes beside one another, since threads share one core.
+waitress reads requests in one thread and buffers bodies in files. Only complete requests reach the
+worker threads, so slow clients block nobody. This module adds limits, by URL and before anything is
+stored: how long a request may take to arrive, how large it may be, and how many large ones may
+arrive at once. It also runs several processes, since threads share one core.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from screening.images.sandbox import AT_ONCE
 from skincheck_site.bodies import MOST_OF_A_STRANGER
 
 PROCESSES, THREADS = 2, 4
-# Threads that do nothing but take in pictures and archives, or wait for a reading: one more than
-# the pictures that are decoded at once.
+# Threads that only take in pictures and archives or wait for a reading: one more than the pictures
+# decoded at once.
 UPLOAD_THREADS = AT_ONCE + 1
 UPLOADS = re.compile(r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/")
 
-# Seconds. A telephone at the edge of its network sends 10 KB a second.
+# Seconds. A phone at the edge of its network sends 10 KB a second.
 HEAD_SECONDS = 10
 GRACE_SECONDS = 10
 BYTES_A_SECOND = 2_000
 BODY_SECONDS = 15 * 60
 ARCHIVE_SECONDS = 60 * 60
 
-# A form of five pictures of the largest size, with what stands around them.
+# A form with five pictures of the maximum size, and its multipart overhead.
 MOST = 5 * MAX_BYTES + 1_000_000
 MOST_OF_AN_ARCHIVE = MAX_ARCHIVE_BYTES + 1_000_000
 ARCHIVES = ("/api/v1/batches/", "/batches/new/")
-# Bodies above this size wait in files, and so many of them at once in each process.
+# Larger bodies are buffered in files, and only this many of them at once in each process.
 LARGE = 1_000_000
 LARGE_AT_ONCE = 16
 
@@ -73,7 +73,7 @@ class TooMany(Error):
 
 
 class Request(HTTPRequestParser):
-    """One that arrives. ``most``: bytes that its body may have."""
+    """A request as it arrives. ``most``: the maximum size of its body in bytes."""
 
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)
@@ -89,7 +89,9 @@ class Request(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
-        if not self.completed and self.body_bytes_received > self.most:  # its length was not told
+        if (
+            not self.completed and self.body_bytes_received > self.most
+        ):  # no declared length
             self.refuse(TooLarge(f"At most {self.most:,} bytes are taken here."))
         return consumed
 
@@ -98,7 +100,9 @@ class Request(HTTPRequestParser):
 
     @property
     def takes_long(self) -> bool:
-        """To work on: pictures are decoded, archives copied, readings waited for."""
+        """Whether it takes long to process: decoding pictures, copying archives, waiting for
+        readings.
+        """
         uploads = self.path in ARCHIVES or UPLOADS.fullmatch(self.path) is not None
         return (uploads and self.command == "POST") or "PREFER" in self.headers
 
@@ -115,8 +119,10 @@ class Request(HTTPRequestParser):
         return took > total or self.body_bytes_received < due
 
     def _most(self) -> int:
-        """What names itself is believed here, so that the database need not be asked: the site
-        checks it when all is there, and until then only ``LARGE_AT_ONCE`` of them wait."""
+        """The body limit. A session or key is trusted here without a database query: the site
+        verifies it once the request is complete, and until then only ``LARGE_AT_ONCE`` of them are
+        accepted.
+        """
         if not (self.headers.get("AUTHORIZATION") or self._has_session()):
             return MOST_OF_A_STRANGER
         return MOST_OF_AN_ARCHIVE if self.path in ARCHIVES else MOST
@@ -181,10 +187,10 @@ class Server(TcpWSGIServer):
         return admitted < LARGE_AT_ONCE
 
     def maintenance(self, now: float) -> None:
-        """Once a second."""
+        """Called once a second."""
         super().maintenance(now)
         if os.getppid() != _parent:
-            raise SystemExit  # whoever started this process is gone, and another one wants the port
+            raise SystemExit  # the parent is gone, and its successor needs the port
         for channel in list(self.active_channels.values()):
             request = channel.request
             if request is not None and request.is_too_slow(time.monotonic()):
@@ -192,7 +198,7 @@ class Server(TcpWSGIServer):
 
 
 def _serve(application: WSGIHandler, listening: socket.socket) -> None:
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that some wait is no fault
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are normal
     tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # /tmp may be memory
     server = Server(
         application,
@@ -207,7 +213,7 @@ def _serve(application: WSGIHandler, listening: socket.socket) -> None:
         channel_timeout=60,
         inbuf_overflow=64_000,
         max_request_body_size=MOST_OF_AN_ARCHIVE + 1,
-        clear_untrusted_proxy_headers=False,  # Django believes those that TRUSTED_PROXIES says
+        clear_untrusted_proxy_headers=False,  # Django trusts those that TRUSTED_PROXIES says
         ident=None,
     )
     print(f"Serving in process {os.getpid()}", flush=True)
@@ -219,9 +225,9 @@ def _exit(number: int, frame: FrameType | None) -> None:
 
 
 def main(address: str) -> None:
-    """Runs until it is told to stop; a process that ends is replaced."""
+    """Run until stopped; a process that exits is replaced."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
-    application = get_wsgi_application()  # once: what it takes is shared by the processes
+    application = get_wsgi_application()  # loaded once and shared by the processes
     host, port = address.rsplit(":", 1)
     listening = socket.create_server((host, int(port)), backlog=1024)
     listening.setblocking(False)
@@ -238,7 +244,7 @@ def main(address: str) -> None:
                     return
                 children.add(pid)
             children.discard(os.wait()[0])
-            time.sleep(1)  # one that cannot start must not take all of the machine
+            time.sleep(1)  # a process that cannot start must not use up the machine
     finally:
         for pid in children:
             os.kill(pid, signal.SIGTERM)

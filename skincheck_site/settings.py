@@ -30,7 +30,7 @@ EMBEDDED = not (DATABASE_URL or REDIS_URL or S3_BUCKET)
 
 
 def _own_secret_key() -> str:
-    """The key of an embedded installation: made once, kept in a file only its owner can read."""
+    """The key of an embedded installation: created once, in a file that only its owner can read."""
     path = VAR_DIR / "secret_key"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -50,7 +50,7 @@ if not SECRET_KEY:
         )
     SECRET_KEY = _own_secret_key()
 
-# Keys that were SECRET_KEY before: what they signed still counts.
+# Former SECRET_KEYs: their signatures remain valid.
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
 DEBUG = env.bool("DEBUG", default=False)
@@ -159,7 +159,7 @@ if REDIS_URL:
         "visibility_timeout": 300,
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
-        # Nobody who adds an image waits for a broker that is away: the sweep rings later.
+        # Adding an image does not wait for an unavailable broker: the sweep rings later.
         "max_retries": 1,
         "interval_start": 0,
         "interval_step": 0.1,
@@ -169,7 +169,7 @@ else:
         "default": {
             "BACKEND": "skincheck_site.cache.ForgivingFiles",
             "LOCATION": VAR_DIR / "cache",
-            "OPTIONS": {"MAX_ENTRIES": 10_000},  # the counts of the rate limits among them
+            "OPTIONS": {"MAX_ENTRIES": 10_000},  # includes the counters of the rate limits
         }
     }
     CELERY_BROKER_TRANSPORT = "skincheck_site.broker:Transport"
@@ -195,7 +195,7 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat.schedule()
 
-# Webhooks: lets them reach private addresses, any port, and go without TLS. For development.
+# Allows webhooks to private addresses, to any port, and without TLS. For development.
 WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
 
 # Files
@@ -219,21 +219,21 @@ if S3_BUCKET:
             "region_name": env("AWS_S3_REGION_NAME", default=None),
             "default_acl": "private",
             "file_overwrite": False,
-            # Whoever waits for a storage that is away is told so, within what a worker has for it.
+            # Errors of an unavailable storage are reported within the worker's time limit.
             "client_config": Config(
                 connect_timeout=2, read_timeout=8, retries={"total_max_attempts": 3}
             ),
         },
     }
-# Where nginx has the media mounted as an internal location (X-Accel-Redirect).
+# The internal location at which nginx serves the media (X-Accel-Redirect).
 MEDIA_ACCEL_PREFIX: str = env("MEDIA_ACCEL_PREFIX", default="")
-# Of a request without its files: those stream to disk and have their own limit.
+# Of a request without its files: those stream to disk and have separate limits.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 FILE_UPLOAD_MAX_MEMORY_SIZE = 5_000_000
-# On the disk of the media: an archive may be larger than a /tmp in memory, and need not be copied.
+# On the disk of the media: an archive may exceed a /tmp in memory, and need not be copied.
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
-# What one person's own record may take, and what one clinic's, in millions of bytes.
+# Quotas of a person's own record and of a clinic, in millions of bytes.
 ACCOUNT_STORAGE_MB = env.int("ACCOUNT_STORAGE_MB", default=5_000)
 CLINIC_STORAGE_MB = env.int("CLINIC_STORAGE_MB", default=200_000)
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -277,7 +277,7 @@ ACCOUNT_EMAIL_VERIFICATION = env("ACCOUNT_EMAIL_VERIFICATION", default="optional
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
-# A mail server that does not answer must not keep a worker, nor the page that invites someone.
+# An unresponsive mail server must not block a worker or the page that sends an invitation.
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="SkinCheck <noreply@localhost>")
 
@@ -289,7 +289,7 @@ REST_FRAMEWORK = {
         "accounts.authentication.AccessTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    # Deny by default: a view that says nothing is for nobody but staff.
+    # Deny by default: a view without permissions is for staff only.
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "screening.api.http.pagination.CreatedCursorPagination",
@@ -338,7 +338,7 @@ if LOG_FORMAT not in logs.FORMATS:
     raise ImproperlyConfigured("LOG_FORMAT is one of text and json.")
 LOGGING = logs.configuration(env("LOG_LEVEL", default="INFO"), LOG_FORMAT)
 
-# Debug toolbar: script/dev sets it. It shows itself only with DEBUG, and to this machine.
+# Debug toolbar: enabled by script/dev. It appears only with DEBUG, and to this machine.
 
 DEBUG_TOOLBAR = env.bool("DEBUG_TOOLBAR", default=False)
 if DEBUG_TOOLBAR:

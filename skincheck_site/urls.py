@@ -13,6 +13,6 @@ urlpatterns = [
 if settings.DEBUG_TOOLBAR:
     urlpatterns.append(path("__debug__/", include("debug_toolbar.urls")))
 
-# Under /api/ these answer with problem+json, under /fhir/ in FHIR, elsewhere as Django does.
+# Under /api/ these respond with problem+json, under /fhir/ in FHIR, elsewhere as Django does.
 handler400 = "screening.api.http.errors.bad_request"
 handler500 = "screening.api.http.errors.server_error"

@@ -1,4 +1,4 @@
-"""The part of a clinic's page where its admin registers other systems."""
+"""The part of a clinic's page where its admins register other systems."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from screening.web import form_tokens
 @never_cache
 @require_POST
 def register(request: SignedInRequest, pk: UUID) -> HttpResponse:
-    """Answers with the page itself: the secret is nowhere to be read after a redirect."""
+    """Respond with the page itself, because the secret could not be read after a redirect."""
     clinic = visible_clinic(request, pk)
     services.require_clinic_admin(user=request.user, clinic=clinic)
     form = ApplicationForm(request.POST)

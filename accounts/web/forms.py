@@ -1,4 +1,4 @@
-"""Parse what people type on the account and clinic pages. The rules are in ``services``."""
+"""Forms of the account and clinic pages. The rules are in ``services``."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _scope_choices() -> list[tuple[str, str]]:
 
 
 class AccessForm(forms.Form):
-    """What a program may do: all that can be read, everything, or chosen one by one."""
+    """What a program may do: read everything, do everything, or scopes chosen one by one."""
 
     access = forms.ChoiceField(
         label="What may it do?",
@@ -95,7 +95,7 @@ class AccessForm(forms.Form):
     )
 
     def clean(self) -> dict[str, Any]:
-        """``scopes`` as they will be stored: what is added to the API later is not among them."""
+        """``scopes`` as they will be stored: scopes added to the API later are not included."""
         cleaned = super().clean() or {}
         access = cleaned.pop("access", None)
         if access == "read":

@@ -1,4 +1,4 @@
-"""Where applications get and end their tokens (RFC 6749, RFC 7009), so many times a minute."""
+"""Where applications get and revoke tokens (RFC 6749, RFC 7009), with a limit per minute."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from rest_framework.throttling import SimpleRateThrottle
 
 
 class TokenThrottle(SimpleRateThrottle):
-    """By address: who is asking is what is being tried. To look at a secret takes a slow hash."""
+    """By address, because the identity is what is being guessed. Checking a secret takes a slow
+    hash.
+    """
 
     scope = "token"
 
@@ -24,11 +26,11 @@ class TokenThrottle(SimpleRateThrottle):
 
 
 class Throttled(View):
-    """A POST too many is answered with 429, as the errors of OAuth are."""
+    """A POST over the limit gets 429, in OAuth's error format."""
 
     http_method_names = ["post"]
 
-    # The callers are programs: they have no cookie, and bring a secret with each request.
+    # The callers are programs: they have no cookie, and send a secret with each request.
     @method_decorator(csrf_exempt)
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         throttle = TokenThrottle()

@@ -1,4 +1,4 @@
-"""Pages of one's account and one's clinics. What logs people in and out is allauth's."""
+"""Pages of the account and its clinics. Login and logout are allauth's."""
 
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path
@@ -44,7 +44,7 @@ urlpatterns = [
         application_views.revoke,
         name="application_revoke",
     ),
-    # For applications, which bring their secret (RFC 6749, RFC 7009).
+    # For applications, which authenticate with their secret (RFC 6749, RFC 7009).
     path("oauth/token", login_not_required(token_views.TokenView.as_view()), name="oauth_token"),
     path(
         "oauth/revoke",

@@ -1,4 +1,4 @@
-"""Pages of one's account, one's clinics and the invitations to them."""
+"""Pages of the account, its clinics and the invitations to them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def account(request: SignedInRequest) -> HttpResponse:
 @never_cache
 @require_POST
 def api_key_new(request: SignedInRequest) -> HttpResponse:
-    """Answers with the page itself: the secret is nowhere to be read after a redirect."""
+    """Respond with the page itself, because the secret could not be read after a redirect."""
     form = ApiKeyForm(request.POST, user=request.user)
     if form.is_valid():
         _, secret = services.create_api_key(user=request.user, **form.cleaned_data)
@@ -162,7 +162,7 @@ def remove_member(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> Ht
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def accept_invitation(request: SignedInRequest, token: str) -> HttpResponse:
-    """Looking changes nothing: mail programs open links on their own."""
+    """GET changes nothing: mail programs open links automatically."""
     try:
         invitation = invitations.invitation_of(token)
     except ValidationError as error:
@@ -174,7 +174,7 @@ def accept_invitation(request: SignedInRequest, token: str) -> HttpResponse:
     if request.method == "POST":
         try:
             invitations.accept(user=request.user, token=token)
-        except ValidationError as error:  # withdrawn or used since it was looked at
+        except ValidationError as error:  # withdrawn or used since the page was opened
             return _invitation_that_is_none(request, error)
         messages.success(request, f"Welcome to {invitation.clinic}.")
         return redirect("clinic", pk=invitation.clinic_id)

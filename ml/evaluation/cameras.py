@@ -1,6 +1,6 @@
-"""What a network gives on each source's cameras, measured alike: what it ranks and what it tells.
+"""Results of a network on each source's cameras, measured alike: its ranking and its outcomes.
 
-Being turned away counts as a missed cancer: nobody has told that person to see a doctor.
+A rejected image of a cancer counts as missed: nobody has told that person to see a doctor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Bools = npt.NDArray[np.bool_]
 
 
 def measures(answers: Answers, diagnoses: npt.NDArray[np.int64]) -> Measures:
-    """What is ranked, the means being over these diagnoses, and what is told."""
+    """Measures of the ranking, averaged over these diagnoses, and of the outcomes."""
     p_malignant = answers.calibrated[:, calibrate.MALIGNANT_COLUMNS].sum(axis=1)
     chosen, cancer = answers.balanced.argmax(axis=1), answers.cancer
     recalls = [figures.share(chosen[answers.labels == dx] == dx) for dx in diagnoses]
@@ -54,9 +54,8 @@ def measures(answers: Answers, diagnoses: npt.NDArray[np.int64]) -> Measures:
 
 
 def tellings(answers: Answers) -> Measures:
-    """Shares of cancers told to see a doctor, of harmless lesions told to wait, of images refused.
-
-    With what `ml.figures.outcome_measures` has.
+    """Shares of cancers told to see a doctor, of harmless lesions told to wait, and of rejected
+    images, together with `ml.figures.outcome_measures`.
     """
     cancer, melanoma = answers.cancer, answers.labels == calibrate.MEL
     heard = np.isin(answers.outcomes, DANGEROUS)
@@ -72,7 +71,7 @@ def tellings(answers: Answers) -> Measures:
 
 
 def source_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, Any]:
-    """One source's part: figures with intervals, and how well its probabilities are calibrated."""
+    """One source's part: figures with intervals, and the calibration of its probabilities."""
     answers = read.answers(rules, examples)
     found = np.bincount(examples.labels, minlength=len(Diagnosis))
     diagnoses = np.flatnonzero(found >= LEAST)
@@ -90,8 +89,9 @@ def source_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, An
 
 
 def tone_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, dict[str, Any]]:
-    """By skin tone as the data's authors saw it, 0 (darkest) to 5: counts, and shares with
-    intervals where at least LEAST_OF_A_TONE images stand behind them, else "too few"."""
+    """By skin tone as the data's authors labelled it, 0 (darkest) to 5: counts, and shares with
+    intervals if based on at least LEAST_OF_A_TONE images, else "too few".
+    """
     answers = read.answers(rules, examples)
     found: dict[str, dict[str, Any]] = {}
     for tone in range(6):
@@ -110,7 +110,7 @@ def _rate(answers: Answers, name: str) -> dict[str, float]:
 
 
 def unknown_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, Any]:
-    """Outcomes of lesions with other diagnoses, by the diagnosis that the source names."""
+    """Outcomes of lesions with other diagnoses, by the source's name for the diagnosis."""
     outcomes = read.outcomes(rules)
     surest = calibrate.calibrated(read.logits, rules.prior, rules.temperature).max(axis=1)
     return {
@@ -129,8 +129,9 @@ def unknown_figures(rules: Rules, examples: Examples, read: Read) -> dict[str, A
 def milk10k_figures(
     rules: Rules, network: Network, sources: Sources, test: tuple[Examples, Read]
 ) -> dict[str, Any]:
-    """What MILK10k alone can tell: of squamous cell carcinomas, skin tones, clinical close-ups, and
-    lesions of other diagnoses."""
+    """Figures that only MILK10k provides: squamous cell carcinomas, skin tones, clinical close-ups,
+    and lesions with other diagnoses.
+    """
     examples, read = test
     squamous = examples.kinds == SQUAMOUS
     found: dict[str, Any] = {

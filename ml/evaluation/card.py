@@ -1,4 +1,4 @@
-"""The model card: what pages, API and README say of a model version, in one JSON document."""
+"""The model card: what pages, API and README state about a model version, in one JSON document."""
 
 from __future__ import annotations
 
@@ -116,10 +116,9 @@ def describe(
     sets: dict[Source, Examples],
     recipe: dict[str, Any],
 ) -> dict[str, Any]:
-    """The card of a run; `python -m ml export` puts its version in.
+    """The card of a run; `python -m ml export` adds the version.
 
-    decided: from `ml.evaluation.fit_thresholds.decided`; measured: what else the network
-    decides.
+    decided: from `ml.evaluation.fit_thresholds.decided`; measured: the network's other decisions.
     """
     return {
         "name": "SkinCheck reader",
@@ -263,7 +262,7 @@ def _parts(examples: Examples, by_lesion: bool) -> dict[str, int]:
 
 
 def _summary(examples: Examples) -> dict[str, Any]:
-    """HAM10000 as it was here, for charts: counts, sexes, ages and sites by class."""
+    """HAM10000 as used here, for charts: counts, sexes, ages and sites by class."""
     summary: dict[str, Any] = {"images": len(examples), "lesions": len(set(examples.lesions))}
     for name in ("images_per_class", "sex_per_class", "median_age_per_class"):
         summary[name] = {}
@@ -283,7 +282,7 @@ def _summary(examples: Examples) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """The same for JSON: six digits are enough, and what cannot be measured is null."""
+    """The same for JSON: rounded to six digits, and null for what cannot be measured."""
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

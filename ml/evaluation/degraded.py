@@ -1,5 +1,6 @@
-"""What a network still reads in spoilt versions of images whose diagnosis is known: how many count
-as dermatoscopic, what is told of them, and whether that still tells cancer from harmless."""
+"""Results on degraded versions of images whose diagnosis is known: how many count as dermatoscopic,
+their outcomes, and whether those still separate cancer from harmless lesions.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ Spoil = Callable[[Image.Image], Image.Image]
 
 
 def kinds() -> dict[str, Spoil]:
-    """By name: blur in pixels of a 150 pixel side; pixels of the shorter side; light left."""
+    """By name: blur in pixels of a 150 pixel side; pixels of the shorter side; remaining light."""
 
     def toned(low: float, high: float) -> Spoil:
         curve = [round(low + (high - low) * value / 255) for value in range(256)]
@@ -48,7 +49,9 @@ def kinds() -> dict[str, Spoil]:
 
 
 def degraded(version: str, sources: Sources) -> str:
-    """A table in Markdown. Raises ModelUnavailable, or ValueError where data is missing."""
+    """The results as a Markdown table. Raises ModelUnavailable, or ValueError if data is
+    missing.
+    """
     rules = Rules.of(reader.card(version))
     network = Network(reader.ARTIFACTS / version / "model.tflite")
     frames, cancers = [], []

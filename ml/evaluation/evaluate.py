@@ -1,6 +1,6 @@
-"""Calibrate a run on the tune part, judge it on the test part, and write its model card.
+"""Calibrates a run on the tune part, evaluates it on the test part, and writes its model card.
 
-Everything is read through LiteRT, by the very code that the reader runs.
+Everything is read through LiteRT, by the same code as the reader's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ CHOSEN_BY = (
 def evaluate(run: Path, sources: Sources) -> None:
     """Write model.tflite and card.json beside the run's model.keras.
 
-    Raises ValueError where the run or data is missing.
+    Raises ValueError if the run or data is missing.
     """
     model, network = _converted(run)
     tune, test = (fit_thresholds.read(network, sources, part) for part in (Part.TUNE, Part.TEST))
@@ -59,9 +59,9 @@ def evaluate(run: Path, sources: Sources) -> None:
 
 
 def trial(run: Path, sources: Sources) -> None:
-    """Print what a run gives on the tune parts: for choices, which must not see the test parts.
+    """Print a run's results on the tune parts: for decisions, which must not use the test parts.
 
-    Raises ValueError where the run or data is missing.
+    Raises ValueError if the run or data is missing.
     """
     _, network = _converted(run)
     tune = fit_thresholds.read(network, sources, Part.TUNE)
@@ -89,7 +89,7 @@ def trial(run: Path, sources: Sources) -> None:
 
 
 def _converted(run: Path) -> tuple[keras.Model, Network]:
-    """The run's network, and the same as LiteRT, which is written beside it."""
+    """The run's network and its LiteRT conversion, which is written beside it."""
     if not (run / "model.keras").is_file():
         raise ValueError(f"{run} holds no model.keras: train it first")
     model = load(run / "model.keras")
@@ -98,7 +98,7 @@ def _converted(run: Path) -> tuple[keras.Model, Network]:
 
 
 def _priors(sources: Sources) -> dict[Source, calibrate.Floats]:
-    """Each source's shares of the diagnoses, in its training part."""
+    """The shares of the diagnoses in each source's training part."""
     return {
         source: _prior(examples.part(Part.TRAIN))
         for source, examples in sources.dermatoscopy.items()
@@ -106,7 +106,7 @@ def _priors(sources: Sources) -> dict[Source, calibrate.Floats]:
 
 
 def _prior(train: Examples) -> calibrate.Floats:
-    """[k]: each diagnosis' share of the images; next to nothing for one that is not there."""
+    """[k]: the share of each diagnosis; close to zero for an absent one."""
     labels = train.labels[train.labels >= 0]
     counts = np.maximum(np.bincount(labels, minlength=len(Diagnosis)), 1e-9)
     prior: calibrate.Floats = counts / counts.sum()

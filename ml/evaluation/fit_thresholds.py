@@ -1,7 +1,7 @@
-"""From which number on what is told: fitted on the tune parts of all sources, judged on their test
-parts. The network stays as it is.
+"""Thresholds of the outcomes, fitted on the tune parts of all sources and evaluated on their test
+parts. The network stays unchanged.
 
-A camera that nobody has seen is what a new clinic brings: so the worst source decides.
+A new clinic brings a camera unseen in training, so the worst source decides.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Sets = dict[Source, tuple[Examples, Read]]
 
 
 def read(network: Network, sources: Sources, part: Part) -> Sets:
-    """One part of each source, read with all that is known of the patients."""
+    """Read one part of each source, with the full patient context."""
     found = {}
     for source, examples in sources.judging(part).items():
         print(f"reading {len(examples)} images of {source.name}, {part}", flush=True)
@@ -47,9 +47,9 @@ def read(network: Network, sources: Sources, part: Part) -> Sets:
 
 
 def calibrate_all(priors: dict[Source, calibrate.Floats], tune: Sets) -> Rules:
-    """Temperature, gate and all else for a network that has no card yet.
+    """Temperature, gate and the other parameters for a network that has no card yet.
 
-    priors [k]: each source's own, for its temperature; HAM10000's is that of the reading.
+    priors [k]: each source's own, for its temperature; HAM10000's is used for the reading.
     """
     temperature = calibrate.fit_temperature(
         (seen.logits, examples.labels, priors[source]) for source, (examples, seen) in tune.items()
@@ -61,12 +61,13 @@ def calibrate_all(priors: dict[Source, calibrate.Floats], tune: Sets) -> Rules:
 
 
 def fit(rules: Rules, tune: Sets) -> Rules:
-    """Thresholds and floor from the tune parts; prior, temperature and gate stay.
+    """Fit thresholds and floor on the tune parts; prior, temperature and gate stay.
 
-    Raises ValueError if they cannot be met.
+    Raises ValueError if the targets cannot be met.
     """
     lowest = min(float(np.quantile(one.in_distribution, BELOW_FLOOR)) for _, one in tune.values())
-    # The card keeps six digits: rounded down, or the image that set it would no longer reach it.
+    # The card keeps six digits, rounded down, or the image that set the threshold would no longer
+    # reach it.
     rules = replace(rules, floor=_down(min(lowest, rules.gate)), by_image=True)
     scored = [
         (_scores(rules, one)[0], _cancer(examples))
@@ -86,7 +87,7 @@ def fit(rules: Rules, tune: Sets) -> Rules:
 
 
 def decided(rules: Rules) -> dict[str, Any]:
-    """What a card says of deciding; `Rules.of` reads it back. The gate's part is in `judged`."""
+    """The decision parameters in a card; `Rules.of` reads them. The gate's are in `judged`."""
     calibration = {
         "temperature": rules.temperature,
         "prior": dict(zip(map(str, Diagnosis), rules.prior.tolist(), strict=True)),
@@ -116,7 +117,7 @@ def decided(rules: Rules) -> dict[str, Any]:
 def judged(
     rules: Rules, network: Network, sources: Sources, tune: Sets, test: Sets
 ) -> dict[str, Any]:
-    """What a card says of how good the network is, by these rules."""
+    """The performance figures in a card, under these rules."""
     examples, seen = test[Source.HAM10000]
     found: dict[str, Any] = {
         "figures": judge.test_figures(rules, examples, seen),
@@ -132,10 +133,10 @@ def judged(
 
 
 def set_thresholds(version: str, sources: Sources) -> dict[str, Any]:
-    """Fit a version's thresholds anew, judge it by them, and write both into its card, which keeps
-    the thresholds before. Returns the card.
+    """Refit a version's thresholds, evaluate it with them, and write both into its card, which
+    keeps the previous thresholds. Returns the card.
 
-    Raises ModelUnavailable, or ValueError where data is missing or the rules cannot be met.
+    Raises ModelUnavailable, or ValueError if data is missing or the targets cannot be met.
     """
     card = reader.card(version)
     network = Network(reader.ARTIFACTS / version / "model.tflite")
@@ -158,7 +159,7 @@ def set_thresholds(version: str, sources: Sources) -> dict[str, Any]:
 
 
 def _before(card: dict[str, Any]) -> dict[str, Any]:
-    """The thresholds that new ones take the place of, with what they gave on the test part."""
+    """The thresholds being replaced, with their results on the test part."""
     figures = card["figures"]["with_95_percent_intervals"]
     kept = ("see_doctor/malignant_sensitivity", "see_doctor/malignant_specificity")
     return {
@@ -172,8 +173,9 @@ def _before(card: dict[str, Any]) -> dict[str, Any]:
 
 
 def _scores(rules: Rules, seen: Read) -> tuple[calibrate.Floats, calibrate.Floats]:
-    """p_malignant and p_mel that each image's outcome is decided on; 0 for what is turned away
-    whatever it reads."""
+    """The p_malignant and p_mel that decide each image's outcome; 0 for an image rejected whatever
+    its reading.
+    """
     malignant, melanoma = np.zeros(len(seen.looks)), np.zeros(len(seen.looks))
     for number, one in enumerate(seen.looks):
         if one.in_distribution >= rules.floor:
@@ -188,6 +190,6 @@ def _cancer(examples: Examples) -> npt.NDArray[np.bool_]:
 
 
 def _down(value: float) -> float:
-    """With six digits, not above the value."""
+    """Rounded down to six digits."""
     step = 10.0 ** (math.floor(math.log10(value)) - 5)
     return math.floor(value / step) * step

@@ -1,4 +1,4 @@
-"""What the card says of a network: figures on the test part, on other cameras, of the gate."""
+"""Evaluation of a network for its card: on the test part, on other cameras, and of the gate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ml.types import SEXES, NotAssessable, Outcome, PatientContext
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A set seen by the network, n images."""
+    """The network's results on a set of n images."""
 
     looks: tuple[Look, ...]
 
@@ -43,27 +43,27 @@ class Read:
         return np.array([one.in_distribution for one in self.looks])
 
     def masks(self, height: int, width: int) -> npt.NDArray[np.bool_]:
-        """[n, height, width]: the lesions' pixels, laid over the images at that size."""
+        """[n, height, width]: the lesion masks at that image size."""
         size = (width, height)
         return np.stack(
             [np.asarray(Image.fromarray(one.seen.mask).resize(size)) >= 0.5 for one in self.looks]
         )
 
     def without_context(self) -> Read:
-        """As if nothing were known of the patients."""
+        """The same results without patient context."""
         return Read(tuple(one.without_context() for one in self.looks))
 
     def outcomes(self, rules: Rules) -> npt.NDArray[np.str_]:
-        """[n]: what the people would be told."""
+        """[n]: the outcomes shown to people."""
         return np.array([one.told(rules)[0].value for one in self.looks])
 
     def refused(self, rules: Rules) -> figures.Bools:
-        """[n]: turned away, by the gate or for quality."""
+        """[n]: rejected, by the gate or for quality."""
         away: figures.Bools = self.outcomes(rules) == Outcome.NOT_ASSESSABLE
         return away
 
     def answers(self, rules: Rules, examples: Examples) -> Answers:
-        """The readings beside the truth."""
+        """The readings with the true diagnoses."""
         return Answers(
             examples.labels,
             calibrate.softmax(self.logits),
@@ -76,12 +76,12 @@ class Read:
 def read_all(
     network: Network, pixels: npt.NDArray[np.uint8], known: tuple[PatientContext, ...]
 ) -> Read:
-    """Read images [n, h, w, 3] as the reader would."""
+    """Read images [n, h, w, 3] as the reader does."""
     return Read(tuple(look(network, frame, one) for frame, one in zip(pixels, known, strict=True)))
 
 
 def test_figures(rules: Rules, test: Examples, read: Read) -> dict[str, Any]:
-    """The figures that people are shown, from lesions that neither training nor tuning saw."""
+    """The figures shown to people, from lesions used neither for training nor for tuning."""
     answers = read.answers(rules, test)
     without = read.without_context().answers(rules, test)
     known = figures.measure(answers)["balanced_accuracy_balanced"]
@@ -108,7 +108,9 @@ def test_figures(rules: Rules, test: Examples, read: Read) -> dict[str, Any]:
 
 
 def mask_figures(test: Examples, read: Read) -> dict[str, float]:
-    """Jaccard index of the masks with the drawn ones; ISIC 2018 counts one below 0.65 as failed."""
+    """Jaccard index of the masks with those drawn by people; ISIC 2018 counts one below 0.65 as
+    failed.
+    """
     drawn = test.masks[test.masked]
     said = read.masks(*drawn.shape[1:])[test.masked]
     either = (drawn | said).sum(axis=(1, 2))
@@ -122,7 +124,7 @@ def mask_figures(test: Examples, read: Read) -> dict[str, float]:
 
 
 def faults(rules: Rules, read: Read) -> dict[str, int]:
-    """In how many images each was found, told as a remark or as the reason."""
+    """The number of images with each fault, as a remark or as the reason."""
     said = [one.told(rules)[1:] for one in read.looks]
     found = {fault: sum(fault in (one, *more) for one, more in said) for fault in NotAssessable}
     return {fault.value: count for fault, count in found.items() if count}
@@ -131,7 +133,7 @@ def faults(rules: Rules, read: Read) -> dict[str, int]:
 def gate_figures(
     rules: Rules, network: Network, test: Examples, read: Read, negatives: Path | None
 ) -> dict[str, Any]:
-    """What is turned away, by gate or quality: of dermatoscopy (test), and of other images."""
+    """Rejections by gate or quality: of dermatoscopy (test), and of other images."""
 
     def rejected(one: Read) -> float:
         return figures.share(one.refused(rules))
@@ -167,7 +169,7 @@ def gate_figures(
 
 
 def other_cameras(rules: Rules, test: Examples, read: Read) -> dict[str, Any]:
-    """ISIC 2017's test part, without any context: how the reading carries over."""
+    """ISIC 2017's test part, without patient context: how well the reading generalises."""
     read = read.without_context()
 
     def measured(some: Answers) -> figures.Measures:
@@ -190,7 +192,9 @@ def other_cameras(rules: Rules, test: Examples, read: Read) -> dict[str, Any]:
 def subgroups(
     answers: Answers, test: Examples, read: Read
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Sensitivity and specificity for cancer of see_doctor or worse, by sex, age, site and skin."""
+    """Sensitivity and specificity of "see doctor" or worse for cancer, by sex, age, site and skin
+    tone.
+    """
     masks = read.masks(*test.pixels.shape[1:3])
     angles = [skin.ita(*one) for one in zip(test.pixels, masks, strict=True)]
     tones = [None if angle is None else skin.band(angle) for angle in angles]
@@ -215,7 +219,7 @@ def subgroups(
 
 
 def _subgroup(answers: Answers) -> dict[str, float]:
-    """Rates only where at least 20 images stand behind them."""
+    """Rates only if based on at least 20 images."""
     cancer = answers.cancer
     rates = figures.outcome_measures(answers)
     figure: dict[str, float] = {"cancers": int(cancer.sum()), "benign": int((~cancer).sum())}

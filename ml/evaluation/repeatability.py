@@ -1,8 +1,8 @@
 """How much two images of an unchanged lesion differ: the limits of the change rules.
 
-HAM10000 shows some lesions more than once; the pictures were taken close together, so what differs
-between them is the taking: framing, magnification, light, focus. Half of the lesions set the
-limits, the other half tells how often a rule would fire on them.
+HAM10000 shows some lesions more than once. Those pictures were taken close together, so differences
+come from the capture: framing, magnification, light, focus. Half of the lesions set the limits; the
+other half shows how often a rule would fire on them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DIFFERENCES = ("asymmetry_shape", "asymmetry_colour", "colour_variegation", "ita
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two images of a lesion: how they differ; the ratio of sizes that the alignment took out."""
+    """Two images of a lesion: their differences, and the size ratio that the alignment removed."""
 
     change: Change
     earlier: Measures
@@ -48,7 +48,7 @@ class Pair:
 
 
 def repeatability(ham10000: Path, version: str) -> dict[str, Any]:
-    """Measure it with a model version and write it into that version's card. Returns it.
+    """Measure it with a model version, write it into that version's card and return it.
 
     Raises ValueError without data or masks, ModelUnavailable without the version.
     """
@@ -76,7 +76,7 @@ def repeatability(ham10000: Path, version: str) -> dict[str, Any]:
 
 
 def _pair(earlier: Visit, later: Visit) -> Pair | None:
-    """None where a lesion cannot be measured or the images cannot be laid over one another."""
+    """None if a lesion cannot be measured or the images cannot be aligned."""
     try:
         measures = measure(earlier.pixels, earlier.mask), measure(later.pixels, later.mask)
     except NotMeasurable:
@@ -94,7 +94,7 @@ def _described(fitted: list[Pair | None], reported: list[Pair | None]) -> dict[s
         name: float(np.quantile([abs(getattr(pair.change, name)) for pair in known], SHARE))
         for name in NUMBERS
     }
-    # As if a month had passed: what is no change at all would count as growth in it.
+    # As if a month had passed: noise would count as growth there.
     rules = [
         {one.rule for one in change_rules.fired(pair.change, 90, limits, short_term=True)}
         for pair in held_out
@@ -126,7 +126,7 @@ def _limit(
 
 
 def _ratio(pair: Pair, name: str) -> float:
-    """The ratio's logarithm, the magnification of the two images taken out."""
+    """The logarithm of the ratio, corrected for the magnification of the two images."""
     power = {"area_px": 2, "border_irregularity": 0}.get(name, 1)
     now = getattr(pair.later, name) * pair.size**power
     return float(np.log(now / getattr(pair.earlier, name)))

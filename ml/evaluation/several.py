@@ -1,5 +1,6 @@
-"""Pictures with a second spot: how often a melanoma beside a nevus is told nothing but `monitor`,
-and how often a picture of one lesion is taken for one of several."""
+"""Pictures with a second lesion: how often a melanoma beside a nevus gets only `monitor`, and how
+often a picture of one lesion is mistaken for one of several.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass
 class _Told:
-    """What came of some pictures."""
+    """Results on a set of pictures."""
 
     pictures: int = 0
     monitor: int = 0
@@ -45,7 +46,7 @@ class _Told:
 
 
 def beside(nevus: Bytes, melanoma: Bytes, *, soft: bool) -> Bytes:
-    """The melanoma at a third of the size in the corner of the nevus' picture."""
+    """The melanoma at a third of its size in the corner of the nevus picture."""
     picture, spot = Image.fromarray(nevus).resize(SIZE), Image.fromarray(melanoma).resize(SPOT)
     mask = Image.new("L", SPOT, 0 if soft else 255)
     if soft:
@@ -56,8 +57,9 @@ def beside(nevus: Bytes, melanoma: Bytes, *, soft: bool) -> Bytes:
 
 
 def several(version: str, sources: Sources) -> str:
-    """A table in Markdown, of the tune parts. Raises ModelUnavailable, or ValueError where data is
-    missing."""
+    """The results on the tune parts, as a Markdown table. Raises ModelUnavailable, or ValueError if
+    data is missing.
+    """
     rules = Rules.of(reader.card(version))
     network = Network(reader.ARTIFACTS / version / "model.tflite")
 
@@ -102,6 +104,6 @@ def several(version: str, sources: Sources) -> str:
 
 
 def _of_one(looked: Look) -> Look:
-    """As if no second spot had been seen."""
+    """The same without the second lesion."""
     of_lesion = [one for one in looked.of_lesion if one != NotAssessable.MORE_THAN_ONE_LESION]
     return Look(looked.seen, (), looked.of_picture, tuple(of_lesion))

@@ -18,12 +18,12 @@ from ml.types import PatientContext
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the network says of one image, averaged over its views, in logits.
+    """The network's output for one image, averaged over its views, in logits.
 
     image_logits [k]; context_terms [3, k]: age, sex, localization; in_distribution: the gate's.
     evidence [rows, columns, k]: on a grid over the image; its sum plus a bias is image_logits.
-    features [1280]: what images are told alike by; None where a version gives none.
-    mask [height, width] of the reduced image: how likely each pixel belongs to the lesion, 0..1.
+    features [1280]: for comparing images; None if the version gives none. mask [height, width] of
+    the reduced image: how likely each pixel belongs to the lesion, 0..1.
     """
 
     image_logits: npt.NDArray[np.float64]
@@ -41,7 +41,7 @@ class Seen:
 
 
 class Network:
-    """One loaded model file. Threads may share it: they take turns."""
+    """One loaded model file. Threads may share it; calls are serialised."""
 
     def __init__(self, file: Path) -> None:
         self._runner = Interpreter(str(file), num_threads=1).get_signature_runner("serving_default")

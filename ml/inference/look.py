@@ -1,6 +1,6 @@
-"""One image seen by a network, before anything is decided: its answers and what is wrong with it.
+"""One image seen by a network, before any decision: the network's output and the image's faults.
 
-The same for a person's picture and for those that thresholds are fitted and judged on.
+Used both for people's pictures and for those on which thresholds are fitted and evaluated.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from ml.types import NotAssessable, Outcome, PatientContext
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a version's card says of deciding.
+    """The decision parameters in a version's card.
 
-    prior [k], temperature: see `ml.calibrate`. thresholds: see `ml.outcome.decide`.
-    gate: in_distribution from which nothing is remarked; floor: from which an image counts as
+    prior [k], temperature: see `ml.calibrate`. thresholds: see `ml.outcome.decide`. gate: the
+    in_distribution from which there is no remark; floor: that from which an image counts as
     dermatoscopic at all, at most the gate. by_image: whether the image alone may be more severe
-    than with what is known of the patient, which then cannot make it milder.
+    than with the patient context, which then cannot make it milder.
     """
 
     prior: npt.NDArray[np.float64]
@@ -40,8 +40,9 @@ class Rules:
 
     @classmethod
     def of(cls, card: Mapping[str, Any]) -> Rules:
-        """Cards before `floor` and `decided_on` turned away all below the gate, and decided on the
-        reading with context alone."""
+        """Cards from before `floor` and `decided_on` rejected everything below the gate and decided
+        only on the reading with context.
+        """
         return cls(
             np.array([card["prior"][diagnosis] for diagnosis in Diagnosis]),
             card["temperature"],
@@ -57,20 +58,19 @@ class Rules:
         return {one.value: float(value) for one, value in zip(Diagnosis, values, strict=True)}
 
     def readings(self, seen: Seen) -> list[dict[str, float]]:
-        """The probabilities that count: the severest of them is told."""
+        """The probabilities that decide: the most severe outcome of them is used."""
         logits = [seen.logits, seen.image_logits] if self.by_image else [seen.logits]
         return [self.probabilities(one) for one in logits]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """seen: the whole image; others: parts of it that may hold another lesion, each read alone, its
-    evidence and mask laid where the part lies in the whole.
+    """seen: the whole image; others: parts that may hold another lesion, each read alone, with its
+    evidence and mask mapped to the whole.
 
-    of_picture, of_lesion: what is wrong, see `ml.inference.quality`; more than one lesion is of the
-    latter.
-    is_doubtful: whether what looks like one lesion may be two. That is only said where the whole
-        alone would be told `monitor`.
+    of_picture, of_lesion: faults, see `ml.inference.quality`; more than one lesion belongs to the
+    latter. is_doubtful: whether what looks like one lesion may be two. This is set only if the
+    whole alone would get `monitor`.
     """
 
     seen: Seen
@@ -86,14 +86,14 @@ class Look:
 
     @property
     def faults(self) -> tuple[NotAssessable, ...]:
-        """All but what the gate says."""
+        """All faults except the gate's."""
         return (*self.of_picture, *self.of_lesion)
 
     def told(self, rules: Rules) -> tuple[Outcome, str, tuple[str, ...]]:
         """Outcome, reason and remarks: see `ml.outcome.tell`."""
         score = self.in_distribution
         unlike = (NotAssessable.NOT_DERMATOSCOPIC,) if score < rules.gate else ()
-        # Where no dermatoscopic picture is seen, no lesion in it can be judged either.
+        # A picture that is not dermatoscopic says nothing about a lesion in it either.
         of_lesion = self.of_lesion if score >= rules.floor else ()
         two = NotAssessable.MORE_THAN_ONE_LESION
         if self.is_doubtful and two not in of_lesion and score >= rules.floor:
@@ -106,12 +106,12 @@ class Look:
         )
 
     def readings(self, rules: Rules) -> list[dict[str, float]]:
-        """Probabilities of the whole, and of each part that is dermatoscopic."""
+        """Probabilities of the whole, and of each dermatoscopic part."""
         parts = [one for one in self.others if share(one) >= rules.floor]
         return [reading for one in (self.seen, *parts) for reading in rules.readings(one)]
 
     def decisive(self, rules: Rules) -> Seen:
-        """What the outcome is of: the whole, unless a part of it says more."""
+        """The look behind the outcome: the whole, unless a part is more severe."""
         seen = (self.seen, *(one for one in self.others if share(one) >= rules.floor))
         severity = [
             list(Outcome).index(severest(decide(one, rules.thresholds) for one in readings))
@@ -120,7 +120,7 @@ class Look:
         return seen[severity.index(min(severity))]
 
     def without_context(self) -> Look:
-        """As if nothing were known of the patient."""
+        """The same without patient context."""
         bare = [
             replace(one, context_terms=np.zeros_like(one.context_terms))
             for one in (self.seen, *self.others)
@@ -131,9 +131,9 @@ class Look:
 def look(
     network: Network, pixels: npt.NDArray[np.uint8], context: PatientContext, floor: float = 0.0
 ) -> Look:
-    """See an image [h, w, 3], sRGB, and what else in it may be a lesion.
+    """Run the network on an image [h, w, 3], sRGB, and on parts of it that may be lesions.
 
-    Below floor (of in_distribution) nothing else is looked for.
+    If in_distribution is below floor, no parts are examined.
     """
     reduced = reduce(pixels)
     seen = network.see(reduced, context)
@@ -162,7 +162,7 @@ def _part(
     size: tuple[int, int],
     context: PatientContext,
 ) -> Seen:
-    """A part read alone. size: width, height of the whole, reduced, on which its maps are laid."""
+    """A part read alone. size: width, height of the reduced whole, to which its maps are mapped."""
     own = reduce(box.of(pixels))
     seen = network.see(own, context)
     mask = seen.mask * regions.main(seen.mask >= 0.5)
@@ -174,5 +174,5 @@ def _part(
 
 
 def share(seen: Seen) -> float:
-    """The gate's logit as 0..1."""
+    """The gate's logit as a probability, 0..1."""
     return float(1 / (1 + np.exp(-seen.in_distribution)))

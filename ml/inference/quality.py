@@ -1,4 +1,4 @@
-"""What is wrong with a picture, and with how its lesion is seen: limits that good images pass."""
+"""Faults of a picture and of the view of its lesion, by limits that good images pass."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ MOST_CUT_OFF = 0.6
 
 
 def of_picture(original: npt.NDArray[np.uint8], reduced: Image.Image) -> tuple[NotAssessable, ...]:
-    """What is wrong with the picture, the gravest first.
+    """Faults of the picture, most serious first.
 
-    original: [h, w, 3] as it came in; reduced: what `ml.inference.views.reduce` made of it.
+    original: [h, w, 3] as received; reduced: the result of `ml.inference.views.reduce`.
     """
     luma = np.asarray(reduced.convert("L"), np.float32)
     low, lower, upper, high = np.percentile(luma, [2, 25, 75, 98])
@@ -53,7 +53,7 @@ def of_picture(original: npt.NDArray[np.uint8], reduced: Image.Image) -> tuple[N
 
 
 def of_lesion(reduced: Image.Image, mask: npt.NDArray[np.bool_]) -> tuple[NotAssessable, ...]:
-    """What is wrong with how the lesion is seen.
+    """Faults in the view of the lesion.
 
     mask: bool [h, w] of the reduced image, the pixels that belong to the lesion.
     """
@@ -67,10 +67,11 @@ def of_lesion(reduced: Image.Image, mask: npt.NDArray[np.bool_]) -> tuple[NotAss
 
 
 def colour(reduced: Image.Image) -> float:
-    """What of a picture's colours its brightness does not give away, 0..255, root mean square.
+    """The part of a picture's colours that its brightness does not explain, 0..255, root mean
+    square.
 
-    A picture without colour, toned or not, has channels that are curves of its brightness: fitted
-    here by polynomials of the fifth degree, over patches, as noise and JPEG differ by pixel.
+    In a picture without colour, toned or not, each channel is a function of brightness, fitted here
+    by a fifth-degree polynomial, over patches because noise and JPEG artefacts differ by pixel.
     """
     patches = _patches(np.asarray(reduced, np.float64), COLOUR_PATCH).reshape(-1, 3)
     brightness = patches.mean(axis=1)
@@ -91,7 +92,7 @@ def _patches(values: npt.NDArray[np.floating], side: int) -> npt.NDArray[np.floa
 
 
 def cut_off(mask: npt.NDArray[np.bool_]) -> float:
-    """Of the mask's outermost pixels, the share that lies on the image's border."""
+    """The share of the mask's outermost pixels that lie on the image's border."""
     around = np.pad(mask, 1)
     inner = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:]
     outline = mask & ~inner

@@ -1,8 +1,9 @@
-"""Is there more than one spot in a picture, and where? Pixels and the mask in, boxes out.
+"""Detection of further lesions in a picture: from pixels and the mask to boxes.
 
-The mask is drawn for the lesion in the middle, and a second one is often no part of it. So it is
-looked for in the pixels: as a dark, compact patch on the skin, or as a picture within the picture.
-Where the mask may hold two, a dark patch off its centre is the second one, or part of the first.
+The mask is trained on the lesion in the centre, and a second one is often not part of it. So it is
+searched for in the pixels: as a dark, compact patch on the skin, or as a picture within the
+picture. Where the mask may cover two, a dark patch off its centre is either the second or part of
+the first.
 """
 
 from __future__ import annotations
@@ -72,9 +73,9 @@ def main(mask: Bools) -> Bools:
 
 
 def others(reduced: Image.Image, mask: Bools) -> list[Box]:
-    """Where else a lesion may be than in the main part of the mask: at most MOST, largest first.
+    """Where another lesion may be outside the main part of the mask: at most MOST, largest first.
 
-    reduced: what `ml.inference.views.reduce` made; mask [h, w]: the lesion's pixels in it.
+    reduced: the result of `ml.inference.views.reduce`; mask [h, w]: the lesion's pixels in it.
     """
     pixels = np.asarray(reduced)
     inset = _inset(pixels.astype(np.float64))
@@ -84,7 +85,7 @@ def others(reduced: Image.Image, mask: Bools) -> list[Box]:
 
 
 def cores(reduced: Image.Image, mask: Bools) -> list[Box]:
-    """Where the main part of the mask may hold a second lesion: at most MOST, largest first."""
+    """Where the main part of the mask may contain a second lesion: at most MOST, largest first."""
     return _boxes(_cores(_lab(np.asarray(reduced)), main(mask)))
 
 
@@ -99,7 +100,7 @@ def _lab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _spots(lab: npt.NDArray[np.float32], lesion: Bools) -> list[Bools]:
-    """What looks like a spot on the skin beside the lesion."""
+    """Patches that look like a lesion on the skin beside the main one."""
     near = _grown(lesion, 9)
     skin = ~near & (lab[..., 0] > 15)
     if skin.sum() < 0.1 * skin.size:
@@ -120,7 +121,9 @@ def _spots(lab: npt.NDArray[np.float32], lesion: Bools) -> list[Bools]:
 
 
 def _cores(lab: npt.NDArray[np.float32], lesion: Bools) -> list[Bools]:
-    """Dark patches within the lesion's mask and off its centre: of a spot that it took in, too."""
+    """Dark patches inside the lesion's mask and off its centre, including those of a lesion it
+    absorbed.
+    """
     if lesion.mean() < LEAST_SPOT:
         return []
     darker, contrast = _contrast(lab, lesion)
@@ -137,16 +140,18 @@ def _cores(lab: npt.NDArray[np.float32], lesion: Bools) -> list[Bools]:
 
 
 def _contrast(lab: npt.NDArray[np.float32], ground: Bools) -> tuple[Bools, npt.NDArray[np.float32]]:
-    """Where it is darker than the ground, and how far each pixel is from it in CIELAB; lighter ones
-    by their colour alone."""
+    """Where it is darker than the ground, and each pixel's distance from it in CIELAB; for lighter
+    pixels only by colour.
+    """
     away = lab - np.median(lab[ground], axis=0)
     darker = np.minimum(away[..., 0], 0)
     return away[..., 0] < 0, np.hypot(np.hypot(darker, away[..., 1]), away[..., 2])
 
 
 def _patches(marked: Bools) -> list[Bools]:
-    """Connected ones of at least LEAST_SPOT: opened against hairs, closed over the gaps that hairs
-    leave."""
+    """Connected patches of at least LEAST_SPOT: opened to remove hairs, closed over the gaps that
+    they leave.
+    """
     opened = cv2.morphologyEx(marked.astype(np.uint8), cv2.MORPH_OPEN, _disc(7))
     closed = cv2.morphologyEx(opened, cv2.MORPH_CLOSE, _disc(5))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
@@ -179,7 +184,7 @@ def _stands_out(lab: npt.NDArray[np.float32], spot: Bools, near: Bools) -> bool:
 
 
 def _square(spot: Bools) -> Box:
-    """A square around a spot, moved into the picture."""
+    """A square around a patch, moved inside the picture."""
     height, width = spot.shape
     left, top, across, down = cv2.boundingRect(spot.astype(np.uint8))
     side = min(max(SMALLEST_SQUARE, AROUND * max(across, down)), width, height)
@@ -189,10 +194,11 @@ def _square(spot: Bools) -> Box:
 
 
 def _inset(pixels: Floats) -> Box | None:
-    """A picture within the picture: a rectangle of sharp sides, some of which may lie on the
-    picture's own border; of several that with the most sides within, then the sharpest."""
+    """A picture within the picture: a rectangle with sharp sides, some of which may lie on the
+    picture's own border; of several, the one with the most sides inside, then the sharpest.
+    """
     height, width = pixels.shape[:2]
-    upright = _steps(pixels)  # [h, w - 1]: between each pixel and the next of its row
+    upright = _steps(pixels)  # [h, w - 1]: between each pixel and the next in its row
     level = _steps(pixels.transpose(1, 0, 2)).T
     down = np.pad(np.cumsum(upright, axis=0, dtype=np.int64), ((1, 0), (0, 0)))
     across = np.pad(np.cumsum(level, axis=1, dtype=np.int64), ((0, 0), (1, 0)))
@@ -219,7 +225,7 @@ def _inset(pixels: Floats) -> Box | None:
 
 
 def _steps(pixels: Floats) -> Bools:
-    """[h, w - 1]: where a pixel and the next of its row differ sharply, as at an edge."""
+    """[h, w - 1]: where a pixel and the next in its row differ sharply, as at an edge."""
     jump = np.abs(np.diff(pixels, axis=1)).max(axis=2)
     padded = np.pad(jump, ((0, 0), (2, 2)))
     beside = np.maximum(padded[:, 1:-3], padded[:, 3:-1])
@@ -231,7 +237,7 @@ def _steps(pixels: Floats) -> Bools:
 def _lines(sums: npt.NDArray[np.int64]) -> list[int]:
     """Edges (the pixel after each) along which some stretch of SHORTEST_BORDER is sharp.
 
-    sums [n + 1, edges]: of steps, along each edge.
+    sums [n + 1, edges]: cumulative steps along each edge.
     """
     counted = sums[SHORTEST_BORDER:] - sums[:-SHORTEST_BORDER]
     sharp = counted.max(axis=0) >= SHARP_SHARE * SHORTEST_BORDER
@@ -239,7 +245,9 @@ def _lines(sums: npt.NDArray[np.int64]) -> list[int]:
 
 
 def _stretches(edges: list[int], length: int) -> list[tuple[int, int]]:
-    """All from one edge to a later one, or to the picture's own border; the whole among them."""
+    """All stretches from one edge to a later one, or to the picture's own border, including the
+    whole.
+    """
     ends = [0, *edges, length]
     return [
         (start, stop)

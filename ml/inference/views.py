@@ -1,9 +1,9 @@
-"""An image of any size -> the square views of it that the network sees. The same at every reading.
+"""The square views of an image that the network sees, the same at every reading.
 
-An image is first brought to the resolution of the training data (short side SHORT_SIDE), whatever
-it has: the network has never seen finer detail and must not meet any. Then come the views: the
-middle, both ends of the longer side, closer and farther, turned and mirrored, so that no single
-framing decides. The network's answers on them are averaged.
+An image is first reduced to the resolution of the training data (short side SHORT_SIDE), whatever
+its own: the network has seen no finer detail and must not meet any. The views are the centre, both
+ends of the longer side, closer and farther crops, turned and mirrored, so that no single framing
+decides. The network's outputs for them are averaged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ MAX_SHIFT = 25
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A square crop: its share of the short side, where on the longer one (-1..1), its pose."""
+    """A square crop: its share of the short side, its place along the longer one (-1..1), its
+    pose.
+    """
 
     share: float
     shift: int
@@ -43,11 +45,11 @@ class Box:
     bottom: float
 
     def of(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """That part of an image [h, w, 3], whatever its size."""
+        """That part of an image [h, w, 3] of any size."""
         return np.ascontiguousarray(pixels[self.on(*pixels.shape[:2])])
 
     def on(self, height: int, width: int) -> tuple[slice, slice]:
-        """Its rows and columns of an image of this size."""
+        """Its rows and columns in an image of this size."""
         rows = slice(round(self.top * height), max(1, round(self.bottom * height)))
         columns = slice(round(self.left * width), max(1, round(self.right * width)))
         return rows, columns
@@ -64,7 +66,7 @@ VIEWS = (
 
 
 def reduce(pixels: npt.NDArray[np.uint8]) -> Image.Image:
-    """uint8 [h, w, 3] sRGB to an image whose short side is SHORT_SIDE, anti-aliased."""
+    """Reduce uint8 [h, w, 3] sRGB to an image whose short side is SHORT_SIDE, anti-aliased."""
     height, width = pixels.shape[:2]
     scale = SHORT_SIDE / min(height, width)
     size = (max(SHORT_SIDE, round(width * scale)), max(SHORT_SIDE, round(height * scale)))
@@ -82,10 +84,10 @@ def views(reduced: Image.Image, side: int = VIEW_SIDE) -> npt.NDArray[np.float32
 def masks_on_frame(
     masks: npt.NDArray[np.float32], size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """What the views say of each pixel, averaged where they overlap; 0 where none looked.
+    """The views' values for each pixel, averaged where they overlap; 0 outside all views.
 
-    masks [len(VIEWS), s, s]: values in each view. size: width, height of the reduced image.
-    Returns [height, width].
+    masks [len(VIEWS), s, s]: values in each view. size: width, height of the reduced image. Returns
+    [height, width].
     """
     width, height = size
     total, seen = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
@@ -104,11 +106,11 @@ def masks_on_frame(
 def evidence_on_frame(
     evidence: npt.NDArray[np.float32], size: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
-    """The views' evidence laid on one grid over the image, none of it lost.
+    """The views' evidence, distributed on one grid over the image; the total is preserved.
 
-    evidence [len(VIEWS), c, c, k]: of each view's cells, the mean of which is what the view
-    says. Each cell's share is spread over the grid's cells by overlap, so that the sum over the
-    grid [rows, columns, k] (cells of EVIDENCE_CELL pixels) is the mean of all views.
+    evidence [len(VIEWS), c, c, k]: of each view's cells; their mean is the view's output. Each cell
+    is distributed over the grid's cells by overlap, so that the sum over the grid [rows, columns,
+    k] (cells of EVIDENCE_CELL pixels) is the mean of all views.
     """
     width, height = size
     grid = np.zeros((-(-height // EVIDENCE_CELL), -(-width // EVIDENCE_CELL), evidence.shape[-1]))
@@ -125,9 +127,9 @@ def evidence_on_frame(
 def mask_of_part(
     mask: npt.NDArray[np.float32], box: Box, size: tuple[int, int]
 ) -> npt.NDArray[np.float32]:
-    """What is said of a part's pixels [h, w], laid on the whole: [height, width], 0 elsewhere.
+    """The values of a part's pixels [h, w], placed in the whole: [height, width], 0 elsewhere.
 
-    size: width, height of the whole, reduced.
+    size: width, height of the reduced whole.
     """
     width, height = size
     whole = np.zeros((height, width), np.float32)
@@ -140,7 +142,7 @@ def mask_of_part(
 def evidence_of_part(
     evidence: npt.NDArray[np.float64], box: Box, own: tuple[int, int], size: tuple[int, int]
 ) -> npt.NDArray[np.float64]:
-    """A part's evidence laid on the grid of the whole, none of it lost.
+    """A part's evidence distributed on the grid of the whole; the total is preserved.
 
     evidence [rows, columns, classes] of the part. own, size: width, height of the part and of the
     whole, both reduced. Returns the same for the whole.
@@ -160,7 +162,7 @@ class _Box:
 
 
 def _box(view: View, width: int, height: int) -> _Box:
-    """Where on the reduced image a view looks, in pixels."""
+    """The view's area on the reduced image, in pixels."""
     side = SHORT_SIDE * view.share
     room_x, room_y = (width - SHORT_SIDE) / 2, (height - SHORT_SIDE) / 2
     left = (width - side) / 2 + view.shift * min(room_x, MAX_SHIFT)
@@ -180,7 +182,7 @@ def _view(reduced: Image.Image, view: View, side: int) -> npt.NDArray[np.uint8]:
 
 
 def _upright(view: View, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """[s, s, ...] of a view, turned back as the image is."""
+    """[s, s, ...] of a view, turned back to the image's orientation."""
     return np.rot90(values[:, ::-1] if view.mirrored else values, -view.quarter_turns)
 
 
@@ -190,7 +192,7 @@ def _pixels(start: float, side: float, limit: int) -> slice:
 
 
 def _overlap(start: float, side: float, cells: int, count: int) -> npt.NDArray[np.float64]:
-    """[count, cells]: which share of each of a view's cells lies in each cell of the grid."""
+    """[count, cells]: the share of each of a view's cells that lies in each cell of the grid."""
     edges = start + side * np.arange(cells + 1) / cells
     lines = np.arange(count + 1.0) * EVIDENCE_CELL
     low = np.maximum(edges[None, :-1], lines[:-1, None])
@@ -202,9 +204,10 @@ def _overlap(start: float, side: float, cells: int, count: int) -> npt.NDArray[n
 def _spread(
     cells: int, own: int, start: float, stop: float, length: int
 ) -> npt.NDArray[np.float64]:
-    """[count, cells]: which share of each cell of a part's grid lies in each cell of the whole's.
+    """[count, cells]: the share of each cell of a part's grid that lies in each cell of the
+    whole's.
 
-    own: the part's length in its own pixels, of which start..stop are in those of the whole.
+    own: the part's length in its own pixels; start..stop: the same in pixels of the whole.
     """
     edges = np.minimum(np.arange(cells + 1) * EVIDENCE_CELL, own) * (stop - start) / own + start
     lines = np.arange(-(-length // EVIDENCE_CELL) + 1.0) * EVIDENCE_CELL

@@ -1,4 +1,4 @@
-"""What changed between two images of one lesion. What of it matters: ``change_rules``."""
+"""Changes between two images of one lesion. ``change_rules`` decides which ones matter."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What differs, in numbers; None where it cannot be told (the images are not aligned).
+    """Differences in numbers; None if they cannot be determined (the images are not aligned).
 
-    growth: logarithm of the ratio of areas. one_sided: how much farther the border moved to one
-    side than it did in the median, in radii of the lesion. focal: delta E (CIE 1976) that a
-    twentieth of the lesion exceeds, beside what all of it changed. structure: the same of the
-    logarithm of the contrast of its fine pattern. gained: the share that a colour has which was
-    not there before, and its name. risk: difference of the logits of p_malignant; None too where
-    two model versions read. before, after: what is shown of both.
+    growth: logarithm of the ratio of areas. one_sided: how much farther the border moved on one
+    side than in the median, in radii of the lesion. focal: delta E (CIE 1976) that a twentieth of
+    the lesion exceeds, beyond what all of it changed. structure: the same for the logarithm of the
+    contrast of its fine pattern. gained: the share of a colour that was absent before, and its
+    name. risk: difference of the logits of p_malignant; None also if two model versions read.
+    before, after: the values shown for both.
     """
 
     growth: float | None
@@ -66,8 +66,8 @@ def changed(
 ) -> Change:
     """Compare two images. matrix [2, 3]: pixels of the later to those of the earlier, or None.
 
-    areas_mm2: where both scales are known: their ratio stands above that in the aligned frame,
-    whose size follows the lesion's own structure in part.
+    areas_mm2: if both scales are known. Their ratio takes precedence over that in the aligned
+    frame, whose size depends partly on the lesion's own structure.
     """
     before: dict[str, float] = {}
     after: dict[str, float] = {}
@@ -101,7 +101,9 @@ def _logit(probability: float) -> float:
 def _in_one_frame(
     earlier: Visit, later: Visit, matrix: Floats
 ) -> tuple[Pixels, Mask, Pixels, Mask, Mask]:
-    """Earlier pixels and mask, later pixels (in the earlier's light) and mask, where both show."""
+    """Earlier pixels and mask, later pixels (in the earlier's light) and mask, where both are
+    visible.
+    """
     height, width = earlier.mask.shape
     scale = min(1.0, SIDE / max(height, width))
     size = (round(width * scale), round(height * scale))
@@ -114,7 +116,9 @@ def _in_one_frame(
 
 
 def _one_sided(mask: Mask, shape: Mask) -> float:
-    """Of the border's way in DIRECTIONS from the earlier middle, smoothed over a quarter turn."""
+    """The border's displacement in DIRECTIONS from the earlier centre, smoothed over a quarter
+    turn.
+    """
     middle = np.argwhere(mask).mean(axis=0)[::-1]
     ways = (_reach(shape, middle) - _reach(mask, middle)) / np.sqrt(mask.sum() / np.pi)
     quarter = DIRECTIONS // 4
@@ -124,10 +128,10 @@ def _one_sided(mask: Mask, shape: Mask) -> float:
 
 
 def _reach(mask: Mask, middle: Floats) -> Floats:
-    """[DIRECTIONS]: how many pixels of the mask lie on a ray from the middle."""
+    """[DIRECTIONS]: the number of mask pixels on a ray from the centre."""
     longest = int(np.hypot(*mask.shape))
     centre = (float(middle[0]), float(middle[1]))
-    # Without the flag, what lies outside the mask's frame is whatever was in memory.
+    # Without the flag, memory outside the mask's frame is undefined.
     polar = cv2.warpPolar(
         mask.astype(np.uint8), (longest, DIRECTIONS), centre, longest, cv2.WARP_FILL_OUTLIERS
     )
@@ -136,9 +140,10 @@ def _reach(mask: Mask, middle: Floats) -> Floats:
 
 
 def _focal(pixels: Pixels, moved: Pixels, inside: Mask) -> tuple[float, float]:
-    """Of colour and of structure: what a twentieth of the lesion exceeds, beside all of it.
+    """The focal change of colour and of structure: what a twentieth of the lesion exceeds, beyond
+    the overall change.
 
-    Within both outlines, and so far from them that no skin is blurred into it.
+    Within both outlines, and far enough inside that no skin is blurred into it.
     """
     blur = max(1.0, 0.06 * float(np.sqrt(inside.sum() / np.pi)))
     brush = np.ones((2 * round(2 * blur) + 1,) * 2, np.uint8)
@@ -151,10 +156,10 @@ def _focal(pixels: Pixels, moved: Pixels, inside: Mask) -> tuple[float, float]:
 
 
 def _contrast(pixels: Pixels, inner: Mask, blur: float) -> Floats:
-    """[h, w]: logarithm of how much the lightness varies about each place, seen from ``inner``.
+    """[h, w]: logarithm of the local variation of lightness, as seen from ``inner``.
 
-    Detail finer than FINE is left to the focus, and what varies by less than LEAST_CONTRAST to the
-    camera's noise.
+    Detail finer than FINE is attributed to focus, and variation below LEAST_CONTRAST to sensor
+    noise.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.float32) * (100 / 255)
     weight = inner.astype(np.float32)
@@ -176,10 +181,10 @@ def _apart(one: Floats, other: Floats, inner: Mask) -> float:
 def _gained(
     pixels: Pixels, mask: Mask, moved: Pixels, shape: Mask, around: Mask
 ) -> tuple[str, float, float]:
-    """The colour that gained most of those not there before: its name, and its share then and now.
+    """The colour that grew most among those absent before: its name, and its share then and now.
 
-    The later lesion is first given the earlier one's median colour, so that one which darkened or
-    faded as a whole has no new colour by that.
+    The later lesion is first given the earlier one's median colour, so that one that darkened or
+    faded as a whole does not count as having a new colour.
     """
     if not mask.any() or not shape.any():
         return "", 0.0, 0.0

@@ -1,11 +1,11 @@
-"""Which changes of a lesion a doctor should look at: the rules of the alerts.
+"""The rules of the alerts: which changes of a lesion a doctor should look at.
 
 The rules follow dermoscopedia's chapters on digital follow-up ("Long-term monitoring" and
-"Short-term monitoring", dermoscopedia.org). Over the long term it counts asymmetric enlargement,
-a focal change of colour or structure, regression and new colours as significant; a lesion that
-merely became darker or lighter as a whole is not. In short-term monitoring (about three months)
-any change of shape or structure counts. The limits are ours: each is what two images of an
-unchanged lesion rarely exceed (`ml.evaluation.repeatability`).
+"Short-term monitoring", dermoscopedia.org). Over the long term, asymmetric enlargement, a focal
+change of colour or structure, regression and new colours are significant; uniform darkening or
+lightening is not. In short-term monitoring (about three months) any change of shape or structure
+counts. The limits are ours: two images of an unchanged lesion rarely exceed them
+(`ml.evaluation.repeatability`).
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ DAYS_A_MONTH = 30.44
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A rule, and the values that made it fire, by name: of ``Change.before`` and ``after``, or
-    ``delta_e`` and ``contrast`` (a factor) of the place that changed most."""
+    """A rule and the values that made it fire, by name: from ``Change.before`` and ``after``, or
+    ``delta_e`` and ``contrast`` (a factor) at the place that changed most.
+    """
 
     rule: str
     before: dict[str, float | str]
@@ -50,9 +51,8 @@ class Fired:
 def fired(change: Change, days: int, limits: Mapping[str, float], short_term: bool) -> list[Fired]:
     """The rules that a change fires, in the order of RULES.
 
-    days: between the captures. limits: of growth, one_sided, focal, gained and risk, as
-    `ml.evaluation.repeatability` has measured them. short_term: the lesion is under short-term
-    monitoring.
+    days: between the captures. limits: of growth, one_sided, focal, gained and risk, as measured by
+    `ml.evaluation.repeatability`. short_term: the lesion is under short-term monitoring.
     """
 
     def beyond(name: str) -> bool:
@@ -81,7 +81,7 @@ def fired(change: Change, days: int, limits: Mapping[str, float], short_term: bo
 
 
 def _shown(rule: str, change: Change, beyond: Callable[[str], bool]) -> str:
-    """By which of its values a rule that fired is told."""
+    """The values shown for a rule that fired."""
     area = "area_mm2" if "area_mm2" in change.before else "area_share"
     if rule in ("asymmetric_enlargement", "growth"):
         return area

@@ -1,4 +1,4 @@
-"""The dermatoscopic colours of a lesion, told by its own skin."""
+"""The dermatoscopic colours of a lesion, relative to the surrounding skin."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Floats = npt.NDArray[np.float64]
 
 
 def skin_colour(pixels: npt.NDArray[np.uint8], around: npt.NDArray[np.bool_]) -> Floats:
-    """Median L*a*b* [3] of the skin. pixels [h, w, 3] sRGB; around [h, w]: where skin is shown.
+    """Median L*a*b* [3] of the skin. pixels [h, w, 3] sRGB; around [h, w]: where skin is visible.
 
-    Shadow (a dark corner, hair) and glare are left out; PLAIN_SKIN where under 200 pixels remain.
+    Excludes shadow (a dark corner, hair) and glare; PLAIN_SKIN if under 200 pixels remain.
     """
     colours = lab(pixels[around])
     skin = colours[(colours[:, 0] > 20) & (colours[:, 0] < 95)]
@@ -28,12 +28,12 @@ def skin_colour(pixels: npt.NDArray[np.uint8], around: npt.NDArray[np.bool_]) ->
 
 
 def shares(colours: Floats, skin: Floats) -> dict[str, float]:
-    """Which share of a lesion has which colour; what looks like its skin has none.
+    """The share of a lesion in each colour; areas that look like its skin have none.
 
     colours [n, 3] and skin [3] in L*a*b*. The limits are our own: no published reference colours
-    carry over from one camera to another, so all but black are told by the distance from the
-    skin: white is lighter and paler than it (a scar, regression), blue-grey has lost its yellow,
-    red has gained red alone, brown is darker, and dark brown less than half as light.
+    transfer between cameras, so all colours but black are defined by their distance from the skin:
+    white is lighter and paler than it (a scar, regression), blue-grey has lost its yellow, red has
+    gained only red, brown is darker, and dark brown less than half as light.
     """
     lightness, red, yellow = (colours - skin).T
     absolute = colours[:, 0]
@@ -54,5 +54,5 @@ def shares(colours: Floats, skin: Floats) -> dict[str, float]:
 
 
 def present(told: dict[str, float]) -> list[str]:
-    """The names of the colours that are there, in the order of COLOURS."""
+    """The names of the colours present, in the order of COLOURS."""
     return [name for name in COLOURS if told[name] >= PRESENT]

@@ -1,4 +1,4 @@
-"""A lesion's size, shape and colours, from an image and the lesion's mask. Same in, same out.
+"""A lesion's size, shape and colours, from an image and the lesion's mask. Deterministic.
 
 Lengths are in pixels of the arrays given, colours in CIE L*a*b* (D65).
 """
@@ -32,22 +32,21 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class NotMeasurable(ValueError):
-    """There is no lesion to measure. The text is for people."""
+    """There is no lesion to measure. The message is shown to users."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What was measured.
+    """The measurements.
 
     area_px; area_share: of the frame. longest_, shortest_diameter_px: the largest and smallest
-    distance of two parallel lines that hold the lesion (Feret). perimeter_px.
-    asymmetry_shape: 0 (folds onto itself) to 1; asymmetry_colour: delta E (CIE 1976) between
-    what folds onto one another; both about the pair of perpendicular axes that gives least.
-    border_irregularity: perimeter^2 / (4 pi area), 1 for a circle.
-    colour_variegation: root mean square delta E from the lesion's mean colour.
-    colours: the share of each dermatoscopic colour. mean_lab: the lesion's [L*, a*, b*].
-    ita_degrees: of the skin around; None if it cannot be told. centre: [x, y].
-    touches_border: the lesion is cut off by the frame.
+    distance between two parallel lines that enclose the lesion (Feret). perimeter_px.
+    asymmetry_shape: 0 (folds onto itself) to 1; asymmetry_colour: delta E (CIE 1976) between folded
+    halves; both about the pair of perpendicular axes with the least asymmetry. border_irregularity:
+    perimeter^2 / (4 pi area), 1 for a circle. colour_variegation: root mean square delta E from the
+    lesion's mean colour. colours: the share of each dermatoscopic colour. mean_lab: the lesion's
+    [L*, a*, b*]. ita_degrees: of the surrounding skin; None if it cannot be determined. centre: [x,
+    y]. touches_border: the lesion is cut off by the frame.
     """
 
     area_px: float
@@ -118,9 +117,9 @@ def largest_part(mask: Mask) -> Mask:
 
 
 def _border(lesion: Mask) -> Floats:
-    """[BORDER_POINTS, 2]: x, y along the border at equal steps, the pixels' stairs smoothed out.
+    """[BORDER_POINTS, 2]: x, y along the border at equal steps, with pixel stairs smoothed out.
 
-    Without the stairs a border is as long whichever way the lesion lies.
+    Without the stairs, the length of a border does not depend on its orientation.
     """
     padded = np.pad(lesion.astype(np.float32), 2)
     fine = cv2.resize(padded, None, fx=FINE, fy=FINE, interpolation=cv2.INTER_LINEAR)
@@ -137,7 +136,9 @@ def _border(lesion: Mask) -> Floats:
 
 
 def _smoothed(points: Floats, sigma: float = 2.0) -> Floats:
-    """Points of a closed curve, each the mean of its neighbours by a bell of ``sigma`` points."""
+    """Points of a closed curve, each averaged with its neighbours under a Gaussian of ``sigma``
+    points.
+    """
     reach = np.arange(-8, 9)
     weights = np.exp(-((reach / sigma) ** 2) / 2)
     near = [
@@ -148,7 +149,7 @@ def _smoothed(points: Floats, sigma: float = 2.0) -> Floats:
 
 
 def _calipers(border: Floats) -> tuple[float, float]:
-    """The smallest and the largest distance of two parallel lines that touch the border."""
+    """The smallest and the largest distance between two parallel lines that touch the border."""
     angles = np.radians(np.arange(0, 180, 1.0))
     along = border @ np.stack([np.cos(angles), np.sin(angles)])
     widths = np.ptp(along, axis=0)
@@ -156,10 +157,10 @@ def _calipers(border: Floats) -> tuple[float, float]:
 
 
 def _asymmetry(seen: Floats, lesion: Mask) -> tuple[float, float]:
-    """Of shape and of colour. seen [h, w, 3] in L*a*b*.
+    """Asymmetry of shape and of colour. seen [h, w, 3] in L*a*b*.
 
-    As in the ABCD rule (Stolz et al. 1994), the axes are laid so that they give the least
-    asymmetry: principal axes would turn about at random in a lesion that is nearly round.
+    As in the ABCD rule (Stolz et al. 1994), the axes are those with the least asymmetry: the
+    principal axes of a nearly round lesion would be random.
     """
     shapes, colours_apart = [], []
     layers = np.dstack([seen, lesion]).astype(np.float32)
@@ -177,7 +178,9 @@ def _asymmetry(seen: Floats, lesion: Mask) -> tuple[float, float]:
 
 
 def _fold(here: npt.NDArray[np.float32], there: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """How far two halves differ: the share of the shape, and the mean delta E where both are."""
+    """The difference between two halves: the share of the shape, and the mean delta E where they
+    overlap.
+    """
     both = np.minimum(here[..., 3], there[..., 3])
     apart = np.abs(here[..., 3] - there[..., 3]).sum() / (2 * max(here[..., 3].sum(), 1.0))
     difference = np.sqrt(((here[..., :3] - there[..., :3]) ** 2).sum(axis=-1))

@@ -1,8 +1,8 @@
-"""Lay a later image of a lesion over an earlier one, or say that it cannot be done.
+"""Aligns a later image of a lesion to an earlier one, or reports that it cannot.
 
-Candidates for the transform (a similarity) come from matched features and from the masks' places,
-sizes and every direction; the best by structure is refined on the intensities, and judged by how
-well the fine structure then agrees. Shape alone is no proof: two different lesions are both dark
+Candidate transforms (similarities) come from matched features and from the masks' positions, sizes
+and all orientations. The best by structure is refined on the intensities and judged by the
+agreement of the fine structure. Shape alone is no evidence: two different lesions are both dark
 discs on light skin.
 """
 
@@ -38,9 +38,9 @@ Grey = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """matrix [2, 3]: pixels of the later image to pixels of the earlier; None where it failed.
+    """matrix [2, 3]: pixels of the later image to pixels of the earlier; None if it failed.
 
-    score: 0..1, the correlation of fine structure where both images are. reason: why it failed.
+    score: 0..1, the correlation of fine structure where the images overlap. reason: why it failed.
     """
 
     aligned: bool
@@ -51,7 +51,7 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A working copy: structure [h, w] without light and its falling off, the mask, its scale."""
+    """A working copy: structure [h, w] without illumination and vignetting, the mask, its scale."""
 
     grey: Pixels
     structure: Grey
@@ -62,9 +62,9 @@ class _Copy:
 def align(
     earlier: Pixels, later: Pixels, earlier_mask: Mask | None = None, later_mask: Mask | None = None
 ) -> Alignment:
-    """Images uint8 [h, w, 3] sRGB of any sizes, masks bool of their images' size.
+    """Align two images: uint8 [h, w, 3] sRGB of any sizes, masks bool of their images' size.
 
-    The same images give the same answer. Never raises for what they show.
+    Deterministic. Never raises because of image content.
     """
     fixed, moving = _copy(earlier, earlier_mask), _copy(later, later_mask)
     candidates = [*_by_features(fixed, moving), *_by_masks(fixed, moving)]
@@ -85,7 +85,7 @@ def align(
 
 
 def warp(later: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels, Mask]:
-    """The later image as the earlier one frames it, [h, w, 3], and where it shows anything."""
+    """The later image in the earlier one's frame, [h, w, 3], and where it has pixels."""
     height, width = size
     warped = cv2.warpAffine(later, matrix, (width, height), flags=cv2.INTER_LINEAR)
     everywhere = np.full(later.shape[:2], 255, np.uint8)
@@ -94,10 +94,10 @@ def warp(later: Pixels, matrix: Matrix, size: tuple[int, int]) -> tuple[Pixels, 
 
 
 def match_light(moving: Pixels, fixed: Pixels, valid: Mask, skin: Mask) -> Pixels:
-    """`moving` in the light and white balance of `fixed`: each channel by a gain (von Kries).
+    """`moving` with the light and white balance of `fixed`: one gain per channel (von Kries).
 
-    valid: where both show something. skin: where neither shows the lesion, whose own change must
-    not be taken for one of the light; where that is too little, all of `valid` decides.
+    valid: where both have pixels. skin: where neither shows the lesion, whose own change must not
+    count as a change of light; if that is too small, all of `valid` is used.
     """
     around = valid & skin
     if around.sum() < LEAST_SKIN * max(valid.sum(), 1):
@@ -110,9 +110,9 @@ def match_light(moving: Pixels, fixed: Pixels, valid: Mask, skin: Mask) -> Pixel
 
 
 def between_copies(matrix: Matrix, fixed_scale: float, moving_scale: float) -> Matrix:
-    """A matrix between copies of two images, made one between the images themselves.
+    """Convert a matrix between copies of two images to one between the images themselves.
 
-    fixed_scale, moving_scale: the copies' size over the images'. Pixels' middles are at whole
+    fixed_scale, moving_scale: the copies' size relative to the images'. Pixel centres are at whole
     numbers.
     """
     linear = matrix[:, :2] * moving_scale / fixed_scale
@@ -139,7 +139,7 @@ def _copy(pixels: Pixels, mask: Mask | None) -> _Copy:
 
 
 def _by_features(fixed: _Copy, moving: _Copy) -> Iterator[Matrix]:
-    """The similarity that most matches of features agree on, if enough do."""
+    """The similarity that most feature matches agree on, if enough do."""
     finder = cv2.SIFT.create(nfeatures=700, contrastThreshold=0.02)
     there, known = finder.detectAndCompute(fixed.grey, None)
     here, wanted = finder.detectAndCompute(moving.grey, None)
@@ -161,7 +161,9 @@ def _by_features(fixed: _Copy, moving: _Copy) -> Iterator[Matrix]:
 
 
 def _by_masks(fixed: _Copy, moving: _Copy, step: int = 12) -> Iterator[Matrix]:
-    """The lesions' centres and sizes made one, in every direction; the better third of them."""
+    """Similarities that match the lesions' centres and sizes, in every orientation; the best
+    third.
+    """
     if fixed.mask is None or moving.mask is None:
         return
     size = np.sqrt(fixed.mask.sum() / moving.mask.sum())
@@ -183,7 +185,7 @@ def _is_plausible(matrix: Matrix) -> bool:
 
 
 def _agreement(fixed: _Copy, moving: _Copy, matrix: Matrix) -> float:
-    """Correlation of structure where both images are; 0 where they share too little."""
+    """Correlation of structure where the images overlap; 0 if they overlap too little."""
     height, width = fixed.structure.shape
     warped = cv2.warpAffine(moving.structure, matrix, (width, height), flags=cv2.INTER_LINEAR)
     inside = np.ones(moving.structure.shape, np.uint8)
@@ -197,7 +199,7 @@ def _agreement(fixed: _Copy, moving: _Copy, matrix: Matrix) -> float:
 
 
 def _refined(fixed: _Copy, moving: _Copy, start: Matrix) -> tuple[float, Matrix]:
-    """The score and the transform, moved to where the intensities agree best, if that is better.
+    """The score and the transform, refined on the intensities if that improves it.
 
     ECC: Evangelidis & Psarakis 2008 (doi:10.1109/TPAMI.2008.113), as an affine transform.
     """
@@ -208,7 +210,7 @@ def _refined(fixed: _Copy, moving: _Copy, start: Matrix) -> tuple[float, Matrix]
         _, found = cv2.findTransformECC(
             fixed.structure, moving.structure, inverse, cv2.MOTION_AFFINE, stop, None, 5
         )
-    except cv2.error:  # it ran away: the start was too far off
+    except cv2.error:  # no convergence: the start was too far off
         return best, start
     matrix = cv2.invertAffineTransform(found.astype(np.float64))
     stretch = np.linalg.svd(matrix[:, :2], compute_uv=False)

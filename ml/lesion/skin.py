@@ -38,11 +38,12 @@ def lab(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
 
 
 def ita(pixels: npt.NDArray[np.uint8], mask: npt.NDArray[np.bool_]) -> float | None:
-    """Individual typology angle of the skin around a lesion, degrees; None if it cannot be told.
+    """Individual typology angle of the skin around a lesion, degrees; None if it cannot be
+    determined.
 
-    pixels [h, w, 3] sRGB, mask [h, w]: the lesion. atan2(L* - 50, b*), of the medians over the
-    pixels outside the mask that lie in neither shadow nor glare. An estimate from a picture whose
-    light is not known: it orders skin tones, it does not measure them.
+    pixels [h, w, 3] sRGB, mask [h, w]: the lesion. atan2(L* - 50, b*) of the medians over the
+    pixels outside the mask that lie in neither shadow nor glare. The light of the picture is
+    unknown, so this estimate orders skin tones; it does not measure them.
     """
     near = Image.fromarray(mask).convert("L").filter(ImageFilter.MaxFilter(MARGIN))
     colours = lab(pixels[np.asarray(near) == 0])

@@ -1,7 +1,7 @@
-"""Picture files taken apart as far as decoders must not be left to it.
+"""Pre-processing of picture files, for everything that must not be left to decoders.
 
-Of a JPEG or PNG only what its pixels need is handed on: the first picture of several, no metadata,
-no comments, no scans without end. What is counted here costs no decoding.
+Only what the pixels of a JPEG or PNG need is passed on: the first of several pictures, no metadata,
+no comments, a limited number of scans. The checks need no decoding.
 """
 
 from __future__ import annotations
@@ -36,9 +36,11 @@ class TooManyScans(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """data: what a decoder is given. size: width, height as the header claims. exif: the block, or
-    b"". is_baseline: of a JPEG, that it needs no memory for all its coefficients at once. key: the
-    samples of the colour that means "transparent", of ``depth`` bits each; None if none does."""
+    """data: the input for the decoder. size: width, height from the header. exif: the block, or
+    b"". is_baseline: for a JPEG, whether it does not need memory for all coefficients at once. key:
+    the samples of the colour that means "transparent", of ``depth`` bits each; None if there is
+    none.
+    """
 
     data: bytes
     size: tuple[int, int]
@@ -55,7 +57,7 @@ def jpeg(data: bytes) -> Taken:
     while True:
         found = _MARKER.search(data, at)
         if found is None:
-            break  # cut off: the decoder says whether enough is there
+            break  # truncated: the decoder decides whether it is enough
         marker, at = data[found.start() + 1], found.end()
         if marker == _EOI:
             kept.append(b"\xff\xd9")
@@ -95,7 +97,7 @@ def _is_needed(marker: int, segment: bytes) -> bool:
 
 
 def png(data: bytes) -> Taken:
-    """Raises Broken, Animated. A file that is cut off is left for the decoder to refuse."""
+    """Raises Broken, Animated. The decoder rejects truncated files."""
     kept, at, exif, frames = [_PNG_HEAD], len(_PNG_HEAD), b"", 1
     header, transparent = b"", b""
     while at + 8 <= len(data):
@@ -129,7 +131,7 @@ def png(data: bytes) -> Taken:
 
 
 def webp(data: bytes) -> Taken:
-    """Raises Broken, Animated. Handed on whole: its decoder looks at no metadata by itself."""
+    """Raises Broken, Animated. Passed on whole: its decoder ignores metadata by default."""
     at, size, exif = 12, (0, 0), b""
     while at + 8 <= len(data):
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
@@ -156,7 +158,9 @@ def _little(part: bytes) -> int:
 
 
 def without_exif(data: bytes) -> tuple[bytes, bytes]:
-    """A HEIF or AVIF file whose decoder finds no EXIF item, and the bytes in which it may be."""
+    """A HEIF or AVIF file in which the decoder finds no EXIF item, and the bytes that may contain
+    it.
+    """
     at = 0
     while at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]

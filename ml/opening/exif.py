@@ -1,8 +1,8 @@
-"""The three things that are read of a picture's EXIF block: which way is up, when, with what.
+"""The three properties read from a picture's EXIF block: orientation, time and camera.
 
-A parser of our own: of blocks as cameras, editors and attackers leave them, each value that can be
-read is taken and nothing else is looked at. It raises nothing. Source: CIPA DC-008 (EXIF 2.32) and
-TIFF 6.0, section 2.
+Our own parser, because cameras, editors and attackers write invalid blocks: it takes each value
+that is readable, ignores the rest and never raises. Source: CIPA DC-008 (EXIF 2.32) and TIFF 6.0,
+section 2.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ _HEADER = re.compile(rb"II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08")
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """orientation: 1 to 8, as EXIF counts; 1 is upright. taken_on, taken_at: where the camera was,
-    of the moment when the picture was taken (not of the file). camera: maker and model, or ""."""
+    """orientation: 1 to 8, as in EXIF; 1 is upright. taken_on, taken_at: local time of the camera
+    when the picture was taken (not the file's). camera: maker and model, or "".
+    """
 
     orientation: int = 1
     taken_on: date | None = None
@@ -34,7 +35,7 @@ class Exif:
 
 
 def read(block: bytes) -> Exif:
-    """What a block says: TIFF, perhaps after the six bytes that JPEG puts in front."""
+    """Parse a block: TIFF, perhaps after the six bytes that JPEG puts in front."""
     block = block.removeprefix(b"Exif\0\0")
     if block[:4] not in (b"II*\0", b"MM\0*"):
         return Exif()
@@ -53,13 +54,15 @@ def read(block: bytes) -> Exif:
 
 
 def find(data: bytes) -> bytes:
-    """From where an EXIF block seems to begin, in a container that is not taken apart; or b""."""
+    """The data from where an EXIF block seems to start, in a container that is not parsed; or
+    b"".
+    """
     found = _HEADER.search(data)
     return data[found.start() :] if found else b""
 
 
 class _Directory:
-    """An image file directory: tag -> where its twelve bytes are."""
+    """An image file directory: tag -> the position of its twelve bytes."""
 
     def __init__(self, block: bytes, is_little: bool, start: int) -> None:
         self._block, self._is_little = block, is_little
@@ -73,7 +76,7 @@ class _Directory:
             self._entries.setdefault(self._integer(at, 2), at)
 
     def number(self, tag: int) -> int:
-        """0 where there is none."""
+        """0 if there is none."""
         at = self._entries.get(tag)
         if at is None:
             return 0

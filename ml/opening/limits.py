@@ -1,4 +1,4 @@
-"""Which pictures are taken: formats, and how large they may be. The one place."""
+"""Accepted pictures: formats and maximum sizes. Defined only here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEPT_PIXELS = 25_000_000
 
 
 def size_in_words(size: int) -> str:
-    """Of a number of bytes, as limits are written: 20 MB, 4 GB."""
+    """A number of bytes as limits are written: 20 MB, 4 GB."""
     return f"{size // 10**9} GB" if size >= 10**9 else f"{size // 10**6} MB"
 
 

@@ -1,9 +1,8 @@
-"""Picture files as people have them -> pixels: upright, sRGB, 8 bits, opaque. The one place.
+"""From picture files to pixels: upright, sRGB, 8 bits, opaque. The only place that opens them.
 
-The site, ``manage.py screen`` and ``ml predict`` all open pictures here, so a limit or a format is
-one for all. What a file may make a decoder do is bounded before it starts; what a decoder raises,
-of any kind, is an InvalidImage. Hostile files are for ``screening.images.sandbox``, which calls
-this.
+The site, ``manage.py screen`` and ``ml predict`` all open pictures here, so limits and formats are
+the same for all. A decoder's work is limited before it starts, and any exception it raises becomes
+InvalidImage. For untrusted files use ``screening.images.sandbox``, which calls this module.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from ml.opening.rgb import to_rgb
 def load_pixels(file: IO[bytes], side: int | None = None) -> np.ndarray:
     """Pixels of a file that ``clean`` wrote: uint8, height x width x 3. Raises OSError.
 
-    side: make the copy smaller, so that neither side is longer than this.
+    side: reduce the copy so that neither side is longer than this.
     """
     with Image.open(file, formats=("JPEG", "PNG")) as image:
         if side is not None:
@@ -63,12 +62,12 @@ _OTHERS = (
 
 
 class InvalidImage(ValueError):
-    """The bytes are no picture that can be kept. The message says why and what to do."""
+    """The bytes are not an acceptable picture. The message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """image: RGB. lossless: that the file kept every pixel as it was."""
+    """image: RGB. lossless: whether the file stored every pixel exactly."""
 
     image: Image.Image
     lossless: bool
@@ -76,8 +75,9 @@ class Picture:
 
 
 def open_image(path: Path | str) -> npt.NDArray[np.uint8]:
-    """A file's pixels, uint8 [h, w, 3]. Raises InvalidImage. Takes BMP and TIFF too, in which
-    research data comes."""
+    """A file's pixels, uint8 [h, w, 3]. Raises InvalidImage. Also accepts BMP and TIFF, which
+    research data uses.
+    """
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -88,8 +88,9 @@ def open_image(path: Path | str) -> npt.NDArray[np.uint8]:
 
 
 def open_picture(data: bytes, more: tuple[str, ...] = ()) -> Picture:
-    """more: what the caller takes beside FORMATS; of these BMP and TIFF are opened here. Raises
-    InvalidImage."""
+    """more: formats that the caller accepts beside FORMATS; of these BMP and TIFF are opened here.
+    Raises InvalidImage.
+    """
     try:
         return _opener(data, more)(data)
     except InvalidImage:
@@ -102,7 +103,7 @@ def open_picture(data: bytes, more: tuple[str, ...] = ()) -> Picture:
         raise InvalidImage("The picture is animated. Add a still picture.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels(MAX_PIXELS) from None
-    except Exception:  # decoders raise of every kind, and none tells the person more
+    except Exception:  # decoders raise many kinds; none is useful to the user
         raise InvalidImage(
             "The picture is damaged or was cut off on its way. Copy it again and add it anew."
         ) from None
@@ -111,7 +112,7 @@ def open_picture(data: bytes, more: tuple[str, ...] = ()) -> Picture:
 def finished(
     image: Image.Image, told: Exif, *, lossless: bool, key: tuple[int, ...] | None = None
 ) -> Picture:
-    """From what a decoder gives, in any mode. key: the colour that means "transparent"."""
+    """The picture from a decoder's output in any mode. key: the colour that means "transparent"."""
     halvings = _halvings(image.size)
     fresh = to_rgb(image, key, 2**halvings)
     if told.orientation in _TURNED:
@@ -132,7 +133,7 @@ def _too_many_pixels(most: int) -> InvalidImage:
 
 
 def _opener(data: bytes, more: tuple[str, ...]) -> Callable[[bytes], Picture]:
-    """By the first bytes: a file's name has no say."""
+    """By the first bytes: the file name does not matter."""
     brand = data[8:12] if data[4:8] == b"ftyp" else b""
     if data.startswith(b"\xff\xd8\xff"):
         return _jpeg
@@ -175,7 +176,7 @@ def _png(data: bytes) -> Picture:
     key = taken.key
     if key and taken.depth < 8:
         key = tuple(sample * 255 // (2**taken.depth - 1) for sample in key)
-    elif key and not image.mode.startswith("I"):  # of 16 bits Pillow keeps the upper 8
+    elif key and not image.mode.startswith("I"):  # Pillow keeps the upper 8 of 16 bits
         key = tuple(sample >> max(taken.depth - 8, 0) for sample in key)
     return finished(image, exif.read(taken.exif), lossless=True, key=key)
 
@@ -199,7 +200,7 @@ def _avif(data: bytes) -> Picture:
 
 
 def _heif(data: bytes) -> Picture:
-    # Loaded where such a file is there: no other needs its libraries.
+    # Loaded only for such a file: no other needs its libraries.
     from pillow_heif import HeifFile
 
     data, block = containers.without_exif(data)
@@ -207,7 +208,7 @@ def _heif(data: bytes) -> Picture:
     require_size(opened.size)
     image = opened.to_pillow()
     told = exif.read(exif.find(block))
-    # The decoder turns it, as the container says; EXIF's word on that is a copy.
+    # The decoder applies the container's orientation, which EXIF duplicates.
     return finished(image, Exif(1, told.taken_on, told.taken_at, told.camera), lossless=False)
 
 

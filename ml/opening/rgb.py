@@ -1,4 +1,4 @@
-"""Pixels in any of Pillow's modes -> RGB of 8 bits, opaque, in sRGB's colours."""
+"""From pixels in any of Pillow's modes to opaque 8-bit RGB in sRGB."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ _RANGES = (1, 0xFF, 0xFFFF, 0xFFFFFFFF)
 
 
 def to_rgb(image: Image.Image, key: tuple[int, ...] | None, factor: int) -> Image.Image:
-    """RGB pixels on a fresh canvas, smaller by ``factor``; what is transparent is white.
+    """RGB pixels on a fresh canvas, smaller by ``factor``; transparent areas become white.
 
-    key: the colour that means "transparent", in the samples of the image's mode. Made band by band:
-    a copy as a whole would double the memory, and keep the JPEG comment in its ``info``."""
+    key: the colour that means "transparent", in the samples of the image's mode. Converted band by
+    band: copying the whole would double the memory, and keep the JPEG comment in its ``info``.
+    """
     image.load()
     to_rgb = _converter(image)
     width, height = image.size
@@ -36,7 +37,7 @@ def to_rgb(image: Image.Image, key: tuple[int, ...] | None, factor: int) -> Imag
 
 
 def _alpha(band: Image.Image, key: tuple[int, ...] | None) -> Image.Image | None:
-    """How opaque each pixel is; None where all are."""
+    """The opacity of each pixel; None if all are opaque."""
     if key is not None:
         samples = np.asarray(band if band.mode != "1" else band.convert("L"))
         is_key = samples == (key[0] if samples.ndim == 2 else np.array(key))
@@ -51,7 +52,7 @@ def _alpha(band: Image.Image, key: tuple[int, ...] | None) -> Image.Image | None
 
 
 def _converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
-    """From bands of this image to RGB, in sRGB's colours; transparency is left aside."""
+    """A converter from bands of this image to sRGB; transparency is ignored."""
     mode = image.mode
     to_8_bits = _to_8_bits(image) if mode[0] in "IF" else None
     plain = "CMYK" if mode == "CMYK" else "LAB" if mode == "LAB" else ""
@@ -63,7 +64,7 @@ def _converter(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
             band = to_8_bits(band)
         elif mode in ("La", "RGBa", "PA"):
             band = band.convert({"La": "LA"}.get(mode, "RGBA"))
-        elif mode == "P":  # an expanded palette: transparency would be mixed in otherwise
+        elif mode == "P":  # an expanded palette: otherwise transparency would be mixed in
             band = band.convert("RGBA")
         if band.mode != plain:
             band = _without_alpha(band, plain)
@@ -99,8 +100,9 @@ def _to_8_bits(image: Image.Image) -> Callable[[Image.Image], Image.Image]:
 
 
 def _to_srgb(profile: bytes | None, mode: str) -> Any:
-    """A transform by the picture's own profile; None without one, or with one that is broken or
-    does not fit."""
+    """A transform by the picture's own profile; None if it has none, or a broken or unsuitable
+    one.
+    """
     try:
         if profile:
             source: Any = ImageCms.ImageCmsProfile(BytesIO(profile))
@@ -109,5 +111,5 @@ def _to_srgb(profile: bytes | None, mode: str) -> Any:
         else:
             return None
         return ImageCms.buildTransform(source, _SRGB, mode, "RGB")
-    except Exception:  # lcms by way of Pillow raises of several kinds
+    except Exception:  # lcms raises several kinds through Pillow
         return None

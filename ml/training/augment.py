@@ -14,13 +14,12 @@ _TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.5
 def augment(
     frames: tf.Tensor, masks: tf.Tensor, inside: tf.Tensor, size: int, strength: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Views of the frames, each different, and the lesion's masks as seen in them.
+    """Random views of the frames, and the lesion masks as seen in them.
 
-    inside [n]: 1 for dermatoscopy, 0 for other images. strength: how far light and colour may
-    stray, and how often light is exchanged and optics disturb, 1 being far and often. Geometry and
-    sharpness do not depend on it.
-    uint8 [n, *FRAME, 3] and bool [n, *FRAME] to float32 [n, size, size, 3] in 0..255 and
-    [n, size / 2, size / 2, 1] in 0..1.
+    inside [n]: 1 for dermatoscopy, 0 for other images. strength: how far light and colour vary, and
+    how often light is exchanged and optical effects are added, at most 1. Geometry and sharpness do
+    not depend on it. uint8 [n, *FRAME, 3] and bool [n, *FRAME] to float32 [n, size, size, 3] in
+    0..255 and [n, size / 2, size / 2, 1] in 0..1.
     """
     layers = [tf.cast(frames, tf.float32) / 255.0, tf.cast(masks, tf.float32)[..., None]]
     warped = _warp(tf.concat(layers, axis=-1), size)
@@ -48,7 +47,7 @@ def _sometimes(views: tf.Tensor, share: float, low: float, high: float) -> tf.Te
 def _warp(frames: tf.Tensor, size: int) -> tf.Tensor:
     """A square crop of 0.65 to 1.05 of the short side, near the centre, at any angle, mirrored.
 
-    Beyond the frame its mirror image continues. One bilinear resampling for all of it.
+    Beyond the frame its mirror image continues. One bilinear resampling does everything.
     """
     count = tf.shape(frames)[0]
 
@@ -79,7 +78,8 @@ def _warp(frames: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _exchange_light(views: tf.Tensor, inside: tf.Tensor, size: int, share: float) -> tf.Tensor:
-    """A share of the images in the light of another: its coarse amplitudes, mixed into their own.
+    """A share of the images in the light of another: its low-frequency amplitudes, mixed into their
+    own.
 
     The Fourier amplitudes of low frequency hold a camera's colours, light and dark corners, the
     phases the structures. (Yang & Soatto 2020, arXiv 2004.05498; Xu et al. 2021, arXiv 2105.11120.)
@@ -97,9 +97,9 @@ def _exchange_light(views: tf.Tensor, inside: tf.Tensor, size: int, share: float
 
 
 def _soften(views: tf.Tensor, size: int) -> tf.Tensor:
-    """Each image more or less blurred or sharpened, so that sharpness tells nothing.
+    """Blur or sharpen each image, so that sharpness carries no information.
 
-    The resolution that it is blurred to is the same one for the whole batch.
+    The resolution that it is blurred to is the same for the whole batch.
     """
     low = tf.cast(size * tf.random.uniform((), 0.35, 0.85), tf.int32)
     soft = tf.image.resize(tf.image.resize(views, (low, low), "area"), (size, size))
@@ -141,7 +141,7 @@ def _vignette(views: tf.Tensor, size: int, share: float) -> tf.Tensor:
 
 
 def _patch(views: tf.Tensor, size: int, share: float) -> tf.Tensor:
-    """A plain coloured rectangle on a share of the images, so that a patch means nothing."""
+    """A plain coloured rectangle on a share of the images, so that patches carry no information."""
     axis = (tf.range(size, dtype=tf.float32) + 0.5) / size
     x, y = axis[None, None, :, None], axis[None, :, None, None]
     wide, high = _uniform(views, 0.08, 0.35), _uniform(views, 0.08, 0.35)

@@ -1,7 +1,7 @@
-"""HAM10000, ISIC 2017 and MILK10k on disk -> arrays in memory, split by lesion.
+"""HAM10000, ISIC 2017 and MILK10k, loaded from disk into arrays and split by lesion.
 
-All frames are held at FRAME. Some files are coarser: how sharp an image is tells its source, so
-`ml.training.augment` softens and sharpens every source at random.
+All frames are stored at FRAME. Some files are coarser, and sharpness reveals an image's source, so
+`ml.training.augment` blurs and sharpens every source at random.
 """
 
 from __future__ import annotations
@@ -66,10 +66,9 @@ class Part(StrEnum):
 class Examples:
     """n images. pixels uint8 [n, *FRAME, 3]; context [n, context.WIDTH]; labels int [n] in the
     order of Diagnosis (-1: none of them); sources int [n]; lesions, image_ids str [n]; known: n
-    contexts.
-    masks bool [n, *FRAME]: what belongs to the lesion; masked bool [n]: whether that is known.
-    kinds str [n]: the source's own word for the diagnosis; tones int [n]: MILK10k's skin tone, 0
-    darkest to 5 lightest, -1 where nobody said.
+    contexts. masks bool [n, *FRAME]: the pixels of the lesion; masked bool [n]: whether the mask is
+    known. kinds str [n]: the source's own term for the diagnosis; tones int [n]: MILK10k's skin
+    tone, 0 darkest to 5 lightest, -1 if unlabelled.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -103,10 +102,10 @@ class Examples:
 
 
 def part_of(lesion: str) -> Part:
-    """The part a lesion is in, from its id alone: the same in every copy of the data.
+    """The part that a lesion is in, from its id alone: the same in every copy of the data.
 
-    MILK10k's ids begin with IL_. All others keep the old split's training part, and its other
-    lesions are drawn anew to tune and test by halves.
+    MILK10k's ids begin with IL_. All others keep the old split's training part; its other lesions
+    are divided anew into equal tune and test parts.
     """
     lesion = SAME_LESIONS.get(lesion, lesion)
     tune, test = TUNE_SHARE, TEST_SHARE
@@ -121,7 +120,7 @@ def part_of(lesion: str) -> Part:
 
 
 def position(seed: int, name: str) -> float:
-    """0..1, as if drawn at random, the same for the same name."""
+    """A pseudo-random number in 0..1 that depends only on the name."""
     digest = hashlib.sha256(f"{seed}:{name}".encode()).hexdigest()
     return int(digest[:13], 16) / 16**13
 
@@ -137,10 +136,10 @@ def concatenate(groups: Iterable[Examples]) -> Examples:
 
 
 def load_ham10000(folder: Path) -> Examples:
-    """HAM10000 as it was downloaded, the reduced copies, or any folder of images with one CSV file
-    of the same columns; with masks or without.
+    """HAM10000 as downloaded, the reduced copies, or any folder of images with one CSV file of the
+    same columns; with masks or without.
 
-    Raises ValueError if the metadata is missing or names an image that no folder holds.
+    Raises ValueError if the metadata is missing or names an image that is in no folder.
     """
     folders = [folder / name for name in HAM_FOLDERS if (folder / name).is_dir()] or [folder]
     rows = _rows(_metadata(folder))
@@ -155,14 +154,15 @@ def load_ham10000(folder: Path) -> Examples:
 
 
 def lesions_of_images(folder: Path) -> dict[str, str]:
-    """HAM10000's lesion of each image, by their ids. Raises ValueError without the metadata."""
+    """HAM10000's lesion of each image, by image id. Raises ValueError without the metadata."""
     return {row["image_id"]: row["lesion_id"] for row in _rows(_metadata(folder))}
 
 
 def _refine(examples: Examples, files: dict[str, Path]) -> None:
-    """Lay the finer squares over the middle of coarse frames, where there are any.
+    """Replace the centre of coarse frames with the finer squares, where available.
 
-    Which images have one differs by diagnosis; so many are taken that their share is the same.
+    Which images have one differs by diagnosis; as many are used as give every diagnosis the same
+    share.
     """
     for label in range(len(Diagnosis)):
         own = np.flatnonzero(examples.labels == label)
@@ -177,20 +177,21 @@ def _refine(examples: Examples, files: dict[str, Path]) -> None:
 
 
 def load_isic2017(folder: Path) -> Examples:
-    """ISIC 2017, squeezed to squares: the frames undo it. Without lesion ids, an image is a lesion.
+    """ISIC 2017, squeezed to squares; the frames undo it. Without lesion ids, each image is a
+    lesion.
 
-    Raises ValueError if the metadata is missing or names an image that the folder does not hold.
+    Raises ValueError if the metadata is missing or names an image that is not in the folder.
     """
     rows, files = _rows(folder / "metadata.csv"), _files(folder / "images")
     return _load(rows, files, {}, Source.ISIC2017, lambda row: row["image_id"])
 
 
 def load_milk10k(folder: Path, same: dict[str, str], closeups: bool = False) -> Examples:
-    """MILK10k's dermatoscopic images or, as images of the outside, its clinical close-ups.
+    """MILK10k's dermatoscopic images or, as outside images, its clinical close-ups.
 
-    same: HAM10000's lesions by image id. A lesion that also stands there (column `also`) has its
-    name from there, so that it is in the same part. A label is -1 where no diagnosis fits.
-    Raises ValueError if the metadata is missing or names an image that the folder does not hold.
+    same: HAM10000's lesions by image id. A lesion that is also in HAM10000 (column `also`) gets its
+    name from there, so that it is in the same part. A label is -1 if no diagnosis fits. Raises
+    ValueError if the metadata is missing or names an image that is not in the folder.
     """
     kind = "clinical" if closeups else "dermoscopic"
     rows = [row for row in _rows(folder / "metadata.csv") if row["image_type"] == kind]
@@ -204,7 +205,7 @@ def load_milk10k(folder: Path, same: dict[str, str], closeups: bool = False) -> 
 
 
 def _files(*folders: Path) -> dict[str, Path]:
-    """The images in the folders and below, by name without suffix."""
+    """The images in the folders and their subfolders, by name without suffix."""
     return {
         file.stem: file
         for folder in folders

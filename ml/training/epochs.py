@@ -1,4 +1,4 @@
-"""What an epoch shows, and what is to be learnt from it: draws, priors, labels, blending."""
+"""The composition of an epoch and its training targets: draws, priors, labels, blending."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ Floats = npt.NDArray[np.float64]
 
 
 def shown(train: Examples, recipe: Recipe) -> Floats:
-    """[sources, k]: the share of an epoch's dermatoscopic images that are of a source and of a
-    diagnosis; of a source that is not there the others have more."""
+    """[sources, k]: the share of an epoch's dermatoscopic images from each source and diagnosis;
+    the share of a missing source goes to the others.
+    """
     inside = (train.sources != Source.OUTSIDE) & (train.labels >= 0)
     counts = np.zeros((len(Source), len(Diagnosis)))
     np.add.at(counts, (train.sources[inside], train.labels[inside]), 1)
@@ -30,11 +31,11 @@ def shown(train: Examples, recipe: Recipe) -> Floats:
 
 @dataclass(slots=True)
 class Targets:
-    """What the loss needs, by source: prior[s, k] to add to the logits, label[s, c, k] to reach.
+    """Targets of the loss, by source: prior[s, k] to add to the logits, label[s, c, k] to reach.
 
-    Menon et al. 2021 (arXiv 2007.07314): with log prior added in training, the bare logits are
-    the balanced reading. The prior is that of an epoch, from what `shown` says. What a source does
-    not know (ISIC 2017 has three diagnoses) is taken out of its softmax.
+    Menon et al. 2021 (arXiv 2007.07314): with log prior added in training, the bare logits are the
+    balanced reading. The prior is that of an epoch, from `shown`. Diagnoses that a source does not
+    have (ISIC 2017 has three) are removed from its softmax.
     """
 
     prior: npt.NDArray[np.float32] = field(init=False)
@@ -54,8 +55,9 @@ class Targets:
 
 
 def epoch_batches(train: Examples, recipe: Recipe, epoch: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Rows of one epoch in whole batches: of each source and diagnosis so many as `shown` says,
-    and a share of outside images, none twice before all were there once."""
+    """Rows of one epoch in whole batches: from each source and diagnosis the number that `shown`
+    gives, and a share of outside images; none is repeated before all have been used once.
+    """
     rng = np.random.default_rng((recipe.seed, epoch))
     outside_share = recipe.outside_share if (train.sources == Source.OUTSIDE).any() else 0.0
     wanted = recipe.steps * recipe.batch
@@ -79,7 +81,7 @@ def epoch_batches(train: Examples, recipe: Recipe, epoch: int) -> Iterator[npt.N
 def drop_context(
     known: npt.NDArray[np.float32], recipe: Recipe, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """[n, WIDTH] with all fields of some rows, and single fields of others, made unknown."""
+    """[n, WIDTH] with all fields of some rows, and single fields of others, set to unknown."""
     keep_any = rng.random((len(known), 1)) >= recipe.drop_all_context
     keep_field = rng.random((len(known), len(context.FIELDS))) >= recipe.drop_one_field
     return known * np.repeat(keep_field & keep_any, context.WIDTHS, axis=1).astype(np.float32)
@@ -88,11 +90,13 @@ def drop_context(
 def own_shares(
     sources: npt.NDArray[np.int64], mixed: float, rng: np.random.Generator
 ) -> npt.NDArray[np.float32]:
-    """[n]: how much of each image is its own, the rest being its partner's, the batch backwards.
+    """[n]: each image's weight in the blend; the rest is its partner's, from the batch in reverse
+    order.
 
-    mixed: the share of images that another one may be blended into.
+    mixed: the share of images into which another may be blended.
 
-    (Zhang et al. 2018, arXiv 1710.09412.) Partners are of one source, since priors are a source's.
+    (Zhang et al. 2018, arXiv 1710.09412.) Partners come from one source, because priors depend on
+    it.
     """
     chosen = (rng.random(len(sources)) < mixed) & (sources == sources[::-1])
     return np.where(chosen, rng.uniform(0.5, 1.0, len(sources)), 1.0).astype(np.float32)

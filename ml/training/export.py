@@ -1,4 +1,4 @@
-"""The trained network -> one LiteRT file, and a run -> a versioned artefact."""
+"""From the trained network to one LiteRT file, and from a run to a versioned artefact."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def convert(model: keras.Model, file: Path) -> None:
 def export(run: Path, version: str, artifacts: Path) -> Path:
     """Copy an evaluated run to artifacts/<version>/; returns that folder.
 
-    Raises ValueError if the run was not evaluated, or its network changed since.
+    Raises ValueError if the run was not evaluated, or if its network has changed since.
     """
     files = [run / name for name in ("model.keras", "model.tflite", "card.json")]
     missing = [file.name for file in files if not file.is_file()]

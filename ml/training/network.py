@@ -18,7 +18,7 @@ WIDTHS = (96, 64, 48, 32, 16)
 
 @keras.saving.register_keras_serializable("skincheck")
 class Bias(keras.layers.Layer):
-    """Adds one learnt number to each feature."""
+    """Adds one learned number to each feature."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.bias = self.add_weight(shape=input_shape[-1:], initializer="zeros", name="bias")
@@ -67,7 +67,9 @@ def build(dropout: float = 0.2) -> keras.Model:
 
 
 def _mask(maps: list[keras.KerasTensor]) -> keras.KerasTensor:
-    """A light decoder: at each level the coarser answer, enlarged, plus what is seen there."""
+    """A light decoder: at each level the enlarged coarser output plus the features of that
+    level.
+    """
     layers, decoded = keras.layers, None
     for number, (width, seen) in enumerate(zip(WIDTHS, maps, strict=True)):
         here = layers.Conv2D(width, 1, name=f"mask{number}_seen")(seen)
@@ -96,7 +98,7 @@ def _context_terms(known: keras.KerasTensor) -> list[keras.KerasTensor]:
 
 
 def load(file: Path) -> keras.Model:
-    """A saved network. Here, so that the layer which is ours is known when it is read."""
+    """Load a saved network. Here, so that our custom layer is registered when it is read."""
     return keras.saving.load_model(file, compile=False)
 
 
@@ -104,7 +106,7 @@ def start_from(model: keras.Model, file: Path | None) -> None:
     """Load the weights of a saved network (keras), or the backbone's ImageNet weights, from `file`
     (pth) or the installed package.
 
-    Raises ValueError if there is no such file, or if it does not hold every variable.
+    Raises ValueError if there is no such file, or if it does not contain every variable.
     """
     if file and file.suffix == ".keras":
         try:

@@ -1,6 +1,6 @@
-"""What lies over the skin in real pictures, drawn: hairs, ruler marks, bubbles in the gel.
+"""Drawn obstructions of the kind found in real pictures: hairs, ruler marks, bubbles in the gel.
 
-Augmentation lays them on views, so that none of them comes to mean a diagnosis.
+Augmentation adds them to views, so that none becomes associated with a diagnosis.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _SCALE = 2  # drawn larger and reduced, for smooth lines
 
 @lru_cache
 def layers() -> npt.NDArray[np.uint8]:
-    """RGBA [3 * EACH, SIDE, SIDE, 4], the same in every run; opacity last, colours of their own."""
+    """RGBA [3 * EACH, SIDE, SIDE, 4], the same in every run; opacity last, each with its own
+    colours.
+    """
     rng = np.random.default_rng(23)
     return np.stack([draw(rng) for draw in (_hairs, _ruler, _bubbles) for _ in range(EACH)])
 

@@ -1,4 +1,4 @@
-"""What is not dermatoscopy: natural images from a folder, and pictures drawn in code.
+"""Images other than dermatoscopy: natural images from a folder, and pictures drawn in code.
 
 The gate learns from these. Some natural images and whole kinds of drawn pictures are held out.
 """
@@ -43,7 +43,7 @@ def _cover(file: Path) -> Pixels:
 def in_colours_of(pixels: Pixels, models: Pixels, seed: int) -> Pixels:
     """Each image with the channel means and deviations of a random model image.
 
-    So that the gate cannot go by colour alone. (The transfer of Reinhard 2001, in RGB.)
+    This keeps the gate from relying on colour alone. (The transfer of Reinhard 2001, in RGB.)
     """
     rng = np.random.default_rng(seed)
     recoloured = np.empty_like(pixels)
@@ -63,7 +63,7 @@ def drawn(kinds: dict[str, Callable[..., Image.Image]], each: int, seed: int) ->
 
 
 def as_examples(pixels: Pixels, kind: str = "") -> Examples:
-    """The same images as examples of no diagnosis, with nothing known."""
+    """The same images as examples without diagnosis or patient context."""
     count = len(pixels)
     return Examples(
         pixels,
@@ -150,7 +150,7 @@ def draw_bare_skin(rng: np.random.Generator) -> Image.Image:
 
 
 def draw_far_skin(rng: np.random.Generator) -> Image.Image:
-    """A limb or face from afar against a background, with small spots: a clinical photograph."""
+    """A limb or face from afar against a background, with small lesions: a clinical photograph."""
     background = draw_noise(rng) if rng.random() < 0.5 else draw_gradient(rng)
     skin = _skin(rng)
     limb = _image(skin * (1 - rng.uniform(0.1, 0.7) * _ramp(rng)))

@@ -1,4 +1,4 @@
-"""All that training reads, in one small file that can travel to another machine."""
+"""All training data in one small file that can be copied to another machine."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a run learns from and what it watches.
+    """A run's training data and monitoring data.
 
     train: dermatoscopy; tune: by source; others: natural images and clinical close-ups, which the
-    gate learns to turn away (`ml.training.train.outside_images` makes more).
+    gate learns to reject (`ml.training.train.outside_images` adds more).
     """
 
     train: Examples
@@ -36,7 +36,7 @@ class Material:
     others: Examples
 
     def without(self, names: tuple[str, ...]) -> Examples:
-        """The training images but those from sources of these names."""
+        """The training images without the sources of these names."""
         left_out = [int(Source[name]) for name in names]
         return self.train.take(np.flatnonzero(~np.isin(self.train.sources, left_out)))
 
@@ -52,7 +52,7 @@ def pack(material: Material, file: Path) -> None:
 
 
 def unpack(file: Path) -> Material:
-    """What `pack` wrote; the frames have lost a little. Raises ValueError if it is no such file."""
+    """Read what `pack` wrote; the frames are slightly lossy. Raises ValueError for another file."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             train, tune, others = (_decoded(name, arrays) for name in ("train", "tune", "others"))
@@ -116,7 +116,7 @@ def _fill(
     name: str,
     convert: Callable[[Image.Image], Image.Image],
 ) -> None:
-    """Put the pictures that one array holds, one after another, into these rows."""
+    """Fill these rows with the pictures in one array, in order."""
     everything: Bytes = arrays[name]
     ends = np.cumsum(arrays[f"{name}_sizes"])
     starts = ends - arrays[f"{name}_sizes"]

@@ -1,4 +1,4 @@
-"""What decides a training run, read from and kept as JSON."""
+"""The settings of a training run, stored as JSON."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides a run besides the data.
+    """Everything that defines a run besides the data.
 
-    start: the file of a network (keras) or of ImageNet weights (pth) to begin with; none takes the
+    start: the file of a network (keras) or of ImageNet weights (pth) to start from; by default the
     package's. teachers: files of networks to learn from, `taught` being their share in the labels.
-    kept: how many of the backbone's first blocks stay as they were, which takes a third less time.
-    without: names of sources to leave out, to be judged on as a clinic that is new.
-    sizes: the view's side for each epoch, which is of so many `steps`. shares: how much of an epoch
-    is HAM10000, ISIC 2017, MILK10k. evenness: within a source a diagnosis is shown in proportion to
-    its number of images to the power of this: 1 as they come, 0 all as often.
-    mask_every: the mask is learnt in each so many-th step, since its decoder takes as long again as
-    half of the rest. mixed: the share of images that another one is blended into, but not in the
-    last `unmixed` epochs. ema: how slowly the averaged weights follow.
+    kept: how many of the backbone's first blocks stay frozen, which saves a third of the time.
+    without: names of sources to leave out, to be evaluated on like a new clinic. sizes: the view's
+    side for each epoch, which has `steps` steps. shares: how much of an epoch is HAM10000, ISIC
+    2017, MILK10k. evenness: within a source a diagnosis is shown in proportion to its number of
+    images to this power: 1 as they come, 0 all equally often. mask_every: the mask is trained in
+    every n-th step, because its decoder takes half as long as everything else. mixed: the share of
+    images that another one is blended into, but not in the last `unmixed` epochs. ema: how slowly
+    the averaged weights follow.
     """
 
     start: str = ""
@@ -53,7 +53,7 @@ class Recipe:
 
 
 def read_recipe(file: Path) -> Recipe:
-    """A recipe as `train` writes it; what is left out keeps its default. Raises ValueError."""
+    """Parse a recipe as `train` writes it; missing values get their default. Raises ValueError."""
     fields = json.loads(file.read_text(encoding="utf-8"))
     try:
         lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}

@@ -1,7 +1,7 @@
 """Clinical scenes composed from dermatoscopic images: skin from afar, small lesions, a background.
 
-What the gate must turn away and no collection at hand holds: skin-coloured, with real texture and
-real lesions, yet no dermatoscopy.
+The gate must reject these, and no available collection contains them: skin-coloured, with real
+texture and real lesions, yet not dermatoscopy.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MARGIN = (69, 92)
 def margins(examples: Examples, count: int, seed: int) -> Pixels:
     """[count, *FRAME, 3]: corners of images that no lesion reaches, enlarged: skin without lesion.
 
-    Fewer than count, perhaps none, where the masks leave too few such corners.
+    Fewer than count, perhaps none, if the masks leave too few such corners.
     """
     rng = np.random.default_rng(seed)
     found = []
@@ -29,7 +29,7 @@ def margins(examples: Examples, count: int, seed: int) -> Pixels:
         pixels, mask = examples.pixels[row], examples.masks[row]
         top, left = rng.choice([0, HEIGHT - MARGIN[0]]), rng.choice([0, WIDTH - MARGIN[1]])
         window = np.s_[top : top + MARGIN[0], left : left + MARGIN[1]]
-        if mask[window].any() or pixels[window].mean() < 90:  # a dark corner is no skin
+        if mask[window].any() or pixels[window].mean() < 90:  # a dark corner is not skin
             continue
         patch = Image.fromarray(pixels[window])
         found.append(np.asarray(patch.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)))
@@ -39,9 +39,9 @@ def margins(examples: Examples, count: int, seed: int) -> Pixels:
 
 
 def from_afar(skins: Pixels, examples: Examples, others: Pixels, count: int, seed: int) -> Pixels:
-    """[count, *FRAME, 3]: a body part with small real lesions, before another image.
+    """[count, *FRAME, 3]: a body part with small real lesions, in front of another image.
 
-    skins: what `margins` gives; others: any images, for the background.
+    skins: from `margins`; others: any images, for the background.
     """
     rng = np.random.default_rng(seed)
     lesions = np.flatnonzero(examples.masked)
@@ -58,7 +58,7 @@ def from_afar(skins: Pixels, examples: Examples, others: Pixels, count: int, see
 
 
 def _shaded(skin: Pixels, rng: np.random.Generator) -> Image.Image:
-    """Light that falls off to one side, as on a round body part."""
+    """Light that falls off to one side, as on a rounded body part."""
     angle = rng.uniform(0, 2 * np.pi)
     rows, columns = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
     along = np.cos(angle) * columns + np.sin(angle) * rows
@@ -81,7 +81,7 @@ def _place(
 
 
 def _silhouette(rng: np.random.Generator) -> Image.Image:
-    """Where the body part is: a limb across the frame, or a round part of it."""
+    """The area of the body part: a limb across the frame, or a rounded part of it."""
     mask = Image.new("L", (WIDTH, HEIGHT), 0)
     draw = ImageDraw.Draw(mask)
     if rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Where the images of training and judging lie, loaded once each when first asked for."""
+"""The images for training and evaluation, loaded once each when first used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ml.training.data import Examples, Part, Source
 
 @dataclass(frozen=True)
 class Sources:
-    """The folders; without one of the optional ones, all goes on with what is there."""
+    """The folders; missing optional ones are skipped."""
 
     ham10000: Path
     isic2017: Path | None = None
@@ -23,7 +23,7 @@ class Sources:
 
     @cached_property
     def dermatoscopy(self) -> dict[Source, Examples]:
-        """All dermatoscopic images. Raises ValueError where data is missing."""
+        """All dermatoscopic images. Raises ValueError if data is missing."""
         found = {Source.HAM10000: data.load_ham10000(self.ham10000)}
         if self.isic2017:
             found[Source.ISIC2017] = data.load_isic2017(self.isic2017)
@@ -33,7 +33,7 @@ class Sources:
 
     @cached_property
     def closeups(self) -> Examples | None:
-        """MILK10k's clinical photographs. Raises ValueError where data is missing."""
+        """MILK10k's clinical photographs. Raises ValueError if data is missing."""
         if not self.milk10k:
             return None
         return data.load_milk10k(self.milk10k, self._lesions, closeups=True)
@@ -48,9 +48,9 @@ class Sources:
         return data.concatenate(part.take(np.flatnonzero(part.labels >= 0)) for part in parts)
 
     def judging(self, part: Part) -> dict[Source, Examples]:
-        """The tune or the test part of each source, the diagnoses alone.
+        """The tune or the test part of each source, with our diagnoses only.
 
-        Of MILK10k without lesions that also stand in HAM10000: they would flatter.
+        MILK10k lesions that also appear in HAM10000 are excluded: they would inflate the results.
         """
         found = {}
         for source, examples in self.dermatoscopy.items():
@@ -61,7 +61,7 @@ class Sources:
 
     @property
     def unknown(self) -> Examples | None:
-        """MILK10k's lesions of other diagnoses: no network learns from any."""
+        """MILK10k's lesions with other diagnoses, which no network is trained on."""
         if Source.MILK10K not in self.dermatoscopy:
             return None
         examples = self.dermatoscopy[Source.MILK10K]

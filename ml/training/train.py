@@ -43,7 +43,8 @@ def mask_loss(logits: tf.Tensor, shapes: tf.Tensor, masked: tf.Tensor) -> tf.Ten
 
 
 def outside_images(others: Examples, train: Examples, seed: int) -> Examples:
-    """What the gate learns to turn away: the others, and what is drawn and composed from them.
+    """The images that the gate learns to reject: the others, and those drawn and composed from
+    them.
 
     train: dermatoscopy, for skin and colours.
     """
@@ -60,7 +61,7 @@ def outside_images(others: Examples, train: Examples, seed: int) -> Examples:
 
 
 class Training:
-    """One run: the network, its optimiser, and where they are kept."""
+    """One run: the network, its optimiser, and where they are stored."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class Training:
         self.step = tf.function(self._step)
 
     def resume(self) -> None:
-        """Go on from the last finished epoch, if there is one."""
+        """Continue from the last finished epoch, if there is one."""
         found = self.checkpoints.restore_or_initialize()
         print(f"resumed from {found}" if found else "nothing to resume", flush=True)
 
@@ -132,9 +133,9 @@ class Training:
     def _taught(
         self, views: tf.Tensor, known: tf.Tensor, prior: tf.Tensor, label: tf.Tensor
     ) -> tf.Tensor:
-        """The labels [n, k], a share of them replaced by what the teachers make of the same views.
+        """The labels [n, k], a share of them replaced by the teachers' outputs for the same views.
 
-        Teachers that see what the pupil sees: Beyer et al. 2022 (arXiv 2106.05237).
+        The teachers see the same views as the student: Beyer et al. 2022 (arXiv 2106.05237).
         """
         if not self.teachers:
             return label
@@ -200,7 +201,7 @@ class Training:
         self.model.save(self.run / "model.keras")
 
     def _keep_curves(self, tune: dict[Source, Examples], epoch: int, losses: list[float]) -> None:
-        """Add to curves.json how the network as it stands reads a plain view of the tune parts."""
+        """Add the network's current results on a plain view of the tune parts to curves.json."""
         file, size = self.run / "curves.json", self.recipe.sizes[epoch - 1]
         kept = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
         point: dict[str, Any] = {"epoch": epoch, "size": size}
@@ -233,7 +234,7 @@ class Training:
         file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
     def _plain(self, examples: Examples, size: int) -> npt.NDArray[np.float32]:
-        """[n, k]: the balanced logits of the middle of each frame."""
+        """[n, k]: the balanced logits of the centre of each frame."""
         height, width = data.FRAME
         left, logits = (width - height) // 2, [np.zeros((0, len(Diagnosis)), np.float32)]
         for start in range(0, len(examples), 64):
@@ -245,7 +246,7 @@ class Training:
 
 
 def gather(sources: Sources) -> Material:
-    """All that training reads. Raises ValueError where data is missing."""
+    """All training data. Raises ValueError if data is missing."""
     others = [outside.as_examples(np.empty((0, *data.FRAME, 3), np.uint8))]
     if sources.negatives:
         images = outside.natural(sources.negatives, held_out=False)
