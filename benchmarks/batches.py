@@ -1,12 +1,12 @@
-"""A batch and the people who do not wait for it: throughput, and an upload's latency meanwhile.
+"""Batches and interactive uploads: a batch's throughput, and an upload's latency while it runs.
 
-    .venv/bin/python -m benchmarks.batches [--images FOLDER] [--rows 2000] [--uploads 50]
+.venv/bin/python -m benchmarks.batches [--images FOLDER] [--rows 2000] [--uploads 50]
 
-Starts an installation of its own by the commands of ``script/server``, with two processes that
-read. What it tells are ratios of two measurements of the same run, so that what else the computer
-does weighs on both. Targets: while a batch runs, the p95 of an upload through the API is at most
-1.5 times what it is without; the batch is at least 0.85 times as fast as a bare loop that reads
-the same pictures in as many processes.
+Starts its own installation with the commands of ``script/server`` and two processes that read.
+Results are ratios of two measurements in the same run, so that other load on the computer affects
+both. Targets: while a batch runs, the p95 of an upload through the API is at most 1.5 times that
+without one; the batch is at least 0.85 times as fast as a bare loop that reads the same pictures in
+as many processes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ for path in paths:
 
 
 def bare_loop(folder: Path, count: int) -> float:
-    """Images a second, read by ``PROCESSES`` processes that do nothing else."""
+    """Images per second, read by ``PROCESSES`` processes that do nothing else."""
     loops = [
         subprocess.Popen(
             ["nice", "-n", "5", sys.executable, "-c", BARE_LOOP, folder, str(n), str(PROCESSES)],
@@ -72,7 +72,9 @@ def bare_loop(folder: Path, count: int) -> float:
 
 
 def archive(folder: Path, name: str, salt: bytes) -> bytes:
-    """A batch of all pictures of ``folder``, two to a lesion. salt: makes them other files."""
+    """A batch of all pictures in ``folder``, two per lesion. salt: makes the files differ between
+    runs.
+    """
     path = folder / f"{name}.zip"
     lines = ["image,patient_id,lesion_id,age,sex,localization"]
     with zipfile.ZipFile(path, "w") as made:
@@ -84,7 +86,7 @@ def archive(folder: Path, name: str, salt: bytes) -> bytes:
 
 
 def upload(api: Api, data: bytes) -> str:
-    """The path of the batch."""
+    """Upload the archive; returns the batch's path."""
     boundary = uuid4().hex
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="archive"; filename="b.zip"\r\n\r\n'
@@ -100,7 +102,7 @@ def begun(api: Api, batch: str) -> float:
 
 
 def throughput(api: Api, batch: str) -> float:
-    """Images a second, from the first that is read until the batch is finished."""
+    """Images per second, from the first reading until the batch is finished."""
     started, before = begun(api, batch), api.get(batch)["counts"]["read"]
     while (shown := api.get(batch))["state"] == "importing":
         time.sleep(1)  # the server keeps an idle connection for two seconds
@@ -109,7 +111,9 @@ def throughput(api: Api, batch: str) -> float:
 
 
 def latencies(api: Api, lesion: str, images: list[bytes], batch: str | None = None) -> list[float]:
-    """Seconds from upload to finished reading, of each; with ``batch``, only while it runs."""
+    """Seconds from upload to finished reading, for each upload; with ``batch``, only while it
+    runs.
+    """
     found = []
     for image in images:
         if batch and api.get(batch)["state"] != "importing":
@@ -120,7 +124,7 @@ def latencies(api: Api, lesion: str, images: list[bytes], batch: str | None = No
 
 
 def run(installation: Installation, images: list[bytes], uploads: int) -> dict[str, Any]:
-    # As an installation has them: those of the tests are short, to be waited for.
+    # As in an installation: the tests' values are short, so that they can be waited for.
     installation.environment |= {"PREDICTION_LEASE_SECONDS": "60", "PREDICTION_SWEEP_SECONDS": "30"}
     installation.python("script/prepare.py")
     settings = {"DJANGO_SETTINGS_MODULE": "skincheck_site.settings"}

@@ -1,9 +1,9 @@
 """Lists of the API at 1,000, 100,000 and 1,000,000 predictions: first pages against deep ones.
 
-    script/with-services .venv/bin/python -m benchmarks.lists
+script/with-services .venv/bin/python -m benchmarks.lists
 
-Fills the PostgreSQL database that it is given (the database itself copies one of each). Fails if a
-deep page takes more than 1.5 times the first, or if its queries are not as many.
+Fills the PostgreSQL database that it is given; the database copies one row of each table. Fails if
+a deep page takes more than 1.5 times as long as the first, or another number of queries.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SIZES = (1_000, 100_000, 1_000_000)
 REPEATS = 25
 DEPTH = 0.9
 MOST = 1.5
-# For each row of a table the one that it belongs to: so many images a lesion, lesions a patient.
+# By table, the number of its rows per parent: images per lesion, lesions per patient.
 A_LESION, A_PATIENT = 5, 20
 LISTS = ("patients", "lesions", "images", "predictions")
 
@@ -64,7 +64,9 @@ def main() -> int:
 
 
 def _begin() -> tuple[APIClient, Prediction]:
-    """A clinic of other people's size, its clinician's key, and one of each to copy."""
+    """A clinic besides other people's data, its clinician's key, and one row of each table to
+    copy.
+    """
     member = MembershipFactory(user__email=f"bench-{time.time_ns()}@example.org")
     user: User = member.user
     template = PredictionFactory(
@@ -97,7 +99,7 @@ def _id(model: Any, every: int) -> str:
 
 
 def _copy(row: Any, rows: int, size: int, own: dict[str, str], every: int = 1) -> None:
-    """Copy ``row`` for each n that ``every`` divides; its moments go back a second a row."""
+    """Copy ``row`` for each n that ``every`` divides; each copy's times are one second earlier."""
     table, columns = row._meta.db_table, [field.column for field in row._meta.local_fields]
     values = (
         {column: f'"{column}"' for column in columns}
@@ -117,7 +119,7 @@ def _copy(row: Any, rows: int, size: int, own: dict[str, str], every: int = 1) -
 
 
 def _measured(client: APIClient, name: str, depth: float) -> tuple[float, int]:
-    """(median milliseconds, queries) of a page that begins after this share of the list."""
+    """(median milliseconds, queries) of a page that starts after this share of the list."""
     path = f"/api/v1/{name}/"
     if depth:
         path += f"?cursor={_cursor(name, depth)}"
@@ -135,7 +137,7 @@ def _measured(client: APIClient, name: str, depth: float) -> tuple[float, int]:
 
 
 def _cursor(name: str, depth: float) -> str:
-    """Where a client gets by following ``next`` for long enough."""
+    """The cursor that a client reaches by following ``next`` for long enough."""
     from urllib.parse import parse_qs, urlsplit
 
     from screening.api.http.pagination import CreatedCursorPagination

@@ -67,7 +67,9 @@ VALUES = {
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """user: a clinician. lesion: one of the patient's. images: of it, the latest captured first."""
+    """user: a clinician. lesion: one of the patient's. images: of that lesion, latest capture
+    first.
+    """
 
     user: User
     patient: Patient
@@ -76,8 +78,9 @@ class Filled:
 
 
 def fill(lesions: int, images: int) -> Filled:
-    """One patient; every image read, measured and compared with the one before, every lesion on
-    the body map, with a reminder, a review, an alert, a change mark and a histology."""
+    """One patient; every image read, measured and compared with the one before, every lesion on the
+    body map, with a reminder, a review, an alert, a change mark and a histology.
+    """
     user = User.objects.create_user("many@example.org", "many")
     clinic = Clinic.objects.create(name="Many")
     Membership.objects.create(user=user, clinic=clinic, role=Role.CLINICIAN)
@@ -93,7 +96,7 @@ def fill(lesions: int, images: int) -> Filled:
 
 
 def _pictures(lesions: list[Lesion], images: int, user: User) -> list[LesionImage]:
-    """Lesion by lesion, by day of capture. All rows share one pair of files."""
+    """By lesion and day of capture. All rows share one pair of files."""
     jpeg = synthetic.jpeg(synthetic.draw_lesion(seed=7, size=SIZE))
     rows = [
         LesionImage(

@@ -1,10 +1,10 @@
-"""What the pages of a patient with very many lesions cost: queries, and the server's time.
+"""The cost of the pages of a patient with very many lesions: queries and server time.
 
-    .venv/bin/python -m benchmarks.pages [--lesions 200] [--images 20] [--json FILE]
+.venv/bin/python -m benchmarks.pages [--lesions 200] [--images 20] [--json FILE]
 
-Starts an installation of its own by the commands of ``script/server``, in a temporary folder,
-fills its database (``benchmarks.many_lesions``), and asks for each page over HTTP, one at a time.
-Targets: at most 12 queries and 300 ms.
+Starts its own installation with the commands of ``script/server``, in a temporary folder, fills its
+database (``benchmarks.many_lesions``), and requests each page over HTTP, one at a time. Targets: at
+most 12 queries and 300 ms.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ NEVER = "comparison of two that were never compared"
 
 
 def addresses(patient: UUID, lesion: UUID, images: list[UUID]) -> dict[str, str]:
-    """images: of the lesion, the latest captured first."""
+    """images: of the lesion, latest capture first."""
     compare = f"/lesions/{lesion}/compare/"
     return {
         "patient page": f"/patients/{patient}/",
@@ -80,7 +80,9 @@ def measure(installation: Installation, lesions: int, images: int) -> dict[str, 
         wait_until(lambda: "Booting worker" in installation.log("web"), "the web is ready")
         never = paths.pop(NEVER)
         for name, path in paths.items():
-            timed(installation.port, session, path)  # a process loads some modules at its first
+            timed(
+                installation.port, session, path
+            )  # a process loads some modules on its first request
             times = [timed(installation.port, session, path) for _ in range(TIMES)]
             found[name] = {
                 "queries": queries[name],

@@ -1,12 +1,12 @@
-"""Reading one image on one core: all in, the bare LiteRT call in it, and Keras' predict beside it.
+"""Time to read one image on one core: in total, the bare LiteRT call within it, and Keras' predict.
 
-    .venv/bin/python -m benchmarks.reading [--images FOLDER] [--count 50] [--json FILE]
+.venv/bin/python -m benchmarks.reading [--images FOLDER] [--count 50] [--json FILE]
 
-All in: decode a JPEG, reduce it, make all views, run the network, lay masks and evidence on the
-image, gate, quality, calibration, outcome. Real images if FOLDER has any, else drawn ones; each as
-a JPEG of 600x450 pixels, as HAM10000 was published. LiteRT and Keras run in processes of their own,
-so that neither's memory counts for the other. Targets: p50 at most 120 ms, at most 1.3 times the
-bare call, and at most 250 MB.
+The total covers decoding a JPEG, reducing it, making all views, running the network, mapping masks
+and evidence to the image, gate, quality, calibration, outcome. Real images if FOLDER has any, else
+synthetic ones; each as a JPEG of 600x450 pixels, as HAM10000 was published. LiteRT and Keras run in
+separate processes, so that neither's memory counts for the other. Targets: p50 at most 120 ms, at
+most 1.3 times the bare call, and at most 250 MB.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def pictures(folder: Path, count: int) -> list[bytes]:
 
 
 def litert(files: list[bytes]) -> dict[str, Any]:
-    """The reader as the worker runs it, and the call of the network alone, image by image."""
+    """The reader as the worker runs it, and the network call alone, image by image."""
     started = time.perf_counter()
     from ml import reader
 
@@ -117,14 +117,14 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def peak_mb() -> float:
-    """The most memory this process has held. Not getrusage: that may still count its parent's."""
+    """The peak memory of this process. Not getrusage, which may still count the parent's."""
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 1024
 
 
 def apart(part: str, options: argparse.Namespace) -> dict[str, Any]:
-    """What one part found, in a process of its own on one core."""
+    """The result of one part, run in a separate process on one core."""
     command = [sys.executable, "-m", "benchmarks.reading", "--part", part]
     command += ["--images", str(options.images), "--count", str(options.count)]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}

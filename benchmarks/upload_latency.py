@@ -1,10 +1,10 @@
 """From upload to finished reading, through the API, on the embedded default: where the time goes.
 
-    .venv/bin/python -m benchmarks.upload_latency [--images FOLDER] [--count 50] [--json FILE]
+.venv/bin/python -m benchmarks.upload_latency [--images FOLDER] [--count 50] [--json FILE]
 
-Starts an installation of its own by the commands of ``script/server``, in a temporary folder.
-Real images if FOLDER has any, else drawn ones. Targets: p50 at most 0.6 s, p95 at most 1.5 s, and
-at most 250 MB of memory resident in the worker.
+Starts its own installation with the commands of ``script/server``, in a temporary folder. Real
+images if FOLDER has any, else synthetic ones. Targets: p50 at most 0.6 s, p95 at most 1.5 s, and at
+most 250 MB of memory resident in the worker.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ print(lesion.pk, services.create_api_key(user=user, name="benchmark")[1])
 
 
 class Api:
-    """One connection kept open, as a program that uploads many images would do."""
+    """One persistent connection, as a program that uploads many images would use."""
 
     def __init__(self, port: int, key: str) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -55,7 +55,7 @@ class Api:
             return dict(json.loads(response.read()))
 
     def upload(self, lesion: str, picture: bytes) -> str:
-        """The path of the queued prediction."""
+        """Upload a picture; returns the path of the queued prediction."""
         boundary = uuid4().hex
         body = b"".join(
             (
@@ -70,7 +70,7 @@ class Api:
         return self.send("/api/v1/images/", body, f"multipart/form-data; boundary={boundary}")
 
     def send(self, path: str, body: bytes, content_type: str) -> str:
-        """The path of what was made."""
+        """POST; returns the path of the created resource."""
         headers = self._key | {"Content-Type": content_type}
         self._connection.request("POST", path, body, headers)
         with self._connection.getresponse() as response:
@@ -80,7 +80,7 @@ class Api:
 
 
 def pictures(folder: Path, count: int) -> list[bytes]:
-    """``count`` different ones, and one more to warm up with."""
+    """``count`` different pictures, and one more for warming up."""
     real = sorted(folder.glob("*.jpg"))[: count + 1]
     if len(real) == count + 1:
         return [path.read_bytes() for path in real]
@@ -99,7 +99,7 @@ def measure(api: Api, lesion: str, picture: bytes) -> dict[str, float]:
     began, finished = (_seconds(prediction[name]) for name in ("started_at", "finished_at"))
     return {
         "upload request": answered - started,
-        # The worker may begin before the answer has reached us.
+        # The worker may start before the response arrives.
         "queue wait": max(0.0, began - answered),
         "reading": finished - max(began, answered),
         "until polled": seen - finished,

@@ -1,10 +1,10 @@
-"""What ``script/backup`` and ``script/restore`` encrypt and decrypt: a tar of all there is.
+"""The data that ``script/backup`` and ``script/restore`` encrypt and decrypt, as a tar archive.
 
-    keys        SECRET_KEY and those it was before, a JSON list
+    keys        SECRET_KEY and its predecessors, a JSON list
     database    SQLite's file, or PostgreSQL's dump in its custom format
-    media/      each stored file, by its name
+    media/      each stored file, by name
 
-In this order: files are never changed, so those of every row that was copied are still there.
+In this order: files are never changed, so those of every copied row are still there.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pack(to: IO[bytes]) -> None:
 
 
 def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None:
-    """members: those after the keys."""
+    """Restore the archive. members: those after the keys."""
     for member in members:
         file = archive.extractfile(member)
         if file is None:
@@ -76,7 +76,7 @@ def _temporary() -> IO[bytes]:
 
 
 def put_keys(keys: list[str]) -> None:
-    """Before Django is set up: it would make a key of its own."""
+    """Run before Django is set up, because it would create a key of its own."""
     path = os.environ.get("SECRET_KEY_FILE") or str(Path(os.environ["VAR_DIR"]) / "secret_key")
     if os.environ.get("SECRET_KEY"):
         raise SystemExit("Unset SECRET_KEY, and name by SECRET_KEY_FILE where the key is written.")
@@ -136,7 +136,7 @@ def _restore_database(path: str) -> None:
 
 
 def _postgres(program: str, *arguments: str) -> None:
-    """The password goes by the environment: others see the arguments."""
+    """The password is passed in the environment, because others see the arguments."""
     where = settings.DATABASES["default"]
     environment = {
         "PGHOST": where["HOST"],

@@ -1,4 +1,4 @@
-"""Makes the bucket that the settings name, unless it is there. For a fresh S3 storage."""
+"""Creates the bucket named in the settings, if it does not exist. For a fresh S3 storage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django.core.files.storage import default_storage
 
 
 def make_bucket(client: Any, name: str) -> bool:
-    """True if it was made. Raises ClientError when it is neither there nor can be made."""
+    """True if it was created. Raises ClientError if it neither exists nor can be created."""
     try:
         client.head_bucket(Bucket=name)
     except ClientError as error:

@@ -1,7 +1,7 @@
-"""What must be so before the parts start: a folder for its owner only, tables, static files, an
-empty embedded broker.
+"""Prepares the start of all processes: a private folder, tables, static files, an empty embedded
+broker.
 
-Run by ``script/server`` in one process: each start of Django costs a second.
+``script/server`` runs it in one process, because each start of Django costs a second.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 
 def close_to_others() -> None:
-    """Also a folder that was made before: what lies in it is then out of others' reach."""
+    """Also for an existing folder: its contents are then out of others' reach."""
     settings.VAR_DIR.chmod(0o700)
 
 
@@ -49,7 +49,7 @@ def collect_static() -> None:
 
 
 def empty_broker() -> None:
-    """The rows know what waits to be read; the worker rings for them when it starts."""
+    """The rows say what is waiting to be read; the worker rings for them when it starts."""
     for file in settings.VAR_DIR.glob("broker.sqlite3*"):
         file.unlink()
 

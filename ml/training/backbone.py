@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0's features, to learn from and to be laid out for LiteRT.
+"""EfficientNet-Lite0's feature extractor, for training and for conversion to LiteRT.
 
 Tan & Le 2019 (arXiv 1905.11946), in the form that Google published for phones: no squeeze and
-excitation, ReLU6 instead of swish, so that nothing is lost on a CPU.
+excitation, and ReLU6 instead of swish, which keeps it fast on a CPU.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ _LAST_OF_A_SIZE = (0, 2, 4, 10)
 
 @keras.saving.register_keras_serializable("skincheck")
 class FusedNormalization(keras.layers.BatchNormalization):
-    """Batch normalization that learns by TensorFlow's one kernel for it, not by Keras' five.
+    """Batch normalization that trains with TensorFlow's one fused kernel instead of Keras' five
+    operations.
 
-    The same but for rounding and for the running variance, which is the unbiased one. A training
-    step on a CPU takes less time for it.
+    The same apart from rounding and the running variance, which is the unbiased one. A training
+    step on a CPU takes less time.
     """
 
     def call(
@@ -68,7 +69,7 @@ def build() -> keras.Model:
 
 
 def keep(model: keras.Model, blocks: int) -> None:
-    """Let the first layers learn no more, up to so many blocks; 0: let all learn."""
+    """Freeze this many of the first blocks; 0 trains all layers."""
     names = ("stem", *(f"block{number}" for number in range(blocks))) if blocks else ()
     for layer in model.layers:
         layer.trainable = layer.name.split("_")[0] not in names
@@ -86,7 +87,7 @@ def _convolved(
 def _block(
     here: keras.KerasTensor, number: int, kernel: int, stride: int, inner: int, wide: int
 ) -> keras.KerasTensor:
-    """Widened to `inner` channels, convolved in each of them, and brought down to `wide`."""
+    """Expand to `inner` channels, convolve each of them, and project down to `wide`."""
     name = f"block{number}"
     if inner != here.shape[-1]:
         expand = keras.layers.Conv2D(inner, 1, use_bias=False, name=f"{name}_expand")

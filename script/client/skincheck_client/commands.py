@@ -1,4 +1,4 @@
-"""What each command does. All return the exit code."""
+"""The commands. Each returns the exit code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def log_in(options: Namespace) -> Exit:
 
 
 def screen(options: Namespace) -> Exit:
-    """Upload each picture, wait until it is read, and say what the site says."""
+    """Upload each picture, wait until it is read, and print the result."""
     site, code = login.site(), Exit.DONE
     sent: list[tuple[Path, Json]] = []
     with Progress(2 * len(options.images), "steps") as progress:
@@ -44,7 +44,9 @@ def screen(options: Namespace) -> Exit:
 
 
 def upload(options: Namespace) -> Exit:
-    """Add a folder of pictures to a patient. They are read behind; this does not wait for it."""
+    """Add a folder of pictures to a patient. They are read in the background; this does not
+    wait.
+    """
     site, code = login.site(), Exit.DONE
     found = pictures.in_folder(options.folder)
     known = pictures.lesions_by_label(site, options.patient)
@@ -64,7 +66,7 @@ def upload(options: Namespace) -> Exit:
 
 
 def watch(options: Namespace) -> Exit:
-    """Tell each reading once it is finished: those named, or all that wait now."""
+    """Print each reading once it is finished: those named, or all that are waiting now."""
     site, code = login.site(), Exit.DONE
     wanted = options.predictions or list(pictures.unfinished(site))
     deadline = time.monotonic() + options.timeout
@@ -83,7 +85,7 @@ def watch(options: Namespace) -> Exit:
 
 
 def export(options: Namespace) -> Exit:
-    """The readings that the filters leave, in a file that is whole or not there."""
+    """Write the readings that match the filters to a file, completely or not at all."""
     filters = {
         name: getattr(options, name)
         for name in ("lesion", "state", "outcome", "created_after", "created_before")
@@ -135,7 +137,7 @@ def _added(site: Site, one: pictures.Found, known: dict[str, str], options: Name
 
 
 def _refused(progress: Progress, path: Path, refused: Refused) -> Exit:
-    """Say why, and go on: unless the next one would be refused for the same reason."""
+    """Report the error and continue, unless the next one would be rejected for the same reason."""
     if refused.status in (403, 404):
         raise refused
     progress.say(f"{path}: {refused}", error=True)

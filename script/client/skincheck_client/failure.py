@@ -1,4 +1,4 @@
-"""Why the command ends otherwise than well, and the exit code that says so."""
+"""Failures of the command, with their exit codes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from enum import IntEnum
 
 class Exit(IntEnum):
     DONE = 0
-    INCOMPLETE = 1  # some pictures were refused, or not read in time
-    USAGE = 2  # as argparse has it
-    REFUSED = 3  # no key, a key that opens nothing or not this, or a request that is wrong
-    UNREACHABLE = 4  # no answer after several attempts, or not SkinCheck's
+    INCOMPLETE = 1  # some pictures were rejected, or not read in time
+    USAGE = 2  # as in argparse
+    REFUSED = 3  # no key, a key that is invalid or lacks permission, or an invalid request
+    UNREACHABLE = 4  # no response after several attempts, or not from SkinCheck
     INTERRUPTED = 130
 
 
 class Failure(Exception):
-    """Its text is for the person at the terminal."""
+    """The message is for the user at the terminal."""
 
     def __init__(self, text: str, code: Exit) -> None:
         super().__init__(text)
@@ -23,7 +23,7 @@ class Failure(Exception):
 
 
 class Refused(Failure):
-    """The site said no. Nothing was done, and the next picture may fare better."""
+    """The site rejected the request. Nothing was done; the next picture may be accepted."""
 
     def __init__(self, text: str, status: int) -> None:
         super().__init__(text, Exit.REFUSED)

@@ -1,4 +1,4 @@
-"""Which site, and with which key: from the environment, or from a file only its owner can read."""
+"""The site and the key: from the environment, or from a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def path() -> Path:
 
 
 def site() -> Site:
-    """SKINCHECK_URL and SKINCHECK_KEY stand above what ``login`` has stored."""
+    """SKINCHECK_URL and SKINCHECK_KEY take precedence over what ``login`` has stored."""
     stored = _stored()
     url = os.environ.get("SKINCHECK_URL") or stored.get("url", "")
     key = os.environ.get("SKINCHECK_KEY") or stored.get("key", "")
@@ -33,7 +33,7 @@ def site() -> Site:
 
 
 def log_in(url: str | None) -> str:
-    """Ask for what is missing, try the key, keep both. Returns the site's address."""
+    """Ask for what is missing, test the key, store both. Returns the site's address."""
     url = _checked(url or input("Address of the site, such as https://skincheck.example: "))
     asks = sys.stdin.isatty()
     key = getpass.getpass("API key, from your account page: ") if asks else sys.stdin.readline()
@@ -42,7 +42,7 @@ def log_in(url: str | None) -> str:
     try:
         Site(url, key.strip()).get("clinics/")
     except Refused as refused:
-        if refused.status != 403:  # a key that may not list clinics is a key all the same
+        if refused.status != 403:  # a key that may not list clinics is still valid
             raise
     _keep(url, key.strip())
     return url
@@ -71,7 +71,7 @@ def _stored() -> dict[str, str]:
 
 
 def _keep(url: str, key: str) -> None:
-    """In a file that is the owner's alone from its first byte."""
+    """In a file that only its owner can access from the start."""
     target = path()
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = target.with_suffix(".part")

@@ -1,4 +1,4 @@
-"""Pictures on their way to the site: which file belongs to which lesion, and when it was taken."""
+"""Pictures to upload: which file belongs to which lesion, and when it was taken."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Found(NamedTuple):
 
 
 def in_folder(folder: Path) -> list[Found]:
-    """A sub-folder is a lesion, named after it; a picture that lies loose is one by itself."""
+    """A subfolder is a lesion, named after it; a picture outside any subfolder is a lesion of its
+    own.
+    """
     if not folder.is_dir():
         raise Failure(f"{folder} is no folder.", Exit.USAGE)
     found = [
@@ -46,7 +48,7 @@ def read(path: Path) -> bytes:
 
 
 def taken_on(path: Path, otherwise: str | None) -> str | None:
-    """The day in the file's name (2026-03-12), or else what the person said."""
+    """The day in the file's name (2026-03-12), else the day that the user gave."""
     for text in _DAY.findall(path.name):
         try:
             return date.fromisoformat(text).isoformat()
@@ -56,7 +58,7 @@ def taken_on(path: Path, otherwise: str | None) -> str | None:
 
 
 def open_lesion(site: Site, patient: str, picture: bytes, body_site: str | None) -> str:
-    """A lesion for this one picture: the same again when it is asked for again."""
+    """A lesion for this one picture; a repeated call returns the same one."""
     body: Json = {"patient": patient}
     if body_site:
         body["body_site"] = body_site
@@ -76,7 +78,7 @@ def add(site: Site, lesion: str, picture: bytes, captured_on: str | None, modali
 
 
 def unfinished(site: Site) -> Iterator[str]:
-    """The readings that are waited for, of all that the key sees."""
+    """The unfinished readings among all that the key sees."""
     for state in ("queued", "running"):
         for row in site.pages("predictions/", state=state):
             yield str(row["id"])

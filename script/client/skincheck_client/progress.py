@@ -1,4 +1,4 @@
-"""A bar on a terminal; nothing where the output goes into a file."""
+"""A progress bar on a terminal; nothing if the output goes to a file."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Progress:
         self._draw()
 
     def say(self, text: str, *, error: bool = False) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         self._clear()
         print(text, file=sys.stderr if error else sys.stdout, flush=True)
         self._draw()

@@ -1,4 +1,4 @@
-"""Readings: waited for, and put into words as the site tells them."""
+"""Readings: waiting for them, and printing them in the site's words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ACTIVE = ("queued", "running")
 
 
 def finished(site: Site, prediction: str, deadline: float) -> Json:
-    """The reading once it is finished. Raises Failure when ``deadline`` (monotonic) comes first."""
+    """The reading once it is finished. Raises Failure if ``deadline`` (monotonic) passes first."""
     pause = POLL_SECONDS / 4
     while (reading := site.get(f"predictions/{prediction}/"))["state"] in ACTIVE:
         if time.monotonic() + pause > deadline:
@@ -38,7 +38,7 @@ def is_read(reading: Json) -> bool:
 
 
 def told(name: str, reading: Json) -> str:
-    """Lines for a person. The advice stands whole, as the site asks for it."""
+    """Lines for a person. The advice is printed in full, as the site requires."""
     if reading["state"] == "failed":
         return f"{name}: not read. {reading['failure']}"
     if reading["outcome"] is None:

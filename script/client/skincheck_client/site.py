@@ -1,8 +1,8 @@
-"""A SkinCheck site over HTTP: each call is repeated until it is answered, and done once.
+"""A SkinCheck site over HTTP: each call is retried until it is answered, and executed once.
 
-A connection may break after the site has stored what was sent and before its answer is here. So
-each POST carries an ``Idempotency-Key`` that follows from what it asks for: repeated, by this
-command or by the same command started again within a day, it is answered and not done again.
+A connection may break after the site has stored a request and before its response arrives. So each
+POST carries an ``Idempotency-Key`` derived from its content: repeated by this command, or by the
+same command started again within a day, it gets the same response and is not executed again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Site:
         return self._json("GET", path, params=parameters)
 
     def pages(self, path: str, **parameters: str) -> Iterator[Json]:
-        """Every row of a list. Only the query of ``next`` is used: the key goes to one host."""
+        """Every row of a list. Only the query of ``next`` is used: the key is sent to one host
+        only.
+        """
         while True:
             page = self.get(path, **parameters)
             yield from page["results"]
@@ -51,7 +53,7 @@ class Site:
             parameters = dict(parse_qsl(urlsplit(page["next"]).query))
 
     def post(self, path: str, body: Json, *, about: str = "") -> Json:
-        """about: what tells this request from another with the same body."""
+        """about: distinguishes this request from another with the same body."""
         key = _fingerprint(path, body, about)
         return self._json("POST", path, json=body, headers={"Idempotency-Key": key})
 
@@ -61,12 +63,12 @@ class Site:
             "POST",
             path,
             data=fields,
-            files={"file": ("picture", picture)},  # the file's own name may tell who it is
+            files={"file": ("picture", picture)},  # the file's own name may identify the person
             headers={"Idempotency-Key": _fingerprint(path, fields, digest)},
         )
 
     def download(self, path: str, target: Path, **parameters: str) -> None:
-        """Post: all of the answer is in ``target``, or what was there before still is."""
+        """Write the whole response to ``target``, or leave the file unchanged."""
         part = target.with_name(f".{target.name}.part")
 
         def fetch() -> httpx.Response:
@@ -99,7 +101,7 @@ def _fingerprint(path: str, body: Json, about: str) -> str:
 
 
 def _repeated(ask: Any) -> httpx.Response:
-    """The first answer that is one. Raises Failure after several attempts without."""
+    """The first response. Raises Failure after several attempts without one."""
     reason = ""
     for attempt in range(1, ATTEMPTS + 1):
         wanted = 0.0
@@ -122,7 +124,7 @@ def _repeated(ask: Any) -> httpx.Response:
 
 
 def _checked(response: httpx.Response) -> httpx.Response:
-    """The response, if it is no error. Raises Refused with the problem in words."""
+    """The response, if it is not an error. Raises Refused with the problem in words."""
     if response.is_success:
         return response
     problem = _body(response) or {}
@@ -148,7 +150,7 @@ def _body(response: httpx.Response) -> Json | None:
 
 
 def _words(problem: Json) -> str:
-    """``detail`` of a problem, or each of its errors with the field that it is about."""
+    """``detail`` of a problem, or each of its errors with the field concerned."""
     errors = problem.get("errors") or [problem]
     return "; ".join(f"{_field(error)}{error['detail']}" for error in errors)
 
