@@ -11,7 +11,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r r
 
 COPY . .
 USER skincheck
-# The key signs nothing: it keeps the build from leaving one of its own in the image.
+# A placeholder key that signs nothing, so that the build leaves no generated key in the image.
 RUN SECRET_KEY=only-for-the-build python manage.py collectstatic --no-input --skip-checks
 
 EXPOSE 8000

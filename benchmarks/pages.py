@@ -82,7 +82,7 @@ def measure(installation: Installation, lesions: int, images: int) -> dict[str, 
         for name, path in paths.items():
             timed(
                 installation.port, session, path
-            )  # a process loads some modules on its first request
+            )  # warm up
             times = [timed(installation.port, session, path) for _ in range(TIMES)]
             found[name] = {
                 "queries": queries[name],

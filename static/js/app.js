@@ -1,4 +1,4 @@
-// A hidden tab asks for nothing; coming back asks at once.
+// A hidden tab does not poll; it polls at once when shown again.
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden && event.detail.elt.matches("[data-poll]")) event.preventDefault();
 });
@@ -7,7 +7,7 @@ document.addEventListener("visibilitychange", () => {
   for (const poll of document.querySelectorAll("[data-poll]")) htmx.trigger(poll, "wake");
 });
 
-// Logged out in the meantime: a poll is answered with the login page, which belongs in the window.
+// After a logout a poll gets the login page, which must replace the whole page.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const { xhr, requestConfig } = event.detail;
   const asked = new URL(requestConfig.path, location.href).pathname;

@@ -1,17 +1,17 @@
-// The body map: zoom and move it by buttons, fingers, wheel and keys. A point on it and its line in
-// the list show one another.
+// The body map: zoom and pan by buttons, touch, wheel and keys. A point and its line in the list
+// highlight each other.
 for (const map of document.querySelectorAll("[data-body-map]")) {
   const svg = map.querySelector("[data-map]");
   const { width, height } = svg.viewBox.baseVal;
   const most = 8;
-  const slack = 6; // pixels that a finger may wander while it taps
+  const slack = 6; // pixels that a finger may move during a tap
   const fingers = new Map();
   let scale = 1;
   let x = 0;
   let y = 0;
   let wandered = false;
 
-  // Units of the map a pixel.
+  // Map units per pixel.
   const unit = () => width / scale / (svg.clientWidth || width);
 
   const draw = () => {
@@ -34,7 +34,7 @@ for (const map of document.querySelectorAll("[data-body-map]")) {
     draw();
   };
 
-  // Bring a place into view: after a key moved the crosshair there, or a line asked for it.
+  // Scroll a place into view: after a key moved the crosshair there, or for a line of the list.
   svg.addEventListener("reveal", ({ detail }) => {
     const edge = 24 * unit();
     const [w, h] = [width / scale, height / scale];
@@ -88,7 +88,7 @@ for (const map of document.querySelectorAll("[data-body-map]")) {
   for (const end of ["pointerup", "pointercancel", "pointerleave"]) {
     svg.addEventListener(end, (event) => fingers.delete(event.pointerId));
   }
-  // Who moved the map chose nothing on it.
+  // Panning selects nothing.
   svg.addEventListener(
     "click",
     (event) => {
@@ -111,7 +111,7 @@ for (const map of document.querySelectorAll("[data-body-map]")) {
   svg.addEventListener(
     "wheel",
     (event) => {
-      // The plain wheel scrolls the page, which the map is a part of.
+      // The wheel alone scrolls the page.
       if (!event.ctrlKey && !event.metaKey && scale === 1) return;
       event.preventDefault();
       zoom(Math.exp(-event.deltaY / 400), event.clientX, event.clientY);
@@ -135,7 +135,7 @@ for (const map of document.querySelectorAll("[data-body-map]")) {
   draw();
 }
 
-// A point and its line show one another: while one is pointed at or holds the focus, or was tapped.
+// A point and its line highlight each other on hover, focus and tap.
 const ofLesion = (key) => document.querySelectorAll(`[data-lesion="${key}"]`);
 let tapped = null;
 
@@ -151,7 +151,7 @@ for (const [begin, end] of [
     const one = event.target.closest?.("[data-lesion]");
     if (!one) return;
     show(one.dataset.lesion, true);
-    // Out from under its neighbours; a point that is pointed at itself is not moved meanwhile.
+    // Raise it above its neighbours, but not a point under the pointer.
     const point = document.getElementById(`point-${one.dataset.lesion}`);
     if (point && point !== one) point.parentNode.append(point);
   });

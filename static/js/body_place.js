@@ -1,5 +1,5 @@
-// Choose a point on the body map: by mouse or finger, by a crosshair that the arrow keys move, or by
-// a region of the list. In a form it fills the form; elsewhere it leads to the form of a new lesion.
+// Choose a point on the body map: by mouse or touch, by a crosshair moved with the arrow keys, or by
+// a region from the list. In a form it fills the form; elsewhere it opens the form for a new lesion.
 for (const svg of document.querySelectorAll("[data-map][data-chooses]")) {
   const map = svg.closest("[data-body-map]");
   const form = svg.closest("form");
@@ -11,12 +11,12 @@ for (const svg of document.querySelectorAll("[data-map][data-chooses]")) {
     view: group.dataset.figure,
     offset: Number(group.dataset.offset),
     skin: group.querySelector("[data-skin]"),
-    // The last drawn lies on top.
+    // The last one drawn is on top.
     regions: [...group.querySelectorAll("[data-region]")].reverse(),
   }));
   const width = figures[1].offset;
   const height = 2 * width;
-  const reach = 14; // pixels beside the body that still mean the body
+  const reach = 14; // tolerance around the body, in pixels
   let at = { x: width / 2, y: height / 3 };
   let chosen = null;
   let followed = null; // the body site that the map filled in
@@ -30,7 +30,7 @@ for (const svg of document.querySelectorAll("[data-map][data-chooses]")) {
     return figure.regions.find((region) => region.isPointInFill(point)) ?? null;
   };
 
-  // As body.side_at: what is no pair has a left and a right half too, the person's own.
+  // As body_map.regions.side_at: unpaired regions have a left and a right half too, the person's own.
   const labelAt = (region, { x }) => {
     const { label, whole } = region.dataset;
     const figure = figureAt(x);

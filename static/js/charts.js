@@ -25,7 +25,7 @@
       if (still.matches) figure.layout.transition = { duration: 0 };
       Plotly.react(place, figure.data, figure.layout, {
         responsive: true,
-        // Axes are fixed: its buttons would do nothing but stand in the way of the keyboard.
+        // Axes are fixed: the mode bar's buttons would do nothing, but take keyboard focus.
         displayModeBar: false,
       });
     }

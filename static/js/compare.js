@@ -1,11 +1,11 @@
-// Two pictures of a lesion: aligned, in one light, under a slider, blinking, and their difference.
-// Without it, or where they could not be aligned, they stand side by side as they were taken.
+// Two pictures of a lesion, aligned and with matched light: slider, blink and difference.
+// Without this script, or if they could not be aligned, they are shown side by side as taken.
 (() => {
   const root = document.querySelector("[data-compare]");
   const data = document.getElementById("compare-matrix");
   const MOST = 1200; // pixels of a canvas' longer side
-  const DARKEST = 60; // a difference of so many levels of 255 is drawn black
-  const LEAST_SKIN = 0.05; // of what both pictures show
+  const DARKEST = 60; // a difference of this many of 255 levels is drawn black
+  const LEAST_SKIN = 0.05; // share of the area that both pictures show
 
   const press = (button, on) => button.setAttribute("aria-pressed", on);
   const outlines = root.querySelector("[data-switch='outlines']");
@@ -23,8 +23,8 @@
 
   const canvas = (width, height) => Object.assign(document.createElement("canvas"), { width, height });
 
-  // Where both pictures show something, and of that where neither shows the lesion: there the light
-  // is compared, so that a lesion that darkened stays as dark. Too little skin: all of it decides.
+  // The area that both pictures show, and the part of it outside the lesion. Light is matched there,
+  // so that a darkened lesion stays dark. With too little skin, all of the area is used.
   const around = (moved, lesions) => {
     const shared = [];
     const skin = [];
@@ -44,7 +44,7 @@
     return level;
   };
 
-  // As ml.lesion.register.match_light: a gain for each channel.
+  // As ml.lesion.register.match_light: one gain per channel.
   const inOneLight = (moved, fixed, lesions) => {
     const places = around(moved, lesions);
     const gains = [0, 1, 2].map((channel) => {
@@ -114,7 +114,7 @@
     const top = add("earlier", { "data-top": "", "aria-hidden": "true" });
     const beside = add("later", { role: "img", "aria-label": later.alt });
     later.hidden = true;
-    // Its outline moves with it, into the earlier picture's frame; and lies over that one too.
+    // Its outline moves with it into the earlier picture's frame, and is drawn on that one too.
     const line = root.querySelector("[data-outline='later']");
     if (line) {
       line.setAttribute("viewBox", `0 0 ${earlier.naturalWidth} ${earlier.naturalHeight}`);
@@ -151,7 +151,7 @@
       blinking = setInterval(() => turn(top.hidden), 1000 / Number(rate.value));
       button.textContent = "Stop";
     };
-    // It starts when asked and never by itself; one picture at a time is a click or a key.
+    // It never starts automatically; a click or a key shows one picture at a time.
     button.addEventListener("click", () => {
       if (blinking) stop();
       else if (matchMedia("(prefers-reduced-motion: reduce)").matches) turn(top.hidden);
@@ -168,7 +168,7 @@
       root.style.setProperty("--cut", `${100 - cut.value}%`);
     };
     cut.addEventListener("input", divide);
-    // The line follows the finger or the mouse, where they do not move a picture that is zoomed.
+    // The line follows touch or mouse, unless they pan a zoomed picture.
     const stage = top.closest(".stage");
     const drag = (event) => {
       if (view.name !== "slider" || stage.classList.contains("zoomed") || !event.buttons) return;

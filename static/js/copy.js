@@ -1,4 +1,4 @@
-// [data-copy="id"] copies the text of that element and says so on the button.
+// [data-copy="id"] copies the text of that element and confirms it on the button.
 for (const button of document.querySelectorAll("[data-copy]")) {
   const label = button.textContent;
   button.addEventListener("click", async () => {

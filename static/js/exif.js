@@ -1,5 +1,5 @@
-// When a picture was taken, from its EXIF block, before anything is sent. Raises nothing: what
-// cannot be read is not there. The server reads the same by ml/opening/exif.py and ml/opening/containers.py.
+// When a picture was taken, from its EXIF block, before anything is sent. Never throws: unreadable
+// values count as missing. The server reads the same in ml/opening/exif.py and ml/opening/containers.py.
 
 const ascii = (bytes, from, length) => String.fromCharCode(...bytes.subarray(from, from + length));
 
@@ -31,7 +31,7 @@ const chunks = function* (bytes, view, first, isLittle) {
 };
 
 const searched = (bytes) => {
-  // HEIC and AVIF keep the block anywhere.
+  // In HEIC and AVIF the block may be anywhere.
   for (let at = 0; at + 8 <= bytes.length; at += 1) {
     const first = bytes[at];
     if (first !== 0x49 && first !== 0x4d) continue;
@@ -91,7 +91,7 @@ const dateTimeOriginal = (block) => {
   return ascii(block, view.getUint32(told + 8, isLittle), Math.min(length, 200)).split("\0")[0].trim();
 };
 
-/** The day ("2024-03-16") of a picture's file, or "" where it says none. */
+/** The day ("2024-03-16") in a picture's file, or "" if it has none. */
 export const takenOn = async (file) => {
   try {
     const buffer = await file.arrayBuffer();

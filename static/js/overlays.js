@@ -1,8 +1,8 @@
-// Lays the lesion's outline and the evidence for a diagnosis over the picture. They come with the
+// Draws the lesion's outline and the evidence for a diagnosis over the picture. They come with the
 // reading, which may arrive after the page.
 (() => {
   const HUE = [94, 234, 212];
-  const DENSEST = 0.75; // of 1: something of the picture is always seen
+  const DENSEST = 0.75; // of 1: the picture always shows through
   const FINER = 24; // so that the browser smooths once, well, and not at every zoom
   let panel = null;
 

@@ -1,4 +1,4 @@
-// Points over a picture, moved by mouse, finger or keys: a lesion's outline, or two marks of a ruler.
+// Points over a picture, moved by mouse, touch or keys: a lesion's outline, or two marks of a ruler.
 for (const form of document.querySelectorAll("[data-outline-editor], [data-ruler-editor]")) {
   const svg = form.querySelector("[data-canvas]");
   const field = form.querySelector("[data-points]");
@@ -31,7 +31,7 @@ for (const form of document.querySelectorAll("[data-outline-editor], [data-ruler
     chosen = Math.min(chosen, points.length - 1);
   };
 
-  // As large for the finger whatever the picture's size on the screen.
+  // Touch targets of constant size, whatever the picture's size on the screen.
   const unit = () => width / (svg.getBoundingClientRect().width || width);
 
   const line = () => points.map(([x, y]) => `${x * width},${y * height}`).join(" ");

@@ -1,6 +1,6 @@
 // [data-prevalence="id"]: what a flag means where cancer is rarer or more common. The rates are in
-// the <script type="application/json"> of that id; the words are those of
-// screening/charts/prevalence.py, which a browser test holds together with these.
+// the <script type="application/json"> of that id. The text is that of
+// screening/charts/prevalence.py; a browser test compares the two.
 for (const place of document.querySelectorAll("[data-prevalence]")) {
   const rates = JSON.parse(document.getElementById(place.dataset.prevalence).textContent);
   const slider = place.querySelector("input");

@@ -1,4 +1,4 @@
-// Single keys for who reviews one image after another. Each does what a control on the page does too.
+// Single-key shortcuts for reviewing images. Each has an equivalent control on the page.
 (() => {
   const STORED = "shortcuts";
   const dialog = document.getElementById("shortcuts");
@@ -18,7 +18,7 @@
 
   const choose = (key) => {
     const control = form && form.querySelector(`[data-key="${CSS.escape(key)}"]`);
-    // Folded away on the image's page until it is opened.
+    // Collapsed on the image's page until it is opened.
     if (!control || !control.checkVisibility()) return false;
     if (control.type === "checkbox") control.checked = !control.checked;
     else control.checked = true;
@@ -33,7 +33,7 @@
     return true;
   };
 
-  // From row to row of the list; the first or last stays.
+  // From row to row of the list, stopping at the first and the last.
   const step = (by) => {
     const rows = [...document.querySelectorAll("[data-row]")];
     if (!rows.length) return false;
@@ -67,7 +67,7 @@
     if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
     if (isTyping(event.target)) return;
     if (dialog && dialog.open && event.key !== "?") return;
-    // A chosen radio has the focus: Enter signs, as it does in any form.
+    // The selected radio has the focus, so Enter submits as in any form.
     if (!on && event.key !== "?") return;
     const act = keys[event.key];
     if (act ? act() : choose(event.key)) event.preventDefault();

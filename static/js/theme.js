@@ -6,7 +6,7 @@
     try {
       return localStorage.getItem("theme");
     } catch {
-      return null; // storage may be forbidden: then the system decides
+      return null; // storage may be disabled: use the system's theme
     }
   };
   const apply = () => {

@@ -1,5 +1,5 @@
-// Pictures are chosen, each gets its own day and kind, and then each is sent by itself: one that is
-// refused does not hold up the others, and can be sent again alone.
+// Each chosen picture gets its own day and kind and is sent separately: a rejected one does not block
+// the others, and can be sent again alone.
 const form = document.querySelector("[data-upload]");
 const { takenOn } = await import(form.dataset.exif);
 
@@ -100,7 +100,7 @@ const body = (picture) => {
   data.append("captured_on", part(picture, "day").value);
   data.append("modality", part(picture, "kind").value);
   if (form.elements.allow_burned_in.checked) data.append("allow_burned_in", "on");
-  if (picture.isElsewhere) data.append("allow_duplicate", "on"); // said before it was sent again
+  if (picture.isElsewhere) data.append("allow_duplicate", "on"); // the user was told before sending it again
   data.append("file", picture.file, picture.file.name);
   return data;
 };
@@ -118,7 +118,7 @@ const send = (picture) =>
       try {
         answer = JSON.parse(request.responseText);
       } catch {
-        // Not our page's answer: a proxy's, the log-in page, or none. The status says the rest.
+        // Not our page's response: a proxy's, the login page, or none. The status tells which.
       }
       const asked = new URL(form.action).pathname;
       const wentElsewhere =
@@ -130,7 +130,7 @@ const send = (picture) =>
     request.send(body(picture));
   });
 
-/** Whether this page is still ours to use. Takes the token of the session that there is now. */
+/** Whether the user is still logged in. Takes over the token of the current session. */
 const isLoggedIn = async () => {
   try {
     const answer = await fetch(form.action, { headers: { Accept: "text/html" } });
@@ -140,7 +140,7 @@ const isLoggedIn = async () => {
     if (token) form.elements.csrfmiddlewaretoken.value = token.value;
     return true;
   } catch {
-    return true; // no connection: that is said otherwise
+    return true; // no connection: reported elsewhere
   }
 };
 
@@ -165,7 +165,7 @@ const add = async (picture) => {
       loggedOut.focus();
       return false;
     }
-    sent = await send(picture); // logged in anew in another tab: with that session's token
+    sent = await send(picture); // logged in again in another tab: use that session's token
   }
   const { status, answer } = sent;
   const result = answer.results?.[0];
@@ -189,10 +189,10 @@ const leave = () => {
   if (!chosen.length || !chosen.every((picture) => picture.state === "added")) return;
   if (chosen.length > 1) location.assign(form.dataset.lesionUrl);
   else if (chosen[0].isNew) location.assign(chosen[0].url);
-  // One that is here already: stay, and say so.
+  // Already on this lesion: stay and say so.
 };
 
-/** For a moment no link takes a click: where someone clicks twice, one may slide under the pointer. */
+/** Ignore clicks on links for a moment: after a double click one may have moved under the pointer. */
 const settle = () => {
   form.classList.add("settling");
   clearTimeout(settled);
@@ -203,7 +203,7 @@ const addAll = async () => {
   if (busy) return;
   busy = true;
   settle();
-  list.style.minHeight = `${list.offsetHeight}px`; // what stands below keeps its place
+  list.style.minHeight = `${list.offsetHeight}px`; // what is below keeps its place
   let picture;
   while ((picture = chosen.find((one) => one.state === "waiting"))) {
     if (!(await add(picture))) break;
@@ -247,7 +247,7 @@ for (const source of [input, camera]) {
     source.value = "";
   });
 }
-take([...input.files]); // chosen before this script was there
+take([...input.files]); // chosen before this script loaded
 input.value = "";
 form.querySelector("[data-choose]").addEventListener("click", () => input.click());
 form.querySelector("[data-camera]").addEventListener("click", () => camera.click());

@@ -1,5 +1,5 @@
-// Zoom and move pictures: wheel, pinch, buttons, double tap, keys. Several stages of one viewer move
-// in step. Without it the pictures are whole.
+// Zoom and pan pictures: wheel, pinch, buttons, double tap, keys. The stages of one viewer move
+// together. Without this script the whole pictures are shown.
 for (const viewer of document.querySelectorAll("[data-viewer]")) {
   const stages = [...viewer.querySelectorAll(".stage")];
   const shown = viewer.querySelector("[data-scale]");
@@ -18,7 +18,7 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     for (const stage of stages) {
       const layers = stage.querySelector("[data-layers]");
       layers.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
-      // Lines over the picture stay as thin as they are.
+      // Lines over the picture keep their width.
       layers.style.setProperty("--scale", scale);
       stage.classList.toggle("zoomed", scale > 1);
     }
