@@ -80,9 +80,7 @@ def measure(installation: Installation, lesions: int, images: int) -> dict[str, 
         wait_until(lambda: "Booting worker" in installation.log("web"), "the web is ready")
         never = paths.pop(NEVER)
         for name, path in paths.items():
-            timed(
-                installation.port, session, path
-            )  # warm up
+            timed(installation.port, session, path)  # warm up
             times = [timed(installation.port, session, path) for _ in range(TIMES)]
             found[name] = {
                 "queries": queries[name],

@@ -89,9 +89,7 @@ class Request(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
-        if (
-            not self.completed and self.body_bytes_received > self.most
-        ):  # no declared length
+        if not self.completed and self.body_bytes_received > self.most:  # no declared length
             self.refuse(TooLarge(f"At most {self.most:,} bytes are taken here."))
         return consumed
 
