@@ -7,17 +7,21 @@ up for another one.
 
 from __future__ import annotations
 
+import atexit
 import configparser
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -28,12 +32,14 @@ import psycopg2
 import redis
 
 ROOT = Path(__file__).resolve().parents[2]
-# Redis has 16. Not all tests' installations live at once, but a browser test's outlives others.
-_redis_databases = cycle(range(1, 16))
+# Redis has 16, and two test processes share them: the odd ones are of one, the even ones of the
+# other. Not all tests' installations live at once, but a browser test's outlives others.
+_redis_databases = cycle(range(1 + (os.environ.get("PYTEST_XDIST_WORKER") == "gw1"), 16, 2))
 
 
 class Installation:
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *, template: str = "template1", **environment: str) -> None:
+        """``template``: the PostgreSQL database that its own begins as a copy of."""
         self.folder = folder
         self.environment = {
             **os.environ,
@@ -42,10 +48,11 @@ class Installation:
             **environment,
         }
         self.port = free_port()
+        self.database = ""
         self._postgres = os.environ.get("DATABASE_URL")
         self._redis = os.environ.get("REDIS_URL")
         if self._postgres:
-            self._create_database(self._postgres)
+            self._create_database(self._postgres, template)
         if self._redis:
             self.environment["REDIS_URL"] = _with_path(self._redis, str(next(_redis_databases)))
             self.empty_broker()
@@ -106,29 +113,44 @@ class Installation:
 
     def remove(self) -> None:
         if self._postgres:
-            _on_server(self._postgres, f"DROP DATABASE {self._database} WITH (FORCE)")
+            _on_server(self._postgres, f"DROP DATABASE {self.database} WITH (FORCE)")
 
     def log(self, program: str) -> str:
         return (self.folder / f"{program}.log").read_text()
 
-    def _create_database(self, server: str) -> None:
-        self._database = f"stack_{uuid4().hex}"
-        _on_server(server, f"CREATE DATABASE {self._database}")
-        self.environment["DATABASE_URL"] = _with_path(server, self._database)
+    def _create_database(self, server: str, template: str) -> None:
+        self.database = f"stack_{uuid4().hex}"
+        _on_server(server, f"CREATE DATABASE {self.database} TEMPLATE {template}")
+        self.environment["DATABASE_URL"] = _with_path(server, self.database)
 
 
 @contextmanager
 def installed(folder: Path, **environment: str) -> Iterator[Installation]:
     """A new installation with its tables, and with a lease and a sweep short enough to wait for."""
-    folder.mkdir()
+    migrated = _migrated()
+    shutil.copytree(migrated.folder, folder)
     made = Installation(
-        folder, PREDICTION_LEASE_SECONDS="2", PREDICTION_SWEEP_SECONDS="1", **environment
+        folder,
+        template=migrated.database,
+        PREDICTION_LEASE_SECONDS="2",
+        PREDICTION_SWEEP_SECONDS="1",
+        **environment,
     )
     try:
-        made.python("manage.py", "migrate", "--skip-checks", "--verbosity", "0")
         yield made
     finally:
         made.remove()
+
+
+@cache
+def _migrated() -> Installation:
+    """Has all tables and no rows, and no process runs in it: the others begin as copies of it."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    made = Installation(folder)
+    atexit.register(made.remove)
+    made.python("manage.py", "migrate", "--skip-checks", "--verbosity", "0")
+    return made
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 180) -> None:
