@@ -14,7 +14,35 @@ from screening.models import Patient
 from tests.clients import Browser
 from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, UserFactory
 
+# Of pytest-django: what a test asks for that queries the database.
+DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database-only",
+        action="store_true",
+        help="leave out the tests that no database answers, as when they have passed on another",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("database_only"):
+        others = [item for item in items if not uses_database(item)]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if uses_database(item)]
+
+
+def uses_database(item: pytest.Item) -> bool:
+    """Itself or by a fixture; without that, pytest-django refuses it every query. Or it starts
+    processes, which know the database and the broker from the environment."""
+    fixtures = set(getattr(item, "fixturenames", ()))
+    return bool(
+        fixtures & DATABASE_FIXTURES
+        or item.get_closest_marker("django_db")
+        or item.get_closest_marker("stack")
+    )
 
 
 @dataclass(frozen=True)
