@@ -17,6 +17,8 @@ from PIL import Image
 SHORT_SIDE = 150
 VIEW_SIDE = 160
 """What a network is exported for: the size that training ends at. An exported one keeps its own."""
+REDUCING_GAP = 3.0
+"""How much larger an image may be, at most, when its pixels are weighted; see Pillow's `resize`."""
 EVIDENCE_CELL = 10
 """Pixels of the reduced image."""
 MAX_SHIFT = 25
@@ -70,7 +72,7 @@ def reduce(pixels: npt.NDArray[np.uint8]) -> Image.Image:
     height, width = pixels.shape[:2]
     scale = SHORT_SIDE / min(height, width)
     size = (max(SHORT_SIDE, round(width * scale)), max(SHORT_SIDE, round(height * scale)))
-    return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING_GAP)
 
 
 def views(reduced: Image.Image, side: int = VIEW_SIDE) -> npt.NDArray[np.float32]:
