@@ -1,4 +1,4 @@
-"""Who may do what, in one table: a line for every address of ours."""
+"""Who may do what, in one table: a line for every URL."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answer(Enum):
 DONE, LOGIN, FORBIDDEN, HIDDEN, UNKNOWN = Answer
 Rule = Mapping[str, Answer]
 
-# By standing towards the record, or by persona where one of them is special.
+# By relation to the record, or by persona for exceptions.
 ANYONE = dict.fromkeys((*MEMBERS, "owner", "outsider", "anonymous"), DONE)
 SIGNED_IN = ANYONE | {"anonymous": LOGIN}
 SEES = SIGNED_IN | {"outsider": HIDDEN}
@@ -42,14 +42,14 @@ HOLDS_THE_KEY = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("clinician", "
 HOLDS_THE_KEY["anonymous"] = LOGIN
 HOLDS_SECRETS = SEES | dict.fromkeys(("clinician", "assistant", "viewer"), HIDDEN)
 IS_INVITED = dict.fromkeys(SIGNED_IN, FORBIDDEN) | {"stranger": DONE, "anonymous": LOGIN}
-KEEPS = WRITES | {"viewer": HIDDEN}  # what was withdrawn is there for those who may put it back
+KEEPS = WRITES | {"viewer": HIDDEN}  # withdrawn records are visible to those who may restore them
 KEEPS_OWN = dict.fromkeys(SIGNED_IN, HIDDEN) | {"owner": DONE, "anonymous": LOGIN}
 NOBODY = dict.fromkeys(ANYONE, HIDDEN)
 
 
 @dataclass(frozen=True)
 class World:
-    """One of everything. Of the clinic, or of a person who has no clinic (``owner``)."""
+    """One of everything, of the clinic or of a person without a clinic (``owner``)."""
 
     owner: str
     patient: Any
@@ -94,13 +94,13 @@ class World:
 
 @dataclass(frozen=True)
 class Sent:
-    """A request with a valid body. done: the status of success."""
+    """A request with a valid body. done: the status code of success."""
 
     rule: Rule
     body: Callable[[World], dict[str, Any]] = lambda world: {}
     done: int = 302
     multipart: bool = False
-    own_rule: Rule | None = None  # where it is not the clinic's record but one's own
+    own_rule: Rule | None = None  # if it is not the clinic's record but a person's own
     scopes: tuple[str, ...] = ()  # beside that of the address
 
     def answer(self, persona: str, world: World) -> Answer:
@@ -112,7 +112,7 @@ class Sent:
 
 @dataclass(frozen=True)
 class Line:
-    """methods: who may GET, and what to send by the others. args: of the address."""
+    """methods: who may GET, and what to send with the others. args: of the URL."""
 
     methods: Mapping[str, Sent]
     args: Callable[[World], tuple[Any, ...]] = lambda world: ()
@@ -137,7 +137,7 @@ def line(see: Rule | None = None, args: str | Callable[[World], Any] = "", **sen
 
 
 def api(rule: Rule, body: Callable[[World], dict[str, Any]], done: int, **more: Any) -> Sent:
-    """Whoever may not see what the body names gets 400 instead of 404."""
+    """Users who may not see what the body refers to get 400 instead of 404."""
     hidden = {who: UNKNOWN for who, answer in rule.items() if answer is HIDDEN}
     return Sent({**rule, **hidden}, body, done, **more)
 
@@ -220,7 +220,7 @@ MATRIX: dict[str, Line] = {
         ),
     ),
     "image": line(SEES, "image"),
-    # Corrections: each of the acts by one who may, with what it needs
+    # Corrections: each operation by someone who may do it, with its data
     "image_correct": line(WRITES, "image", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
     "lesion_correct": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
     "visit_correct": line(OWNS, "visit", POST=Sent(OWNS, lambda w: WITHDRAWAL)),
@@ -300,7 +300,7 @@ MATRIX: dict[str, Line] = {
     "application_revoke": line(
         args=lambda w: (w.clinic.pk, w.application.pk), clinic_only=True, POST=Sent(ADMINISTERS)
     ),
-    # Who an application is, its secret says.
+    # The secret identifies the application.
     "oauth_token": line(
         clinic_only=True,
         POST=Sent(

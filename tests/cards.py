@@ -1,4 +1,4 @@
-"""Model cards for tests: the shipped one with every part that a card can have, or with none."""
+"""Model cards for tests: the shipped one with all optional parts, or with none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RATES = {
 
 
 def complete() -> dict[str, Any]:
-    """With all optional parts, and made-up numbers in them."""
+    """With all optional parts, and invented numbers in them."""
     card = copy.deepcopy(reader.card())
     figures = card["figures"]
     for name, value in RATES.items():
@@ -70,7 +70,7 @@ def complete() -> dict[str, Any]:
 
 
 def bare() -> dict[str, Any]:
-    """As an older card, or one measured on HAM10000 alone, may be."""
+    """Like an older card, or one measured only on HAM10000."""
     card = complete()
     for name in ("roc", "mask", "subgroups", "at_prevalence"):
         card["figures"].pop(name, None)

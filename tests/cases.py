@@ -1,4 +1,4 @@
-"""Pictures as people have them, drawn here: each kind that once failed, as bytes."""
+"""Synthetic pictures of kinds that once failed, as bytes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def encoded(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:
 
 
 def exif(orientation: int = 1, taken: str | None = MORNING, *, place: bool = True) -> bytes:
-    """A whole block, with a place that must not be kept."""
+    """A complete block, including a GPS position that must not be kept."""
     block = Image.Exif()
     block[0x010F], block[0x0110], block[0x0112] = "Phone", "Phone 12", orientation
     if taken is not None:
@@ -41,7 +41,8 @@ def exif(orientation: int = 1, taken: str | None = MORNING, *, place: bool = Tru
 
 def mpo(*, exif_block: bytes = b"", stripped: bool = False) -> bytes:
     """A phone's JPEG with a second, smaller picture; stripped: as a messenger leaves it, with the
-    index of both and only the first."""
+    index of both and only the first.
+    """
     first, second = spot(), spot((160, 120))
     data = encoded(first, "MPO", save_all=True, append_images=[second], exif=exif_block)
     return data[: data.index(b"\xff\xd9") + 2] if stripped else data
@@ -64,12 +65,14 @@ def many_scans(side: int = 600, scans: int = 1500) -> bytes:
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
-    """Of a PNG."""
+    """A chunk of a PNG."""
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def png(width: int, height: int, *, colours: int = 6, rows: int | None = None) -> bytes:
-    """Of one colour: a few bytes that become width * height * 4. rows: fewer than it promises."""
+    """One colour: a few bytes that decode to width * height * 4. rows: fewer than the header
+    declares.
+    """
 
     packer, row = zlib.compressobj(9), b"\0" * (1 + width * {6: 4, 2: 3, 0: 1}[colours])
     packed = b"".join(packer.compress(row) for _ in range(height if rows is None else rows))

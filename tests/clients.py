@@ -1,7 +1,7 @@
-"""The two kinds of callers, as they are outside of tests: both are held to CSRF protection.
+"""The two kinds of clients, as outside tests: both are subject to CSRF protection.
 
-No other test makes a client of its own (``tests/test_architecture.py``): Django's and REST
-framework's clients switch the protection off, and hide a machine endpoint that asks for a cookie.
+No other test creates a client (``tests/test_architecture.py``): Django's and REST framework's test
+clients disable the protection, and would hide a machine endpoint that requires a cookie.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ CSRF_COOKIE = "csrftoken"
 
 
 class Browser(Client):
-    """Someone at a page: has the CSRF cookie, and sends its token along as our forms do.
+    """A person's browser: has the CSRF cookie, and sends its token as our forms do.
 
-    ``HTTP_X_CSRFTOKEN=""`` with a request is a form of somebody else's page.
+    ``HTTP_X_CSRFTOKEN=""`` in a request stands for a form on a foreign page.
     """
 
     def __init__(self, **defaults: Any) -> None:
@@ -32,7 +32,7 @@ class Browser(Client):
 
 
 class Program(APIClient):
-    """Another system: no cookie, no CSRF token. secret: the key or the token that it brings."""
+    """Another system: no cookie, no CSRF token. secret: its key or token."""
 
     def __init__(self, secret: str | None = None, **defaults: Any) -> None:
         super().__init__(enforce_csrf_checks=True, **defaults)

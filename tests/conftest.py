@@ -1,4 +1,4 @@
-"""Personas, and settings that keep tests fast and apart from ``var/``."""
+"""Personas, and settings that keep tests fast and separate from ``var/``."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def uses_database(item: pytest.Item) -> bool:
 
 @dataclass(frozen=True)
 class Personas:
-    """The people who are tested against each other. All of ``clinic`` but the last three."""
+    """The users tested against each other. All but the last three belong to the clinic."""
 
     clinic: Clinic
     patient: Patient
@@ -86,19 +86,19 @@ def personas(db: None) -> Personas:
 
 @pytest.fixture
 def client() -> Browser:
-    """In place of pytest-django's, which switches CSRF protection off."""
+    """Replaces pytest-django's, which disables CSRF protection."""
     return Browser()
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _a_folder_for_static_files(tmp_path_factory):
-    """For the live server too, which is started once: WhiteNoise warns where there is none."""
+    """For the live server too, which is started once: WhiteNoise warns without one."""
     django_settings.STATIC_ROOT = tmp_path_factory.mktemp("static")
 
 
 @pytest.fixture(autouse=True)
 def _apart_from_the_installation(settings, tmp_path):
-    """Own media folder, a fast password hash, a broker in memory, plain static names."""
+    """Separate media folder, a fast password hash, a broker in memory, plain static names."""
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
@@ -110,7 +110,7 @@ def _apart_from_the_installation(settings, tmp_path):
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder with the real images; tests that need it are skipped where it is absent."""
+    """The folder with the real images; tests that need it are skipped without it."""
     if not (SHARED_DATA / "ham10000").is_dir():
         pytest.skip(f"needs the real images in {SHARED_DATA}")
     return SHARED_DATA

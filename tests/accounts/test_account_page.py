@@ -1,4 +1,4 @@
-"""One's own page: the name, and the keys for other programs."""
+"""The account page: the name, and the keys for other programs."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_the_page_costs_the_same_with_many_keys(client, personas, django_assert_
     client.force_login(personas.admin)
     for number in range(30):
         services.create_api_key(user=personas.admin, name=f"Key {number}")
-    # Session, user, memberships, keys, webhooks, two of what is stored, and at most two of the
+    # Session, user, memberships, keys, webhooks, two for storage use, and at most two for the
     # navigation.
     with django_assert_max_num_queries(9):
         assert "Key 29" in client.get("/account/").content.decode()

@@ -1,4 +1,4 @@
-"""The operator's pages: they open, and they change no clinical row."""
+"""The operator's pages: they open, and they change no clinical rows."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_nothing_is_added_or_deleted_and_nothing_but_an_account_is_changed(opera
 
 @pytest.fixture
 def rows(personas) -> None:
-    """One row of every model that an operator may come upon."""
+    """One row of every model in the admin."""
     world = _world(personas, "clinician")
     DeliveryAttemptFactory(delivery=world.delivery)
     BatchRowFactory(batch=world.batch, picture="name-of-a-person.jpg", source={"note": "SECRET"})

@@ -61,7 +61,7 @@ def test_members_look_and_change_nothing(client, personas, persona):
 
 
 def writes(personas) -> list[str]:
-    """What only an admin may post, aimed at the admin, and at an open invitation."""
+    """POST requests that only an admin may make, aimed at the admin and at an open invitation."""
     clinic = personas.clinic
     invitation = clinic.invitations.open().first() or invitations.invite(
         user=personas.admin, clinic=clinic, email="open@example.org", role="viewer"
@@ -132,7 +132,7 @@ def test_the_last_admin_stays(client, personas):
 
 
 def test_the_last_admin_is_judged_by_what_is_stored(personas):
-    """A membership that was loaded before its role changed must not slip through."""
+    """A membership loaded before its role changed must not slip through."""
     member = membership(personas.clinic, personas.admin)
     member.role = Role.VIEWER
     with pytest.raises(ValidationError, match="needs an admin"):
@@ -166,8 +166,8 @@ def test_the_page_costs_the_same_with_two_and_with_fifty_members(
         invitations.invite(
             user=personas.admin, clinic=personas.clinic, email=f"{number}@x.org", role="viewer"
         )
-    # Session, user, clinic, members, invitations, webhooks, two of what is stored, and at most two
-    # of the navigation.
+    # Session, user, clinic, members, invitations, webhooks, two for storage use, and at most two
+    # for the navigation.
     with django_assert_max_num_queries(10):
         page = client.get(path).content.decode()
     assert page.count("/remove/") == 53  # everyone's but the last admin's
@@ -187,7 +187,7 @@ def test_the_page_costs_the_same_with_two_and_with_fifty_members(
     ],
 )
 def test_a_name_holds_no_address(client, personas, name):
-    """It is mailed to people who know neither the clinic nor who invites them."""
+    """It is mailed to people who know neither the clinic nor the sender."""
     client.force_login(personas.stranger)
     answer = client.post("/clinics/new/", {"name": name})
     assert "holds no address" in answer.content.decode()

@@ -1,4 +1,4 @@
-"""Every address needs a login, but for those named here."""
+"""Every URL needs a login, except those listed here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 PUBLIC = {
     "account_login",
     "account_signup",
-    "account_logout",  # sends those who are not logged in home, and home to log in
+    "account_logout",  # redirects anonymous users home, and home redirects to login
     "account_inactive",
     "account_confirm_email",
     "account_email_verification_sent",
@@ -19,14 +19,14 @@ PUBLIC = {
     "account_reset_password_done",
     "account_reset_password_from_key",
     "account_reset_password_from_key_done",
-    "account_confirm_login_code",  # a second step: sends those without a first to log in
+    "account_confirm_login_code",  # a second step: redirects users without a first one to login
     "data_set",
     "problems",
     "problem",
     "model",
     "model_version",
     "model_card",
-    "calendar",  # for programs that cannot log in: its address holds a secret
+    "calendar",  # for programs that cannot log in: its URL contains a secret
     "health_live",
     "health_ready",
     "api:docs",
@@ -37,7 +37,7 @@ PUBLIC = {
     "api:nothing",
     "oauth_token",  # asks for the secret of an application
     "oauth_revoke",
-    "admin:login",  # sends on to the site's own log-in
+    "admin:login",  # redirects to the site's own login
 }
 VALUES = {
     "uuid": "01a20813-b36d-7501-ac66-4ea8a9451009",
@@ -52,7 +52,7 @@ GROUPS = {"key": "x-y", "uidb36": "1", "path": "x", "app_label": "accounts", "ur
 def addresses(
     patterns: list[URLPattern | URLResolver], prefix: str = "/", namespace: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """Name and an example of every address that is served."""
+    """The name and an example of every URL."""
     for pattern in patterns:
         path = prefix + example(str(pattern.pattern))
         if isinstance(pattern, URLResolver):

@@ -1,4 +1,4 @@
-"""What an admin gave out ends with the right to give it, and is handed over by name."""
+"""What an admin issued is valid only while they are an admin, and is handed over by name."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def be_demoted(personas: Personas, other: User) -> None:
 
 
 def be_closed(personas: Personas, other: User) -> None:
-    """As an operator closes an account, which knows nothing of clinics."""
+    """Deactivate an account as an operator does, without regard to clinics."""
     User.objects.filter(pk=personas.admin.pk).update(is_active=False)
 
 
@@ -107,7 +107,7 @@ def test_only_an_admin_takes_over(personas, system):
 
 
 def test_an_admin_of_another_clinic_does_not_count(personas, other_admin, system, client):
-    """The right is one in this clinic, whatever else the person is."""
+    """The right applies to this clinic, whatever else the person is."""
     be_removed(personas, other_admin)
     MembershipFactory(user=personas.admin, role=Role.ADMIN)
     assert token_for(client, system).status_code == 401

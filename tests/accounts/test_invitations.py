@@ -1,4 +1,4 @@
-"""An invitation from the mail to the membership, and every way in which it must not work."""
+"""An invitation from the mail to the membership, and every case in which it must not work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.factories import PASSWORD, MembershipFactory, UserFactory
 
 @pytest.fixture
 def invite(personas, django_capture_on_commit_callbacks):
-    """Send an invitation through the clinic's page; the path of the mailed link."""
+    """Send an invitation through the clinic's page; returns the path of the mailed link."""
 
     def send(email: str = "new@example.org", role: str = "assistant") -> str:
         client = Browser()
@@ -172,7 +172,7 @@ def test_another_clinics_admin_cannot_withdraw(client, personas, invite):
 def test_a_mail_server_that_is_away_is_asked_again(
     client, personas, monkeypatch, django_capture_on_commit_callbacks
 ):
-    """The page says so and does not fail; one that it refuses for good stops no other."""
+    """The page says so and does not fail; a permanent rejection does not stop the others."""
 
     def away(self: EmailMessage) -> None:
         raise SMTPServerDisconnected
@@ -198,7 +198,7 @@ def test_a_mail_server_that_is_away_is_asked_again(
 
     monkeypatch.setattr(EmailMessage, "send", refuse_the_first)
     tasks.mail_invitations_task()
-    assert not mail.outbox  # whoever made it may be sending it still
+    assert not mail.outbox  # its sender may still be sending it
     Invitation.objects.update(created=timezone.now() - timedelta(minutes=11))
     tasks.mail_invitations_task()
     assert [message.to for message in mail.outbox] == [["second@example.org"]]
@@ -207,7 +207,7 @@ def test_a_mail_server_that_is_away_is_asked_again(
 
 
 def test_what_must_not_be_mailed_again(personas):
-    """Withdrawn, used, too old, or of someone who is no admin any more."""
+    """Withdrawn, used, expired, or from someone who is no longer an admin."""
     for name in ("withdrawn", "used", "old", "ended"):
         invitations.invite(
             user=personas.admin, clinic=personas.clinic, email=f"{name}@x.org", role="viewer"

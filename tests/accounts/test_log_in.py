@@ -1,4 +1,4 @@
-"""Sign-up, log-in, log-out and password reset, through the pages as they are served."""
+"""Sign-up, login, logout and password reset, through the pages as served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that carry a key, and the one way to send a picture."""
+"""Clients with a key, and the standard way to send a picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _no_throttle_from_another_test() -> None:
 
 @pytest.fixture
 def client_of(db: None) -> Callable[[User], Program]:
-    """An API client with a key of its own."""
+    """An API client with its own key."""
 
     def build(user: User) -> Program:
         _, secret = services.create_api_key(user=user, name="test")
@@ -42,7 +42,7 @@ def lesion(personas) -> Lesion:
 
 
 def upload(client: Program, lesion: object, data: bytes | None = None, **fields: object):
-    """POST a picture, drawn unless ``data`` says otherwise."""
+    """POST a picture, a synthetic one unless ``data`` has another."""
     content = picture() if data is None else data
     file = SimpleUploadedFile("mole.jpg", content, "image/jpeg")
     body = {"lesion": str(getattr(lesion, "pk", lesion)), "file": file, **fields}
@@ -50,7 +50,7 @@ def upload(client: Program, lesion: object, data: bytes | None = None, **fields:
 
 
 def pointers(response) -> dict[str, str]:
-    """The errors of a problem by where they are."""
+    """The errors of a problem, by location."""
     assert response["Content-Type"] == "application/problem+json", response.content
     errors = response.json()["errors"]
     return {error.get("pointer", error.get("parameter")): error["detail"] for error in errors}

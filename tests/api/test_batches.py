@@ -1,4 +1,4 @@
-"""Batches and exports over the API: what is answered, to whom, and in which kind of file."""
+"""Batches and exports over the API: responses, access and file types."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_clinic_that_one_may_not_write_in(personas, client_of):
 
 
 def test_an_archive_may_be_larger_than_a_picture(monkeypatch, personas, clinician):
-    """And of a picture that is as large as an archive, the rest is dropped as it comes."""
+    """If a picture is as large as an archive, the rest is discarded as it arrives."""
     monkeypatch.setattr(uploads, "MAX_BYTES", 1000)
     rows, pictures = many(1)
     large = batch_of(rows, pictures | {"notes.txt": bytes(range(256)) * 1000})

@@ -36,13 +36,13 @@ def post(client, path, **body):
 
 @pytest.fixture
 def pair(lesion):
-    """Two visits: the same drawn spot, so that they can be laid over one another."""
+    """Two visits: the same synthetic lesion, so that the pictures can be aligned."""
     return [LesionImageFactory(lesion=lesion, captured_on=date(2026, month, 1)) for month in (1, 6)]
 
 
 @pytest.fixture
 def rung():
-    """How workers are told of comparisons, as soon as they are asked for."""
+    """The notifications sent to workers about requested comparisons."""
     with (
         mock.patch.object(tasks.compare_task, "apply_async") as send,
         mock.patch.object(bells.transaction, "on_commit", lambda do, robust: do()),
@@ -88,8 +88,8 @@ def test_what_was_moved_or_withdrawn_meanwhile_is_not_compared(pair, personas):
 def test_looking_at_a_comparison_writes_nothing_and_runs_no_opencv(
     client, personas, pair, rung, monkeypatch
 ):
-    """Neither on the page nor over the API; the page asks again until it is there."""
-    monkeypatch.setattr(comparison_services, "_aligned", None)  # whoever calls it fails
+    """Neither on the page nor over the API; the page polls until it is there."""
+    monkeypatch.setattr(comparison_services, "_aligned", None)  # any call fails
     client.force_login(personas.viewer)
     address = f"/lesions/{pair[0].lesion_id}/compare/"
     with CaptureQueriesContext(connection) as asked:
@@ -116,7 +116,7 @@ def test_a_failed_alignment_has_a_reason_and_no_matrix(clinician, lesion):
     assert (body["aligned"], body["matrix"]) == (False, None)
     assert body["reason"] == "Too little in common."
     told = [one["measure"] for one in body["differences"]]
-    assert "asymmetry_shape" in told  # what needs no common frame
+    assert "asymmetry_shape" in told  # needs no common frame
     assert not [name for name in told if name.startswith(("area", "longest", "perimeter"))]
 
 
@@ -216,7 +216,7 @@ def test_a_conclusion_on_the_later_picture_closes_an_alert(clinician, personas, 
     assert body["close_reason"] == f"{review.get_conclusion_display()}, monitor."
     assert clinician.get(f"{API}alerts/").json()["results"] == [body]
     assert ids(clinician.get(f"{API}alerts/", {"is_open": "true"})) == []
-    # An uncertain one takes its place, and concludes nothing.
+    # An uncertain one replaces it, and concludes nothing.
     ReviewFactory(
         image=alert.later, reviewer=personas.clinician, conclusion="uncertain", supersedes=review
     )

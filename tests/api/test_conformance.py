@@ -1,8 +1,8 @@
-"""What schemathesis makes of the whole document: no crash, and no answer that is not documented.
+"""schemathesis runs against the whole document: no crashes, and no undocumented responses.
 
-Every operation gets the examples of the document, the edges of each field, headers and methods
-that are not there, and drawn requests, true to the document and not. Each request finds one of
-everything and is taken back, so the order does not matter.
+Every operation gets the document's examples, the boundary values of each field, missing headers and
+unsupported methods, and generated requests, valid and invalid. Each request finds one of everything
+and is rolled back, so the order does not matter.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ HOW = settings(
     database=None,
     suppress_health_check=list(HealthCheck),
 )
-# What is documented. Of a request that is true to the document, too, some are refused, by what no
-# schema of a field says: a record that is not there or another's, a name in ``fields``, which dates
-# go together (400), an old ETag (412), a known Idempotency-Key with another body (422).
+# Documented statuses. Some valid requests are rejected too, for reasons that no field schema
+# states: a record that does not exist or is another's, a name in ``fields``, inconsistent dates
+# (400), an old ETag (412), a known Idempotency-Key with another body (422).
 REFUSED = ["400", "401", "403", "404", "409", "412", "422"]
-# An untrue request meets an old ETag first: RFC 9110 has If-Match looked at before the body.
+# An invalid request may fail on an old ETag first: RFC 9110 checks If-Match before the body.
 UNTRUE = [*REFUSED, "405", "406", "413", "415"]
 CONFIG = SchemathesisConfig.from_dict(
     {
@@ -61,12 +61,12 @@ document = schemathesis.openapi.from_dict(
 
 @cache
 def site() -> WSGIHandler:
-    """Made at the first request, when the fixtures have set the site up."""
+    """Created at the first request, when the fixtures have set up the site."""
     return WSGIHandler()
 
 
 def served(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """As a real server does: headers become plain text, and an answer is closed once sent."""
+    """As a real server does: headers become plain text, and a response is closed once sent."""
 
     def start(status: str, headers: list[tuple[str, str]]) -> None:
         start_response(status, [(name, str(value)) for name, value in headers])
@@ -83,17 +83,18 @@ document.app = served
 
 @pytest.fixture
 def world(worlds: list[World], monkeypatch: pytest.MonkeyPatch) -> World:  # noqa: F811
-    # A site that serves closes its connection between requests: here it is the test's transaction.
+    # A real site closes its connection between requests; here it is the test's transaction.
     monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda self: None)
     monkeypatch.setattr(CallerThrottle, "rate", "1000000/min", raising=False)
     return worlds[0]
 
 
 def aimed(case: Any, world: World) -> Any:
-    """The case, with records that are there in place of drawn identifiers: else all is 404.
+    """The case, with existing records in place of generated identifiers; otherwise everything is
+    404.
 
-    A drawn ETag or key goes, except where it is what is tried: else all is 412 or 409, and no
-    body is looked at.
+    A generated ETag or key is removed unless it is under test; otherwise everything is 412 or 409,
+    and the body is not examined.
     """
     name = resolve(case.operation.path.replace("{id}", EXAMPLE)).view_name
     if is_identifier((case.path_parameters or {}).get("id")):
@@ -103,14 +104,14 @@ def aimed(case: Any, world: World) -> Any:
         for name in ("If-Match", "Idempotency-Key"):
             case.headers.pop(name, None)
     if case.query and is_true(case, ParameterLocation.QUERY):
-        for name in ("fields", "expand"):  # another shape, told in words: see test_conventions.py
+        for name in ("fields", "expand"):  # a different shape: see test_conventions.py
             case.query.pop(name, None)
     for where in ("query", "body"):
         given = getattr(case, where)
         if isinstance(given, dict):
             found = {name: known(world, name, value) for name, value in given.items()}
             real = files(case) if where == "body" else {}
-            # Past schemathesis, which would ask anew whether it is true, and takes files for untrue
+            # Bypass schemathesis, which would validate it again and reject files
             object.__setattr__(case, where, found | real)
     return case
 
@@ -121,15 +122,16 @@ def is_about_headers(case: Any) -> bool:
 
 
 def is_rightly_ignored(case: Any) -> bool:
-    """An untrue header that has to be ignored: a strange one (RFC 9110, 5.1), or a preference that
-    is not understood (RFC 7240, 2)."""
+    """An invalid header that must be ignored: an unknown one (RFC 9110, 5.1), or an unsupported
+    preference (RFC 7240, 2).
+    """
     names = {name.lower() for name in case.headers or ()}
     ignored = {"prefer", "x-schemathesis-unknown-property"}
     return not is_true(case, ParameterLocation.HEADER) and bool(names & ignored)
 
 
 def is_true(case: Any, where: ParameterLocation) -> bool:
-    """Whether this part of the request is true to the document, or not there."""
+    """Whether this part of the request is valid by the document, or absent."""
     part = case.meta.components.get(where)
     return part is None or not part.mode.is_negative
 
@@ -144,7 +146,7 @@ def known(world: World, name: str, value: Any) -> Any:
 
 
 def files(case: Any) -> dict[str, Any]:
-    """Real files in place of drawn bytes, in a body that is true to the document."""
+    """Real files in place of generated bytes, in a valid body."""
     if not is_true(case, ParameterLocation.BODY):
         return {}
     if case.media_type == "multipart/form-data":

@@ -1,4 +1,6 @@
-"""What holds everywhere: request ids, limits, conditions, fields, expansions, problem pages."""
+"""Conventions of all endpoints: request ids, limits, conditions, fields, expansions, problem
+pages.
+"""
 
 from __future__ import annotations
 

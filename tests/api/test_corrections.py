@@ -1,4 +1,4 @@
-"""Mistakes put right over the API."""
+"""Corrections over the API."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class TestImages:
 
 
 class TestUndo:
-    """What a page can undo, the API can: the same act, the other way round."""
+    """Whatever a page can undo, the API can: the same operation, reversed."""
 
     def undo(self, client, kind, record, **body):
         history = client.get(address(kind, record, "corrections")).json()["results"]
@@ -130,7 +130,7 @@ class TestUndo:
         assert Lesion.objects.get().patient == personas.patient
 
     def test_of_details(self, clinician, personas, lesion):
-        """What the model was told, and a symptom that was unticked."""
+        """Details used by the model, and a symptom that was unticked."""
         patient, born = personas.patient, personas.patient.birth_year
         clinician.patch(address("patients", patient), {"birth_year": 1931})
         clinician.patch(address("lesions", lesion), {"bleeding": True})
@@ -218,7 +218,7 @@ class TestPatients:
 
 
 def test_each_is_told_to_who_may_read_what_was_corrected(personas, image):
-    """One rule for all kinds of records, at every address that lists corrections."""
+    """One rule for all kinds of records, at every URL that lists corrections."""
     patient, lesion = image.lesion.patient, image.lesion
     patient.owner = personas.clinician
     patient.save()

@@ -1,4 +1,4 @@
-"""DICOM over the API: in by the normal upload, and out."""
+"""DICOM over the API: by the normal upload, and as a download."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""A full disk, a locked database, a storage that is away: the caller is told so and when to come
-again, limits let everybody pass, and nothing is left behind. On a real disk of one megabyte."""
+"""A full disk, a locked database, an unavailable storage: the client is told so and when to retry,
+rate limits let everybody through, and nothing is left behind. On a real disk of one megabyte.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ REDIS_CACHE = "skincheck_site.cache.ForgivingRedis"
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A megabyte, of which some is taken already."""
+    """A megabyte, part of which is already used."""
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk))
@@ -67,7 +68,7 @@ def known() -> set[str]:
 
 def test_a_full_disk_is_told_and_nothing_is_left(clinician, lesion, settings, small_disk):
     settings.MEDIA_ROOT = small_disk
-    fill(small_disk, but=60_000)  # room for one picture and a part of another
+    fill(small_disk, but=60_000)  # room for one picture and part of another
     clinician.raise_request_exception = False
     statuses = []
     for seed in range(6):

@@ -1,4 +1,4 @@
-"""A POST with an Idempotency-Key is done once, however often it is sent."""
+"""A POST with an Idempotency-Key is executed once, however often it is sent."""
 
 from __future__ import annotations
 
@@ -93,14 +93,14 @@ def test_one_that_is_still_running_is_a_conflict(clinician):
 
 def test_a_crash_in_between_blocks_the_key_for_no_longer_than_the_lease(clinician):
     post(clinician, {"label": "X"})
-    Patient.objects.filter(label="X").delete()  # the transaction went with the process
+    Patient.objects.filter(label="X").delete()  # the transaction was lost with the process
     IdempotentRequest.objects.update(answered_at=None, locked_until=timezone.now())
     assert post(clinician, {"label": "X"}).status_code == 201
     assert Patient.objects.filter(label="X").count() == 1
 
 
 def test_what_lost_its_lease_changes_nothing(clinician, monkeypatch):
-    """Another process has taken the key over: both must not be done."""
+    """Another process has taken the key over: only one may be executed."""
     made = record_services.register_patient
 
     def slow(**fields):

@@ -1,4 +1,4 @@
-"""Records by what another system calls them."""
+"""Records by another system's identifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adding a picture over the API, and getting it back."""
+"""Adding a picture over the API, and fetching it."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def records(patient, count):
 def test_queries_are_constant(personas, clinician, django_assert_num_queries, path, count):
     records(personas.patient, count)
     PatientFactory.create_batch(count, clinic=personas.clinic)
-    clinician.get(f"{API}{path}/")  # notes the day of the key's last use
+    clinician.get(f"{API}{path}/")  # updates the key's last use
     with django_assert_num_queries(BUDGETS[path]):
         rows = clinician.get(f"{API}{path}/").json()["results"]
     if path != "clinics":
@@ -137,7 +137,7 @@ def test_predictions_by_state_and_time(clinician, lesion):
 
 
 def test_predictions_by_what_is_told(personas, clinician):
-    """The filter is ``outcome_told`` in SQL: both must say the same of every row."""
+    """The filter is ``outcome_told`` in SQL: both must agree on every row."""
     for symptom in (None, "raised", "bleeding", "itching", "changing"):
         lesion = LesionFactory(patient=personas.patient, **({symptom: True} if symptom else {}))
         for outcome in ("urgent", "see_doctor", "monitor", "not_assessable"):

@@ -1,4 +1,4 @@
-"""Where a prediction saw what, over the API: numbers that add up, or why there are none."""
+"""Where a prediction found evidence, over the API: numbers that add up, or the reason for none."""
 
 from __future__ import annotations
 

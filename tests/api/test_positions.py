@@ -1,4 +1,4 @@
-"""The body map and the ugly duckling by the API."""
+"""The body map and the ugly duckling over the API."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_positions_by_lesion_and_patient(personas, clinician, lesion):
 )
 def test_what_cannot_be_is_refused_by_name(clinician, lesion, spot, pointer):
     response = place(clinician, lesion, **spot)
-    if pointer is None:  # it follows from the point, so what is sent says nothing
+    if pointer is None:  # it follows from the point, so a sent value is ignored
         assert response.status_code == 201
         return
     assert response.status_code == 400

@@ -1,4 +1,4 @@
-"""Readings over the API: asked for, waited for, finished."""
+"""Readings over the API: requested, awaited, finished."""
 
 from __future__ import annotations
 

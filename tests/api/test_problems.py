@@ -1,4 +1,4 @@
-"""Every error is problem+json, says what to do, and none tells of the inside."""
+"""Every error is problem+json, says what to do, and reveals no internals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def problem(response, status, kind):
 
 
 def send(client, path, body):
-    """POST what the test client's own encoder would not write."""
+    """POST what the test client's own encoder would not produce."""
     return client.generic("POST", path, json.dumps(body), content_type="application/json")
 
 
@@ -183,7 +183,7 @@ def test_wrong_values_are_named_and_never_crash(clinician, field, value):
     if response.status_code != 201:
         assert response.status_code == 400
         assert set(pointers(response)) <= {f"/{field}", ""}
-    else:  # what these fields may well hold
+    else:  # values that these fields may contain
         assert value in ("", None) or (field == "label" and value in (1.5, -1, 10**30))
 
 

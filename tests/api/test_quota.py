@@ -1,4 +1,4 @@
-"""An account and a clinic keep so much, say how much that is, and refuse more in plain words."""
+"""Storage quotas of accounts and clinics: usage is shown, and more is rejected in plain words."""
 
 from __future__ import annotations
 

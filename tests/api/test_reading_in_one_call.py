@@ -1,4 +1,4 @@
-"""A picture in, a reading out: base64, waiting for the result, and all that a prediction tells."""
+"""From picture to reading in one call: base64, waiting for the result, and the full prediction."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def send(client, lesion, data: bytes | str | None = None, prefer: str = "", **fi
 
 @pytest.fixture
 def worker(monkeypatch):
-    """Reads what is waited for at the first moment at which someone sleeps for it."""
+    """Reads a waiting image as soon as someone sleeps for it."""
     slept = []
 
     def sleep(seconds: float) -> None:
@@ -49,12 +49,12 @@ def test_a_picture_in_base64(clinician, lesion):
     assert response.status_code == 202
     assert response["Location"].endswith(f"{PREDICTIONS}{Prediction.objects.get().pk}/")
     assert response.json()["captured_on"] == "2026-03-01"
-    # The same bytes, sent in the other way, are the same picture.
+    # The same bytes, sent the other way, are the same picture.
     assert upload(clinician, lesion).json()["id"] == response.json()["id"]
 
 
 def test_a_large_picture_in_base64(clinician, lesion):
-    """Over the limit that holds for other bodies."""
+    """Over the limit for other bodies."""
     noise = np.random.default_rng(0).integers(0, 255, (700, 900, 3), dtype=np.uint8)
     buffer = BytesIO()
     Image.fromarray(noise).save(buffer, "PNG")

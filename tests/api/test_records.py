@@ -1,4 +1,4 @@
-"""Clinics, patients, lesions and reviews: what is written, what is refused, who may."""
+"""Clinics, patients, lesions and reviews: writes, rejections, permissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI schema: clean, whole, and true of what the API answers."""
+"""The OpenAPI schema: valid, complete, and consistent with the API's responses."""
 
 from __future__ import annotations
 

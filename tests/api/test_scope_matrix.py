@@ -1,7 +1,7 @@
-"""Scope x role x object over every operation of the OpenAPI document: a new endpoint is in it.
+"""Scope x role x object for every operation of the OpenAPI document, including new endpoints.
 
-For each operation the address and the body come from ``tests/access.py``. The scope is the one that
-the document names; a caller lacks it, holds it alone, or holds all others.
+The URL and the body of each operation come from ``tests/access.py``, the scope from the document. A
+caller lacks the scope, holds it alone, or holds all others.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EXAMPLE = "019ab0d2-5c8e-7d10-9f3a-5d0f6b1c2a10"
 
 
 def operations() -> list[tuple[str, str, str]]:
-    """(method, name of the address, scope) of all that the document describes."""
+    """(method, URL name, scope) of every documented operation."""
     found = []
     for path, methods in SchemaGenerator().get_schema(request=None, public=True)["paths"].items():
         match = resolve(re.sub(r"\{\w+\}", EXAMPLE, path))
@@ -40,7 +40,7 @@ OPERATIONS = operations()
 
 @pytest.fixture
 def keys(personas) -> Any:
-    """A client of a persona with a key that holds ``held``; made once for each pair."""
+    """A client of a persona with a key that holds ``held``; created once per pair."""
     made: dict[tuple[str, tuple[str, ...]], Program] = {}
 
     def client(persona: str, held: tuple[str, ...]) -> Program:

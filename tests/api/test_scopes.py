@@ -1,4 +1,4 @@
-"""Who calls: scopes, bounds, applications; and that no view forgets to ask."""
+"""Callers: scopes, restrictions, applications; and no view forgets the check."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_a_system_gets_a_token_and_works_in_its_clinic(client, personas, system)
     assert (refused.status_code, refused.json()["scope"]) == (403, "images:read")
     application = Application.objects.get()
     assert application.last_used_at
-    # Nothing that opens anything is stored as it is.
+    # Secrets are never stored in plain text.
     stored = str(list(AccessToken.objects.values())) + str(list(Application.objects.values()))
     assert token not in stored
     assert system[1] not in stored

@@ -1,7 +1,7 @@
-"""No scope leads sideways: what a record tells of another resource needs the scope of that one.
+"""Scopes are separate: data of another resource inside a record needs that resource's scope.
 
-Each resource is marked with values of its own. All that can be read over the API is read, with the
-scope of its address alone and with all scopes: a mark of another resource may be in the second.
+Each resource is marked with unique values. Everything readable over the API is read, once with only
+the scope of its URL and once with all scopes: marks of other resources may appear only with all.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from tests.conftest import Personas
 from tests.factories import MeasurementFactory, measures
 from tests.test_access_matrix import ADDRESSES, worlds  # noqa: F401  a fixture
 
-# What each resource says, and no other row does. As it is written in JSON, CSV and DICOM.
+# A value of each resource that no other row has, as written in JSON, CSV and DICOM.
 MARKS: dict[str, tuple[str, ...]] = {
     "clinics": ("Marked clinic",),
     "patients": ("Marked patient", "1937", "female", "089Y"),
@@ -52,14 +52,14 @@ MARKS: dict[str, tuple[str, ...]] = {
     "scales": ("0.0789",),
 }
 
-# Documents of everything that is known of a person or a clinic, each with a scope of its own that
-# says so in docs/api.md. A batch tells its own manifest's words.
+# Documents that combine all data of a person or a clinic, each with a separate scope, as
+# docs/api.md says. A batch reports its own manifest's values.
 WHOLE = {"worklist", "reports", "fhir", "agreement"}
 
 
 @pytest.fixture
 def world(worlds: list[World], personas: Personas) -> World:  # noqa: F811
-    """The clinic's, with every resource marked."""
+    """The clinic's records, with every resource marked."""
     world = worlds[0]
     MeasurementFactory(image=world.comparison.earlier)
     Clinic.objects.update(name="Marked clinic")
@@ -105,7 +105,7 @@ def world(worlds: list[World], personas: Personas) -> World:  # noqa: F811
 
 
 def read_alone() -> list[tuple[str, str]]:
-    """(name, resource) of every address that is read by GET and asks for a scope."""
+    """(name, resource) of every URL that is read by GET and needs a scope."""
     found = []
     for name, _, view in ADDRESSES:
         resource = getattr(getattr(view, "cls", None), "scope_resource", "")
@@ -122,7 +122,7 @@ def body_of(program: Program, name: str, world: World) -> str:
 
 
 def bearer(personas: Personas, held: Any) -> Program:
-    """Of the admin, who sees all."""
+    """A client of the admin, who sees everything."""
     return Program(services.create_api_key(user=personas.admin, name="x", scopes=held)[1])
 
 
@@ -148,7 +148,9 @@ def test_a_scope_alone_shows_its_own(name, resource, world, personas):
 
 
 def test_the_marks_are_there_to_be_found(world, personas):
-    """With all scopes each is seen somewhere: one that nothing shows would prove nothing."""
+    """With all scopes each mark appears somewhere; a mark that never appears would prove
+    nothing.
+    """
     program = bearer(personas, scopes.known())
     everything = "".join(body_of(program, name, world) for name, _ in read_alone())
     missing = {mark for marks in MARKS.values() for mark in marks if mark not in everything}

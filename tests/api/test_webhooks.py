@@ -52,7 +52,7 @@ def test_a_webhook_is_added_changed_and_removed(admin, personas):
 
 def test_the_list_costs_the_same_with_many(admin, personas, django_assert_max_num_queries):
     WebhookFactory.create_batch(10, clinic=personas.clinic)
-    # The key with its user, that it was used, the webhooks, and at most one for limits.
+    # The key with its user, its last use, the webhooks, and at most one for limits.
     with django_assert_max_num_queries(4):
         assert len(admin.get("/api/v1/webhooks/").json()["results"]) == 10
 
@@ -109,7 +109,7 @@ def test_a_key_bound_to_the_clinic_manages_its_webhooks_only(personas):
     answer = caller.post("/api/v1/webhooks/", BODY)
     assert answer.json()["clinic"] == str(personas.clinic.pk)
     assert caller.get(f"/api/v1/webhooks/{own.pk}/").status_code == 404
-    # To list webhooks is not yet to forge their events.
+    # Permission to list webhooks must not allow forging their events.
     refused = caller.get(f"{answer.json()['url']}secret/")
     assert (refused.status_code, refused.json()["scope"]) == (403, "webhook_secrets:read")
 

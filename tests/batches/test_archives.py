@@ -1,4 +1,4 @@
-"""What is refused of an uploaded archive, and why."""
+"""What is rejected of an uploaded archive, and why."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def link(name: str) -> zipfile.ZipInfo:
 
 
 def encrypted() -> bytes:
-    """The flag of a password, in the header and in the directory."""
+    """The encryption flag, in the header and in the directory."""
     data = bytearray(zipped({**CSV, "a.jpg": drawn(1)}))
     for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         place = data.index(signature)
@@ -70,7 +70,7 @@ def test_it_is_refused_with_the_reason(name):
         opened(io.BytesIO(data))
 
 
-# How a name stands in the archive, and how the manifest may write it.
+# The name in the archive, and the name in the manifest.
 COMPOSED, DECOMPOSED = "für Ä.jpg", "fu\u0308r A\u0308.jpg"
 FOUND = {
     "of a Mac": (DECOMPOSED, COMPOSED),
@@ -94,7 +94,7 @@ def test_a_picture_is_found_however_its_name_is_written(name):
 
 
 def test_a_name_in_utf_8_that_does_not_say_so_is_found():
-    """As the archives of a Mac's Finder have them."""
+    """As in archives by the Mac's Finder."""
     data = bytearray(zipped({**CSV, DECOMPOSED: b"x"}))
     for signature, at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         place = data.rindex(signature) + at
@@ -144,7 +144,7 @@ def test_a_directory_without_end_is_refused_before_it_is_read():
 
 
 def lying(size: int) -> bytes:
-    """An entry that unpacks to 5 MB of one colour, and says that it has ``size`` bytes."""
+    """An entry that unpacks to 5 MB of one colour, and claims ``size`` bytes."""
     data = bytearray(zipped({"a.jpg": bytes(5_000_000)} | CSV, zipfile.ZIP_DEFLATED))
     for signature, at in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         place = data.index(signature)
@@ -158,7 +158,7 @@ def test_a_header_that_lies_brings_no_more_than_it_says():
 
 
 def test_sizes_are_counted_while_reading(monkeypatch):
-    """Should the directory be believed where it must not be, the reader still stops."""
+    """If the directory is wrongly trusted, the reader still stops."""
     monkeypatch.setattr(archives, "_require_honest", lambda *entries: None)
     bomb = zipped({**CSV, "a.jpg": bytes(50_000_000)}, zipfile.ZIP_DEFLATED)
     with opened(io.BytesIO(bomb)) as upload, pytest.raises(PictureRefused, match="a bomb"):
@@ -224,7 +224,7 @@ def test_a_manifest_without_end_is_refused(monkeypatch):
 
 
 def test_a_damaged_header_is_a_refusal_whatever_zipfile_makes_of_it():
-    """Each byte spoilt, one at a time, and the ZIP cut anywhere."""
+    """Each byte corrupted, one at a time, and the ZIP truncated at any length."""
     data = zipped({"m.csv": b"image\na.jpg\n", "a.jpg": b"x" * 40})
     spoilt = [data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :] for at in range(len(data))]
     refused = 0

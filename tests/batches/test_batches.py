@@ -1,4 +1,4 @@
-"""A batch from upload to its end: rows checked, good ones kept, nothing done twice."""
+"""A batch from upload to its end: rows checked, good ones imported, nothing done twice."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def test_it_imports_and_reads_a_clinics_batch(personas):
 
 
 def test_a_worker_is_rung_for_again_once_the_rows_are_there(personas):
-    """One that came while the manifest was taken in found no rows, and consumed the message."""
+    """A worker that came while the manifest was being read found no rows, and consumed the
+    message.
+    """
     batch = upload(personas.assistant, batch_of(*many(3)), clinic=personas.clinic)
     rows_at_a_ring = []
     worker.work(seconds=0.01, ring=lambda: rows_at_a_ring.append(batch.rows.count()))
@@ -534,7 +536,7 @@ def test_after_a_day_of_it_a_batch_is_cancelled_and_can_be_resumed(personas, mon
 
 
 def test_a_row_that_cannot_be_claimed_stops_nobody(personas):
-    """As one was left that had all its attempts when its batch was cancelled."""
+    """Such a row remained when a batch was cancelled after its last attempt."""
     batch = upload(personas.assistant, batch_of(*many(2)), clinic=personas.clinic)
     other = upload(personas.self_tracker, batch_of(*many(1, first=90)))
     worker._step(nobody)
@@ -578,9 +580,7 @@ def test_what_is_resumed_has_all_its_attempts_again(personas):
 
 def test_a_damaged_manifest_is_refused_at_once_with_its_reason(personas):
     data = bytearray(batch_of(*many(1)))
-    data[data.index(b"metadata.csv")] ^= (
-        0x01  # its own header, which the directory does not agree with
-    )
+    data[data.index(b"metadata.csv")] ^= 0x01  # its own header, which contradicts the directory
     batch = upload(personas.assistant, bytes(data), clinic=personas.clinic)
     worker._step(nobody)
     batch.refresh_from_db()

@@ -1,4 +1,4 @@
-"""Archives as people have them, given and drawn: each is imported whole."""
+"""Archives as people have them, fixed and generated: each is imported completely."""
 
 from __future__ import annotations
 

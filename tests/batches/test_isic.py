@@ -1,4 +1,4 @@
-"""ISIC's words and ours, with ISIC's own dictionary as the judge."""
+"""ISIC's terms and ours, checked against ISIC's own dictionary."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def parsed(**record: str) -> columns.Row:
 
 
 def exported(images=None) -> list[dict[str, str]]:
-    """What a CSV file says, empty cells aside."""
+    """The contents of a CSV file, without empty cells."""
     images = LesionImage.objects.all() if images is None else images
     text = b"".join(as_csv(ISIC_COLUMNS, isic_rows(images, UserFactory()))).decode()
     return [
@@ -178,7 +178,7 @@ FULL = {
 
 @pytest.fixture
 def imported(personas):
-    """One row with all that ISIC knows, and what came of it."""
+    """One row with everything that ISIC provides, and the result of its import."""
     data = batch_of([FULL], {"ISIC_0012345.jpg": drawn(1)})
     batch = work_off(upload(personas.clinician, data, clinic=personas.clinic))
     assert batch.state == "finished"

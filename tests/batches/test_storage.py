@@ -12,7 +12,7 @@ from tests.batches.uploads import drawn, zipped
 
 
 class StoredObject:
-    """What boto3 gives for an object, over bytes. fetched: how many of them were asked for."""
+    """Like boto3's object, over bytes. fetched: the number of bytes requested."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

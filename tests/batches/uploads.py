@@ -1,4 +1,4 @@
-"""Archives as people and other programs make them."""
+"""Archives as people and other programs create them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from screening.images import synthetic
 
 @cache
 def drawn(seed: int) -> bytes:
-    """A small drawn lesion; each seed another picture."""
+    """A small synthetic lesion; each seed gives another picture."""
     return synthetic.jpeg(synthetic.draw_lesion(seed=seed, size=(160, 120)))
 
 
 def small() -> bytes:
-    """A picture of fewer pixels than are taken."""
+    """A picture with fewer pixels than the minimum."""
     return synthetic.jpeg(synthetic.draw_lesion(seed=1, size=(40, 40)))
 
 
@@ -75,7 +75,7 @@ def many(count: int, first: int = 0) -> tuple[list[dict[str, Any]], dict[str, by
     return rows, pictures
 
 
-# What is wrong with a row, and how it is told: the column, and a part of the reason.
+# Each fault of a row, with the column and part of the reason reported.
 BAD = [
     ({"isic_id": "missing"}, "isic_id", "The archive holds no “missing”."),
     ({"isic_id": ""}, "isic_id", "No picture is named."),
@@ -115,7 +115,7 @@ SPOILT = {
 
 
 def mixed(good: int) -> bytes:
-    """Good rows, and after them one of each kind of bad ones."""
+    """Good rows, followed by one of each kind of bad ones."""
     rows, pictures = many(good)
     for n, (wrong, _, _) in enumerate(BAD):
         own = {"isic_id": f"own{n}", "patient_id": f"B{n}", "lesion_id": f"B{n}", "sex": "female"}

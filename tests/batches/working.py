@@ -1,4 +1,4 @@
-"""A batch brought in, and worked off as a worker would."""
+"""Import a batch, and process it as a worker does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def upload(user, data: bytes, **fields) -> Batch:
 
 
 def nobody() -> None:
-    """The other worker that is rung for, where there is none."""
+    """Stands for another worker to notify, where there is none."""
 
 
 def work_off(batch: Batch) -> Batch:

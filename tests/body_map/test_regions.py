@@ -90,7 +90,7 @@ def test_no_two_regions_share_a_key():
     ],
 )
 def test_where_a_point_lies(view, x, y, name, side, site):
-    """The left of the person is on the right of a front view, and on the left from behind."""
+    """The person's left is on the right of a front view, and on the left from behind."""
     region = regions.region_at(view, x, y)
     assert (region.name, regions.side_at(region, x), region.site) == (name, side, site)
 

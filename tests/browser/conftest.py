@@ -1,4 +1,4 @@
-"""A running site with the demo record, and a real Chromium in front of it."""
+"""A running site with the demo record, and a real Chromium."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Started by the commands of ``script/server``; every demo image is read."""
+    """Started with the commands of ``script/server``; every demo image is read."""
     folder = tmp_path_factory.mktemp("site") / "var"
     with installed(folder, WEBHOOK_ALLOW_PRIVATE="1") as installation:
         installation.python("script/prepare.py")
@@ -64,7 +64,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="session")
 def signed_in(browser: Browser, site: Site) -> dict[str, Any]:
-    """What a context needs to be the clinician: the cookies of one log-in by the form."""
+    """The cookies of the clinician's login by the form."""
     context = browser.new_context(base_url=site.url)
     page = context.new_page()
     log_in(page, site)
@@ -75,7 +75,9 @@ def signed_in(browser: Browser, site: Site) -> dict[str, Any]:
 
 @pytest.fixture
 def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
-    """Open pages in contexts of their own. No page may have complained by the end of the test."""
+    """Open pages in separate contexts. No page may have reported an error by the end of the
+    test.
+    """
     contexts: list[BrowserContext] = []
     complaints: list[str] = []
 
@@ -87,7 +89,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         context = browser.new_context(base_url=site.url, **options)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", complain)  # violations of the Content-Security-Policy come here too
+        page.on("console", complain)  # includes violations of the Content-Security-Policy
         page.on("pageerror", lambda error: complaints.append(str(error)))
         return page
 
@@ -106,8 +108,9 @@ def log_in(page: Page, site: Site) -> None:
 
 
 def is_sound(page: Page) -> None:
-    """Accessible, and no wider than the screen. The page must be the one that is meant: wait for
-    something on it first, since a click on a link does not wait for where it leads."""
+    """Accessible, and no wider than the screen. Wait for something on the intended page first,
+    since a click on a link does not wait for the next page.
+    """
     found = Axe().run(page).response["violations"]
     assert not found, "\n".join(
         f"{one['id']} ({one['impact']}): {[node['html'][:160] for node in one['nodes'][:5]]}"

@@ -1,4 +1,4 @@
-"""The body map by mouse, by finger and by keys, on a phone and at a desk."""
+"""The body map by mouse, touch and keyboard, on a phone and on a desktop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def at(page: Page, x: float, y: float) -> None:
 
 
 def add_lesion(page: Page, label: str, x: float, y: float) -> None:
-    """From the patient's page and back to it."""
+    """Starts and ends on the patient's page."""
     address = page.url
     page.goto(f"{address}lesions/new/")
     at(page, x, y)
@@ -71,7 +71,7 @@ def test_place_a_new_lesion_by_click(page: Page) -> None:
     expect(page.get_by_label("Body site")).to_have_value("chest")
     expect(page.get_by_label("Or a region from the list")).to_have_value("front//chest")
 
-    at(page, 330, 60)  # another point: what the map filled in follows
+    at(page, 330, 60)  # another point: the values filled in by the map follow
     expect(page.locator("[data-said]")).to_have_text("Chosen: Scalp, back.")
     expect(page.get_by_label("Body site")).to_have_value("scalp")
     page.get_by_label("Body site").select_option("neck")  # corrected: stays
@@ -176,7 +176,7 @@ def test_zoom_and_pan(page: Page) -> None:
     page.mouse.move(middle[0] + 60, middle[1], steps=4)
     page.mouse.up()
     assert page.evaluate(f"{seen}.x") < before
-    expect(page.locator("input[name=x]")).to_have_value("")  # moving the map chose nothing
+    expect(page.locator("input[name=x]")).to_have_value("")  # panning chose nothing
     page.get_by_role("button", name="Whole body").click()
     assert page.evaluate(f"{seen}.width") == 440
 

@@ -1,4 +1,4 @@
-"""A correction in a real browser: what was read with other details, and two tabs at one lesion."""
+"""A correction in a real browser: a reading with other details, and two tabs on one lesion."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ THIS_YEAR = TODAY.year
 
 @contextmanager
 def nobody_reads(site: Site) -> Iterator[None]:
-    """The worker is stopped, at a moment when it holds no lock."""
+    """Stop the worker at a moment when it holds no lock."""
     while True:
         os.killpg(site.worker.pid, signal.SIGSTOP)
         if all(_is_free(file) for file in site.installation.folder.glob("*.sqlite3")):
@@ -94,7 +94,7 @@ def test_a_corrected_birth_year_is_read_again_and_what_was_told_stays_in_sight(
         expect(page.locator("#reading .advice")).to_be_visible()
         is_sound(page)
 
-    expect(reading).to_contain_text("Age: 80", timeout=READ_WITHIN)  # it comes by itself
+    expect(reading).to_contain_text("Age: 80", timeout=READ_WITHIN)  # the page polls
     expect(page.locator("#other-details")).to_have_count(0)
     expect(page.locator("#told-before")).to_contain_text("with age 34")
     is_sound(page)

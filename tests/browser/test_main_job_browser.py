@@ -1,4 +1,4 @@
-"""The main job in a real browser: sign in, add an image, read the result, come back to it."""
+"""The main task in a real browser: sign in, add an image, read the result, come back to it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_sign_in_add_an_image_see_the_result(
     expect(result).to_be_visible(timeout=READ_WITHIN)
     expect(result).to_contain_text(OUTCOME)
     expect(page.locator("body")).to_contain_text(DISCLAIMER)
-    # Not loaded again: what is measured after the reading comes by itself.
+    # Without a reload: the page polls for the measurements after the reading.
     expect(page.locator("#measures")).to_contain_text("Measured within", timeout=READ_WITHIN)
     address = page.url
 
@@ -94,5 +94,5 @@ def test_it_works_without_scripts(
     page.get_by_role("button", name="Add", exact=True).click()
 
     page.wait_for_url(re.compile(r"/images/[0-9a-f-]{36}/$"), timeout=READ_WITHIN)
-    # The page loads itself anew until the image is read.
+    # The page reloads itself until the image is read.
     expect(page.locator("#reading .advice")).to_contain_text(OUTCOME, timeout=READ_WITHIN)

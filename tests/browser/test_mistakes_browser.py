@@ -1,5 +1,6 @@
-"""Mistakes put right by someone with a browser: a picture on the wrong spot, one entered twice, a
-lesion that is there twice; and each undone."""
+"""Corrections in a browser: a picture on the wrong lesion, one added twice, a duplicate lesion; and
+each undone.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ READ_WITHIN = 30_000  # milliseconds
 
 
 def _new_lesion(page: Page, label: str) -> str:
-    """The address of a lesion's page."""
+    """The URL of a lesion's page."""
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion").click()
@@ -36,7 +37,7 @@ def _send(page: Page, lesion: str, picture: Path) -> None:
 
 
 def _open(page: Page, act: str) -> Any:
-    """One of the forms of the page on which one corrects."""
+    """Open one of the forms of the correction page."""
     page.get_by_role("group").filter(has_text=act).locator("summary").click()
     return page.get_by_role("group").filter(has_text=act)
 
@@ -55,7 +56,7 @@ def test_a_picture_is_moved_withdrawn_and_put_back(
     page.wait_for_url(re.compile(r"/images/[0-9a-f-]{36}/$"), timeout=READ_WITHIN)
     expect(page.locator("#reading .advice")).to_be_visible(timeout=READ_WITHIN)
 
-    # The same picture is told before it is stored twice.
+    # A duplicate picture is reported before it is stored.
     _send(page, right, drawn(tmp_path, seed))
     row = page.locator(".upload")
     expect(row).to_contain_text(f"already on Wrong {seed}", timeout=READ_WITHIN)

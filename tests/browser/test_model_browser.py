@@ -1,4 +1,4 @@
-"""The model page's slider: the words of the script are those of Python, at every stop."""
+"""The model page's slider: the script's text equals Python's, at every stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Outline and evidence over the picture: they come with the reading, and keys switch them."""
+"""Outline and evidence over the picture: they arrive with the reading, and keys toggle them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def result(open_page: Callable[..., Page], signed_in: dict[str, Any], shared_data: Path) -> Page:
-    """The page of a real image, on which the reading arrived while it was open."""
+    """The page of a real image whose reading arrived while it was open."""
     page = open_page(storage_state=signed_in, **PHONE)
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()

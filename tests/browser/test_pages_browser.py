@@ -1,4 +1,4 @@
-"""Every page that people meet: accessible, quiet in the console, and no wider than a phone."""
+"""All main pages: accessible, no console errors, and no wider than a phone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A clinician at work: from item to item by keyboard alone, histology, and a reading kept back."""
+"""A clinician at work: through the items by keyboard alone, histology, and a withheld reading."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SEEDS = count(900)
 
 @pytest.fixture
 def nobody_concluded(site: Site, tmp_path: Path) -> None:
-    """A picture of a lesion of its own is read, and no other test concludes on it."""
+    """A picture of a separate lesion is read, and no other test concludes on it."""
     path = str(drawn(tmp_path, seed=next(SEEDS)))
     added = site.installation.python("manage.py", "shell", "-c", ADD.format(path=path)).split()[-1]
     image = UUID(added).hex
@@ -121,7 +121,7 @@ def test_histology_is_entered_and_stands_first(
 
 @pytest.fixture
 def reviews_first(site: Site) -> Iterator[None]:
-    """The demo's clinic has its clinicians conclude before they see a reading."""
+    """In the demo's clinic, clinicians conclude before they see a reading."""
     setting = "from accounts.models import Clinic; Clinic.objects.update(review_before_reading={})"
     site.installation.python("manage.py", "shell", "-c", setting.format(True))
     yield
@@ -140,7 +140,7 @@ def test_a_reading_is_kept_back_until_the_clinician_has_concluded(
     expect(page.locator(".advice, .overlay, .outcome")).to_have_count(0)
     is_sound(page)
     page.keyboard.press("5")
-    page.keyboard.press("e")  # the first may bear a symptom, which watching alone would not do for
+    page.keyboard.press("e")  # the first may have a symptom, for which watching is not enough
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Look at it and at what was read").click()
     expect(page.locator("#reading .advice")).to_be_visible()

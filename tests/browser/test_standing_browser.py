@@ -1,4 +1,4 @@
-"""A warning that later pictures do not hide, as a clinic sees it from page to page."""
+"""A warning that later pictures do not hide, on each page that a clinic sees."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def told(picture: Image.Image) -> Outcome:
 
 @cache
 def flagged(first: int) -> Image.Image:
-    """A drawn lesion that the shipped network tells a doctor to see, of seeds from ``first`` on."""
+    """A synthetic lesion for which the shipped network advises a doctor, from seeds ``first``
+    on.
+    """
     drawings = (
         synthetic.draw_lesion(seed=seed, radius=0.34, dark_side=1.0, bulge=0.9)
         for seed in range(first, first + 20)
@@ -69,7 +71,7 @@ def test_a_blurred_picture_and_a_photograph_hide_no_warning(
     page.wait_for_url("**/images/new/")
     lesion = page.url.removesuffix("images/new/")
 
-    spot = flagged(first=width)  # the same picture on another lesion would be asked about
+    spot = flagged(first=width)  # the same picture on another lesion would prompt a question
     add(page, lesion, saved(spot, tmp_path / "spot.jpg"), "2026-01-12")
     warning = page.locator(".advice-see_doctor, .advice-urgent")
     expect(warning).to_be_visible(timeout=WITHIN)

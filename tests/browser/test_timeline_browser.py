@@ -35,7 +35,7 @@ def page(
 
 @pytest.fixture
 def lesion(page: Page, tmp_path: Path, site: Site) -> str:
-    """The address of a new lesion with two images, the later one added first, and read."""
+    """The URL of a new lesion with two images, the later one added first, both read."""
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion", exact=True).first.click()
@@ -46,7 +46,7 @@ def lesion(page: Page, tmp_path: Path, site: Site) -> str:
     for day, (radius, dark) in reversed(GROWN.items()):
         path = tmp_path / f"{day}.jpg"
         drawn = synthetic.draw_lesion(seed=31, radius=radius, dark_side=dark)
-        # Other bytes for each lesion: the same picture is asked about on a second one.
+        # Different bytes for each lesion: a picture that exists on another one prompts a question.
         path.write_bytes(synthetic.jpeg(drawn) + address.encode())
         page.goto(f"{address}images/new/")
         page.locator("input[name=file]").set_input_files(path)
@@ -118,7 +118,7 @@ def test_the_four_views_of_a_comparison(page: Page, lesion: str) -> None:
 
     page.get_by_role("button", name="Blink").click()
     told = page.locator("[data-blinked]")
-    expect(told).to_have_text("Earlier")  # it waits to be started
+    expect(told).to_have_text("Earlier")  # it does not start by itself
     page.get_by_label("Pictures a second").fill("3")
     page.get_by_role("button", name="Start").click()
     expect(told).to_have_text("Later")

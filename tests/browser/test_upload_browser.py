@@ -1,4 +1,4 @@
-"""The page on which pictures are chosen, each with its own day, and sent."""
+"""The upload page: pictures are chosen, each gets its own day, and each is sent."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ WITHIN = 20_000
 
 
 def _go_to_upload(page: Page) -> str:
-    """To a lesion of its own. Its address. A picture is on one lesion only, so each test has others
-    (``_taken``'s seed)."""
+    """To a new lesion; returns its URL. A picture may be on one lesion only, so each test has
+    different ones (``_taken``'s seed).
+    """
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion", exact=True).first.click()
@@ -161,7 +162,7 @@ def test_who_is_logged_out_goes_on_where_they_were(
 def test_the_browser_reads_the_day_that_the_server_reads(
     open_page: Callable[..., Page], signed_in: dict[str, Any]
 ) -> None:
-    """In every container, and of damaged blocks too."""
+    """In every container format, and from damaged blocks too."""
     page = open_page(storage_state=signed_in)
     _go_to_upload(page)
     block = cases.exif()
@@ -201,7 +202,7 @@ def test_the_browser_reads_the_day_that_the_server_reads(
 
 
 def _server_reads(data: bytes) -> str | None:
-    """None: the picture is refused."""
+    """None: the picture is rejected."""
     if data[4:8] == b"ftyp":
         return str(exif.read(exif.find(containers.without_exif(data)[1])).taken_on or "")
     kinds = {b"\xff\xd8": containers.jpeg, b"\x89P": containers.png, b"RI": containers.webp}

@@ -1,4 +1,4 @@
-"""A webhook in a real browser: added, tested against a real receiver, looked at, rotated, off."""
+"""A webhook in a real browser: added, tested against a real receiver, viewed, rotated, disabled."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_webhook_from_the_first_to_the_last(
         _add(page, name, receiver)
         expect(page.get_by_text("Nothing yet.")).to_be_visible()
         page.get_by_role("button", name="Send a test").click()
-        # The page asks again by itself until the answer is there.
+        # The page polls until the response is there.
         expect(page.get_by_text("Answered 200")).to_be_visible(timeout=40_000)
         expect(page.locator("#delivery")).not_to_have_attribute("hx-get", "x")
         is_sound(page)

@@ -1,4 +1,4 @@
-"""The stories told of a model card: right numbers, a finding that follows from them, a table."""
+"""The charts of a model card: correct numbers, a finding that follows from them, a table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def story(card: dict[str, Any], key: str) -> Story:
 
 @pytest.fixture
 def card() -> dict[str, Any]:
-    """A copy of the whole card, to be changed."""
+    """A copy of the complete card, to modify."""
     return copy.deepcopy(CARD)
 
 
@@ -38,7 +38,7 @@ def test_every_story_has_words_a_figure_of_plain_data_and_a_whole_table(one):
     assert json.loads(json.dumps(one.chart.figure)) == one.chart.figure
     assert len(one.chart.rows) >= 2
     assert all(len(row) == len(one.chart.head) for row in one.chart.rows)
-    # No colour of its own: the theme puts them in.
+    # No fixed colours: the theme sets them.
     assert "#" not in json.dumps(one.chart.figure)
 
 

@@ -1,4 +1,4 @@
-"""The course of one lesion, and of all of a patient's, as figures and as tables."""
+"""The history of one lesion, and of all of a patient's, as figures and as tables."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_a_patients_lesions_lie_one_below_another():
 
 
 def test_plotly_knows_every_word_of_the_figures():
-    """Colours are CSS variables until the page puts in its theme's."""
+    """Colours are CSS variables until the page inserts its theme's."""
     for chart in (
         reading_over_time(THREE, EVENTS),
         measures_over_time([measured(900)], EVENTS),

@@ -1,4 +1,4 @@
-"""What a flag means where cancer is rarer: Bayes' rule, whole people, and no zero by rounding."""
+"""What a flag means where cancer is rarer: Bayes' rule, whole people, and no zero from rounding."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Skincheck = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def run(*arguments: object, home: Path, stdin: str = "", **environment: str):
-    """The command in a process of its own, with a home of its own and nothing logged in."""
+    """Run the command in a separate process, with an empty home directory and no login."""
     inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     return subprocess.run(
         [sys.executable, "-m", "skincheck_client", *map(str, arguments)],
@@ -60,7 +60,7 @@ def worker(monkeypatch) -> None:
 
 @pytest.fixture
 def skincheck(live_server, key, tmp_path) -> Skincheck:
-    """Logged in by the environment; ``port``: of a network before the server."""
+    """Logged in through the environment. port: of a proxy in front of the server."""
 
     def call(*arguments: object, port: int = 0, **options: str):
         url = f"http://127.0.0.1:{port}" if port else live_server.url

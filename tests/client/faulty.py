@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Network:
-    """drop: which requests are cut off, by their first line, and where: "request" (the server gets
-    half of it), "answer" (the server has done all of it) or "busy" (503). Each once."""
+    """drop: which requests are interrupted, by their first line, and where: "request" (the server
+    gets half of it), "answer" (the server has processed all of it) or "busy" (503). Each once.
+    """
 
     drop: dict[str, str]
     port: int = 0
@@ -51,7 +52,7 @@ def _accept(listening: socket.socket, server_port: int, network: Network) -> Non
 
 
 def _serve(client: socket.socket, server_port: int, network: Network) -> None:
-    """One request after another of a connection, until it is closed or cut off."""
+    """One request after another on a connection, until it is closed or interrupted."""
     with (
         suppress(OSError),
         client,
@@ -73,7 +74,7 @@ def _serve(client: socket.socket, server_port: int, network: Network) -> None:
                 return
             client.sendall(answer)
             if not _says_its_length(answer):
-                return  # its end is the connection's
+                return  # the end of the connection ends it
 
 
 def _says_its_length(message: bytes) -> bool:
@@ -81,9 +82,9 @@ def _says_its_length(message: bytes) -> bool:
 
 
 def _message(source: socket.socket) -> bytes:
-    """One whole HTTP message, empty at the end of the connection.
+    """One complete HTTP message, empty at the end of the connection.
 
-    An answer without a Content-Length goes on until its connection ends.
+    A response without a Content-Length lasts until its connection ends.
     """
     data = b""
     while b"\r\n\r\n" not in data:

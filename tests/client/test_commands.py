@@ -1,4 +1,4 @@
-"""The ``skincheck`` command against a live server: what it does, says, and ends with."""
+"""The ``skincheck`` command against a live server: its effects, output and exit codes."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_upload_takes_a_folder_as_it_lies(skincheck, patient, lesion, tmp_path):
         "Arm": [date(2025, 1, 2)],
         "loose": [date(2025, 1, 2)],
     }
-    # Started again, it adds what is new and nothing else.
+    # Run again, it adds only what is new.
     (folder / "Arm" / "two.jpg").write_bytes(picture(6))
     assert skincheck(*arguments).returncode == 0
     assert LesionImage.objects.count() == 5

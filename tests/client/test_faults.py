@@ -1,4 +1,4 @@
-"""Whatever the network does, a picture arrives once."""
+"""Whatever the network does, a picture is stored once."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_broken_upload_is_repeated_and_done_once(
 
 
 def test_a_lesion_is_opened_once(skincheck, live_server, patient, pictures, worker):
-    """Nothing but the Idempotency-Key tells the second request from a second lesion."""
+    """Only the Idempotency-Key distinguishes a retry from a request for a second lesion."""
     with faulty_network(live_server.thread.port, {OPEN: "answer"}) as network:
         arguments = ("screen", *pictures[:2], "--patient", patient.pk)
         done = skincheck(*arguments, port=network.port)

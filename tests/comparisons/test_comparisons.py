@@ -1,4 +1,4 @@
-"""What follows a reading: measures, comparisons with the neighbours, alerts."""
+"""What follows a reading: measurements, comparisons with the neighbours, alerts."""
 
 from datetime import date, timedelta
 from io import BytesIO
@@ -40,7 +40,7 @@ def mask_png(mask):
 
 
 def photographed(lesion, on, radius=0.2, **fields):
-    """An image of a drawn spot with a reading whose mask fits it."""
+    """An image of a synthetic lesion with a reading whose mask fits it."""
     drawn = synthetic.draw_lesion(seed=3, radius=radius, size=(400, 300))
     y, x = np.mgrid[0:150, 0:200]
     mask = np.hypot(x - 99.5, (y - 74.5) * 1.15) < radius * 150
@@ -60,7 +60,7 @@ def photographed(lesion, on, radius=0.2, **fields):
 
 @pytest.fixture
 def limits(monkeypatch):
-    """The card's repeatability, whatever the shipped card says."""
+    """The card's repeatability, whatever the shipped card contains."""
     card = {**reader.card(), "repeatability": {"limits": LIMITS}}
     monkeypatch.setattr(reader, "card", lambda version="": card)
 
@@ -74,7 +74,7 @@ def test_an_image_is_measured_once_in_its_own_pixels(lesion):
     image = photographed(lesion, date(2026, 1, 1))
     found = measurement_services.measure_image(image)
     assert measurement_services.measure_image(image) == found
-    # An ellipse of 0.2 of the height, a little flat.
+    # An ellipse of 0.2 of the height, slightly flattened.
     assert found.values["area_px"] == pytest.approx(np.pi * 60 * 60 / 1.15, rel=0.05)
     assert found.values["longest_diameter_px"] == pytest.approx(120, rel=0.05)
     assert found.values["centre"] == pytest.approx([200, 150], abs=2)
@@ -160,7 +160,7 @@ def test_only_images_of_one_lesion_are_compared(lesion):
 def test_a_stored_matrix_fits_copies_of_any_size():
     matrix = [[2.0, 0.0, 10.0], [0.0, 2.0, -4.0]]
     half = comparison_services.scaled(matrix, later=0.5, earlier=0.5)
-    # The middle of a copy's pixel is that of four of the image's.
+    # The centre of a copy's pixel is that of four of the image's.
     assert half @ [0, 0, 1] == pytest.approx(((np.array(matrix) @ [0.5, 0.5, 1]) - 0.5) / 2)
 
 
@@ -168,7 +168,7 @@ def test_growth_raises_an_alert_once(lesion, limits):
     earlier = photographed(lesion, date(2026, 1, 1), 0.16)
     later = photographed(lesion, date(2026, 6, 1), 0.26)
     writer = _writer(earlier)
-    for image in (earlier, later):  # the same field of view: its own structure may not decide
+    for image in (earlier, later):  # the same field of view: its own structure must not decide
         outlines.set_scale(user=writer, image=image, source="field_of_view", mm_per_pixel=0.05)
         measurement_services.measure_image(image)
     comparison = comparison_services.compare(earlier, later)
@@ -193,7 +193,7 @@ def test_a_rise_of_the_risk_by_one_version_raises_an_alert(lesion, limits):
 
 
 def test_a_reading_that_does_not_count_changes_no_measure_comparison_or_alert(lesion, limits):
-    """Whichever is newer: an older version's, asked for since."""
+    """Even if newer: one by an older version, requested since."""
     dates = date(2026, 1, 1), date(2026, 6, 1)
     earlier, later = (photographed(lesion, on, p_malignant=0.1) for on in dates)
     for image, p_malignant in ((earlier, 0.01), (later, 0.9)):
@@ -205,7 +205,7 @@ def test_a_reading_that_does_not_count_changes_no_measure_comparison_or_alert(le
         )
         assert masks.masked_prediction(image).counts
         assert measurement_services.measure_image(image).prediction.counts
-        MeasurementFactory(image=image, prediction=other)  # from before this was so
+        MeasurementFactory(image=image, prediction=other)  # from before this rule
         assert measurement_queries.current(image).prediction.counts
     comparison = comparison_services.compare(earlier, later)
     assert alerts.apply(comparison) == []
@@ -271,7 +271,7 @@ def test_the_sweep_repeats_a_comparison_that_was_lost(lesion, limits, monkeypatc
     asked = []
     monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda args, **_: asked.append(*args))
     sweeper.sweep_predictions()
-    assert asked == []  # it may be about to be compared
+    assert asked == []  # another worker may be about to compare it
     Measurement.objects.update(created=timezone.now() - timedelta(minutes=5))
     sweeper.sweep_predictions()
     assert asked == [str(image.pk) for image in images]
@@ -294,7 +294,7 @@ SMALL = [(0.4, 0.4), (0.55, 0.4), (0.55, 0.55), (0.4, 0.55)]
 
 
 def grown(lesion):
-    """Two images of one field of view, and what follows from them: an alert."""
+    """Two images with one field of view, and the resulting alert."""
     before = photographed(lesion, date(2026, 1, 1), 0.16)
     after = photographed(lesion, date(2026, 6, 1), 0.26)
     for image in (before, after):

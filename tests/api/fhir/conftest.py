@@ -1,4 +1,4 @@
-"""A record with one of everything, and the checks that every FHIR answer must pass."""
+"""A record with one of everything, and the checks that every FHIR response must pass."""
 
 from __future__ import annotations
 
@@ -83,8 +83,9 @@ class Record:
 
 @pytest.fixture
 def record(personas) -> Record:
-    """Two lesions; a reading in each state, one by a version that is gone; a conclusion of each
-    kind; histology; a place on the body map."""
+    """Two lesions; a reading in each state, one by a removed version; a conclusion of each kind;
+    histology; a position on the body map.
+    """
     lesion = LesionFactory(patient=personas.patient, bleeding=True, notes="Since spring.")
     other = LesionFactory(patient=personas.patient, body_site="acral")
     LesionPosition.objects.create(
@@ -124,13 +125,13 @@ def record(personas) -> Record:
 
 
 def resources(bundle: dict[str, Any], kind: str = "") -> list[dict[str, Any]]:
-    """Those that were searched for: without what the server has to say about the search."""
+    """The resources found, without the server's remarks on the search."""
     found = [one["resource"] for one in bundle.get("entry", []) if one["search"]["mode"] == "match"]
     return [one for one in found if not kind or one["resourceType"] == kind]
 
 
 def fetched(client: Any, path: str, **headers: str) -> dict[str, Any]:
-    """A good answer, checked."""
+    """A successful, validated response."""
     response = client.get(f"{BASE}/{path}", **headers)
     assert response.status_code == 200, path
     assert response["Content-Type"] == JSON
@@ -140,7 +141,7 @@ def fetched(client: Any, path: str, **headers: str) -> dict[str, Any]:
 
 
 def check(body: dict[str, Any]) -> None:
-    """By fhir.resources (R4B), by R4's required value sets, and nothing is empty."""
+    """Validate against fhir.resources (R4B) and R4's required value sets; nothing may be empty."""
     kind = body["resourceType"]
     model = getattr(import_module(f"fhir.resources.R4B.{kind.lower()}"), kind)
     model.model_validate(body)

@@ -1,4 +1,4 @@
-"""Who sees what over FHIR, and how errors are told."""
+"""Who sees what over FHIR, and how errors are reported."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def test_a_refused_host_is_told_in_fhir_too(db):
 
 
 def test_nothing_that_was_found_is_told_before_an_own_conclusion(personas, clinician, record):
-    """Where the clinic wants it so."""
+    """If the clinic requires it."""
     personas.clinic.review_before_reading = True
     personas.clinic.save()
     everything = fetched(clinician, f"Patient/{personas.patient.pk}/$everything")
@@ -146,7 +146,7 @@ def test_nothing_that_was_found_is_told_before_an_own_conclusion(personas, clini
         "Media",
         "DiagnosticReport",
     }
-    assert list(resources(fetched(clinician, "Observation"))) == []  # histology gives it away too
+    assert list(resources(fetched(clinician, "Observation"))) == []  # histology would reveal it too
     for kind in ("Observation", "RiskAssessment", "Provenance"):
         assert clinician.get(f"{BASE}/{kind}/{record.reviewed.pk}").status_code == 404
     report = fetched(clinician, f"DiagnosticReport/{record.lesion.pk}")

@@ -1,4 +1,4 @@
-"""Everything of a patient in one Bundle: whole, and without a reference that leads nowhere."""
+"""Everything about a patient in one Bundle: complete, and without dangling references."""
 
 from __future__ import annotations
 

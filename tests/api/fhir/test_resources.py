@@ -153,7 +153,7 @@ def test_a_review_that_was_superseded_says_so_and_by_which(clinician, record):
 
 
 def test_a_reading_tells_what_the_person_is_told(clinician, record):
-    """``monitor`` of a lesion that bleeds is never told."""
+    """``monitor`` is never shown for a lesion that bleeds."""
     found = of(clinician, "Observation", record.reviewed.pk)
     assert found["valueCodeableConcept"]["coding"][0]["code"] == "see_doctor"
     assert found["note"][-1] == {"text": DISCLAIMER}

@@ -1,4 +1,4 @@
-"""Searching FHIR resources: by patient, date, identifier, moment of change; and paging."""
+"""Searching FHIR resources: by patient, date, identifier and time of change; and paging."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_by_moment_of_change(clinician, lesion):
         assert len(ids(bundle)) == hits, prefix
     later = "2026-03-01T14:30:00%2B02:00"
     assert not ids(fetched(clinician, f"Observation?_lastUpdated=gt{later}"))
-    # A symptom that is marked later changes what is told: who polls must hear of it.
+    # A symptom that is marked later changes the outcome, so pollers must see it.
     Lesion.objects.update(bleeding=True, modified=moment + timedelta(days=1))
     for kind in ("Observation", "RiskAssessment", "DiagnosticReport"):
         assert ids(fetched(clinician, f"{kind}?_lastUpdated=gt{later}"))
@@ -228,7 +228,7 @@ def test_pages_lead_on_and_miss_nothing(clinician, lesion):
     readings = [PredictionFactory(image=image, model_version=f"v{n}") for n in range(5)]
     reviews = [ReviewFactory(image=image) for _ in range(4)]
     moment = datetime(2026, 3, 1, tzinfo=UTC)
-    for row in (*readings[:3], *reviews[:2]):  # of one moment: the id decides
+    for row in (*readings[:3], *reviews[:2]):  # at the same time: the id decides
         type(row).objects.filter(pk=row.pk).update(created=moment)
     address, pages = f"{BASE}/Observation?_count=2&patient={lesion.patient_id}", []
     while address:
