@@ -1,4 +1,4 @@
-"""Rows for tests, each whole by itself. Traits name what is special; nothing is random."""
+"""Rows for tests, each complete. Traits name the special cases; nothing is random."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ PASSWORD = "correct horse battery staple"
 
 @cache
 def picture(seed: int = 0) -> bytes:
-    """A drawn lesion as JPEG bytes."""
+    """A synthetic lesion as JPEG bytes."""
     return synthetic.jpeg(synthetic.draw_lesion(seed=seed, size=(300, 225)))
 
 
 def count_rows() -> None:
-    """Lets the planner know how full the tables are, as it does by itself in a database in use."""
+    """Updates the planner's table statistics, as a database in use does automatically."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
@@ -231,7 +231,7 @@ class PredictionFactory(factory.django.DjangoModelFactory):
 
 @cache
 def mask() -> bytes:
-    """A disc of 60 pixels in the middle of 200 x 150, as PNG bytes."""
+    """A disc of 60 pixels in the centre of 200 x 150, as PNG bytes."""
     image = Image.new("L", (200, 150))
     ImageDraw.Draw(image).ellipse((70, 45, 129, 104), fill=255)
     buffer = BytesIO()
@@ -240,7 +240,7 @@ def mask() -> bytes:
 
 
 class PredictionMapsFactory(factory.django.DjangoModelFactory):
-    """Of a finished prediction. All that spoke for anything: for nv, in the cell of the middle."""
+    """Of a finished prediction. All evidence is for nv, in the central cell."""
 
     class Meta:
         model = PredictionMaps
@@ -258,7 +258,7 @@ class PredictionMapsFactory(factory.django.DjangoModelFactory):
 
 
 class OutlineFactory(factory.django.DjangoModelFactory):
-    """A square in the middle."""
+    """A square in the centre."""
 
     class Meta:
         model = Outline
@@ -279,7 +279,7 @@ class ImageScaleFactory(factory.django.DjangoModelFactory):
 
 
 def measures(**other: object) -> dict[str, object]:
-    """What ``ml.lesion.measure`` finds in a round brown spot of a picture of 300 x 225."""
+    """What ``ml.lesion.measure`` returns for a round brown lesion in a picture of 300 x 225."""
     return {
         "area_px": 3600.0,
         "area_share": 0.0533,
@@ -319,7 +319,7 @@ class MeasurementFactory(factory.django.DjangoModelFactory):
 
 
 class ReviewFactory(factory.django.DjangoModelFactory):
-    """Signed, as the next of the chain."""
+    """Signed, as the next in the chain."""
 
     class Meta:
         model = Review
@@ -353,7 +353,7 @@ class HistologyFactory(factory.django.DjangoModelFactory):
 
 
 class DoctorVisitFactory(factory.django.DjangoModelFactory):
-    """Of a lesion of one's own."""
+    """Of a lesion in the person's own record."""
 
     class Meta:
         model = DoctorVisit
@@ -365,7 +365,7 @@ class DoctorVisitFactory(factory.django.DjangoModelFactory):
 
 
 class ComparisonFactory(factory.django.DjangoModelFactory):
-    """Aligned as they are: the same framing."""
+    """Aligned by identity: the same framing."""
 
     class Meta:
         model = Comparison
@@ -410,7 +410,7 @@ class AlertFactory(factory.django.DjangoModelFactory):
 
 
 class ReminderFactory(factory.django.DjangoModelFactory):
-    """Every three months; due long ago unless told otherwise."""
+    """Every three months; long overdue by default."""
 
     class Meta:
         model = Reminder
@@ -422,7 +422,7 @@ class ReminderFactory(factory.django.DjangoModelFactory):
 
 
 class WebhookFactory(factory.django.DjangoModelFactory):
-    """A clinic's, told of everything; ``own=True``: a person's. Trait ``off``."""
+    """A clinic's, subscribed to everything; ``own=True``: a person's. Trait ``off``."""
 
     class Meta:
         model = Webhook
@@ -470,7 +470,7 @@ class DeliveryFactory(factory.django.DjangoModelFactory):
 
 
 class DeliveryAttemptFactory(factory.django.DjangoModelFactory):
-    """Answered with 200."""
+    """A response with 200."""
 
     class Meta:
         model = DeliveryAttempt

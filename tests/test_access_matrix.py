@@ -69,7 +69,7 @@ from tests.factories import (
     WebhookFactory,
 )
 
-# What a line does not name: refused by the address itself, whoever asks.
+# Methods that a line does not name are rejected by the URL itself, whoever asks.
 NOT_ALLOWED = Sent(SIGNED_IN, done=405)
 NOT_ALLOWED_TO_ANYONE = Sent(ANYONE, done=405)
 PROGRAMS = ("/api/", "/fhir/")
@@ -77,7 +77,7 @@ SOME = ("clinician", "stranger", "anonymous")
 
 
 def addresses(patterns: list[Any], names: tuple[str, ...] = (), route: str = "") -> Iterator[Any]:
-    """(full name, route, view) of every address there is."""
+    """(full name, route, view) of every URL."""
     for pattern in patterns:
         whole = route + str(pattern.pattern)
         if isinstance(pattern, URLPattern):
@@ -184,7 +184,7 @@ def _world(personas: Personas, writer: str) -> World:
 
 @pytest.fixture
 def clients(personas: Personas) -> dict[str, Browser]:
-    """A browser for each persona: signed in, but for the last."""
+    """A browser for each persona; all but the last are signed in."""
     found = {}
     for persona in (*MEMBERS, *OUTSIDERS):
         found[persona] = Browser()
@@ -193,7 +193,7 @@ def clients(personas: Personas) -> dict[str, Browser]:
 
 
 def ask(client: Browser, method: str, url: str, sent: Sent, world: World) -> Any:
-    """The response to one request. What it changed is taken back."""
+    """The response to one request. Its changes are rolled back."""
     body, options = sent.body(world), {}
     if url.startswith(PROGRAMS) and method not in ("GET", "HEAD") and not sent.multipart:
         options["content_type"] = "application/json"
@@ -206,7 +206,7 @@ def ask(client: Browser, method: str, url: str, sent: Sent, world: World) -> Any
 
 
 def verdict(response: Any, url: str, done: int) -> Answer | int:
-    """What the response means. DONE only with the very status of success."""
+    """The meaning of the response. DONE only with the exact status of success."""
     status = response.status_code
     if status == 401 and url.startswith(PROGRAMS):
         return LOGIN
@@ -241,7 +241,7 @@ def test_matrix(name, worlds, clients):
     assert not wrong, "\n".join(wrong)
 
 
-# What logs people in and out is allauth's. To be open to all is the exception.
+# Login and logout are allauth's. Public pages are the exception.
 OPEN_ACCOUNTS = {
     "account_login",
     "account_signup",
@@ -272,7 +272,7 @@ def test_accounts_need_a_login_unless_they_lead_to_one(db, name, route, method):
 
 
 def test_the_admin_is_for_staff(clients):
-    """Of all its addresses but the two by which one comes and goes."""
+    """All its URLs except login and logout."""
     inside = {
         route
         for name, route, _ in ADDRESSES

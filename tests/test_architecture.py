@@ -1,4 +1,4 @@
-"""The contracts of the rooms, and a few habits, read from the source itself."""
+"""Import contracts and some conventions, checked on the source."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Names of modules that run when ``path`` is imported or used; not those for types only."""
+    """Names of modules that are imported at run time by ``path``; not those for types only."""
     tree = ast.parse(path.read_text())
     for_types = {
         id(child)
@@ -45,7 +45,7 @@ ALL = list(modules())
 
 
 def test_rooms_keep_to_their_contracts() -> None:
-    """Those of pyproject.toml: which room uses which, and what none needs."""
+    """Those in pyproject.toml: which room uses which, and what none may use."""
     ran = subprocess.run(
         [Path(sys.executable).with_name("lint-imports")],
         cwd=ROOT,
@@ -80,7 +80,7 @@ def test_no_function_is_long() -> None:
 
 
 def test_no_test_makes_a_lax_client() -> None:
-    """Django's and REST framework's own clients switch CSRF protection off."""
+    """Django's and REST framework's own clients disable CSRF protection."""
     lax = {
         "django.test.Client",
         "django.test.client.Client",
@@ -109,7 +109,7 @@ def test_messages_are_sent_after_commit_only() -> None:
 
 
 def test_the_diagnoses_are_listed_once() -> None:
-    """In ``ml.diagnoses``. Others may name a few, for what is true of these alone."""
+    """In ``ml.diagnoses``. Other modules may name a few, for what applies only to these."""
     codes = {one.value for one in Diagnosis}
     templates = [(str(path), path) for path in (ROOT / "templates").rglob("*.html")]
     for name, path in ALL + templates:
@@ -126,7 +126,7 @@ def test_the_diagnoses_are_listed_once() -> None:
 
 
 def test_exceptions_have_one_home() -> None:
-    """But for private ones, those that the write path shares with forms, and answers over HTTP."""
+    """Except private ones, those that the write path shares with forms, and HTTP responses."""
     elsewhere = {"SamePicture", "MissingScope"}
     for module, path in ALL:
         package = module.split(".")[0]

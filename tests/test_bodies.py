@@ -1,4 +1,4 @@
-"""What a stranger may send, and what a body may cost."""
+"""What anonymous clients may send, and what a body may cost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGES = [found for found in ALL if not found[1].startswith(ASK_FIRST)]
 
 
 class Unread(io.BytesIO):
-    """A body that nobody may ask for."""
+    """A body that nobody may read."""
 
     def read(self, *args: object) -> bytes:
         raise AssertionError("the body was read")

@@ -73,7 +73,7 @@ def test_two_consumers_never_get_the_same_message(connection: Connection, url: s
 
     with ThreadPoolExecutor(3) as consumers:
         taken = [n for share in consumers.map(take_all, range(3)) for n in share]
-    # A consumer that lost the race for a message comes back empty: the rest is still there.
+    # A consumer that lost the race for a message gets nothing: the rest is still there.
     taken += take_all(0)
     assert sorted(taken) == list(range(60))
 
@@ -106,7 +106,7 @@ def _overwrite(file: Path) -> None:
 
 
 def _damage(file: Path) -> None:
-    """The first page stays; what the tables hold is gone."""
+    """The first page stays; the tables' contents are lost."""
     data = file.read_bytes()
     file.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))
 

@@ -1,4 +1,4 @@
-"""Nothing that is shown to someone stays on a disk, unless it is asked for again with its ETag."""
+"""No private response is stored on a disk unless it is revalidated with its ETag."""
 
 from __future__ import annotations
 

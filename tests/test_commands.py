@@ -111,7 +111,7 @@ def test_the_demo_writes_no_alert_by_hand(db):
 
 
 def test_once_it_is_read_the_growing_spot_alone_alerts_by_its_shape_and_colour(db, monkeypatch):
-    """As the workers do. Not by the chance that a model reads: another version may read another."""
+    """As the workers do. Not by the model's probability: another version may read another."""
     run("demo")
     monkeypatch.setattr(
         tasks.follow_up_task, "apply_async", lambda args, **_: tasks.follow_up_task(*args)

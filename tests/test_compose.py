@@ -1,4 +1,4 @@
-"""docker-compose.yml and Dockerfile: whole, shut, and in the settings' own words."""
+"""docker-compose.yml and Dockerfile: valid, locked down, and consistent with the settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHECK = (sys.executable, "-m", "check_jsonschema")
 OURS = ("web", "uploads", "worker", "courier", "sweeper", "beat", "migrate")
 # Read by boto3 and by Celery themselves.
 OTHERS_VARIABLES = {"AWS_SHARED_CREDENTIALS_FILE", "CELERY_SKIP_CHECKS"}
-# How many numbers a full version of each has.
+# The number of components in a full version of each.
 NUMBERS = {"python": 3, "nginx-unprivileged": 3, "valkey": 3, "postgres": 2, "seaweedfs": 2}
 
 
@@ -213,7 +213,7 @@ def test_the_image_holds_the_serving_requirements_only() -> None:
     assert "--require-hashes" in dockerfile
     assert "\ntensorflow" not in (ROOT / "requirements-serve.lock").read_text()
     ignored = (ROOT / ".dockerignore").read_text().split()
-    assert "*" in ignored  # all is left out but what is named
+    assert "*" in ignored  # everything is excluded except what is named
     needed = {
         "!requirements-serve.lock",
         "!accounts",

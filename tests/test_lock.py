@@ -1,4 +1,6 @@
-"""What is installed is what the locks name, with hashes; and the locks agree with the pins."""
+"""Installed packages are those in the lock files, with hashes; and the locks agree with the
+pins.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def pins(name: str) -> dict[str, Requirement]:
 
 
 def locked(name: str) -> dict[str, tuple[Requirement, int]]:
-    """What a lock names, and with how many hashes."""
+    """The packages in a lock file, with their number of hashes."""
     entries = re.split(r"\n(?=[a-z0-9])", (ROOT / f"{name}.lock").read_text())
     found = {}
     for entry in entries:

@@ -1,4 +1,4 @@
-"""No log line holds a value of a record, or of a file that was sent."""
+"""No log line contains a value from a record or an uploaded file."""
 
 from __future__ import annotations
 

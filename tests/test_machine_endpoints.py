@@ -1,7 +1,7 @@
-"""Which addresses are for machines: those work without a CSRF cookie, and all others ask for it.
+"""Machine endpoints work without a CSRF cookie; all other URLs require it.
 
-A machine brings its secret with each request. A browser sends its session's cookie by itself, to
-whoever makes it ask: so a page that takes a POST must see that its own form was sent.
+A machine sends its secret with each request. A browser sends its session cookie automatically,
+whoever triggers the request, so a page that accepts POST must check that the form is its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.api.test_scope_matrix import ask
 from tests.clients import Browser, Program
 from tests.test_access_matrix import ADDRESSES, worlds  # noqa: F401  a fixture
 
-# By the beginning of the address. The webhooks that we send arrive elsewhere: we receive none.
+# By URL prefix. Our webhooks go elsewhere: we receive none.
 MACHINES = ("api/", "fhir/", "oauth/", "health/", "calendar/<str:secret>.ics")
 
 
@@ -33,7 +33,7 @@ def test_the_walk_finds_both_kinds():
 
 @pytest.mark.parametrize(("name", "route", "view"), ADDRESSES)
 def test_only_machine_endpoints_are_exempt(name, route, view):
-    """The mark itself, as the middleware reads it."""
+    """The exemption itself, as the middleware reads it."""
     exempt = getattr(view, "csrf_exempt", False)
     takes_posts = name in MATRIX and "POST" in MATRIX[name].methods
     if for_machines(route):
@@ -44,7 +44,7 @@ def test_only_machine_endpoints_are_exempt(name, route, view):
 
 @pytest.mark.parametrize("name", [name for name, route, _ in ADDRESSES if for_machines(route)])
 def test_no_machine_is_asked_for_a_cookie(name, worlds):  # noqa: F811
-    """What is open is done, for the rest a secret is asked for. With one: ``test_scope_matrix``."""
+    """Public endpoints work, the others ask for a secret. With one: ``test_scope_matrix``."""
     cache.clear()
     program, row, world = Program(), MATRIX[name], worlds[0]
     for method, sent in row.methods.items():
@@ -57,7 +57,7 @@ def test_no_machine_is_asked_for_a_cookie(name, worlds):  # noqa: F811
     ("name", "path"), [found for found in ALL if not for_machines(found[1].lstrip("/"))]
 )
 def test_every_page_refuses_a_form_of_somebody_elses_page(name, path, personas):
-    """Whoever sends it, and also where no POST is taken: before anything else is asked."""
+    """Whoever sends it, and even where POST is not allowed: the check comes first."""
     for person in (personas.admin, None):
         browser = Browser()
         if person:

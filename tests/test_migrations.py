@@ -1,4 +1,4 @@
-"""A database from before a rule comes along: the same lesions, told as the rule says."""
+"""A database from before a rule is migrated: the same lesions, with outcomes by the rule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BEFORE = [("screening", "0008_identifiers_and_retries")]
 
 @pytest.fixture
 def old_models():
-    """The models as they were; afterwards the database is as it is to be."""
+    """The models as they were; afterwards the database is current again."""
     latest = MigrationExecutor(connection).loader.graph.leaf_nodes("screening")
     executor = MigrationExecutor(connection)
     executor.migrate(BEFORE)
@@ -71,7 +71,7 @@ def test_an_old_database_tells_what_the_rule_says(old_models):
         for day in (1, 2, 3)
     ]
     told = read(old_models, images[0], "2026.11.4", "urgent", 30)
-    read(old_models, images[0], "2026.11.2", "monitor", 20)  # rescreened by an older version
+    read(old_models, images[0], "2026.11.2", "monitor", 20)  # rescreened with an older version
     read(old_models, images[1], "2026.11.3", "monitor", 10)
     read(old_models, images[2], "2026.11.4", "not_assessable", 5, reason="blurred")
     to_now()

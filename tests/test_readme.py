@@ -1,4 +1,4 @@
-"""What README says of the model is what the card says, and the files that it names are there."""
+"""The README's model figures are the card's, and the files that it names exist."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ml import reader
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
-# Name in README, key in the card, and whether more of it is worse (then it is rounded up).
+# Name in README, key in the card, and whether higher is worse (then it is rounded up).
 ROWS = (
     ("Balanced accuracy (balanced reading)", "balanced_accuracy_balanced", False),
     ("Accuracy (calibrated reading)", "accuracy_calibrated", False),
@@ -32,7 +32,7 @@ SOURCES = {"HAM10000": "HAM10000", "ISIC2017": "ISIC 2017", "MILK10K": "MILK10k"
 
 
 def percent(share: float, worse_up: bool) -> str:
-    """Whole tenths, always rounded to the side that makes us look worse."""
+    """One decimal, always rounded to the side that makes us look worse."""
     tenths = share * 1000
     return f"{(math.ceil(tenths) if worse_up else math.floor(tenths)) / 10:.1f} %"
 

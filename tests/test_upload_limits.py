@@ -1,4 +1,4 @@
-"""How much may be uploaded stands in one place each: pages, answers, papers and nginx agree."""
+"""Each upload limit is defined once: pages, responses, docs and nginx agree."""
 
 from __future__ import annotations
 
@@ -49,5 +49,5 @@ def test_the_papers_tell_the_limits_as_they_are(limit: str) -> None:
 def test_nginx_lets_through_what_the_site_takes_and_little_more() -> None:
     found = re.findall(r"client_max_body_size (\d+)m;", Path(ROOT, "script/nginx.conf").read_text())
     pictures, archive = (int(megabytes) * 1024**2 for megabytes in found)
-    assert 5 * MAX_BYTES < pictures < 6 * MAX_BYTES  # five of the largest at once
+    assert 5 * MAX_BYTES < pictures < 6 * MAX_BYTES  # five of the maximum size at once
     assert archives.MAX_ARCHIVE_BYTES < archive < 1.1 * archives.MAX_ARCHIVE_BYTES

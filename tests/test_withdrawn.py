@@ -1,8 +1,8 @@
-"""What was withdrawn is nowhere.
+"""Withdrawn records appear nowhere.
 
 Every page, every operation of the API and of FHIR, report, export, mail, calendar and webhook is
-walked with one withdrawn image, lesion and patient, each with all that can belong to it, and must
-tell neither an identifier nor a word of them.
+checked with one withdrawn image, lesion and patient, each with everything that can belong to it.
+None may contain an identifier or a word of them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ HISTORY = re.compile(r'<details class="section corrections.*?</details>', re.DOT
 @dataclass(frozen=True)
 class Scene:
     """kept: what is there. out: the same with a withdrawn image, lesion or patient in its place.
-    words: all that must not be told."""
+    words: none of these may appear.
+    """
 
     kept: World
     out: dict[str, World]
@@ -95,7 +96,9 @@ def scene(personas: Personas) -> Scene:
 
 
 def _attached(kept: World, lesion: Any) -> World:
-    """An image of the lesion with everything, and for a lesion of its own all that it can have."""
+    """An image of the lesion with everything, and for a separate lesion everything that it can
+    have.
+    """
     image = LesionImageFactory(
         lesion=lesion, captured_on=date(2026, 4, 1), camera_model=f"{MARK} camera"
     )
@@ -157,7 +160,7 @@ def _attached(kept: World, lesion: Any) -> World:
 
 
 def told(response: Any) -> str:
-    """All the words of an answer: of a page without the history of corrections."""
+    """All the text of a response: of a page without the history of corrections."""
     body = b"".join(response.streaming_content) if response.streaming else response.content
     if response.headers.get("Content-Type") == "application/pdf":
         return "\n".join(page.extract_text() for page in PdfReader(BytesIO(body)).pages)
@@ -166,7 +169,7 @@ def told(response: Any) -> str:
 
 @pytest.fixture(params=["clinician", "self_tracker"])
 def visitor(request, personas: Personas) -> Browser:
-    """Of a clinician, and of the owner of the record."""
+    """A client of the clinician, or of the owner of the record."""
     found = Browser()
     found.force_login(getattr(personas, request.param))
     return found
@@ -191,7 +194,7 @@ def test_no_address_tells_of_it(scene, visitor):
 
 
 def test_what_looks_for_it_finds_it(scene, visitor):
-    """So that the walk above would see it, were it there."""
+    """The checks above would find it if it were there."""
     world = scene.out["lesion"]
     assert MARK in told(visitor.get(reverse("withdrawn")))
     assert MARK in told(visitor.get(reverse("api:lesion-corrections", args=[world.lesion.pk])))
@@ -202,7 +205,7 @@ def test_what_looks_for_it_finds_it(scene, visitor):
 
 @pytest.mark.parametrize("what", ["image", "lesion", "patient"])
 def test_every_address_of_it_is_gone(scene, visitor, what):
-    """And none takes it in a body."""
+    """And none accepts it in a body."""
     world, wrong, asked = scene.out[what], [], 0
     for name, line in MATRIX.items():
         for method, sent in line.methods.items():
@@ -213,7 +216,7 @@ def test_every_address_of_it_is_gone(scene, visitor, what):
             asked += 1
             url = reverse(name, args=line.args(world))
             status = ask(visitor, method, url, sent, world).status_code
-            # An act of correcting it again is refused with the reason.
+            # Correcting it again is rejected with the reason.
             expected = {404} if is_about and "-" not in name.partition(":")[2] else {400, 404}
             if status not in expected:
                 wrong.append(f"{method} {url} ({name}): {status}")
@@ -245,19 +248,19 @@ def test_a_reading_of_it_is_announced_to_nobody(scene, personas, what):
     assert not Delivery.objects.exists()
 
 
-# Who may look past the managers that leave out what is withdrawn.
+# Modules that may bypass the default managers, which exclude withdrawn rows.
 LOOKS_PAST = {
     "screening.records.closing",  # a lock
     "screening.web.forms.conflicts",  # a lock
-    "screening.records.services",  # numbers of lesions are given once
+    "screening.records.services",  # numbers of lesions are not reused
     "screening.web.forms.edit_form",  # the row that a form was opened with
     "screening.corrections",
     "screening.api.corrections",
     "screening.web.views.corrections",
     "screening.models",
-    "screening.images.quota",  # what is withdrawn takes room too
+    "screening.images.quota",  # withdrawn pictures use storage too
     "screening.predictions.counting_reading",  # a lock
-    "screening.comparisons.marks",  # by one row alone
+    "screening.comparisons.marks",  # only its own row
 }
 
 

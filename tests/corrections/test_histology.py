@@ -1,4 +1,4 @@
-"""Histology is corrected by a new entry that names the old."""
+"""Histology is corrected by a new entry that refers to the old one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was entered twice becomes one, and two again."""
+"""Duplicates are merged, and split again."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class TestMergeLesions:
         theirs = LesionImageFactory(lesion=lesion, sha256=mine.sha256)
         ReviewFactory(image=theirs)
         merge(personas.admin, lesion, into)
-        assert into.images.get() == theirs  # the one that a clinician has concluded on
+        assert into.images.get() == theirs  # the one with a clinician's conclusion
         services.restore(user=personas.admin, record=lesion)
         assert lesion.images.get() == theirs
         assert into.images.get() == mine
@@ -258,9 +258,9 @@ class TestMergePatients:
         to.refresh_from_db()
         lesion.refresh_from_db()
         identifier.refresh_from_db()
-        assert (to.birth_year, to.sex) == (1960, "male")  # only what was not said
+        assert (to.birth_year, to.sex) == (1960, "male")  # only missing values
         assert lesion.patient == identifier.patient == to
-        assert Prediction.objects.active().get().image == image  # the sex is another
+        assert Prediction.objects.active().get().image == image  # the sex changed
         assert leads_to(Patient, personas.patient.pk, personas.viewer) == to
 
     def test_and_their_own_again(self, personas, lesion):
@@ -320,7 +320,7 @@ class TestMergePatients:
         lesion = record_services.open_lesion(user=personas.admin, patient=personas.patient)
         moved = moves.move_lesion(user=personas.admin, lesion=lesion, patient=to)
         assert moved.label == "Lesion 2"
-        # Nor is the number given again where it was.
+        # Its number is not reused at its former place either.
         next_one = record_services.open_lesion(user=personas.admin, patient=personas.patient)
         assert next_one.label == "Lesion 2"
         correction = Correction.objects.filter(kind="moved", patient=personas.patient).get()
@@ -386,7 +386,7 @@ def test_an_undo_gives_back_the_details_of_a_patient(personas):
     merges.merge_patients(user=personas.clinician, patient=one, into=into)
     into.refresh_from_db()
     assert (into.birth_year, into.sex) == (1992, "female")
-    into.sex = "male"  # said of this record itself, since
+    into.sex = "male"  # set on this record itself, since
     into.save()
     services.restore(user=personas.clinician, record=Patient.everything.get(pk=one.pk))
     into.refresh_from_db()

@@ -129,7 +129,7 @@ class TestMoveImage:
 
 
 class TestNothingLeaves:
-    """The clinic, or the person, that keeps it: not even by who may write both records."""
+    """Its clinic or owner, not even by users who may write both records."""
 
     @pytest.fixture
     def elsewhere(self, personas):

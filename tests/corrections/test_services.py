@@ -1,4 +1,4 @@
-"""An image corrected; image, lesion and patient withdrawn and put back."""
+"""Images corrected; images, lesions and patients withdrawn and restored."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class TestCorrectImage:
             )
 
     def test_another_age_is_read_again(self, personas, image):
-        PredictionFactory(image=image)  # told 66, as the patient was in 2026
+        PredictionFactory(image=image)  # read with age 66, as the patient was in 2026
         services.correct_image(user=personas.admin, image=image, captured_on=date(2026, 1, 1))
         assert not Prediction.objects.active().exists()
         services.correct_image(user=personas.admin, image=image, captured_on=date(2020, 1, 1))
@@ -106,7 +106,7 @@ class TestCorrectImage:
         ("outcome", "is_read"), [("monitor", True), ("see_doctor", False), ("urgent", False)]
     )
     def test_a_warning_does_not_go_with_the_kind(self, personas, image, outcome, is_read):
-        """A photograph gets no class: only a reading that warns of nothing gives way to that."""
+        """A photograph gets no class; only a reading without a warning is replaced by that."""
         PredictionFactory(image=image, outcome=outcome)
         services.correct_image(user=personas.admin, image=image, modality="clinical")
         assert Prediction.objects.active().exists() == is_read
@@ -216,7 +216,7 @@ class TestRestore:
             services.restore(user=personas.admin, record=image)
 
     def test_nobody_is_over_120_years_old_in_a_picture(self, personas, image):
-        """A birth year from before the rule: whoever puts a picture back is to correct it first."""
+        """A birth year from before the rule must be corrected before the picture is restored."""
         withdraw(personas.admin, image)
         patients = Patient.objects.filter(pk=image.lesion.patient_id)
         patients.update(birth_year=image.captured_on.year - 121)

@@ -1,4 +1,4 @@
-"""Pictures as people have them: the same answer by page, API and batch."""
+"""Pictures as people have them: the same result by page, API and batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHARED = SHARED_DATA.parent / "cases" / "images"
 
 @dataclass(frozen=True)
 class Right:
-    """What is right for a file. refused: a part of the word; None: it is stored."""
+    """The correct result for a file. refused: part of the message; None: it is stored."""
 
     refused: str | None = None
     size: tuple[int, int] | None = None
@@ -194,7 +194,7 @@ def test_every_given_picture_is_judged():
 
 
 def test_an_age_in_a_table_is_that_on_the_day_in_the_file(personas):
-    """And not that of today: a batch of old pictures would make everyone younger."""
+    """Not the current day: a batch of old pictures would make everyone younger."""
     rows = [
         {"image": "old.jpg", "patient_id": "P1", "lesion_id": "L1", "age": 45},
         {"image": "told.jpg", "patient_id": "P2", "lesion_id": "L2", "birth_year": 1970},

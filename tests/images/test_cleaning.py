@@ -92,7 +92,7 @@ def test_nothing_but_the_pixels_is_kept(spot, format):
 def test_it_is_upright_whatever_exif_says(orientation):
     upright = Image.new("RGB", (120, 80), "white")
     upright.paste("red", (0, 0, 60, 40))
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # transpositions that EXIF's value reverts
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # transpositions that undo the orientation
     turned = upright.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else upright
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -111,7 +111,7 @@ def test_colours_are_taken_to_srgb():
 
 
 def _profile_with_swapped_red_and_green() -> bytes:
-    """sRGB's own profile with the tags of two of its primaries exchanged."""
+    """sRGB's own profile with the tags of two primaries swapped."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, green = profile.index(b"rXYZ", 128), profile.index(b"gXYZ", 128)
     profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"
@@ -134,7 +134,7 @@ def test_a_broken_colour_profile_is_left_aside(spot):
 
 
 def png_claiming(width: int, height: int) -> bytes:
-    """A PNG whose header promises a size that its few bytes of data do not hold."""
+    """A PNG whose header declares a size that its few bytes of data do not contain."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         body = kind + data
@@ -189,5 +189,5 @@ def test_it_says_what_is_wrong(spot, name, data, message):
 
 
 def test_a_file_name_has_no_say(spot):
-    """The type comes from the content: there is no name to look at."""
+    """The type comes from the content, because there is no name."""
     assert clean(encoded(spot, "PNG")).extension == "png"

@@ -1,4 +1,6 @@
-"""The order of a lesion's images: the same in Python, in SQL, and in how two are told apart."""
+"""The order of a lesion's images: the same in Python, in SQL, and in the labels that distinguish
+them.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,7 @@ def test_the_previous_image_is_the_one_before_it_in_that_order(images: list[Lesi
 
 
 def test_of_one_day_the_hour_counts_more_than_the_upload() -> None:
-    """And a picture without an hour, kept before hours were, stays before one added after it."""
+    """A picture without a time, from before times were stored, stays before one added after it."""
     lesion = LesionFactory()
     morning, evening, unknown = (
         LesionImageFactory(
@@ -78,7 +80,7 @@ def test_of_one_day_the_hour_counts_more_than_the_upload() -> None:
 
 
 def test_no_other_place_orders_images_by_their_day() -> None:
-    """``order_by`` and sort keys that name the day of capture leave out the hour."""
+    """``order_by`` and sort keys that use the day of capture alone ignore the time."""
     for module, path in ALL:
         if module == "screening.models.image":
             continue

@@ -1,4 +1,4 @@
-"""Decoding apart: what a hostile picture may take, and what becomes of everyone else's."""
+"""Sandboxed decoding: what a hostile picture may use, and its effect on other pictures."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_one_that_crashes_is_not_tried_again(fresh):
 
 
 def in_child(code: str) -> subprocess.CompletedProcess[str]:
-    """What happens in a child to code that takes the place of decoding."""
+    """Replace decoding in the child with other code, and return what happens."""
     program = f"""
 from screening.images import cleaning, decoder
 def answer(asked, data):
@@ -130,13 +130,13 @@ def test_a_bug_is_named_and_its_text_is_not(caplog, fresh):
 
 
 def most_memory(child: sandbox._Child) -> int:
-    """The most that it ever held, in kB. (``getrusage`` counts children of other tests too.)"""
+    """Its peak memory, in kB. (``getrusage`` counts children of other tests too.)"""
     status = Path(f"/proc/{child._process.pid}/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
 
 
 def test_hostile_pictures_are_answered_in_bounded_memory(fresh):
-    """Each in the time of one good photograph, and no child that lives on above 700 MB."""
+    """Each in the time of one good photograph, and no surviving child above 700 MB."""
     hostile = {
         "scans": cases.many_scans(6320),
         "rgba": cases.png(6320, 6320),
@@ -193,7 +193,7 @@ def test_threads_share_the_children(fresh):
 
 
 def test_a_fork_starts_its_own(fresh):
-    """As Celery's and the web's processes are made: they must not write to one child together."""
+    """Celery and the web server fork; the forks must not write to one child together."""
     clean(GOOD)
     pid = os.fork()
     if pid == 0:

@@ -1,4 +1,4 @@
-"""Drawn pictures: the same from the same seed, and changing where the demo says they change."""
+"""Synthetic pictures: the same for the same seed, and changing where the demo says so."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_one_side_grows():
 
 
 def test_it_is_marked_in_the_picture():
-    """White letters stand along the lower edge, where the skin alone is never white."""
+    """White letters along the lower edge, where skin alone is never white."""
     below = pixels()[400:445]
     assert (below.min(axis=2) > 240).mean() > 0.01
     assert (pixels()[100:350].min(axis=2) > 240).mean() == 0

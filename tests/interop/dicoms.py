@@ -1,4 +1,4 @@
-"""DICOM files for tests, as a dermatoscope's software would write them, with a person's name."""
+"""DICOM files for tests, as a dermatoscope's software writes them, with a person's name."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def dicom(
     region: tuple[str, str] | None = BACK,
     **elements: Any,
 ) -> bytes:
-    """frame: compressed already, for a syntax that is; elements: set last, None to leave out."""
+    """frame: already compressed, for a compressed syntax; elements: set last, None to omit."""
     image = image or picture()
     native = image.tobytes()
     native += b"\0" * (len(native) % 2)

@@ -1,4 +1,4 @@
-"""Codes of SNOMED CT and ICD-10-CM: true, and only those that were verified."""
+"""Codes of SNOMED CT and ICD-10-CM: correct, and only verified ones."""
 
 from __future__ import annotations
 

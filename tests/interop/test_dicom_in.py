@@ -1,4 +1,4 @@
-"""DICOM photographs through the normal upload: pixels, what is taken over, what is left behind."""
+"""DICOM photographs by the normal upload: pixels, values taken over, values discarded."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def test_what_cannot_be_kept_is_refused_with_a_word(data, words):
 
 
 def test_a_file_that_swells_is_refused_before_it_does():
-    """20 kB that would be 20 MB, and could be gigabytes."""
+    """20 kB that inflate to 20 MB, and could inflate to gigabytes."""
     whole = dicom()
     length = int.from_bytes(whole[140:144], "little")
     head = whole[: 144 + length].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
@@ -171,7 +171,9 @@ def test_a_file_that_swells_is_refused_before_it_does():
 
 
 def test_damage_anywhere_is_never_a_bug():
-    """Every file with some bytes changed or cut off is a picture or gets a word on why not."""
+    """Every file with some bytes changed or cut off is either a picture or rejected with a
+    reason.
+    """
     generator = np.random.default_rng(5)
     small = encoded(picture((80, 72)), "JPEG")
     wholes = [
@@ -297,7 +299,7 @@ def test_a_day_that_cannot_be_is_refused_and_never_today(personas, bare, said, w
     bare.refresh_from_db()
     assert bare.body_site == ""
     assert not LesionImage.objects.exists()
-    day = date(2026, 2, 2)  # unless a person says better
+    day = date(2026, 2, 2)  # unless the user gives another
     added = add_image(user=personas.clinician, lesion=bare, file=BytesIO(data), captured_on=day)
     assert added.image.captured_on == day
 

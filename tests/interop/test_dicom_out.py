@@ -1,4 +1,4 @@
-"""A picture as DICOM: valid, pseudonymous, and the same when it comes back."""
+"""A picture as DICOM: valid, pseudonymous, and unchanged when it is imported again."""
 
 from __future__ import annotations
 

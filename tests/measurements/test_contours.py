@@ -1,4 +1,4 @@
-"""The border of a mask: where it runs, what of it is left out, and how few corners it has."""
+"""The border of a mask: where it runs, what it leaves out, and how few corners it has."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_of_two_parts_the_larger():
 
 
 def test_a_ring_counts_with_what_it_encloses():
-    """The lesion with a pale middle is larger than the spot beside it."""
+    """The lesion with a pale centre is larger than the spot beside it."""
     ring = disc(60, 75, 40) & ~disc(60, 75, 37)
     assert pixels(ring | disc(165, 75, 25))[:, 0].max() < 110
 

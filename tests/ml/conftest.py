@@ -1,4 +1,4 @@
-"""What the reader's tests share: drawn images, the shipped reader, and the data if it is there."""
+"""Shared by the reader's tests: synthetic images, the shipped reader, and the data if available."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 def draw_lesion(
     height: int = 450, width: int = 600, radius: float = 0.25, seed: int = 0
 ) -> npt.NDArray[np.uint8]:
-    """Skin, here and there redder, with one dark, uneven, sharp-edged spot in the middle."""
+    """Skin, redder in places, with one dark, uneven, sharp-edged spot in the centre."""
     rng = np.random.default_rng(seed)
     rows, columns = np.mgrid[0:height, 0:width]
     angle = np.arctan2(rows - height / 2, columns - width / 2)
@@ -33,7 +33,7 @@ def draw_lesion(
 
 
 def examples(count: int = 24) -> data.Examples:
-    """Drawn lesions of all classes, as HAM10000's, and drawn noise."""
+    """Synthetic lesions of all classes, like HAM10000's, and noise."""
     pixels = np.stack([draw_lesion(*data.FRAME, seed=number) for number in range(count)])
     lesions = replace(
         outside.as_examples(pixels),

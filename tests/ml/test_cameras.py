@@ -1,4 +1,4 @@
-"""What is told on each source's cameras, from readings made up for it."""
+"""Outcomes on each source's cameras, from invented readings."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ RULES = Rules(
 
 
 def read(melanoma: list[float], in_distribution: list[float]) -> Read:
-    """Readings whose shares are split between melanoma and nevus alone."""
+    """Readings whose probability is split between melanoma and nevus alone."""
     logits = np.full((len(melanoma), 7), -30.0)
     logits[:, MEL], logits[:, NV] = np.log(melanoma), np.log(1 - np.array(melanoma))
     gates = np.log(np.array(in_distribution)) - np.log1p(-np.minimum(in_distribution, 1 - 1e-9))

@@ -1,4 +1,4 @@
-"""The shipped card: complete, plausible, and true of the shipped network."""
+"""The shipped card: complete, plausible, and consistent with the shipped network."""
 
 import json
 
@@ -60,7 +60,7 @@ def test_the_figures_are_plausible(card, figures):
         top = 100 if "per_100" in name else 1
         assert 0 <= figure["low"] <= figure["high"] <= top, name
         assert figure["value"] <= figure["high"], name
-        # Drawing again adds noise, which a calibration error counts as error: its interval is high.
+        # Resampling adds noise, which a calibration error counts as error, so its interval is high.
         assert figure["low"] <= figure["value"] or name == "expected_calibration_error", name
 
 
@@ -119,10 +119,10 @@ def test_the_card_is_plain_json():
 
 
 def test_stated_sensitivities_come_out_again(ham10000, card, figures):
-    """All test images of the three rarest diagnoses, read anew.
+    """All test images of the three rarest diagnoses, read again.
 
-    The figures are of whole frames. Where more than one spot is seen, the most severe is told,
-    which may be another than the frame's: such an image counts either way.
+    The figures are of whole frames. If more than one lesion is found, the most severe reading is
+    shown, which may not be the frame's: such an image counts either way.
     """
     test = data.load_ham10000(ham10000).part(data.Part.TEST)
     for label, dx in enumerate(Diagnosis):

@@ -1,4 +1,4 @@
-"""Pictures that once were read wrongly, with what is right for each."""
+"""Pictures that were once read wrongly, with the correct result for each."""
 
 from pathlib import Path
 

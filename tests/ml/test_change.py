@@ -1,4 +1,4 @@
-"""Each change rule fires on a change of its kind, and is silent on what only looks like one."""
+"""Each change rule fires on its kind of change, and not on look-alikes."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,8 @@ def visit(
     focus=1.5,
 ):
     """A brown spot on skin. paint: (where, colour) on top. mesh: where it has a network, which
-    leaves the mean colour as it is. The rest is how it was taken."""
+    leaves the mean colour unchanged. The other arguments describe the capture.
+    """
     rng = np.random.default_rng(1)
     pixels = np.where(mask[..., None], BROWN * darker, SKIN) + rng.normal(0, 2, (*SIZE, 3))
     if mesh is not None:
@@ -66,7 +67,9 @@ def test_nothing_changed():
 
 
 def test_a_border_is_measured_the_same_whatever_was_in_memory_before():
-    """The rays leave the frame: what lies there is nothing, not what another array left behind."""
+    """The rays leave the frame: what is outside counts as empty, not as another array's
+    leftovers.
+    """
     random, reached = np.random.default_rng(1), []
     for _ in range(4):
         left_behind = [
@@ -95,7 +98,7 @@ def test_it_grew_to_one_side():
     bulge = disc() | disc(45, x=250)
     assert "asymmetric_enlargement" in rules(EARLIER, visit(bulge))
     assert "asymmetric_enlargement" not in rules(EARLIER, visit(disc(75)))
-    # What shrank on all sides but one has not grown.
+    # A lesion that shrank on all sides but one has not grown.
     assert "asymmetric_enlargement" not in rules(visit(bulge), visit(disc()))
 
 
@@ -116,7 +119,7 @@ def test_a_known_scale_stands_above_the_frame():
 
 
 def test_each_alert_carries_both_values():
-    """Also the short-term one: those of what changed."""
+    """Also the short-term one: the values of what changed."""
     for later, shown in (
         (visit(disc(48)), "area_share"),
         (visit(disc(), paint=[(disc(20, x=180), (196, 150, 128))]), "delta_e"),
@@ -139,7 +142,7 @@ def test_a_new_colour():
         < 0.05
         < fired["new_colour"].after["colour_share"]
     )
-    # It was there before: not new.
+    # It was there before, so it is not new.
     assert "new_colour" not in rules(blue_grey, blue_grey)
 
 

@@ -180,7 +180,7 @@ def test_finer_squares_lie_on_the_same_share_of_each_diagnosis(tmp_path):
         Image.new("RGB", (224, 224), "blue").save(tmp_path / "images_224" / f"{name}.jpg")
     refined = data.load_ham10000(tmp_path)
     changed = (plain.pixels != refined.pixels).any(axis=(1, 2, 3))
-    assert changed.sum() == 1  # of two melanomas 0.4: one; of one vascular lesion none
+    assert changed.sum() == 1  # two melanomas at 0.4: one; one vascular lesion: none
     row = int(np.flatnonzero(changed)[0])
     assert (refined.pixels[row, :, 32:224, 2] > 200).all()
     assert np.array_equal(refined.pixels[row, :, :32], plain.pixels[row, :, :32])

@@ -1,4 +1,4 @@
-"""The spoilt versions of a picture, each spoilt in its own way."""
+"""Degraded versions of a picture, each in its own way."""
 
 import numpy as np
 import pytest

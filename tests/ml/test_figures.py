@@ -1,4 +1,4 @@
-"""Calibration and measures against cases worked out by hand."""
+"""Calibration and measures against cases computed by hand."""
 
 from dataclasses import replace
 
@@ -94,7 +94,7 @@ def test_a_rate_of_none_or_all_promises_no_more_than_its_count(monkeypatch):
     all_found = replace(some, outcomes=np.full(300, str(Outcome.URGENT)))
     found = figures.with_intervals(all_found)
     cancers = len(np.unique(some.lesions[some.cancer]))
-    # As Clopper and Pearson's table has it for n of n: the n-th root of 2.5 %.
+    # As in Clopper and Pearson's table for n of n: the n-th root of 2.5 %.
     low = 0.025 ** (1 / cancers)
     assert found["see_doctor/malignant_sensitivity"] == pytest.approx(
         {"value": 1, "low": low, "high": 1}

@@ -1,4 +1,4 @@
-"""What is told of one image, from all that is seen in it."""
+"""The outcome of an image, from everything found in it."""
 
 from dataclasses import replace
 
@@ -27,7 +27,7 @@ RULES = Rules(
 
 
 def seen(melanoma: float, *, by_context: float = 0.0, gate: float = 5.0) -> Seen:
-    """A nevus' logits, that of a melanoma as given, by the image and by what is known."""
+    """A nevus with the given melanoma logits, from the image and from the context."""
     image, context = np.zeros(7), np.zeros((3, 7))
     image[list(Diagnosis).index(Diagnosis.NV)] = 3.0
     image[list(Diagnosis).index(Diagnosis.MEL)] = melanoma
@@ -125,8 +125,9 @@ SPOILS = {
     some.sampled_from([PatientContext(), PatientContext(25, "female", "back")]),
 )
 def test_of_any_picture_the_remarks_never_lower_what_is_told(kind, much, seed, context):
-    """With the shipped network: what it reads as dangerous in dermatoscopy is told, whatever else
-    is said; and nothing that is wrong with a picture is told as an all-clear."""
+    """With the shipped network: a dangerous reading of dermatoscopy is always shown, whatever the
+    remarks, and no faulty picture results in an all-clear.
+    """
     drawn = synthetic.draw_lesion(seed=seed, dark_side=seed / 5, size=(400, 300))
     picture = np.asarray(SPOILS[kind](drawn, much))
     version = room.load()

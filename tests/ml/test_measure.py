@@ -1,4 +1,4 @@
-"""Measures of drawn lesions, whose size and shape are known."""
+"""Measurements of synthetic lesions of known size and shape."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ SIZE = (342, 512)
 
 
 def grid(angle: float):
-    """x and y from the middle of the frame, turned by an angle in degrees."""
+    """x and y from the centre of the frame, turned by an angle in degrees."""
     height, width = SIZE
     y, x = np.mgrid[0:height, 0:width].astype(float)
     x, y, turn = x - width / 2 + 0.3, y - height / 2 - 0.2, np.radians(angle)
@@ -24,7 +24,7 @@ def ellipse(a: float, b: float, angle: float = 0.0):
 
 
 def reach(around):
-    """How far a blob of radius 1 reaches in each direction."""
+    """The extent of a blob of radius 1 in each direction."""
     waves = 0.15 * np.cos(3 * around) + 0.1 * np.sin(2 * around) + 0.06 * np.cos(7 * around + 1)
     return 1 + waves
 
@@ -61,7 +61,7 @@ def test_the_size_of_an_ellipse(a, b, angle):
 @pytest.mark.parametrize("radius", [20, 50, 100])
 @pytest.mark.parametrize("angle", [0, 25, 70])
 def test_the_size_of_a_blob(radius, angle):
-    """Against its own equation, in polar coordinates."""
+    """Compared with its own equation, in polar coordinates."""
     around = np.linspace(0, 2 * np.pi, 5000, endpoint=False)
     far = reach(around)
     corners = np.stack([far * np.cos(around), far * np.sin(around)])

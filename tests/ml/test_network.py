@@ -1,4 +1,4 @@
-"""The Keras network: its arithmetic, its export, and that it can be trained. Needs TensorFlow."""
+"""The Keras network: its arithmetic, its export, and its training. Needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ml.training.train import Training
 from ml.types import PatientContext
 from tests.ml.conftest import draw_lesion, examples
 
-# Keras hands TensorFlow's variables to NumPy in a way that NumPy 2 complains of.
+# Keras passes TensorFlow's variables to NumPy in a way that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 KNOWN = PatientContext(62.0, "female", "face")
@@ -133,7 +133,7 @@ def test_light_is_exchanged_between_dermatoscopic_images_alone():
     inside = tf.constant([1.0, 1.0, 1.0, 0.0])
     mixed = _exchange_light(views, inside, 64, 1.0).numpy()
     change = np.abs(mixed - views).mean(axis=(1, 2, 3))
-    assert (change[1:3] > 0.02).all()  # each from the one before it
+    assert (change[1:3] > 0.02).all()  # each differs from the one before it
     np.testing.assert_allclose(mixed[[0, 3]], views.numpy()[[0, 3]], atol=1e-3)
     assert mixed[1].mean() > views.numpy()[1].mean() + 0.05
 
@@ -166,7 +166,7 @@ def test_teachers_say_a_share_of_the_label(tmp_path, shipped):
     logits = shipped({"pixels": frames, "context": known}, training=False)["logits"]
     said = tf.nn.softmax(logits + prior).numpy()
     np.testing.assert_allclose(taught, 0.75 * label + 0.25 * said, atol=1e-5)
-    assert taught[1, 0] == 0  # ISIC 2017 knows no akiec, nor does a teacher of its images
+    assert taught[1, 0] == 0  # ISIC 2017 has no akiec, nor does a teacher of its images
 
 
 def test_training_starts_from_a_network_or_tells_that_it_cannot(tmp_path, shipped):
@@ -224,7 +224,9 @@ def test_a_run_that_was_not_trained_is_told(tmp_path, capsys, command):
 
 
 def test_what_imagenet_taught_tells_pictures_apart():
-    """A mirrored picture is nearer to itself than another one: not so with weights out of order."""
+    """A mirrored picture is closer to itself than to another one; with scrambled weights it is
+    not.
+    """
     model = network.build()
     network.start_from(model, None)
     kinds = outside.TRAINED_KINDS | outside.HELD_OUT_KINDS

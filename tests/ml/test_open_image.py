@@ -1,4 +1,4 @@
-"""Files of all kinds, from users of all kinds."""
+"""Opening files of all kinds."""
 
 import numpy as np
 import pytest

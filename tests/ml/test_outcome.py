@@ -85,7 +85,7 @@ def test_what_is_not_dermatoscopic_is_never_told_more_than_that(outcome, found):
 
 @given(assessed, faults, some.sampled_from(NotAssessable))
 def test_one_fault_more_never_makes_it_milder(outcome, found, more):
-    """Not assessable is no all-clear: it stands above monitor here."""
+    """Not assessable is not an all-clear: here it ranks above monitor."""
     order = [Outcome.MONITOR, Outcome.NOT_ASSESSABLE, Outcome.SEE_DOCTOR, Outcome.URGENT]
     before, after = (
         tell(outcome, listed, is_dermatoscopic=True)[0] for listed in (found, [*found, more])

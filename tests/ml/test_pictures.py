@@ -1,4 +1,4 @@
-"""Pictures of every format and mode, whole and damaged: right in colour, or a word."""
+"""Pictures of every format and mode, intact and damaged: correct colours, or a message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "HEIF")
 
 
 def card(*, opaque: bool = True) -> Image.Image:
-    """Three fields: skin, dark brown, and one that is transparent where that can be."""
+    """Three fields: skin, dark brown, and one that is transparent if the format allows."""
     card = Image.new("RGBA", SIZE, (*SKIN, 255))
     card.paste((70, 40, 30, 255), (32, 0, 64, 80))
     card.paste((250, 250, 250, 255) if opaque else (0, 0, 0, 0), (64, 0, 96, 80))
@@ -62,7 +62,7 @@ def in_mode(mode: str, image: Image.Image) -> Image.Image:
 
 
 def saved(image: Image.Image, format: str) -> bytes | None:
-    """None: the format does not hold the mode."""
+    """None: the format does not support the mode."""
     if image.mode[0] == "I" and format in ("WEBP", "AVIF"):
         return None  # Pillow writes it, but all white
     try:
@@ -172,7 +172,7 @@ def test_adobes_inverted_inks_are_right():
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
 def test_a_profile_is_followed_whatever_the_mode(format, mode):
-    """sRGB with two of its primaries exchanged: what is red comes out green."""
+    """sRGB with two primaries swapped: red becomes green."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, green = profile.index(b"rXYZ", 128), profile.index(b"gXYZ", 128)
     profile[red : red + 4], profile[green : green + 4] = b"gXYZ", b"rXYZ"

@@ -1,4 +1,4 @@
-"""python -m ml predict, as another program would call it."""
+"""python -m ml predict, as another program calls it."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""What is wrong with a picture by its pixels alone."""
+"""Faults of a picture, from its pixels alone."""
 
 from io import BytesIO
 
@@ -18,7 +18,7 @@ def told(pixels: np.ndarray) -> tuple[NotAssessable, ...]:
 
 
 def spot() -> np.ndarray:
-    """A drawn lesion with the colours of skin and pigment."""
+    """A synthetic lesion with the colours of skin and pigment."""
     return np.asarray(synthetic.draw_lesion(dark_side=0.5))
 
 
@@ -79,7 +79,7 @@ def disc(row: float, column: float, radius: float) -> np.ndarray:
 
 
 def seen(mask: np.ndarray, lit: np.ndarray | None = None) -> tuple[NotAssessable, ...]:
-    """What is said of brown skin with a lesion there, all white where it is lit."""
+    """The faults of brown skin with a lesion there, all white where it is lit."""
     pixels = np.full((150, 200, 3), (190, 140, 120), np.uint8)
     pixels[mask] = (90, 60, 50)
     if lit is not None:
@@ -93,7 +93,7 @@ def test_how_the_lesion_is_seen_has_its_reasons():
     assert seen(np.zeros((150, 200), bool)) == (NotAssessable.LESION_TOO_SMALL,)
     assert seen(np.ones((150, 200), bool)) == (NotAssessable.LESION_CUT_OFF,)
     assert seen(disc(75, 100, 40), lit=disc(70, 95, 14)) == (NotAssessable.GLARE,)
-    # A reflection on the skin beside it hides nothing, nor does a pinpoint.
+    # A reflection on the skin beside it hides nothing, nor does a pinpoint on it.
     assert seen(disc(75, 100, 40), lit=disc(20, 20, 14)) == ()
     assert seen(disc(75, 100, 40), lit=disc(70, 95, 3)) == ()
 

@@ -1,4 +1,4 @@
-"""A second spot is found, and what a single one has around it is not taken for one."""
+"""A second lesion is found, and the surroundings of a single one are not mistaken for one."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ LESION = disc(75, 100, 33)
 
 
 def drawn(seed: int = 0) -> Image.Image:
-    """A drawn lesion, 200 x 150, without the words that mark it as drawn."""
+    """A synthetic lesion, 200 x 150, without the words that mark it as synthetic."""
     return reduce(np.asarray(synthetic.draw_lesion(seed=seed))[:420])
 
 

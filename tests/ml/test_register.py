@@ -1,4 +1,4 @@
-"""Images laid over one another: drawn ones here, real ones where they are."""
+"""Alignment of images: synthetic ones, and real ones if available."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from tests.ml.conftest import draw_lesion
 
 
 def visit(seed: int, spot: int = 0):
-    """Grainy skin with a spot whose structure depends on ``spot``, at 512 x 384; and its mask."""
+    """Grainy skin with a lesion whose structure depends on ``spot``, at 512 x 384; and its mask."""
     rng = np.random.default_rng(spot)
     pixels = cv2.resize(draw_lesion(384, 512, seed=spot), (512, 384)).astype(float)
     texture = cv2.GaussianBlur(rng.normal(0, 1, (384, 512)), (0, 0), 4)
@@ -35,7 +35,7 @@ def test_the_images_may_have_different_sizes():
     half = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     found = register.align(pixels, half, mask)
     assert found.aligned
-    # A pixel of the half covers two by two, whose middle is half a pixel on.
+    # A pixel of the half-size copy covers two by two, whose centre is offset by half a pixel.
     assert found.matrix == pytest.approx(np.array([[2, 0, 0.5], [0, 2, 0.5]]), abs=0.5)
 
 
@@ -74,7 +74,7 @@ def test_warping_shows_the_later_image_in_the_earlier_frame():
 
 
 def test_light_is_matched_by_the_skin_not_by_the_lesion():
-    """A lesion that darkened is as dark in the other picture's light."""
+    """A lesion that darkened stays dark in the other picture's light."""
     pixels, mask = visit(0)
     darker = pixels.astype(float)
     darker[mask] *= 0.5
@@ -89,7 +89,7 @@ def test_light_is_matched_by_the_skin_not_by_the_lesion():
 
 
 def test_real_pairs(ham10000):
-    """A few of the benchmark's: it has the figures."""
+    """A few of the benchmark's pairs; the benchmark has the figures."""
     chosen = registration.choose(ham10000, np.random.default_rng(3))
     assert registration.real(ham10000, chosen["different"][:20])["aligned"] <= 0.1
     same = registration.real(ham10000, chosen["same"][:20])

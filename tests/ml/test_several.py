@@ -1,4 +1,4 @@
-"""The pictures with a second spot are what they say."""
+"""The composed pictures with a second lesion are as described."""
 
 import numpy as np
 

@@ -5,7 +5,7 @@ import pytest
 
 from ml.lesion import skin
 
-# sRGB and its CIE L*a*b* (D65), from the CIE formulae worked out by hand.
+# sRGB and its CIE L*a*b* (D65), computed by hand from the CIE formulae.
 KNOWN = [
     ((255, 255, 255), (100.0, 0.0, 0.0)),
     ((0, 0, 0), (0.0, 0.0, 0.0)),

@@ -1,4 +1,4 @@
-"""What training is shown and learns from: epochs, priors, labels, blending. Needs TensorFlow."""
+"""The training input: epochs, priors, labels, blending. Needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ml.training.train import Training, mask_loss
 from ml.types import PatientContext
 from tests.ml.conftest import examples
 
-# Keras hands TensorFlow's variables to NumPy in a way that NumPy 2 complains of.
+# Keras passes TensorFlow's variables to NumPy in a way that NumPy 2 warns about.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 KNOWN = PatientContext(62.0, "female", "face")
@@ -79,8 +79,9 @@ def test_context_is_dropped_whole_or_field_by_field():
 
 
 def several_sources() -> data.Examples:
-    """Drawn noise, and lesions of two sources: HAM10000 with 16 nevi and 4 melanomas, MILK10k with
-    two of each."""
+    """Noise, and lesions of two sources: HAM10000 with 16 nevi and 4 melanomas, MILK10k with two of
+    each.
+    """
     some = examples(24)
     labels = np.array([5] * 16 + [4] * 4 + [5, 5, 4, 4] + [-1] * 4)
     sources = np.array([data.Source.HAM10000] * 20 + [data.Source.MILK10K] * 4)
@@ -93,7 +94,7 @@ def test_an_epoch_has_its_share_of_each_source_and_diagnosis():
     rows = np.concatenate(list(epoch_batches(some, recipe, 0)))
     assert len(rows) == 300
     found = Counter(zip(some.sources[rows], some.labels[rows], strict=True))
-    # The source that is missing leaves its share to the others; 16 nevi to 4 melanomas are 2 to 1.
+    # The missing source's share goes to the others; 16 nevi to 4 melanomas become 2 to 1.
     assert found[data.Source.HAM10000, 5] == pytest.approx(300 * 0.8 * 5 / 8 * 2 / 3, abs=2)
     assert found[data.Source.HAM10000, 4] == pytest.approx(300 * 0.8 * 5 / 8 * 1 / 3, abs=2)
     assert found[data.Source.MILK10K, 4] == pytest.approx(300 * 0.8 * 3 / 8 / 2, abs=2)
@@ -132,7 +133,7 @@ def test_a_blended_image_has_both_labels_and_no_mask(tmp_path):
     some = replace(some, masked=np.ones(len(some), np.bool_))
     recipe = Recipe(smoothing=0.0, drop_all_context=0.0, drop_one_field=0.0)
     training = Training(some, recipe, tmp_path)
-    rows = np.array([0, 24, 3])  # akiec; noise, its own partner; df
+    rows = np.array([0, 24, 3])  # akiec; noise, which is its own partner; df
     _, _, masked, known, _, label, inside, own = (
         one.numpy() for one in training._feed(rows, 1.0, np.random.default_rng(0))
     )

@@ -1,4 +1,4 @@
-"""Words and their parsing."""
+"""Terms and their parsing."""
 
 import pytest
 

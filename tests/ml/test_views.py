@@ -1,4 +1,4 @@
-"""What the network is shown of an image."""
+"""The views of an image that the network sees."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Health for programs and the page for staff: what is missing, what waits, who is heard of."""
+"""Health for monitoring and the page for staff: what is missing, what waits, which processes
+report.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +97,7 @@ def test_it_tells_how_long_the_oldest_waits_and_who_is_heard_of(client):
     told = client.get(READY).json()
     assert told["status"] == "ok"
     assert told["oldest_queued_seconds"] == pytest.approx(120, abs=5)
-    # No names of machines for strangers.
+    # Machine names are not public.
     assert [one["part"] for one in told["heartbeats"]] == ["worker", "worker"]
     assert [one["seconds"] for one in told["heartbeats"]] == [
         pytest.approx(3, abs=3),
@@ -156,8 +158,8 @@ def test_beat_is_heard_of_by_way_of_a_worker():
         (False, 40, None, True),  # no worker at all
         (False, 5, None, False),  # one may be starting
         (True, 40, None, False),  # it has a queue
-        (True, 90, None, True),  # it lives and does nothing
-        (True, 90, 20, False),  # it does something
+        (True, 90, None, True),  # alive but idle
+        (True, 90, 20, False),  # working
         (False, None, None, False),
     ],
 )

@@ -1,5 +1,6 @@
-"""Faults that pass are tried again and cost nobody an attempt; items that fail for ever are marked,
-told and stepped over."""
+"""Transient errors are retried and count as no attempt; items that always fail are marked as
+failed, reported and skipped.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +92,7 @@ def test_pauses_grow_and_end_after_a_day():
 
 @contextmanager
 def s3_is_away() -> Iterator[None]:
-    """The real S3 storage, and nobody who answers."""
+    """The real S3 storage, with no server behind it."""
     away = S3Storage(
         bucket_name="skincheck",
         access_key="a",
@@ -105,7 +106,7 @@ def s3_is_away() -> Iterator[None]:
 
 
 def rest() -> None:
-    """As if what rests had rested."""
+    """Pretend that all pauses are over."""
     now = timezone.now()
     Prediction.objects.update(rests_until=now)
     Setback.objects.update(rests_until=now)
@@ -122,10 +123,10 @@ def test_storage_that_is_away_for_a_minute_fails_no_reading(monkeypatch):
             one.refresh_from_db()
             assert (one.state, one.attempts, one.setbacks) == (State.QUEUED, 0, times)
             assert one.rests_until - timezone.now() > transience.pause(times) - timedelta(minutes=1)
-            assert queue.claim(one.pk) is None  # it rests
+            assert queue.claim(one.pk) is None  # it pauses
         assert recovery.sweep(rung_before=timezone.now()) == []
         rest()
-    assert recovery.sweep(rung_before=timezone.now()) == waiting  # it rings when they have rested
+    assert recovery.sweep(rung_before=timezone.now()) == waiting  # it rings when the pause is over
     for one in waiting:
         tasks.read_prediction_task(str(one.pk))
         one.refresh_from_db()

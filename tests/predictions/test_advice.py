@@ -1,4 +1,4 @@
-"""The words that decide whether someone sees a doctor."""
+"""The texts that decide whether someone sees a doctor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db
 
-# Words that comfort without ground, or claim what the software cannot know.
+# Words that reassure without reason, or claim what the software cannot know.
 FORBIDDEN = re.compile(
     r"\b(healthy|harmless|safe|benign|normal|sure|no risk|nothing to worry)\b", re.I
 )
@@ -36,7 +36,7 @@ def advise(outcome, reason="", remarks=(), **symptoms):
 
 
 def card_figures(name, end="value"):
-    """On each source of pictures."""
+    """By source of pictures."""
     sources = reader.card()["sources"].values()
     return [one["with_95_percent_intervals"][name][end] for one in sources]
 
@@ -81,7 +81,7 @@ def test_symptoms_turn_monitor_into_a_visit(symptom):
     assert "must not be watched by software alone" in whole(told)
 
 
-@pytest.mark.parametrize("age", [0, 15, 16])  # by the year: one of 16 may still be 15
+@pytest.mark.parametrize("age", [0, 15, 16])  # by year: a 16-year-old may still be 15
 def test_a_child_is_never_told_to_watch(age):
     prediction = PredictionFactory.build(
         outcome=Outcome.MONITOR, image__lesion__patient__birth_year=2026 - age
@@ -172,7 +172,7 @@ def test_a_clinician_is_told_in_the_words_of_the_field():
 def test_a_percentage_beside_a_figure_of_100_says_what_each_is():
     assert "this picture alone" in advise(Outcome.SEE_DOCTOR).about_percent
     assert not advise(Outcome.MONITOR).about_percent
-    # Flagged for its symptom: the text has no figure of 100.
+    # Flagged because of a symptom: the text has no figure per 100.
     assert not advise(Outcome.MONITOR, bleeding=True).about_percent
 
 

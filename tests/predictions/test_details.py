@@ -1,4 +1,6 @@
-"""Details belong to the reading: corrected ones are read again, and told until that is done."""
+"""Readings depend on patient details: after a correction they are repeated, and marked until
+then.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ def waiting():
 
 
 def stale(prediction):
-    """By both ways of saying it, which must agree."""
+    """By both implementations, which must agree."""
     in_sql = details.with_other_details(Prediction.objects.filter(pk=prediction.pk)).exists()
     fresh = Prediction.objects.select_related("image__lesion__patient").get(pk=prediction.pk)
     assert bool(details.other_details(fresh)) == in_sql

@@ -1,4 +1,4 @@
-"""What is said beside a reading: exact where it gives numbers, silent where there is no class."""
+"""The explanation beside a reading: exact where it gives numbers, empty without a class."""
 
 from __future__ import annotations
 

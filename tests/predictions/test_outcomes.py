@@ -1,6 +1,6 @@
-"""The standing outcome of a lesion: nothing but a settling act lowers it, in Python and in SQL.
+"""The standing outcome of a lesion: only a settling act lowers it, in Python and in SQL.
 
-``STANDING_EXAMPLES=2000`` tries so many sequences of acts.
+``STANDING_EXAMPLES=2000`` tries that many sequences of acts.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ TAKES_ALONG = {"move", "merge"}
 
 
 class World:
-    """Two lesions of one person, changed by the write path. What it refuses does not happen."""
+    """Two lesions of one person, changed through the write path. Rejected changes are skipped."""
 
     def __init__(self, born: int) -> None:
         member = MembershipFactory(role="admin")
@@ -168,7 +168,7 @@ class World:
             closing.edit_lesion(bleeding=name == "symptom", **by)
 
     def _restore(self):
-        """All that is out; what was merged is taken apart."""
+        """Restore everything withdrawn; merged records are split again."""
         for model in (Lesion, LesionImage, DoctorVisit):
             for record in model.everything.exclude(withdrawn_at=None):
                 with suppress(ValidationError), transaction.atomic():
@@ -179,7 +179,7 @@ class World:
 
 
 def standing_rank(pk, user):
-    """By the rule in Python; that in SQL says the same. Of a withdrawn lesion nothing is told."""
+    """By the rule in Python, compared with SQL. A withdrawn lesion has no outcome."""
     lesion = outcomes.with_standing(Lesion.objects.filter(pk=pk), user).first()
     if lesion is None:
         return outcomes.NOTHING
@@ -198,7 +198,7 @@ def standing_rank(pk, user):
 
 
 def urgent_picture(*more):
-    """A dermatoscopic picture of the first lesion that is urgent, and what is done then."""
+    """An urgent dermatoscopic picture of the first lesion, and what is done next."""
     added = ("add", 0, DAY, None, Modality.DERMATOSCOPIC)
     return [added, ("read", 0, "urgent", reader.DEFAULT_VERSION), *more]
 
@@ -229,7 +229,7 @@ def only_a_settling_act_lowers(world, done):
 
 
 def replaces(world, act):
-    """Whether a reading takes the place of another one of the same picture."""
+    """Whether a reading replaces another one of the same picture."""
     if act[0] != "read" or (image := world.image(act[1])) is None:
         return False
     counting = image.counting_reading
@@ -237,7 +237,7 @@ def replaces(world, act):
 
 
 def leaves(world, act):
-    """Whether a picture leaves the symptom behind that alone made it grave."""
+    """Whether a picture leaves the symptom that alone made it severe behind."""
     if act[0] != "move" or (image := world.image(act[1])) is None:
         return False
     counting = image.counting_reading

@@ -1,4 +1,4 @@
-"""What is laid over the picture: the border, and the evidence on one scale, with its words."""
+"""Overlays on the picture: the border, and the evidence on one scale, with its text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NUMBER = {diagnosis.value: n for n, diagnosis in enumerate(Diagnosis)}
 
 
 def overlays(cells=(), **fields):
-    """cells: row, column, code, logits. Nothing else spoke for or against anything."""
+    """cells: row, column, code, logits. All other evidence is zero."""
     evidence = np.zeros((ROWS, COLUMNS, len(Diagnosis)))
     for row, column, code, logits in cells:
         evidence[row, column, NUMBER[code]] = logits
@@ -51,7 +51,7 @@ def test_the_strongest_cell_is_full_and_all_seven_have_its_scale():
 def test_what_speaks_against_is_left_out():
     levels = overlays([(7, 10, "mel", -0.4)]).grid["levels"]
     assert levels["mel"][MIDDLE] == 0
-    assert levels["nv"][MIDDLE] == LEVELS  # it alone is lower, so each of the others is higher
+    assert levels["nv"][MIDDLE] == LEVELS  # only it is lower, so each of the others is higher
 
 
 def test_what_is_added_to_all_seven_alike_is_evidence_for_none():
@@ -82,7 +82,9 @@ def test_without_a_mask_there_is_no_border_and_no_word_of_it():
 
 
 def test_a_picture_whose_side_is_no_multiple_of_a_cell():
-    """155 pixels wide under 16 cells of 10: the last one stands out, and is drawn so."""
+    """155 pixels wide under 16 cells of 10: the last cell reaches past the edge, and is drawn
+    so.
+    """
     maps = PredictionMapsFactory.build(
         prediction=None,
         mask=png(np.ones((150, 155), bool)),

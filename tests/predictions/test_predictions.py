@@ -74,7 +74,7 @@ def test_where_it_saw_what_is_kept_and_adds_up():
     evidence = np.array(maps.evidence)
     assert evidence.shape == (15, 20, 7)
     assert maps.evidence_cell * 20 == 200
-    for number, code in enumerate(Diagnosis):  # PostgreSQL keeps no order of keys
+    for number, code in enumerate(Diagnosis):  # PostgreSQL does not keep the order of keys
         logit = prediction.image_logits[code]
         assert evidence[..., number].sum() + maps.bias[code] == pytest.approx(logit, abs=2e-3)
 

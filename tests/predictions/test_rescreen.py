@@ -101,7 +101,7 @@ def test_it_lists_which_lesions_are_told_otherwise_the_milder_ones_first():
     PredictionFactory(image=held.image, outcome="monitor", model_version=NEW)
     PredictionFactory(image__lesion=held.image.lesion, outcome="urgent", model_version=NEW)
     PredictionFactory(outcome="urgent")  # not read by the new one yet
-    for name in ("image", "image.lesion", "image.lesion.patient"):  # told to nobody
+    for name in ("image", "image.lesion", "image.lesion.patient"):  # withdrawn: shown to nobody
         gone = PredictionFactory(outcome="urgent")
         PredictionFactory(image=gone.image, outcome="monitor", model_version=NEW)
         withdraw(
@@ -154,7 +154,7 @@ def test_an_older_version_never_changes_what_is_told(monkeypatch):
 def test_what_was_told_before_stays_in_sight_on_the_lesion(client, personas):
     lesion = LesionFactory(patient=personas.patient)
     old = PredictionFactory(image__lesion=lesion, outcome="urgent", model_version="2020.1")
-    # The first makes it milder; the second, made with other details, says the same once more.
+    # The first makes it milder; the second, with other details, gives the same result again.
     for _ in range(2):
         PredictionFactory(image=old.image, outcome="monitor", model_version=NEW)
     client.force_login(personas.clinician)

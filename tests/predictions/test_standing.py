@@ -1,4 +1,4 @@
-"""What people see of a warning: no later picture hides it, and who settled it is shown."""
+"""A warning as people see it: no later picture hides it, and who settled it is shown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add(lesion, captured_on, outcome, reason="", **fields):
 
 @pytest.fixture(params=["own", "clinic"])
 def seen(request, personas):
-    """A lesion told to see a doctor; then a blurred picture, then an ordinary photograph."""
+    """A lesion with "see a doctor", then a blurred picture, then an ordinary photograph."""
     own = request.param == "own"
     patient = personas.own_patient if own else personas.patient
     lesion = LesionFactory(patient=patient, label="Left calf")

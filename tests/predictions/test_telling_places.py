@@ -1,7 +1,7 @@
-"""Every place that tells or orders by an outcome asks the one rule, or tells of one picture.
+"""All code that shows or sorts by an outcome uses the one rule, or concerns a single picture.
 
-A place is a function, a class outside its methods, or a template. One that reads what a model
-found calls ``predictions.outcomes``, or is in the list of those that tell of one picture, with the
+A place is a function, a class outside its methods, or a template. If it reads a model's findings,
+it calls ``predictions.outcomes``, or is listed here as concerning a single picture, with the
 reason.
 """
 
@@ -17,10 +17,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 RULE = "screening.predictions.outcomes"
 OUTSIDE = (
-    "screening/models/",  # what a row says of itself
+    "screening/models/",  # a row's own properties
     "screening/migrations/",
     "screening/predictions/outcomes.py",  # the rule
-    "screening/predictions/counting_reading.py",  # which reading it looks at
+    "screening/predictions/counting_reading.py",  # it selects the reading itself
 )
 FOUND = {
     "outcome",
@@ -102,7 +102,7 @@ TEMPLATES_OF_ONE_PICTURE = {
 
 
 def places(tree: ast.Module) -> Iterator[tuple[str, list[ast.AST]]]:
-    """Each function with those in it, and what stands in a class or a module outside of them."""
+    """Each function with its inner ones, and the code of a class or a module outside functions."""
 
     def visit(node: ast.AST, name: str) -> Iterator[tuple[str, list[ast.AST]]]:
         outside: list[ast.AST] = []
@@ -119,7 +119,7 @@ def places(tree: ast.Module) -> Iterator[tuple[str, list[ast.AST]]]:
 
 
 def tells(node: ast.AST) -> bool:
-    """Whether it reads what was found: an attribute, a condition, or a column by its name."""
+    """Whether it reads findings: an attribute, a condition, or a column by name."""
     match node:
         case ast.Attribute(attr=name, ctx=ast.Load()):
             return name in FOUND
@@ -142,7 +142,7 @@ def _text(node: ast.AST) -> str:
 
 
 def names_of_the_rule(tree: ast.Module) -> set[str]:
-    """As the module imports them."""
+    """Under the names that the module imports them by."""
     room, _, module = RULE.rpartition(".")
     return {
         alias.asname or alias.name
@@ -154,7 +154,7 @@ def names_of_the_rule(tree: ast.Module) -> set[str]:
 
 
 def telling(source: str) -> dict[str, bool]:
-    """Each place of a module that tells of an outcome: whether it asks the rule."""
+    """The places of a module that show an outcome, and whether each uses the rule."""
     tree = ast.parse(source)
     asked = names_of_the_rule(tree) | GIVEN
     found = {}
@@ -167,7 +167,7 @@ def telling(source: str) -> dict[str, bool]:
 
 
 def of_one_picture() -> set[str]:
-    """All places in the code that tell of an outcome and do not ask the rule."""
+    """All places in the code that show an outcome without the rule."""
     found = set()
     for room in ("screening", "accounts", "skincheck_site"):
         for path in (ROOT / room).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""The spot that looks least like the others is ranked first, whatever the rest is like."""
+"""The lesion that looks least like the others ranks first, whatever the rest look like."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ NEW = reader.DEFAULT_VERSION
 
 
 def features(seed, pattern=0):
-    """Like the network's: not negative, a third of them alive. One pattern, one kind of spot."""
+    """Like the network's: non-negative, a third of them non-zero. One pattern per kind of
+    lesion.
+    """
     common = np.maximum(np.random.default_rng(1000 + pattern).normal(-0.4, 1, WIDTH), 0)
     own = np.random.default_rng(seed).normal(0, 0.15, WIDTH)
     return np.maximum(common + own, 0).astype(np.float16)
@@ -133,7 +135,7 @@ def test_the_newest_assessable_reading_of_each_lesion_counts(personas):
 
 @pytest.mark.django_db
 def test_readings_of_two_versions_are_never_compared(personas):
-    """Of the readings that count, those by the version that has most of the lesions."""
+    """Among the counting readings, those by the version that read most lesions."""
     olds = [read(personas.patient, features(n), model_version="old") for n in range(6)]
     for n, old in enumerate(olds[:5]):
         newer = PredictionFactory(image=old.image, model_version=NEW if n < 2 else "other")
@@ -149,7 +151,7 @@ def test_readings_of_two_versions_are_never_compared(personas):
 
 @pytest.mark.django_db
 def test_what_is_withheld_is_not_ranked(personas):
-    """A clinic may have its clinicians conclude before they see what the model made of it."""
+    """A clinic may have its clinicians conclude before they see the model's findings."""
     for n in range(6):
         read(personas.patient, features(n))
     personas.clinic.review_before_reading = True

@@ -1,4 +1,4 @@
-"""Corrections that meet: whatever comes first, what is left is whole."""
+"""Concurrent corrections: whatever the order, the record stays consistent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ seeds = count(1)
 
 
 def assert_whole():
-    """Nothing is lost: what is there is of what is there, what was merged holds nothing."""
+    """Nothing is lost: existing records belong to existing records, and merged ones are empty."""
     assert not Lesion.objects.filter(patient__merged_into__isnull=False).exists()
     assert not LesionImage.objects.filter(lesion__merged_into__isnull=False).exists()
     for model in (Lesion, Patient):
@@ -39,7 +39,7 @@ def assert_whole():
 
 
 def only_refused(results):
-    """Who came second is told so, and no more."""
+    """The later one is rejected with a message, and nothing else happens."""
     assert all(isinstance(one, ValidationError) for one in faults(results)), results
 
 

@@ -1,6 +1,6 @@
-"""What happens at the same moment: real threads, each with a connection of its own.
+"""Concurrent operations: real threads, each with its own connection.
 
-On PostgreSQL only. SQLite has one writer at a time: there transactions take turns by themselves.
+On PostgreSQL only: SQLite has one writer at a time, so its transactions never run concurrently.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ pytestmark = [
 
 
 def at_once(*works: Callable[[], Any]) -> list[Any]:
-    """What each of ``works`` returned or raised, all begun at the same moment."""
+    """What each of ``works`` returned or raised, all started at the same moment."""
     barrier = Barrier(len(works))
 
     def run(work: Callable[[], Any]) -> Any:
@@ -113,7 +113,9 @@ def test_an_invitation_is_accepted_or_withdrawn(personas, attempt):
 
 @pytest.mark.parametrize("attempt", range(4))
 def test_an_invitation_of_an_admin_who_is_just_removed(personas, attempt):
-    """Whichever comes first: nobody becomes a member after it by the removed one's word."""
+    """Whatever the order, nobody becomes a member through an invitation by an admin already
+    removed.
+    """
     other = MembershipFactory(clinic=personas.clinic, role=Role.ADMIN).user
     invitation = invitations.invite(
         user=personas.admin, clinic=personas.clinic, email=personas.stranger.email, role="admin"

@@ -1,4 +1,4 @@
-"""A lesion is closed while an act that stands says that it was removed, and no longer."""
+"""A lesion is closed exactly while a standing act says that it was removed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_conclusion_is_superseded(personas, image):
 def test_a_histology_is_corrected(personas, image):
     first = examine(personas.clinician, image.lesion)
     examine(personas.clinician, image.lesion, excised=False)
-    assert is_closed(image.lesion)  # beside it: nothing was taken back
+    assert is_closed(image.lesion)  # on another lesion: nothing was withdrawn
     examine(personas.clinician, image.lesion, excised=None, supersedes=first)
     assert not is_closed(image.lesion)
 

@@ -1,4 +1,4 @@
-"""Every constraint refuses the row that it was made to refuse."""
+"""Every constraint rejects the row that it is meant to reject."""
 
 from __future__ import annotations
 

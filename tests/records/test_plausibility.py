@@ -1,4 +1,4 @@
-"""Days and years that cannot be: refused where they come in, never clamped."""
+"""Impossible days and years: rejected on input, never clamped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OLDEST = THIS_YEAR - MAX_AGE
 
 
 def as_stored(birth_year):
-    """A patient from before the rules were there."""
+    """A patient from before the rules existed."""
     image = LesionImageFactory()
     Patient.objects.update(birth_year=birth_year)
     image.lesion.patient.refresh_from_db()
@@ -140,7 +140,7 @@ def test_histology_has_its_day_in_the_patients_life(personas, day, why):
 
 @pytest.mark.parametrize("what", ["visit", "histology", "removal"])
 def test_what_was_done_was_done_since_1900(personas, what):
-    """Where no birth year is known, too."""
+    """Also if no birth year is known."""
     patient = personas.own_patient if what == "visit" else personas.patient
     patient.birth_year = None
     patient.save()

@@ -1,4 +1,4 @@
-"""The read path: what is latest, what needs attention, and what it costs."""
+"""The read path: the latest, what needs attention, and the number of queries."""
 
 from __future__ import annotations
 

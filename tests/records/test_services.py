@@ -1,4 +1,4 @@
-"""The write path: who may, what is refused, and that nothing is half-stored."""
+"""The write path: permissions, rejections, and atomicity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened to lesions over time, in the order in which it happened."""
+"""The history of lesions, in chronological order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The calendar by private link: valid RFC 5545, stable, and only for who has the link."""
+"""The calendar by private link: valid RFC 5545, stable, and only for people with the link."""
 
 from __future__ import annotations
 

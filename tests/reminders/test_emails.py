@@ -1,4 +1,4 @@
-"""Mail of what is due: one a person, once a day that is due, and nothing lost by a mail server."""
+"""Reminder mail: one per person, once per due day, and nothing lost if the mail server fails."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def two_due(personas, today):
 
 
 def run(monkeypatch=None) -> list[bool]:
-    """What beat starts, at once; what each mail's task answered."""
+    """Run what beat starts, at once; returns the result of each mail's task."""
     return [emails.send(user, ids) for user, ids in emails.addressees().items()]
 
 
@@ -71,7 +71,7 @@ def test_never_twice_of_one_day_but_again_after_it_was_put_off(personas, two_due
     Reminder.objects.filter(pk=first.pk).update(snoozed_until=today - timedelta(days=1))
     assert emails.addressees() == {personas.clinician.pk: [first.pk]}
     assert run() == [True]
-    # Set again, its day lies before the one that was told.
+    # Set again, its day is before the one announced.
     reminder_services.set_reminder(user=personas.clinician, lesion=first.lesion, interval_months=1)
     Reminder.objects.filter(pk=first.pk).update(due_on=today - timedelta(days=3))
     assert emails.addressees() == {}
@@ -85,7 +85,7 @@ def test_the_same_task_twice_sends_one_mail(personas, two_due):
 
 
 def test_who_is_just_being_told_is_not_told_by_another_worker(personas, two_due, monkeypatch):
-    """The second worker comes while the first one talks to the mail server."""
+    """A second worker comes while the first one is talking to the mail server."""
     [(user, ids)] = emails.addressees().items()
     beside = []
     send = EmailMessage.send
@@ -123,7 +123,7 @@ def test_a_mail_server_that_fails_loses_nothing(personas, two_due, monkeypatch, 
 
 
 def test_what_an_application_set_is_told_to_an_admin(personas, two_due):
-    """Nobody reads the mail of a program."""
+    """Nobody reads a program's mail."""
     application, _ = applications.register_application(
         user=personas.admin,
         clinic=personas.clinic,

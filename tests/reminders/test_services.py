@@ -1,4 +1,4 @@
-"""Reminders: set, moved on by a picture, put off, stopped; what is suggested; where they stand."""
+"""Reminders: set, rescheduled by a picture, snoozed, stopped; suggestions; statuses."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def test_standings_say_the_same_in_python_and_in_sql(personas, today):
 
 
 def suggested(lesion, user=None):
-    """To ``user``, or to someone from whom nothing is withheld."""
+    """As ``user`` sees it, or someone from whom nothing is withheld."""
     user = user or UserFactory()
     images = record_queries.timeline(lesion, user)
     histologies = record_queries.histologies_of(lesion, user)

@@ -1,4 +1,4 @@
-"""The reports: whole, true to what the reader may see, bounded, and logged."""
+"""The reports: complete, limited to what the reader may see, bounded, and logged."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_a_patient_s_report_has_all_lesions_and_those_that_need_eyes_in_full(per
 def test_two_hundred_lesions_cost_few_queries_and_little_memory(
     personas, django_assert_max_num_queries
 ):
-    """The pictures go in as small copies, one by one: of 200 large ones nothing stays."""
+    """Pictures are embedded as small copies, one by one: 200 large ones leave nothing in memory."""
     patient = PatientFactory(clinic=personas.clinic)
     for n in range(200):
         lesion = LesionFactory(patient=patient)
@@ -255,7 +255,7 @@ def test_two_hundred_lesions_cost_few_queries_and_little_memory(
     first, _ = lesion_report(
         body_map_queries.with_position(fresh.lesions.all())[0], personas.viewer
     )
-    first.close()  # fonts are loaded once a process, and are not to be counted
+    first.close()  # fonts are loaded once per process, and must not be counted
     tracemalloc.start()
     with django_assert_max_num_queries(8 + 16 * IN_FULL):
         file, images = patient_report(fresh, personas.viewer)

@@ -1,4 +1,4 @@
-"""How model, clinicians and histology agree, by counts that were made by hand."""
+"""Agreement between model, clinicians and histology, with counts made by hand."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_share_is_given_from_twenty_pairs_on(personas):
     ReviewFactory(image=image_read_as(personas.patient, "nv"), conclusion="nv")
     one = found(personas)["model", "clinician"]
     assert one.share == 0.95
-    # Wilson's interval of 19 of 20, as published tables have it.
+    # Wilson's interval for 19 of 20, from published tables.
     assert one.interval == pytest.approx((0.764, 0.991), abs=0.001)
 
 

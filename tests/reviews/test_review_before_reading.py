@@ -1,5 +1,6 @@
-"""Where a clinic reviews before reading: until a clinician has concluded, it makes no difference to
-anything they are shown what a model or a colleague found, or whether anything was found at all."""
+"""Where a clinic reviews before reading: until clinicians have concluded, nothing they see depends
+on what a model or a colleague found, or on whether anything was found at all.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ from tests.web.test_page_forms import opened
 pytestmark = pytest.mark.django_db
 
 FINDINGS = (Alert, Measurement, PredictionMaps, Review, Prediction, Histology)
-# The same for everyone, or made anew at each look.
+# The same for everyone, or different at each request.
 PASSING = re.compile(
     rb'(?:csrfmiddlewaretoken|form_token)" value="[^"]*"'
     rb'|"request_id": ?"[^"]*"'
@@ -74,7 +75,7 @@ def world(personas):
 
 
 def _corrected(personas, lesion):
-    """A spot that a pathologist has looked at is merged into it; colleagues close and open it."""
+    """A lesion with histology is merged into it; colleagues close and reopen it."""
     other = LesionFactory(patient=lesion.patient)
     HistologyFactory(lesion=other, diagnosis="mel")
     closing.close(user=personas.colleague, lesion=other, on=other.created.date())
@@ -92,14 +93,14 @@ def _measured(prediction):
 
 
 def surfaces(client, world, corrections):
-    """Every page, chart, map, export and answer of the API that is for those who are signed in."""
+    """Every page, chart, map, export and API response for logged-in users."""
     shown = {}
     for correction in corrections:
         name = f"undo {correction}"
         response = client.get(reverse("correction_undo", args=[correction]))
         shown[name] = response.status_code, PASSING.sub(b"", response.content)
     for name, line in MATRIX.items():
-        # A DICOM file is of the picture and its scale: no finding is read for it.
+        # A DICOM file contains the picture and its scale, no findings.
         if "GET" not in line.methods or line.is_public or name.endswith("dicom"):
             continue
         response = client.get(reverse(name, args=line.args(world)))
@@ -108,7 +109,7 @@ def surfaces(client, world, corrections):
 
 
 def _body(response):
-    """The bytes; of a report its words, without the time at which it was made."""
+    """The bytes; of a report its text, without the time of creation."""
     body = response.getvalue() if response.streaming else response.content
     if not body.startswith(b"%PDF"):
         return body
@@ -158,7 +159,7 @@ def test_it_does_where_the_clinic_has_not_set_so(client, personas, world):
 
 
 def test_it_does_to_the_person_whose_skin_it_is(client, personas, world):
-    """Also where they happen to be a clinician there."""
+    """Even if they are a clinician there."""
     world.patient.owner = personas.clinician
     world.patient.save()
     _sees_everything(client, personas.clinician, world)
@@ -195,7 +196,9 @@ def test_one_image_concluded_discloses_that_one_only(personas, world):
     seen = Prediction.objects.visible_to(personas.clinician)
     assert {one.image_id for one in seen} == {world.image.pk}
     assert concluded in Review.objects.visible_to(personas.clinician)
-    assert not Alert.objects.visible_to(personas.clinician).exists()  # it tells of the other too
+    assert not Alert.objects.visible_to(
+        personas.clinician
+    ).exists()  # it involves the other image too
 
 
 def test_a_colleagues_conclusion_discloses_nothing(personas, world):
@@ -223,7 +226,7 @@ def test_the_page_says_why_and_how_to_go_on(client, personas, world):
 
 
 def test_who_is_to_conclude_first_asks_for_no_reading(client, personas, world):
-    """Neither an answer that shows it, nor an address of it that is none for them."""
+    """Neither a response that shows it, nor the URL of one hidden from them."""
     client.force_login(personas.clinician)
     before = set(Prediction.objects.values_list("pk", flat=True))
     for preference in ({}, {"Prefer": "wait=1"}):
@@ -243,7 +246,7 @@ def test_histology_is_told_once_no_picture_waits(personas, world):
     seen = Histology.objects.visible_to(personas.clinician)
     assert not seen.exists()
     ReviewFactory(image=world.image, reviewer=personas.clinician)
-    assert not seen.exists()  # the earlier picture waits still
+    assert not seen.exists()  # the earlier picture still awaits them
     ReviewFactory(image=world.comparison.earlier, reviewer=personas.clinician)
     assert seen.exists()
 
@@ -255,7 +258,7 @@ def test_histology_is_known_to_who_recorded_it(personas, world):
 
 
 def test_an_export_tells_no_diagnosis_that_is_withheld(client, personas, world):
-    """Not that of a manifest either, which is the pathologist's too."""
+    """Nor a manifest's, which is the pathologist's too."""
     BatchRowFactory(image=world.image, source={"dx": "mel", "diagnosis_confirm_type": "histo"})
     client.force_login(personas.clinician)
     address = reverse("api:image-isic")

@@ -1,4 +1,4 @@
-"""Signed reviews: who concludes, what supersedes what, and that nothing changes unnoticed."""
+"""Signed reviews: who concludes, which supersedes which, and no unnoticed changes."""
 
 from __future__ import annotations
 

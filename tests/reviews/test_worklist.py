@@ -1,4 +1,4 @@
-"""What needs a clinician's eyes first, and going through it."""
+"""The worklist: order, filters, and going through it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def overdue(lesion):
 
 @pytest.fixture
 def six(personas):
-    """One for each reason, made in another order than they are to come."""
+    """One for each reason, created in another order than expected."""
     patient = personas.patient
     lesion_of(patient, "unreviewed")
     late = lesion_of(patient, "overdue")
@@ -122,7 +122,7 @@ def test_a_closed_alert_and_a_snoozed_or_stopped_reminder_are_no_reasons(persona
     [(0, 0, 0), (14, 0, 0), (15, 0, 1), (40, 30, 0), (40, 25, 1)],
 )
 def test_a_picture_is_overdue_after_two_weeks(personas, late, put_off_by, is_overdue):
-    """As its badge says: counted from the day to which it was put off."""
+    """As its badge says: counted from the snoozed day."""
     lesion = lesion_of(personas.patient, "late")
     ReviewFactory(image=lesion.images.get())
     day = timezone.localdate() - timedelta(days=late)
@@ -150,7 +150,7 @@ def test_it_is_narrowed_by_all_that_the_form_asks(personas):
 
 
 def test_what_is_withheld_orders_nothing(personas):
-    """Symptoms and waiting time do: they are no findings."""
+    """Symptoms and waiting time do: they are not findings."""
     personas.clinic.review_before_reading = True
     personas.clinic.save()
     for label, outcome, symptom in (

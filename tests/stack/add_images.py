@@ -1,8 +1,8 @@
-"""Adds drawn images through the write path, as a page does.
+"""Adds synthetic images through the write path, as a page does.
 
-    python -m tests.stack.add_images 20
+python -m tests.stack.add_images 20
 
-Prints the seconds that the slowest took. Run in an installation's environment.
+Prints the seconds that the slowest took. Run it in an installation's environment.
 """
 
 from __future__ import annotations

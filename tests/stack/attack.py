@@ -1,9 +1,9 @@
-"""What a hostile caller does to a site, bounded and on this machine only.
+"""Attacks on a site, bounded and on this machine only.
 
-    script/attack            slow sockets, 100 bombs at once, 2,000 mutated files, 1,000 EXIF blocks
-    script/attack --small    a tenth of that
+script/attack            slow sockets, 100 bombs at once, 2,000 mutated files, 1,000 EXIF blocks
+script/attack --small    a tenth of that
 
-It starts a site of its own in a folder of its own, and prints a table of what became of it.
+It starts a separate site in a separate folder, and prints a table of the results.
 ``tests/stack/test_attack.py`` does the same with still smaller numbers.
 """
 
@@ -47,7 +47,7 @@ print(json.dumps({"key": key, "lesion": str(lesion.pk)}))
 
 @dataclass(frozen=True)
 class Target:
-    """A running web process. key: of a caller who may add to ``lesion``; pid: of its parent."""
+    """A running web process. key: of a user who may add to ``lesion``; pid: of its parent."""
 
     installation: Installation
     pid: int
@@ -59,7 +59,7 @@ class Target:
         return ("127.0.0.1", self.installation.port)
 
     def post(self, path: str, body: bytes, content_type: str) -> int:
-        """The status; 0 where the connection ended without one."""
+        """The status; 0 if the connection ended without one."""
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": content_type}
         with closing(http.client.HTTPConnection(*self.address, timeout=180)) as connection:
             try:
@@ -92,7 +92,7 @@ def target(installation: Installation) -> Iterator[Target]:
 
 @dataclass
 class Answers:
-    """Of requests made one after another: seconds of each, and how many failed."""
+    """Sequential requests: the seconds of each, and how many failed."""
 
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
@@ -110,8 +110,9 @@ def ask(
     key: str = "",
     until: Callable[[], bool] = lambda: False,
 ) -> Answers:
-    """What a person meets: each path in turn, 10 times a second, with 5 seconds of patience. At
-    most ``times``, and no more after ``until`` says so."""
+    """A user's experience: each path in turn, 10 times a second, with a timeout of 5 seconds. At
+    most ``times`` requests, and none after ``until`` is set.
+    """
     answers = Answers()
     headers = {"Host": "localhost"} | ({"Authorization": f"Bearer {key}"} if key else {})
     for turn in range(times):
@@ -136,8 +137,9 @@ def ask(
 def slow_sockets(
     site: tuple[str, int], number: int, *, path: str = "/accounts/login/", length: int = 60_000
 ) -> Iterator[list[int]]:
-    """So many callers that promise ``length`` bytes and send one a second, each again when it is
-    closed. Yields the list of the statuses that they were answered."""
+    """This many sockets that announce ``length`` bytes and send one a second, reopened when they
+    are closed. Yields the list of their response statuses.
+    """
     statuses: list[int] = []
     ended = threading.Event()
     head = (
@@ -174,7 +176,7 @@ def slow_sockets(
 
 @dataclass
 class Outcome:
-    """What became of an attack. person: what somebody else met meanwhile."""
+    """The result of an attack. person: what another user experienced meanwhile."""
 
     name: str
     number: int
@@ -184,7 +186,7 @@ class Outcome:
 
     @property
     def bugs(self) -> int:
-        """Answers that nobody meant: 503 and 507 say when to come again."""
+        """Unintended responses: 503 and 507 say when to retry."""
         return sum(n for status, n in self.statuses.items() if status in (0, 500, 502))
 
 
@@ -228,12 +230,12 @@ def mutated_files(site: Target, number: int) -> Outcome:
 def mutated_exif(site: Target, number: int) -> Outcome:
     chance, block = random.Random(15), cases.exif(6).removeprefix(b"Exif\0\0")
     avif = cases.heic(format="AVIF", exif=block)
-    at = avif.index(block[:4])  # written anew, without the orientation
+    at = avif.index(block[:4])  # written again, without the orientation
 
     def spoilt(turn: int) -> bytes:
         if turn % 5 < 4:
             return cases.with_exif(FORMATS[turn % 5], _mutated(block, chance))
-        end = at + len(block) // 2  # the writer takes sound blocks only: in its place
+        end = at + len(block) // 2  # the writer accepts only valid blocks, so replace it in place
         return avif[:at] + _mutated(avif[at:end], chance)[: end - at].ljust(end - at) + avif[end:]
 
     return _thrown(site, "mutated EXIF blocks", map(spoilt, range(number)), site.upload)
@@ -257,7 +259,7 @@ def _thrown(
 
 
 def _mutated(data: bytes, chance: random.Random) -> bytes:
-    """One to twenty times: a byte changed, a part cut out, doubled, emptied, or put in."""
+    """One to twenty times: a byte changed, a part cut out, doubled, zeroed, or inserted."""
     spoilt = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 5, 20))):
         at = chance.randrange(len(spoilt))
@@ -277,7 +279,9 @@ def _mutated(data: bytes, chance: random.Random) -> bytes:
 
 
 def orphans(installation: Installation) -> list[str]:
-    """Files without a row, rows without a file, pictures without a reading, what uploads left."""
+    """Files without a row, rows without a file, pictures without a reading, and leftovers of
+    uploads.
+    """
     media = installation.folder / "media"
     there = {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()}
     rows = installation.query("SELECT file, thumbnail FROM screening_lesionimage")
@@ -291,7 +295,7 @@ def orphans(installation: Installation) -> list[str]:
 
 
 def most_memory(pid: int) -> int:
-    """Bytes: the most that any process of the web held so far."""
+    """Bytes: the peak memory of any web process so far."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")
     pids = [pid, *(int(child) for task in tasks for child in task.read_text().split())]
     held = [Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0] for pid in pids]
@@ -308,7 +312,7 @@ def main() -> int:
         target(installation) as site,
     ):
         idle = ask(site.address, PAGES, 100, key=site.key)
-        idle = ask(site.address, PAGES, 100, key=site.key)  # without what only the first pays
+        idle = ask(site.address, PAGES, 100, key=site.key)  # without the cost of first requests
         outcomes = [
             slow_bodies(site, 50, 300 // scale),
             bombs(site, 100 // scale),

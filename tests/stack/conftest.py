@@ -9,7 +9,7 @@ import pytest
 
 from tests.stack.installation import Installation, installed, wait_until
 
-# A person with a key, and an application of a clinic of somebody else's.
+# A person with a key, and an application of somebody else's clinic.
 MAKE_CALLERS = """
 import json
 from accounts import applications, scopes, services
@@ -29,7 +29,7 @@ print(json.dumps({
 
 @dataclass(frozen=True)
 class Site:
-    """A running web process and worker, and what two callers bring."""
+    """A running web process and worker, and the credentials of two clients."""
 
     installation: Installation
     url: str

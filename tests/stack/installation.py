@@ -1,8 +1,8 @@
-"""A whole SkinCheck of its own for one test: folder, database, broker, and the real processes.
+"""A separate SkinCheck installation for one test: folder, database, broker, and the real processes.
 
-Embedded by default; with ``DATABASE_URL`` and ``REDIS_URL`` set, in a PostgreSQL database and a
-Redis database of its own on those servers. Ask the database by SQL: the test process has Django set
-up for another one.
+Embedded by default; with ``DATABASE_URL`` and ``REDIS_URL`` set, in a separate PostgreSQL database
+and Redis database on those servers. Query the database by SQL: in the test process, Django is
+configured for another one.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Installation:
             self.empty_broker()
 
     def python(self, *arguments: str, **environment: str) -> str:
-        """Run Python on ``arguments`` in this installation; what it printed."""
+        """Run Python on ``arguments`` in this installation; returns its output."""
         ran = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
@@ -73,7 +73,7 @@ class Installation:
 
     @contextmanager
     def running(self, program: str) -> Iterator[subprocess.Popen[bytes]]:
-        """``web``, ``worker`` or ``beat``, by the very command that ``script/server`` runs."""
+        """``web``, ``worker`` or ``beat``, with the same command as ``script/server``."""
         config = configparser.ConfigParser(interpolation=None)
         config.read(ROOT / "script" / "supervisord.conf")
         section = config[f"program:{program}"]
@@ -126,7 +126,7 @@ class Installation:
 
 @contextmanager
 def installed(folder: Path, **environment: str) -> Iterator[Installation]:
-    """A new installation with its tables, and with a lease and a sweep short enough to wait for."""
+    """A new installation with its tables, and a lease and a sweep interval short enough to wait for."""
     migrated = _migrated()
     shutil.copytree(migrated.folder, folder)
     made = Installation(
@@ -161,7 +161,7 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 180) -
 
 
 def pool_process(worker: subprocess.Popen[bytes]) -> int:
-    """The one that works: the only child of the worker's main process."""
+    """The process that works: the only child of the worker's main process."""
     threads = Path(f"/proc/{worker.pid}/task").glob("*/children")
     found = [int(pid) for thread in threads for pid in thread.read_text().split()]
     assert len(found) == 1
@@ -169,7 +169,7 @@ def pool_process(worker: subprocess.Popen[bytes]) -> int:
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """SIGKILL, as a power cut would do: to the process and to all that it started."""
+    """SIGKILL, like a power cut, to the process and all that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)
@@ -182,7 +182,7 @@ def _rows(cursor: Any, sql: str) -> list[tuple[Any, ...]]:
 
 def _on_server(url: str, sql: str) -> None:
     connection = psycopg2.connect(url)
-    connection.autocommit = True  # databases are made and dropped outside transactions
+    connection.autocommit = True  # databases are created and dropped outside transactions
     with closing(connection):
         connection.cursor().execute(sql)
 

@@ -1,5 +1,6 @@
-"""A storage that speaks enough of S3 for pictures: put, get, head and delete, in memory. It can be
-away, and comes back with all that it had."""
+"""A storage that supports enough of S3 for pictures: put, get, head and delete, in memory. It can
+become unavailable, and come back with its data.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ def _handler(objects: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
         def _body(self) -> bytes:
             if "chunked" not in self.headers.get("Content-Encoding", ""):
                 return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            data = b""  # each piece with its length and a signature before it
+            data = b""  # chunks, each preceded by its length and a signature
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 data += self.rfile.read(size)
                 self.rfile.readline()

@@ -1,4 +1,4 @@
-"""``script/attack`` with numbers that a test has time for."""
+"""``script/attack`` with numbers small enough for a test."""
 
 from __future__ import annotations
 

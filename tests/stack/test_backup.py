@@ -1,4 +1,6 @@
-"""A backup brings all back: rows, pictures, keys, links and signatures, and what waits is read."""
+"""A backup restores everything: rows, pictures, keys, links and signatures; waiting images are
+read.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ def run(
 
 
 def answers(installation: Installation, made: dict[str, str]) -> list[tuple[int, bytes]]:
-    """What each link opens: the picture by key, the record by session, the calendar by link."""
+    """The responses to each link: the picture by key, the record by session, the calendar by
+    link.
+    """
     site = f"http://127.0.0.1:{installation.port}"
     by_key = {"Authorization": f"Bearer {made['key']}"}
     asked = [

@@ -52,7 +52,7 @@ def _rows(installation: Installation, state: str) -> int:
 
 
 def _stop_within_a_row(installation: Installation, worker: subprocess.Popen[bytes]) -> None:
-    """Freeze the process that works at a moment at which the database says that it has a row."""
+    """Freeze the process that works while the database says that it has a row."""
     process = pool_process(worker)
     for _ in range(2000):
         os.kill(process, signal.SIGSTOP)
@@ -95,7 +95,7 @@ def test_a_killed_worker_changes_nothing_of_a_batchs_end(installation: Installat
         "failed": 0,
         "refused": len(BAD),
     }
-    # Nothing twice: neither an image, nor its reading, nor whose it is.
+    # Nothing is duplicated: neither an image, nor its reading, nor its patient.
     assert told["images"] == told["pictures"] == told["read"] == told["predictions"] == GOOD
     assert (told["lesions"], told["patients"]) == ((GOOD + 1) // 2, (GOOD + 3) // 4)
     assert told["attempts"] == 2

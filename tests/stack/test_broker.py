@@ -1,5 +1,6 @@
-"""The broker's file is removed, spoilt and locked while all runs: every image is read exactly
-once, and what is added then is read too."""
+"""The broker's file is removed, damaged and locked at runtime: every image is read exactly once,
+including those added meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +74,7 @@ def test_under_load(installation: Installation, spoil: Callable[[Installation], 
         spoil(installation)
         assert adding.wait(60) == 0
         wait_until(lambda: states_of(installation) == {"succeeded": 2 * IMAGES}, "all are read", 90)
-        # The worker itself hears its bells again.
+        # The worker receives messages again.
         assert worker.poll() is None
         os.kill(pool_process(worker), 0)
         heard = installation.log("worker").count("received")
@@ -86,13 +87,13 @@ def test_under_load(installation: Installation, spoil: Callable[[Installation], 
 
 
 def test_without_any_broker(installation: Installation) -> None:
-    """The worker ends, so that its supervisor starts another; rows are read without it."""
+    """The worker exits, so that its supervisor restarts it; rows are read without it."""
     with installation.running("worker") as worker, installation.running("sweeper"):
         wait_until(lambda: " ready." in installation.log("worker"), "the worker is ready")
         _replace_by_a_folder(installation)
         assert worker.wait(60) != 0
         _add(installation, 3)
-        # Three beats of the worker are missed before it counts as gone.
+        # The worker counts as dead after three missed heartbeats.
         wait_until(lambda: states_of(installation) == {"succeeded": 3}, "they are read", 120)
         (installation.folder / "broker.sqlite3").rmdir()
         with installation.running("worker"):
@@ -119,7 +120,7 @@ def test_while_it_is_locked(installation: Installation) -> None:
 
 
 def test_a_worker_that_hangs_is_stood_in_for(installation: Installation) -> None:
-    """Its heart beats, its process reads nothing: rows are begun after a lease."""
+    """It sends heartbeats but reads nothing: the sweep starts its rows after a lease."""
     with installation.running("worker") as worker, installation.running("sweeper"):
         wait_until(lambda: " ready." in installation.log("worker"), "the worker is ready")
         os.kill(pool_process(worker), signal.SIGSTOP)

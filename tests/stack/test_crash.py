@@ -23,7 +23,7 @@ def states_of(installation: Installation) -> dict[str, int]:
 
 
 def _stop_while_reading(installation: Installation, worker: subprocess.Popen[bytes]) -> None:
-    """Freeze the pool process at a moment at which the database says that it reads."""
+    """Freeze the pool process while the database says that it is reading."""
     process = pool_process(worker)
     for _ in range(500):
         os.kill(process, signal.SIGSTOP)
@@ -56,7 +56,7 @@ def test_a_killed_worker_and_an_emptied_broker_lose_nothing(installation: Instal
 
     with installation.running("worker"), installation.running("sweeper"):
         wait_until(lambda: states_of(installation) == {"succeeded": IMAGES}, "all are read")
-        # Should a message come twice, it must find nothing to do: give it the time to come.
+        # A duplicate message must find nothing to do: give it time to arrive.
         time.sleep(2.5)
 
     assert states_of(installation) == {"succeeded": IMAGES}
@@ -65,11 +65,11 @@ def test_a_killed_worker_and_an_emptied_broker_lose_nothing(installation: Instal
     assert installation.query(
         "SELECT count(DISTINCT image_id), count(*) FROM screening_prediction WHERE outcome <> ''"
     ) == [(IMAGES, IMAGES)]
-    # The one that was being read was begun anew; nobody needed the last attempt allowed.
+    # The one being read was started again; none needed its last attempt.
     attempts = dict(installation.query("SELECT id, attempts FROM screening_prediction"))
     assert attempts[caught] == 2
     assert max(attempts.values()) <= 3
-    # What had been finished before the crash was not touched again.
+    # Readings finished before the crash were not repeated.
     after = installation.query("SELECT id, finished_at, attempts FROM screening_prediction")
     assert set(finished) <= set(after)
 

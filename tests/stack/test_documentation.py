@@ -34,7 +34,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def run(site: Site, folder: Path, *command: str) -> str:
-    """What ``command`` prints, in a folder with two pictures that nothing before it had."""
+    """The output of ``command``, in a folder with two new pictures."""
     for name in ("mole.jpg", "spot.jpg"):
         (folder / name).write_bytes(picture(next(SEEDS)))
     done = subprocess.run(
@@ -59,7 +59,7 @@ def run(site: Site, folder: Path, *command: str) -> str:
 
 
 def run_shell(site: Site, folder: Path, lines: str) -> str:
-    """-f: a line that is answered with an error fails the script. A machine that tests is slow."""
+    """-f: an error response fails the script. Test machines are slow."""
     strict = lines.replace("curl -s", "curl -fsS").replace("sleep 1; curl", "sleep 5; curl")
     return run(site, folder, "bash", "-c", f"set -euo pipefail\n{strict}")
 

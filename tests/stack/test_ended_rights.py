@@ -1,4 +1,4 @@
-"""A right that ended opens nothing on any process: two of the web server's, asked over and over."""
+"""Revoked rights are refused by every process: two web processes, asked over and over."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.stack.conftest import Site
 pytestmark = pytest.mark.stack
 
 WITHIN_SECONDS = 10
-# More than enough to meet both processes.
+# More than enough to reach both processes.
 TRIES = 12
 PATIENTS = "/api/v1/patients/"
 
-# What one person has: a key, a browser's session, and the link that a calendar program follows.
+# A person's credentials: a key, a browser session, and the link for calendar programs.
 MAKE = """
 import json
 from django.test import Client
@@ -50,17 +50,17 @@ Membership.objects.filter(user__email="admin@example.org").delete()
 
 
 def change(site: Site, code: str) -> str:
-    """By another process than the two that answer."""
+    """In a process other than the two that respond."""
     return site.installation.python("manage.py", "shell", "--no-imports", "-c", code)
 
 
 def statuses(ask: Callable[[], httpx.Response]) -> set[int]:
-    """A connection for each request: the process that is free takes it."""
+    """A new connection for each request: whichever process is free takes it."""
     return {ask().status_code for _ in range(TRIES)}
 
 
 def ended(ask: Callable[[], httpx.Response], status: int) -> bool:
-    """Whether every process says so, in time."""
+    """Whether every process agrees, in time."""
     deadline = time.monotonic() + WITHIN_SECONDS
     while statuses(ask) != {status}:
         if time.monotonic() > deadline:

@@ -1,5 +1,6 @@
-"""The stores go away for a while: every image is read exactly once, and callers are told to come
-again. S3_AWAY_SECONDS=60 .venv/bin/python -m pytest tests/stack/test_faults.py"""
+"""Database and storage become unavailable: every image is read exactly once, and clients are told
+to retry. S3_AWAY_SECONDS=60 .venv/bin/python -m pytest tests/stack/test_faults.py
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each machine endpoint, spoken to as other systems do: plain HTTP clients, and OAuth's own."""
+"""Each machine endpoint, used like other systems do: plain HTTP clients, and an OAuth client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.stack
 
 
 def oauth(site: Site, secret: str = "", **options: Any) -> OAuth2Session:
-    """authlib's client, which asks for tokens and sends them by itself."""
+    """authlib's client, which requests and sends tokens itself."""
     return OAuth2Session(
         site.client_id,
         secret or site.client_secret,
@@ -66,7 +66,7 @@ def test_there_is_nothing_to_refresh(site: Site) -> None:
 
 
 def ask(site: Site, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, bytes]:
-    """Python's own client: no cookie, no header that was not asked for."""
+    """Python's own client: no cookie, and only the given headers."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     data = None
     if body is not None:

@@ -1,4 +1,4 @@
-"""The web process as it runs in production: behind nginx, with TLS ended in front of both."""
+"""The web process as in production: behind nginx, with TLS terminated in front of both."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ http {{
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int]]:
-    """Where nginx listens, with the compose file's configuration and settings behind it."""
+    """nginx's address, with the compose file's configuration and settings behind it."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin:/bin")
     if nginx is None:
         pytest.skip("needs nginx: apt-get install nginx-light")

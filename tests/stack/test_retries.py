@@ -1,4 +1,4 @@
-"""Two hundred at once: the same upload with the same Idempotency-Key, at a real server."""
+"""Two hundred at once: the same upload with the same Idempotency-Key, to a real server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_two_hundred_retries_are_one_image_and_one_answer(installation: Installa
     conflicts: list[str] = []
 
     def send(number: int) -> tuple[int, bytes]:
-        """As a client does: a 409 is waited for and sent again."""
+        """Like a client: on 409 it waits and sends again."""
         if number < AT_ONCE:
             begin.wait()
         for _ in range(100):

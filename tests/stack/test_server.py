@@ -1,4 +1,4 @@
-"""``script/server`` from outside: it starts, mends itself, says what is wrong, stops whole."""
+"""``script/server`` from outside: it starts, recovers, reports errors, and stops completely."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _answers(installation: Installation) -> bool:
 
 
 def _refusal(installation: Installation, **environment: str) -> str:
-    """What a second ``script/server`` says when it does not start."""
+    """The message of a second ``script/server`` that does not start."""
     ran = subprocess.run(
         [ROOT / "script" / "server"],
         env={**installation.environment, **environment},
@@ -72,7 +72,7 @@ def _refusal(installation: Installation, **environment: str) -> str:
 
 
 def _child_pid(installation: Installation, word: str) -> int:
-    """The main process of one part: the oldest whose command line has ``word``."""
+    """The main process of one part: the oldest whose command line contains ``word``."""
     return min(
         pid
         for pid in _parts(installation)

@@ -1,4 +1,4 @@
-"""Callers that send a byte a second: they hold up nobody, and are turned away."""
+"""Clients that send a byte a second: they block nobody, and are disconnected."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_nor_where_the_length_is_not_told(site: Site) -> None:
 
 
 def test_so_many_large_bodies_arrive_at_once(site: Site) -> None:
-    """Whoever brings something like a session may send more: a few at a time, of each process."""
+    """Clients with something like a session may send more: a few at a time in each process."""
     address = ("127.0.0.1", site.installation.port)
     head = (
         "POST /api/v1/images/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n"

@@ -1,4 +1,4 @@
-"""The client, the web, the worker and the courier together: what was read is told, whatever."""
+"""Client, web, worker and courier together: readings are announced whatever happens."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_picture_by_the_client_is_told_to_a_receiver(site: Installation, tmp_p
             # Nobody has sent it yet ...
             [delivery] = api.get("deliveries/").json()["results"]
             assert delivery["state"] == "waiting"
-        # ... and the bell for it is lost, with all that was running.
+        # ... and its message is lost, with all that was running.
         site.empty_broker()
         assert receiver.got == []
 

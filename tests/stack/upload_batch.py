@@ -1,8 +1,9 @@
-"""Uploads a batch of drawn images, as a page does: 20 bad rows of different kinds, the rest good.
+"""Uploads a batch of synthetic images, as a page does: 20 bad rows of different kinds, the rest
+good.
 
-    python -m tests.stack.upload_batch 200
+python -m tests.stack.upload_batch 200
 
-Run in an installation's environment.
+Run it in an installation's environment.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a form does that edits a record."""
+"""Behaviour of forms that edit a record."""
 
 from __future__ import annotations
 

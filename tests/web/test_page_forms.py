@@ -1,4 +1,4 @@
-"""Forms of pages: two tabs, two clicks, and a session that ends while someone types."""
+"""Forms on pages: two tabs, two clicks, and a session that ends while someone types."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from tests.factories import (
 
 pytestmark = pytest.mark.django_db
 
-# The page that shows the form, and its record. The form is sent to the name itself.
+# The page that shows the form, and its record. The form is sent to the URL of that name.
 EDITS = {
     "patient_edit": ("patient_edit", "patient"),
     "lesion_edit": ("lesion_edit", "lesion"),
@@ -69,7 +69,7 @@ MAKES = {
     "worklist_item",
 }
 ACTS = {
-    # Buttons: they say what is to be done, and overwrite nothing that was typed.
+    # Buttons: they name an action, and overwrite no input.
     "accept_invitation",
     "alert_close",
     "api_key_revoke",
@@ -126,8 +126,9 @@ def hidden(text, name):
 
 
 def opened(client, url, to=""):
-    """What a browser sends back of a page: the hidden fields of its form, or of that whose action
-    is ``to``, where the page has several."""
+    """What a browser sends back from a page: the hidden fields of its form, or of the one with the
+    action ``to`` if the page has several.
+    """
     text = client.get(url).content.decode()
     text = text.partition(f'action="{to}"')[2] or text
     return {
@@ -136,7 +137,7 @@ def opened(client, url, to=""):
 
 
 def test_every_form_of_a_page_edits_makes_or_acts():
-    """A new one fails here: then say which it is, and below it is tried."""
+    """A new form fails here: classify it, and the tests below cover it."""
     pages = {
         name
         for name, line in MATRIX.items()
@@ -203,7 +204,7 @@ def test_what_nobody_else_touched_is_saved_without_asking(admin, records):
     patient = records["patient"]
     url = reverse("patient_edit", args=[patient.pk])
     mine = opened(admin, url)
-    patient.save()  # another moment, the same values
+    patient.save()  # another time, the same values
     typed = {"label": "N-9", "birth_year": "1960", "sex": "female"}
     assert admin.post(url, mine | typed).status_code == 302
     assert Patient.objects.get(pk=patient.pk).label == "N-9"
@@ -301,7 +302,7 @@ def test_a_form_sent_twice_makes_one_record_and_leads_to_the_same_place(admin, r
 
 
 def test_sent_again_after_another_tab_it_says_that_nothing_was_done(admin, records):
-    """And shows what stands now, which the other tab has stored."""
+    """And shows the current values, which the other tab has stored."""
     patient = records["patient"]
     url = reverse("patient_edit", args=[patient.pk])
     mine = opened(admin, url) | {"label": "Mine"}
@@ -434,7 +435,7 @@ def test_a_form_from_before_a_new_login_loses_nothing(personas, records):
     url = reverse("lesion_edit", args=[records["lesion"].pk])
     page = client.get(url).content.decode()
     typed = {name: hidden(page, name) for name in ("csrfmiddlewaretoken", "form_token", "opened")}
-    client.cookies["csrftoken"] = "a" * 32  # as a login in another tab makes anew
+    client.cookies["csrftoken"] = "a" * 32  # as a login in another tab sets it
     response = client.post(url, typed | {"label": "Left knee"}, HTTP_X_CSRFTOKEN="")
     assert response.status_code == 302
     assert "Left knee" in client.get(response.url).content.decode()

@@ -1,4 +1,4 @@
-"""The body map on the pages: placing, moving, and what a patient's page shows of it."""
+"""The body map on the pages: placing, moving, and its display on a patient's page."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_of_four_there_is_no_ugly_duckling(client, personas):
 
 
 def many(patient, user, lesions=200, images=20):
-    """Rows as they would be, but for the pictures' files: every lesion placed and read."""
+    """Realistic rows without picture files: every lesion placed and read."""
     made = Lesion.objects.bulk_create(
         Lesion(patient=patient, label=f"L{n}") for n in range(lesions)
     )

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def filled(client):
-    assert connection.features.supports_json_field  # asked of SQLite once a process
+    assert connection.features.supports_json_field  # SQLite is queried for it once per process
     found = many_lesions.fill(60, 20)
     client.force_login(found.user)
     return found

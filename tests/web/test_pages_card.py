@@ -1,4 +1,4 @@
-"""The data and the model page: public, whole, and with nothing in them but the card's figures."""
+"""The data and the model page: public, complete, and with figures from the card only."""
 
 from __future__ import annotations
 
@@ -133,5 +133,5 @@ def test_without_scripts_the_sentence_and_three_rows_say_what_a_flag_means(clien
     part = text[text.index('aria-label="Table: what a reading means') :]
     rows = re.findall(r"<tr><th scope=\"row\">(.*?)</tr>", part[: part.index("</table>")])
     assert [row.split("</th>")[0] for row in rows] == ["1 in 100", "5 in 100", "20 in 100"]
-    # What moves shows itself by script alone.
+    # Interactive parts are shown by script only.
     assert text.count("data-moving hidden") == 2

@@ -1,4 +1,4 @@
-"""The pages on which mistakes are put right, and the history with its undo."""
+"""The correction pages, and the history with its undo."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_two_lesions_become_one_and_the_address_leads_on(assistant, image):
 
 
 def test_what_was_read_goes_along_after_a_warning(client, assistant, personas, image):
-    """As of one picture, for all that a lesion or a patient has; and back again."""
+    """As for one picture, for all pictures of a lesion or a patient; and back again."""
     PredictionFactory(image=image)
     into, to = LesionFactory(patient=personas.patient), PatientFactory(clinic=personas.clinic)
     acts = (
@@ -279,7 +279,7 @@ def test_a_correction_made_since_is_not_undone_over(assistant, image):
 
 @pytest.mark.parametrize("name", ["image_correct", "lesion_correct", "patient_correct"])
 def test_each_field_has_a_name_of_its_own(assistant, personas, image, name):
-    """Several forms on a page: a label must not lead to another form's field."""
+    """With several forms on a page, a label must not refer to another form's field."""
     LesionFactory(patient=personas.patient)
     PatientFactory(clinic=personas.clinic)
     record = {"image": image, "lesion": image.lesion, "patient": personas.patient}

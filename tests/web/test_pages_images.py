@@ -1,4 +1,4 @@
-"""The result page: what is told, what is withheld, how it waits, fails and is concluded."""
+"""The result page: what it shows and withholds, and how it waits, fails and is concluded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def result(client, user, image):
 
 
 def words(response):
-    """The visible text, blanks joined, so that line breaks of a template do not matter."""
+    """The visible text with collapsed white space, so that line breaks of a template do not
+    matter.
+    """
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", response.content.decode())).split())
 
 
@@ -188,7 +190,7 @@ def test_outline_and_evidence_can_be_laid_over_the_picture(client, personas, ima
     assert html.count("<polygon") == 2  # a light line on a dark one
     assert re.search(r'aria-pressed="true" data-switch="outline"', html)
     assert re.search(r'aria-pressed="false" data-switch="evidence"', html)
-    assert re.search(r"<option value=\"(\w+)\"", html)[1] == "nv"  # the likeliest first
+    assert re.search(r"<option value=\"(\w+)\"", html)[1] == "nv"  # the most likely first
     assert "What spoke against it is not drawn." in html
     assert " style=" not in html
 

@@ -1,4 +1,4 @@
-"""Patients and lesions: what a person sees, types, and may not do."""
+"""Patients and lesions: what people see, enter, and may not do."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_a_lesions_images_by_day_of_capture_with_chart_and_table(client, persona
     assert ">60 %</td>" in text
     assert "Marked as itching" in text
     assert "Since spring" in text
-    # Monitor is never told of a lesion with a symptom.
+    # "Monitor" is never shown for a lesion with a symptom.
     assert "outcome-monitor" not in text
 
 
@@ -274,7 +274,7 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_ten_queries(
 def test_pages_cost_the_same_for_few_and_for_many(
     client, personas, name, django_assert_num_queries, django_assert_max_num_queries
 ):
-    # Five, for from then on a patient's spots are compared with one another.
+    # Five, because from then on a patient's lesions are compared with one another.
     first = _many(personas.patient, personas.clinician, 5, 1)[0]
     args = {"patient": [personas.patient.pk], "lesion": [first.pk]}.get(name, [])
     client.force_login(personas.clinician)

@@ -72,7 +72,7 @@ def test_what_is_overdue_stands_first(client, personas):
     assert places == sorted(places)
     assert "Spot of -1 days" not in found
     assert "Spot of -5 days" not in found
-    assert "Add image<span" not in found  # who only looks
+    assert "Add image<span" not in found  # read-only users
 
 
 def test_it_can_be_narrowed(client, personas):
@@ -171,6 +171,6 @@ def test_a_full_page_costs_as_many_queries_as_a_short_one(
     for days in range(-30, 30):
         LesionImageFactory(lesion=due_in(days, personas.patient).lesion)
     client.force_login(personas.clinician)
-    with django_assert_max_num_queries(17):  # four of them for what stands of the lesions
+    with django_assert_max_num_queries(17):  # four of them for the lesions' outcomes
         found = client.get(PAGE).content.decode()
     assert found.count('class="reminder-item"') == 50

@@ -1,4 +1,4 @@
-"""What clinicians concluded and pathologists found, on the pages: first, and never overwritten."""
+"""Clinicians' conclusions and histology on the pages: first, and never overwritten."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tests.webhooks.receiver import Receiver, receiving
 
 @pytest.fixture
 def receiver(settings) -> Iterator[Receiver]:
-    """It listens on this machine, which only the setting for development allows."""
+    """It listens on this machine, which is allowed only by the development setting."""
     settings.WEBHOOK_ALLOW_PRIVATE = True
     with receiving() as found:
         yield found

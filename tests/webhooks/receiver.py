@@ -1,4 +1,4 @@
-"""Another system, in this process: a real HTTP server that keeps what it is sent."""
+"""Another system, in this process: a real HTTP server that records what it receives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Receiver:
-    """status, answer, headers: what it answers with. drip: seconds between bytes of the answer."""
+    """status, answer, headers: its response. drip: seconds between bytes of the response."""
 
     url: str = ""
     status: int = 200

@@ -1,4 +1,4 @@
-"""A delivery on its way: signed, sent once, tried again for a day, and then given up."""
+"""A delivery: signed, sent once, retried for a day, then given up."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def send(delivery: Delivery) -> Delivery:
 
 
 def let_time_pass(**by: float) -> None:
-    """For what is due and what rests, as if it were that much later."""
+    """Move due times and pauses back, as if that much time had passed."""
     for delivery in Delivery.objects.all():
         Delivery.objects.filter(pk=delivery.pk).update(
             due_at=delivery.due_at - timedelta(**by),
@@ -58,7 +58,7 @@ def test_a_delivery_arrives_signed(webhook, receiver):
 
 
 def test_the_signature_is_what_the_standard_says(webhook, receiver):
-    """Without the library that signs."""
+    """Checked without the library that signs."""
     send(DeliveryFactory(webhook=webhook))
     [(_, headers, body)] = receiver.got
     prefix, _, encoded = webhook.secret.partition("_")
@@ -121,14 +121,14 @@ def test_a_worker_that_is_lost_counts_as_a_failed_attempt(webhook, receiver):
     slow = webhook_delivery.claim(delivery.pk)
     assert webhook_delivery.due(rung_before=timezone.now()) == []
     Delivery.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
-    assert webhook_delivery.due(rung_before=timezone.now()) == []  # it is repeated after a pause
+    assert webhook_delivery.due(rung_before=timezone.now()) == []  # it is retried after a pause
     delivery.refresh_from_db()
     assert (delivery.state, delivery.tries) == ("waiting", 1)
     assert delivery.attempts.get().error == "The sending was cut off here."
     let_time_pass(minutes=1)
     assert webhook_delivery.due(rung_before=timezone.now()) == [delivery.pk]
     send(delivery)
-    # Should the lost one be slow only, what it brings is not written down any more.
+    # If the lost worker was only slow, its result is no longer recorded.
     webhook_delivery.deliver(slow)
     assert delivery.attempts.count() == 2
 
@@ -148,7 +148,7 @@ def test_a_refusal_is_tried_again(webhook, receiver, status):
     let_time_pass(minutes=1)
     assert webhook_delivery.due(rung_before=timezone.now()) == [delivery.pk]
     assert send(delivery).state == "delivered"
-    # The same message, so that the other side can tell that it is one.
+    # The same identifier, so that the receiver recognises the event.
     assert receiver.got[0][2] == receiver.got[1][2]
     assert receiver.got[0][1]["webhook-id"] == receiver.got[1][1]["webhook-id"]
     webhook.refresh_from_db()
@@ -251,7 +251,7 @@ def test_one_event_that_is_always_refused_does_not_switch_it_off(webhook, receiv
 
 
 def test_after_a_failure_the_others_wait(webhook, receiver):
-    """Two thousand events for a dead address must not hold up those for a living one."""
+    """Two thousand events for a dead address must not delay those for a live one."""
     first, second = DeliveryFactory(webhook=webhook), DeliveryFactory(webhook=webhook)
     other = DeliveryFactory(webhook=WebhookFactory(target=receiver.url))
     receiver.status = 500
@@ -294,7 +294,7 @@ def test_a_test_is_tried_once_even_while_it_is_off(webhook, receiver, personas):
 
 
 def test_the_target_is_checked_when_it_is_sent(settings, personas):
-    """Entered while a name was public, or by hand in the database: it makes no difference."""
+    """Entered while a name was public, or directly in the database: it makes no difference."""
     webhook = WebhookFactory(
         clinic=personas.clinic, registered_by=personas.admin, target="https://localhost:443/"
     )

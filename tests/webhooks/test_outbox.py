@@ -1,4 +1,4 @@
-"""What happened is written down for whoever is to be told, in the same transaction, and no more."""
+"""Events are stored for their subscribers, in the same transaction, and for nobody else."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_it_is_kept_with_what_happened_or_not_at_all(personas, image):
 
 
 def test_who_is_told(personas):
-    """The clinic and the person whose record it is; nobody else, and nobody who did not ask."""
+    """The clinic and the owner of the record; nobody else, and nobody who did not subscribe."""
     owner = UserFactory()
     patient = PatientFactory(clinic=personas.clinic, owner=owner)
     image = LesionImageFactory(lesion=LesionFactory(patient=patient))
@@ -182,7 +182,7 @@ def test_a_broker_that_is_away_loses_nothing(personas, image, monkeypatch):
 
 @pytest.mark.parametrize("ending", ["removed", "demoted", "deactivated"])
 def test_what_an_admin_registered_ends_with_their_right_to(personas, client, ending):
-    """Neither told of what happens, nor sent what waits; until another admin answers for it."""
+    """Neither new nor waiting events are sent, until another admin takes responsibility."""
     webhook = WebhookFactory(clinic=personas.clinic)
     waiting = DeliveryFactory(webhook=webhook)
     theirs = Membership.objects.filter(user=webhook.registered_by)

@@ -1,4 +1,4 @@
-"""The pages of webhooks: add one, look at its log, send a test, send again, switch off and on."""
+"""The pages of webhooks: add one, view its log, send a test, resend, disable and enable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORM = {
 
 @pytest.fixture
 def at_once(monkeypatch):
-    """A courier that goes as soon as it is rung for."""
+    """A courier that runs as soon as it is notified."""
     monkeypatch.setattr(
         tasks.deliver_webhook_task,
         "apply_async",
@@ -91,7 +91,7 @@ def test_there_is_a_bound(personas):
     WebhookFactory.create_batch(webhook_services.MAX_WEBHOOKS, clinic=personas.clinic)
     with pytest.raises(ValidationError, match="10 webhooks already"):
         webhook_services.add_webhook(user=personas.admin, clinic=personas.clinic, **FORM)
-    webhook_services.add_webhook(user=personas.admin, **FORM)  # one's own are counted apart
+    webhook_services.add_webhook(user=personas.admin, **FORM)  # counted separately
 
 
 @pytest.mark.parametrize("persona", ["clinician", "colleague", "self_tracker"])
@@ -133,7 +133,7 @@ def test_a_test_is_sent_and_followed(
     client, webhook, personas, at_once, django_capture_on_commit_callbacks
 ):
     client.force_login(personas.admin)
-    answer = client.post(f"/webhooks/{webhook.pk}/test/")  # its bell is not heard
+    answer = client.post(f"/webhooks/{webhook.pk}/test/")  # its notification is not received
     waiting = shown(client, answer["Location"])
     assert "hx-get" in waiting
     assert "It is sent within seconds" in waiting

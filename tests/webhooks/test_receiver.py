@@ -1,4 +1,4 @@
-"""The receiver of docs/api.md, as it stands, takes a real delivery and refuses every other."""
+"""The unmodified receiver from docs/api.md accepts a real delivery and rejects every other."""
 
 from __future__ import annotations
 
@@ -94,18 +94,18 @@ def test_it_takes_a_real_delivery_and_refuses_the_rest(documented, personas):
     # Replayed: the very same, and the very same with a fresh signature.
     assert sent(delivery.body) == 409
     assert sent(delivery.body, **signed(timedelta(), str(delivery.pk))) == 409
-    # Tampered with: the body, the identifier, the moment, the signature.
+    # Tampered with: the body, the identifier, the time stamp, the signature.
     assert sent(delivery.body.replace("finished", "failed")) == 401
     assert sent(delivery.body, **{"webhook-id": "another"}) == 401
     later = str(int(timezone.now().timestamp()) + 60)
     assert sent(delivery.body, **{"webhook-timestamp": later}) == 401
     for wrong in ("", "v1,", "v1,AAAA", "nonsense", "v2," + "A" * 44):
         assert sent(delivery.body, **{"webhook-signature": wrong}) == 401
-    # Old, though rightly signed; and from the future.
+    # Old, though correctly signed; and from the future.
     assert sent(delivery.body, **signed(timedelta(minutes=6))) == 401
     assert sent(delivery.body, **signed(timedelta(minutes=-6))) == 401
     assert len(receiver.said()) == 1
-    # That it would have taken this one shows that it is the age alone.
+    # It would have accepted this one, so only the age was wrong.
     assert sent(delivery.body, **signed(timedelta(minutes=4))) == 204
     assert len(receiver.said()) == 2
 

@@ -1,4 +1,6 @@
-"""Nobody has this server talk to what only it can reach, whatever they enter or a name says."""
+"""Nobody can make this server connect to hosts that only it can reach, by any input or DNS
+answer.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +120,7 @@ def test_development_may_reach_its_own_machine(settings):
 
 @pytest.fixture
 def names(monkeypatch):
-    """A name server of the test's own: the answers to come for each name, the last one stays."""
+    """The test's own name server: the answers for each name in turn; the last one repeats."""
     known: dict[str, list[list[str]]] = {}
     resolve = socket.getaddrinfo
 
@@ -169,7 +171,7 @@ def test_a_name_that_changes_its_mind_leads_nowhere(names, monkeypatch):
     with pytest.raises(NotSent, match="nothing answers"):
         http.post("https://evil.example.org/", {}, "{}")
     assert asked == [("93.184.215.14", 443)]
-    assert names["evil.example.org"] == [["127.0.0.1"]]  # it was asked once
+    assert names["evil.example.org"] == [["127.0.0.1"]]  # it was queried once
 
 
 def test_the_port_is_checked_where_it_is_connected_to(names, monkeypatch):
@@ -205,7 +207,7 @@ def test_an_answer_that_drips_is_cut_off(receiver):
 def test_a_long_answer_is_kept_in_part(receiver):
     receiver.answer = b"\0\xff" + b"x" * 1_000_000
     answer = http.post(receiver.url, {}, "{}")
-    assert len(answer.text) == 1999  # without the zero byte, which PostgreSQL stores nowhere
+    assert len(answer.text) == 1999  # without the zero byte, which PostgreSQL cannot store
     assert answer.text.startswith("\N{REPLACEMENT CHARACTER}x")
 
 
@@ -218,7 +220,7 @@ def test_nothing_listens(receiver):
 
 @pytest.fixture
 def secured(tmp_path):
-    """A server with a certificate for practice.example.org that nobody has signed."""
+    """A server with a self-made certificate for practice.example.org."""
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     name = "practice.example.org"
     command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -keyout {key} -out {certificate}"
@@ -235,7 +237,7 @@ def secured(tmp_path):
 def test_the_name_stands_in_host_and_sni_and_the_certificate_is_checked(
     names, settings, secured, monkeypatch
 ):
-    """Connected to the address, but spoken to by name."""
+    """It connects to the address, but uses the name."""
     settings.WEBHOOK_ALLOW_PRIVATE = True
     port, certificate, asked, receiver = secured
     names["practice.example.org"] = names["other.example.org"] = [["127.0.0.1"]]
