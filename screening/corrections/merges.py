@@ -257,7 +257,7 @@ def _place_before(image: LesionImage, last: dict[str, Any]) -> datetime:
 
 def _give_back(into: Any, merger: Correction) -> None:
     """Restore what the merge changed in ``into``, except values that somebody changed since. A
-    lesion that has got another picture since is not closed.
+    lesion that has got another picture or symptom since is not closed.
     """
     before, since = merger.before["into"], merger.before.get("since", {})
     now = plain({name: getattr(into, name) for name in since})
@@ -265,7 +265,9 @@ def _give_back(into: Any, merger: Correction) -> None:
     if str(into.pk) != merger.after["merged_into"]:  # merged further since, with all its changes
         return
     if isinstance(into, Lesion):
-        got_more = into.images.filter(created__gte=merger.created).exists()
+        got_more = into.images.filter(created__gte=merger.created).exists() or bool(
+            into.symptoms and into.symptoms_at and into.symptoms_at > merger.created
+        )
         if got_more or not same.issuperset(name for name in CLOSED if name in since):
             same -= {*CLOSED}
     for name in same:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db import transaction
@@ -24,32 +24,42 @@ from screening.models import (
 from screening.records import services
 from screening.write_access import require_writable
 
+_BY_HAND = "by_hand"
+"""Marks the correction of a lesion that somebody reopened, not one that an undo reopened."""
+
 
 @transaction.atomic
 def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> None:
-    """Close the lesion: it raises no more reminders or alerts. Does nothing to a closed lesion.
+    """Close the lesion: it raises no more reminders or alerts. If it is closed already, the earlier
+    day stays, and whatever was seen after that day is still told.
 
     is_known: whether the day of removal is exact; otherwise it was removed on that day or earlier.
     """
-    if not lesion.is_closed:
+    lesion.refresh_from_db(fields=["closed_on", "closed_day_is_known"])  # the caller holds it
+    if lesion.closed_on is None or on < lesion.closed_on:
         lesion.closed_day_is_known = is_known
         _set(lesion, user, CorrectionKind.CLOSED, on, Closing.EXCISED, user)
 
 
 @transaction.atomic
 def close_again(*, user: User, record: DoctorVisit | LesionImage) -> None:
-    """Close the lesion again, if a visit or a picture that was put back says that it was
-    removed.
+    """Close the lesion again if a visit or a picture that was put back says that it was removed,
+    unless somebody has reopened it by hand or marked a symptom since that was said.
     """
+    lesion = Lesion.objects.select_for_update(no_key=True).get(pk=record.lesion_id)
     if isinstance(record, DoctorVisit):
-        if record.finding == Finding.REMOVED:
-            close(user=user, lesion=record.lesion, on=record.visited_on)
+        said: DoctorVisit | Review | None = record if record.finding == Finding.REMOVED else None
+        on = record.visited_on
+    else:
+        said = record.reviews.standing().filter(management=Management.DONE).first()
+        on = timezone.localdate(said.created if said else None)
+        if record != lesion.images.latest_first().first():  # nobody has said so of a later one
+            return
+    if said is None or said.created < _opened_by_hand_at(lesion):
         return
-    said = record.reviews.standing().filter(management=Management.DONE).first()
-    newest = record.lesion.images.latest_first().first()
-    if said is not None and record == newest:  # only the newest image counts
-        on = timezone.localdate(said.created)
-        close(user=user, lesion=record.lesion, on=on, is_known=False)
+    if lesion.symptoms and lesion.symptoms_at and lesion.symptoms_at > said.created:
+        return
+    close(user=user, lesion=lesion, on=on, is_known=said is record)
 
 
 @transaction.atomic
@@ -60,7 +70,7 @@ def reopen(*, user: User, lesion: Lesion) -> Lesion:
     require_writable(user=user, patient=lesion.patient)
     lesion = Lesion.objects.select_for_update().select_related("patient").get(pk=lesion.pk)
     if lesion.is_closed:
-        _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
+        _set(lesion, user, CorrectionKind.REOPENED, None, "", None, **{_BY_HAND: True})
     return lesion
 
 
@@ -75,7 +85,7 @@ def edit_lesion(*, user: User, lesion: Lesion, grown_back: bool = False, **field
 @transaction.atomic
 def reopen_unless_removed(*, user: User, lesion: Lesion) -> None:
     """Reopen the lesion after an act was withdrawn or moved elsewhere, unless another standing act
-    says that it was removed.
+    says that it was removed. Acts from before somebody reopened it by hand do not count.
     """
     lesion = Lesion.everything.select_for_update(no_key=True).get(pk=lesion.pk)
     acts = (
@@ -83,7 +93,8 @@ def reopen_unless_removed(*, user: User, lesion: Lesion) -> None:
         Histology.objects.standing().filter(lesion=lesion, excised=True),
         Review.objects.standing().filter(image__in=lesion.images.all(), management=Management.DONE),
     )
-    if lesion.is_closed and not any(found.exists() for found in acts):
+    since = _opened_by_hand_at(lesion)
+    if lesion.is_closed and not any(found.filter(created__gte=since).exists() for found in acts):
         _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
 
 
@@ -93,8 +104,21 @@ def was_closed(lesion: Lesion, since: datetime) -> bool:
     return bool(closings.filter(created__gte=since).exists())
 
 
+def _opened_by_hand_at(lesion: Lesion) -> datetime:
+    """Return when somebody last reopened the lesion; the earliest time possible if nobody has."""
+    opened = lesion.corrections.filter(kind=CorrectionKind.REOPENED, **{f"after__{_BY_HAND}": True})
+    last = opened.order_by("-created").first()
+    return last.created if last else datetime.min.replace(tzinfo=UTC)
+
+
 def _set(
-    lesion: Lesion, user: User, kind: str, on: date | None, because: str, by: User | None
+    lesion: Lesion,
+    user: User,
+    kind: str,
+    on: date | None,
+    because: str,
+    by: User | None,
+    **more: bool,
 ) -> None:
     before = {"closed_on": lesion.closed_on.isoformat() if lesion.closed_on else None}
     lesion.closed_on, lesion.closed_because, lesion.closed_by = on, because, by
@@ -114,5 +138,5 @@ def _set(
         patient=lesion.patient,
         lesion=lesion,
         before=before,
-        after={"closed_on": on.isoformat() if on else None},
+        after={"closed_on": on.isoformat() if on else None, **more},
     )

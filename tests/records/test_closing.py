@@ -8,9 +8,11 @@ import pytest
 
 from screening.corrections import merges, moves, services
 from screening.models import Correction, Lesion
-from screening.records import visits
+from screening.predictions import outcomes
+from screening.records import closing, visits
+from screening.records import services as record_services
 from screening.reviews import services as review_services
-from tests.factories import LesionFactory, LesionImageFactory
+from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, UserFactory
 
 DAY = date(2026, 3, 15)
 
@@ -39,8 +41,8 @@ def examine(user, lesion, excised=True, **more):
     )
 
 
-def visit(user, lesion):
-    return visits.record_visit(user=user, lesion=lesion, visited_on=DAY, finding="removed")
+def visit(user, lesion, on=DAY):
+    return visits.record_visit(user=user, lesion=lesion, visited_on=on, finding="removed")
 
 
 def withdraw(user, record):
@@ -101,3 +103,94 @@ def test_or_goes_back_to_the_lesion_that_was_merged(personas, image):
     assert is_closed(into)
     services.restore(user=personas.clinician, record=merged, acknowledged=True)
     assert not is_closed(into)
+
+
+def reopen(user, lesion):
+    closing.reopen(user=user, lesion=lesion)
+
+
+def mark(user, lesion):
+    lesion.refresh_from_db()
+    record_services.edit_lesion(user=user, lesion=lesion, bleeding=True)
+
+
+def told(lesion):
+    """To the person whose record it is, or else to anyone of the clinic."""
+    reader = lesion.patient.owner or UserFactory()
+    found = outcomes.with_standing(Lesion.objects.filter(pk=lesion.pk), reader)
+    return found.get().standing_rank
+
+
+def test_what_was_said_before_it_was_opened_by_hand_closes_nothing(personas, own):
+    me = personas.self_tracker
+    visit(me, own, date(2026, 1, 5))
+    reopen(me, own)
+    PredictionFactory(image__lesion=own, image__captured_on=DAY, outcome="urgent")
+    own.refresh_from_db()
+    wrong = visit(me, own, date(2026, 4, 1))
+    assert is_closed(own)
+    withdraw(me, wrong)
+    assert not is_closed(own)
+    assert told(own) == outcomes.rank("urgent")
+
+
+def test_a_visit_from_before_that_is_put_back_closes_nothing(personas, own):
+    me = personas.self_tracker
+    first = visit(me, own)
+    reopen(me, own)
+    mark(me, own)
+    withdraw(me, first)
+    services.restore(user=me, record=first)
+    assert not is_closed(own)
+    assert told(own) == outcomes.rank("see_doctor")
+
+
+def test_a_symptom_marked_meanwhile_keeps_it_open(personas, own):
+    me = personas.self_tracker
+    first = visit(me, own)
+    withdraw(me, first)
+    mark(me, own)
+    services.restore(user=me, record=first)
+    assert not is_closed(own)
+    assert told(own) == outcomes.rank("see_doctor")
+
+
+def test_or_of_a_lesion_that_is_taken_apart(personas, own):
+    me = personas.self_tracker
+    visit(me, own)
+    other = LesionFactory(patient=own.patient)
+    merges.merge_lesions(user=me, lesion=other, into=own)
+    assert not is_closed(own)
+    mark(me, own)
+    services.restore(user=me, record=other)
+    assert not is_closed(own)
+    assert told(own) == outcomes.rank("see_doctor")
+
+
+def test_the_day_of_the_removal_is_corrected(personas, image):
+    for on in (date(2026, 6, 20), date(2026, 3, 20)):
+        review_services.record_review(
+            user=personas.clinician,
+            image=image,
+            conclusion="nv",
+            management="done",
+            removed_on=on,
+        )
+    lesion = Lesion.objects.get(pk=image.lesion_id)
+    assert lesion.closed_on == date(2026, 3, 20)
+    grown = LesionImageFactory(lesion=lesion, captured_on=date(2026, 5, 1))
+    PredictionFactory(image=grown, outcome="urgent")
+    assert told(lesion) == outcomes.rank("urgent")
+
+
+def test_a_later_day_hides_no_more(personas, own):
+    visit(personas.self_tracker, own)
+    visit(personas.self_tracker, own, date(2026, 6, 1))
+    assert Lesion.objects.get(pk=own.pk).closed_on == DAY
+
+
+def test_the_first_removal_counts_though_another_was_recorded_meanwhile(personas, own):
+    seen = Lesion.objects.get(pk=own.pk)
+    visit(personas.self_tracker, own)
+    visit(personas.self_tracker, seen, date(2026, 6, 1))  # by a page that knew of none
+    assert Lesion.objects.get(pk=own.pk).closed_on == DAY
