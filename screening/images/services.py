@@ -147,6 +147,7 @@ def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_bat
             image.thumbnail.save("thumbnail.jpg", ContentFile(clean.thumbnail), save=False)
             saved.append(image.thumbnail)
             hold(image.lesion)
+            image.placed_at = timezone.now()  # whoever concluded before that has not seen it
             image.full_clean(validate_unique=False, validate_constraints=False)
             image.save()
             schedule.reschedule(image.lesion)

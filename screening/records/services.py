@@ -78,6 +78,8 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
 @transaction.atomic
 def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     require_writable(user=user, patient=lesion.patient)
+    hold(lesion)
+    lesion.refresh_from_db(fields=[*SYMPTOMS, "symptoms_at", "closed_on"])
     since = lesion.symptoms_at
     if lesion.is_closed and _marks(lesion, fields):
         raise ValidationError(GROWN_BACK)

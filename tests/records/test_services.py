@@ -14,9 +14,19 @@ from ml import reader
 from screening import tasks
 from screening.images import duplicates
 from screening.images import services as image_services
-from screening.models import Lesion, LesionImage, Patient, Prediction, Review, State
+from screening.models import (
+    DoctorVisit,
+    Lesion,
+    LesionImage,
+    Patient,
+    Prediction,
+    Review,
+    State,
+)
+from screening.predictions import outcomes
 from screening.predictions import services as prediction_services
 from screening.records import services as record_services
+from screening.records import visits
 from screening.reviews import services as review_services
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, picture
 
@@ -219,3 +229,54 @@ def test_reading_again_is_queued_once(personas, lesion, rung):
     first = prediction_services.request_prediction(user=personas.assistant, image=image)
     assert prediction_services.request_prediction(user=personas.assistant, image=image) == first
     assert image.predictions.count() == 2
+
+
+class TestSaidMeanwhile:
+    """An act that came first, while another waited for the lesion, did not know of the other."""
+
+    @pytest.fixture
+    def own(self, personas):
+        return LesionFactory(patient=personas.own_patient)
+
+    @pytest.fixture
+    def meanwhile(self, monkeypatch, personas, own):
+        """A visit is recorded by another, who held the lesion before."""
+
+        def hold(lesion):
+            monkeypatch.undo()
+            visits.record_visit(
+                user=personas.self_tracker,
+                lesion=own,
+                visited_on=timezone.localdate(),
+                finding="harmless",
+            )
+            record_services.hold(lesion)
+
+        monkeypatch.setattr(record_services, "hold", hold)
+        monkeypatch.setattr(image_services, "hold", hold)
+
+    def told(self, lesion, user):
+        found = outcomes.with_standing(Lesion.objects.filter(pk=lesion.pk), user)
+        return outcomes.of_rank(found.get().standing_rank)
+
+    def test_of_a_picture(self, personas, own, meanwhile):
+        image = add(personas.self_tracker, own).image
+        Prediction.objects.all().delete()
+        PredictionFactory(image=image, outcome="urgent")
+        assert DoctorVisit.objects.count() == 1
+        assert self.told(own, personas.self_tracker) == "urgent"
+
+    def test_of_a_symptom(self, personas, own, meanwhile):
+        record_services.edit_lesion(user=personas.self_tracker, lesion=own, bleeding=True)
+        assert DoctorVisit.objects.count() == 1
+        assert self.told(own, personas.self_tracker) == "see_doctor"
+
+    def test_of_a_symptom_that_was_unticked(self, personas, own):
+        me = personas.self_tracker
+        record_services.edit_lesion(user=me, lesion=own, bleeding=True)
+        seen = Lesion.objects.get(pk=own.pk)
+        day = timezone.localdate()
+        visits.record_visit(user=me, lesion=own, visited_on=day, finding="harmless")
+        record_services.edit_lesion(user=me, lesion=own, bleeding=False)
+        record_services.edit_lesion(user=me, lesion=seen, bleeding=True)
+        assert self.told(own, me) == "see_doctor"
