@@ -22,7 +22,7 @@ from screening.images import cleaning
 from screening.images import services as image_services
 from screening.interop.dicom.services import take_scale, take_site
 from screening.interop.isic.terms import HISTOPATHOLOGY
-from screening.models import Batch, BatchRow, Lesion, Patient
+from screening.models import SYMPTOMS, Batch, BatchRow, Lesion, Patient
 from screening.records import services as record_services
 from screening.reviews import services as review_services
 
@@ -70,6 +70,8 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
                 take_scale(batch.created_by, added.image, said)
             taken_on = added.image.captured_on
             _record_histology(batch.created_by, lesion, taken_on, values["diagnosis"])
+            if added.is_new:
+                _mark_symptoms(batch.created_by, lesion, values["lesion_fields"])
             row.problems = _unlike(lesion, values)
             _finish(row, added)
     except BaseException as error:
@@ -133,6 +135,14 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
     known: Lesion | None = _known(patient.lesions.all(), values["lesion"])
     fields = {"label": values["lesion"], **values["lesion_fields"]}
     return known or record_services.open_lesion(user=user, patient=patient, **fields)
+
+
+def _mark_symptoms(user: User, lesion: Lesion, said: dict[str, Any]) -> None:
+    """Those that a new picture of a known lesion comes with. None is taken away, and none marked of
+    a lesion that was removed."""
+    marked = {name: True for name in SYMPTOMS if said.get(name) and not getattr(lesion, name)}
+    if marked and not lesion.is_closed:
+        record_services.edit_lesion(user=user, lesion=lesion, **marked)
 
 
 def _unlike(lesion: Lesion, values: dict[str, Any]) -> list[list[str]]:

@@ -32,6 +32,8 @@ from screening.models import (
 )
 from screening.operations import transience
 from screening.predictions import queue
+from screening.records import closing
+from screening.records.services import edit_lesion
 from tests.batches.uploads import (
     BAD,
     as_csv,
@@ -253,6 +255,33 @@ def test_a_row_says_where_the_record_is_otherwise(personas, on_record, told):
         assert one.row == 2 and told[one.column] in one.reason
     patient.refresh_from_db()
     assert patient.birth_year == on_record["birth_year"]
+
+
+def test_a_new_picture_of_a_known_lesion_marks_its_symptoms(personas):
+    patient = PatientFactory(clinic=personas.clinic, label="P")
+    lesion = LesionFactory(patient=patient, label="L", itching=True)
+    row = {"image": "a.jpg", "patient_id": "P", "lesion_id": "L"}
+    row |= {"bleeding": "true", "itching": "false"}
+    archive = batch_of([row], {"a.jpg": drawn(1)})
+    batch = work_off(upload(personas.assistant, archive, clinic=personas.clinic))
+    assert counted(batch).imported == 1 and not list(problems_of(batch))
+    lesion.refresh_from_db()
+    assert lesion.symptoms == ["bleeding", "itching"]
+    edit_lesion(user=personas.assistant, lesion=lesion, bleeding=False)
+    again = work_off(upload(personas.assistant, archive, clinic=personas.clinic))
+    assert counted(again).known == 1
+    lesion.refresh_from_db()
+    assert lesion.symptoms == ["itching"]  # nothing is new
+
+
+def test_the_row_of_a_removed_lesion_says_that_its_symptom_is_left_aside(personas):
+    patient = PatientFactory(clinic=personas.clinic, label="P")
+    lesion = LesionFactory(patient=patient, label="L")
+    closing.close(user=personas.clinician, lesion=lesion, on=date(2026, 1, 5))
+    row = {"image": "a.jpg", "patient_id": "P", "lesion_id": "L", "bleeding": "true"}
+    archive = batch_of([row], {"a.jpg": drawn(1)})
+    batch = work_off(upload(personas.assistant, archive, clinic=personas.clinic))
+    assert [one.column for one in problems_of(batch)] == ["bleeding"]
 
 
 def test_records_are_found_by_other_systems_identifiers(personas):

@@ -126,7 +126,7 @@ class Installation:
 
 @contextmanager
 def installed(folder: Path, **environment: str) -> Iterator[Installation]:
-    """A new installation with its tables, and a lease and a sweep interval short enough to wait for."""
+    """A new installation with its tables; its lease and sweep interval are short."""
     migrated = _migrated()
     shutil.copytree(migrated.folder, folder)
     made = Installation(
