@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from http.cookies import CookieError, SimpleCookie
+from importlib import import_module
 from types import FrameType
 from typing import Any
 
@@ -184,6 +185,12 @@ class Server(TcpWSGIServer):
         admitted = sum(request is not None and request.is_admitted for request in requests)
         return admitted < LARGE_AT_ONCE
 
+    def readable(self) -> bool:
+        """Asked before each wait. ``maintenance`` is due also after the clock was set back."""
+        soon = time.time() + self.adj.cleanup_interval
+        self.next_channel_cleanup = min(self.next_channel_cleanup, soon)
+        return bool(super().readable())
+
     def maintenance(self, now: float) -> None:
         """Called once a second."""
         super().maintenance(now)
@@ -225,7 +232,10 @@ def _exit(number: int, frame: FrameType | None) -> None:
 def main(address: str) -> None:
     """Run until stopped; a process that exits is replaced."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
-    application = get_wsgi_application()  # loaded once and shared by the processes
+    # Loaded once and shared by the processes. The pages too: otherwise the first request would load
+    # them, which takes seconds on a busy machine.
+    application = get_wsgi_application()
+    import_module(settings.ROOT_URLCONF)
     host, port = address.rsplit(":", 1)
     listening = socket.create_server((host, int(port)), backlog=1024)
     listening.setblocking(False)

@@ -24,7 +24,7 @@ PICTURES = 200
 def main() -> None:
     asks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # keep library output off the result stream
-    os.nice(5)  # requests for pages come first
+    os.nice(10)  # requests for pages come first, then the reading of pictures
     for limit, most in (
         (resource.RLIMIT_AS, MEMORY),
         (resource.RLIMIT_CORE, 0),

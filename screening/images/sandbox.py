@@ -27,8 +27,9 @@ from screening.errors import Busy
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 2
-"""Children of one process, and so the pictures that it decodes at the same time."""
+AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1
+"""Children of one process, and so the pictures that it decodes at the same time. Two web processes
+have no more of them together than a small machine has cores."""
 PATIENCE = 20.0
 """Seconds to wait for one of them before saying that all are busy."""
 MEMORY = 800_000_000

@@ -22,8 +22,8 @@ def states_of(installation: Installation) -> dict[str, int]:
     )
 
 
-def _stop_while_reading(installation: Installation, worker: subprocess.Popen[bytes]) -> None:
-    """Freeze the pool process while the database says that it is reading."""
+def stop_while_reading(installation: Installation, worker: subprocess.Popen[bytes]) -> None:
+    """Freeze the pool process at a moment at which the database says that it reads."""
     process = pool_process(worker)
     for _ in range(500):
         os.kill(process, signal.SIGSTOP)
@@ -43,7 +43,7 @@ def test_a_killed_worker_and_an_emptied_broker_lose_nothing(installation: Instal
 
     with installation.running("worker") as worker:
         wait_until(lambda: states_of(installation).get("succeeded", 0) >= 3, "three are read")
-        _stop_while_reading(installation, worker)
+        stop_while_reading(installation, worker)
         kill_group(worker)
     [(caught,)] = installation.query("SELECT id FROM screening_prediction WHERE state = 'running'")
     left = states_of(installation)

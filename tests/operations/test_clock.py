@@ -1,0 +1,132 @@
+"""The clock is set back by an hour: nothing waits for the hour to pass."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from celery.schedules import crontab, schedule
+from django.apps import apps
+from django.db.models import DateTimeField
+from django.utils import timezone
+
+from ml import reader
+from screening import sweeper
+from screening.models import Delivery, DeliveryState, Heartbeat, Prediction, Setback, State
+from screening.operations import clock, heartbeats
+from skincheck_site.celery import app
+from skincheck_site.scheduler import Scheduler
+from tests.factories import DeliveryFactory, LesionImageFactory, PredictionFactory
+
+HOUR = timedelta(hours=1)
+
+# Moments that nothing in the background waits for.
+HISTORY = {
+    "created",
+    "modified",
+    "placed_at",
+    "withdrawn_at",
+    "rotated_at",
+    "disabled_at",
+    "stopped_at",
+    "started_at",
+    "finished_at",
+    "told_from",
+    "told_until",
+    "symptoms_at",
+    "replaced_at",
+    "closed_at",
+    "answered_at",
+}
+# An hour more does no harm: a delivery is given up, a claim of who died in the middle of a request
+# or of a mail runs out.
+MAY_BE_LATER = {"given_up_at", "locked_until", "mailing_since"}
+
+
+def test_every_moment_is_known() -> None:
+    awaited = {(model, field) for model, field, _ in clock.AWAITED}
+    moments = {
+        (model, field.name)
+        for model in apps.get_app_config("screening").get_models()
+        for field in model._meta.fields
+        if isinstance(field, DateTimeField) and field.name not in HISTORY | MAY_BE_LATER
+    }
+    assert awaited == moments
+
+
+@pytest.fixture
+def _an_hour_ago(db: None) -> None:
+    """The sweeper's last beat is an hour ahead, as after the clock was set back."""
+    heartbeats.beat(heartbeats.SWEEPER)
+    Heartbeat.objects.update(beat_at=timezone.now() + HOUR)
+
+
+def queued(**fields) -> Prediction:
+    return PredictionFactory(queued=True, model_version=reader.DEFAULT_VERSION, **fields)
+
+
+@pytest.mark.usefixtures("_an_hour_ago")
+def test_nothing_waits_for_the_hour_to_pass(settings) -> None:
+    ahead = timezone.now() + HOUR
+    rests, rung, lost, read_now = queued(), queued(), queued(), queued()
+    Prediction.objects.filter(pk=rests.pk).update(rests_until=ahead)
+    Prediction.objects.filter(pk=rung.pk).update(rung_at=ahead)
+    Prediction.objects.filter(pk=lost.pk).update(
+        state=State.RUNNING, attempts=1, lease_expires_at=ahead
+    )
+    lease = timezone.now() + timedelta(seconds=30)
+    Prediction.objects.filter(pk=read_now.pk).update(
+        state=State.RUNNING, attempts=1, lease_expires_at=lease
+    )
+    delivery = DeliveryFactory(state=DeliveryState.WAITING)
+    Delivery.objects.filter(pk=delivery.pk).update(due_at=ahead, rung_at=ahead)
+    Setback.objects.create(image=LesionImageFactory(), rests_until=ahead)
+
+    clock.put_right()
+
+    now = timezone.now()
+    assert Prediction.objects.claimable().count() == 2
+    assert not Prediction.objects.filter(rung_at__gt=now).exists()
+    lost.refresh_from_db()
+    assert now < lost.lease_expires_at
+    assert lost.lease_expires_at <= now + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
+    read_now.refresh_from_db()
+    assert read_now.lease_expires_at == lease
+    delivery.refresh_from_db()
+    assert max(delivery.due_at, delivery.rung_at) <= now
+    assert Setback.objects.get().rests_until <= now
+    assert not clock.was_set_back()
+
+
+def test_what_is_ahead_as_it_should_be_stays(db) -> None:
+    heartbeats.beat(heartbeats.SWEEPER)
+    soon = timezone.now() + timedelta(minutes=5)
+    Prediction.objects.filter(pk=queued().pk).update(rests_until=soon)
+    clock.put_right()
+    assert Prediction.objects.get().rests_until == soon
+
+
+@pytest.mark.usefixtures("_an_hour_ago")
+def test_a_worker_that_fell_silent_is_missed() -> None:
+    heartbeats.beat(heartbeats.WORKER)
+    Heartbeat.objects.update(beat_at=timezone.now() + HOUR)
+    image = queued()
+    Prediction.objects.filter(pk=image.pk).update(created=timezone.now() + HOUR)
+    Prediction.objects.filter(pk=PredictionFactory().pk).update(started_at=timezone.now() + HOUR)
+    clock.put_right()
+    Heartbeat.objects.filter(name=heartbeats.WORKER).update(beat_at=timezone.now() - HOUR)
+    assert sweeper.nobody_works()
+    heartbeats.beat(heartbeats.WORKER)
+    assert sweeper.nobody_works()  # it lives, and has begun nothing
+
+
+@pytest.mark.parametrize("every", [schedule(20), crontab(minute="*/20")], ids=["20 s", "20 min"])
+def test_beat_goes_on(every, tmp_path, monkeypatch) -> None:
+    scheduler = Scheduler(app=app, schedule_filename=str(tmp_path / "beat"))
+    monkeypatch.setattr(Scheduler, "apply_entry", lambda *arguments, **options: None)
+    scheduler.schedule.clear()
+    entry = scheduler.add(name="it", task="screening.tasks.beat_task", schedule=every)
+    entry.last_run_at = entry.default_now() + HOUR
+    assert scheduler.tick() <= 20 * 60
+    assert scheduler.schedule["it"].last_run_at <= entry.default_now()
+    scheduler.close()
