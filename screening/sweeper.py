@@ -44,8 +44,8 @@ def sweep_for_ever() -> None:
 def sweep_once() -> None:
     """Run each step separately: a failing one does not block the others."""
     for step in (
-        clock.put_right,
-        _beat,
+        clock.tick,
+        _try_the_storage,
         sweep_predictions,
         sweep_batches,
         outbox.ring,
@@ -83,7 +83,7 @@ def work_where_nobody_does() -> None:
         return
     logger.warning("no worker begins what waits: the sweep does it")
     while _read_next() or _work_a_shift():
-        heartbeats.beat(heartbeats.SWEEPER)
+        clock.tick()
 
 
 def nobody_works() -> bool:
@@ -135,11 +135,8 @@ def _limit(seconds: int) -> Iterator[None]:
         signal.alarm(0)
 
 
-def _beat() -> None:
-    """Report a heartbeat, and whether files can be written, which public health pages do not
-    test.
-    """
-    heartbeats.beat(heartbeats.SWEEPER)
+def _try_the_storage() -> None:
+    """Report whether files can be written, which public health pages do not test."""
     default_storage.delete(PROBE)
     default_storage.delete(default_storage.save(PROBE, ContentFile(b"ok")))
     heartbeats.beat(heartbeats.STORAGE)

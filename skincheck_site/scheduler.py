@@ -1,4 +1,4 @@
-"""Celery's scheduler, for clocks that may be set back."""
+"""Celery's scheduler, which survives a clock that is set back."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from celery.beat import PersistentScheduler
 
 class Scheduler(PersistentScheduler):
     def tick(self, *arguments: Any, **options: Any) -> float:
-        """What was last started at a moment that is still to come counts as started now: it would
-        not be due until then."""
+        """Treat entries that were last run in the future as run now; otherwise they would not be due
+        until then."""
         for entry in self.schedule.values():
             now = entry.default_now()
-            if entry.last_run_at > now:
+            if entry.last_run_at and entry.last_run_at > now:
                 entry.last_run_at = now
-                self._heap = None  # is made anew
+                self._heap = None  # rebuilt by the next line
         return float(super().tick(*arguments, **options))

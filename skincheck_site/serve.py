@@ -165,6 +165,7 @@ class Channel(HTTPChannel):
 
 class Server(TcpWSGIServer):
     channel_class = Channel
+    next_channel_cleanup: float
 
     def __init__(self, application: WSGIHandler, **adjustments: Any) -> None:
         super().__init__(application, **adjustments)

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -73,6 +74,7 @@ def run(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def _answered(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    was_killed = False
     while True:
         child, is_new = (_idle.pop(), False) if _idle else (_Child(), True)
         try:
@@ -81,6 +83,9 @@ def _answered(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
             child.kill()
             if isinstance(error, _Died) and not is_new and child.ended_by_itself:
                 continue  # it had been idle for too long
+            if isinstance(error, _Died) and child.was_killed and not was_killed:
+                was_killed = True  # which once need not be the picture's fault
+                continue
             raise
         _idle.append(child)
         return answered
@@ -97,6 +102,7 @@ class _Child:
             stderr=subprocess.DEVNULL,  # libraries print file contents
             bufsize=0,
         )
+        self._ended: int | None = None
         self._to: IO[bytes] = cast(IO[bytes], self._process.stdin)
         self._from: IO[bytes] = cast(IO[bytes], self._process.stdout)
 
@@ -132,14 +138,20 @@ class _Child:
     def ended_by_itself(self) -> bool:
         return self._ended == 0
 
+    @property
+    def was_killed(self) -> bool:
+        """By somebody else: for want of memory, or by hand."""
+        return self._ended == -signal.SIGKILL
+
     def kill(self) -> None:
         self._to.close()
         self._from.close()
         try:
             self._ended = self._process.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
+            self._ended = None
             self._process.kill()
-            self._ended = self._process.wait()
+            self._process.wait()
 
 
 def _start_anew() -> None:

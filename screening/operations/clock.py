@@ -1,8 +1,8 @@
-"""What waits for a moment, after the clock was set back.
+"""Timestamps to wait for, after the system clock was set back.
 
-Leases, pauses and bells are moments by the clock of this machine. Those that were written before it
-was set back lie further ahead than any should, and what waits for them would wait for an hour. All
-that is measured within one process is measured by a clock that cannot be set (``time.monotonic``).
+Leases, pauses and bells are stored as wall clock times. After the clock is set back by an hour, those
+written before lie up to an hour too far in the future, and everything would wait for them. Durations
+within one process are measured with ``time.monotonic``, which nobody can set.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from screening.operations import heartbeats
 logger = logging.getLogger(__name__)
 
 SLACK = timedelta(seconds=5)
-"""A clock that is put right by less is passed over."""
+"""Smaller corrections of the clock are ignored."""
 
 
 def _at_once() -> timedelta:
@@ -37,7 +37,6 @@ def _at_once() -> timedelta:
 
 
 def _lease() -> timedelta:
-    """Who works on it may go on."""
     return timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
 
 
@@ -55,25 +54,23 @@ AWAITED: tuple[tuple[type[models.Model], str, Callable[[], timedelta]], ...] = (
     (Setback, "rests_until", _at_once),
     (Heartbeat, "beat_at", _at_once),
 )
-"""Each moment that something waits for or is counted from, and how far ahead it may lie at the most
-once the clock was set back."""
+"""Every timestamp that background work waits for, and how far ahead it may lie once the clock was set
+back. Whoever holds a lease keeps it. The heartbeats come last: an interrupted run is repeated."""
 
 
-def was_set_back() -> bool:
-    """Whether the sweeper's last beat is still to come."""
+def tick() -> None:
+    """Record the sweeper's heartbeat. If the clock was set back since the last one, release everything
+    that waits for a later time.
+
+    ``now`` is read once. If the clock is set back after that, the next tick notices.
+    """
     now = timezone.now()
-    beats = Heartbeat.objects.filter(name=heartbeats.SWEEPER, beat_at__gt=now + SLACK)
-    return beats.exists()
-
-
-def put_right() -> None:
-    """Post: nothing waits for a moment of the clock as it was before."""
-    if not was_set_back():
-        return
-    now = timezone.now()
-    logger.warning("the clock was set back: what waits for a later moment does not wait for it")
-    for model, field, ahead in AWAITED:
-        _bring_forward(model, field, now + ahead())
+    last = Heartbeat.objects.filter(name=heartbeats.SWEEPER)
+    if last.filter(beat_at__gt=now + SLACK).exists():
+        logger.warning("the clock was set back: nothing waits for the old time any more")
+        for model, field, ahead in AWAITED:
+            _bring_forward(model, field, now + ahead())
+    heartbeats.beat(heartbeats.SWEEPER, now)
 
 
 def _bring_forward(model: type[models.Model], field: str, most: datetime) -> None:

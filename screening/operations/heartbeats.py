@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -16,11 +16,12 @@ SECONDS = 20
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def beat(name: str) -> None:
+def beat(name: str, now: datetime | None = None) -> None:
     """Record a heartbeat. name: of the process and, if there may be several, its machine:
     ``worker@machine``.
     """
-    Heartbeat.objects.update_or_create(name=name[:100], defaults={"beat_at": timezone.now()})
+    defaults = {"beat_at": now or timezone.now()}
+    Heartbeat.objects.update_or_create(name=name[:100], defaults=defaults)
 
 
 def is_alive(part: str) -> bool:

@@ -65,10 +65,35 @@ def test_a_child_that_ended_while_idle_costs_nobody_a_picture(fresh):
     assert clean(GOOD).width == 300
 
 
-def test_one_that_crashes_is_not_tried_again(fresh):
+def test_one_that_is_killed_once_costs_nobody_a_picture(fresh):
+    """By hand, or for want of memory, which another took."""
     clean(GOOD)
     [child] = sandbox._idle
     os.kill(child._process.pid, signal.SIGKILL)
+    child._process.wait(5)
+    assert clean(GOOD).width == 300
+
+
+def test_what_kills_two_is_not_tried_again(fresh):
+    ask = sandbox._Child.ask
+    killed = []
+
+    def is_killed(child, *asked):
+        killed.append(child)
+        os.kill(child._process.pid, signal.SIGKILL)
+        child._process.wait(5)
+        return ask(child, *asked)
+
+    fresh.setattr(sandbox._Child, "ask", is_killed)
+    with pytest.raises(cleaning.InvalidImage, match="within the time and memory"):
+        clean(GOOD)
+    assert len(killed) == 2
+
+
+def test_one_that_crashes_is_not_tried_again(fresh):
+    clean(GOOD)
+    [child] = sandbox._idle
+    os.kill(child._process.pid, signal.SIGSEGV)
     child._process.wait(5)
     with pytest.raises(cleaning.InvalidImage, match="within the time and memory"):
         clean(GOOD)

@@ -18,7 +18,7 @@ from django.utils import timezone
 from ml import reader
 from screening import sweeper, tasks
 from screening.models import Heartbeat, Prediction
-from screening.operations import health, heartbeats
+from screening.operations import clock, health, heartbeats
 from screening.web.views import health as views
 from tests.factories import PredictionFactory, UserFactory
 
@@ -134,7 +134,8 @@ def test_the_status_page_is_for_staff_and_names_all(client, personas):
 
 
 def test_the_sweeper_says_that_it_lives_and_that_files_can_be_kept(monkeypatch):
-    sweeper._beat()
+    clock.tick()
+    sweeper._try_the_storage()
     assert heartbeats.is_alive(heartbeats.SWEEPER)
     assert heartbeats.is_alive(heartbeats.STORAGE)
     assert not default_storage.exists(sweeper.PROBE)

@@ -47,8 +47,8 @@ print(json.dumps({"key": key, "lesion": str(lesion.pk)}))
 
 @dataclass(frozen=True)
 class Target:
-    """A running web process. key: of a user who may add to ``lesion``; pid: of its parent; patience:
-    seconds that a person waits for a page.
+    """A running web process. key: of a user who may add to ``lesion``; pid: of its parent;
+    patience: seconds that a person waits for a page.
     """
 
     installation: Installation

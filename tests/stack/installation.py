@@ -49,8 +49,8 @@ class Installation:
         }
         self.port = free_port()
         self.database = ""
-        self._postgres = os.environ.get("DATABASE_URL")
-        self._redis = os.environ.get("REDIS_URL")
+        self._postgres = self.environment.get("DATABASE_URL")
+        self._redis = self.environment.get("REDIS_URL")
         if self._postgres:
             self._create_database(self._postgres, template)
         if self._redis:
