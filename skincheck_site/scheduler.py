@@ -9,8 +9,9 @@ from celery.beat import PersistentScheduler
 
 class Scheduler(PersistentScheduler):
     def tick(self, *arguments: Any, **options: Any) -> float:
-        """Treat entries that were last run in the future as run now; otherwise they would not be due
-        until then."""
+        """Treat entries that were last run in the future as run now. They would not be due
+        until then.
+        """
         for entry in self.schedule.values():
             now = entry.default_now()
             if entry.last_run_at and entry.last_run_at > now:

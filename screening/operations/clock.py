@@ -1,8 +1,8 @@
 """Timestamps to wait for, after the system clock was set back.
 
-Leases, pauses and bells are stored as wall clock times. After the clock is set back by an hour, those
-written before lie up to an hour too far in the future, and everything would wait for them. Durations
-within one process are measured with ``time.monotonic``, which nobody can set.
+Leases, pauses and bells are stored as wall clock times. After the clock is set back by an hour,
+those written before lie up to an hour too far in the future, and everything would wait for them.
+Durations within one process are measured with ``time.monotonic``, which nobody can set.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ AWAITED: tuple[tuple[type[models.Model], str, Callable[[], timedelta]], ...] = (
     (Setback, "rests_until", _at_once),
     (Heartbeat, "beat_at", _at_once),
 )
-"""Every timestamp that background work waits for, and how far ahead it may lie once the clock was set
-back. Whoever holds a lease keeps it. The heartbeats come last: an interrupted run is repeated."""
+"""Every timestamp that background work waits for, and how far ahead it may lie after the clock was
+set back. Current leases hold. Heartbeats come last: an interrupted run is repeated."""
 
 
 def tick() -> None:
-    """Record the sweeper's heartbeat. If the clock was set back since the last one, release everything
-    that waits for a later time.
+    """Record the sweeper's heartbeat. If the clock was set back since the last one, release
+    everything that waits for a later time.
 
     ``now`` is read once. If the clock is set back after that, the next tick notices.
     """
