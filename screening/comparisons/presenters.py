@@ -4,7 +4,7 @@ now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from accounts.models import User
 from ml import reader
+from ml.types import REGISTRATION_VERSION
 from screening.formatting import percent
 from screening.measurements.contours import Point, outline
 from screening.measurements.masks import mask_within
@@ -181,6 +182,59 @@ def what_changed(alert: Alert) -> str:
         f"it takes up {percent(after['area_share'])} of the earlier picture's frame, "
         f"before {percent(before['area_share'])}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SinceLast:
+    """What the newest picture shows against the one before. title: in a line; text: a sentence, or
+    empty. is_open: a change was found that waits for someone."""
+
+    title: str
+    text: str = ""
+    is_open: bool = False
+
+
+def since_last(images: Sequence[LesionImage], alerts: Sequence[Alert]) -> SinceLast:
+    """images: of ``records.queries.timeline``, at least one; alerts: of the lesion, as the reader
+    may see them. One query, where no alert says that it changed."""
+    if len(images) < 2:
+        return SinceLast("One picture so far", "Change shows only with a second one.")
+    newest, before = images[0], images[1]
+    if newest.is_withheld or before.is_withheld:  # type: ignore[attr-defined]
+        return SinceLast("Your conclusion comes first", "What changed is shown after it.")
+    since = f"since {before.day_label}"
+    found = [
+        alert
+        for alert in alerts
+        if alert.later_id == newest.pk
+        and alert.earlier_id == before.pk
+        and alert.replaced_at is None
+    ]
+    if found:
+        rules = [str(alert.get_rule_display()) for alert in found]  # type: ignore[attr-defined]
+        is_open = any(alert.is_open for alert in found)
+        return SinceLast(f"Changed {since}", f"{_listed(rules)}.", is_open)
+    pairs = Comparison.objects.standing().filter(algorithm_version=REGISTRATION_VERSION)
+    comparison = pairs.filter(earlier=before, later=newest).first()
+    if comparison is None:
+        text = "The two pictures have not been compared yet."
+        return SinceLast(f"Not compared {since}", text)
+    if not comparison.aligned:
+        text = "The two pictures do not fit over each other. Is it the same spot?"
+        return SinceLast(f"Not compared {since}", text)
+    if current(newest) is None or current(before) is None:
+        text = "The spot could not be measured in both pictures. Compare them by eye."
+        return SinceLast(f"Not measured {since}", text)
+    return SinceLast(
+        f"No change found {since}",
+        "The software can miss a change. If you see one, show the spot to a doctor.",
+    )
+
+
+def _listed(rules: Sequence[str]) -> str:
+    """As one sentence: "Grew fast; a new colour"."""
+    first, *rest = dict.fromkeys(rules)
+    return "; ".join([first, *(rule[0].lower() + rule[1:] for rule in rest)])
 
 
 def _size(comparison: Comparison) -> float:

@@ -105,12 +105,14 @@ _ABOUT_PERCENT = (
 class Advice:
     """outcome: one of Outcome. title: what to do, in one line. text: short paragraphs.
     about_percent: what the percentage of this picture is, beside a figure in the text; else empty.
+    false_alarms: how many harmless spots get this outcome; empty where the card does not say.
     """
 
     outcome: str
     title: str
     text: tuple[str, ...]
     about_percent: str = ""
+    false_alarms: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,9 @@ def advise(prediction: Prediction, words: Words = FOR_PERSON) -> Advice | None:
     title = words.urgent if told == Outcome.URGENT else words.see_doctor
     text = _flagged_text(prediction, told, figures, words)
     is_counted = bool(figures) and prediction.outcome == told
-    return Advice(told, title, text, _ABOUT_PERCENT if is_counted else "")
+    if not is_counted:
+        return Advice(told, title, text)
+    return Advice(told, title, text, _ABOUT_PERCENT, _false_alarms(told, figures))
 
 
 def of_lesion(lesion: Lesion, standing: Standing, words: Words = FOR_PERSON) -> Advice | None:
@@ -275,6 +279,22 @@ def _how_often_cancer(told: str, figures: list[dict[str, Any]]) -> str:
     return (
         f"Of 100 spots flagged {flagged}, about {cancers} were cancer or a precursor of it in the "
         "software's own tests, fewer in everyday use."
+    )
+
+
+def _false_alarms(told: str, figures: list[dict[str, Any]]) -> str:
+    """On all sources of pictures that the version was judged on: they differ too much for one
+    figure."""
+    name = f"{told}/malignant_specificity"
+    alarms = sorted(round(100 * (1 - one[name]["value"])) for one in figures if name in one)
+    if not alarms:
+        return ""
+    least, most = alarms[0], alarms[-1]
+    how_many = f"{least}" if least == most else f"{least} to {most}"
+    which = "" if least == most else ", depending on where the pictures came from"
+    return (
+        f"False alarms are common: of 100 harmless spots, {how_many} were flagged like this in the "
+        f"software's own tests{which}."
     )
 
 

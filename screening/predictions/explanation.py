@@ -75,12 +75,8 @@ class Explanation:
 
     @property
     def top(self) -> list[Share]:
-        """The diagnoses shown at first: the most likely, and the first of the balanced reading."""
-        return [s for n, s in enumerate(self.shares) if n < TOP or s.name == self.balanced_name]
-
-    @property
-    def others(self) -> list[Share]:
-        return [share for share in self.shares if share not in self.top]
+        """The diagnoses shown at first: the most likely."""
+        return self.shares[:TOP]
 
     @property
     def scale(self) -> float:

@@ -19,6 +19,7 @@
   const draw = () => {
     const style = getComputedStyle(document.documentElement);
     for (const place of document.querySelectorAll("[data-chart]")) {
+      if (!place.checkVisibility()) continue; // folded away: drawn when it is opened
       const source = document.getElementById(place.dataset.chart);
       const figure = coloured(JSON.parse(source.textContent), style);
       place.style.height = place.style.minHeight = `${figure.layout.height}px`;
@@ -33,4 +34,5 @@
   draw();
   document.addEventListener("themechange", draw);
   document.addEventListener("htmx:afterSettle", draw);
+  document.addEventListener("toggle", ({ target }) => target.querySelector("[data-chart]") && draw(), true);
 })();

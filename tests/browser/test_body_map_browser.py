@@ -50,7 +50,7 @@ def add_lesion(page: Page, label: str, x: float, y: float) -> None:
     at(page, x, y)
     page.get_by_label("Label").fill(label)
     page.get_by_role("button", name="Continue to the picture").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Add image")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Add picture")
     page.goto(address)
 
 

@@ -32,8 +32,8 @@ def _go_to_upload(page: Page) -> None:
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="New spot").first.click()
-    page.get_by_role("main").get_by_role("link", name="Add image").first.click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("Add image")
+    page.get_by_role("main").get_by_role("link", name="Add picture").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Add picture")
 
 
 def test_sign_in_add_an_image_see_the_result(

@@ -26,7 +26,7 @@ def _new_lesion(page: Page, label: str) -> str:
     page.get_by_role("link", name="Add a lesion").click()
     page.get_by_label("Label").fill(label)
     page.get_by_role("button", name="Continue to the picture").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Add image")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Add picture")
     return page.url.replace("images/new/", "")
 
 

@@ -23,7 +23,7 @@ def result(open_page: Callable[..., Page], signed_in: dict[str, Any], shared_dat
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="New spot").first.click()
-    page.get_by_role("main").get_by_role("link", name="Add image").first.click()
+    page.get_by_role("link", name="Add picture").first.click()  # of the bar
     picture = shared_data / "ham10000" / "images_200x150" / "ISIC_0027063.jpg"
     page.locator("input[name=file]").set_input_files(picture)
     page.locator(".upload").get_by_label("Taken on").fill(date(2026, 3, 14).isoformat())

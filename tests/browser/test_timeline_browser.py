@@ -68,6 +68,9 @@ def lesion(page: Page, tmp_path: Path, site: Site) -> str:
 
 def test_images_stand_on_one_axis_by_day_of_capture(page: Page, lesion: str) -> None:
     chart = page.locator("[data-chart='over-time']")
+    expect(chart).not_to_be_visible()  # folded, and drawn when it is opened
+    page.locator("#over-time > summary").click()
+    page.locator("#measures > summary").click()
     expect(chart.locator(".plot-container")).to_be_visible()
     expect(page.locator("[data-chart='measures-over-time'] .plot-container")).to_be_visible()
     page.locator("#over-time-table > summary").click()
@@ -81,6 +84,22 @@ def test_images_stand_on_one_axis_by_day_of_capture(page: Page, lesion: str) -> 
     page.goto(f"{lesion}images/new/")
     guide = page.get_by_alt_text(re.compile("The last picture of Followed spot, 12 Jul 2026"))
     expect(guide).to_be_visible()
+    is_sound(page)
+
+
+def test_what_matters_is_on_one_screen(page: Page, lesion: str) -> None:
+    size = page.viewport_size
+    assert size is not None
+    bar = page.locator(".rail").bounding_box() if size["width"] < 992 else None
+    bottom = bar["y"] if bar else size["height"]
+    for part in (".lesion-picture img", "#standing-title", "#since-title"):
+        found = page.locator(part)
+        expect(found).to_be_visible()
+        box = found.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= bottom, part
+    days = page.locator(".strip .row-link")
+    expect(days).to_have_text(["12 Jul 2026", "12 Jan 2026"])
     is_sound(page)
 
 
@@ -142,6 +161,7 @@ def test_the_four_views_of_a_comparison(page: Page, lesion: str) -> None:
     page.get_by_role("button", name="Record").click()
     expect(page.locator("#marks")).to_contain_text("Darker on the right.")
     page.goto(lesion)
+    page.locator("#over-time > summary").click()
     page.locator("#over-time-table > summary").click()
     expect(page.locator("#over-time-table tbody tr", has_text="Looked at")).to_contain_text(
         "Changed"
@@ -171,6 +191,7 @@ def test_blinking_honours_reduced_motion(
 def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: str) -> None:
     page.locator("#course").get_by_role("link", name="12 Jul 2026", exact=True).click()
     area = page.get_by_role("row", name=re.compile("^Area"))
+    page.locator("#measures-fold > summary").click()
     by_model = area.inner_text()
     page.get_by_role("link", name="Correct the outline").click()
     points = page.locator("[data-points]")
@@ -202,6 +223,7 @@ def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: st
     is_sound(page)
     page.get_by_role("button", name="Keep this outline").click()
     expect(page.locator("#messages")).to_contain_text("The outline is kept")
+    page.locator("#measures-fold > summary").click()
     expect(page.locator("#measures")).to_contain_text("the outline drawn by")
     assert area.inner_text() != by_model
 

@@ -176,8 +176,24 @@ def test_a_percentage_beside_a_figure_of_100_says_what_each_is():
     assert not advise(Outcome.MONITOR, bleeding=True).about_percent
 
 
+@pytest.mark.parametrize("outcome", [Outcome.URGENT, Outcome.SEE_DOCTOR])
+def test_a_flag_says_how_common_false_alarms_are(outcome):
+    specificity = card_figures(f"{outcome}/malignant_specificity")
+    said = re.search(r"of 100 harmless spots, (\d+) to (\d+) were", advise(outcome).false_alarms)
+    assert [int(said[1]), int(said[2])] == [
+        round(100 * (1 - max(specificity))),
+        round(100 * (1 - min(specificity))),
+    ]
+    # Lifted by a symptom, the reading itself flagged nothing.
+    assert not advise(Outcome.MONITOR, bleeding=True).false_alarms
+    assert not advise(Outcome.MONITOR).false_alarms
+
+
 def test_a_card_without_sources_gives_its_own_figures(monkeypatch):
     card = {key: value for key, value in reader.card().items() if key != "sources"}
     monkeypatch.setattr(reader, "card", lambda version: card)
     missed = card["figures"]["with_95_percent_intervals"]["missed_per_100_cancers"]["high"]
     assert f"up to {math.ceil(missed)} of 100" in whole(advise(Outcome.MONITOR))
+    alarms = re.search(r"harmless spots, (.*) were", advise(Outcome.URGENT).false_alarms)
+    specificity = card["figures"]["with_95_percent_intervals"]["urgent/malignant_specificity"]
+    assert alarms[1] == str(round(100 * (1 - specificity["value"])))

@@ -93,9 +93,10 @@ def test_bars_share_a_scale_that_makes_little_look_little():
     assert told.scale == max(addition.points for addition in told.additions) > LEAST_SCALE
 
 
-def test_all_seven_are_there_and_what_the_balanced_reading_puts_first_is_seen_at_once():
+def test_all_seven_are_there_and_what_the_balanced_reading_puts_first_is_named():
     balanced = {d.value: 0.0 for d in Diagnosis} | {"vasc": 0.6, "nv": 0.4}
     shares = {"nv": 0.5, "mel": 0.3, "bkl": 0.15, "bcc": 0.04, "vasc": 0.01}
     told = explain(reading(shares, balanced_probabilities=balanced))
-    assert [share.code for share in told.top] == ["nv", "mel", "bkl", "vasc"]
-    assert {share.code for share in told.top + told.others} == {d.value for d in Diagnosis}
+    assert [share.code for share in told.top] == ["nv", "mel", "bkl"]
+    assert {share.code for share in told.shares} == {d.value for d in Diagnosis}
+    assert told.balanced_name == Diagnosis.VASC.about.title

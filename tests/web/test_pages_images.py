@@ -66,33 +66,57 @@ def test_an_outcome_is_told_with_icon_word_and_text(client, personas, image, out
     assert f'href="{reverse("model_version", args=[reader.DEFAULT_VERSION])}"' in html
 
 
-def test_the_top_three_are_seen_at_once_and_the_others_on_demand(client, personas, image):
+def apart(response):
+    """The visible text of what is seen at once, and of what is folded away."""
+    html = response.content.decode()
+    folded = " ".join(re.findall(r"<details.*?</details>", html, flags=re.DOTALL))
+    seen = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
+    texts = [" ".join(unescape(re.sub(r"<[^>]+>", " ", one)).split()) for one in (seen, folded)]
+    return texts[0], texts[1]
+
+
+def test_the_top_three_are_seen_at_once_and_all_on_demand(client, personas, image):
     shares = dict.fromkeys(("akiec", "bcc", "df", "vasc"), 0.001) | {
         "mel": 0.004,
         "nv": 0.992,
         "bkl": 0.0,
     }
     read(image, probabilities=shares)
-    seen, others = words(result(client, personas.viewer, image)).split("Show all diagnoses")
+    seen, folded = apart(result(client, personas.viewer, image))
     assert "Melanocytic nevus (a mole) >99 %" in seen
     assert "Melanoma (a dangerous skin cancer) <1 %" in seen
-    shown = {one for one in Diagnosis if f"{one.about.title} (" in seen}
-    assert len(shown) == 3
+    assert len({one for one in Diagnosis if f"{one.about.title} (" in seen}) == 3
     for one in Diagnosis:
-        assert (f"{one.about.title} ({one.about.gloss})" in others) == (one not in shown)
+        assert f"{one.about.title} ({one.about.gloss})" in folded
+
+
+@pytest.mark.parametrize("outcome", ["urgent", "see_doctor", "monitor"])
+def test_one_number_stands_with_the_outcome(client, personas, image, outcome):
+    shares = dict.fromkeys(map(str, Diagnosis), 0.0) | {"mel": 0.3, "bcc": 0.06, "nv": 0.64}
+    read(image, outcome, probabilities=shares)
+    seen, _ = apart(result(client, personas.viewer, image))
+    assert "Cancer or its precursor: 36 %" in seen
+
+
+@pytest.mark.parametrize("outcome", ["urgent", "see_doctor"])
+def test_false_alarms_are_told_beside_a_flag(client, personas, image, outcome):
+    told = advice.advise(read(image, outcome))
+    seen, _ = apart(result(client, personas.viewer, image))
+    assert told.false_alarms in seen
+    assert "of 100 harmless spots" in told.false_alarms
 
 
 def test_balanced_reading_is_told_where_it_differs(client, personas, image):
     balanced = dict.fromkeys(map(str, Diagnosis), 0.1) | {"df": 0.4}
     read(image, balanced_probabilities=balanced)
-    seen = words(result(client, personas.viewer, image)).split("Show all diagnoses")[0]
-    assert "Melanocytic nevus (a mole) 94 % if equally common: 10 %" in seen
-    assert "Dermatofibroma (a firm knot in the skin) 1 % if equally common: 40 %" in seen
+    _, folded = apart(result(client, personas.viewer, image))
+    assert "Dermatofibroma (a firm knot in the skin) 1 % 40 %" in folded
+    assert "another would come first: Dermatofibroma" in folded
 
 
 def test_one_reading_where_both_agree(client, personas, image):
     read(image)
-    assert "equally common" not in words(result(client, personas.viewer, image))
+    assert "would come first" not in words(result(client, personas.viewer, image))
 
 
 @pytest.mark.parametrize("reason", ["blurred", "not_dermatoscopic", "clinical_photograph"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 
 import pytest
@@ -118,7 +119,7 @@ def test_a_viewer_looks_and_cannot_write(client, personas):
     lesion = LesionFactory(patient=personas.patient)
     text = page(client, personas.viewer, "patient", personas.patient.pk).content.decode()
     assert reverse("lesion_new", args=[personas.patient.pk]) not in text
-    assert "Add image" not in text
+    assert "Add picture" not in text
     for name, pk in (("patient_edit", personas.patient.pk), ("image_new", lesion.pk)):
         refused = client.get(reverse(name, args=[pk]))
         assert refused.status_code == 403
@@ -164,7 +165,7 @@ def test_empty_pages_say_what_to_do_next(client, personas):
     assert reverse("lesion_new", args=[personas.own_patient.pk]) in text
     lesion = LesionFactory(patient=personas.own_patient)
     text = page(client, personas.self_tracker, "lesion", lesion.pk).content.decode()
-    assert "No image yet" in text
+    assert "No picture yet" in text
     assert reverse("image_new", args=[lesion.pk]) in text
 
 
@@ -173,7 +174,7 @@ def test_a_lesions_images_by_day_of_capture_with_chart_and_table(client, persona
     read(lesion, "urgent", date(2026, 5, 1), p_malignant=0.6)
     read(lesion, "monitor", date(2025, 5, 1), p_malignant=0.02)
     response = page(client, personas.clinician, "lesion", lesion.pk)
-    assert in_order(response, ">1 May 2026</a>", ">1 May 2025</a>")
+    assert in_order(response, "<span>1 May 2026</span></a>", "<span>1 May 2025</span></a>")
     text = response.content.decode()
     assert "Show as table" in text
     assert ">60 %</td>" in text
@@ -181,6 +182,34 @@ def test_a_lesions_images_by_day_of_capture_with_chart_and_table(client, persona
     assert "Since spring" in text
     # "Monitor" is never shown for a lesion with a symptom.
     assert "outcome-monitor" not in text
+
+
+def test_no_chart_of_a_single_day(client, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    for _ in range(2):
+        read(lesion, "monitor", date(2026, 5, 1))
+    response = page(client, personas.clinician, "lesion", lesion.pk)
+    assert response.context["chart"] is None
+    assert "data-chart" not in response.content.decode()
+    read(lesion, "monitor", date(2026, 6, 1))
+    assert "data-chart" in page(client, personas.clinician, "lesion", lesion.pk).content.decode()
+
+
+def test_what_stands_is_not_folded_away(client, personas):
+    """Only charts, measures, the place and what is to be filled in may be."""
+    lesion = LesionFactory(patient=personas.patient)
+    earlier = read(lesion, "urgent", date(2025, 5, 1)).image
+    later = read(lesion, "monitor", date(2026, 5, 1)).image
+    AlertFactory(earlier=earlier, later=later, lesion=lesion)
+    text = page(client, personas.viewer, "lesion", lesion.pk).content.decode()
+    unfolded = re.sub(r"<details.*?</details>", "", text, flags=re.DOTALL)
+    for words in (
+        "See a doctor this week",
+        "It does not change the earlier warning",
+        "Changed since 1 May 2025",
+        "<strong>Open.</strong>",
+    ):
+        assert words in unfolded
 
 
 def test_no_chart_without_a_finished_reading(client, personas):
@@ -274,8 +303,8 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_ten_queries(
 def test_pages_cost_the_same_for_few_and_for_many(
     client, personas, name, django_assert_num_queries, django_assert_max_num_queries
 ):
-    # Five, because from then on a patient's lesions are compared with one another.
-    first = _many(personas.patient, personas.clinician, 5, 1)[0]
+    # Five, for from then on a patient's spots are compared with one another.
+    first = _many(personas.patient, personas.clinician, 5, 2)[0]
     args = {"patient": [personas.patient.pk], "lesion": [first.pk]}.get(name, [])
     client.force_login(personas.clinician)
     with django_assert_max_num_queries(17) as few:

@@ -72,7 +72,7 @@ def test_what_is_overdue_stands_first(client, personas):
     assert places == sorted(places)
     assert "Spot of -1 days" not in found
     assert "Spot of -5 days" not in found
-    assert "Add image<span" not in found  # read-only users
+    assert "Add picture<span" not in found  # read-only users
 
 
 def test_it_can_be_narrowed(client, personas):

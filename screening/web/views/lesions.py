@@ -16,6 +16,7 @@ from screening import write_access
 from screening.body_map import services as body_map_services
 from screening.charts.lesion import reading_over_time
 from screening.charts.measures import measures_over_time
+from screening.comparisons import presenters as comparison_presenters
 from screening.corrections import queries
 from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
 from screening.predictions import advice, succession
@@ -45,6 +46,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     histologies = record_queries.histologies_of(lesion, request.user)
     events = timeline.events([lesion], images, alerts, histologies, request.user)
     told, measured = timeline.readings(images), timeline.measurements(images)
+    # A curve needs two days: of one there is nothing that a chart shows better than the page.
+    is_course = len({image.captured_on for image in images}) > 1
     read = any(one.outcome for one in told)
     readings = [image.latest_attempt for image in images]
     standing = record_queries.standing_of(lesion, images, histologies)
@@ -56,8 +59,11 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "lesion": lesion,
             "patient": lesion.patient,
             "images": images,
-            "chart": reading_over_time(told, events) if read or events else None,
-            "measures_chart": measures_over_time(measured, events) if measured else None,
+            "chart": reading_over_time(told, events) if is_course and (read or events) else None,
+            "measures_chart": measures_over_time(measured, events)
+            if is_course and measured
+            else None,
+            "since": comparison_presenters.since_last(images, alerts) if images else None,
             "is_reading": any(reading is not None and reading.is_active for reading in readings),
             "alerts": alerts,
             "may_write": lesion.may_write,  # type: ignore[attr-defined]

@@ -1,0 +1,85 @@
+"""What a lesion's page says of the newest picture against the one before."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from ml.types import REGISTRATION_VERSION
+from screening.comparisons.presenters import since_last
+from screening.records import queries
+from tests.factories import (
+    AlertFactory,
+    ComparisonFactory,
+    LesionFactory,
+    LesionImageFactory,
+    MeasurementFactory,
+    PredictionFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lesion(personas):
+    return LesionFactory(patient=personas.patient)
+
+
+def pictures(lesion, count):
+    days = [date(2026, 1 + n, 1) for n in range(count)]
+    images = [LesionImageFactory(lesion=lesion, captured_on=day) for day in days]
+    for image in images:
+        PredictionFactory(image=image, told_from=image.created)
+    return images
+
+
+def since(lesion, user):
+    images = queries.timeline(lesion, user)
+    return since_last(images, queries.alerts_of(lesion, user, images))
+
+
+def test_one_picture_shows_no_change(lesion, personas):
+    pictures(lesion, 1)
+    assert since(lesion, personas.viewer).title == "One picture so far"
+
+
+def test_two_that_nobody_compared_are_not_called_unchanged(lesion, personas):
+    pictures(lesion, 2)
+    assert since(lesion, personas.viewer).title == "Not compared since 1 Jan 2026"
+
+
+def test_two_that_do_not_fit_ask_whether_it_is_the_same_spot(lesion, personas):
+    earlier, later = pictures(lesion, 2)
+    ComparisonFactory(
+        earlier=earlier,
+        later=later,
+        aligned=False,
+        matrix=[],
+        reason="They differ too much.",
+        algorithm_version=REGISTRATION_VERSION,
+    )
+    assert "Is it the same spot?" in since(lesion, personas.viewer).text
+
+
+def test_without_measures_no_change_is_denied(lesion, personas):
+    earlier, later = pictures(lesion, 2)
+    ComparisonFactory(earlier=earlier, later=later, algorithm_version=REGISTRATION_VERSION)
+    assert since(lesion, personas.viewer).title == "Not measured since 1 Jan 2026"
+    for image in (earlier, later):
+        MeasurementFactory(image=image, prediction=image.predictions.get())
+    told = since(lesion, personas.viewer)
+    assert told.title == "No change found since 1 Jan 2026"
+    assert "can miss a change" in told.text
+
+
+def test_alerts_of_the_newest_pair_are_named_and_no_others(lesion, personas):
+    first, second, third = pictures(lesion, 3)
+    AlertFactory(lesion=lesion, earlier=first, later=second, rule="growth")
+    assert since(lesion, personas.viewer).title == "Not compared since 1 Feb 2026"
+    for rule in ("new_colour", "growth"):
+        AlertFactory(lesion=lesion, earlier=second, later=third, rule=rule)
+    told = since(lesion, personas.viewer)
+    assert told.title == "Changed since 1 Feb 2026"
+    assert set(told.text.rstrip(".").lower().split("; ")) == {"a new colour", "grew fast"}
+    assert told.is_open
