@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from tests.stack.installation import Installation, installed, wait_until
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
-DESKTOP = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
+DESKTOP = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
 SCREENS = pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone-dark", "desktop-light"])
 CLINICIAN = "clinician@demo.skincheck.example"
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, SCREENS, Site, drawn, is_sound
+from tests.browser.conftest import DESKTOP, PHONE, SCREENS, Site, drawn, is_sound
 from tests.stack.installation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -158,3 +158,34 @@ def test_agreement_and_the_clinics_page_are_sound(
     page.get_by_role("link", name="How the software, clinicians and histology agree").click()
     expect(page.get_by_role("table").first).to_contain_text("too few")
     is_sound(page)
+
+
+def test_all_to_conclude_by_is_in_one_view_of_a_desk(
+    open_page: Callable[..., Page], signed_in: dict[str, Any]
+) -> None:
+    page = open_page(storage_state=signed_in, **DESKTOP)
+    page.goto("/worklist/?reviewed=all")
+    page.locator("[data-row]", has_text="Growing spot").first.click()
+    page.wait_for_url(re.compile("/worklist/.+-.+"))
+    expect(page.locator(".open-alert").first).to_be_visible()
+    height = DESKTOP["viewport"]["height"]
+    for part in (".stage", "[data-key='9']", "[data-key='d']", "[data-note] textarea", ".sign"):
+        box = page.locator(part).first.bounding_box()
+        assert box is not None
+        assert box["y"] >= 0, part
+        assert box["y"] + box["height"] <= height, part
+    columns = {page.locator(f"[data-key='{key}']").bounding_box()["x"] for key in "16"}  # type: ignore[index]
+    assert len(columns) == 2
+    is_sound(page)
+
+
+def test_a_phone_is_told_of_no_keys(
+    open_page: Callable[..., Page], signed_in: dict[str, Any]
+) -> None:
+    page = open_page(storage_state=signed_in, **PHONE)
+    page.goto("/worklist/?reviewed=all")
+    page.locator("[data-row]").first.click()
+    page.wait_for_url(re.compile("/worklist/.+-.+"))
+    expect(page.get_by_role("button", name="Shortcuts")).to_be_hidden()
+    for key in page.locator("main kbd").all():
+        expect(key).to_be_hidden()
