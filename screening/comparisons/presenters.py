@@ -211,7 +211,7 @@ def since_last(images: Sequence[LesionImage], alerts: Sequence[Alert]) -> SinceL
         and alert.replaced_at is None
     ]
     if found:
-        rules = [str(alert.get_rule_display()) for alert in found]  # type: ignore[attr-defined]
+        rules = [str(alert.get_rule_display()) for alert in found]
         is_open = any(alert.is_open for alert in found)
         return SinceLast(f"Changed {since}", f"{_listed(rules)}.", is_open)
     pairs = Comparison.objects.standing().filter(algorithm_version=REGISTRATION_VERSION)
