@@ -168,7 +168,10 @@ ON_THE_CHEST = {"view": "front", "x": 0.5, "y": 0.3}
 BY_VERSION = {"args": lambda world: (reader.DEFAULT_VERSION,)}
 MATRIX: dict[str, Line] = {
     # Pages that belong to no record
-    "home": line(SIGNED_IN),
+    "home": line(ANYONE),  # who is not logged in gets the landing page
+    "try_picture": line(ANYONE),
+    "try_worker": line(ANYONE),
+    "model_network": line(ANYONE, **BY_VERSION),
     "health_live": line(ANYONE),
     "health_ready": line(ANYONE),
     "status": line({**NOBODY, "anonymous": LOGIN}),  # staff only

@@ -61,6 +61,11 @@ _OTHERS = (
 )
 
 
+ANIMATED = "The picture is animated. Add a still picture."
+DAMAGED = "The picture is damaged or was cut off on its way. Copy it again and add it anew."
+TOO_MANY_PIXELS = "The picture has more than {} megapixels. Export it smaller and add it again."
+
+
 class InvalidImage(ValueError):
     """The bytes are not an acceptable picture. The message says why and what to do."""
 
@@ -100,13 +105,11 @@ def open_picture(data: bytes, more: tuple[str, ...] = ()) -> Picture:
             "The JPEG is stored in far too many layers. Export it again and add that."
         ) from None
     except containers.Animated:
-        raise InvalidImage("The picture is animated. Add a still picture.") from None
+        raise InvalidImage(ANIMATED) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels(MAX_PIXELS) from None
     except Exception:  # decoders raise many kinds; none is useful to the user
-        raise InvalidImage(
-            "The picture is damaged or was cut off on its way. Copy it again and add it anew."
-        ) from None
+        raise InvalidImage(DAMAGED) from None
 
 
 def finished(
@@ -126,10 +129,7 @@ def require_size(size: tuple[int, int], most: int = MAX_PIXELS) -> None:
 
 
 def _too_many_pixels(most: int) -> InvalidImage:
-    return InvalidImage(
-        f"The picture has more than {most // 1_000_000} megapixels. "
-        "Export it smaller and add it again."
-    )
+    return InvalidImage(TOO_MANY_PIXELS.format(most // 1_000_000))
 
 
 def _opener(data: bytes, more: tuple[str, ...]) -> Callable[[bytes], Picture]:
@@ -151,11 +151,12 @@ def _opener(data: bytes, more: tuple[str, ...]) -> Callable[[bytes], Picture]:
         if data.startswith(signature, start):
             if name.split()[0] in more:
                 return _plain
-            raise InvalidImage(f"This is a {name} file, {_not_taken(more)}")
-    raise InvalidImage(f"This is {_not_taken(more)}")
+            raise InvalidImage(f"This is a {name} file, {not_taken(more)}")
+    raise InvalidImage(f"This is {not_taken(more)}")
 
 
-def _not_taken(more: tuple[str, ...]) -> str:
+def not_taken(more: tuple[str, ...] = ()) -> str:
+    """How a refusal goes on that names what is taken."""
     *names, last = *FORMATS, *more
     return f"not a {', '.join(names)} or {last} picture. Export it in one of these formats."
 

@@ -6,10 +6,11 @@ Figures in the text come from the card of the model version that read the image.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ml import reader
+from ml.outcome import DANGEROUS
 from ml.types import NotAssessable
 from screening.formatting import day
 from screening.models import Histology, Lesion, Outcome, Prediction, Review
@@ -95,6 +96,7 @@ _REMARKS = {
 READ_ALL_THE_SAME = (
     "It was read all the same. Do not wait for a better picture before you see a doctor."
 )
+_NOT_ASSESSED = "This picture could not be assessed"
 _ABOUT_PERCENT = (
     "This is the estimate for this picture alone. The number of 100 above counts all spots that "
     "were flagged in the tests, likely and less likely ones together."
@@ -174,8 +176,8 @@ def advise(prediction: Prediction, words: Words = FOR_PERSON) -> Advice | None:
         return _not_assessable(prediction, words)
     figures = _figures(prediction.model_version)
     if told == Outcome.MONITOR:
-        missed = (*_monitor_text(figures), words.watch_for)
-        text = (*missed, *_remarks(prediction), *_tips(prediction))
+        calm = (_monitor_text(prediction.model_version), words.watch_for)
+        text = (*calm, *_remarks(prediction), *_tips(prediction))
         return Advice(told, words.monitor, text)
     title = words.urgent if told == Outcome.URGENT else words.see_doctor
     text = _flagged_text(prediction, told, figures, words)
@@ -183,6 +185,24 @@ def advise(prediction: Prediction, words: Words = FOR_PERSON) -> Advice | None:
     if not is_counted:
         return Advice(told, title, text)
     return Advice(told, title, text, _ABOUT_PERCENT, _false_alarms(told, figures))
+
+
+def in_parts(model_version: str, words: Words = FOR_PERSON) -> dict[str, Any]:
+    """What ``advise`` is put together from, for where Python does not run: plain JSON.
+
+    reasons: by code, what is wrong and a tip; remarks: the same beside an outcome; how_often: by
+    outcome, how many of those flagged were cancer.
+    """
+    figures = _figures(model_version)
+    beside = {code: _REMARKS.get(NotAssessable(code), _REASONS[code][0]) for code in NotAssessable}
+    return asdict(words) | {
+        "not_assessable": _NOT_ASSESSED,
+        "reasons": {code: list(_REASONS[code]) for code in NotAssessable},
+        "remarks": beside,
+        "no_alarm": _monitor_text(model_version),
+        "how_often": {one: _how_often_cancer(one, figures) for one in DANGEROUS} if figures else {},
+        "about_percent": _ABOUT_PERCENT,
+    }
 
 
 def of_lesion(lesion: Lesion, standing: Standing, words: Words = FOR_PERSON) -> Advice | None:
@@ -226,16 +246,21 @@ def _figures(model_version: str) -> list[dict[str, Any]]:
     return [one["with_95_percent_intervals"] for one in judged]
 
 
-def _monitor_text(figures: list[dict[str, Any]]) -> tuple[str]:
-    missed = "some cancers"
-    if figures:
-        # The worse end of the interval for the source with the most misses, so that nobody thinks
-        # it misses less than it does.
-        of_100 = math.ceil(max(one["missed_per_100_cancers"]["high"] for one in figures))
-        missed = f"up to {of_100} of 100 cancers"
+def missed(model_version: str) -> str:
+    """How many cancers a version misses, in words."""
+    figures = _figures(model_version)
+    if not figures:
+        return "some cancers"
+    # The worse end of the interval, of the source where it misses most: nobody is to think that it
+    # misses less than it does.
+    of_100 = math.ceil(max(one["missed_per_100_cancers"]["high"] for one in figures))
+    return f"up to {of_100} of 100 cancers"
+
+
+def _monitor_text(model_version: str) -> str:
     return (
         "The software found no sign of alarm. That is not an all-clear: "
-        f"by its own tests it misses {missed}.",
+        f"by its own tests it misses {missed(model_version)}."
     )
 
 
@@ -302,7 +327,7 @@ def _not_assessable(prediction: Prediction, words: Words) -> Advice:
     child = [words.of_child] if prediction.image.is_of_child else []
     reason, remarks = _REASONS[prediction.reason], _remarks(prediction)
     text = (*reason, *remarks, words.not_an_all_clear, *child)
-    return Advice(Outcome.NOT_ASSESSABLE, "This picture could not be assessed", text)
+    return Advice(Outcome.NOT_ASSESSABLE, _NOT_ASSESSED, text)
 
 
 def _marked(lesion: Lesion, words: Words) -> str:

@@ -14,6 +14,12 @@ from screening.measurements.masks import model_mask
 from screening.models import PredictionMaps
 
 LEVELS = 255
+NONE = "Nothing in the picture spoke for {name} more than for the others."
+FOUND = (
+    "Where the picture spoke for {name}, as far as this model is concerned.{where} "
+    "It is not the border of the lesion and no proof."
+)
+INSIDE = " About {} % of it lies inside the outline."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +86,9 @@ def _words(
     name = Diagnosis(diagnosis).about.title
     name = name[0].lower() + name[1:]
     if not favour.any():
-        return f"Nothing in the picture spoke for {name} more than for the others."
+        return NONE.format(name=name)
     where = ""
     if covered.any():
         inside = float((favour * covered).sum() / favour.sum())
-        where = f" About {inside * 100:.0f} % of it lies inside the outline."
-    return (
-        f"Where the picture spoke for {name}, as far as this model is concerned.{where} "
-        "It is not the border of the lesion and no proof."
-    )
+        where = INSIDE.format(f"{inside * 100:.0f}")
+    return FOUND.format(name=name, where=where)

@@ -7,6 +7,7 @@ from screening.web.views import (
     batches,
     comparisons,
     corrections,
+    front,
     health,
     histologies,
     images,
@@ -25,6 +26,8 @@ from screening.web.views import (
 
 urlpatterns = [
     path("", pages.home, name="home"),
+    path("try/", front.try_picture, name="try_picture"),
+    path("try/worker.js", front.worker, name="try_worker"),
     path("health/live", health.live, name="health_live"),
     path("health/ready", health.ready, name="health_ready"),
     path("status/", health.status, name="status"),
@@ -34,6 +37,7 @@ urlpatterns = [
     path("model/", pages.model, name="model"),
     path("model/<str:version>/", pages.model, name="model_version"),
     path("model/<str:version>/card.json", pages.model_card, name="model_card"),
+    path("model/<str:version>/model.tflite", front.network, name="model_network"),
     path("clinics/<uuid:pk>/agreement/", agreement.of_clinic, name="clinic_agreement"),
     path("worklist/", worklist.listing, name="worklist"),
     path("worklist/<uuid:pk>/", worklist.item, name="worklist_item"),

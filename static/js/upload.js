@@ -177,6 +177,7 @@ const add = async (picture) => {
   }
   picture.url = result.url;
   picture.isNew = result.is_new;
+  document.dispatchEvent(new CustomEvent("picture-added", { detail: picture.file }));
   say(picture, "", "added");
   const link = document.createElement("a");
   link.href = result.url;

@@ -100,7 +100,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
 
 
 def log_in(page: Page, site: Site) -> None:
-    page.goto("/")
+    page.goto("/accounts/login/")
     page.get_by_label("Email").fill(CLINICIAN)
     page.get_by_label("Password", exact=True).fill(site.passwords[CLINICIAN])
     page.get_by_role("button", name="Log in").click()

@@ -17,6 +17,7 @@ from screening.charts import data_set as data_set_charts
 from screening.models import Patient
 from screening.records import queries as record_queries
 from screening.reminders import queries as reminder_queries
+from screening.web.views import front
 from screening.web.views.requests import UserRequest
 
 ATTENTION_SHOWN = 12
@@ -24,9 +25,12 @@ RECENT_SHOWN = 8
 CONCLUDED_SHOWN = 5
 
 
+@login_not_required
 @require_safe
 def home(request: UserRequest) -> HttpResponse:
-    """What needs attention first, then what was worked on last."""
+    """What needs attention first, then what was worked on last; to a stranger, the landing page."""
+    if not request.user.is_authenticated:
+        return front.landing(request)
     found = record_queries.needs_attention(request.user)
     attention = record_queries.attach_latest_images(list(found[:ATTENTION_SHOWN]), request.user)
     concluded = list(record_queries.concluded(request.user)[:CONCLUDED_SHOWN])

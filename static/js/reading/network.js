@@ -30,8 +30,11 @@ const meanOf = (lists) =>
   Array.from(lists[0], (_, n) => lists.reduce((sum, one) => sum + one[n], 0) / lists.length);
 
 export class Network {
-  /** runtime: address of LiteRT's loader; model: bytes of the network. */
-  static async load(runtime, model, rules) {
+  /** runtime, code: addresses of LiteRT's loader and of its WebAssembly; model: the network's bytes. */
+  static async load(runtime, code, model, rules) {
+    // Its notes go to the console as errors; only those that are do.
+    const printErr = (line) => /^(ERROR|FATAL)/.test(line) && console.error(line);
+    self.Module = { locateFile: () => code, printErr };
     await loadLiteRt(runtime);
     return new Network(await loadAndCompile(model, { accelerator: "wasm" }), rules);
   }

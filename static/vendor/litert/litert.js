@@ -1349,7 +1349,7 @@ function loadLiteRt(path, options) {
   setGlobalLiteRtPromise(load(path, options).then(async (liteRt) => {
     setGlobalLiteRt(liteRt);
     liteRt.setDefaultEnvironment(
-      await Environment.create()
+      await Environment.create({webGpuDevice: null})
     );
     return liteRt;
   }).catch((error) => {

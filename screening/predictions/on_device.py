@@ -1,0 +1,45 @@
+"""What the browser tells a reading with: the rules of the model, and the words of this room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ml import on_device, reader
+from ml.diagnoses import Diagnosis
+from ml.opening import limits, pictures
+from screening.models import Outcome
+from screening.models.image import ADULT_FROM
+from screening.models.lesion import SYMPTOMS
+from screening.predictions import advice, explanation, overlays
+
+
+def rules(version: str = reader.DEFAULT_VERSION) -> dict[str, Any]:
+    """Plain JSON, which ``static/js/reading`` reads and tells a picture by."""
+    return on_device.rules_of(reader.card(version)) | {
+        "adult_from": ADULT_FROM,
+        "symptoms": list(SYMPTOMS),
+        "words": advice.in_parts(version)
+        | {
+            "refused": {
+                "other": f"This is {pictures.not_taken()}",
+                "animated": pictures.ANIMATED,
+                "damaged": pictures.DAMAGED,
+                "unknown": "This browser cannot open this kind of picture. Export it as JPEG or "
+                "PNG, or read it in an account.",
+                "changed": "This browser changes the pictures that a page looks at, to protect you "
+                "from being recognised. So it cannot be read here. Read it in an account.",
+                "too_large": f"The file is larger than {limits.IN_BYTES}.",
+                "too_many_pixels": pictures.TOO_MANY_PIXELS.format(limits.MAX_PIXELS // 1_000_000),
+            },
+            "evidence": {
+                "none": overlays.NONE,
+                "found": overlays.FOUND,
+                "inside": overlays.INSIDE,
+            },
+            "outcomes": {one.value: str(one.label) for one in Outcome},
+            "diagnoses": {
+                one.value: {"title": one.about.title, "gloss": one.about.gloss} for one in Diagnosis
+            },
+        },
+        "shown": {"top": explanation.TOP, "levels": overlays.LEVELS},
+    }
