@@ -15,7 +15,8 @@ def schedule() -> dict[str, dict[str, Any]]:
         "beat": {
             "task": "screening.tasks.beat_task",
             "schedule": BEAT_SECONDS,
-            "options": {"expires": BEAT_SECONDS},
+            # Not behind all that follows readings up: the heartbeat would be missed.
+            "options": {"expires": BEAT_SECONDS, "queue": "interactive"},
         },
         "forget-old-deliveries": {
             "task": "screening.tasks.forget_old_deliveries_task",

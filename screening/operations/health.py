@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
 
@@ -118,11 +118,18 @@ def _look_at_storage() -> None:
     """The sweeper tests writing a file; this check does not. Raises OSError."""
     if not settings.S3_BUCKET:
         _require_room(Path(settings.MEDIA_ROOT))
-    if heartbeats.is_alive(heartbeats.SWEEPER):
+    if _sweeper_is_alive():
         if not heartbeats.is_alive(heartbeats.STORAGE):
             raise OSError("the sweeper could not keep a file lately")
     else:
         default_storage.exists("probe")
+
+
+def _sweeper_is_alive() -> bool:
+    try:
+        return heartbeats.is_alive(heartbeats.SWEEPER)
+    except DatabaseError:  # which is reported as missing by itself
+        return False
 
 
 def _require_room(folder: Path) -> None:

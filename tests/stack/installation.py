@@ -37,6 +37,9 @@ ROOT = Path(__file__).resolve().parents[2]
 _redis_databases = cycle(range(1 + (os.environ.get("PYTEST_XDIST_WORKER") == "gw1"), 16, 2))
 
 
+SOON = {"PREDICTION_LEASE_SECONDS": "2", "PREDICTION_SWEEP_SECONDS": "1"}
+
+
 class Installation:
     def __init__(self, folder: Path, *, template: str = "template1", **environment: str) -> None:
         """``template``: the PostgreSQL database that its own begins as a copy of."""
@@ -66,7 +69,7 @@ class Installation:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=600,
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
@@ -129,13 +132,7 @@ def installed(folder: Path, **environment: str) -> Iterator[Installation]:
     """A new installation with its tables; its lease and sweep interval are short."""
     migrated = _migrated()
     shutil.copytree(migrated.folder, folder)
-    made = Installation(
-        folder,
-        template=migrated.database,
-        PREDICTION_LEASE_SECONDS="2",
-        PREDICTION_SWEEP_SECONDS="1",
-        **environment,
-    )
+    made = Installation(folder, template=migrated.database, **SOON | environment)
     try:
         yield made
     finally:

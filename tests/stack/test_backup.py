@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.stack.installation import ROOT, Installation, wait_until
+from tests.stack.s3 import Storage
 
 pytestmark = [
     pytest.mark.stack,
@@ -136,6 +137,29 @@ def test_all_comes_back_into_an_empty_installation(
     again = run("restore", file, new)
     assert again.returncode != 0
     assert "empty installation" in again.stderr
+
+
+def test_pictures_in_s3_come_back_in_another_bucket(
+    installations: tuple[Installation, Installation], tmp_path: Path
+) -> None:
+    old, new = installations
+    stores = Storage(), Storage()
+    old.environment |= stores[0].environment
+    new.environment |= stores[1].environment
+    del new.environment["SECRET_KEY"]
+    file = tmp_path / "backup.gpg"
+    with stores[0].there(), stores[1].there():
+        old.python("manage.py", "shell", "--no-imports", "-c", MAKE)
+        kept = run("backup", file, old)
+        assert kept.returncode == 0, kept.stderr
+        restored = run("restore", file, new)
+        assert restored.returncode == 0, restored.stderr
+        assert len(stores[0].objects) == 2  # the picture and its thumbnail
+        assert stores[0].objects == stores[1].objects
+        new.python("script/prepare.py")
+        with new.running("worker"):
+            wait_until(lambda: new.query(STATE) == [("succeeded",)], "what waited is read")
+        assert new.query("SELECT count(*) FROM screening_lesionimage") == [(1,)]
 
 
 def test_nothing_is_restored_from_what_is_damaged(

@@ -1,0 +1,67 @@
+"""Each row of docs/security.md names a test that is there, and the words beside it are no test."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMED = re.compile(r"`([\w/]+\.py)(?:::(\w+))?`")
+THE_ONE_ABOVE = "the same"
+NONE = "none"
+
+
+def rows() -> list[tuple[str, str]]:
+    """What may happen, and the cell that names its test. A name without a folder is beside the one
+    before it."""
+    found, column, above = [], None, ""
+    for line in (ROOT / "docs" / "security.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            column = None
+        elif column is None:
+            column = cells.index("test") if "test" in cells else -1
+        elif column >= 0 and not set(line) <= set("|-"):
+            cell = cells[column]
+            if cell.startswith(THE_ONE_ABOVE):
+                cell = above + cell.removeprefix(THE_ONE_ABOVE)
+            found.append((cells[0], cell))
+            above = cell
+    return found
+
+
+def named(cell: str) -> list[tuple[Path, str]]:
+    tests, folder = [], ROOT / "tests"
+    for name, function in NAMED.findall(cell):
+        path = ROOT / name if "/" in name else folder / name
+        folder = path.parent
+        tests.append((path, function))
+    return tests
+
+
+@pytest.mark.parametrize(("what", "cell"), rows(), ids=lambda text: text[:60])
+def test_what_it_names_is_there(what: str, cell: str) -> None:
+    if cell.strip("*").startswith(NONE):
+        return
+    tests = named(cell)
+    assert tests, f"{what}: no test is named"
+    for path, function in tests:
+        assert path.is_file(), path
+        functions = {node.name for node in ast.walk(ast.parse(path.read_text())) if is_a_test(node)}
+        assert functions, f"{path} has no test"
+        assert not function or function in functions, f"{path} has no {function}"
+
+
+def is_a_test(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+
+
+def test_all_tables_are_walked() -> None:
+    attacks = (ROOT / "docs/security.md").read_text().splitlines()
+    heads = [line for line in attacks if line.startswith(("| attack or fault |", "| fault |"))]
+    assert len(heads) > 5
+    assert all("| test |" in head for head in heads)
+    assert len(rows()) > 60
