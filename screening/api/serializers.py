@@ -295,7 +295,8 @@ class AddedImageSerializer(ImageSerializer):
     """The picture as stored, and where it differs from the request."""
 
     remark = serializers.SerializerMethodField(
-        help_text="In words, where the picture was there already and with another day; else empty."
+        help_text="In words: the picture existed already, with another day; or the lesion is "
+        "recorded as removed, and the picture raises no warning. Else empty."
     )
 
     class Meta(ImageSerializer.Meta):
@@ -305,7 +306,7 @@ class AddedImageSerializer(ImageSerializer):
     def get_remark(self, image: LesionImage) -> str:
         told = self.context.get("captured_on")
         if told is None or told == image.captured_on:
-            return ""
+            return image.removed_words
         return (
             f"The picture is here already, as taken on {image.captured_on}. The day sent, {told}, "
             "is not taken over: correct the image if it is right."

@@ -73,6 +73,8 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
             if added.is_new:
                 _mark_symptoms(batch.created_by, lesion, values["lesion_fields"])
             row.problems = _unlike(lesion, values)
+            if words := added.image.removed_words:
+                row.problems.append(["captured_on", words])
             _finish(row, added)
     except BaseException as error:
         if added is not None and added.is_new:  # its row is rolled back

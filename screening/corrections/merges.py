@@ -268,6 +268,8 @@ def _give_back(into: Any, merger: Correction) -> None:
         got_more = into.images.filter(created__gte=merger.created).exists() or bool(
             into.symptoms and into.symptoms_at and into.symptoms_at > merger.created
         )
+        if "symptoms_at" not in same:  # marked since: none of them is taken away
+            same -= {*SYMPTOMS}
         if got_more or not same.issuperset(name for name in CLOSED if name in since):
             same -= {*CLOSED}
     for name in same:

@@ -253,6 +253,24 @@ class LesionImage(Withdrawable):
         return self.lesion.patient.birth_year is not None and self.age is None
 
     @property
+    def was_removed(self) -> bool:
+        """Whether the lesion is recorded as removed on the day of capture or later. Such a picture
+        raises no warning.
+        """
+        return self.lesion.closed_on is not None and self.captured_on <= self.lesion.closed_on
+
+    @property
+    def removed_words(self) -> str:
+        """What to know about a picture that ``was_removed``; empty for any other."""
+        if not self.was_removed:
+            return ""
+        return (
+            f"{self.lesion}: {self.lesion.closed_words}. This picture, of "
+            f"{day(self.captured_on)}, raises no warning. If the spot has grown back, open it "
+            "again, or correct the day."
+        )
+
+    @property
     def is_of_child(self) -> bool:
         """Whether the person may be a child. Only the birth year is known, so a 16-year-old may
         still be 15.

@@ -167,7 +167,7 @@ def standing_of(
         if reading is None:
             continue
         settled_by = _settling(image, reviews, others)
-        if settled_by or _was_removed(lesion, image):
+        if settled_by or image.was_removed:
             settling += settled_by if reading.outcome_told in GRAVE else []
         else:
             told.append((rank(reading.outcome_told), reading))
@@ -382,10 +382,6 @@ def _told_of(image: LesionImage | None) -> str:
 
 def _day(act: Histology | DoctorVisit) -> date:
     return act.examined_on if isinstance(act, Histology) else act.visited_on
-
-
-def _was_removed(lesion: Lesion, image: LesionImage) -> bool:
-    return lesion.closed_on is not None and image.captured_on <= lesion.closed_on
 
 
 def _follows(act: Histology | DoctorVisit, lesion: Lesion) -> bool:

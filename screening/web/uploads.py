@@ -146,7 +146,8 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
     words = [f"From the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)
     if fields["captured_on"] is None:
         words.insert(0, f"Saved as taken on {day(added.image.captured_on)}.")
-    return Result(name, added.image, True, " ".join(words))
+    words.append(added.image.removed_words)
+    return Result(name, added.image, True, " ".join(filter(None, words)))
 
 
 def _already_here(image: LesionImage, told: date | None) -> str:

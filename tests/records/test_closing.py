@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.urls import reverse
 
 from screening.corrections import merges, moves, services
 from screening.models import Correction, Lesion
@@ -12,7 +14,14 @@ from screening.predictions import outcomes
 from screening.records import closing, visits
 from screening.records import services as record_services
 from screening.reviews import services as review_services
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, UserFactory
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PredictionFactory,
+    UserFactory,
+    picture,
+)
+from tests.records.test_services import add
 
 DAY = date(2026, 3, 15)
 
@@ -194,3 +203,38 @@ def test_the_first_removal_counts_though_another_was_recorded_meanwhile(personas
     visit(personas.self_tracker, own)
     visit(personas.self_tracker, seen, date(2026, 6, 1))  # by a page that knew of none
     assert Lesion.objects.get(pk=own.pk).closed_on == DAY
+
+
+def test_a_symptom_marked_again_is_not_taken_away_by_taking_apart(personas, own):
+    me = personas.self_tracker
+    other = LesionFactory(patient=own.patient, bleeding=True)
+    merges.merge_lesions(user=me, lesion=other, into=own)
+    own.refresh_from_db()
+    record_services.edit_lesion(user=me, lesion=own, bleeding=False)
+    mark(me, own)
+    services.restore(user=me, record=other)
+    assert told(own) == outcomes.rank("see_doctor")
+
+
+def test_whoever_adds_a_picture_of_a_removed_lesion_is_told_that_it_raises_no_warning(
+    personas, client, own
+):
+    me = personas.self_tracker
+    visit(me, own)
+    words = f"{own}: Removed on 15 Mar 2026. This picture, of 1 Mar 2026, raises no warning."
+    old = add(me, own, captured_on=date(2026, 3, 1)).image
+    assert old.removed_words.startswith(words)
+    later = add(me, own, seed=1, captured_on=date(2026, 3, 16)).image
+    assert not later.removed_words
+    client.force_login(me)
+    page = client.get(reverse("image_new", args=[own.pk])).content.decode()
+    assert "Removed on 15 Mar 2026." in page and "raises no warning" in page
+    answer = client.post(
+        reverse("api:image-list"),
+        {
+            "lesion": str(own.pk),
+            "file": SimpleUploadedFile("a.jpg", picture(2), "image/jpeg"),
+            "captured_on": "2026-03-01",
+        },
+    )
+    assert words in answer.json()["remark"]
