@@ -407,6 +407,12 @@ def recently_added(user: User) -> QuerySet[Lesion]:
     )
 
 
+def withheld(user: User) -> QuerySet[Lesion]:
+    """Lesions with an image of which ``user`` sees the findings only after their own conclusion."""
+    images = LesionImage.objects.withheld_from(user).filter(lesion=OuterRef("pk"))
+    return Lesion.objects.visible_to(user).filter(Exists(images))
+
+
 def unfinished(user: User) -> QuerySet[Prediction]:
     """Readings that are waiting, running or failed with no later one, newest first."""
     newest = Prediction.objects.filter(image=OuterRef("image")).latest_first()

@@ -277,3 +277,14 @@ def test_an_admin_sets_it(client, personas):
     client.post(url, opened(client, page, to=url))
     personas.clinic.refresh_from_db()
     assert not personas.clinic.review_before_reading
+
+
+def test_home_says_how_many_wait_for_the_own_conclusion(world, personas, client):
+    """It never says that nothing is flagged while findings are withheld."""
+    client.force_login(personas.clinician)
+    page = client.get(reverse("home")).content.decode()
+    assert "1 lesion waits for your conclusion." in page
+    assert "Nothing is flagged" not in page
+    for image in LesionImage.objects.filter(lesion=world.lesion):
+        ReviewFactory(image=image, reviewer=personas.clinician, conclusion="nv")
+    assert "for your conclusion" not in client.get(reverse("home")).content.decode()

@@ -46,6 +46,7 @@ def home(request: UserRequest) -> HttpResponse:
             "concluded": record_queries.attach_latest_images(concluded, request.user),
             "attention": attention,
             "attention_count": found.count(),
+            "withheld_count": record_queries.withheld(request.user).count(),
             "awaited": awaited,
             "awaited_count": waiting.count() if len(awaited) == ATTENTION_SHOWN else len(awaited),
             "unfinished": record_queries.unfinished(request.user)[:ATTENTION_SHOWN],
