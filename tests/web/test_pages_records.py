@@ -11,6 +11,7 @@ from django.urls import reverse
 from accounts.roles import Role
 from ml import reader
 from screening.models import Lesion, LesionImage, Patient, Prediction
+from screening.records import closing
 from tests.factories import (
     AlertFactory,
     ClinicFactory,
@@ -352,3 +353,12 @@ def test_a_patients_timeline_costs_the_same_however_long(
     client.force_login(personas.clinician)
     with django_assert_max_num_queries(12):
         client.get(reverse("patient_timeline", args=[personas.patient.pk]))
+
+
+def test_what_changed_on_a_removed_lesion_waits_for_nobody(client, personas):
+    alert = AlertFactory(later__lesion__patient=personas.patient)
+    followed = page(client, personas.clinician, "lesion", alert.lesion_id).content.decode()
+    assert "<strong>Open.</strong>" in followed
+    closing.close(user=personas.clinician, lesion=alert.lesion, on=alert.later.captured_on)
+    removed = page(client, personas.clinician, "lesion", alert.lesion_id).content.decode()
+    assert "Removed since." in removed and "<strong>Open.</strong>" not in removed
