@@ -265,7 +265,7 @@ def _give_back(into: Any, merger: Correction) -> None:
     if str(into.pk) != merger.after["merged_into"]:  # merged further since, with all its changes
         return
     if isinstance(into, Lesion):
-        got_more = into.images.filter(created__gte=merger.created).exists() or bool(
+        got_more = into.images.filter(placed_at__gte=merger.created).exists() or bool(
             into.symptoms and into.symptoms_at and into.symptoms_at > merger.created
         )
         if "symptoms_at" not in same:  # marked since: none of them is taken away

@@ -137,7 +137,7 @@ def restore(
     plausibility.require_days(patient_of(record))  # may have been corrected meanwhile
     note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
     if isinstance(record, DoctorVisit | LesionImage):
-        closing.close_again(user=user, record=record)
+        closing.close_again(user=user, record=record, since=out_since)
     _after(record)
     for one in (record, *into):
         prediction_services.read_with_new_details(**_of(one))

@@ -42,9 +42,12 @@ def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> Non
 
 
 @transaction.atomic
-def close_again(*, user: User, record: DoctorVisit | LesionImage) -> None:
+def close_again(*, user: User, record: DoctorVisit | LesionImage, since: datetime) -> None:
     """Close the lesion again if a visit or a picture that was put back says that it was removed,
-    unless somebody has reopened it by hand or marked a symptom since that was said.
+    and it was closed until ``since``, when that was withdrawn.
+
+    Not if somebody has reopened it by hand or marked a symptom since that was said, nor over a
+    picture that came to the lesion since it was withdrawn.
     """
     lesion = Lesion.objects.select_for_update(no_key=True).get(pk=record.lesion_id)
     if isinstance(record, DoctorVisit):
@@ -58,6 +61,10 @@ def close_again(*, user: User, record: DoctorVisit | LesionImage) -> None:
     if said is None or said.created < _opened_by_hand_at(lesion):
         return
     if lesion.symptoms and lesion.symptoms_at and lesion.symptoms_at > said.created:
+        return
+    reopened = lesion.corrections.filter(kind=CorrectionKind.REOPENED, created__gte=since)
+    came = lesion.images.filter(placed_at__gte=since, captured_on__lte=on).exclude(pk=record.pk)
+    if not reopened.exists() or came.exists():
         return
     close(user=user, lesion=lesion, on=on, is_known=said is record)
 

@@ -238,3 +238,53 @@ def test_whoever_adds_a_picture_of_a_removed_lesion_is_told_that_it_raises_no_wa
         },
     )
     assert words in answer.json()["remark"]
+
+
+def urgent(lesion):
+    image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 3, 1))
+    PredictionFactory(image=image, outcome="urgent")
+    return image
+
+
+def test_a_visit_that_is_put_back_closes_nothing_over_what_was_merged_into_it(personas, own):
+    me = personas.self_tracker
+    removed = visit(me, own)
+    other = LesionFactory(patient=own.patient)
+    urgent(other)
+    merges.merge_lesions(user=me, lesion=other, into=own, acknowledged=True)
+    assert not is_closed(own)
+    withdraw(me, removed)
+    services.restore(user=me, record=removed)
+    assert not is_closed(own)
+    assert told(own) == outcomes.rank("urgent")
+
+
+def test_nor_over_a_picture_that_came_while_it_was_withdrawn(personas, own):
+    me = personas.self_tracker
+    removed = visit(me, own)
+    withdraw(me, removed)
+    urgent(own)
+    services.restore(user=me, record=removed)
+    assert not is_closed(own)
+    assert told(own) == outcomes.rank("urgent")
+
+
+def test_nor_does_a_merge_that_is_undone_over_a_picture_that_was_moved_there(personas, own):
+    me = personas.self_tracker
+    visit(me, own)
+    other, third = (LesionFactory(patient=own.patient) for _ in range(2))
+    image = urgent(third)
+    merges.merge_lesions(user=me, lesion=other, into=own)
+    moves.move_image(user=me, image=image, lesion=own, acknowledged=True)
+    services.restore(user=me, record=other, acknowledged=True)
+    assert told(own) == outcomes.rank("urgent")
+
+
+def test_what_is_withdrawn_and_put_back_closes_as_before(personas, own):
+    me = personas.self_tracker
+    urgent(own)
+    removed = visit(me, own)
+    withdraw(me, removed)
+    assert told(own) == outcomes.rank("urgent")
+    services.restore(user=me, record=removed)
+    assert is_closed(own)
