@@ -92,8 +92,14 @@ OURS = [found for found in ADDRESSES if not re.match("admin/|accounts/", found[1
 
 
 @pytest.fixture
-def worlds(personas: Personas) -> list[World]:
-    return [_world(personas, "clinician"), _world(personas, "self_tracker")]
+def world(personas: Personas) -> World:
+    """The clinic's."""
+    return _world(personas, "clinician")
+
+
+@pytest.fixture
+def worlds(world: World, personas: Personas) -> list[World]:
+    return [world, _world(personas, "self_tracker")]
 
 
 def _world(personas: Personas, writer: str) -> World:

@@ -27,7 +27,7 @@ from accounts import services
 from screening.api.http.throttling import CallerThrottle
 from tests.access import MATRIX, World, archive
 from tests.factories import picture
-from tests.test_access_matrix import worlds  # noqa: F401  a fixture
+from tests.test_access_matrix import world as clinic_world  # noqa: F401  a fixture
 
 EXAMPLES = 5
 IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -82,11 +82,11 @@ document.app = served
 
 
 @pytest.fixture
-def world(worlds: list[World], monkeypatch: pytest.MonkeyPatch) -> World:  # noqa: F811
+def world(clinic_world: World, monkeypatch: pytest.MonkeyPatch) -> World:  # noqa: F811
     # A real site closes its connection between requests; here it is the test's transaction.
     monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda self: None)
     monkeypatch.setattr(CallerThrottle, "rate", "1000000/min", raising=False)
-    return worlds[0]
+    return clinic_world
 
 
 def aimed(case: Any, world: World) -> Any:

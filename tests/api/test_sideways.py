@@ -34,7 +34,8 @@ from tests.access import MATRIX, World
 from tests.clients import Program
 from tests.conftest import Personas
 from tests.factories import MeasurementFactory, measures
-from tests.test_access_matrix import ADDRESSES, worlds  # noqa: F401  a fixture
+from tests.test_access_matrix import ADDRESSES
+from tests.test_access_matrix import world as clinic_world  # noqa: F401  a fixture
 
 # A value of each resource that no other row has, as written in JSON, CSV and DICOM.
 MARKS: dict[str, tuple[str, ...]] = {
@@ -58,9 +59,9 @@ WHOLE = {"worklist", "reports", "fhir", "agreement"}
 
 
 @pytest.fixture
-def world(worlds: list[World], personas: Personas) -> World:  # noqa: F811
+def world(clinic_world: World, personas: Personas) -> World:  # noqa: F811
     """The clinic's records, with every resource marked."""
-    world = worlds[0]
+    world = clinic_world
     MeasurementFactory(image=world.comparison.earlier)
     Clinic.objects.update(name="Marked clinic")
     Patient.objects.filter(pk=world.patient.pk).update(
