@@ -118,7 +118,7 @@ class ApiKeyForm(AccessForm):
         queryset=Clinic.objects.none(),
         required=False,
         label="Where?",
-        empty_label="Wherever I may",
+        empty_label="Everywhere that I may",
         help_text="A key for one clinic sees nothing else, not even your own record.",
     )
     days = forms.TypedChoiceField(

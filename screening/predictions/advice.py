@@ -44,7 +44,7 @@ _REASONS: dict[str, tuple[str, str]] = {
     ),
     NotAssessable.MORE_THAN_ONE_LESION: (
         "There is more than one spot in the picture.",
-        "Take a picture of each spot alone, and keep each as a lesion of its own.",
+        "Take one picture of each spot, and add each as a spot of its own.",
     ),
     NotAssessable.TOO_SMALL: (
         "The picture has too few pixels.",

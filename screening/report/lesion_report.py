@@ -28,12 +28,15 @@ def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionIma
         Spacer(0, 6),
         *of_lesion(record),
         *sections.recorded(record),
-        *sections.limits(record.versions),
+        *sections.limits(record.versions, is_own=lesion.patient.clinic_id is None),
     ]
     return built(TITLE, flowables), shown(record.images)
 
 
 def of_lesion(record: LesionRecord) -> list[Flowable]:
+    """Of a person's own record what a page holds and a doctor asks for: what stands, the pictures,
+    what changed."""
+    is_own = record.lesion.patient.clinic_id is None
     return [
         *sections.notices(record),
         *sections.standing(record),
@@ -41,8 +44,7 @@ def of_lesion(record: LesionRecord) -> list[Flowable]:
         *sections.newest(record),
         *sections.earlier(record),
         *sections.alerts(record),
-        *sections.course(record),
-        *sections.measures(record),
+        *([] if is_own else [*sections.course(record), *sections.measures(record)]),
     ]
 
 

@@ -59,7 +59,7 @@ def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[Lesion
             Spacer(0, 6),
             *of_lesion(record),
         ]
-    flowables += sections.limits(_versions(lesions, full))
+    flowables += sections.limits(_versions(lesions, full), is_own=patient.clinic_id is None)
     newest = [image for lesion in lesions if (image := _newest(lesion))]
     images = [*newest, *(image for record in full for image in shown(record.images))]
     return built(TITLE, flowables), list(dict.fromkeys(images))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from django.conf import settings
+from django.urls import reverse
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, KeepTogether, Spacer, Table
 
@@ -37,7 +40,9 @@ def standing(record: LesionRecord) -> list[Flowable]:
     if advice is not None and (told.is_grave or not told.is_of_newest):
         of = f"Told of the image of {told.image.day_label}" if told.image else "A symptom"
         of += "; nothing has settled it." if told.is_grave else "."
-        words = f"{of} {' '.join(advice.text)}"
+        # What the newest picture says is said beside it.
+        is_beside = told.image is not None and told.is_of_newest
+        words = of if is_beside else f"{of} {' '.join(advice.text)}"
         if told.image is not None and not told.is_of_newest and told.newest_outcome:
             words = f"{of} The newest image: {Outcome(told.newest_outcome).label.lower()}."
         title = f"{Outcome(told.outcome).label}: {advice.title.lower()}"
@@ -104,6 +109,7 @@ def earlier(record: LesionRecord) -> list[Flowable]:
             Picture(image, *EARLIER, outline=outline_of(image, record.outlining[image.pk])),
             Spacer(0, 3),
             text(_caption(image), style.SMALL),
+            *([text(_outcome_of(image), style.SMALL)] if image.counting_reading else []),
         ]
         for image in images
     ]
@@ -174,7 +180,8 @@ def alerts(record: LesionRecord) -> list[Flowable]:
 
 
 def recorded(record: LesionRecord) -> list[Flowable]:
-    """What people recorded, by day, and the readings."""
+    """What people recorded, by day, and the readings. Of a person's own record these are listed
+    where there are more than stand with their pictures."""
     parts: list[Flowable] = []
     said = [one for one in record.events if one.kind != Kind.ALERT]
     if said:
@@ -182,7 +189,8 @@ def recorded(record: LesionRecord) -> list[Flowable]:
         parts += style.section("What was recorded")
         parts += [_table(["Day", "Kind", "What"], rows, [0.16, 0.16, 0.68])]
     told = [one for one in reversed(record.told) if one.outcome][:READINGS]
-    if told:
+    is_own = record.lesion.patient.clinic_id is None
+    if told and not (is_own and len(told) <= 1 + len(chosen(record.images))):
         rows = [
             [
                 one.image.day_label,
@@ -198,29 +206,37 @@ def recorded(record: LesionRecord) -> list[Flowable]:
     return parts
 
 
-def limits(versions: Sequence[str]) -> list[Flowable]:
-    """The intended use and limits of the software, from the card of the version that read."""
+_FIELDS = re.compile(r" \([^()]*\b[a-z_]+(?:\.[a-z_]+)+[^()]*\)| \(see [a-z0-9]+ for [^()]*\)")
+"""What a card says of its own fields, for readers of the file."""
+
+
+def limits(versions: Sequence[str], *, is_own: bool = False) -> list[Flowable]:
+    """The intended use and limits of the software, from the card of the version that read. is_own:
+    of a person's own record, where the card's page has the rest."""
     parts = style.section("What this report can and cannot say")
-    parts.append(
-        text(
-            "The chance is what a model made of the picture, with age, sex and body site; it is "
-            "calibrated for the mix of cases of specialist clinics. An outline and its measures "
-            "are the software's unless somebody drew it. A clinician's conclusion and a "
-            "histology count above them.",
-            style.SMALL,
+    if not is_own:
+        parts.append(
+            text(
+                "The chance is what a model made of the picture, with age, sex and body site; it "
+                "is calibrated for the mix of cases of specialist clinics. An outline and its "
+                "measures are the software's unless somebody drew it. A clinician's conclusion and "
+                "a histology count above them.",
+                style.SMALL,
+            )
         )
-    )
     for version in versions:
         try:
             card = reader.card(version)
         except reader.ModelUnavailable:  # an old reading whose card has been removed
             continue
+        known = f"Known limits: {_FIELDS.sub('', ' '.join(card['known_limitations']))}"
+        page = f"{settings.SITE_URL}{reverse('model_version', args=[version])}"
         for words in (
             f"Model {version}. {card['intended_use']}",
             f"Not meant for: {' '.join(card['out_of_scope'])}",
-            f"Known limits: {' '.join(card['known_limitations'])}",
+            f"Figures and known limits: {page}" if is_own else known,
         ):
-            parts += [Spacer(0, 3), text(words, style.SMALL)]
+            parts += [Spacer(0, 2), text(words, style.SMALL)]
     return parts
 
 
@@ -269,6 +285,12 @@ def _told(image: LesionImage) -> list[Flowable]:
     if reading.finished_at is not None:
         read += f", read {day(reading.finished_at.date())}"
     return [*parts, Spacer(0, 3), text(f"{read}.", style.SMALL)]
+
+
+def _outcome_of(image: LesionImage) -> str:
+    reading = image.counting_reading
+    told = reading.outcome_told if reading else ""
+    return f"Software: {Outcome(told).label.lower()}" if told else ""
 
 
 def _caption(image: LesionImage) -> str:

@@ -44,7 +44,7 @@ class Reason(TextChoices):
 
 
 class Reviewed(TextChoices):
-    WAITING = "waiting", "Needs eyes"
+    WAITING = "waiting", "To be reviewed"
     REVIEWED = "reviewed", "Reviewed"
     ALL = "all", "All"
 

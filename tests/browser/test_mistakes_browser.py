@@ -23,7 +23,7 @@ def _new_lesion(page: Page, label: str) -> str:
     """The URL of a lesion's page."""
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
-    page.get_by_role("link", name="Add a lesion").click()
+    page.get_by_role("link", name="Add a spot").click()
     page.get_by_label("Label").fill(label)
     page.get_by_role("button", name="Continue to the picture").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Add picture")
@@ -80,7 +80,7 @@ def test_a_picture_is_moved_withdrawn_and_put_back(
     form.get_by_label("Reason").fill("Taken of another person.")
     form.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Right {seed}")
-    expect(page.get_by_text("No image yet")).to_be_visible()
+    expect(page.get_by_text("No picture yet")).to_be_visible()
     history = page.locator("#corrections")
     history.locator("summary").click()
     expect(history).to_contain_text("Reason: Taken of another person.")

@@ -38,7 +38,7 @@ def lesion(page: Page, tmp_path: Path, site: Site) -> str:
     """The URL of a new lesion with two images, the later one added first, both read."""
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
-    page.get_by_role("link", name="Add a lesion", exact=True).first.click()
+    page.get_by_role("link", name="Add a spot", exact=True).first.click()
     page.get_by_label("Label", exact=False).first.fill("Followed spot")
     page.get_by_role("button", name=re.compile("Continue")).click()
     page.wait_for_url("**/images/new/")

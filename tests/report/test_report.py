@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from datetime import date, timedelta
 from io import BytesIO
@@ -105,6 +106,24 @@ def test_what_stands_comes_before_a_newer_picture_that_could_not_be_assessed(per
     stands = found.index("Monitor: keep watching this spot")
     assert stands < found.index("The newest image: not assessable") < found.index("NOT ASSESSABLE")
     assert "nothing has settled it" not in found
+
+
+def test_a_persons_own_report_is_one_page_without_internals(personas):
+    own = LesionFactory(patient=personas.own_patient, label="Spot on the arm")
+    earlier, later = (read(own, date(2026, month, 1)).image for month in (1, 3))
+    AlertFactory(lesion=own, earlier=earlier, later=later)
+    fresh = body_map_queries.with_position(Lesion.objects.select_related("patient__clinic"))
+    [page] = pages(lesion_report(fresh.get(pk=own.pk), personas.self_tracker)[0])
+    for words in ("See a doctor", "What stands", "Rule", "Not meant for", DISCLAIMER):
+        assert words.lower() in page.lower()
+    assert reverse("model_version", args=[reader.DEFAULT_VERSION]) in page.replace(" ", "")
+
+
+def test_no_report_prints_the_names_of_a_cards_fields(personas, lesion):
+    read(lesion)
+    found = told(lesion, personas.clinician)
+    assert "Known limits: " in found
+    assert not re.search(r"[a-z]+(_[a-z]+)+|\b[a-z]+(\.[a-z_]+)+\b|isic2017", found)
 
 
 def test_it_tells_in_the_words_of_the_house(personas, lesion):

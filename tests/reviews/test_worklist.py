@@ -221,9 +221,9 @@ def test_a_clinic_of_others_cannot_be_asked_for(client, personas, six):
 
 
 def test_an_empty_list_says_what_comes_here(client, personas):
-    assert "Nothing waits for your eyes" in listed(client, personas.clinician).content.decode()
+    assert "Nothing to review" in listed(client, personas.clinician).content.decode()
     narrowed = listed(client, personas.clinician, reason="urgent").content.decode()
-    assert "Nothing on the list is like that" in narrowed
+    assert "No lesion matches these filters" in narrowed
     assert "For a clinic's clinicians" in listed(client, personas.viewer).content.decode()
 
 

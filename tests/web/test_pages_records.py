@@ -162,7 +162,7 @@ def test_a_patients_lesions_most_severe_first(client, personas):
 
 def test_empty_pages_say_what_to_do_next(client, personas):
     text = page(client, personas.self_tracker, "patient", personas.own_patient.pk).content.decode()
-    assert "No lesion yet" in text
+    assert "No spot yet" in text
     assert reverse("lesion_new", args=[personas.own_patient.pk]) in text
     lesion = LesionFactory(patient=personas.own_patient)
     text = page(client, personas.self_tracker, "lesion", lesion.pk).content.decode()
@@ -340,7 +340,7 @@ def test_a_patients_timeline_shows_all_lesions_with_images(client, personas):
 def test_a_timeline_without_images_says_so(client, personas):
     response = page(client, personas.viewer, "patient_timeline", personas.patient.pk)
     assert response.context["chart"] is None
-    assert "No image yet" in response.content.decode()
+    assert "No picture yet" in response.content.decode()
 
 
 @pytest.mark.parametrize(("lesions", "images"), [(1, 1), (200, 20)])

@@ -64,7 +64,7 @@ def test_home_tells_the_person_of_a_conclusion_though_nothing_is_flagged_any_mor
     assert "What your clinicians concluded" not in before
     ReviewFactory(image=image, management="excise", conclusion="mel")
     text = words(seen(client, personas.self_tracker, "home"))
-    assert text.index("What your clinicians concluded") < text.index("Nothing is flagged")
+    assert text.index("What your clinicians concluded") < text.index("No spot is flagged")
     assert "excise or biopsy" in text
     assert "What your clinicians concluded" not in words(seen(client, personas.clinician, "home"))
 

@@ -36,7 +36,7 @@ class ImageForm(forms.Form):
     file = ManyFilesField(
         label="Pictures",
         allow_empty_file=True,
-        help_text=f"{ACCEPTED}, up to {IN_BYTES} and {IN_PIXELS}. Several at once are fine.",
+        help_text=f"{ACCEPTED}, up to {IN_BYTES} and {IN_PIXELS}. You can choose several.",
         error_messages={"required": "Choose at least one picture."},
         widget=_ManyFiles(
             attrs={
@@ -55,10 +55,10 @@ class ImageForm(forms.Form):
         label="Kind of picture",
         choices=Modality.choices,
         initial=Modality.DERMATOSCOPIC,
-        help_text="The model reads dermatoscopic pictures only. Others are kept to compare.",
+        help_text="The software reads dermatoscopic pictures only. Add others to compare them.",
     )
     allow_burned_in = forms.BooleanField(
         required=False,
-        label="Take DICOM files even if text is burned into the picture",
+        label="Add DICOM files even if their pictures contain text",
     )
     allow_duplicate = forms.BooleanField(required=False, label="Add it here as well")

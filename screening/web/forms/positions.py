@@ -36,7 +36,7 @@ class PlaceForm(forms.Form):
         choices=_regions,
         required=False,
         label="Or a region from the list",
-        help_text="Without a click on the map, the spot is placed in its middle.",
+        help_text="If you do not click on the map, the spot is placed in the middle of the region.",
     )
     view = forms.ChoiceField(choices=BodyView.choices, required=False, widget=forms.HiddenInput)
     x, y = (

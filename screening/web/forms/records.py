@@ -20,14 +20,14 @@ class PatientForm(EditForm):
     )
     birth_year = forms.IntegerField(
         required=False,
-        help_text="The model reads a little better when it knows the age.",
+        help_text="With the age, the software reads a little better.",
         widget=forms.NumberInput(attrs={"inputmode": "numeric", "placeholder": "e.g. 1968"}),
     )
     sex = forms.ChoiceField(choices=Sex.choices, required=False)
     skin_type = forms.ChoiceField(
         choices=SkinType.choices,
         required=False,
-        help_text="How the skin takes the sun, after Fitzpatrick.",
+        help_text="How the skin reacts to sun (Fitzpatrick).",
     )
 
     @staticmethod
@@ -62,14 +62,14 @@ class LesionForm(EditForm):
     label = forms.CharField(
         max_length=80,
         required=False,
-        help_text="A few words to know it again, such as “left shoulder blade”.",
+        help_text="A few words by which you know it, such as “left shoulder blade”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     body_site = forms.ChoiceField(
         choices=BodySite.choices,
         required=False,
         label="Body site",
-        help_text="As the body map has it, unless you choose another. The model uses it.",
+        help_text="From the body map, unless you choose another. The software uses it.",
     )
     raised, bleeding, itching, changing = (
         forms.BooleanField(
