@@ -69,8 +69,8 @@ def lesion(page: Page, tmp_path: Path, site: Site) -> str:
 def test_images_stand_on_one_axis_by_day_of_capture(page: Page, lesion: str) -> None:
     chart = page.locator("[data-chart='over-time']")
     expect(chart).not_to_be_visible()  # folded, and drawn when it is opened
-    page.locator("#over-time > summary").click()
-    page.locator("#measures > summary").click()
+    page.locator("#readings-fold > summary").click()
+    page.locator("#measures-fold > summary").click()
     expect(chart.locator(".plot-container")).to_be_visible()
     expect(page.locator("[data-chart='measures-over-time'] .plot-container")).to_be_visible()
     page.locator("#over-time-table > summary").click()
@@ -161,7 +161,7 @@ def test_the_four_views_of_a_comparison(page: Page, lesion: str) -> None:
     page.get_by_role("button", name="Record").click()
     expect(page.locator("#marks")).to_contain_text("Darker on the right.")
     page.goto(lesion)
-    page.locator("#over-time > summary").click()
+    page.locator("#readings-fold > summary").click()
     page.locator("#over-time-table > summary").click()
     expect(page.locator("#over-time-table tbody tr", has_text="Looked at")).to_contain_text(
         "Changed"
