@@ -176,6 +176,7 @@ MATRIX: dict[str, Line] = {
     "health_ready": line(ANYONE),
     "status": line({**NOBODY, "anonymous": LOGIN}),  # staff only
     "data_set": line(ANYONE),
+    "help": line(ANYONE),
     "problems": line(ANYONE),
     "problem": line(ANYONE, lambda w: ("not-found",)),
     "model": line(ANYONE),

@@ -94,7 +94,9 @@ def differences(comparison: Comparison) -> list[Difference]:
         return []
     before, after = measured[0].values, measured[1].values
     scales = scale_of(earlier), scale_of(later)
-    limits = repeatability(reader.DEFAULT_VERSION).get("measures", {})
+    # Pictures that do not fit over each other may show two spots: no difference is called small.
+    known = repeatability(reader.DEFAULT_VERSION) if comparison.aligned else {}
+    limits = known.get("measures", {})
     found = []
     for measure in MEASURES:
         then, now = before[measure.name], after[measure.name]
@@ -283,7 +285,8 @@ def _read(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> 
     told = percent(then.p_malignant or 0), percent(now.p_malignant or 0)
     if then.model_version != now.model_version:
         return [Row(label, *told, "read by different versions", None, False)]
-    limit = repeatability(now.model_version).get("limits", {}).get("risk")
+    known = repeatability(now.model_version) if comparison.aligned else {}
+    limit = known.get("limits", {}).get("risk")
     apart = _logit(now.p_malignant or 0) - _logit(then.p_malignant or 0)
     change = f"{_signed(100 * ((now.p_malignant or 0) - (then.p_malignant or 0)))} points"
     return [Row(label, *told, change, None if limit is None else abs(apart) > limit)]

@@ -64,7 +64,7 @@ def _section(request: HttpRequest) -> str:
         return "reminders"
     if name.startswith(_MODEL):
         return "model"
-    return "home" if name == "home" else "account"
+    return name if name in ("home", "help") else "account"
 
 
 def frame(request: HttpRequest) -> dict[str, Any]:

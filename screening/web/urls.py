@@ -33,6 +33,7 @@ urlpatterns = [
     path("status/", health.status, name="status"),
     path("problems/", problems.listing, name="problems"),
     path("problems/<slug:slug>", problems.detail, name="problem"),
+    path("help/", pages.help_page, name="help"),
     path("data/", pages.data_set, name="data_set"),
     path("model/", pages.model, name="model"),
     path("model/<str:version>/", pages.model, name="model_version"),

@@ -18,3 +18,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("click", (event) => {
   if (event.target.closest("[data-print]")) window.print();
 });
+// The menu of a phone's bar closes as menus do.
+const more = document.querySelector("[data-more]");
+document.addEventListener("click", (event) => {
+  if (!more.contains(event.target)) more.open = false;
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !more.open) return;
+  more.open = false;
+  more.querySelector("summary").focus();
+});

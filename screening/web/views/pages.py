@@ -15,6 +15,7 @@ from screening.charts import card as card_charts
 from screening.charts import card_tables, prevalence
 from screening.charts import data_set as data_set_charts
 from screening.models import Patient
+from screening.predictions import advice
 from screening.records import queries as record_queries
 from screening.reminders import queries as reminder_queries
 from screening.web.views import front
@@ -55,6 +56,12 @@ def home(request: UserRequest) -> HttpResponse:
             "has_record": Patient.objects.visible_to(request.user).exists(),
         },
     )
+
+
+@login_not_required
+@require_safe
+def help_page(request: HttpRequest) -> HttpResponse:
+    return render(request, "screening/help.html", {"watch_for": advice.WATCH_FOR})
 
 
 @login_not_required
