@@ -190,17 +190,19 @@ def advise(prediction: Prediction, words: Words = FOR_PERSON) -> Advice | None:
 def in_parts(model_version: str, words: Words = FOR_PERSON) -> dict[str, Any]:
     """What ``advise`` is put together from, for where Python does not run: plain JSON.
 
-    reasons: by code, what is wrong and a tip; remarks: the same beside an outcome; how_often: by
-    outcome, how many of those flagged were cancer.
+    reasons: by code, what is wrong and a tip; remarks: the same beside an outcome. By outcome,
+    how_often: how many of those flagged were cancer; false_alarms: of the harmless, how many are.
     """
     figures = _figures(model_version)
+    flagged = DANGEROUS if figures else ()
     beside = {code: _REMARKS.get(NotAssessable(code), _REASONS[code][0]) for code in NotAssessable}
     return asdict(words) | {
         "not_assessable": _NOT_ASSESSED,
         "reasons": {code: list(_REASONS[code]) for code in NotAssessable},
         "remarks": beside,
         "no_alarm": _monitor_text(model_version),
-        "how_often": {one: _how_often_cancer(one, figures) for one in DANGEROUS} if figures else {},
+        "how_often": {one: _how_often_cancer(one, figures) for one in flagged},
+        "false_alarms": {one: _false_alarms(one, figures) for one in flagged},
         "about_percent": _ABOUT_PERCENT,
     }
 

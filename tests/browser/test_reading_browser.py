@@ -138,6 +138,7 @@ def test_the_same_words_are_told(reading: tuple[Page, Shelf]) -> None:
             "title": expected.title,
             "text": list(expected.text),
             "aboutPercent": expected.about_percent,
+            "falseAlarms": expected.false_alarms,
         }
         told.add(found["outcome"])
     assert told == set(Outcome)

@@ -40,7 +40,9 @@ def test_the_landing_page_and_the_try_are_sound(
     is_sound(page)
     page.get_by_role("link", name="Try a picture").click()
     page.wait_for_url("**/try/")
-    expect(page.get_by_role("button", name="Load the reader (23 MB)")).to_be_visible()  # said before anything is loaded
+    expect(
+        page.get_by_role("button", name="Load the reader (23 MB)")
+    ).to_be_visible()  # said before anything is loaded
     is_sound(page)
     load(page)
     read(page, drawn(tmp_path, 1))

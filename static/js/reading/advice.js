@@ -13,7 +13,9 @@ export const toldOutcome = ({ outcome }, { symptoms, age }, rules) => {
   return outcome;
 };
 
-/** { outcome, title, text: [paragraphs], aboutPercent } */
+const uncounted = { aboutPercent: "", falseAlarms: "" };
+
+/** { outcome, title, text: [paragraphs], aboutPercent, falseAlarms } */
 export const advise = (reading, about, rules) => {
   const { words } = rules;
   const told = toldOutcome(reading, about, rules);
@@ -23,23 +25,23 @@ export const advise = (reading, about, rules) => {
   const child = isOfChild ? [words.of_child] : [];
   if (told === "not_assessable") {
     const text = [...words.reasons[reading.reason], ...remarks, words.not_an_all_clear, ...child];
-    return { outcome: told, title: words.not_assessable, text, aboutPercent: "" };
+    return { outcome: told, title: words.not_assessable, text, ...uncounted };
   }
   if (told === "monitor") {
     const tips = reading.remarks.map((code) => words.reasons[code][1]);
     const text = [words.no_alarm, words.watch_for, ...remarks, ...tips];
-    return { outcome: told, title: words.monitor, text, aboutPercent: "" };
+    return { outcome: told, title: words.monitor, text, ...uncounted };
   }
   const marked = about.symptoms.length ? [words.marked.replace("{}", listed(about.symptoms))] : [];
   const why = [...marked, ...child];
   const title = words[told];
   if (reading.outcome === "not_assessable") {
     const text = [...why, ...words.reasons[reading.reason], ...remarks, words.not_an_all_clear];
-    return { outcome: told, title, text, aboutPercent: "" };
+    return { outcome: told, title, text, ...uncounted };
   }
   if (reading.outcome === "monitor") {
     const text = [...why, words.not_by_software_alone, ...remarks];
-    return { outcome: told, title, text, aboutPercent: "" };
+    return { outcome: told, title, text, ...uncounted };
   }
   const text = [
     words.next_step,
@@ -47,8 +49,11 @@ export const advise = (reading, about, rules) => {
     ...why,
     ...remarks.map((remark) => `${remark} ${words.read_all_the_same}`),
   ];
-  const isCounted = words.how_often[told] && reading.outcome === told;
-  return { outcome: told, title, text, aboutPercent: isCounted ? words.about_percent : "" };
+  if (!words.how_often[told] || reading.outcome !== told) {
+    return { outcome: told, title, text, ...uncounted };
+  }
+  const falseAlarms = words.false_alarms[told];
+  return { outcome: told, title, text, aboutPercent: words.about_percent, falseAlarms };
 };
 
 /** Whole per cent; "<1 %" and ">99 %" at the ends. */

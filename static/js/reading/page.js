@@ -167,6 +167,17 @@ const shareRow = (code, share) => {
   return row;
 };
 
+const tableRow = (n, { probabilities, balanced }) => {
+  const { title, gloss } = rules.words.diagnoses[rules.diagnoses[n]];
+  const row = element("tr");
+  const name = element("th", `${title} `);
+  name.scope = "row";
+  name.append(element("span", `(${gloss})`, "muted"));
+  const numbers = [probabilities[n], balanced[n]];
+  row.append(name, ...numbers.map((share) => element("td", percent(share), "number")));
+  return row;
+};
+
 /** Positions of the diagnoses, the likeliest first. */
 const ranked = (shares) => shares.map((_, n) => n).sort((a, b) => shares[b] - shares[a]);
 
@@ -209,16 +220,21 @@ const tell = (reading, about, pixels) => {
   part("icon").replaceChildren(icon.content.cloneNode(true));
   part("outcome").textContent = rules.words.outcomes[told.outcome];
   part("title").textContent = told.title;
-  part("text").replaceChildren(...told.text.map((words) => element("p", words)));
+  const paragraphs = [...told.text, ...(told.falseAlarms ? [told.falseAlarms] : [])];
+  part("text").replaceChildren(...paragraphs.map((words) => element("p", words)));
 
   const hasClass = reading.outcome !== "not_assessable";
   part("shares").hidden = !hasClass;
+  part("chance").hidden = !hasClass;
   part("malignant").textContent = percent(reading.pMalignant);
   part("about-percent").textContent = told.aboutPercent;
   const order = ranked(reading.probabilities);
   const [balanced] = ranked(reading.balanced);
-  const row = (n) => shareRow(rules.diagnoses[n], reading.probabilities[n]);
-  part("top").replaceChildren(...order.map(row));
+  const top = order.filter((n, place) => place < rules.shown.top || n === balanced);
+  part("top").replaceChildren(
+    ...top.map((n) => shareRow(rules.diagnoses[n], reading.probabilities[n])),
+  );
+  part("all").replaceChildren(...order.map((n) => tableRow(n, reading)));
   const another = rules.words.diagnoses[rules.diagnoses[balanced]].title;
   part("balanced").textContent =
     balanced === order[0]
