@@ -23,6 +23,7 @@ def rules_of(card: dict[str, Any]) -> dict[str, Any]:
     rules = Rules.of(card)
     return {
         "version": card["version"],
+        "weights_sha256": card["weights_sha256"],
         "diagnoses": [one.value for one in Diagnosis],
         "malignant": [n for n, one in enumerate(Diagnosis) if one in MALIGNANT],
         "outcomes": [one.value for one in Outcome],

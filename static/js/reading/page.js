@@ -61,6 +61,14 @@ const fetched = async (path) => {
   return bytes;
 };
 
+/** As ml.reader asks it: whether the network is its card's. Only told where the site has HTTPS. */
+const isOfCard = async (model) => {
+  if (!crypto.subtle) return true;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", model));
+  const found = [...digest].map((one) => one.toString(16).padStart(2, "0")).join("");
+  return found === rules.weights_sha256;
+};
+
 const load = async () => {
   loaded = 0;
   show("load-error", "");
@@ -69,6 +77,7 @@ const load = async () => {
   try {
     await ready;
     const model = await fetched(page.dataset.network);
+    if (!(await isOfCard(model))) throw new Error("the network is not its card's");
     await fetched(page.dataset.runtimeCode); // now kept; LiteRT asks for it by itself
     const { runtime, runtimeCode } = page.dataset;
     network = await Network.load(runtime, runtimeCode, model, rules);

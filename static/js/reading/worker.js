@@ -24,14 +24,18 @@ const forgetOthers = async () => {
   await self.clients.claim();
 };
 
-const fromNetworkFirst = async (request) => {
+/** What has one address in all versions: as it is now, else as it was kept with the rest. */
+const fromNetworkFirst = async (request, path) => {
   try {
-    return await fetch(request);
+    const isPage = request.mode === "navigate";
+    return await (isPage ? fetch(request) : fetch(request, { cache: "no-cache" }));
   } catch {
-    return (await caches.match(KEPT.page)) ?? Response.error();
+    const cache = await caches.open(NAME);
+    return (await cache.match(path)) ?? Response.error();
   }
 };
 
+/** What has another address where it is another: the network, and static files by their hash. */
 const fromCacheFirst = async (request) => {
   const cache = await caches.open(NAME);
   const found = await cache.match(request.url);
@@ -49,8 +53,9 @@ self.addEventListener("fetch", (event) => {
   const { request } = event;
   const { origin, pathname } = new URL(request.url);
   if (request.method !== "GET" || origin !== self.location.origin) return;
-  if (request.mode === "navigate" && pathname === KEPT.page) {
-    event.respondWith(fromNetworkFirst(request));
+  const isPage = request.mode === "navigate" && pathname === KEPT.page;
+  if (isPage || KEPT.first.includes(pathname)) {
+    event.respondWith(fromNetworkFirst(request, pathname));
   } else if (pathname === KEPT.network || pathname.startsWith(KEPT.static)) {
     event.respondWith(fromCacheFirst(request));
   }
