@@ -23,7 +23,7 @@ BY_ONE_CLINIC = 40
 TO_ONE_ADDRESS = 3
 
 TRIED_AGAIN_AFTER = timedelta(minutes=10)
-"""While a page may still be sending it."""
+"""Before that, the page that sent it may still be sending."""
 
 _SALT = "accounts.invitation"
 NO_INVITATION = (

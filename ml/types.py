@@ -35,7 +35,7 @@ class NotAssessable(StrEnum):
 
 
 REMARKS_ONLY = frozenset({NotAssessable.LESION_CUT_OFF})
-"""What keeps no image from being told `monitor`: it is only said."""
+"""Faults that do not keep an image from being told `monitor`: they are only remarks."""
 
 SEXES = ("female", "male")
 LOCALIZATIONS = (
@@ -59,8 +59,9 @@ MAX_AGE = 120
 
 MEASURES_VERSION = "m1"
 REGISTRATION_VERSION = "r1"
-"""Of `ml.lesion.measure` and `ml.lesion.register`, whose results are kept: here, so that asking for
-the version loads nothing."""
+"""The version of `ml.lesion.measure` and `ml.lesion.register`, whose results are stored. Here, so
+that asking for it does not load them.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from screening.models import LesionImage, Prediction
 logger = logging.getLogger(__name__)
 
 COMPARED_WITHIN = 30
-"""Seconds after which a worker is told again of a comparison that someone waits for."""
+"""Seconds after which a worker is notified again of a comparison that someone is waiting for."""
 BATCHES_EXPIRE = 30
-"""Seconds after which a bell for batches is one too many: the sweep rings again now and then."""
+"""Seconds after which a message about batches expires: the sweep rings again regularly."""
 
 
 def after_commit(bell: Callable[..., Any], *args: Any) -> None:

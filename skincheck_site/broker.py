@@ -29,10 +29,10 @@ from sqlalchemy.pool import NullPool
 logger = logging.getLogger(__name__)
 
 LOCKED_SECONDS = 1.0
-"""How long a page waits for a bell that another process holds."""
+"""How long a page waits for a database that another process has locked."""
 
 MENDED_TIMES = 3
-"""How often a file is made anew for one act: it may be damaged again meanwhile."""
+"""How often the file is recreated for one operation: it may be damaged again meanwhile."""
 
 Result = TypeVar("Result")
 

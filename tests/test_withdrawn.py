@@ -54,9 +54,9 @@ from tests.test_access_matrix import _world, ask, reverse
 from tests.test_architecture import ALL
 
 MARK = "zqxout"
-"""In every text of what is withdrawn."""
+"""Contained in every text of withdrawn records."""
 LOOKS_FOR_IT = {"withdrawn", "correction_undo", "withdrawn_thumbnail", "api:correction-undo"}
-"""Pages for those who look for what was withdrawn."""
+"""Pages that show withdrawn records on purpose."""
 HISTORY = re.compile(r'<details class="section corrections.*?</details>', re.DOTALL)
 
 

@@ -22,10 +22,10 @@ from ml.training.sources import Sources
 from ml.types import Outcome, PatientContext
 
 LEAST = 5
-"""Images of a diagnosis from which on it counts in a source's means."""
+"""A diagnosis counts in a source's means from this number of images."""
 LEAST_OF_A_TONE = 20
 SQUAMOUS = "SCCKA"
-"""MILK10k's word for squamous cell carcinoma and keratoacanthoma."""
+"""MILK10k's term for squamous cell carcinoma and keratoacanthoma."""
 Bools = npt.NDArray[np.bool_]
 
 

@@ -18,7 +18,7 @@ from ml.training.sources import Sources
 from ml.types import Outcome, PatientContext
 
 EACH = 30
-"""Cancers, and as many harmless lesions, of each source."""
+"""Cancers of each source, and the same number of harmless lesions."""
 Spoil = Callable[[Image.Image], Image.Image]
 
 

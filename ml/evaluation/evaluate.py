@@ -31,7 +31,9 @@ CHOSEN_BY = (
     *("balanced_accuracy", "macro_auc", "auc_malignant", "auc_mel"),
     *("cancers_told", "harmless_told_monitor", "refused"),
 )
-"""What `trial` gives as a mean over the sources, so that none is sacrificed for another."""
+"""The figures for which `trial` prints the mean over the sources, so that no source is
+sacrificed.
+"""
 
 
 def evaluate(run: Path, sources: Sources) -> None:

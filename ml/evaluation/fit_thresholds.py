@@ -28,12 +28,12 @@ from ml.training.data import Examples, Part, Source
 from ml.training.sources import Sources
 
 SENSITIVITY = 0.96
-"""Of the cancers of the worst source, with what is known of the patients and without."""
+"""For the cancers of the worst source, with and without patient context."""
 PRECISION, MELANOMA_PRECISION = 0.70, 0.50
 BELOW_GATE = 0.0025
-"""Of all dermatoscopic images."""
+"""The share of all dermatoscopic images below the gate."""
 BELOW_FLOOR = 0.01
-"""Of the dermatoscopic images of the worst source."""
+"""The share of the worst source's dermatoscopic images below the floor."""
 Sets = dict[Source, tuple[Examples, Read]]
 
 

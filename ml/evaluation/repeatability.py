@@ -27,8 +27,9 @@ PAIRS = 320
 SHARE = 0.97
 """The share of unchanged pairs that stays within a rule's limit."""
 AGREEMENT = 0.95
-"""Limits of agreement of the measures (Bland & Altman 1986, doi:10.1016/S0140-6736(86)90837-8),
-taken from the ranks: the differences are not normal."""
+"""Limits of agreement of the measurements (Bland & Altman 1986, doi:10.1016/S0140-6736(86)90837-8),
+computed from ranks because the differences are not normal.
+"""
 NUMBERS = ("growth", "one_sided", "focal", "structure", "gained", "risk")
 RATIOS = (
     *("area_px", "longest_diameter_px", "shortest_diameter_px", "perimeter_px"),

@@ -19,13 +19,13 @@ from ml.training.sources import Sources
 from ml.types import NotAssessable, Outcome, PatientContext
 
 EACH = 30
-"""Nevi told `monitor`, and melanomas told `urgent`, of each source: so many pairs at most."""
+"""The maximum number of pairs per source: a nevus told `monitor` and a melanoma told `urgent`."""
 SINGLE = 150
-"""Images of one lesion, of each source, at most."""
+"""The maximum number of pictures of one lesion per source."""
 SIZE, SPOT, PLACE = (600, 450), (200, 150), (390, 290)
-"""Width, height of the picture and of the melanoma in it; left, top of that."""
+"""Width and height of the picture and of the melanoma in it; its left and top position."""
 FEATHER = 12
-"""Pixels by which a soft edge is blurred."""
+"""The blur of a soft edge, in pixels."""
 
 Bytes = npt.NDArray[np.uint8]
 

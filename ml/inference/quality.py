@@ -9,12 +9,13 @@ from PIL import Image
 from ml.types import NotAssessable
 
 LEAST_COLOUR = 0.65
-"""Of 255: how far the channels stray from being one curve of the brightness, root mean square over
-patches of COLOUR_PATCH pixels. Grey and toned pictures stray by JPEG and noise alone."""
+"""Of 255: how far the channels deviate from being one function of brightness, root mean square over
+patches of COLOUR_PATCH pixels. Grey and toned pictures deviate only by JPEG artefacts and noise.
+"""
 COLOUR_PATCH = 10
 
 MIN_SIDE = 100
-"""Pixels of the shorter side as it came in."""
+"""Pixels of the shorter side as received."""
 DARKEST = 45.0
 """Upper quartile of the luma, 0..255: a dark round border alone does not make an image dark."""
 BRIGHTEST = 240.0
@@ -22,12 +23,14 @@ BRIGHTEST = 240.0
 LEAST_CONTRAST = 12.0
 """Luma between the 2nd and the 98th percentile."""
 LEAST_DETAIL = 1.2
-"""Mean absolute Laplacian of the luma of the reduced image, after a 2x2 mean against noise."""
+"""Mean absolute Laplacian of the luma of the reduced image, after a 2x2 mean that suppresses
+noise.
+"""
 
 WHITE = 250
-"""All three channels from here on: burnt out, by a reflection."""
+"""All three channels at or above this: overexposed by a reflection."""
 MOST_GLARE = 0.05
-"""Share of the lesion's pixels. Of HAM10000's training images, none comes near it."""
+"""Share of the lesion's pixels. None of HAM10000's training images comes near it."""
 SMALLEST_LESION = 0.003
 """Share of the image. The smallest lesion drawn in HAM10000's training images has 0.0038."""
 MOST_CUT_OFF = 0.6

@@ -19,38 +19,43 @@ Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
 MOST = 2
-"""Regions that are read besides the whole: each costs as much time as the picture."""
+"""Regions that are read besides the whole: each takes as long as the picture."""
 LEAST_SPOT = 0.004
 """Share of the picture."""
 MOST_SPOT = 0.4
 LEAST_CONTRAST = 15.0
-"""CIELAB between a spot and the skin of the picture, and at least OF_MAIN of what the main lesion
-has, and three times what the skin itself strays."""
+"""CIELAB between a spot and the skin of the picture; also at least OF_MAIN of the main lesion's
+contrast, and three times the variation of the skin itself.
+"""
 OF_MAIN = 0.5
 LEAST_STEP = 20.0
-"""CIELAB between the darker half of a spot and the skin around it: a shadow has no edge, and a soft
-one has it farther out."""
+"""CIELAB between the darker half of a spot and the skin around it: a shadow has no edge, and that
+of a soft one is farther out.
+"""
 LEAST_CORE = 20.0
-"""CIELAB between a dark core and the rest of the mask that holds it, and twice what that strays."""
+"""CIELAB between a dark core and the rest of the mask around it; also twice the variation of the
+rest.
+"""
 MOST_CORE = 0.2
 """Share of the picture."""
 OFF_CENTRE = 0.4
-"""How far from the middle of the mask a core lies that may be a second spot, as a multiple of the
-radius of a disc of the mask's size. The mask of a nevus that fills the picture holds that spot."""
+"""The minimum distance of a second spot's core from the centre of the mask, as a multiple of the
+radius of a disc of the mask's size. The mask of a nevus that fills the picture includes that spot.
+"""
 LEAST_SOLID = 0.8
 """Share of its convex hull that a spot fills."""
 LONGEST = 2.5
 """Length over width: hairs, folds and rulers are longer."""
 MOST_ON_BORDER = 0.3
-"""Share of a spot's outline on the picture's border: more has the dark rim of a dermatoscope."""
+"""Share of a spot's outline on the picture's border: a dermatoscope's dark rim has more."""
 DARKEST_SKIN = 25.0
-"""L* around a spot: below lies that dark rim."""
+"""L* around a spot: the dark rim is below this."""
 INK = -12.0
-"""b* of a spot: bluer is a pen's mark, or a coloured patch."""
+"""b* of a spot: pen marks and coloured patches are bluer."""
 AROUND = 2.2
 """Side of the square that is read around a spot, as a multiple of the spot's longer side."""
 SMALLEST_SQUARE = 48
-"""Pixels of the reduced image: what is smaller holds too little to read."""
+"""Pixels of the reduced image: smaller squares contain too little to read."""
 
 SHARP_SHARE = 0.7
 """Share of the border of a picture within a picture that is a sharp step. None of 1,331 images of
@@ -58,7 +63,7 @@ the tune parts has a rectangle of 0.7; JPEG's blocks make some of 0.55."""
 SHORTEST_BORDER = 24
 """Pixels of the reduced image."""
 LARGEST_INSET = 0.6
-"""Share of the picture: what is larger is the picture, with a frame."""
+"""Share of the picture: a larger one is the picture itself, with a frame."""
 LEAST_JUMP = 4.0
 """Of 255, across a step; and 1.4 times as much as two pixels farther on either side."""
 

@@ -29,11 +29,11 @@ RULES = (
 GROWTH_PER_MONTH = 0.03
 """Logarithm of the area: about 43 % in a year, a fifth of the diameter."""
 LEAST_GROWTH = 0.05
-"""Logarithm of the area: below it a lesion has not grown, whatever its sides did."""
+"""Logarithm of the area: below this a lesion has not grown, whatever its sides did."""
 LEAST_RISK = 0.05
-"""A p_malignant below this is no rise to speak of."""
+"""A p_malignant below this does not count as a rise."""
 SHORT_TERM_DAYS = (60, 150)
-"""Dermoscopedia's window of 2.5 to 4.5 months, with two weeks of grace on either side."""
+"""Dermoscopedia's window of 2.5 to 4.5 months, with two weeks of tolerance on either side."""
 DAYS_A_MONTH = 30.44
 
 

@@ -12,7 +12,7 @@ COLOURS = ("white", "red", "light_brown", "dark_brown", "blue_grey", "black")
 PRESENT = 0.05
 """The share of a lesion from which a colour counts as present."""
 PLAIN_SKIN = np.array([68.0, 14.0, 17.0])
-"""L*, a*, b* of light skin, where a picture shows none around the lesion."""
+"""L*, a*, b* of light skin, for pictures that show none around the lesion."""
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,13 +15,14 @@ from ml.lesion import colours, skin
 from ml.lesion.skin import lab
 
 LEAST_AREA = 60
-"""Pixels: below this, shape is a matter of chance."""
+"""Pixels: below this, shape is random."""
 FINE = 4
-"""The mask's border is followed at so many times its resolution."""
+"""The border is traced at this multiple of the mask's resolution."""
 BORDER_POINTS = 360
 CANVAS = 96
-"""Side of the square, in pixels, on which a lesion is folded; half of it is the square root of
-its area, so that size and place are taken out."""
+"""Side of the square, in pixels, on which a lesion is folded. Half of it is the square root of the
+lesion's area, which makes the result independent of size and position.
+"""
 ANGLES = tuple(range(0, 90, 3))
 ON_THE_EDGE = 0.02
 """A lesion with this share of its border on the frame's edge is cut off."""

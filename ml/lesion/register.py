@@ -24,8 +24,9 @@ SCALES = (0.5, 2.0)
 LEAST_OVERLAP = 0.3
 """Share of the earlier frame that the later one must cover."""
 GOOD = 0.42
-"""The score from which an alignment is shown; `python -m benchmarks.registration` has what it
-lets through and what it refuses."""
+"""The minimum score of an alignment; `python -m benchmarks.registration` reports what it accepts
+and rejects.
+"""
 
 LEAST_SKIN = 0.05
 """Share of what both pictures show."""

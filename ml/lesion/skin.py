@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 MARGIN = 11
 """Pixels of a 200x150 image around the lesion that count as neither lesion nor skin (odd)."""
 LEAST_SKIN = 0.1
-"""Share of the picture that must be left to judge the skin by."""
+"""The minimum share of the picture that must remain as skin."""
 BANDS = (
     ("very light", 55.0),
     ("light", 41.0),
@@ -18,7 +18,7 @@ BANDS = (
     ("brown", -30.0),
     ("dark", -91.0),
 )
-"""Name, and the ITA in degrees above which it holds (Del Bino & Bernerd 2013)."""
+"""Name, and the ITA in degrees above which it applies (Del Bino & Bernerd 2013)."""
 
 _TO_XYZ = np.array(
     [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 MAX_SCANS = 40
-"""Progressive JPEGs as encoders write them have about ten. Each costs a pass over all pixels."""
+"""Encoders write progressive JPEGs with about ten scans. Each costs a pass over all pixels."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP2, _APP14, _COM = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE, 0xFE

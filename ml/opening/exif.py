@@ -15,7 +15,7 @@ _MAKE, _MODEL, _ORIENTATION, _EXIF_IFD = 0x010F, 0x0110, 0x0112, 0x8769
 _DATE_TIME_ORIGINAL = 0x9003
 _ASCII, _SHORT, _LONG = 2, 3, 4
 _LONGEST = 200
-"""Bytes of a text that is believed."""
+"""The maximum number of bytes of a text."""
 
 _DAY = re.compile(r"(\d{4})[:\-/.](\d\d)[:\-/.](\d\d)")
 _HOUR = re.compile(r"[ T](\d\d):(\d\d)(?::(\d\d))?")

@@ -7,7 +7,7 @@ from PIL import Image
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
 MAX_JPEG_PIXELS = 100_000_000
-"""Of a baseline JPEG, which can be decoded at a fraction of its size."""
+"""For a baseline JPEG, which can be decoded at a fraction of its size."""
 KEPT_PIXELS = 25_000_000
 """Larger pictures are halved, and halved again, until they are no larger than this."""
 
@@ -19,8 +19,8 @@ def size_in_words(size: int) -> str:
 
 IN_BYTES = size_in_words(MAX_BYTES)
 IN_PIXELS = f"{MAX_JPEG_PIXELS // 1_000_000} megapixels as JPEG, else {MAX_PIXELS // 1_000_000}"
-"""The limits in words, for every page, answer and document that tells them."""
+"""The limits in words, for all pages, responses and documents."""
 FORMATS = ("JPEG", "PNG", "WebP", "HEIC", "AVIF")
-"""Of photographs. Research data comes in two more: see ``open_image``."""
+"""Formats of photographs. Research data has two more: see ``open_image``."""
 
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS

@@ -11,9 +11,9 @@ from PIL import Image, ImageCms
 
 _SRGB = ImageCms.createProfile("sRGB")
 _BAND = 256
-"""Rows that are converted at a time."""
+"""Rows converted at a time."""
 _RANGES = (1, 0xFF, 0xFFFF, 0xFFFFFFFF)
-"""What white may be where a sample has more bits than its format says are used."""
+"""Possible values of white: samples may have more bits than the image uses."""
 
 
 def to_rgb(image: Image.Image, key: tuple[int, ...] | None, factor: int) -> Image.Image:

@@ -23,7 +23,7 @@ _STAGES = (
 )
 _STEM, _TOP = 32, 1280
 _LAST_OF_A_SIZE = (0, 2, 4, 10)
-"""The blocks after which the map is halved: what they give is at 1/2, 1/4, 1/8 and 1/16."""
+"""The blocks after which the map is halved: their outputs are at 1/2, 1/4, 1/8 and 1/16."""
 
 
 @keras.saving.register_keras_serializable("skincheck")

@@ -24,13 +24,15 @@ from ml.types import PatientContext
 FRAME = (192, 256)
 """Height and width of a frame in memory."""
 OLD_SEED = 58
-"""Of the split that the networks up to 2026.11.4 were trained by."""
+"""The seed of the split for the networks up to 2026.11.4."""
 OLD_TRAIN_FROM = 0.17
-"""What lay above was trained on by the networks that training starts from, so it stays there."""
+"""Positions above this were training data of the networks that training starts from, so they stay
+there.
+"""
 SPLIT_SEED = 1
-"""Of the seeds 0..59 the one whose parts have the classes' shares closest to the whole's."""
+"""The seed, among 0..59, whose parts have class shares closest to the whole's."""
 TUNE_SHARE, TEST_SHARE = 0.12, 0.15
-"""Of MILK10k's lesions."""
+"""Shares of MILK10k's lesions."""
 SAME_LESIONS = {
     "HAM_0002605": "HAM_0002606",
     "HAM_0002659": "HAM_0001220",
@@ -39,10 +41,11 @@ SAME_LESIONS = {
     "HAM_0006359": "HAM_0000532",
     "HAM_0006988": "HAM_0000959",
 }
-"""Six of HAM10000's lesions by the name of another that MILK10k's column `also` shows them to be:
-without it they would stand in the training part and in another one."""
+"""Six of HAM10000's lesions that are the same as another one by MILK10k's column `also`: without
+this they would be in the training part and in another one.
+"""
 FINE_SHARE = 0.4
-"""Of HAM10000's images the share held as fine as they come, the same for each diagnosis."""
+"""The share of HAM10000's images stored at full resolution, the same for each diagnosis."""
 FINE_FOLDER = "images_224"
 HAM_FOLDERS = ("images_200x150", "HAM10000_images_part_1", "HAM10000_images_part_2")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")

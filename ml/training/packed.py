@@ -18,7 +18,7 @@ from ml.training.data import FRAME, Examples, Source
 from ml.types import PatientContext
 
 QUALITY = 40
-"""Of the frames as WebP: some two kilobytes each, so that all of them stay within 40 MB."""
+"""Of the frames as WebP: about two kilobytes each, so that all of them fit into 40 MB."""
 _PLAIN = ("labels", "sources", "lesions", "image_ids", "masked", "kinds", "tones")
 Bytes = npt.NDArray[np.uint8]
 

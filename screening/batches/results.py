@@ -51,7 +51,7 @@ WHOSE = {
     **dict.fromkeys(("lesion_label", "body_site"), "lesions"),
     **dict.fromkeys(("captured_on", "modality"), "images"),
 }
-"""The resource that a column belongs to: a program is shown those of what it may read."""
+"""The resource that each column belongs to: programs see only the columns that they may read."""
 BATCH_COLUMNS: Columns = {"row": int, "picture": str, **RESULT_COLUMNS}
 PROBLEM_COLUMNS: Columns = {"row": int, "image": str, "column": str, "reason": str}
 

@@ -45,9 +45,9 @@ def has_work() -> bool:
 
 
 SHIFT_SECONDS = 4.0
-"""Short, so that nothing else that waits for a worker waits long."""
+"""Short, so that other tasks do not wait long."""
 LONGEST_SHIFT_SECONDS = 120
-"""A manifest is taken in at once."""
+"""A manifest is read in one go."""
 
 
 def work(*, seconds: float, ring: Callable[[], object]) -> None:

@@ -16,7 +16,7 @@ Point = tuple[float, float]
 WIDTH, HEIGHT = 220, 440
 MIDDLE = WIDTH / 2
 STEPS = 4
-"""Straight pieces that stand for a curve between two points, to tell what lies inside."""
+"""Straight segments that approximate a curve between two points, for the inside test."""
 
 # fmt: off
 BODY: tuple[Point, ...] = (
@@ -51,7 +51,7 @@ SOLE: tuple[Point, ...] = (
     (72.8, 421.4), (69.4, 424.8), (65.4, 423), (63.8, 416.6), (64.8, 407), (66.6, 396), (69.4, 384),
     (71.6, 372), (71.4, 361), (70.6, 352), (73.6, 345),
 )
-"""Seen from behind with the toes down, as of someone who kneels: the great toe is the inner one."""
+"""Seen from behind with the toes down, as of someone kneeling: the great toe is the inner one."""
 
 _FACE: tuple[tuple[Point, ...], ...] = (
     ((0, 74.2), (5.2, 73.2), (10.2, 70), (14.2, 65.2), (16.9, 59.6)),
@@ -104,7 +104,7 @@ BACK_LINES: tuple[tuple[Point, ...], ...] = (
     ((67, 402.4), (74, 405.6), (82, 402.6), (88.6, 397)),
 )
 # fmt: on
-"""Marks by which one finds one's way: strokes that are mirrored too."""
+"""Landmarks for orientation: strokes that are mirrored too."""
 
 
 def body() -> list[Point]:

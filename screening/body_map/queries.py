@@ -21,7 +21,7 @@ STATES = {
     "settled": "Settled by a doctor",
     "closed": "Removed",
 }
-"""How a lesion is drawn, in words; the most severe first."""
+"""The states of a lesion on the map, in words; most severe first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from screening.models import BodySite, BodyView, Side
 MIDLINE = 3
 """Units to either side of the midline that count as on it."""
 FINEST = 2
-"""Units between the points that are tried for a region's middle."""
+"""Units between the points tried for a region's centre."""
 
 
 @dataclass(frozen=True, slots=True)

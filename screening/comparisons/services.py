@@ -22,9 +22,9 @@ from screening.measurements.services import ONE_SWEEP
 from screening.models import Comparison, LesionImage, Measurement, Outline
 
 LATELY, SOON = timedelta(hours=1), timedelta(minutes=2)
-"""A worker that lives compares what it measured within SOON; LATELY bounds what a sweep asks."""
+"""A live worker compares what it measured within SOON; LATELY limits what a sweep looks at."""
 SIDE = 1024
-"""The longer side of the copies that are aligned."""
+"""The longer side, in pixels, of the copies that are aligned."""
 
 
 def in_order(one: LesionImage, other: LesionImage) -> tuple[LesionImage, LesionImage]:

@@ -57,7 +57,7 @@ ATTACHED: dict[str, models.Manager[Any]] = {
     "positions": LesionPosition.objects,
     "identifiers": ExternalIdentifier.objects,
 }
-"""What goes along with a lesion as it is, beside its images."""
+"""What moves with a lesion unchanged, besides its images."""
 DETAILS = ("birth_year", "sex", "skin_type")
 CLOSED = ("closed_on", "closed_day_is_known", "closed_because", "closed_by_id")
 

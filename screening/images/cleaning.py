@@ -23,7 +23,7 @@ ACCEPTED = f"{', '.join(FORMATS)} or DICOM"
 MIN_SIDE = 64
 THUMBNAIL_SIDE = 320
 LOSSLESS_PIXELS = 20_000_000
-"""Of a larger picture no lossless copy is tried; of any none is kept above MAX_BYTES."""
+"""Larger pictures get no lossless copy; no copy above MAX_BYTES is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from screening.images import cleaning
 from screening.images.sandbox import BEYOND, CPU_SECONDS, IDLE_SECONDS, MEMORY
 
 PICTURES = 200
-"""After so many a child ends: what its libraries leak goes with it."""
+"""A child ends after this many pictures, which frees what its libraries leak."""
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 DERMOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.7"
 VL_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4"
 UNKNOWN = "unknown"
-"""Where DICOM wants a maker and there is none to tell."""
+"""For DICOM's maker, where none is known."""
 
 _NATIVE = {
     "1.2.840.10008.1.2",  # implicit VR, little endian
@@ -49,9 +49,9 @@ _TIMES = {
     "StudyDate": "StudyTime",
 }
 SQUARE = 0.01
-"""Pixels that are less square than this have no single size."""
+"""Pixels that deviate more than this from a square have no single size."""
 MAX_ITEMS, MAX_ELEMENTS = 2_000, 5_000
-"""Of sequences, and at the top. A photograph has a few dozen of each."""
+"""In sequences, and at the top level. A photograph has a few dozen of each."""
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 EXPORT = "Export it uncompressed or as JPEG baseline."

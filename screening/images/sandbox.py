@@ -32,13 +32,14 @@ AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1
 """Children of one process, and so the pictures that it decodes at the same time. Two web processes
 have no more of them together than a small machine has cores."""
 PATIENCE = 20.0
-"""Seconds to wait for one of them before saying that all are busy."""
+"""Seconds to wait for a child before reporting that all are busy."""
 MEMORY = 800_000_000
-"""Bytes of addresses: 120 million are there before a picture comes; a HEIC of 48 megapixels, the
-most that a phone sends but for a JPEG, takes 650 million in all."""
+"""Bytes of address space: 120 million are used before the first picture. A HEIC of 48 megapixels,
+the largest that phones send apart from JPEG, takes 650 million in all.
+"""
 CPU_SECONDS, WALL_SECONDS = 12, 60
 IDLE_SECONDS = 300
-"""After which a child ends by itself."""
+"""A child exits after this long without work."""
 
 BEYOND = (
     "The picture cannot be opened within the time and memory that a photograph takes. "

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 _SKIN = np.array([226.0, 184.0, 166.0])
 _MELANIN = np.array([0.95, 1.4, 1.62])
-"""How strongly pigment takes red, green and blue out of the light."""
+"""How strongly pigment absorbs red, green and blue light."""
 _BLOOD = np.array([0.05, 0.3, 0.22])
 
 Map = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 Point = tuple[float, float]
 
 TOLERANCE = 0.6
-"""Pixels of the mask: how far a simplified border may run beside the real one."""
+"""Pixels of the mask: the maximum distance of a simplified border from the real one."""
 
 
 def outline(mask: npt.NDArray[np.bool_]) -> list[Point]:

@@ -15,7 +15,7 @@ from screening.models import LesionImage, Outcome, Outline, Prediction, Predicti
 from screening.operations.transience import is_transient
 
 SIDE = 512
-"""The longer side of the copy that is measured; the masks are coarser still."""
+"""The longer side of the copy that is measured; the masks are coarser."""
 
 Mask = npt.NDArray[np.bool_]
 

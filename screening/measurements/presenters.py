@@ -23,7 +23,7 @@ COLOUR_WORDS = {
     "black": "black",
 }
 PRESENT = 0.05
-"""As ``ml.lesion.colours.PRESENT``, which would load OpenCV's colleagues into every page."""
+"""As ``ml.lesion.colours.PRESENT``, which would load OpenCV with every page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class CorrectionKind(models.TextChoices):
 
 
 CONCLUDED = (CorrectionKind.CLOSED, CorrectionKind.REOPENED)
-"""What follows from a conclusion or a histology, and tells that there is one."""
+"""Kinds that follow from a conclusion or a histology, and so reveal that there is one."""
 
 
 OF = {
@@ -36,7 +36,7 @@ OF = {
     "images": Q(image__isnull=False),
     "visits": Q(visit__isnull=False),
 }
-"""By resource, as scopes name it: the corrections of such a record itself."""
+"""By resource, as scopes name it: the corrections made directly to such a record."""
 
 
 class CorrectionQuerySet(models.QuerySet["Correction"]):

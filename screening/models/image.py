@@ -34,8 +34,7 @@ class Modality(models.TextChoices):
 
 
 ADULT_FROM = 16
-"""Years of life. The data hold next to no younger people, so nothing is known of how well they are
-read."""
+"""Years. The data contain almost no younger people, so it is unknown how well they are read."""
 
 
 def of_child(image: str = "image") -> Q:
@@ -53,8 +52,9 @@ def _file_name(instance: LesionImage, filename: str) -> str:
 
 
 _UNKNOWN_TIME = time.min
-"""Of one day, a picture whose time is not known comes before those whose time is: it may have been
-kept before times were, and what is added later is then the later one, as ``created`` would say."""
+"""Within a day, pictures without a time come before those with one: they may be from before times
+were stored, so pictures added later are usually later, as ``created`` would sort them.
+"""
 
 Place = tuple[date, time, datetime, UUID]
 
@@ -209,7 +209,7 @@ class LesionImage(Withdrawable):
         return f"{self.lesion}, {self.captured_on}"
 
     of_day = ""
-    """Which one of its day it is, where ``records.queries.tell_apart`` found several."""
+    """What distinguishes it within its day, if ``records.queries.tell_apart`` found several."""
 
     @property
     def day_label(self) -> str:

@@ -32,7 +32,7 @@ class Standing(models.TextChoices):
 
 
 OVERDUE_AFTER = timedelta(days=14)
-"""Two weeks of grace: nobody takes every picture on the day."""
+"""Two weeks of tolerance: nobody takes every picture on the exact day."""
 
 
 class ReminderQuerySet(models.QuerySet["Reminder"]):

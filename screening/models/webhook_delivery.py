@@ -15,7 +15,7 @@ TEST_EVENT = "webhook.test"
 EVERY_EVENT = [*Event.choices, (TEST_EVENT, "A test")]
 RETRY_HOURS = 24
 ANSWER_KEPT = 2000
-"""Characters of an answer that the log keeps."""
+"""The number of characters of a response that the log keeps."""
 
 
 class DeliveryState(models.TextChoices):

@@ -33,9 +33,9 @@ from screening.operations import heartbeats
 logger = logging.getLogger(__name__)
 
 LATE_AFTER = timedelta(minutes=5)
-"""A picture that a person waits for is read within seconds."""
+"""A picture that a person waits for is normally read within seconds."""
 ROOM = 50_000_000
-"""Bytes: less is no room for a picture and what is written beside it."""
+"""Bytes: less is not enough for a picture and the files beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from screening.models import Heartbeat
 
 WORKER, COURIER, BEAT, SWEEPER = "worker", "courier", "beat", "sweeper"
 STORAGE = "storage"
-"""Beats when the sweeper has kept a file and removed it again."""
+"""Reports when the sweeper has written a file and deleted it again."""
 SECONDS = 20
 FORGOTTEN_AFTER = timedelta(days=1)
 

@@ -12,9 +12,9 @@ from django.conf import settings
 from django.core.files.storage import FileSystemStorage
 
 UNFINISHED = "unfinished"
-"""A folder beside the others, on their disk."""
+"""A folder beside the others, on the same disk."""
 LEFT_AFTER = 86_400
-"""Seconds after which nobody writes an unfinished file any more: whoever did was killed."""
+"""Seconds after which an unfinished file is abandoned: the process writing it was killed."""
 
 
 class WholeFiles(FileSystemStorage):

@@ -20,7 +20,7 @@ from screening.errors import Busy
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
 MAX_SETBACKS = 150
-"""About a day of pauses: after that a person is told."""
+"""About a day of pauses; after that the user is told."""
 
 # For a missing file, and for a file that cannot be what it should be.
 _OF_THE_ITEM = {

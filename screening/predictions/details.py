@@ -45,7 +45,7 @@ from screening.models.prediction import PredictionQuerySet
 CLINICAL_PHOTOGRAPH = "clinical_photograph"
 ONE_SWEEP = 100
 PAUSE = timedelta(hours=1)
-"""Between two tries of the sweep to read anew what failed."""
+"""Between two attempts of the sweep to repeat a failed reading."""
 
 _UNKNOWN_AGE = Value(-1.0)
 

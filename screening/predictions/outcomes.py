@@ -74,9 +74,9 @@ from screening.models.review import ReviewQuerySet
 from screening.predictions.counting_reading import GRAVE
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
-"""The most severe first. Not assessable is no finding: it hides none, and it is no all-clear."""
+"""Most severe first. Not assessable is not a finding: it hides none, and it is not an all-clear."""
 NOTHING = len(SEVERITY)
-"""The rank of a lesion of which nothing is told."""
+"""The rank of a lesion without an outcome."""
 
 Act = Review | Histology | DoctorVisit
 

@@ -22,7 +22,7 @@ from screening.models.image import latest_first, present
 from screening.models.prediction import PredictionQuerySet
 
 LEAST = 5
-"""Lesions with a reading: among fewer there is no "others" to speak of."""
+"""Lesions with a reading: with fewer, there are not enough others to compare."""
 
 TOO_FEW = "Spots are compared with one another once five of them have been read by one model."
 

@@ -16,7 +16,7 @@ from ml.types import MAX_AGE
 from screening.models import DoctorVisit, Histology, LesionImage, Patient
 
 GRACE = timedelta(days=1)
-"""It may be tomorrow already where the person is."""
+"""The person's time zone may already be a day ahead."""
 FIRST_YEAR = 1950
 """Of a picture."""
 FIRST_YEAR_OF_ACTS = 1900

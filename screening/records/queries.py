@@ -57,7 +57,7 @@ NUMBERS = (
     "context_terms",
     "context",
 )
-"""Of a reading, what is not needed to see whether it counts."""
+"""Fields of a reading that are not needed to decide whether it counts."""
 ORDINALS = {1: "st", 2: "nd", 3: "rd", 21: "st", 22: "nd", 23: "rd"}
 MANAGED = {
     Management.EXCISE: Outcome.URGENT,
@@ -65,7 +65,7 @@ MANAGED = {
     Management.MONITOR: Outcome.MONITOR,
     Management.NONE: Outcome.MONITOR,
 }
-"""As what a lesion is ordered on which a clinician has concluded, until it is closed."""
+"""The outcome by which a lesion is sorted after a clinician's conclusion, until it is closed."""
 
 
 @dataclass(frozen=True, slots=True)

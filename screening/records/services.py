@@ -22,7 +22,7 @@ from screening.write_access import require_writable
 
 PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
 READ_WITH = ("birth_year", "sex", "skin_type")
-"""What is noted when it is edited, of a patient."""
+"""Fields of a patient whose edits are logged."""
 LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching", "changing")
 
 GROWN_BACK = (

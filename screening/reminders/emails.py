@@ -24,7 +24,7 @@ from screening.models import Reminder
 
 LEASE = timedelta(minutes=10)
 NAMED = 40
-"""How many lesions a mail names; of more it gives the number."""
+"""The maximum number of lesions named in a mail; the rest are counted."""
 
 
 def addressees() -> dict[UUID, list[UUID]]:

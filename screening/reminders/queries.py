@@ -12,7 +12,7 @@ from screening.models import LesionImage, Reminder, Standing
 from screening.models.reminder import ReminderQuerySet
 
 OWN = "own"
-"""Beside the identifiers of clinics: reminders of one's own record."""
+"""Stands beside clinic identifiers for reminders of the user's own record."""
 
 
 def reminders_of(user: User, whose: str = "") -> ReminderQuerySet:

@@ -18,7 +18,7 @@ from screening.predictions.outcomes import Standing
 
 UNSEEN_CHANGE = "A change was found that no doctor has looked at yet. That comes first."
 STEADY_MONTHS = 12
-"""Followed for as long without an alert that is open: every six months are enough."""
+"""After this long without an open alert, every six months is enough."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from screening.records.timeline import Told
 from screening.report.style import ACCENT, BOLD, FONT, LINE, MUTED, OUTCOMES
 
 LEFT, RIGHT, BELOW, ABOVE = 34, 24, 20, 16
-"""Room around the figure, in points."""
+"""Margins around the figure, in points."""
 LABELS = 12
-"""Of more readings only every second, third ... says its figure."""
+"""With more readings, only every second, third ... is labelled."""
 
 
 def chance_over_time(told: list[Told], width: float, height: float) -> Drawing | None:

@@ -19,7 +19,7 @@ from screening.report.style import ACCENT, BOLD, FONT, LINE, MARGIN, MUTED, WIDT
 from screening.report.style import SMALL as SMALL_STYLE
 
 IN_MEMORY = 8_000_000
-"""Bytes; a larger report waits on disk until it is sent."""
+"""Bytes; a larger report is buffered on disk until it is sent."""
 HEAD, FOOT = 22 * mm, 24 * mm
 
 

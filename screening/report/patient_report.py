@@ -33,7 +33,7 @@ from screening.report.style import text
 
 TITLE = "Report of a patient"
 IN_FULL = 6
-"""How many lesions are shown in full; each has a report of its own."""
+"""The number of lesions shown in full; each has a separate report."""
 THUMBNAIL = (22 * mm, 17 * mm)
 
 

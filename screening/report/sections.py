@@ -28,7 +28,7 @@ from screening.report.style import text
 NEWEST = (82 * mm, 66 * mm)
 EARLIER = (56 * mm, 44 * mm)
 READINGS = 24
-"""How many readings the table lists; the chart has all."""
+"""The maximum number of readings in the table; the chart has all."""
 
 
 def standing(record: LesionRecord) -> list[Flowable]:

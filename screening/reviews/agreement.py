@@ -13,7 +13,7 @@ from ml.diagnoses import MALIGNANT, Diagnosis
 from screening.models import Histology, LesionImage, Outcome, Prediction, Review
 
 TOO_FEW = 20
-"""Below this many pairs a share would say more than is known."""
+"""Below this number of pairs a share would be misleading."""
 _KNOWN = {diagnosis.value for diagnosis in Diagnosis}
 _Z = 1.959964  # the normal distribution's 97.5 % quantile
 

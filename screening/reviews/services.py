@@ -25,7 +25,7 @@ from screening.records.services import hold
 from screening.webhooks import outbox
 
 _CHAIN = 7_160_215_001
-"""Names the lock of the chain among PostgreSQL's advisory locks. Any number that no other has."""
+"""Identifies the chain's lock among PostgreSQL's advisory locks. Any otherwise unused number."""
 
 
 class Fault(NamedTuple):

@@ -29,7 +29,7 @@ from screening.predictions.outcomes import open_alerts, rank, symptom_stands
 from screening.records import queries as record_queries
 
 QUEUE = 500
-"""How far one goes from item to item. Whoever gets to the end begins again."""
+"""The maximum number of items to go through; at the end, start again."""
 
 
 class Reason(TextChoices):

@@ -37,14 +37,14 @@ from screening.errors import InProgress
 FIELD, PARAMETER = "form_token", "unsaved"
 OWN_FIELDS = ("csrfmiddlewaretoken", FIELD, "opened")
 VALID = 24 * 60 * 60
-"""Seconds that a form may be open for what was typed into it to be kept."""
+"""Seconds that a form may be open for its input to be kept."""
 KEPT = 60 * 60
 WAIT = 20.0
-"""Seconds that a second sending waits for what the first came to."""
+"""Seconds that a second submission waits for the result of the first."""
 LONG = {"image_new", "batch_new"}
-"""Pages that take files, too long for one transaction."""
+"""Pages that accept files, too slow for one transaction."""
 RECOGNISED = {"image_new"}
-"""Where the same file is recognised by itself, and each file of a form is sent by itself."""
+"""Pages that recognise repeated files, each sent separately."""
 ALREADY = (
     "This form was sent before, at {:%H:%M}, and what you sent then is stored. Nothing was done "
     "now. If it was changed since, what you see here is what stands."

@@ -32,7 +32,9 @@ FIRST_PAUSE = 10
 PAUSE_GROWTH = 3
 LONGEST_PAUSE = 5 * 3600
 LONGEST_REST = 300
-"""Seconds. Of a delivery after a failure; of an endpoint, whose other deliveries wait meanwhile."""
+"""Seconds. For a delivery after a failure, and for its endpoint, whose other deliveries wait
+meanwhile.
+"""
 LEASE_SECONDS = 60
 DUE_LIMIT = 500
 LOG_DAYS = 30

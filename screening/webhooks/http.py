@@ -20,7 +20,7 @@ from screening.models import ANSWER_KEPT
 from screening.webhooks import targets
 
 SECONDS = 15.0
-"""For all of it: connecting, sending, and the answer."""
+"""For the whole exchange: connecting, sending, and the response."""
 CONNECT_SECONDS = 5.0
 
 

@@ -73,7 +73,7 @@ def rows(personas) -> None:
 
 HIDDEN = ("password", "secret_sha256", "client_secret", "token", "file", "thumbnail", "archive")
 UNUSED = {"Grant", "RefreshToken", "IDToken"}
-"""Of OAuth flows that SkinCheck does not offer."""
+"""Models of OAuth flows that SkinCheck does not offer."""
 
 
 def test_every_page_opens_and_none_shows_a_secret_or_a_file(client, operator, rows):

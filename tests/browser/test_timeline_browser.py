@@ -23,7 +23,7 @@ SCREENS = {
 }
 READ_WITHIN = 20_000  # milliseconds
 GROWN = {"2026-01-12": (0.13, 0.0), "2026-07-12": (0.22, 0.95)}
-"""Day of capture: radius and dark side of the drawn spot."""
+"""Day of capture: radius and dark side of the synthetic lesion."""
 
 
 @pytest.fixture(params=SCREENS)

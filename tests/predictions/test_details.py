@@ -21,7 +21,7 @@ from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
 pytestmark = pytest.mark.django_db
 
 MONITOR = {"age": 66.0, "sex": "female", "localization": "back"}
-"""As the factories have them."""
+"""The factories' values."""
 
 
 @pytest.fixture

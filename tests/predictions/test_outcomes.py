@@ -69,9 +69,9 @@ acts = st.one_of(
 )
 SETTLING = {"review", "supersede", "histology", "visit", "close", "no symptom"}
 PUTS_RIGHT = {"withdraw", "withdraw lesion", "restore"}
-"""What is put back, or is by itself again, brings its conclusions along."""
+"""Restored or split records bring their conclusions along."""
 TAKES_ALONG = {"move", "merge"}
-"""The warning goes with the pictures: of both lesions together nothing is lost."""
+"""The warning moves with the pictures: nothing is lost between the two lesions."""
 
 
 class World:

@@ -33,7 +33,7 @@ FOUND = {
 }
 LOOKUPS = {"filter", "exclude", "get", "Q", "When", "alias", "annotate", "values", "update"}
 GIVEN = {"standing", "standing_of", "standing_beside", "with_latest", "most_severe_first"}
-"""By these ``records.queries`` hands on what the rule says."""
+"""The ``records.queries`` that pass on the rule's result."""
 
 ONE_PICTURE = {
     "screening/admin.py:PredictionAdmin": "a list of readings, for operators",

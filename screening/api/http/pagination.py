@@ -24,7 +24,7 @@ BOUNDS: dict[str, dict[str, int]] = {
     "page_size": {"minimum": 1, "maximum": MAX_PAGE_SIZE},
     "cursor": {"minLength": 1},
 }
-"""Of each parameter as it is documented: outside of them it is refused."""
+"""The documented range of each parameter; other values are rejected."""
 
 
 class SizedPages(BasePagination):

@@ -24,7 +24,7 @@ DERIVATION = "Written anew by SkinCheck: upright, in sRGB"
 
 
 ABOUT = ("patients", "lesions", "scales")
-"""What a file tells beside the picture: sex and age, where the spot is, how large a pixel is."""
+"""Metadata beside the picture: sex and age, location of the lesion, size of a pixel."""
 
 
 def to_dicom(image: LesionImage, picture: bytes, tells: Container[str] = ABOUT) -> bytes:

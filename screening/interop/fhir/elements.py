@@ -25,7 +25,7 @@ AI_ASSERTED: Json = {
     "code": "AIAST",
     "display": "Artificial Intelligence asserted",
 }
-"""The label of whatever a model said and no person has."""
+"""The label of results of a model that no person has confirmed."""
 
 
 def canonical(path: str) -> str:

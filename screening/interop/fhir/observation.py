@@ -42,8 +42,9 @@ from screening.predictions.advice import DISCLAIMER, advise
 
 UNTOLD = ("balanced_probabilities", "image_logits", "context", "context_terms")
 COUNTS = "StructureDefinition/reading-counts"
-"""Our extension: whether a reading is the one of its image that counts. The others stand beside it:
-of another version, of other details, or replaced."""
+"""Our extension: whether a reading is the one of its image that counts. The others are by another
+version, used other details, or were replaced.
+"""
 NOT_COUNTING = (
     "Another reading of this image counts: what is told of the lesion is not of this one."
 )

@@ -95,7 +95,7 @@ WHOSE = {
     ),
     **dict.fromkeys(_DIAGNOSTIC, "histologies"),
 }
-"""The resource that a column belongs to: a program is shown those of what it may read."""
+"""The resource that each column belongs to: programs see only the columns that they may read."""
 _OLDEST_TOLD = 85  # ISIC gives no higher age, since the oldest could be identified
 
 

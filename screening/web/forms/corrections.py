@@ -11,7 +11,7 @@ from screening.models import Lesion, LesionImage, Modality, Patient
 from screening.web.forms.edit_form import EditForm
 
 AT_ONCE = 100
-"""Of more patients than this one searches first."""
+"""With more patients than this, the form asks for a search first."""
 
 
 def _reason(*, required: bool = False) -> forms.CharField:

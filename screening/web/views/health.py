@@ -20,8 +20,9 @@ from screening.operations import health, heartbeats
 from screening.web.views.requests import UserRequest
 
 A_MINUTE = 120
-"""Requests of one address. Counted by each process for itself: to ask whether all is well must not
-depend on a cache or a disk."""
+"""Requests per address. Each process counts separately: a health check must not depend on a cache
+or a disk.
+"""
 
 View = Callable[[HttpRequest], HttpResponse]
 

@@ -42,7 +42,7 @@ from screening.web.views.requests import UserRequest
 # After this long the page says that reading takes longer than usual.
 SLOW = timedelta(seconds=10)
 MEASURING = timedelta(minutes=2)
-"""How long after its reading a picture is still expected to be measured."""
+"""How long after its reading a picture's measurement is still expected."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

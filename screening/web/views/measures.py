@@ -36,7 +36,7 @@ SCALE_FORMS: dict[str, type[ScaleForm]] = {
     ImageScale.Source.RULER: RulerForm,
 }
 ROUND = [(0.5 + cos(n * pi / 6) / 4, 0.5 + sin(n * pi / 6) / 4) for n in range(12)]
-"""Where an outline is begun that nobody has drawn."""
+"""The initial outline of a lesion without one."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
