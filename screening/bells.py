@@ -68,6 +68,6 @@ def _ring(task: str, *args: Any, **options: Any) -> bool:
         else:
             current_app.send_task(name, args, **options)
     except Exception as error:
-        logger.warning("%s: no bell, %s", task, type(error).__name__)
+        logger.warning("%s: the broker did not accept the message, %s", task, type(error).__name__)
         return False
     return True

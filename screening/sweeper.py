@@ -55,7 +55,7 @@ def sweep_once() -> None:
         try:
             step()
         except Exception:
-            logger.exception("the sweep goes on without a step")
+            logger.exception("a step of the sweep failed; the others continue")
     close_old_connections()
 
 
@@ -81,7 +81,7 @@ def work_where_nobody_does() -> None:
     """Read images and work on batches while rows wait that no worker starts."""
     if not nobody_works():
         return
-    logger.warning("no worker begins what waits: the sweep does it")
+    logger.warning("no worker starts the waiting work: the sweep does it")
     while _read_next() or _work_a_shift():
         clock.tick()
 

@@ -49,7 +49,10 @@ def pack(to: IO[bytes]) -> None:
             except FileNotFoundError:
                 lost += 1
     if lost:
-        print(f"{lost} stored files are lost: their rows are kept without them.", file=sys.stderr)
+        print(
+            f"{lost} stored files are missing: their rows are backed up without them.",
+            file=sys.stderr,
+        )
 
 
 def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None:
@@ -67,8 +70,8 @@ def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None
             else:
                 name = member.name.removeprefix("media/")
                 if default_storage.save(name, File(copy)) != name:
-                    raise SystemExit("Files are there already: restore into an empty installation.")
-    print("Restored. Start it as ever: tables of an older version are brought up to date then.")
+                    raise SystemExit("There are files already: restore into an empty installation.")
+    print("Restored. Start the site as usual: it migrates tables of an older version.")
 
 
 def _temporary() -> IO[bytes]:
@@ -79,19 +82,22 @@ def put_keys(keys: list[str]) -> None:
     """Run before Django is set up, because it would create a key of its own."""
     path = os.environ.get("SECRET_KEY_FILE") or str(Path(os.environ["VAR_DIR"]) / "secret_key")
     if os.environ.get("SECRET_KEY"):
-        raise SystemExit("Unset SECRET_KEY, and name by SECRET_KEY_FILE where the key is written.")
+        raise SystemExit("Unset SECRET_KEY, and set SECRET_KEY_FILE to where the key is written.")
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         if Path(path).read_text() != keys[0]:
             raise SystemExit(
-                f"{path} is another key: restore into an empty installation."
+                f"{path} has another key: restore into an empty installation."
             ) from None
         return
     with os.fdopen(descriptor, "w") as file:
         file.write(keys[0])
     if keys[1:]:
-        print("Set SECRET_KEY_FALLBACKS to what it was: earlier keys signed, too.", file=sys.stderr)
+        print(
+            "Set SECRET_KEY_FALLBACKS to its former value: it verifies older signatures.",
+            file=sys.stderr,
+        )
 
 
 def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
@@ -161,7 +167,7 @@ def main(act: str) -> None:
         first = next(members, None)
         keys = archive.extractfile(first) if first is not None and first.name == "keys" else None
         if keys is None:
-            raise SystemExit("This is no backup of SkinCheck.")
+            raise SystemExit("This is not a SkinCheck backup.")
         Path(os.environ["VAR_DIR"]).mkdir(parents=True, exist_ok=True, mode=0o700)
         put_keys(json.load(keys))
         django.setup()

@@ -102,7 +102,7 @@ class Channel(kombu_sqlalchemy.Channel):
                 self.session.rollback()
                 if _is_locked(error):
                     raise
-                logger.warning("the broker's file is made anew: %s", error.orig)
+                logger.warning("the broker's file is recreated: %s", error.orig)
             _make_anew(self.session.get_bind())
         try:
             return act()

@@ -80,4 +80,4 @@ class ForgivingRedis(_FailsOpen, RedisCache):
 
 
 def _tell(error: Exception) -> None:
-    logger.warning("the cache is passed over: %s", type(error).__name__)
+    logger.warning("the cache is unavailable: %s", type(error).__name__)

@@ -86,7 +86,7 @@ def _each_by_itself(act: Callable[[Batch], None], batch: Batch) -> None:
     try:
         act(batch)
     except Exception as error:
-        logger.warning("batch %s: not ended, %s", batch.pk, type(error).__name__)
+        logger.warning("batch %s: not finished, %s", batch.pk, type(error).__name__)
 
 
 def read_for_someone() -> bool:
@@ -249,7 +249,7 @@ def _read(prediction: Prediction) -> None:
     try:
         queue.read(claimed)
     except Exception:  # it is marked as failed; the other rows continue
-        logger.warning("prediction %s: not read, within a batch", claimed.pk)
+        logger.warning("prediction %s: not read in a batch", claimed.pk)
 
 
 def _not_followed_up() -> QuerySet[BatchRow]:

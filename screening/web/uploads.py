@@ -139,7 +139,7 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
     except Exception as error:  # files added before it must still be reported
         if not is_transient(error):
             raise
-        logger.exception("a picture was not kept")
+        logger.exception("a picture was not stored")
         return Result(name, None, False, NO_ROOM if is_full(error) else AWAY)
     if not added.is_new:
         return Result(name, added.image, False, _already_here(added.image, fields["captured_on"]))

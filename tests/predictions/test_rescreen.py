@@ -115,7 +115,7 @@ def test_it_lists_which_lesions_are_told_otherwise_the_milder_ones_first():
     assert [str(lesion) in line for lesion, line in zip(lesions, named, strict=True)] == [True] * 3
     assert f"urgent by test-0  ->  monitor by {NEW}" in named[0]
     assert [line.startswith("MILDER") for line in named] == [True, True, False]
-    assert lines[-1] == "3 lesions are told otherwise, 2 of them milder."
+    assert lines[-1] == "3 lesions have another outcome, 2 of them milder."
 
 
 def test_other_thresholds_of_the_default_version_are_another_reading(monkeypatch):

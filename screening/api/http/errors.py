@@ -174,7 +174,7 @@ def _known(exc: Exception) -> exceptions.APIException | None:
             # The write path checks every rule first, so only a concurrent write gets here. Log only
             # the constraint's name: the error itself contains the row.
             name = getattr(getattr(exc.__cause__, "diag", None), "constraint_name", "a constraint")
-            logger.warning("%s refused what the write path had let through", name)
+            logger.warning("%s rejected what the write path had accepted", name)
             return Conflict()
     return None
 

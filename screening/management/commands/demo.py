@@ -58,7 +58,7 @@ OWN_LEG = (Visit(30, 0.1),)
 
 
 class Command(BaseCommand):
-    help = "Make demo accounts and a drawn record. Run again, it adds only what is missing."
+    help = "Create demo accounts and synthetic records. Run again, it adds only what is missing."
     requires_system_checks = ()  # a first start need not load the model twice
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -19,10 +19,10 @@ POLL_SECONDS = 1.0
 
 class Command(BaseCommand):
     help = (
-        "Queue every dermatoscopic image for a model version, behind all that people wait for. Of "
-        "the default version, list which lesions are told otherwise, milder ones first; of any "
-        "other, which is never told, list where it disagrees. Nothing read before is changed; run "
-        "again, it goes on where it was."
+        "Queue every dermatoscopic image for a model version, after all images that people are "
+        "waiting for. For the default version, list the lesions whose outcome changes, milder ones "
+        "first; for any other, whose readings nobody sees, list where it disagrees. Earlier "
+        "readings stay unchanged. Run again, it continues where it stopped."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,7 +32,7 @@ class Command(BaseCommand):
             help="a version: " + ", ".join(reader.readable()),
         )
         parser.add_argument(
-            "--no-wait", action="store_true", help="queue, list what is known already, and end"
+            "--no-wait", action="store_true", help="queue, list the results so far, and exit"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -64,7 +64,7 @@ class Command(BaseCommand):
                 f"  ->  {after.outcome_told} by {after.model_version}"
             )
         milder = sum(one.is_milder for one in changed)
-        self.stdout.write(f"{len(changed)} lesions are told otherwise, {milder} of them milder.")
+        self.stdout.write(f"{len(changed)} lesions have another outcome, {milder} of them milder.")
 
     def _wait(self, version: str) -> None:
         while left := Prediction.objects.active().filter(model_version=version).count():

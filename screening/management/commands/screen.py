@@ -28,7 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--age", help="in years")
         parser.add_argument("--sex", help=" or ".join(SEXES))
         parser.add_argument("--site", help=", ".join(LOCALIZATIONS))
-        parser.add_argument("--json", action="store_true", help="one JSON object a line")
+        parser.add_argument("--json", action="store_true", help="one JSON object per line")
 
     context = PatientContext()
 

@@ -11,7 +11,7 @@ from screening.operations import heartbeats
 
 
 class Command(BaseCommand):
-    help = "Ring for what waits and mend what was lost, for ever; read where no worker does."
+    help = "Find waiting and lost work, continuously; do it if no worker does."
     requires_system_checks = ()  # they load the pages, which this process does not need
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -20,6 +20,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["alive"]:
             if not heartbeats.is_alive(heartbeats.SWEEPER):
-                raise CommandError("No sweeper has been heard of lately.")
+                raise CommandError("No sweeper has reported lately.")
             return
         sweeper.sweep_for_ever()

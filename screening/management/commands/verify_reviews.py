@@ -13,8 +13,8 @@ from screening.reviews import services as review_services
 class Command(BaseCommand):
     help = (
         "Check the signature of every review and the chain that they form. Exits with 1 if one was "
-        "edited, forged or deleted. Note the last line elsewhere: by it even a review that was cut "
-        "off at the end is missed."
+        "edited, forged or deleted. Note the last line elsewhere: it reveals even reviews cut off "
+        "at the end."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

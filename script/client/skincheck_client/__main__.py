@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     upload.add_argument("folder", type=Path, metavar="DIR")
     upload.add_argument("--patient", required=True, metavar="ID")
     _about_pictures(upload)
-    upload.add_argument("--json", action="store_true", help="one object a line")
+    upload.add_argument("--json", action="store_true", help="one object per line")
     upload.set_defaults(run=commands.upload)
 
     watch = names.add_parser("watch", help="wait for readings, and tell each")
@@ -92,7 +92,7 @@ def _about_pictures(parser: argparse.ArgumentParser) -> None:
 
 def _waiting(parser: argparse.ArgumentParser, seconds: int) -> None:
     parser.add_argument("--timeout", type=float, default=seconds, metavar="SECONDS")
-    parser.add_argument("--json", action="store_true", help="one object a line")
+    parser.add_argument("--json", action="store_true", help="one object per line")
 
 
 def _day(text: str) -> str:
