@@ -16,9 +16,11 @@ from PIL import Image
 
 SHORT_SIDE = 150
 VIEW_SIDE = 160
-"""What a network is exported for: the size that training ends at. An exported one keeps its own."""
+"""The default size for export: that of the last training epochs. An exported network keeps its
+own.
+"""
 REDUCING_GAP = 3.0
-"""How much larger an image may be, at most, when its pixels are weighted; see Pillow's `resize`."""
+"""The maximum excess size of an image when its pixels are weighted; see Pillow's `resize`."""
 EVIDENCE_CELL = 10
 """Pixels of the reduced image."""
 MAX_SHIFT = 25

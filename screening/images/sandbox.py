@@ -29,8 +29,9 @@ from screening.errors import Busy
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1
-"""Children of one process, and so the pictures that it decodes at the same time. Two web processes
-have no more of them together than a small machine has cores."""
+"""Children per process, which is also the number of pictures decoded at once. Two web processes
+together have no more of them than a small machine has cores.
+"""
 PATIENCE = 20.0
 """Seconds to wait for a child before reporting that all are busy."""
 MEMORY = 800_000_000
@@ -85,7 +86,7 @@ def _answered(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
             if isinstance(error, _Died) and not is_new and child.ended_by_itself:
                 continue  # it had been idle for too long
             if isinstance(error, _Died) and child.was_killed and not was_killed:
-                was_killed = True  # which once need not be the picture's fault
+                was_killed = True  # a single time need not be the picture's fault
                 continue
             raise
         _idle.append(child)
@@ -141,7 +142,7 @@ class _Child:
 
     @property
     def was_killed(self) -> bool:
-        """By somebody else: for want of memory, or by hand."""
+        """Whether somebody else killed it: for lack of memory, or by hand."""
         return self._ended == -signal.SIGKILL
 
     def kill(self) -> None:

@@ -96,7 +96,7 @@ def target(installation: Installation, *, patience: float) -> Iterator[Target]:
 
 @dataclass
 class Answers:
-    """Sequential requests: the seconds of each, and how some failed."""
+    """Sequential requests: the seconds of each, and those that failed."""
 
     seconds: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
@@ -325,7 +325,7 @@ def main() -> int:
         installed(Path(folder) / "var", API_RATE="1000000/min") as installation,
         target(installation, patience=5) as site,
     ):
-        ask(site.address, PAGES, 20, key=site.key)  # pays what only the first requests pay
+        ask(site.address, PAGES, 20, key=site.key)  # without the cost of first requests
         idle = ask(site.address, PAGES, 100, key=site.key)
         outcomes = [
             slow_bodies(site, 50, 300 // scale),

@@ -32,8 +32,8 @@ import psycopg2
 import redis
 
 ROOT = Path(__file__).resolve().parents[2]
-# Redis has 16, and two test processes share them: the odd ones are of one, the even ones of the
-# other. Not all tests' installations live at once, but a browser test's outlives others.
+# Redis has 16, shared by two test processes: one uses the odd ones, the other the even ones. Not
+# all tests' installations exist at once, but a browser test's outlives others.
 _redis_databases = cycle(range(1 + (os.environ.get("PYTEST_XDIST_WORKER") == "gw1"), 16, 2))
 
 
@@ -42,7 +42,7 @@ SOON = {"PREDICTION_LEASE_SECONDS": "2", "PREDICTION_SWEEP_SECONDS": "1"}
 
 class Installation:
     def __init__(self, folder: Path, *, template: str = "template1", **environment: str) -> None:
-        """``template``: the PostgreSQL database that its own begins as a copy of."""
+        """template: the PostgreSQL database to copy."""
         self.folder = folder
         self.environment = {
             **os.environ,
@@ -141,7 +141,7 @@ def installed(folder: Path, **environment: str) -> Iterator[Installation]:
 
 @cache
 def _migrated() -> Installation:
-    """Has all tables and no rows, and no process runs in it: the others begin as copies of it."""
+    """A database with all tables, no rows and no connections, for the others to copy."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder)
     made = Installation(folder)

@@ -23,7 +23,7 @@ def states_of(installation: Installation) -> dict[str, int]:
 
 
 def stop_while_reading(installation: Installation, worker: subprocess.Popen[bytes]) -> None:
-    """Freeze the pool process at a moment at which the database says that it reads."""
+    """Freeze the pool process while the database says that it is reading."""
     process = pool_process(worker)
     for _ in range(500):
         os.kill(process, signal.SIGSTOP)

@@ -304,7 +304,7 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_ten_queries(
 def test_pages_cost_the_same_for_few_and_for_many(
     client, personas, name, django_assert_num_queries, django_assert_max_num_queries
 ):
-    # Five, for from then on a patient's spots are compared with one another.
+    # Five, because from then on a patient's lesions are compared with one another.
     first = _many(personas.patient, personas.clinician, 5, 2)[0]
     args = {"patient": [personas.patient.pk], "lesion": [first.pk]}.get(name, [])
     client.force_login(personas.clinician)
