@@ -20,7 +20,7 @@ VIEW_SIDE = 160
 own.
 """
 REDUCING_GAP = 3.0
-"""The maximum excess size of an image when its pixels are weighted; see Pillow's `resize`."""
+"""How much larger an image may be, at most, when its pixels are weighted; see Pillow's `resize`."""
 EVIDENCE_CELL = 10
 """Pixels of the reduced image."""
 MAX_SHIFT = 25
