@@ -17,7 +17,9 @@ def sign(content):
 
 
 def sign_what_is_there(apps, schema_editor):
-    """In the order they were recorded. What they prove begins today: see docs/decisions.md."""
+    """Sign existing reviews in the order in which they were recorded. Their proof starts here: see
+    docs/decisions.md.
+    """
     signature = ""
     reviews = apps.get_model("screening", "Review").objects.order_by("created", "pk")
     for number, review in enumerate(reviews.iterator(), start=1):

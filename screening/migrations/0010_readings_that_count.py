@@ -1,5 +1,5 @@
-"""What is told of existing records: which reading of an image counts, and since when things
-stand.
+"""Decide for existing records which reading of an image counts, and since when acts and symptoms
+apply.
 """
 
 from itertools import groupby
@@ -12,8 +12,9 @@ DEFAULT_VERSION = "2026.11.4"  # when this was written
 
 
 def choose_readings(apps, schema_editor):
-    """Of each image: the newest reading of the version that was the default; of others, where that
-    one never read it, the newest of the highest version."""
+    """For each image, the newest reading by the then default version; for images that it never
+    read, the newest by the highest version.
+    """
     Prediction = apps.get_model("screening", "Prediction")
     finished = Prediction.objects.filter(state="succeeded")
     rows = finished.order_by("image_id").values_list(
@@ -26,7 +27,7 @@ def choose_readings(apps, schema_editor):
         )
         Prediction.objects.filter(pk=best[3]).update(told_from=best[4])
         newest = max(readings, key=lambda row: (row[2], row[3]))
-        if newest is not best:  # what was told until now stays in the history
+        if newest is not best:  # the history keeps the previous outcome
             told = Prediction.objects.filter(pk=newest[3])
             told.update(told_from=newest[4], told_until=timezone.now())
 

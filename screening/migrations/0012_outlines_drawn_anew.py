@@ -1,4 +1,6 @@
-"""Comparisons and alerts know the outlines that they rest on; of existing ones, those of then."""
+"""Comparisons and alerts record the outlines that they rest on; existing ones get those of their
+time.
+"""
 
 from django.conf import settings
 from django.db import migrations, models

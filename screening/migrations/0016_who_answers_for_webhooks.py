@@ -4,7 +4,9 @@ from django.db import migrations, models
 
 
 def first_admins(apps, schema_editor):
-    """Who added a clinic's webhook was not kept: its admin of longest standing answers for it."""
+    """It was not recorded who added a clinic's webhook, so its longest-standing admin becomes
+    responsible.
+    """
     Membership = apps.get_model("accounts", "Membership")
     for webhook in apps.get_model("screening", "Webhook").objects.exclude(clinic=None):
         admins = Membership.objects.filter(

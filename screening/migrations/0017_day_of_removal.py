@@ -1,5 +1,6 @@
-"""Whether the day on which a closed lesion was removed is known. A conclusion "removed already" used to
-close it on the day of its picture."""
+"""Record whether the day on which a closed lesion was removed is known. A conclusion "removed
+already" used to close it on the day of its picture.
+"""
 
 from django.db import migrations, models
 from django.db.models import F
@@ -7,8 +8,9 @@ from django.utils import timezone
 
 
 def say_what_is_known(apps, schema_editor):
-    """Known is what a person said of a visit. What a conclusion on the newest picture closed was
-    removed by the day of the conclusion."""
+    """The day is known if a person reported it with a visit. A lesion closed by a conclusion on the
+    newest picture was removed by the day of the conclusion.
+    """
     Lesion = apps.get_model("screening", "Lesion")
     Visit = apps.get_model("screening", "DoctorVisit")
     Image = apps.get_model("screening", "LesionImage")
