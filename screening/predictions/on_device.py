@@ -1,4 +1,4 @@
-"""What the browser tells a reading with: the rules of the model, and the words of this room."""
+"""Data for readings in the browser: the model's decision rules, and the wording of this room."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from screening.predictions import advice, explanation, overlays
 
 
 def rules(version: str = reader.DEFAULT_VERSION) -> dict[str, Any]:
-    """Plain JSON, which ``static/js/reading`` reads and tells a picture by."""
+    """The rules as plain JSON, from which ``static/js/reading`` derives the outcome of a
+    picture.
+    """
     return on_device.rules_of(reader.card(version)) | {
         "adult_from": ADULT_FROM,
         "symptoms": list(SYMPTOMS),
