@@ -80,7 +80,7 @@ def test_an_upload_outlives_a_broker_that_is_away(installation: Installation) ->
     slowest = installation.python(
         "-m", "tests.stack.add_images", "2", **_unreachable_redis(installation)
     )
-    assert float(slowest) < 2
+    assert float(slowest) < 5  # one attempt, not a series of them
     assert states_of(installation) == {"queued": 2}
     broker.rmdir()
 

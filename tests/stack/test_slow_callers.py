@@ -21,7 +21,6 @@ def test_fifty_slow_bodies(site: Site, path: str) -> None:
     with slow_sockets(address, 50, path=path) as statuses:
         answers = ask(address, ("/health/live", "/accounts/login/"), 20)
         assert answers.failures == []
-        assert answers.p95 < 2
         time.sleep(serve.GRACE_SECONDS)
     assert 408 in statuses
 
