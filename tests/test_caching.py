@@ -17,8 +17,14 @@ def is_stored_nowhere(response) -> bool:
     return "no-store" in said or ({"private", "no-cache"} <= said and "ETag" in response.headers)
 
 
+# The same bytes for everyone, for as long as the version in the address lasts.
+OF_NOBODY = {"model_network"}
+
+
 def test_no_answer_is_stored(world: World, personas):  # noqa: F811
-    lines = {name: row for name, row in MATRIX.items() if "GET" in row.methods}
+    lines = {
+        name: row for name, row in MATRIX.items() if "GET" in row.methods and name not in OF_NOBODY
+    }
     assert len(lines) > 100
     stored = []
     for (name, row), person in product(lines.items(), (personas.admin, None)):
@@ -32,6 +38,15 @@ def test_no_answer_is_stored(world: World, personas):  # noqa: F811
         if not is_stored_nowhere(response):
             stored.append((name, person, response.status_code))
     assert not stored
+
+
+def test_the_network_may_be_stored_by_anyone(db):
+    address = reverse("model_network", args=MATRIX["model_network"].args(None))
+    response = Browser().get(address)
+    response.getvalue()
+    assert response.headers["Cache-Control"].startswith("public, ")
+    assert "Set-Cookie" not in response.headers
+    assert not response.cookies
 
 
 def test_what_is_refused_is_not_stored_either(db):

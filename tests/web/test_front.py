@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.test import Client
 from django.urls import reverse
 
 from ml import reader
 from screening.management.commands import example
 from screening.predictions.advice import DISCLAIMER
 from screening.web.views.front import EXAMPLE
+from tests.clients import Browser
 from tests.conftest import Personas
 
 pytestmark = pytest.mark.django_db
@@ -19,7 +19,7 @@ LOOSER = "'wasm-unsafe-eval'"
 
 
 def test_a_stranger_gets_the_landing_page_and_a_person_their_home(
-    client: Client, personas: Personas
+    client: Browser, personas: Personas
 ) -> None:
     page = client.get("/").content.decode()
     assert "it never leaves your device" in page
@@ -28,7 +28,7 @@ def test_a_stranger_gets_the_landing_page_and_a_person_their_home(
     assert "it never leaves your device" not in client.get("/").content.decode()
 
 
-def test_one_page_alone_may_compile_webassembly(client: Client, personas: Personas) -> None:
+def test_one_page_alone_may_compile_webassembly(client: Browser, personas: Personas) -> None:
     strict = _directives(client.get("/"))
     tried = _directives(client.get(reverse("try_picture")))
     assert tried.pop("script-src") == {"'self'", LOOSER}
@@ -41,13 +41,13 @@ def test_one_page_alone_may_compile_webassembly(client: Client, personas: Person
         assert LOOSER not in client.get(address).headers["Content-Security-Policy"]
 
 
-def test_the_try_is_the_same_for_all(client: Client, personas: Personas) -> None:
+def test_the_try_is_the_same_for_all(client: Browser, personas: Personas) -> None:
     page = client.get(reverse("try_picture")).content
     client.force_login(personas.self_tracker)
     assert client.get(reverse("try_picture")).content == page
 
 
-def test_the_network_is_given_as_it_is(client: Client) -> None:
+def test_the_network_is_given_as_it_is(client: Browser) -> None:
     answer = client.get(reverse("model_network", args=[reader.DEFAULT_VERSION]))
     network = reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.tflite"
     assert b"".join(answer.streaming_content) == network.read_bytes()  # type: ignore[attr-defined]
@@ -55,7 +55,7 @@ def test_the_network_is_given_as_it_is(client: Client) -> None:
     assert client.get(reverse("model_network", args=["2026.11.1"])).status_code == 404
 
 
-def test_the_worker_keeps_what_is_there(client: Client) -> None:
+def test_the_worker_keeps_what_is_there(client: Browser) -> None:
     script = client.get(reverse("try_worker")).content.decode()
     kept = json.loads(script.partition("= ")[2].partition(";\n")[0])
     assert kept["page"] == "/try/"
