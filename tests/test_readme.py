@@ -89,5 +89,11 @@ def test_every_file_that_is_named_is_there(paper: Path) -> None:
 
 
 def test_readme_shows_its_picture() -> None:
-    assert "docs/img/result.png" in README.read_text(encoding="utf-8")
-    assert "docs/img/result.png" in FILES
+    assert "docs/img/result-desk-light.webp" in README.read_text(encoding="utf-8")
+    assert "docs/img/result-desk-light.webp" in FILES
+
+
+def test_pictures_of_pages_are_small() -> None:
+    pictures = list((ROOT / "docs" / "img").iterdir())
+    assert {"home", "lesion", "result", "review"} <= {one.name.split("-")[0] for one in pictures}
+    assert sum(one.stat().st_size for one in pictures) < 1_500_000

@@ -38,13 +38,13 @@ def standing(record: LesionRecord) -> list[Flowable]:
     told, advice = record.standing, of_lesion(record.lesion, record.standing)
     parts: list[Flowable] = []
     if advice is not None and (told.is_grave or not told.is_of_newest):
-        of = f"Told of the image of {told.image.day_label}" if told.image else "A symptom"
+        of = f"From the picture of {told.image.day_label}" if told.image else "A symptom"
         of += "; nothing has settled it." if told.is_grave else "."
         # What the newest picture says is said beside it.
         is_beside = told.image is not None and told.is_of_newest
         words = of if is_beside else f"{of} {' '.join(advice.text)}"
         if told.image is not None and not told.is_of_newest and told.newest_outcome:
-            words = f"{of} The newest image: {Outcome(told.newest_outcome).label.lower()}."
+            words = f"{of} The newest picture: {Outcome(told.newest_outcome).label.lower()}."
         title = f"{Outcome(told.outcome).label}: {advice.title.lower()}"
         parts += style.panel("What stands", title, words, "")
     if record.lesion.closed_on is not None:
@@ -52,7 +52,7 @@ def standing(record: LesionRecord) -> list[Flowable]:
     for one in was_graver(record.images):
         until = f", until {day(one.told_until.date())}" if one.told_until else ""
         words = (
-            f"Earlier reading of the image of {one.image.day_label}: "
+            f"Earlier reading of the picture of {one.image.day_label}: "
             f"{Outcome(one.outcome_told).label.lower()} (model {one.model_version}{until})."
         )
         parts.append(text(words, style.SMALL))
@@ -77,7 +77,7 @@ def concluded(record: LesionRecord) -> list[Flowable]:
         parts += style.panel(eyebrow, one.get_diagnosis_display(), told, one.note)
     image = record.concluded
     for review in image.standing_reviews if image else []:
-        where = "the newest image" if image == record.newest else "an earlier image"
+        where = "the newest picture" if image == record.newest else "an earlier picture"
         signed = (
             f"{review.get_management_display()}. Signed by {review.reviewer}, "
             f"{day(review.created.date())}, on {where} ({review.image.day_label})."
@@ -93,7 +93,7 @@ def newest(record: LesionRecord) -> list[Flowable]:
     """The newest picture with its outline, and its outcome."""
     image = record.newest
     if image is None:
-        return [text("There is no image of this lesion yet.")]
+        return [text("There is no picture of this lesion yet.")]
     picture = Picture(image, *NEWEST, outline=outline_of(image, record.outlining[image.pk]))
     left = [picture, Spacer(0, 4), text(_caption(image), style.SMALL)]
     columns = [NEWEST[0] + 6 * mm, style.WIDTH - NEWEST[0] - 6 * mm]
@@ -116,7 +116,7 @@ def earlier(record: LesionRecord) -> list[Flowable]:
     gap = (style.WIDTH - 3 * EARLIER[0]) / 2
     columns = [EARLIER[0] + gap, EARLIER[0] + gap, EARLIER[0]]
     row = Table([cells + [""] * (3 - len(cells))], columns, style=style.PLAIN)
-    count = f"Earlier images ({len(images)} of {len(record.images) - 1})"
+    count = f"Earlier pictures ({len(images)} of {len(record.images) - 1})"
     return [KeepTogether([text(count, style.SECTION), row])]
 
 
@@ -200,7 +200,7 @@ def recorded(record: LesionRecord) -> list[Flowable]:
             ]
             for one in told
         ]
-        count = f"Readings, the newest first ({len(told)} of {len(record.images)} images)"
+        count = f"Readings, the newest first ({len(told)} of {len(record.images)} pictures)"
         parts += style.section(count)
         parts += [_table(["Taken on", "Told", "Chance", "Model"], rows, [0.25] * 4)]
     return parts
@@ -245,7 +245,7 @@ def notices(record: LesionRecord) -> list[Flowable]:
     if record.is_synthetic:
         parts.append(text("Drawn by SkinCheck for demonstration: this is not skin.", style.EYEBROW))
     if record.withheld:
-        number = f"{record.withheld} image{'s' if record.withheld > 1 else ''}"
+        number = f"{record.withheld} picture{'s' if record.withheld > 1 else ''}"
         parts.append(
             text(
                 f"Of {number} nothing that was found is shown: your clinic wants your own "
@@ -264,10 +264,10 @@ def _told(image: LesionImage) -> list[Flowable]:
     reading = image.counting_reading
     advice = advise(reading) if reading else None
     if reading is None or advice is None:
-        eyebrow = text("The software's reading of this image", style.EYEBROW)
+        eyebrow = text("The software's reading of this picture", style.EYEBROW)
         return [eyebrow, text("There is none to show.")]
     parts: list[Flowable] = [
-        text("The software's reading of this image", style.EYEBROW),
+        text("The software's reading of this picture", style.EYEBROW),
         text(
             Outcome(advice.outcome).label.upper(), style.outcome_style(advice.outcome, style.HEAD)
         ),

@@ -104,7 +104,9 @@ def test_what_stands_comes_before_a_newer_picture_that_could_not_be_assessed(per
     read(lesion, date(2026, 3, 1), outcome="not_assessable", reason="clinical_photograph")
     found = told(lesion, personas.clinician)
     stands = found.index("Monitor: keep watching this spot")
-    assert stands < found.index("The newest image: not assessable") < found.index("NOT ASSESSABLE")
+    assert (
+        stands < found.index("The newest picture: not assessable") < found.index("NOT ASSESSABLE")
+    )
     assert "nothing has settled it" not in found
 
 

@@ -1,4 +1,4 @@
-"""What a lesion's page says of the newest picture against the one before."""
+"""What pages say of one picture against another, and of the newest against the one before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from ml.types import REGISTRATION_VERSION
-from screening.comparisons.presenters import since_last
+from screening.comparisons.presenters import differences, since_last
 from screening.records import queries
 from tests.factories import (
     AlertFactory,
@@ -83,3 +83,22 @@ def test_alerts_of_the_newest_pair_are_named_and_no_others(lesion, personas):
     assert told.title == "Changed since 1 Feb 2026"
     assert set(told.text.rstrip(".").lower().split("; ")) == {"a new colour", "grew fast"}
     assert told.is_open
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_no_difference_is_called_small_between_what_may_be_two_spots(lesion, aligned):
+    earlier, later = pictures(lesion, 2)
+    for image in (earlier, later):
+        MeasurementFactory(image=image, prediction=image.predictions.get())
+    comparison = ComparisonFactory(
+        earlier=earlier,
+        later=later,
+        algorithm_version=REGISTRATION_VERSION,
+        **({} if aligned else {"aligned": False, "matrix": [], "reason": "They differ too much."}),
+    )
+    found = {one.name: one.beyond for one in differences(comparison)}
+    assert found
+    if aligned:
+        assert False in found.values()
+    else:
+        assert set(found.values()) == {None}

@@ -1,0 +1,35 @@
+"""Pages speak by docs/glossary.md: a walk through the visible text of every template."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2] / "templates"
+FIELD = ("batch", "card/", "model.html", "data_set", "problem", "webhook", "drf_", "delivery")
+"""Where the field's own words stand: tables, codes, other systems, how the model was made."""
+PAGES = [
+    path
+    for path in sorted(ROOT.rglob("*.html"))
+    if not any(part in str(path.relative_to(ROOT)) for part in FIELD)
+]
+COMMENT = re.compile(r"\{% comment %\}.*?\{% endcomment %\}", re.DOTALL)
+MARKUP = re.compile(r"\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", re.DOTALL)
+
+
+def visible(path: Path) -> str:
+    text = COMMENT.sub("", path.read_text(encoding="utf-8"))
+    return " ".join(MARKUP.sub(" ", text).split())
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_picture_is_called_a_picture(path: Path) -> None:
+    assert not re.findall(r"\b[Ii]mages?\b.{0,20}", visible(path))
+
+
+@pytest.mark.parametrize("name", ["lesion", "patient", "image", "image_form", "reminders"])
+def test_a_spot_is_called_a_spot_on_pages_of_ones_own_skin(name: str) -> None:
+    text = visible(ROOT / "screening" / f"{name}.html")
+    assert not re.findall(r"\b[Ll]esions?\b.{0,20}", text)
