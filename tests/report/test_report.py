@@ -216,7 +216,7 @@ def test_nothing_is_given_away_to_who_is_to_conclude_first(personas, lesion):
 
 
 def test_a_lesion_without_an_image_or_a_reading_has_a_report_too(personas, lesion):
-    assert "no image of this lesion yet" in told(lesion, personas.clinician)
+    assert "no picture of this lesion yet" in told(lesion, personas.clinician)
     LesionImageFactory(lesion=lesion)
     PredictionFactory(image__lesion=lesion, queued=True)
     assert "There is none to show" in told(lesion, personas.clinician)
