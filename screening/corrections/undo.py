@@ -36,11 +36,14 @@ def undo(
     undone.
     """
     require_for(user, correction)
-    record = subject(correction)
+    record: Any = subject(correction)
     if not may_be_undone(correction):
         raise ValidationError("This cannot be undone: something else was changed since.")
     moves.require_acknowledged(acknowledged, at_stake(correction, user))
     before: dict[str, Any] = correction.before
+    placed_at = before.get("placed_at")
+    if placed_at and record.placed_at > correction.created:  # moved or dated once more since
+        placed_at = None
     match correction.kind, record:
         case CorrectionKind.EDITED, LesionImage():
             fields: dict[str, Any] = {
@@ -49,7 +52,7 @@ def undo(
                 if name != "placed_at"
             }
             image = services.correct_image(user=user, image=record, **fields)
-            moves.put_back(image, before.get("placed_at"), correction.created)
+            moves.put_back(image, placed_at, correction.created)
             return image
         case CorrectionKind.EDITED, Lesion() | Patient():
             return _edited_back(user, record, before)
@@ -62,7 +65,7 @@ def undo(
                 acknowledged=True,
                 is_undone=not closing.was_closed(lesion, correction.created),
             )
-            moves.put_back(image, before.get("placed_at"), correction.created)
+            moves.put_back(image, placed_at, correction.created)
             return image
         case CorrectionKind.MOVED, Lesion():
             patient = _there(Patient, before["patient"])

@@ -9,10 +9,11 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import reverse
 from django.utils import timezone
 
-from screening.corrections import merges, moves
+from screening.corrections import merges, moves, services
 from screening.corrections.undo import may_be_undone, undo
-from screening.models import Alert, Comparison, Correction, Prediction
+from screening.models import Alert, Comparison, Correction, Lesion, Prediction
 from screening.predictions import outcomes
+from screening.records import visits
 from tests.factories import (
     AlertFactory,
     ComparisonFactory,
@@ -222,3 +223,47 @@ class TestUndo:
         )
         with pytest.raises(ValidationError, match="Put that back first"):
             undo(user=personas.admin, correction=Correction.objects.get(lesion=before))
+
+
+class TestUndoneOutOfOrder:
+    """What was said before an image had its present day and place settles nothing of it."""
+
+    @pytest.fixture
+    def own(self, personas):
+        image = LesionImageFactory(
+            lesion__patient=personas.own_patient, captured_on=date(2026, 3, 10)
+        )
+        PredictionFactory(image=image, outcome="urgent")
+        return image
+
+    def visit(self, user, lesion):
+        visits.record_visit(
+            user=user, lesion=lesion, visited_on=date(2026, 3, 5), finding="harmless"
+        )
+
+    def told(self, lesion, user):
+        found = outcomes.with_standing(Lesion.objects.filter(pk=lesion.pk), user)
+        return outcomes.of_rank(found.get().standing_rank)
+
+    def redate(self, user, image, day):
+        services.correct_image(user=user, image=image, captured_on=day)
+
+    def test_a_move_from_before_another_day(self, personas, own):
+        me, lesion = personas.self_tracker, own.lesion
+        self.visit(me, lesion)
+        move(me, own, LesionFactory(patient=lesion.patient))
+        moved = Correction.objects.get(kind="moved")
+        self.redate(me, own, date(2026, 3, 1))
+        undo(user=me, correction=moved)
+        assert self.told(lesion, me) == "urgent"
+
+    def test_a_day_from_before_a_move(self, personas, own):
+        me, other = personas.self_tracker, LesionFactory(patient=own.lesion.patient)
+        own.captured_on = date(2026, 3, 1)
+        own.save()
+        self.visit(me, other)
+        self.redate(me, own, date(2026, 3, 2))
+        dated = Correction.objects.get(kind="edited")
+        move(me, own, other)
+        undo(user=me, correction=dated)
+        assert self.told(other, me) == "urgent"
