@@ -19,7 +19,17 @@ from hypothesis import strategies as st
 from ml import reader
 from screening.corrections import merges, moves
 from screening.corrections import services as corrections
-from screening.models import DoctorVisit, Lesion, LesionImage, Modality, Outcome, Review
+from screening.corrections.undo import may_be_undone, undo
+from screening.models import (
+    Correction,
+    DoctorVisit,
+    Histology,
+    Lesion,
+    LesionImage,
+    Modality,
+    Outcome,
+    Review,
+)
 from screening.predictions import outcomes
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from screening.records import closing, visits
@@ -54,6 +64,7 @@ acts = st.one_of(
     st.tuples(st.just("withdraw lesion"), which),
     st.tuples(st.just("withdraw visit"), index),
     st.tuples(st.just("restore")),
+    st.tuples(st.just("undo"), index),
     st.tuples(st.just("move"), index),
     st.tuples(st.just("redate"), index, days),
     st.tuples(st.just("kind"), index, kinds),
@@ -68,7 +79,7 @@ acts = st.one_of(
     st.tuples(st.just("no symptom"), which),
 )
 SETTLING = {"review", "supersede", "histology", "visit", "close", "no symptom"}
-PUTS_RIGHT = {"withdraw", "withdraw lesion", "restore"}
+PUTS_RIGHT = {"withdraw", "withdraw lesion", "restore", "undo"}
 """Restored or split records bring their conclusions along."""
 TAKES_ALONG = {"move", "merge"}
 """The warning moves with the pictures: nothing is lost between the two lesions."""
@@ -82,6 +93,8 @@ class World:
         self.user = member.user
         patient = PatientFactory(clinic=member.clinic, owner=self.user, birth_year=born)
         self.lesions = [LesionFactory(patient=patient) for _ in range(2)]
+        self.places = [(timezone.now(), {})]
+        self.about = {}
 
     def lesion(self, n):
         return Lesion.objects.filter(pk=self.lesions[n].pk).select_related("patient").first()
@@ -93,11 +106,47 @@ class World:
     def do(self, name, *args):
         with suppress(ValidationError), transaction.atomic():
             self._do(name, *args)
+        there = {image.pk: self.place(image) for image in LesionImage.objects.present()}
+        self.places.append((timezone.now(), there))
+        for act, lesion in self.settling():
+            self.about.setdefault(act.pk, lesion)
+
+    @staticmethod
+    def place(image):
+        return image.lesion_id, image.captured_on, image.captured_time
+
+    def settling(self):
+        """Acts that stand and settle, and the lesion that they are of."""
+        reviews = Review.objects.settling().filter(image__withdrawn_at=None)
+        yield from ((one, one.image.lesion_id) for one in reviews.select_related("image"))
+        for model in (Histology, DoctorVisit):
+            yield from ((one, one.lesion_id) for one in model.objects.all())
+
+    def unseen(self):
+        """Warnings of pictures that no act was about: recorded while the picture had its present
+        day and was on the lesion of that act.
+        """
+        for image in LesionImage.objects.present().select_related("lesion__patient"):
+            reading = image.counting_reading
+            if reading is None or not reading.is_grave or image.was_removed:
+                continue
+            if not any(self.was_about(act, image) for act, _ in self.settling()):
+                yield image.lesion_id, outcomes.rank(reading.outcome_told)
+
+    def was_about(self, act, image):
+        if isinstance(act, Review) and act.image_id == image.pk:
+            return True
+        then = next(there for at, there in reversed(self.places) if at <= act.created)
+        return then.get(image.pk) == (self.about[act.pk], *self.place(image)[1:])
 
     def _do(self, name, *args):
         by = {"user": self.user}
         if name == "restore":
             self._restore()
+        elif name == "undo":
+            made = [one for one in Correction.objects.order_by("created") if may_be_undone(one)]
+            if made:
+                undo(correction=made[args[0] % len(made)], acknowledged=True, **by)
         elif name == "withdraw visit":
             if (visit := DoctorVisit.objects.filter(lesion__withdrawn_at=None).first()) is not None:
                 corrections.withdraw(record=visit, reason="Another spot", **by)
@@ -203,9 +252,17 @@ def urgent_picture(*more):
     return [added, ("read", 0, "urgent", reader.DEFAULT_VERSION), *more]
 
 
+LATER = [
+    ("add", 0, DAY + timedelta(days=1), None, Modality.DERMATOSCOPIC),
+    ("read", 0, "urgent", reader.DEFAULT_VERSION),
+]
+"""An urgent picture of a later day."""
+
+
 @given(st.lists(acts, max_size=10), st.sampled_from([1960, 2014]))
 @example(urgent_picture(("visit", 1, DAY), ("merge", 1), ("restore",)), 1960)
 @example(urgent_picture(("close", 0, DAY), ("close", 1, DAY), ("merge", 0), ("move", 0)), 1960)
+@example([*LATER, ("visit", 0, DAY), ("move", 0), ("redate", 0, DAY), ("undo", 0)], 1960)
 @example(urgent_picture(("close", 1, DAY), ("move", 0), ("redate", 0, DAY)), 2014)
 @example(urgent_picture(("kind", 0, Modality.CLINICAL), ("read", 0, "monitor", "2026.11.2")), 1960)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
@@ -225,6 +282,8 @@ def only_a_settling_act_lowers(world, done):
             assert min(after) <= min(before), (act, done)
             if act[0] not in TAKES_ALONG:
                 assert all(new <= old for new, old in zip(after, before, strict=True)), (act, done)
+        for lesion, rank in world.unseen():
+            assert standing_rank(lesion, world.user) <= rank, (act, done)
         before = after
 
 
