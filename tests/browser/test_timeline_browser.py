@@ -190,6 +190,7 @@ def test_blinking_honours_reduced_motion(
 
 def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: str) -> None:
     page.locator("#course").get_by_role("link", name="12 Jul 2026", exact=True).click()
+    page.wait_for_url("**/images/*/")
     area = page.get_by_role("row", name=re.compile("^Area"))
     page.locator("#measures-fold > summary").click()
     by_model = area.inner_text()
