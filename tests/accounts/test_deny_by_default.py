@@ -20,12 +20,17 @@ PUBLIC = {
     "account_reset_password_from_key",
     "account_reset_password_from_key_done",
     "account_confirm_login_code",  # a second step: redirects users without a first one to login
+    "home",  # the landing page, without a session
+    "help",
+    "try_picture",  # reads a picture in the browser
+    "try_worker",
     "data_set",
     "problems",
     "problem",
     "model",
     "model_version",
     "model_card",
+    "model_network",
     "calendar",  # for programs that cannot log in: its URL contains a secret
     "health_live",
     "health_ready",

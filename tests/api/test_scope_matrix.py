@@ -18,7 +18,7 @@ from drf_spectacular.generators import SchemaGenerator
 from accounts import scopes, services
 from tests.access import MATRIX, OUTSIDERS, Answer, Sent, World
 from tests.clients import Program
-from tests.test_access_matrix import verdict, worlds  # noqa: F401  a fixture
+from tests.test_access_matrix import verdict, world, worlds  # noqa: F401  fixtures
 
 PERSONAS = ("admin", "clinician", "assistant", "viewer", *OUTSIDERS)
 EXAMPLE = "019ab0d2-5c8e-7d10-9f3a-5d0f6b1c2a10"

@@ -117,7 +117,7 @@ def test_two_pictures_of_one_day_are_called_apart(client, personas, times, label
         assert all(label in shown for label in labels), name
         assert "2 Jan 2026" in shown and "2 Jan 2026," not in shown
     item = client.get(reverse("worklist_item", args=[lesion.pk])).content.decode()
-    assert f"Compare {labels[0]} and {labels[1]}" in item
+    assert f"Changed from {labels[0]} to {labels[1]}" in item
     report = client.get(reverse("lesion_report", args=[lesion.pk]))
     pages = PdfReader(BytesIO(b"".join(report.streaming_content))).pages
     printed = " ".join(" ".join(page.extract_text().split()) for page in pages)

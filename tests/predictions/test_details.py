@@ -240,11 +240,11 @@ def test_the_page_says_what_it_was_read_with_until_it_is_read_again(client, pers
     correct_age(personas, None)
     text = " ".join(page(client, personas.clinician, image).split())
     assert "Read with other details:</strong> age 66 then, 80 now. Being read again." in text
-    assert "What was told before" not in text
+    assert "Earlier readings" not in text
     queue.read(queue.claim(waiting()[0].pk))
     text = " ".join(page(client, personas.clinician, image).split())
     assert "Read with other details" not in text
-    assert "What was told before" in text
+    assert "Earlier readings" in text
     assert "with age 66, sex female, body site Back." in text
 
 

@@ -227,7 +227,7 @@ def test_the_ugly_duckling_is_told_in_honest_words(client, personas):
     assert "Looks unlike your other spots" in section
     assert section.index("3, Spot 2") < section.index("Of 6 spots this one looks least like")
     assert "clears none of the others" in section
-    assert "no measure of how likely a disease is" in section
+    assert "does not say how likely a disease is" in section
     order = section[section.index("unlike-order") :]
     assert order.index("Spot 2") == min(order.index(f"Spot {n}") for n in range(6))
 
