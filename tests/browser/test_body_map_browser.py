@@ -184,6 +184,7 @@ def test_zoom_and_pan(page: Page) -> None:
 def test_a_move_stays_in_the_history(page: Page) -> None:
     add_lesion(page, "Wanderer", 135, 118)
     page.locator(".row-link", has_text="Wanderer").click()
+    page.locator(".position > summary").click()
     page.get_by_role("link", name="Move").click()
     expect(page.locator("[data-said]")).to_have_text("Chosen: Left chest.")
     at(page, 330, 130)

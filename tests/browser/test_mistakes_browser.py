@@ -80,7 +80,7 @@ def test_a_picture_is_moved_withdrawn_and_put_back(
     form.get_by_label("Reason").fill("Taken of another person.")
     form.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Right {seed}")
-    expect(page.get_by_text("No picture yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="No picture yet")).to_be_visible()
     history = page.locator("#corrections")
     history.locator("summary").click()
     expect(history).to_contain_text("Reason: Taken of another person.")

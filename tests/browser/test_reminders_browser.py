@@ -47,7 +47,7 @@ def test_set_put_off_and_stop(
     expect(row).to_contain_text("put off")
 
     row.locator("summary", has_text="Stop").click()
-    expect(row).to_contain_text("it can be set again")
+    expect(row).to_contain_text("you can set the reminder again")
     row.get_by_role("button", name="Stop reminding of “Itching spot”").click()
     expect(page.get_by_role("status")).to_contain_text("Nobody is reminded of Itching spot")
     expect(row).to_have_count(0)

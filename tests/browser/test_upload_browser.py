@@ -67,7 +67,7 @@ def test_each_picture_has_its_own_day_before_anything_is_sent(
     for n, day in enumerate([*days, "2024-04-01"]):
         expect(rows.nth(n).get_by_label("Taken on")).to_have_value(day)
         expect(rows.nth(n)).to_contain_text("This date comes from the file.")
-    expect(rows.nth(10)).to_contain_text("This browser cannot show this kind of picture")
+    expect(rows.nth(10)).to_contain_text("This browser cannot show this file")
     is_sound(page)
 
     plain = _written(tmp_path, plain_dot_png=cases.encoded(cases.spot().rotate(first + 30), "PNG"))
