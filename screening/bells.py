@@ -19,6 +19,9 @@ from screening.models import LesionImage, Prediction
 
 logger = logging.getLogger(__name__)
 
+REMINDED_WITHIN = 30
+"""Seconds for which one reminder of an image's follow-up is enough, and after which it expires: a
+slow worker's queue holds at most one for each image."""
 COMPARED_WITHIN = 30
 """Seconds after which a worker is notified again of a comparison that someone is waiting for."""
 BATCHES_EXPIRE = 30
@@ -42,6 +45,13 @@ def read(prediction: Prediction) -> bool:
 def follow_up(image_id: UUID) -> bool:
     """Have the image measured and compared with its neighbours."""
     return _ring("follow_up_task", str(image_id))
+
+
+def remind_of_follow_up(image_id: UUID) -> bool:
+    """As ``follow_up``, for images whose first bell may be lost or may still wait in the queue."""
+    if not cache.add(f"follow-up-{image_id}", True, REMINDED_WITHIN):
+        return True
+    return _ring("follow_up_task", str(image_id), expires=REMINDED_WITHIN)
 
 
 def compare(one: LesionImage, other: LesionImage) -> None:

@@ -67,7 +67,7 @@ def sweep_predictions() -> None:
             return
     unmeasured, uncompared = measurement_services.unmeasured(), comparison_services.uncompared()
     for image in (*unmeasured, *uncompared, *setbacks.due()):
-        if not bells.follow_up(image.pk):
+        if not bells.remind_of_follow_up(image.pk):
             return
 
 

@@ -94,15 +94,15 @@ OURS = [found for found in ADDRESSES if not re.match("admin/|accounts/", found[1
 @pytest.fixture
 def world(personas: Personas) -> World:
     """The clinic's."""
-    return _world(personas, "clinician")
+    return world_of(personas, "clinician")
 
 
 @pytest.fixture
 def worlds(world: World, personas: Personas) -> list[World]:
-    return [world, _world(personas, "self_tracker")]
+    return [world, world_of(personas, "self_tracker")]
 
 
-def _world(personas: Personas, writer: str) -> World:
+def world_of(personas: Personas, writer: str) -> World:
     own = writer == "self_tracker"
     lesion = LesionFactory(patient=personas.own_patient if own else personas.patient)
     image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))

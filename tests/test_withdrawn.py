@@ -50,7 +50,7 @@ from tests.factories import (
     ReviewFactory,
     WebhookFactory,
 )
-from tests.test_access_matrix import _world, ask, reverse
+from tests.test_access_matrix import ask, reverse, world_of
 from tests.test_architecture import ALL
 
 MARK = "zqxout"
@@ -75,7 +75,7 @@ class Scene:
 def scene(personas: Personas) -> Scene:
     Patient.objects.filter(pk=personas.patient.pk).update(owner=personas.self_tracker)
     personas.patient.refresh_from_db()
-    kept = _world(personas, "clinician")
+    kept = world_of(personas, "clinician")
     other = PatientFactory(
         clinic=personas.clinic, owner=personas.self_tracker, label=f"{MARK} patient"
     )

@@ -26,7 +26,7 @@ from tests.factories import (
     EmailAddressFactory,
     UserFactory,
 )
-from tests.test_access_matrix import _world
+from tests.test_access_matrix import world_of
 
 REGISTERED = list(admin.site._registry.items())
 
@@ -57,7 +57,7 @@ def test_nothing_is_added_or_deleted_and_nothing_but_an_account_is_changed(opera
 @pytest.fixture
 def rows(personas) -> None:
     """One row of every model in the admin."""
-    world = _world(personas, "clinician")
+    world = world_of(personas, "clinician")
     DeliveryAttemptFactory(delivery=world.delivery)
     BatchRowFactory(batch=world.batch, picture="name-of-a-person.jpg", source={"note": "SECRET"})
     later = timezone.now() + timedelta(hours=1)

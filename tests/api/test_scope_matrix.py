@@ -18,7 +18,7 @@ from drf_spectacular.generators import SchemaGenerator
 from accounts import scopes, services
 from tests.access import MATRIX, OUTSIDERS, Answer, Sent, World
 from tests.clients import Program
-from tests.test_access_matrix import verdict, world, worlds  # noqa: F401  fixtures
+from tests.test_access_matrix import verdict, world_of
 
 PERSONAS = ("admin", "clinician", "assistant", "viewer", *OUTSIDERS)
 EXAMPLE = "019ab0d2-5c8e-7d10-9f3a-5d0f6b1c2a10"
@@ -36,6 +36,11 @@ def operations() -> list[tuple[str, str, str]]:
 
 
 OPERATIONS = operations()
+
+
+@pytest.fixture
+def worlds(personas) -> list[World]:
+    return [world_of(personas, "clinician"), world_of(personas, "self_tracker")]
 
 
 @pytest.fixture
@@ -74,7 +79,7 @@ def test_the_document_has_the_whole_api():
 
 
 @pytest.mark.parametrize(("method", "name", "scope"), OPERATIONS)
-def test_matrix(method, name, scope, worlds, keys):  # noqa: F811
+def test_matrix(method, name, scope, worlds, keys):
     row = MATRIX[name]
     sent = row.methods[method]
     others = tuple(one for one in scopes.known() if one != scope)

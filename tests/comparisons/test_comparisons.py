@@ -5,6 +5,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.files.base import ContentFile
 from django.utils import timezone
@@ -252,10 +253,12 @@ def test_the_task_does_it_all_and_the_sweep_repeats_it(lesion, limits, monkeypat
     asked = []
     monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda args, **_: asked.append(*args))
     sweeper.sweep_predictions()
+    sweeper.sweep_predictions()  # the first reminder is enough for a while
     assert sorted(asked) == sorted([str(first.pk), str(second.pk)])
     tasks.follow_up_task(str(first.pk))
     tasks.follow_up_task(str(second.pk))
     asked.clear()
+    cache.clear()
     sweeper.sweep_predictions()
     assert asked == []
     assert Comparison.objects.count() == 2
@@ -277,6 +280,7 @@ def test_the_sweep_repeats_a_comparison_that_was_lost(lesion, limits, monkeypatc
     assert asked == [str(image.pk) for image in images]
     tasks.follow_up_task(asked[0])
     asked.clear()
+    cache.clear()
     sweeper.sweep_predictions()
     assert asked == []
     Comparison.objects.all().delete()

@@ -35,7 +35,7 @@ from tests.factories import (
     ReviewFactory,
     measures,
 )
-from tests.test_access_matrix import _world
+from tests.test_access_matrix import world_of
 from tests.web.test_page_forms import opened
 
 pytestmark = pytest.mark.django_db
@@ -54,7 +54,7 @@ def world(personas):
     """Of the clinic; both images of its lesion are read as urgent, measured and reviewed."""
     personas.clinic.review_before_reading = True
     personas.clinic.save()
-    world = _world(personas, "clinician")
+    world = world_of(personas, "clinician")
     Prediction.objects.update(outcome="urgent", reason="", p_malignant=0.4321)
     PredictionMapsFactory(
         prediction=PredictionFactory(
