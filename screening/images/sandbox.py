@@ -41,6 +41,8 @@ the largest that phones send apart from JPEG, takes 650 million in all.
 CPU_SECONDS, WALL_SECONDS = 12, 60
 IDLE_SECONDS = 300
 """A child exits after this long without work."""
+ENDING_SECONDS = 10
+"""A child that has closed its output is given this long to exit: a busy machine takes its time."""
 
 BEYOND = (
     "The picture cannot be opened within the time and memory that a photograph takes. "
@@ -105,6 +107,7 @@ class _Child:
             bufsize=0,
         )
         self._ended: int | None = None
+        self._hung_up = False
         self._to: IO[bytes] = cast(IO[bytes], self._process.stdin)
         self._from: IO[bytes] = cast(IO[bytes], self._process.stdout)
 
@@ -118,6 +121,7 @@ class _Child:
                 while view:
                     view = view[self._to.write(view) :]
         except OSError:
+            self._hung_up = True
             raise _Died from None
         told = json.loads(self._read(int.from_bytes(self._read(4), "big")))
         return told, [self._read(length) for length in told.pop("lengths", [])]
@@ -131,6 +135,7 @@ class _Child:
             ready, _, _ = select.select([self._from], [], [], max(0, left))
             part = self._from.read(min(length, 1 << 20)) if ready else b""
             if not part:
+                self._hung_up = bool(ready)
                 raise _Died
             parts.append(part)
             length -= len(part)
@@ -149,7 +154,7 @@ class _Child:
         self._to.close()
         self._from.close()
         try:
-            self._ended = self._process.wait(timeout=0.2)
+            self._ended = self._process.wait(timeout=ENDING_SECONDS if self._hung_up else 0.2)
         except subprocess.TimeoutExpired:
             self._ended = None
             self._process.kill()

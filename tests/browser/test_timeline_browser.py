@@ -224,7 +224,8 @@ def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: st
     is_sound(page)
     page.get_by_role("button", name="Keep this outline").click()
     expect(page.locator("#messages")).to_contain_text("The outline is kept")
-    expect(page.locator("#measures-fold")).to_have_attribute("open", "")  # by the address's fragment
+    # The URL's fragment opens it.
+    expect(page.locator("#measures-fold")).to_have_attribute("open", "")
     expect(page.locator("#measures")).to_contain_text("the outline drawn by")
     assert area.inner_text() != by_model
 

@@ -65,6 +65,20 @@ def test_a_child_that_ended_while_idle_costs_nobody_a_picture(fresh):
     assert clean(GOOD).width == 300
 
 
+def test_a_child_that_takes_its_time_to_end_costs_nobody_a_picture(fresh):
+    """It closes its output and exits seconds later, as after its last picture on a busy machine."""
+    program = "import os, sys, time; sys.stdin.buffer.readline(); os.close(1); time.sleep(1)"
+    slow = object.__new__(sandbox._Child)
+    slow._process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    slow._to, slow._from = slow._process.stdin, slow._process.stdout
+    slow._ended, slow._hung_up = None, False
+    sandbox._idle.append(slow)
+    assert clean(GOOD).width == 300
+    assert slow.ended_by_itself
+
+
 def test_one_that_is_killed_once_costs_nobody_a_picture(fresh):
     """By hand, or for want of memory, which another took."""
     clean(GOOD)
