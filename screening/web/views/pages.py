@@ -29,7 +29,7 @@ CONCLUDED_SHOWN = 5
 @login_not_required
 @require_safe
 def home(request: UserRequest) -> HttpResponse:
-    """What needs attention first, then what was worked on last; to a stranger, the landing page."""
+    """What needs attention first, then what was worked on last; to visitors, the landing page."""
     if not request.user.is_authenticated:
         return front.landing(request)
     found = record_queries.needs_attention(request.user)
