@@ -37,16 +37,18 @@ from tests.factories import MeasurementFactory, measures
 from tests.test_access_matrix import ADDRESSES
 from tests.test_access_matrix import world as clinic_world  # noqa: F401  a fixture
 
+# An identifier or a token may hold any digits, so a whole number is sought as JSON writes it.
+BIRTH_YEAR = '"birth_year":1937'
 # A value of each resource that no other row has, as written in JSON, CSV and DICOM.
 MARKS: dict[str, tuple[str, ...]] = {
     "clinics": ("Marked clinic",),
-    "patients": ("Marked patient", "1937", "female", "089Y"),
+    "patients": ("Marked patient", BIRTH_YEAR, "female", "089Y"),
     "lesions": ("Marked lesion", "Marked notes", "scalp", "Scalp"),
     "images": ("Marked camera",),
     "predictions": ("marked-model", "0.4321", "urgent"),
     "reviews": ("Marked conclusion",),
     "histologies": ("Marked histology", "3.21"),
-    "measurements": ("7773",),
+    "measurements": ("7773.25",),
     "alerts": ("Marked reason", "0.0123"),
     "change-marks": ("Marked change",),
     "positions": ("0.4567",),
@@ -80,7 +82,7 @@ def world(clinic_world: World, personas: Personas) -> World:  # noqa: F811
     )
     Review.objects.update(note="Marked conclusion")
     Histology.objects.update(note="Marked histology", diagnosis="mel", breslow_mm="3.21")
-    Measurement.objects.update(values=measures(area_px=7773.0))
+    Measurement.objects.update(values=measures(area_px=7773.25))
     Alert.objects.update(
         rule="risk_rise",
         before={"p_malignant": 0.0123},
