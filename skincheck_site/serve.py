@@ -3,7 +3,8 @@
 waitress reads requests in one thread and buffers bodies in files. Only complete requests reach the
 worker threads, so slow clients block nobody. This module adds limits, by URL and before anything is
 stored: how long a request may take to arrive, how large it may be, and how many large ones may
-arrive at once. It also runs several processes, since threads share one core.
+arrive at once. Callers take turns (``turns``), and only so many uploads wait for a decoder. It also
+runs several processes, since threads share one core.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ import time
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
@@ -34,6 +34,10 @@ from ml.opening.limits import MAX_BYTES
 from screening.batches.archives import MAX_ARCHIVE_BYTES
 from screening.images.sandbox import AT_ONCE
 from skincheck_site.bodies import MOST_OF_A_STRANGER
+from skincheck_site.turns import Caller, Turns, with_the_most
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 PROCESSES, THREADS = 2, 4
 # Threads that only take in pictures and archives or wait for a reading: one more than the pictures
@@ -55,6 +59,10 @@ ARCHIVES = ("/api/v1/batches/", "/batches/new/")
 # Larger bodies are buffered in files, and only this many of them at once in each process.
 LARGE = 1_000_000
 LARGE_AT_ONCE = 16
+# Of the uploads that have arrived, how many may wait for a thread in each process, and for how
+# long. Beyond that the caller with the most is refused, who may not be the one who came last.
+MOST_WAITING = 32
+WAITING_SECONDS = 40
 
 
 class TooSlow(Error):
@@ -109,6 +117,13 @@ class Request(HTTPRequestParser):
     def is_large(self) -> bool:
         return max(self.content_length, self.body_bytes_received) > LARGE
 
+    def caller(self, peer: str) -> Caller:
+        """peer: the address of the other end, which may be a proxy."""
+        forwarded = self.headers.get("X_FORWARDED_FOR", "").split(",")
+        proxies = min(settings.TRUSTED_PROXIES, len(forwarded))
+        address = (proxies and forwarded[-proxies].strip()) or peer
+        return Caller(address, self.headers.get("AUTHORIZATION") or self._session())
+
     def is_too_slow(self, now: float) -> bool:
         took = now - self.begun
         if not self.headers_finished:
@@ -122,20 +137,28 @@ class Request(HTTPRequestParser):
         verifies it once the request is complete, and until then only ``LARGE_AT_ONCE`` of them are
         accepted.
         """
-        if not (self.headers.get("AUTHORIZATION") or self._has_session()):
+        if not (self.headers.get("AUTHORIZATION") or self._session()):
             return MOST_OF_A_STRANGER
         return MOST_OF_AN_ARCHIVE if self.path in ARCHIVES else MOST
 
-    def _has_session(self) -> bool:
+    def _session(self) -> str:
         try:
-            return settings.SESSION_COOKIE_NAME in SimpleCookie(self.headers.get("COOKIE", ""))
+            cookie = SimpleCookie(self.headers.get("COOKIE", "")).get(settings.SESSION_COOKIE_NAME)
         except CookieError:
-            return False
+            return ""
+        return cookie.value if cookie else ""
 
 
 class Channel(HTTPChannel):
     parser_class = Request
     request: Request | None
+    requests: list[Request]
+
+    @property
+    def caller(self) -> Caller:
+        """Of the request that is to be handled, else of the one that is arriving."""
+        request = self.requests[0] if self.requests else cast(Request, self.request)
+        return request.caller(self.addr[0])
 
     def received(self, data: bytes) -> bool:
         try:
@@ -145,9 +168,9 @@ class Channel(HTTPChannel):
             return False
         arriving = self.request
         if arriving is not None and arriving.is_large and not arriving.is_admitted:
-            arriving.is_admitted = self.server.has_room()
-            if not arriving.is_admitted:
-                self.refuse(TooMany("Many uploads are arriving now."))
+            arriving.is_admitted = True
+            if refused := self.server.surplus():
+                refused.refuse(TooMany("Many uploads are arriving now."))
         return kept
 
     def refuse(self, error: Error) -> None:
@@ -162,29 +185,60 @@ class Channel(HTTPChannel):
             if len(self.requests) == 1:
                 self.server.add_task(self)
 
+    def refuse_waiting(self) -> None:
+        """Refuse the request that waits for a thread, and free what its body takes."""
+        waiting = self.requests[0]
+        waiting.close()
+        waiting.body_rcv = None
+        waiting.refuse(TooMany("Many pictures are being checked now."))
+        self.server.add_task(self)
+
+
+class Dispatcher(ThreadedTaskDispatcher):
+    queue: Turns[Channel]
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.queue = Turns()
+        self.set_thread_count(threads)
+
 
 class Server(TcpWSGIServer):
     channel_class = Channel
+    active_channels: dict[int, Channel]
     next_channel_cleanup: float
 
-    def __init__(self, application: WSGIHandler, **adjustments: Any) -> None:
-        super().__init__(application, **adjustments)
-        self.uploads = ThreadedTaskDispatcher()
-        self.uploads.set_thread_count(UPLOAD_THREADS)
+    def __init__(self, application: WSGIApplication, **adjustments: Any) -> None:
+        super().__init__(application, dispatcher=Dispatcher(THREADS), **adjustments)
+        self.uploads = Dispatcher(UPLOAD_THREADS)
 
     def add_task(self, task: Channel) -> None:
-        request: Request = task.requests[0]
-        takes_long = request.error is None and request.takes_long
-        (self.uploads if takes_long else self.task_dispatcher).add_task(task)
+        request = task.requests[0]
+        if request.error is not None or not request.takes_long:
+            self.task_dispatcher.add_task(task)
+            return
+        self.uploads.add_task(task)
+        with self.uploads.lock:
+            is_full = len(self.uploads.queue) > MOST_WAITING
+            surplus = [self.uploads.queue.pop_surplus()] if is_full else []
+        for channel in surplus:
+            channel.refuse_waiting()
 
     def run(self) -> None:
         super().run()
         self.uploads.shutdown()
 
-    def has_room(self) -> bool:
-        requests = [channel.request for channel in self.active_channels.values()]
-        admitted = sum(request is not None and request.is_admitted for request in requests)
-        return admitted < LARGE_AT_ONCE
+    def surplus(self) -> Channel | None:
+        """If too many large bodies are arriving, the last of the caller with the most of them."""
+        arriving = [
+            channel
+            for channel in self.active_channels.values()
+            if channel.request is not None and channel.request.is_admitted
+        ]
+        if len(arriving) <= LARGE_AT_ONCE:
+            return None
+        most = with_the_most(channel.caller for channel in arriving)
+        return [channel for channel in arriving if channel.caller == most][-1]
 
     def readable(self) -> bool:
         """Asked before each wait. ``maintenance`` is due also after the clock was set back."""
@@ -201,16 +255,17 @@ class Server(TcpWSGIServer):
             request = channel.request
             if request is not None and request.is_too_slow(time.monotonic()):
                 channel.refuse(TooSlow("It took too long to arrive."))
+        with self.uploads.lock:
+            tired = self.uploads.queue.pop_older(WAITING_SECONDS)
+        for channel in tired:
+            channel.refuse_waiting()
 
 
-def _serve(application: WSGIHandler, listening: socket.socket) -> None:
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are normal
-    tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # /tmp may be memory
-    server = Server(
+def server(application: WSGIApplication, listening: socket.socket) -> Server:
+    return Server(
         application,
         _sock=listening,
         bind_socket=False,
-        threads=THREADS,
         sockets=[listening],
         connection_limit=1000,
         asyncore_use_poll=True,
@@ -222,8 +277,14 @@ def _serve(application: WSGIHandler, listening: socket.socket) -> None:
         clear_untrusted_proxy_headers=False,  # Django trusts those that TRUSTED_PROXIES says
         ident=None,
     )
+
+
+def _serve(application: WSGIApplication, listening: socket.socket) -> None:
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are normal
+    tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # /tmp may be memory
+    serving = server(application, listening)
     print(f"Serving in process {os.getpid()}", flush=True)
-    server.run()
+    serving.run()
 
 
 def _exit(number: int, frame: FrameType | None) -> None:

@@ -32,7 +32,7 @@ AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1
 """Children per process, which is also the number of pictures decoded at once. Two web processes
 together have no more of them than a small machine has cores.
 """
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds to wait for a child before reporting that all are busy."""
 MEMORY = 800_000_000
 """Bytes of address space: 120 million are used before the first picture. A HEIC of 48 megapixels,

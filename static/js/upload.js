@@ -16,6 +16,7 @@ const failures = {
   0: "The connection broke. The picture was not added.",
   403: "You may not add pictures here.",
   413: tooLarge,
+  503: "Many pictures are being checked now. Try it again in a minute.",
 };
 
 /** @type {{file: File, item: HTMLElement, state: "waiting"|"sending"|"failed"|"added", url: ?string}[]} */

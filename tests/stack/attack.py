@@ -38,32 +38,42 @@ import json
 from accounts import services
 from accounts.models import User
 from screening.records import services as records
-user = User.objects.create_user("attacked@example.org")
-lesion = records.open_lesion(user=user, patient=records.register_patient(user=user, label="P-1"))
-_, key = services.create_api_key(user=user, name="attack")
-print(json.dumps({"key": key, "lesion": str(lesion.pk)}))
+def caller(name):
+    user = User.objects.create_user(name + "@example.org")
+    patient = records.register_patient(user=user, label="P-1")
+    lesion = records.open_lesion(user=user, patient=patient)
+    return {"key": services.create_api_key(user=user, name=name)[1], "lesion": str(lesion.pk)}
+print(json.dumps({name: caller(name) for name in ("attacker", "person")}))
 """
 
 
 @dataclass(frozen=True)
+class Caller:
+    """A user with a key, who may add to ``lesion``."""
+
+    key: str
+    lesion: str
+
+
+@dataclass(frozen=True)
 class Target:
-    """A running web process. key: of a user who may add to ``lesion``; pid: of its parent;
-    patience: seconds that a person waits for a page.
+    """A running web process. pid: of its parent; patience: seconds that a person waits for a
+    page. Both callers have the same address.
     """
 
     installation: Installation
     pid: int
-    key: str
-    lesion: str
+    attacker: Caller
+    person: Caller
     patience: float
 
     @property
     def address(self) -> tuple[str, int]:
         return ("127.0.0.1", self.installation.port)
 
-    def post(self, path: str, body: bytes, content_type: str) -> int:
+    def post(self, caller: Caller, path: str, body: bytes, content_type: str) -> int:
         """The status; 0 if the connection ended without one."""
-        headers = {"Authorization": f"Bearer {self.key}", "Content-Type": content_type}
+        headers = {"Authorization": f"Bearer {caller.key}", "Content-Type": content_type}
         with closing(http.client.HTTPConnection(*self.address, timeout=180)) as connection:
             try:
                 connection.request("POST", path, body, headers)
@@ -73,14 +83,19 @@ class Target:
                 return 0
             return response.status
 
-    def upload(self, data: bytes) -> int:
+    def upload(self, data: bytes, caller: Caller | None = None) -> int:
+        """caller: the attacker by default."""
+        caller = caller or self.attacker
         head = (
-            f'--x\r\nContent-Disposition: form-data; name="lesion"\r\n\r\n{self.lesion}\r\n'
+            f'--x\r\nContent-Disposition: form-data; name="lesion"\r\n\r\n{caller.lesion}\r\n'
             '--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n'
             "Content-Type: application/octet-stream\r\n\r\n"
         ).encode()
         return self.post(
-            "/api/v1/images/", head + data + b"\r\n--x--\r\n", "multipart/form-data; boundary=x"
+            caller,
+            "/api/v1/images/",
+            head + data + b"\r\n--x--\r\n",
+            "multipart/form-data; boundary=x",
         )
 
 
@@ -91,7 +106,8 @@ def target(installation: Installation, *, patience: float) -> Iterator[Target]:
     with installation.running("web") as process:
         wait_until(lambda: "Serving" in installation.log("web"), "the web is ready")
         callers = json.loads(made.splitlines()[-1])
-        yield Target(installation, process.pid, **callers, patience=patience)
+        attacker, person = Caller(**callers["attacker"]), Caller(**callers["person"])
+        yield Target(installation, process.pid, attacker, person, patience)
 
 
 @dataclass
@@ -182,12 +198,15 @@ def slow_sockets(
 
 @dataclass
 class Outcome:
-    """The result of an attack. person: what another user experienced meanwhile."""
+    """The result of an attack. person, pictures: what another user experienced meanwhile, with
+    pages and with pictures of their own.
+    """
 
     name: str
     number: int
     statuses: Counter[int]
     person: Answers
+    pictures: Answers
     seconds: float
 
     @property
@@ -199,8 +218,10 @@ class Outcome:
 def slow_bodies(site: Target, number: int, times: int) -> Outcome:
     begun = time.monotonic()
     with slow_sockets(site.address, number) as statuses:
-        person = ask(site.address, PAGES, times, key=site.key, patience=site.patience)
-    return Outcome("slow sockets", number, Counter(statuses), person, time.monotonic() - begun)
+        person = ask(site.address, PAGES, times, key=site.person.key, patience=site.patience)
+        pictures = add_pictures(site, lambda: True)
+    seconds = time.monotonic() - begun
+    return Outcome("slow sockets", number, Counter(statuses), person, pictures, seconds)
 
 
 def bombs(site: Target, number: int) -> Outcome:
@@ -218,10 +239,28 @@ def bombs(site: Target, number: int) -> Outcome:
     def throw(turn: int) -> int:
         data = drawn[turn % len(drawn)]
         if data is nested:
-            return site.post("/api/v1/patients/", data, "application/json")
+            return site.post(site.attacker, "/api/v1/patients/", data, "application/json")
         return site.upload(data)
 
     return _thrown(site, "bombs at once", range(number), throw, at_once=number)
+
+
+def add_pictures(site: Target, until: Callable[[], bool]) -> Answers:
+    """A user adds one picture after another, at least one, and tries again after a 503."""
+    answers = Answers()
+    while not (answers.seconds or answers.failures) or not until():
+        turn, begun = len(answers.seconds) + len(answers.failures), time.monotonic()
+        data = cases.encoded(cases.spot()) + bytes(turn)  # each is a new file
+        status = site.upload(data, site.person)
+        while status == 503 and time.monotonic() - begun < 180:
+            time.sleep(5)
+            status = site.upload(data, site.person)
+        if status in (200, 202):  # 200: it was stored, and the answer was lost
+            answers.seconds.append(time.monotonic() - begun)
+        else:
+            answers.failures.append(f"a picture: {status}")
+        time.sleep(1)
+    return answers
 
 
 def mutated_files(site: Target, number: int) -> Outcome:
@@ -255,21 +294,24 @@ def _thrown(
     at_once: int = 8,
 ) -> Outcome:
     begun, ended = time.monotonic(), threading.Event()
-    with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(at_once) as callers:
-        meets = beside.submit(
+    with ThreadPoolExecutor(2) as beside, ThreadPoolExecutor(at_once) as callers:
+        pages = beside.submit(
             ask,
             site.address,
             PAGES,
             10_000,
-            key=site.key,
+            key=site.person.key,
             until=ended.is_set,
             patience=site.patience,
         )
+        pictures = beside.submit(add_pictures, site, ended.is_set)
         try:
             statuses = Counter(callers.map(throw, items))
         finally:
             ended.set()
-        return Outcome(name, statuses.total(), statuses, meets.result(), time.monotonic() - begun)
+        seconds = time.monotonic() - begun
+        number = statuses.total()
+        return Outcome(name, number, statuses, pages.result(), pictures.result(), seconds)
 
 
 def _mutated(data: bytes, chance: random.Random) -> bytes:
@@ -325,27 +367,33 @@ def main() -> int:
         installed(Path(folder) / "var", API_RATE="1000000/min") as installation,
         target(installation, patience=5) as site,
     ):
-        ask(site.address, PAGES, 20, key=site.key)  # without the cost of first requests
-        idle = ask(site.address, PAGES, 100, key=site.key)
+        ask(site.address, PAGES, 20, key=site.person.key)  # without the cost of first requests
+        idle = ask(site.address, PAGES, 100, key=site.person.key)
         outcomes = [
             slow_bodies(site, 50, 300 // scale),
             bombs(site, 100 // scale),
             mutated_files(site, 2_000 // scale),
             mutated_exif(site, 1_000 // scale),
         ]
-        print("| attack | number | answers | person's p95 | person's failures | seconds |")
-        print("|---|---|---|---|---|---|")
-        print(f"| none | | | {idle.p95 * 1000:.0f} ms | {len(idle.failures)} | |")
+        print("| attack | number | answers | pages' p95 | failures | own pictures | seconds |")
+        print("|---|---|---|---|---|---|---|")
+        print(f"| none | | | {idle.p95 * 1000:.0f} ms | {len(idle.failures)} | | |")
         for one in outcomes:
-            answers = ", ".join(
-                f"{n:,} times {status}" for status, n in sorted(one.statuses.items())
+            answers = ", ".join(f"{n:,} × {status}" for status, n in sorted(one.statuses.items()))
+            pages = f"{one.person.p95 * 1000:.0f} ms | {len(one.person.failures)}"
+            added = one.pictures.seconds
+            pictures = f"{len(added)} added, {max(added, default=0):.1f} s at the most"
+            if one.pictures.failures:
+                pictures += f", failures: {one.pictures.failures}"
+            print(
+                f"| {one.name} | {one.number:,} | {answers} | {pages} | {pictures} |"
+                f" {one.seconds:.0f} |"
             )
-            person = f"{one.person.p95 * 1000:.0f} ms | {len(one.person.failures)}"
-            print(f"| {one.name} | {one.number:,} | {answers} | {person} | {one.seconds:.0f} |")
         left, memory = orphans(installation), most_memory(site.pid)
         errors = installation.log("web").count("Traceback")
         print(f"\n{len(left)} orphans, {errors} tracebacks, {memory / 1e6:.0f} MB at the most.")
-        sound = not (left or errors or any(one.bugs for one in outcomes)) and memory < 1e9
+        bugs = any(one.bugs or one.pictures.failures for one in outcomes)
+        sound = not (left or errors or bugs) and memory < 1e9
         return 0 if sound else 1
 
 

@@ -26,6 +26,7 @@ def test_hostile_files_leave_nothing_and_take_little(tmp_path: Path) -> None:
             assert outcome.bugs == 0, outcome
             assert outcome.person.seconds
             assert outcome.person.failures == [], outcome
+            assert outcome.pictures.failures == [], outcome
         assert attack.orphans(installation) == []
         assert attack.most_memory(site.pid) < 1_000_000_000
         assert "Traceback" not in installation.log("web")

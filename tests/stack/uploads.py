@@ -29,7 +29,7 @@ class Uploads:
 
     def __init__(self, installation: Installation) -> None:
         made = installation.python("manage.py", "shell", "--no-imports", "-c", MAKE_TARGET)
-        caller = json.loads(made.splitlines()[-1])
+        caller = json.loads(made.splitlines()[-1])["person"]
         self._lesion = caller["lesion"]
         self._client = httpx.Client(
             base_url=f"http://127.0.0.1:{installation.port}",

@@ -1,0 +1,208 @@
+"""Callers take turns, and the one who sends the most is refused first."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from skincheck_site import serve
+from skincheck_site.turns import Caller, Turns, with_the_most
+
+
+@dataclass(frozen=True)
+class Sent:
+    address: str
+    credential: str
+    number: int
+
+    @property
+    def caller(self) -> Caller:
+        return Caller(self.address, self.credential)
+
+
+def test_addresses_take_turns_and_then_their_sessions() -> None:
+    turns: Turns[Sent] = Turns()
+    for sent in (
+        *(Sent("1", "a", number) for number in range(3)),
+        Sent("1", "b", 0),
+        *(Sent("2", "c", number) for number in range(2)),
+    ):
+        turns.append(sent)
+    came = [turns.popleft() for _ in range(len(turns))]
+    assert [(sent.credential, sent.number) for sent in came] == [
+        ("a", 0),
+        ("c", 0),
+        ("b", 0),
+        ("c", 1),
+        ("a", 1),
+        ("a", 2),
+    ]
+    assert not turns
+
+
+def test_the_last_of_the_caller_with_the_most_is_the_surplus() -> None:
+    turns: Turns[Sent] = Turns()
+    for number in range(3):
+        turns.append(Sent("1", "a", number))
+    turns.append(Sent("1", "b", 0))
+    for number in range(3):
+        turns.append(Sent("2", "c", number))
+    assert turns.pop_surplus() == Sent("1", "a", 2)
+    assert turns.pop_surplus() == Sent("2", "c", 2)
+    assert len(turns) == 5
+
+
+def test_invented_credentials_do_not_help() -> None:
+    own, theirs = Caller("1", "a"), [Caller("2", str(number)) for number in range(3)]
+    assert with_the_most([own, own, *theirs]) == theirs[-1]
+
+
+def test_what_waits_for_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: Turns[Sent] = Turns()
+    turns.append(Sent("1", "a", 0))
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 10)
+    turns.append(Sent("1", "a", 1))
+    assert turns.pop_older(5) == [Sent("1", "a", 0)]
+    assert turns.pop_older(5) == []
+    assert len(turns) == 1
+
+
+@dataclass
+class Site:
+    """A web process in a thread, whose pages wait until ``go`` is set."""
+
+    listening: socket.socket
+    go: threading.Event = field(default_factory=threading.Event)
+    handled: list[str] = field(default_factory=list)
+    open_sockets: list[socket.socket] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.server = serve.server(self.answer, self.listening)
+
+    def answer(self, environ, start_response) -> list[bytes]:
+        self.handled.append(environ["HTTP_AUTHORIZATION"])
+        self.go.wait(30)
+        start_response("202 Accepted", [("Content-Length", "0")])
+        return []
+
+    def send(
+        self, key: str, *, path: str = "/api/v1/images/", forwarded: str = "", length: int = 0
+    ) -> socket.socket:
+        caller = socket.create_connection(self.listening.getsockname(), timeout=10)
+        self.open_sockets.append(caller)
+        caller.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {key}\r\n"
+            f"X-Forwarded-For: {forwarded}\r\nContent-Length: {length}\r\n\r\n".encode()
+        )
+        return caller
+
+
+def status(caller: socket.socket) -> int:
+    answer = caller.recv(4096)
+    assert b" 503 " not in answer or b"Retry-After" in answer
+    return int(answer.split()[1])
+
+
+def answered(callers: list[socket.socket]) -> list[socket.socket]:
+    there = []
+    for caller in callers:
+        caller.setblocking(False)
+        with suppress(BlockingIOError):
+            if caller.recv(1, socket.MSG_PEEK):
+                there.append(caller)
+        caller.settimeout(10)
+    return there
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.02)
+    pytest.fail("it did not happen")
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setattr(serve, "_parent", os.getppid())
+    listening = socket.create_server(("127.0.0.1", 0), backlog=200)
+    listening.setblocking(False)
+    made = Site(listening)
+    server = made.server
+
+    def run() -> None:
+        with suppress(OSError):  # its sockets are closed
+            server.run()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield made
+    made.go.set()
+    for caller in made.open_sockets:
+        caller.close()
+    server.asyncore.close_all(server._map)
+    thread.join(20)
+    server.task_dispatcher.shutdown()
+    server.uploads.shutdown()
+
+
+def test_a_flood_of_uploads_delays_only_who_sends_it(site: Site) -> None:
+    taken, more = serve.UPLOAD_THREADS + serve.MOST_WAITING, 20
+    flood = [site.send("Bearer attacker") for _ in range(taken + more)]
+    wait_for(lambda: len(answered(flood)) == more)
+    assert {status(caller) for caller in answered(flood)} == {503}
+
+    person = site.send("Bearer person")  # takes the place of one of the attacker's
+    wait_for(lambda: len(answered(flood)) == 1)
+    assert answered([person]) == []
+    site.go.set()
+    assert status(person) == 202
+    assert "Bearer person" in site.handled[: 2 * serve.UPLOAD_THREADS + 1]
+    wait_for(lambda: len(site.handled) == taken)
+    assert Counter(site.handled) == {"Bearer person": 1, "Bearer attacker": taken - 1}
+
+
+def test_pages_take_turns_too(site: Site) -> None:
+    path = "/api/v1/lesions/"
+    for _ in range(serve.THREADS + 20):
+        site.send("Bearer attacker", path=path)
+    wait_for(lambda: len(site.handled) == serve.THREADS)
+    person = site.send("Bearer person", path=path)
+    wait_for(lambda: len(site.server.task_dispatcher.queue) == 21)
+    site.go.set()
+    assert status(person) == 202
+    wait_for(lambda: len(site.handled) == serve.THREADS + 21)
+    assert "Bearer person" in site.handled[: 2 * serve.THREADS + 2]
+
+
+def test_an_upload_is_answered_before_its_sender_gives_up(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "WAITING_SECONDS", 0)
+    callers = [site.send("Bearer a") for _ in range(serve.UPLOAD_THREADS + 3)]
+    wait_for(lambda: len(answered(callers)) == 3)
+    assert {status(caller) for caller in answered(callers)} == {503}
+    site.go.set()
+
+
+def test_large_bodies_of_one_address_leave_room_for_others(site: Site, settings) -> None:
+    settings.TRUSTED_PROXIES = 1
+    large = serve.LARGE + 1
+    hoard = [
+        site.send(f"Bearer {number}", forwarded="1.1.1.1", length=large)
+        for number in range(serve.LARGE_AT_ONCE)
+    ]
+    person = site.send("Bearer person", forwarded="9.9.9.9, 2.2.2.2", length=large)
+    wait_for(lambda: len(answered(hoard)) == 1)
+    person.sendall(b"a" * large)
+    site.go.set()
+    assert status(person) == 202
