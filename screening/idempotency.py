@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from screening.errors import InProgress, OtherRequest
@@ -39,9 +39,9 @@ def claim(*, caller: str, key: str, fingerprint: str) -> IdempotentRequest:
         raise OtherRequest
     if found.answered_at is not None:
         return found
-    abandoned = IdempotentRequest.objects.filter(
-        pk=found.pk, answered_at=None, locked_until__lt=now
-    )
+    # Locked for longer than any claim: by a process from before the clock was set back.
+    in_work = Q(locked_until__range=(now, now + 2 * LEASE))
+    abandoned = IdempotentRequest.objects.filter(~in_work, pk=found.pk, answered_at=None)
     if not abandoned.update(locked_until=until, modified=now):
         raise InProgress
     found.locked_until = until

@@ -5,13 +5,18 @@ is turned away. Nothing in the cache, such as rate limit counters, is a permanen
 from __future__ import annotations
 
 import logging
-from typing import Any
+import os
+import time
+from typing import Any, BinaryIO
 
 from django.core.cache.backends.base import BaseCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.redis import RedisCache
 
 logger = logging.getLogger(__name__)
+
+SLACK = 5
+"""Seconds: smaller corrections of the clock are ignored."""
 
 
 class _FailsOpen(BaseCache):
@@ -73,6 +78,16 @@ class ForgivingFiles(_FailsOpen, FileBasedCache):
             super()._createdir()  # type: ignore[misc]
         except OSError as error:
             _tell(error)
+
+    def _is_expired(self, f: BinaryIO) -> bool:
+        """Also what was written later than now, before the clock was set back: it would stay for
+        as much longer.
+        """
+        if os.fstat(f.fileno()).st_mtime > time.time() + SLACK:
+            f.close()
+            self._delete(f.name)  # type: ignore[attr-defined]
+            return True
+        return bool(super()._is_expired(f))  # type: ignore[misc]
 
 
 class ForgivingRedis(_FailsOpen, RedisCache):

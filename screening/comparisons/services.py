@@ -20,6 +20,7 @@ from screening.measurements.masks import mask_of, pixels_of
 from screening.measurements.queries import NotOpened, outlines_of
 from screening.measurements.services import ONE_SWEEP
 from screening.models import Comparison, LesionImage, Measurement, Outline
+from screening.operations import clock
 
 LATELY, SOON = timedelta(hours=1), timedelta(minutes=2)
 """A live worker compares what it measured within SOON; LATELY limits what a sweep looks at."""
@@ -79,7 +80,10 @@ def uncompared() -> list[LesionImage]:
     their outline.
     """
     now = timezone.now()
-    lately = Measurement.objects.filter(created__range=(now - LATELY, now - SOON))
+    lately = Measurement.objects.filter(
+        # The second: from before the clock was set back.
+        Q(created__range=(now - LATELY, now - SOON)) | Q(created__gt=now + clock.SLACK)
+    )
     others = LesionImage.objects.filter(lesion=OuterRef("lesion"), modality=OuterRef("modality"))
     compared = Comparison.objects.filter(Q(earlier=OuterRef("pk")) | Q(later=OuterRef("pk")))
     last = compared.order_by("-created").values("created")[:1]

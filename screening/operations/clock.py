@@ -36,6 +36,10 @@ def _at_once() -> timedelta:
     return timedelta()
 
 
+def _a_day() -> timedelta:
+    return timedelta(days=1)
+
+
 def _lease() -> timedelta:
     return timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
 
@@ -49,6 +53,7 @@ AWAITED: tuple[tuple[type[models.Model], str, Callable[[], timedelta]], ...] = (
     (BatchRow, "lease_expires_at", _lease),
     (Delivery, "lease_expires_at", _lease),
     (Delivery, "due_at", _at_once),
+    (Delivery, "given_up_at", _a_day),
     (Delivery, "rung_at", _at_once),
     (Webhook, "rests_until", _at_once),
     (Setback, "rests_until", _at_once),

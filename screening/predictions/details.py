@@ -41,6 +41,7 @@ from screening.models import (
 )
 from screening.models.image import present
 from screening.models.prediction import PredictionQuerySet
+from screening.operations import clock
 
 CLINICAL_PHOTOGRAPH = "clinical_photograph"
 ONE_SWEEP = 100
@@ -130,6 +131,7 @@ def queue_some_again() -> list[Prediction]:
     """Queue some of the readings that were missed. Failures are retried a limited number of times,
     with a pause.
     """
+    now = timezone.now()
     failed = Prediction.objects.filter(
         image=OuterRef("image"), state=State.FAILED, created__gt=OuterRef("told_from")
     ).order_by()
@@ -138,7 +140,7 @@ def queue_some_again() -> list[Prediction]:
         _left(Prediction.objects.all())
         .alias(failures=Coalesce(Subquery(failures), 0))
         .filter(failures__lt=MAX_ATTEMPTS)
-        .exclude(Exists(failed.filter(finished_at__gt=timezone.now() - PAUSE)))
+        .exclude(Exists(failed.filter(finished_at__range=(now - PAUSE, now + clock.SLACK))))
         .order_by("pk")
         .values_list("pk", flat=True)[:ONE_SWEEP]
     )

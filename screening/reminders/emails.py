@@ -53,7 +53,8 @@ def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
     user = User.objects.get(pk=user_id)
     now = timezone.now()
     mine = Reminder.objects.filter(pk__in=list(reminder_ids))
-    free = Q(mailing_since=None) | Q(mailing_since__lt=now - LEASE)
+    # Later than that: claimed before the clock was set back.
+    free = ~Q(mailing_since__range=(now - LEASE, now + LEASE))
     if not mine.due(timezone.localdate()).unmailed().filter(free).update(mailing_since=now):
         return False
     claimed = mine.filter(mailing_since=now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -11,12 +12,33 @@ from django.db.models import DateTimeField
 from django.utils import timezone
 
 from ml import reader
-from screening import sweeper
-from screening.models import Delivery, DeliveryState, Heartbeat, Prediction, Setback, State
+from screening import idempotency, sweeper
+from screening.comparisons import services as comparison_services
+from screening.models import (
+    Delivery,
+    DeliveryState,
+    Heartbeat,
+    IdempotentRequest,
+    Measurement,
+    Prediction,
+    Reminder,
+    Setback,
+    State,
+)
 from screening.operations import clock, heartbeats
+from screening.predictions import details
+from screening.reminders import emails
+from skincheck_site.cache import ForgivingFiles
 from skincheck_site.celery import app
 from skincheck_site.scheduler import Scheduler
-from tests.factories import DeliveryFactory, LesionImageFactory, PredictionFactory
+from tests.factories import (
+    DeliveryFactory,
+    LesionFactory,
+    LesionImageFactory,
+    MeasurementFactory,
+    PredictionFactory,
+    ReminderFactory,
+)
 
 HOUR = timedelta(hours=1)
 
@@ -38,9 +60,8 @@ HISTORY = {
     "closed_at",
     "answered_at",
 }
-# An hour more does no harm: a delivery is given up, a claim of who died in the middle of a request
-# or of a mail runs out.
-MAY_BE_LATER = {"given_up_at", "locked_until", "mailing_since"}
+# Leases of a request and of a mail. Who asks for them ignores those that are too far ahead.
+BOUNDED = {"locked_until", "mailing_since"}
 
 
 def test_every_moment_is_known() -> None:
@@ -49,7 +70,7 @@ def test_every_moment_is_known() -> None:
         (model, field.name)
         for model in apps.get_app_config("screening").get_models()
         for field in model._meta.fields
-        if isinstance(field, DateTimeField) and field.name not in HISTORY | MAY_BE_LATER
+        if isinstance(field, DateTimeField) and field.name not in HISTORY | BOUNDED
     }
     assert awaited == moments
 
@@ -79,7 +100,9 @@ def test_nothing_waits_for_the_hour_to_pass(settings) -> None:
         state=State.RUNNING, attempts=1, lease_expires_at=lease
     )
     delivery = DeliveryFactory(state=DeliveryState.WAITING)
-    Delivery.objects.filter(pk=delivery.pk).update(due_at=ahead, rung_at=ahead)
+    Delivery.objects.filter(pk=delivery.pk).update(
+        due_at=ahead, rung_at=ahead, given_up_at=ahead + timedelta(days=1)
+    )
     Setback.objects.create(image=LesionImageFactory(), rests_until=ahead)
 
     clock.tick()
@@ -94,6 +117,7 @@ def test_nothing_waits_for_the_hour_to_pass(settings) -> None:
     assert read_now.lease_expires_at == lease
     delivery.refresh_from_db()
     assert max(delivery.due_at, delivery.rung_at) <= now
+    assert delivery.given_up_at <= now + timedelta(days=1)
     assert Setback.objects.get().rests_until <= now
     assert Heartbeat.objects.get(name=heartbeats.SWEEPER).beat_at <= now
 
@@ -118,6 +142,52 @@ def test_a_worker_that_fell_silent_is_missed() -> None:
     assert sweeper.nobody_works()
     heartbeats.beat(heartbeats.WORKER)
     assert sweeper.nobody_works()  # it lives, and has begun nothing
+
+
+def test_a_request_that_was_cut_off_is_repeated(personas) -> None:
+    ahead = timezone.now() + HOUR
+    IdempotentRequest.objects.create(caller="a", key="b", fingerprint="c", locked_until=ahead)
+    claimed = idempotency.claim(caller="a", key="b", fingerprint="c")
+    assert claimed.locked_until < ahead
+
+
+def test_a_mail_that_was_cut_off_is_sent(personas) -> None:
+    lesion, today = LesionFactory(patient=personas.patient), timezone.localdate()
+    reminder = ReminderFactory(lesion=lesion, set_by=personas.clinician, due_on=today)
+    Reminder.objects.update(mailing_since=timezone.now() + HOUR)
+    assert emails.send(personas.clinician.pk, [reminder.pk])
+
+
+def test_a_failed_reading_pauses_no_longer(personas) -> None:
+    """After a correction a reading is queued again; failures pause that for ``details.PAUSE``."""
+    lesion = LesionFactory(patient=personas.patient)
+    reading = PredictionFactory(image__lesion=lesion, model_version=reader.DEFAULT_VERSION)
+    Prediction.objects.update(context={"age": 21.0, "sex": "female", "localization": "back"})
+    PredictionFactory(image=reading.image, failed=True, model_version=reader.DEFAULT_VERSION)
+    assert details.queue_some_again() == []
+    Prediction.objects.filter(state=State.FAILED).update(finished_at=timezone.now() + HOUR)
+    assert [again.image for again in details.queue_some_again()] == [reading.image]
+
+
+def test_a_lost_comparison_is_missed_at_once(personas) -> None:
+    lesion = LesionFactory(patient=personas.patient)
+    LesionImageFactory(lesion=lesion)
+    after = LesionImageFactory(lesion=lesion)
+    measurement = MeasurementFactory(image=after)
+    assert comparison_services.uncompared() == []
+    Measurement.objects.filter(pk=measurement.pk).update(created=timezone.now() + HOUR)
+    assert comparison_services.uncompared() == [after]
+
+
+def test_nothing_is_kept_for_an_hour_longer(tmp_path, monkeypatch) -> None:
+    """Counters of rate limits, and bells that were rung just now."""
+    cache = ForgivingFiles(tmp_path, {})
+    now = time.time()
+    cache.set("key", 1, 60)
+    assert not cache.add("key", 2, 60)
+    monkeypatch.setattr(time, "time", lambda: now - HOUR.total_seconds())
+    assert cache.get("key") is None
+    assert cache.add("key", 2, 60)
 
 
 @pytest.mark.parametrize("every", [schedule(20), crontab(minute="*/20")], ids=["20 s", "20 min"])
