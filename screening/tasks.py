@@ -16,7 +16,7 @@ from ml import reader
 from screening import bells, idempotency, sweeper
 from screening.batches import worker
 from screening.comparisons import follow_up
-from screening.operations import heartbeats, storage
+from screening.operations import heartbeats, orphans, storage
 from screening.predictions import queue, recovery
 from screening.reminders import emails
 from screening.webhooks import delivery as webhook_delivery
@@ -59,6 +59,11 @@ def deliver_webhook_task(delivery_id: str) -> None:
 @shared_task
 def forget_old_deliveries_task() -> None:
     webhook_delivery.forget_old()
+
+
+@shared_task(soft_time_limit=3500, time_limit=3600)
+def remove_orphans_task() -> None:
+    orphans.remove()
 
 
 @shared_task

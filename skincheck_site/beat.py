@@ -22,6 +22,10 @@ def schedule() -> dict[str, dict[str, Any]]:
             "task": "screening.tasks.forget_old_deliveries_task",
             "schedule": crontab(minute="17", hour="3"),
         },
+        "remove-orphans": {
+            "task": "screening.tasks.remove_orphans_task",
+            "schedule": crontab(minute="37", hour="3"),
+        },
         "forget-answers-and-tokens": {
             "task": "screening.tasks.forget_answers_and_tokens_task",
             "schedule": crontab(minute="17"),

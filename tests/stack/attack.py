@@ -334,20 +334,24 @@ def _mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(spoilt)
 
 
+def unmatched(installation: Installation) -> set[str]:
+    """Files without a row, and those of rows that do not exist."""
+    media = installation.folder / "media"
+    there = {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()}
+    rows = installation.query("SELECT file, thumbnail FROM screening_lesionimage")
+    return there ^ {name for names in rows for name in names}
+
+
 def orphans(installation: Installation) -> list[str]:
     """Files without a row, rows without a file, pictures without a reading, and leftovers of
     uploads.
     """
-    media = installation.folder / "media"
-    there = {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()}
-    rows = installation.query("SELECT file, thumbnail FROM screening_lesionimage")
-    known = {name for names in rows for name in names}
     unread = installation.query(
         "SELECT image.id FROM screening_lesionimage image LEFT JOIN screening_prediction prediction"
         " ON prediction.image_id = image.id WHERE prediction.id IS NULL"
     )
     left = [path.name for path in (installation.folder / "uploads").iterdir()]
-    return [*(there ^ known), *(str(row) for row in unread), *left]
+    return [*unmatched(installation), *(str(row) for row in unread), *left]
 
 
 def most_memory(pid: int) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.stack.attack import unmatched
 from tests.stack.installation import Installation, wait_until
 from tests.stack.server import PARTS, children, is_replaced, main_process, server
 from tests.stack.uploads import assert_each_is_read_once, uploading
@@ -53,3 +54,8 @@ def test_each_part_is_killed_under_load(installation: Installation, tmp_path: Pa
             return told.status_code == 200 and known and max(beats.values()) < 60
 
         wait_until(all_are_heard_of, "health tells that all live")
+    then = time.time() - 2 * 86_400
+    for stored in (installation.folder / "media").rglob("*"):
+        os.utime(stored, (then, then))
+    installation.python("manage.py", "orphans", "--delete")
+    assert unmatched(installation) - {"probe"} == set()
