@@ -1,21 +1,33 @@
-"""Adapts allauth: an unavailable mail server breaks no page."""
+"""Adapts allauth: an unavailable mail server breaks no page, a log-in is recent for a while, and
+the owner of an account hears of what happens to it.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import (
+    get_authentication_records,
+    record_authentication,
+)
 from allauth.core import context as current
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest
+from django.contrib.auth.hashers import make_password
+from django.http import HttpRequest, HttpResponse
 
+from accounts import devices
 from accounts.mail import NOT_TAKEN
+from accounts.models import User
 
 logger = logging.getLogger(__name__)
 
 NOT_SENT = "No mail could be sent just now. Ask for it again in a few minutes."
 SENT = "account/messages/email_confirmation_sent.txt"
+PASSWORDS = ("password_changed", "password_set", "password_reset")
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -24,7 +36,7 @@ class AccountAdapter(DefaultAccountAdapter):
         no mail was sent.
         """
         try:
-            super().send_mail(template_prefix, email, context)
+            super().send_mail(template_prefix, email, {"site_url": settings.SITE_URL} | context)
         except NOT_TAKEN as error:
             logger.error("%s was not mailed: %s", template_prefix, type(error).__name__)
             current.request.mail_was_not_sent = True
@@ -41,4 +53,47 @@ class AccountAdapter(DefaultAccountAdapter):
         """Skip the message that a mail was sent if none was."""
         if message_template == SENT and getattr(request, "mail_was_not_sent", False):
             return
+        if message_template and message_template.startswith("account/messages/password_"):
+            options.setdefault("message_context", {"keys": _keys(request.user)})
         super().add_message(request, level, message_template, *arguments, **options)
+
+    def send_notification_mail(
+        self,
+        template_prefix: str,
+        user: User,
+        context: dict[str, Any] | None = None,
+        email: str | None = None,
+    ) -> None:
+        """With the browser in words, and after a new password with the keys that live on."""
+        more: dict[str, Any] = {"device": devices.named(self.get_http_user_agent(self.request))}
+        if template_prefix.removeprefix("account/email/") in PASSWORDS:
+            more["keys"] = _keys(user)
+        super().send_notification_mail(template_prefix, user, more | (context or {}), email)
+
+    def send_account_already_exists_mail(self, email: str) -> None:
+        """As slow as a sign-up, which hashes a password: nobody learns who has an account."""
+        make_password("a password as long as others are")
+        super().send_account_already_exists_mail(email)
+
+    def post_login(
+        self, request: HttpRequest, user: User, *, signup: bool, **options: Any
+    ) -> HttpResponse:
+        """Mail the owner if this browser is new to the account."""
+        response: HttpResponse = super().post_login(request, user, signup=signup, **options)
+        if signup:
+            record_authentication(request, user, method="password")
+        if not devices.is_known(request, user):
+            devices.remember(response, user)
+            if not signup:
+                self.send_notification_mail("account/email/new_device", user)
+        return response
+
+    def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
+        """The log-in itself is recent for a while; allauth would ask again at once."""
+        records = get_authentication_records(self.request, self.request.user)
+        latest = max((record["at"] for record in records), default=0)
+        return bool(time.time() - latest > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
+
+
+def _keys(user: Any) -> list[str]:
+    return list(user.api_keys.active().values_list("name", flat=True)) if user.pk else []

@@ -6,6 +6,8 @@ from typing import Any
 
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
@@ -16,7 +18,7 @@ from accounts.models import ApiKey, Clinic, Invitation, Membership, User
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = "SkinCheck"
 admin.site.site_title = "SkinCheck"
-admin.site.unregister([Group, EmailAddress])
+admin.site.unregister([Group, EmailAddress, Authenticator, UserSession])
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -94,8 +96,8 @@ class EmailAddressAdmin(ReadOnlyAdmin):
 
 @admin.register(Clinic)
 class ClinicAdmin(ReadOnlyAdmin):
-    list_display = ["name", "review_before_reading", "created"]
-    list_filter = ["review_before_reading"]
+    list_display = ["name", "review_before_reading", "requires_second_factor", "created"]
+    list_filter = ["review_before_reading", "requires_second_factor"]
     search_fields = ["name"]
     inlines = [MembershipInline]
 

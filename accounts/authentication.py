@@ -12,14 +12,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import BooleanField, ExpressionWrapper
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.authentication import (
+    BaseAuthentication,
+    SessionAuthentication,
+    get_authorization_header,
+)
+from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
+from accounts import second_factors
 from accounts.models import KEY_PREFIX, ApiKey, Application, User
 
+NO_FACTOR = "This account must have a second factor and has none. Log in to add one."
 _LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 
@@ -58,9 +65,13 @@ class ApiKeyAuthentication(BearerAuthentication):
         if not secret.startswith(KEY_PREFIX):
             return None
         keys = ApiKey.objects.active().select_related("user", "clinic")
+        lacks = ExpressionWrapper(second_factors.lacking("user__"), BooleanField())
+        keys = keys.annotate(lacks_factor=lacks)
         key = keys.filter(secret_sha256=ApiKey.digest(secret), user__is_active=True).first()
         if key is None:
             raise AuthenticationFailed("This API key is unknown, has expired or has been revoked.")
+        if key.lacks_factor:
+            raise PermissionDenied(NO_FACTOR)
         _note_use(key)
         key.user.bound_clinic = key.clinic
         scopes = None if key.scopes is None else frozenset(key.scopes)
@@ -84,6 +95,16 @@ class AccessTokenAuthentication(BearerAuthentication):
         user.bound_clinic = application.clinic
         scopes = frozenset(token.scope.split()) & frozenset(application.scopes)
         return user, Credential(f"application:{application.pk}", scopes)
+
+
+class PageSession(SessionAuthentication):
+    """The session of someone who is logged in on the pages."""
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        found = super().authenticate(request)
+        if found is not None and second_factors.is_lacking(request._request):
+            raise PermissionDenied(NO_FACTOR)
+        return found
 
 
 def _note_use(row: ApiKey | Application) -> None:

@@ -72,6 +72,11 @@ class Clinic(models.Model):
         default=False,
         help_text="Clinicians see the model's reading only after they have recorded their own.",
     )
+    requires_second_factor = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Members get in only with a second factor.",
+    )
 
     objects = ClinicQuerySet.as_manager()
 

@@ -10,11 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import notices
 from accounts import scopes as known_scopes
 from accounts.models import KEY_PREFIX, ApiKey, Clinic, Membership, User
 from accounts.roles import Role
@@ -88,6 +90,15 @@ def set_reviewing(*, user: User, clinic: Clinic, review_before_reading: bool) ->
 
 
 @transaction.atomic
+def require_second_factor(*, user: User, clinic: Clinic, requires_second_factor: bool) -> Clinic:
+    """Set whether members get in only with a second factor. Who has none is asked to add one."""
+    require_clinic_admin(user=user, clinic=clinic)
+    clinic.requires_second_factor = requires_second_factor
+    clinic.save(update_fields=["requires_second_factor"])
+    return clinic
+
+
+@transaction.atomic
 def change_role(*, user: User, membership: Membership, role: str) -> Membership:
     _lock_member(membership)
     require_clinic_admin(user=user, clinic=membership.clinic)
@@ -109,6 +120,7 @@ def remove_member(*, user: User, membership: Membership) -> None:
     membership.delete()
 
 
+@transaction.atomic
 def create_api_key(
     *,
     user: User,
@@ -137,12 +149,25 @@ def create_api_key(
     )
     key.full_clean()
     key.save()
+    notices.tell_after_commit(user, "key_created", key=key.name)
     return key, secret
 
 
+@transaction.atomic
 def revoke_api_key(*, user: User, key: ApiKey) -> None:
     """Revoke the key. Revoking it again keeps the first date."""
-    user.api_keys.unrevoked().filter(pk=key.pk).update(revoked_at=timezone.now())
+    if user.api_keys.unrevoked().filter(pk=key.pk).update(revoked_at=timezone.now()):
+        notices.tell_after_commit(user, "key_revoked", key=key.name)
+
+
+def revoke_all_api_keys(*, user: User) -> None:
+    user.api_keys.unrevoked().update(revoked_at=timezone.now())
+
+
+def end_session(*, user: User, session: UserSession) -> None:
+    """Log out one browser; its next request is a stranger's, in every process."""
+    if session.user_id == user.pk:
+        session.end()
 
 
 def _lock_member(membership: Membership) -> None:

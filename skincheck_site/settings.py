@@ -67,6 +67,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "csp",
     "django_filters",
     "django_htmx",
@@ -91,10 +93,12 @@ MIDDLEWARE = [
     "skincheck_site.bodies.refuse_large",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "accounts.web.sessions.IdleLimit",
     "screening.web.form_tokens.PageForms",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.web.required_factors.RequiredFactors",
     "screening.api.http.throttling.tell_limits",
 ]
 
@@ -257,13 +261,13 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
+    for name, options in {
+        "UserAttributeSimilarityValidator": {},
+        "MinimumLengthValidator": {"min_length": 12},
+        "CommonPasswordValidator": {},  # of a list that Django brings along
+        "NumericPasswordValidator": {},
+    }.items()
 ]
 FOUND_CLINICS: str = env("FOUND_CLINICS", default="anyone" if EMBEDDED else "verified")
 if FOUND_CLINICS not in ("anyone", "verified", "staff"):
@@ -277,6 +281,22 @@ ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = env("ACCOUNT_EMAIL_VERIFICATION", default="optional")
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_FORMS = {"change_password": "accounts.web.forms.ChangePasswordForm"}
+# What changes how one logs in, or hands out data, asks for a log-in within this many seconds.
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+# Admins of clinics, beside operators, who always do.
+ADMINS_NEED_SECOND_FACTOR = env.bool("ADMINS_NEED_SECOND_FACTOR", default=not EMBEDDED)
+MFA_ADAPTER = "accounts.second_factors.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "SkinCheck"
+# Where an address need not be confirmed; elsewhere nobody logs in before it is.
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_FORMS = {"add_webauthn": "accounts.web.forms.PasskeyForm"}
+# A session ends after this long without a request, and two weeks after the log-in in any case.
+SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=720)
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 # An unresponsive mail server must not block a worker or the page that sends an invitation.
 EMAIL_TIMEOUT = 10
@@ -288,7 +308,7 @@ REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "accounts.authentication.ApiKeyAuthentication",
         "accounts.authentication.AccessTokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
+        "accounts.authentication.PageSession",
     ],
     # Deny by default: a view without permissions is for staff only.
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
@@ -309,6 +329,7 @@ OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.Application"
 HTTPS = env.bool("HTTPS", default=False)
 SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it for localhost alone
 CSRF_FAILURE_VIEW = "screening.web.form_tokens.csrf_failure"
 CSRF_COOKIE_SECURE = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0

@@ -74,6 +74,7 @@ class World:
     sibling: Any
     twin: Any
     key: Any
+    session: Any
     webhook: Any
     delivery: Any
     batch: Any = None
@@ -269,6 +270,8 @@ MATRIX: dict[str, Line] = {
         POST=Sent(SIGNED_IN, lambda w: {"name": "K", "days": 30, "access": "read"}, done=200)
     ),
     "api_key_revoke": line(args="key", POST=Sent(HOLDS_THE_KEY)),
+    "session_end": line(args=lambda w: (w.session.pk,), POST=Sent(HOLDS_THE_KEY)),
+    "clinic_second_factor": line(args="clinic", POST=Sent(ADMINISTERS)),
     "clinic_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"name": "C"})),
     "clinic": line(SEES, "clinic"),
     "clinic_reviewing": line(args="clinic", POST=Sent(ADMINISTERS)),

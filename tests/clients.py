@@ -6,6 +6,7 @@ clients disable the protection, and would hide a machine endpoint that requires 
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from django.test import Client
@@ -23,6 +24,16 @@ class Browser(Client):
 
     def __init__(self, **defaults: Any) -> None:
         super().__init__(enforce_csrf_checks=True, **defaults)
+
+    def force_login(self, user: Any, backend: str | None = None) -> None:
+        """As after a log-in with a second factor just now: nothing asks for either again."""
+        super().force_login(user, backend)
+        now, session = time.time(), self.session
+        used = [{"method": method, "at": now} for method in ("password", "mfa")]
+        session["account_authentication_methods"] = used
+        session["account_authentication_methods_user"] = str(user.pk)
+        session["since"] = session["seen"] = now
+        session.save()
 
     def request(self, **request: Any) -> Any:
         if CSRF_COOKIE not in self.cookies:

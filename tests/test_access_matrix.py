@@ -19,6 +19,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.core.files.base import ContentFile
 from django.db import transaction
 from django.urls import URLPattern, get_resolver, reverse
@@ -162,6 +163,9 @@ def world_of(personas: Personas, writer: str) -> World:
             archive=ContentFile(b"PK", name="archive"),
         ),
         calendar=reminder_services.make_calendar_link(user=getattr(personas, writer)),
+        session=UserSession.objects.create(
+            user=getattr(personas, writer), ip="192.0.2.1", session_key=f"of-{writer}"
+        ),
         webhook=webhook,
         delivery=DeliveryFactory(webhook=webhook, failed=True),
     )
@@ -249,6 +253,8 @@ def test_matrix(name, worlds, clients):
 
 # Login and logout are allauth's. Public pages are the exception.
 OPEN_ACCOUNTS = {
+    "mfa_authenticate",
+    "mfa_login_webauthn",
     "account_login",
     "account_signup",
     "account_inactive",
@@ -269,7 +275,9 @@ OPEN_ACCOUNTS = {
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_accounts_need_a_login_unless_they_lead_to_one(db, name, route, method):
     url = "/" + re.sub(
-        r"\(\?P<\w+>.*?\)(?=[-/])|[\^$]", lambda m: "x" if m[0][0] == "(" else "", route
+        r"\(\?P<\w+>.*?\)(?=[-/])|<int:\w+>|[\^$]",
+        lambda m: {"(": "x", "<": "1"}.get(m[0][0], ""),
+        route,
     )
     response = getattr(Browser(), method.lower())(url)
     is_login = verdict(response, url, 200) is LOGIN and "next=" in response["Location"]

@@ -14,12 +14,14 @@ from django.views.decorators.http import require_POST
 from accounts import applications, services
 from accounts.models import Application
 from accounts.web.forms import ApplicationForm
+from accounts.web.recent_log_in import recent_log_in
 from accounts.web.views import SignedInRequest, clinic_page, visible_clinic
 from screening.web import form_tokens
 
 
 @never_cache
 @require_POST
+@recent_log_in
 def register(request: SignedInRequest, pk: UUID) -> HttpResponse:
     """Respond with the page itself, because the secret could not be read after a redirect."""
     clinic = visible_clinic(request, pk)
@@ -36,6 +38,7 @@ def register(request: SignedInRequest, pk: UUID) -> HttpResponse:
 
 @never_cache
 @require_POST
+@recent_log_in
 def renew(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
     application = _application(request, pk, application_pk)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from allauth.account.forms import ChangePasswordForm as BaseChangePasswordForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
 from django.utils import timezone
 
-from accounts import scopes
+from accounts import scopes, services
 from accounts.applications import APPLICATION_ROLES
 from accounts.models import ApiKey, Clinic, Membership, User
 from accounts.roles import Role
@@ -55,6 +57,50 @@ class ReviewingForm(EditForm):
     review_before_reading = forms.BooleanField(
         required=False, label="Conclude first, then see the software's reading"
     )
+
+
+class SecondFactorForm(EditForm):
+    @staticmethod
+    def values_of(clinic: Clinic) -> dict[str, Any]:
+        return {"requires_second_factor": clinic.requires_second_factor}
+
+    requires_second_factor = forms.BooleanField(
+        required=False, label="Members get in only with a second factor"
+    )
+
+
+class PasskeyForm(AddWebAuthnForm):
+    passwordless = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Log in with it alone, without the password",
+        help_text="The device then asks for your fingerprint, face or PIN. Leave it out for a "
+        "security key that has no PIN.",
+    )
+    field_order = ["name", "passwordless", "credential"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].help_text = "For example “My phone”."
+
+
+class ChangePasswordForm(BaseChangePasswordForm):
+    """Asks, if the person has API keys, whether these end too."""
+
+    end_keys = forms.BooleanField(required=False, label="End my API keys too")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        names = list(self.user.api_keys.active().values_list("name", flat=True))
+        if names:
+            self.fields["end_keys"].help_text = f"They are: {', '.join(names)}."
+        else:
+            del self.fields["end_keys"]
+
+    def save(self) -> None:
+        super().save()
+        if self.cleaned_data.get("end_keys"):
+            services.revoke_all_api_keys(user=self.user)
 
 
 class RoleForm(EditForm):

@@ -3,15 +3,17 @@
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path
 
-from accounts.web import application_views, token_views, views
+from accounts.web import application_views, session_views, token_views, views
 
 urlpatterns = [
     path("account/", views.account, name="account"),
     path("account/keys/", views.api_key_new, name="api_key_new"),
     path("account/keys/<uuid:pk>/revoke/", views.api_key_revoke, name="api_key_revoke"),
+    path("account/sessions/<int:pk>/end/", session_views.end, name="session_end"),
     path("clinics/new/", views.clinic_new, name="clinic_new"),
     path("clinics/<uuid:pk>/", views.clinic, name="clinic"),
     path("clinics/<uuid:pk>/reviewing/", views.reviewing, name="clinic_reviewing"),
+    path("clinics/<uuid:pk>/second-factor/", views.second_factor, name="clinic_second_factor"),
     path("clinics/<uuid:pk>/invitations/", views.invite, name="clinic_invite"),
     path(
         "clinics/<uuid:pk>/invitations/<uuid:invitation_pk>/withdraw/",

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import invitations, services
 from accounts.models import Clinic, Membership, User
 from accounts.roles import Role
+from accounts.second_factors import has_factor
 from accounts.web.forms import (
     ApiKeyForm,
     ApplicationForm,
@@ -24,7 +25,9 @@ from accounts.web.forms import (
     ProfileForm,
     ReviewingForm,
     RoleForm,
+    SecondFactorForm,
 )
+from accounts.web.recent_log_in import recent_log_in
 from screening.images import quota
 from screening.web import form_tokens
 from screening.web.forms.submit import submit
@@ -49,6 +52,7 @@ def account(request: SignedInRequest) -> HttpResponse:
 
 @never_cache
 @require_POST
+@recent_log_in
 def api_key_new(request: SignedInRequest) -> HttpResponse:
     """Respond with the page itself, because the secret could not be read after a redirect."""
     form = ApiKeyForm(request.POST, user=request.user)
@@ -94,6 +98,17 @@ def reviewing(request: SignedInRequest, pk: UUID) -> HttpResponse:
         return clinic_page(request, clinic, reviewing=form)
     messages.success(request, "How your clinicians review is saved.")
     return redirect(f"{reverse('clinic', args=[pk])}#reviewing")
+
+
+@require_POST
+def second_factor(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    clinic = visible_clinic(request, pk)
+    form = SecondFactorForm(request.POST, record=clinic)
+    saved = submit(form, services.require_second_factor, user=request.user, clinic=clinic)
+    if saved is None:
+        return clinic_page(request, clinic, second_factor=form)
+    messages.success(request, "How your members log in is saved.")
+    return redirect(f"{reverse('clinic', args=[pk])}#second-factor")
 
 
 @require_POST
@@ -204,6 +219,7 @@ def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
         "api_keys": user.api_keys.unrevoked().select_related("clinic"),
         "webhooks": user.webhooks.all(),
         "storage": quota.of_account(user.pk),
+        "has_factor": User.objects.filter(has_factor(), pk=user.pk).exists(),
         "patients_url": request.build_absolute_uri(reverse("api:patient-list")),
     } | context
     return render(request, "accounts/account.html", context)
@@ -211,7 +227,8 @@ def _account_page(request: SignedInRequest, **context: Any) -> HttpResponse:
 
 def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> HttpResponse:
     """The clinic's page with the forms and the new secret in ``context``, or fresh ones."""
-    members = list(clinic.memberships.of_people().select_related("user").order_by("created", "pk"))
+    shown = clinic.memberships.of_people().select_related("user").order_by("created", "pk")
+    members = list(shown.annotate(has_factor=has_factor("user__")))
     own = next(member for member in members if member.user_id == request.user.pk)
     is_admin = own.role == Role.ADMIN
     for member in members:
@@ -232,6 +249,7 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         "storage": quota.of_clinic(clinic.pk),
         "webhooks": clinic.webhooks.all() if is_admin else [],
         "reviewing": ReviewingForm(record=clinic),
+        "second_factor": SecondFactorForm(record=clinic),
         "application_form": ApplicationForm(),
         "token_url": request.build_absolute_uri(reverse("oauth_token")),
     } | context

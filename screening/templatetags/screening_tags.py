@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from accounts import devices
 from accounts.models import User
 from screening.body_map.queries import STATES
 from screening.comparisons.presenters import what_changed
@@ -60,6 +61,11 @@ def outcome_badge(outcome: str) -> SafeString:
 @register.simple_tag
 def outcome_icon(outcome: str) -> SafeString:
     return icon(OUTCOME_ICONS[Outcome(outcome)])
+
+
+@register.filter
+def device(user_agent: str) -> str:
+    return devices.named(user_agent)
 
 
 @register.filter

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from allauth.account.middleware import AccountMiddleware
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core import signing
@@ -109,6 +110,9 @@ class PageForms:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
+        # Django asks no middleware about what is raised here, so that ours asks allauth's: it
+        # redirects whoever has to log in again.
+        self._elsewhere = AccountMiddleware(get_response).process_exception
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
@@ -128,7 +132,13 @@ class PageForms:
             return _keep(request, opened)
         if request.resolver_match and request.resolver_match.view_name in RECOGNISED:
             return None
-        return _once(request, opened, lambda: view(request, *args, **kwargs))
+        try:
+            return _once(request, opened, lambda: view(request, *args, **kwargs))
+        except Exception as error:
+            elsewhere: HttpResponseBase | None = self._elsewhere(request, error)
+            if elsewhere is None:
+                raise
+            return elsewhere
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponseBase:

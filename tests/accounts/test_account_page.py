@@ -96,7 +96,7 @@ def test_the_page_costs_the_same_with_many_keys(client, personas, django_assert_
         services.create_api_key(user=personas.admin, name=f"Key {number}")
     # Session, user, memberships, keys, webhooks, two for storage use, and at most two for the
     # navigation.
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         assert "Key 29" in client.get("/account/").content.decode()
 
 

@@ -19,6 +19,8 @@ PUBLIC = {
     "account_reset_password_done",
     "account_reset_password_from_key",
     "account_reset_password_from_key_done",
+    "mfa_authenticate",  # the second step of a log-in: redirects users without a first one to login
+    "mfa_login_webauthn",  # a log-in by passkey
     "account_confirm_login_code",  # a second step: redirects users without a first one to login
     "home",  # the landing page, without a session
     "help",

@@ -86,7 +86,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
             complaints.append(f"{message.type}: {message.text} ({message.location})")
 
     def open_one(**options: Any) -> Page:
-        context = browser.new_context(base_url=site.url, **options)
+        context = browser.new_context(**{"base_url": site.url} | options)
         contexts.append(context)
         page = context.new_page()
         page.on("console", complain)  # includes violations of the Content-Security-Policy

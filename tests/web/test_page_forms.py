@@ -48,6 +48,7 @@ EDITS = {
     "image_scale": ("image_scale", "image"),
     "webhook_edit": ("webhook_edit", "webhook"),
     "clinic_reviewing": ("clinic", "clinic"),
+    "clinic_second_factor": ("clinic", "clinic"),
     "image_correct": ("image_correct", "image"),
 }
 MAKES = {
@@ -91,6 +92,7 @@ ACTS = {
     "patient_correct",
     "reminder_snooze",
     "reminder_stop",
+    "session_end",
     "visit_correct",
     "webhook_off",
     "webhook_on",

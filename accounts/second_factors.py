@@ -1,0 +1,96 @@
+"""Second factors: who must have one, and how their secrets are kept."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from cryptography.fernet import Fernet, MultiFernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q
+from django.http import HttpRequest
+
+from accounts.models import Membership, MembershipQuerySet, User
+from accounts.roles import Role
+
+FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
+"""Recovery codes stand in for a factor; alone they are none."""
+
+
+def demanding(person: Any) -> MembershipQuerySet:
+    """Memberships of ``person`` that ask for a second factor."""
+    asks = Q(clinic__requires_second_factor=True)
+    if settings.ADMINS_NEED_SECOND_FACTOR:
+        asks |= Q(role=Role.ADMIN)
+    return Membership.objects.filter(asks, user=person)
+
+
+def has_factor(person: str = "") -> Exists:
+    """A condition; person: the path from the filtered rows to the user; empty for users."""
+    factors = Authenticator.objects.filter(type__in=FACTORS)
+    return Exists(factors.filter(user=OuterRef(f"{person}pk")))
+
+
+def lacking(person: str = "") -> Q:
+    """A condition: the person must have a second factor and has none. Operators must always.
+
+    person: as of ``has_factor``.
+    """
+    demanded = Exists(demanding(OuterRef(f"{person}pk")))
+    return (Q(**{f"{person}is_staff": True}) | Q(demanded)) & ~Q(has_factor(person))
+
+
+def is_lacking(request: HttpRequest) -> bool:
+    """Whether whoever is logged in must add a factor first. A log-in with one costs no query."""
+    user: Any = request.user
+    if any(one["method"] == "mfa" for one in get_authentication_records(request, user)):
+        return False
+    return User.objects.filter(lacking(), pk=user.pk).exists()
+
+
+class FactorAdapter(DefaultMFAAdapter):
+    """The secrets behind codes are encrypted with a key derived from SECRET_KEY; former keys still
+    decrypt.
+    """
+
+    error_messages = DefaultMFAAdapter.error_messages | {
+        "incorrect_code": "This code is not right. Wait for the next one and try again.",
+        "cannot_delete_authenticator": "You need a second factor here. Add another one first.",
+        "cannot_generate_recovery_codes": "Add a second factor first: these codes stand in for it.",
+    }
+
+    def encrypt(self, text: str) -> str:
+        return _keys().encrypt(text.encode()).decode()
+
+    def decrypt(self, encrypted_text: str) -> str:
+        return _keys().decrypt(encrypted_text.encode()).decode()
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        """Whoever must have a factor keeps one."""
+        user = authenticator.user
+        others = Authenticator.objects.filter(user=user, type__in=FACTORS)
+        if others.exclude(pk=authenticator.pk).exists():
+            return True
+        return not (user.is_staff or demanding(user).exists())
+
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:
+        number = Authenticator.objects.filter(user=user, type=type).count() + 1
+        return f"Passkey {number}"
+
+    def _get_site_name(self) -> str:
+        return "SkinCheck"
+
+
+def _keys() -> MultiFernet:
+    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derived(one))) for one in secrets])
+
+
+def _derived(secret: str) -> bytes:
+    """32 bytes, by RFC 5869 with SHA-256."""
+    return HKDF(SHA256(), 32, salt=None, info=b"accounts.second_factors").derive(secret.encode())

@@ -1,0 +1,26 @@
+"""What hands out access or data asks for a recent log-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+View = Callable[..., HttpResponseBase]
+
+
+def recent_log_in(view: View) -> View:
+    """Ask for the password or a factor first, unless the last log-in is recent
+    (``ACCOUNT_REAUTHENTICATION_TIMEOUT``). A POST is done afterwards, with what was sent.
+    """
+
+    @wraps(view)
+    def asked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        raise_if_reauthentication_required(request, app="allauth.account")
+        return view(request, *args, **kwargs)
+
+    return asked

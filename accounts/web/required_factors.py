@@ -1,0 +1,33 @@
+"""Whoever must have a second factor adds one before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+
+from accounts import second_factors
+
+OPEN = ("accounts/", "api/", "fhir/", "health/")
+"""Routes that stay: those that lead to a factor, and those that ask each caller themselves."""
+
+
+class RequiredFactors:
+    """Middleware; runs after authentication."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        route = request.resolver_match.route if request.resolver_match else ""
+        if route.startswith(OPEN) or not request.user.is_authenticated:
+            return None
+        return redirect("mfa_index") if second_factors.is_lacking(request) else None

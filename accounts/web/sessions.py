@@ -1,0 +1,48 @@
+"""Sessions end when nobody uses them, and at the latest two weeks after the log-in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+
+SINCE, SEEN = "since", "seen"
+_NOTED = 60
+"""Seconds within which a further request is not noted, so that not each one writes."""
+
+
+class IdleLimit:
+    """Middleware; runs after messages, and before any view asks who the person is."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if settings.SESSION_COOKIE_NAME in request.COOKIES:
+            _check(request)
+        return self.get_response(request)
+
+
+def _check(request: HttpRequest) -> None:
+    session, now = request.session, time.time()
+    seen = session.get(SEEN)
+    if seen is not None and _is_over(now - seen, now - session.get(SINCE, seen)):
+        logout(request)
+        messages.info(request, "You were logged out, because this session was not used for long.")
+    elif (seen is None or abs(now - seen) > _NOTED) and request.user.is_authenticated:
+        session.setdefault(SINCE, now)
+        session[SEEN] = now
+        kept = UserSession.objects.filter(session_key=session.session_key)
+        kept.update(last_seen_at=timezone.now())
+
+
+def _is_over(idle: float, age: float) -> bool:
+    """Both in seconds."""
+    return idle > settings.SESSION_IDLE_MINUTES * 60 or age > settings.SESSION_COOKIE_AGE

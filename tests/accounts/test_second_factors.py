@@ -1,0 +1,224 @@
+"""Second factors: how one is added and asked for, and who must have one."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import (
+    format_hotp_value,
+    hotp_value,
+    yield_hotp_counters_from_time,
+)
+from django.core import mail
+from django.core.cache import cache
+from django.urls import reverse
+
+from accounts import services
+from accounts.second_factors import FactorAdapter
+from tests.clients import Browser, Program
+from tests.factories import PASSWORD, MembershipFactory, UserFactory
+
+pytestmark = pytest.mark.django_db
+APP = "/accounts/2fa/totp/activate/"
+
+
+@pytest.fixture(autouse=True)
+def _no_earlier_tries():
+    cache.clear()
+
+
+def code_of(secret: str) -> str:
+    return format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time()))))
+
+
+def log_in(client: Browser, email: str):
+    return client.post("/accounts/login/", {"login": email, "password": PASSWORD})
+
+
+def with_app(client: Browser) -> str:
+    """Add an authenticator app by the pages. The secret."""
+    page = client.get(APP).content.decode()
+    secret = re.search(r'id="totp-secret">(\w+)<', page)[1]
+    answer = client.post(APP, {"code": code_of(secret)})
+    assert answer.status_code == 302, answer.context["form"].errors
+    cache.clear()  # a code counts once, and the tests use theirs again within its 30 seconds
+    return secret
+
+
+@pytest.fixture
+def person():
+    return UserFactory(email="jo@example.org")
+
+
+@pytest.mark.django_db(transaction=True)  # the mail is sent once it is committed
+def test_an_app_is_added_and_then_asked_for(client, person):
+    log_in(client, person.email)
+    mail.outbox.clear()
+    secret = with_app(client)
+    assert [one.subject for one in mail.outbox] == ["SkinCheck: an authenticator app was added"]
+    client.post("/accounts/logout/")
+
+    answer = log_in(client, person.email)
+    assert answer.url == reverse("mfa_authenticate")
+    assert client.get("/account/").status_code == 302
+    wrong = "000000" if code_of(secret) != "000000" else "111111"
+    assert client.post(answer.url, {"code": wrong}).status_code == 200
+    assert client.get("/account/").status_code == 302
+    assert client.post(answer.url, {"code": code_of(secret)}).status_code == 302
+    assert client.get("/account/").status_code == 200
+    # The same code a second time, as by someone who looked on.
+    other = Browser()
+    log_in(other, person.email)
+    assert other.post(answer.url, {"code": code_of(secret)}).status_code == 200
+
+
+def test_a_recovery_code_works_once(client, person):
+    log_in(client, person.email)
+    with_app(client)
+    page = client.get("/accounts/2fa/recovery-codes/").content.decode()
+    codes = re.findall(r"<li>(\d{8})</li>", page)
+    assert len(codes) == 10
+    for tries, status in ((0, 302), (1, 200)):
+        other = Browser()
+        log_in(other, person.email)
+        answer = other.post("/accounts/2fa/authenticate/", {"code": codes[0]})
+        assert answer.status_code == status, tries
+
+
+def test_secrets_are_not_in_the_clear_and_outlive_a_new_key(client, person, settings):
+    log_in(client, person.email)
+    secret = with_app(client)
+    rows = {row.type: row for row in Authenticator.objects.all()}
+    kept = str([row.data for row in rows.values()])
+    assert secret not in kept
+    assert not any(code in kept for code in rows["recovery_codes"].wrap().generate_codes())
+
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    assert FactorAdapter().decrypt(rows["totp"].data["secret"]) == secret
+
+
+def test_a_factor_goes_only_after_a_recent_log_in(client, person):
+    log_in(client, person.email)
+    with_app(client)
+    age(client, 601)
+    answer = client.post("/accounts/2fa/totp/deactivate/")
+    assert answer.url.startswith(reverse("account_reauthenticate"))
+    assert Authenticator.objects.filter(type="totp").exists()
+    mail.outbox.clear()
+    client.post(answer.url, {"password": PASSWORD})
+    assert not Authenticator.objects.exists()
+    assert [one.subject for one in mail.outbox] == ["SkinCheck: the authenticator app was removed"]
+
+
+def age(client: Browser, seconds: int) -> None:
+    """As if the last log-in was that long ago."""
+    session = client.session
+    for record in session["account_authentication_methods"]:
+        record["at"] -= seconds
+    session.save()
+
+
+KEY = {"name": "Practice", "days": 30, "access": "read"}
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("/account/keys/", KEY),
+        ("/accounts/email/", {"email": "new@example.org", "action_add": ""}),
+        ("/accounts/2fa/totp/activate/", {"code": "1"}),
+        ("/accounts/2fa/webauthn/add/", {"credential": "{}"}),
+    ],
+)
+def test_what_gives_access_asks_again_after_ten_minutes(client, person, path, data):
+    log_in(client, person.email)
+    age(client, 601)
+    assert is_asked(client.post(path, data))
+    assert not is_asked(by_password(person).post(path, data))
+
+
+def test_what_was_sent_is_done_after_the_password(client, person):
+    """From the page's own form, whose token lets it be processed once."""
+    log_in(client, person.email)
+    age(client, 601)
+    page = client.get("/account/").content.decode()
+    form = page.partition('action="/account/keys/"')[2]
+    token = re.search(r'name="form_token" value="([^"]+)"', form)[1]
+    answer = client.post("/account/keys/", {**KEY, "form_token": token})
+    assert is_asked(answer)
+    assert not person.api_keys.exists()
+    done = client.post(answer.url, {"password": PASSWORD})
+    assert "sk_" in done.content.decode()
+    assert person.api_keys.count() == 1
+
+
+def is_asked(answer) -> bool:
+    return answer.status_code == 302 and answer.url.startswith(reverse("account_reauthenticate"))
+
+
+def by_password(user) -> Browser:
+    client = Browser()
+    log_in(client, user.email)
+    return client
+
+
+def test_a_clinic_asks_its_members_for_a_factor(personas):
+    _, secret = services.create_api_key(user=personas.clinician, name="K")
+    reads, key, viewer = by_password(personas.clinician), Program(secret), personas.viewer
+    page, resource = f"/patients/{personas.patient.pk}/", "/api/v1/patients/"
+    assert reads.get(page).status_code == key.get(resource).status_code == 200
+
+    services.require_second_factor(
+        user=personas.admin, clinic=personas.clinic, requires_second_factor=True
+    )
+    for path in (page, "/", "/account/"):
+        assert reads.get(path).url == reverse("mfa_index"), path
+    assert reads.get(resource).status_code == 403
+    assert key.get(resource).status_code == 403
+    assert by_password(viewer).get(page).url == reverse("mfa_index")
+    assert by_password(personas.self_tracker).get("/account/").status_code == 200
+
+    with_app(reads)
+    assert reads.get(page).status_code == 200
+    assert reads.get(resource).status_code == key.get(resource).status_code == 200
+    # While it is asked for, the last one stays.
+    reads.post("/accounts/2fa/totp/deactivate/")
+    assert Authenticator.objects.filter(user=personas.clinician, type="totp").exists()
+
+
+def test_the_page_sets_it_for_admins_only(client, personas):
+    client.force_login(personas.admin)
+    path = reverse("clinic_second_factor", args=[personas.clinic.pk])
+    client.post(path, {"requires_second_factor": "on"})
+    personas.clinic.refresh_from_db()
+    assert personas.clinic.requires_second_factor
+    assert "no second factor" in client.get(f"/clinics/{personas.clinic.pk}/").content.decode()
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_admins_need_one_where_the_setting_says_so(personas, settings, needed):
+    settings.ADMINS_NEED_SECOND_FACTOR = needed
+    page = f"/clinics/{personas.clinic.pk}/"
+    assert by_password(personas.admin).get(page).status_code == (302 if needed else 200)
+    assert by_password(personas.clinician).get(page).status_code == 200
+
+
+def test_operators_always_need_one():
+    operator = UserFactory(is_staff=True, is_superuser=True)
+    client = by_password(operator)
+    assert client.get("/admin/").url == reverse("mfa_index")
+    with_app(client)
+    assert client.get("/admin/").status_code == 200
+
+
+def test_admins_elsewhere_do_not_concern_a_clinic(personas):
+    """A clinic that asks for a factor asks its own members alone."""
+    services.require_second_factor(
+        user=personas.admin, clinic=personas.clinic, requires_second_factor=True
+    )
+    assert by_password(personas.colleague).get("/account/").status_code == 200
+    MembershipFactory(clinic=personas.clinic, user=personas.colleague)
+    assert by_password(personas.colleague).get("/account/").url == reverse("mfa_index")
