@@ -43,7 +43,11 @@ def sign_up(page: Page, email: str) -> None:
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password (again)").fill(PASSWORD)
     page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("navigation", name="Main").first).to_be_visible()
+    is_in(page)
+
+
+def is_in(page: Page) -> None:
+    expect(page.get_by_role("navigation", name="Main").first).to_be_visible(timeout=30_000)
 
 
 def log_out(page: Page) -> None:
@@ -74,7 +78,7 @@ def test_a_passkey_logs_in_alone_and_confirms(open_page, site):
     page.goto("/accounts/login/")
     is_sound(page)
     page.get_by_role("button", name="Log in with a passkey").click()
-    expect(page.get_by_role("navigation", name="Main").first).to_be_visible()
+    is_in(page)
 
     # After the password it is the second step.
     log_out(page)
@@ -85,7 +89,7 @@ def test_a_passkey_logs_in_alone_and_confirms(open_page, site):
     expect(page.get_by_role("heading", name="One more step")).to_be_visible()
     is_sound(page)
     page.get_by_role("button", name="Use a passkey").click()
-    expect(page.get_by_role("navigation", name="Main").first).to_be_visible()
+    is_in(page)
 
     page.goto("/accounts/2fa/webauthn/reauthenticate/?next=/account/")
     is_sound(page)
@@ -101,7 +105,7 @@ def test_a_foreign_passkey_is_said_to_have_failed(open_page, site):
     expect(page.get_by_text("The passkey was not used.")).to_be_visible()
 
 
-def test_an_app_and_a_recovery_code(open_page, site, monkeypatch):
+def test_an_app_and_a_recovery_code(open_page, site):
     from allauth.mfa.totp.internal.auth import (
         format_hotp_value,
         hotp_value,
@@ -127,7 +131,7 @@ def test_an_app_and_a_recovery_code(open_page, site, monkeypatch):
     page.get_by_role("button", name="Log in", exact=True).click()
     page.get_by_label("Code").fill(code)
     page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("navigation", name="Main").first).to_be_visible()
+    is_in(page)
     page.goto("/accounts/2fa/")
     expect(page.get_by_text("9 are left.")).to_be_visible()
     is_sound(page)
@@ -152,7 +156,7 @@ def test_a_session_is_ended_from_another_browser(open_page, site):
     there.get_by_label("Email").fill("sessions@example.org")
     there.get_by_label("Password", exact=True).fill(PASSWORD)
     there.get_by_role("button", name="Log in", exact=True).click()
-    expect(there.get_by_role("navigation", name="Main").first).to_be_visible()
+    is_in(there)
 
     here.goto("/accounts/sessions/")
     is_sound(here)
