@@ -19,7 +19,7 @@ from django.contrib import messages
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
 
-from accounts import devices
+from accounts import agreements, devices
 from accounts.mail import NOT_TAKEN
 from accounts.models import User
 
@@ -80,6 +80,7 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> HttpResponse:
         """Mail the owner if this browser is new to the account."""
         response: HttpResponse = super().post_login(request, user, signup=signup, **options)
+        request.session[agreements.AGREED] = agreements.agreed(user)
         if signup:
             record_authentication(request, user, method="password")
         if not devices.is_known(request, user):

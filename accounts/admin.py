@@ -8,17 +8,22 @@ from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
+from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
-from accounts.models import ApiKey, Clinic, Invitation, Membership, User
+from accounts.models import Agreement, ApiKey, Clinic, Invitation, Membership, User
 
+SOCIAL = ("SocialApp", "SocialAccount", "SocialToken")
 # Through the site's own login, so that its rate limits apply here too.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = "SkinCheck"
 admin.site.site_title = "SkinCheck"
 admin.site.unregister([Group, EmailAddress, Authenticator, UserSession])
+if settings.IDENTITY_PROVIDER:  # its tables hold what the provider says of people, and its tokens
+    admin.site.unregister([apps.get_model("socialaccount", name) for name in SOCIAL])
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -124,6 +129,13 @@ class InvitationAdmin(ReadOnlyAdmin):
     list_select_related = ["clinic"]
     list_filter = ["role", ("mailed_at", admin.EmptyFieldListFilter)]
     search_fields = ["email", "clinic__name"]
+
+
+@admin.register(Agreement)
+class AgreementAdmin(ReadOnlyAdmin):
+    list_display = ["user", "clinic", "version", "given_at", "withdrawn_at"]
+    list_select_related = ["user", "clinic"]
+    list_filter = ["version"]
 
 
 @admin.register(ApiKey)

@@ -188,6 +188,27 @@ class Invitation(models.Model):
         return timezone.now() >= self.expires_at
 
 
+class Agreement(models.Model):
+    """A person agreed to the privacy page and the terms, in one version; or confirmed for a clinic
+    that its patients are told and consent.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="agreements")
+    clinic = models.ForeignKey(
+        Clinic, null=True, on_delete=models.CASCADE, related_name="agreements"
+    )
+    version = models.CharField(max_length=12)
+    given_at = models.DateTimeField(default=timezone.now, editable=False)
+    withdrawn_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["-given_at"]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}, {self.version}"
+
+
 KEY_PREFIX = "sk_"
 
 

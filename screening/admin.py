@@ -21,6 +21,7 @@ from screening.models import (
     CalendarFeed,
     ChangeMark,
     Comparison,
+    Consent,
     Correction,
     Delivery,
     DeliveryAttempt,
@@ -211,6 +212,13 @@ class HistologyAdmin(RecordAdmin):
     list_display = ["id", "lesion", "diagnosis", "recorded_by", "created"]
     list_select_related = ["lesion", "recorded_by"]
     list_filter = ["diagnosis"]
+
+
+@admin.register(Consent)
+class ConsentAdmin(RecordAdmin):
+    kept = Q(patient__withdrawn_at=None)
+    list_display = ["patient", "recorded_by", "version", "created", "withdrawn_at"]
+    list_select_related = ["patient", "recorded_by"]
 
 
 @admin.register(DoctorVisit)

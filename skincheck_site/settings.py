@@ -14,7 +14,7 @@ from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.utils import get_random_secret_key
 
-from skincheck_site import beat, logs
+from skincheck_site import beat, identity_provider, logs
 from skincheck_site.api import OAUTH2_PROVIDER, SPECTACULAR_SETTINGS  # noqa: F401  settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -98,7 +98,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "accounts.web.required_factors.RequiredFactors",
+    "accounts.web.preconditions.Preconditions",
     "screening.api.http.throttling.tell_limits",
 ]
 
@@ -282,6 +282,12 @@ ACCOUNT_EMAIL_VERIFICATION = env("ACCOUNT_EMAIL_VERIFICATION", default="optional
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_SIGNUP_FORM_CLASS = "accounts.web.signup_form.SignupForm"
+# Named on the privacy page and in the terms, whose words are in templates/privacy/.
+OPERATOR: str = env("OPERATOR", default="")
+OPERATOR_CONTACT: str = env("OPERATOR_CONTACT", default="")
+# Years: who is younger opens no account.
+MINIMUM_AGE = env.int("MINIMUM_AGE", default=16)
 ACCOUNT_FORMS = {"change_password": "accounts.web.forms.ChangePasswordForm"}
 # What changes how one logs in, or hands out data, asks for a log-in within this many seconds.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
@@ -301,6 +307,19 @@ vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 # An unresponsive mail server must not block a worker or the page that sends an invitation.
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", default="SkinCheck <noreply@localhost>")
+
+# Log-in with a clinic's own identity provider (OpenID Connect): https://client:secret@its-address
+OIDC_URL: str = env("OIDC_URL", default="")
+IDENTITY_PROVIDER = identity_provider.of(OIDC_URL) if OIDC_URL else None
+if IDENTITY_PROVIDER:
+    _place = INSTALLED_APPS.index("allauth.mfa")
+    INSTALLED_APPS[_place:_place] = [
+        "allauth.socialaccount",
+        "allauth.socialaccount.providers.openid_connect",
+    ]
+    SOCIALACCOUNT_PROVIDERS = IDENTITY_PROVIDER.providers
+    # Whoever has an account already connects it after a log-in: an address alone opens none.
+    SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
 
 # API
 
@@ -348,7 +367,8 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF, "'unsafe-inline'"],
         "object-src": [NONE],
         "base-uri": [SELF],
-        "form-action": [SELF],
+        # Browsers hold the redirect to an identity provider to this too.
+        "form-action": [SELF, *([IDENTITY_PROVIDER.origin] if IDENTITY_PROVIDER else [])],
         "frame-ancestors": [NONE],
     },
 }

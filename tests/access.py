@@ -188,6 +188,7 @@ MATRIX: dict[str, Line] = {
     "patient_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"label": "X"})),
     "patient": line(SEES, "patient"),
     "patient_edit": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "patient_research": line(args="patient", POST=Sent(WRITES, lambda w: {"consents": "yes"})),
     "patient_timeline": line(SEES, "patient"),
     "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
     "lesion": line(SEES, "lesion"),
@@ -270,6 +271,10 @@ MATRIX: dict[str, Line] = {
         POST=Sent(SIGNED_IN, lambda w: {"name": "K", "days": 30, "access": "read"}, done=200)
     ),
     "api_key_revoke": line(args="key", POST=Sent(HOLDS_THE_KEY)),
+    "privacy": line(ANYONE),
+    "terms": line(ANYONE),
+    "agree": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"of_age": "on", "agrees": "on"})),
+    "agreement_withdraw": line(POST=Sent(SIGNED_IN)),
     "session_end": line(args=lambda w: (w.session.pk,), POST=Sent(HOLDS_THE_KEY)),
     "clinic_second_factor": line(args="clinic", POST=Sent(ADMINISTERS)),
     "clinic_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"name": "C"})),

@@ -13,7 +13,13 @@ from accounts.models import Clinic, User
 from accounts.roles import Role
 from screening.models import Patient
 from tests.clients import Browser
-from tests.factories import ClinicFactory, MembershipFactory, PatientFactory, UserFactory
+from tests.factories import (
+    ClinicFactory,
+    ConsentFactory,
+    MembershipFactory,
+    PatientFactory,
+    UserFactory,
+)
 
 # Of pytest-django: what a test asks for that queries the database.
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
@@ -80,11 +86,14 @@ def personas(db: None) -> Personas:
         email = f"{role}@{at.name.split()[0].lower()}.example.org"
         return MembershipFactory(clinic=at, role=role, user__email=email).user
 
+    admin = member(Role.ADMIN)
     return Personas(
         clinic=clinic,
-        patient=PatientFactory(clinic=clinic, label="N-1"),
+        patient=ConsentFactory(  # so that exports for research include it
+            patient__clinic=clinic, patient__label="N-1", recorded_by=admin
+        ).patient,
         own_patient=PatientFactory(own=True, owner=self_tracker, label="My skin"),
-        admin=member(Role.ADMIN),
+        admin=admin,
         clinician=member(Role.CLINICIAN),
         assistant=member(Role.ASSISTANT),
         viewer=member(Role.VIEWER),

@@ -25,6 +25,7 @@ from screening.models import (
     BatchRow,
     ChangeMark,
     Comparison,
+    Consent,
     Delivery,
     DeliveryAttempt,
     DeliveryState,
@@ -114,6 +115,17 @@ class PatientFactory(factory.django.DjangoModelFactory):
     label = factory.Sequence(lambda n: f"P-{n:04}")
     birth_year = 1960
     sex = "female"
+
+
+class ConsentFactory(factory.django.DjangoModelFactory):
+    """To research, as it stands."""
+
+    class Meta:
+        model = Consent
+
+    patient = factory.SubFactory(PatientFactory)
+    recorded_by = factory.SubFactory(UserFactory)
+    version = "0123456789ab"
 
 
 class LesionFactory(factory.django.DjangoModelFactory):

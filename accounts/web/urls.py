@@ -3,12 +3,16 @@
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path
 
-from accounts.web import application_views, session_views, token_views, views
+from accounts.web import agreement_views, application_views, session_views, token_views, views
 
 urlpatterns = [
     path("account/", views.account, name="account"),
     path("account/keys/", views.api_key_new, name="api_key_new"),
     path("account/keys/<uuid:pk>/revoke/", views.api_key_revoke, name="api_key_revoke"),
+    path("privacy/", agreement_views.privacy, name="privacy"),
+    path("privacy/terms/", agreement_views.terms, name="terms"),
+    path("privacy/agree/", agreement_views.agree, name="agree"),
+    path("privacy/withdraw/", agreement_views.withdraw, name="agreement_withdraw"),
     path("account/sessions/<int:pk>/end/", session_views.end, name="session_end"),
     path("clinics/new/", views.clinic_new, name="clinic_new"),
     path("clinics/<uuid:pk>/", views.clinic, name="clinic"),

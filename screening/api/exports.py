@@ -16,7 +16,9 @@ from screening.api.documentation import RecordSchema
 from screening.api.tables import FileTypeFilter, table, table_answers
 from screening.batches import results
 from screening.interop.isic import export
-from screening.models import LesionImage, Prediction
+from screening.models import LesionImage, Patient, Prediction
+
+RESEARCH = "Of patients who consented to research, and of the caller's own record. "
 
 
 class PredictionExportFilter(filters.PredictionFilter):
@@ -48,7 +50,8 @@ class ExportView(GenericAPIView[Any]):
 @extend_schema_view(
     get=extend_schema(
         summary="Export readings",
-        description="All that the filters leave of the list of predictions, the oldest first, "
+        description=RESEARCH
+        + "All that the filters leave of the list of predictions, the oldest first, "
         "streamed. A clinic that has its clinicians conclude first shows each of them only what "
         "they have concluded on. `counts` says whether a reading is the one of its image that "
         "counts, `told_until` when another took its place: only of those that count is what is "
@@ -64,7 +67,9 @@ class PredictionExportView(ExportView):
     filterset_class = PredictionExportFilter
 
     def get(self, request: Request) -> HttpResponseBase:
-        found = self.filter_queryset(Prediction.objects.visible_to(self.user))
+        consented = Patient.objects.open_to_research(self.user)
+        visible = Prediction.objects.visible_to(self.user)
+        found = self.filter_queryset(visible.filter(image__lesion__patient__in=consented))
         return table(
             request, "predictions", results.RESULT_COLUMNS, results.results_of(found), results.WHOSE
         )
@@ -73,7 +78,8 @@ class PredictionExportView(ExportView):
 @extend_schema_view(
     get=extend_schema(
         summary="Export images as ISIC metadata",
-        description="In the ISIC Archive's column names, with HAM10000's `localization` and `dx` "
+        description=RESEARCH
+        + "In the ISIC Archive's column names, with HAM10000's `localization` and `dx` "
         "beside them. What an imported manifest told and we have no place for comes back as it "
         "came. A batch takes the same columns. A column of a resource that the caller may not read "
         "is empty: those of the person need `patients:read`, of the spot `lesions:read`, of the "
@@ -89,6 +95,8 @@ class IsicExportView(ExportView):
     filterset_class = ImageExportFilter
 
     def get(self, request: Request) -> HttpResponseBase:
-        found = self.filter_queryset(LesionImage.objects.visible_to(self.user))
+        consented = Patient.objects.open_to_research(self.user)
+        visible = LesionImage.objects.visible_to(self.user)
+        found = self.filter_queryset(visible.filter(lesion__patient__in=consented))
         rows = export.isic_rows(found, self.user)
         return table(request, "isic", export.ISIC_COLUMNS, rows, export.WHOSE)

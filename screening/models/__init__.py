@@ -2,6 +2,7 @@ from screening.models.access_log import AccessLog
 from screening.models.alert import Alert, Rule
 from screening.models.batch import ACTIVE_BATCH, Batch, BatchRow
 from screening.models.comparison import ChangeMark, Comparison
+from screening.models.consent import Consent
 from screening.models.correction import Correction, CorrectionKind
 from screening.models.histology import Histology
 from screening.models.idempotent_request import IdempotentRequest
@@ -47,6 +48,7 @@ __all__ = [
     "Closing",
     "Comparison",
     "Conclusion",
+    "Consent",
     "Correction",
     "CorrectionKind",
     "Delivery",

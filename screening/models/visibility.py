@@ -44,6 +44,13 @@ class PatientQuerySet(models.QuerySet["Patient"]):
             self.reviewable_by(user).filter(clinic__review_before_reading=True).exclude(owner=user)
         )
 
+    def open_to_research(self, user: User) -> PatientQuerySet:
+        """Patients whose record may leave for research: those who consented, and the caller's own,
+        which they may take anywhere.
+        """
+        consented = Q(consents__isnull=False, consents__withdrawn_at=None)
+        return self.filter(Q(owner=user) | consented)
+
     def search(self, text: str) -> PatientQuerySet:
         return self.filter(label__icontains=searchable(text))
 

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from django import template
+from django.conf import settings
 from django.forms import BoundField
 from django.templatetags.static import static
 from django.utils import timezone
@@ -61,6 +62,12 @@ def outcome_badge(outcome: str) -> SafeString:
 @register.simple_tag
 def outcome_icon(outcome: str) -> SafeString:
     return icon(OUTCOME_ICONS[Outcome(outcome)])
+
+
+@register.simple_tag
+def identity_provider() -> str:
+    """The host of the clinic's identity provider; empty if people log in here alone."""
+    return settings.IDENTITY_PROVIDER.name if settings.IDENTITY_PROVIDER else ""
 
 
 @register.filter

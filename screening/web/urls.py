@@ -46,6 +46,7 @@ urlpatterns = [
     path("patients/new/", patients.new, name="patient_new"),
     path("patients/<uuid:pk>/", patients.detail, name="patient"),
     path("patients/<uuid:pk>/edit/", patients.edit, name="patient_edit"),
+    path("patients/<uuid:pk>/research/", patients.research, name="patient_research"),
     path("patients/<uuid:pk>/timeline/", patients.over_time, name="patient_timeline"),
     path("patients/<uuid:pk>/lesions/new/", lesions.new, name="lesion_new"),
     path("patients/<uuid:pk>/correct/", corrections.patient, name="patient_correct"),

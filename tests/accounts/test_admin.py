@@ -12,7 +12,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from accounts.admin import ReadOnlyAdmin
-from accounts.models import User
+from accounts.models import Agreement, User
 from screening.models import (
     AccessLog,
     ExternalIdentifier,
@@ -68,6 +68,7 @@ def rows(personas) -> None:
     ExternalIdentifier.objects.create(
         clinic=personas.clinic, kind="patient", patient=world.patient, system="a", value="b"
     )
+    Agreement.objects.create(user=personas.viewer, version="0123456789ab")
     AccessLog.objects.create(user=personas.viewer, image=world.image, rendition="image")
 
 

@@ -22,6 +22,8 @@ PUBLIC = {
     "mfa_authenticate",  # the second step of a log-in: redirects users without a first one to login
     "mfa_login_webauthn",  # a log-in by passkey
     "account_confirm_login_code",  # a second step: redirects users without a first one to login
+    "privacy",
+    "terms",
     "home",  # the landing page, without a session
     "help",
     "try_picture",  # reads a picture in the browser

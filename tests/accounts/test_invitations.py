@@ -73,6 +73,8 @@ def test_a_visitor_signs_up_and_comes_back(client, personas, invite):
             "password1": PASSWORD,
             "password2": PASSWORD,
             "next": next_,
+            "of_age": "on",
+            "agrees": "on",
         },
         follow=True,
     )

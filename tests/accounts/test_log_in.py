@@ -12,12 +12,13 @@ from django.core import mail
 from django.core.cache import cache
 from django.core.mail import EmailMessage
 
-from accounts import adapter
+from accounts import adapter, agreements
 from accounts.models import User
 from tests.clients import Browser
 from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
+AGREED = {"of_age": "on", "agrees": "on"}
 INLINE = r'<script(?![^>]*(\bsrc=|"application/json"))[^>]*>|\sstyle=|\son\w+='
 ARGON2 = configured.PASSWORD_HASHERS  # as configured, before the tests' own fast hash replaces it
 
@@ -28,12 +29,14 @@ def _no_earlier_tries():
 
 
 def sign_up(client: Browser, email: str) -> None:
-    data = {"email": email, "password1": PASSWORD, "password2": PASSWORD}
+    data = {"email": email, "password1": PASSWORD, "password2": PASSWORD, **AGREED}
     answer = client.post("/accounts/signup/", data)
     assert answer.status_code == 302, answer.context["form"].errors
 
 
 def log_in(client: Browser, email: str, password: str):
+    for user in User.objects.filter(email__iexact=email):
+        agreements.agree(user=user)
     return client.post("/accounts/login/", {"login": email, "password": password})
 
 
@@ -189,7 +192,7 @@ def test_a_mail_server_that_is_away_breaks_no_page(
         raise error
 
     monkeypatch.setattr(EmailMessage, "send", away)
-    data = {"email": "jo@example.org", "password1": PASSWORD, "password2": PASSWORD}
+    data = {"email": "jo@example.org", "password1": PASSWORD, "password2": PASSWORD, **AGREED}
     page = client.post("/accounts/signup/", data, follow=True)
     assert page.status_code == 200
     assert adapter.NOT_SENT in page.content.decode()

@@ -15,7 +15,8 @@ from django.core import mail
 from django.core.cache import cache
 from django.urls import reverse
 
-from accounts import services
+from accounts import agreements, services
+from accounts.models import User
 from accounts.second_factors import FactorAdapter
 from tests.clients import Browser, Program
 from tests.factories import PASSWORD, MembershipFactory, UserFactory
@@ -34,6 +35,7 @@ def code_of(secret: str) -> str:
 
 
 def log_in(client: Browser, email: str):
+    agreements.agree(user=User.objects.get(email=email))
     return client.post("/accounts/login/", {"login": email, "password": PASSWORD})
 
 

@@ -10,8 +10,9 @@ from django.core import mail
 from django.core.cache import cache
 from django.urls import reverse
 
-from accounts import services
+from accounts import agreements, services
 from accounts.devices import named
+from tests.accounts.test_log_in import AGREED
 from tests.clients import Browser
 from tests.factories import PASSWORD, UserFactory
 
@@ -30,7 +31,9 @@ def _no_earlier_tries():
 
 @pytest.fixture
 def person():
-    return UserFactory(email="jo@example.org")
+    user = UserFactory(email="jo@example.org")
+    agreements.agree(user=user)
+    return user
 
 
 def logged_in(agent: str = FIREFOX) -> Browser:
@@ -163,6 +166,7 @@ def test_nobody_without_keys_is_asked_about_them(client):
 )
 def test_weak_passwords_are_refused(client, password):
     data = {"email": "jo.example@example.org", "password1": password, "password2": password}
+    data |= AGREED
     assert client.post("/accounts/signup/", data).status_code == 200
 
 
@@ -171,7 +175,7 @@ def test_a_sign_up_tells_nobody_whether_there_is_an_account(client, person, sett
     settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
     pages = []
     for email in ("jo@example.org", "new@example.org"):
-        data = {"email": email, "password1": NEW, "password2": NEW}
+        data = {"email": email, "password1": NEW, "password2": NEW, **AGREED}
         answer = Browser().post("/accounts/signup/", data, follow=True)
         pages.append(re.sub(r'value="[^"]*"|[\w.]+@example.org', "", answer.content.decode()))
     assert pages[0] == pages[1]
@@ -205,7 +209,7 @@ def hashes(monkeypatch, path: str, data: dict[str, str]) -> int:
 @pytest.mark.parametrize(
     ("path", "data"),
     [
-        ("/accounts/signup/", {"password1": NEW, "password2": NEW}),
+        ("/accounts/signup/", {"password1": NEW, "password2": NEW, **AGREED}),
         ("/accounts/login/", {"password": "wrong"}),
         ("/accounts/password/reset/", {}),
     ],

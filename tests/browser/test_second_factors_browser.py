@@ -42,6 +42,8 @@ def sign_up(page: Page, email: str) -> None:
     page.get_by_label("Email").fill(email)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_label("Password (again)").fill(PASSWORD)
+    page.get_by_label("I am 16 years old").check()
+    page.get_by_label("I agree to the privacy page").check()
     page.get_by_role("button", name="Create account").click()
     is_in(page)
 

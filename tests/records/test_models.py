@@ -13,6 +13,7 @@ from screening.models import (
     BatchRow,
     ChangeMark,
     Comparison,
+    Consent,
     Correction,
     Delivery,
     DeliveryAttempt,
@@ -38,6 +39,7 @@ from tests.factories import (
     ChangeMarkFactory,
     ClinicFactory,
     ComparisonFactory,
+    ConsentFactory,
     DeliveryAttemptFactory,
     DeliveryFactory,
     DoctorVisitFactory,
@@ -83,6 +85,7 @@ MODELS = (
     ExternalIdentifier,
     IdempotentRequest,
     Correction,
+    Consent,
     DoctorVisit,
 )
 
@@ -261,6 +264,8 @@ REFUSED = {
     "withdrawn_lesionimage_has_reason": lambda: LesionImageFactory(withdrawn_at=timezone.now()),
     "withdrawn_doctorvisit_has_reason": lambda: DoctorVisitFactory(withdrawn_at=timezone.now()),
     "closed_lesion_says_why": lambda: LesionFactory(closed_on=timezone.localdate()),
+    "one_standing_consent_per_patient": lambda: ConsentFactory(patient=ConsentFactory().patient),
+    "withdrawn_consent_has_a_person": lambda: ConsentFactory(withdrawn_at=timezone.now()),
     "finding_is_known": lambda: DoctorVisitFactory(finding="gone"),
     "correction_kind_is_known": correction_of_an_unknown_kind,
     "attempts_are_capped": lambda: PredictionFactory(attempts=4),

@@ -90,6 +90,9 @@ ACTS = {
     "membership_remove",
     "membership_role",
     "patient_correct",
+    "agree",
+    "agreement_withdraw",
+    "patient_research",
     "reminder_snooze",
     "reminder_stop",
     "session_end",
@@ -333,7 +336,10 @@ def test_a_form_that_was_refused_can_be_sent_again(admin, records):
     mine = opened(admin, url)
     assert admin.post(url, mine | {"label": ""}).status_code == 200
     assert (
-        admin.post(url, mine | {"label": "N-5", "clinic": records["clinic"].pk}).status_code == 302
+        admin.post(
+            url, mine | {"label": "N-5", "clinic": records["clinic"].pk, "confirms": "on"}
+        ).status_code
+        == 302
     )
 
 

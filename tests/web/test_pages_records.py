@@ -69,14 +69,16 @@ def test_a_clinic_is_offered_only_where_one_may_write(client, personas):
     MembershipFactory(user=personas.viewer, clinic=ClinicFactory(name="West"), role=Role.ASSISTANT)
     choices = page(client, personas.viewer, "patient_new").context["form"].fields["clinic"].queryset
     assert [str(clinic) for clinic in choices] == ["West"]
-    refused = client.post(NEW, {"label": "X", "clinic": str(personas.clinic.pk)})
+    refused = client.post(NEW, {"label": "X", "clinic": str(personas.clinic.pk), "confirms": "on"})
     assert "clinic" in refused.context["form"].errors
     assert not Patient.objects.filter(label="X").exists()
 
 
 def test_a_clinics_patient_and_an_own_record(client, personas):
     client.force_login(personas.assistant)
-    response = client.post(NEW, {"label": "N-2", "clinic": str(personas.clinic.pk)})
+    response = client.post(
+        NEW, {"label": "N-2", "clinic": str(personas.clinic.pk), "confirms": "on"}
+    )
     patient = Patient.objects.get(label="N-2")
     assert (patient.clinic, patient.owner) == (personas.clinic, None)
     assert response.url == reverse("patient", args=[patient.pk])
@@ -86,7 +88,12 @@ def test_a_clinics_patient_and_an_own_record(client, personas):
 
 def test_a_refused_form_keeps_what_was_typed_and_says_why(client, personas):
     client.force_login(personas.clinician)
-    typed = {"label": "N-1", "birth_year": "1968", "clinic": str(personas.clinic.pk)}
+    typed = {
+        "label": "N-1",
+        "birth_year": "1968",
+        "clinic": str(personas.clinic.pk),
+        "confirms": "on",
+    }
     text = client.post(NEW, typed).content.decode()
     assert "Another patient of this clinic has this label." in text
     assert 'value="1968"' in text

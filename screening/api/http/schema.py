@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import reverse
+from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
@@ -39,6 +40,10 @@ class Problem(serializers.Serializer[Any]):
     errors = ProblemError(  # type: ignore[assignment]
         many=True, required=False, help_text="With `/problems/validation`."
     )
+
+
+class PageSession(SessionScheme):
+    target_class = "accounts.authentication.PageSession"
 
 
 class Scoped(OpenApiAuthenticationExtension):

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from accounts import services
+from accounts import agreements, services
 from accounts.models import Clinic, User
 from screening.body_map import services as body_map_services
 from screening.body_map.services import Spot
@@ -73,6 +73,7 @@ class Command(BaseCommand):
         if user is None:
             user = User.objects.create_user(email, password)
             EmailAddress.objects.create(user=user, email=email, verified=True, primary=True)
+            agreements.agree(user=user)
         elif not user.check_password(password):
             password = "(as it was set before)"  # noqa: S105
         self.stdout.write(f"  {who:12}  {email:34}  {password}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 
+from accounts import agreements
 from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, BodySite, Finding, Lesion, Patient, Sex, SkinType
@@ -42,6 +43,7 @@ class NewPatientForm(PatientForm):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.user = user
         clinics = Clinic.objects.with_member(user, WRITERS)
         first = clinics.first()
         if first is None:
@@ -55,7 +57,25 @@ class NewPatientForm(PatientForm):
                 empty_label="Myself: my own record",
                 help_text="Everyone in the clinic sees its patients. Only you see your own record.",
             )
+            if not all(agreements.clinic_has_confirmed(clinic) for clinic in clinics):
+                self.fields["confirms"] = forms.BooleanField(
+                    required=False,
+                    label="Our patients are told what is kept and what for, and consent to it",
+                    help_text="Asked once, before a clinic's first record. SkinCheck is not for "
+                    "emergencies. Research is a consent of its own, on each record.",
+                )
         self.order_fields(["clinic"])
+
+    def clean(self) -> dict[str, Any]:
+        """Before a clinic's first record somebody confirms for it."""
+        cleaned = super().clean() or {}
+        confirms, clinic = cleaned.pop("confirms", False), cleaned.get("clinic")
+        if clinic is not None and not agreements.clinic_has_confirmed(clinic):
+            if confirms:
+                agreements.agree(user=self.user, clinic=clinic)
+            else:
+                self.add_error("confirms", "Confirm this before the clinic's first record.")
+        return cleaned
 
 
 class LesionForm(EditForm):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from screening import write_access
 from screening.body_map import queries as body_map_queries
 from screening.charts.patient import lesions_over_time
 from screening.corrections import queries
-from screening.models import Alert, Histology, Lesion, LesionImage, Patient
+from screening.models import Alert, Consent, Histology, Lesion, LesionImage, Patient
 from screening.predictions import ugly_duckling
+from screening.privacy import consents
 from screening.records import queries as record_queries
 from screening.records import services as record_services
 from screening.records import timeline
@@ -55,7 +57,12 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     writable = Patient.objects.writable_by(request.user).filter(pk=OuterRef("pk"))
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     is_corrected = queries.is_corrected(Patient, request.user)
-    found = visible.annotate(may_write=Exists(writable), is_corrected=is_corrected)
+    consents_standing = Consent.objects.filter(patient=OuterRef("pk"), withdrawn_at=None)
+    found = visible.annotate(
+        may_write=Exists(writable),
+        is_corrected=is_corrected,
+        consented_at=Subquery(consents_standing.values("created")),
+    )
     patient = found.filter(pk=pk).first()
     if patient is None:
         return leading_on("patient", Patient, pk, request)
@@ -136,6 +143,15 @@ def new(request: UserRequest) -> HttpResponse:
         if patient is not None:
             return redirect("lesion_new" if patient.owner_id else "patient", patient.pk)
     return render(request, "screening/patient_form.html", {"form": form})
+
+
+@require_POST
+def research(request: UserRequest, pk: UUID) -> HttpResponse:
+    patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
+    change = consents.give if request.POST.get("consents") == "yes" else consents.withdraw
+    change(user=request.user, patient=patient)
+    messages.success(request, "The consent is saved.")
+    return redirect("patient", pk)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

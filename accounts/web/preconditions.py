@@ -1,4 +1,4 @@
-"""Whoever must have a second factor adds one before anything else."""
+"""Before anything else: a second factor, for whoever must have one, and the texts that changed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 
-from accounts import second_factors
+from accounts import agreements, second_factors
 
 OPEN = ("accounts/", "api/", "fhir/", "health/")
 """Routes that stay: those that lead to a factor, and those that ask each caller themselves."""
 
 
-class RequiredFactors:
+class Preconditions:
     """Middleware; runs after authentication."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
@@ -30,4 +30,8 @@ class RequiredFactors:
         route = request.resolver_match.route if request.resolver_match else ""
         if route.startswith(OPEN) or not request.user.is_authenticated:
             return None
-        return redirect("mfa_index") if second_factors.is_lacking(request) else None
+        if second_factors.is_lacking(request):
+            return redirect("mfa_index")
+        if agreements.is_asked_of(request) and not route.startswith("privacy/"):
+            return redirect("agree")
+        return None

@@ -1,0 +1,65 @@
+"""The texts that people agree to, by version, and who agreed to which.
+
+The texts are templates that an operator edits: ``privacy/privacy.html`` and ``privacy/terms.html``.
+Whoever agreed to other words is asked again at the next page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpRequest
+from django.template.loader import get_template
+from django.utils import timezone
+
+from accounts.models import Agreement, Clinic, User
+
+TEXTS = ("privacy/privacy.html", "privacy/terms.html")
+AGREED = "agreed"
+"""In a session: the version that its owner agreed to."""
+
+
+@cache
+def version() -> str:
+    """Twelve digits of a digest of both texts, as they stand when the process starts."""
+    templates: list[Any] = [get_template(name) for name in TEXTS]
+    texts = [one.template.source for one in templates]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+
+
+@transaction.atomic
+def agree(*, user: User, clinic: Clinic | None = None) -> Agreement:
+    """Note that ``user`` agrees to the texts as they stand, or confirms for ``clinic`` that its
+    patients are told and consent. Agreeing twice changes nothing.
+    """
+    agreement, _ = Agreement.objects.get_or_create(
+        user=user, clinic=clinic, version=version(), withdrawn_at=None
+    )
+    return agreement
+
+
+def withdraw(*, user: User) -> None:
+    """The person agrees no longer: nothing is open to them but their account and its end, until
+    they agree again.
+    """
+    standing = Agreement.objects.filter(user=user, clinic=None, withdrawn_at=None)
+    standing.update(withdrawn_at=timezone.now())
+
+
+def agreed(user: User) -> str:
+    """The version that the person agreed to last; empty: none, or withdrawn."""
+    standing = Agreement.objects.filter(user=user, clinic=None, withdrawn_at=None)
+    found = standing.order_by("-given_at").values_list("version", flat=True).first()
+    return found or ""
+
+
+def is_asked_of(request: HttpRequest) -> bool:
+    """Whether whoever is logged in must agree first. Sessions know, so that no page queries it."""
+    return bool(request.session.get(AGREED, version()) != version())
+
+
+def clinic_has_confirmed(clinic: Clinic) -> bool:
+    return Agreement.objects.filter(clinic=clinic, withdrawn_at=None).exists()

@@ -1,0 +1,54 @@
+"""The privacy page, the terms, and agreeing to them."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import agreements
+from accounts.web.signup_form import AgreementForm
+from accounts.web.views import SignedInRequest
+
+
+@login_not_required
+@require_safe
+def privacy(request: HttpRequest) -> HttpResponse:
+    return render(request, "privacy/privacy.html", _facts())
+
+
+@login_not_required
+@require_safe
+def terms(request: HttpRequest) -> HttpResponse:
+    return render(request, "privacy/terms.html", _facts())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def agree(request: SignedInRequest) -> HttpResponse:
+    form = AgreementForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        agreements.agree(user=request.user)
+        request.session[agreements.AGREED] = agreements.version()
+        return redirect("home")
+    return render(request, "privacy/agree.html", {"form": form})
+
+
+@require_POST
+def withdraw(request: SignedInRequest) -> HttpResponse:
+    agreements.withdraw(user=request.user)
+    request.session[agreements.AGREED] = ""
+    messages.info(request, "You agree no longer. Your record is kept, and closed until you do.")
+    return redirect("agree")
+
+
+def _facts() -> dict[str, object]:
+    """What the operator set: everything else they write into the templates."""
+    return {
+        "operator": settings.OPERATOR,
+        "operator_contact": settings.OPERATOR_CONTACT,
+        "minimum_age": settings.MINIMUM_AGE,
+        "version": agreements.version(),
+    }

@@ -1,0 +1,40 @@
+"""What a sign-up asks beside address and password."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse_lazy
+from django.utils.html import format_html
+
+from accounts import agreements
+from accounts.models import User
+
+
+class AgreementForm(forms.Form):
+    """Both boxes must be ticked; nothing is ticked before."""
+
+    of_age = forms.BooleanField()
+    agrees = forms.BooleanField(
+        label="I agree to the privacy page and the terms, and know that SkinCheck is not for "
+        "emergencies",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["of_age"].label = f"I am {settings.MINIMUM_AGE} years old or older"
+        self.fields["agrees"].help_text = format_html(
+            '<a href="{}">Privacy</a> · <a href="{}">Terms</a>',
+            reverse_lazy("privacy"),
+            reverse_lazy("terms"),
+        )
+
+
+class SignupForm(AgreementForm):
+    """The name and the method are allauth's."""
+
+    def signup(self, request: HttpRequest, user: User) -> None:
+        agreements.agree(user=user)

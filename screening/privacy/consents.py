@@ -1,0 +1,36 @@
+"""Consent to research: given and withdrawn for one record. Off until someone turns it on.
+
+Exports for research ask ``PatientQuerySet.open_to_research``. Reports, DICOM and FHIR are care:
+they serve the treatment of the person, and need no consent to research.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts import agreements
+from accounts.models import User
+from screening.models import Consent, Patient
+from screening.write_access import require_writable
+
+
+@transaction.atomic
+def give(*, user: User, patient: Patient) -> Consent:
+    """Note the consent to the texts as they stand. Giving it twice changes nothing."""
+    require_writable(user=user, patient=patient)
+    consent, _ = Consent.objects.get_or_create(
+        patient=patient,
+        withdrawn_at=None,
+        defaults={"recorded_by": user, "version": agreements.version()},
+    )
+    return consent
+
+
+@transaction.atomic
+def withdraw(*, user: User, patient: Patient) -> None:
+    """From now on exports leave the record out. What was exported before is not called back."""
+    require_writable(user=user, patient=patient)
+    patient.consents.filter(withdrawn_at=None).update(
+        withdrawn_at=timezone.now(), withdrawn_by=user
+    )

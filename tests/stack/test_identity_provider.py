@@ -1,0 +1,94 @@
+"""Log-in with a clinic's own identity provider: a real one, over HTTP, beside a running site."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from oidc_provider_mock import User, run_server_in_thread
+
+from skincheck_site import identity_provider
+from tests.stack.installation import Installation, installed, wait_until
+
+pytestmark = [
+    pytest.mark.stack,
+    # The provider's own, of its web server's sockets and its OAuth library.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+DOCTOR = User(
+    sub="doctor", claims={"email": "doctor@clinic.example", "email_verified": True, "name": "Jo"}
+)
+OWNER = "owner@clinic.example"
+IMPOSTOR = User(sub="impostor", claims={"email": OWNER, "email_verified": True})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder: Path = tmp_path_factory.mktemp("oidc") / "var"
+    with run_server_in_thread(user_claims=[DOCTOR, IMPOSTOR]) as provider:
+        address = f"http://skincheck:secret@localhost:{provider.server_port}"
+        with installed(folder, OIDC_URL=address) as installation:
+            installation.python("manage.py", "migrate", "--verbosity", "0")
+            installation.python("manage.py", "collectstatic", "--noinput", "--verbosity", "0")
+            code = f"from accounts.models import User; User.objects.create_user({OWNER!r}, 'x')"
+            installation.python("manage.py", "shell", "--no-imports", "-c", code)
+            with installation.running("web"):
+                wait_until(lambda: "Serving" in installation.log("web"), "the web is ready")
+                yield installation
+
+
+def through_the_provider(site: Installation, person: str) -> tuple[httpx.Client, httpx.Response]:
+    """Log in as a browser does; the last page."""
+    browser = httpx.Client(base_url=f"http://localhost:{site.port}", timeout=30)
+    page = browser.get("/accounts/login/")
+    assert "Log in through localhost" in page.text
+    assert "http://localhost:" in page.headers["Content-Security-Policy"]
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
+    asked = browser.post("/accounts/oidc/clinic/login/", data={"csrfmiddlewaretoken": token})
+    assert asked.status_code == 302
+    assert "code_challenge=" in asked.headers["Location"]
+    consented = httpx.post(asked.headers["Location"], data={"sub": person}, timeout=30)
+    back = consented.headers["Location"]
+    return browser, browser.get(back, follow_redirects=True)
+
+
+def test_a_member_of_the_clinic_logs_in_and_again(site):
+    for number in range(2):
+        browser, page = through_the_provider(site, "doctor")
+        assert page.status_code == 200
+        if not number:  # the provider asked for no agreement to our texts
+            assert page.url.path == "/privacy/agree/"
+            token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
+            ticked = {"of_age": "on", "agrees": "on", "csrfmiddlewaretoken": token}
+            assert browser.post("/privacy/agree/", data=ticked).status_code == 302
+        account = browser.get("/account/")
+        assert account.status_code == 200
+        assert "doctor@clinic.example" in account.text
+    rows = "SELECT count(*) FROM accounts_user WHERE email = 'doctor@clinic.example'"
+    assert site.query(rows) == [(1,)]
+
+
+def test_an_address_alone_opens_no_account(site):
+    browser, page = through_the_provider(site, "impostor")
+    assert browser.get("/account/").status_code == 302
+    assert "log in with its password" in page.text
+
+
+def test_an_answer_that_nobody_asked_for_logs_nobody_in(site):
+    browser = httpx.Client(base_url=f"http://localhost:{site.port}", timeout=30)
+    path = "/accounts/oidc/clinic/login/callback/?code=stolen&state=forged"
+    assert "did not work" in browser.get(path, follow_redirects=True).text
+    assert browser.get("/account/").status_code == 302
+
+
+@pytest.mark.parametrize("address", ["id.clinic.example", "https://id.clinic.example/"])
+def test_an_address_without_what_is_needed_is_refused(address):
+    from django.core.exceptions import ImproperlyConfigured
+
+    with pytest.raises(ImproperlyConfigured):
+        identity_provider.of(address)
