@@ -40,10 +40,13 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 PROCESSES, THREADS = 2, 4
-# Threads that only take in pictures and archives or wait for a reading: one more than the pictures
-# decoded at once.
+# Threads that only take in pictures and archives, wait for a reading, or write reports and DICOM
+# files: one more than the pictures decoded at once.
 UPLOAD_THREADS = AT_ONCE + 1
 UPLOADS = re.compile(r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/")
+WRITTEN = re.compile(
+    r"(/api/v1)?/((lesions|patients)/[0-9a-f-]+/report/|images/[0-9a-f-]+/dicom/?)"
+)
 
 # Seconds. A phone at the edge of its network sends 10 KB a second.
 HEAD_SECONDS = 10
@@ -63,6 +66,11 @@ LARGE_AT_ONCE = 16
 # long. Beyond that the caller with the most is refused, who may not be the one who came last.
 MOST_WAITING = 32
 WAITING_SECONDS = 40
+# A response that nobody reads is kept on disk up to this size. Beyond it its thread waits, for so
+# long at the most, and while the client reads at this rate at least.
+MOST_UNREAD = 64_000_000
+UNREAD_SECONDS = 5 * 60
+READ_A_SECOND = 20_000
 
 
 class TooSlow(Error):
@@ -108,10 +116,11 @@ class Request(HTTPRequestParser):
     @property
     def takes_long(self) -> bool:
         """Whether it takes long to process: decoding pictures, copying archives, waiting for
-        readings.
+        readings, writing reports.
         """
-        uploads = self.path in ARCHIVES or UPLOADS.fullmatch(self.path) is not None
-        return (uploads and self.command == "POST") or "PREFER" in self.headers
+        if self.command == "POST" and (self.path in ARCHIVES or UPLOADS.fullmatch(self.path)):
+            return True
+        return "PREFER" in self.headers or WRITTEN.fullmatch(self.path) is not None
 
     @property
     def is_large(self) -> bool:
@@ -153,6 +162,8 @@ class Channel(HTTPChannel):
     parser_class = Request
     request: Request | None
     requests: list[Request]
+    sent = 0
+    unread_since: float | None = None
 
     @property
     def caller(self) -> Caller:
@@ -173,6 +184,21 @@ class Channel(HTTPChannel):
                 refused.refuse(TooMany("Many uploads are arriving now."))
         return kept
 
+    def send(self, data: bytes, do_close: bool = True) -> int:
+        sent: int = super().send(data, do_close)
+        self.sent += sent
+        return sent
+
+    def is_read_too_slowly(self, now: float) -> bool:
+        """Whether a thread waits for the client to read its response, and has for too long."""
+        if not self.requests or self.total_outbufs_len <= MOST_UNREAD:
+            self.unread_since = None
+            return False
+        if self.unread_since is None:
+            self.unread_since, self.sent = now, 0
+        took = now - self.unread_since
+        return took > UNREAD_SECONDS or self.sent < READ_A_SECOND * (took - GRACE_SECONDS)
+
     def refuse(self, error: Error) -> None:
         with self.requests_lock:
             request, self.request = self.request, None
@@ -190,7 +216,7 @@ class Channel(HTTPChannel):
         waiting = self.requests[0]
         waiting.close()
         waiting.body_rcv = None
-        waiting.refuse(TooMany("Many pictures are being checked now."))
+        waiting.refuse(TooMany("Many pictures and reports are being handled now."))
         self.server.add_task(self)
 
 
@@ -255,6 +281,8 @@ class Server(TcpWSGIServer):
             request = channel.request
             if request is not None and request.is_too_slow(time.monotonic()):
                 channel.refuse(TooSlow("It took too long to arrive."))
+            if channel.is_read_too_slowly(time.monotonic()):
+                channel.handle_close()  # which its thread notices
         with self.uploads.lock:
             tired = self.uploads.queue.pop_older(WAITING_SECONDS)
         for channel in tired:
@@ -273,6 +301,7 @@ def server(application: WSGIApplication, listening: socket.socket) -> Server:
         cleanup_interval=1,
         channel_timeout=60,
         inbuf_overflow=64_000,
+        outbuf_high_watermark=MOST_UNREAD,
         max_request_body_size=MOST_OF_AN_ARCHIVE + 1,
         clear_untrusted_proxy_headers=False,  # Django trusts those that TRUSTED_PROXIES says
         ident=None,

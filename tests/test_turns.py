@@ -7,14 +7,19 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 import pytest
+from django.urls import reverse
 
 from skincheck_site import serve
 from skincheck_site.turns import Caller, Turns, with_the_most
+
+LONG = 100
+SLOW = (f"/patients/{uuid4()}/report/", f"/images/{uuid4()}/dicom/")
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,11 @@ class Site:
     def __post_init__(self) -> None:
         self.server = serve.server(self.answer, self.listening)
 
-    def answer(self, environ, start_response) -> list[bytes]:
+    def answer(self, environ, start_response) -> Iterable[bytes]:
         self.handled.append(environ["HTTP_AUTHORIZATION"])
+        if environ["PATH_INFO"] == "/long":
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return (b"a" * 1_000_000 for _ in range(LONG))
         self.go.wait(30)
         start_response("202 Accepted", [("Content-Length", "0")])
         return []
@@ -184,6 +192,23 @@ def test_pages_take_turns_too(site: Site) -> None:
     assert "Bearer person" in site.handled[: 2 * serve.THREADS + 2]
 
 
+def test_reports_leave_threads_for_pages(site: Site) -> None:
+    for _ in range(serve.THREADS + serve.UPLOAD_THREADS):
+        for path in SLOW:
+            site.send("Bearer attacker", path=path)
+    wait_for(lambda: len(site.handled) == serve.UPLOAD_THREADS)
+    site.send("Bearer person", path="/api/v1/lesions/")
+    wait_for(lambda: "Bearer person" in site.handled)
+
+
+def test_what_takes_long_is_known() -> None:
+    """Every address that writes a report or a DICOM file: each takes a second or more."""
+    for name in ("lesion_report", "patient_report", "image_dicom"):
+        assert serve.WRITTEN.fullmatch(reverse(name, args=[uuid4()])), name
+    for name in ("lesion-report", "patient-report", "image-dicom"):
+        assert serve.WRITTEN.fullmatch(reverse(f"api:{name}", args=[uuid4()])), name
+
+
 def test_an_upload_is_answered_before_its_sender_gives_up(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,3 +231,22 @@ def test_large_bodies_of_one_address_leave_room_for_others(site: Site, settings)
     person.sendall(b"a" * large)
     site.go.set()
     assert status(person) == 202
+
+
+def test_who_does_not_read_keeps_no_thread(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "GRACE_SECONDS", 0)
+    for _ in range(serve.THREADS):
+        site.send("Bearer attacker", path="/long")
+    wait_for(lambda: len(site.handled) == serve.THREADS)
+    site.go.set()
+    person = site.send("Bearer person", path="/api/v1/lesions/")
+    assert status(person) == 202
+
+
+def test_who_reads_gets_all(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "GRACE_SECONDS", 0)
+    reader, size = site.send("Bearer a", path="/long"), 0
+    while size < LONG * 1_000_000:
+        part = reader.recv(1 << 20)
+        assert part
+        size += len(part)

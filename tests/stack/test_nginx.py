@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import http.client
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from getpass import getuser
+from pathlib import Path
 
 import pytest
 
+from ml import reader
 from tests.stack.attack import ask, slow_sockets
 from tests.stack.installation import ROOT, free_port, installed, kill_group, wait_until
 
@@ -16,6 +21,7 @@ pytestmark = pytest.mark.stack
 
 FRAME = """
 daemon off;
+user {user};
 pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log;
 events {{}}
@@ -51,7 +57,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
             assert f"http://{pool}:8000;" in server
             behind = f"http://127.0.0.1:{installation.port};"
             server = server.replace(f"http://{pool}:8000;", behind)
-        config.write_text(FRAME.format(folder=folder, server=server))
+        config.write_text(FRAME.format(user=getuser(), folder=folder, server=server))
         installation.python("script/prepare.py")
         with installation.running("web"):
             process = subprocess.Popen(
@@ -121,3 +127,33 @@ def test_one_caller_has_so_many_uploads_at_once(address: tuple[str, int]) -> Non
     with slow_sockets(address, 20, path="/api/v1/images/", length=60_000) as statuses:
         assert _ask(address, "GET", "/health/live").status == 200
     assert 429 in statuses
+
+
+def _spooled(folder: Path) -> int:
+    """Bytes of responses in files of nginx, which it deletes while they are open."""
+    size = 0
+    for file in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            place = str(file.readlink())
+            if place.startswith(str(folder)) and "/proxy/" in place:
+                size += file.stat().st_size
+    return size
+
+
+def test_slow_readers_fill_nothing(
+    address: tuple[str, int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Each asks for the network, 14 MB, and does not read it."""
+    version = reader.DEFAULT_VERSION
+    head = (
+        f"GET /model/{version}/model.tflite HTTP/1.1\r\nHost: localhost\r\n"
+        "X-Forwarded-Proto: https\r\n\r\n"
+    ).encode()
+    with ExitStack() as stack:
+        for _ in range(20):
+            asking = stack.enter_context(socket.create_connection(address, timeout=20))
+            asking.sendall(head)
+            assert asking.recv(15) == b"HTTP/1.1 200 OK"
+        answers = ask(address, ("/health/live",), 50)
+        assert _spooled(tmp_path_factory.getbasetemp()) == 0
+    assert answers.failures == []
