@@ -10,10 +10,11 @@ from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 from oauth2_provider.models import AbstractApplication
 from uuid_utils.compat import uuid7
 
-from accounts.roles import Role
+from accounts.roles import REVIEWERS, Role
 
 
 class UserManager(BaseUserManager["User"]):
@@ -46,6 +47,18 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.get_full_name() or self.email
+
+    @cached_property
+    def roles(self) -> list[tuple[str, bool]]:
+        """Their roles, and whether the clinic reviews blind. Asked once in the life of this object:
+        a request.
+        """
+        return list(self.memberships.values_list("role", "clinic__review_before_reading"))
+
+    @property
+    def reviews_blind(self) -> bool:
+        """Whether they conclude in a clinic that wants this done before they see any findings."""
+        return any(is_blind and role in REVIEWERS for role, is_blind in self.roles)
 
 
 INVITATION_DAYS = 7

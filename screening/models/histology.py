@@ -28,6 +28,8 @@ class HistologyQuerySet(models.QuerySet["Histology"]):
         They see it once no picture of the lesion awaits their conclusion. Users always see what
         they recorded themselves.
         """
+        if not user.reviews_blind:
+            return self
         waiting = LesionImage.objects.withheld_from(user).filter(lesion=OuterRef("lesion"))
         return self.filter(Q(recorded_by=user) | ~Exists(waiting))
 

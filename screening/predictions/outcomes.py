@@ -37,7 +37,9 @@ from operator import or_
 from typing import Any
 
 from django.db.models import (
+    BooleanField,
     Case,
+    CharField,
     DateTimeField,
     Exists,
     ExpressionWrapper,
@@ -48,14 +50,17 @@ from django.db.models import (
     QuerySet,
     Subquery,
     TextChoices,
+    UUIDField,
     Value,
     When,
 )
 from django.db.models.functions import Coalesce, Least, TruncDate
+from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from accounts.models import User
 from screening.models import (
+    Alert,
     DoctorVisit,
     Finding,
     Histology,
@@ -67,10 +72,11 @@ from screening.models import (
     Review,
 )
 from screening.models.alert import AlertQuerySet
-from screening.models.image import is_later, place_of
+from screening.models.image import is_later, latest_first, place_of
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import TOLD, PredictionQuerySet
 from screening.models.review import ReviewQuerySet
+from screening.models.statement import compiled
 from screening.predictions.counting_reading import GRAVE
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
@@ -222,22 +228,31 @@ def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     without one); ``earlier_rank``, that of the most severe reading that used to count and was more
     severe; and ``awaits`` (``Awaited``). Findings withheld from ``user`` count as absent.
     """
-    of_readings = _gravest_rank(unsettled(user))
-    of_symptom = Case(
-        When(symptom_stands(user), then=Value(rank(Outcome.SEE_DOCTOR))),
-        default=Value(NOTHING),
-        output_field=IntegerField(),
-    )
     return lesions.annotate(
-        standing_rank=Least(of_readings, of_symptom),
-        earlier_rank=_gravest_rank(_graver_before(user)),
-        awaits=Case(
-            *(When(holds, then=Value(what.value)) for what, holds in _waits_for(user)),
-            default=Value(""),
-        ),
+        standing_rank=_standing_rank(user), earlier_rank=_earlier_rank(user), awaits=_awaited(user)
     )
 
 
+@compiled(Lesion, IntegerField())
+def _standing_rank(user: User) -> Least:
+    of_symptom = Case(
+        When(_symptom_stands(user), then=Value(rank(Outcome.SEE_DOCTOR))), default=Value(NOTHING)
+    )
+    return Least(_gravest_rank(_unsettled(Prediction.objects.counting(), user)), of_symptom)
+
+
+@compiled(Lesion, IntegerField())
+def _earlier_rank(user: User) -> Coalesce:
+    return _gravest_rank(_graver_before(user))
+
+
+@compiled(Lesion, CharField())
+def _awaited(user: User) -> Case:
+    cases = (When(holds, then=Value(what.value)) for what, holds in _waits_for(user))
+    return Case(*cases, default=Value(""))
+
+
+@compiled(Lesion, BooleanField())
 def waits(user: User) -> Q:
     """A condition on lesions: something still has to be done. See ``Awaited``."""
     return reduce(or_, (holds for _, holds in _waits_for(user)))
@@ -245,25 +260,28 @@ def waits(user: User) -> Q:
 
 def is_grave(user: User) -> Q:
     """A condition on lesions: the standing outcome is urgent or see a doctor."""
-    return Q(
-        Exists(unsettled(user).filter(Q(rank__lte=rank(Outcome.SEE_DOCTOR))))
-    ) | symptom_stands(user)
+    return Q(LessThanOrEqual(_standing_rank(user), rank(Outcome.SEE_DOCTOR)))
 
 
-def unsettled(user: User, lesion: str = "pk") -> PredictionQuerySet:
-    """Counting readings of the outer query's ``lesion`` that nothing has settled, with ``rank``."""
-    return _unsettled(Prediction.objects.counting(), user, lesion)
+@compiled(Lesion, UUIDField())
+def standing_reading(user: User) -> Subquery:
+    """The key of the standing reading: of the most severe ones, that of the newest image."""
+    unsettled = _unsettled(Prediction.objects.counting(), user)
+    return Subquery(unsettled.order_by(F("rank"), *latest_first("image")).values("pk")[:1])
 
 
 def _graver_before(user: User) -> PredictionQuerySet:
     """``graver_before`` for the unsettled images of the outer query's lesion."""
-    replaced = _unsettled(Prediction.objects.filter(told_until__isnull=False), user, "pk")
+    replaced = _unsettled(Prediction.objects.filter(told_until__isnull=False), user)
     now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
     return replaced.filter(Q(rank__lt=Subquery(now.values_list(F("rank"))[:1])))
 
 
-def _unsettled(readings: PredictionQuerySet, user: User, lesion: str) -> PredictionQuerySet:
-    current = readings.filter(image__lesion=OuterRef(lesion), image__withdrawn_at=None)
+def _unsettled(readings: PredictionQuerySet, user: User) -> PredictionQuerySet:
+    """Of these, the readings of the outer query's lesion that nothing has settled, with
+    ``rank``.
+    """
+    current = readings.filter(image__lesion=OuterRef("pk"), image__withdrawn_at=None)
     there = Q(image__lesion__closed_on=None) | Q(
         image__captured_on__gt=F("image__lesion__closed_on")
     )
@@ -288,7 +306,12 @@ def open_alerts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
     """Alerts that need attention. An act that settles the later image and came after the alert
     closes it, for as long as the act stands.
     """
-    return alerts.open().exclude(reduce(or_, (Q(Exists(act)) for act in _acts_on_alert(user))))
+    return alerts.open().exclude(Q(_is_acted_on(user)))
+
+
+@compiled(Alert, BooleanField())
+def _is_acted_on(user: User) -> Q:
+    return reduce(or_, (Q(Exists(act)) for act in _acts_on_alert(user)))
 
 
 def with_closing_acts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
@@ -302,8 +325,13 @@ def with_closing_acts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
     )
 
 
+@compiled(Lesion, BooleanField())
 def symptom_stands(user: User) -> Q:
     """A condition on lesions: a symptom is marked and nobody has examined it since."""
+    return _symptom_stands(user)
+
+
+def _symptom_stands(user: User) -> Q:
     since = {"created__gte": OuterRef("symptoms_at")}
     marked_at = ExpressionWrapper(OuterRef("symptoms_at"), output_field=DateTimeField())
     a_month_before = ExpressionWrapper(

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db.models import (
     Case,
+    CharField,
     Count,
     Exists,
     F,
@@ -20,7 +21,6 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
-    UUIDField,
     When,
 )
 from django.db.models.functions import Coalesce, Least
@@ -46,6 +46,7 @@ from screening.models import (
 from screening.models.alert import AlertQuerySet
 from screening.models.image import disclosed, latest_first, present
 from screening.models.prediction import TOLD
+from screening.models.statement import compiled
 from screening.models.visibility import PatientQuerySet
 from screening.predictions import outcomes
 from screening.predictions.advice import act_found
@@ -104,10 +105,20 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     return outcomes.with_standing(lesions, user).annotate(
         image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
         latest_image_id=Subquery(images.values("pk")[:1]),
-        management=Subquery(_conclusions(user).values("management")[:1]),
+        management=_management(user),
         visited=Subquery(visits.values("finding")[:1]),
-        histology=Subquery(_histologies(user).values("diagnosis")[:1]),
+        histology=_diagnosis(user),
     )
+
+
+@compiled(Lesion, CharField())
+def _management(user: User) -> Subquery:
+    return Subquery(_conclusions(user).values("management")[:1])
+
+
+@compiled(Lesion, CharField())
+def _diagnosis(user: User) -> Subquery:
+    return Subquery(_histologies(user).values("diagnosis")[:1])
 
 
 def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
@@ -117,9 +128,11 @@ def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     images = LesionImage.objects.filter(lesion=OuterRef(OuterRef("pk"))).latest_first()
     latest = Prediction.objects.counting().disclosed_to(user)
     latest = latest.filter(image=Subquery(images.values("pk")[:1])).annotate(told=TOLD)
-    return lesions.annotate(
+    return lesions.alias(standing_id=outcomes.standing_reading(user)).annotate(
         latest_outcome=Subquery(latest.values("told")[:1]),
-        standing_image_id=Subquery(_gravest(user).values("image")[:1], output_field=UUIDField()),
+        standing_image_id=Subquery(
+            Prediction.objects.filter(pk=OuterRef("standing_id")).values("image")
+        ),
     )
 
 
@@ -184,7 +197,7 @@ def standing_beside(image: LesionImage) -> Prediction | None:
 
 def with_standing_reading(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
     """Annotate ``standing_id``: the most severe reading of the lesion that nothing has settled."""
-    return images.annotate(standing_id=Subquery(_gravest(user, "lesion").values("pk")[:1]))
+    return images.annotate(standing_id=outcomes.standing_reading(user, "lesion"))
 
 
 def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
@@ -198,13 +211,6 @@ def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
         readings = Prediction.objects.select_related("image__lesion__patient")
         known |= readings.in_bulk(missing)
     return {image: known[pk] for image, pk in wanted.items() if pk}
-
-
-def _gravest(user: User, lesion: str = "pk") -> QuerySet[Prediction]:
-    """Standing readings of the outer query's ``lesion``, the most severe of the newest image
-    first.
-    """
-    return outcomes.unsettled(user, lesion).order_by(F("rank"), *latest_first("image"))
 
 
 def _conclusions(user: User) -> QuerySet[Review]:

@@ -19,9 +19,9 @@ class Navigation:
     def __init__(self, user: User) -> None:
         self._user = user
 
-    @cached_property
+    @property
     def _roles(self) -> list[str]:
-        return list(self._user.memberships.values_list("role", flat=True))
+        return [role for role, _ in self._user.roles]
 
     @cached_property
     def _own(self) -> list[Patient]:

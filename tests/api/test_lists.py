@@ -26,23 +26,24 @@ from tests.factories import (
 )
 
 API = "/api/v1/"
-# The key, the rows, their identifiers; images: their predictions and their reviews.
+# The key, the rows, their identifiers, and the roles of the user where findings may be withheld;
+# images: their predictions and their reviews.
 BUDGETS = {
     "clinics": 2,
     "patients": 3,
-    "lesions": 8,  # and what settled them: images, readings, reviews, histologies, visits
-    "images": 5,
-    "predictions": 2,
-    "reviews": 2,
-    "histologies": 2,
-    "worklist": 3,  # counted too
+    "lesions": 9,  # and what settled them: images, readings, reviews, histologies, visits
+    "images": 6,
+    "predictions": 3,
+    "reviews": 3,
+    "histologies": 3,
+    "worklist": 4,  # counted too
     "positions": 2,
-    "measurements": 3,  # and their images
+    "measurements": 4,  # and their images
     "scales": 2,
     "outlines": 2,
-    "comparisons": 6,  # and both images with their measurements
-    "change-marks": 2,
-    "alerts": 4,  # and what closed them: reviews, histologies
+    "comparisons": 7,  # and both images with their measurements
+    "change-marks": 3,
+    "alerts": 5,  # and what closed them: reviews, histologies
 }
 
 

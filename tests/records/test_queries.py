@@ -126,7 +126,7 @@ def test_lists_cost_the_same_however_long(lesions, django_assert_num_queries):
         for year in (2025, 2026):
             ReviewFactory(image=read(lesion, captured_on=date(year, 1, 1 + n)).image)
     user = UserFactory()
-    with django_assert_num_queries(4):  # lesions, images, predictions, reviews
+    with django_assert_num_queries(5):  # roles, lesions, images, predictions, reviews
         lesions = list(record_queries.with_latest(patient.lesions.all(), user))
         found = record_queries.attach_latest_images(lesions, user)
         for lesion in found:
@@ -139,7 +139,7 @@ def test_a_timeline_costs_the_same_however_long(django_assert_num_queries):
     for day in range(1, 20):
         read(lesion, captured_on=date(2026, 1, day))
     user = UserFactory()
-    with django_assert_num_queries(4):  # images, predictions, reviews, measurements
+    with django_assert_num_queries(5):  # roles, images, predictions, reviews, measurements
         images = record_queries.timeline(lesion, user)
         assert len(timeline.readings(images)) == 19
         assert timeline.measurements(images) == []
