@@ -33,7 +33,7 @@ def count(prediction: Prediction) -> bool:
 
 def _may_replace(before: Prediction, after: Prediction) -> bool:
     """A warning stays when its picture is later marked as a photograph: nothing was read again."""
-    if before.outcome in GRAVE and after.image.modality == Modality.CLINICAL:
+    if before.outcome_told in GRAVE and after.image.modality == Modality.CLINICAL:
         return False
     if after.model_version == before.model_version:
         return (after.created, after.pk) > (before.created, before.pk)

@@ -40,7 +40,7 @@ from screening.models import (
     State,
 )
 from screening.models.image import present
-from screening.models.prediction import PredictionQuerySet
+from screening.models.prediction import TOLD, PredictionQuerySet
 from screening.operations import clock
 
 CLINICAL_PHOTOGRAPH = "clinical_photograph"
@@ -154,8 +154,9 @@ def _left(readings: PredictionQuerySet) -> PredictionQuerySet:
     )
     # A photograph gets no class. A warning from when it was read as dermatoscopic stays until a
     # doctor has settled it.
-    warns = Q(image__modality=Modality.CLINICAL, outcome__in=(Outcome.URGENT, Outcome.SEE_DOCTOR))
-    return with_other_details(readings.counting()).filter(present(), ~Exists(waiting), ~warns)
+    warns = Q(image__modality=Modality.CLINICAL, told__in=(Outcome.URGENT, Outcome.SEE_DOCTOR))
+    left = with_other_details(readings.counting()).alias(told=TOLD)
+    return left.filter(present(), ~Exists(waiting), ~warns)
 
 
 def _read_as(prediction: Prediction) -> str:

@@ -8,7 +8,9 @@ not assessable, settles nothing. An image is settled by
 - the lesion's histology, or a visit to a doctor, on or after the day of the image,
 
 each recorded after the image got its place in the lesion (``LesionImage.placed_at``), since earlier
-conclusions did not take it into account. Withdrawn images, reviews of them and withdrawn visits do
+conclusions did not take it into account. A visit, which a layperson reports, settles no reading
+that nobody could have known: when it was entered, the image must have been told as severe or more
+severe. A doctor's conclusion or histology needs no reading. Withdrawn images, reviews of them and withdrawn visits do
 not count. A symptom raises everything below ``see_doctor`` to it, with or without pictures. It is
 settled by an act recorded after it was marked, by someone who may have known of it:
 
@@ -18,7 +20,8 @@ settled by an act recorded after it was marked, by someone who may have known of
 - a conclusion after which somebody sees the lesion itself: refer, excise, removed (``IN_PERSON``).
 
 A lesion that was removed is closed. Until it is opened again, its symptoms and its pictures up to
-the day of removal no longer count, whenever they were added. A picture of a later day does.
+the day of removal no longer count, whenever they were added. A picture or a symptom of a later day
+does.
 
 A settled lesion may still await a removal that a clinician asked for, or the result of a sample
 (``Awaited``).
@@ -172,7 +175,7 @@ def standing_of(
         reading = image.counting_reading
         if reading is None:
             continue
-        settled_by = _settling(image, reviews, others)
+        settled_by = _settling(image, reading, reviews, others)
         if settled_by or image.was_removed:
             settling += settled_by if reading.outcome_told in GRAVE else []
         else:
@@ -184,7 +187,7 @@ def standing_of(
         after: list[Act] = [one for image, one in reviews if _knew(one, image, lesion)]
         after += [act for act in others if _follows(act, lesion)]
         settling += after
-        if not after and not lesion.is_closed and severity > rank(Outcome.SEE_DOCTOR):
+        if not after and not _left_with_lesion(lesion) and severity > rank(Outcome.SEE_DOCTOR):
             severity, gravest = rank(Outcome.SEE_DOCTOR), None
     newest = images[0] if images else None
     return Standing(
@@ -273,8 +276,7 @@ def standing_reading(user: User) -> Subquery:
 def _graver_before(user: User) -> PredictionQuerySet:
     """``graver_before`` for the unsettled images of the outer query's lesion."""
     replaced = _unsettled(Prediction.objects.filter(told_until__isnull=False), user)
-    now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
-    return replaced.filter(Q(rank__lt=Subquery(now.values_list(F("rank"))[:1])))
+    return replaced.filter(Q(rank__lt=F("rank_now")))
 
 
 def _unsettled(readings: PredictionQuerySet, user: User) -> PredictionQuerySet:
@@ -285,7 +287,10 @@ def _unsettled(readings: PredictionQuerySet, user: User) -> PredictionQuerySet:
     there = Q(image__lesion__closed_on=None) | Q(
         image__captured_on__gt=F("image__lesion__closed_on")
     )
-    return _ranked(current.disclosed_to(user).filter(there).exclude(_settled(user)))
+    now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
+    ranked = _ranked(current.disclosed_to(user).filter(there))
+    ranked = ranked.alias(rank_now=Subquery(now.values_list(F("rank"))[:1]))
+    return ranked.exclude(_settled(user))
 
 
 def _ranked(readings: PredictionQuerySet) -> PredictionQuerySet:
@@ -348,12 +353,21 @@ def _symptom_stands(user: User) -> Q:
         histologies.filter(examined_on__gte=day, **of_lesion, **since),
         DoctorVisit.objects.filter(visited_on__gte=day, **of_lesion, **since),
     )
-    return HAS_SYMPTOM & Q(closed_on=None) & ~Q(reduce(or_, (Q(Exists(act)) for act in acts)))
+    there = Q(closed_on=None) | Q(closed_on__lt=TruncDate("symptoms_at"))
+    return HAS_SYMPTOM & there & ~Q(reduce(or_, (Q(Exists(act)) for act in acts)))
 
 
 def _settled(user: User) -> Q:
-    """A condition on readings: ``_settling`` in SQL."""
-    return reduce(or_, (Q(Exists(act)) for act in _acts(user, "image")))
+    """A condition on readings with ``rank_now``, that of the counting reading of their image:
+    ``_settling`` in SQL.
+    """
+    *by_doctors, visits = _acts(user, "image")
+    told = _ranked(Prediction.objects.filter(image=OuterRef(OuterRef("image"))))
+    known = told.filter(
+        Q(rank__lte=OuterRef(OuterRef("rank_now"))), told_from__lte=OuterRef("created")
+    )
+    acts = (*by_doctors, visits.filter(Exists(known)))
+    return reduce(or_, (Q(Exists(act)) for act in acts))
 
 
 def _acts_on_alert(user: User) -> Iterator[QuerySet[Any]]:
@@ -384,10 +398,11 @@ def _acts(user: User, image: str) -> tuple[QuerySet[Any], ...]:
 
 def _settling(
     image: LesionImage,
+    reading: Prediction,
     reviews: Iterable[tuple[LesionImage, Review]],
     others: Iterable[Histology | DoctorVisit],
 ) -> list[Act]:
-    """The acts that settle an image."""
+    """The acts that settle an image with that counting reading."""
     of_reviews = [
         review
         for reviewed, review in reviews
@@ -398,9 +413,23 @@ def _settling(
         )
     ]
     of_others = [
-        act for act in others if _day(act) >= image.captured_on and act.created >= image.placed_at
+        act
+        for act in others
+        if _day(act) >= image.captured_on
+        and act.created >= image.placed_at
+        and (isinstance(act, Histology) or _was_told(image, reading, act))
     ]
     return [*of_reviews, *of_others]
+
+
+def _was_told(image: LesionImage, reading: Prediction, visit: DoctorVisit) -> bool:
+    """Whether the image was told as severely as by ``reading`` when the visit was entered."""
+    return any(
+        one.told_from is not None
+        and one.told_from <= visit.created
+        and rank(one.outcome_told) <= rank(reading.outcome_told)
+        for one in image.predictions.all()
+    )
 
 
 def _told_of(image: LesionImage | None) -> str:
@@ -415,6 +444,14 @@ def _day(act: Histology | DoctorVisit) -> date:
 def _follows(act: Histology | DoctorVisit, lesion: Lesion) -> bool:
     since: datetime | None = lesion.symptoms_at
     return since is not None and act.created >= since and _day(act) >= timezone.localdate(since)
+
+
+def _left_with_lesion(lesion: Lesion) -> bool:
+    """Whether the lesion was removed on the day on which its symptom was marked, or later."""
+    since: datetime | None = lesion.symptoms_at
+    if lesion.closed_on is None:
+        return False
+    return since is None or bool(timezone.localdate(since) <= lesion.closed_on)
 
 
 def _knew(review: Review, image: LesionImage, lesion: Lesion) -> bool:

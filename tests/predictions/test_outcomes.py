@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -93,7 +93,7 @@ class World:
         self.user = member.user
         patient = PatientFactory(clinic=member.clinic, owner=self.user, birth_year=born)
         self.lesions = [LesionFactory(patient=patient) for _ in range(2)]
-        self.places = [(timezone.now(), {})]
+        self.places = [(timezone.now(), {}, {})]
         self.about = {}
 
     def lesion(self, n):
@@ -106,8 +106,13 @@ class World:
     def do(self, name, *args):
         with suppress(ValidationError), transaction.atomic():
             self._do(name, *args)
-        there = {image.pk: self.place(image) for image in LesionImage.objects.present()}
-        self.places.append((timezone.now(), there))
+        there, told = {}, dict(self.places[-1][2])
+        for image in LesionImage.objects.present().select_related("lesion__patient"):
+            there[image.pk] = self.place(image)
+            if (reading := image.counting_reading) is not None:
+                rank = outcomes.rank(reading.outcome_told)
+                told[image.pk] = min(rank, told.get(image.pk, outcomes.NOTHING))
+        self.places.append((timezone.now(), there, told))
         for act, lesion in self.settling():
             self.about.setdefault(act.pk, lesion)
 
@@ -124,19 +129,22 @@ class World:
 
     def unseen(self):
         """Warnings of pictures that no act was about: recorded while the picture had its present
-        day and was on the lesion of that act.
+        day and was on the lesion of that act; for a visit, after the warning had been told.
         """
         for image in LesionImage.objects.present().select_related("lesion__patient"):
             reading = image.counting_reading
             if reading is None or not reading.is_grave or image.was_removed:
                 continue
-            if not any(self.was_about(act, image) for act, _ in self.settling()):
-                yield image.lesion_id, outcomes.rank(reading.outcome_told)
+            rank = outcomes.rank(reading.outcome_told)
+            if not any(self.was_about(act, image, rank) for act, _ in self.settling()):
+                yield image.lesion_id, rank
 
-    def was_about(self, act, image):
+    def was_about(self, act, image, rank):
         if isinstance(act, Review) and act.image_id == image.pk:
             return True
-        then = next(there for at, there in reversed(self.places) if at <= act.created)
+        then, told = next(rest for at, *rest in reversed(self.places) if at <= act.created)
+        if isinstance(act, DoctorVisit) and told.get(image.pk, outcomes.NOTHING) > rank:
+            return False
         return then.get(image.pk) == (self.about[act.pk], *self.place(image)[1:])
 
     def _do(self, name, *args):
@@ -246,10 +254,15 @@ def standing_rank(pk, user):
     return lesion.standing_rank
 
 
+PICTURE = ("add", 0, DAY, None, Modality.DERMATOSCOPIC)
+"""A dermatoscopic picture of the first lesion."""
+READ_URGENT = ("read", 0, "urgent", reader.DEFAULT_VERSION)
+READ_MONITOR = ("read", 0, "monitor", reader.DEFAULT_VERSION)
+
+
 def urgent_picture(*more):
     """An urgent dermatoscopic picture of the first lesion, and what is done next."""
-    added = ("add", 0, DAY, None, Modality.DERMATOSCOPIC)
-    return [added, ("read", 0, "urgent", reader.DEFAULT_VERSION), *more]
+    return [PICTURE, READ_URGENT, *more]
 
 
 LATER = [
@@ -261,6 +274,10 @@ LATER = [
 
 @given(st.lists(acts, max_size=10), st.sampled_from([1960, 2014]))
 @example(urgent_picture(("visit", 1, DAY), ("merge", 1), ("restore",)), 1960)
+@example([PICTURE, ("visit", 0, DAY), READ_URGENT], 1960)
+@example([PICTURE, READ_MONITOR, ("visit", 0, DAY), READ_URGENT, READ_MONITOR], 1960)
+@example([("symptom", 0), ("close", 0, DAY)], 1960)
+@example([PICTURE, READ_MONITOR, ("kind", 0, Modality.CLINICAL), READ_MONITOR], 2014)
 @example(urgent_picture(("close", 0, DAY), ("close", 1, DAY), ("merge", 0), ("move", 0)), 1960)
 @example([*LATER, ("visit", 0, DAY), ("move", 0), ("redate", 0, DAY), ("undo", 0)], 1960)
 @example(urgent_picture(("close", 1, DAY), ("move", 0), ("redate", 0, DAY)), 2014)
@@ -389,14 +406,48 @@ def test_of_a_removed_lesion_only_what_came_later_is_told(personas, urgent):
         closed_because="excised",
         closed_by=personas.clinician,
         bleeding=True,
-        symptoms_at=timezone.now(),
+        symptoms_at=timezone.make_aware(datetime.combine(DAY, time(9))),
     )
     earlier = LesionImageFactory(lesion=lesion, captured_on=DAY - timedelta(days=30))
     PredictionFactory(image=earlier, outcome="urgent")
     assert standing_rank(lesion.pk, personas.clinician) == outcomes.NOTHING
+    Lesion.objects.filter(pk=lesion.pk).update(symptoms_at=timezone.now())
+    assert standing_rank(lesion.pk, personas.clinician) == outcomes.rank(Outcome.SEE_DOCTOR)
     later = LesionImageFactory(lesion=lesion, captured_on=DAY + timedelta(days=30))
     PredictionFactory(image=later, outcome="urgent")
     assert standing_rank(lesion.pk, personas.clinician) == 0
+
+
+def test_a_visit_settles_no_reading_that_nobody_could_have_known(personas):
+    own, me = LesionFactory(patient=personas.own_patient), personas.self_tracker
+
+    def read(outcome):
+        return PredictionFactory(image=image, outcome=outcome, model_version=reader.DEFAULT_VERSION)
+
+    def visit():
+        visits.record_visit(user=me, lesion=own, visited_on=DAY, finding="harmless")
+
+    image = LesionImageFactory(lesion=own, captured_on=DAY)
+    visit()  # while the picture waits to be read
+    read("see_doctor")
+    assert standing_rank(own.pk, me) == outcomes.rank(Outcome.SEE_DOCTOR)
+    visit()
+    assert standing_rank(own.pk, me) == outcomes.NOTHING
+    read("urgent")
+    assert standing_rank(own.pk, me) == outcomes.rank(Outcome.URGENT)
+    visit()
+    read("monitor")
+    read("urgent")  # told before
+    assert standing_rank(own.pk, me) == outcomes.NOTHING
+
+
+def test_calling_the_picture_of_a_child_a_photograph_hides_no_warning(personas):
+    patient = PatientFactory(clinic=personas.clinic, birth_year=DAY.year - 10)
+    image = LesionImageFactory(lesion__patient=patient, captured_on=DAY)
+    PredictionFactory(image=image, outcome="monitor", model_version=reader.DEFAULT_VERSION)
+    corrections.correct_image(user=personas.clinician, image=image, modality=Modality.CLINICAL)
+    assert not image.predictions.active().exists()
+    assert standing_rank(image.lesion_id, personas.clinician) == outcomes.rank(Outcome.SEE_DOCTOR)
 
 
 def test_what_waits_for_a_removal_or_a_result(personas, urgent):
