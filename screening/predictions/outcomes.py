@@ -10,9 +10,10 @@ not assessable, settles nothing. An image is settled by
 each recorded after the image got its place in the lesion (``LesionImage.placed_at``), since earlier
 conclusions did not take it into account. A visit, which a layperson reports, settles no reading
 that nobody could have known: when it was entered, the image must have been told as severe or more
-severe. A doctor's conclusion or histology needs no reading. Withdrawn images, reviews of them and withdrawn visits do
-not count. A symptom raises everything below ``see_doctor`` to it, with or without pictures. It is
-settled by an act recorded after it was marked, by someone who may have known of it:
+severe. A doctor's conclusion or histology needs no reading. Withdrawn images, reviews of them and
+withdrawn visits do not count. A symptom raises everything below ``see_doctor`` to it, with or
+without pictures. It is settled by an act recorded after it was marked, by someone who may have
+known of it:
 
 - a visit or a histology on or after that day,
 - a conclusion on a picture of that day or later, or of the month before (``RECENT``): an older one
