@@ -21,6 +21,7 @@ from django.db.models import (
     Q,
     QuerySet,
     Subquery,
+    UUIDField,
     When,
 )
 from django.db.models.functions import Coalesce, Least
@@ -131,7 +132,8 @@ def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     return lesions.alias(standing_id=outcomes.standing_reading(user)).annotate(
         latest_outcome=Subquery(latest.values("told")[:1]),
         standing_image_id=Subquery(
-            Prediction.objects.filter(pk=OuterRef("standing_id")).values("image")
+            Prediction.objects.filter(pk=OuterRef("standing_id")).values("image"),
+            output_field=UUIDField(),
         ),
     )
 
