@@ -35,6 +35,7 @@ from screening.models import (
     LesionImage,
     LesionPosition,
     Measurement,
+    Opinion,
     Outline,
     Patient,
     Prediction,
@@ -42,6 +43,8 @@ from screening.models import (
     Reminder,
     Review,
     Setback,
+    Share,
+    ShareOpening,
     Webhook,
 )
 from screening.models.image import present
@@ -219,6 +222,29 @@ class ConsentAdmin(RecordAdmin):
     kept = Q(patient__withdrawn_at=None)
     list_display = ["patient", "recorded_by", "version", "created", "withdrawn_at"]
     list_select_related = ["patient", "recorded_by"]
+
+
+class OfShare(RecordAdmin):
+    kept = Q(share__patient__withdrawn_at=None)
+    list_select_related = ["share"]
+
+
+@admin.register(Share)
+class ShareAdmin(RecordAdmin):
+    kept = Q(patient__withdrawn_at=None)
+    list_display = ["recipient", "patient", "shared_by", "created", "expires_at", "revoked_at"]
+    list_select_related = ["patient", "shared_by"]
+    exclude = ["secret_sha256", "code_hash"]
+
+
+@admin.register(ShareOpening)
+class ShareOpeningAdmin(OfShare):
+    list_display = ["share", "what", "created"]
+
+
+@admin.register(Opinion)
+class OpinionAdmin(OfShare):
+    list_display = ["share", "name", "author", "created"]
 
 
 @admin.register(DoctorVisit)

@@ -75,6 +75,8 @@ class World:
     twin: Any
     key: Any
     session: Any
+    share: Any
+    shared: str
     webhook: Any
     delivery: Any
     batch: Any = None
@@ -188,6 +190,20 @@ MATRIX: dict[str, Line] = {
     "patient_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"label": "X"})),
     "patient": line(SEES, "patient"),
     "patient_edit": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
+    "patient_access": line(
+        WRITES,
+        "patient",
+        POST=Sent(WRITES, lambda w: {"recipient": "Dr", "days": "7"}, done=200),
+    ),
+    "share_revoke": line(args="share", POST=Sent(WRITES)),
+    # The secret is in the address.
+    "shared": line(
+        ANYONE,
+        lambda w: (w.shared,),
+        POST=Sent(ANYONE, lambda w: {"name": "Dr", "text": "Harmless."}),
+    ),
+    "shared_report": line(ANYONE, lambda w: (w.shared,)),
+    "shared_picture": line(ANYONE, lambda w: (w.shared, w.image.pk)),
     "patient_research": line(args="patient", POST=Sent(WRITES, lambda w: {"consents": "yes"})),
     "patient_timeline": line(SEES, "patient"),
     "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),

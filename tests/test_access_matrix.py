@@ -29,6 +29,7 @@ from accounts import applications, invitations, services
 from accounts.models import Membership
 from screening.corrections import services as corrections
 from screening.models import Correction
+from screening.privacy import sharing
 from screening.reminders import services as reminder_services
 from tests.access import (
     ANYONE,
@@ -126,6 +127,9 @@ def world_of(personas: Personas, writer: str) -> World:
     for record in (withdrawn, withdrawn_lesion, withdrawn_patient):
         corrections.withdraw(user=getattr(personas, writer), record=record, reason="A finger.")
     key, _ = services.create_api_key(user=getattr(personas, writer), name="key")
+    share, secret_of_share = sharing.share(
+        user=getattr(personas, writer), patient=lesion.patient, recipient="Dr", days=7
+    )
     webhook = (
         WebhookFactory(own=True, owner=personas.self_tracker)
         if own
@@ -163,6 +167,8 @@ def world_of(personas: Personas, writer: str) -> World:
             archive=ContentFile(b"PK", name="archive"),
         ),
         calendar=reminder_services.make_calendar_link(user=getattr(personas, writer)),
+        share=share,
+        shared=secret_of_share,
         session=UserSession.objects.create(
             user=getattr(personas, writer), ip="192.0.2.1", session_key=f"of-{writer}"
         ),

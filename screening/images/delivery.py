@@ -37,6 +37,11 @@ def deliver(
     file. Browsers may cache the picture but must revalidate: a 304 is checked and logged as well.
     """
     image = looked_at(user=user, pk=pk, rendition=rendition, of=of)
+    return stored(request, image, rendition)
+
+
+def stored(request: HttpRequest, image: LesionImage, rendition: str) -> HttpResponseBase:
+    """The stored picture as a response. The caller has checked who asks, and logs it."""
     file = image.thumbnail if rendition == AccessLog.Rendition.THUMBNAIL else image.file
     # The files of a row never change, so its identifier serves as the ETag.
     etag = f'"{image.pk}-{rendition}"'

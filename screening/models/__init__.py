@@ -17,6 +17,7 @@ from screening.models.prediction import ACTIVE, MAX_ATTEMPTS, Outcome, Predictio
 from screening.models.reminder import CalendarFeed, Interval, Reminder, Standing
 from screening.models.review import Conclusion, Management, Review
 from screening.models.running import Heartbeat, Setback
+from screening.models.share import WRONG_CODES, Opinion, Share, ShareOpening
 from screening.models.visit import DoctorVisit, Finding
 from screening.models.webhook import OLD_SECRET_HOURS, Event, Webhook
 from screening.models.webhook_delivery import (
@@ -37,6 +38,7 @@ __all__ = [
     "RETRY_HOURS",
     "SYMPTOMS",
     "TEST_EVENT",
+    "WRONG_CODES",
     "AccessLog",
     "Alert",
     "Batch",
@@ -69,6 +71,7 @@ __all__ = [
     "Management",
     "Measurement",
     "Modality",
+    "Opinion",
     "Outcome",
     "Outline",
     "Patient",
@@ -79,6 +82,8 @@ __all__ = [
     "Rule",
     "Setback",
     "Sex",
+    "Share",
+    "ShareOpening",
     "Side",
     "SkinType",
     "Standing",

@@ -18,7 +18,9 @@ from screening.models import (
     ExternalIdentifier,
     Heartbeat,
     IdempotentRequest,
+    Opinion,
     Setback,
+    ShareOpening,
 )
 from tests.factories import (
     BatchRowFactory,
@@ -69,10 +71,21 @@ def rows(personas) -> None:
         clinic=personas.clinic, kind="patient", patient=world.patient, system="a", value="b"
     )
     Agreement.objects.create(user=personas.viewer, version="0123456789ab")
+    ShareOpening.objects.create(share=world.share, what="page")
+    Opinion.objects.create(share=world.share, name="Dr", text="Harmless.")
     AccessLog.objects.create(user=personas.viewer, image=world.image, rendition="image")
 
 
-HIDDEN = ("password", "secret_sha256", "client_secret", "token", "file", "thumbnail", "archive")
+HIDDEN = (
+    "code_hash",
+    "password",
+    "secret_sha256",
+    "client_secret",
+    "token",
+    "file",
+    "thumbnail",
+    "archive",
+)
 UNUSED = {"Grant", "RefreshToken", "IDToken"}
 """Models of OAuth flows that SkinCheck does not offer."""
 

@@ -49,6 +49,8 @@ HISTORY = {
     "placed_at",
     "withdrawn_at",
     "rotated_at",
+    "revoked_at",
+    "expires_at",
     "disabled_at",
     "stopped_at",
     "started_at",

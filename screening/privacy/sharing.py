@@ -1,0 +1,108 @@
+"""Links to a record for a doctor without an account: made, opened, ended; and their opinions.
+
+A link is valid only while whoever made it may change the record. Every opening asks the database,
+so that an ended link is closed in every process at once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+
+from django.contrib.auth.hashers import check_password, make_password
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import F, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from screening.models import Lesion, LesionImage, Opinion, Patient, Share, ShareOpening
+from screening.write_access import require_writable
+
+LONGEST_DAYS = 90
+OPINIONS = 20
+"""The most that one link takes: anyone who has it can write."""
+
+
+@transaction.atomic
+def share(
+    *,
+    user: User,
+    patient: Patient,
+    lesion: Lesion | None = None,
+    recipient: str,
+    days: int,
+    code: str = "",
+) -> tuple[Share, str]:
+    """Create a link. Its secret is returned only here.
+
+    code: asked for before anything is shown; tell it to the doctor by another way than the link.
+    """
+    require_writable(user=user, patient=patient)
+    if not 1 <= days <= LONGEST_DAYS:
+        raise ValidationError({"days": f"A link works for 1 to {LONGEST_DAYS} days."})
+    if code and len(code) < 6:
+        raise ValidationError({"code": "Give at least six characters, or none."})
+    secret = secrets.token_urlsafe(32)
+    made = Share(
+        patient=patient,
+        lesion=lesion,
+        shared_by=user,
+        recipient=recipient.strip(),
+        secret_sha256=Share.digest(secret),
+        code_hash=make_password(code) if code else "",
+        expires_at=timezone.now() + timedelta(days=days),
+    )
+    made.full_clean()
+    made.save()
+    return made, secret
+
+
+@transaction.atomic
+def revoke(*, user: User, share: Share) -> None:
+    """End the link. Ending it again keeps the first date."""
+    require_writable(user=user, patient=share.patient)
+    Share.objects.filter(pk=share.pk, revoked_at=None).update(revoked_at=timezone.now())
+
+
+def opened(secret: str) -> Share:
+    """The link, if it opens. Raises Share.DoesNotExist."""
+    active = Share.objects.active().select_related("patient__clinic", "lesion", "shared_by")
+    found = active.get(secret_sha256=Share.digest(secret))
+    if not Patient.objects.writable_by(found.shared_by).contains(found.patient):
+        raise Share.DoesNotExist
+    return found
+
+
+def is_code(share: Share, code: str) -> bool:
+    """Whether this is the code of the link. Wrong ones are counted, and close it in the end."""
+    if check_password(code, share.code_hash):
+        return True
+    Share.objects.filter(pk=share.pk).update(wrong_codes=F("wrong_codes") + 1)
+    return False
+
+
+def lesions_of(share: Share) -> QuerySet[Lesion]:
+    shown = Lesion.objects.filter(patient=share.patient)
+    return shown.filter(pk=share.lesion_id) if share.lesion_id else shown
+
+
+def images_of(share: Share) -> QuerySet[LesionImage]:
+    return LesionImage.objects.filter(lesion__in=lesions_of(share))
+
+
+def note(share: Share, what: str, image: LesionImage | None = None) -> None:
+    ShareOpening.objects.create(share=share, what=what, image=image)
+
+
+@transaction.atomic
+def leave_opinion(*, share: Share, name: str, text: str, author: User | None = None) -> Opinion:
+    """Keep what the doctor says. It settles nothing, whoever wrote it."""
+    if share.opinions.count() >= OPINIONS:
+        raise ValidationError("This link takes no more opinions.")
+    opinion = Opinion(
+        share=share, lesion=share.lesion, name=name.strip(), text=text.strip(), author=author
+    )
+    opinion.full_clean()
+    opinion.save()
+    return opinion

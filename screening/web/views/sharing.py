@@ -1,0 +1,202 @@
+"""Who can see a record, links to it, and what a doctor sees who follows one."""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+import qrcode
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from qrcode.image.svg import SvgPathImage
+
+from accounts.models import ApiKey
+from accounts.roles import Role
+from screening.body_map import queries as body_map_queries
+from screening.images import delivery
+from screening.models import AccessLog, Opinion, Patient, Share, ShareOpening, Webhook
+from screening.privacy import sharing
+from screening.records import queries as record_queries
+from screening.report.lesion_report import lesion_report
+from screening.report.patient_report import patient_report
+from screening.web import form_tokens
+from screening.web.forms.sharing import CodeForm, OpinionForm, ShareForm
+from screening.web.forms.submit import submit
+from screening.web.views.requests import UserRequest
+from screening.write_access import require_writable
+
+What = ShareOpening.What
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def access(request: UserRequest, pk: UUID) -> HttpResponse:
+    """Who can see this record; a POST creates a link, which is shown once."""
+    patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
+    require_writable(user=request.user, patient=patient)
+    lesion = None
+    if asked := request.GET.get("lesion"):
+        lesion = patient.lesions.filter(pk=asked).first() if _is_uuid(asked) else None
+        if lesion is None:
+            raise Http404
+    form, made = ShareForm(request.POST or None), None
+    if request.method == "POST":
+        made = submit(form, sharing.share, user=request.user, patient=patient, lesion=lesion)
+    context = {"patient": patient, "lesion": lesion, "form": form, **_who(request, patient)}
+    if made is not None:
+        share, secret = made
+        link = f"{settings.SITE_URL}{reverse('shared', args=[secret])}"
+        form_tokens.made(request, request.get_full_path())
+        context |= {"made": share, "link": link, "qr": _drawn(link), "form": ShareForm()}
+    return render(request, "sharing/access.html", context)
+
+
+@require_POST
+def revoke(request: UserRequest, pk: UUID) -> HttpResponse:
+    share = get_object_or_404(Share.objects.visible_to(request.user), pk=pk)
+    sharing.revoke(user=request.user, share=share)
+    messages.success(request, f"The link for {share.recipient} no longer opens.")
+    return redirect("patient_access", pk=share.patient_id)
+
+
+@never_cache
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def shared(request: HttpRequest, secret: str) -> HttpResponse:
+    """What the doctor sees. A POST leaves an opinion, or gives the code."""
+    share = _opened(secret)
+    if not _is_let_in(request, share):
+        return _ask_for_code(request, share)
+    form = OpinionForm(request.POST if "text" in request.POST else None)
+    if request.method == "POST" and form.is_bound and form.is_valid():
+        author = request.user if request.user.is_authenticated else None
+        left = submit(form, sharing.leave_opinion, share=share, author=author)
+        if left is not None:
+            messages.success(request, "Your opinion is with the record. Thank you.")
+            return redirect("shared", secret)
+    if request.method == "GET":
+        sharing.note(share, What.PAGE)
+    return render(request, "sharing/shared.html", {"form": form, **_shown(share, secret)})
+
+
+@never_cache
+@login_not_required
+@require_safe
+def picture(request: HttpRequest, secret: str, pk: UUID) -> HttpResponseBase:
+    share = _opened(secret)
+    if not _is_let_in(request, share):
+        raise Http404
+    image = get_object_or_404(sharing.images_of(share), pk=pk)
+    sharing.note(share, What.PICTURE, image)
+    response = delivery.stored(request, image, AccessLog.Rendition.IMAGE)
+    response.headers["Cache-Control"] = "private, no-store"
+    return response
+
+
+@never_cache
+@login_not_required
+@require_safe
+def report(request: HttpRequest, secret: str) -> FileResponse:
+    """The report as whoever made the link sees it."""
+    share = _opened(secret)
+    if not _is_let_in(request, share):
+        raise Http404
+    if share.lesion_id:
+        lesions = sharing.lesions_of(share).select_related("patient__clinic")
+        lesion = body_map_queries.with_position(lesions).get()
+        file, _ = lesion_report(lesion, share.shared_by)
+    else:
+        file, _ = patient_report(share.patient, share.shared_by)
+    sharing.note(share, What.REPORT)
+    return FileResponse(file, content_type="application/pdf", filename="skincheck-report.pdf")
+
+
+def _opened(secret: str) -> Share:
+    try:
+        return sharing.opened(secret)
+    except Share.DoesNotExist:
+        raise Http404("This link has ended.") from None
+
+
+def _is_let_in(request: HttpRequest, share: Share) -> bool:
+    return not share.code_hash or request.session.get(_let_in(share)) is True
+
+
+def _let_in(share: Share) -> str:
+    return f"share-{share.pk}"
+
+
+def _ask_for_code(request: HttpRequest, share: Share) -> HttpResponse:
+    form = CodeForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        if sharing.is_code(share, form.cleaned_data["code"]):
+            request.session[_let_in(share)] = True
+            return redirect(request.path)
+        form.add_error("code", "This is not the code of this link.")
+    return render(request, "sharing/code.html", {"form": form})
+
+
+def _shown(share: Share, secret: str) -> dict[str, Any]:
+    by = share.shared_by
+    ordered = record_queries.most_severe_first(
+        record_queries.with_latest(sharing.lesions_of(share), by)
+    )
+    lesions = record_queries.attach_latest_images(list(ordered), by)
+    images = sharing.images_of(share).order_by("-captured_on", "-pk")
+    for lesion in lesions:
+        row: Any = lesion
+        row.shown_images = [image for image in images if image.lesion_id == lesion.pk]
+    return {"share": share, "secret": secret, "lesions": lesions, "patient": share.patient}
+
+
+def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
+    """Everyone and everything with access to the record, and what of it the user may end."""
+    clinic, owner = patient.clinic, patient.owner
+    members = (
+        list(clinic.memberships.of_people().select_related("user").order_by("role", "created"))
+        if clinic
+        else []
+    )
+    people = [member.user_id for member in members] + ([owner.pk] if owner else [])
+    keys = ApiKey.objects.active().filter(user__in=people).select_related("user", "clinic")
+    own = next((one for one in members if one.user_id == request.user.pk), None)
+    webhooks = Webhook.objects.filter(clinic=clinic) if clinic else Webhook.objects.none()
+    if owner:
+        webhooks = webhooks | Webhook.objects.filter(owner=owner)
+    openings = ShareOpening.objects.filter(share__patient=patient).select_related("share")
+    opinions = Opinion.objects.filter(share__patient=patient).select_related("author")
+    return {
+        "owner": owner,
+        "members": members,
+        "keys": [one for one in keys if one.clinic_id in (None, patient.clinic_id)],
+        "applications": clinic.applications.active() if clinic else [],
+        "webhooks": webhooks.filter(disabled_at=None),
+        "shares": patient.shares.active().select_related("lesion", "shared_by"),
+        "opinions": opinions,
+        "openings": openings[:50],
+        "is_admin": own is not None and own.role == Role.ADMIN,
+    }
+
+
+def _drawn(link: str) -> str:
+    """A QR code as a data URI."""
+    file = BytesIO()
+    qrcode.make(link, image_factory=SvgPathImage).save(file)
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

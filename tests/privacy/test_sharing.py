@@ -1,0 +1,184 @@
+"""Links for a doctor without an account: opened, ended, guarded by a code; opinions; and who can
+see a record.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts import services
+from screening.models import Opinion, Share, ShareOpening
+from screening.predictions.outcomes import NOTHING
+from screening.privacy import sharing
+from screening.records import queries
+from tests.clients import Browser
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PredictionFactory,
+    WebhookFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def lesion(personas):
+    found = LesionFactory(patient=personas.patient, label="Left shoulder")
+    PredictionFactory(image=LesionImageFactory(lesion=found), outcome="urgent")
+    return found
+
+
+def link(personas, **options) -> str:
+    """The address of a new link to the clinic's patient."""
+    fields = {"recipient": "Dr", "days": 7} | options
+    _, secret = sharing.share(user=personas.clinician, patient=personas.patient, **fields)
+    return reverse("shared", args=[secret])
+
+
+def status(client, address: str) -> int:
+    """Read to the end, which closes the file."""
+    response = client.get(address)
+    if response.streaming:
+        response.getvalue()
+    return response.status_code
+
+
+def test_a_doctor_without_an_account_looks_and_each_opening_is_noted(client, personas, lesion):
+    path = link(personas)
+    page = client.get(path)
+    text = page.content.decode()
+    assert page.status_code == 200
+    assert "Left shoulder" in text
+    assert "Urgent" in text or "urgent" in text
+    picture = re.search(r'src="(/shared/[^"]+)"', text)[1]
+    assert status(client, picture) == 200
+    report = client.get(f"{path}report.pdf")
+    assert b"".join(report.streaming_content).startswith(b"%PDF")
+    noted = ShareOpening.objects.order_by("created").values_list("what", flat=True)
+    assert list(noted) == ["page", "picture", "report"]
+
+
+def test_a_link_to_one_lesion_shows_no_other(client, personas, lesion):
+    other = LesionImageFactory(lesion=LesionFactory(patient=personas.patient, label="Elsewhere"))
+    path = link(personas, lesion=lesion)
+    assert "Elsewhere" not in client.get(path).content.decode()
+    assert client.get(f"{path}pictures/{other.pk}/").status_code == 404
+    assert status(client, f"{path}pictures/{lesion.images.get().pk}/") == 200
+
+
+def test_only_a_digest_of_the_secret_is_kept(personas):
+    _, secret = sharing.share(
+        user=personas.clinician, patient=personas.patient, recipient="Dr", days=1, code="a secret"
+    )
+    row = str(Share.objects.values().get())
+    assert secret not in row
+    assert "a secret" not in row
+
+
+def ends(how: str, personas, share: Share) -> None:
+    if how == "revoked":
+        sharing.revoke(user=personas.assistant, share=share)
+    elif how == "expired":
+        Share.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    elif how == "the sharer left":
+        personas.clinician.memberships.all().delete()
+    elif how == "the sharer may only look":
+        personas.clinician.memberships.update(role="viewer")
+    elif how == "the sharer's account is closed":
+        type(personas.clinician).objects.filter(pk=personas.clinician.pk).update(is_active=False)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "revoked",
+        "expired",
+        "the sharer left",
+        "the sharer may only look",
+        "the sharer's account is closed",
+    ],
+)
+def test_an_ended_link_opens_nothing(client, personas, lesion, how):
+    path = link(personas)
+    picture = f"{path}pictures/{lesion.images.get().pk}/"
+    paths = (path, picture, f"{path}report.pdf")
+    assert {status(client, address) for address in paths} == {200}
+    ends(how, personas, Share.objects.get())
+    assert {client.get(address).status_code for address in paths} == {404}
+    assert client.post(path, {"name": "Dr", "text": "x"}).status_code == 404
+
+
+def test_a_code_is_asked_for_before_anything_is_shown(client, personas, lesion):
+    path = link(personas, code="open sesame")
+    picture = f"{path}pictures/{lesion.images.get().pk}/"
+    assert "Left shoulder" not in client.get(path).content.decode()
+    assert client.get(picture).status_code == client.get(f"{path}report.pdf").status_code == 404
+    client.post(path, {"name": "Dr", "text": "Harmless."})
+    assert not Opinion.objects.exists()
+    assert client.post(path, {"code": "open sesame"}).status_code == 302
+    assert "Left shoulder" in client.get(path).content.decode()
+    assert status(client, picture) == 200
+    assert "Left shoulder" not in Browser().get(path).content.decode()
+
+
+def test_wrong_codes_close_the_link(client, personas):
+    path = link(personas, code="open sesame")
+    for _ in range(5):
+        assert client.post(path, {"code": "guessed"}).status_code == 200
+    assert client.post(path, {"code": "open sesame"}).status_code == 404
+
+
+def test_an_opinion_is_unverified_unless_signed_in_and_settles_nothing(client, personas, lesion):
+    path = link(personas)
+    client.post(path, {"name": "Dr Away", "text": "It is harmless."})
+    client.force_login(personas.colleague)
+    client.post(path, {"name": "Dr Here", "text": "Harmless."})
+    page = client.get(reverse("patient_access", args=[personas.patient.pk]))
+    assert page.status_code == 404  # a link gives a colleague elsewhere no more
+    client.force_login(personas.clinician)
+    text = client.get(reverse("patient_access", args=[personas.patient.pk])).content.decode()
+    assert re.search(r"Dr Away</strong> <span[^>]*>unverified", text)
+    assert re.search(r"Dr Here</strong> <span[^>]*>logged in as", text)
+    found = queries.with_latest(type(lesion).objects.filter(pk=lesion.pk), personas.clinician)
+    (shown,) = queries.attach_latest_images(list(found), personas.clinician)
+    assert shown.standing.outcome == "urgent" != NOTHING
+
+
+def test_who_may_only_look_shares_and_ends_nothing(personas):
+    link(personas)
+    with pytest.raises(PermissionDenied):
+        sharing.share(user=personas.viewer, patient=personas.patient, recipient="Dr", days=1)
+    with pytest.raises(PermissionDenied):
+        sharing.revoke(user=personas.viewer, share=Share.objects.get())
+
+
+@pytest.mark.parametrize("wrong", [{"days": 0}, {"days": 91}, {"code": "short"}, {"recipient": ""}])
+def test_what_a_link_cannot_be(personas, wrong):
+    with pytest.raises(ValidationError):
+        link(personas, **wrong)
+
+
+def test_the_page_shows_everyone_with_access_and_ends_a_link(client, personas):
+    services.create_api_key(user=personas.assistant, name="Scanner")
+    WebhookFactory(clinic=personas.clinic, name="Practice system")
+    MembershipFactory(clinic=personas.clinic, user__email="fifth@example.org")
+    client.force_login(personas.admin)
+    path = reverse("patient_access", args=[personas.patient.pk])
+    made = client.post(path, {"recipient": "Dermatology", "days": "7"}).content.decode()
+    address = re.search(r'id="share-link">[^<]*(/shared/[^<]+)<', made)[1]
+    assert "data:image/svg+xml;base64," in made
+    text = client.get(path).content.decode()
+    for name in ("Dermatology", "Scanner", "Practice system", "fifth@example.org"):
+        assert name in text, name
+    assert address not in text  # shown once
+    assert Browser().get(address).status_code == 200
+    client.post(reverse("share_revoke", args=[Share.objects.get().pk]))
+    assert Browser().get(address).status_code == 404
