@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
+from django_filters import rest_framework as django_filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
@@ -25,8 +27,20 @@ class PredictionExportFilter(filters.PredictionFilter):
     file_type = FileTypeFilter()
 
 
+class DaysFilter(django_filters.ChoiceFilter):
+    """Checks the value along with the filters, and does not filter rows."""
+
+    def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
+        return qs
+
+
 class ImageExportFilter(filters.ImageFilter):
     file_type = FileTypeFilter()
+    days = DaysFilter(
+        choices=export.Days.choices,
+        help_text="The column that tells the day: `acquisition_day` unless told, as the archive "
+        "takes it; `captured_on` to take the table in again with nothing lost.",
+    )
 
 
 class ExportView(GenericAPIView[Any]):
@@ -80,7 +94,8 @@ class PredictionExportView(ExportView):
         summary="Export images as ISIC metadata",
         description=RESEARCH
         + "In the ISIC Archive's column names, with HAM10000's `localization` and `dx` "
-        "beside them. What an imported manifest told and we have no place for comes back as it "
+        "beside them. `patient_id` and `lesion_id` are unique, the labels stand in `patient` and "
+        "`lesion`. What an imported manifest told and we have no place for comes back as it "
         "came. A batch takes the same columns. A column of a resource that the caller may not read "
         "is empty: those of the person need `patients:read`, of the spot `lesions:read`, of the "
         "diagnosis `histologies:read`.",
@@ -98,5 +113,6 @@ class IsicExportView(ExportView):
         consented = Patient.objects.open_to_research(self.user)
         visible = LesionImage.objects.visible_to(self.user)
         found = self.filter_queryset(visible.filter(lesion__patient__in=consented))
-        rows = export.isic_rows(found, self.user)
-        return table(request, "isic", export.ISIC_COLUMNS, rows, export.WHOSE)
+        days = request.query_params.get("days", export.Days.COUNTED)
+        rows = export.isic_rows(found, self.user, days)
+        return table(request, "isic", export.isic_columns(days), rows, export.WHOSE)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
@@ -33,11 +33,25 @@ TYPES: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
 )
 
 
+def wrong_choice(choices: Iterable[Any]) -> str:
+    """What is told of a wrong choice."""
+    words = ", ".join(str(choice) for choice in choices if choice != "")
+    return f"This is not a valid choice. There are: {words}."
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """Rejects unknown fields, so that a mistyped one is not silently lost.
 
     In JSON it also rejects values of another type than documented. In form data everything is text.
+    Whoever sends a wrong choice is told the right ones.
     """
+
+    def get_fields(self) -> dict[str, Any]:
+        found = super().get_fields()
+        for field in found.values():
+            if isinstance(field, serializers.ChoiceField):
+                field.error_messages["invalid_choice"] = wrong_choice(field.choices)
+        return found
 
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, Any] = {}

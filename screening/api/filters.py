@@ -9,12 +9,14 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.forms import ChoiceField
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
 from drf_spectacular.utils import extend_schema_field
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from screening.api.fields import wrong_choice
 from screening.api.http.errors import QueryError
 from screening.api.http.shape import PARAMETERS
 from screening.models import (
@@ -52,6 +54,10 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
             raise QueryError(errors)
         if filterset is None:
             return queryset
+        for field in filterset.form.fields.values():
+            if isinstance(field, ChoiceField):
+                words = [str(value) for value, _ in field.choices]
+                field.error_messages["invalid_choice"] = wrong_choice(words)
         if not filterset.is_valid():
             raise QueryError(filterset.errors)
         return filterset.qs
@@ -73,12 +79,12 @@ class Search(Text):
 
 
 class Identifier(Text):
-    """``system|value``, as FHIR writes a token."""
+    """``system|value``, as FHIR writes a token: split at the first bar."""
 
     def filter(self, qs: Any, value: str) -> Any:
         if not value:
             return qs
-        system, _, own = value.rpartition("|")
+        system, _, own = value.partition("|")
         return qs.filter(identifiers__system=system, identifiers__value=own).distinct()
 
 

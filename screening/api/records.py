@@ -44,6 +44,11 @@ class IdentifierSerializer(StrictSerializer):
     system = serializers.CharField(max_length=200, help_text="Who gives such values: a URI.")
     value = serializers.CharField(max_length=200)
 
+    def validate_system(self, text: str) -> str:
+        if "|" in text:
+            raise serializers.ValidationError("A bar separates the system from the value.")
+        return text
+
 
 class IdentifiedSerializer(RecordSerializer):
     """With ``identifiers``. is_new: whether ``create`` created the record or found it."""

@@ -68,7 +68,7 @@ class ImageUploadSerializer(NewImage):
     )
 
     def validate_identifier(self, text: str) -> dict[str, str]:
-        system, bar, value = text.rpartition("|")
+        system, bar, value = text.partition("|")
         if not (bar and system and value):
             raise serializers.ValidationError("Give the system, a bar, and the value.")
         return {"system": system, "value": value}
@@ -80,11 +80,13 @@ class ImageUploadSerializer(NewImage):
 
 
 class Base64File(serializers.CharField):
-    """A file's bytes, in base64 (RFC 4648)."""
+    """A file's bytes, in base64 (RFC 4648), in one line or wrapped (RFC 2045)."""
 
     def to_internal_value(self, data: Any) -> Any:
         try:
-            return ContentFile(b64decode(super().to_internal_value(data), validate=True))
+            return ContentFile(
+                b64decode("".join(super().to_internal_value(data).split()), validate=True)
+            )
         except ValueError:
             raise serializers.ValidationError("This is no base64.") from None
 

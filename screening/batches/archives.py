@@ -46,7 +46,7 @@ _DAMAGED_MANIFEST = "The manifest is damaged in the ZIP. Pack it again."
 # The flag of an entry whose name is in UTF-8.
 _IS_UTF8 = 0x800
 
-_MANIFESTS = (".csv", ".jsonl", ".ndjson")
+_MANIFESTS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar")
 # How zipfile reports entries that are damaged, encrypted or compressed in an unknown way, and how
 # it fails on a damaged header.
@@ -285,9 +285,13 @@ def _composed(name: str) -> str:
 
 
 def _only_manifest(paths: list[str]) -> str:
+    """HAM10000's metadata have no extension as they are downloaded."""
     found = [path for path in paths if path.lower().endswith(_MANIFESTS)]
+    found = found or [path for path in paths if not PurePosixPath(path).suffix]
     if not found:
-        raise ArchiveRefused("The ZIP holds no manifest: a .csv or .jsonl that names the pictures.")
+        raise ArchiveRefused(
+            "The ZIP holds no manifest: a .csv, .tsv, .tab or .jsonl that names the pictures."
+        )
     if len(found) > 1:
         named = f"{_shown(found[0])} and {_shown(found[1])}"
         raise ArchiveRefused(f"The ZIP holds more than one manifest: {named}. Keep one.")

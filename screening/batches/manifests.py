@@ -1,9 +1,10 @@
-"""The manifest of a batch, line by line: CSV in a ZIP, or JSON lines in a ZIP or alone."""
+"""The manifest of a batch, line by line: a table in a ZIP, or JSON lines in a ZIP or alone."""
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,9 +82,9 @@ class Manifest:
             raise ArchiveRefused("The manifest has no rows.")
 
     def _lines(self) -> Iterator[Line]:
-        if self._upload.manifest.lower().endswith(".csv"):
-            return _csv_lines(self._upload)
-        return _json_lines(self._upload)
+        if self._upload.manifest.lower().endswith((".jsonl", ".ndjson")):
+            return _json_lines(self._upload)
+        return _csv_lines(self._upload)
 
     def _entry(self, line: Line) -> Entry:
         self.unknown_columns |= set(sorted(line.record.keys() - isic_columns.KNOWN)[:MAX_COLUMNS])
@@ -187,9 +188,10 @@ def _contradiction(key: tuple[str, str], name: str, believed: Any, number: int) 
 
 def _csv_lines(upload: Batchable) -> Iterator[Line]:
     texts = _decoded(upload)
-    head = next(texts, "")
+    head, number = next(texts, ""), 1
     delimiter = max(",;\t", key=head.count)
-    number = 1
+    if told := re.fullmatch(r"sep=([,;\t])\s*", head, re.IGNORECASE):  # a line of Excel's
+        delimiter, head, number = told[1], next(texts, ""), 2
     with _readable(number):
         columns = [
             cell.strip().lower() for cell in next(csv.reader([head], delimiter=delimiter), [])
@@ -265,6 +267,9 @@ def _set(line: Line, name: str, text: str) -> None:
         return
     if len(text) > MAX_VALUE:
         line.problems.append([name, f"The value is longer than {MAX_VALUE:,} characters."])
+        return
+    if "\0" in text:
+        line.problems.append([name, "The value has a NUL, a character that no text has."])
         return
     line.record[name] = _storable(text)
 

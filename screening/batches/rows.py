@@ -20,6 +20,7 @@ from screening.batches.manifests import COLUMN_OF, INLINE, contradicts
 from screening.errors import LeaseLost, PictureRefused, RowRefused
 from screening.images import cleaning
 from screening.images import services as image_services
+from screening.interop import identifiers
 from screening.interop.dicom.services import take_scale, take_site
 from screening.interop.isic.terms import HISTOPATHOLOGY
 from screening.models import SYMPTOMS, Batch, BatchRow, Lesion, Patient
@@ -134,9 +135,14 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
     else:
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
     patient = _patient(batch, values)
-    known: Lesion | None = _known(patient.lesions.all(), values["lesion"])
-    fields = {"label": values["lesion"], **values["lesion_fields"]}
-    return known or record_services.open_lesion(user=user, patient=patient, **fields)
+    named = values["lesion"]
+    known: Lesion | None = _known(patient.lesions.all(), named)
+    if known is not None:
+        return known
+    fields = {"label": named, **values["lesion_fields"]}
+    lesion = record_services.open_lesion(user=user, patient=patient, **fields)
+    identifiers.name_by_manifest(user=user, record=lesion, value=named)
+    return lesion
 
 
 def _mark_symptoms(user: User, lesion: Lesion, said: dict[str, Any]) -> None:
@@ -200,16 +206,23 @@ def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
         of_target = Patient.objects.filter(owner=user, clinic=None)
     if not label and of_target.count() == 1:  # the uploader's own skin
         return of_target.get()
-    label = label or OWN_RECORD
-    known: Patient | None = _known(of_target, label)
-    fields = {"label": label, **values["patient_fields"]}
-    return known or record_services.register_patient(user=user, clinic=batch.clinic, **fields)
+    named = label or OWN_RECORD
+    known: Patient | None = _known(of_target, named)
+    if known is not None:
+        return known
+    fields = {"label": named, **values["patient_fields"]}
+    patient = record_services.register_patient(user=user, clinic=batch.clinic, **fields)
+    if label:
+        identifiers.name_by_manifest(user=user, record=patient, value=label)
+    return patient
 
 
 def _known(records: QuerySet[Any], value: str) -> Any:
-    """Find a record by its label or that of a record merged into it; else by another system's
-    identifier, if only one record has it.
+    """Find a record by its name in an export or a manifest, its label or that of a record merged
+    into it; else by another system's identifier, if only one record has it.
     """
+    if (named := identifiers.named_in_manifest(records, value)) is not None:
+        return named
     for by_label in (records.filter(label=value), records.filter(merged__label=value)):
         if (found := by_label.first()) is not None:
             return found

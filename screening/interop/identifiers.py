@@ -6,11 +6,13 @@ Each function returns the record and whether it is new. A known record is left u
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.models import Clinic, User
 from screening import write_access
@@ -22,6 +24,8 @@ from screening.records import services as record_services
 Identifiers = Iterable[Mapping[str, str]]
 Kind = ExternalIdentifier.Kind
 MOST = 10
+MANIFEST = "urn:skincheck:manifest"
+"""The system of the identifiers by which a batch's manifest names patients and lesions."""
 
 
 class Known(NamedTuple):
@@ -81,6 +85,28 @@ def add_image(
     if known.record.lesion_id != lesion.pk:
         raise ValidationError({"identifiers": "An image of another lesion has this identifier."})
     return known
+
+
+def named_in_manifest(records: QuerySet[Any], value: str) -> Any:
+    """The record of ``records`` that an export or a manifest calls ``value``; None without one."""
+    named = Q(identifiers__system=MANIFEST, identifiers__value=value)
+    with suppress(ValueError):
+        named |= Q(pk=UUID(value))
+    return records.filter(named).first()
+
+
+@transaction.atomic
+def name_by_manifest(*, user: User, record: Patient | Lesion, value: str) -> None:
+    """Keep the manifest's name of a new record. Another record of its kind in the clinic may have
+    it already: then the label alone tells them apart.
+    """
+    patient = record if isinstance(record, Patient) else record.patient
+    write_access.require_writable(user=user, patient=patient)
+    kind = Kind.PATIENT if isinstance(record, Patient) else Kind.LESION
+    identifier = {"system": MANIFEST, "value": value}
+    wanted = _Wanted(kind, _scope(patient), [identifier])
+    if not _present(_rows(wanted)).exists():
+        _attach(wanted, record)
 
 
 @transaction.atomic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -27,12 +28,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 class FileType(models.TextChoices):
     CSV = "csv", "CSV"
+    EXCEL = "excel", "CSV for Excel"
     JSON_LINES = "jsonl", "JSON lines"
     PARQUET = "parquet", "Parquet"
 
 
 CONTENT_TYPES: dict[str, str] = {
     FileType.CSV: "text/csv; charset=utf-8",
+    FileType.EXCEL: "text/csv; charset=utf-8",
     FileType.JSON_LINES: "application/x-ndjson",
     FileType.PARQUET: "application/vnd.apache.parquet",
 }
@@ -42,14 +45,16 @@ def as_download(name: str, file_type: str, columns: Columns, rows: Rows) -> Stre
     """The table as a download named ``name``, without its extension."""
     write = {
         FileType.CSV: as_csv,
+        FileType.EXCEL: as_excel_csv,
         FileType.JSON_LINES: as_json_lines,
         FileType.PARQUET: as_parquet,
     }[FileType(file_type)]
+    extension = FileType.CSV if file_type == FileType.EXCEL else file_type
     return StreamingHttpResponse(
         write(columns, rows),
         content_type=CONTENT_TYPES[file_type],
         headers={
-            "Content-Disposition": f'attachment; filename="{name}.{file_type}"',
+            "Content-Disposition": f'attachment; filename="{name}.{extension}"',
             "Cache-Control": "private, no-store",
             "X-Content-Type-Options": "nosniff",
         },
@@ -67,6 +72,12 @@ def as_csv(columns: Columns, rows: Rows) -> Iterator[bytes]:
         text.truncate()
     if text.tell():
         yield text.getvalue().encode()
+
+
+def as_excel_csv(columns: Columns, rows: Rows) -> Iterator[bytes]:
+    """With the mark by which Excel takes a table for UTF-8."""
+    yield codecs.BOM_UTF8
+    yield from as_csv(columns, rows)
 
 
 def as_json_lines(columns: Columns, rows: Rows) -> Iterator[bytes]:

@@ -65,3 +65,28 @@ def test_a_drawn_archive_is_imported(name, personas):
     if name == "ISIC 2020":
         assert images[0].lesion.body_site == "trunk"
         assert images[0].lesion.patient.sex == "female"
+
+
+@pytest.mark.parametrize(
+    ("name", "manifest"),
+    [
+        ("HAM10000_metadata", "lesion_id,image_id,dx\nL,a,nv\n"),
+        ("HAM10000_metadata.tab", "lesion_id\timage_id\tdx\nL\ta\tnv\n"),
+        ("MILK10k_Training_Metadata.tsv", "lesion_id\tisic_id\tsite\nL\ta\ttrunk\n"),
+        ("of Excel.csv", "sep=;\nimage;lesion\na.jpg;L\n"),
+        ("of Excel, by commas.csv", '\ufeffsep=,\r\nimage,lesion\r\n"a;b;c.jpg",L\r\n'),
+    ],
+)
+def test_a_manifest_as_it_is_downloaded_is_read(name, manifest, personas):
+    picture = "a;b;c.jpg" if "commas" in name else "a.jpg"
+    archive = zipped({name: manifest.encode(), picture: drawn(1)})
+    [image] = imported(personas, archive)
+    assert image.lesion.label == "L"
+
+
+def test_a_nul_in_an_identifier_is_refused(personas):
+    archive = zipped({"m.csv": b"image,lesion\na.jpg,L\0M\n", "a.jpg": drawn(1)})
+    batch = work_off(upload(personas.assistant, archive, clinic=personas.clinic))
+    [row] = batch.rows.all()
+    assert (row.state, row.problems[0][0]) == ("refused", "lesion")
+    assert not LesionImage.objects.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.urls import reverse
 from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -76,6 +77,14 @@ class ClientCredentials(Scoped):
             "description": "A system that a clinic's admin has registered on the clinic's page.",
             "flows": {"clientCredentials": flow},
         }
+
+
+class PageCookie(OpenApiAuthenticationExtension):
+    target_class = "accounts.authentication.PageSession"
+    name = "cookieAuth"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
 def needed_scope(auto_schema: AutoSchema) -> str:

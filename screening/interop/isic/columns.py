@@ -27,7 +27,21 @@ PATIENT = ("patient_id", "patient")
 LESION = ("lesion_id", "lesion")
 AGE = ("age", "age_approx")
 # The 2020 challenge uses the second name.
-SITE_GENERAL = ("anatom_site_general", "anatom_site_general_challenge")
+SITE_GENERAL = ("anatom_site_general", "anatom_site_general_challenge", "site")
+# The truth of the challenges of 2018 and 2019: 1 in the column of the class. Squamous cell
+# carcinoma is none of HAM10000's classes.
+ONE_HOT: dict[str, str] = {
+    "mel": Diagnosis.MEL,
+    "nv": Diagnosis.NV,
+    "bcc": Diagnosis.BCC,
+    "ak": Diagnosis.AKIEC,
+    "akiec": Diagnosis.AKIEC,
+    "bkl": Diagnosis.BKL,
+    "df": Diagnosis.DF,
+    "vasc": Diagnosis.VASC,
+    "scc": Conclusion.OTHER,
+    "unk": "",
+}
 SKIN_TYPE = ("skin_type", "fitzpatrick_skin_type")
 LEVELS = {
     name: tuple(f"{name}_{level}" for level in range(1, 6)) for name in ("anatom_site", "diagnosis")
@@ -65,6 +79,14 @@ KEPT = (
     "isic_id",
     "dx",
     "dx_type",
+    "mel_class",
+    "mel_type",
+    "nevus_type",
+    "benign_malignant",
+    "target",
+    *ONE_HOT,
+    "skin_tone_class",
+    "dataset",
 )
 KNOWN = {
     *PICTURE,
@@ -166,12 +188,22 @@ class _Parser:
             self._refuse(self._column, "Name a file or send image_base64, not both.")
         elif not row.picture and not record.get("image_base64"):
             self._refuse(self._column, "No picture is named.")
-        for name, names in (("patient", PATIENT), ("lesion", LESION)):
+        for name, names, fields in (
+            ("patient", PATIENT, row.patient_fields),
+            ("lesion", LESION, row.lesion_fields),
+        ):
             column, value = self._first(names)
             if len(value) > 80 or not value.isprintable():
                 self._refuse(column, "An identifier has at most 80 characters, all printable.")
+                continue
+            setattr(row, name, value)
+            label = self._said(name)
+            if label in ("", value):
+                continue
+            if len(label) > 80 or not label.isprintable():
+                self._refuse(name, "A label has at most 80 characters, all printable.")
             else:
-                setattr(row, name, value)
+                fields["label"] = label
 
     def _day(self, captured_on: date) -> date:
         column, day = "captured_on", captured_on
@@ -233,7 +265,11 @@ class _Parser:
         fields = self.row.lesion_fields
         column, site = self._site()
         if site is None:
-            self._refuse(column, f"“{self._said(column)}” is no body site of ISIC or HAM10000.")
+            among = ", ".join(value for value in BodySite.values if value)
+            self._refuse(
+                column,
+                f"“{self._said(column)}” is no body site of ISIC or HAM10000. HAM10000's: {among}.",
+            )
         elif site:
             fields["body_site"] = site
         for name in SYMPTOMS:
@@ -267,30 +303,45 @@ class _Parser:
         if text:
             modality = terms.IMAGE_TYPES.get(text.lower())
             if modality is None:
-                self._refuse(column, f"“{text}” is no kind of picture that is taken here.")
+                among = ", ".join(terms.IMAGE_TYPES)
+                self._refuse(column, f"“{text}” is no kind of picture that is taken here: {among}.")
             else:
                 self.row.modality = modality
         text = self._said("image_manipulation").lower()
         if text and text not in ("altered", "instrument only", "synthetic"):
-            self._refuse("image_manipulation", f"“{text}” is none of ISIC's words.")
+            self._refuse(
+                "image_manipulation",
+                f"“{text}” is none of ISIC's words: altered, instrument only, synthetic.",
+            )
         self.row.is_synthetic = text == "synthetic"
+
+    def _one_hot(self) -> str:
+        """The only class with a 1; "" if there is none or if there are several."""
+        chosen = [name for name in ONE_HOT if _number(self._said(name)) == 1]
+        return chosen[0] if len(chosen) == 1 else ""
 
     def _diagnosis(self) -> None:
         said = self.row.diagnosis
         column, path = self._path("diagnosis")
         if text := self._said("dx").lower():
             if text not in Conclusion.values or text == Conclusion.UNCERTAIN:
-                self._refuse("dx", f"“{text}” is no diagnosis of HAM10000.")
+                among = ", ".join(v for v in Conclusion.values if v != Conclusion.UNCERTAIN)
+                self._refuse("dx", f"“{text}” is no diagnosis of HAM10000: {among}.")
                 return
             said["diagnosis"] = text
         elif path:
             said["diagnosis"] = terms.diagnosis_of_path(path)
             said["named"] = path
+        elif diagnosis := ONE_HOT.get(self._one_hot(), ""):
+            said["diagnosis"] = diagnosis
         how = self._said("dx_type") or self._said("diagnosis_confirm_type").lower()
         how = terms.CONFIRMED_BY.get(how, how)
         if how and how not in terms.CONFIRMED_BY.values() and how != terms.BY_ONE:
             column = "dx_type" if self._said("dx_type") else "diagnosis_confirm_type"
-            self._refuse(column, f"“{how}” is no way to confirm a diagnosis that ISIC knows.")
+            among = ", ".join((*terms.CONFIRMED_BY.values(), terms.BY_ONE))
+            self._refuse(
+                column, f"“{how}” is no way to confirm a diagnosis that ISIC knows: {among}."
+            )
         elif said and how:
             said["confirmed_by"] = how
         if text := self._said("mel_thick_mm"):

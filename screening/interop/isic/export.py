@@ -10,18 +10,22 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+from django.db import models
 from django.db.models import OuterRef, Prefetch, QuerySet, Subquery
 
 from accounts.models import User
+from screening.interop.identifiers import MANIFEST
 from screening.interop.isic import columns, terms
 from screening.interop.isic.columns import BIRTH_YEARS_MAY_DIFFER_BY
 from screening.interop.tables import Columns, Value
 from screening.models import (
+    SYMPTOMS,
     BatchRow,
     Histology,
     Lesion,
     LesionImage,
     Modality,
+    Patient,
 )
 from screening.models.image import disclosed
 
@@ -31,7 +35,9 @@ ISIC_COLUMNS: Columns = {
     "filename": str,
     "isic_id": str,
     "patient_id": str,
+    "patient": str,
     "lesion_id": str,
+    "lesion": str,
     "acquisition_day": int,
     "captured_on": date,
     "age": int,
@@ -58,25 +64,48 @@ ISIC_COLUMNS: Columns = {
     "family_hx_mm": str,
     "attribution": str,
     "copyright_license": str,
+    "mel_class": str,
+    "mel_type": str,
+    "nevus_type": str,
+    "benign_malignant": str,
+    "target": str,
+    **dict.fromkeys(columns.ONE_HOT, str),
+    "anatom_site_general_challenge": str,
+    "site": str,
+    "skin_tone_class": str,
+    "dataset": str,
+    **dict.fromkeys(SYMPTOMS, bool),
 }
+_FINER = (
+    "mel_mitotic_index",
+    "mel_ulcer",
+    "melanocytic",
+    "mel_class",
+    "mel_type",
+    "nevus_type",
+    "benign_malignant",
+    "target",
+    *columns.ONE_HOT,
+)
+"""Those of a diagnosis that nothing of ours has a place for: they fall with it."""
 _DIAGNOSTIC = (
     "diagnosis",
     "diagnosis_confirm_type",
     "dx",
     "mel_thick_mm",
-    "mel_mitotic_index",
-    "mel_ulcer",
-    "melanocytic",
     "concomitant_biopsy",
+    *_FINER,
 )
 WHOSE = {
     **dict.fromkeys(ISIC_COLUMNS, "images"),
     **dict.fromkeys(
         (
             "patient_id",
+            "patient",
             "age",
             "sex",
             "fitzpatrick_skin_type",
+            "skin_tone_class",
             "personal_hx_mm",
             "family_hx_mm",
         ),
@@ -85,9 +114,13 @@ WHOSE = {
     **dict.fromkeys(
         (
             "lesion_id",
+            "lesion",
+            *SYMPTOMS,
             "anatom_site",
             "anatom_site_general",
             "anatom_site_special",
+            "anatom_site_general_challenge",
+            "site",
             "localization",
             "clin_size_long_diam_mm",
         ),
@@ -96,19 +129,37 @@ WHOSE = {
     **dict.fromkeys(_DIAGNOSTIC, "histologies"),
 }
 """The resource that each column belongs to: programs see only the columns that they may read."""
+
+
+class Days(models.TextChoices):
+    """How the day of capture is told: the archive takes no dates."""
+
+    COUNTED = "acquisition_day", "Days since the patient's first image"
+    DATES = "captured_on", "Dates"
+
+
 _OLDEST_TOLD = 85  # ISIC gives no higher age, since the oldest could be identified
 
 
-def isic_rows(images: QuerySet[LesionImage], user: User) -> Iterator[list[Value]]:
+def isic_columns(days: str) -> Columns:
+    """The columns of the table. Only one of ``Days`` is among them."""
+    left_out = set(Days.values) - {days}
+    return {name: kind for name, kind in ISIC_COLUMNS.items() if name not in left_out}
+
+
+def isic_rows(images: QuerySet[LesionImage], user: User, days: str) -> Iterator[list[Value]]:
     """The metadata of ``images`` that ``user`` may see, without diagnoses of those they must
     conclude on first.
     """
+    names = isic_columns(days)
     of_patient = LesionImage.objects.present().filter(lesion__patient=OuterRef("lesion__patient"))
     first = of_patient.latest_first().reverse().values("captured_on")[:1]
     ordered = (
         images.annotate(first_day=Subquery(first), is_withheld=~disclosed(user, "pk"))
         .select_related("lesion__patient")
         .prefetch_related(
+            "lesion__identifiers",
+            "lesion__patient__identifiers",
             Prefetch(
                 "batch_rows",
                 BatchRow.objects.filter(was_known=False).only("image_id", "source", "values"),
@@ -123,7 +174,7 @@ def isic_rows(images: QuerySet[LesionImage], user: User) -> Iterator[list[Value]
         for image in page:
             record = isic_record(image)
             withheld = _DIAGNOSTIC if image.is_withheld else ()
-            yield [None if name in withheld else record.get(name) for name in ISIC_COLUMNS]
+            yield [None if name in withheld else record.get(name) for name in names]
         page = list(ordered.filter(pk__gt=page[-1].pk)[:ROWS_AT_ONCE])
 
 
@@ -134,18 +185,27 @@ def isic_record(image: Any) -> dict[str, Value]:
     record: dict[str, Value] = {name: told[name] for name in ISIC_COLUMNS if told.get(name)}
     record |= {
         "filename": f"{image.pk}.{str(image.file.name).rpartition('.')[2]}",
-        "patient_id": patient.label,
-        "lesion_id": image.lesion.label,
+        "patient_id": _identifier(patient),
+        "patient": patient.label,
+        "lesion_id": _identifier(image.lesion),
+        "lesion": image.lesion.label,
         "acquisition_day": (image.captured_on - image.first_day).days,
         "captured_on": image.captured_on,
         "sex": patient.sex,
         "fitzpatrick_skin_type": patient.skin_type,
         "image_manipulation": "synthetic" if image.is_synthetic else told.get("image_manipulation"),
     }
+    record |= dict.fromkeys(image.lesion.symptoms, True)
     if image.age is not None:
         record["age"] = _age(image.age, told)
     record |= _site(image.lesion, told) | _kind(image, told) | _diagnosis(image.lesion, told)
     return {name: value for name, value in record.items() if value not in ("", None)}
+
+
+def _identifier(record: Patient | Lesion) -> str:
+    """As a manifest named it first, else our own: labels of two patients' lesions may be alike."""
+    named = (one.value for one in record.identifiers.all() if one.system == MANIFEST)
+    return next(named, str(record.pk))
 
 
 def _age(ours: int, told: dict[str, str]) -> int:
@@ -160,15 +220,20 @@ def _site(lesion: Lesion, told: dict[str, str]) -> dict[str, Value]:
     names = ("anatom_site", "anatom_site_general", "anatom_site_special")
     said = {name: told.get(name, "") for name in names}
     said["anatom_site"] = said["anatom_site"] or _path(told, "anatom_site")
+    collected: dict[str, Value] = {
+        name: None
+        for name in ("anatom_site_general_challenge", "site")
+        if terms.site_of_general(told.get(name, ""), "") != lesion.body_site
+    }
     if any(said.values()):
         ours = terms.site_of_path(said["anatom_site"]) if said["anatom_site"] else None
         if ours is None:
             general, special = said["anatom_site_general"], said["anatom_site_special"]
             ours = terms.site_of_general(general, special)
         if ours == lesion.body_site:
-            return {**said, "localization": lesion.body_site}
+            return {**said, **collected, "localization": lesion.body_site}
     site = terms.SITES.get(lesion.body_site, ("", "", ""))
-    return {**dict(zip(names, site, strict=True)), "localization": lesion.body_site}
+    return {**dict(zip(names, site, strict=True)), **collected, "localization": lesion.body_site}
 
 
 def _kind(image: LesionImage, told: dict[str, str]) -> dict[str, Value]:
@@ -202,7 +267,7 @@ def _diagnosis(lesion: Lesion, told: dict[str, str]) -> dict[str, Value]:
         "mel_thick_mm": str(histology.breslow_mm) if histology.breslow_mm else None,
     }
     if not fine:
-        record |= {"mel_mitotic_index": None, "mel_ulcer": None, "melanocytic": None}
+        record |= dict.fromkeys(_FINER)
     return record
 
 

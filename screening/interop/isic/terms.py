@@ -50,8 +50,17 @@ _SITE_OF_GENERAL: dict[str, str] = {
     "lateral torso": BodySite.TRUNK,
     "oral/genital": "",
 }
-# From the 2020 challenge, which gives no sides.
-_TORSO = {"torso": BodySite.TRUNK}
+# From the 2020 challenge, which gives no sides, and MILK10k's.
+_OF_COLLECTIONS: dict[str, str] = {
+    "torso": BodySite.TRUNK,
+    "trunk": BodySite.TRUNK,
+    "head_neck_face": "",
+    "lower_extremity": BodySite.LOWER_EXTREMITY,
+    "upper_extremity": BodySite.UPPER_EXTREMITY,
+    "hand": BodySite.HAND,
+    "foot": BodySite.FOOT,
+    "genital": BodySite.GENITAL,
+}
 _SPECIAL = ("acral NOS", "nail NOS", "fingernail", "toenail", "acral palms or soles")
 
 # Ours -> the narrowest ISIC term that covers all of it.
@@ -94,7 +103,7 @@ def site_of_general(general: str, special: str) -> str | None:
     """Our term for one of the older terms; "" if we have none, None if it is not a site."""
     if special in _SPECIAL:
         return BodySite.ACRAL
-    return (_SITE_OF_GENERAL | _TORSO).get(general.lower())
+    return (_SITE_OF_GENERAL | _OF_COLLECTIONS).get(general.lower())
 
 
 def diagnosis_of_path(path: str) -> str:
