@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import MethodNotAllowed, PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -37,7 +37,8 @@ class MissingScope(PermissionDenied):
 
 
 class HasScope(IsAuthenticated):
-    """GET needs ``<scope_resource>:read``, everything else ``<scope_resource>:write``.
+    """GET needs ``<scope_resource>:read``, everything else ``<scope_resource>:write``, apart from
+    the view's ``reading_methods``. What the view does not have is 405, whatever the scopes.
 
     A session holds all scopes, as does a key created before scopes existed. The person's role is
     checked afterwards, whatever the scopes.
@@ -46,5 +47,8 @@ class HasScope(IsAuthenticated):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not super().has_permission(request, view):
             return False
-        require_scope(request, scopes.required(view.scope_resource, request.method or ""))  # type: ignore[attr-defined]
+        method = request.method or ""
+        if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
+            raise MethodNotAllowed(method)
+        require_scope(request, scopes.of_view(view, method))
         return True

@@ -22,6 +22,12 @@ def required(resource: str, method: str) -> str:
     return f"{resource}:{'read' if method.upper() in SAFE_METHODS else 'write'}"
 
 
+def of_view(view: Any, method: str) -> str:
+    """The scope that ``method`` needs. ``reading_methods`` of a view need that for reading."""
+    reads = method.upper() in getattr(view, "reading_methods", ())
+    return required(view.scope_resource, "GET" if reads else method)
+
+
 @cache
 def known() -> tuple[str, ...]:
     """All scopes, in order."""
@@ -64,7 +70,7 @@ def _of_patterns(patterns: list[Any]) -> Iterator[str]:
             yield from _of_patterns(pattern.url_patterns)
             continue
         view = getattr(pattern.callback, "cls", None)
-        if resource := getattr(view, "scope_resource", ""):
+        if getattr(view, "scope_resource", ""):
             actions = getattr(pattern.callback, "actions", None)
             methods = actions or [m for m in view.http_method_names if hasattr(view, m)]  # type: ignore[union-attr]
-            yield from (required(resource, method) for method in methods)
+            yield from (of_view(view, method) for method in methods)

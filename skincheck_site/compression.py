@@ -22,4 +22,4 @@ class ProgramsGZip(GZipMiddleware):
         for_program = request.path.startswith(FOR_PROGRAMS) and kind in TEXTS
         if not for_program or response.has_header("ETag") or request.COOKIES:
             return response
-        return super().process_response(request, response)  # type: ignore[arg-type]
+        return super().process_response(request, response)

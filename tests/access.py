@@ -438,8 +438,9 @@ MATRIX: dict[str, Line] = {
     # FHIR
     "fhir:metadata": line(ANYONE),
     "fhir:search": line(SIGNED_IN, lambda w: ("Patient",)),
+    "fhir:posted-search": line(args=lambda w: ("Patient",), POST=Sent(SIGNED_IN, done=200)),
     "fhir:read": line(SEES, lambda w: ("Patient", w.patient.pk)),
-    "fhir:everything": line(SEES, "patient"),
+    "fhir:everything": line(SEES, "patient", POST=Sent(SEES, done=200)),
     "fhir:binary": line(SEES, "image"),
     "fhir:nothing": line(
         NOBODY,

@@ -56,7 +56,8 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
             return queryset
         for field in filterset.form.fields.values():
             if isinstance(field, ChoiceField):
-                words = [str(value) for value, _ in field.choices]
+                choices: Any = field.choices
+                words = [value for value, _ in choices]
                 field.error_messages["invalid_choice"] = wrong_choice(words)
         if not filterset.is_valid():
             raise QueryError(filterset.errors)

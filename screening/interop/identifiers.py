@@ -117,6 +117,7 @@ def set_identifiers(*, user: User, record: Patient | Lesion, identifiers: Identi
     write_access.require_writable(user=user, patient=patient)
     wanted = _Wanted(kind, _scope(patient), _once(identifiers))
     record.identifiers.all().delete()
+    _touch(record)
     if _present(_rows(wanted)).exists():
         raise ValidationError({"identifiers": f"Another {kind} has one of these identifiers."})
     _attach(wanted, record)
@@ -211,3 +212,9 @@ def _attach(wanted: _Wanted, record: Any) -> None:
         )
         identifier.full_clean(validate_unique=False, validate_constraints=False)
         identifier.save()
+        _touch(record)
+
+
+def _touch(record: Any) -> None:
+    """Who asks for what has changed gets records with other identifiers too."""
+    record.save(update_fields=["modified"])

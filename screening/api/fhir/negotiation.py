@@ -7,6 +7,7 @@ from typing import Any
 
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
@@ -14,6 +15,8 @@ from screening.api.fhir.outcomes import CONTENT_TYPE
 
 JSON = (CONTENT_TYPE, "application/json", "application/json+fhir", "text/json", "json")
 ANY = ("*/*", "application/*")
+_VERSION = re.compile(r";[\s+]*fhirversion\s*=\s*\"?([\w.]*)", re.IGNORECASE)
+ONLY_4 = "This is FHIR R4: the only fhirVersion is 4.0."
 ONLY_JSON = "Answers are JSON only: accept application/fhir+json."
 
 
@@ -21,8 +24,12 @@ class FhirJSON(JSONRenderer):
     media_type = CONTENT_TYPE
 
 
+class FhirJSONParser(JSONParser):
+    media_type = CONTENT_TYPE
+
+
 class FhirNegotiation(BaseContentNegotiation):
-    """By ``_format``, else ``Accept``. Parameters such as fhirVersion have no effect."""
+    """By ``_format``, else ``Accept``. Of its parameters only fhirVersion has an effect."""
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return next(iter(parsers), None)
@@ -32,6 +39,8 @@ class FhirNegotiation(BaseContentNegotiation):
     ) -> tuple[Any, str]:
         if not _acceptable(request):
             raise NotAcceptable(ONLY_JSON)
+        if not any(_is_of_4(part) for part in _parts(request)):
+            raise NotAcceptable(ONLY_4)
         return renderers[0], CONTENT_TYPE
 
 
@@ -50,9 +59,17 @@ def _acceptable(request: Request) -> bool:
 
 
 def _accepted(request: Request) -> list[str]:
+    return [part.partition(";")[0].strip() for part in _parts(request)]
+
+
+def _parts(request: Request) -> list[str]:
     wanted = request.query_params.get("_format")
     if wanted is not None:
         # An unescaped plus sign arrives as a space.
-        return [wanted.partition(";")[0].strip().replace(" ", "+")]
-    accepted = request.headers.get("Accept", "*/*")
-    return [part.partition(";")[0].strip().lower() for part in accepted.split(",")]
+        return [wanted.strip().replace(" ", "+")]
+    return request.headers.get("Accept", "*/*").lower().split(",")
+
+
+def _is_of_4(part: str) -> bool:
+    told = _VERSION.search(part)
+    return told is None or told[1] in ("4.0", "4.0.1")

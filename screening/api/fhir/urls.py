@@ -12,6 +12,7 @@ urlpatterns = [
     path("R4/Binary/<uuid:pk>", views.BinaryView.as_view(), name="binary"),
     path("R4/Patient/<uuid:pk>/$everything", views.EverythingView.as_view(), name="everything"),
     path("R4/<str:kind>", views.SearchView.as_view(), name="search"),
+    path("R4/<str:kind>/_search", views.PostedSearchView.as_view(), name="posted-search"),
     path("R4/<str:kind>/<str:pk>", views.ReadView.as_view(), name="read"),
     # Last: catches URLs without a trailing slash too, which would otherwise redirect.
     re_path(r"^(?P<path>.*)$", nothing_here, name="nothing"),

@@ -10,6 +10,7 @@ from uuid import UUID
 from django.http import Http404, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
+from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,8 +18,15 @@ from rest_framework.views import APIView
 
 from accounts.models import User
 from accounts.scope_permission import HasScope
-from screening.api.fhir.negotiation import FhirJSON, FhirNegotiation, is_strict, wants_resource
+from screening.api.fhir.negotiation import (
+    FhirJSON,
+    FhirJSONParser,
+    FhirNegotiation,
+    is_strict,
+    wants_resource,
+)
 from screening.api.fhir.outcomes import CONTENT_TYPE, handler
+from screening.errors import SearchError
 from screening.images import delivery
 from screening.interop.fhir import bundles, capability, media, search
 from screening.interop.fhir.elements import reference, resource
@@ -65,6 +73,21 @@ class SearchView(FhirView):
         return Response(bundles.searchset(kind, asked, found, self.base))
 
 
+class PostedSearchView(FhirView):
+    """``POST …/_search``: the parameters in the body, as a form, or in the query string."""
+
+    http_method_names = ["post"]
+    reading_methods = ("POST",)
+    parser_classes = [FormParser]
+
+    def post(self, request: Request, kind: str) -> Response:
+        _require_kind(kind)
+        query = [*request.query_params.lists(), *_form(request.data)]
+        asked = search.ask(kind, query, strict=is_strict(request))
+        found = search.find(kind, asked, self.user, self.base)
+        return Response(bundles.searchset(kind, asked, found, self.base))
+
+
 class ReadView(FhirView):
     def get(self, request: Request, kind: str, pk: str) -> Response:
         _require_kind(kind)
@@ -75,11 +98,26 @@ class ReadView(FhirView):
 
 
 class EverythingView(FhirView):
+    """By GET, or by POST with a Parameters resource."""
+
+    http_method_names = ["get", "head", "post"]
+    reading_methods = ("POST",)
+    parser_classes = [FhirJSONParser]
+
     def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
+        return self._answer(request, pk, [*request.query_params.lists()])
+
+    def post(self, request: Request, pk: UUID) -> StreamingHttpResponse:
+        query = [*request.query_params.lists(), *_parameters(request.data)]
+        return self._answer(request, pk, query)
+
+    def _answer(
+        self, request: Request, pk: UUID, query: list[tuple[str, list[str]]]
+    ) -> StreamingHttpResponse:
         patient = get_object_or_404(Patient.objects.visible_to(self.user), pk=pk)
         parts = bundles.everything(
             patient,
-            request.query_params.lists(),
+            query,
             self.user,
             self.base,
             strict=is_strict(request),
@@ -108,6 +146,35 @@ class BinaryView(FhirView):
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         """An <img> does not accept JSON; it gets JSON only for errors."""
         return FhirJSON(), FhirJSON.media_type
+
+
+def _form(body: Any) -> list[tuple[str, list[str]]]:
+    """The (name, values) of a form; an empty body is none."""
+    return list(body.lists()) if body else []
+
+
+def _parameters(body: Any) -> list[tuple[str, list[str]]]:
+    """The (name, values) of a Parameters resource. Raises SearchError."""
+    if not body:
+        return []
+    parts = body.get("parameter", []) if isinstance(body, dict) else None
+    if not isinstance(parts, list) or body.get("resourceType") != "Parameters":
+        raise SearchError("The body of an operation is a Parameters resource.")
+    named: dict[str, list[str]] = {}
+    for part in parts:
+        values = (
+            [text for key, text in part.items() if key.startswith("value")]
+            if isinstance(part, dict)
+            else []
+        )
+        if (
+            len(values) != 1
+            or not isinstance(values[0], str)
+            or not isinstance(part.get("name"), str)
+        ):
+            raise SearchError("Each parameter has a name and one value, a text.")
+        named.setdefault(part["name"], []).append(values[0])
+    return list(named.items())
 
 
 def _require_kind(kind: str) -> None:

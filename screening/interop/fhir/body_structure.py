@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Model, OuterRef, Prefetch, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Greatest
 
 from accounts.models import User
 from screening.formatting import day
@@ -15,12 +16,17 @@ from screening.interop.fhir.elements import (
     resource,
     snomed,
 )
-from screening.models import Lesion, LesionPosition
+from screening.models import Lesion, LesionImage, LesionPosition
 from screening.records import queries as record_queries
 
 
 def rows(user: User) -> QuerySet[Lesion]:
     lesions = record_queries.with_latest(Lesion.objects.visible_to(user), user)
+    lesions = lesions.annotate(
+        changed_at=Greatest(
+            "modified", last_change(LesionImage, "lesion"), last_change(LesionPosition, "lesion")
+        )
+    )
     return lesions.prefetch_related(
         "identifiers", Prefetch("positions", LesionPosition.objects.all())
     )
@@ -30,7 +36,7 @@ def render(lesion: Lesion, base: str) -> Json:
     return resource(
         "BodyStructure",
         lesion.pk,
-        changed=lesion.modified,
+        changed=lesion.changed_at,  # type: ignore[attr-defined]
         identifier=identifiers(lesion),
         active=not lesion.is_closed,
         location=body_site(lesion.body_site),
@@ -39,6 +45,13 @@ def render(lesion: Lesion, base: str) -> Json:
         image=_image(lesion, base),
         patient=reference("Patient", lesion.patient_id),
     )
+
+
+def last_change(model: type[Model], lesion: str) -> Coalesce:
+    """When a row of the lesion changed last, withdrawn ones included; the lesion's own without."""
+    manager = getattr(model, "everything", model._default_manager)
+    rows = manager.filter(**{lesion: OuterRef("pk")}).order_by("-modified")
+    return Coalesce(Subquery(rows.values("modified")[:1]), "modified")
 
 
 def _side(lesion: Lesion) -> list[Json]:

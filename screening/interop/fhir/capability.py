@@ -71,6 +71,7 @@ def _resource(kind: str) -> Json:
         "searchParam": [
             {"name": name, "type": type_, "documentation": text}
             for name, (type_, text) in about.items()
+            if "." not in name  # a chain of two of them
         ],
     }
     if kind == "Patient":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
+from django.db.models.functions import Greatest
 
 from accounts.models import User
 from screening.images.delivery import CONTENT_TYPES
@@ -30,6 +31,7 @@ def rows(user: User) -> QuerySet[LesionImage]:
     return (
         LesionImage.objects.visible_to(user)
         .select_related("lesion")
+        .alias(changed_at=Greatest("modified", "lesion__modified"))
         .prefetch_related("identifiers")
     )
 
@@ -47,7 +49,7 @@ def render(image: LesionImage, base: str) -> Json:
     return resource(
         "Media",
         image.pk,
-        changed=image.modified,
+        changed=max(image.modified, lesion.modified),
         identifier=identifiers(image),
         status="completed",
         type=concept(MEDIA_TYPE, "image", "Image"),

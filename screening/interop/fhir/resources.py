@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -33,7 +35,10 @@ from screening.interop.fhir.parameters import (
     Reference,
     Token,
 )
-from screening.models import Prediction
+from screening.models import Patient, Prediction
+
+OBSERVATION_STATUS = "http://hl7.org/fhir/observation-status"
+GENDER = "http://hl7.org/fhir/administrative-gender"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,24 @@ class Listed:
 
 def _one_of(values: Mapping[str, Q], system: str | None = None) -> Callable[[str | None, str], Q]:
     def matches(asked: str | None, value: str) -> Q:
-        return values.get(value, NOTHING) if asked in (None, system) else NOTHING
+        if asked not in (None, system):
+            return NOTHING
+        if asked and not value:  # any code of the system
+            return reduce(or_, values.values())
+        return values.get(value, NOTHING)
+
+    return matches
+
+
+def _patient_named(system: str | None, value: str) -> Q:
+    return by_identifier("patient")(system, value) | by_label(system, value)
+
+
+def _of_patient(field: str) -> Callable[[str | None, str], Q]:
+    """Chained: the rows are those that the user may see, whoever the patients are."""
+
+    def matches(system: str | None, value: str) -> Q:
+        return Q(**{f"{field}__in": Patient.objects.filter(_patient_named(system, value))})
 
     return matches
 
@@ -84,6 +106,7 @@ def _parameters(
         "_lastUpdated": Moment(changed, "When it last changed."),
         "identifier": Token(identified, "Another system's, or urn:uuid: and the id."),
         "patient": Reference(patient_field, ("Patient",), "Whose it is."),
+        "patient.identifier": Token(_of_patient(patient_field), "Of the patient."),
     }
     return common | {name.replace("_", "-"): parameter for name, parameter in more.items()}
 
@@ -99,7 +122,10 @@ def _observation(
         changed,
         subject=Reference(f"{lesion}__patient", ("Patient",), "Whose it is."),
         date=Day(date, "When the image was captured, or the tissue examined."),
-        status=Token(_one_of(statuses), "registered, preliminary, final, amended or cancelled."),
+        status=Token(
+            _one_of(statuses, OBSERVATION_STATUS),
+            "registered, preliminary, final, amended or cancelled.",
+        ),
         code=Token(code_is, "model-reading, clinician-conclusion or histology."),
         focus=Reference(lesion, ("BodyStructure",), "Of this lesion."),
     )
@@ -152,13 +178,13 @@ KINDS: dict[str, Stored | Listed] = {
                     "_id": Identity(),
                     "_lastUpdated": Moment("modified", "When it last changed."),
                     "identifier": Token(
-                        lambda system, value: (
-                            by_identifier("patient")(system, value) | by_label(system, value)
-                        ),
+                        _patient_named,
                         "Another system's, the label, or urn:uuid: and the id.",
                     ),
                     "gender": Token(
-                        _one_of({told: Q(sex=sex) for sex, told in patient.GENDERS.items()}),
+                        _one_of(
+                            {told: Q(sex=sex) for sex, told in patient.GENDERS.items()}, GENDER
+                        ),
                         "female, male or unknown.",
                     ),
                 },
@@ -171,7 +197,7 @@ KINDS: dict[str, Stored | Listed] = {
             Source(
                 body_structure.rows,
                 body_structure.render,
-                _parameters("patient", identified=by_identifier("lesion")),
+                _parameters("patient", "changed_at", identified=by_identifier("lesion")),
             ),
         ),
         "A lesion.",
@@ -183,6 +209,7 @@ KINDS: dict[str, Stored | Listed] = {
                 media.render,
                 _parameters(
                     "lesion__patient",
+                    "changed_at",
                     identified=by_identifier("image"),
                     subject=Reference("lesion__patient", ("Patient",), "Whose it is."),
                     created=Day("captured_on", "When it was captured."),
