@@ -62,14 +62,15 @@ DAMAGED = "The DICOM file is damaged or was cut off on its way. Copy it again an
 class Said:
     """taken_on: the first day given, plausible or not; None if none is given or if it is not a date
     (no_day). taken_at, mm_per_pixel: None if not given. regions: code and coding scheme of each
-    anatomic region. instance: the picture's own UID, stored only on request. burned_in: whether
-    text in the picture may identify the person.
+    anatomic region. body_part: the term of BodyPartExamined. instance: the picture's own UID,
+    stored only on request. burned_in: whether text in the picture may identify the person.
     """
 
     taken_on: date | None = None
     taken_at: time | None = None
     no_day: str = ""
     regions: tuple[tuple[str, str], ...] = ()
+    body_part: str = ""
     mm_per_pixel: float | None = None
     instance: str = ""
     burned_in: bool = False
@@ -157,6 +158,7 @@ def said(dataset: Dataset) -> Said:
         regions=tuple(
             (_text(item, "CodeValue"), _text(item, "CodingSchemeDesignator")) for item in regions
         ),
+        body_part=_text(dataset, "BodyPartExamined").strip().upper(),
         mm_per_pixel=_mm_per_pixel(dataset),
         instance=_text(dataset, "SOPInstanceUID"),
         burned_in=_text(dataset, "BurnedInAnnotation").strip().upper() == "YES",

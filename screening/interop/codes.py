@@ -98,6 +98,37 @@ PLACES: dict[str, str] = {code.value: site for site, code in BODY_SITES.items()}
     "181536004": BodySite.UPPER_EXTREMITY,
 }
 
+# Terms of BodyPartExamined (PS3.16, annex L) that lie within one site of ours.
+BODY_PARTS: dict[str, str] = {
+    "ABDOMEN": BodySite.ABDOMEN,
+    "ANKLE": BodySite.LOWER_EXTREMITY,
+    "ARM": BodySite.UPPER_EXTREMITY,
+    "BACK": BodySite.BACK,
+    "CALF": BodySite.LOWER_EXTREMITY,
+    "CHEEK": BodySite.FACE,
+    "CHEST": BodySite.CHEST,
+    "EAR": BodySite.EAR,
+    "ELBOW": BodySite.UPPER_EXTREMITY,
+    "FACE": BodySite.FACE,
+    "FINGER": BodySite.HAND,
+    "FOOT": BodySite.FOOT,
+    "FOREARM": BodySite.UPPER_EXTREMITY,
+    "HAND": BodySite.HAND,
+    "KNEE": BodySite.LOWER_EXTREMITY,
+    "LEG": BodySite.LOWER_EXTREMITY,
+    "NECK": BodySite.NECK,
+    "NOSE": BodySite.FACE,
+    "PENIS": BodySite.GENITAL,
+    "SCALP": BodySite.SCALP,
+    "SCROTUM": BodySite.GENITAL,
+    "THIGH": BodySite.LOWER_EXTREMITY,
+    "THUMB": BodySite.HAND,
+    "TOE": BodySite.FOOT,
+    "TRUNK": BodySite.TRUNK,
+    "VULVA": BodySite.GENITAL,
+    "WRIST": BodySite.UPPER_EXTREMITY,
+}
+
 DIAGNOSES: dict[str, dict[str, tuple[Foreign, ...]]] = {
     SNOMED: {one: one.about.snomed for one in Diagnosis if one.about.snomed},
     ICD_10_CM: {one: one.about.icd_10_cm for one in Diagnosis if one.about.icd_10_cm},

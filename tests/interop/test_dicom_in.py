@@ -337,6 +337,21 @@ def test_which_site_is_meant(region, site):
     assert body_site(read_metadata(BytesIO(dicom(region=region)))) == site
 
 
+@pytest.mark.parametrize(
+    ("part", "region", "site"),
+    [
+        ("CHEST", None, "chest"),
+        ("THUMB ", None, "hand"),
+        ("ENTIREBODY", None, ""),
+        ("CHEST", ("66643007", "SCT"), "back"),
+        ("CHEST", ("1", "SCT"), "chest"),
+    ],
+)
+def test_without_a_known_region_the_body_part_tells_the_site(part, region, site):
+    said = read_metadata(BytesIO(dicom(region=region, BodyPartExamined=part)))
+    assert body_site(said) == site
+
+
 def test_other_pictures_say_nothing():
     file = BytesIO(encoded(picture(), "JPEG"))
     assert read_metadata(file) is None

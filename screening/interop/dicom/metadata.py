@@ -6,7 +6,7 @@ from typing import IO
 
 from screening.images import cleaning
 from screening.images.dicom import Said
-from screening.interop.codes import PLACES
+from screening.interop.codes import BODY_PARTS, PLACES
 
 
 def read_metadata(file: IO[bytes]) -> Said | None:
@@ -21,11 +21,11 @@ def read_metadata(file: IO[bytes]) -> Said | None:
 
 
 def body_site(said: Said) -> str:
-    """The site that contains the anatomic region, by its SNOMED CT code, old SRT codes included; ""
-    if unknown.
+    """The site that contains the anatomic region, by its SNOMED CT code, old SRT codes included,
+    or else the body part examined; "" if unknown.
     """
     if not said.regions:
-        return ""
+        return BODY_PARTS.get(said.body_part, "")
     from pydicom.sr.coding import Code
 
     for value, scheme in said.regions:
@@ -33,4 +33,4 @@ def body_site(said: Said) -> str:
         for place, site in PLACES.items():
             if code == Code(place, "SCT", ""):
                 return site
-    return ""
+    return BODY_PARTS.get(said.body_part, "")
