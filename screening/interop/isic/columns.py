@@ -31,14 +31,8 @@ SITE_GENERAL = ("anatom_site_general", "anatom_site_general_challenge", "site")
 # The truth of the challenges of 2018 and 2019: 1 in the column of the class. Squamous cell
 # carcinoma is none of HAM10000's classes.
 ONE_HOT: dict[str, str] = {
-    "mel": Diagnosis.MEL,
-    "nv": Diagnosis.NV,
-    "bcc": Diagnosis.BCC,
+    **{one.value: one for one in Diagnosis},
     "ak": Diagnosis.AKIEC,
-    "akiec": Diagnosis.AKIEC,
-    "bkl": Diagnosis.BKL,
-    "df": Diagnosis.DF,
-    "vasc": Diagnosis.VASC,
     "scc": Conclusion.OTHER,
     "unk": "",
 }
