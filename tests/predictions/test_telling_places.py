@@ -73,7 +73,6 @@ ONE_PICTURE = {
     "screening/measurements/services.py:unmeasured": "why one picture is not measured",
     "screening/predictions/advice.py:_flagged_text": "the words of one reading",
     "screening/predictions/advice.py:advise": "the words of one reading",
-    "screening/predictions/details.py:_left": "which reading of one picture is left",
     "screening/predictions/explanation.py:explain": "one reading",
     "screening/predictions/queue.py:the module": "the columns of one reading",
     "screening/predictions/queue.py:_result": "the columns of one reading",
