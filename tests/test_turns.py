@@ -157,6 +157,8 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     made.go.set()
     for caller in made.open_sockets:
         caller.close()
+    for channel in list(server.active_channels.values()):
+        channel.handle_close()
     server.asyncore.close_all(server._map)
     thread.join(20)
     server.task_dispatcher.shutdown()
