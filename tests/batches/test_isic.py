@@ -273,7 +273,7 @@ def test_a_long_export_asks_by_pages(db, monkeypatch, django_assert_num_queries)
     LesionImageFactory.create_batch(5)
     user = UserFactory()
     monkeypatch.setattr(export, "ROWS_AT_ONCE", 2)
-    with django_assert_num_queries(17):  # 3 pages of 5 queries, and an end
+    with django_assert_num_queries(17):  # the role, 3 pages of 5, and an end
         rows = isic_rows(LesionImage.objects.all(), user, Days.COUNTED)
         assert len(list(rows)) == 5
 
