@@ -175,6 +175,13 @@ def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     )
 
 
+def rows(lesions: QuerySet[Lesion], start: int, stop: int) -> QuerySet[Lesion]:
+    """A part of a sorted list. SQLite computes all columns of each row that it sorts, so keys are
+    sorted alone.
+    """
+    return lesions.filter(pk__in=lesions.values("pk")[start:stop])
+
+
 def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
     """Set ``latest_image`` (or None) and ``standing`` on each lesion of ``with_latest``, in four
     queries.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from functools import reduce
-from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -81,12 +79,16 @@ def of(user: User) -> QuerySet[Lesion]:
         due_on=Subquery(reminders.active().ringing().values(day=F("rings_on"))[:1]),
         arrived=Subquery(latest.values("created")[:1], output_field=DateTimeField()),
     )
-    rank = Case(
+    pressing = Case(
         *(When(condition, then=n) for n, condition in enumerate(CONDITIONS.values())),
         default=len(CONDITIONS),
         output_field=IntegerField(),
     )
-    return annotated.select_related("patient__clinic").order_by(rank, "arrived", "pk")
+    return (
+        annotated.alias(pressing=pressing)
+        .select_related("patient__clinic")
+        .order_by("pressing", "arrived", "pk")
+    )
 
 
 def narrowed(
@@ -110,7 +112,7 @@ def narrowed(
     if outcome:
         lesions = lesions.filter(Q(standing_rank=rank(outcome)))
     if reviewed == Reviewed.WAITING:
-        lesions = lesions.filter(reduce(or_, CONDITIONS.values()))
+        lesions = lesions.filter(Q(pressing__lt=len(CONDITIONS)))
     elif reviewed == Reviewed.REVIEWED:
         lesions = lesions.filter(Q(has_review=True))
     if arrived_from is not None:

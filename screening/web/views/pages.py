@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -14,7 +15,7 @@ from ml import reader
 from screening.charts import card as card_charts
 from screening.charts import card_tables, prevalence
 from screening.charts import data_set as data_set_charts
-from screening.models import Patient
+from screening.models import Lesion, Patient
 from screening.predictions import advice
 from screening.records import queries as record_queries
 from screening.reminders import queries as reminder_queries
@@ -33,29 +34,36 @@ def home(request: UserRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return front.landing(request)
     found = record_queries.needs_attention(request.user)
-    attention = record_queries.attach_latest_images(list(found[:ATTENTION_SHOWN]), request.user)
-    concluded = list(record_queries.concluded(request.user)[:CONCLUDED_SHOWN])
+    attention = _first(found, ATTENTION_SHOWN, request)
     waiting = record_queries.awaited(request.user)
-    awaited = record_queries.attach_latest_images(list(waiting[:ATTENTION_SHOWN]), request.user)
+    awaited = _first(waiting, ATTENTION_SHOWN, request)
     shown = [one.pk for one in (*attention, *awaited)]
     others = record_queries.recently_added(request.user).exclude(pk__in=shown)
-    recent = record_queries.attach_latest_images(list(others[:RECENT_SHOWN]), request.user)
     return render(
         request,
         "screening/home.html",
         {
-            "concluded": record_queries.attach_latest_images(concluded, request.user),
+            "concluded": _first(record_queries.concluded(request.user), CONCLUDED_SHOWN, request),
             "attention": attention,
-            "attention_count": found.count(),
+            "attention_count": _count(found, attention),
             "withheld_count": record_queries.withheld(request.user).count(),
             "awaited": awaited,
-            "awaited_count": waiting.count() if len(awaited) == ATTENTION_SHOWN else len(awaited),
+            "awaited_count": _count(waiting, awaited),
             "unfinished": record_queries.unfinished(request.user)[:ATTENTION_SHOWN],
-            "recent": recent,
+            "recent": _first(others, RECENT_SHOWN, request),
             "due_count": reminder_queries.due_count(request.user),
             "has_record": Patient.objects.visible_to(request.user).exists(),
         },
     )
+
+
+def _count(found: QuerySet[Lesion], shown: list[Lesion]) -> int:
+    return found.count() if len(shown) == ATTENTION_SHOWN else len(shown)
+
+
+def _first(lesions: QuerySet[Lesion], count: int, request: UserRequest) -> list[Lesion]:
+    found = list(record_queries.rows(lesions, 0, count))
+    return record_queries.attach_latest_images(found, request.user)
 
 
 @login_not_required

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -29,8 +30,10 @@ ITEMS_A_PAGE = 25
 @require_safe
 def listing(request: UserRequest) -> HttpResponse:
     form = WorklistForm(request.GET, user=request.user)
-    page = Paginator(_narrowed(request, form), ITEMS_A_PAGE).get_page(request.GET.get("page"))
-    lesions = record_queries.attach_latest_images(list(page.object_list), request.user)
+    keys = list(_narrowed(request, form).values_list("pk", flat=True))  # and so their number
+    page: Page[Any] = Paginator(keys, ITEMS_A_PAGE).get_page(request.GET.get("page"))
+    shown = worklist.of(request.user).filter(pk__in=page.object_list)
+    lesions = record_queries.attach_latest_images(list(shown), request.user)
     for lesion in lesions:
         lesion.reasons = worklist.reasons(lesion)  # type: ignore[attr-defined]
     page.object_list = lesions
