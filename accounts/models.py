@@ -36,6 +36,12 @@ class User(AbstractUser):
     username = None  # type: ignore[assignment]
     email = models.EmailField("e-mail address", unique=True)
 
+    mails_reminders = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Off: no mail that was not asked for, but about changes to the account.",
+    )
+
     # The clinic of the key or application that acts for this user; nothing else is visible. Not
     # stored.
     bound_clinic: Clinic | None = None

@@ -42,6 +42,11 @@ def edit_profile(*, user: User, first_name: str, last_name: str) -> User:
     return user
 
 
+def set_reminder_mail(*, user: User, mails_reminders: bool) -> None:
+    """Whether reminders are mailed. On the pages they stay."""
+    User.objects.filter(pk=user.pk).update(mails_reminders=mails_reminders)
+
+
 @transaction.atomic
 def found_clinic(*, user: User, name: str) -> Clinic:
     """Create a clinic with ``user`` as its first admin.

@@ -77,6 +77,7 @@ class World:
     session: Any
     share: Any
     shared: str
+    mail_off: str
     webhook: Any
     delivery: Any
     batch: Any = None
@@ -291,6 +292,9 @@ MATRIX: dict[str, Line] = {
     "terms": line(ANYONE),
     "agree": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"of_age": "on", "agrees": "on"})),
     "agreement_withdraw": line(POST=Sent(SIGNED_IN)),
+    "mail_switch": line(POST=Sent(SIGNED_IN)),
+    # The link in the address says who it is for.
+    "mail_off": line(ANYONE, lambda w: (w.mail_off,), POST=Sent(ANYONE, done=200)),
     "session_end": line(args=lambda w: (w.session.pk,), POST=Sent(HOLDS_THE_KEY)),
     "clinic_second_factor": line(args="clinic", POST=Sent(ADMINISTERS)),
     "clinic_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"name": "C"})),

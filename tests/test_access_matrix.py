@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from allauth.usersessions.models import UserSession
+from django.core import signing
 from django.core.files.base import ContentFile
 from django.db import transaction
 from django.urls import URLPattern, get_resolver, reverse
@@ -169,6 +170,7 @@ def world_of(personas: Personas, writer: str) -> World:
         calendar=reminder_services.make_calendar_link(user=getattr(personas, writer)),
         share=share,
         shared=secret_of_share,
+        mail_off=signing.dumps(str(key.user_id), salt="accounts.unsubscribing"),
         session=UserSession.objects.create(
             user=getattr(personas, writer), ip="192.0.2.1", session_key=f"of-{writer}"
         ),

@@ -3,7 +3,14 @@
 from django.contrib.auth.decorators import login_not_required
 from django.urls import path
 
-from accounts.web import agreement_views, application_views, session_views, token_views, views
+from accounts.web import (
+    agreement_views,
+    application_views,
+    mail_views,
+    session_views,
+    token_views,
+    views,
+)
 
 urlpatterns = [
     path("account/", views.account, name="account"),
@@ -13,6 +20,8 @@ urlpatterns = [
     path("privacy/terms/", agreement_views.terms, name="terms"),
     path("privacy/agree/", agreement_views.agree, name="agree"),
     path("privacy/withdraw/", agreement_views.withdraw, name="agreement_withdraw"),
+    path("mail/off/<str:token>/", mail_views.off, name="mail_off"),
+    path("account/mail/", mail_views.switch, name="mail_switch"),
     path("account/sessions/<int:pk>/end/", session_views.end, name="session_end"),
     path("clinics/new/", views.clinic_new, name="clinic_new"),
     path("clinics/<uuid:pk>/", views.clinic, name="clinic"),

@@ -17,6 +17,7 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import unsubscribing
 from accounts.mail import deliver
 from accounts.models import Membership, User
 from accounts.roles import Role
@@ -39,7 +40,7 @@ def addressees() -> dict[UUID, list[UUID]]:
     found: dict[UUID, list[UUID]] = defaultdict(list)
     for reminder in newly_due:
         user = _addressee(reminder, members[reminder.lesion.patient.clinic_id])
-        if user is not None:
+        if user is not None and user.mails_reminders:
             found[user.pk].append(reminder.pk)
     return dict(found)
 
@@ -110,7 +111,7 @@ def _mail(user: User, told: list[Reminder]) -> EmailMessage:
         subject=f"{'A new picture is' if one else f'{len(told)} new pictures are'} due",
         body="\n".join(lines),
         to=[user.email],
-        headers={"Auto-Submitted": "auto-generated"},
+        headers={"Auto-Submitted": "auto-generated", **unsubscribing.headers(user)},
     )
 
 

@@ -23,6 +23,7 @@ PUBLIC = {
     "mfa_login_webauthn",  # a log-in by passkey
     "account_confirm_login_code",  # a second step: redirects users without a first one to login
     "privacy",
+    "mail_off",  # its URL says whose mail it ends
     "shared",  # for doctors without an account: its URL contains a secret
     "shared_report",
     "shared_picture",

@@ -93,6 +93,8 @@ ACTS = {
     "patient_correct",
     "agree",
     "agreement_withdraw",
+    "mail_off",
+    "mail_switch",
     "patient_research",
     "share_revoke",
     "shared",
