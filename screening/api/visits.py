@@ -18,7 +18,8 @@ from screening.records import visits
 
 ABOUT = (
     "What a doctor said of a lesion, as the person whose skin it is enters it. It settles what the "
-    "images up to that day say: see `standing_outcome` of the lesion."
+    "images up to that day said when it was entered: see `standing_outcome` of the lesion. A "
+    "reading that comes later, and is more severe than what was told then, stands."
 )
 VISIT_IN: dict[str, Any] = {
     "lesion": examples.LESION["id"],

@@ -87,10 +87,10 @@ class WorklistFilter(filters.FilterSet):
 @extend_schema_view(
     list=extend_schema(
         summary="List what needs a clinician's eyes",
-        description="Lesions of the clinics in which you conclude: read as urgent, with an open "
-        "alert, flagged, with a symptom, overdue, or not reviewed; in this order, and of those "
-        "alike what has waited longest first. Where a clinic has its clinicians conclude first, "
-        "what was read moves nothing.",
+        description="Lesions of the clinics in which you conclude: read as urgent, malignant by "
+        "histology and not removed, with an open alert, flagged, with a symptom, overdue, or not "
+        "reviewed; in this order, and of those alike what has waited longest first. Where a clinic "
+        "has its clinicians conclude first, what was read moves nothing.",
         examples=[OpenApiExample("item", ITEM, response_only=True, status_codes=["200"])],
     )
 )

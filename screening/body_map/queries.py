@@ -18,6 +18,7 @@ from screening.records import queries as record_queries
 STATES = {
     **{outcome.value: outcome.label for outcome in outcomes.SEVERITY},
     "": "No reading",
+    "awaited": "Still to be done",
     "settled": "Settled by a doctor",
     "closed": "Removed",
 }
@@ -92,6 +93,8 @@ def state_of(lesion: Lesion) -> str:
         return outcomes.of_rank(row.standing_rank)
     if lesion.is_closed:
         return "closed"
+    if row.awaits:
+        return "awaited"
     is_settled = row.management or row.histology or row.visited
     return "settled" if is_settled else ""
 

@@ -319,7 +319,7 @@ def _weight(image: LesionImage) -> tuple[int, bool, bool, int, int]:
     """What withdrawing it would lose: the severity of its reading and whether that is unreviewed;
     then whether it is dermatoscopic, and its number of reviews and readings.
     """
-    reading, is_concluded = image.counting_reading, image.reviews.standing().exists()
+    reading, is_concluded = image.counting_reading, image.reviews.settling().exists()
     return (
         -outcomes.rank(reading.outcome_told if reading else ""),
         reading is not None and not is_concluded,

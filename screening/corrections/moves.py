@@ -191,8 +191,8 @@ def hand_over(
     user: User,
     called: Mapping[str, list[str]] | None = None,
 ) -> dict[str, list[str]]:
-    """Assign the lesions to ``patient``. One whose number is taken there gets the next one. Call it
-    in a correction that has locked both.
+    """Assign the lesions to ``patient``. One that returns gets the number that it had there; one
+    whose number is taken there gets the next one. Call it in a correction that has locked both.
 
     Returns, by lesion, its label before and after, where they differ. called: such a result of the
     move that brought them; each gets its former label unless it was renamed since.
@@ -211,7 +211,9 @@ def hand_over(
             image.save(update_fields=["modified"])
     for lesion in found:
         before, since = (called or {}).get(str(lesion.pk), ("", ""))
-        is_back = lesion.label == since
+        if not since and number_of(lesion.label):
+            before, since = _label_at(lesion, patient), lesion.label
+        is_back = bool(before) and lesion.label == since
         label = before if is_back else lesion.label
         if number_of(label) and label in (in_use if is_back else taken):
             label, number = f"Lesion {number}", number + 1
@@ -222,6 +224,13 @@ def hand_over(
         lesion.save(update_fields=["label", "modified"])
         note(CorrectionKind.EDITED, lesion, user=user, before=was, after={"label": label})
     return renamed
+
+
+def _label_at(lesion: Lesion, patient: Patient) -> str:
+    """The label that the lesion had when it was last moved away from ``patient``; else empty."""
+    moves = lesion.corrections.filter(kind=CorrectionKind.MOVED, image=None)
+    last = moves.filter(before__patient=str(patient.pk)).order_by("-created").first()
+    return str(last.before.get("label", "")) if last else ""
 
 
 def _note_move(

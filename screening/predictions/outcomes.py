@@ -24,8 +24,8 @@ A lesion that was removed is closed. Until it is opened again, its symptoms and 
 the day of removal no longer count, whenever they were added. A picture or a symptom of a later day
 does.
 
-A settled lesion may still await a removal that a clinician asked for, or the result of a sample
-(``Awaited``).
+A settled lesion may still await its removal, which a clinician asked for or a malignant histology
+calls for, or the result of a sample (``Awaited``).
 
 ``with_standing`` states the rule in SQL, for lists; ``standing_of`` in Python, for one lesion that
 is already loaded. A property-based test checks that they agree.
@@ -63,6 +63,7 @@ from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
 from accounts.models import User
+from ml.diagnoses import MALIGNANT
 from screening.models import (
     Alert,
     DoctorVisit,
@@ -95,8 +96,9 @@ IN_PERSON = (Management.REFER, Management.EXCISE, Management.DONE)
 
 
 class Awaited(TextChoices):
-    """What a lesion still awaits although its warning is settled."""
+    """What a lesion still awaits although its warning is settled, most pressing first."""
 
+    TREATMENT = "treatment", "Malignant: to be removed"
     REMOVAL = "removal", "To be removed"
     RESULT = "result", "Waiting for the result"
 
@@ -108,8 +110,10 @@ class Standing:
     outcome: one of ``Outcome``, or empty. reading: its source; None if it rests on a symptom alone.
     newest: the image captured last; newest_outcome: its outcome, empty until it is read. settled:
     the acts that settled images or the symptom that would be more severe, newest first. visits: all
-    visits that the person entered. earlier: the earlier outcome of an unsettled image, if more
-    severe than the current one; else empty. awaits: one of ``Awaited``, or empty.
+    visits that the person entered. told_too_late: the last of them on or after the day of the image
+    that the outcome rests on, if that was told only after the visit was entered. earlier: the
+    earlier outcome of an unsettled image, if more severe than the current one; else empty. awaits:
+    one of ``Awaited``, or empty.
     """
 
     outcome: str
@@ -118,6 +122,7 @@ class Standing:
     newest_outcome: str
     settled: list[Act]
     visits: list[DoctorVisit]
+    told_too_late: DoctorVisit | None
     earlier: str
     awaits: str
 
@@ -198,8 +203,9 @@ def standing_of(
         newest_outcome=_told_of(newest),
         settled=sorted(dict.fromkeys(settling), key=lambda act: act.created, reverse=True),
         visits=list(visits),
+        told_too_late=_told_too_late(gravest, visits),
         earlier=_if_graver(earlier, severity),
-        awaits=_awaits(lesion, [review for _, review in standing], histologies, visits),
+        awaits=_awaits(lesion, standing, histologies, visits),
     )
 
 
@@ -224,7 +230,7 @@ def listed(newest: LesionImage | None, reading: Prediction | None, row: Any) -> 
     outcome = of_rank(row.standing_rank)
     own = reading if reading is not None and reading.outcome_told == outcome else None
     earlier = _if_graver(row.earlier_rank, row.standing_rank)
-    return Standing(outcome, own, newest, _told_of(newest), [], [], earlier, row.awaits)
+    return Standing(outcome, own, newest, _told_of(newest), [], [], None, earlier, row.awaits)
 
 
 def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
@@ -260,6 +266,12 @@ def _awaited(user: User) -> Case:
 def waits(user: User) -> Q:
     """A condition on lesions: something still has to be done. See ``Awaited``."""
     return reduce(or_, (holds for _, holds in _waits_for(user)))
+
+
+def is_malignant(user: User) -> Q:
+    """A condition on lesions: a pathologist found it malignant, and no removal is recorded."""
+    found = Histology.objects.standing().disclosed_to(user).filter(diagnosis__in=MALIGNANT)
+    return Q(Exists(found.filter(lesion=OuterRef("pk"))), closed_on=None)
 
 
 def is_grave(user: User) -> Q:
@@ -433,6 +445,12 @@ def _was_told(image: LesionImage, reading: Prediction, visit: DoctorVisit) -> bo
     )
 
 
+def _told_too_late(reading: Prediction | None, visits: Iterable[DoctorVisit]) -> DoctorVisit | None:
+    if reading is None or reading.outcome_told not in GRAVE:
+        return None
+    return next((one for one in visits if one.visited_on >= reading.image.captured_on), None)
+
+
 def _told_of(image: LesionImage | None) -> str:
     reading = image.counting_reading if image else None
     return reading.outcome_told if reading else ""
@@ -466,34 +484,57 @@ def _knew(review: Review, image: LesionImage, lesion: Lesion) -> bool:
 
 def _awaits(
     lesion: Lesion,
-    reviews: Sequence[Review],
+    standing: Sequence[tuple[LesionImage, Review]],
     histologies: Iterable[Histology],
     visits: Sequence[DoctorVisit],
 ) -> str:
     """``_waits_for`` in Python. visits: latest first."""
     if lesion.is_closed:
         return ""
+    if any(histology.diagnosis in MALIGNANT for histology in histologies):
+        return Awaited.TREATMENT.value
     examined = [histology.created for histology in histologies]
-    last = max(reviews, key=lambda review: (review.created, review.pk), default=None)
-    is_asked = last is not None and last.management == Management.EXCISE
-    if last is not None and is_asked and not any(at >= last.created for at in examined):
-        return Awaited.REMOVAL.value
+    for image, review in standing:
+        if review.management != Management.EXCISE:
+            continue
+        answered = any(
+            other.created > review.created
+            and (at == image or (at.place >= image.place and other.created >= _both(at, image)))
+            for at, other in standing
+        )
+        if not answered and not any(at >= review.created for at in examined):
+            return Awaited.REMOVAL.value
     visit = next(iter(visits), None)
     if visit is not None and visit.finding == Finding.BIOPSY:
-        concluded = [review.created for review in reviews if review.settles]
+        concluded = [
+            review.created
+            for image, review in standing
+            if review.settles and review.created >= image.placed_at
+        ]
         if not any(at >= visit.created for at in (*examined, *concluded)):
             return Awaited.RESULT.value
     return ""
 
 
+def _both(one: LesionImage, other: LesionImage) -> datetime:
+    """Since when both have their places in the lesion."""
+    return max(one.placed_at, other.placed_at)
+
+
 def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
-    """Conditions on lesions. A removal is due while the last conclusion asks for it; a result is
-    due while the last visit took a sample. Any later act ends the wait.
+    """Conditions on lesions. A treatment is due after a malignant histology. A removal is due while
+    a conclusion asks for it, until another one on that image or a later one, or a histology. A
+    result is due while the last visit took a sample, until any later act.
     """
-    since, after = {"created__gte": OuterRef("created")}, {"created__gt": OuterRef("created")}
+    since = {"created__gte": OuterRef("created")}
+    earlier = is_later(place_of("image", OuterRef), place_of("image"))
+    on_later = Q(~earlier, created__gte=F("image__placed_at")) & Q(
+        created__gte=OuterRef("image__placed_at")
+    )
+    answers = conclusions(user, "image__lesion").filter(created__gt=OuterRef("created"))
     examined = Histology.objects.standing().disclosed_to(user).filter(**since)
     asked = conclusions(user).filter(
-        ~Exists(conclusions(user, "image__lesion").filter(**after)),
+        ~Exists(answers.filter(Q(image=OuterRef("image")) | on_later)),
         ~Exists(examined.filter(lesion=OuterRef("image__lesion"))),
         management=Management.EXCISE,
     )
@@ -504,15 +545,17 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
             | Q(visited_on=OuterRef("visited_on"), created__gt=OuterRef("created"))
         )
     )
+    concluded = conclusions(user, "lesion").settling().filter(**since)
     sampled = DoctorVisit.objects.filter(
         is_last,
         ~Exists(examined.filter(lesion=OuterRef("lesion"))),
-        ~Exists(conclusions(user, "lesion").settling().filter(**since)),
+        ~Exists(concluded.filter(created__gte=F("image__placed_at"))),
         lesion=OuterRef("pk"),
         finding=Finding.BIOPSY,
     )
     still_there = Q(closed_on=None)
     return [
+        (Awaited.TREATMENT, is_malignant(user)),
         (Awaited.REMOVAL, Q(Exists(asked)) & still_there),
         (Awaited.RESULT, Q(Exists(sampled)) & still_there),
     ]

@@ -358,8 +358,7 @@ def awaited(user: User) -> QuerySet[Lesion]:
 
 
 def _is_alarming(user: User) -> Q:
-    found = Exists(_histologies(user).filter(diagnosis__in=MALIGNANT))
-    return outcomes.is_grave(user) | Q(found, closed_on=None)
+    return outcomes.is_grave(user) | outcomes.is_malignant(user)
 
 
 def concluded(user: User) -> QuerySet[Lesion]:

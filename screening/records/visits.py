@@ -32,7 +32,7 @@ def may_record(user: User, patient: Patient) -> bool:
 def record_visit(
     *, user: User, lesion: Lesion, visited_on: date, finding: str, note: str = ""
 ) -> DoctorVisit:
-    """Record what the doctor said. It settles the pictures up to that day.
+    """Record what the doctor said. It settles what is told now of the pictures up to that day.
 
     Closes a lesion that was removed. Raises ValidationError for a day in the future.
     """

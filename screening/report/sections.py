@@ -32,8 +32,8 @@ READINGS = 24
 
 
 def standing(record: LesionRecord) -> list[Flowable]:
-    """The standing outcome, if it is a warning or differs from the newest image; an earlier, more
-    severe outcome; and what settled the warnings that no longer stand.
+    """The standing outcome, if it is a warning or differs from the newest image; what is still to
+    be done; an earlier, more severe outcome; and what settled the warnings that no longer stand.
     """
     told, advice = record.standing, of_lesion(record.lesion, record.standing)
     parts: list[Flowable] = []
@@ -47,6 +47,8 @@ def standing(record: LesionRecord) -> list[Flowable]:
             words = f"{of} The newest picture: {Outcome(told.newest_outcome).label.lower()}."
         title = f"{Outcome(told.outcome).label}: {advice.title.lower()}"
         parts += style.panel("What stands", title, words, "")
+    if told.awaits:
+        parts += [text(f"{told.awaits_word}.", style.TEXT)]
     if record.lesion.closed_on is not None:
         parts += [text(f"{record.lesion.closed_words}: closed.", style.SMALL)]
     for one in was_graver(record.images):

@@ -23,7 +23,7 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from screening.models import Alert, Lesion, LesionImage, Outcome, Patient, Reminder, Review
-from screening.predictions.outcomes import open_alerts, rank, symptom_stands
+from screening.predictions.outcomes import Awaited, open_alerts, rank, symptom_stands
 from screening.records import queries as record_queries
 
 QUEUE = 500
@@ -34,6 +34,7 @@ class Reason(TextChoices):
     """Why a lesion is on the list, most pressing first."""
 
     URGENT = "urgent", "Urgent"
+    MALIGNANT = "malignant", "Malignant, not removed"
     ALERT = "alert", "Open alert"
     FLAGGED = "flagged", "See a doctor"
     SYMPTOM = "symptom", "Symptom marked"
@@ -49,6 +50,7 @@ class Reviewed(TextChoices):
 
 CONDITIONS: dict[str, Q] = {
     Reason.URGENT: Q(standing_rank=rank(Outcome.URGENT)),
+    Reason.MALIGNANT: Q(awaits=Awaited.TREATMENT),
     Reason.ALERT: Q(has_alert=True),
     Reason.FLAGGED: Q(standing_rank=rank(Outcome.SEE_DOCTOR)),
     Reason.SYMPTOM: Q(has_symptom=True),
@@ -128,6 +130,7 @@ def reasons(lesion: Lesion) -> list[str]:
     waits = row.latest_image_id is not None and not row.has_review and not lesion.is_closed
     holds = {
         Reason.URGENT: row.standing_rank == rank(Outcome.URGENT),
+        Reason.MALIGNANT: row.awaits == Awaited.TREATMENT,
         Reason.ALERT: row.has_alert,
         Reason.FLAGGED: row.standing_rank == rank(Outcome.SEE_DOCTOR),
         Reason.SYMPTOM: row.has_symptom,

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.urls import reverse
 
+from screening.body_map import queries
 from screening.body_map import services as body_map_services
 from screening.body_map.services import Spot
 from screening.models import Lesion, LesionPosition
-from tests.factories import LesionFactory
+from tests.factories import (
+    DoctorVisitFactory,
+    HistologyFactory,
+    LesionFactory,
+    LesionImageFactory,
+    LesionPositionFactory,
+    ReviewFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -102,3 +111,21 @@ def test_a_place_that_is_refused_leaves_no_lesion(personas):
             user=personas.assistant, patient=personas.patient, spot=Spot("front", 0, 0)
         )
     assert not personas.patient.lesions.exists()
+
+
+@pytest.mark.parametrize("what", ["malignant", "excise", "biopsy"])
+def test_what_is_still_to_be_done_is_not_drawn_as_settled(client, personas, what):
+    own = what == "biopsy"
+    user = personas.self_tracker if own else personas.clinician
+    patient = personas.own_patient if own else personas.patient
+    lesion = LesionPositionFactory(lesion__patient=patient).lesion
+    if what == "malignant":
+        HistologyFactory(lesion=lesion, recorded_by=user, diagnosis="mel")
+    elif what == "excise":
+        ReviewFactory(image=LesionImageFactory(lesion=lesion), reviewer=user, management="excise")
+    else:
+        DoctorVisitFactory(lesion=lesion, recorded_by=user, finding="biopsy")
+    assert [queries.state_of(one) for one in queries.overview(patient, user)] == ["awaited"]
+    client.force_login(user)
+    page = client.get(reverse("patient", args=[patient.pk])).text
+    assert 'id="shape-awaited"' in page and "Still to be done" in page

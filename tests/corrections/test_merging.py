@@ -326,6 +326,24 @@ class TestMergePatients:
         correction = Correction.objects.filter(kind="moved", patient=personas.patient).get()
         assert undo(user=personas.admin, correction=correction).label == "Lesion 1"
 
+    def test_a_lesion_that_is_moved_back_by_hand_gets_its_own_number_too(self, personas):
+        to = PatientFactory(clinic=personas.clinic)
+        for _ in range(2):
+            record_services.open_lesion(user=personas.admin, patient=to)
+        lesion = record_services.open_lesion(user=personas.admin, patient=personas.patient)
+        by = {"user": personas.admin}
+        for patient, label in (
+            (to, "Lesion 3"),
+            (personas.patient, "Lesion 1"),
+            (to, "Lesion 3"),
+        ):
+            lesion = moves.move_lesion(lesion=lesion, patient=patient, **by)
+            assert lesion.label == label
+        other = record_services.open_lesion(patient=personas.patient, **by)
+        record_services.edit_lesion(lesion=other, label="Lesion 1", **by)
+        back = moves.move_lesion(lesion=lesion, patient=personas.patient, **by)
+        assert back.label not in ("Lesion 1", "Lesion 2")
+
     def test_only_where_the_same_people_see_both(self, personas):
         elsewhere = PatientFactory(clinic=personas.clinic, owner=personas.admin)
         with pytest.raises(ValidationError, match="same clinic"):

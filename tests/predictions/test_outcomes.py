@@ -235,6 +235,14 @@ class World:
         return [standing_rank(lesion.pk, self.user) for lesion in self.lesions]
 
 
+def standing_in_python(lesion, user):
+    """Compared with SQL."""
+    standing_rank(lesion.pk, user)
+    return record_queries.standing_of(
+        lesion, record_queries.timeline(lesion, user), record_queries.histologies_of(lesion, user)
+    )
+
+
 def standing_rank(pk, user):
     """By the rule in Python, compared with SQL. A withdrawn lesion has no outcome."""
     lesion = outcomes.with_standing(Lesion.objects.filter(pk=pk), user).first()
@@ -466,3 +474,25 @@ def test_what_waits_for_a_removal_or_a_result(personas, urgent):
     assert awaits(own, personas.self_tracker) == "result"
     DoctorVisitFactory(lesion=own, finding="harmless", visited_on=DAY + timedelta(days=14))
     assert awaits(own, personas.self_tracker) == ""
+
+
+def test_a_removal_is_awaited_until_a_later_picture_is_concluded_on(personas, urgent):
+    def awaits():
+        return standing_in_python(lesion, user).awaits
+
+    lesion, user = urgent.image.lesion, personas.clinician
+    earlier = LesionImageFactory(lesion=lesion, captured_on=DAY - timedelta(days=90))
+    ReviewFactory(image=urgent.image, reviewer=user, conclusion="mel", management="excise")
+    ReviewFactory(image=earlier, reviewer=personas.admin, management="monitor")
+    assert awaits() == "removal"
+    later = LesionImageFactory(lesion=lesion, captured_on=DAY + timedelta(days=9))
+    ReviewFactory(image=later, reviewer=personas.admin, management="monitor")
+    assert awaits() == ""
+
+
+def test_a_malignant_histology_awaits_the_removal(personas, urgent):
+    lesion, user = urgent.image.lesion, personas.clinician
+    HistologyFactory(lesion=lesion, recorded_by=user, diagnosis="bcc", examined_on=DAY)
+    assert standing_in_python(lesion, user).awaits == "treatment"
+    closing.close(user=user, lesion=lesion, on=DAY)
+    assert standing_in_python(Lesion.objects.get(pk=lesion.pk), user).awaits == ""

@@ -13,6 +13,7 @@ from screening.records import queries as record_queries
 from screening.reviews import worklist
 from tests.factories import (
     AlertFactory,
+    HistologyFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
@@ -57,6 +58,9 @@ def six(personas):
     changed = lesion_of(patient, "alert")
     ReviewFactory(image=changed.images.get())
     alert_on(changed)
+    found = lesion_of(patient, "malignant", "urgent")
+    ReviewFactory(image=found.images.get())
+    HistologyFactory(lesion=found, diagnosis="mel")
     lesion_of(patient, "urgent", "urgent")
     done = lesion_of(patient, "done", "urgent")
     ReviewFactory(image=done.images.get())
@@ -67,16 +71,22 @@ def labels(user, **narrowing):
 
 
 def test_what_needs_eyes_first_comes_first(personas, six):
-    order = ["urgent", "alert", "symptom", "flagged", "overdue", "unreviewed"]
+    order = ["urgent", "malignant", "alert", "symptom", "flagged", "overdue", "unreviewed"]
     assert labels(personas.clinician) == order
     assert labels(personas.clinician, reviewed="all") == [*order, "done"]
-    assert set(labels(personas.clinician, reviewed="reviewed")) == {"alert", "overdue", "done"}
+    assert set(labels(personas.clinician, reviewed="reviewed")) == {
+        "malignant",
+        "alert",
+        "overdue",
+        "done",
+    }
 
 
 def test_every_lesion_says_why_it_is_there(personas, six):
     found = {one.label: worklist.reasons(one) for one in worklist.of(personas.admin)}
     assert found == {
         "urgent": ["urgent", "unreviewed"],
+        "malignant": ["malignant"],
         "alert": ["alert"],
         "flagged": ["flagged", "unreviewed"],
         "symptom": ["flagged", "symptom", "unreviewed"],
@@ -102,7 +112,7 @@ def test_of_those_alike_what_has_waited_longest_comes_first(personas):
 
 def test_it_is_for_those_who_conclude_on_patients_of_their_clinic(personas, six):
     lesion_of(personas.own_patient, "own", "urgent")
-    assert len(labels(personas.admin)) == 6
+    assert len(labels(personas.admin)) == 7
     for user in (personas.assistant, personas.viewer, personas.colleague, personas.self_tracker):
         assert labels(user) == []
 
@@ -112,7 +122,7 @@ def test_a_closed_alert_and_a_snoozed_or_stopped_reminder_are_no_reasons(persona
         closed_at=timezone.now(), closed_by=personas.admin, close_reason="Seen, unchanged."
     )
     Reminder.objects.update(snoozed_until=timezone.localdate() + timedelta(days=1))
-    assert labels(personas.clinician) == ["urgent", "symptom", "flagged", "unreviewed"]
+    assert labels(personas.clinician) == ["urgent", "malignant", "symptom", "flagged", "unreviewed"]
     Reminder.objects.update(snoozed_until=None, stopped_at=timezone.now())
     assert "overdue" not in labels(personas.clinician)
 
