@@ -198,7 +198,7 @@ def listed(client, user, **query):
 
 def test_the_page_lists_filters_and_pages(client, personas, six):
     response = listed(client, personas.clinician)
-    assert len(response.context["page"].object_list) == 6
+    assert len(response.context["page"].object_list) == 7
     response = listed(client, personas.clinician, reason="urgent")
     html = response.content.decode()
     assert [one.label for one in response.context["page"]] == ["urgent"]
@@ -207,7 +207,7 @@ def test_the_page_lists_filters_and_pages(client, personas, six):
     assert f'href="{item}?reason=urgent"' in html
     for number in range(30):
         lesion_of(personas.patient, f"more {number}")
-    assert len(listed(client, personas.clinician, page=2).context["page"].object_list) == 11
+    assert len(listed(client, personas.clinician, page=2).context["page"].object_list) == 12
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_the_page_lists_filters_and_pages(client, personas, six):
 def test_a_wrong_filter_is_said_and_left_out(client, personas, six, query, message):
     response = listed(client, personas.clinician, **query)
     assert message in response.content.decode()
-    assert len(response.context["page"].object_list) == 6
+    assert len(response.context["page"].object_list) == 7
 
 
 def test_a_clinic_of_others_cannot_be_asked_for(client, personas, six):
