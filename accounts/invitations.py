@@ -1,4 +1,4 @@
-"""Write path of invitations: offers of membership, sent by e-mail as a signed link."""
+"""Write path of invitations: offers of membership, sent by email as a signed link."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def invite(*, user: User, clinic: Clinic, email: str, role: str) -> Invitation:
     require_clinic_admin(user=user, clinic=clinic)
     email = email.strip().lower()
     if not has_confirmed_address(user):
-        raise ValidationError("Confirm your own e-mail address first, on your account page.")
+        raise ValidationError("Confirm your own email address first, on your account page.")
     if Membership.objects.filter(clinic=clinic, user__email=email).exists():
         raise ValidationError({"email": f"{email} is a member of {clinic} already."})
     _require_left(user, clinic, email)

@@ -78,7 +78,7 @@ def why_not() -> str:
     """Who may found clinics, in words for someone who may not."""
     if settings.FOUND_CLINICS == "staff":
         return "On this site its operator starts clinics. Ask them for yours."
-    return "Confirm your e-mail address first, on your account page."
+    return "Confirm your email address first, on your account page."
 
 
 def has_confirmed_address(user: User) -> bool:

@@ -201,10 +201,14 @@ def since_last(images: Sequence[LesionImage], alerts: Sequence[Alert]) -> SinceL
     may see them. One query, where no alert says that it changed."""
     if len(images) < 2:
         return SinceLast("One picture so far", "Change shows only with a second one.")
-    newest, before = images[0], images[1]
+    return since(images[1], images[0], alerts)
+
+
+def since(before: LesionImage, newest: LesionImage, alerts: Sequence[Alert]) -> SinceLast:
+    """As ``since_last``, of any two images of one lesion."""
     if newest.is_withheld or before.is_withheld:  # type: ignore[attr-defined]
         return SinceLast("Your conclusion comes first", "What changed is shown after it.")
-    since = f"since {before.day_label}"
+    day = before.day_label
     found = [
         alert
         for alert in alerts
@@ -215,20 +219,20 @@ def since_last(images: Sequence[LesionImage], alerts: Sequence[Alert]) -> SinceL
     if found:
         rules = [str(alert.get_rule_display()) for alert in found]
         is_open = any(alert.is_open for alert in found)
-        return SinceLast(f"Changed {since}", f"{_listed(rules)}.", is_open)
+        return SinceLast(f"Changed since {day}", f"{_listed(rules)}.", is_open)
     pairs = Comparison.objects.standing().filter(algorithm_version=REGISTRATION_VERSION)
     comparison = pairs.filter(earlier=before, later=newest).first()
     if comparison is None:
         text = "The two pictures have not been compared yet."
-        return SinceLast(f"Not compared {since}", text)
+        return SinceLast(f"Not compared since {day}", text)
     if not comparison.aligned:
         text = "The two pictures do not fit over each other. Is it the same spot?"
-        return SinceLast(f"Not compared {since}", text)
+        return SinceLast(f"Not compared since {day}", text)
     if current(newest) is None or current(before) is None:
         text = "The spot could not be measured in both pictures. Compare them by eye."
-        return SinceLast(f"Not measured {since}", text)
+        return SinceLast(f"Not measured since {day}", text)
     return SinceLast(
-        f"No change found {since}",
+        f"No change found since {day}",
         "The software can miss a change. If you see one, show the spot to a doctor.",
     )
 

@@ -7,6 +7,7 @@ from math import exp
 
 from ml import reader
 from ml.diagnoses import MALIGNANT, Diagnosis
+from ml.outcome import DANGEROUS
 from screening.models import BodySite, LesionImage, Modality, Outcome, Prediction
 from screening.predictions.details import other_details
 
@@ -61,13 +62,18 @@ class Addition:
 class Explanation:
     """shares: all diagnoses, most likely first. balanced_name: the name of the diagnosis that the
     balanced reading ranks first, if it differs; else "". top_name: the diagnosis that
-    ``Addition.top_logit`` refers to.
+    ``Addition.top_logit`` refers to. is_flagged: whether the reading asks for a doctor.
     """
 
     shares: list[Share]
     p_malignant: float
     balanced_name: str
     additions: list[Addition]
+    is_flagged: bool
+
+    @property
+    def is_flagged_though_harmless_first(self) -> bool:
+        return self.is_flagged and self.shares[0].code not in MALIGNANT
 
     @property
     def top_name(self) -> str:
@@ -102,6 +108,7 @@ def explain(prediction: Prediction) -> Explanation | None:
         if likeliest_balanced == ranked[0]
         else Diagnosis(likeliest_balanced).about.title,
         additions=_additions(prediction, ranked[0]),
+        is_flagged=prediction.outcome in DANGEROUS,
     )
 
 

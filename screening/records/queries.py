@@ -231,13 +231,16 @@ def _histologies(user: User) -> QuerySet[Histology]:
     return Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"))
 
 
+def with_withheld(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
+    """``is_withheld``: ``user`` sees the findings only after their own conclusion."""
+    return images.annotate(is_withheld=~disclosed(user, "pk"))
+
+
 def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
     """Prefetch what ``latest_prediction`` and ``latest_review`` read, as far as ``user`` may see
-    it.
-
-    ``is_withheld``: ``user`` sees the findings only after their own conclusion.
+    it, and ``is_withheld``.
     """
-    return images.annotate(is_withheld=~disclosed(user, "pk")).prefetch_related(
+    return with_withheld(images, user).prefetch_related(
         Prefetch("predictions", Prediction.objects.disclosed_to(user).latest_first()),
         Prefetch("reviews", _reviews(user)),
     )

@@ -77,6 +77,8 @@ const take = async (files) => {
     });
     preview.src = URL.createObjectURL(file);
     list.append(item);
+    list.hidden = false;
+    if (picture === chosen[0]) item.scrollIntoView({ block: "center" });
     if (file.size > maxBytes) {
       say(picture, tooLarge, "failed");
       part(picture, "again").hidden = true;

@@ -230,7 +230,7 @@ def test_who_invites_has_confirmed_their_address(client, personas):
     client.force_login(personas.admin)
     path = f"/clinics/{personas.clinic.pk}/invitations/"
     answer = client.post(path, {"email": "new@example.org", "role": "viewer"})
-    assert "Confirm your own e-mail address first" in answer.content.decode()
+    assert "Confirm your own email address first" in answer.content.decode()
     assert not Invitation.objects.exists()
 
 

@@ -36,7 +36,7 @@ class ImageForm(forms.Form):
     file = ManyFilesField(
         label="Pictures",
         allow_empty_file=True,
-        help_text=f"{ACCEPTED}, up to {IN_BYTES} and {IN_PIXELS}. You can choose several.",
+        help_text=f"You can choose several. {ACCEPTED}, up to {IN_BYTES} each and {IN_PIXELS}.",
         error_messages={"required": "Choose at least one picture."},
         widget=_ManyFiles(
             attrs={

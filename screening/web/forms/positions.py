@@ -36,7 +36,7 @@ class PlaceForm(forms.Form):
         choices=_regions,
         required=False,
         label="Or a region from the list",
-        help_text="If you do not click on the map, the spot is placed in the middle of the region.",
+        help_text="Without a place on the map, the spot is put in the middle of the region.",
     )
     view = forms.ChoiceField(choices=BodyView.choices, required=False, widget=forms.HiddenInput)
     x, y = (

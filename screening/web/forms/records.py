@@ -48,6 +48,8 @@ class NewPatientForm(PatientForm):
         first = clinics.first()
         if first is None:
             self.fields["label"].initial = "My skin"
+            self.fields["label"].label = "Name of the record"
+            self.fields["label"].help_text = "Only you see it. It need not be your real name."
         else:
             self.fields["clinic"] = forms.ModelChoiceField(
                 clinics,

@@ -30,7 +30,8 @@ def compare(request: UserRequest, pk: UUID) -> HttpResponse:
     """
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     lesion = get_object_or_404(visible.select_related("patient__clinic"), pk=pk)
-    found = record_queries.with_measures(lesion.images.latest_first(), request.user)
+    found = record_queries.with_withheld(lesion.images.latest_first(), request.user)
+    found = record_queries.with_measures(found, request.user)
     images = record_queries.tell_apart(list(found.prefetch_related("outlines")))
     if len(images) < 2:
         return redirect("lesion", pk)
@@ -104,6 +105,7 @@ def _shown(
     pair = [comparison.earlier, comparison.later]
     readings = comparison_presenters.readings_of(pair, request.user)
     outlines = [comparison_presenters.outline_of(image, readings[image.pk]) for image in pair]
+    alerts = record_queries.alerts_of(lesion, request.user, images)
     marks = ChangeMark.objects.visible_to(request.user).filter(
         comparison__earlier=comparison.earlier, comparison__later=comparison.later
     )
@@ -112,6 +114,7 @@ def _shown(
         "patient": lesion.patient,
         "images": images,
         "comparison": comparison,
+        "since": comparison_presenters.since(comparison.earlier, comparison.later, alerts),
         "pair": list(zip(("earlier", "later"), pair, outlines, strict=True)),
         "matrix": comparison_presenters.corner_matrix(comparison) if comparison.aligned else None,
         "rows": comparison_presenters.rows(comparison, readings),

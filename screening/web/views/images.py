@@ -206,6 +206,7 @@ def _reading(request: UserRequest, image: LesionImage, *, may_review: bool) -> d
         "explanation": explanation.explain(finished) if finished else None,
         "differing": explanation.differing(finished) if finished else "",
         "told_before": explanation.told_before(image),
+        "is_told_person": not may_review,
         "is_slow": slow,
         "stage": f"{latest.pk}-{latest.state}{'-slow' if slow else ''}" if latest else "",
         "may_write": Patient.objects.writable_by(request.user).contains(image.lesion.patient),

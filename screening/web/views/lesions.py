@@ -51,6 +51,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     read = any(one.outcome for one in told)
     readings = [image.latest_attempt for image in images]
     standing = record_queries.standing_of(lesion, images, histologies)
+    may_enter_visit = visits.may_record(request.user, lesion.patient)
     words = advice.FOR_CLINICIAN if lesion.may_review else advice.FOR_PERSON  # type: ignore[attr-defined]
     return render(
         request,
@@ -72,7 +73,8 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "advice": advice.of_lesion(lesion, standing, words),
             "visits": standing.visits,
             "was_graver": succession.was_graver(images),
-            "may_enter_visit": visits.may_record(request.user, lesion.patient),
+            "may_enter_visit": may_enter_visit,
+            "is_told_to_see_doctor": may_enter_visit and standing.is_grave and not lesion.is_closed,
             "concluded": next((image for image in images if image.latest_review), None),
             "may_review": lesion.may_review,  # type: ignore[attr-defined]
             "positions": lesion.positions.select_related("placed_by"),

@@ -238,6 +238,8 @@ const tell = (reading, about, pixels) => {
   part("malignant").textContent = percent(reading.pMalignant);
   part("about-percent").textContent = told.aboutPercent;
   const order = ranked(reading.probabilities);
+  const isFlagged = rules.dangerous.includes(reading.outcome);
+  part("harmless-first").hidden = !isFlagged || rules.malignant.includes(order[0]);
   const [balanced] = ranked(reading.balanced);
   const top = order.filter((n, place) => place < rules.shown.top || n === balanced);
   part("top").replaceChildren(

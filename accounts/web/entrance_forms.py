@@ -1,0 +1,43 @@
+"""Forms of the log-in pages: allauth's, in our words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import forms as allauth_forms
+
+RULES = "At least 8 characters, not only digits. No common word, nothing like your email."
+
+
+class _PlainWords:
+    """Labels without the same words in the field, and the password's rules in one line."""
+
+    fields: dict[str, Any]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+        if "password1" in self.fields:
+            self.fields["password1"].help_text = RULES
+
+
+class LogInForm(_PlainWords, allauth_forms.LoginForm): ...
+
+
+class SignUpForm(_PlainWords, allauth_forms.SignupForm): ...
+
+
+class ChangePasswordForm(_PlainWords, allauth_forms.ChangePasswordForm): ...
+
+
+class SetPasswordForm(_PlainWords, allauth_forms.SetPasswordForm): ...
+
+
+class ResetPasswordForm(_PlainWords, allauth_forms.ResetPasswordForm): ...
+
+
+class ResetPasswordKeyForm(_PlainWords, allauth_forms.ResetPasswordKeyForm): ...
+
+
+class AddEmailForm(_PlainWords, allauth_forms.AddEmailForm): ...
