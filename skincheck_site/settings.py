@@ -301,7 +301,6 @@ OPERATOR: str = env("OPERATOR", default="")
 OPERATOR_CONTACT: str = env("OPERATOR_CONTACT", default="")
 # Years: who is younger opens no account.
 MINIMUM_AGE = env.int("MINIMUM_AGE", default=16)
-ACCOUNT_FORMS = {"change_password": "accounts.web.forms.ChangePasswordForm"}
 # What changes how one logs in, or hands out data, asks for a log-in within this many seconds.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600

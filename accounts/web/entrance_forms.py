@@ -6,6 +6,8 @@ from typing import Any
 
 from allauth.account import forms as allauth_forms
 
+from accounts.web.forms import ChangePasswordForm as ChangesPasswordForm
+
 RULES = "At least 8 characters, not only digits. No common word, nothing like your email."
 
 
@@ -28,7 +30,7 @@ class LogInForm(_PlainWords, allauth_forms.LoginForm): ...
 class SignUpForm(_PlainWords, allauth_forms.SignupForm): ...
 
 
-class ChangePasswordForm(_PlainWords, allauth_forms.ChangePasswordForm): ...
+class ChangePasswordForm(_PlainWords, ChangesPasswordForm): ...
 
 
 class SetPasswordForm(_PlainWords, allauth_forms.SetPasswordForm): ...

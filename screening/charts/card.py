@@ -141,13 +141,13 @@ def _sensitivities(card: dict[str, Any]) -> Story:
     return Story(
         f"It names {name_of(best)} right in {of_100(found[best]['value'])} of 100, "
         f"{name_of(worst)} in {of_100(found[worst]['value'])}",
-        "The dot is what was measured. With as few images as the rare diagnoses have, the truth "
+        "The dot is what was measured. With as few pictures as the rare diagnoses have, the truth "
         "may lie anywhere on the line (95 % interval).",
         Chart(
             "sensitivities",
             "Share named right, by diagnosis, with intervals.",
             card_figures.sensitivities({code: found[code] for code in ranked}, images),
-            ("Diagnosis", "Named right", "95 % interval", "Test images"),
+            ("Diagnosis", "Named right", "95 % interval", "Test pictures"),
             [
                 (
                     Conclusion(code).label,
@@ -178,7 +178,7 @@ def _confusion(card: dict[str, Any]) -> Story:
         "on the diagonal; the stronger the colour, the larger the share of the row.",
         Chart(
             "confusion",
-            "Confusion matrix: number of test images by diagnosis and answer.",
+            "Confusion matrix: number of test pictures by diagnosis and answer.",
             card_figures.confusion(codes, counts),
             ("Was, called", *codes),
             [
@@ -195,14 +195,14 @@ def _reliability(card: dict[str, Any]) -> Story:
     gap = sum(group["n"] * abs(group["said"] - group["was"]) for group in groups) / images
     return Story(
         f"The chance of cancer it states is off by {100 * gap:.0f} percentage points on average",
-        "Test images grouped by the chance that the model stated, against the share of the group "
+        "Test pictures grouped by the chance that the model stated, against the share of the group "
         "that was cancer or a precursor. On the dashed line both agree; a larger dot stands for "
-        "more images.",
+        "more pictures.",
         Chart(
             "reliability",
             "Stated chance of cancer against the share that was cancer.",
             card_figures.reliability(groups),
-            ("Stated, on average", "Was cancer or precursor", "Images"),
+            ("Stated, on average", "Was cancer or precursor", "Pictures"),
             [
                 (percent(group["said"]), percent(group["was"]), f"{group['n']:.0f}")
                 for group in groups

@@ -84,7 +84,7 @@ def sensitivities(found: dict[str, dict[str, float]], images: dict[str, int]) ->
         },
         "customdata": [[interval(rate), images[code]] for code, rate in found.items()],
         "hovertemplate": "%{y}: %{x:.0%}<br>95 % interval %{customdata[0]} %"
-        "<br>%{customdata[1]} images<extra></extra>",
+        "<br>%{customdata[1]} pictures<extra></extra>",
         "cliponaxis": False,
     }
     return figure(
@@ -155,7 +155,7 @@ def reliability(groups: list[dict[str, float]]) -> dict[str, Any]:
             "size": [8 + 26 * (group["n"] / images) ** 0.5 for group in groups],
             "opacity": 1,
         },
-        "hovertemplate": "Stated %{x:.0%}, was %{y:.0%}<br>%{customdata} images<extra></extra>",
+        "hovertemplate": "Stated %{x:.0%}, was %{y:.0%}<br>%{customdata} pictures<extra></extra>",
         "cliponaxis": False,
     }
     return figure(

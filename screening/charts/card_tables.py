@@ -14,7 +14,7 @@ from screening.models import BodySite
 _KINDS = {
     "natural": "Photographs of anything else",
     "natural_in_skin_colours": "The same in the colours of skin",
-    "dermatoscopy_strongly_blurred": "Dermatoscopic images, strongly blurred",
+    "dermatoscopy_strongly_blurred": "Dermatoscopic pictures, strongly blurred",
     "bare_skin": "Bare skin (drawn)",
     "far_skin": "Skin from afar (drawn)",
     "text": "Text (drawn)",
@@ -93,7 +93,9 @@ def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
 
 
 def weakest_group(card: dict[str, Any]) -> tuple[str, str] | None:
-    """The group with the smallest share of cancers flagged, and that share."""
+    """The group with the smallest share of cancers flagged, and that share. None if no group has a
+    rate, or all are above 99 %: then none is the weakest.
+    """
     shares = [
         (one["sensitivity"], _group(field, name))
         for field, groups in _measured_groups(card).items()
@@ -103,7 +105,7 @@ def weakest_group(card: dict[str, Any]) -> tuple[str, str] | None:
     if not shares:
         return None
     share, group = min(shares)
-    return group, percent(share)
+    return None if share > 0.99 else (group, percent(share))
 
 
 def turned_away(card: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -121,9 +123,9 @@ def outlines(card: dict[str, Any]) -> list[tuple[str, str]]:
     if not mask:
         return []
     return [
-        ("Images with an outline drawn by a person", f"{mask['images']:,}"),
+        ("Pictures with an outline drawn by a person", f"{mask['images']:,}"),
         ("Overlap, on average (Jaccard)", percent(mask["jaccard_mean"])),
-        ("Half of the images have at least", percent(mask["jaccard_median"])),
+        ("Half of the pictures have at least", percent(mask["jaccard_median"])),
         ("Outlines that miss: overlap below 65 %", percent(mask["below_0.65"])),
     ]
 
@@ -140,7 +142,7 @@ def beside_reference(card: dict[str, Any]) -> list[tuple[str, ...]]:
     names = {
         "melanoma_sensitivity": "Melanomas named right",
         "balanced_accuracy": "Named right, all diagnoses counting alike",
-        "accuracy": "Named right, of all images",
+        "accuracy": "Named right, of all pictures",
     }
     ours = rates_of(card)
     return [

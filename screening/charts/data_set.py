@@ -23,7 +23,7 @@ _SEXES = {"female": SECOND, "male": ACCENT, "unknown": FAINT}
 
 def size(card: dict[str, Any]) -> str:
     summary = card["data_summary"]
-    return f"{summary['images']:,} dermatoscopic images of {summary['lesions']:,} lesions"
+    return f"{summary['images']:,} dermatoscopic pictures of {summary['lesions']:,} lesions"
 
 
 def missing(card: dict[str, Any]) -> list[str]:
@@ -38,7 +38,7 @@ def missing(card: dict[str, Any]) -> list[str]:
         "Any diagnosis but these. Something else is still given one of their names.",
         "Ordinary photographs. Every image was taken through a dermatoscope.",
         "Who the people are. Two lesions of one person may have been used to learn and to judge.",
-        f"The sex in {sexes:,} images and the body site in {sites:,}.",
+        f"The sex in {sexes:,} pictures and the body site in {sites:,}.",
         f"A lesion of its own in every image: {again:,} show one that another image shows, too.",
     ]
 
@@ -54,9 +54,9 @@ def _classes(card: dict[str, Any]) -> Story:
     cancers = [code for code in ranked if card["diagnoses"][code]["malignant"]]
     top = ranked[-1]
     return Story(
-        f"{of_100(counts[top] / total)} of 100 images are of one diagnosis: {name_of(top)}",
+        f"{of_100(counts[top] / total)} of 100 pictures are of one diagnosis: {name_of(top)}",
         "A program that gave that answer to every image would be right as often, and find no "
-        f"cancer. {of_100(sum(counts[code] for code in cancers) / total)} of 100 images show "
+        f"cancer. {of_100(sum(counts[code] for code in cancers) / total)} of 100 pictures show "
         "cancer or a precursor of it (the coloured bars).",
         Chart(
             "classes",
@@ -89,8 +89,8 @@ def _sexes(card: dict[str, Any]) -> Story:
     ranked = sorted(counts, key=lambda code: share(code, "male"))
     top = ranked[-1]
     return Story(
-        f"{of_100(share(top, 'male'))} of 100 images of {name_of(top)} are of men",
-        "Of 100 images of each diagnosis, how many are of women and of men. The model takes the "
+        f"{of_100(share(top, 'male'))} of 100 pictures of {name_of(top)} are of men",
+        "Of 100 pictures of each diagnosis, how many are of women and of men. The model takes the "
         "sex into account where it is stated.",
         Chart(
             "sexes",
@@ -153,9 +153,9 @@ def _sites(card: dict[str, Any]) -> Story:
     top, second, rarest = known[-1], known[-2], known[0]
     most = of_100((counts[top] + counts[second]) / total)
     return Story(
-        f"{_site(top)} and {_site(second).lower()}: {most} of 100 images. "
+        f"{_site(top)} and {_site(second).lower()}: {most} of 100 pictures. "
         f"{_site(rarest)}: {counts[rarest]} in all",
-        "Where there are few images the model has seen little, and its answer is worth less.",
+        "Where there are few pictures the model has seen little, and its answer is worth less.",
         Chart(
             "sites",
             f"Images per body site, from {counts[rarest]:,} to {counts[top]:,}.",

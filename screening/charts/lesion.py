@@ -21,7 +21,7 @@ def reading_over_time(readings: list[Told], events: list[Event]) -> Chart:
     A line joins readings of one model version only: between versions the scale changes, not the
     skin.
     """
-    lanes = ["Image", *map(course.kind_word, course.kinds_of(events))]
+    lanes = ["Picture", *map(course.kind_word, course.kinds_of(events))]
     assessed = [one for one in readings if one.p_malignant is not None]
     height = course.LANE * len(lanes) + (READING + GAP if assessed else 0)
     top = READING / height if assessed else 0.0
@@ -53,7 +53,7 @@ def _outcomes(readings: list[Told]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",
-        "name": "Image",
+        "name": "Picture",
         "yaxis": "y2",
         "x": [one.image.captured_on.isoformat() for one in readings],
         "y": [0] * len(readings),
@@ -108,7 +108,7 @@ def _rows(readings: list[Told], events: list[Event]) -> list[tuple[str, ...]]:
             one.image.captured_on,
             0,
             (
-                "Image",
+                "Picture",
                 course.outcome_word(one.outcome),
                 "" if one.p_malignant is None else percent(one.p_malignant),
                 one.model_version,

@@ -22,7 +22,7 @@ def lesions_over_time(lesions: list[Lesion], readings: list[Told], events: list[
     """lesions: at least one with an image; the first on top."""
     places = {lesion.pk: len(lesions) - 1 - number for number, lesion in enumerate(lesions)}
     height = ROW * len(lesions)
-    images = f"{len(readings)} image{'s' if len(readings) > 1 else ''}"
+    images = f"{len(readings)} picture{'s' if len(readings) > 1 else ''}"
     return Chart(
         key="lesions-over-time",
         summary=f"What was told of {images} of {len(lesions)} lesions, each on a line of its own, "
@@ -151,7 +151,7 @@ def _rows(
             (
                 one.image.captured_on,
                 0,
-                ("Image", course.outcome_word(one.outcome), _chance(one), one.model_version),
+                ("Picture", course.outcome_word(one.outcome), _chance(one), one.model_version),
             )
             for one in readings
             if one.image.lesion_id == lesion.pk

@@ -1,6 +1,21 @@
 // Draws every [data-chart] from the figure in its <script type="application/json">. Figures name
-// colours as CSS variables, so that one figure serves both themes.
+// colours as CSS variables, so that one figure serves both themes. Plotly is loaded with the first
+// chart that is visible: most pages fold theirs away.
 (() => {
+  const { plotly } = document.currentScript.dataset;
+  let loading;
+  const loaded = () =>
+    (loading ??= new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = plotly;
+      script.addEventListener("load", resolve);
+      script.addEventListener("error", () => {
+        loading = undefined; // the next chart that is opened tries again
+        script.remove();
+        reject(new Error("The charts' script could not be loaded."));
+      });
+      document.head.append(script);
+    }));
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
   const coloured = (value, style) => {
@@ -16,10 +31,13 @@
     return value;
   };
 
-  const draw = () => {
+  const draw = async () => {
+    // What is folded away is drawn when it is opened.
+    const isSeen = (place) => place.checkVisibility();
+    if (![...document.querySelectorAll("[data-chart]")].some(isSeen)) return;
+    await loaded();
     const style = getComputedStyle(document.documentElement);
-    for (const place of document.querySelectorAll("[data-chart]")) {
-      if (!place.checkVisibility()) continue; // folded away: drawn when it is opened
+    for (const place of [...document.querySelectorAll("[data-chart]")].filter(isSeen)) {
       const source = document.getElementById(place.dataset.chart);
       const figure = coloured(JSON.parse(source.textContent), style);
       place.style.height = place.style.minHeight = `${figure.layout.height}px`;

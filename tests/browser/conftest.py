@@ -103,7 +103,7 @@ def log_in(page: Page, site: Site) -> None:
     page.goto("/accounts/login/")
     page.get_by_label("Email").fill(CLINICIAN)
     page.get_by_label("Password", exact=True).fill(site.passwords[CLINICIAN])
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     page.wait_for_url("**/")
 
 

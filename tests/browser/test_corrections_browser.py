@@ -140,7 +140,7 @@ def test_a_session_that_ended_while_typing_loses_nothing(
     page.get_by_role("button", name="Continue").click()
     page.get_by_label("Email").fill(CLINICIAN)
     page.get_by_label("Password", exact=True).fill(site.passwords[CLINICIAN])
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.locator("#unsaved")).to_contain_text("Not saved yet.")
     expect(page.get_by_label("Label")).to_have_value("Typed for long")
     is_sound(page)

@@ -132,7 +132,7 @@ def test_an_app_and_a_recovery_code(open_page, site):
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Log in", exact=True).click()
     page.get_by_label("Code").fill(code)
-    page.get_by_role("button", name="Log in").click()
+    page.get_by_role("button", name="Log in", exact=True).click()
     is_in(page)
     page.goto("/accounts/2fa/")
     expect(page.get_by_text("9 are left.")).to_be_visible()

@@ -74,7 +74,7 @@ def test_images_stand_on_one_axis_by_day_of_capture(page: Page, lesion: str) -> 
     expect(chart.locator(".plot-container")).to_be_visible()
     expect(page.locator("[data-chart='measures-over-time'] .plot-container")).to_be_visible()
     page.locator("#over-time-table > summary").click()
-    days = page.locator("#over-time-table tbody tr", has_text="Image").locator("th")
+    days = page.locator("#over-time-table tbody tr", has_text="Picture").locator("th")
     expect(days).to_have_text(["12 Jul 2026", "12 Jan 2026"])
     expect(page.locator("#over-time-table tbody tr", has_text="Alert").first).to_be_visible()
     page.locator("#measures-over-time-table > summary").click()

@@ -51,8 +51,8 @@ def test_images_per_class_are_the_cards(card):
     summary = card["data_summary"]
     summary["images_per_class"] = {code.value: 10 for code in Diagnosis} | {"mel": 40}
     one = story(card, "classes")
-    assert one.heading == "40 of 100 images are of one diagnosis: melanoma"
-    assert "60 of 100 images show cancer" in one.text
+    assert one.heading == "40 of 100 pictures are of one diagnosis: melanoma"
+    assert "60 of 100 pictures show cancer" in one.text
     assert one.chart.rows[0] == ("Melanoma", "40", "40 %", "yes")
     assert one.chart.figure["data"][0]["x"][-1] == 40
 
@@ -60,7 +60,7 @@ def test_images_per_class_are_the_cards(card):
 def test_the_sexes_of_a_class_add_up(card):
     card["data_summary"]["sex_per_class"]["df"] = {"female": 1, "male": 8, "unknown": 1}
     one = story(card, "sexes")
-    assert one.heading.startswith("80 of 100 images of dermatofibroma")
+    assert one.heading.startswith("80 of 100 pictures of dermatofibroma")
     totals = [
         sum(shares) for shares in zip(*(t["x"] for t in one.chart.figure["data"]), strict=True)
     ]
@@ -222,7 +222,7 @@ def test_the_page_before_is_compared_by_the_same_measures(card):
     assert card_tables.beside_reference(card) == [
         ("Melanomas named right", "68 %", "55 %", "22 %"),
         ("Named right, all diagnoses counting alike", "78 %", "70 %", "31 %"),
-        ("Named right, of all images", "74 %", "82 %", "81 %"),
+        ("Named right, of all pictures", "74 %", "82 %", "81 %"),
     ]
 
 

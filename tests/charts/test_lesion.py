@@ -83,7 +83,7 @@ def test_the_model_version_is_marked_where_it_changes():
 def test_reviews_histology_alerts_and_marks_are_on_the_same_axis():
     chart = reading_over_time(THREE, EVENTS)
     lanes = {one["name"]: one for one in chart.figure["data"] if one.get("yaxis") == "y2"}
-    assert {name: lane["x"] for name, lane in lanes.items() if name != "Image"} == {
+    assert {name: lane["x"] for name, lane in lanes.items() if name != "Picture"} == {
         "Looked at": ["2025-09-01"],
         "Alert": ["2025-09-01"],
         "Conclusion": ["2026-03-03"],
@@ -93,7 +93,7 @@ def test_reviews_histology_alerts_and_marks_are_on_the_same_axis():
     for name, lane in lanes.items():
         assert {axis["ticktext"][place] for place in lane["y"]} == {name}
     assert chart.figure["layout"]["xaxis"]["range"][1] > "2026-03-20"
-    marks = {one["marker"]["symbol"] for name, one in lanes.items() if name != "Image"}
+    marks = {one["marker"]["symbol"] for name, one in lanes.items() if name != "Picture"}
     assert len(marks) == 4
 
 
@@ -102,11 +102,11 @@ def test_the_table_has_images_and_events_the_latest_first():
     assert rows == [
         ("20 Mar 2026", "Histology", "Melanoma", "", ""),
         ("3 Mar 2026", "Conclusion", "Melanoma", "", ""),
-        ("1 Mar 2026", "Image", "Urgent", ">99 %", "v2"),
+        ("1 Mar 2026", "Picture", "Urgent", ">99 %", "v2"),
         ("1 Sep 2025", "Looked at", "Changed", "", ""),
         ("1 Sep 2025", "Alert", "Grew fast", "", ""),
-        ("1 Sep 2025", "Image", "See a doctor", "40 %", "v2"),
-        ("1 Mar 2025", "Image", "Monitor", "2 %", "v1"),
+        ("1 Sep 2025", "Picture", "See a doctor", "40 %", "v2"),
+        ("1 Mar 2025", "Picture", "Monitor", "2 %", "v1"),
     ]
 
 

@@ -340,7 +340,7 @@ def test_a_patients_timeline_shows_all_lesions_with_images(client, personas):
     response = page(client, personas.viewer, "patient_timeline", personas.patient.pk)
     chart = response.context["chart"]
     assert chart.figure["layout"]["yaxis"]["ticktext"] == ["B", "A"]  # what needs attention on top
-    assert {row[2] for row in chart.rows} == {"Image", "Alert", "Looked at"}
+    assert {row[2] for row in chart.rows} == {"Picture", "Alert", "Looked at"}
     assert reverse("lesion", args=[first.pk]) in response.content.decode()
 
 
