@@ -94,7 +94,7 @@ def test_what_is_missing_is_counted(card):
         by_sex["unknown"] = 2
     card["data_summary"] |= {"images": 1000, "lesions": 900}
     text = " ".join(data_set_charts.missing(card))
-    assert "The sex in 14 images" in text
+    assert "The sex in 14 pictures" in text
     assert "100 show one that another image shows" in text
     assert "Skin tone" in text
 
