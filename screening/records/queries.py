@@ -119,7 +119,7 @@ def _management(user: User) -> Subquery:
 
 @compiled(Lesion, CharField())
 def _diagnosis(user: User) -> Subquery:
-    return Subquery(_histologies(user).values("diagnosis")[:1])
+    return Subquery(_gravest_first(_histologies(user)).values("diagnosis")[:1])
 
 
 def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
@@ -229,6 +229,12 @@ def _conclusions(user: User) -> QuerySet[Review]:
 
 def _histologies(user: User) -> QuerySet[Histology]:
     return Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"))
+
+
+def _gravest_first(histologies: QuerySet[Histology]) -> QuerySet[Histology]:
+    """Malignant before benign, then newest first: another sample takes no cancer back."""
+    benign = Case(When(diagnosis__in=MALIGNANT, then=0), default=1, output_field=IntegerField())
+    return histologies.order_by(benign, "-created", "-pk")
 
 
 def with_withheld(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
@@ -379,9 +385,9 @@ def concluded(user: User) -> QuerySet[Lesion]:
 
 
 def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
-    """The histology that ``user`` may see, the current one first."""
+    """The histology that ``user`` may see, malignant before benign."""
     found = lesion.histologies.standing().disclosed_to(user)
-    return list(found.select_related("recorded_by"))
+    return list(_gravest_first(found).select_related("recorded_by"))
 
 
 def recorded_histologies(lesion: Lesion, user: User) -> list[Histology]:

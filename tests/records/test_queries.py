@@ -11,6 +11,7 @@ from screening.predictions import outcomes
 from screening.records import queries as record_queries
 from screening.records import timeline
 from tests.factories import (
+    HistologyFactory,
     LesionFactory,
     LesionImageFactory,
     PatientFactory,
@@ -151,3 +152,13 @@ def test_the_patients_list_counts_lesions_not_images(personas):
     LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))
     (patient,) = record_queries.patients_overview(personas.viewer)
     assert (patient.lesion_count, patient.last_captured_on) == (1, date(2026, 2, 1))
+
+
+def test_a_later_benign_sample_takes_no_cancer_back(personas):
+    lesion = LesionFactory(patient=personas.patient)
+    for diagnosis in ("mel", "nv"):
+        HistologyFactory(lesion=lesion, diagnosis=diagnosis)
+    mine = Lesion.objects.filter(pk=lesion.pk)
+    assert record_queries.with_latest(mine, personas.clinician).get().histology == "mel"
+    found = record_queries.histologies_of(lesion, personas.clinician)
+    assert [one.diagnosis for one in found] == ["mel", "nv"]
