@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ml import reader
+from ml.inference.views import reduce
 from ml.lesion import change, change_rules, register
 from ml.lesion.change import Change, Visit
 from ml.lesion.measure import Measures, NotMeasurable, measure
@@ -64,8 +65,9 @@ def repeatability(ham10000: Path, version: str) -> dict[str, Any]:
     chosen = [several[n] for n in np.random.default_rng(5).permutation(len(several))[:PAIRS]]
 
     def visit(row: int) -> Visit:
-        reading = network.read(examples.pixels[row], PatientContext())
-        return Visit(examples.pixels[row], reading.mask, reading.p_malignant, version)
+        pixels = np.asarray(reduce(examples.pixels[row]))  # the size of the reading's mask
+        reading = network.read(pixels, PatientContext())
+        return Visit(pixels, reading.mask, reading.p_malignant, version)
 
     pairs = [_pair(visit(rows[0]), visit(rows[1])) for rows in chosen]
     fitted, reported = pairs[::2], pairs[1::2]
