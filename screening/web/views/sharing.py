@@ -151,7 +151,7 @@ def _shown(share: Share, secret: str) -> dict[str, Any]:
         record_queries.with_latest(sharing.lesions_of(share), by)
     )
     lesions = record_queries.attach_latest_images(list(ordered), by)
-    images = sharing.images_of(share).order_by("-captured_on", "-pk")
+    images = sharing.images_of(share).latest_first()
     for lesion in lesions:
         row: Any = lesion
         row.shown_images = [image for image in images if image.lesion_id == lesion.pk]
