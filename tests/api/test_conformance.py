@@ -165,7 +165,9 @@ def is_identifier(value: Any) -> bool:
 def test_with_a_key(case: Any, world: World, personas: Any) -> None:
     with transaction.atomic():
         _, key = services.create_api_key(user=personas.admin, name="conformance")
-        aimed(case, world).call_and_validate(headers={"Authorization": f"Bearer {key}"})
+        # Called without a server, schemathesis does not decompress.
+        headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
+        aimed(case, world).call_and_validate(headers=headers)
         transaction.set_rollback(True)
 
 

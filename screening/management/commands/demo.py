@@ -85,6 +85,7 @@ class Command(BaseCommand):
         """
         clinic = Clinic.objects.with_member(clinician).filter(name=CLINIC).first()
         clinic = clinic or services.found_clinic(user=clinician, name=CLINIC)
+        agreements.agree(user=clinician, clinic=clinic)
         patient = clinic.patients.filter(
             label="Demo patient 1"
         ).first() or record_services.register_patient(
