@@ -128,7 +128,7 @@ def run(installation: Installation, images: list[bytes], uploads: int) -> dict[s
     installation.environment |= {"PREDICTION_LEASE_SECONDS": "60", "PREDICTION_SWEEP_SECONDS": "30"}
     installation.python("script/prepare.py")
     settings = {"DJANGO_SETTINGS_MODULE": "skincheck_site.settings"}
-    lesion, key = installation.python("-c", MAKE_KEY, **settings).split()
+    lesion, key = installation.python("-c", MAKE_KEY, **settings).splitlines()[-1].split()
     folder = installation.folder / "pictures"
     folder.mkdir()
     for n, image in enumerate(images[2 * uploads + 1 :]):

@@ -142,7 +142,7 @@ def report(times: list[dict[str, float]], used: dict[str, float]) -> dict[str, A
 def run(installation: Installation, images: list[bytes]) -> dict[str, Any]:
     installation.python("script/prepare.py")
     settings = {"DJANGO_SETTINGS_MODULE": "skincheck_site.settings"}
-    lesion, key = installation.python("-c", MAKE_KEY, **settings).split()
+    lesion, key = installation.python("-c", MAKE_KEY, **settings).splitlines()[-1].split()
     with (
         installation.running("web"),
         installation.running("worker") as worker,

@@ -9,6 +9,7 @@ runs several processes, since threads share one core.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
@@ -73,15 +74,24 @@ UNREAD_SECONDS = 5 * 60
 READ_A_SECOND = 20_000
 
 
-class TooSlow(Error):
+class Problem(Error):
+    """A refusal before Django sees the request, as RFC 9457 has it: programs read it, too."""
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        problem = {"type": "about:blank", "title": self.reason, "status": self.code}
+        body = json.dumps({**problem, "detail": self.body}).encode()
+        return f"{self.code} {self.reason}", [("Content-Type", "application/problem+json")], body
+
+
+class TooSlow(Problem):
     code, reason = 408, "Request Timeout"
 
 
-class TooLarge(Error):
+class TooLarge(Problem):
     code, reason = 413, "Content Too Large"
 
 
-class TooMany(Error):
+class TooMany(Problem):
     code, reason = 503, "Service Unavailable"
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:

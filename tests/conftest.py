@@ -117,8 +117,11 @@ def _a_folder_for_static_files(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _apart_from_the_installation(settings, tmp_path):
-    """Separate media folder, a fast password hash, a broker in memory, plain static names."""
+    """Separate media folder, no second factor, a fast password hash, a broker in memory, and plain
+    static names.
+    """
     settings.MEDIA_ROOT = tmp_path / "media"
+    settings.ADMINS_NEED_SECOND_FACTOR = False  # as embedded; its own tests turn it on
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     settings.STORAGES = {

@@ -28,18 +28,25 @@ USER = "10001"
 HOST = "localhost"
 
 # Private mounts, as a container has them: everything is read-only, then the writable is put on top.
-# The interpreter may be in a home that nobody else can enter.
+# Interpreter and packages may be in a home that nobody else can enter.
 CONTAINER = """
 set -e
 mount --make-rprivate /
-if ! setpriv --reuid $USER_ID --clear-groups test -x "$PYTHON_HOME/bin"; then
-    home=/$(echo "$PYTHON_HOME" | cut -d/ -f2)
-    mkdir -p "$FOLDER/python"
-    mount --bind "$PYTHON_HOME" "$FOLDER/python"
-    mount -t tmpfs -o mode=755 tmpfs "$home"
-    mkdir -p "$PYTHON_HOME"
-    mount --move "$FOLDER/python" "$PYTHON_HOME"
-fi
+hidden= homes=
+for place in "$PYTHON_HOME" "$VENV"; do
+    setpriv --reuid $USER_ID --clear-groups test -x "$place/bin" || hidden="$hidden $place"
+done
+for place in $hidden; do
+    mkdir -p "$FOLDER/kept$place"
+    mount --bind "$place" "$FOLDER/kept$place"
+done
+for place in $hidden; do
+    home=/$(echo "$place" | cut -d/ -f2)
+    case " $homes " in *" $home "*) ;; *) mount -t tmpfs -o mode=755 tmpfs "$home" ;; esac
+    homes="$homes $home"
+    mkdir -p "$place"
+    mount --move "$FOLDER/kept$place" "$place"
+done
 mount -t tmpfs -o mode=755 tmpfs /srv
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir /srv/skincheck /srv/var /srv/volume /run/secrets
@@ -104,6 +111,7 @@ class Containers:
                     "PATH": os.environ["PATH"],
                     "FOLDER": str(self.folder),
                     "PYTHON_HOME": sys.base_prefix,
+                    "VENV": sys.prefix,
                     "USER_ID": USER,
                     "TMP": service["tmpfs"][0].split(":")[1],
                     "VOLUMES": " ".join(one.split(":")[1] for one in service.get("volumes", [])),

@@ -40,9 +40,10 @@ def _body(lesion: str) -> tuple[bytes, str]:
 
 
 def test_two_hundred_retries_are_one_image_and_one_answer(installation: Installation) -> None:
-    lesion, key = installation.python(
+    printed = installation.python(
         "-c", PREPARE, DJANGO_SETTINGS_MODULE="skincheck_site.settings"
     ).split()
+    lesion, key = printed[0], printed[-1]  # between them the mail about the new key
     body, edge = _body(lesion)
     address = f"http://127.0.0.1:{installation.port}/api/v1/images/"
     headers = {
@@ -54,7 +55,7 @@ def test_two_hundred_retries_are_one_image_and_one_answer(installation: Installa
     conflicts: list[str] = []
 
     def send(number: int) -> tuple[int, bytes]:
-        """Like a client: on 409 it waits and sends again."""
+        """Like a client: on 409 and 503 it waits and sends again."""
         if number < AT_ONCE:
             begin.wait()
         for _ in range(100):
@@ -65,8 +66,9 @@ def test_two_hundred_retries_are_one_image_and_one_answer(installation: Installa
                     return answer.status, answer.read()
             except urllib.error.HTTPError as refused:
                 problem = json.load(refused)
-                assert problem["type"] == "/problems/in-progress", problem
-                conflicts.append(problem["request_id"])
+                if problem["status"] != 503:  # so many at once need not all find a place
+                    assert problem["type"] == "/problems/in-progress", problem
+                    conflicts.append(problem["request_id"])
                 time.sleep(0.2)
         raise AssertionError("never answered")
 

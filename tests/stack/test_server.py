@@ -60,7 +60,7 @@ def test_it_starts_mends_itself_and_stops_whole(installation: Installation, tmp_
 
         running.send_signal(signal.SIGTERM)
         assert running.wait(60) == 0
-        assert parts(installation) == []
+        wait_until(lambda: parts(installation) == [], "all parts have stopped")
 
 
 def test_nothing_is_orphaned_when_the_supervisor_is_killed(
