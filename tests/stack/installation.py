@@ -48,6 +48,7 @@ class Installation:
             **os.environ,
             "VAR_DIR": str(folder),
             "FOUND_CLINICS": "anyone",  # on PostgreSQL, who has confirmed their address
+            "ADMINS_NEED_SECOND_FACTOR": "0",  # on PostgreSQL they do
             **environment,
         }
         self.port = free_port()
