@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from screening.models import Lesion, LesionImage, Opinion, Patient, Share, ShareOpening
+from screening.models.image import LesionImageQuerySet
 from screening.write_access import require_writable
 
 LONGEST_DAYS = 90
@@ -87,7 +88,7 @@ def lesions_of(share: Share) -> QuerySet[Lesion]:
     return shown.filter(pk=share.lesion_id) if share.lesion_id else shown
 
 
-def images_of(share: Share) -> QuerySet[LesionImage]:
+def images_of(share: Share) -> LesionImageQuerySet:
     return LesionImage.objects.filter(lesion__in=lesions_of(share))
 
 
