@@ -261,11 +261,12 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
+PASSWORD_LENGTH = 12  # at least
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}", "OPTIONS": options}
     for name, options in {
         "UserAttributeSimilarityValidator": {},
-        "MinimumLengthValidator": {"min_length": 12},
+        "MinimumLengthValidator": {"min_length": PASSWORD_LENGTH},
         "CommonPasswordValidator": {},  # of a list that Django brings along
         "NumericPasswordValidator": {},
     }.items()

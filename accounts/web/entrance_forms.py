@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account import forms as allauth_forms
+from django.conf import settings
 
 from accounts.web.forms import ChangePasswordForm as ChangesPasswordForm
 
-RULES = "At least 8 characters, not only digits. No common word, nothing like your email."
+RULES = (
+    f"At least {settings.PASSWORD_LENGTH} characters, not only digits. "
+    "No common word, nothing like your email."
+)
 
 
 class _PlainWords:

@@ -208,3 +208,11 @@ def test_a_mail_server_that_is_away_breaks_no_page(
     monkeypatch.undo()
     client.post("/accounts/password/reset/", {"email": "jo@example.org"})
     assert len(mail.outbox) == 1
+
+
+def test_sign_up_says_how_long_a_password_is_and_refuses_a_shorter_one(client, db):
+    page = client.get("/accounts/signup/").content.decode()
+    assert "At least 12 characters" in page
+    short = {"email": "p@example.org", "password1": "kq7-Zr4-mu2", "password2": "kq7-Zr4-mu2"}
+    answer = client.post("/accounts/signup/", short).content.decode()
+    assert "at least 12 characters" in answer
