@@ -170,7 +170,7 @@ def revoke_all_api_keys(*, user: User) -> None:
 
 
 def end_session(*, user: User, session: UserSession) -> None:
-    """Log out one browser; its next request is a stranger's, in every process."""
+    """Log out one browser; its next request is anonymous, in every process."""
     if session.user_id == user.pk:
         session.end()
 
