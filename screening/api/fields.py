@@ -34,7 +34,7 @@ TYPES: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
 
 
 def wrong_choice(choices: Iterable[Any]) -> str:
-    """What is told of a wrong choice."""
+    """The message for a wrong choice."""
     words = ", ".join(str(choice) for choice in choices if choice != "")
     return f"This is not a valid choice. There are: {words}."
 

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import agreements
 from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, Correction, CorrectionKind, Lesion, Patient
@@ -32,10 +33,13 @@ GROWN_BACK = (
 
 
 @transaction.atomic
-def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any) -> Patient:
+def register_patient(
+    *, user: User, clinic: Clinic | None = None, confirms: bool = False, **fields: Any
+) -> Patient:
     """Create a patient of ``clinic`` or, without one, a record of the user's own.
 
-    A caller bound to a clinic has no record of their own: the patient belongs to the clinic.
+    confirms: for the clinic, that its patients are told and consent. A caller bound to a clinic has
+    no record of their own: the patient belongs to the clinic.
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
@@ -44,6 +48,8 @@ def register_patient(*, user: User, clinic: Clinic | None = None, **fields: Any)
         clinic=clinic, owner=None if clinic else user, birth_year=fields.get("birth_year")
     )
     plausibility.require_birth_year(patient)
+    if clinic is not None and confirms:
+        agreements.agree(user=user, clinic=clinic)
     return _save(patient, PATIENT_FIELDS, fields)
 
 

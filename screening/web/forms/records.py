@@ -43,7 +43,6 @@ class NewPatientForm(PatientForm):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.user = user
         clinics = Clinic.objects.with_member(user, WRITERS)
         first = clinics.first()
         if first is None:
@@ -71,12 +70,12 @@ class NewPatientForm(PatientForm):
     def clean(self) -> dict[str, Any]:
         """Before a clinic's first record somebody confirms for it."""
         cleaned = super().clean() or {}
-        confirms, clinic = cleaned.pop("confirms", False), cleaned.get("clinic")
+        clinic = cleaned.get("clinic")
         if clinic is not None and not agreements.clinic_has_confirmed(clinic):
-            if confirms:
-                agreements.agree(user=self.user, clinic=clinic)
-            else:
+            if not cleaned.get("confirms"):
                 self.add_error("confirms", "Confirm this before the clinic's first record.")
+        else:
+            cleaned.pop("confirms", None)
         return cleaned
 
 
