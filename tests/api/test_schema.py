@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RENEW = "the API has changed: .venv/bin/python manage.py spectacular --file docs/openapi.yaml"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def schema(tmp_path_factory) -> dict[str, Any]:
     """As ``manage.py spectacular --validate --fail-on-warn`` writes it."""
     path = tmp_path_factory.mktemp("schema") / "schema.json"

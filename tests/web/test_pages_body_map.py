@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import date
 
 import numpy as np
 import pytest
 from django.urls import reverse
-from django.utils import timezone
 
-from screening.models import Lesion, LesionImage, LesionPosition, Prediction, PredictionMaps
+from screening.models import Lesion, LesionPosition
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
     LesionPositionFactory,
     PredictionFactory,
     PredictionMapsFactory,
-    count_rows,
 )
+from tests.long_records import lengthen, place_and_map
 
 pytestmark = pytest.mark.django_db
 
@@ -239,43 +237,6 @@ def test_of_four_there_is_no_ugly_duckling(client, personas):
     assert 'id="unlike"' not in text
 
 
-def many(patient, user, lesions=200, images=20):
-    """Realistic rows without picture files: every lesion placed and read."""
-    made = Lesion.objects.bulk_create(
-        Lesion(patient=patient, label=f"L{n}") for n in range(lesions)
-    )
-    LesionPosition.objects.bulk_create(
-        LesionPositionFactory.build(lesion=lesion, placed_by=user) for lesion in made
-    )
-    pictures = LesionImage.objects.bulk_create(
-        LesionImage(
-            lesion=lesion,
-            uploaded_by=user,
-            captured_on=date(2026, 1, 1 + n),
-            file="x.jpg",
-            thumbnail="x.jpg",
-            width=9,
-            height=9,
-            sha256=f"{lesion.pk}{n}"[:64],
-        )
-        for lesion in made
-        for n in range(images)
-    )
-    readings = Prediction.objects.bulk_create(
-        PredictionFactory.build(image=one, requested_by=user, told_from=timezone.now())
-        for one in pictures
-    )
-    rng = np.random.default_rng(7)
-    PredictionMaps.objects.bulk_create(
-        PredictionMapsFactory.build(
-            prediction=one, features=rng.random(1024).astype(np.float16).tobytes()
-        )
-        for one in readings
-    )
-    count_rows()
-    return made
-
-
 @pytest.mark.parametrize("who", ["clinician", "self_tracker"])
 def test_a_patient_with_200_lesions_of_20_images_opens_in_twelve_queries(
     client, personas, who, django_assert_max_num_queries
@@ -284,7 +245,7 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_twelve_queries(
     predictions and reviews, the two of the ugly duckling, memberships, own records."""
     user = getattr(personas, who)
     patient = personas.own_patient if who == "self_tracker" else personas.patient
-    many(patient, user)
+    place_and_map(lengthen(patient, user, 200, 20), user)
     client.force_login(user)
     with django_assert_max_num_queries(12):
         response = client.get(reverse("patient", args=[patient.pk]))

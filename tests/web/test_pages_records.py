@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from accounts.roles import Role
 from ml import reader
-from screening.models import Lesion, LesionImage, Patient, Prediction
+from screening.models import Lesion, Patient
 from screening.records import closing
 from tests.factories import (
     AlertFactory,
@@ -22,8 +22,8 @@ from tests.factories import (
     PatientFactory,
     PredictionFactory,
     ReviewFactory,
-    count_rows,
 )
+from tests.long_records import lengthen
 
 pytestmark = pytest.mark.django_db
 
@@ -267,31 +267,6 @@ def test_add_image_leads_from_anywhere_to_the_lesion(client, personas):
     assert reverse("image_new", args=[lesion.pk]) in text
 
 
-def _many(patient, user, lesions, images):
-    """Rows without files: only their number matters here."""
-    made = Lesion.objects.bulk_create(
-        Lesion(patient=patient, label=f"L{n}") for n in range(lesions)
-    )
-    pictures = LesionImage.objects.bulk_create(
-        LesionImage(
-            lesion=lesion,
-            uploaded_by=user,
-            captured_on=date(2026, 1, 1 + n),
-            file="x.jpg",
-            thumbnail="x.jpg",
-            width=9,
-            height=9,
-            sha256=f"{lesion.pk}{n}"[:64],
-        )
-        for lesion in made
-        for n in range(images)
-    )
-    readings = [PredictionFactory.build(image=one, requested_by=user) for one in pictures]
-    Prediction.objects.bulk_create(readings)
-    count_rows()
-    return made
-
-
 @pytest.mark.parametrize("who", ["clinician", "self_tracker"])
 def test_a_patient_with_200_lesions_of_20_images_opens_in_ten_queries(
     client, personas, who, django_assert_max_num_queries
@@ -300,7 +275,7 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_ten_queries(
     reviews, memberships; own records for those in no clinic."""
     user = getattr(personas, who)
     patient = personas.own_patient if who == "self_tracker" else personas.patient
-    _many(patient, user, 200, 20)
+    lengthen(patient, user, 200, 20)
     client.force_login(user)
     with django_assert_max_num_queries(10):
         response = client.get(reverse("patient", args=[patient.pk]))
@@ -308,16 +283,16 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_ten_queries(
 
 
 @pytest.mark.parametrize("name", ["home", "patients", "patient", "lesion"])
-def test_pages_cost_the_same_for_few_and_for_many(
+def test_pages_cost_the_same_for_few_and_forlengthen(
     client, personas, name, django_assert_num_queries, django_assert_max_num_queries
 ):
     # Five, because from then on a patient's lesions are compared with one another.
-    first = _many(personas.patient, personas.clinician, 5, 2)[0]
+    first = lengthen(personas.patient, personas.clinician, 5, 2)[0]
     args = {"patient": [personas.patient.pk], "lesion": [first.pk]}.get(name, [])
     client.force_login(personas.clinician)
     with django_assert_max_num_queries(17) as few:
         client.get(reverse(name, args=args))
-    _many(personas.patient, personas.clinician, 20, 2)
+    lengthen(personas.patient, personas.clinician, 20, 2)
     for number in range(10):
         PatientFactory(clinic=personas.clinic, label=f"Z{number}")
         image = LesionImageFactory(lesion=first, captured_on=date(2026, 2, 1 + number))
@@ -356,7 +331,7 @@ def test_a_patients_timeline_costs_the_same_however_long(
 ):
     """Session, user, patient, count, lesions, images, predictions, reviews, alerts, marks,
     histologies, memberships."""
-    _many(personas.patient, personas.clinician, lesions, images)
+    lengthen(personas.patient, personas.clinician, lesions, images)
     client.force_login(personas.clinician)
     with django_assert_max_num_queries(12):
         client.get(reverse("patient_timeline", args=[personas.patient.pk]))
