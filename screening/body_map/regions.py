@@ -205,7 +205,7 @@ def regions() -> list[Region]:
 
 def region_at(view: str, x: float, y: float) -> Region | None:
     """The region at a point; None outside the body. x, y: shares of a figure's width and height."""
-    found = _regions_at(view, np.array([x * WIDTH]), np.array([y * HEIGHT]))
+    found = regions_at(view, np.array([x * WIDTH]), np.array([y * HEIGHT]))
     number = int(found[0])
     return None if number < 0 else _of(view)[number]
 
@@ -256,7 +256,7 @@ def _parts(view: str) -> list[list[Point]]:
     return [drawing.flattened(outline) for outline in outlines]
 
 
-def _regions_at(
+def regions_at(
     view: str, x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
     """The indices of the regions in ``_of(view)`` that contain the points, -1 outside the body.
@@ -275,7 +275,7 @@ def _regions_at(
 def _middles(view: str) -> Iterator[tuple[str, Point]]:
     """The grid point in each region that is nearest to the mean of all grid points in it."""
     x, y = np.meshgrid(np.arange(0.0, WIDTH, FINEST), np.arange(0.0, HEIGHT, FINEST))
-    holders = _regions_at(view, x, y)
+    holders = regions_at(view, x, y)
     for number, region in enumerate(_of(view)):
         within = np.argwhere(holders == number)
         row, column = within[((within - within.mean(axis=0)) ** 2).sum(axis=1).argmin()]

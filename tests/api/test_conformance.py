@@ -26,6 +26,7 @@ from accounts import services
 from screening.api.http.throttling import CallerThrottle
 from tests.access import MATRIX, World, archive
 from tests.api.documents import whole_schema
+from tests.conftest import Personas
 from tests.factories import picture
 from tests.test_access_matrix import world as clinic_world  # noqa: F401  a fixture
 
@@ -86,6 +87,11 @@ def world(clinic_world: World, monkeypatch: pytest.MonkeyPatch) -> World:  # noq
     monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda self: None)
     monkeypatch.setattr(CallerThrottle, "rate", "1000000/min", raising=False)
     return clinic_world
+
+
+@pytest.fixture
+def key(personas: Personas) -> str:
+    return services.create_api_key(user=personas.admin, name="conformance")[1]
 
 
 def aimed(case: Any, world: World) -> Any:
@@ -161,9 +167,8 @@ def is_identifier(value: Any) -> bool:
 
 @document.parametrize()
 @HOW
-def test_with_a_key(case: Any, world: World, personas: Any) -> None:
+def test_with_a_key(case: Any, world: World, key: str) -> None:
     with transaction.atomic():
-        _, key = services.create_api_key(user=personas.admin, name="conformance")
         # Called without a server, schemathesis does not decompress.
         headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
         aimed(case, world).call_and_validate(headers=headers)

@@ -50,11 +50,7 @@ def test_every_point_of_the_body_lies_in_a_region(view):
     x, y = grid()
     on_body = drawing.is_inside(drawing.flattened(drawing.body()), x, y)
     assert 0.2 < on_body.mean() < 0.5
-    for across, down in zip(x[on_body][::7], y[on_body][::7], strict=True):
-        assert regions.region_at(view, across / regions.WIDTH, down / regions.HEIGHT), (
-            across,
-            down,
-        )
+    assert (regions.regions_at(view, x[on_body], y[on_body]) >= 0).all()
 
 
 def test_a_regions_middle_lies_in_it():
