@@ -32,9 +32,9 @@ OUT_OF_SCOPE = (
 )
 LIMITATIONS = (
     "The training images show mostly light skin; skin tone was not recorded. It is estimated from "
-    "the pictures (figures.subgroups.skin_tone_ita), and how well dark skin is read is not known.",
+    "the pictures, and how well dark skin is read is not known.",
     "One set of clinics and few cameras: on images of others expect clearly less than on the test "
-    "part (see isic2017 for one measure of it).",
+    "part.",
     "Read at 150 pixels of the short side: fine structures are lost, and lesions that fill only "
     "a small part of the image are read poorly.",
     "Amelanotic, nodular and acral melanomas are rare in the data.",

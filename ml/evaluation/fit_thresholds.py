@@ -100,10 +100,11 @@ def decided(rules: Rules) -> dict[str, Any]:
         "thresholds_version": f"t-{hashlib.sha256(told_apart.encode()).hexdigest()[:8]}",
         "thresholds_chosen": {
             "where": "on the tune parts of all sources; urgent on HAM10000's",
-            "see_doctor": f"highest p_malignant that {SENSITIVITY:.0%} of the cancers of each "
+            "see_doctor": f"highest chance of cancer that {SENSITIVITY:.0%} of the cancers of each "
             "source reach, with what is known of the patients and without",
-            "urgent": f"lowest p_malignant from which {PRECISION:.0%} are cancer",
-            "urgent_mel": f"lowest p_mel from which {MELANOMA_PRECISION:.0%} are melanoma",
+            "urgent": f"lowest chance of cancer from which {PRECISION:.0%} are cancer",
+            "urgent_mel": "lowest chance of melanoma from which "
+            f"{MELANOMA_PRECISION:.0%} are melanoma",
             "decided_on": "the image with what is known of the patient, and the image alone: the "
             "more severe of the two is told",
             "gate": f"{BELOW_GATE:.2%} of the dermatoscopic images that it was fitted on lie below "

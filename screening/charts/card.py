@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ml.diagnoses import Diagnosis
 from screening.charts import card_figures
 from screening.charts.story import Story, at_least_of_100, at_most_of_100, interval, name_of, of_100
 from screening.charts.template import Chart
@@ -24,24 +25,6 @@ class KeyFigure:
     name: str
     value: str
     interval: str
-
-
-def key_figures(card: dict[str, Any]) -> list[KeyFigure]:
-    """The figures that matter most to the person concerned, the worst news first."""
-    names = {
-        "missed_per_100_cancers": "of 100 cancers are missed: nobody is told to see a doctor",
-        "missed_per_100_melanomas": "of 100 melanomas are missed",
-        "flagged_that_were_cancer_per_100": "of 100 flagged lesions were cancer in the test; "
-        "in everyday use, fewer",
-        "balanced_accuracy_balanced": "of 100 lesions are named right, all diagnoses "
-        "counting alike (balanced accuracy)",
-    }
-    figures = []
-    for key, name in names.items():
-        scale = 100 if "per_100" in key else 1
-        rate = {end: value / scale for end, value in rates_of(card)[key].items()}
-        figures.append(key_figure(name, rate, better_low=key.startswith("missed")))
-    return figures
 
 
 def stories(card: dict[str, Any]) -> list[Story]:
@@ -163,30 +146,34 @@ def _sensitivities(card: dict[str, Any]) -> Story:
 
 def _confusion(card: dict[str, Any]) -> Story:
     counts: list[list[int]] = card["figures"]["confusion_balanced"]
-    codes = list(card["diagnoses"])
-    mistakes = {
-        (was, called): counts[was][called]
-        for was in range(len(codes))
-        for called in range(len(codes))
-        if was != called
-    }
-    was, called = max(mistakes, key=lambda pair: mistakes[pair])
+    names = [Diagnosis(code).about.title for code in card["diagnoses"]]
+    was, called, times, all_of_it = most_frequent_mistake(card)
     return Story(
-        f"Its most frequent mistake: {name_of(codes[was])} taken for {name_of(codes[called])}, "
-        f"{counts[was][called]} of {sum(counts[was])} times",
+        f"Its most frequent mistake: {name_of(was)} taken for {name_of(called)}, "
+        f"{times} of {all_of_it} times",
         "A row is what the lesions were, a column what the model called them. Right answers lie "
         "on the diagonal; the stronger the colour, the larger the share of the row.",
         Chart(
             "confusion",
             "Confusion matrix: number of test pictures by diagnosis and answer.",
-            card_figures.confusion(codes, counts),
-            ("Was, called", *codes),
-            [
-                (f"{Conclusion(code).label} ({code})", *row)
-                for code, row in zip(codes, counts, strict=True)
-            ],
+            card_figures.confusion(names, counts),
+            ("Was, called", *names),
+            [(name, *row) for name, row in zip(names, counts, strict=True)],
         ),
     )
+
+
+def most_frequent_mistake(card: dict[str, Any]) -> tuple[str, str, int, int]:
+    """What it was, what the balanced reading called it, how often, and of how many."""
+    counts: list[list[int]] = card["figures"]["confusion_balanced"]
+    codes = list(card["diagnoses"])
+    times, was, called = max(
+        (count, was, called)
+        for was, row in enumerate(counts)
+        for called, count in enumerate(row)
+        if was != called
+    )
+    return codes[was], codes[called], times, sum(counts[was])
 
 
 def _reliability(card: dict[str, Any]) -> Story:

@@ -95,14 +95,15 @@ def sensitivities(found: dict[str, dict[str, float]], images: dict[str, int]) ->
     )
 
 
-def confusion(codes: list[str], counts: list[list[int]]) -> dict[str, Any]:
-    """counts: true class by row, predicted class by column, in the order of codes."""
+def confusion(names: list[str], counts: list[list[int]]) -> dict[str, Any]:
+    """counts: true class by row, predicted class by column, in the order of names."""
+    ticks = [tick(name) for name in names]
     shares = [[count / max(1, sum(row)) for count in row] for row in counts]
     heat = {
         "type": "heatmap",
         "z": [[_shade(share) for share in row] for row in shares],
-        "x": codes,
-        "y": codes,
+        "x": ticks,
+        "y": ticks,
         "zmin": 0,
         "zmax": 1,
         "colorscale": RAMP,
@@ -113,8 +114,8 @@ def confusion(codes: list[str], counts: list[list[int]]) -> dict[str, Any]:
     }
     numbers = [
         {
-            "x": codes[called],
-            "y": codes[was],
+            "x": ticks[called],
+            "y": ticks[was],
             "text": str(count),
             "showarrow": False,
             "font": {"color": SURFACE if shares[was][called] > 0.5 else INK},
@@ -124,9 +125,15 @@ def confusion(codes: list[str], counts: list[list[int]]) -> dict[str, Any]:
     ]
     return figure(
         [heat],
-        height=420,
+        height=560,
         annotations=numbers,
-        xaxis={"side": "top", "title": {"text": "Called"}, "showgrid": False, "tickangle": 0},
+        xaxis={
+            "side": "top",
+            "title": {"text": "Called"},
+            "showgrid": False,
+            "tickangle": -90,
+            "tickfont": {"size": 11},
+        },
         yaxis={"autorange": "reversed", "title": {"text": "Was"}, "showgrid": False},
     )
 

@@ -10,6 +10,7 @@ from screening.charts.card import KeyFigure, key_figure, rates_of
 from screening.charts.story import at_least_of_100, at_most_of_100
 from screening.formatting import percent
 from screening.models import BodySite
+from screening.reviews.agreement import wilson
 
 _KINDS = {
     "natural": "Photographs of anything else",
@@ -61,7 +62,7 @@ def told_by_source(card: dict[str, Any]) -> list[tuple[str, ...]]:
         rates = {key: rate["value"] for key, rate in one["with_95_percent_intervals"].items()}
         rows.append(
             (
-                _SOURCES.get(source, source),
+                source_name(source),
                 f"{one['images']:,}",
                 str(at_most_of_100(rates["cancers_told"])),
                 str(at_most_of_100(rates["harmless_told_monitor"])),
@@ -69,6 +70,10 @@ def told_by_source(card: dict[str, Any]) -> list[tuple[str, ...]]:
             )
         )
     return rows
+
+
+def source_name(source: str) -> str:
+    return _SOURCES.get(source, source)
 
 
 _SOURCES = {"HAM10000": "HAM10000", "ISIC2017": "ISIC 2017", "MILK10K": "MILK10k"}
@@ -93,19 +98,34 @@ def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
 
 
 def weakest_group(card: dict[str, Any]) -> tuple[str, str] | None:
-    """The group with the smallest share of cancers flagged, and that share. None if no group has a
-    rate, or all are above 99 %: then none is the weakest.
+    """The group with the smallest share of cancers flagged, and that share. None if no group's
+    share lies below that of all by more than chance explains: then none is known to be the weakest.
     """
+    of_all = rates_of(card)["see_doctor/malignant_sensitivity"]["value"]
     shares = [
-        (one["sensitivity"], _group(field, name))
+        (one["sensitivity"], one["cancers"], _group(field, name))
         for field, groups in _measured_groups(card).items()
         for name, one in groups.items()
         if "sensitivity" in one
     ]
-    if not shares:
+    weak = [
+        (share, group) for share, cancers, group in shares if wilson(share, cancers)[1] < of_all
+    ]
+    if not weak:
         return None
-    share, group = min(shares)
-    return None if share > 0.99 else (group, percent(share))
+    share, group = min(weak)
+    return group, percent(share)
+
+
+def groups_without_a_rate(card: dict[str, Any]) -> list[str]:
+    """By kind of group, the groups with too few cancers for a rate: "Sex: male"."""
+    found = []
+    for field, groups in _measured_groups(card).items():
+        thin = [_group(field, name) for name, one in groups.items() if "sensitivity" not in one]
+        if thin:
+            names = ", ".join(name[0].lower() + name[1:] for name in thin)
+            found.append(f"{_GROUPS[field]}: {names}")
+    return found
 
 
 def turned_away(card: dict[str, Any]) -> list[tuple[str, ...]]:

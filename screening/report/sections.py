@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from django.conf import settings
@@ -208,10 +207,6 @@ def recorded(record: LesionRecord) -> list[Flowable]:
     return parts
 
 
-_FIELDS = re.compile(r" \([^()]*\b[a-z_]+(?:\.[a-z_]+)+[^()]*\)| \(see [a-z0-9]+ for [^()]*\)")
-"""What a card says of its own fields, for readers of the file."""
-
-
 def limits(versions: Sequence[str], *, is_own: bool = False) -> list[Flowable]:
     """The intended use and limits of the software, from the card of the version that read. is_own:
     of a person's own record, where the card's page has the rest."""
@@ -231,7 +226,7 @@ def limits(versions: Sequence[str], *, is_own: bool = False) -> list[Flowable]:
             card = reader.card(version)
         except reader.ModelUnavailable:  # an old reading whose card has been removed
             continue
-        known = f"Known limits: {_FIELDS.sub('', ' '.join(card['known_limitations']))}"
+        known = f"Known limits: {' '.join(card['known_limitations'])}"
         page = f"{settings.SITE_URL}{reverse('model_version', args=[version])}"
         for words in (
             f"Model {version}. {card['intended_use']}",

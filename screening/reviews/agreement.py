@@ -61,15 +61,16 @@ class Agreement:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval by Wilson (J. Am. Stat. Assoc. 22 (1927) 209-212); None if there are
-        too few cases.
-        """
-        if self.share is None:
-            return None
-        n, spread = self.compared, _Z**2 / self.compared
-        centre = (self.share + spread / 2) / (1 + spread)
-        half = _Z / (1 + spread) * sqrt(self.share * (1 - self.share) / n + spread / (4 * n))
-        return max(centre - half, 0.0), min(centre + half, 1.0)
+        """None if there are too few cases."""
+        return None if self.share is None else wilson(self.share, self.compared)
+
+
+def wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share of so many cases (J. Am. Stat. Assoc. 22 (1927) 209-212)."""
+    spread = _Z**2 / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * sqrt(share * (1 - share) / count + spread / (4 * count))
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def of_clinic(clinic: Clinic, user: User) -> list[Agreement]:

@@ -10,9 +10,9 @@ import pytest
 
 from ml.diagnoses import Diagnosis
 from screening.charts import card as card_charts
-from screening.charts import card_tables
+from screening.charts import card_summary, card_tables
 from screening.charts import data_set as data_set_charts
-from screening.charts.story import Story, interval, of_100
+from screening.charts.story import Story, interval, of_100, tick
 from tests import cards
 
 CARD = cards.complete()
@@ -134,6 +134,7 @@ def test_best_and_worst_diagnosis_are_named(card):
 
 def test_the_confusion_matrix_keeps_truth_in_rows(card):
     codes = [code.value for code in Diagnosis]
+    names = [tick(code.about.title) for code in Diagnosis]
     counts = [[10 if row == column else 1 for column in range(7)] for row in range(7)]
     counts[codes.index("mel")][codes.index("nv")] = 8
     card["figures"]["confusion_balanced"] = counts
@@ -142,11 +143,11 @@ def test_the_confusion_matrix_keeps_truth_in_rows(card):
         "Its most frequent mistake: melanoma taken for melanocytic nevus (mole), 8 of 23 times"
     )
     heat = one.chart.figure["data"][0]
-    assert (heat["x"], heat["y"]) == (codes, codes)
+    assert (heat["x"], heat["y"]) == (names, names)
     number = next(
         note
         for note in one.chart.figure["layout"]["annotations"]
-        if (note["y"], note["x"]) == ("mel", "nv")
+        if (note["y"], note["x"]) == ("Melanoma", "Melanocytic nevus")
     )
     assert number["text"] == "8"
     assert one.chart.rows[codes.index("mel")][1 + codes.index("nv")] == 8
@@ -167,13 +168,63 @@ def test_the_gap_of_the_stated_chance_is_weighed_by_images(card):
     assert one.chart.rows == [("10 %", "10 %", "30"), ("50 %", "90 %", "10")]
 
 
-def test_key_figures_are_of_100(card):
+def said(points: list[card_summary.Point], claim: str) -> str:
+    return next(point.text for point in points if point.claim == claim)
+
+
+def test_the_summary_rounds_towards_the_worse(card):
     rates = card["figures"]["with_95_percent_intervals"]
     rates["missed_per_100_cancers"] = {"value": 4.4, "low": 2.0, "high": 7.6}
+    rates["missed_per_100_melanomas"] = {"value": 0, "low": 0, "high": 3.0}
     rates["balanced_accuracy_balanced"] = {"value": 0.781, "low": 0.72, "high": 0.84}
-    figures = card_charts.key_figures(card)
-    assert (figures[0].value, figures[0].interval) == ("5", "2–8")
-    assert (figures[3].value, figures[3].interval) == ("78", "72–84")
+    fails = card_summary.fails(card)
+    assert said(fails, "It misses some cancers.") == (
+        "It tells “Monitor” for 5 of 100 cancers and fewer than 1 of 100 melanomas. By chance, the "
+        "true numbers may be as high as 8 and 3."
+    )
+    assert said(fails, "It often gets the name wrong.").startswith("It names 78 of 100")
+
+
+def test_the_summary_tells_the_worst_source(card):
+    card["sources"] = {
+        name: {
+            "images": 100,
+            "with_95_percent_intervals": {
+                "cancers_told": cards.rate(found),
+                "harmless_told_monitor": cards.rate(spared),
+            },
+        }
+        for name, found, spared in (("HAM10000", 0.97, 0.5), ("MILK10K", 0.929, 0.1))
+    }
+    assert "at least 90." in said(card_summary.good_for(card), "It overlooks few cancers.")
+    assert said(
+        card_summary.fails(card), "Other cameras and clinics lead to more false alarms."
+    ) == (
+        "Of 100 harmless lesions in the pictures of HAM10000 it tells “Monitor” for 50; in those "
+        "of MILK10k, for 10."
+    )
+
+
+def test_nothing_is_praised_that_fails(card):
+    claim = "It turns away what is not skin."
+    assert claim in [point.claim for point in card_summary.good_for(card)]
+    card["gate"]["outside_rejected"] |= dict.fromkeys(card["gate"]["outside_rejected"], 0.8)
+    assert claim not in [point.claim for point in card_summary.good_for(card)]
+
+
+def test_groups_without_a_rate_are_named(card):
+    card["figures"]["subgroups"] = {
+        "sex": {"female": {"cancers": 30, "benign": 40, "sensitivity": 0.9, "specificity": 0.6}},
+        "age": {"0-39": {"cancers": 6, "benign": 40}, "40-59": {"cancers": 6, "benign": 40}},
+    }
+    assert card_tables.groups_without_a_rate(card) == ["Age: 0–39 years, 40–59 years"]
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.9, None), (0.5, ("Ear", "50 %"))])
+def test_a_group_is_the_weakest_only_beyond_chance(card, share, told):
+    ear = {"cancers": 20, "benign": 5, "sensitivity": share}
+    card["figures"]["subgroups"] = {"localization": {"ear": ear}}
+    assert card_tables.weakest_group(card) == told
 
 
 def test_groups_with_too_few_images_get_no_rate(card):

@@ -11,8 +11,8 @@ import pytest
 
 from ml import reader
 from screening.charts import card as card_charts
+from screening.charts import card_summary, prevalence
 from screening.charts import data_set as data_set_charts
-from screening.charts import prevalence
 from tests import cards
 
 CARD = reader.card()
@@ -61,8 +61,9 @@ def test_the_model_page_says_what_it_is_not_for_and_which_file_it_is(client):
     text = client.get("/model/").content.decode()
     for line in [*CARD["out_of_scope"], CARD["weights_sha256"], CARD["version"]]:
         assert line.replace("'", "&#x27;") in text
-    for figure in card_charts.key_figures(CARD):
-        assert figure.name in text
+    for point in card_summary.good_for(CARD) + card_summary.fails(CARD):
+        assert point.claim in text and point.text in text
+    assert text.index('id="good-for"') < text.index('id="fails"') < text.index("data-chart=")
 
 
 @pytest.mark.parametrize("version", ["none", "..", "%2e%2e", "2026.11.1%00"])
@@ -106,16 +107,19 @@ def test_an_older_version_says_so_and_leads_to_the_current_one(client, shipped):
 def test_a_whole_card_is_told_in_full(client, shipped):
     shipped(cards.complete())
     text = " ".join(client.get("/model/").content.decode().split())
-    assert "The page before this named 22 % of melanomas; this model, 68 %" in text
-    assert "Side by side, but not the same test" in text
+    assert "An earlier page named 22 % of melanomas right; this model, 68 %" in text
+    assert "The tests were not the same" in text
     assert "Its outlines overlap with a person’s by 86 % on average" in text
     assert "Other cameras: of melanomas it flags 90 of 100" in text
-    assert "Where it flags the fewest cancers: ear, 50 %" in text
+    assert "It flags the fewest cancers for “Ear”: 50 %" in text
     assert "too few: 6" in text and "Very light skin" in text
     assert "it is estimated from the colour around the lesion" in text
     assert 'data-chart="roc"' in text
-    assert "51 were cancer or a precursor in the test, and 4 would be where 1 in 100" in text
-    assert "5 of 100 cancers are told it" in text
+    assert (
+        "51 were cancer or a precursor in the test; where 1 in 100 people has one, 4 would be"
+        in text
+    )
+    assert "It tells “Monitor” for 1 of 100 cancers" in text
 
 
 def test_a_bare_card_still_makes_a_page(client, shipped):
@@ -135,3 +139,12 @@ def test_without_scripts_the_sentence_and_three_rows_say_what_a_flag_means(clien
     assert [row.split("</th>")[0] for row in rows] == ["1 in 100", "5 in 100", "20 in 100"]
     # Interactive parts are shown by script only.
     assert text.count("data-moving hidden") == 2
+
+
+@pytest.mark.parametrize("version", reader.versions())
+def test_no_page_of_a_version_shows_codes(client, version):
+    """People read names, not the card's fields or the codes of diagnoses."""
+    text = client.get(f"/model/{version}/").content.decode()
+    words = re.sub(r"<script.*?</script>|<[^>]+>", " ", text, flags=re.DOTALL)
+    code = re.compile(r"\b(?:akiec|bcc|bkl|mel|nv|vasc|p_\w+|isic2017|figures\.\w+)\b")
+    assert code.findall(words) == []

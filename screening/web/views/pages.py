@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from ml import reader
 from screening.charts import card as card_charts
-from screening.charts import card_tables, prevalence
+from screening.charts import card_summary, card_tables, prevalence
 from screening.charts import data_set as data_set_charts
 from screening.models import Lesion, Patient
 from screening.predictions import advice
@@ -101,13 +101,13 @@ def model(request: HttpRequest, version: str = reader.DEFAULT_VERSION) -> HttpRe
         {
             "card": card,
             "written": date.fromisoformat(card["date"]),
-            "key_figures": card_charts.key_figures(card),
+            "good_for": card_summary.good_for(card),
+            "fails": card_summary.fails(card),
             "stories": card_charts.stories(card),
             "meaning": prevalence.story(card),
             "other_cameras": card_tables.other_cameras(card),
             "told_by_source": card_tables.told_by_source(card),
             "subgroups": card_tables.subgroups(card),
-            "weakest_group": card_tables.weakest_group(card),
             "turned_away": card_tables.turned_away(card),
             "outlines": card_tables.outlines(card),
             "beside_reference": card_tables.beside_reference(card),
