@@ -57,6 +57,8 @@ DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL: str = env("SITE_URL", default="http://127.0.0.1:8000")
+# The base of FHIR's canonical names. Other systems store them: it stays when the site moves.
+CANONICAL_URL: str = env("CANONICAL_URL", default=SITE_URL).rstrip("/")
 
 INSTALLED_APPS = [
     "django.contrib.admin",

@@ -28,7 +28,7 @@ from screening.api.fhir.negotiation import (
 from screening.api.fhir.outcomes import CONTENT_TYPE, handler
 from screening.errors import SearchError
 from screening.images import delivery
-from screening.interop.fhir import bundles, capability, media, search
+from screening.interop.fhir import bundles, capability, media, search, summaries
 from screening.interop.fhir.elements import reference, resource
 from screening.interop.fhir.resources import KINDS
 from screening.models import AccessLog, Patient
@@ -94,7 +94,7 @@ class ReadView(FhirView):
         found = search.read(kind, pk, self.user, self.base)
         if found is None:
             raise Http404
-        return Response(found)
+        return Response(summaries.subset(request.query_params.lists()).of(found))
 
 
 class EverythingView(FhirView):

@@ -33,6 +33,7 @@ def searchset(kind: str, asked: Asked, found: Found, base: str) -> Json:
     if found.following:
         links.append(("next", [*asked.used, ("_page", found.following)]))
     entries = [_entry(one, base) for one in found.resources]
+    entries += [_entry(one, base, "include") for one in found.included]
     bundle = _bundle([*entries, *map(_said, asked.ignored)])
     if found.total is not None:
         bundle["total"] = found.total
@@ -117,11 +118,11 @@ def _since(source: Source, moment: str) -> Q:
     return source.parameters["_lastUpdated"].q(f"ge{moment}", "")
 
 
-def _entry(resource: Json, base: str) -> Json:
+def _entry(resource: Json, base: str, mode: str = "match") -> Json:
     return {
         "fullUrl": f"{base}/{resource['resourceType']}/{resource['id']}",
         "resource": resource,
-        "search": {"mode": "match"},
+        "search": {"mode": mode},
     }
 
 

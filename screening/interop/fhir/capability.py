@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from screening.interop.fhir import includes
 from screening.interop.fhir.elements import Json, canonical, concept, resource
 from screening.interop.fhir.resources import KINDS, Stored
 from screening.interop.fhir.terminology import PUBLISHED
@@ -74,6 +75,7 @@ def _resource(kind: str) -> Json:
             if "." not in name  # a chain of two of them
         ],
     }
+    told["searchInclude"], told["searchRevInclude"] = includes.told(kind)
     if kind == "Patient":
         definition = "http://hl7.org/fhir/OperationDefinition/Patient-everything"
         told["operation"] = [{"name": "everything", "definition": definition}]

@@ -30,7 +30,7 @@ AI_ASSERTED: Json = {
 
 def canonical(path: str) -> str:
     """The canonical URL of one of our definitions, the same whichever address the client used."""
-    return f"{settings.SITE_URL.rstrip('/')}/fhir/R4/{path}"
+    return f"{settings.CANONICAL_URL}/fhir/R4/{path}"
 
 
 def resource(

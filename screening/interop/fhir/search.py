@@ -1,42 +1,61 @@
-"""Searching: the parsed query, and a page of results, newest first."""
+"""Searching: the parsed query, and a page of results, newest first unless sorted."""
 
 from __future__ import annotations
 
 import binascii
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import DateField, F, Q, Value
+from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from screening.errors import SearchError
+from screening.interop.fhir import includes
 from screening.interop.fhir.elements import Json
-from screening.interop.fhir.parameters import split
+from screening.interop.fhir.parameters import Day, Identity, Moment, split
 from screening.interop.fhir.resources import KINDS, Listed, Source, Stored
+from screening.interop.fhir.summaries import SUMMARIES, Subset, names
 
 PAGE = 50
 LARGEST_PAGE = 200
 ELSEWHERE = ("_format", "_pretty")  # these do not affect the search itself
+UNDATED = date(1, 1, 1)
+"""Where rows without a day stand in an order by day."""
 
-Key = tuple[datetime, UUID]
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By a parameter; name: "" for when the row was created."""
+
+    name: str
+    descends: bool = False
+
+
+NEWEST_FIRST = (Order("", descends=True),)
 
 
 @dataclass(slots=True)
 class Asked:
     """A parsed query string.
 
-    criteria: (name, modifier, value), all of which must match. used: the parameters repeated in the
-    ``self`` link. ignored: why each unknown parameter was ignored.
+    criteria: (name, modifier, value), all of which must match. page: the cursor, as it was sent.
+    used: the parameters repeated in the ``self`` link. ignored: why each unknown parameter was
+    ignored.
     """
 
     count: int = PAGE
-    after: Key | None = None
+    page: str = ""
     only_total: bool = False
     with_total: bool = False
+    orders: tuple[Order, ...] = NEWEST_FIRST
+    subset: Subset = field(default_factory=Subset)
+    includes: list[includes.Include] = field(default_factory=list)
     criteria: list[tuple[str, str, str]] = field(default_factory=list)
     used: list[tuple[str, str]] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
@@ -44,9 +63,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """resources: one page. following: the cursor of the next page. total: only on request."""
+    """resources: one page. included: what these refer to, or what refers to them. following: the
+    cursor of the next page. total: only on request.
+    """
 
     resources: list[Json]
+    included: list[Json] = field(default_factory=list)
     following: str | None = None
     total: int | None = None
 
@@ -64,8 +86,8 @@ def ask(kind: str, query: Iterable[tuple[str, list[str]]], *, strict: bool) -> A
                 continue
             if plain in known:
                 asked.criteria.append((plain, modifier, _stated(name, value)))
-            elif not _control(asked, name, value):
-                text = f"There is no search parameter {name} for {kind}."
+            elif not _control(asked, kind, name, value):
+                text = f"There is no search parameter {name}={value} for {kind}."
                 if strict:
                     raise SearchError(text, "not-supported")
                 asked.ignored.append(text)
@@ -84,15 +106,18 @@ def find(kind: str, asked: Asked, user: User, base: str) -> Found:
     total = sum(rows.count() for _, rows in asked_of) if asked.with_total else None
     if asked.only_total:
         return Found([], total=total)
+    after = _values(found, asked)
     heads = [
-        ((row.created, row.pk), row, source)
-        for source, rows in asked_of
-        for row in _page(rows, asked)
+        (row, source) for source, rows in asked_of for row in _page(source, rows, asked, after)
     ]
-    heads.sort(key=lambda head: head[0], reverse=True)
+    for number, order in reversed([*enumerate(_sorted_by(asked))]):
+        heads.sort(key=lambda head: getattr(head[0], f"sort_{number}"), reverse=order.descends)
     shown = heads[: asked.count]
-    following = _cursor(shown[-1][0]) if len(heads) > asked.count else None
-    return Found([source.render(row, base) for _, row, source in shown], following, total)
+    following = _cursor(shown[-1][0], asked) if len(heads) > asked.count else None
+    matches = [source.render(row, base) for row, source in shown]
+    included = includes.find(asked.includes, matches, user, base)
+    of = asked.subset.of
+    return Found(list(map(of, matches)), list(map(of, included)), following, total)
 
 
 def read(kind: str, pk: str, user: User, base: str) -> Json | None:
@@ -116,7 +141,7 @@ def _searchable(kind: str) -> set[str]:
     return set(found.parameters if isinstance(found, Stored) else found.names)
 
 
-def _control(asked: Asked, name: str, value: str) -> bool:
+def _control(asked: Asked, kind: str, name: str, value: str) -> bool:
     """Whether the parameter concerns the form of the response; if so, it is stored."""
     match name, value:
         case "_count", _:
@@ -125,19 +150,46 @@ def _control(asked: Asked, name: str, value: str) -> bool:
             asked.count = min(int(value), LARGEST_PAGE)
             asked.only_total = asked.only_total or asked.count == 0
         case "_page", _:
-            asked.after = _key(value)
+            asked.page = value
         case "_summary", "count":
             asked.only_total = True
-        case "_summary", "false":
-            pass
+        case "_summary", _ if value in SUMMARIES:
+            asked.subset = replace(asked.subset, summary=value)
+        case "_elements", _:
+            asked.subset = replace(asked.subset, elements=names(value))
         case "_total", ("accurate" | "estimate"):
             asked.with_total = True
         case "_total", "none":
             pass
+        case "_sort", _:
+            orders = _orders(kind, value)
+            asked.orders = orders or asked.orders
+            return bool(orders)
+        case _ if name.partition(":")[0] in ("_include", "_revinclude"):
+            wanted = includes.parse(name, value, kind)
+            asked.includes += wanted
+            return bool(wanted)
         case _:
             return False
     asked.with_total = asked.with_total or asked.only_total
     return True
+
+
+def sortable(kind: str) -> list[str]:
+    """The parameters that ``_sort`` takes."""
+    found = KINDS[kind]
+    if isinstance(found, Listed):
+        return []
+    return [
+        name for name, one in found.parameters.items() if isinstance(one, (Day, Moment, Identity))
+    ]
+
+
+def _orders(kind: str, value: str) -> tuple[Order, ...]:
+    """Empty if one of the names cannot be sorted by."""
+    known = sortable(kind)
+    orders = tuple(Order(one.removeprefix("-"), one.startswith("-")) for one in value.split(","))
+    return orders if all(one.name in known for one in orders) else ()
 
 
 def _stated(name: str, value: str) -> str:
@@ -158,27 +210,73 @@ def _filtered(source: Source, asked: Asked, user: User) -> Any:
     return rows
 
 
-def _page(rows: Any, asked: Asked) -> Any:
+def _sorted_by(asked: Asked) -> tuple[Order, ...]:
+    """The id decides among equals."""
+    return (*asked.orders, Order("_id", asked.orders[0].descends))
+
+
+def _expression(source: Source, order: Order) -> Any:
+    if not order.name:
+        return F("created")
+    match source.parameters[order.name]:
+        case Day(field=name):
+            return Coalesce(F(name), Value(UNDATED), output_field=DateField())
+        case Moment(field=name):
+            return F(name)
+    return F("pk")
+
+
+def _page(source: Source, rows: Any, asked: Asked, after: list[Any]) -> Any:
     """One row more than a page after the cursor: it shows whether there is another page."""
-    if asked.after is not None:
-        created, pk = asked.after
-        rows = rows.filter(created__lte=created).filter(Q(created__lt=created) | Q(pk__lt=pk))
-    return rows.order_by("-created", "-pk")[: asked.count + 1]
+    orders = _sorted_by(asked)
+    rows = rows.annotate(
+        **{f"sort_{number}": _expression(source, one) for number, one in enumerate(orders)}
+    )
+    if after:
+        first = "lte" if orders[0].descends else "gte"
+        rows = rows.filter(**{f"sort_0__{first}": after[0]}).filter(_beyond(orders, after))
+    names = (f"{'-' if one.descends else ''}sort_{number}" for number, one in enumerate(orders))
+    return rows.order_by(*names)[: asked.count + 1]
 
 
-def _cursor(key: Key) -> str:
-    return urlsafe_b64encode(f"{key[0].isoformat()} {key[1]}".encode()).decode()
+def _beyond(orders: tuple[Order, ...], after: list[Any]) -> Q:
+    """The rows that follow a row with these values."""
+    beyond, same = Q(pk__in=[]), Q()
+    for number, (order, value) in enumerate(zip(orders, after, strict=True)):
+        further = "lt" if order.descends else "gt"
+        beyond |= same & Q(**{f"sort_{number}__{further}": value})
+        same &= Q(**{f"sort_{number}": value})
+    return beyond
 
 
-def _key(cursor: str) -> Key:
+def _cursor(row: Any, asked: Asked) -> str:
+    values = (getattr(row, f"sort_{number}") for number, _ in enumerate(_sorted_by(asked)))
+    texts = [one.isoformat() if isinstance(one, date) else str(one) for one in values]
+    return urlsafe_b64encode(json.dumps(texts).encode()).decode()
+
+
+def _values(found: Stored, asked: Asked) -> list[Any]:
+    """The sorted values of the row that the cursor names; empty on the first page."""
+    if not asked.page:
+        return []
     try:
-        created, pk = urlsafe_b64decode(cursor.encode("ascii")).decode().split(" ")
-        moment = datetime.fromisoformat(created)
-        if moment.tzinfo is None:
-            raise ValueError(created)
-        return moment, UUID(pk)
-    except (ValueError, binascii.Error):
+        texts = json.loads(urlsafe_b64decode(asked.page.encode("ascii")))
+        orders = _sorted_by(asked)
+        return [_value(found, order, text) for order, text in zip(orders, texts, strict=True)]
+    except (ValueError, TypeError, AttributeError, binascii.Error):
         raise SearchError("_page is no page of ours: follow the link named next.") from None
+
+
+def _value(found: Stored, order: Order, text: str) -> Any:
+    parameter = found.parameters.get(order.name)
+    if isinstance(parameter, Identity):
+        return UUID(text)
+    if isinstance(parameter, Day):
+        return date.fromisoformat(text)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(text)
+    return moment
 
 
 def _listed(kind: Listed, asked: Asked, user: User, base: str) -> Found:
@@ -188,4 +286,9 @@ def _listed(kind: Listed, asked: Asked, user: User, base: str) -> Found:
         if modifier:
             raise SearchError(f"The modifier :{modifier} is not supported here.", "not-supported")
         found = [one for one in found if one[name.lstrip("_")] in split(value)]
-    return Found([] if asked.only_total else found, total=len(found))
+    total = len(found)
+    if asked.only_total:
+        return Found([], total=total)
+    included = includes.find(asked.includes, found, user, base)
+    of = asked.subset.of
+    return Found(list(map(of, found)), list(map(of, included)), total=total)

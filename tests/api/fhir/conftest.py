@@ -28,7 +28,7 @@ _OBSERVATION_STATUS = {"registered", "preliminary", "final", "amended", "correct
 # FHIR R4's required value sets, which fhir.resources does not check.
 REQUIRED = {
     "Bundle.type": {"searchset"},
-    "Bundle.entry.search.mode": {"match", "outcome"},
+    "Bundle.entry.search.mode": {"match", "include", "outcome"},
     "OperationOutcome.issue.severity": {"fatal", "error", "warning", "information"},
     "OperationOutcome.issue.code": {
         "invalid",
@@ -37,6 +37,7 @@ REQUIRED = {
         "forbidden",
         "not-found",
         "not-supported",
+        "too-costly",
         "throttled",
         "exception",
     },

@@ -195,7 +195,7 @@ def test_what_is_not_known_is_ignored_and_said(clinician, record):
         assert "hair" in warning["resource"]["issue"][0]["diagnostics"]
 
 
-@pytest.mark.parametrize("query", ["hair=red", "_sort=name", "_include=x", "_summary=text"])
+@pytest.mark.parametrize("query", ["hair=red", "_sort=name", "_include=x", "_summary=brief"])
 def test_strict_refuses_what_is_not_known(clinician, record, query):
     prefer = "return=minimal, handling=strict"
     issue = refused(clinician, f"Patient?{query}", HTTP_PREFER=prefer)
