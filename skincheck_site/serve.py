@@ -32,6 +32,7 @@ from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import Error
 
 from ml.opening.limits import MAX_BYTES
+from screening.api import openapi
 from screening.batches.archives import MAX_ARCHIVE_BYTES
 from screening.images.sandbox import AT_ONCE
 from skincheck_site.bodies import MOST_OF_A_STRANGER
@@ -333,10 +334,11 @@ def _exit(number: int, frame: FrameType | None) -> None:
 def main(address: str) -> None:
     """Run until stopped; a process that exits is replaced."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
-    # Loaded once and shared by the processes. The pages too: otherwise the first request would load
-    # them, which takes seconds on a busy machine.
+    # Loaded once and shared by the processes. The pages and the API's document too: otherwise the
+    # first request would wait for them, which takes seconds on a busy machine.
     application = get_wsgi_application()
     import_module(settings.ROOT_URLCONF)
+    openapi.written()
     host, port = address.rsplit(":", 1)
     listening = socket.create_server((host, int(port)), backlog=1024)
     listening.setblocking(False)

@@ -45,9 +45,9 @@ POSITION: dict[str, Any] = {
 class SiteCodeSerializer(OrNothing):
     """A code of DICOM's context group 4029; `SCT` is SNOMED CT."""
 
-    value = serializers.CharField()
-    scheme = serializers.CharField()
-    meaning = serializers.CharField()
+    value = serializers.CharField(read_only=True)
+    scheme = serializers.CharField(read_only=True)
+    meaning = serializers.CharField(read_only=True)
 
     def get_attribute(self, instance: LesionPosition) -> regions.Code | None:
         region = regions.named(instance.view, instance.region)

@@ -1,11 +1,7 @@
 """Everything under ``/api/``."""
 
 from django.urls import include, path, re_path
-from drf_spectacular.views import (
-    SpectacularAPIView,
-    SpectacularRedocView,
-    SpectacularSwaggerSplitView,
-)
+from drf_spectacular.views import SpectacularRedocView, SpectacularSwaggerSplitView
 from rest_framework.routers import SimpleRouter
 
 from screening.api import batches, exports, viewsets, webhooks
@@ -24,6 +20,7 @@ from screening.api.dicom import DicomView
 from screening.api.histologies import HistologyViewSet
 from screening.api.http.errors import nothing_here
 from screening.api.measurements import MeasurementViewSet
+from screening.api.openapi import SchemaView
 from screening.api.outlines import OutlineViewSet
 from screening.api.positions import PositionViewSet
 from screening.api.reminders import CalendarView, LesionReminderView, ReminderViewSet
@@ -100,7 +97,7 @@ urlpatterns = [
         "v1/predictions/export/", exports.PredictionExportView.as_view(), name="prediction-export"
     ),
     path("v1/images/isic/", exports.IsicExportView.as_view(), name="image-isic"),
-    path("v1/schema/", SpectacularAPIView.as_view(http_method_names=READ), name="schema"),
+    path("v1/schema/", SchemaView.as_view(), name="schema"),
     path(
         "docs/",
         SpectacularSwaggerSplitView.as_view(url_name="api:schema", http_method_names=READ),

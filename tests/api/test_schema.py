@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator, ValidationError
 from referencing import Registry, Resource
 
@@ -104,7 +105,8 @@ def test_the_examples_are_true_to_the_schema(schema):
         contents = [answer.get("content", {}) for answer in operation["responses"].values()]
         for content in [*contents, operation.get("requestBody", {}).get("content", {})]:
             for body in content.values():
-                reference = body["schema"].get("$ref", "")
+                whole = body["schema"].get("anyOf", [body["schema"]])[0]
+                reference = whole.get("$ref", "")
                 for example in body.get("examples", {}).values() if reference else ():
                     name = reference.rpartition("/")[2]
                     conforms(schema, name, example["value"])
@@ -161,6 +163,62 @@ def test_the_answers_are_true_to_the_schema(schema, clinician, lesion):
     conforms(schema, "UglyDuckling", unlike)
     conforms(schema, "Problem", clinician.get("/api/v1/patients/", {"x": 1}).json())
     conforms(schema, "Problem", clinician.get("/api/v1/x/").json())
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("patients/?fields=id", "Patient"),
+        ("patients/?expand=clinic", "Patient"),
+        ("lesions/?expand=patient&fields=id,patient", "Lesion"),
+        ("images/?expand=lesion", "Image"),
+        ("predictions/?expand=image,lesion", "Prediction"),
+        ("reviews/?expand=image,lesion&fields=image,lesion,note", "Review"),
+    ],
+)
+def test_shaped_answers_are_told_too(schema, clinician, lesion, query, name):
+    image = LesionImageFactory(lesion=lesion)
+    ReviewFactory(image=image)
+    PredictionFactory(image=image)
+    (row,) = clinician.get(f"/api/v1/{query}").json()["results"]
+    conforms(schema, f"Shaped{name}", row)
+    with pytest.raises(ValidationError):
+        conforms(schema, name, row)
+    listed = schema["components"]["schemas"][f"Paginated{name}List"]["properties"]["results"]
+    told = [one["$ref"].rpartition("/")[2] for one in listed["items"]["anyOf"]]
+    assert told == [name, f"Shaped{name}"]
+    kind, _, asked = query.partition("/?")
+    one = clinician.get(f"/api/v1/{kind}/{one_of(lesion, kind)}/?{asked}").json()
+    detail = schema["paths"][f"/api/v1/{kind}/{{id}}/"]["get"]["responses"]["200"]["content"]
+    shaped = detail["application/json"]["schema"]["anyOf"][1]["$ref"].rpartition("/")[2]
+    conforms(schema, shaped, one)
+
+
+def one_of(lesion, kind):
+    (image,) = lesion.images.all()
+    return {
+        "patients": lesion.patient_id,
+        "lesions": lesion.pk,
+        "images": image.pk,
+        "predictions": image.predictions.get().pk,
+        "reviews": image.reviews.get().pk,
+    }[kind]
+
+
+def test_every_tag_is_declared_and_there_is_a_server(schema):
+    used = {tag for _, operation in operations(schema) for tag in operation["tags"]}
+    assert used == {tag["name"] for tag in schema["tags"]}
+    assert all(tag["description"] for tag in schema["tags"])
+    assert schema["servers"][0]["url"] == "/"
+
+
+def test_the_document_is_built_once(client, db, monkeypatch):
+    first = client.get("/api/v1/schema/")
+    assert first["Content-Type"] == "application/vnd.oai.openapi; charset=utf-8"
+    as_json = client.get("/api/v1/schema/", HTTP_ACCEPT="application/vnd.oai.openapi+json")
+    assert json.loads(as_json.content)["openapi"].startswith("3.1")
+    monkeypatch.setattr(SchemaGenerator, "get_schema", lambda *args, **named: pytest.fail("again"))
+    assert client.get("/api/v1/schema/").content == first.content
 
 
 def test_a_wrong_answer_would_be_noticed(schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.urls import reverse
 from drf_spectacular.authentication import SessionScheme
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers
 
@@ -100,9 +102,8 @@ class RecordSchema(AutoSchema):
 
     def _common_parameters(self) -> list[OpenApiParameter]:
         found = list(ALWAYS_TOLD)
-        expandable = getattr(self.view, "expandable", None)
-        if self.method == "GET" and expandable is not None:
-            among = ", ".join(f"`{name}`" for name in expandable) or "none here"
+        if self._takes_shape():
+            among = ", ".join(f"`{name}`" for name in self.view.expandable) or "none here"
             found += [FIELDS, asked("expand", f"{EXPAND} Of these, by commas: {among}.")]
         if self.method == "POST":
             found.append(IDEMPOTENCY_KEY)
@@ -124,10 +125,56 @@ class RecordSchema(AutoSchema):
         if getattr(self.view, "action", None) == "retrieve":
             known = OpenApiResponse(description="You have it already: `If-None-Match`.")
             bodies["304"] = self._get_response_for_code(known, "304")
+        if self._takes_shape():
+            self._add_shapes(bodies["200"])
         for code in self._problem_codes():
             problem = OpenApiResponse(Problem, description=BY_STATUS[code].title)
             bodies[str(code)] = self._get_response_for_code(problem, str(code), [CONTENT_TYPE])
         return bodies
+
+    def _takes_shape(self) -> bool:
+        """Whether it takes ``fields`` and ``expand``."""
+        is_read = getattr(self.view, "action", None) in ("list", "retrieve")
+        return is_read and getattr(self.view, "expandable", None) is not None
+
+    def _add_shapes(self, body: dict[str, Any]) -> None:
+        """Say that a record is whole, or as ``fields`` and ``expand`` make it."""
+        content = body["content"]["application/json"]
+        found = self._component(content["schema"])
+        if not found.name.startswith("Paginated"):
+            content["schema"] = {"anyOf": [found.ref, self._shaped(found).ref]}
+            return
+        rows = found.schema["properties"]["results"]
+        if "$ref" in rows["items"]:
+            one = self._component(rows["items"])
+            rows["items"] = {"anyOf": [one.ref, self._shaped(one).ref]}
+
+    def _component(self, schema: dict[str, Any]) -> Any:
+        return self.registry[schema["$ref"].rpartition("/")[2], ResolvedComponent.SCHEMA]
+
+    def _shaped(self, whole: Any) -> ResolvedComponent:
+        """The record with any of its fields, and records in place of identifiers."""
+        fields = deepcopy(whole.schema["properties"])
+        for name, target in self.view.expandable.items():
+            serializer = target(request=None, format_kwarg=None, action="list").serializer_class
+            record = self.resolve_serializer(serializer, "response")
+            fields[name] = {
+                "anyOf": [fields[name], record.ref],
+                "description": f"The record with `expand={name}`.",
+            }
+        shaped = ResolvedComponent(
+            name=f"Shaped{whole.name}",
+            type=ResolvedComponent.SCHEMA,
+            schema={
+                "type": "object",
+                "description": f"A {whole.name} of a request with `fields` or `expand`: only the "
+                "fields asked for, and records in place of identifiers.",
+                "properties": fields,
+            },
+            object=f"Shaped{whole.name}",
+        )
+        self.registry.register_on_missing(shaped)
+        return shaped
 
     def _problem_codes(self) -> list[int]:
         codes = {400, 401, 403, 406, 429, 500}
