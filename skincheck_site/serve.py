@@ -338,7 +338,7 @@ def main(address: str) -> None:
     # first request would wait for them, which takes seconds on a busy machine.
     application = get_wsgi_application()
     import_module(settings.ROOT_URLCONF)
-    openapi.written()
+    openapi.prepare()
     host, port = address.rsplit(":", 1)
     listening = socket.create_server((host, int(port)), backlog=1024)
     listening.setblocking(False)

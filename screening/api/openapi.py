@@ -18,17 +18,22 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        renderer: Any = request.accepted_renderer  # type: ignore[attr-defined]
+        renderer: Any = request.accepted_renderer
         name = self._get_filename(request, request.version)
         return HttpResponse(
-            written(type(renderer)),
+            _written(renderer.__class__),
             content_type=f"{renderer.media_type}; charset=utf-8",
             headers={"Content-Disposition": f'inline; filename="{name}"'},
         )
 
 
+def prepare() -> None:
+    """Build the document, so that no request waits for it."""
+    _written(OpenApiYamlRenderer)
+
+
 @cache
-def written(renderer: type[Any] = OpenApiYamlRenderer) -> bytes:
+def _written(renderer: Any) -> bytes:
     """The document in the renderer's format."""
     text: bytes = renderer().render(_document(), renderer_context={})
     return text

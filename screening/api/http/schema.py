@@ -103,7 +103,8 @@ class RecordSchema(AutoSchema):
     def _common_parameters(self) -> list[OpenApiParameter]:
         found = list(ALWAYS_TOLD)
         if self._takes_shape():
-            among = ", ".join(f"`{name}`" for name in self.view.expandable) or "none here"
+            expandable: Any = getattr(self.view, "expandable", {})
+            among = ", ".join(f"`{name}`" for name in expandable) or "none here"
             found += [FIELDS, asked("expand", f"{EXPAND} Of these, by commas: {among}.")]
         if self.method == "POST":
             found.append(IDEMPOTENCY_KEY)
@@ -155,7 +156,8 @@ class RecordSchema(AutoSchema):
     def _shaped(self, whole: Any) -> ResolvedComponent:
         """The record with any of its fields, and records in place of identifiers."""
         fields = deepcopy(whole.schema["properties"])
-        for name, target in self.view.expandable.items():
+        view: Any = self.view
+        for name, target in view.expandable.items():
             serializer = target(request=None, format_kwarg=None, action="list").serializer_class
             record = self.resolve_serializer(serializer, "response")
             fields[name] = {
