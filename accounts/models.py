@@ -16,6 +16,9 @@ from uuid_utils.compat import uuid7
 
 from accounts.roles import REVIEWERS, Role
 
+ELSEWHERE = "elsewhere.invalid"
+"""The domain of the addresses of people whose records were imported, and who have no account."""
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: object) -> User:
@@ -53,6 +56,11 @@ class User(AbstractUser):
 
     def __str__(self) -> str:
         return self.get_full_name() or self.email
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether this is only the name of somebody with an account in another installation."""
+        return self.email.endswith(f"@{ELSEWHERE}")
 
     @cached_property
     def roles(self) -> list[tuple[str, bool]]:

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from accounts import notices
 from accounts import scopes as known_scopes
-from accounts.models import KEY_PREFIX, ApiKey, Clinic, Membership, User
+from accounts.models import ELSEWHERE, KEY_PREFIX, ApiKey, Clinic, Membership, User
 from accounts.roles import Role
 
 CLINICS_A_DAY = 3
@@ -40,6 +40,14 @@ def edit_profile(*, user: User, first_name: str, last_name: str) -> User:
     user.full_clean(exclude=["password"])
     user.save(update_fields=["first_name", "last_name"])
     return user
+
+
+def add_from_elsewhere(*, pk: UUID, email: str = "", **fields: Any) -> User:
+    """Create the account that an import names, without a password. Without an address it is only a
+    name: nobody can log in.
+    """
+    address = email or f"{pk}@{ELSEWHERE}"
+    return User.objects.create_user(address, None, pk=pk, is_active=bool(email), **fields)
 
 
 def set_reminder_mail(*, user: User, mails_reminders: bool) -> None:

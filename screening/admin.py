@@ -26,6 +26,7 @@ from screening.models import (
     Delivery,
     DeliveryAttempt,
     DoctorVisit,
+    Export,
     ExternalIdentifier,
     Heartbeat,
     Histology,
@@ -281,6 +282,16 @@ class BatchAdmin(ReadOnlyAdmin):
     list_filter = ["state", "dry_run"]
     search_fields = ["id", "failure"]
     exclude = ["archive"]
+
+
+@admin.register(Export)
+class ExportAdmin(RecordAdmin):
+    kept = Q(patient=None) | Q(patient__withdrawn_at=None)
+    list_display = ["id", "requested_by", "state", "attempts", "failure", "created", "expires_at"]
+    list_select_related = ["requested_by"]
+    list_filter = ["state"]
+    search_fields = ["id", "failure"]
+    exclude = ["file"]
 
 
 @admin.register(BatchRow)

@@ -26,6 +26,7 @@ COMPARED_WITHIN = 30
 """Seconds after which a worker is notified again of a comparison that someone is waiting for."""
 BATCHES_EXPIRE = 30
 """Seconds after which a message about batches expires: the sweep rings again regularly."""
+EXPORTS_EXPIRE = 30
 
 
 def after_commit(bell: Callable[..., Any], *args: Any) -> None:
@@ -67,6 +68,10 @@ def deliver(delivery_id: UUID) -> bool:
 
 def work_on_batches() -> bool:
     return _ring("work_on_batches_task", queue="bulk", expires=BATCHES_EXPIRE)
+
+
+def work_on_exports() -> bool:
+    return _ring("work_on_exports_task", queue="bulk", expires=EXPORTS_EXPIRE)
 
 
 def _ring(task: str, *args: Any, **options: Any) -> bool:

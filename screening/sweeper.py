@@ -24,6 +24,7 @@ from screening import bells
 from screening.batches import worker
 from screening.comparisons import services as comparison_services
 from screening.comparisons import setbacks
+from screening.exports import worker as export_worker
 from screening.measurements import services as measurement_services
 from screening.models import Prediction
 from screening.operations import clock, heartbeats
@@ -33,6 +34,8 @@ from screening.webhooks import outbox
 logger = logging.getLogger(__name__)
 
 PROBE = "probe"
+LONGEST_EXPORT = 3600
+"""Seconds. One that takes longer counts as an attempt."""
 
 
 def sweep_for_ever() -> None:
@@ -48,6 +51,7 @@ def sweep_once() -> None:
         _try_the_storage,
         sweep_predictions,
         sweep_batches,
+        sweep_exports,
         outbox.ring,
         work_where_nobody_does,
     ):
@@ -77,12 +81,18 @@ def sweep_batches() -> None:
         bells.work_on_batches()
 
 
+def sweep_exports() -> None:
+    export_worker.sweep()
+    if export_worker.has_work():
+        bells.work_on_exports()
+
+
 def work_where_nobody_does() -> None:
     """Read images and work on batches while rows wait that no worker starts."""
     if not nobody_works():
         return
     logger.warning("no worker starts the waiting work: the sweep does it")
-    while _read_next() or _work_a_shift():
+    while _read_next() or _work_a_shift() or _export_next():
         clock.tick()
 
 
@@ -98,7 +108,7 @@ def nobody_works() -> bool:
     if Prediction.objects.claimable().filter(waits).exists():
         begun = Prediction.objects.filter(started_at__range=(since, now + clock.SLACK))
         return not (alive and begun.exists())
-    return not alive and worker.has_work()
+    return not alive and (worker.has_work() or export_worker.has_work())
 
 
 def _read_next() -> bool:
@@ -121,6 +131,11 @@ def _work_a_shift() -> bool:
     with _limit(worker.LONGEST_SHIFT_SECONDS):
         worker.work(seconds=worker.SHIFT_SECONDS, ring=lambda: None)
     return True
+
+
+def _export_next() -> bool:
+    with _limit(LONGEST_EXPORT):
+        return export_worker.work()
 
 
 @contextmanager

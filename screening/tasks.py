@@ -16,6 +16,7 @@ from ml import reader
 from screening import bells, idempotency, sweeper
 from screening.batches import worker
 from screening.comparisons import follow_up
+from screening.exports import worker as export_worker
 from screening.operations import heartbeats, orphans, storage
 from screening.predictions import queue, recovery
 from screening.reminders import emails
@@ -47,6 +48,13 @@ def work_on_batches_task() -> None:
     """One shift."""
     if worker.has_work():
         worker.work(seconds=worker.SHIFT_SECONDS, ring=bells.work_on_batches)
+
+
+@shared_task(soft_time_limit=sweeper.LONGEST_EXPORT - 10, time_limit=sweeper.LONGEST_EXPORT)
+def work_on_exports_task() -> None:
+    """One export; the next is rung for."""
+    if export_worker.work() and export_worker.has_work():
+        bells.work_on_exports()
 
 
 @shared_task(soft_time_limit=25, time_limit=30)
@@ -101,6 +109,7 @@ def mail_invitations_task() -> None:
 def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
     sweeper.sweep_batches()
+    sweeper.sweep_exports()
     for prediction in recovery.sweep(rung_before=timezone.now()):
         if not bells.read(prediction):
             return

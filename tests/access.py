@@ -10,6 +10,7 @@ from typing import Any
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from ml import reader
+from screening.exports import emails as export_emails
 from tests.batches.uploads import batch_of
 from tests.factories import picture
 
@@ -42,6 +43,9 @@ HOLDS_THE_KEY = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("clinician", "
 HOLDS_THE_KEY["anonymous"] = LOGIN
 HOLDS_SECRETS = SEES | dict.fromkeys(("clinician", "assistant", "viewer"), HIDDEN)
 IS_INVITED = dict.fromkeys(SIGNED_IN, FORBIDDEN) | {"stranger": DONE, "anonymous": LOGIN}
+EXPORTS = ADMINISTERS | {"owner": DONE}
+HOLDS_THE_EXPORT = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("admin", "owner"), DONE)
+HOLDS_THE_EXPORT["anonymous"] = LOGIN
 KEEPS = WRITES | {"viewer": HIDDEN}  # withdrawn records are visible to those who may restore them
 KEEPS_OWN = dict.fromkeys(SIGNED_IN, HIDDEN) | {"owner": DONE, "anonymous": LOGIN}
 NOBODY = dict.fromkeys(ANYONE, HIDDEN)
@@ -80,6 +84,7 @@ class World:
     mail_off: str
     webhook: Any
     delivery: Any
+    export: Any
     batch: Any = None
     clinic: Any = None
     membership: Any = None
@@ -196,6 +201,13 @@ MATRIX: dict[str, Line] = {
         "patient",
         POST=Sent(WRITES, lambda w: {"recipient": "Dr", "days": "7"}, done=200),
     ),
+    "patient_export": line(EXPORTS, "patient", POST=Sent(EXPORTS)),
+    "account_export": line(SIGNED_IN, POST=Sent(SIGNED_IN)),
+    "export": line(HOLDS_THE_EXPORT, "export"),
+    "export_status": line(HOLDS_THE_EXPORT, "export"),
+    "export_file": line(HOLDS_THE_EXPORT, "export"),
+    "export_remove": line(args="export", POST=Sent(HOLDS_THE_EXPORT)),
+    "export_fetch": line(HOLDS_THE_EXPORT, lambda w: (export_emails.token_of(w.export),)),
     "share_revoke": line(args="share", POST=Sent(WRITES)),
     # The secret is in the address.
     "shared": line(
@@ -498,6 +510,11 @@ MATRIX: dict[str, Line] = {
     "api:batch-resume": line(args="batch", POST=Sent(WRITES, done=202)),
     "api:batch-problems": line(SEES, "batch"),
     "api:batch-results": line(SEES, "batch"),
+    "api:export-list": line(
+        SIGNED_IN, POST=api(EXPORTS, lambda w: {"patient": str(w.patient.pk)}, 202)
+    ),
+    "api:export-detail": line(HOLDS_THE_EXPORT, "export"),
+    "api:export-file": line(HOLDS_THE_EXPORT, "export"),
     "api:prediction-export": line(SIGNED_IN),
     "api:image-isic": line(SIGNED_IN),
     "api:measurement-list": line(SIGNED_IN),

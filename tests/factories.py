@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from io import BytesIO
 
@@ -31,6 +31,7 @@ from screening.models import (
     DeliveryState,
     DoctorVisit,
     Event,
+    Export,
     Histology,
     ImageScale,
     Lesion,
@@ -522,3 +523,22 @@ class BatchRowFactory(factory.django.DjangoModelFactory):
     state = factory.LazyAttribute(lambda row: "imported" if row.image else "refused")
     problems = factory.LazyAttribute(lambda row: [] if row.image else [["sex", "“x” is no sex."]])
     image = None
+
+
+class ExportFactory(factory.django.DjangoModelFactory):
+    """Waiting, of the account of whoever asked. Trait: ``ready``, with a file of no use."""
+
+    class Meta:
+        model = Export
+
+    class Params:
+        ready = factory.Trait(
+            state=Export.State.READY,
+            file=factory.LazyFunction(lambda: ContentFile(b"PK", name="export")),
+            file_bytes=2,
+            sha256="0" * 64,
+            finished_at=factory.LazyFunction(timezone.now),
+            expires_at=factory.LazyFunction(lambda: timezone.now() + timedelta(days=7)),
+        )
+
+    requested_by = factory.SubFactory(UserFactory)

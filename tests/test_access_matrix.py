@@ -57,6 +57,7 @@ from tests.factories import (
     ComparisonFactory,
     DeliveryFactory,
     DoctorVisitFactory,
+    ExportFactory,
     HistologyFactory,
     ImageScaleFactory,
     LesionFactory,
@@ -176,6 +177,12 @@ def world_of(personas: Personas, writer: str) -> World:
         ),
         webhook=webhook,
         delivery=DeliveryFactory(webhook=webhook, failed=True),
+        export=ExportFactory(
+            ready=True,
+            requested_by=personas.self_tracker if own else personas.admin,
+            patient=lesion.patient,
+            patients=[str(lesion.patient.pk)],
+        ),
     )
     if own:
         return world

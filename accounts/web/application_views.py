@@ -13,8 +13,8 @@ from django.views.decorators.http import require_POST
 
 from accounts import applications, services
 from accounts.models import Application
+from accounts.recent_log_in import recent_log_in
 from accounts.web.forms import ApplicationForm
-from accounts.web.recent_log_in import recent_log_in
 from accounts.web.views import SignedInRequest, clinic_page, visible_clinic
 from screening.web import form_tokens
 

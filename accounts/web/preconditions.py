@@ -14,6 +14,9 @@ from accounts import agreements, second_factors
 OPEN = ("accounts/", "api/", "fhir/", "health/")
 """Routes that stay: those that lead to a factor, and those that ask each caller themselves."""
 
+WITHOUT_AGREEMENT = ("privacy/", "account/export/", "exports/")
+"""Whoever does not agree (any more) can still read the texts, and take their data along."""
+
 
 class Preconditions:
     """Middleware; runs after authentication."""
@@ -32,6 +35,6 @@ class Preconditions:
             return None
         if second_factors.is_lacking(request):
             return redirect("mfa_index")
-        if agreements.is_asked_of(request) and not route.startswith("privacy/"):
+        if agreements.is_asked_of(request) and not route.startswith(WITHOUT_AGREEMENT):
             return redirect("agree")
         return None

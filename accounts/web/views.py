@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import invitations, services
 from accounts.models import Clinic, Membership, User
+from accounts.recent_log_in import recent_log_in
 from accounts.roles import Role
 from accounts.second_factors import has_factor
 from accounts.web.forms import (
@@ -27,7 +28,6 @@ from accounts.web.forms import (
     RoleForm,
     SecondFactorForm,
 )
-from accounts.web.recent_log_in import recent_log_in
 from screening.images import quota
 from screening.web import form_tokens
 from screening.web.forms.submit import submit

@@ -23,6 +23,7 @@ from screening.api.measurements import MeasurementViewSet
 from screening.api.openapi import SchemaView
 from screening.api.outlines import OutlineViewSet
 from screening.api.positions import PositionViewSet
+from screening.api.record_exports import ExportFileView, ExportViewSet
 from screening.api.reminders import CalendarView, LesionReminderView, ReminderViewSet
 from screening.api.reports import LesionReportView, PatientReportView
 from screening.api.scales import ScaleViewSet
@@ -47,6 +48,7 @@ router.register("histologies", HistologyViewSet, basename="histology")
 router.register("worklist", WorklistViewSet, basename="worklist")
 router.register("positions", PositionViewSet, basename="position")
 router.register("batches", batches.BatchViewSet, basename="batch")
+router.register("exports", ExportViewSet, basename="export")
 router.register("measurements", MeasurementViewSet, basename="measurement")
 router.register("scales", ScaleViewSet, basename="scale")
 router.register("outlines", OutlineViewSet, basename="outline")
@@ -81,6 +83,7 @@ urlpatterns = [
         name="patient-ugly-duckling",
     ),
     path("v1/clinics/<uuid:pk>/agreement/", AgreementView.as_view(), name="clinic-agreement"),
+    path("v1/exports/<uuid:pk>/file/", ExportFileView.as_view(), name="export-file"),
     path("v1/images/<uuid:pk>/dicom", DicomView.as_view(), name="image-dicom"),
     path("v1/lesions/<uuid:pk>/reminder/", LesionReminderView.as_view(), name="lesion-reminder"),
     path("v1/calendar-feed/", CalendarView.as_view(), name="calendar-feed"),

@@ -4,6 +4,7 @@ from screening.models.batch import ACTIVE_BATCH, Batch, BatchRow
 from screening.models.comparison import ChangeMark, Comparison
 from screening.models.consent import Consent
 from screening.models.correction import Correction, CorrectionKind
+from screening.models.export import Export
 from screening.models.histology import Histology
 from screening.models.idempotent_request import IdempotentRequest
 from screening.models.identifier import ExternalIdentifier
@@ -58,6 +59,7 @@ __all__ = [
     "DeliveryState",
     "DoctorVisit",
     "Event",
+    "Export",
     "ExternalIdentifier",
     "Finding",
     "Heartbeat",

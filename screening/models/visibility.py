@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import Clinic, User
-from accounts.roles import REVIEWERS, WRITERS, Role
+from accounts.roles import EXPORTERS, REVIEWERS, WRITERS, Role
 
 if TYPE_CHECKING:
     from screening.models.patient import Patient  # noqa: F401  named in a string
@@ -35,6 +35,10 @@ class PatientQuerySet(models.QuerySet["Patient"]):
     def reviewable_by(self, user: User) -> PatientQuerySet:
         """Patients on whose images ``user`` may record a conclusion. Only clinicians may."""
         return self.filter(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
+
+    def exportable_by(self, user: User) -> PatientQuerySet:
+        """Patients whose whole record ``user`` may take along."""
+        return self._of(user, EXPORTERS)
 
     def reviewed_blind_by(self, user: User) -> PatientQuerySet:
         """Patients on whose images ``user`` must conclude before seeing anyone else's findings,

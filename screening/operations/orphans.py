@@ -13,7 +13,7 @@ from django.core.files.storage import default_storage
 from django.db.models import Model
 from django.utils import timezone
 
-from screening.models import Batch, LesionImage
+from screening.models import Batch, Export, LesionImage
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,10 @@ FIELDS: tuple[tuple[type[Model], str], ...] = (
     (LesionImage, "file"),
     (LesionImage, "thumbnail"),
     (Batch, "archive"),
+    (Export, "file"),
 )
 """All that name stored files."""
-_FOLDER = re.compile(r"[0-9a-f]{2}|batches")
+_FOLDER = re.compile(r"[0-9a-f]{2}|batches|exports")
 _FILE = re.compile(r"[0-9a-f]{32}(\.\w+)?")
 
 

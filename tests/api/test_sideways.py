@@ -57,7 +57,7 @@ MARKS: dict[str, tuple[str, ...]] = {
 
 # Documents that combine all data of a person or a clinic, each with a separate scope, as
 # docs/api.md says. A batch reports its own manifest's values.
-WHOLE = {"worklist", "reports", "fhir", "agreement"}
+WHOLE = {"worklist", "reports", "fhir", "agreement", "exports"}
 
 
 @pytest.fixture

@@ -61,6 +61,8 @@ HISTORY = {
     "replaced_at",
     "closed_at",
     "answered_at",
+    "mailed_at",
+    "fetched_at",
 }
 # Leases of a request and of a mail. Who asks for them ignores those that are too far ahead.
 BOUNDED = {"locked_until", "mailing_since"}

@@ -18,6 +18,7 @@ from screening.models import (
     Delivery,
     DeliveryAttempt,
     DoctorVisit,
+    Export,
     ExternalIdentifier,
     Histology,
     IdempotentRequest,
@@ -43,6 +44,7 @@ from tests.factories import (
     DeliveryAttemptFactory,
     DeliveryFactory,
     DoctorVisitFactory,
+    ExportFactory,
     HistologyFactory,
     ImageScaleFactory,
     LesionFactory,
@@ -87,6 +89,7 @@ MODELS = (
     Correction,
     Consent,
     DoctorVisit,
+    Export,
 )
 
 
@@ -116,6 +119,11 @@ def idempotency_key_twice():
 def answered_without_a_status():
     now = timezone.now()
     IdempotentRequest.objects.create(caller="a", key="b", locked_until=now, answered_at=now)
+
+
+def two_active_exports(patient):
+    first = ExportFactory(patient=patient)
+    ExportFactory(patient=patient, requested_by=first.requested_by)
 
 
 def same_picture_twice():
@@ -215,6 +223,13 @@ def correction_of_an_unknown_kind():
 
 
 REFUSED = {
+    "running_export_has_lease": lambda: ExportFactory(state="running"),
+    "ready_export_has_file": lambda: ExportFactory(ready=True, sha256=""),
+    "failed_export_has_reason": lambda: ExportFactory(state="failed"),
+    "only_ready_export_has_file": lambda: ExportFactory(ready=True, state="ended"),
+    "export_attempts_are_capped": lambda: ExportFactory(attempts=4),
+    "one_active_export_of_an_account": lambda: two_active_exports(None),
+    "one_active_export_of_a_patient": lambda: two_active_exports(PatientFactory()),
     "refused_batch_has_reason": lambda: BatchFactory(state="refused"),
     "finished_batch_has_rows": lambda: BatchFactory(has_rows=False),
     "one_row_per_line": two_rows_of_one_line,

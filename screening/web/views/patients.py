@@ -58,8 +58,10 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     is_corrected = queries.is_corrected(Patient, request.user)
     consents_standing = Consent.objects.filter(patient=OuterRef("pk"), withdrawn_at=None)
+    exportable = Patient.objects.exportable_by(request.user).filter(pk=OuterRef("pk"))
     found = visible.annotate(
         may_write=Exists(writable),
+        may_export=Exists(exportable),
         is_corrected=is_corrected,
         consented_at=Subquery(consents_standing.values("created")),
     )
@@ -85,6 +87,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "unplaced": len(matching) - len(points),
             "ranking": ugly_duckling.ranking(patient, lesions, request.user),
             "may_write": may_write,
+            "may_export": patient.may_export,
             "adding": may_write and request.GET.get("add") == "image",
             "add_image_url": f"{reverse('patient', args=[pk])}?add=image",
             "corrections": patient.is_corrected

@@ -6,11 +6,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required
+from allauth.account.internal.flows.reauthentication import (
+    is_reauthentication_required,
+    raise_if_reauthentication_required,
+)
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 View = Callable[..., HttpResponseBase]
+_APP = "allauth.account"
 
 
 def recent_log_in(view: View) -> View:
@@ -20,7 +24,12 @@ def recent_log_in(view: View) -> View:
 
     @wraps(view)
     def asked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        raise_if_reauthentication_required(request, app="allauth.account")
+        raise_if_reauthentication_required(request, app=_APP)
         return view(request, *args, **kwargs)
 
     return asked
+
+
+def is_recent(request: HttpRequest) -> bool:
+    """For callers that cannot be led to a page."""
+    return not is_reauthentication_required(request, app=_APP)

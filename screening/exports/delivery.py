@@ -1,0 +1,70 @@
+"""The only way an export leaves the platform: checked, logged, streamed."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from django.conf import settings
+from django.http import FileResponse, Http404, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+
+from accounts.models import User
+from screening.batches.storage import open_stored
+from screening.models import AccessLog, Export, LesionImage, Patient
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/zip"
+
+
+def deliver(*, user: User, pk: UUID) -> HttpResponseBase:
+    """Return the file to whoever asked for it, if they may still export every record in it. Each
+    picture in it is logged as shown. Raises Http404.
+    """
+    export = get_object_or_404(Export.objects.visible_to(user).ready(), pk=pk)
+    _require_all(export, user)
+    response = _streamed(export)
+    _note(export, user)
+    response.headers["Content-Type"] = CONTENT_TYPE
+    response.headers["Content-Disposition"] = (
+        f'attachment; filename="skincheck-{export.created:%Y-%m-%d}.zip"'
+    )
+    response.headers["Cache-Control"] = "private, no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def _require_all(export: Export, user: User) -> None:
+    """A record may have changed hands since the file was made."""
+    records = Patient.everything.filter(pk__in=export.patients)
+    allowed = records.exportable_by(user) if export.patient_id else records.filter(owner=user)
+    if allowed.count() != len(export.patients):
+        raise Http404("A record in this file is no longer yours to export.")
+
+
+def _note(export: Export, user: User) -> None:
+    images = LesionImage.everything.filter(lesion__patient__in=export.patients)
+    AccessLog.objects.bulk_create(
+        (
+            AccessLog(user=user, image_id=pk, rendition=AccessLog.Rendition.REPORT)
+            for pk in images.values_list("pk", flat=True)
+        ),
+        batch_size=1000,
+    )
+    Export.objects.filter(pk=export.pk).update(fetched_at=timezone.now())
+
+
+def _streamed(export: Export) -> HttpResponseBase:
+    if settings.MEDIA_ACCEL_PREFIX:
+        location = f"{settings.MEDIA_ACCEL_PREFIX.rstrip('/')}/{export.file.name}"
+        return HttpResponse(headers={"X-Accel-Redirect": location})
+    try:
+        response = FileResponse(open_stored(export.file))
+    except FileNotFoundError:
+        logger.error("export %s: its file is missing", export.pk)
+        raise Http404("The file is missing. Ask for it again.") from None
+    response.headers["Content-Length"] = str(export.file_bytes)
+    return response

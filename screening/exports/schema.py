@@ -1,0 +1,76 @@
+"""The JSON Schema of the records, made from the models. It is part of each export, and an import
+checks each row by it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from screening.exports.records import KINDS, Kind
+
+FORMAT, VERSION = "skincheck-export", 1
+
+Schema = dict[str, Any]
+
+_TEXT: dict[type[models.Field[Any, Any]], Schema] = {
+    models.UUIDField: {"format": "uuid"},
+    models.DateTimeField: {"format": "date-time"},
+    models.DateField: {"format": "date"},
+    models.TimeField: {"format": "time"},
+    models.DecimalField: {"pattern": r"^-?[0-9]+(\.[0-9]+)?$"},
+    models.BinaryField: {"contentEncoding": "base64"},
+}
+
+
+def schema() -> Schema:
+    """One object a line in each file of ``records/``: by the file's name, in ``$defs``."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"{FORMAT} {VERSION}",
+        "$defs": {kind.name: of_kind(kind) for kind in KINDS},
+    }
+
+
+def of_kind(kind: Kind) -> Schema:
+    properties = {one.name: _of_field(one) for one in kind.fields}
+    return {
+        "type": "object",
+        "description": kind.about,
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _of_field(field: Any) -> Schema:
+    about: Schema = {"description": str(field.help_text)} if field.help_text else {}
+    if isinstance(field, models.JSONField):
+        return about
+    if field.is_relation:
+        about = {"description": f"Of {field.related_model._meta.verbose_name_plural}.", **about}
+        field_type = field.target_field
+    else:
+        field_type = field
+    found = _of_type(field_type)
+    if field.null:
+        found["type"] = [found["type"], "null"]
+    if field.choices:
+        values = [value for value, _ in field.choices]
+        blank = [""] if field.blank and "" not in values else []
+        found["enum"] = [*values, *blank, *([None] if field.null else [])]
+    return {**found, **about}
+
+
+def _of_type(field: Any) -> Schema:
+    match field:
+        case models.BooleanField():
+            return {"type": "boolean"}
+        case models.IntegerField():
+            return {"type": "integer"}
+        case models.FloatField():
+            return {"type": "number"}
+    found = next((more for kind, more in _TEXT.items() if isinstance(field, kind)), {})
+    longest = {"maxLength": field.max_length} if field.max_length and not found else {}
+    return {"type": "string", **found, **longest}

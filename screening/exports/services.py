@@ -1,0 +1,66 @@
+"""Write path of exports: ask for one, remove one. ``worker`` does the rest."""
+
+from __future__ import annotations
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from screening import bells
+from screening.models import Export, LesionImage, Patient
+
+REVIEW_FIRST = (
+    "Your clinic reviews before reading, and pictures of this patient wait for your conclusion. "
+    "Conclude on them first, or ask an admin who has."
+)
+
+
+@transaction.atomic
+def request_export(*, user: User, patient: Patient | None = None) -> Export:
+    """Have everything put together: of the account and all own records, or of one ``patient``. One
+    that is under way is returned as it is.
+    """
+    require_exportable(user=user, patient=patient)
+    asked = Export.objects.filter(requested_by=user, patient=patient)
+    active = asked.filter(state__in=(Export.State.QUEUED, Export.State.RUNNING)).first()
+    if active is not None:
+        return active
+    export = Export.objects.create(requested_by=user, patient=patient)
+    bells.after_commit(bells.work_on_exports)
+    return export
+
+
+def remove(*, user: User, export: Export) -> None:
+    """Delete the file now. The row stays and says when it was asked for and fetched."""
+    if export.requested_by_id != user.pk:
+        raise PermissionDenied("Only whoever asked for it removes it.")
+    if export.is_active:
+        raise ValidationError("It is being put together. Wait until it is ready.")
+    end(Export.objects.filter(pk=export.pk))
+
+
+def end(exports: QuerySet[Export]) -> None:
+    """READY -> ENDED, and the files are deleted. A file that cannot be deleted now has no row and
+    is deleted as an orphan.
+    """
+    for export in exports.filter(state=Export.State.READY):
+        storage, name = export.file.storage, str(export.file.name)
+        ended = Export.objects.filter(pk=export.pk, state=Export.State.READY)
+        if ended.update(state=Export.State.ENDED, file="", modified=timezone.now()):
+            storage.delete(name)
+
+
+def require_exportable(*, user: User, patient: Patient | None) -> None:
+    """Raise PermissionDenied unless ``user`` may take the record along, and ValidationError if it
+    holds findings that the clinic wants them to conclude on first.
+    """
+    if patient is None:
+        if user.bound_clinic is not None:
+            raise PermissionDenied("This key is of a clinic: name one of its patients.")
+        return
+    if not Patient.objects.exportable_by(user).contains(patient):
+        raise PermissionDenied("Only the person and admins of the clinic export a whole record.")
+    if LesionImage.everything.withheld_from(user).filter(lesion__patient=patient).exists():
+        raise ValidationError(REVIEW_FIRST)

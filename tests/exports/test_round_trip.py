@@ -1,0 +1,290 @@
+"""An export is read into an empty installation and made again: nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from hashlib import sha256
+from io import BytesIO, StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import CommandError, call_command
+from jsonschema import Draft202012Validator
+
+from accounts.models import Clinic, User
+from accounts.roles import Role
+from screening.corrections import moves
+from screening.errors import ArchiveRefused
+from screening.exports import imports
+from screening.exports.records import KINDS, LEFT_OUT
+from screening.models import Batch, Patient, Review, Share
+from screening.reviews import services as review_services
+from tests.exports.conftest import file_of, made
+from tests.factories import (
+    ClinicFactory,
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PatientFactory,
+    UserFactory,
+)
+
+pytestmark = pytest.mark.django_db
+
+# What docs/export.md says is not as it was.
+RESIGNED = {"number", "previous_signature", "signature"}
+
+
+def contents(file: BytesIO) -> dict[str, Any]:
+    """By name: rows by identifier, documents, else bytes."""
+    found: dict[str, Any] = {}
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            data = archive.read(name)
+            if name.endswith(".jsonl"):
+                found[name] = {row["id"]: row for row in map(json.loads, data.splitlines())}
+            else:
+                found[name] = json.loads(data) if name.endswith(".json") else data
+    return found
+
+
+def empty() -> None:
+    """As newly installed."""
+    for label in ("screening", "accounts", "account", "usersessions"):
+        for model in apps.get_app_config(label).get_models():
+            rows = model._base_manager.all()
+            rows._raw_delete(rows.db)
+    assert not User.objects.exists()
+
+
+def compared(found: dict[str, Any]) -> dict[str, Any]:
+    """What is equal after an import. Documents for other readers are compared by the rows that they
+    are made of.
+    """
+    kept = {
+        name: value
+        for name, value in found.items()
+        if name.startswith(("records/", "pictures/", "thumbnails/", "tables/"))
+        or name in ("people.json", "clinics.json", "schema.json")
+    }
+    for row in kept["records/reviews.jsonl"].values():
+        for field in RESIGNED:
+            row.pop(field)
+    for row in kept["records/shares.jsonl"].values():
+        row.pop("revoked_at")
+    return kept
+
+
+def test_a_persons_record_comes_back_whole(personas, own):
+    user = personas.self_tracker
+    before = contents(file_of(file := made(user)))
+    data = file_of(file)
+    empty()
+    imports.import_export(data)
+
+    back = User.objects.get(email=user.email)
+    assert back.is_active
+    assert not back.has_usable_password()
+    after = contents(file_of(made(back)))
+    assert compared(after) == compared(before)
+    assert after.keys() == before.keys()
+    profile = ("id", "email", "first_name", "last_name", "date_joined", "mails_reminders")
+    assert [before["account.json"][name] for name in profile] == [
+        after["account.json"][name] for name in profile
+    ]
+    assert not list(review_services.broken())
+
+
+def test_every_kind_has_a_row_in_this_test(personas, own):
+    found = contents(file_of(made(personas.self_tracker)))
+    without = [kind.name for kind in KINDS if not found[f"records/{kind.name}.jsonl"]]
+    assert without == []
+
+
+def test_a_clinics_patient_comes_into_another_clinic(personas, of_clinic):
+    data = file_of(made(personas.admin, personas.patient))
+    before = contents(data)
+    empty()
+    clinic = ClinicFactory(name="South")
+    imports.import_export(data, clinic=clinic)
+
+    assert Clinic.objects.get() == clinic
+    patient = Patient.objects.get()
+    assert patient.clinic == clinic
+    reviewer = Review.objects.first().reviewer
+    assert reviewer.is_elsewhere
+    assert not reviewer.is_active
+    admin = MembershipFactory(clinic=clinic, role=Role.ADMIN).user
+    after = contents(file_of(made(admin, patient)))
+    for name in ("lesions", "images", "readings", "maps", "reviews", "histologies", "accesses"):
+        here, there = (one[f"records/{name}.jsonl"] for one in (after, before))
+        assert here.keys() == there.keys()
+    assert "account.json" not in before
+
+
+def test_no_link_of_before_opens_and_no_archive_is_waited_for(personas, own):
+    own.batch.state = "importing"
+    own.batch.save()
+    data = file_of(made(personas.self_tracker))
+    empty()
+    imports.import_export(data)
+    assert Share.objects.get().secret_sha256 != own.share.secret_sha256
+    assert not Share.objects.active().exists()
+    assert Batch.objects.get().state == "cancelled"
+
+
+def test_the_file_says_what_is_in_it(personas, own):
+    export = made(personas.self_tracker)
+    with zipfile.ZipFile(file_of(export)) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        names = set(archive.namelist())
+        assert names == {*manifest["files"], "manifest.json"}
+        for name, said in manifest["files"].items():
+            data = archive.read(name)
+            assert (sha256(data).hexdigest(), len(data)) == (said["sha256"], said["bytes"])
+        with own.image.file.open("rb") as stored:
+            assert archive.read(f"pictures/{own.image.pk}.jpg") == stored.read()
+        schema = json.loads(archive.read("schema.json"))
+        Draft202012Validator.check_schema(schema)
+        for kind in KINDS:
+            check = Draft202012Validator(schema["$defs"][kind.name])
+            for line in archive.read(f"records/{kind.name}.jsonl").splitlines():
+                check.validate(json.loads(line))
+        assert archive.read(f"reports/{personas.own_patient.pk}.pdf").startswith(b"%PDF")
+        assert archive.read(f"reports/lesions/{own.lesion.pk}.pdf").startswith(b"%PDF")
+        bundle = json.loads(archive.read(f"fhir/{personas.own_patient.pk}.json"))
+        assert {one["resource"]["resourceType"] for one in bundle["entry"]} >= {
+            "Patient",
+            "Media",
+            "Observation",
+        }
+        assert str(own.image.pk) in archive.read("tables/images.csv").decode()
+    assert export.sha256 == sha256(file_of(export).read()).hexdigest()
+
+
+def test_withdrawn_pictures_are_there_and_marked(personas, own):
+    found = contents(file_of(made(personas.self_tracker)))
+    row = found["records/images.jsonl"][str(own.slip.pk)]
+    assert row["withdrawn_because"] == "A finger."
+    assert row["file"] in found
+    assert str(own.slip.pk) not in found["tables/images.csv"].decode()
+
+
+def test_every_table_is_in_an_export_or_left_out_for_a_reason():
+    known = {kind.model for kind in KINDS} | LEFT_OUT.keys()
+    assert set(apps.get_app_config("screening").get_models()) == known
+
+
+def test_no_secret_leaves(personas, own):
+    text = file_of(made(personas.self_tracker)).getvalue()
+    with zipfile.ZipFile(BytesIO(text)) as archive:
+        whole = b"".join(map(archive.read, archive.namelist())).decode("latin-1")
+    for secret in (own.share.secret_sha256, personas.self_tracker.password):
+        assert secret not in whole
+
+
+def rewritten(data: BytesIO, change: dict[str, bytes], *, honest: bool) -> BytesIO:
+    """The ZIP with other files. honest: and with a manifest that knows them."""
+    out = BytesIO()
+    with zipfile.ZipFile(data) as old, zipfile.ZipFile(out, "w") as new:
+        manifest = json.loads(old.read("manifest.json"))
+        for name in old.namelist():
+            content = change.get(name, old.read(name))
+            if name in change and honest:
+                said = {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
+                manifest["files"][name] = said
+            if name != "manifest.json":
+                new.writestr(name, content)
+        new.writestr("manifest.json", json.dumps(manifest))
+    out.seek(0)
+    return out
+
+
+def test_a_changed_file_is_refused_and_leaves_nothing(personas, own, media):
+    data = file_of(made(personas.self_tracker))
+    path = f"pictures/{own.image.pk}.jpg"
+    lines = f"records/{KINDS[2].name}.jsonl"
+    with zipfile.ZipFile(data) as archive:
+        row = archive.read(lines)
+    empty()
+    here = {one for one in media.rglob("*") if one.is_file()}
+    for change, honest, said in (
+        ({path: b"other"}, False, "not as it was written"),
+        ({path: b"<svg>"}, True, "not the picture"),
+        ({lines: row.replace(b'"itching": true', b'"itching": "x"')}, True, "line 1"),
+        ({lines: b""}, True, "contradicts"),
+    ):
+        with pytest.raises(ArchiveRefused, match=said):
+            imports.import_export(rewritten(data, change, honest=honest))
+        assert not User.objects.exists()
+    assert {one for one in media.rglob("*") if one.is_file()} == here
+
+
+def test_nobody_in_a_file_speaks_for_an_account_here(personas, own):
+    data = file_of(made(personas.self_tracker))
+    with pytest.raises(ArchiveRefused, match="exists here"):
+        imports.import_export(data)
+    empty()
+    UserFactory(email=personas.self_tracker.email)
+    with pytest.raises(ArchiveRefused, match="Name it as the owner"):
+        imports.import_export(data)
+    owner = User.objects.get()
+    imports.import_export(data, owner=owner)
+    assert Patient.objects.get().owner == owner
+    assert User.objects.get() == owner
+    with pytest.raises(ArchiveRefused, match="is here already"):
+        imports.import_export(data, owner=owner)
+
+
+def test_a_lost_picture_is_named_and_does_not_stop_the_rest(personas, own):
+    own.image.file.storage.delete(own.image.file.name)
+    data = file_of(made(personas.self_tracker))
+    before = contents(data)
+    assert before["manifest.json"]["missing"] == [f"pictures/{own.image.pk}.jpg"]
+    empty()
+    imports.import_export(data)
+    after = contents(file_of(made(User.objects.get(email=personas.self_tracker.email))))
+    assert after["manifest.json"]["missing"] == before["manifest.json"]["missing"]
+
+
+def test_what_was_moved_to_somebody_else_is_theirs(personas, of_clinic):
+    """Nothing of another patient is in the file, in either direction."""
+    other = PatientFactory(clinic=personas.clinic)
+    theirs = LesionFactory(patient=other)
+    came, went = LesionImageFactory(lesion=theirs), LesionImageFactory(lesion=of_clinic.lesion)
+    for image, to in ((came, of_clinic.lesion), (went, theirs)):
+        moves.move_image(user=personas.admin, image=image, lesion=to, acknowledged=True)
+    data = file_of(made(personas.admin, personas.patient))
+    found = contents(data)
+    assert str(came.pk) in found["records/images.jsonl"]
+    assert str(went.pk) not in found["records/images.jsonl"]
+    named = found["records/corrections.jsonl"].values()
+    assert {row["patient"] for row in named} == {str(personas.patient.pk)}
+    assert str(went.pk) not in {row["image"] for row in named}
+    empty()
+    imports.import_export(data, clinic=ClinicFactory())
+    assert Patient.objects.count() == 1
+
+
+def test_operators_import_by_a_command(personas, own, tmp_path):
+    path = tmp_path / "export.zip"
+    call_command("export_record", str(path), account=personas.self_tracker.email)
+    empty()
+    out = StringIO()
+    call_command("import_export", str(path), stdout=out)
+    assert "1 patients" in out.getvalue()
+    assert Patient.objects.get(owner__email=personas.self_tracker.email)
+    with pytest.raises(CommandError, match="exists here"):
+        call_command("import_export", str(path))
+    with pytest.raises(CommandError, match="exists already"):
+        call_command("export_record", str(path), account=personas.self_tracker.email)
+
+
+def test_the_documentation_lists_every_field():
+    text = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    for kind in KINDS:
+        fields = ", ".join(f"`{one.name}`" for one in kind.fields)
+        assert f"| `{kind.name}` | {kind.about} | {fields} |" in text
