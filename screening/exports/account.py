@@ -63,7 +63,8 @@ def account_of(user: User) -> dict[str, Any]:
 def _identity_providers(user: User) -> list[dict[str, Any]]:
     if not apps.is_installed("allauth.socialaccount"):  # OIDC_URL is off
         return []
-    connected = apps.get_model("socialaccount", "SocialAccount").objects.filter(user=user)
+    accounts = apps.get_app_config("socialaccount").get_model("SocialAccount")
+    connected = accounts._default_manager.filter(user=user)
     return _rows(connected, "provider", "uid", "date_joined")
 
 

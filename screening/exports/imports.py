@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
-from django.db import IntegrityError, connection, models, transaction
+from django.db import DataError, IntegrityError, connection, models, transaction
 from django.utils import timezone
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError as SchemaError
@@ -27,7 +27,7 @@ from accounts.models import Clinic, User
 from screening.errors import ArchiveRefused
 from screening.exports import records
 from screening.exports.records import KINDS, Kind
-from screening.exports.schema import FORMAT, VERSION, of_kind
+from screening.exports.schema import DOCUMENTS, of_kind
 from screening.models import ACTIVE_BATCH, Batch, LesionImage, Patient, Review, Share
 from screening.reviews import services as review_services
 
@@ -67,10 +67,6 @@ class _Source:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         manifest = self._json("manifest.json")
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise ArchiveRefused("This is no export of SkinCheck.")
-        if manifest.get("version") != VERSION:
-            raise ArchiveRefused(f"This is not version {VERSION} of the format.")
         self.files: dict[str, Any] = manifest["files"]
         self.missing = set(manifest["missing"])
 
@@ -106,8 +102,7 @@ class _Source:
                     row = json.loads(line)
                     check.validate(row)
                 except (ValueError, SchemaError) as error:
-                    said = getattr(error, "message", "no JSON")
-                    raise ArchiveRefused(f"{name}, line {number}: {said[:200]}") from None
+                    raise ArchiveRefused(f"{name}, line {number}: {_said(error)}") from None
                 yield row
 
     def picture(self, path: str) -> ContentFile[bytes] | None:
@@ -129,9 +124,17 @@ class _Source:
             size = self._archive.getinfo(name).file_size
             if size > MAX_DOCUMENT_BYTES:
                 raise ArchiveRefused(f"{name} is too large.")
-            return json.loads(self._archive.read(name))
-        except (KeyError, ValueError):
-            raise ArchiveRefused(f"This is no export of SkinCheck: no {name}.") from None
+            found = json.loads(self._archive.read(name))
+            Draft202012Validator(DOCUMENTS[name]).validate(found)
+        except KeyError:
+            raise ArchiveRefused(f"This is no export of SkinCheck: it has no {name}.") from None
+        except (ValueError, SchemaError) as error:
+            raise ArchiveRefused(f"{name}: {_said(error)}") from None
+        return found
+
+
+def _said(error: Exception) -> str:
+    return error.message[:200] if isinstance(error, SchemaError) else "This is no JSON."
 
 
 class _Import:
@@ -150,7 +153,7 @@ class _Import:
                 counts = Counter({kind.name: self._take(kind) for kind in KINDS})
                 connection.check_constraints()
                 return counts
-        except IntegrityError as error:
+        except (IntegrityError, DataError) as error:
             self._forget()
             raise ArchiveRefused(f"It contradicts what is here: {error}") from None
         except BaseException as error:
@@ -202,10 +205,9 @@ class _Import:
         if known is None:
             names = {name: said[name] for name in ("first_name", "last_name")}
             if email:
-                names |= {
-                    name: User._meta.get_field(name).to_python(said[name])
-                    for name in ("date_joined", "last_login", "mails_reminders")
-                }
+                fields: Any = User._meta.get_field
+                more = ("date_joined", "last_login", "mails_reminders")
+                names |= {name: fields(name).to_python(said[name]) for name in more}
             account_services.add_from_elsewhere(pk=pk, email=email, **names)
         return pk
 

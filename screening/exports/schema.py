@@ -24,12 +24,55 @@ _TEXT: dict[type[models.Field[Any, Any]], Schema] = {
 }
 
 
+_ID: Schema = {"type": "string", "format": "uuid"}
+_PERSON: Schema = {"id": _ID, "first_name": {"type": "string"}, "last_name": {"type": "string"}}
+_CLINIC: Schema = {
+    "id": _ID,
+    "name": {"type": "string"},
+    "review_before_reading": {"type": "boolean"},
+    "requires_second_factor": {"type": "boolean"},
+}
+_PROFILE: Schema = {
+    **_PERSON,
+    "email": {"type": "string", "format": "email"},
+    "date_joined": {"type": "string", "format": "date-time"},
+    "last_login": {"type": ["string", "null"], "format": "date-time"},
+    "mails_reminders": {"type": "boolean"},
+}
+_FILE: Schema = {
+    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "bytes": {"type": "integer", "minimum": 0},
+}
+_FILE_SAID: Schema = {"type": "object", "properties": _FILE, "required": list(_FILE)}
+_MANIFEST: Schema = {
+    "format": {"const": FORMAT},
+    "version": {"const": VERSION},
+    "files": {"type": "object", "additionalProperties": _FILE_SAID},
+    "missing": {"type": "array", "items": {"type": "string"}},
+}
+
+
+def _object(properties: Schema) -> Schema:
+    """What an import reads; there may be more."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+DOCUMENTS: dict[str, Schema] = {
+    "manifest.json": _object(_MANIFEST),
+    "people.json": {"type": "array", "items": _object(_PERSON)},
+    "clinics.json": {"type": "array", "items": _object(_CLINIC)},
+    "account.json": _object(_PROFILE),
+}
+
+
 def schema() -> Schema:
-    """One object a line in each file of ``records/``: by the file's name, in ``$defs``."""
+    """In ``$defs``: one object a line in each file of ``records/``, by the file's name; and the
+    other files, by theirs.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"{FORMAT} {VERSION}",
-        "$defs": {kind.name: of_kind(kind) for kind in KINDS},
+        "$defs": {kind.name: of_kind(kind) for kind in KINDS} | DOCUMENTS,
     }
 
 

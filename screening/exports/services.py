@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
@@ -11,6 +13,8 @@ from accounts.models import User
 from screening import bells
 from screening.models import Export, LesionImage, Patient
 
+A_DAY = 20
+"""The most that one person asks for: each keeps a worker busy for a while."""
 REVIEW_FIRST = (
     "Your clinic reviews before reading, and pictures of this patient wait for your conclusion. "
     "Conclude on them first, or ask an admin who has."
@@ -27,6 +31,9 @@ def request_export(*, user: User, patient: Patient | None = None) -> Export:
     active = asked.filter(state__in=(Export.State.QUEUED, Export.State.RUNNING)).first()
     if active is not None:
         return active
+    a_day_ago = timezone.now() - timedelta(days=1)
+    if Export.objects.filter(requested_by=user, created__gt=a_day_ago).count() >= A_DAY:
+        raise ValidationError("Too many for one day. Try again tomorrow.")
     export = Export.objects.create(requested_by=user, patient=patient)
     bells.after_commit(bells.work_on_exports)
     return export

@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from datetime import timedelta
 from hashlib import file_digest
-from typing import IO
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -123,7 +123,7 @@ def _build(export: Export) -> None:
         _finish(export, plan, file)
 
 
-def _finish(export: Export, plan: archive.Plan, file: IO[bytes]) -> None:
+def _finish(export: Export, plan: archive.Plan, file: Any) -> None:
     """Store the file, and end what was ready before of the same record."""
     size = file.tell()
     file.seek(0)

@@ -112,6 +112,13 @@ def test_a_second_request_joins_the_first_and_a_new_file_ends_the_old(personas, 
     ]
 
 
+def test_nobody_keeps_the_workers_busy(personas, browser):
+    ExportFactory.create_batch(services.A_DAY, requested_by=personas.self_tracker, state="ended")
+    page = browser.post(reverse("account_export"), follow=True)
+    assert "Too many for one day" in page.text
+    assert not worker.has_work()
+
+
 def test_only_admins_export_a_clinics_patient(personas, of_clinic):
     for user in (personas.clinician, personas.assistant, personas.viewer, personas.colleague):
         with pytest.raises(PermissionDenied):

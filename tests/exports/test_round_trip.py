@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core.management import CommandError, call_command
+from django.urls import reverse
 from jsonschema import Draft202012Validator
 
 from accounts.models import Clinic, User
@@ -22,6 +23,7 @@ from screening.exports import imports
 from screening.exports.records import KINDS, LEFT_OUT
 from screening.models import Batch, Patient, Review, Share
 from screening.reviews import services as review_services
+from tests.clients import Browser
 from tests.exports.conftest import file_of, made
 from tests.factories import (
     ClinicFactory,
@@ -78,7 +80,7 @@ def compared(found: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def test_a_persons_record_comes_back_whole(personas, own):
+def test_a_persons_record_comes_back_whole(personas, own, mailoutbox):
     user = personas.self_tracker
     before = contents(file_of(file := made(user)))
     data = file_of(file)
@@ -96,6 +98,9 @@ def test_a_persons_record_comes_back_whole(personas, own):
         after["account.json"][name] for name in profile
     ]
     assert not list(review_services.broken())
+    mailoutbox.clear()
+    Browser().post(reverse("account_reset_password"), {"email": user.email})
+    assert [mail.to for mail in mailoutbox] == [[user.email]]
 
 
 def test_every_kind_has_a_row_in_this_test(personas, own):
@@ -198,7 +203,7 @@ def rewritten(data: BytesIO, change: dict[str, bytes], *, honest: bool) -> Bytes
                 manifest["files"][name] = said
             if name != "manifest.json":
                 new.writestr(name, content)
-        new.writestr("manifest.json", json.dumps(manifest))
+        new.writestr("manifest.json", change.get("manifest.json", json.dumps(manifest)))
     out.seek(0)
     return out
 
@@ -216,6 +221,9 @@ def test_a_changed_file_is_refused_and_leaves_nothing(personas, own, media):
         ({path: b"<svg>"}, True, "not the picture"),
         ({lines: row.replace(b'"itching": true', b'"itching": "x"')}, True, "line 1"),
         ({lines: b""}, True, "contradicts"),
+        ({"people.json": b'[{"id": 1}]'}, True, "people.json"),
+        ({"clinics.json": b"["}, True, "no JSON"),
+        ({"manifest.json": b"{}"}, False, "manifest.json"),
     ):
         with pytest.raises(ArchiveRefused, match=said):
             imports.import_export(rewritten(data, change, honest=honest))

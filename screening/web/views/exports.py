@@ -96,7 +96,11 @@ def _ask(request: UserRequest, patient: Patient | None) -> HttpResponseBase:
 def _asked(request: UserRequest, patient: Patient | None) -> HttpResponseBase:
     @recent_log_in
     def ask(request: UserRequest) -> HttpResponse:
-        export = export_services.request_export(user=request.user, patient=patient)
+        try:
+            export = export_services.request_export(user=request.user, patient=patient)
+        except ValidationError as error:
+            messages.error(request, " ".join(error.messages))
+            return redirect(request.path)
         return redirect("export", export.pk)
 
     return ask(request)
