@@ -46,6 +46,7 @@ PASSING = re.compile(
     rb'(?:csrfmiddlewaretoken|form_token)" value="[^"]*"'
     rb'|"request_id": ?"[^"]*"'
     rb'|"resourceType": ?"Bundle".*?"lastUpdated": ?"[^"]*"'
+    rb"| Last fetched [^.]*\."  # by the first round
 )
 
 
