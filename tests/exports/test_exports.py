@@ -6,7 +6,9 @@ import os
 import re
 import tracemalloc
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -23,7 +25,7 @@ from screening.exports import archive, emails, services, worker
 from screening.models import MAX_ATTEMPTS, AccessLog, Export
 from screening.operations import orphans
 from tests.clients import Browser, Program
-from tests.exports.conftest import made
+from tests.exports.conftest import file_of, made
 from tests.factories import ExportFactory, LesionImageFactory, PredictionFactory
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +33,7 @@ State = Export.State
 
 
 @pytest.fixture
-def browser(personas):
+def tracker(personas):
     client = Browser()
     client.force_login(personas.self_tracker)
     return client
@@ -49,21 +51,21 @@ def late(client) -> None:
     session.save()
 
 
-def test_a_person_downloads_everything(personas, own, browser, mailoutbox):
-    asked = browser.post(reverse("account_export"))
-    page = browser.get(asked["Location"])
+def test_a_person_downloads_everything(personas, own, tracker, mailoutbox):
+    asked = tracker.post(reverse("account_export"))
+    page = tracker.get(asked["Location"])
     assert "Waiting" in page.text
     assert "data-poll" in page.text
     assert worker.work()
-    page = browser.get(asked["Location"])
+    page = tracker.get(asked["Location"])
     assert "Ready" in page.text
     assert "data-poll" not in page.text
     (mail,) = mailoutbox
     assert mail.to == [personas.self_tracker.email]
     link = re.search(r"/exports/fetch/\S+", mail.body)[0]
-    data = fetched(browser.get(link))
+    data = fetched(tracker.get(link))
     assert data.startswith(b"PK")
-    assert data == fetched(browser.get(reverse("export_file", args=[Export.objects.get().pk])))
+    assert data == fetched(tracker.get(reverse("export_file", args=[Export.objects.get().pk])))
 
 
 def test_the_mail_holds_no_finding(personas, own, mailoutbox):
@@ -91,11 +93,11 @@ def test_the_link_asks_for_a_log_in_and_is_for_one_person(personas, own, mailout
     assert person.get(link).status_code == 404
 
 
-def test_asking_needs_a_recent_log_in(personas, browser):
-    late(browser)
-    assert "reauthenticate" in browser.post(reverse("account_export"))["Location"]
+def test_asking_needs_a_recent_log_in(personas, tracker):
+    late(tracker)
+    assert "reauthenticate" in tracker.post(reverse("account_export"))["Location"]
     assert not Export.objects.exists()
-    assert browser.post("/api/v1/exports/", "{}", "application/json").status_code == 403
+    assert tracker.post("/api/v1/exports/", "{}", "application/json").status_code == 403
     assert not Export.objects.exists()
 
 
@@ -112,9 +114,9 @@ def test_a_second_request_joins_the_first_and_a_new_file_ends_the_old(personas, 
     ]
 
 
-def test_nobody_keeps_the_workers_busy(personas, browser):
+def test_nobody_keeps_the_workers_busy(personas, tracker):
     ExportFactory.create_batch(services.A_DAY, requested_by=personas.self_tracker, state="ended")
-    page = browser.post(reverse("account_export"), follow=True)
+    page = tracker.post(reverse("account_export"), follow=True)
     assert "Too many for one day" in page.text
     assert not worker.has_work()
 
@@ -165,15 +167,15 @@ def test_who_reviews_blind_concludes_first(personas, of_clinic):
     assert "Conclude on them first" in page.text
 
 
-def test_who_agrees_no_longer_still_takes_their_data_along(personas, own, browser):
-    browser.post(reverse("agreement_withdraw"))
-    assert browser.get(reverse("patients"))["Location"] == reverse("agree")
-    assert reverse("account_export") in browser.get(reverse("agree")).text
-    asked = browser.post(reverse("account_export"))
+def test_who_agrees_no_longer_still_takes_their_data_along(personas, own, tracker):
+    tracker.post(reverse("agreement_withdraw"))
+    assert tracker.get(reverse("patients"))["Location"] == reverse("agree")
+    assert reverse("account_export") in tracker.get(reverse("agree")).text
+    asked = tracker.post(reverse("account_export"))
     assert worker.work()
-    assert "Ready" in browser.get(asked["Location"]).text
+    assert "Ready" in tracker.get(asked["Location"]).text
     export = Export.objects.get()
-    assert fetched(browser.get(reverse("export_file", args=[export.pk]))).startswith(b"PK")
+    assert fetched(tracker.get(reverse("export_file", args=[export.pk]))).startswith(b"PK")
 
 
 def test_a_key_of_a_clinic_exports_its_patients_only(personas, of_clinic):
@@ -313,6 +315,30 @@ def test_a_file_without_a_row_is_an_orphan(personas, own, media):
     assert list(orphans.found()) == [name]
 
 
+def test_nginx_sends_a_local_file(personas, own, tracker, settings):
+    export = made(personas.self_tracker)
+    settings.MEDIA_ACCEL_PREFIX = "/protected/"
+    response = tracker.get(reverse("export_file", args=[export.pk]))
+    assert response["X-Accel-Redirect"] == f"/protected/{export.file.name}"
+    assert response["Content-Disposition"].startswith("attachment")
+
+
+def test_a_file_on_s3_is_streamed_by_ranges(personas, own, tracker, monkeypatch):
+    export = made(personas.self_tracker)
+    data = file_of(export).getvalue()
+
+    class Stored:
+        content_length = len(data)
+
+        def get(self, Range):
+            first, last = map(int, Range.removeprefix("bytes=").split("-"))
+            return {"Body": BytesIO(data[first : last + 1])}
+
+    bucket = SimpleNamespace(Object=lambda name: Stored())
+    monkeypatch.setattr(default_storage._wrapped, "bucket", bucket, raising=False)
+    assert fetched(tracker.get(reverse("export_file", args=[export.pk]))) == data
+
+
 def test_a_mail_that_was_not_taken_is_sent_later(personas, own, monkeypatch, mailoutbox):
     with monkeypatch.context() as patched:
         patched.setattr(emails, "deliver", lambda *_: False)
@@ -327,11 +353,11 @@ def test_a_mail_that_was_not_taken_is_sent_later(personas, own, monkeypatch, mai
     assert export.mailed_at
 
 
-def test_a_person_removes_the_file(personas, own, browser, media):
+def test_a_person_removes_the_file(personas, own, tracker, media):
     export = made(personas.self_tracker)
-    browser.post(reverse("export_remove", args=[export.pk]))
+    tracker.post(reverse("export_remove", args=[export.pk]))
     assert not list((media / "exports").iterdir())
-    assert browser.get(reverse("export_file", args=[export.pk])).status_code == 404
+    assert tracker.get(reverse("export_file", args=[export.pk])).status_code == 404
     waiting = ExportFactory(requested_by=personas.self_tracker)
     with pytest.raises(ValidationError):
         services.remove(user=personas.self_tracker, export=waiting)
