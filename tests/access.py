@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from ml import reader
 from screening.exports import emails as export_emails
 from tests.batches.uploads import batch_of
+from tests.clients import shown
 from tests.factories import picture
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -164,6 +165,10 @@ def archive() -> SimpleUploadedFile:
     return SimpleUploadedFile("batch.zip", data, "application/zip")
 
 
+def latest(world: World) -> Any:
+    return world.lesion.images.latest_first().first()
+
+
 REVIEW = {"conclusion": "nv", "management": "monitor"}
 WEBHOOK = {
     "name": "W",
@@ -222,15 +227,20 @@ MATRIX: dict[str, Line] = {
     "lesion_new": line(WRITES, "patient", POST=Sent(WRITES, lambda w: {"label": "X"})),
     "lesion": line(SEES, "lesion"),
     "lesion_edit": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: {"label": "X"})),
-    "lesion_visit": line(OWNS, "lesion", POST=Sent(OWNS, lambda w: VISIT)),
+    "lesion_visit": line(OWNS, "lesion", POST=Sent(OWNS, lambda w: VISIT | shown(w.lesion))),
     "lesion_reopen": line(args="lesion", POST=Sent(WRITES)),
     "worklist": line(SIGNED_IN),
     "clinic_agreement": line(SEES, "clinic"),
-    "worklist_item": line(CONCLUDES, "lesion", POST=Sent(CONCLUDES, lambda w: REVIEW)),
+    "worklist_item": line(
+        CONCLUDES, "lesion", POST=Sent(CONCLUDES, lambda w: REVIEW | shown(latest(w)))
+    ),
     "lesion_histology": line(
         CONCLUDES,
         "lesion",
-        POST=Sent(CONCLUDES, lambda w: {"diagnosis": "nv", "examined_on": "2026-03-20"}),
+        POST=Sent(
+            CONCLUDES,
+            lambda w: {"diagnosis": "nv", "examined_on": "2026-03-20"} | shown(w.lesion),
+        ),
     ),
     "lesion_place": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: ON_THE_CHEST)),
     "lesion_compare": line(SEES, "lesion"),
@@ -266,7 +276,7 @@ MATRIX: dict[str, Line] = {
     "image_dicom": line(SEES, "image"),
     "image_status": line(SEES, "image"),
     "image_read": line(args="image", POST=Sent(WRITES)),
-    "image_review": line(args="image", POST=Sent(CONCLUDES, lambda w: REVIEW)),
+    "image_review": line(args="image", POST=Sent(CONCLUDES, lambda w: REVIEW | shown(w.image))),
     "media": line(SEES, lambda w: (w.image.pk, "thumbnail")),
     # Reports
     "patient_report": line(SEES, "patient"),

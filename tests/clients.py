@@ -13,7 +13,20 @@ from django.test import Client
 from django.utils.crypto import get_random_string
 from rest_framework.test import APIClient
 
+from screening.models import Lesion, LesionImage
+from screening.predictions import arrivals
+
 CSRF_COOKIE = "csrftoken"
+
+
+def shown(record: Lesion | LesionImage) -> dict[str, str]:
+    """What a form carries that was opened just now, about a lesion or one of its images."""
+    is_image = isinstance(record, LesionImage)
+    lesion = record.lesion if is_image else record
+    return {
+        "shown_at": arrivals.last(lesion).isoformat(),
+        "shown_image": str(record.pk) if is_image else "",
+    }
 
 
 class Browser(Client):

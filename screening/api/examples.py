@@ -184,6 +184,7 @@ REVIEW: dict[str, Any] = {
     "superseded_by": None,
     "signature": "5f0c7f2d9e6a4b1c8d3e0f7a6b5c4d3e2f1a0b9c8d7e6f5a4b3c2d1e0f9a8b7c",
     "signature_holds": True,
+    "shown_at": "2026-03-12T10:01:44.290551Z",
 }
 
 IMAGE_QUEUED: dict[str, Any] = {

@@ -249,3 +249,18 @@ class ChoiceOrNull(serializers.ChoiceField):
 
     def to_representation(self, value: Any) -> Any:
         return super().to_representation(value) if value else None
+
+
+class ShownAt(serializers.DateTimeField):
+    """``Settling.shown_at``, as the caller may give it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            required=False,
+            allow_null=True,
+            help_text="Until when it takes into account what came to the lesion; it settles "
+            "nothing that came later. Send when you got the lesion that you showed to whoever "
+            "concludes, by the `Date` header of our answer. Without it, all that is there now "
+            "counts as shown. Empty in answers: by `created`.",
+            **kwargs,
+        )

@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.base import RecordViewSet
-from screening.api.fields import VisibleField
+from screening.api.fields import ShownAt, VisibleField
 from screening.api.serializers import RecordSerializer
 from screening.models import Histology, Lesion
 from screening.models.histology import DIAGNOSES
@@ -37,6 +37,7 @@ HISTOLOGY: dict[str, Any] = {
     "url": f"https://skincheck.example.org/api/v1/histologies/{_ID}/",
     "created": "2026-03-24T08:12:03.771204Z",
     **HISTOLOGY_IN,
+    "shown_at": "2026-03-24T08:10:41.350716Z",
     "superseded_by": None,
     "patient": examples.PATIENT["id"],
     "recorded_by": "clinician@north.example.org",
@@ -58,6 +59,7 @@ class HistologySerializer(RecordSerializer):
         allow_null=True,
         help_text="The standing one of the lesion that this one corrects.",
     )
+    shown_at = ShownAt()
     superseded_by = serializers.SerializerMethodField(help_text="`null`: it stands.")
     patient = serializers.UUIDField(source="lesion.patient_id", read_only=True)
     recorded_by = serializers.CharField(read_only=True, help_text="Who entered it.")
@@ -73,6 +75,7 @@ class HistologySerializer(RecordSerializer):
             "examined_on",
             "breslow_mm",
             "note",
+            "shown_at",
             "supersedes",
             "superseded_by",
             "patient",

@@ -14,6 +14,7 @@ from accounts.scope_permission import may_read
 from screening.api.fields import (
     ByScope,
     ChoiceOrNull,
+    ShownAt,
     StandingOutcome,
     TimeOfDay,
     VisibleField,
@@ -203,6 +204,7 @@ class ReviewSerializer(RecordSerializer):
         write_only=True,
         help_text="With `done`: the day it was removed. Without one it was by today.",
     )
+    shown_at = ShownAt()
     signature = serializers.CharField(
         read_only=True, help_text="HMAC-SHA256 over the above and the review signed before it."
     )
@@ -223,6 +225,7 @@ class ReviewSerializer(RecordSerializer):
             "management",
             "note",
             "removed_on",
+            "shown_at",
             "supersedes",
             "superseded_by",
             "signature",

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.base import RecordViewSet
-from screening.api.fields import VisibleField
+from screening.api.fields import ShownAt, VisibleField
 from screening.api.serializers import RecordSerializer
 from screening.models import DoctorVisit, Finding, Lesion
 from screening.records import visits
@@ -33,6 +33,7 @@ VISIT: dict[str, Any] = {
     "url": f"https://skincheck.example.org/api/v1/visits/{_ID}/",
     "created": "2026-03-18T17:40:09.118734Z",
     **VISIT_IN,
+    "shown_at": "2026-03-18T17:38:22.604511Z",
     "patient": examples.PATIENT["id"],
     "recorded_by": "person@example.org",
 }
@@ -46,6 +47,7 @@ class VisitSerializer(RecordSerializer):
         queryset=Lesion.objects.none(),
         visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
     )
+    shown_at = ShownAt()
     patient = serializers.UUIDField(source="lesion.patient_id", read_only=True)
     recorded_by = serializers.CharField(read_only=True, help_text="Who entered it.")
 
@@ -59,6 +61,7 @@ class VisitSerializer(RecordSerializer):
             "visited_on",
             "finding",
             "note",
+            "shown_at",
             "patient",
             "recorded_by",
         ]

@@ -12,6 +12,7 @@ from screening.measurements.masks import SIDE, mask_of, pixels_of
 from screening.measurements.millimetres import in_millimetres, scale_of
 from screening.measurements.queries import NotOpened, current, repeatability
 from screening.models import Alert, Comparison, Event, LesionImage, Outcome, Prediction, Reminder
+from screening.predictions.arrivals import next_moment
 from screening.predictions.details import other_details
 from screening.webhooks.outbox import announce_about
 
@@ -64,7 +65,12 @@ def _opened(fired: Fired, comparison: Comparison) -> Alert:
         earlier=earlier,
         later=later,
         outlines=comparison.outlines,
-        defaults={"lesion": lesion, "before": fired.before, "after": fired.after},
+        defaults={
+            "lesion": lesion,
+            "before": fired.before,
+            "after": fired.after,
+            "created": next_moment(lesion),
+        },
     )
     if is_new:
         announce_about(

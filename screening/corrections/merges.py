@@ -49,6 +49,7 @@ from screening.models import (
 )
 from screening.predictions import outcomes
 from screening.predictions import services as prediction_services
+from screening.predictions.arrivals import next_moment
 from screening.records import closing, plausibility
 
 ATTACHED: dict[str, models.Manager[Any]] = {
@@ -344,7 +345,7 @@ def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any
     for name in SYMPTOMS:
         setattr(into, name, getattr(into, name) or getattr(lesion, name))
     if into.symptoms:
-        into.symptoms_at = timezone.now()
+        into.symptoms_at = next_moment(lesion, into)
     if into.closed_on and (lesion.closed_on is None or lesion.closed_on < into.closed_on):
         into.closed_on, into.closed_by, into.closed_because = None, None, ""
         into.closed_day_is_known = False

@@ -14,7 +14,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
-from django.utils import timezone
 
 from accounts.models import User
 from screening.corrections.consequences import follow
@@ -31,6 +30,7 @@ from screening.models import (
 )
 from screening.models.lesion import number_of
 from screening.predictions import services as prediction_services
+from screening.predictions.arrivals import next_moment
 from screening.records import closing, plausibility
 
 
@@ -157,7 +157,7 @@ def require_acknowledged(acknowledged: bool, *texts: str) -> None:
 
 def bring(images: list[LesionImage], lesion: Lesion) -> None:
     """Assign the images to ``lesion`` from now on. Call it in a correction that has locked both."""
-    now = timezone.now()
+    now = next_moment(lesion, *{image.lesion for image in images})
     for image in images:
         image.lesion, image.placed_at = lesion, now
         image.save(update_fields=["lesion", "placed_at", "modified"])

@@ -27,6 +27,7 @@ from screening.corrections.journal import (
 )
 from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
 from screening.predictions import services as prediction_services
+from screening.predictions.arrivals import next_moment
 from screening.records import closing, plausibility
 
 UNCHANGED: Any = object()
@@ -72,7 +73,7 @@ def correct_image(
     for name, value in changes.items():
         setattr(image, name, value)
     if changes.keys() & {"captured_on", "captured_time"}:
-        image.placed_at = timezone.now()
+        image.placed_at = next_moment(image.lesion)
     image.full_clean()
     image.save()
     note(CorrectionKind.EDITED, image, user=user, reason=reason, before=before, after=changes)
@@ -129,7 +130,7 @@ def restore(
     if into and isinstance(record, Patient | Lesion):
         record.merged_into = None
     if isinstance(record, LesionImage) and moves.was_concluded(record.lesion, out_since):
-        record.placed_at = timezone.now()  # earlier acts did not take it into account
+        record.placed_at = next_moment(record.lesion)  # earlier acts did not take it into account
     record.full_clean()
     record.save()
     for one in into:

@@ -13,6 +13,7 @@ from django.utils import timezone
 from accounts.models import User
 from screening.images import cleaning, duplicates, quota
 from screening.models import Lesion, LesionImage, Modality, Patient
+from screening.predictions.arrivals import next_moment
 from screening.predictions.services import enqueue
 from screening.records import plausibility
 from screening.records.services import hold
@@ -147,7 +148,7 @@ def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_bat
             image.thumbnail.save("thumbnail.jpg", ContentFile(clean.thumbnail), save=False)
             saved.append(image.thumbnail)
             hold(image.lesion)
-            image.placed_at = timezone.now()  # whoever concluded before that has not seen it
+            image.placed_at = next_moment(image.lesion)  # whoever concluded before has not seen it
             image.full_clean(validate_unique=False, validate_constraints=False)
             image.save()
             schedule.reschedule(image.lesion)

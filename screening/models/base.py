@@ -1,12 +1,16 @@
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from uuid_utils.compat import uuid7
+
+_Acts = TypeVar("_Acts", bound="models.QuerySet[Any]")
 
 
 class UUIDModel(models.Model):
@@ -18,6 +22,30 @@ class UUIDModel(models.Model):
 
     class Meta:
         abstract = True
+
+
+class Settling(models.Model):
+    """An act that settles warnings: a review, a histology, a visit to a doctor."""
+
+    shown_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="It settles what had come to the lesion by then: what was shown to whoever "
+        "recorded it. Empty: by the time it was recorded.",
+    )
+
+    class Meta:
+        abstract = True
+
+    @property
+    def knows_until(self) -> datetime:
+        """What came later, it did not take into account."""
+        return self.shown_at or self.created  # type: ignore[attr-defined]
+
+
+def knowing(acts: _Acts) -> _Acts:
+    """Add ``Settling.knows_until`` for filters."""
+    return acts.alias(knows_until=Coalesce("shown_at", "created"))
 
 
 class CurrentManager(models.Manager[Any]):

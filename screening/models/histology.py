@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
 from ml.diagnoses import Diagnosis
-from screening.models.base import UUIDModel
+from screening.models.base import Settling, UUIDModel
 from screening.models.image import LesionImage
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
@@ -38,7 +38,7 @@ class HistologyQuerySet(models.QuerySet["Histology"]):
         return self.filter(superseded_by=None)
 
 
-class Histology(UUIDModel):
+class Histology(Settling, UUIDModel):
     """The pathologist's diagnosis of a lesion: ground truth. Never edited: a later row supersedes
     it.
     """

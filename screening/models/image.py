@@ -166,7 +166,7 @@ class LesionImage(Withdrawable):
         default=timezone.now,
         editable=False,
         help_text="When it took its place among the lesion's images: added, moved, or its day "
-        "corrected. What was concluded before that did not take it into account.",
+        "corrected. An act of who was shown the lesion before that did not take it into account.",
     )
     modality = models.CharField(max_length=13, choices=Modality, default=Modality.DERMATOSCOPIC)
     file = models.FileField(upload_to=_file_name, max_length=120)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db import models
@@ -8,7 +8,7 @@ from django.db.models import F, Q
 
 from accounts.models import User
 from ml.diagnoses import Diagnosis
-from screening.models.base import UUIDModel
+from screening.models.base import Settling, UUIDModel
 from screening.models.image import LesionImage, disclosed, seen
 from screening.models.signatures import Content, holds
 
@@ -50,7 +50,7 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         )
 
 
-class Review(UUIDModel):
+class Review(Settling, UUIDModel):
     """A clinician's own conclusion on an image. Signed and never edited, only superseded.
 
     Only ``screening.reviews.services`` creates reviews. ``number`` and ``previous_signature`` chain
@@ -109,8 +109,10 @@ class Review(UUIDModel):
 
     @property
     def signed_content(self) -> Content:
-        """The signed text: who said what about which image, when, and after which review."""
-        return {
+        """The signed text: who said what about which image, when, knowing what, and after which
+        review.
+        """
+        content: dict[str, str | int | None] = {
             "id": str(self.pk),
             "number": self.number,
             "image": str(self.image_id),
@@ -118,12 +120,19 @@ class Review(UUIDModel):
             "conclusion": self.conclusion,
             "management": self.management,
             "note": self.note,
-            "created": self.created.astimezone(UTC).isoformat(timespec="microseconds"),
+            "created": _written(self.created),
             "supersedes": str(self.supersedes_id) if self.supersedes_id else None,
             "previous_signature": self.previous_signature,
         }
+        if self.shown_at is not None:  # earlier reviews were signed without it
+            content["shown_at"] = _written(self.shown_at)
+        return content
 
     @property
     def signature_holds(self) -> bool:
         """Whether the row is unchanged since it was signed."""
         return holds(self.signed_content, self.signature)
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import User
-from screening.models.base import CurrentManager, Withdrawable
+from screening.models.base import CurrentManager, Settling, Withdrawable
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
 
@@ -30,7 +30,7 @@ class DoctorVisitQuerySet(models.QuerySet["DoctorVisit"]):
         return self.filter(lesion__patient__in=own)
 
 
-class DoctorVisit(Withdrawable):
+class DoctorVisit(Settling, Withdrawable):
     """A person showed a lesion of their own to a doctor, and reports what they were told."""
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="visits")

@@ -8,10 +8,10 @@ beside it; one of them counts only until the default version has finished a read
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
 from ml import reader
 from screening.models import LesionImage, Modality, Outcome, Prediction
+from screening.predictions.arrivals import next_moment
 
 GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
 
@@ -19,11 +19,12 @@ GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
 @transaction.atomic
 def count(prediction: Prediction) -> bool:
     """Make a finished reading the one that counts, if it may. Returns whether it did."""
-    LesionImage.everything.select_for_update().get(pk=prediction.image_id)  # one at a time
+    images = LesionImage.everything.select_for_update(of=("self",)).select_related("lesion")
+    image = images.get(pk=prediction.image_id)  # one at a time
     before = Prediction.objects.filter(image=prediction.image_id).counting().first()
     if before is not None and not _may_replace(before, prediction):
         return False
-    now = timezone.now()
+    now = next_moment(image.lesion)
     if before is not None:
         Prediction.objects.filter(pk=before.pk).update(told_until=now, modified=now)
     Prediction.objects.filter(pk=prediction.pk).update(told_from=now, modified=now)

@@ -7,13 +7,13 @@ not assessable, settles nothing. An image is settled by
 - a clinician's conclusion on it, or on a later image of the lesion (``Review.settles``),
 - the lesion's histology, or a visit to a doctor, on or after the day of the image,
 
-each recorded after the image got its place in the lesion (``LesionImage.placed_at``), since earlier
-conclusions did not take it into account. A visit, which a layperson reports, settles no reading
-that nobody could have known: when it was entered, the image must have been told as severe or more
-severe. A doctor's conclusion or histology needs no reading. Withdrawn images, reviews of them and
-withdrawn visits do not count. A symptom raises everything below ``see_doctor`` to it, with or
-without pictures. It is settled by an act recorded after it was marked, by someone who may have
-known of it:
+if the image had its place in the lesion (``LesionImage.placed_at``) when the lesion was shown to
+whoever recorded the act (``Settling.shown_at``): an act settles nothing that came later. A visit,
+which a layperson reports, settles no reading that nobody could have known: by then, the image must
+have been told as severe or more severe. A doctor's conclusion or histology needs no reading.
+Withdrawn images, reviews of them and withdrawn visits do not count. A symptom raises everything
+below ``see_doctor`` to it, with or without pictures. It is settled by an act of someone who was
+shown it marked, and may have known of it:
 
 - a visit or a histology on or after that day,
 - a conclusion on a picture of that day or later, or of the month before (``RECENT``): an older one
@@ -77,6 +77,7 @@ from screening.models import (
     Review,
 )
 from screening.models.alert import AlertQuerySet
+from screening.models.base import knowing
 from screening.models.image import is_later, latest_first, place_of
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import TOLD, PredictionQuerySet
@@ -350,21 +351,22 @@ def symptom_stands(user: User) -> Q:
 
 
 def _symptom_stands(user: User) -> Q:
-    since = {"created__gte": OuterRef("symptoms_at")}
+    since = {"knows_until__gte": OuterRef("symptoms_at")}
     marked_at = ExpressionWrapper(OuterRef("symptoms_at"), output_field=DateTimeField())
     a_month_before = ExpressionWrapper(
         OuterRef("symptoms_at") - Value(RECENT), output_field=DateTimeField()
     )
     day, of_lesion = TruncDate(marked_at), {"lesion": OuterRef("pk")}
     reviews = conclusions(user).settling().filter(**since)
-    reviews = reviews.filter(created__gte=F("image__placed_at"))
-    histologies = Histology.objects.standing().disclosed_to(user)
+    reviews = reviews.filter(Q(knows_until__gte=F("image__placed_at")))
+    histologies = knowing(Histology.objects.standing().disclosed_to(user))
+    visits = knowing(DoctorVisit.objects.all())
     acts = (
         reviews.filter(
             Q(management__in=IN_PERSON) | Q(image__captured_on__gte=TruncDate(a_month_before))
         ),
         histologies.filter(examined_on__gte=day, **of_lesion, **since),
-        DoctorVisit.objects.filter(visited_on__gte=day, **of_lesion, **since),
+        visits.filter(visited_on__gte=day, **of_lesion, **since),
     )
     there = Q(closed_on=None) | Q(closed_on__lt=TruncDate("symptoms_at"))
     return HAS_SYMPTOM & there & ~Q(reduce(or_, (Q(Exists(act)) for act in acts)))
@@ -377,7 +379,7 @@ def _settled(user: User) -> Q:
     *by_doctors, visits = _acts(user, "image")
     told = _ranked(Prediction.objects.filter(image=OuterRef(OuterRef("image"))))
     known = told.filter(
-        Q(rank__lte=OuterRef(OuterRef("rank_now"))), told_from__lte=OuterRef("created")
+        Q(rank__lte=OuterRef(OuterRef("rank_now"))), told_from__lte=OuterRef("knows_until")
     )
     acts = (*by_doctors, visits.filter(Exists(known)))
     return reduce(or_, (Q(Exists(act)) for act in acts))
@@ -385,7 +387,7 @@ def _settled(user: User) -> Q:
 
 def _acts_on_alert(user: User) -> Iterator[QuerySet[Any]]:
     """Acts that close the outer query's alert. Earlier conclusions did not take it into account."""
-    return (act.filter(created__gte=OuterRef("created")) for act in _acts(user, "later"))
+    return (act.filter(knows_until__gte=OuterRef("created")) for act in _acts(user, "later"))
 
 
 def _acts(user: User, image: str) -> tuple[QuerySet[Any], ...]:
@@ -393,19 +395,19 @@ def _acts(user: User, image: str) -> tuple[QuerySet[Any], ...]:
     visits.
     """
     lesion = OuterRef(f"{image}__lesion")
-    known = {"created__gte": OuterRef(f"{image}__placed_at")}
-    seen = Review.objects.settling().disclosed_to(user)
+    known = {"knows_until__gte": OuterRef(f"{image}__placed_at")}
+    seen = knowing(Review.objects.settling().disclosed_to(user))
     reviews = seen.filter(image__lesion=lesion, image__withdrawn_at=None)
     earlier = is_later(place_of(image, OuterRef), place_of("image"))
     of_later = reviews.filter(~earlier, **known)
     day = OuterRef(f"{image}__captured_on")
     return (
         reviews.filter(image=OuterRef(image)),
-        of_later.filter(created__gte=F("image__placed_at")),
-        Histology.objects.standing()
-        .disclosed_to(user)
-        .filter(lesion=lesion, examined_on__gte=day, **known),
-        DoctorVisit.objects.filter(lesion=lesion, visited_on__gte=day, **known),
+        of_later.filter(Q(knows_until__gte=F("image__placed_at"))),
+        knowing(Histology.objects.standing().disclosed_to(user)).filter(
+            lesion=lesion, examined_on__gte=day, **known
+        ),
+        knowing(DoctorVisit.objects.all()).filter(lesion=lesion, visited_on__gte=day, **known),
     )
 
 
@@ -420,16 +422,13 @@ def _settling(
         review
         for reviewed, review in reviews
         if reviewed == image
-        or (
-            reviewed.place >= image.place
-            and review.created >= max(reviewed.placed_at, image.placed_at)
-        )
+        or (reviewed.place >= image.place and review.knows_until >= _both(reviewed, image))
     ]
     of_others = [
         act
         for act in others
         if _day(act) >= image.captured_on
-        and act.created >= image.placed_at
+        and act.knows_until >= image.placed_at
         and (isinstance(act, Histology) or _was_told(image, reading, act))
     ]
     return [*of_reviews, *of_others]
@@ -439,7 +438,7 @@ def _was_told(image: LesionImage, reading: Prediction, visit: DoctorVisit) -> bo
     """Whether the image was told as severely as by ``reading`` when the visit was entered."""
     return any(
         one.told_from is not None
-        and one.told_from <= visit.created
+        and one.told_from <= visit.knows_until
         and rank(one.outcome_told) <= rank(reading.outcome_told)
         for one in image.predictions.all()
     )
@@ -462,7 +461,7 @@ def _day(act: Histology | DoctorVisit) -> date:
 
 def _follows(act: Histology | DoctorVisit, lesion: Lesion) -> bool:
     since: datetime | None = lesion.symptoms_at
-    return since is not None and act.created >= since and _day(act) >= timezone.localdate(since)
+    return since is not None and act.knows_until >= since and _day(act) >= timezone.localdate(since)
 
 
 def _left_with_lesion(lesion: Lesion) -> bool:
@@ -476,7 +475,7 @@ def _left_with_lesion(lesion: Lesion) -> bool:
 def _knew(review: Review, image: LesionImage, lesion: Lesion) -> bool:
     """Whether the person who concluded on the image may have known of the symptom."""
     since: datetime | None = lesion.symptoms_at
-    if since is None or review.created < max(since, image.placed_at):
+    if since is None or review.knows_until < max(since, image.placed_at):
         return False
     is_recent = image.captured_on >= timezone.localdate(since - RECENT)
     return is_recent or review.management in IN_PERSON
@@ -493,13 +492,14 @@ def _awaits(
         return ""
     if any(histology.diagnosis in MALIGNANT for histology in histologies):
         return Awaited.TREATMENT.value
-    examined = [histology.created for histology in histologies]
+    examined = [histology.knows_until for histology in histologies]
     for image, review in standing:
         if review.management != Management.EXCISE:
             continue
         answered = any(
-            other.created > review.created
-            and (at == image or (at.place >= image.place and other.created >= _both(at, image)))
+            other.number > review.number
+            and other.knows_until >= review.created
+            and (at == image or (at.place >= image.place and other.knows_until >= _both(at, image)))
             for at, other in standing
         )
         if not answered and not any(at >= review.created for at in examined):
@@ -507,9 +507,9 @@ def _awaits(
     visit = next(iter(visits), None)
     if visit is not None and visit.finding == Finding.BIOPSY:
         concluded = [
-            review.created
+            review.knows_until
             for image, review in standing
-            if review.settles and review.created >= image.placed_at
+            if review.settles and review.knows_until >= image.placed_at
         ]
         if not any(at >= visit.created for at in (*examined, *concluded)):
             return Awaited.RESULT.value
@@ -526,13 +526,13 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
     a conclusion asks for it, until another one on that image or a later one, or a histology. A
     result is due while the last visit took a sample, until any later act.
     """
-    since = {"created__gte": OuterRef("created")}
+    since = {"knows_until__gte": OuterRef("created")}
     earlier = is_later(place_of("image", OuterRef), place_of("image"))
-    on_later = Q(~earlier, created__gte=F("image__placed_at")) & Q(
-        created__gte=OuterRef("image__placed_at")
+    on_later = Q(~earlier, knows_until__gte=F("image__placed_at")) & Q(
+        knows_until__gte=OuterRef("image__placed_at")
     )
-    answers = conclusions(user, "image__lesion").filter(created__gt=OuterRef("created"))
-    examined = Histology.objects.standing().disclosed_to(user).filter(**since)
+    answers = conclusions(user, "image__lesion").filter(number__gt=OuterRef("number"), **since)
+    examined = knowing(Histology.objects.standing().disclosed_to(user)).filter(**since)
     asked = conclusions(user).filter(
         ~Exists(answers.filter(Q(image=OuterRef("image")) | on_later)),
         ~Exists(examined.filter(lesion=OuterRef("image__lesion"))),
@@ -549,7 +549,7 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
     sampled = DoctorVisit.objects.filter(
         is_last,
         ~Exists(examined.filter(lesion=OuterRef("lesion"))),
-        ~Exists(concluded.filter(created__gte=F("image__placed_at"))),
+        ~Exists(concluded.filter(Q(knows_until__gte=F("image__placed_at")))),
         lesion=OuterRef("pk"),
         finding=Finding.BIOPSY,
     )
@@ -562,6 +562,7 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
 
 
 def conclusions(user: User, lesion: str = "pk") -> ReviewQuerySet:
-    """The standing reviews of the outer query's ``lesion``."""
-    reviews = Review.objects.filter(image__lesion=OuterRef(lesion), image__withdrawn_at=None)
+    """The standing reviews of the outer query's ``lesion``, ``knowing``."""
+    reviews = knowing(Review.objects.all())
+    reviews = reviews.filter(image__lesion=OuterRef(lesion), image__withdrawn_at=None)
     return reviews.disclosed_to(user).standing()

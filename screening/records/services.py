@@ -17,6 +17,7 @@ from accounts import agreements
 from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, Correction, CorrectionKind, Lesion, Patient
+from screening.predictions.arrivals import next_moment
 from screening.predictions.services import read_with_new_details
 from screening.records import plausibility
 from screening.write_access import require_writable
@@ -106,7 +107,8 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
 def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:
     """Add the time of a newly marked symptom: earlier examinations did not know of it."""
     if _marks(lesion, fields):
-        lesion.symptoms_at = timezone.now()
+        is_new = lesion._state.adding
+        lesion.symptoms_at = timezone.now() if is_new else next_moment(lesion)
     return lesion
 
 

@@ -5,13 +5,14 @@ Functions as in ``screening.records.services``.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from accounts.models import User
 from screening.models import DoctorVisit, Finding, Lesion, Patient
+from screening.predictions import arrivals
 from screening.records import plausibility
 from screening.records.closing import close
 from screening.records.services import hold
@@ -30,11 +31,18 @@ def may_record(user: User, patient: Patient) -> bool:
 
 @transaction.atomic
 def record_visit(
-    *, user: User, lesion: Lesion, visited_on: date, finding: str, note: str = ""
+    *,
+    user: User,
+    lesion: Lesion,
+    visited_on: date,
+    finding: str,
+    note: str = "",
+    shown_at: datetime | None = None,
 ) -> DoctorVisit:
     """Record what the doctor said. It settles what is told now of the pictures up to that day.
 
-    Closes a lesion that was removed. Raises ValidationError for a day in the future.
+    shown_at: see ``Settling``; None if the user was shown all that there is now. Closes a lesion
+    that was removed. Raises ValidationError for a day in the future.
     """
     if not may_record(user, lesion.patient):
         raise PermissionDenied(ONLY_ONES_OWN)
@@ -43,7 +51,12 @@ def record_visit(
     )
     hold(lesion)
     visit = DoctorVisit(
-        lesion=lesion, recorded_by=user, visited_on=visited_on, finding=finding, note=note.strip()
+        lesion=lesion,
+        recorded_by=user,
+        visited_on=visited_on,
+        finding=finding,
+        note=note.strip(),
+        shown_at=arrivals.shown(lesion, shown_at, user),
     )
     visit.full_clean()
     visit.save()

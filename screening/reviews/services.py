@@ -7,7 +7,7 @@ what it proves.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from screening import bells
 from screening.formatting import day
 from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.models.signatures import sign
+from screening.predictions import arrivals
 from screening.records import closing, plausibility
 from screening.records.services import hold
 from screening.webhooks import outbox
@@ -45,14 +46,16 @@ def record_review(
     note: str = "",
     supersedes: Review | None = None,
     removed_on: date | None = None,
+    shown_at: datetime | None = None,
 ) -> Review:
     """Record a signed conclusion beside the prediction. It supersedes the user's own standing one
     on this image; a user without one may name a colleague's to supersede.
 
-    removed_on: the day on which the lesion was removed, which closes it; None if unknown. Raises
-    ValidationError for a superseded review that does not stand on this image.
+    removed_on: the day on which the lesion was removed, which closes it; None if unknown. shown_at:
+    see ``Settling``; None if the user was shown all that there is now. Raises ValidationError for a
+    superseded review that does not stand on this image.
     """
-    _require_reviewer(user, image.lesion.patient)
+    require_reviewer(user, image.lesion.patient)
     hold(image.lesion)
     if not image.lesion.images.contains(image):
         raise ValidationError("This picture was moved or withdrawn meanwhile. Look at it again.")
@@ -67,6 +70,7 @@ def record_review(
     _lock_chain()
     review.supersedes = _superseded(user, image, supersedes)
     review.created = timezone.now()
+    review.shown_at = arrivals.shown(image.lesion, shown_at, user)
     _seal(review)
     review.save(force_insert=True)
     if management == Management.DONE:
@@ -99,14 +103,16 @@ def record_histology(
     excised: bool | None = None,
     note: str = "",
     supersedes: Histology | None = None,
+    shown_at: datetime | None = None,
 ) -> Histology:
     """Record the pathologist's diagnosis. It ranks above every reading and conclusion. A lesion
     that was ``excised`` completely is closed.
 
-    supersedes: the standing one that this one corrects; others stay beside it. Raises
-    ValidationError for one that does not stand on this lesion.
+    supersedes: the standing one that this one corrects; others stay beside it. shown_at: as in
+    ``record_review``. Raises ValidationError for a superseded one that does not stand on this
+    lesion.
     """
-    _require_reviewer(user, lesion.patient)
+    require_reviewer(user, lesion.patient)
     hold(lesion)
     if supersedes is not None and not lesion.histologies.standing().contains(supersedes):
         raise ValidationError(
@@ -124,6 +130,7 @@ def record_histology(
         excised=excised,
         note=note.strip(),
         supersedes=supersedes,
+        shown_at=arrivals.shown(lesion, shown_at, user),
     )
     histology.full_clean()
     histology.save()
@@ -153,7 +160,7 @@ def broken() -> Iterator[Fault]:
         number, signature = review.number, review.signature
 
 
-def _require_reviewer(user: User, patient: Patient) -> None:
+def require_reviewer(user: User, patient: Patient) -> None:
     if not Patient.objects.reviewable_by(user).contains(patient):
         raise PermissionDenied("Only a clinician of the patient's clinic records a conclusion.")
 

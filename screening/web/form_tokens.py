@@ -36,7 +36,7 @@ from screening import idempotency
 from screening.errors import InProgress
 
 FIELD, PARAMETER = "form_token", "unsaved"
-OWN_FIELDS = ("csrfmiddlewaretoken", FIELD, "opened")
+OWN_FIELDS = ("csrfmiddlewaretoken", FIELD, "opened", "shown_at", "shown_image")
 VALID = 24 * 60 * 60
 """Seconds that a form may be open for its input to be kept."""
 KEPT = 60 * 60
@@ -166,7 +166,7 @@ def _keep(request: HttpRequest, opened: Opened) -> HttpResponse:
     for name, values in request.POST.lists():
         if name not in OWN_FIELDS[:2]:
             kept.setlist(name, values)
-    if any(name != "opened" for name in kept):
+    if any(name not in OWN_FIELDS for name in kept):
         number = get_random_string(32)
         entry = [opened.user, request.path, kept.urlencode()]
         cache.set(_key(number), signing.dumps(entry, salt=_SALT, compress=True), KEPT)

@@ -11,6 +11,7 @@ from django.urls import reverse
 from screening.models import Histology
 from screening.records import queries as record_queries
 from screening.reviews import services as review_services
+from tests.clients import shown
 from tests.factories import HistologyFactory, LesionFactory
 
 
@@ -52,7 +53,8 @@ def test_the_page_asks_and_shows_the_history(client, personas, lesion, wrong):
     client.force_login(personas.clinician)
     url = reverse("lesion_histology", args=[lesion.pk])
     assert "Does it correct what was recorded?" in client.get(url).text
-    client.post(url, {"diagnosis": "mel", "examined_on": "2026-03-20", "supersedes": str(wrong.pk)})
+    typed = {"diagnosis": "mel", "examined_on": "2026-03-20", "supersedes": str(wrong.pk)}
+    client.post(url, typed | shown(lesion))
     assert Histology.objects.get(supersedes=wrong).diagnosis == "mel"
     text = client.get(url).text
     assert "<s>Melanocytic nevus (mole)</s>" in text

@@ -57,6 +57,7 @@ ONE_PICTURE = {
     "screening/comparisons/presenters.py:_read": "two pictures compared",
     "screening/comparisons/presenters.py:readings_of": "two pictures compared",
     "screening/comparisons/presenters.py:what_changed": "two pictures compared",
+    "screening/predictions/arrivals.py:_is_graver": "one picture, before and after",
     "screening/interop/fhir/observation.py:_probabilities": "one reading",
     "screening/interop/fhir/observation.py:render_prediction": "one reading",
     "screening/interop/fhir/provenance.py:render": "one reading",

@@ -11,6 +11,7 @@ from django.utils import timezone
 from screening.models import Alert, Reminder, Review
 from screening.records import queries as record_queries
 from screening.reviews import worklist
+from tests.clients import shown
 from tests.factories import (
     AlertFactory,
     HistologyFactory,
@@ -26,6 +27,10 @@ from tests.factories import (
 pytestmark = pytest.mark.django_db
 
 CHOSEN = {"conclusion": "nv", "management": "monitor"}
+
+
+def chosen(lesion, **fields):
+    return CHOSEN | shown(lesion.images.latest_first().first()) | fields
 
 
 def lesion_of(patient, label, outcome="monitor", **fields):
@@ -254,12 +259,12 @@ def test_after_signing_the_next_item_opens_in_the_same_filter(client, personas):
     )
     client.force_login(personas.clinician)
     query = "?reason=urgent"
-    answer = client.post(item_of(first, query), CHOSEN)
+    answer = client.post(item_of(first, query), chosen(first))
     assert answer.url == item_of(second, query)
     page = client.get(answer.url).content.decode()
     assert "Your conclusion on a is signed." in page
     assert reverse("image", args=[first.images.get().pk]) in page
-    answer = client.post(item_of(second, query), CHOSEN)
+    answer = client.post(item_of(second, query), chosen(second))
     assert answer.url == reverse("worklist") + query
     assert Review.objects.count() == 2
     assert client.get(item_of(other)).status_code == 200
@@ -268,7 +273,7 @@ def test_after_signing_the_next_item_opens_in_the_same_filter(client, personas):
 def test_a_refused_conclusion_stays_on_the_item(client, personas):
     lesion = lesion_of(personas.patient, "a", "urgent")
     client.force_login(personas.clinician)
-    answer = client.post(item_of(lesion), {"conclusion": "other", "management": "refer"})
+    answer = client.post(item_of(lesion), chosen(lesion, conclusion="other", management="refer"))
     assert answer.status_code == 200
     assert "Say in the note what it is." in answer.content.decode()
     assert not Review.objects.exists()
@@ -279,7 +284,7 @@ def test_a_conclusion_closes_the_alerts_unless_nothing_is_concluded(client, pers
     lesion = lesion_of(personas.patient, "a")
     alert_on(lesion)
     client.force_login(personas.clinician)
-    client.post(item_of(lesion), CHOSEN | {"conclusion": conclusion})
+    client.post(item_of(lesion), chosen(lesion, conclusion=conclusion))
     assert Review.objects.count() == 1
     [alert] = record_queries.alerts_of(lesion, personas.clinician)
     assert alert.is_open == (conclusion == "uncertain")
@@ -308,7 +313,7 @@ def test_an_item_hides_the_reading_where_the_clinic_reviews_first(client, person
     before = client.get(item_of(lesion)).content.decode()
     assert "Your conclusion comes first" in before
     assert "advice-urgent" not in before
-    client.post(item_of(lesion), CHOSEN)
+    client.post(item_of(lesion), chosen(lesion))
     assert "advice-urgent" in client.get(item_of(lesion)).content.decode()
 
 

@@ -14,6 +14,7 @@ from ml import reader
 from ml.diagnoses import Diagnosis
 from screening.models import Prediction, Review
 from screening.predictions import advice
+from tests.clients import shown
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
@@ -140,7 +141,7 @@ def test_a_clinicians_conclusion_stands_above_the_models(client, personas, image
 
 def test_a_conclusion_is_recorded_by_those_who_may(client, personas, image):
     url = reverse("image_review", args=[image.pk])
-    form = {"conclusion": "mel", "management": "excise", "note": "Blue veil"}
+    form = {"conclusion": "mel", "management": "excise", "note": "Blue veil"} | shown(image)
     client.force_login(personas.clinician)
     assert client.post(url, form).status_code == 302
     review = Review.objects.get()
@@ -157,7 +158,9 @@ def test_a_conclusion_is_recorded_by_those_who_may(client, personas, image):
 def test_a_refused_conclusion_keeps_what_was_typed(client, personas, image):
     client.force_login(personas.clinician)
     url = reverse("image_review", args=[image.pk])
-    response = client.post(url, {"conclusion": "other", "management": "refer", "note": ""})
+    response = client.post(
+        url, {"conclusion": "other", "management": "refer", "note": "", **shown(image)}
+    )
     assert "Say in the note what it is." in words(response)
     assert re.search(r'value="refer"[^>]* checked', response.content.decode())
     assert not Review.objects.exists()

@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 
 from screening.models import Histology, Review
+from tests.clients import shown
 from tests.factories import (
     HistologyFactory,
     LesionFactory,
@@ -87,8 +88,8 @@ def test_a_conclusion_orders_the_lesions_instead_of_the_reading(client, personas
 def test_a_superseded_conclusion_stays_struck(client, personas, image):
     client.force_login(personas.clinician)
     url = reverse("image_review", args=[image.pk])
-    client.post(url, CHOSEN | {"conclusion": "mel", "note": "Blue veil."})
-    client.post(url, CHOSEN)
+    client.post(url, CHOSEN | shown(image) | {"conclusion": "mel", "note": "Blue veil."})
+    client.post(url, CHOSEN | shown(image))
     html = seen(client, personas.self_tracker, "image", image.pk).content.decode()
     assert "<s>Melanoma, monitor</s>" in html
     assert "<s>Blue veil.</s>" in html
@@ -100,7 +101,8 @@ def test_a_colleagues_conclusion_is_superseded_only_where_chosen(client, persona
     first = ReviewFactory(image=image, reviewer=personas.admin, conclusion="mel")
     page = seen(client, personas.clinician, "image", image.pk)
     assert f'<option value="{first.pk}">' in page.content.decode()
-    client.post(reverse("image_review", args=[image.pk]), CHOSEN | {"supersedes": first.pk})
+    typed = CHOSEN | shown(image) | {"supersedes": first.pk}
+    client.post(reverse("image_review", args=[image.pk]), typed)
     assert Review.objects.get(conclusion="nv").supersedes == first
 
 
@@ -140,10 +142,10 @@ def test_who_only_watches_a_symptom_is_asked_whether_it_was_considered(client, p
     asked = client.post(address, CHOSEN)
     assert asked.status_code == 200 and not Review.objects.exists()
     assert "This lesion is marked as itching." in words(asked)
-    typed = CHOSEN | {"considered": "on", "note": "Dry skin"}
+    typed = CHOSEN | shown(image) | {"considered": "on", "note": "Dry skin"}
     assert client.post(address, typed).status_code == 302
     assert Review.objects.get().note == "Dry skin\nSymptom considered: itching."
-    assert client.post(address, CHOSEN | {"management": "excise"}).status_code == 302
+    assert client.post(address, CHOSEN | shown(image) | {"management": "excise"}).status_code == 302
     assert Review.objects.standing().get().note == ""
 
 
@@ -170,11 +172,13 @@ def test_histology_is_entered_and_a_later_one_stands(client, personas, image):
     client.force_login(personas.clinician)
     url = reverse("lesion_histology", args=[image.lesion_id])
     typed = {"diagnosis": "mel", "examined_on": "2026-03-20", "breslow_mm": "0.40"}
+    typed |= shown(image.lesion)
     assert client.post(url, typed).url == reverse("lesion", args=[image.lesion_id])
     text = words(seen(client, personas.clinician, "lesion", image.lesion_id))
     assert "Breslow thickness 0.40 mm" in text
     first = image.lesion.histologies.get().pk
-    client.post(url, {"diagnosis": "nv", "examined_on": "2026-03-21", "supersedes": first})
+    typed = {"diagnosis": "nv", "examined_on": "2026-03-21", "supersedes": first}
+    client.post(url, typed | shown(image.lesion))
     page = seen(client, personas.clinician, "lesion", image.lesion_id).content.decode()
     assert '<h2 id="histology-title">Melanocytic nevus (mole)</h2>' in page
     listed = client.get(url).content.decode()
@@ -197,7 +201,7 @@ def test_histology_that_cannot_be_is_refused_and_kept_on_the_form(
 ):
     client.force_login(personas.clinician)
     url = reverse("lesion_histology", args=[image.lesion_id])
-    answer = client.post(url, {"examined_on": "2026-03-20", "note": "", **typed})
+    answer = client.post(url, {"examined_on": "2026-03-20", **shown(image.lesion), **typed})
     assert message in words(answer)
     assert not Histology.objects.exists()
 

@@ -11,6 +11,7 @@ from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, BodySite, Finding, Lesion, Patient, Sex, SkinType
 from screening.web.forms.edit_form import EditForm
+from screening.web.forms.settling import SettlingForm
 
 
 class PatientForm(EditForm):
@@ -120,7 +121,7 @@ class LesionForm(EditForm):
         return [self[name] for name in SYMPTOMS]
 
 
-class VisitForm(forms.Form):
+class VisitForm(SettlingForm):
     visited_on = forms.DateField(
         label="When",
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),

@@ -14,9 +14,10 @@ from screening.formatting import day
 from screening.models import Conclusion, Histology, Management, Outcome, Review
 from screening.models.histology import DIAGNOSES
 from screening.reviews.worklist import Reason, Reviewed
+from screening.web.forms.settling import SettlingForm
 
 
-class ReviewForm(forms.Form):
+class ReviewForm(SettlingForm):
     """replaceable: standing reviews that this one may supersede; the field appears only if there
     are any. symptoms: marked on the lesion. A clinician who chooses only to watch such a lesion is
     asked whether they considered them, and the signed note records it.
@@ -73,7 +74,7 @@ class ReviewForm(forms.Form):
         return cleaned
 
 
-class HistologyForm(forms.Form):
+class HistologyForm(SettlingForm):
     diagnosis = forms.ChoiceField(choices=[("", "Choose"), *DIAGNOSES])
     examined_on = forms.DateField(
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),

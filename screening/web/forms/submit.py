@@ -10,6 +10,7 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
 from screening.web.forms.edit_form import EditForm
+from screening.web.forms.settling import SettlingForm
 
 T = TypeVar("T")
 
@@ -17,14 +18,16 @@ T = TypeVar("T")
 def submit(form: forms.Form, write: Callable[..., T], **fixed: Any) -> T | None:
     """Call a write path function with the form's fields.
 
-    None if the form is invalid, if a rule rejects it, or if the record was changed since the form
-    was opened: the form then holds the errors.
+    None if the form is invalid, if a rule rejects it, or if the record was changed or more came to
+    the lesion since the form was opened: the form then holds the errors.
     """
     if not form.is_valid():
         return None
     fields = {name: value for name, value in form.cleaned_data.items() if name != "opened"}
     do = partial(write, **fixed, **fields)
     try:
+        if isinstance(form, SettlingForm):
+            return form.write(partial(write, **fixed), fields)
         return form.write(do) if isinstance(form, EditForm) else do()
     except ValidationError as error:
         add_errors(form, error)

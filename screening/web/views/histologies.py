@@ -25,7 +25,7 @@ def record(request: UserRequest, pk: UUID) -> HttpResponse:
     if not Patient.objects.reviewable_by(request.user).contains(lesion.patient):
         raise PermissionDenied("Only a clinician of the patient's clinic records histology.")
     standing = record_queries.histologies_of(lesion, request.user)
-    form = HistologyForm(request.POST or None, standing=standing)
+    form = HistologyForm(request.POST or None, lesion=lesion, user=request.user, standing=standing)
     if request.method == "POST":
         recorded = submit(form, review_services.record_histology, user=request.user, lesion=lesion)
         if recorded is not None:

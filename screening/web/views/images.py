@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -119,6 +119,7 @@ def read_again(request: UserRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def review(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _visible(request, pk)
+    review_services.require_reviewer(request.user, image.lesion.patient)
     form = review_form(request, image, request.POST)
     if submit(form, review_services.record_review, user=request.user, image=image):
         messages.success(request, "Your conclusion is recorded.")
@@ -126,9 +127,21 @@ def review(request: UserRequest, pk: UUID) -> HttpResponse:
     return _result_page(request, image, form)
 
 
-def review_form(request: UserRequest, image: LesionImage, typed: QueryDict | None) -> ReviewForm:
-    replaceable = review_services.replaceable(user=request.user, image=image)
-    return ReviewForm(typed, replaceable=replaceable, symptoms=image.lesion.symptoms)
+def review_form(
+    request: UserRequest,
+    image: LesionImage,
+    typed: QueryDict | None,
+    shown_at: datetime | None = None,
+) -> ReviewForm:
+    return ReviewForm(
+        typed,
+        lesion=image.lesion,
+        user=request.user,
+        image=image,
+        shown_at=shown_at,
+        replaceable=review_services.replaceable(user=request.user, image=image),
+        symptoms=image.lesion.symptoms,
+    )
 
 
 def _visible(request: UserRequest, pk: UUID) -> LesionImage:

@@ -146,7 +146,7 @@ def visit(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = _visible(request, pk)
     if not visits.may_record(request.user, lesion.patient):
         raise PermissionDenied(visits.ONLY_ONES_OWN)
-    form = VisitForm(request.POST or None)
+    form = VisitForm(request.POST or None, lesion=lesion, user=request.user)
     if request.method == "POST":
         recorded = submit(form, visits.record_visit, user=request.user, lesion=lesion)
         if recorded is not None:

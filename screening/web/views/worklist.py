@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_safe
 
 from screening.models import Lesion, LesionImage, Patient
+from screening.predictions import arrivals
 from screening.records import queries as record_queries
 from screening.reviews import services as review_services
 from screening.reviews import worklist
@@ -56,6 +57,7 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
     URL, so that the next item is the next of that list.
     """
     lesion = _reviewable(request, pk)
+    shown_at = arrivals.last(lesion, request.user)  # what comes while this is gathered, is asked
     image = _latest_image(request, lesion)
     if image is None:
         return redirect("lesion", pk)
@@ -63,7 +65,7 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
     items = worklist.queue(_narrowed(request, filters))
     place, before, after = worklist.neighbours(items, pk)
     alerts = [one for one in record_queries.alerts_of(lesion, request.user) if one.is_open]
-    form = review_form(request, image, request.POST or None)
+    form = review_form(request, image, request.POST or None, shown_at)
     if request.method == "POST" and _conclude(request, form, image):
         return _next(after, filters.query)
     return render(

@@ -1,0 +1,96 @@
+"""The base of all forms whose record settles warnings: they say what of the lesion they showed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django import forms
+from django.utils.dateparse import parse_datetime
+
+from accounts.models import User
+from screening.models import Alert, Correction, Lesion, LesionImage
+from screening.predictions import arrivals
+from screening.predictions.advice import act_words
+from screening.predictions.arrivals import Arrivals
+
+T = TypeVar("T")
+
+CAME = (
+    "More has come to this lesion since you opened this page. Nothing is saved yet, and what you "
+    "entered is kept. Look at what came, then send it again: it settles that, too."
+)
+ANOTHER = (
+    "This page now shows another picture than the one you opened it with. Nothing is saved yet, "
+    "and what you entered is kept. Look at the picture, then send it again."
+)
+
+
+class SettlingForm(forms.Form):
+    """A form that carries until when it showed what came to the lesion (``shown_at``), and the
+    picture that it is about, if it is about one (``shown_image``).
+
+    If more has come since, it shows that (``came``) and asks, and so it does if it does not say.
+    """
+
+    shown_at = forms.CharField(required=False, widget=forms.HiddenInput)
+    shown_image = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(
+        self,
+        *args: Any,
+        lesion: Lesion,
+        user: User,
+        image: LesionImage | None = None,
+        shown_at: datetime | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.came: Arrivals | None = None
+        self._lesion, self._now = lesion, shown_at or arrivals.last(lesion, user)
+        self._user, self._image = user, str(image.pk) if image else ""
+        self.initial = {
+            **self.initial,
+            "shown_at": self._now.isoformat(),
+            "shown_image": self._image,
+        }
+
+    def clean_shown_at(self) -> datetime | None:
+        try:
+            moment = parse_datetime(self.cleaned_data["shown_at"])
+        except ValueError:
+            return None
+        return moment if moment is not None and moment.tzinfo is not None else None
+
+    @property
+    def came_words(self) -> list[str]:
+        """What came besides pictures and readings."""
+        if self.came is None:
+            return []
+        marked = ", ".join(self.came.symptoms)
+        words = [f"It is marked as {marked}."] if marked else []
+        return words + [_words(one) for one in self.came.others]
+
+    def write(self, write: Callable[..., T], fields: dict[str, Any]) -> T | None:
+        """Write the record; None if the form has to ask first."""
+        image, moment = fields.pop("shown_image"), fields["shown_at"] or self._lesion.created
+        self.came = arrivals.since(self._lesion, moment, self._user)
+        if not self.came and image == self._image:
+            return write(**fields | {"shown_at": moment})
+        data: Any = self.data
+        data = self.data = data.copy()
+        data[self.add_prefix("shown_at")] = self._now.isoformat()
+        data[self.add_prefix("shown_image")] = self._image
+        self.add_error(None, CAME if self.came else ANOTHER)
+        return None
+
+
+def _words(record: Any) -> str:
+    match record:
+        case Alert():
+            return f"Alert: {record.get_rule_display().lower()}."
+        case Correction():
+            return f"It was opened again by {record.made_by}."
+        case _:
+            return f"{act_words(record)}."
