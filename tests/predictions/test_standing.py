@@ -18,6 +18,7 @@ from screening.records import closing, visits
 from screening.records import queries as record_queries
 from screening.records import services as record_services
 from screening.reviews import services as review_services
+from tests import clients
 from tests.clients import Program
 from tests.factories import (
     AlertFactory,
@@ -106,7 +107,7 @@ def test_a_visit_settles_it_and_says_so(client, personas):
     shown = page(client, "lesion_visit", lesion.pk)
     assert shown.count('class="form-check-input" type="radio"') == 4
     form = {"visited_on": "2026-01-20", "finding": "harmless", "note": "Looked at closely"}
-    form |= carried(lesion)
+    form |= clients.shown(lesion)
     assert client.post(reverse("lesion_visit", args=[lesion.pk]), form).status_code == 302
     assert "No spot is flagged" in page(client, "home")
     told = page(client, "lesion", lesion.pk)

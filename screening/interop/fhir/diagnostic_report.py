@@ -21,7 +21,6 @@ from screening.interop.fhir.elements import (
     resource,
 )
 from screening.models import DoctorVisit, Histology, Lesion, LesionImage, Prediction, Review, State
-from screening.models.base import UUIDModel
 from screening.models.lesion import HAS_SYMPTOM
 from screening.predictions.advice import act_words, of_lesion
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
@@ -120,7 +119,7 @@ def _findings(images: list[LesionImage]) -> Findings:
 def _changed(lesion: Lesion, images: list[LesionImage], findings: Findings) -> datetime:
     """``changed_at`` of the row, without another query."""
     said = (*lesion.histologies.all(), *lesion.visits.all())
-    parts: tuple[UUIDModel, ...] = (lesion, *images, *findings[0], *findings[1], *said)
+    parts: tuple[Any, ...] = (lesion, *images, *findings[0], *findings[1], *said)
     return max(part.modified for part in parts)
 
 
