@@ -25,7 +25,7 @@ from accounts.models import User
 
 logger = logging.getLogger(__name__)
 
-NOT_SENT = "No mail could be sent just now. Ask for it again in a few minutes."
+NOT_SENT = "The email could not be sent. Try again in a few minutes."
 SENT = "account/messages/email_confirmation_sent.txt"
 PASSWORDS = ("password_changed", "password_set", "password_reset")
 

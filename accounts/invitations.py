@@ -46,7 +46,7 @@ def invite(*, user: User, clinic: Clinic, email: str, role: str) -> Invitation:
     if not has_confirmed_address(user):
         raise ValidationError("Confirm your own email address first, on your account page.")
     if Membership.objects.filter(clinic=clinic, user__email=email).exists():
-        raise ValidationError({"email": f"{email} is a member of {clinic} already."})
+        raise ValidationError({"email": f"{email} is already a member of {clinic}."})
     _require_left(user, clinic, email)
     now = timezone.now()
     Invitation.objects.open().filter(clinic=clinic, email=email).update(withdrawn_at=now)

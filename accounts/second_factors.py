@@ -61,7 +61,8 @@ class FactorAdapter(DefaultMFAAdapter):
     error_messages = DefaultMFAAdapter.error_messages | {
         "incorrect_code": "This code is not right. Wait for the next one and try again.",
         "cannot_delete_authenticator": "You need a second factor here. Add another one first.",
-        "cannot_generate_recovery_codes": "Add a second factor first: these codes stand in for it.",
+        "cannot_generate_recovery_codes": "Add a second factor first. The codes are for when you "
+        "cannot use it.",
     }
 
     def encrypt(self, text: str) -> str:

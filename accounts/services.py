@@ -85,7 +85,7 @@ def may_found_clinics(user: User) -> bool:
 def why_not() -> str:
     """Who may found clinics, in words for someone who may not."""
     if settings.FOUND_CLINICS == "staff":
-        return "On this site its operator starts clinics. Ask them for yours."
+        return "On this site, only the operator starts clinics. Ask them to start yours."
     return "Confirm your email address first, on your account page."
 
 
@@ -147,7 +147,7 @@ def create_api_key(
     scopes: None for all present and future ones. clinic: restricts the key to this clinic.
     """
     if clinic is not None and not Clinic.objects.with_member(user).contains(clinic):
-        raise ValidationError({"clinic": "You are no member of this clinic."})
+        raise ValidationError({"clinic": "You are not a member of this clinic."})
     if expires_at is not None and expires_at <= timezone.now():
         raise ValidationError({"expires_at": "The key would have expired already."})
     secret = f"{KEY_PREFIX}{secrets.token_urlsafe(32)}"
@@ -197,7 +197,9 @@ def lock_members(clinic_id: UUID) -> None:
 def _require_no_address(text: str, field: str) -> None:
     """Names are mailed to people who know neither the clinic nor the person."""
     if _ADDRESS.search(text) or not text.strip().isprintable():
-        raise ValidationError({field: "A name holds no address: leave out @, / and dots in words."})
+        raise ValidationError(
+            {field: "Enter a name, not an address: leave out @, / and dots inside words."}
+        )
 
 
 def _require_another_admin(membership: Membership) -> None:

@@ -11,4 +11,4 @@ from screening.models import Patient
 def require_writable(*, user: User, patient: Patient) -> None:
     """Raise PermissionDenied unless ``user`` may change records of ``patient``."""
     if not Patient.objects.writable_by(user).contains(patient):
-        raise PermissionDenied("Your role allows looking at this record, not changing it.")
+        raise PermissionDenied("You may look at this record, but not change it.")

@@ -40,7 +40,10 @@ def agree(request: SignedInRequest) -> HttpResponse:
 def withdraw(request: SignedInRequest) -> HttpResponse:
     agreements.withdraw(user=request.user)
     request.session[agreements.AGREED] = ""
-    messages.info(request, "You agree no longer. Your record is kept, and closed until you do.")
+    messages.info(
+        request,
+        "You have withdrawn your agreement. Your record is kept, but closed until you agree again.",
+    )
     return redirect("agree")
 
 

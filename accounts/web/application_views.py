@@ -51,7 +51,7 @@ def renew(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpRespo
 def take_over(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpResponse:
     application = _application(request, pk, application_pk)
     applications.take_over_application(user=request.user, application=application)
-    messages.success(request, f"You answer for “{application.name}” from now on.")
+    messages.success(request, f"You are now responsible for “{application.name}”.")
     return redirect("clinic", pk=pk)
 
 
@@ -59,7 +59,7 @@ def take_over(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpR
 def revoke(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpResponse:
     application = _application(request, pk, application_pk)
     applications.revoke_application(user=request.user, application=application)
-    messages.success(request, f"“{application.name}” no longer gets in.")
+    messages.success(request, f"“{application.name}” no longer has access.")
     return redirect("clinic", pk=pk)
 
 

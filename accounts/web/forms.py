@@ -73,9 +73,9 @@ class PasskeyForm(AddWebAuthnForm):
     passwordless = forms.BooleanField(
         required=False,
         initial=True,
-        label="Log in with it alone, without the password",
-        help_text="The device then asks for your fingerprint, face or PIN. Leave it out for a "
-        "security key that has no PIN.",
+        label="Log in with this passkey alone, without a password",
+        help_text="The device then asks for your fingerprint, face or PIN. Leave this off for "
+        "a security key without a PIN.",
     )
     field_order = ["name", "passwordless", "credential"]
 
@@ -157,14 +157,14 @@ class ApiKeyForm(AccessForm):
     name = forms.CharField(
         max_length=ApiKey._meta.get_field("name").max_length,
         label="What will use it?",
-        help_text="A name by which you recognise it, for example “Practice software”.",
+        help_text="A name that you will recognise, for example “Practice software”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     clinic = forms.ModelChoiceField(
         queryset=Clinic.objects.none(),
         required=False,
         label="Where?",
-        empty_label="Everywhere that I may",
+        empty_label="Everything that I can see",
         help_text="A key for one clinic sees nothing else, not even your own record.",
     )
     days = forms.TypedChoiceField(

@@ -35,7 +35,9 @@ def _check(request: HttpRequest) -> None:
     seen = session.get(SEEN)
     if seen is not None and _is_over(now - seen, now - session.get(SINCE, seen)):
         logout(request)
-        messages.info(request, "You were logged out, because this session was not used for long.")
+        messages.info(
+            request, "You were logged out because you had not used SkinCheck for a while."
+        )
     elif (seen is None or abs(now - seen) > _NOTED) and request.user.is_authenticated:
         session.setdefault(SINCE, now)
         session[SEEN] = now

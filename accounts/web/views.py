@@ -96,7 +96,7 @@ def reviewing(request: SignedInRequest, pk: UUID) -> HttpResponse:
     form = ReviewingForm(request.POST, record=clinic)
     if submit(form, services.set_reviewing, user=request.user, clinic=clinic) is None:
         return clinic_page(request, clinic, reviewing=form)
-    messages.success(request, "How your clinicians review is saved.")
+    messages.success(request, "The setting for reviews is saved.")
     return redirect(f"{reverse('clinic', args=[pk])}#reviewing")
 
 
@@ -107,7 +107,7 @@ def second_factor(request: SignedInRequest, pk: UUID) -> HttpResponse:
     saved = submit(form, services.require_second_factor, user=request.user, clinic=clinic)
     if saved is None:
         return clinic_page(request, clinic, second_factor=form)
-    messages.success(request, "How your members log in is saved.")
+    messages.success(request, "The setting for logging in is saved.")
     return redirect(f"{reverse('clinic', args=[pk])}#second-factor")
 
 
@@ -125,7 +125,7 @@ def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
             if invitation.mailed_at:
                 messages.success(request, f"The invitation to {invitation.email} is on its way.")
             else:
-                messages.warning(request, "The mail server is away. It is tried again by itself.")
+                messages.warning(request, "The mail server cannot be reached. We keep trying.")
             return redirect("clinic", pk=clinic.pk)
     return clinic_page(request, clinic, form=form)
 

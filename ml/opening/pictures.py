@@ -62,7 +62,7 @@ _OTHERS = (
 
 
 ANIMATED = "The picture is animated. Add a still picture."
-DAMAGED = "The picture is damaged or was cut off on its way. Copy it again and add it anew."
+DAMAGED = "The picture is damaged or was cut off on its way. Copy it again and add the copy."
 TOO_MANY_PIXELS = "The picture has more than {} megapixels. Export it smaller and add it again."
 
 

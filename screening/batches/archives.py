@@ -201,7 +201,7 @@ def opened(file: Any) -> ZippedBatch | JSONLinesBatch:
     if begin.startswith(_ZIP_MAGIC):
         return ZippedBatch(file)
     if begin.startswith(_ARCHIVE_MAGIC):
-        raise ArchiveRefused("This kind of archive is not taken. Pack it as a ZIP.")
+        raise ArchiveRefused("This kind of archive is not accepted. Pack it as a ZIP.")
     if begin.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return JSONLinesBatch(file)
     raise ArchiveRefused("This is neither a ZIP nor JSON lines.")

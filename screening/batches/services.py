@@ -36,7 +36,7 @@ def upload_batch(
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
-        raise PermissionDenied("Your role in this clinic does not allow adding images.")
+        raise PermissionDenied("Your role in this clinic does not let you add pictures.")
     if captured_on is not None and (why := plausibility.wrong_capture_day(captured_on)):
         raise ValidationError({"captured_on": why})
     if archive.size > MAX_ARCHIVE_BYTES:
@@ -72,7 +72,7 @@ def cancel_batch(*, user: User, batch: Batch) -> Batch:
     """Cancel the batch: no further row is started. Imported rows stay."""
     _require_writable(user=user, batch=batch)
     states = (*ACTIVE_BATCH, Batch.State.CHECKED)
-    _move(batch, states, Batch.State.CANCELLED, "This batch has ended already.")
+    _move(batch, states, Batch.State.CANCELLED, "This batch has already ended.")
     return batch
 
 
@@ -85,7 +85,7 @@ def resume_batch(*, user: User, batch: Batch) -> Batch:
         raise ValidationError(
             "Its archive was removed after seven days. Upload it again."
             if gone
-            else "This batch neither waits for that nor was it cancelled."
+            else "This batch cannot be resumed: it is not waiting and was not cancelled."
         )
     if batch.state == Batch.State.CHECKED:
         batch.rows.filter(state=BatchRow.State.CHECKED).update(
@@ -99,7 +99,7 @@ def resume_batch(*, user: User, batch: Batch) -> Batch:
         batch,
         (batch.state,),
         begun if batch.has_rows else Batch.State.QUEUED,
-        "Someone else was faster: look at the batch again.",
+        "Someone else changed this batch in the meantime. Check it again.",
     )
     bells.after_commit(bells.work_on_batches)
     return batch
@@ -107,7 +107,7 @@ def resume_batch(*, user: User, batch: Batch) -> Batch:
 
 def _require_writable(*, user: User, batch: Batch) -> None:
     if not Batch.objects.writable_by(user).contains(batch):
-        raise PermissionDenied("Your role allows looking at this batch, not changing it.")
+        raise PermissionDenied("You may look at this batch, but not change it.")
 
 
 def _move(batch: Batch, states: tuple[str, ...], state: str, refusal: str) -> None:

@@ -36,10 +36,10 @@ def missing(card: dict[str, Any]) -> list[str]:
         "Skin tone. It was not recorded, and most of the people have light skin: how well darker "
         "skin is read is not known.",
         "Any diagnosis but these. Something else is still given one of their names.",
-        "Ordinary photographs. Every image was taken through a dermatoscope.",
+        "Ordinary photographs. Every picture was taken through a dermatoscope.",
         "Who the people are. Two lesions of one person may have been used to learn and to judge.",
         f"The sex in {sexes:,} pictures and the body site in {sites:,}.",
-        f"A lesion of its own in every image: {again:,} show one that another image shows, too.",
+        f"A lesion of its own in every image: {again:,} show one that another picture shows, too.",
     ]
 
 
@@ -55,12 +55,12 @@ def _classes(card: dict[str, Any]) -> Story:
     top = ranked[-1]
     return Story(
         f"{of_100(counts[top] / total)} of 100 pictures are of one diagnosis: {name_of(top)}",
-        "A program that gave that answer to every image would be right as often, and find no "
+        "A program that gave that answer to every picture would be right as often, and find no "
         f"cancer. {of_100(sum(counts[code] for code in cancers) / total)} of 100 pictures show "
         "cancer or a precursor of it (the coloured bars).",
         Chart(
             "classes",
-            f"Images per diagnosis, from {counts[ranked[0]]:,} to {counts[top]:,}.",
+            f"Pictures per diagnosis, from {counts[ranked[0]]:,} to {counts[top]:,}.",
             count_bars(
                 [Conclusion(code).label for code in ranked],
                 [counts[code] for code in ranked],
@@ -158,7 +158,7 @@ def _sites(card: dict[str, Any]) -> Story:
         "Where there are few pictures the model has seen little, and its answer is worth less.",
         Chart(
             "sites",
-            f"Images per body site, from {counts[rarest]:,} to {counts[top]:,}.",
+            f"Pictures per body site, from {counts[rarest]:,} to {counts[top]:,}.",
             count_bars(
                 [_site(site) for site in ranked],
                 [counts[site] for site in ranked],

@@ -27,20 +27,20 @@ def mark_comparison(
 
 @transaction.atomic
 def close_alert(*, user: User, alert: Alert, reason: str) -> Alert:
-    """Close the alert with a reason. It stays in the history.
+    """Close the change with a reason. It stays in the history.
 
     Raises ValidationError without a reason, and for an alert that is already closed.
     """
     require_writable(user=user, patient=alert.lesion.patient)
     reason = reason.strip()
     if not reason:
-        raise ValidationError({"reason": "Say why the alert is closed."})
+        raise ValidationError({"reason": "Say why it is closed."})
     if len(reason) > 400:
         raise ValidationError({"reason": "Use at most 400 characters."})
     now = timezone.now()
     # Lock only its own row: if two people close it at once, the second must find it closed.
     closed = Alert.everything.open().filter(pk=alert.pk)
     if not closed.update(closed_at=now, closed_by=user, close_reason=reason, modified=now):
-        raise ValidationError("This alert was closed already.")
+        raise ValidationError("This change has already been closed.")
     alert.refresh_from_db()
     return alert

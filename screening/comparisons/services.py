@@ -59,7 +59,7 @@ def compare(one: LesionImage, other: LesionImage) -> Comparison:
 def require_pair(one: LesionImage, other: LesionImage) -> None:
     """Raises ValidationError for images of two lesions or the same image twice."""
     if one.lesion_id != other.lesion_id or one.pk == other.pk:
-        raise ValidationError("Choose two images of the same lesion.")
+        raise ValidationError("Choose two pictures of the same spot.")
 
 
 def known(one: LesionImage, other: LesionImage) -> Comparison | None:

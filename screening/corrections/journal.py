@@ -28,7 +28,7 @@ from screening.records.visits import ONLY_ONES_OWN, is_own
 Record = Patient | Lesion | LesionImage | DoctorVisit
 
 LONGEST_REASON = 400
-MEANWHILE = "Someone else has changed this meanwhile. Look at it again."
+MEANWHILE = "Someone else has changed this in the meantime. Check it again."
 _WITH = {
     Patient: (),
     Lesion: ("patient",),
@@ -49,7 +49,7 @@ def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     locked = Patient.everything.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
     found = {patient.pk for patient in locked}
     if Patient.everything.writable_by(user).filter(pk__in=found).count() != len(found):
-        raise PermissionDenied("Your role allows looking at this record, not changing it.")
+        raise PermissionDenied("You may look at this record, but not change it.")
     if any(isinstance(one, DoctorVisit) and not is_own(user, patient_of(one)) for one in found_at):
         raise PermissionDenied(ONLY_ONES_OWN)
     lesions = {lesion.pk for record in found_at if (lesion := lesion_of(record))}
@@ -58,7 +58,7 @@ def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     if any(patient_of(record).pk not in found for record in fresh):
         raise ValidationError(MEANWHILE)
     if not withdrawn and any(is_out(record) for record in fresh):
-        raise ValidationError("This was withdrawn meanwhile.")
+        raise ValidationError("This was withdrawn in the meantime.")
     return fresh
 
 

@@ -76,10 +76,13 @@ def merge_lesions(
     reason = checked_reason(reason)
     lesion, into = held(lesion, into, user=user)
     if lesion == into:
-        raise ValidationError({"into": "Choose another lesion."})
+        raise ValidationError({"into": "Choose another spot."})
     if lesion.patient_id != into.patient_id:
         raise ValidationError(
-            {"into": "These are lesions of two patients. Move the one to the other patient first."}
+            {
+                "into": "These spots belong to two patients. Move one of them to the other "
+                "patient first."
+            }
         )
     require_acknowledged(acknowledged, findings_of(lesion.images.all(), user))
     own = list(LesionImage.everything.filter(lesion=into))
@@ -296,7 +299,7 @@ def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list
             continue
         less = min((same, image), key=_weight)
         less.withdrawn_at, less.withdrawn_by = timezone.now(), user
-        less.withdrawn_because = "The same picture was on both lesions that were merged."
+        less.withdrawn_because = "The same picture was on both spots that were merged."
         less.save()
         note(CorrectionKind.WITHDRAWN, less, user=user, reason=less.withdrawn_because)
         out.append(less.pk)
@@ -312,7 +315,7 @@ def _differing(patient: Patient, into: Patient) -> str:
         sexes = patient.get_sex_display().lower(), into.get_sex_display().lower()
         words.append(f"{patient} is {sexes[0]}, {into} {sexes[1]}.")
     if words:
-        words.append(f"What {into} says will count, if they are one person.")
+        words.append(f"If they are one person, what {into} says will count.")
     return " ".join(words)
 
 

@@ -55,7 +55,7 @@ def move_image(
     image, lesion = held(image, lesion, user=user)
     before = image.lesion
     if lesion == before:
-        raise ValidationError({"lesion": "The picture is of this lesion already."})
+        raise ValidationError({"lesion": "The picture already belongs to this spot."})
     require_same_keeper(before.patient, lesion.patient, "lesion")
     if lesion.images.filter(sha256=image.sha256).exists():
         raise ValidationError(
@@ -94,7 +94,7 @@ def move_lesion(
     lesion, patient = held(lesion, patient, user=user)
     before = lesion.patient
     if patient == before:
-        raise ValidationError({"patient": "The lesion is of this patient already."})
+        raise ValidationError({"patient": "The spot already belongs to this patient."})
     require_same_keeper(before, patient, "patient")
     require_acknowledged(acknowledged, findings_of(lesion.images.all(), user))
     label = lesion.label

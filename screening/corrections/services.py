@@ -170,7 +170,7 @@ def _require_place(record: Record, label: str) -> None:
     if not isinstance(record, Patient) and patient_of(record).is_withdrawn:
         raise ValidationError("Its patient is withdrawn. Put the patient back first.")
     if isinstance(record, (LesionImage, DoctorVisit)) and lesion and lesion.is_withdrawn:
-        raise ValidationError("Its lesion is withdrawn. Put the lesion back first.")
+        raise ValidationError("Its spot is withdrawn. Put the spot back first.")
     if isinstance(record, LesionImage):
         require_place(record)
     if isinstance(record, Patient) and record.clinic_id:

@@ -38,7 +38,7 @@ def undo(
     require_for(user, correction)
     record: Any = subject(correction)
     if not may_be_undone(correction):
-        raise ValidationError("This cannot be undone: something else was changed since.")
+        raise ValidationError("This can no longer be undone: something else has changed since.")
     moves.require_acknowledged(acknowledged, at_stake(correction, user))
     before: dict[str, Any] = correction.before
     placed_at = before.get("placed_at")
@@ -114,7 +114,7 @@ def require_for(user: User, correction: Correction) -> None:
     """Raise PermissionDenied unless ``user`` may write the record and it ``is_for`` them."""
     writable = Patient.everything.writable_by(user).contains(correction.patient)
     if not writable:
-        raise PermissionDenied("Your role allows looking at this record, not changing it.")
+        raise PermissionDenied("You may look at this record, but not change it.")
     if not is_for(correction, user):
         raise PermissionDenied(ONLY_ONES_OWN)
 

@@ -55,7 +55,7 @@ MAX_ITEMS, MAX_ELEMENTS = 2_000, 5_000
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 EXPORT = "Export it uncompressed or as JPEG baseline."
-DAMAGED = "The DICOM file is damaged or was cut off on its way. Copy it again and add it anew."
+DAMAGED = "The DICOM file is damaged or was cut off on its way. Copy it again and add the copy."
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,8 @@ def read(data: bytes) -> Dataset:
         raise InvalidImage(DAMAGED)
     if kind not in (DERMOSCOPIC, VL_PHOTOGRAPHIC):
         raise InvalidImage(
-            "This DICOM file is no photograph of skin: only dermoscopic photographs and VL "
-            "photographs are taken."
+            "This DICOM file is not a photograph of skin. Only dermoscopic and VL photographs can "
+            "be added."
         )
     if frames > 1:
         raise InvalidImage("The DICOM file has several frames. Export one of them by itself.")
@@ -129,7 +129,9 @@ def picture(dataset: Dataset) -> Picture:
     require_size((int(dataset.Columns), int(dataset.Rows)))
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
     if syntax not in _COMPRESSED and syntax not in _NATIVE:
-        raise InvalidImage(f"The DICOM file is compressed in a way that is not read. {EXPORT}")
+        raise InvalidImage(
+            f"The DICOM file is compressed in a way that cannot be read here. {EXPORT}"
+        )
     try:
         if syntax in _COMPRESSED:
             image = _decompressed(dataset, _COMPRESSED[syntax])
@@ -243,7 +245,7 @@ def _from_array(dataset: Dataset) -> Image.Image:
     from pydicom.pixels import apply_color_lut, pixel_array
 
     if dataset.get("PixelRepresentation"):
-        raise InvalidImage("The DICOM file's pixels are signed numbers: no photograph has such.")
+        raise InvalidImage("The DICOM file's pixels are signed numbers, as in no photograph.")
     array: np.ndarray = pixel_array(dataset)
     deeper = int(dataset.BitsStored) - 8
     if dataset.PhotometricInterpretation == "PALETTE COLOR":

@@ -14,8 +14,8 @@ from ml.opening.limits import size_in_words
 from screening.models import Batch, LesionImage
 
 FULL = (
-    "There is no room left: {} is used. Nothing that is kept is lost. Ask who runs this site for "
-    "more. A spot that worries you needs no picture here: show it to a doctor."
+    "There is no room left: {} is used. Nothing that you saved is lost. Ask whoever runs this "
+    "site for more room. If a spot worries you, do not wait for a picture: show it to a doctor."
 )
 
 

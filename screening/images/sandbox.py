@@ -45,8 +45,8 @@ ENDING_SECONDS = 10
 """A child that has closed its output is given this long to exit: a busy machine takes its time."""
 
 BEYOND = (
-    "The picture cannot be opened within the time and memory that a photograph takes. "
-    "Export it as an ordinary JPEG and add that."
+    "Opening this picture takes too much time or memory. Export it as an ordinary JPEG and add "
+    "that."
 )
 _ROOT = Path(__file__).parents[2]
 _MOST = 4 * MAX_BYTES

@@ -22,7 +22,7 @@ from screening.write_access import require_writable
 
 BURNED_IN = (
     "The DICOM file says that text is burned into its picture, which may name the person. Export "
-    "the picture without text, or say that it is to be taken all the same."
+    "the picture without text, or confirm that it should be added anyway."
 )
 
 

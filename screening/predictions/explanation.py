@@ -43,7 +43,7 @@ class Addition:
     @property
     def words(self) -> str:
         if abs(self.change) < HARDLY:
-            return "made hardly a difference"
+            return "made hardly any difference"
         points = max(1, round(abs(self.change) * 100))
         unit = "percentage point" if points == 1 else "percentage points"
         return f"{'raised' if self.change > 0 else 'lowered'} it by {points} {unit}"

@@ -27,9 +27,10 @@ def rules(version: str = reader.DEFAULT_VERSION) -> dict[str, Any]:
                 "animated": pictures.ANIMATED,
                 "damaged": pictures.DAMAGED,
                 "unknown": "This browser cannot open this kind of picture. Export it as JPEG or "
-                "PNG, or read it in an account.",
+                "PNG, or create an account and add it there.",
                 "changed": "This browser changes the pictures that a page looks at, to protect you "
-                "from being recognised. So it cannot be read here. Read it in an account.",
+                "from being recognised. So it cannot be read here. Create an account and add it "
+                "there.",
                 "too_large": f"The file is larger than {limits.IN_BYTES}.",
                 "too_many_pixels": pictures.TOO_MANY_PIXELS.format(limits.MAX_PIXELS // 1_000_000),
             },

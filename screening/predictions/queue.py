@@ -50,7 +50,7 @@ _STORED = (
     "duration_ms",
 )
 
-AWAY = "The stored image could not be reached for a day. It is kept; try again."
+AWAY = "The stored picture could not be reached for a day. It is kept. Try again."
 
 
 def process(pk: UUID) -> None:
@@ -107,7 +107,7 @@ def read(prediction: Prediction) -> bool:
             lambda: finish(
                 prediction,
                 state=State.FAILED,
-                failure="Something went wrong while the image was read. It is kept; try again.",
+                failure="Something went wrong while the picture was read. It is kept. Try again.",
             )
         )
         raise
@@ -155,7 +155,7 @@ def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
     except reader.ModelUnavailable:
         logger.exception("prediction %s: no model", prediction.pk)
         raise ReadingError(
-            "The model that reads images is not available. The image is kept; try again later."
+            "The model that reads pictures is not available. The picture is kept. Try again later."
         ) from None
     if image.modality == Modality.CLINICAL:
         return {
@@ -171,7 +171,7 @@ def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
             raise
         logger.exception("prediction %s: the stored image cannot be opened", prediction.pk)
         raise ReadingError(
-            "The stored image could not be opened. It is kept in the record; try again later."
+            "The stored picture could not be opened. It is kept in the record. Try again later."
         ) from None
     context = context_of(image)
     reading = model.read(pixels, context)

@@ -44,7 +44,7 @@ def register_patient(
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
-        raise PermissionDenied("Your role in this clinic does not allow adding patients.")
+        raise PermissionDenied("Your role in this clinic does not let you add patients.")
     patient = Patient(
         clinic=clinic, owner=None if clinic else user, birth_year=fields.get("birth_year")
     )
@@ -76,7 +76,7 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
     require_writable(user=user, patient=patient)
     # Anyone else who opens a lesion or corrects the record waits until this transaction ends.
     if Patient.objects.select_for_update(no_key=True).filter(pk=patient.pk).first() is None:
-        raise ValidationError("This record was withdrawn or merged meanwhile.")
+        raise ValidationError("This record was withdrawn or merged in the meantime.")
     if not fields.get("label"):
         fields["label"] = f"Lesion {Lesion.everything.next_number(patient)}"
     return _save(_marked(Lesion(patient=patient), fields), LESION_FIELDS, fields)
@@ -143,7 +143,7 @@ def hold(lesion: Lesion) -> None:
     """
     current = Lesion.objects.filter(pk=lesion.pk, patient=lesion.patient_id)
     if current.select_for_update(no_key=True).first() is None:
-        raise ValidationError("This lesion was moved or withdrawn meanwhile. Look at it again.")
+        raise ValidationError("This spot was moved or withdrawn in the meantime. Check it again.")
 
 
 def _save(

@@ -16,7 +16,7 @@ from screening.reminders.schedule import due_on, months_after
 from screening.write_access import require_writable
 
 LONGEST_SNOOZE_MONTHS = 12
-NO_CALENDAR = "A calendar is a person's: a key that is bound to a clinic has none."
+NO_CALENDAR = "Calendars belong to people. A key for one clinic has none."
 
 
 class Span(models.TextChoices):
@@ -63,7 +63,7 @@ def snooze_reminder(
     if until is None:
         until = _after(first, span)
     elif until <= max(timezone.localdate(), reminder.due_on):
-        raise ValidationError({"until": "Choose a later day than today and the day it is due."})
+        raise ValidationError({"until": "Choose a day after today and after the day it is due."})
     if until > months_after(timezone.localdate(), LONGEST_SNOOZE_MONTHS):
         raise ValidationError({"until": "Put it off by a year at most, or stop it."})
     reminder.snoozed_until = until

@@ -82,7 +82,7 @@ def _by_review(review: Review) -> Suggestion:
     return Suggestion(
         Interval.ONE,
         f"The clinician concluded: {review.get_management_display().lower()}. "
-        "In a month, see to it that this was done.",
+        "Check in a month that this was done.",
     )
 
 
@@ -92,7 +92,7 @@ def _by_visit(visit: DoctorVisit) -> Suggestion:
             return Suggestion(None, "It was removed. If something grows there, open it again.")
         case Finding.BIOPSY:
             return Suggestion(
-                Interval.ONE, "A sample was taken. In a month, make sure that you have the result."
+                Interval.ONE, "A sample was taken. Check in a month that you have the result."
             )
         case Finding.WATCH:
             return Suggestion(Interval.THREE, "The doctor said to keep watching it.")

@@ -245,8 +245,8 @@ def notices(record: LesionRecord) -> list[Flowable]:
         number = f"{record.withheld} picture{'s' if record.withheld > 1 else ''}"
         parts.append(
             text(
-                f"Of {number} nothing that was found is shown: your clinic wants your own "
-                "conclusion first.",
+                f"What was found in {number} is not shown: your clinic wants your own conclusion "
+                f"first.",
                 style.EYEBROW,
             )
         )

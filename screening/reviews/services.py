@@ -58,7 +58,9 @@ def record_review(
     require_reviewer(user, image.lesion.patient)
     hold(image.lesion)
     if not image.lesion.images.contains(image):
-        raise ValidationError("This picture was moved or withdrawn meanwhile. Look at it again.")
+        raise ValidationError(
+            "This picture was moved or withdrawn in the meantime. Check it again."
+        )
     review = Review(
         image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
     )
@@ -115,9 +117,7 @@ def record_histology(
     require_reviewer(user, lesion.patient)
     hold(lesion)
     if supersedes is not None and not lesion.histologies.standing().contains(supersedes):
-        raise ValidationError(
-            {"supersedes": "That histology does not stand on this lesion (any more)."}
-        )
+        raise ValidationError({"supersedes": "That histology no longer stands for this lesion."})
     plausibility.require_past_day(
         examined_on, lesion.patient, field="examined_on", what="The day of the examination"
     )
@@ -198,12 +198,10 @@ def _superseded(user: User, image: LesionImage, named: Review | None) -> Review 
         return own
     if own is not None:
         raise ValidationError(
-            {"supersedes": "Your new conclusion supersedes your own earlier one on this image."}
+            {"supersedes": "Your new conclusion supersedes your own earlier one on this picture."}
         )
     if not standing.contains(named):
-        raise ValidationError(
-            {"supersedes": "That review does not stand on this image (any more)."}
-        )
+        raise ValidationError({"supersedes": "That conclusion no longer stands for this picture."})
     return named
 
 

@@ -47,8 +47,8 @@ LONG = {"image_new", "batch_new"}
 RECOGNISED = {"image_new"}
 """Pages that recognise repeated files, each sent separately."""
 ALREADY = (
-    "This form was sent before, at {:%H:%M}, and what you sent then is stored. Nothing was done "
-    "now. If it was changed since, what you see here is what stands."
+    "You already sent this form at {:%H:%M}, and it was saved. Nothing was done now. If it was "
+    "changed since, you see here what stands."
 )
 _SALT = "screening.web.form_tokens"
 
@@ -176,7 +176,8 @@ def _keep(request: HttpRequest, opened: Opened) -> HttpResponse:
     if str(request.user.pk) == opened.user:
         return redirect(page)
     messages.error(
-        request, "That form was opened by another account. Nothing was saved; log in as that one."
+        request,
+        "That form was opened from another account. Nothing was saved. Log in with that account.",
     )
     return redirect("home")
 
@@ -204,7 +205,7 @@ def _once(
     number = hashlib.sha256(f"{opened.number} {_fingerprint(request)}".encode()).hexdigest()
     claimed = _claimed(f"page {opened.user}", number)
     if claimed is None:
-        messages.info(request, "This is being done already. Look again in a moment.")
+        messages.info(request, "This is already being done. Check again in a moment.")
         return redirect(opened.page)
     if claimed.answered_at is not None:
         messages.info(request, ALREADY.format(timezone.localtime(claimed.answered_at)))

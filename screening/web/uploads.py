@@ -28,8 +28,8 @@ from screening.web.forms.images import ImageForm
 
 logger = logging.getLogger(__name__)
 
-NO_ROOM = "There is no room left to keep it. Try it later, or tell who runs this site."
-AWAY = "It could not be kept just now. Try it again in a few minutes."
+NO_ROOM = "There is no room left for it. Try again later, or tell whoever runs this site."
+AWAY = "It could not be saved. Try again in a few minutes."
 
 
 class CappedUploadHandler(FileUploadHandler):
@@ -135,7 +135,9 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
     except ValidationError as error:
         return Result(name, None, False, " ".join(error.messages))
     except Busy:
-        return Result(name, None, False, "Many pictures are arriving now. Try this one again.")
+        return Result(
+            name, None, False, "Many pictures are arriving right now. Try this one again."
+        )
     except Exception as error:  # files added before it must still be reported
         if not is_transient(error):
             raise

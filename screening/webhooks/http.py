@@ -50,7 +50,7 @@ def post(
     except httpcore.ConnectError as error:
         raise NotSent(_why_not_connected(error)) from None
     except (httpcore.NetworkError, httpcore.ProtocolError):
-        raise NotSent("The connection broke before the answer was there.") from None
+        raise NotSent("The connection broke before the answer arrived.") from None
 
 
 class _CheckedBackend(httpcore.SyncBackend):
@@ -144,5 +144,5 @@ def _why_not_connected(error: httpcore.ConnectError) -> str:
     if isinstance(cause, ssl.SSLError):
         return "No secure connection could be made: the TLS handshake failed."
     if str(error) == "not found":
-        return "The name of this address is not known to the name server."
+        return "The host name of this address cannot be found."
     return "No connection could be made: nothing answers at this address."

@@ -37,7 +37,7 @@ def check_target(url: str) -> None:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValidationError({"target": "This is no address."}) from None
+        raise ValidationError({"target": "This is not an address."}) from None
     schemes = ("https", "http") if settings.WEBHOOK_ALLOW_PRIVATE else ("https",)
     if parts.scheme not in schemes or not parts.hostname:
         raise ValidationError({"target": "Give an address that begins with https://."})

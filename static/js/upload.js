@@ -16,7 +16,7 @@ const failures = {
   0: "The connection broke. The picture was not added.",
   403: "You may not add pictures here.",
   413: tooLarge,
-  503: "Many pictures are being checked now. Try it again in a minute.",
+  503: "Many pictures are being checked now. Try again in a minute.",
 };
 
 /** @type {{file: File, item: HTMLElement, state: "waiting"|"sending"|"failed"|"added", url: ?string}[]} */
@@ -174,7 +174,7 @@ const add = async (picture) => {
   const result = answer.results?.[0];
   if (!result?.url) {
     const words = result?.message ?? answer.errors?.join(" ") ?? failures[status];
-    say(picture, words ?? "The picture was not added. Try it again.", "failed");
+    say(picture, words ?? "The picture was not added. Try again.", "failed");
     if (result?.elsewhere) offer(picture, result.elsewhere);
     return true;
   }

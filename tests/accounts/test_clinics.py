@@ -190,10 +190,10 @@ def test_a_name_holds_no_address(client, personas, name):
     """It is mailed to people who know neither the clinic nor the sender."""
     client.force_login(personas.stranger)
     answer = client.post("/clinics/new/", {"name": name})
-    assert "holds no address" in answer.content.decode()
+    assert "not an address" in answer.content.decode()
     assert not personas.stranger.memberships.exists()
     answer = client.post("/account/", {"first_name": name, "last_name": ""})
-    assert "holds no address" in answer.content.decode()
+    assert "not an address" in answer.content.decode()
     personas.stranger.refresh_from_db()
     assert personas.stranger.first_name == ""
 

@@ -65,10 +65,10 @@ def test_an_application_stops_with_who_answers_for_it(personas, other_admin, sys
     client.force_login(other_admin)
     page = client.get(f"/clinics/{personas.clinic.pk}/").content.decode()
     assert "Suspended" in page
-    assert f"{personas.admin}, who answered for it" in page
+    assert f"{personas.admin}, who was responsible for it" in page
     take_over = f"/clinics/{personas.clinic.pk}/applications/{system[0].pk}/take-over/"
     answer = client.post(take_over, follow=True).content.decode()
-    assert "You answer for" in answer
+    assert "You are now responsible for" in answer
     assert "Suspended" not in answer
     assert Application.objects.get().registered_by == other_admin
     assert labels(program) == {"N-1"}

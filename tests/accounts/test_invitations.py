@@ -147,7 +147,7 @@ def test_a_member_is_not_invited_again(client, personas):
         {"email": personas.viewer.email.upper(), "role": "admin"},
     )
     assert answer.status_code == 200
-    assert "is a member of North clinic already" in answer.content.decode()
+    assert "is already a member of North clinic" in answer.content.decode()
     assert not Invitation.objects.exists()
     assert not mail.outbox
 
@@ -195,7 +195,7 @@ def test_a_mail_server_that_is_away_is_asked_again(
             )
         assert answer.status_code == 302
     page = client.get(path).content.decode()
-    assert page.count("not mailed yet") == 2
+    assert page.count("not sent yet") == 2
     assert not mail.outbox
 
     monkeypatch.setattr(EmailMessage, "send", refuse_the_first)

@@ -148,10 +148,10 @@ def test_a_new_password_ends_sessions_and_keys_if_asked_and_says_which_live_on(p
         "/accounts/password/change/", data | ({"end_keys": "on"} if ends else {}), follow=True
     )
     text, body = answer.content.decode(), mail.outbox[0].body
-    assert "Your password is changed." in text
+    assert "Your password has been changed." in text
     assert person.api_keys.active().exists() is not ends
-    assert ("These API keys live on: Practice." in text) is not ends
-    assert ("These API keys live on: Practice." in body) is not ends
+    assert ("These API keys still work: Practice." in text) is not ends
+    assert ("These API keys still work: Practice." in body) is not ends
     assert is_in(here)
     assert not is_in(there)
 

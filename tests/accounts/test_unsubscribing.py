@@ -1,4 +1,4 @@
-"""Reminders by mail: ended by one click without a log-in (RFC 8058), or on the account page."""
+"""Reminders by email: ended by one click without a log-in (RFC 8058), or on the account page."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_a_dry_run_is_resumed_and_cancelled(personas, clinician):
     assert clinician.get(url).json()["state"] == "checked"
     assert clinician.post(f"{url}resume/").json()["state"] == "importing"
     assert clinician.post(f"{url}cancel/").json()["state"] == "cancelled"
-    assert pointers(clinician.post(f"{url}cancel/")) == {"": "This batch has ended already."}
+    assert pointers(clinician.post(f"{url}cancel/")) == {"": "This batch has already ended."}
 
 
 def test_what_is_refused_at_once_says_where(clinician):

@@ -176,7 +176,7 @@ def test_what_passes_is_told_from_a_bug_wherever_it_is_met(
     ):
         assert response.status_code == status
         assert ("Retry-After" in response.headers) == (status != 500)
-    assert ("Not possible just now" in response.content.decode()) == (status != 500)
+    assert ("Not possible right now" in response.content.decode()) == (status != 500)
 
 
 def test_a_file_is_there_whole_or_not_at_all(settings, tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def test_a_viewer_sees_the_clinic_but_adds_no_patient(personas, client_of):
     client = client_of(personas.viewer)
     response = client.post(PATIENTS, {"label": "X", "clinic": str(personas.clinic.pk)})
     assert response.status_code == 403
-    assert "does not allow adding patients" in response.json()["detail"]
+    assert "does not let you add patients" in response.json()["detail"]
 
 
 def test_a_change_touches_only_what_is_sent(personas, clinician):

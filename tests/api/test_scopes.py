@@ -280,7 +280,7 @@ def test_the_admin_registers_renews_and_revokes_on_the_page(client, personas):
     assert token_for(client, (application, secret)).status_code == 401
     assert token_for(client, (application, renewed)).status_code == 200
     answer = client.post(f"{address}applications/{application.pk}/revoke/", follow=True)
-    assert "no longer gets in" in answer.content.decode()
+    assert "no longer has access" in answer.content.decode()
     assert application.client_id not in client.get(address).content.decode()
 
 

@@ -456,7 +456,7 @@ def test_who_has_left_the_clinic_imports_no_more(personas):
     Membership.objects.filter(user=personas.assistant).delete()
     work_off(batch)
     assert batch.state == "cancelled"
-    assert "does not allow" in batch.failure
+    assert "does not let you add" in batch.failure
     assert not LesionImage.objects.exists()
     assert set(batch.rows.values_list("state", flat=True)) == {"waiting"}
 

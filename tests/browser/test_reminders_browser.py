@@ -49,7 +49,9 @@ def test_set_put_off_and_stop(
     row.locator("summary", has_text="Stop").click()
     expect(row).to_contain_text("you can set the reminder again")
     row.get_by_role("button", name="Stop reminding of “Itching spot”").click()
-    expect(page.get_by_role("status")).to_contain_text("Nobody is reminded of Itching spot")
+    expect(page.get_by_role("status")).to_contain_text(
+        "The reminders for Itching spot have stopped"
+    )
     expect(row).to_have_count(0)
 
 

@@ -73,7 +73,7 @@ def test_a_passkey_logs_in_alone_and_confirms(open_page, site):
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     assert len(re.findall(r"^\d{8}$", page.locator(".codes").inner_text(), re.MULTILINE)) == 10
     is_sound(page)
-    page.get_by_role("link", name="I have kept them").click()
+    page.get_by_role("link", name="I have saved them").click()
     expect(page.get_by_role("link", name="Rename My phone")).to_be_visible()
 
     log_out(page)

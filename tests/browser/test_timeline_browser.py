@@ -138,7 +138,7 @@ def test_the_four_views_of_a_comparison(page: Page, lesion: str) -> None:
     page.get_by_role("button", name="Blink").click()
     told = page.locator("[data-blinked]")
     expect(told).to_have_text("Earlier")  # it does not start by itself
-    page.get_by_label("Pictures a second").fill("3")
+    page.get_by_label("Pictures per second").fill("3")
     page.get_by_role("button", name="Start").click()
     expect(told).to_have_text("Later")
     expect(told).to_have_text("Earlier")
@@ -181,7 +181,7 @@ def test_blinking_honours_reduced_motion(
     page.get_by_role("link", name="Compare", exact=True).click()
     page.get_by_role("button", name="Blink").click()
     told = page.locator("[data-blinked]")
-    expect(page.get_by_label("Pictures a second")).not_to_be_visible()
+    expect(page.get_by_label("Pictures per second")).not_to_be_visible()
     page.get_by_role("button", name="Other picture").click()
     expect(told).to_have_text("Later")
     page.wait_for_timeout(1500)
@@ -223,7 +223,7 @@ def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: st
     expect(page.locator("[data-n='1']")).to_be_focused()
     is_sound(page)
     page.get_by_role("button", name="Keep this outline").click()
-    expect(page.locator("#messages")).to_contain_text("The outline is kept")
+    expect(page.locator("#messages")).to_contain_text("The outline is saved")
     # The URL's fragment opens it.
     expect(page.locator("#measures-fold")).to_have_attribute("open", "")
     expect(page.locator("#measures")).to_contain_text("the outline drawn by")
@@ -232,17 +232,17 @@ def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: st
 
 def test_an_alert_is_closed_with_a_reason(page: Page, lesion: str) -> None:
     alerts = page.locator("#alerts")
-    summary = alerts.get_by_text("Close this alert").first
-    open_before = alerts.get_by_text("Close this alert").count()
+    summary = alerts.get_by_text("Close this change").first
+    open_before = alerts.get_by_text("Close this change").count()
     assert open_before > 0
     summary.click()
     is_sound(page)
     field = alerts.get_by_label(re.compile("Why it is closed")).first
     field.fill("Seen by a doctor, excised.")
-    alerts.get_by_role("button", name="Close the alert").first.click()
-    expect(page.locator("#messages")).to_contain_text("The alert is closed")
+    alerts.get_by_role("button", name="Close the change").first.click()
+    expect(page.locator("#messages")).to_contain_text("The change is closed")
     expect(alerts).to_contain_text("Seen by a doctor, excised.")
-    assert alerts.get_by_text("Close this alert").count() == open_before - 1
+    assert alerts.get_by_text("Close this change").count() == open_before - 1
 
 
 def _zoom_in_step(page: Page, earlier: Locator, later: Locator) -> None:

@@ -20,7 +20,7 @@ LOADED = 120_000
 def load(page: Page) -> None:
     page.goto("/try/")
     page.get_by_role("button", name=re.compile("Load the reader")).click()
-    expect(page.get_by_text("It works without a network, too.")).to_be_visible(timeout=LOADED)
+    expect(page.get_by_text("It now works without a network.")).to_be_visible(timeout=LOADED)
 
 
 def read(page: Page, picture: Path) -> None:
@@ -85,7 +85,7 @@ def test_it_works_without_a_network_once_loaded(
     page.context.set_offline(True)
     page.reload()
     page.get_by_role("button", name=re.compile("Load the reader")).click()
-    expect(page.get_by_text("It works without a network, too.")).to_be_visible(timeout=LOADED)
+    expect(page.get_by_text("It now works without a network.")).to_be_visible(timeout=LOADED)
     read(page, drawn(tmp_path, 2))
     expect(page.locator(".advice")).to_be_visible()
 

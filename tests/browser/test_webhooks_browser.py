@@ -57,7 +57,7 @@ def test_a_webhook_from_the_first_to_the_last(
     is_sound(page)
     page.get_by_text("Rotate the secret").click()
     page.get_by_role("button", name="Make a new secret").click()
-    expect(page.get_by_text("still signs too, until")).to_be_visible()
+    expect(page.get_by_text("signed with the previous secret as well")).to_be_visible()
     assert page.locator("#secret").text_content() != secret
     page.get_by_role("button", name="Switch off").click()
     expect(page.get_by_text("It was switched off by hand.")).to_be_visible()

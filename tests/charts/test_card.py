@@ -95,7 +95,7 @@ def test_what_is_missing_is_counted(card):
     card["data_summary"] |= {"images": 1000, "lesions": 900}
     text = " ".join(data_set_charts.missing(card))
     assert "The sex in 14 pictures" in text
-    assert "100 show one that another image shows" in text
+    assert "100 show one that another picture shows" in text
     assert "Skin tone" in text
 
 

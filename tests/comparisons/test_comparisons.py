@@ -154,7 +154,7 @@ def test_an_image_is_compared_with_the_one_before_and_the_one_after(lesion):
 def test_only_images_of_one_lesion_are_compared(lesion):
     image = photographed(lesion, date(2026, 1, 1))
     for other in (image, photographed(LesionFactory(), date(2026, 2, 1))):
-        with pytest.raises(ValidationError, match="same lesion"):
+        with pytest.raises(ValidationError, match="same spot"):
             comparison_services.compare(image, other)
 
 
@@ -365,7 +365,7 @@ def test_an_outline_that_cannot_be_measured_shows_no_older_figures(lesion, clien
         "The outline holds too few pixels to be measured.",
     )
     text = response.content.decode()
-    assert "The outline is kept. The outline holds too few pixels to be measured." in text
+    assert "The outline is saved. The outline holds too few pixels to be measured." in text
     assert "Longest diameter" not in text
 
 

@@ -45,7 +45,7 @@ def test_without_a_name_both_stand(personas, lesion, wrong):
 def test_what_does_not_stand_on_the_lesion_is_not_corrected(personas, lesion, wrong):
     record(personas.clinician, lesion, supersedes=wrong)
     for named in (wrong, HistologyFactory()):
-        with pytest.raises(ValidationError, match="does not stand"):
+        with pytest.raises(ValidationError, match="no longer stands"):
             record(personas.clinician, lesion, supersedes=named)
 
 

@@ -211,7 +211,7 @@ class TestMergeLesions:
         other = LesionFactory(patient__clinic=personas.clinic)
         with pytest.raises(ValidationError, match="two patients"):
             merge(personas.admin, lesion, other)
-        with pytest.raises(ValidationError, match="another lesion"):
+        with pytest.raises(ValidationError, match="another spot"):
             merge(personas.admin, lesion, lesion)
 
     def test_not_by_who_only_looks(self, personas, lesion, into):

@@ -197,7 +197,7 @@ class TestUndo:
         image.refresh_from_db()
         assert image.lesion == before
         assert not may_be_undone(Correction.objects.get(pk=last.pk))
-        with pytest.raises(ValidationError, match="cannot be undone"):
+        with pytest.raises(ValidationError, match="can no longer be undone"):
             undo(user=personas.admin, correction=Correction.objects.get(pk=last.pk))
 
     def test_a_moved_lesion_goes_back(self, personas, other):

@@ -181,7 +181,7 @@ class TestWithdraw:
 
     def test_not_twice(self, personas, image):
         withdraw(personas.admin, image)
-        with pytest.raises(ValidationError, match="withdrawn meanwhile"):
+        with pytest.raises(ValidationError, match="withdrawn in the meantime"):
             withdraw(personas.admin, image)
 
     def test_with_a_lesion_its_images_are_out_of_sight(self, personas, image):
@@ -229,7 +229,7 @@ class TestRestore:
     def test_the_lesion_comes_first(self, personas, image):
         withdraw(personas.admin, image)
         withdraw(personas.admin, image.lesion)
-        with pytest.raises(ValidationError, match="Put the lesion back first"):
+        with pytest.raises(ValidationError, match="Put the spot back first"):
             services.restore(user=personas.admin, record=image)
         withdraw(personas.admin, image.lesion.patient)
         for record in (image, image.lesion):

@@ -47,7 +47,7 @@ def test_a_child_that_is_killed_refuses_one_picture_and_no_other(fresh):
     [child] = sandbox._idle
     os.kill(child._process.pid, signal.SIGSTOP)
     fresh.setattr(sandbox, "WALL_SECONDS", 0.3)
-    with pytest.raises(cleaning.InvalidImage, match="within the time and memory"):
+    with pytest.raises(cleaning.InvalidImage, match="too much time or memory"):
         clean(GOOD)
     assert not sandbox._idle
     fresh.undo()
@@ -99,7 +99,7 @@ def test_what_kills_two_is_not_tried_again(fresh):
         return ask(child, *asked)
 
     fresh.setattr(sandbox._Child, "ask", is_killed)
-    with pytest.raises(cleaning.InvalidImage, match="within the time and memory"):
+    with pytest.raises(cleaning.InvalidImage, match="too much time or memory"):
         clean(GOOD)
     assert len(killed) == 2
 
@@ -109,7 +109,7 @@ def test_one_that_crashes_is_not_tried_again(fresh):
     [child] = sandbox._idle
     os.kill(child._process.pid, signal.SIGSEGV)
     child._process.wait(5)
-    with pytest.raises(cleaning.InvalidImage, match="within the time and memory"):
+    with pytest.raises(cleaning.InvalidImage, match="too much time or memory"):
         clean(GOOD)
     assert clean(GOOD).width == 300
 

@@ -135,8 +135,8 @@ def test_a_jpeg_stays_one_and_the_camera_is_told():
     ("data", "words"),
     [
         (lambda: dicom(NumberOfFrames="2"), "several frames"),
-        (lambda: dicom(SOPClassUID=uid.CTImageStorage), "no photograph of skin"),
-        (lambda: dicom(SOPClassUID=uid.SecondaryCaptureImageStorage), "no photograph of skin"),
+        (lambda: dicom(SOPClassUID=uid.CTImageStorage), "not a photograph of skin"),
+        (lambda: dicom(SOPClassUID=uid.SecondaryCaptureImageStorage), "not a photograph of skin"),
         (lambda: dicom(syntax=uid.JPEGLosslessSV1, frame=JPEG), "compressed in a way"),
         (lambda: dicom(syntax=uid.JPEGLSLossless, frame=JPEG), "compressed in a way"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=b"\xff\xd8" + b"\0" * 400), "damaged"),

@@ -71,7 +71,7 @@ def test_an_addition_is_the_difference_to_the_reading_without_it():
     assert found[0].change == pytest.approx(told - without, abs=1e-9)
     assert found[1].change == pytest.approx(0, abs=1e-9)
     assert found[0].words.startswith("raised it by")
-    assert found[1].words == "made hardly a difference"
+    assert found[1].words == "made hardly any difference"
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_what_cannot_be_put_off(personas, lesion, today):
     def snooze(**how):
         reminder_services.snooze_reminder(user=personas.clinician, reminder=reminder, **how)
 
-    with pytest.raises(ValidationError, match="later day"):
+    with pytest.raises(ValidationError, match="after today"):
         snooze(until=today)
     with pytest.raises(ValidationError, match="by a year at most"):
         snooze(until=today + timedelta(days=400))

@@ -321,7 +321,7 @@ def test_sent_again_after_another_tab_it_says_that_nothing_was_done(admin, recor
     other = opened(admin, url) | {"label": "Theirs"}
     admin.post(url, other)
     again = admin.post(url, mine, follow=True)
-    assert "This form was sent before" in again.text
+    assert "You already sent this form" in again.text
     assert "Nothing was done now" in again.text
     assert "Theirs" in again.text
     patient.refresh_from_db()

@@ -273,7 +273,7 @@ def test_a_correction_made_since_is_not_undone_over(assistant, image):
         )
     first = Correction.objects.order_by("created")[0]
     response = assistant.post(reverse("correction_undo", args=[first.pk]))
-    assert "cannot be undone" in response.text
+    assert "can no longer be undone" in response.text
     assert LesionImage.objects.get().captured_on == date(2025, 12, 25)
 
 

@@ -218,7 +218,7 @@ def test_outline_and_evidence_can_be_laid_over_the_picture(client, personas, ima
     assert re.search(r'aria-pressed="true" data-switch="outline"', html)
     assert re.search(r'aria-pressed="false" data-switch="evidence"', html)
     assert re.search(r"<option value=\"(\w+)\"", html)[1] == "nv"  # the most likely first
-    assert "What spoke against it is not drawn." in html
+    assert "Evidence against a diagnosis is not shown." in html
     assert " style=" not in html
 
 

@@ -131,7 +131,7 @@ def test_a_viewer_looks_and_cannot_write(client, personas):
     for name, pk in (("patient_edit", personas.patient.pk), ("image_new", lesion.pk)):
         refused = client.get(reverse(name, args=[pk]))
         assert refused.status_code == 403
-        assert "Your role allows looking at this record" in refused.content.decode()
+        assert "You may look at this record" in refused.content.decode()
 
 
 def test_strangers_find_nothing(client, personas):

@@ -131,7 +131,7 @@ def test_put_off_and_stop_lead_back_to_where_one_was(client, personas, today):
     reminder.refresh_from_db()
     assert reminder.rings_on == today + timedelta(weeks=1)
     wrong = client.post(snooze, {"until": "2020-01-01"}, follow=True)
-    assert "Choose a later day" in wrong.content.decode()
+    assert "Choose a day after" in wrong.content.decode()
     assert "Enter a valid date" in client.post(snooze, {"until": "x"}, follow=True).content.decode()
     stop = client.post(reverse("reminder_stop", args=[reminder.pk]))
     assert stop.url.startswith(reverse("lesion", args=[reminder.lesion_id]))

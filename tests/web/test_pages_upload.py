@@ -183,7 +183,7 @@ def test_an_unknown_rendition_is_not_there(client, personas):
 
 def test_error_pages_are_ours(client, personas):
     client.force_login(personas.viewer)
-    assert "There is nothing here" in client.get("/no-such-page").content.decode()
+    assert "Page not found" in client.get("/no-such-page").content.decode()
     refused = client.post(reverse("patient_new"), {}, HTTP_X_CSRFTOKEN="")
     assert refused.status_code == 403
     assert "This page has been open too long" in refused.content.decode()

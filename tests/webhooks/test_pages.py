@@ -208,7 +208,7 @@ def test_rotating_shows_another_secret_and_how_long_the_old_one_holds(client, pe
     webhook.refresh_from_db()
     assert webhook.secret in page
     assert old not in page
-    assert "still signs too, until" in page
+    assert "signed with the previous secret as well" in page
 
 
 def test_the_log_costs_the_same_with_many_rows(client, personas, django_assert_max_num_queries):

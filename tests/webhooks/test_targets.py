@@ -73,8 +73,8 @@ def test_an_address_that_is_public(address):
         ("https://someone:secret@practice.example.org/", "user name"),
         ("https://practice.example.org/#part", "fragment"),
         ("https://practice.example.org\\@10.0.0.1/", "user name"),
-        ("https://practice.example.org:99999/", "no address"),
-        ("https://[::1/", "no address"),
+        ("https://practice.example.org:99999/", "not an address"),
+        ("https://[::1/", "not an address"),
         ("https://practice.example.org:22/", "443 or 8443"),
         ("https://practice.example.org:6379/", "443 or 8443"),
         ("https://practice.example.org/a b", "no spaces"),
@@ -187,7 +187,7 @@ def test_a_name_that_is_not_known(names, monkeypatch):
         raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(NotSent, match="not known to the name server"):
+    with pytest.raises(NotSent, match="cannot be found"):
         http.post("https://nowhere.example.org/", {}, "{}")
 
 

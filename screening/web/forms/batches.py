@@ -31,7 +31,7 @@ class BatchForm(forms.Form):
         required=False,
         initial=True,
         label="Check first",
-        help_text="All faults are shown, and nothing is imported until you say so.",
+        help_text="All errors are shown, and nothing is imported until you say so.",
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -45,6 +45,6 @@ class BatchForm(forms.Form):
                 initial=first.pk,
                 label="Belongs to",
                 empty_label="Myself: my own record",
-                help_text="Patients and lesions are found there by their identifiers, or made.",
+                help_text="Patients and lesions are found by their identifiers, or created.",
             )
         self.order_fields(["archive", "clinic"])

@@ -26,7 +26,7 @@ class OutlineForm(EditForm):
             pairs = [pair.split(",") for pair in self.cleaned_data["points"].split()]
             return [(float(x), float(y)) for x, y in pairs]
         except ValueError:
-            raise ValidationError("The outline did not arrive as it was drawn.") from None
+            raise ValidationError("The outline arrived incomplete. Save it again.") from None
 
 
 class ScaleForm(EditForm):

@@ -17,7 +17,7 @@ from screening.web.forms.settling import SettlingForm
 class PatientForm(EditForm):
     label = forms.CharField(
         max_length=80,
-        help_text="A pseudonym or number by which you recognise the record, not a name.",
+        help_text="A pseudonym or number that you will recognise, not a name.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     birth_year = forms.IntegerField(
@@ -84,7 +84,7 @@ class LesionForm(EditForm):
     label = forms.CharField(
         max_length=80,
         required=False,
-        help_text="A few words by which you know it, such as “left shoulder blade”.",
+        help_text="A few words that you will recognise, such as “left shoulder blade”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     body_site = forms.ChoiceField(

@@ -18,8 +18,7 @@ class ShareForm(forms.Form):
     code = forms.CharField(
         required=False,
         max_length=64,
-        help_text="Asked for before anything is shown. Tell it to the doctor by another way than "
-        "the link.",
+        help_text="Asked for before anything is shown. Do not send it together with the link.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 

@@ -14,7 +14,7 @@ from screening.webhooks.targets import MAX_LENGTH
 class WebhookForm(EditForm):
     name = forms.CharField(
         max_length=80,
-        help_text="By which you recognise it, for example “Practice software”.",
+        help_text="A name that you will recognise, for example “Practice software”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     target = forms.CharField(

@@ -65,7 +65,7 @@ def close_alert(request: UserRequest, pk: UUID) -> HttpResponse:
     alert = get_object_or_404(visible, pk=pk)
     form = CloseAlertForm(request.POST)
     if submit(form, comparison_marks.close_alert, user=request.user, alert=alert):
-        messages.success(request, "The alert is closed. It stays in the history below.")
+        messages.success(request, "The change is closed. It stays in the history below.")
     else:
         for error in form.errors.values():
             messages.error(request, " ".join(map(str, error)))

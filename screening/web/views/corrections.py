@@ -77,7 +77,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
         Act(
             "details",
             "The day or kind is wrong",
-            "Its place among the lesion's pictures follows the day.",
+            "The pictures of a spot are ordered by their day.",
             "Save",
             ImageDetailsForm(_posted(request, "details"), auto_id="details_%s", record=found),
             lambda **fields: services.correct_image(user=request.user, image=found, **fields),
@@ -87,7 +87,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
         Act(
             "move",
             "It shows another spot",
-            f"It moves to another lesion of {target}, with its readings and conclusions.",
+            f"It moves to another spot of {target}, with its readings and conclusions.",
             "Move the picture",
             MoveImageForm(
                 _posted(request, "move"),
@@ -98,7 +98,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
             lambda **fields: moves.move_image(user=request.user, image=found, **fields),
             "The picture is moved.",
             here,
-            "" if lesions.exists() else f"{target} has no other lesion.",
+            "" if lesions.exists() else f"{target} has no other spot.",
             asks_patient=True,
         ),
         _withdrawal(
@@ -106,7 +106,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
             found,
             "It was entered in error",
             "Withdraw the picture: it no longer counts, and no outcome, report or export shows "
-            "it. It is kept with your reason, and can be put back on the lesion's page.",
+            "it. It is kept with your reason, and can be put back on the spot's page.",
             reverse("lesion", args=[found.lesion_id]),
         ),
     ]
@@ -125,8 +125,9 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
     acts = [
         Act(
             "merge",
-            "It is the same spot as another lesion",
-            "All that was recorded of it moves to the lesion you keep; its address leads there.",
+            "It is the same spot as another one",
+            "Everything recorded about it moves to the spot that you keep. Its old address leads "
+            "there.",
             "Merge the two",
             MergeLesionForm(
                 _posted(request, "merge"),
@@ -135,15 +136,15 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
                 findings=findings,
             ),
             lambda **fields: merges.merge_lesions(user=request.user, lesion=found, **fields),
-            "The two lesions are merged.",
+            "The two spots are merged.",
             reverse("lesion", args=[pk]),
-            "" if patient.lesions.count() > 1 else f"{patient} has no other lesion.",
+            "" if patient.lesions.count() > 1 else f"{patient} has no other spot.",
         ),
         Act(
             "move",
             "It belongs to another patient",
             "It moves there with its pictures, readings and conclusions.",
-            "Move the lesion",
+            "Move the spot",
             MoveLesionForm(
                 _posted(request, "move"),
                 auto_id="move_%s",
@@ -151,7 +152,7 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
                 findings=findings,
             ),
             lambda **fields: moves.move_lesion(user=request.user, lesion=found, **fields),
-            "The lesion is moved.",
+            "The spot is moved.",
             reverse("lesion", args=[pk]),
             "" if others.exists() else "There is no other record.",
             asks_patient=True,
@@ -160,7 +161,7 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
             request,
             found,
             "It was entered in error",
-            "Withdraw the lesion with all its pictures: they no longer count, and no outcome, "
+            "Withdraw the spot with all its pictures: they no longer count, and no outcome, "
             "report or export shows them. They are kept with your reason, and can be put back on "
             "the patient's page.",
             reverse("patient", args=[patient.pk]),
@@ -180,7 +181,7 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
         Act(
             "merge",
             "It is the same person as another record",
-            "All lesions move to the record you keep, and this one's address leads there.",
+            "All spots move to the record that you keep. The old address leads there.",
             "Merge the two",
             MergePatientForm(
                 _posted(request, "merge"),
@@ -198,7 +199,7 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
             request,
             found,
             "It was entered in error",
-            "Withdraw the record with all its lesions and pictures: they no longer count, and "
+            "Withdraw the record with all its spots and pictures: they no longer count, and "
             "no outcome, report or export shows them. They are kept with your reason, and can be "
             "put back.",
             reverse("withdrawn"),
@@ -218,9 +219,10 @@ def visit(request: UserRequest, pk: UUID) -> HttpResponse:
         request,
         found,
         "It should not be here",
-        "Take the visit back: it settles nothing any more, and what it settled is told again. It "
-        "is kept with your reason, and can be put back on the lesion's page. A visit to another "
-        "spot, or of another day, is entered anew.",
+        "Withdraw the visit: it no longer settles anything, and the warnings that it settled "
+        "return. It "
+        "is kept with your reason, and can be put back on the spot's page. Enter a visit about "
+        "another spot, or on another day, as a new one.",
         reverse("lesion", args=[lesion.pk]),
     )
     return _page(request, [act], {"visit": found, "lesion": lesion, "patient": lesion.patient})

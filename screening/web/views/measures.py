@@ -48,9 +48,9 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
         if drawn is not None:
             measured = drawn.measurements.first()
             if measured is not None and measured.failure:
-                messages.error(request, f"The outline is kept. {measured.failure}")
+                messages.error(request, f"The outline is saved. {measured.failure}")
             else:
-                messages.success(request, "The outline is kept, and the picture measured anew.")
+                messages.success(request, "The outline is saved, and the picture measured again.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
     return render(
         request,
@@ -81,7 +81,7 @@ def scale(request: UserRequest, pk: UUID) -> HttpResponse:
         if sent is None:
             messages.error(request, "Say how the scale is known.")
         elif _set_scale(request, image, source, sent):
-            messages.success(request, "The scale is kept: sizes are shown in millimetres.")
+            messages.success(request, "The scale is saved. Sizes are now in millimetres.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
     return render(
         request,

@@ -70,7 +70,7 @@ def snooze(request: UserRequest, pk: UUID) -> HttpResponse:
 def stop(request: UserRequest, pk: UUID) -> HttpResponse:
     reminder = _visible(request, pk)
     reminder_services.stop_reminder(user=request.user, reminder=reminder)
-    messages.success(request, f"Nobody is reminded of {reminder.lesion} any more.")
+    messages.success(request, f"The reminders for {reminder.lesion} have stopped.")
     return _back(request, reminder)
 
 
@@ -86,7 +86,7 @@ def calendar_link(request: UserRequest) -> HttpResponse:
 @require_POST
 def calendar_revoke(request: UserRequest) -> HttpResponse:
     reminder_services.revoke_calendar_link(user=request.user)
-    messages.success(request, "The calendar link opens nothing any more.")
+    messages.success(request, "The calendar link no longer works.")
     return redirect("reminders")
 
 
@@ -97,7 +97,7 @@ def calendar(request: HttpRequest, secret: str) -> HttpResponse:
     """For calendar programs, which cannot log in: the link alone gives access."""
     user = reminder_calendar.owner_of(secret)
     if user is None:
-        raise Http404("This calendar link opens nothing.")
+        raise Http404("This calendar link does not work.")
     return HttpResponse(
         reminder_calendar.calendar_of(user),
         content_type="text/calendar; charset=utf-8",
@@ -159,7 +159,7 @@ def _set_none(request: UserRequest, lesion: Lesion) -> None:
         write_access.require_writable(user=request.user, patient=lesion.patient)
     else:
         reminder_services.stop_reminder(user=request.user, reminder=reminder)
-    messages.success(request, f"Nobody is reminded of {lesion}.")
+    messages.success(request, f"The reminders for {lesion} have stopped.")
 
 
 def _back(request: UserRequest, reminder: Reminder) -> HttpResponse:

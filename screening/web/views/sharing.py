@@ -64,7 +64,7 @@ def access(request: UserRequest, pk: UUID) -> HttpResponse:
 def revoke(request: UserRequest, pk: UUID) -> HttpResponse:
     share = get_object_or_404(Share.objects.visible_to(request.user), pk=pk)
     sharing.revoke(user=request.user, share=share)
-    messages.success(request, f"The link for {share.recipient} no longer opens.")
+    messages.success(request, f"The link for {share.recipient} no longer works.")
     return redirect("patient_access", pk=share.patient_id)
 
 
@@ -141,7 +141,7 @@ def _ask_for_code(request: HttpRequest, share: Share) -> HttpResponse:
         if sharing.is_code(share, form.cleaned_data["code"]):
             request.session[_let_in(share)] = True
             return redirect(request.path)
-        form.add_error("code", "This is not the code of this link.")
+        form.add_error("code", "This code is wrong.")
     return render(request, "sharing/code.html", {"form": form})
 
 

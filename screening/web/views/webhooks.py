@@ -91,19 +91,19 @@ def test(request: UserRequest, pk: UUID) -> HttpResponse:
 def resend(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Delivery.objects.visible_to(request.user).select_related("webhook")
     found = get_object_or_404(visible, pk=pk)
-    _do(request, webhook_services.resend, "It is sent again.", delivery=found)
+    _do(request, webhook_services.resend, "It is being sent again.", delivery=found)
     return redirect("delivery", pk)
 
 
 @require_POST
 def resend_failed(request: UserRequest, pk: UUID) -> HttpResponse:
-    done = "What failed is on its way again."
+    done = "Everything that failed is being sent again."
     return _done(request, pk, webhook_services.resend_failed, done)
 
 
 @require_POST
 def rotate(request: UserRequest, pk: UUID) -> HttpResponse:
-    done = "A new secret signs from now on. The old one does so too, for 24 hours."
+    done = "Events are signed with the new secret now, and for 24 hours with the old one as well."
     return _done(request, pk, webhook_services.rotate_secret, done)
 
 

@@ -83,13 +83,13 @@ const load = async () => {
     network = await Network.load(runtime, runtimeCode, model, rules);
     part("load-progress").hidden = true;
     part("load-words").textContent = navigator.serviceWorker?.controller
-      ? "The reader is loaded. It works without a network, too."
+      ? "The reader is loaded. It now works without a network."
       : "The reader is loaded.";
   } catch (error) {
     loading = null;
     part("load-progress").hidden = true;
     part("load-button").hidden = false;
-    show("load-error", "The reader could not be loaded. Look at your connection and try again.");
+    show("load-error", "The reader could not be loaded. Check your connection and try again.");
     throw error;
   }
 };
@@ -143,7 +143,7 @@ form.addEventListener("submit", async (event) => {
   } catch (error) {
     if (error instanceof Refused) refuse(error.message, form.elements.picture);
     else if (network) {
-      refuse("The picture could not be read here. Read it in an account.", form.elements.picture);
+      refuse("The picture could not be read here. Create an account and add it there.", form.elements.picture);
       throw error;
     }
   } finally {
