@@ -78,6 +78,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "BatchStateEnum": "screening.models.Batch.State",
         "DeliveryStateEnum": "screening.models.DeliveryState",
+        "ExportState": "screening.models.Export.State",
         "HistologyDiagnosis": "screening.models.histology.DIAGNOSES",
         "Outcome": "screening.models.Outcome",
         "ReadingState": "screening.models.State",

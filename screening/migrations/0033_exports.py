@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('screening', '0031_shares'),
+        ('screening', '0032_what_acts_were_shown'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
