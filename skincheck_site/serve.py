@@ -32,7 +32,6 @@ from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import Error
 
 from ml.opening.limits import MAX_BYTES
-from screening.api import openapi
 from screening.batches.archives import MAX_ARCHIVE_BYTES
 from screening.images.sandbox import AT_ONCE
 from skincheck_site.bodies import MOST_OF_A_STRANGER
@@ -338,7 +337,7 @@ def main(address: str) -> None:
     # first request would wait for them, which takes seconds on a busy machine.
     application = get_wsgi_application()
     import_module(settings.ROOT_URLCONF)
-    openapi.prepare()
+    import_module("screening.api.openapi").prepare()
     host, port = address.rsplit(":", 1)
     listening = socket.create_server((host, int(port)), backlog=1024)
     listening.setblocking(False)
