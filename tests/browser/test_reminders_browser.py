@@ -76,7 +76,7 @@ def test_a_calendar_link_by_keyboard(
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_contain_text("opens nothing any more")
+    expect(page.get_by_role("status")).to_contain_text("no longer works")
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(address)
 
