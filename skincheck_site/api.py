@@ -57,6 +57,7 @@ _TAGS = {
     "calendar-feed": "The private calendar link.",
     "batches": "Many images in one upload.",
     "corrections": "What was corrected, by whom and why.",
+    "exports": "All that is kept about a person, as one file.",
     "webhooks": "Addresses that are told of events.",
     "deliveries": "Events on their way to webhooks.",
 }

@@ -261,6 +261,7 @@ LOOKS_PAST = {
     "screening.exports",  # withdrawn pictures are part of a person's data
     "screening.images.quota",  # withdrawn pictures use storage too
     "screening.predictions.counting_reading",  # a lock
+    "screening.predictions.arrivals",  # the order counts what was withdrawn too
     "screening.comparisons.marks",  # only its own row
 }
 

@@ -140,7 +140,7 @@ def test_images_of_two_lesions_are_not_compared(clinician, pair, personas):
     for later in (other, pair[0]):
         response = post(clinician, "comparisons", earlier=str(pair[0].pk), later=str(later.pk))
         assert response.status_code == 400
-        assert "same lesion" in " ".join(pointers(response).values())
+        assert "same spot" in " ".join(pointers(response).values())
     assert not Comparison.objects.exists()
 
 
@@ -203,7 +203,9 @@ def test_an_alert_is_closed_with_a_reason_and_stays(clinician, personas, lesion)
     assert Alert.objects.get().is_open
     body = post(clinician, url, reason="Seen.").json()
     assert (body["close_reason"], body["closed_by"]) == ("Seen.", personas.clinician.email)
-    assert "closed already" in " ".join(pointers(post(clinician, url, reason="Again.")).values())
+    assert "already been closed" in " ".join(
+        pointers(post(clinician, url, reason="Again.")).values()
+    )
     assert ids(clinician.get(f"{API}alerts/", {"is_open": "true"})) == []
     assert ids(clinician.get(f"{API}alerts/", {"is_open": "false"})) == [str(alert.pk)]
 

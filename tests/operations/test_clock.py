@@ -47,6 +47,7 @@ HISTORY = {
     "created",
     "modified",
     "placed_at",
+    "shown_at",
     "withdrawn_at",
     "rotated_at",
     "revoked_at",

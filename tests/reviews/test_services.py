@@ -58,10 +58,10 @@ def test_one_supersedes_what_stands_on_the_image_and_ones_own_before_others(pers
     other = LesionImageFactory(lesion=image.lesion)
     elsewhere = conclude(personas.admin, other)
     standing = conclude(personas.admin, image)
-    with pytest.raises(ValidationError, match="does not stand on this image"):
+    with pytest.raises(ValidationError, match="no longer stands for this picture"):
         conclude(personas.clinician, image, supersedes=elsewhere)
     conclude(personas.admin, image)
-    with pytest.raises(ValidationError, match="does not stand on this image"):
+    with pytest.raises(ValidationError, match="no longer stands for this picture"):
         conclude(personas.clinician, image, supersedes=standing)
     conclude(personas.clinician, image)
     assert review_services.replaceable(user=personas.clinician, image=image) == []

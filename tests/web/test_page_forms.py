@@ -73,6 +73,7 @@ MAKES = {
 ACTS = {
     # Buttons: they name an action, and overwrite no input.
     "accept_invitation",
+    "account_export",
     "alert_close",
     "api_key_revoke",
     "application_renew",
@@ -84,6 +85,7 @@ ACTS = {
     "calendar_revoke",
     "correction_undo",
     "delivery_resend",
+    "export_remove",
     "image_read",
     "invitation_withdraw",
     "lesion_correct",
@@ -91,6 +93,7 @@ ACTS = {
     "membership_remove",
     "membership_role",
     "patient_correct",
+    "patient_export",
     "agree",
     "agreement_withdraw",
     "mail_off",
