@@ -18,8 +18,8 @@ from screening.predictions.arrivals import Arrivals
 T = TypeVar("T")
 
 CAME = (
-    "More has come to this lesion since you opened this page. Nothing is saved yet, and what you "
-    "entered is kept. Look at what came, then send it again: it settles that, too."
+    "Something was added to this lesion since you opened this page. Nothing is saved yet; what "
+    "you entered is kept. Look at it below, then send the form again: your entry covers it then."
 )
 ANOTHER = (
     "This page now shows another picture than the one you opened it with. Nothing is saved yet, "
