@@ -35,11 +35,12 @@ def prepare() -> None:
 @cache
 def _written(renderer: Any) -> bytes:
     """The document in the renderer's format."""
-    text: bytes = renderer().render(_document(), renderer_context={})
+    text: bytes = renderer().render(document(), renderer_context={})
     return text
 
 
 @cache
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
-    return document
+def document() -> dict[str, Any]:
+    """Of all operations. Read only: all callers share it."""
+    made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
+    return made

@@ -23,9 +23,9 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.core.parameters import ParameterLocation
 
 from accounts import services
+from screening.api import openapi
 from screening.api.http.throttling import CallerThrottle
 from tests.access import MATRIX, World, archive
-from tests.api.documents import whole_schema
 from tests.conftest import Personas
 from tests.factories import picture
 from tests.test_access_matrix import world as clinic_world  # noqa: F401  a fixture
@@ -54,7 +54,7 @@ CONFIG = {
     },
 }
 document, document_without_key = (
-    schemathesis.openapi.from_dict(whole_schema(), config=SchemathesisConfig.from_dict(config))
+    schemathesis.openapi.from_dict(openapi.document(), config=SchemathesisConfig.from_dict(config))
     for config in (CONFIG, CONFIG | {"phases": {"coverage": {"enabled": False}}})
 )
 

@@ -15,8 +15,8 @@ from django.db import transaction
 from django.urls import resolve, reverse
 
 from accounts import scopes, services
+from screening.api import openapi
 from tests.access import MATRIX, OUTSIDERS, Answer, Sent, World
-from tests.api.documents import whole_schema
 from tests.clients import Program
 from tests.test_access_matrix import verdict, world_of
 
@@ -27,7 +27,7 @@ EXAMPLE = "019ab0d2-5c8e-7d10-9f3a-5d0f6b1c2a10"
 def operations() -> list[tuple[str, str, str]]:
     """(method, URL name, scope) of every documented operation."""
     found = []
-    for path, methods in whole_schema()["paths"].items():
+    for path, methods in openapi.document()["paths"].items():
         match = resolve(re.sub(r"\{\w+\}", EXAMPLE, path))
         for method, operation in methods.items():
             (scope,) = next(one["apiKey"] for one in operation["security"] if "apiKey" in one)
