@@ -27,6 +27,7 @@ from accounts import second_factors
 from accounts.models import KEY_PREFIX, ApiKey, Application, User
 
 NO_FACTOR = "This account must have a second factor and has none. Log in to add one."
+LEAVING = "This account is to be erased. Log in to undo it."
 _LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 
@@ -102,6 +103,8 @@ class PageSession(SessionAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, None] | None:
         found = super().authenticate(request)
+        if found is not None and found[0].erased_from:
+            raise PermissionDenied(LEAVING)
         if found is not None and second_factors.is_lacking(request._request):
             raise PermissionDenied(NO_FACTOR)
         return found

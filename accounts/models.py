@@ -45,6 +45,12 @@ class User(AbstractUser):
         help_text="Off: no mail that was not asked for, but about changes to the account.",
     )
 
+    erased_from = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="The account is to be erased then; before, it can only be undone.",
+    )
+
     # The clinic of the key or application that acts for this user; nothing else is visible. Not
     # stored.
     bound_clinic: Clinic | None = None

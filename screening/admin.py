@@ -26,6 +26,7 @@ from screening.models import (
     Delivery,
     DeliveryAttempt,
     DoctorVisit,
+    Erasure,
     Export,
     ExternalIdentifier,
     Heartbeat,
@@ -43,9 +44,11 @@ from screening.models import (
     PredictionMaps,
     Reminder,
     Review,
+    ReviewSeal,
     Setback,
     Share,
     ShareOpening,
+    Trace,
     Webhook,
 )
 from screening.models.image import present
@@ -216,6 +219,26 @@ class HistologyAdmin(RecordAdmin):
     list_display = ["id", "lesion", "diagnosis", "recorded_by", "created"]
     list_select_related = ["lesion", "recorded_by"]
     list_filter = ["diagnosis"]
+
+
+@admin.register(Erasure)
+class ErasureAdmin(ReadOnlyAdmin):
+    exclude = ["patient", "user", "receipt", "files", "parted", "mail_to"]
+    list_display = ["state", "clinic", "ground", "created", "due_at", "erased_at", "failures"]
+    list_filter = ["state"]
+    list_select_related = ["clinic"]
+
+
+@admin.register(Trace)
+class TraceAdmin(ReadOnlyAdmin):
+    list_display = ["digest", "kind", "erased_at"]
+    list_filter = ["kind"]
+
+
+@admin.register(ReviewSeal)
+class ReviewSealAdmin(ReadOnlyAdmin):
+    exclude = ["review"]
+    list_display = ["number", "held", "created"]
 
 
 @admin.register(Consent)

@@ -16,6 +16,7 @@ from ml import reader
 from screening import bells, idempotency, sweeper
 from screening.batches import worker
 from screening.comparisons import follow_up
+from screening.erasure import eraser
 from screening.exports import worker as export_worker
 from screening.operations import heartbeats, orphans, storage
 from screening.predictions import queue, recovery
@@ -72,6 +73,11 @@ def forget_old_deliveries_task() -> None:
 @shared_task(soft_time_limit=3500, time_limit=3600)
 def remove_orphans_task() -> None:
     orphans.remove()
+
+
+@shared_task(soft_time_limit=3500, time_limit=3600)
+def erase_task() -> None:
+    eraser.erase_due()
 
 
 @shared_task

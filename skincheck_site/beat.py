@@ -26,6 +26,11 @@ def schedule() -> dict[str, dict[str, Any]]:
             "task": "screening.tasks.remove_orphans_task",
             "schedule": crontab(minute="37", hour="3"),
         },
+        # By night, before the backup; again, if the storage was away.
+        "erase": {
+            "task": "screening.tasks.erase_task",
+            "schedule": crontab(minute="7", hour="1-4"),
+        },
         "forget-answers-and-tokens": {
             "task": "screening.tasks.forget_answers_and_tokens_task",
             "schedule": crontab(minute="17"),

@@ -304,6 +304,8 @@ OPERATOR: str = env("OPERATOR", default="")
 OPERATOR_CONTACT: str = env("OPERATOR_CONTACT", default="")
 # Years: who is younger opens no account.
 MINIMUM_AGE = env.int("MINIMUM_AGE", default=16)
+# For so many years after its last entry a clinic must keep a patient's record.
+RETENTION_YEARS = env.int("RETENTION_YEARS", default=10)
 # What changes how one logs in, or hands out data, asks for a log-in within this many seconds.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600

@@ -37,6 +37,7 @@ SIGNED_IN = ANYONE | {"anonymous": LOGIN}
 SEES = SIGNED_IN | {"outsider": HIDDEN}
 WRITES = SEES | {"viewer": FORBIDDEN}
 CONCLUDES = WRITES | {"assistant": FORBIDDEN, "owner": FORBIDDEN}
+ERASES = WRITES | {"assistant": FORBIDDEN}
 ADMINISTERS = CONCLUDES | {"clinician": FORBIDDEN}
 OWNS = SEES | dict.fromkeys(MEMBERS, FORBIDDEN)  # the person whose record it is
 LEAVES = ADMINISTERS | {"viewer": DONE}  # the viewer's own membership
@@ -83,6 +84,8 @@ class World:
     share: Any
     shared: str
     mail_off: str
+    erasure: Any
+    receipt: str
     webhook: Any
     delivery: Any
     export: Any
@@ -314,6 +317,24 @@ MATRIX: dict[str, Line] = {
     "terms": line(ANYONE),
     "agree": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"of_age": "on", "agrees": "on"})),
     "agreement_withdraw": line(POST=Sent(SIGNED_IN)),
+    "account_erase": line(
+        SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"typed": "nobody@example.org"}, done=200)
+    ),
+    "patient_erase": line(
+        ERASES, "patient", POST=Sent(ERASES, lambda w: {"typed": "another"}, done=200)
+    ),
+    "erasures": line(SIGNED_IN),
+    "erasure_confirm": line(
+        args="erasure",
+        clinic_only=True,
+        POST=Sent(ERASES | {"assistant": HIDDEN, "viewer": HIDDEN}),
+    ),
+    "erasure_undo": line(
+        args="erasure", POST=Sent(ERASES | {"assistant": HIDDEN, "viewer": HIDDEN})
+    ),
+    # The token is in the address.
+    "erasure_receipt": line(ANYONE, lambda w: (w.erasure.token,)),
+    "erasure_receipt_file": line(ANYONE, lambda w: (w.receipt,)),
     "mail_switch": line(POST=Sent(SIGNED_IN)),
     # The link in the address says who it is for.
     "mail_off": line(ANYONE, lambda w: (w.mail_off,), POST=Sent(ANYONE, done=200)),

@@ -30,6 +30,7 @@ from screening.models import (
     DeliveryAttempt,
     DeliveryState,
     DoctorVisit,
+    Erasure,
     Event,
     Export,
     Histology,
@@ -50,6 +51,7 @@ from screening.models import (
 )
 from screening.models.signatures import sign
 from screening.predictions import counting_reading
+from screening.reviews import chain
 
 PASSWORD = "correct horse battery staple"
 
@@ -157,7 +159,7 @@ class LesionImageFactory(factory.django.DjangoModelFactory):
     thumbnail = factory.LazyFunction(lambda: ContentFile(picture(), name="thumbnail.jpg"))
     width = 300
     height = 225
-    sha256 = factory.Sequence(lambda n: f"{n:064x}")
+    sha256 = factory.Sequence(lambda n: f"{n + 1:064x}")
     is_synthetic = True
 
 
@@ -339,7 +341,7 @@ class ReviewFactory(factory.django.DjangoModelFactory):
 
     @classmethod
     def _create(cls, model_class, *args, **kwargs):
-        last = Review.objects.order_by("-number").first()
+        last = chain.last()
         signed = {
             "number": last.number + 1 if last else 1,
             "previous_signature": last.signature if last else "",
@@ -363,6 +365,30 @@ class HistologyFactory(factory.django.DjangoModelFactory):
     recorded_by = factory.SubFactory(UserFactory)
     diagnosis = "nv"
     examined_on = date(2026, 3, 20)
+
+
+class ErasureFactory(factory.django.DjangoModelFactory):
+    """Of a record, in its days to undo it. Traits: ``asked`` (a clinic's, not confirmed yet);
+    ``erased``.
+    """
+
+    class Meta:
+        model = Erasure
+
+    class Params:
+        asked = factory.Trait(state="asked", ground="person_asks", due_at=None)
+        erased = factory.Trait(
+            state="erased",
+            patient=None,
+            asked_by=None,
+            erased_at=factory.LazyFunction(timezone.now),
+            receipt={"erased": {"patients": 1}, "kept": []},
+        )
+
+    state = "pending"
+    patient = factory.SubFactory(PatientFactory, own=True)
+    asked_by = factory.SubFactory(UserFactory)
+    due_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=14))
 
 
 class DoctorVisitFactory(factory.django.DjangoModelFactory):

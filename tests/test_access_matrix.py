@@ -57,6 +57,7 @@ from tests.factories import (
     ComparisonFactory,
     DeliveryFactory,
     DoctorVisitFactory,
+    ErasureFactory,
     ExportFactory,
     HistologyFactory,
     ImageScaleFactory,
@@ -132,6 +133,15 @@ def world_of(personas: Personas, writer: str) -> World:
     share, secret_of_share = sharing.share(
         user=getattr(personas, writer), patient=lesion.patient, recipient="Dr", days=7
     )
+    erased, erasure = (
+        ErasureFactory(erased=True),
+        ErasureFactory(
+            patient=PatientFactory(**same),
+            asked_by=getattr(personas, writer),
+            asked=not own,
+            clinic=lesion.patient.clinic,
+        ),
+    )
     webhook = (
         WebhookFactory(own=True, owner=personas.self_tracker)
         if own
@@ -175,6 +185,8 @@ def world_of(personas: Personas, writer: str) -> World:
         session=UserSession.objects.create(
             user=getattr(personas, writer), ip="192.0.2.1", session_key=f"of-{writer}"
         ),
+        erasure=erasure,
+        receipt=erased.token,
         webhook=webhook,
         delivery=DeliveryFactory(webhook=webhook, failed=True),
         export=ExportFactory(

@@ -262,6 +262,7 @@ LOOKS_PAST = {
     "screening.images.quota",  # withdrawn pictures use storage too
     "screening.predictions.counting_reading",  # a lock
     "screening.predictions.arrivals",  # the order counts what was withdrawn too
+    "screening.erasure",  # what is withdrawn is erased too
     "screening.comparisons.marks",  # only its own row
 }
 

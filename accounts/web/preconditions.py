@@ -11,6 +11,8 @@ from django.shortcuts import redirect
 
 from accounts import agreements, second_factors
 
+LEAVING = ("erasures/", "privacy/")
+"""What is left to whoever has their account erased: to undo it, and the texts."""
 OPEN = ("accounts/", "api/", "fhir/", "health/")
 """Routes that stay: those that lead to a factor, and those that ask each caller themselves."""
 
@@ -33,6 +35,8 @@ class Preconditions:
         route = request.resolver_match.route if request.resolver_match else ""
         if route.startswith(OPEN) or not request.user.is_authenticated:
             return None
+        if request.user.erased_from and not route.startswith(LEAVING):
+            return redirect("erasures")
         if second_factors.is_lacking(request):
             return redirect("mfa_index")
         if agreements.is_asked_of(request) and not route.startswith(WITHOUT_AGREEMENT):

@@ -4,6 +4,7 @@ from screening.models.batch import ACTIVE_BATCH, Batch, BatchRow
 from screening.models.comparison import ChangeMark, Comparison
 from screening.models.consent import Consent
 from screening.models.correction import Correction, CorrectionKind
+from screening.models.erasure import OPEN_ERASURE, Erasure, ErasureState, Ground, Trace
 from screening.models.export import Export
 from screening.models.histology import Histology
 from screening.models.idempotent_request import IdempotentRequest
@@ -16,7 +17,7 @@ from screening.models.patient import Patient, Sex, SkinType
 from screening.models.position import BodyView, LesionPosition, Side
 from screening.models.prediction import ACTIVE, MAX_ATTEMPTS, Outcome, Prediction, State
 from screening.models.reminder import CalendarFeed, Interval, Reminder, Standing
-from screening.models.review import Conclusion, Management, Review
+from screening.models.review import Conclusion, Management, Review, ReviewSeal
 from screening.models.running import Heartbeat, Setback
 from screening.models.share import WRONG_CODES, Opinion, Share, ShareOpening
 from screening.models.visit import DoctorVisit, Finding
@@ -36,6 +37,7 @@ __all__ = [
     "ANSWER_KEPT",
     "MAX_ATTEMPTS",
     "OLD_SECRET_HOURS",
+    "OPEN_ERASURE",
     "RETRY_HOURS",
     "SYMPTOMS",
     "TEST_EVENT",
@@ -58,10 +60,13 @@ __all__ = [
     "DeliveryAttempt",
     "DeliveryState",
     "DoctorVisit",
+    "Erasure",
+    "ErasureState",
     "Event",
     "Export",
     "ExternalIdentifier",
     "Finding",
+    "Ground",
     "Heartbeat",
     "Histology",
     "IdempotentRequest",
@@ -81,6 +86,7 @@ __all__ = [
     "PredictionMaps",
     "Reminder",
     "Review",
+    "ReviewSeal",
     "Rule",
     "Setback",
     "Sex",
@@ -90,5 +96,6 @@ __all__ = [
     "SkinType",
     "Standing",
     "State",
+    "Trace",
     "Webhook",
 ]

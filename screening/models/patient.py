@@ -45,6 +45,9 @@ class Patient(Withdrawable):
     sex = models.CharField(max_length=6, choices=Sex, blank=True)
     skin_type = models.CharField(max_length=3, choices=SkinType, blank=True)
 
+    erased_from = models.DateTimeField(
+        null=True, editable=False, help_text="It is to be erased then, and nobody sees it before."
+    )
     merged_into = models.ForeignKey(
         "self", null=True, editable=False, on_delete=models.PROTECT, related_name="merged"
     )
@@ -73,6 +76,10 @@ class Patient(Withdrawable):
                 violation_error_message="Give the birth year with four digits, from 1900 on.",
             ),
             models.CheckConstraint(condition=~Q(label=""), name="patient_has_a_label"),
+            models.CheckConstraint(
+                condition=Q(erased_from=None) | Q(withdrawn_at__isnull=False),
+                name="patient_to_be_erased_is_withdrawn",
+            ),
             models.CheckConstraint(condition=Q(sex__in=Sex.values), name="sex_is_known_value"),
         ]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
 from django.utils import timezone
 
 from accounts.models import User
@@ -57,9 +57,13 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         return self.filter(state__in=ACTIVE)
 
     def claimable(self) -> PredictionQuerySet:
-        """Predictions that a worker may start now."""
+        """Predictions that a worker may start now. Nothing is read that is to be erased."""
         rested = Q(rests_until=None) | Q(rests_until__lte=timezone.now())
-        return self.filter(rested, state=State.QUEUED)
+        # No join: the claim is an UPDATE, which must test the state of the row itself.
+        leaves = LesionImage.everything.filter(
+            pk=OuterRef("image"), lesion__patient__erased_from__isnull=False
+        )
+        return self.filter(rested, ~Exists(leaves), state=State.QUEUED)
 
     def finished(self) -> PredictionQuerySet:
         return self.filter(state=State.SUCCEEDED)

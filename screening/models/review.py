@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -10,7 +12,7 @@ from accounts.models import User
 from ml.diagnoses import Diagnosis
 from screening.models.base import Settling, UUIDModel
 from screening.models.image import LesionImage, disclosed, seen
-from screening.models.signatures import Content, holds
+from screening.models.signatures import SEAL, Content, holds
 
 
 class Conclusion(models.TextChoices):
@@ -136,3 +138,62 @@ class Review(Settling, UUIDModel):
 
 def _written(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+class ReviewSeal(UUIDModel):
+    """A link of the chain whose content was erased, or names a person who was. It stands for the
+    signature that can no longer be computed; the site's key made it.
+    """
+
+    number = models.PositiveBigIntegerField(unique=True, editable=False)
+    previous_signature = models.CharField(max_length=64, blank=True, editable=False)
+    signature = models.CharField(max_length=64, editable=False)
+    review = models.OneToOneField(
+        Review, null=True, editable=False, on_delete=models.PROTECT, related_name="seal"
+    )
+    content_sha256 = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="Of what is left; empty: erased."
+    )
+    held = models.BooleanField(
+        editable=False, help_text="Whether it was still as it was signed when it was sealed."
+    )
+    seal = models.CharField(max_length=64, editable=False, help_text="HMAC-SHA256 over the above.")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(review=None, content_sha256="")
+                | (Q(review__isnull=False) & ~Q(content_sha256="")),
+                name="seal_is_of_what_is_left_of_a_review",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"seal of review {self.number}"
+
+    @property
+    def sealed_content(self) -> Content:
+        return {
+            "number": self.number,
+            "previous_signature": self.previous_signature,
+            "signature": self.signature,
+            "content_sha256": self.content_sha256,
+            "held": self.held,
+        }
+
+    def is_of(self, review: Review) -> bool:
+        """Whether it was made of this review, which is unchanged since."""
+        same = (review.number, review.previous_signature, review.signature)
+        return self.holds and (
+            same == (self.number, self.previous_signature, self.signature)
+            and self.content_sha256 == digest_of(review)
+        )
+
+    @property
+    def holds(self) -> bool:
+        return self.held and holds(self.sealed_content, self.seal, SEAL)
+
+
+def digest_of(review: Review) -> str:
+    written = json.dumps(review.signed_content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(written.encode()).hexdigest()

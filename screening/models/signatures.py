@@ -6,29 +6,32 @@ import hmac
 import json
 from collections.abc import Mapping
 from hashlib import sha256
+from typing import Any
 
 from django.conf import settings
 
-# Keeps this kind of signature apart from others made with the secret key.
-_PURPOSE = b"skincheck.review.1"
+# Keep each kind of signature apart from others made with the secret key.
+REVIEW = b"skincheck.review.1"
+SEAL = b"skincheck.review.seal.1"
+RECEIPT = b"skincheck.erasure.receipt.1"
 
-Content = Mapping[str, str | int | None]
+Content = Mapping[str, Any]
 
 
-def sign(content: Content) -> str:
+def sign(content: Content, purpose: bytes = REVIEW) -> str:
     """HMAC-SHA256 in 64 hexadecimal digits."""
-    return _signature(content, settings.SECRET_KEY)
+    return _signature(content, settings.SECRET_KEY, purpose)
 
 
-def holds(content: Content, signature: str) -> bool:
+def holds(content: Content, signature: str, purpose: bytes = REVIEW) -> bool:
     """Whether the signature matches this content under the secret key or one of its
     predecessors.
     """
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
-    return any(hmac.compare_digest(_signature(content, key), signature) for key in keys)
+    return any(hmac.compare_digest(_signature(content, key, purpose), signature) for key in keys)
 
 
-def _signature(content: Content, secret: str) -> str:
-    key = hmac.digest(secret.encode(), _PURPOSE, sha256)
+def _signature(content: Content, secret: str, purpose: bytes) -> str:
+    key = hmac.digest(secret.encode(), purpose, sha256)
     written = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, written.encode(), sha256).hex()

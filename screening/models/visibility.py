@@ -34,7 +34,8 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
     def reviewable_by(self, user: User) -> PatientQuerySet:
         """Patients on whose images ``user`` may record a conclusion. Only clinicians may."""
-        return self.filter(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
+        of_clinics = Clinic.objects.with_member(user, REVIEWERS)
+        return self.filter(erased_from=None, clinic__in=of_clinics)
 
     def exportable_by(self, user: User) -> PatientQuerySet:
         """Patients whose whole record ``user`` may take along."""
@@ -60,6 +61,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
 
     def _of(self, user: User, roles: tuple[Role, ...]) -> PatientQuerySet:
         of_clinics = Q(clinic__in=Clinic.objects.with_member(user, roles))
+        kept = self.filter(erased_from=None)
         if user.bound_clinic is not None:  # a caller bound to a clinic sees only the clinic's
-            return self.filter(of_clinics)
-        return self.filter(Q(owner=user) | of_clinics)
+            return kept.filter(of_clinics)
+        return kept.filter(Q(owner=user) | of_clinics)

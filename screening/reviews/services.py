@@ -6,13 +6,11 @@ what it proves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import NamedTuple
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -23,17 +21,8 @@ from screening.models.signatures import sign
 from screening.predictions import arrivals
 from screening.records import closing, plausibility
 from screening.records.services import hold
+from screening.reviews import chain
 from screening.webhooks import outbox
-
-_CHAIN = 7_160_215_001
-"""Identifies the chain's lock among PostgreSQL's advisory locks. Any otherwise unused number."""
-
-
-class Fault(NamedTuple):
-    """review: the one at which the chain is broken."""
-
-    review: Review
-    text: str
 
 
 @transaction.atomic
@@ -69,7 +58,7 @@ def record_review(
     elif removed_on is not None:
         raise ValidationError({"removed_on": f"Only with “{Management.DONE.label}”."})
     review.full_clean(exclude=["number", "supersedes", "previous_signature", "signature"])
-    _lock_chain()
+    chain.lock()
     review.supersedes = _superseded(user, image, supersedes)
     review.created = timezone.now()
     review.shown_at = arrivals.shown(image.lesion, shown_at, user)
@@ -145,19 +134,8 @@ def sign_again(review: Review) -> None:
     """Chain and sign a review that another installation signed: from now on this one vouches that
     it is unchanged. Only within a transaction that stores it.
     """
-    _lock_chain()
+    chain.lock()
     _seal(review)
-
-
-def broken() -> Iterator[Fault]:
-    """Where the chain of all reviews is broken: edited, forged or deleted reviews."""
-    number, signature = 0, ""
-    for review in Review.objects.order_by("number").iterator():
-        if not review.signature_holds:
-            yield Fault(review, "is not as it was signed")
-        if review.number != number + 1 or review.previous_signature != signature:
-            yield Fault(review, "does not follow the one before it: a review was deleted or moved")
-        number, signature = review.number, review.signature
 
 
 def require_reviewer(user: User, patient: Patient) -> None:
@@ -180,15 +158,6 @@ def _require_removal(image: LesionImage, removed_on: date | None) -> None:
         when = day(newest.captured_on)
         text = f"There is a later picture, of {when}. Say when it was removed, or conclude on that."
         raise ValidationError({"removed_on": text})
-
-
-def _lock_chain() -> None:
-    """Lock the chain until the transaction ends, so that each review follows the one before it.
-    SQLite serialises write transactions anyway.
-    """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN])
 
 
 def _superseded(user: User, image: LesionImage, named: Review | None) -> Review | None:
@@ -219,7 +188,7 @@ def _announce(review: Review) -> None:
 
 def _seal(review: Review) -> None:
     """Number the review, chain it to the last one, and sign it."""
-    last = Review.objects.order_by("-number").first()
+    last = chain.last()
     review.number = last.number + 1 if last else 1
     review.previous_signature = last.signature if last else ""
     review.signature = sign(review.signed_content)

@@ -19,8 +19,10 @@ from screening.models import (
     Heartbeat,
     IdempotentRequest,
     Opinion,
+    ReviewSeal,
     Setback,
     ShareOpening,
+    Trace,
 )
 from tests.factories import (
     BatchRowFactory,
@@ -73,6 +75,8 @@ def rows(personas) -> None:
     Agreement.objects.create(user=personas.viewer, version="0123456789ab")
     ShareOpening.objects.create(share=world.share, what="page")
     Opinion.objects.create(share=world.share, name="Dr", text="Harmless.")
+    Trace.objects.create(digest="0" * 64, kind="row")
+    ReviewSeal.objects.create(number=9, signature="0", held=True, seal="0")
     AccessLog.objects.create(user=personas.viewer, image=world.image, rendition="image")
 
 

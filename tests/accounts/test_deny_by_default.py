@@ -24,6 +24,8 @@ PUBLIC = {
     "account_confirm_login_code",  # a second step: redirects users without a first one to login
     "privacy",
     "mail_off",  # its URL says whose mail it ends
+    "erasure_receipt",  # for those who have no account any more: its URL contains a token
+    "erasure_receipt_file",
     "shared",  # for doctors without an account: its URL contains a secret
     "shared_report",
     "shared_picture",

@@ -22,7 +22,7 @@ from screening.errors import ArchiveRefused
 from screening.exports import imports
 from screening.exports.records import KINDS, LEFT_OUT
 from screening.models import Batch, Patient, Review, Share
-from screening.reviews import services as review_services
+from screening.reviews import chain
 from tests.clients import Browser
 from tests.exports.conftest import file_of, made
 from tests.factories import (
@@ -97,7 +97,7 @@ def test_a_persons_record_comes_back_whole(personas, own, mailoutbox):
     assert [before["account.json"][name] for name in profile] == [
         after["account.json"][name] for name in profile
     ]
-    assert not list(review_services.broken())
+    assert not list(chain.broken())
     mailoutbox.clear()
     Browser().post(reverse("account_reset_password"), {"email": user.email})
     assert [mail.to for mail in mailoutbox] == [[user.email]]

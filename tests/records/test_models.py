@@ -18,6 +18,7 @@ from screening.models import (
     Delivery,
     DeliveryAttempt,
     DoctorVisit,
+    Erasure,
     Export,
     ExternalIdentifier,
     Histology,
@@ -31,6 +32,8 @@ from screening.models import (
     Prediction,
     Reminder,
     Review,
+    ReviewSeal,
+    Trace,
     Webhook,
 )
 from tests.factories import (
@@ -44,6 +47,7 @@ from tests.factories import (
     DeliveryAttemptFactory,
     DeliveryFactory,
     DoctorVisitFactory,
+    ErasureFactory,
     ExportFactory,
     HistologyFactory,
     ImageScaleFactory,
@@ -90,7 +94,20 @@ MODELS = (
     Consent,
     DoctorVisit,
     Export,
+    Erasure,
+    ReviewSeal,
+    Trace,
 )
+
+
+def two_open_erasures(**fields):
+    first = ErasureFactory(**fields)
+    ErasureFactory(patient=first.patient, user=first.user)
+
+
+def confirmed_by_whoever_asked():
+    person = UserFactory()
+    ErasureFactory(asked_by=person, confirmed_by=person)
 
 
 def identifier(**fields):
@@ -278,6 +295,19 @@ REFUSED = {
     "withdrawn_lesion_has_reason": lambda: LesionFactory(withdrawn_at=timezone.now()),
     "withdrawn_lesionimage_has_reason": lambda: LesionImageFactory(withdrawn_at=timezone.now()),
     "withdrawn_doctorvisit_has_reason": lambda: DoctorVisitFactory(withdrawn_at=timezone.now()),
+    "patient_to_be_erased_is_withdrawn": lambda: PatientFactory(erased_from=timezone.now()),
+    "erasure_state_is_known": lambda: ErasureFactory(state="lost"),
+    "one_open_erasure_per_patient": two_open_erasures,
+    "one_open_erasure_per_account": lambda: two_open_erasures(patient=None, user=UserFactory()),
+    "another_person_confirms_an_erasure": confirmed_by_whoever_asked,
+    "a_clinics_erasure_is_confirmed": lambda: ErasureFactory(clinic=ClinicFactory()),
+    "an_erasure_that_is_done_names_nobody": lambda: ErasureFactory(
+        state="erased", erased_at=timezone.now()
+    ),
+    "trace_kind_is_known": lambda: Trace.objects.create(digest="0" * 64, kind="smell"),
+    "seal_is_of_what_is_left_of_a_review": lambda: ReviewSeal.objects.create(
+        number=1, signature="0", held=True, seal="0", content_sha256="0"
+    ),
     "closed_lesion_says_why": lambda: LesionFactory(closed_on=timezone.localdate()),
     "one_standing_consent_per_patient": lambda: ConsentFactory(patient=ConsentFactory().patient),
     "withdrawn_consent_has_a_person": lambda: ConsentFactory(withdrawn_at=timezone.now()),

@@ -10,6 +10,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from screening.models import Review
+from screening.reviews import chain
 from screening.reviews import services as review_services
 from tests.factories import LesionFactory, LesionImageFactory, ReviewFactory
 
@@ -93,7 +94,7 @@ def test_reviews_form_a_chain_whatever_their_image(personas, image):
         made[1].signature,
     ]
     assert len({review.signature for review in made}) == 3
-    assert list(review_services.broken()) == []
+    assert list(chain.broken()) == []
 
 
 def test_a_signature_holds_after_a_round_trip_through_the_database(personas, image):
@@ -121,7 +122,7 @@ def test_an_edited_row_is_found(personas, image, change):
     Review.objects.filter(pk=second.pk).update(**change)
     edited = Review.objects.get(pk=second.pk)
     assert not edited.signature_holds
-    assert edited in {fault.review for fault in review_services.broken()}
+    assert edited in {fault.link for fault in chain.broken()}
 
 
 def test_who_signed_and_of_what_cannot_be_swapped(personas, image):
@@ -138,10 +139,10 @@ def test_a_deleted_row_is_found(personas, image):
     for one in (image, LesionImageFactory(lesion=image.lesion), LesionImageFactory()):
         ReviewFactory(image=one)
     Review.objects.get(number=2).delete()
-    (fault,) = review_services.broken()
-    assert fault.review.number == 3
+    (fault,) = chain.broken()
+    assert fault.link.number == 3
     Review.objects.get(number=1).delete()
-    assert [fault.review.number for fault in review_services.broken()] == [3]
+    assert [fault.link.number for fault in chain.broken()] == [3]
 
 
 def test_who_has_another_key_cannot_sign(personas, image, settings):

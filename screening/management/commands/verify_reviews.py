@@ -6,8 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from screening.models import Review
-from screening.reviews import services as review_services
+from screening.reviews import chain
 
 
 class Command(BaseCommand):
@@ -19,14 +18,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         count = 0
-        for review, text in review_services.broken():
+        for review, text in chain.broken():
             count += 1
             self.stderr.write(
                 f"review {review.pk}, number {review.number} of {review.created:%Y-%m-%d}: {text}."
             )
         if count:
             raise CommandError(f"{count} fault{'s' if count > 1 else ''} in the chain of reviews.")
-        last = Review.objects.order_by("-number").first()
+        last = chain.last()
         if last is None:
             self.stdout.write("No review has been signed yet.")
         else:

@@ -16,7 +16,7 @@ from screening import write_access
 from screening.body_map import queries as body_map_queries
 from screening.charts.patient import lesions_over_time
 from screening.corrections import queries
-from screening.models import Alert, Consent, Histology, Lesion, LesionImage, Patient
+from screening.models import Alert, Consent, Erasure, Histology, Lesion, LesionImage, Patient
 from screening.predictions import ugly_duckling
 from screening.privacy import consents
 from screening.records import queries as record_queries
@@ -59,14 +59,20 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     is_corrected = queries.is_corrected(Patient, request.user)
     consents_standing = Consent.objects.filter(patient=OuterRef("pk"), withdrawn_at=None)
     exportable = Patient.objects.exportable_by(request.user).filter(pk=OuterRef("pk"))
+    reviewable = Patient.objects.reviewable_by(request.user).filter(pk=OuterRef("pk"))
+    asked = Erasure.objects.open().filter(patient=OuterRef("pk"))
     found = visible.annotate(
         may_write=Exists(writable),
         may_export=Exists(exportable),
+        may_conclude=Exists(reviewable),
+        is_to_be_erased=Exists(asked),
         is_corrected=is_corrected,
         consented_at=Subquery(consents_standing.values("created")),
     )
     patient = found.filter(pk=pk).first()
     if patient is None:
+        if Erasure.objects.visible_to(request.user).open().filter(patient=pk).exists():
+            return redirect("erasures")
         return leading_on("patient", Patient, pk, request)
     search = request.GET.get("q", "").strip()
     lesions = body_map_queries.overview(patient, request.user)
@@ -88,6 +94,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "ranking": ugly_duckling.ranking(patient, lesions, request.user),
             "may_write": may_write,
             "may_export": patient.may_export,
+            "may_erase": patient.owner_id == request.user.pk or patient.may_conclude,
             "adding": may_write and request.GET.get("add") == "image",
             "add_image_url": f"{reverse('patient', args=[pk])}?add=image",
             "corrections": patient.is_corrected

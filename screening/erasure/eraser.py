@@ -1,0 +1,392 @@
+"""Erases what is due: first the rows, in one transaction; then the files; then it looks for traces,
+signs the receipt and mails it.
+
+Each step can be repeated. Whoever is killed leaves an ``Erasure`` that says what is still to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Clinic, Membership, User
+from screening.erasure import receipts, rows, traces
+from screening.models import (
+    ACTIVE_BATCH,
+    Batch,
+    BatchRow,
+    Correction,
+    Erasure,
+    ErasureState,
+    ExternalIdentifier,
+    LesionImage,
+    Opinion,
+    Patient,
+    Review,
+    Trace,
+)
+from screening.models.image import LesionImageQuerySet
+from screening.operations.transience import is_transient
+from screening.reviews import chain
+
+logger = logging.getLogger(__name__)
+
+LEASE = timedelta(hours=1)
+"""How long one worker has an erasure to itself, and how long a failed one rests."""
+MAILED_WITHIN = timedelta(days=7)
+"""Then the address is erased too, whether the receipt could be mailed or not."""
+FORMER = "Former member"
+ERASED = "erased"
+"""In place of an identifier, in a correction of another record."""
+Kind = Trace.Kind
+
+
+def erase_due() -> int:
+    """Work on everything that is due. Returns how many erasures are finished."""
+    for pk in list(Erasure.objects.due().order_by("created").values_list("pk", flat=True)):
+        _attempt(partial(_erase, pk), pk)
+    finished = _finish()
+    for waiting in Erasure.objects.filter(state=ErasureState.ERASED).exclude(mail_to=""):
+        _mail(waiting)
+    return finished
+
+
+def erase_again(digests: Iterable[str]) -> int:
+    """Erase every record and account of this list at once: a restored backup brought them back.
+    Returns how many there were.
+    """
+    gone = set(digests)
+    with transaction.atomic():
+        asked = [
+            *(
+                Erasure(user=user, asked_by=user)
+                for user in User.objects.all()
+                if traces.of_identifier(user.pk.hex) in gone
+            ),
+            *(
+                Erasure(patient=patient)
+                for patient in Patient.everything.all()
+                if traces.of_identifier(patient.pk.hex) in gone
+            ),
+        ]
+        now = timezone.now()
+        Erasure.objects.filter(
+            Q(patient__in=[one.patient_id for one in asked if one.patient_id])
+            | Q(user__in=[one.user_id for one in asked if one.user_id])
+        ).delete()
+        for one in asked:
+            one.due_at = now
+            one.save()
+    erase_due()
+    return len(asked)
+
+
+def _attempt(work: Any, pk: Any) -> None:
+    now = timezone.now()
+    rested = Q(rests_until=None) | Q(rests_until__lte=now)
+    if not Erasure.objects.filter(rested, pk=pk).update(rests_until=now + LEASE):
+        return  # another worker has it
+    try:
+        work()
+    except Exception as error:
+        failed = Erasure.objects.filter(pk=pk).first()
+        if failed is not None:
+            failed.failures += 1
+            failed.save(update_fields=["failures", "modified"])
+        if is_transient(error):
+            logger.warning("erasure %s: put off, %s", pk, type(error).__name__)
+        else:
+            logger.exception("erasure %s failed; it is tried again in an hour", pk)
+    else:
+        Erasure.objects.filter(pk=pk).update(rests_until=None)
+
+
+def _erase(pk: Any) -> None:
+    _erase_rows(pk)
+    _erase_files(pk)
+
+
+@transaction.atomic
+def _erase_rows(pk: Any) -> None:
+    """PENDING -> ERASING. All rows go in this transaction, or none."""
+    erasure = Erasure.objects.select_for_update().get(pk=pk)
+    if erasure.state != ErasureState.PENDING:
+        return
+    patients, users, clinics = _subjects(erasure)
+    now = timezone.now()
+    names = _names(patients, users)
+    found = rows.everything_of(_roots(erasure, patients, users, clinics))
+    # The person goes out of this erasure, and of their earlier ones.
+    Erasure.objects.filter(asked_by__in=users, clinic=None).update(asked_by=None)
+    gone = Q(patient__in=found.get(Patient, ())) | Q(user__in=found.get(User, ()))
+    Erasure.objects.filter(gone).exclude(pk=pk).delete()
+    Erasure.objects.filter(pk=pk).update(patient=None, user=None)
+    files = rows.stored_files(found) + _archives_touched(found)
+    copied = _pictures_of_others(found.get(LesionImage, set()))
+    uploads = LesionImage.everything.filter(pk__in=found.get(LesionImage, ())).exclude(
+        sha256__in=copied.values("sha256")
+    )
+    own = {name for names in uploads.values_list("file", "thumbnail") for name in names}
+    of_uploads = map(traces.of_identifier, uploads.values_list("sha256", flat=True))
+    traces.note(Kind.CONTENT, list(of_uploads), at=now)
+    kept = _seal_and_repoint(found, users)
+    _redact_corrections(rows.identifiers_of(found))
+    erasure.counts = {
+        "erased": _counted(found, files),
+        "kept": kept + _parted(erasure) + _what_stays(),
+    }
+    erasure.state, erasure.erased_at, erasure.files = (
+        ErasureState.ERASING,
+        now,
+        [[name, name in own] for name in files],
+    )
+    erasure.patient, erasure.user, erasure.parted = None, None, []
+    if users:
+        erasure.asked_by = None
+    erasure.save()
+    rows.erase(found)
+    traces.note(Kind.PATIENT, (traces.of_identifier(one.pk.hex) for one in patients), at=now)
+    traces.note(Kind.USER, (traces.of_identifier(one.pk.hex) for one in users), at=now)
+    named = rows.identifiers_of(found)
+    traces.note(Kind.ROW, map(traces.of_identifier, named), at=now)
+    stems = {one for name in files for one in traces.identifiers_in(name)}
+    traces.note(Kind.FILE, map(traces.of_identifier, stems), at=now)
+    traces.note(Kind.NAME, map(traces.of_name, names), at=now)
+
+
+def _erase_files(pk: Any) -> None:
+    """Delete the files one by one: what is left is noted after each. Raises if the storage is
+    away.
+    """
+    erasure = Erasure.objects.get(pk=pk)
+    while erasure.files:
+        name, is_only_copy = erasure.files[0]
+        try:
+            with default_storage.open(name) as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError:
+            pass
+        else:
+            if is_only_copy and erasure.erased_at is not None:
+                traces.note(Kind.CONTENT, [traces.of_identifier(digest)], at=erasure.erased_at)
+            default_storage.delete(name)
+        erasure.files = erasure.files[1:]
+        erasure.save(update_fields=["files", "modified"])
+
+
+def _finish() -> int:
+    """ERASING -> ERASED, with a signed receipt, where no trace is found."""
+    done = [one for one in Erasure.objects.filter(state=ErasureState.ERASING) if not one.files]
+    if not done:
+        return 0
+    mine = {one.erased_at: one for one in done if one.erased_at is not None}
+    made = Trace.objects.filter(erased_at__in=mine)
+    whose = dict(made.values_list("digest", "erased_at"))
+    search = traces.Search(only=whose)
+    left: dict[datetime, list[str]] = {}
+    for found in (*search.in_database(), *search.in_storage(contents=False)):
+        if not _is_address_to_mail(found.where):
+            left.setdefault(whose[found.digest], []).append(found.where)
+    finished = 0
+    for erased_at, erasure in mine.items():
+        if where := left.get(erased_at):
+            logger.error("erasure %s left traces: %s", erasure.pk, "; ".join(where[:20]))
+            Erasure.objects.filter(pk=erasure.pk).update(failures=erasure.failures + 1)
+            continue
+        erasure.receipt = receipts.made_of(erasure)
+        erasure.state, erasure.rests_until = ErasureState.ERASED, None
+        erasure.save()
+        finished += 1
+    return finished
+
+
+def _mail(erasure: Erasure) -> None:
+    is_late = erasure.erased_at is None or timezone.now() - erasure.erased_at > MAILED_WITHIN
+    if receipts.mail(erasure) or is_late:
+        Erasure.objects.filter(pk=erasure.pk).update(mail_to="")
+
+
+def _is_address_to_mail(where: str) -> bool:
+    """The one place where the address may still be, until the receipt is mailed."""
+    return where.startswith(f"{Erasure._meta.label}.mail_to")
+
+
+def _subjects(erasure: Erasure) -> tuple[list[Patient], list[User], list[Clinic]]:
+    """The records, accounts and clinics to erase."""
+    if erasure.user is None:
+        return [erasure.patient] if erasure.patient else [], [], []
+    user = erasure.user
+    held = Membership.objects.filter(user=user).values("clinic")
+    lone = Clinic.objects.filter(pk__in=held, patients=None).exclude(
+        pk__in=Membership.objects.exclude(user=user).values("clinic")
+    )
+    # A clinic may have come to have a right meanwhile.
+    Patient.everything.filter(owner=user, clinic__isnull=False).update(owner=None)
+    own = Patient.everything.filter(owner=user)
+    return list(own), [user], list(lone)
+
+
+def _roots(
+    erasure: Erasure, patients: list[Patient], users: list[User], clinics: list[Clinic]
+) -> dict[Any, set[Any]]:
+    roots: dict[Any, set[Any]] = {
+        Patient: {one.pk for one in patients},
+        User: {one.pk for one in users},
+        Clinic: {one.pk for one in clinics},
+        Batch: set(),
+        BatchRow: set(),
+        ExternalIdentifier: _identifiers_of_parted(erasure),
+    }
+    for user in users:
+        own = Batch.objects.filter(created_by=user, clinic=None)
+        roots[Batch] |= set(own.values_list("pk", flat=True))
+    for patient in patients:
+        of = {"batch__clinic": patient.clinic_id}
+        if patient.clinic_id is None:
+            of["batch__created_by"] = patient.owner_id
+        lines = BatchRow.objects.filter(**of).only("pk", "values", "source")
+        roots[BatchRow] |= {row.pk for row in lines if row.values.get("patient") == patient.label}
+    return roots
+
+
+def _identifiers_of_parted(erasure: Erasure) -> set[Any]:
+    """Other systems' identifiers that whoever left a record had given it."""
+    of = (
+        Q(patient__in=erasure.parted)
+        | Q(lesion__patient__in=erasure.parted)
+        | Q(image__lesion__patient__in=erasure.parted)
+    )
+    side = Q(clinic=erasure.clinic_id) if erasure.clinic_id else Q(owner=erasure.asked_by_id)
+    return set(ExternalIdentifier.objects.filter(of, side).values_list("pk", flat=True))
+
+
+def _names(patients: list[Patient], users: list[User]) -> set[str]:
+    """Full names, addresses, and labels that no other record has."""
+    found = {user.email for user in users}
+    found |= {user.get_full_name() for user in users if user.first_name and user.last_name}
+    gone = [one.pk for one in patients]
+    for patient in patients:
+        others = Patient.everything.filter(label=patient.label).exclude(pk__in=gone)
+        if len(patient.label) > 3 and not patient.owner_id and not others.exists():
+            found.add(patient.label)
+    return found
+
+
+def _archives_touched(found: rows.Rows) -> list[str]:
+    """The archives of batches with a picture of the person: they go whole, and the batch ends."""
+    lines = BatchRow.objects.filter(pk__in=found.get(BatchRow, ()))
+    batches = Batch.objects.filter(pk__in=lines.values("batch")).exclude(archive="")
+    touched = list(batches.exclude(pk__in=found.get(Batch, ())))
+    for batch in touched:
+        Batch.objects.filter(pk=batch.pk).update(archive="")
+        Batch.objects.filter(pk=batch.pk, state__in=(*ACTIVE_BATCH, Batch.State.CHECKED)).update(
+            state=Batch.State.CANCELLED, lease_expires_at=None
+        )
+    return [str(batch.archive.name) for batch in touched]
+
+
+def _pictures_of_others(gone: set[Any]) -> LesionImageQuerySet:
+    """The same pictures in other records: those keep them, so that they are no trace."""
+    same = LesionImage.everything.filter(pk__in=gone).values("sha256")
+    return LesionImage.everything.filter(sha256__in=same).exclude(pk__in=gone)
+
+
+def _seal_and_repoint(found: rows.Rows, users: list[User]) -> list[dict[str, Any]]:
+    """Seal the reviews that go, and put a pseudonym where the users entered others' records."""
+    chain.lock()
+    gone: set[Any] = found.get(Review, set())
+    theirs = Review.objects.filter(reviewer__in=users).exclude(pk__in=gone)
+    changed = set(theirs.values_list("pk", flat=True))
+    held = chain.holding(gone | changed)
+    chain.seal(gone, held=held, erased=True)
+    entries = 0
+    if users:
+        Opinion.objects.filter(author__in=users).exclude(pk__in=found.get(Opinion, ())).update(
+            name=FORMER
+        )
+        pseudonym: User | None = None
+        for authored, key in rows.authored_by([user.pk for user in users]):
+            stays = authored.exclude(pk__in=found.get(authored.model, ()))
+            if stays.exists():
+                pseudonym = pseudonym or _former_member()
+                entries += stays.update(**{key: pseudonym})
+    chain.seal(changed, held=held, erased=False)
+    kept = []
+    if gone:
+        why = (
+            "The chain of signed conclusions proves that no other one was changed. Only the "
+            "signatures are kept: no content, no name."
+        )
+        kept.append({"what": "signatures of conclusions", "count": len(gone), "why": why})
+    if entries:
+        why = (
+            "They belong to the records of others, which are not yours to erase. Instead of you "
+            f"they name “{FORMER}”."
+        )
+        kept.append({"what": "entries in others' records", "count": entries, "why": why})
+    return kept
+
+
+def _former_member() -> User:
+    return User.objects.create_user(
+        f"former-{uuid4().hex[:12]}@erased.invalid",
+        first_name=FORMER.partition(" ")[0],
+        last_name=FORMER.partition(" ")[2],
+        is_active=False,
+        mails_reminders=False,
+    )
+
+
+def _parted(erasure: Erasure) -> list[dict[str, Any]]:
+    if not erasure.parted:
+        return []
+    why = (
+        "The person has a right to it."
+        if erasure.clinic_id
+        else "A clinic has its own right to it, and a duty to keep it. It no longer names you as "
+        "its owner. Ask the clinic to erase it."
+    )
+    return [{"what": "records", "count": len(erasure.parted), "why": why}]
+
+
+def _what_stays() -> list[dict[str, Any]]:
+    why = (
+        "They show that nothing was left, and erase it again after a backup is restored. Nothing "
+        "can be read from them."
+    )
+    return [{"what": "list of digests of identifiers", "count": 1, "why": why}]
+
+
+def _counted(found: rows.Rows, files: list[str]) -> dict[str, int]:
+    counts = {
+        str(model._meta.verbose_name_plural): len(keys) for model, keys in found.items() if keys
+    }
+    return dict(sorted(counts.items())) | ({"stored files": len(files)} if files else {})
+
+
+def _redact_corrections(named: set[str]) -> None:
+    """Corrections of other records may say where a picture came from or went to."""
+    for row in Correction.objects.order_by().iterator(chunk_size=500):
+        said = {"before": row.before, "after": row.after}
+        if traces.identifiers_in(said) & named:
+            clean = _without(said, named)
+            Correction.objects.filter(pk=row.pk).update(**clean)
+
+
+def _without(value: Any, named: set[str]) -> Any:
+    if isinstance(value, dict):
+        return {name: _without(one, named) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without(one, named) for one in value]
+    return ERASED if traces.identifiers_in(json.dumps(value)) & named else value

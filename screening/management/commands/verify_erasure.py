@@ -1,0 +1,56 @@
+"""``manage.py verify_erasure``: look for traces of what was erased; check a receipt."""
+
+from __future__ import annotations
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from screening.erasure import receipts, traces
+from screening.models import Trace
+
+
+class Command(BaseCommand):
+    help = (
+        "Look for identifiers, names and files of what was erased, in every table and in the "
+        "storage. Exits with 1 if there is one."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--names-only",
+            action="store_true",
+            help="Do not read the stored files, only their names.",
+        )
+        parser.add_argument(
+            "--receipt", type=Path, help="Only check that this site signed this receipt (JSON)."
+        )
+
+    def handle(
+        self, *args: Any, names_only: bool, receipt: Path | None = None, **options: Any
+    ) -> None:
+        if receipt is not None:
+            self._check(receipt)
+            return
+        search, count = traces.Search(), 0
+        for found in search.in_database():
+            count += 1
+            self.stderr.write(f"{found.where}: a trace.")
+        for found in search.in_storage(contents=not names_only):
+            count += 1
+            self.stderr.write(f"stored file {found.where}: a trace.")
+        if count:
+            raise CommandError(f"{count} trace{'s' if count > 1 else ''} of what was erased.")
+        self.stdout.write(f"No trace of {Trace.objects.count()} that must not be found.")
+
+    def _check(self, receipt: Path) -> None:
+        try:
+            content = json.loads(receipt.read_text())
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{receipt} cannot be read: {error}") from None
+        if not isinstance(content, dict) or not receipts.is_genuine(content):
+            raise CommandError("This site did not sign this.")
+        self.stdout.write("This site signed this receipt, and nothing in it was changed.")
