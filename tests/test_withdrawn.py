@@ -260,6 +260,7 @@ LOOKS_PAST = {
     "screening.models",
     "screening.exports",  # withdrawn pictures are part of a person's data
     "screening.images.quota",  # withdrawn pictures use storage too
+    "screening.operations.orphans",  # the files of what is withdrawn are kept
     "screening.predictions.counting_reading",  # a lock
     "screening.predictions.arrivals",  # the order counts what was withdrawn too
     "screening.erasure",  # what is withdrawn is erased too

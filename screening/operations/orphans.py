@@ -64,7 +64,7 @@ def remove() -> list[str]:
 def _known(folder: str) -> set[str]:
     names: set[str] = set()
     for model, field in FIELDS:
-        rows = model._default_manager.filter(**{f"{field}__startswith": f"{folder}/"})
+        rows = model._base_manager.filter(**{f"{field}__startswith": f"{folder}/"})
         names.update(rows.values_list(field, flat=True))
     return names
 

@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.db.models import FileField
 
 from screening import tasks
+from screening.corrections import services as corrections
 from screening.images import services as image_services
 from screening.models import LesionImage
 from screening.operations import orphans
@@ -79,6 +80,16 @@ def test_what_a_killed_process_left_is_deleted(media, monkeypatch, caplog) -> No
     tasks.remove_orphans_task()
     assert files(media) == ours | others
     assert all(name in caplog.text for name in left)
+
+
+def test_the_files_of_what_is_withdrawn_are_kept(media) -> None:
+    image = LesionImageFactory(lesion__patient=PatientFactory(own=True))
+    owner = image.lesion.patient.owner
+    corrections.withdraw(user=owner, record=image, reason="A finger.")
+    ours = files(media)
+    age(media)
+    assert orphans.remove() == []
+    assert files(media) == ours
 
 
 def test_a_wrong_database_costs_no_picture(media, monkeypatch, caplog) -> None:
