@@ -224,7 +224,7 @@ class HistologyAdmin(RecordAdmin):
 @admin.register(Erasure)
 class ErasureAdmin(ReadOnlyAdmin):
     exclude = ["patient", "user", "receipt", "files", "parted", "mail_to"]
-    list_display = ["state", "clinic", "ground", "created", "due_at", "erased_at", "failures"]
+    list_display = ["state", "clinic", "ground", "created", "erased_from", "erased_at", "failures"]
     list_filter = ["state"]
     list_select_related = ["clinic"]
 

@@ -376,7 +376,7 @@ class ErasureFactory(factory.django.DjangoModelFactory):
         model = Erasure
 
     class Params:
-        asked = factory.Trait(state="asked", ground="person_asks", due_at=None)
+        asked = factory.Trait(state="asked", ground="person_asks", erased_from=None)
         erased = factory.Trait(
             state="erased",
             patient=None,
@@ -388,7 +388,7 @@ class ErasureFactory(factory.django.DjangoModelFactory):
     state = "pending"
     patient = factory.SubFactory(PatientFactory, own=True)
     asked_by = factory.SubFactory(UserFactory)
-    due_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=14))
+    erased_from = factory.LazyFunction(lambda: timezone.now() + timedelta(days=14))
 
 
 class DoctorVisitFactory(factory.django.DjangoModelFactory):

@@ -22,6 +22,7 @@ from django.utils import timezone
 
 from accounts.models import Clinic, Membership, User
 from screening.erasure import receipts, rows, traces
+from screening.exports import services as exports
 from screening.models import (
     ACTIVE_BATCH,
     Batch,
@@ -86,7 +87,7 @@ def erase_again(digests: Iterable[str]) -> int:
             | Q(user__in=[one.user_id for one in asked if one.user_id])
         ).delete()
         for one in asked:
-            one.due_at = now
+            one.erased_from = now
             one.save()
     erase_due()
     return len(asked)
@@ -133,6 +134,7 @@ def _erase_rows(pk: Any) -> None:
     Erasure.objects.filter(gone).exclude(pk=pk).delete()
     Erasure.objects.filter(pk=pk).update(patient=None, user=None)
     files = rows.stored_files(found) + _archives_touched(found)
+    files += [name for name in exports.forget(found.get(Patient, ())) if name not in files]
     copied = _pictures_of_others(found.get(LesionImage, set()))
     uploads = LesionImage.everything.filter(pk__in=found.get(LesionImage, ())).exclude(
         sha256__in=copied.values("sha256")

@@ -43,13 +43,13 @@ def extent_of_account(user: User) -> dict[str, int]:
 
 def announcement(erasure: Erasure) -> dict[str, Any]:
     """What is going to be erased, signed; empty if nothing is."""
-    if erasure.state != ErasureState.PENDING or erasure.due_at is None:
+    if erasure.state != ErasureState.PENDING or erasure.erased_from is None:
         return {}
     of = Q(owner=erasure.user_id, clinic=None) if erasure.user_id else Q(pk=erasure.patient_id)
     content = {
         "announcement": str(erasure.pk),
         "site": settings.SITE_URL,
-        "erased_from": erasure.due_at.isoformat(timespec="seconds"),
+        "erased_from": erasure.erased_from.isoformat(timespec="seconds"),
         "to_be_erased": _extent(of) | ({"account": 1} if erasure.user_id else {}),
         "left_to_others": len(erasure.parted),
         "backups": receipts.BACKUPS,

@@ -54,7 +54,7 @@ def ask_for_account(*, user: User) -> Erasure:
         raise ValidationError("The account is to be erased already.")
     _leave_clinics(user)
     due = timezone.now() + timedelta(days=GRACE_DAYS)
-    asked = Erasure(user=user, asked_by=user, due_at=due, mail_to=user.email)
+    asked = Erasure(user=user, asked_by=user, erased_from=due, mail_to=user.email)
     own = Patient.everything.select_for_update().filter(owner=user).order_by("pk")
     for patient in own:
         if patient.clinic_id:
@@ -107,12 +107,12 @@ def confirm(*, user: User, erasure: Erasure) -> Erasure:
     patient = _locked(erasure.patient)
     require_retention_over(patient)
     erasure.state, erasure.confirmed_by = ErasureState.PENDING, user
-    erasure.due_at = timezone.now() + timedelta(days=GRACE_DAYS)
+    erasure.erased_from = timezone.now() + timedelta(days=GRACE_DAYS)
     if patient.owner_id:
         erasure.patient = None
         _part(erasure, patient)
     else:
-        _hide(patient, by=user, due=erasure.due_at)
+        _hide(patient, by=user, due=erasure.erased_from)
     erasure.save()
     return erasure
 
@@ -184,7 +184,7 @@ def require_retention_over(patient: Patient) -> None:
 
 def _ask_as_owner(user: User, patient: Patient) -> Erasure:
     due = timezone.now() + timedelta(days=GRACE_DAYS)
-    asked = Erasure(asked_by=user, due_at=due, mail_to=user.email)
+    asked = Erasure(asked_by=user, erased_from=due, mail_to=user.email)
     if patient.clinic_id:
         _part(asked, patient)
     else:
@@ -208,7 +208,7 @@ def _of(erasure: Erasure) -> list[Patient]:
     if erasure.user_id:
         return [
             patient
-            for patient in rows.filter(owner=erasure.user_id, erased_from=erasure.due_at)
+            for patient in rows.filter(owner=erasure.user_id, erased_from=erasure.erased_from)
             if not patient.erasures.open().exists()
         ]
     return list(rows.filter(pk=erasure.patient_id)) if erasure.patient_id else []

@@ -23,8 +23,8 @@ from django.core.files.storage import default_storage
 from django.db import models
 
 from screening.models import Trace
+from screening.models.erasure import TRACE
 
-_PURPOSE = b"skincheck.trace.1"
 _UUID = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])"
 )
@@ -42,8 +42,10 @@ _SAYS_NOTHING = (
     models.IntegerField,
     models.TimeField,
 )
+_TEXT_FILES = (".csv", ".json", ".jsonl", ".txt")
 _CHUNK = 500
 Kind = Trace.Kind
+of_identifier = Trace.of_identifier
 
 
 class Found(NamedTuple):
@@ -53,14 +55,9 @@ class Found(NamedTuple):
     digest: str
 
 
-def of_identifier(text: str) -> str:
-    """The digest of a UUID, however it is written, or of a SHA-256."""
-    return hashlib.sha256(_PURPOSE + text.replace("-", "").lower().encode()).hexdigest()
-
-
 def of_name(text: str, key: str | None = None) -> str:
     """The digest of a name or an address; key: another than the current secret key."""
-    secret = hmac.digest((key or settings.SECRET_KEY).encode(), _PURPOSE, hashlib.sha256)
+    secret = hmac.digest((key or settings.SECRET_KEY).encode(), TRACE, hashlib.sha256)
     return hmac.digest(secret, _plain(text).encode(), hashlib.sha256).hex()
 
 
@@ -146,13 +143,23 @@ class Search:
                 if zipfile.is_zipfile(file):
                     with zipfile.ZipFile(file) as archive:
                         for member in archive.infolist():
-                            with archive.open(member) as part:
-                                digest = hashlib.file_digest(part, "sha256").hexdigest()  # type: ignore[arg-type]
-                            where = f"{name}: {member.filename}"
-                            yield from self._known_of([of_identifier(digest)], where)
-                            yield from self._in_value(member.filename, where)
+                            yield from self._in_member(archive, member, name)
         except FileNotFoundError:  # deleted meanwhile
             return
+
+    def _in_member(
+        self, archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str
+    ) -> Iterator[Found]:
+        where = f"{name}: {member.filename}"
+        stored = default_storage.get_modified_time(name)
+        yield from self._in_value(member.filename, where, stored)
+        with archive.open(member) as part:
+            digest = hashlib.file_digest(part, "sha256").hexdigest()  # type: ignore[arg-type]
+        yield from self._known_of([of_identifier(digest)], where)
+        if member.filename.endswith(_TEXT_FILES):
+            with archive.open(member) as part:
+                for line in part:
+                    yield from self._in_value(line.decode(errors="replace"), where, stored)
 
     def _known_of(
         self, digests: Iterable[str], where: str, created: datetime | None = None

@@ -28,7 +28,7 @@ from screening.errors import ArchiveRefused
 from screening.exports import records
 from screening.exports.records import KINDS, Kind
 from screening.exports.schema import DOCUMENTS, of_kind
-from screening.models import ACTIVE_BATCH, Batch, LesionImage, Patient, Review, Share
+from screening.models import ACTIVE_BATCH, Batch, LesionImage, Patient, Review, Share, Trace
 from screening.reviews import services as review_services
 
 MAX_LINE_BYTES = 20_000_000
@@ -148,6 +148,7 @@ class _Import:
     def run(self) -> Counter[str]:
         try:
             with transaction.atomic():
+                self._refuse_erased()
                 self._take_clinics()
                 self._take_people()
                 counts = Counter({kind.name: self._take(kind) for kind in KINDS})
@@ -165,6 +166,12 @@ class _Import:
     def _forget(self) -> None:
         for file in self._stored:
             file.storage.delete(file.name)
+
+    def _refuse_erased(self) -> None:
+        """It would be found as a trace, and erased again after the next restore."""
+        for row in self._source.rows(KINDS[0]):
+            if Trace.objects.filter(pk=Trace.of_identifier(row["id"])).exists():
+                raise ArchiveRefused(f"The record {row['id']} was erased here.")
 
     def _take_clinics(self) -> None:
         for said in self._source.document("clinics.json") or []:

@@ -33,6 +33,7 @@ from screening.models import (
     Delivery,
     DeliveryAttempt,
     DoctorVisit,
+    Erasure,
     Export,
     ExternalIdentifier,
     Heartbeat,
@@ -50,9 +51,11 @@ from screening.models import (
     PredictionMaps,
     Reminder,
     Review,
+    ReviewSeal,
     Setback,
     Share,
     ShareOpening,
+    Trace,
     Webhook,
 )
 
@@ -127,7 +130,7 @@ class Kind:
 
 
 KINDS = (
-    Kind("patients", Patient, _itself, "Whose skin it is."),
+    Kind("patients", Patient, _itself, "Whose skin it is.", omitted=("erased_from",)),
     Kind("consents", Consent, of("patient"), "To research, with those that were withdrawn."),
     Kind("lesions", Lesion, of("patient"), "Spots, with their symptoms."),
     Kind("images", LesionImage, of("lesion__patient"), "Pictures, with the paths of their files."),
@@ -206,6 +209,9 @@ LEFT_OUT: dict[type[models.Model], str] = {
     Export: "a file like this one",
     IdempotentRequest: "answers to a program, kept for a day",
     Setback: "what the software tries again",
+    Erasure: "what is to be erased here, and what was",
+    Trace: "what must not be found here",
+    ReviewSeal: "this site's own: an import signs again",
     Heartbeat: "no person's data",
 }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -57,6 +59,28 @@ def end(exports: QuerySet[Export]) -> None:
         ended = Export.objects.filter(pk=export.pk, state=Export.State.READY)
         if ended.update(state=Export.State.ENDED, file="", modified=timezone.now()):
             storage.delete(name)
+
+
+def forget(patients: Collection[UUID]) -> list[str]:
+    """Take patients who are erased out of all exports. READY -> ENDED where the file holds one of
+    them; those being put together by an owner begin again. Returns the files, which the caller
+    deletes. Only within a transaction.
+    """
+    owners = Patient.everything.filter(pk__in=patients).values("owner")
+    begun = Export.objects.filter(Q(patient__in=patients) | Q(requested_by__in=owners))
+    begun.filter(state=Export.State.RUNNING).update(
+        state=Export.State.QUEUED, lease_expires_at=None
+    )
+    files, gone = [], {str(pk) for pk in patients}
+    for export in Export.objects.select_for_update().exclude(patients=[]):
+        if not gone.intersection(export.patients):
+            continue
+        if export.state == Export.State.READY:
+            files.append(str(export.file.name))
+            export.state, export.file = Export.State.ENDED, ""
+        export.patients = [pk for pk in export.patients if pk not in gone]
+        export.save(update_fields=["state", "file", "patients", "modified"])
+    return files
 
 
 def require_exportable(*, user: User, patient: Patient | None) -> None:

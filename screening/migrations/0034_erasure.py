@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('asked', 'Waiting for a second person'), ('pending', 'Can still be undone'), ('erasing', 'Being erased'), ('erased', 'Erased'), ('undone', 'Undone')], default='pending', max_length=7)),
                 ('parted', models.JSONField(default=list, help_text='Records that only lose the link to whoever asked: others have a right to them.')),
                 ('ground', models.CharField(blank=True, choices=[('person_asks', 'The person asks for it'), ('time_is_over', 'The time for which it must be kept is over'), ('unlawful', 'It should never have been recorded'), ('ordered', 'A court or an authority orders it')], max_length=12)),
-                ('due_at', models.DateTimeField(null=True)),
+                ('erased_from', models.DateTimeField(null=True)),
                 ('erased_at', models.DateTimeField(null=True)),
                 ('files', models.JSONField(default=list, help_text='Stored files still to be deleted, and whether each is the only copy.')),
                 ('counts', models.JSONField(default=dict, help_text='By kind: what was erased, and what kept.')),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 from django.conf import settings
 from django.core import signing
 from django.db import models
@@ -12,6 +14,7 @@ from screening.models.base import UUIDModel
 from screening.models.patient import Patient
 
 _SALT = "screening.erasure"
+TRACE = b"skincheck.trace.1"
 
 
 class ErasureState(models.TextChoices):
@@ -49,14 +52,14 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
         """Erasures to work on now: the days to undo it are over, or it was interrupted."""
         now = timezone.now()
         rested = Q(rests_until=None) | Q(rests_until__lte=now)
-        over = Q(state=ErasureState.PENDING, due_at__lte=now)
+        over = Q(state=ErasureState.PENDING, erased_from__lte=now)
         return self.filter(rested, over | Q(state=ErasureState.ERASING))
 
 
 class Erasure(UUIDModel):
     """A person's account, or one record, that is to be erased; and, afterwards, the receipt.
 
-    ASKED (of a clinic: another person confirms) -> PENDING (can be undone until ``due_at``) ->
+    ASKED (of a clinic: another person confirms) -> PENDING (can be undone until ``erased_from``) ->
     ERASING (rows are gone, files follow) -> ERASED; ASKED and PENDING -> UNDONE. Once erased, it
     names neither the person nor their record.
     """
@@ -90,7 +93,7 @@ class Erasure(UUIDModel):
         on_delete=models.PROTECT,
         related_name="confirmed_erasures",
     )
-    due_at = models.DateTimeField(null=True)
+    erased_from = models.DateTimeField(null=True)
     erased_at = models.DateTimeField(null=True)
     files = models.JSONField(
         default=list,
@@ -189,3 +192,8 @@ class Trace(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.digest[:8]}"
+
+    @staticmethod
+    def of_identifier(text: str) -> str:
+        """The digest of a UUID, however it is written, or of a SHA-256."""
+        return hashlib.sha256(TRACE + text.replace("-", "").lower().encode()).hexdigest()

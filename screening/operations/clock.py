@@ -19,6 +19,7 @@ from screening.models import (
     Batch,
     BatchRow,
     Delivery,
+    Erasure,
     Export,
     Heartbeat,
     Prediction,
@@ -35,6 +36,10 @@ SLACK = timedelta(seconds=5)
 
 def _at_once() -> timedelta:
     return timedelta()
+
+
+def _an_hour() -> timedelta:
+    return timedelta(hours=1)
 
 
 def _a_day() -> timedelta:
@@ -54,6 +59,7 @@ AWAITED: tuple[tuple[type[models.Model], str, Callable[[], timedelta]], ...] = (
     (BatchRow, "lease_expires_at", _lease),
     (Export, "lease_expires_at", _lease),
     (Export, "rests_until", _at_once),
+    (Erasure, "rests_until", _an_hour),
     (Delivery, "lease_expires_at", _lease),
     (Delivery, "due_at", _at_once),
     (Delivery, "given_up_at", _a_day),

@@ -19,11 +19,16 @@ from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership, User
 from screening.erasure import eraser, receipts, services, traces
+from screening.errors import ArchiveRefused, LeaseLost
+from screening.exports import archive, imports
+from screening.exports import services as exports
+from screening.exports import worker as export_worker
 from screening.models import (
     Batch,
     Correction,
     Erasure,
     ErasureState,
+    Export,
     IdempotentRequest,
     Lesion,
     LesionImage,
@@ -75,7 +80,7 @@ def ids_of(*rows: Any) -> set[str]:
 
 def let_the_days_pass() -> int:
     Erasure.objects.filter(state=ErasureState.PENDING).update(
-        due_at=timezone.now() - timedelta(seconds=1)
+        erased_from=timezone.now() - timedelta(seconds=1)
     )
     return eraser.erase_due()
 
@@ -302,12 +307,70 @@ def test_a_clinic_without_anybody_goes_with_its_founder():
 def test_an_account_takes_along_the_record_that_was_to_be_erased_anyway(personas):
     user = personas.self_tracker
     record = services.ask_for_record(user=user, patient=personas.own_patient)
-    Erasure.objects.filter(pk=record.pk).update(due_at=timezone.now() + timedelta(days=99))
+    Erasure.objects.filter(pk=record.pk).update(erased_from=timezone.now() + timedelta(days=99))
     account = services.ask_for_account(user=user)
-    Erasure.objects.filter(pk=account.pk).update(due_at=timezone.now())
+    Erasure.objects.filter(pk=account.pk).update(erased_from=timezone.now())
     assert eraser.erase_due() == 1
     assert [one.pk for one in Erasure.objects.all()] == [account.pk]
     assert not Patient.everything.filter(pk=personas.own_patient.pk).exists()
+
+
+@pytest.mark.parametrize("what", ["account", "patient"])
+def test_no_export_keeps_what_is_erased(leaving, personas, what):
+    user, patient = personas.self_tracker, personas.own_patient
+    Export.objects.all().delete()
+    of = patient if what == "patient" else None
+    exports.request_export(user=user, patient=of)
+    assert export_worker.work()
+    export = Export.objects.get()
+    name = export.file.name
+    assert list(traces.Search(only=[])) == []
+    services.ask_for_record(user=user, patient=patient)
+    let_the_days_pass()
+    assert not default_storage.exists(name)
+    assert patient.pk.hex not in all_text()
+    if what == "account":
+        export.refresh_from_db()
+        assert (export.state, export.file.name) == ("ended", "")
+        assert str(patient.pk) not in export.patients
+
+
+def test_an_export_that_is_being_put_together_begins_again_without_it(leaving, personas):
+    user, patient = personas.self_tracker, personas.own_patient
+    Export.objects.all().delete()
+    services.ask_for_record(user=user, patient=patient)
+    export = export_worker.claim(exports.request_export(user=user).pk)
+    assert export is not None
+    begun, before = archive.plan(export), set(traces._stored("exports"))
+    assert patient.pk in begun.patients
+    let_the_days_pass()
+    with pytest.raises(LeaseLost), BytesIO(b"PK of all") as file:
+        export_worker._finish(export, begun, file)
+    assert patient.pk.hex not in all_text()
+    assert set(traces._stored("exports")) == before
+    assert export_worker.work()
+    export.refresh_from_db()
+    assert export.state == "ready"
+    assert str(patient.pk) not in export.patients
+
+
+def test_a_file_does_not_bring_back_what_was_erased(leaving, personas):
+    user, patient = personas.self_tracker, personas.own_patient
+    Export.objects.all().delete()
+    exports.request_export(user=user, patient=patient)
+    assert export_worker.work()
+    with Export.objects.get().file.open() as file:
+        taken_along = BytesIO(file.read())
+    services.ask_for_account(user=user)
+    let_the_days_pass()
+    with pytest.raises(ArchiveRefused, match="was erased here"):
+        imports.import_export(taken_along, owner=personas.stranger)
+    default_storage.save("exports/forgotten", taken_along)
+    assert {one.where.partition(": ")[2].partition("/")[0] for one in traces.Search()} >= {
+        "records",
+        "pictures",
+        "fhir",
+    }
 
 
 # Faults

@@ -121,7 +121,7 @@ def test_retention_does_not_bind_a_person(personas, settings):
 
 def test_it_is_not_erased_before_its_day(personas):
     services.ask_for_record(user=personas.self_tracker, patient=personas.own_patient)
-    Erasure.objects.update(due_at=timezone.now() + timedelta(minutes=1))
+    Erasure.objects.update(erased_from=timezone.now() + timedelta(minutes=1))
     assert eraser.erase_due() == 0
     assert Patient.everything.filter(pk=personas.own_patient.pk).exists()
 
@@ -314,7 +314,7 @@ def test_the_list_of_what_will_go_can_be_saved_before(personas, client):
     saved = json.loads(Browser().get(f"/erasures/receipt/{asked.token}/receipt.json").content)
     assert saved["to_be_erased"]["pictures"] == 1
     assert receipts.is_genuine(saved)
-    Erasure.objects.update(due_at=timezone.now())
+    Erasure.objects.update(erased_from=timezone.now())
     eraser.erase_due()
     page = Browser().get(f"/erasures/receipt/{asked.token}/")
     assert "This site signed it" in page.content.decode()

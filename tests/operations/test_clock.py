@@ -64,6 +64,8 @@ HISTORY = {
     "answered_at",
     "mailed_at",
     "fetched_at",
+    "erased_at",
+    "erased_from",  # days ahead: what is erased an hour late was promised no hour
 }
 # Leases of a request and of a mail. Who asks for them ignores those that are too far ahead.
 BOUNDED = {"locked_until", "mailing_since"}

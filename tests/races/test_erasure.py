@@ -34,7 +34,7 @@ def test_uploads_and_readings_meanwhile_leave_nothing(personas):
     files = [BytesIO(picture(seed)) for seed in range(3)]
     cleaned = [image_services.cleaned(file) for file in files]
     asked = services.ask_for_record(user=user, patient=personas.own_patient)
-    Erasure.objects.filter(pk=asked.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+    Erasure.objects.filter(pk=asked.pk).update(erased_from=timezone.now() - timedelta(seconds=1))
 
     def upload(clean):
         """As one that passed its first checks before the record was hidden."""

@@ -52,6 +52,7 @@ EDITS = {
     "image_correct": ("image_correct", "image"),
 }
 MAKES = {
+    "account_erase",  # a word is typed, which is kept nowhere
     "account",  # a person's own name, which only they change
     "api_key_new",
     "application_new",
@@ -66,6 +67,7 @@ MAKES = {
     "lesion_new",
     "lesion_visit",
     "patient_access",
+    "patient_erase",
     "patient_new",
     "webhook_new",
     "worklist_item",
@@ -85,6 +87,8 @@ ACTS = {
     "calendar_revoke",
     "correction_undo",
     "delivery_resend",
+    "erasure_confirm",
+    "erasure_undo",
     "export_remove",
     "image_read",
     "invitation_withdraw",
