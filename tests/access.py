@@ -50,6 +50,7 @@ HOLDS_THE_EXPORT = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("admin", "o
 HOLDS_THE_EXPORT["anonymous"] = LOGIN
 KEEPS = WRITES | {"viewer": HIDDEN}  # withdrawn records are visible to those who may restore them
 KEEPS_OWN = dict.fromkeys(SIGNED_IN, HIDDEN) | {"owner": DONE, "anonymous": LOGIN}
+KEEPS_TISSUE = KEEPS | {"assistant": HIDDEN, "owner": HIDDEN}
 NOBODY = dict.fromkeys(ANYONE, HIDDEN)
 
 
@@ -75,6 +76,7 @@ class World:
     correction: Any
     withdrawn: Any
     withdrawn_visit: Any
+    withdrawn_histology: Any
     withdrawn_lesion: Any
     withdrawn_patient: Any
     sibling: Any
@@ -272,6 +274,7 @@ MATRIX: dict[str, Line] = {
     "image_correct": line(WRITES, "image", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
     "lesion_correct": line(WRITES, "lesion", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
     "visit_correct": line(OWNS, "visit", POST=Sent(OWNS, lambda w: WITHDRAWAL)),
+    "histology_correct": line(CONCLUDES, "histology", POST=Sent(CONCLUDES, lambda w: WITHDRAWAL)),
     "patient_correct": line(WRITES, "patient", POST=Sent(WRITES, lambda w: WITHDRAWAL)),
     "correction_undo": line(WRITES, "correction", POST=Sent(WRITES)),
     "withdrawn": line(SIGNED_IN),
@@ -450,11 +453,14 @@ MATRIX: dict[str, Line] = {
     "api:patient-restore": line(args="withdrawn_patient", POST=Sent(KEEPS, done=200)),
     "api:visit-withdraw": line(args="visit", POST=Sent(OWNS, lambda w: REASON, 200)),
     "api:visit-restore": line(args="withdrawn_visit", POST=Sent(KEEPS_OWN, done=200)),
+    "api:histology-withdraw": line(args="histology", POST=Sent(CONCLUDES, lambda w: REASON, 200)),
+    "api:histology-restore": line(args="withdrawn_histology", POST=Sent(KEEPS_TISSUE, done=200)),
     "api:correction-undo": line(
         args="correction", POST=Sent(WRITES, done=200, scopes=("images:write",))
     ),
     "api:image-corrections": line(SEES, "image"),
     "api:visit-corrections": line(SEES, "visit"),
+    "api:histology-corrections": line(SEES, "histology"),
     "api:lesion-corrections": line(SEES, "lesion"),
     "api:patient-corrections": line(SEES, "patient"),
     "api:prediction-list": line(

@@ -125,6 +125,12 @@ def world_of(personas: Personas, writer: str) -> World:
         withdrawn_by=image.uploaded_by,
         withdrawn_because="A slip.",
     )
+    withdrawn_histology = HistologyFactory(
+        lesion=lesion,
+        withdrawn_at=timezone.now(),
+        withdrawn_by=image.uploaded_by,
+        withdrawn_because="A slip.",
+    )
     withdrawn_lesion = LesionFactory(patient=lesion.patient)
     withdrawn_patient = PatientFactory(**same)
     for record in (withdrawn, withdrawn_lesion, withdrawn_patient):
@@ -166,6 +172,7 @@ def world_of(personas: Personas, writer: str) -> World:
         correction=Correction.objects.get(image=withdrawn),
         withdrawn=withdrawn,
         withdrawn_visit=withdrawn_visit,
+        withdrawn_histology=withdrawn_histology,
         withdrawn_lesion=withdrawn_lesion,
         withdrawn_patient=withdrawn_patient,
         sibling=LesionFactory(patient=lesion.patient),

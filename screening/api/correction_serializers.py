@@ -27,6 +27,7 @@ CORRECTION: dict[str, Any] = {
     "lesion": examples.LESION["id"],
     "image": examples.IMAGE["id"],
     "visit": None,
+    "histology": None,
     "before": {},
     "after": {},
     "is_standing": True,
@@ -62,6 +63,7 @@ class CorrectionSerializer(serializers.ModelSerializer[Correction]):
             "lesion",
             "image",
             "visit",
+            "histology",
             "before",
             "after",
             "is_standing",
@@ -179,7 +181,7 @@ undone = extend_schema(
 
 
 def acts(what: str, serializer: Any, example: Any, restore: Any = ReasonSerializer) -> Any:
-    """Descriptions of the actions that all three have: withdraw, restore, corrections."""
+    """Descriptions of the actions that all kinds have: withdraw, restore, corrections."""
     return (
         extend_schema(
             summary=f"Withdraw {what}",

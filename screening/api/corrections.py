@@ -34,6 +34,7 @@ from screening.api.correction_serializers import (
     undone,
 )
 from screening.api.filters import StrictFilterBackend
+from screening.api.histologies import HISTOLOGY, HistologySerializer, HistologyViewSet
 from screening.api.http.conditions import etag_of, require_match
 from screening.api.serializers import ImageSerializer, LesionSerializer, PatientSerializer
 from screening.api.viewsets import ImageViewSet, LesionViewSet, PatientViewSet
@@ -41,7 +42,7 @@ from screening.api.visits import VISIT, VisitSerializer, VisitViewSet
 from screening.corrections import merges, moves, queries, services
 from screening.corrections import undo as correction_undo
 from screening.corrections.journal import held
-from screening.models import Correction, DoctorVisit, Lesion, LesionImage, Patient
+from screening.models import Correction, DoctorVisit, Histology, Lesion, LesionImage, Patient
 from screening.models.correction import OF
 
 
@@ -111,6 +112,7 @@ class CorrectionsViewSet(RecordView, viewsets.GenericViewSet[Any]):
 _OF_IMAGE = acts("an image", ImageSerializer, examples.IMAGE)
 _OF_LESION = acts("a lesion", LesionSerializer, examples.LESION, RestoreMergedSerializer)
 _OF_VISIT = acts("a visit", VisitSerializer, VISIT)
+_OF_HISTOLOGY = acts("a histology", HistologySerializer, HISTOLOGY)
 _OF_PATIENT = acts("a patient", PatientSerializer, examples.PATIENT, RestorePatientSerializer)
 
 
@@ -266,6 +268,29 @@ class VisitCorrections(CorrectionsViewSet):
         return self.done(request, services.restore, ReasonSerializer)
 
     @_OF_VISIT[2]
+    @action(detail=True, methods=["get"])
+    def corrections(self, request: Request, pk: UUID) -> Response:
+        return self.listed()
+
+
+class HistologyCorrections(CorrectionsViewSet):
+    scope_resource = "histologies"
+    queryset = Histology.objects.none()
+    serializer_class = HistologySerializer
+    shows = HistologyViewSet
+    history = staticmethod(queries.of_histology)
+
+    @_OF_HISTOLOGY[0]
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, pk: UUID) -> Response:
+        return self.withdrawn(request)
+
+    @_OF_HISTOLOGY[1]
+    @action(detail=True, methods=["post"])
+    def restore(self, request: Request, pk: UUID) -> Response:
+        return self.done(request, services.restore, ReasonSerializer)
+
+    @_OF_HISTOLOGY[2]
     @action(detail=True, methods=["get"])
     def corrections(self, request: Request, pk: UUID) -> Response:
         return self.listed()

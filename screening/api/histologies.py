@@ -20,8 +20,8 @@ from screening.reviews import services as review_services
 
 ABOUT = (
     "The pathologist's diagnosis of a lesion: ground truth, above every review and prediction. "
-    "Never changed: a mistake is corrected by a new one that names the old in `supersedes`. Of "
-    "those that stand, the newest of a lesion counts."
+    "Never changed: a mistake is corrected by a new one that names the old in `supersedes`, and "
+    "one that should not be here is withdrawn. Of those that stand, the newest of a lesion counts."
 )
 HISTOLOGY_IN: dict[str, Any] = {
     "lesion": examples.LESION["id"],

@@ -11,6 +11,7 @@ from screening.api.change_marks import ChangeMarkViewSet
 from screening.api.comparisons import ComparisonViewSet
 from screening.api.corrections import (
     CorrectionViewSet,
+    HistologyCorrections,
     ImageCorrections,
     LesionCorrections,
     PatientCorrections,
@@ -62,6 +63,7 @@ corrections.register("patients", PatientCorrections, basename="patient")
 corrections.register("lesions", LesionCorrections, basename="lesion")
 corrections.register("images", ImageCorrections, basename="image")
 corrections.register("visits", VisitCorrections, basename="visit")
+corrections.register("histologies", HistologyCorrections, basename="histology")
 corrections.register("corrections", CorrectionViewSet, basename="correction")
 
 urlpatterns = [

@@ -1,8 +1,9 @@
-"""Visits to a doctor, as people report them. A wrong one is withdrawn (``api.corrections``)."""
+"""Visits to a doctor, as people report them. Never edited: see ``api.histologies``."""
 
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
@@ -19,13 +20,16 @@ from screening.records import visits
 ABOUT = (
     "What a doctor said of a lesion, as the person whose skin it is enters it. It settles what the "
     "images up to that day said when it was entered: see `standing_outcome` of the lesion. A "
-    "reading that comes later, and is more severe than what was told then, stands."
+    "reading that comes later, and is more severe than what was told then, stands. On a clinic's "
+    "record it settles nothing: the clinic decides. A mistake is corrected by a new one "
+    "that names the old in `supersedes`, and one that should not be there is withdrawn."
 )
 VISIT_IN: dict[str, Any] = {
     "lesion": examples.LESION["id"],
     "visited_on": "2026-03-18",
     "finding": "harmless",
     "note": "Looked at through a dermatoscope.",
+    "supersedes": None,
 }
 _ID = "019ab1b2-11c4-7a3e-8d07-5c6e2f9a1b34"
 VISIT: dict[str, Any] = {
@@ -34,6 +38,7 @@ VISIT: dict[str, Any] = {
     "created": "2026-03-18T17:40:09.118734Z",
     **VISIT_IN,
     "shown_at": "2026-03-18T17:38:22.604511Z",
+    "superseded_by": None,
     "patient": examples.PATIENT["id"],
     "recorded_by": "person@example.org",
 }
@@ -47,7 +52,15 @@ class VisitSerializer(RecordSerializer):
         queryset=Lesion.objects.none(),
         visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
     )
+    supersedes = VisibleField(
+        queryset=DoctorVisit.objects.none(),
+        visible_to=lambda user: DoctorVisit.objects.visible_to(user),
+        required=False,
+        allow_null=True,
+        help_text="The standing one of the lesion that this one corrects.",
+    )
     shown_at = ShownAt()
+    superseded_by = serializers.SerializerMethodField(help_text="`null`: it stands.")
     patient = serializers.UUIDField(source="lesion.patient_id", read_only=True)
     recorded_by = serializers.CharField(read_only=True, help_text="Who entered it.")
 
@@ -62,11 +75,17 @@ class VisitSerializer(RecordSerializer):
             "finding",
             "note",
             "shown_at",
+            "supersedes",
+            "superseded_by",
             "patient",
             "recorded_by",
         ]
         read_only_fields = ["created"]
         validators: list[Any] = []
+
+    def get_superseded_by(self, visit: DoctorVisit) -> UUID | None:
+        later = getattr(visit, "superseded_by", None)
+        return later.pk if later else None
 
     def create(self, validated_data: dict[str, Any]) -> DoctorVisit:
         return visits.record_visit(user=self.user, **validated_data)
@@ -95,7 +114,7 @@ _SHOWN = OpenApiExample("visit", VISIT, response_only=True, status_codes=["200",
     create=extend_schema(
         summary="Enter a visit to a doctor",
         description=f"{ABOUT} Only on one's own record: a clinic's members record reviews. "
-        "`removed` closes the lesion.",
+        "`removed` closes the lesion, unless a clinic follows the record.",
         examples=[OpenApiExample("visit", VISIT_IN, request_only=True), _SHOWN],
     ),
 )
@@ -106,4 +125,5 @@ class VisitViewSet(RecordViewSet):
     scope_resource = "visits"
 
     def get_queryset(self) -> QuerySet[DoctorVisit]:
-        return DoctorVisit.objects.visible_to(self.user).select_related("lesion", "recorded_by")
+        visible = DoctorVisit.objects.visible_to(self.user)
+        return visible.select_related("lesion", "recorded_by", "superseded_by")

@@ -19,13 +19,14 @@ from screening.models import (
     Correction,
     CorrectionKind,
     DoctorVisit,
+    Histology,
     Lesion,
     LesionImage,
     Patient,
 )
 from screening.records.visits import ONLY_ONES_OWN, is_own
 
-Record = Patient | Lesion | LesionImage | DoctorVisit
+Record = Patient | Lesion | LesionImage | DoctorVisit | Histology
 
 LONGEST_REASON = 400
 MEANWHILE = "Someone else has changed this in the meantime. Check it again."
@@ -34,14 +35,16 @@ _WITH = {
     Lesion: ("patient",),
     LesionImage: ("lesion__patient",),
     DoctorVisit: ("lesion__patient",),
+    Histology: ("lesion__patient",),
 }
+ONLY_CLINICIANS = "Only a clinician of the patient's clinic corrects histology."
 
 
 def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     """The records, with their patients locked against other corrections until the transaction ends.
 
-    Raises PermissionDenied unless ``user`` may write all of them (a visit: unless it is their own
-    record), and ValidationError if one was moved to another patient meanwhile or, unless
+    Raises PermissionDenied unless ``user`` may write all of them and ``require_author`` lets them,
+    and ValidationError if one was moved to another patient meanwhile or, unless
     ``withdrawn``, was withdrawn.
     """
     found_at = [_fresh(record) for record in records]
@@ -50,8 +53,8 @@ def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     found = {patient.pk for patient in locked}
     if Patient.everything.writable_by(user).filter(pk__in=found).count() != len(found):
         raise PermissionDenied("You may look at this record, but not change it.")
-    if any(isinstance(one, DoctorVisit) and not is_own(user, patient_of(one)) for one in found_at):
-        raise PermissionDenied(ONLY_ONES_OWN)
+    for record in found_at:
+        require_author(user, record)
     lesions = {lesion.pk for record in found_at if (lesion := lesion_of(record))}
     list(Lesion.everything.select_for_update(no_key=True).filter(pk__in=lesions).order_by("pk"))
     fresh = [_fresh(record) for record in records]
@@ -60,6 +63,19 @@ def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     if not withdrawn and any(is_out(record) for record in fresh):
         raise ValidationError("This was withdrawn in the meantime.")
     return fresh
+
+
+def require_author(user: User, record: Record) -> None:
+    """Raise PermissionDenied unless ``user`` may enter such a record: a visit, the person whose
+    record it is; histology, a clinician.
+    """
+    patient = patient_of(record)
+    if isinstance(record, DoctorVisit) and not is_own(user, patient):
+        raise PermissionDenied(ONLY_ONES_OWN)
+    if isinstance(record, Histology):
+        reviewable = Patient.everything.reviewable_by(user).filter(pk=patient.pk)
+        if not reviewable.exists():
+            raise PermissionDenied(ONLY_CLINICIANS)
 
 
 def require_same_keeper(one: Patient, other: Patient, field: str) -> None:
@@ -140,6 +156,7 @@ def note(
         lesion=lesion or lesion_of(record),
         image=record if isinstance(record, LesionImage) else None,
         visit=record if isinstance(record, DoctorVisit) else None,
+        histology=record if isinstance(record, Histology) else None,
         reason=reason,
         before=plain(before or {}),
         after=plain(after or {}),

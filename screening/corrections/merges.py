@@ -54,7 +54,7 @@ from screening.records import closing, plausibility
 
 ATTACHED: dict[str, models.Manager[Any]] = {
     "visits": DoctorVisit.everything,
-    "histologies": Histology.objects,
+    "histologies": Histology.everything,
     "positions": LesionPosition.objects,
     "identifiers": ExternalIdentifier.objects,
 }

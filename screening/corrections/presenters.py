@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from screening.corrections.undo import subject
-from screening.models import Correction, CorrectionKind, DoctorVisit, LesionImage, Modality, Patient
+from screening.models import (
+    Correction,
+    CorrectionKind,
+    DoctorVisit,
+    Histology,
+    LesionImage,
+    Modality,
+    Patient,
+)
 
 _FIELDS = {
     "captured_on": "day",
@@ -45,6 +53,8 @@ def _name(record: Any) -> str:
             return f"The picture of {_day(record.captured_on)}"
         case DoctorVisit():
             return f"The visit to a doctor of {_day(record.visited_on)}"
+        case Histology():
+            return f"The histology of {_day(record.examined_on)} ({record})"
         case Patient():
             return f"The record of {record}"
         case _:

@@ -10,7 +10,15 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from screening.corrections.merges import successor
-from screening.models import Correction, CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
+from screening.models import (
+    Correction,
+    CorrectionKind,
+    DoctorVisit,
+    Histology,
+    Lesion,
+    LesionImage,
+    Patient,
+)
 
 SHOWN = 50
 """How many corrections a page lists."""
@@ -60,6 +68,10 @@ def of_visit(visit: DoctorVisit, user: User) -> QuerySet[Correction]:
     return seen(user).filter(visit=visit)
 
 
+def of_histology(histology: Histology, user: User) -> QuerySet[Correction]:
+    return seen(user).filter(histology=histology)
+
+
 def withdrawn_patients(user: User) -> QuerySet[Patient]:
     """Withdrawn patients that ``user`` may restore."""
     withdrawn = Patient.everything.writable_by(user).exclude(withdrawn_at=None)
@@ -87,6 +99,13 @@ def seen(user: User) -> QuerySet[Correction]:
     """All corrections that ``user`` may see, newest first, with what ``undo.subject`` returns."""
     return (
         Correction.objects.visible_to(user)
-        .select_related("made_by", "patient", "lesion__patient", "image__lesion__patient", "visit")
+        .select_related(
+            "made_by",
+            "patient",
+            "lesion__patient",
+            "image__lesion__patient",
+            "visit__lesion__patient",
+            "histology__lesion__patient",
+        )
         .order_by("-created", "-pk")
     )

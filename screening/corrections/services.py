@@ -25,7 +25,8 @@ from screening.corrections.journal import (
     require_place,
     touch,
 )
-from screening.models import CorrectionKind, DoctorVisit, Lesion, LesionImage, Patient
+from screening.models import CorrectionKind, DoctorVisit, Histology, Lesion, LesionImage, Patient
+from screening.models.base import Entry
 from screening.predictions import services as prediction_services
 from screening.predictions.arrivals import next_moment
 from screening.records import closing, plausibility
@@ -87,15 +88,22 @@ def correct_image(
 def withdraw(*, user: User, record: Record, reason: str) -> Record:
     """Withdraw the record as entered in error. It stays visible only among the corrections.
 
-    Everything that belongs to it is hidden too. Raises ValidationError without a reason.
+    Everything that belongs to it is hidden too. What an entry had corrected stands again. Raises
+    ValidationError without a reason, and for an entry that another one corrects.
     """
     reason = checked_reason(reason, needed=True)
     record = held(record, user=user)[0]
+    before: dict[str, Any] = {}
+    if isinstance(record, Entry):
+        if not type(record)._default_manager.standing().contains(record):
+            raise ValidationError("A later entry corrects it. Withdraw that one first.")
+        if record.supersedes_id is not None:
+            before, record.supersedes = {"supersedes": record.supersedes_id}, None
     record.withdrawn_at, record.withdrawn_by = timezone.now(), user
     record.withdrawn_because = reason
     record.save()
-    note(CorrectionKind.WITHDRAWN, record, user=user, reason=reason)
-    if isinstance(record, LesionImage | DoctorVisit):
+    note(CorrectionKind.WITHDRAWN, record, user=user, reason=reason, before=before)
+    if isinstance(record, LesionImage | Entry):
         closing.reopen_unless_removed(user=user, lesion=record.lesion)
     _after(record)
     return record
@@ -121,6 +129,8 @@ def restore(
     if not record.is_withdrawn:
         raise ValidationError("This is not withdrawn.")
     _require_place(record, label.strip())
+    if isinstance(record, Entry):
+        record.supersedes = _corrected_by(record)
     moves.require_acknowledged(acknowledged, merges.at_stake(record, user))
     before = {"withdrawn_because": record.withdrawn_because}
     if isinstance(record, Patient) and label.strip():
@@ -137,12 +147,29 @@ def restore(
         merges.take_apart(record, one, user=user)
     plausibility.require_days(patient_of(record))  # may have been corrected meanwhile
     note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
-    if isinstance(record, DoctorVisit | LesionImage):
+    if isinstance(record, DoctorVisit | Histology | LesionImage):
         closing.close_again(user=user, record=record, since=out_since)
     _after(record)
     for one in (record, *into):
         prediction_services.read_with_new_details(**_of(one))
     return record
+
+
+def _corrected_by(record: Any) -> Any:
+    """The entry that a withdrawn one corrected; None if there was none. Raises ValidationError if
+    that one does not stand any more.
+    """
+    withdrawal = record.corrections.filter(before__has_key="supersedes").first()
+    if withdrawal is None:
+        return None
+    corrected = type(record).objects.standing().filter(lesion=record.lesion_id)
+    found = corrected.filter(pk=withdrawal.before["supersedes"]).first()
+    if found is None:
+        raise ValidationError(
+            "The entry that this one corrects was itself corrected or withdrawn since. Put that "
+            "right first."
+        )
+    return found
 
 
 def _after(record: Record) -> None:
@@ -169,7 +196,7 @@ def _require_place(record: Record, label: str) -> None:
     lesion = lesion_of(record)
     if not isinstance(record, Patient) and patient_of(record).is_withdrawn:
         raise ValidationError("Its patient is withdrawn. Put the patient back first.")
-    if isinstance(record, (LesionImage, DoctorVisit)) and lesion and lesion.is_withdrawn:
+    if isinstance(record, LesionImage | Entry) and lesion and lesion.is_withdrawn:
         raise ValidationError("Its spot is withdrawn. Put the spot back first.")
     if isinstance(record, LesionImage):
         require_place(record)

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts.models import User
 from screening.corrections import merges, moves, services
-from screening.corrections.journal import Record, note
+from screening.corrections.journal import Record, note, require_author
 from screening.models import (
     Correction,
     CorrectionKind,
@@ -20,7 +20,6 @@ from screening.models import (
 )
 from screening.records import closing
 from screening.records import services as record_services
-from screening.records.visits import ONLY_ONES_OWN, is_own
 
 _READ = {"captured_on": date.fromisoformat, "captured_time": time.fromisoformat}
 
@@ -111,24 +110,28 @@ def may_be_undone(correction: Correction) -> bool:
 
 
 def require_for(user: User, correction: Correction) -> None:
-    """Raise PermissionDenied unless ``user`` may write the record and it ``is_for`` them."""
+    """Raise PermissionDenied unless ``user`` may write the record and ``require_author`` lets
+    them.
+    """
     writable = Patient.everything.writable_by(user).contains(correction.patient)
     if not writable:
         raise PermissionDenied("You may look at this record, but not change it.")
-    if not is_for(correction, user):
-        raise PermissionDenied(ONLY_ONES_OWN)
+    require_author(user, subject(correction))
 
 
 def is_for(correction: Correction, user: User) -> bool:
-    """Whether ``user``, who may write the record, may undo it. Corrections of a visit are for the
-    person whose record it is.
-    """
-    return correction.visit_id is None or is_own(user, correction.patient)
+    """Whether ``user``, who may write the record, may undo it: see ``require_author``."""
+    try:
+        require_author(user, subject(correction))
+    except PermissionDenied:
+        return False
+    return True
 
 
 def subject(correction: Correction) -> Record:
     """The corrected record: the lowest level that the correction names."""
-    return correction.image or correction.visit or correction.lesion or correction.patient
+    entry = correction.visit or correction.histology
+    return correction.image or entry or correction.lesion or correction.patient
 
 
 def _edited_back(user: User, record: Lesion | Patient, before: dict[str, Any]) -> Record:

@@ -96,11 +96,13 @@ def _of_what_is_here_now(patients: list[UUID]) -> Q:
     """Corrections of what belongs to the patients now, wherever it was before. What was moved to
     somebody else is somebody else's.
     """
+    itself = {"image": None, "visit": None, "histology": None}
     return (
         Q(image__lesion__patient__in=patients)
         | Q(visit__lesion__patient__in=patients)
-        | Q(image=None, visit=None, lesion__patient__in=patients)
-        | Q(image=None, visit=None, lesion=None, patient__in=patients)
+        | Q(histology__lesion__patient__in=patients)
+        | Q(**itself, lesion__patient__in=patients)
+        | Q(**itself, lesion=None, patient__in=patients)
     )
 
 
@@ -281,7 +283,7 @@ def _where_it_is(row: Correction, patients: list[UUID]) -> Row:
     """The lesion and patient of a correction. If they were somebody else's, those of now: nobody
     else's record is named.
     """
-    at = row.image or row.visit
+    at = row.image or row.visit or row.histology
     lesion = at.lesion if at else row.lesion
     named = row.lesion
     if lesion is None or named is None:

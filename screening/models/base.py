@@ -88,3 +88,25 @@ class Withdrawable(UUIDModel):
     @property
     def is_withdrawn(self) -> bool:
         return self.withdrawn_at is not None
+
+
+class Entry(Settling, Withdrawable):
+    """What somebody enters of an examination elsewhere: a histology, a visit to a doctor.
+
+    Never edited. A mistake is corrected by a later entry that ``supersedes`` it, or the entry is
+    withdrawn: then it supersedes nothing either, and what it had corrected stands again.
+    """
+
+    supersedes = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
+    )
+
+    class Meta:
+        abstract = True
+        constraints = [
+            *Withdrawable.Meta.constraints,
+            models.CheckConstraint(
+                condition=Q(withdrawn_at=None) | Q(supersedes=None),
+                name="withdrawn_%(class)s_supersedes_nothing",
+            ),
+        ]

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from accounts.models import User
 from screening.models.base import UUIDModel
+from screening.models.histology import Histology
 from screening.models.image import LesionImage
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
@@ -32,9 +33,10 @@ CONCLUDED = (CorrectionKind.CLOSED, CorrectionKind.REOPENED)
 
 OF = {
     "patients": Q(lesion=None),
-    "lesions": Q(lesion__isnull=False, image=None, visit=None),
+    "lesions": Q(lesion__isnull=False, image=None, visit=None, histology=None),
     "images": Q(image__isnull=False),
     "visits": Q(visit__isnull=False),
+    "histologies": Q(histology__isnull=False),
 }
 """By resource, as scopes name it: the corrections made directly to such a record."""
 
@@ -44,13 +46,15 @@ class CorrectionQuerySet(models.QuerySet["Correction"]):
         return self.filter(patient__in=Patient.everything.visible_to(user)).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> CorrectionQuerySet:
-        """Withhold closings by colleagues from users who must conclude first.
+        """Withhold closings, and corrections of histology, by colleagues from users who must
+        conclude first.
 
         They stay withheld even after the user's own conclusion, because pictures can move and
         lesions can merge. By then the conclusion itself is visible.
         """
         blind = Patient.everything.reviewed_blind_by(user)
-        return self.exclude(~Q(made_by=user), kind__in=CONCLUDED, patient__in=blind)
+        reveals = Q(kind__in=CONCLUDED) | Q(histology__isnull=False)
+        return self.exclude(reveals, ~Q(made_by=user), patient__in=blind)
 
     def of(self, resources: Iterable[str]) -> CorrectionQuerySet:
         """Corrections made directly to records of these kinds (keys of ``OF``)."""
@@ -79,6 +83,9 @@ class Correction(UUIDModel):
     visit = models.ForeignKey(
         DoctorVisit, null=True, on_delete=models.PROTECT, related_name="corrections"
     )
+    histology = models.ForeignKey(
+        Histology, null=True, on_delete=models.PROTECT, related_name="corrections"
+    )
     reason = models.CharField(max_length=400, blank=True)
     before = models.JSONField(default=dict, help_text="The fields that changed, as they were.")
     after = models.JSONField(default=dict, help_text="The same fields, as they are since.")
@@ -96,8 +103,10 @@ class Correction(UUIDModel):
     @property
     def resource(self) -> str:
         """The kind of record that was corrected: a key of ``OF``."""
-        if self.image_id or self.visit_id:
-            return "images" if self.image_id else "visits"
+        if self.image_id:
+            return "images"
+        if self.visit_id or self.histology_id:
+            return "visits" if self.visit_id else "histologies"
         return "lesions" if self.lesion_id else "patients"
 
     def __str__(self) -> str:

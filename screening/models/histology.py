@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import User
 from ml.diagnoses import Diagnosis
-from screening.models.base import Settling, UUIDModel
+from screening.models.base import CurrentManager, Entry
 from screening.models.image import LesionImage
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
@@ -20,6 +20,11 @@ class HistologyQuerySet(models.QuerySet["Histology"]):
         patients = Patient.objects.visible_to(user)
         found = self.filter(lesion__patient__in=patients, lesion__withdrawn_at=None)
         return found.disclosed_to(user)
+
+    def kept_for(self, user: User) -> HistologyQuerySet:
+        """Histology that ``user`` may correct, withdrawn or not. Start from ``everything``."""
+        reviewable = Patient.everything.reviewable_by(user)
+        return self.filter(lesion__patient__in=reviewable).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> HistologyQuerySet:
         """Withhold histology from users who must conclude first, since it would reveal the
@@ -38,10 +43,8 @@ class HistologyQuerySet(models.QuerySet["Histology"]):
         return self.filter(superseded_by=None)
 
 
-class Histology(Settling, UUIDModel):
-    """The pathologist's diagnosis of a lesion: ground truth. Never edited: a later row supersedes
-    it.
-    """
+class Histology(Entry):
+    """The pathologist's diagnosis of a lesion: ground truth."""
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="histologies")
     recorded_by = models.ForeignKey(
@@ -60,16 +63,15 @@ class Histology(Settling, UUIDModel):
         null=True, blank=True, help_text="Whether the whole lesion was removed; empty: not stated."
     )
     note = models.TextField(blank=True, max_length=4000)
-    supersedes = models.OneToOneField(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
-    )
 
-    objects = HistologyQuerySet.as_manager()
+    objects = CurrentManager.from_queryset(HistologyQuerySet)()
+    everything = HistologyQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created", "-pk"]
         verbose_name_plural = "histologies"
         constraints = [
+            *Entry.Meta.constraints,
             models.CheckConstraint(
                 condition=Q(diagnosis__in=[code for code, _ in DIAGNOSES]),
                 name="histology_is_known",

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import Q
 
 from accounts.models import User
-from screening.models.base import CurrentManager, Settling, Withdrawable
+from screening.models.base import CurrentManager, Entry
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
 
@@ -29,8 +29,18 @@ class DoctorVisitQuerySet(models.QuerySet["DoctorVisit"]):
         own = Patient.everything.writable_by(user).filter(owner=user)
         return self.filter(lesion__patient__in=own)
 
+    def standing(self) -> DoctorVisitQuerySet:
+        """Visits that no later entry corrects."""
+        return self.filter(superseded_by=None)
 
-class DoctorVisit(Settling, Withdrawable):
+    def settling(self) -> DoctorVisitQuerySet:
+        """Visits that settle warnings. On a record that a clinic follows none does: what a person
+        reports of themselves takes nothing off the clinic's list.
+        """
+        return self.standing().filter(lesion__patient__clinic=None)
+
+
+class DoctorVisit(Entry):
     """A person showed a lesion of their own to a doctor, and reports what they were told."""
 
     lesion = models.ForeignKey(Lesion, on_delete=models.PROTECT, related_name="visits")
@@ -47,7 +57,7 @@ class DoctorVisit(Settling, Withdrawable):
     class Meta:
         ordering = ["-visited_on", "-created", "-pk"]
         constraints = [
-            *Withdrawable.Meta.constraints,
+            *Entry.Meta.constraints,
             models.CheckConstraint(
                 condition=Q(finding__in=Finding.values), name="finding_is_known"
             ),

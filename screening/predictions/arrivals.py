@@ -84,7 +84,12 @@ def since(lesion: Lesion, moment: datetime, user: User) -> Arrivals:
             one for one in read.select_related("image__lesion__patient") if _is_graver(one, moment)
         ],
         symptoms=lesion.symptoms if marked else [],
-        others=[one for found in _others(lesion, user) for one in found.filter(created__gt=moment)],
+        others=[
+            one
+            for found in _others(lesion, user)
+            for one in found.filter(created__gt=moment)
+            if not getattr(one, "is_withdrawn", False)
+        ],
     )
 
 
@@ -115,11 +120,11 @@ def _moments(lesion: Lesion, user: User | None) -> list[datetime]:
 
 
 def _others(lesion: Any, user: User | None) -> Iterator[QuerySet[Any]]:
-    """Alerts, acts and reopenings of the lesion that ``user`` may see."""
+    """Alerts, acts and reopenings of the lesion that ``user`` may see, with withdrawn entries."""
     found: tuple[Any, ...] = (
         Alert.everything.filter(lesion=lesion),
         Review.objects.filter(image__lesion=lesion),
-        Histology.objects.filter(lesion=lesion),
+        Histology.everything.filter(lesion=lesion),
         Correction.objects.filter(lesion=lesion, kind=CorrectionKind.REOPENED),
     )
     yield from (one if user is None else one.disclosed_to(user) for one in found)

@@ -11,7 +11,9 @@ if the image had its place in the lesion (``LesionImage.placed_at``) when the le
 whoever recorded the act (``Settling.shown_at``): an act settles nothing that came later. A visit,
 which a layperson reports, settles no reading that nobody could have known: by then, the image must
 have been told as severe or more severe. A doctor's conclusion or histology needs no reading.
-Withdrawn images, reviews of them and withdrawn visits do not count. A symptom raises everything
+On a record
+that a clinic follows a visit settles nothing, for anybody: the clinic decides. Withdrawn images,
+reviews of them, and withdrawn histology and visits do not count. A symptom raises everything
 below ``see_doctor`` to it, with or without pictures. It is settled by an act of someone who was
 shown it marked, and may have known of it:
 
@@ -111,8 +113,9 @@ class Standing:
     outcome: one of ``Outcome``, or empty. reading: its source; None if it rests on a symptom alone.
     newest: the image captured last; newest_outcome: its outcome, empty until it is read. settled:
     the acts that settled images or the symptom that would be more severe, newest first. visits: all
-    visits that the person entered. told_too_late: the last of them on or after the day of the image
-    that the outcome rests on, if that was told only after the visit was entered. earlier: the
+    visits that the person entered.
+    told_too_late: the last of those that could have settled the image that the outcome rests on, if
+    that was told only after the visit was entered. earlier: the
     earlier outcome of an unsettled image, if more severe than the current one; else empty. awaits:
     one of ``Awaited``, or empty.
     """
@@ -170,9 +173,10 @@ def standing_of(
     """The rule, for a lesion that is already loaded.
 
     images: current ones, latest capture first, with findings as the reader may see them
-    (``records.queries.timeline``). histologies: the standing ones. visits: current ones.
+    (``records.queries.timeline``). histologies, visits: the standing ones.
     """
-    others: list[Histology | DoctorVisit] = [*histologies, *visits]
+    settling_visits = [] if lesion.patient.clinic_id else visits
+    others: list[Histology | DoctorVisit] = [*histologies, *settling_visits]
     standing = [(image, review) for image in images for review in image.standing_reviews]
     reviews = [(image, review) for image, review in standing if review.settles]
     told: list[tuple[int, Prediction]] = []
@@ -204,7 +208,7 @@ def standing_of(
         newest_outcome=_told_of(newest),
         settled=sorted(dict.fromkeys(settling), key=lambda act: act.created, reverse=True),
         visits=list(visits),
-        told_too_late=_told_too_late(gravest, visits),
+        told_too_late=_told_too_late(gravest, settling_visits),
         earlier=_if_graver(earlier, severity),
         awaits=_awaits(lesion, standing, histologies, visits),
     )
@@ -360,7 +364,7 @@ def _symptom_stands(user: User) -> Q:
     reviews = conclusions(user).settling().filter(**since)
     reviews = reviews.filter(Q(knows_until__gte=F("image__placed_at")))
     histologies = knowing(Histology.objects.standing().disclosed_to(user))
-    visits = knowing(DoctorVisit.objects.all())
+    visits = knowing(DoctorVisit.objects.settling())
     acts = (
         reviews.filter(
             Q(management__in=IN_PERSON) | Q(image__captured_on__gte=TruncDate(a_month_before))
@@ -407,7 +411,7 @@ def _acts(user: User, image: str) -> tuple[QuerySet[Any], ...]:
         knowing(Histology.objects.standing().disclosed_to(user)).filter(
             lesion=lesion, examined_on__gte=day, **known
         ),
-        knowing(DoctorVisit.objects.all()).filter(lesion=lesion, visited_on__gte=day, **known),
+        knowing(DoctorVisit.objects.settling()).filter(lesion=lesion, visited_on__gte=day, **known),
     )
 
 
@@ -538,7 +542,7 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
         ~Exists(examined.filter(lesion=OuterRef("image__lesion"))),
         management=Management.EXCISE,
     )
-    visits = DoctorVisit.objects.filter(lesion=OuterRef("lesion"))
+    visits = DoctorVisit.objects.standing().filter(lesion=OuterRef("lesion"))
     is_last = ~Exists(
         visits.filter(
             Q(visited_on__gt=OuterRef("visited_on"))
@@ -546,7 +550,7 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
         )
     )
     concluded = conclusions(user, "lesion").settling().filter(**since)
-    sampled = DoctorVisit.objects.filter(
+    sampled = DoctorVisit.objects.standing().filter(
         is_last,
         ~Exists(examined.filter(lesion=OuterRef("lesion"))),
         ~Exists(concluded.filter(Q(knows_until__gte=F("image__placed_at")))),

@@ -21,6 +21,7 @@ from screening.models import (
     Management,
     Review,
 )
+from screening.models.base import Entry
 from screening.records import services
 from screening.write_access import require_writable
 
@@ -42,17 +43,23 @@ def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> Non
 
 
 @transaction.atomic
-def close_again(*, user: User, record: DoctorVisit | LesionImage, since: datetime) -> None:
-    """Close the lesion again if a visit or a picture that was put back says that it was removed,
+def close_again(
+    *, user: User, record: DoctorVisit | Histology | LesionImage, since: datetime
+) -> None:
+    """Close the lesion again if an entry or a picture that was put back says that it was removed,
     and it was closed until ``since``, when that was withdrawn.
 
     Not if somebody has reopened it by hand or marked a symptom since that was said, nor over a
     picture that came to the lesion since it was withdrawn.
     """
-    lesion = Lesion.objects.select_for_update(no_key=True).get(pk=record.lesion_id)
+    found = Lesion.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
+    lesion = found.get(pk=record.lesion_id)
+    said: DoctorVisit | Histology | Review | None
     if isinstance(record, DoctorVisit):
-        said: DoctorVisit | Review | None = record if record.finding == Finding.REMOVED else None
-        on = record.visited_on
+        is_said = record.finding == Finding.REMOVED and not lesion.patient.clinic_id
+        said, on = record if is_said else None, record.visited_on
+    elif isinstance(record, Histology):
+        said, on = record if record.excised else None, record.examined_on
     else:
         said = record.reviews.standing().filter(management=Management.DONE).first()
         on = timezone.localdate(said.created if said else None)
@@ -66,7 +73,7 @@ def close_again(*, user: User, record: DoctorVisit | LesionImage, since: datetim
     came = lesion.images.filter(placed_at__gte=since, captured_on__lte=on).exclude(pk=record.pk)
     if not reopened.exists() or came.exists():
         return
-    close(user=user, lesion=lesion, on=on, is_known=said is record)
+    close(user=user, lesion=lesion, on=on, is_known=isinstance(said, DoctorVisit))
 
 
 @transaction.atomic
@@ -90,18 +97,22 @@ def edit_lesion(*, user: User, lesion: Lesion, grown_back: bool = False, **field
 
 
 @transaction.atomic
-def reopen_unless_removed(*, user: User, lesion: Lesion) -> None:
-    """Reopen the lesion after an act was withdrawn or moved elsewhere, unless another standing act
-    says that it was removed. Acts from before somebody reopened it by hand do not count.
+def reopen_unless_removed(*, user: User, lesion: Lesion, besides: Entry | None = None) -> None:
+    """Reopen the lesion after an act was withdrawn, corrected or moved elsewhere, unless another
+    standing act says that it was removed. Acts from before somebody reopened it by hand do not
+    count, nor does ``besides``, the entry that corrects.
     """
     lesion = Lesion.everything.select_for_update(no_key=True).get(pk=lesion.pk)
     acts = (
-        DoctorVisit.objects.filter(lesion=lesion, finding=Finding.REMOVED),
+        DoctorVisit.objects.settling().filter(lesion=lesion, finding=Finding.REMOVED),
         Histology.objects.standing().filter(lesion=lesion, excised=True),
         Review.objects.standing().filter(image__in=lesion.images.all(), management=Management.DONE),
     )
     since = _opened_by_hand_at(lesion)
-    if lesion.is_closed and not any(found.filter(created__gte=since).exists() for found in acts):
+    rest = (found.filter(created__gte=since) for found in acts)
+    if besides is not None:
+        rest = (found.exclude(pk=besides.pk) for found in rest)
+    if lesion.is_closed and not any(found.exists() for found in rest):
         _set(lesion, user, CorrectionKind.REOPENED, None, "", None)
 
 

@@ -107,7 +107,7 @@ def _recorded_before(patient: Patient, birth_year: int) -> str:
     of = {"lesion__patient": patient, "lesion__withdrawn_at": None}
     images = LesionImage.objects.filter(captured_on__lt=first, **of)
     histologies = Histology.objects.standing().filter(examined_on__lt=first, **of)
-    visits = DoctorVisit.objects.filter(visited_on__lt=first, **of)
+    visits = DoctorVisit.objects.standing().filter(visited_on__lt=first, **of)
     for what, days in (
         ("A picture was taken on", images.latest_first().reverse().values_list("captured_on")),
         ("Histology is of", histologies.order_by("examined_on").values_list("examined_on")),

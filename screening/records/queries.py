@@ -102,7 +102,7 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     """
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
-    visits = DoctorVisit.objects.filter(lesion=OuterRef("pk"))
+    visits = DoctorVisit.objects.standing().filter(lesion=OuterRef("pk"))
     return outcomes.with_standing(lesions, user).annotate(
         image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
         latest_image_id=Subquery(images.values("pk")[:1]),
@@ -148,7 +148,7 @@ def with_settling(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     return lesions.prefetch_related(
         Prefetch("images", images),
         Prefetch("histologies", histologies.select_related("recorded_by")),
-        Prefetch("visits", DoctorVisit.objects.select_related("recorded_by")),
+        Prefetch("visits", DoctorVisit.objects.standing().select_related("recorded_by")),
     )
 
 
@@ -392,7 +392,7 @@ def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
 
 
 def recorded_histologies(lesion: Lesion, user: User) -> list[Histology]:
-    """All recorded histology, including corrected entries, newest first."""
+    """All histology, including corrected entries but not withdrawn ones, newest first."""
     found = lesion.histologies.disclosed_to(user)
     return list(found.select_related("recorded_by", "superseded_by"))
 
@@ -403,9 +403,7 @@ def standing_of(
     """The standing outcome of a lesion. images: of ``timeline``; histologies: of
     ``histologies_of``.
     """
-    corrected = {histology.supersedes_id for histology in histologies}
-    stand = [one for one in histologies if one.pk not in corrected]
-    return outcomes.standing_of(lesion, images, stand, visits_of(lesion))
+    return outcomes.standing_of(lesion, images, histologies, visits_of(lesion))
 
 
 def with_visits(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
@@ -414,10 +412,15 @@ def with_visits(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
 
 
 def visits_of(lesion: Lesion) -> list[DoctorVisit]:
-    """Visits, latest first."""
+    """Standing visits, latest first."""
     if not getattr(lesion, "has_visits", True):
         return []
-    return list(lesion.visits.select_related("recorded_by"))
+    return list(lesion.visits.standing().select_related("recorded_by"))
+
+
+def entered_visits(lesion: Lesion) -> list[DoctorVisit]:
+    """All visits, including corrected entries but not withdrawn ones, latest first."""
+    return list(lesion.visits.select_related("recorded_by", "superseded_by"))
 
 
 def recently_added(user: User) -> QuerySet[Lesion]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 
 from accounts.models import User
 from screening.models import DoctorVisit, Finding, Lesion, Patient
 from screening.predictions import arrivals
-from screening.records import plausibility
-from screening.records.closing import close
+from screening.records import closing, plausibility
 from screening.records.services import hold
 
 ONLY_ONES_OWN = "Visits to a doctor are entered by the person whose record it is."
@@ -37,12 +36,15 @@ def record_visit(
     visited_on: date,
     finding: str,
     note: str = "",
+    supersedes: DoctorVisit | None = None,
     shown_at: datetime | None = None,
 ) -> DoctorVisit:
-    """Record what the doctor said. It settles what is told now of the pictures up to that day.
+    """Record what the doctor said. It settles what is told now of the pictures up to that day, and
+    closes a lesion that was removed; on a record that a clinic follows, it does neither.
 
-    shown_at: see ``Settling``; None if the user was shown all that there is now. Closes a lesion
-    that was removed. Raises ValidationError for a day in the future.
+    supersedes: the standing one that this one corrects. shown_at: see ``Settling``; None if the
+    user was shown all that there is now. Raises ValidationError for a day in the future, and for a
+    superseded one that does not stand on this lesion.
     """
     if not may_record(user, lesion.patient):
         raise PermissionDenied(ONLY_ONES_OWN)
@@ -50,17 +52,22 @@ def record_visit(
         visited_on, lesion.patient, field="visited_on", what="The day of the visit"
     )
     hold(lesion)
+    if supersedes is not None and not lesion.visits.standing().contains(supersedes):
+        raise ValidationError({"supersedes": "That visit no longer stands for this lesion."})
     visit = DoctorVisit(
         lesion=lesion,
         recorded_by=user,
         visited_on=visited_on,
         finding=finding,
         note=note.strip(),
+        supersedes=supersedes,
         shown_at=arrivals.shown(lesion, shown_at, user),
     )
     visit.full_clean()
     visit.save()
-    if finding == Finding.REMOVED:
-        close(user=user, lesion=lesion, on=visited_on)
+    if supersedes is not None:
+        closing.reopen_unless_removed(user=user, lesion=lesion, besides=visit)
+    if finding == Finding.REMOVED and not lesion.patient.clinic_id:
+        closing.close(user=user, lesion=lesion, on=visited_on)
     lesion.save(update_fields=["modified"])
     return visit

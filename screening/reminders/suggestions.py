@@ -101,7 +101,7 @@ def _by_visit(visit: DoctorVisit) -> Suggestion:
 
 def _by_outcome(images: list[LesionImage], standing: Standing) -> Suggestion:
     newest = images[0]
-    if standing.is_settled and standing.visits:
+    if standing.is_settled and standing.visits and not newest.lesion.patient.clinic_id:
         return _by_visit(standing.visits[0])
     match standing.newest_outcome:
         case Outcome.NOT_ASSESSABLE:

@@ -123,10 +123,10 @@ def record_histology(
     )
     histology.full_clean()
     histology.save()
+    if supersedes is not None:
+        closing.reopen_unless_removed(user=user, lesion=lesion, besides=histology)
     if excised:
         closing.close(user=user, lesion=lesion, on=examined_on, is_known=False)
-    elif supersedes is not None:
-        closing.reopen_unless_removed(user=user, lesion=lesion)
     return histology
 
 

@@ -67,6 +67,7 @@ urlpatterns = [
     path("lesions/<uuid:pk>/correct/", corrections.lesion, name="lesion_correct"),
     path("images/<uuid:pk>/correct/", corrections.image, name="image_correct"),
     path("visits/<uuid:pk>/correct/", corrections.visit, name="visit_correct"),
+    path("histologies/<uuid:pk>/correct/", corrections.histology, name="histology_correct"),
     path("corrections/<uuid:pk>/undo/", corrections.undo, name="correction_undo"),
     path("withdrawn/", corrections.withdrawn, name="withdrawn"),
     path("withdrawn/<uuid:pk>/thumbnail", corrections.thumbnail, name="withdrawn_thumbnail"),

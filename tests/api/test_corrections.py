@@ -14,6 +14,7 @@ from screening.records import closing
 from tests.clients import Program
 from tests.factories import (
     DoctorVisitFactory,
+    HistologyFactory,
     LesionFactory,
     LesionImageFactory,
     PatientFactory,
@@ -223,7 +224,9 @@ def test_each_is_told_to_who_may_read_what_was_corrected(personas, image):
     patient.owner = personas.clinician
     patient.save()
     visit = DoctorVisitFactory(lesion=lesion, recorded_by=personas.clinician)
-    records = {"images": image, "visits": visit, "lesions": lesion, "patients": patient}
+    histology = HistologyFactory(lesion=lesion)
+    entries = {"visits": visit, "histologies": histology}
+    records = {"images": image, **entries, "lesions": lesion, "patients": patient}
     for resource, record in records.items():
         services.withdraw(user=personas.clinician, record=record, reason=f"Of {resource}.")
     for record in (patient, lesion):
@@ -300,3 +303,55 @@ class TestVisits:
         assert back.json()["id"] == str(visit.pk)
         told = person.get(of_lesion).json()
         assert (told["standing_outcome"], told["closed_on"]) == (None, "2026-03-15")
+
+    def test_one_is_corrected_by_a_new_one(self, client_of, personas):
+        visit = DoctorVisitFactory(lesion__patient=personas.own_patient)
+        person, url = client_of(personas.self_tracker), f"{API}/visits/"
+        said = {"lesion": str(visit.lesion_id), "visited_on": "2026-03-18", "finding": "watch"}
+        later = person.post(url, {**said, "supersedes": str(visit.pk)}).json()
+        assert later["supersedes"] == str(visit.pk)
+        assert person.get(address("visits", visit)).json()["superseded_by"] == later["id"]
+        again = person.post(url, {**said, "supersedes": str(visit.pk)})
+        assert again.json()["errors"][0]["pointer"] == "/supersedes"
+        refused = person.post(address("visits", visit, "withdraw"), {"reason": "A slip."})
+        assert refused.status_code == 400 and "later entry corrects it" in refused.text
+
+
+class TestHistologies:
+    def test_one_is_withdrawn_and_put_back(self, clinician, client_of, personas, image):
+        PredictionFactory(image=image, outcome="urgent")
+        lesion = image.lesion
+        said = {"lesion": str(lesion.pk), "examined_on": "2026-03-20", "diagnosis": "mel"}
+        found = clinician.post(f"{API}/histologies/", {**said, "note": "Of the back."}).json()
+        of_lesion = address("lesions", lesion)
+        assert clinician.get(of_lesion).json()["standing_outcome"] is None
+        url = f"{API}/histologies/{found['id']}/"
+        as_before = clinician.get(f"/fhir/R4/Observation/{found['id']}").json()
+        assert clinician.post(f"{url}withdraw/", {}).status_code == 400
+        taken = clinician.post(f"{url}withdraw/", {"reason": "Another spot."}).json()
+        assert taken["text"] == "The histology of 20 Mar 2026 (Melanoma) was withdrawn."
+        assert (taken["histology"], taken["made_by"]) == (found["id"], str(personas.clinician))
+        assert clinician.get(url).status_code == 404
+        assert clinician.get(of_lesion).json()["standing_outcome"] == "urgent"
+        self._is_in_error(clinician, found["id"], as_before)
+        report = clinician.get(f"/fhir/R4/DiagnosticReport/{lesion.pk}").json()
+        assert found["id"] not in str(report) and "Histology" not in report["conclusion"]
+        reader = client_of(personas.viewer)
+        assert reader.post(f"{url}restore/", {}).status_code == 404
+        back = clinician.post(f"{url}restore/", {})
+        assert back.json()["id"] == found["id"]
+        assert clinician.get(of_lesion).json()["standing_outcome"] is None
+        found = clinician.get(f"/fhir/R4/Observation/{found['id']}").json()
+        assert found["status"] == "final" and found["valueCodeableConcept"]
+
+    @staticmethod
+    def _is_in_error(clinician, pk, before):
+        told = clinician.get(f"/fhir/R4/Observation/{pk}").json()
+        assert told["status"] == "entered-in-error"
+        assert told["meta"]["lastUpdated"] > before["meta"]["lastUpdated"]
+        assert before["valueCodeableConcept"] and before["note"]
+        assert not {"valueCodeableConcept", "note", "component"} & told.keys()
+        for status, ids in (("entered-in-error", [pk]), ("final", []), ("amended", [])):
+            query = f"/fhir/R4/Observation?code=histology&status={status}"
+            entries = clinician.get(query).json().get("entry", [])
+            assert [one["resource"]["id"] for one in entries] == ids

@@ -23,7 +23,6 @@ from tests.factories import (
     ComparisonFactory,
     LesionFactory,
     LesionImageFactory,
-    PatientFactory,
     PredictionFactory,
     ReviewFactory,
     picture,
@@ -37,9 +36,16 @@ EARLIER = date(2026, 1, 1)
 
 
 @pytest.fixture
-def patient(personas):
-    """Of the clinic and, as their own record, of the self-tracker."""
-    return PatientFactory(clinic=personas.clinic, owner=personas.self_tracker)
+def patient(request, personas):
+    """The clinic's; if a visit is to settle something, the self-tracker's own."""
+    is_own = "kind" in request.fixturenames and request.getfixturevalue("kind") == "visit"
+    return personas.own_patient if is_own else personas.patient
+
+
+@pytest.fixture
+def user(patient, personas):
+    """Who concludes."""
+    return patient.owner or personas.clinician
 
 
 def urgent(lesion, day=EARLIER, outcome="urgent"):
@@ -65,30 +71,32 @@ KINDS = pytest.mark.parametrize("kind", ["review", "histology", "visit"])
 
 
 @KINDS
-def test_a_picture_that_came_after_the_form_was_opened_is_not_settled(kind, personas, patient):
+def test_a_picture_that_came_after_the_form_was_opened_is_not_settled(
+    kind, personas, patient, user
+):
     lesion = LesionFactory(patient=patient)
     image = urgent(lesion, DAY)
-    opened = arrivals.last(lesion, personas.clinician)
+    opened = arrivals.last(lesion, user)
     urgent(lesion)
     act = concluded(kind, personas, lesion, image, shown_at=opened)
     assert act.shown_at == opened
-    assert standing_rank(lesion.pk, personas.clinician) == 0
+    assert standing_rank(lesion.pk, user) == 0
     concluded(kind, personas, lesion, image)
-    assert standing_rank(lesion.pk, personas.clinician) == NOTHING
+    assert standing_rank(lesion.pk, user) == NOTHING
 
 
 @KINDS
 def test_a_symptom_that_was_marked_after_the_form_was_opened_is_not_settled(
-    kind, personas, patient
+    kind, personas, patient, user
 ):
     lesion = LesionFactory(patient=patient)
     image = urgent(lesion, timezone.localdate(), "monitor")
-    opened = arrivals.last(lesion, personas.clinician)
-    record_services.edit_lesion(user=personas.clinician, lesion=lesion, bleeding=True)
+    opened = arrivals.last(lesion, user)
+    record_services.edit_lesion(user=user, lesion=lesion, bleeding=True)
     said = {"shown_at": opened}
     if kind == "histology":
         review_services.record_histology(
-            user=personas.clinician,
+            user=user,
             lesion=lesion,
             diagnosis="nv",
             examined_on=timezone.localdate(),
@@ -104,7 +112,7 @@ def test_a_symptom_that_was_marked_after_the_form_was_opened_is_not_settled(
         )
     else:
         concluded(kind, personas, lesion, image, **said)
-    assert standing_in_python(lesion, personas.clinician).outcome == "see_doctor"
+    assert standing_in_python(lesion, user).outcome == "see_doctor"
 
 
 def test_an_alert_that_was_raised_after_the_form_was_opened_stays_open(personas, patient):
@@ -118,13 +126,13 @@ def test_an_alert_that_was_raised_after_the_form_was_opened_stays_open(personas,
     assert not outcomes.open_alerts(Alert.objects.all(), personas.clinician).exists()
 
 
-def test_a_visit_settles_no_reading_that_was_told_after_the_form_was_opened(personas, patient):
-    lesion = LesionFactory(patient=patient)
+def test_a_visit_settles_no_reading_that_was_told_after_the_form_was_opened(personas):
+    lesion = LesionFactory(patient=personas.own_patient)
     image = urgent(lesion, DAY, "monitor")
     opened = arrivals.last(lesion, personas.self_tracker)
     PredictionFactory(image=image, outcome="urgent", model_version=reader.DEFAULT_VERSION)
     concluded("visit", personas, lesion, image, shown_at=opened)
-    assert standing_rank(lesion.pk, personas.clinician) == 0
+    assert standing_rank(lesion.pk, personas.self_tracker) == 0
 
 
 def test_a_conclusion_from_an_old_form_takes_back_no_removal(personas, patient):
@@ -178,9 +186,9 @@ def clock(monkeypatch):
 @KINDS
 @pytest.mark.parametrize("came", ["added", "moved", "redated", "put back"])
 def test_after_the_clock_was_set_back_nothing_that_comes_is_settled(
-    kind, came, personas, patient, clock
+    kind, came, personas, patient, user, clock
 ):
-    user, lesion = personas.clinician, LesionFactory(patient=patient)
+    lesion = LesionFactory(patient=patient)
     other = LesionFactory(patient=patient)
     image = urgent(lesion, DAY, "monitor")
     unseen = urgent(other if came == "moved" else lesion, DAY + timedelta(days=9))
@@ -216,10 +224,8 @@ def _file():
     return BytesIO(picture(7))
 
 
-def test_after_the_clock_was_set_back_a_new_symptom_reading_or_alert_counts(
-    personas, patient, clock
-):
-    user, lesion = personas.clinician, LesionFactory(patient=patient)
+def test_after_the_clock_was_set_back_a_new_symptom_reading_or_alert_counts(personas, clock):
+    user, lesion = personas.self_tracker, LesionFactory(patient=personas.own_patient)
     image = urgent(lesion, DAY, "monitor")
     earlier = urgent(lesion, EARLIER, "monitor")
     clock.ahead = timedelta(hours=1)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from datetime import date, datetime, time, timedelta
+from unittest.mock import patch
 
 import pytest
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
@@ -30,7 +31,7 @@ from screening.models import (
     Outcome,
     Review,
 )
-from screening.predictions import outcomes
+from screening.predictions import arrivals, outcomes
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from screening.records import closing, visits
 from screening.records import queries as record_queries
@@ -56,6 +57,7 @@ which = st.integers(0, 1)
 outcome = st.sampled_from([one.value for one in Outcome])
 version = st.sampled_from(["2026.11.2", reader.DEFAULT_VERSION])
 kinds = st.sampled_from([Modality.DERMATOSCOPIC, Modality.DERMATOSCOPIC, Modality.CLINICAL])
+findings = st.sampled_from(["harmless", "removed"])
 acts = st.one_of(
     st.tuples(st.just("add"), which, days, st.none() | st.times(), kinds),
     st.tuples(st.just("read"), index, outcome, version),
@@ -63,6 +65,7 @@ acts = st.one_of(
     st.tuples(st.just("withdraw"), index),
     st.tuples(st.just("withdraw lesion"), which),
     st.tuples(st.just("withdraw visit"), index),
+    st.tuples(st.just("withdraw histology"), index),
     st.tuples(st.just("restore")),
     st.tuples(st.just("undo"), index),
     st.tuples(st.just("move"), index),
@@ -71,50 +74,93 @@ acts = st.one_of(
     st.tuples(st.just("merge"), which),
     st.tuples(st.just("review"), index),
     st.tuples(st.just("supersede"), index),
-    st.tuples(st.just("histology"), which, days),
-    st.tuples(st.just("visit"), which, days),
+    st.tuples(st.just("histology"), which, days, st.booleans()),
+    st.tuples(st.just("visit"), which, days, findings),
+    st.tuples(st.just("correct histology"), index, days, st.booleans()),
+    st.tuples(st.just("correct visit"), index, days, findings),
+    st.tuples(st.just("stale review"), index, index),
+    st.tuples(st.just("stale histology"), which, index, days),
+    st.tuples(st.just("stale visit"), which, index, days),
+    st.tuples(st.just("clock"), st.sampled_from([-30, -1, 1, 30])),
     st.tuples(st.just("close"), which, days),
     st.tuples(st.just("open"), which),
     st.tuples(st.just("symptom"), which),
     st.tuples(st.just("no symptom"), which),
 )
-SETTLING = {"review", "supersede", "histology", "visit", "close", "no symptom"}
+CORRECTING = {"correct histology", "correct visit"}
+STALE = {"stale review", "stale histology", "stale visit"}
+SETTLING = {"review", "supersede", "histology", "visit", "close", "no symptom"} | CORRECTING | STALE
 PUTS_RIGHT = {"withdraw", "withdraw lesion", "restore", "undo"}
 """Restored or split records bring their conclusions along."""
 TAKES_ALONG = {"move", "merge"}
 """The warning moves with the pictures: nothing is lost between the two lesions."""
 
 
-class World:
-    """Two lesions of one person, changed through the write path. Rejected changes are skipped."""
+class Clock(datetime):
+    """It can be set back and forth."""
 
-    def __init__(self, born: int) -> None:
+    ahead = timedelta()
+
+    @classmethod
+    def now(cls, tz=None):
+        return datetime.now(tz) + cls.ahead
+
+
+class World:
+    """Two lesions of one person, changed through the write path. Rejected changes are skipped.
+
+    is_shared: a clinic follows the record, too. places: after each act, where the images are, and
+    the most severe that was told of each. shown: after each act, what a form of each lesion says
+    that it showed. about: of which lesion an act is, and which of ``places`` its form showed.
+    """
+
+    def __init__(self, born: int, is_shared: bool) -> None:
         member = MembershipFactory(role="admin")
         self.user = member.user
-        patient = PatientFactory(clinic=member.clinic, owner=self.user, birth_year=born)
+        clinic = member.clinic if is_shared else None
+        patient = PatientFactory(clinic=clinic, owner=self.user, birth_year=born)
         self.lesions = [LesionFactory(patient=patient) for _ in range(2)]
-        self.places = [(timezone.now(), {}, {})]
-        self.about = {}
+        self.places, self.shown, self.about = [({}, {})], [], {}
+        self.look()
 
     def lesion(self, n):
         return Lesion.objects.filter(pk=self.lesions[n].pk).select_related("patient").first()
+
+    @staticmethod
+    def entry(name, n):
+        model = Histology if name.endswith("histology") else DoctorVisit
+        found = list(model.objects.filter(lesion__withdrawn_at=None).order_by("pk"))
+        return found[n % len(found)] if found else None
 
     def image(self, n):
         images = list(LesionImage.objects.present().order_by("created", "pk"))
         return images[n % len(images)] if images else None
 
     def do(self, name, *args):
-        with suppress(ValidationError), transaction.atomic():
+        self.seen = len(self.places) - 1
+        with suppress(ValidationError, PermissionDenied), transaction.atomic():
             self._do(name, *args)
-        there, told = {}, dict(self.places[-1][2])
+        there, told = {}, dict(self.places[-1][1])
         for image in LesionImage.objects.present().select_related("lesion__patient"):
             there[image.pk] = self.place(image)
             if (reading := image.counting_reading) is not None:
                 rank = outcomes.rank(reading.outcome_told)
                 told[image.pk] = min(rank, told.get(image.pk, outcomes.NOTHING))
-        self.places.append((timezone.now(), there, told))
+        self.places.append((there, told))
+        self.look()
         for act, lesion in self.settling():
-            self.about.setdefault(act.pk, lesion)
+            self.about.setdefault(act.pk, (lesion, self.seen))
+
+    def look(self):
+        """Open a form of each lesion."""
+        there = Lesion.objects.filter(pk__in=[lesion.pk for lesion in self.lesions])
+        self.shown.append({one.pk: arrivals.last(one, self.user) for one in there})
+
+    def opened(self, lesion, n):
+        """A form of the lesion that was opened after one of the acts."""
+        steps = [step for step, shown in enumerate(self.shown) if lesion.pk in shown]
+        self.seen = steps[n % len(steps)]
+        return {"shown_at": self.shown[self.seen][lesion.pk]}
 
     @staticmethod
     def place(image):
@@ -124,8 +170,8 @@ class World:
         """Acts that stand and settle, and the lesion that they are of."""
         reviews = Review.objects.settling().filter(image__withdrawn_at=None)
         yield from ((one, one.image.lesion_id) for one in reviews.select_related("image"))
-        for model in (Histology, DoctorVisit):
-            yield from ((one, one.lesion_id) for one in model.objects.all())
+        for entries in (Histology.objects.standing(), DoctorVisit.objects.settling()):
+            yield from ((one, one.lesion_id) for one in entries)
 
     def unseen(self):
         """Warnings of pictures that no act was about: recorded while the picture had its present
@@ -142,10 +188,21 @@ class World:
     def was_about(self, act, image, rank):
         if isinstance(act, Review) and act.image_id == image.pk:
             return True
-        then, told = next(rest for at, *rest in reversed(self.places) if at <= act.created)
+        lesion, seen = self.about[act.pk]
+        then, told = self.places[seen]
         if isinstance(act, DoctorVisit) and told.get(image.pk, outcomes.NOTHING) > rank:
             return False
-        return then.get(image.pk) == (self.about[act.pk], *self.place(image)[1:])
+        return then.get(image.pk) == (lesion, *self.place(image)[1:])
+
+    def closed_for_nothing(self):
+        """Closed lesions of which nothing that stands says that they were removed."""
+        for lesion in Lesion.objects.exclude(closed_on=None):
+            removals = (
+                lesion.histologies.standing().filter(excised=True),
+                lesion.visits.settling().filter(finding="removed"),
+            )
+            if not any(found.exists() for found in removals):
+                yield lesion
 
     def _do(self, name, *args):
         by = {"user": self.user}
@@ -155,9 +212,21 @@ class World:
             made = [one for one in Correction.objects.order_by("created") if may_be_undone(one)]
             if made:
                 undo(correction=made[args[0] % len(made)], acknowledged=True, **by)
-        elif name == "withdraw visit":
-            if (visit := DoctorVisit.objects.filter(lesion__withdrawn_at=None).first()) is not None:
-                corrections.withdraw(record=visit, reason="Another spot", **by)
+        elif name == "clock":
+            Clock.ahead += timedelta(minutes=args[0])
+        elif name in ("withdraw visit", "withdraw histology"):
+            if (entry := self.entry(name, args[0])) is not None:
+                corrections.withdraw(record=entry, reason="Another spot", **by)
+        elif name == "correct histology":
+            if (entry := self.entry(name, args[0])) is not None:
+                said = {"diagnosis": "bkl", "examined_on": args[1], "excised": args[2]}
+                review_services.record_histology(
+                    lesion=entry.lesion, supersedes=entry, **said, **by
+                )
+        elif name == "correct visit":
+            if (entry := self.entry(name, args[0])) is not None:
+                said = {"visited_on": args[1], "finding": args[2]}
+                visits.record_visit(lesion=entry.lesion, supersedes=entry, **said, **by)
         elif name == "supersede":
             standing = Review.objects.standing().filter(
                 image__withdrawn_at=None, image__lesion__withdrawn_at=None
@@ -165,7 +234,7 @@ class World:
             if (one := standing.first()) is not None:
                 said = {"conclusion": "nv", "management": "monitor", "supersedes": one}
                 review_services.record_review(image=one.image, **said, **by)
-        elif name in ("read", "withdraw", "move", "redate", "kind", "review"):
+        elif name in ("read", "withdraw", "move", "redate", "kind", "review", "stale review"):
             if (image := self.image(args[0])) is not None:
                 self._of_image(name, image, *args[1:])
         elif (lesion := self.lesion(args[0])) is not None:
@@ -192,8 +261,10 @@ class World:
             corrections.correct_image(image=image, captured_on=args[0], **by)
         elif name == "kind":
             corrections.correct_image(image=image, modality=args[0], **by)
-        elif name == "review":
+        else:
             said = {"conclusion": "nv", "management": "monitor"}
+            if name == "stale review":
+                said |= self.opened(image.lesion, args[0])
             review_services.record_review(image=image, **said, **by)
 
     def _of_lesion(self, name, lesion, *args):
@@ -205,6 +276,7 @@ class World:
                 captured_on=on,
                 captured_time=at,
                 modality=kind,
+                placed_at=arrivals.next_moment(lesion),
                 uploaded_by=self.user,
             )
         elif name == "withdraw lesion":
@@ -214,9 +286,16 @@ class World:
             if into is not None:
                 merges.merge_lesions(into=into, acknowledged=True, **by)
         elif name == "histology":
-            review_services.record_histology(diagnosis="nv", examined_on=args[0], **by)
+            said = {"diagnosis": "nv", "examined_on": args[0], "excised": args[1]}
+            review_services.record_histology(**said, **by)
         elif name == "visit":
-            visits.record_visit(visited_on=args[0], finding="harmless", **by)
+            visits.record_visit(visited_on=args[0], finding=args[1], **by)
+        elif name == "stale histology":
+            said = {"diagnosis": "nv", "examined_on": args[1], **self.opened(lesion, args[0])}
+            review_services.record_histology(**said, **by)
+        elif name == "stale visit":
+            said = {"finding": "harmless", "visited_on": args[1], **self.opened(lesion, args[0])}
+            visits.record_visit(**said, **by)
         elif name == "close":
             closing.close(on=args[0], **by)
         elif name == "open":
@@ -226,7 +305,7 @@ class World:
 
     def _restore(self):
         """Restore everything withdrawn; merged records are split again."""
-        for model in (Lesion, LesionImage, DoctorVisit):
+        for model in (Lesion, LesionImage, DoctorVisit, Histology):
             for record in model.everything.exclude(withdrawn_at=None):
                 with suppress(ValidationError), transaction.atomic():
                     corrections.restore(user=self.user, record=record, acknowledged=True)
@@ -252,7 +331,7 @@ def standing_rank(pk, user):
         lesion,
         record_queries.timeline(lesion, user),
         record_queries.histologies_of(lesion, user),
-        list(lesion.visits.all()),
+        record_queries.visits_of(lesion),
     )
     assert outcomes.rank(standing.outcome) == lesion.standing_rank
     assert standing.awaits == lesion.awaits
@@ -260,6 +339,10 @@ def standing_rank(pk, user):
     grave = Lesion.objects.filter(outcomes.is_grave(user), pk=pk).exists()
     assert grave == standing.is_grave
     return lesion.standing_rank
+
+
+def visit(lesion, finding="harmless"):
+    return "visit", lesion, DAY, finding
 
 
 PICTURE = ("add", 0, DAY, None, Modality.DERMATOSCOPIC)
@@ -273,6 +356,9 @@ def urgent_picture(*more):
     return [PICTURE, READ_URGENT, *more]
 
 
+BEFORE = DAY - timedelta(days=1)
+CLOSE_BOTH = [("close", 0, DAY), ("close", 1, DAY)]
+TO_PHOTOGRAPH = ("kind", 0, Modality.CLINICAL)
 LATER = [
     ("add", 0, DAY + timedelta(days=1), None, Modality.DERMATOSCOPIC),
     ("read", 0, "urgent", reader.DEFAULT_VERSION),
@@ -280,27 +366,34 @@ LATER = [
 """An urgent picture of a later day."""
 
 
-@given(st.lists(acts, max_size=10), st.sampled_from([1960, 2014]))
-@example(urgent_picture(("visit", 1, DAY), ("merge", 1), ("restore",)), 1960)
-@example([PICTURE, ("visit", 0, DAY), READ_URGENT], 1960)
-@example([PICTURE, READ_MONITOR, ("visit", 0, DAY), READ_URGENT, READ_MONITOR], 1960)
-@example([("symptom", 0), ("close", 0, DAY)], 1960)
-@example([PICTURE, READ_MONITOR, ("kind", 0, Modality.CLINICAL), READ_MONITOR], 2014)
-@example(urgent_picture(("close", 0, DAY), ("close", 1, DAY), ("merge", 0), ("move", 0)), 1960)
-@example([*LATER, ("visit", 0, DAY), ("move", 0), ("redate", 0, DAY), ("undo", 0)], 1960)
-@example(urgent_picture(("close", 1, DAY), ("move", 0), ("redate", 0, DAY)), 2014)
-@example(urgent_picture(("kind", 0, Modality.CLINICAL), ("read", 0, "monitor", "2026.11.2")), 1960)
+@given(st.lists(acts, max_size=10), st.sampled_from([1960, 2014]), st.booleans())
+@example(urgent_picture(visit(1), ("merge", 1), ("restore",)), 1960, False)
+@example([PICTURE, visit(0), READ_URGENT], 1960, False)
+@example([PICTURE, READ_MONITOR, visit(0), READ_URGENT, READ_MONITOR], 1960, False)
+@example([("symptom", 0), ("close", 0, DAY)], 1960, True)
+@example([PICTURE, READ_MONITOR, ("kind", 0, Modality.CLINICAL), READ_MONITOR], 2014, True)
+@example(urgent_picture(*CLOSE_BOTH, ("merge", 0), ("move", 0)), 1960, True)
+@example([*LATER, visit(0), ("move", 0), ("redate", 0, DAY), ("undo", 0)], 1960, False)
+@example(urgent_picture(("close", 1, DAY), ("move", 0), ("redate", 0, DAY)), 2014, True)
+@example(urgent_picture(TO_PHOTOGRAPH, ("read", 0, "monitor", "2026.11.2")), 1960, True)
+@example(urgent_picture(("histology", 0, DAY, True), ("withdraw histology", 0)), 1960, True)
+@example(urgent_picture(visit(0), ("correct visit", 0, BEFORE, "harmless")), 1960, False)
+@example(urgent_picture(visit(0, "removed"), ("stale visit", 0, 0, DAY)), 1960, True)
+@example([("clock", 30), ("clock", -30), *urgent_picture(("stale review", 0, 0))], 1960, True)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-def test_only_a_settling_act_lowers_what_is_told(done, born):
-    with transaction.atomic():
-        only_a_settling_act_lowers(World(born), done)
+def test_only_a_settling_act_lowers_what_is_told(done, born, is_shared):
+    Clock.ahead = timedelta()
+    with transaction.atomic(), patch("django.utils.timezone.datetime", Clock):
+        only_a_settling_act_lowers(World(born, is_shared), done)
         transaction.set_rollback(True)
 
 
 def only_a_settling_act_lowers(world, done):
     before = world.ranks()
     for act in done:
-        may_lower = act[0] in SETTLING | PUTS_RIGHT or replaces(world, act) or leaves(world, act)
+        may_lower = act[0] in SETTLING | PUTS_RIGHT or any(
+            lowers(world, act) for lowers in (replaces, leaves, gives_back)
+        )
         world.do(*act)
         after = world.ranks()
         if not may_lower:
@@ -309,6 +402,8 @@ def only_a_settling_act_lowers(world, done):
                 assert all(new <= old for new, old in zip(after, before, strict=True)), (act, done)
         for lesion, rank in world.unseen():
             assert standing_rank(lesion, world.user) <= rank, (act, done)
+        if not any(one[0] in ("close", *TAKES_ALONG) for one in done):
+            assert not list(world.closed_for_nothing()), (act, done)
         before = after
 
 
@@ -326,6 +421,14 @@ def leaves(world, act):
         return False
     counting = image.counting_reading
     return counting is not None and counting.outcome != counting.outcome_told
+
+
+def gives_back(world, act):
+    """Whether an entry is withdrawn that had corrected another one, which stands again."""
+    if act[0] not in ("withdraw visit", "withdraw histology"):
+        return False
+    entry = world.entry(act[0], act[1])
+    return entry is not None and entry.supersedes_id is not None
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ ACTS = {
     "erasure_confirm",
     "erasure_undo",
     "export_remove",
+    "histology_correct",
     "image_read",
     "invitation_withdraw",
     "lesion_correct",

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from screening.corrections import merges, moves, services
 from screening.models import Correction, Lesion, LesionImage, Patient
+from tests.clients import shown
 from tests.factories import (
     DoctorVisitFactory,
     HistologyFactory,
@@ -133,8 +134,9 @@ def test_undoing_is_offered_to_whom_it_is_granted_and_to_nobody_else(client, per
     image, moved, corrected = LesionImageFactory.create_batch(3, lesion=lesion)
     gone, merged = LesionFactory.create_batch(2, patient=patient)
     visit = DoctorVisitFactory(lesion=lesion, recorded_by=owner)
+    histology = HistologyFactory(lesion=lesion)
     away = LesionFactory(patient=other)
-    for record in (image, visit, gone):
+    for record in (image, visit, gone, histology):
         services.withdraw(user=owner, record=record, reason="A finger.")
     moves.move_image(user=owner, image=moved, lesion=second)
     moves.move_lesion(user=owner, lesion=away, patient=patient)
@@ -163,8 +165,11 @@ def test_undoing_is_offered_to_whom_it_is_granted_and_to_nobody_else(client, per
             assert (response.status_code == 302) == (link in links), (who, correction.kind)
     of_visit = reverse("correction_undo", args=[Correction.objects.get(visit=visit).pk])
     assert offered["owner"] - offered["admin"] == {of_visit}
-    assert offered["admin"] == offered["clinician"] == offered["assistant"]
-    assert len(offered["admin"]) == 7
+    of_histology = Correction.objects.get(histology=histology)
+    of_clinicians = {reverse("correction_undo", args=[of_histology.pk])}
+    assert offered["admin"] == offered["clinician"] == offered["assistant"] | of_clinicians
+    assert of_clinicians.isdisjoint(offered["assistant"])
+    assert len(offered["admin"]) == 8
     assert not offered["viewer"] | offered["colleague"]
 
 
@@ -306,6 +311,57 @@ def test_a_visit_is_taken_back_from_the_lesions_page(client, personas):
     assert "See a doctor this week" in response.text
     undo = re.search(r'href="(/corrections/[^"]+/undo/)"', response.text)
     assert "See a doctor this week" not in client.post(undo[1], {}, follow=True).text
+
+
+def test_a_histology_is_taken_back_from_the_lesions_page(client, personas, image):
+    PredictionFactory(image=image, outcome="urgent")
+    histology = HistologyFactory(lesion=image.lesion, diagnosis="mel", note="Superficial.")
+    page, correct = (
+        reverse("lesion", args=[image.lesion_id]),
+        reverse("histology_correct", args=[histology.pk]),
+    )
+    client.force_login(personas.assistant)
+    assert correct not in client.get(page).text
+    assert client.get(correct).status_code == 403
+    client.force_login(personas.clinician)
+    told = client.get(page).text
+    assert "See a doctor this week" not in told and correct in told
+    assert correct in client.get(reverse("lesion_histology", args=[image.lesion_id])).text
+    assert "Histology of 20 Mar 2026: Melanoma" in client.get(correct).text
+    response = post(client, "histology_correct", histology, "withdraw", reason="Another spot.")
+    assert response.redirect_chain[-1][0] == page
+    above, _, history = response.text.partition('id="corrections"')
+    assert "Urgent" in above and "Superficial" not in above
+    assert "The histology of 20 Mar 2026 (Melanoma) was withdrawn." in history
+    assert "Reason: Another spot." in history and str(personas.clinician) in history
+    undo = re.search(r'href="(/corrections/[^"]+/undo/)"', response.text)
+    assert "Superficial" in client.post(undo[1], {}, follow=True).text
+
+
+def test_an_entry_is_corrected_from_its_page(client, personas, image):
+    """The form starts from what was entered."""
+    of_visit = DoctorVisitFactory(lesion__patient=personas.own_patient, note="At the clinic.")
+    of_tissue = HistologyFactory(lesion=image.lesion, diagnosis="nv", note="At the clinic.")
+    for entry, name, user in (
+        (of_visit, "visit_correct", personas.self_tracker),
+        (of_tissue, "histology_correct", personas.clinician),
+    ):
+        client.force_login(user)
+        correct = reverse(name, args=[entry.pk])
+        again = re.search(r'href="([^"]+)">enter it again', client.get(correct).text)
+        text = client.get(again[1]).text
+        assert f'value="{entry.pk}" selected' in text and "At the clinic." in text
+        typed = {"supersedes": str(entry.pk), **shown(entry.lesion), "note": "Elsewhere."}
+        typed |= {"visited_on": "2026-03-16", "finding": "watch"}
+        typed |= {"examined_on": "2026-03-16", "diagnosis": "bkl"}
+        response = client.post(again[1], typed, follow=True)
+        assert response.status_code == 200 and response.redirect_chain
+        later = type(entry).objects.get(supersedes=entry)
+        text = client.get(again[1].partition("?")[0]).text
+        assert "(corrected on" in text and "Elsewhere." in text
+        assert reverse(name, args=[later.pk]) in text and correct not in text
+        about = client.get(reverse(name, args=[later.pk])).text
+        assert "What it had corrected counts again" in about
 
 
 def test_a_form_saved_unchanged_changes_nothing(assistant, image):

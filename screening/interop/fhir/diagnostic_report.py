@@ -51,8 +51,8 @@ def rows(user: User) -> QuerySet[Lesion]:
             Prefetch("images", LesionImage.objects.latest_first()),
             Prefetch("images__predictions", observation.predictions(user).latest_first()),
             Prefetch("images__reviews", observation.reviews(user)),
-            Prefetch("histologies", observation.histologies(user)),
-            Prefetch("visits", DoctorVisit.objects.visible_to(user)),
+            Prefetch("histologies", observation.histologies(user).filter(withdrawn_at=None)),
+            Prefetch("visits", DoctorVisit.objects.visible_to(user).standing()),
         )
     )
 

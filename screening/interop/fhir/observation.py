@@ -1,7 +1,9 @@
 """Observation: a model's reading, a clinician's conclusion, a pathologist's finding.
 
 The model's stays ``preliminary`` for good. A clinician's conclusion is a separate Observation with
-status ``final``, and so is histology. One that a later one supersedes is ``amended``.
+status ``final``, and so is histology. One that a later one supersedes is ``amended``. Withdrawn
+histology is ``entered-in-error``, without what it said: whoever has read it learns that it does not
+hold.
 """
 
 from __future__ import annotations
@@ -50,6 +52,7 @@ NOT_COUNTING = (
 )
 REPLACES = "http://hl7.org/fhir/StructureDefinition/observation-replaces"
 CATEGORY = "http://terminology.hl7.org/CodeSystem/observation-category"
+IN_ERROR = "entered-in-error"
 STATUS = {
     State.QUEUED: "registered",
     State.RUNNING: "registered",
@@ -83,11 +86,11 @@ def reviews(user: User) -> QuerySet[Review]:
 
 
 def histologies(user: User) -> QuerySet[Histology]:
-    """As ``reviews``."""
+    """As ``reviews``, and with withdrawn ones."""
     later = Histology.objects.filter(supersedes=OuterRef("pk"))
     superseded = Coalesce(Subquery(later.values("created")[:1]), "modified")
     return (
-        Histology.objects.visible_to(user)
+        Histology.everything.visible_to(user)
         .select_related("lesion", "recorded_by")
         .annotate(
             was_superseded=Exists(later),
@@ -144,7 +147,8 @@ def render_review(review: Review, base: str) -> Json:
 
 
 def render_histology(histology: Histology, base: str) -> Json:
-    lesion = histology.lesion
+    lesion, holds = histology.lesion, not histology.is_withdrawn
+    amended = histology.was_superseded  # type: ignore[attr-defined]
     thickness = {
         "code": terminology.of("observation", "breslow"),
         "valueQuantity": {
@@ -160,7 +164,7 @@ def render_histology(histology: Histology, base: str) -> Json:
         changed=histology.changed_at,  # type: ignore[attr-defined]
         extension=_replaced(histology),
         identifier=[own_identifier(histology.pk)],
-        status="amended" if histology.was_superseded else "final",  # type: ignore[attr-defined]
+        status=("amended" if amended else "final") if holds else IN_ERROR,
         category=[concept(CATEGORY, "laboratory", "Laboratory")],
         code=terminology.of("observation", "histology"),
         subject=reference("Patient", lesion.patient_id),
@@ -168,10 +172,10 @@ def render_histology(histology: Histology, base: str) -> Json:
         effectiveDateTime=histology.examined_on.isoformat(),
         issued=instant(histology.created),
         performer=[{"type": "Practitioner", "display": str(histology.recorded_by)}],
-        valueCodeableConcept=_conclusion(histology.diagnosis),
+        valueCodeableConcept=_conclusion(histology.diagnosis) if holds else None,
         bodySite=body_site(lesion.body_site),
-        component=[thickness] if histology.breslow_mm else [],
-        note=[{"text": histology.note}] if histology.note else [],
+        component=[thickness] if histology.breslow_mm and holds else [],
+        note=[{"text": histology.note}] if histology.note and holds else [],
     )
 
 

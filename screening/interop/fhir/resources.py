@@ -124,7 +124,7 @@ def _observation(
         date=Day(date, "When the image was captured, or the tissue examined."),
         status=Token(
             _one_of(statuses, OBSERVATION_STATUS),
-            "registered, preliminary, final, amended or cancelled.",
+            "registered, preliminary, final, amended, cancelled or entered-in-error.",
         ),
         code=Token(code_is, "model-reading, clinician-conclusion or histology."),
         focus=Reference(lesion, ("BodyStructure",), "Of this lesion."),
@@ -156,6 +156,10 @@ _PREDICTION_STATUS = {
     for status in observation.STATUS.values()
 }
 _FINAL = {"final": Q(was_superseded=False), "amended": Q(was_superseded=True)}
+_OF_TISSUE = {
+    **{status: found & Q(withdrawn_at=None) for status, found in _FINAL.items()},
+    observation.IN_ERROR: Q(withdrawn_at__isnull=False),
+}
 _IMAGE = "image__lesion"
 _NAMED = ("_id", "url")
 
@@ -247,7 +251,7 @@ KINDS: dict[str, Stored | Listed] = {
             Source(
                 observation.histologies,
                 observation.render_histology,
-                _observation("histology", _FINAL, "examined_on", "lesion", None, "changed_at"),
+                _observation("histology", _OF_TISSUE, "examined_on", "lesion", None, "changed_at"),
             ),
         ),
         "What a model read (preliminary for good), what a clinician concluded, histology (final).",

@@ -9,9 +9,19 @@ from django import forms
 from accounts import agreements
 from accounts.models import Clinic, User
 from accounts.roles import WRITERS
-from screening.models import SYMPTOMS, BodySite, Finding, Lesion, Patient, Sex, SkinType
+from screening.formatting import day
+from screening.models import (
+    SYMPTOMS,
+    BodySite,
+    DoctorVisit,
+    Finding,
+    Lesion,
+    Patient,
+    Sex,
+    SkinType,
+)
 from screening.web.forms.edit_form import EditForm
-from screening.web.forms.settling import SettlingForm
+from screening.web.forms.settling import EntryForm
 
 
 class PatientForm(EditForm):
@@ -121,7 +131,7 @@ class LesionForm(EditForm):
         return [self[name] for name in SYMPTOMS]
 
 
-class VisitForm(SettlingForm):
+class VisitForm(EntryForm):
     visited_on = forms.DateField(
         label="When",
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
@@ -132,3 +142,7 @@ class VisitForm(SettlingForm):
     note = forms.CharField(
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
+
+    @staticmethod
+    def named(entry: DoctorVisit) -> str:
+        return f"{entry.get_finding_display()}, {day(entry.visited_on)}"

@@ -14,7 +14,7 @@ from screening.formatting import day
 from screening.models import Conclusion, Histology, Management, Outcome, Review
 from screening.models.histology import DIAGNOSES
 from screening.reviews.worklist import Reason, Reviewed
-from screening.web.forms.settling import SettlingForm
+from screening.web.forms.settling import EntryForm, SettlingForm
 
 
 class ReviewForm(SettlingForm):
@@ -74,7 +74,7 @@ class ReviewForm(SettlingForm):
         return cleaned
 
 
-class HistologyForm(SettlingForm):
+class HistologyForm(EntryForm):
     diagnosis = forms.ChoiceField(choices=[("", "Choose"), *DIAGNOSES])
     examined_on = forms.DateField(
         widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
@@ -98,23 +98,12 @@ class HistologyForm(SettlingForm):
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
     )
 
-    def __init__(self, *args: Any, standing: list[Histology], **kwargs: Any) -> None:
-        """standing: histology of the lesion; the form asks whether it corrects one of them, if
-        there are any.
-        """
-        super().__init__(*args, **kwargs)
-        if standing:
-            by_pk = {str(one.pk): one for one in standing}
-            beside = ("", "No: it is another finding")
-            named = [(pk, f"{one}, examined {day(one.examined_on)}") for pk, one in by_pk.items()]
-            self.fields["supersedes"] = forms.TypedChoiceField(
-                choices=[beside, *named],
-                coerce=by_pk.get,
-                empty_value=None,
-                required=False,
-                label="Does it correct what was recorded?",
-            )
-            self.order_fields(["supersedes"])
+    beside = "No: it is another finding"
+    question = "Does it correct what was recorded?"
+
+    @staticmethod
+    def named(entry: Histology) -> str:
+        return f"{entry}, examined {day(entry.examined_on)}"
 
 
 class WorklistForm(forms.Form):

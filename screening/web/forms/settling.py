@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -84,6 +84,42 @@ class SettlingForm(forms.Form):
         data[self.add_prefix("shown_image")] = self._image
         self.add_error(None, CAME if self.came else ANOTHER)
         return None
+
+
+class EntryForm(SettlingForm):
+    """An entry that may correct an earlier one. standing: those of the lesion; the form asks
+    whether it corrects one of them, if there are any.
+    """
+
+    beside = "No: it is another one"
+    question = "Does it correct what was entered?"
+
+    def __init__(self, *args: Any, standing: Sequence[Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if standing:
+            by_pk = {str(one.pk): one for one in standing}
+            named = [(pk, self.named(one)) for pk, one in by_pk.items()]
+            self.fields["supersedes"] = forms.TypedChoiceField(
+                choices=[("", self.beside), *named],
+                coerce=by_pk.get,
+                empty_value=None,
+                required=False,
+                label=self.question,
+            )
+            self.order_fields(["supersedes"])
+
+    @classmethod
+    def initial_by(cls, asked: str, standing: Sequence[Any]) -> dict[str, Any]:
+        """The values of the standing entry with the key ``asked``, which the form is to correct."""
+        found = next((one for one in standing if str(one.pk) == asked), None)
+        if found is None:
+            return {}
+        values = {name: getattr(found, name) for name in cls.base_fields if hasattr(found, name)}
+        return {**values, "supersedes": asked}
+
+    @staticmethod
+    def named(entry: Any) -> str:
+        raise NotImplementedError
 
 
 def _words(record: Any) -> str:

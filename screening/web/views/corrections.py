@@ -1,4 +1,4 @@
-"""Correction pages, one each for image, visit, lesion and patient."""
+"""Correction pages, one each for image, visit, histology, lesion and patient."""
 
 from __future__ import annotations
 
@@ -21,9 +21,19 @@ from django.views.decorators.http import require_http_methods, require_safe
 from screening import write_access
 from screening.corrections import merges, moves, queries, services
 from screening.corrections import undo as correction_undo
+from screening.corrections.journal import require_author
 from screening.images import delivery
-from screening.models import AccessLog, Correction, DoctorVisit, Lesion, LesionImage, Patient
+from screening.models import (
+    AccessLog,
+    Correction,
+    DoctorVisit,
+    Histology,
+    Lesion,
+    LesionImage,
+    Patient,
+)
 from screening.models.visibility import PatientQuerySet
+from screening.predictions.advice import act_found
 from screening.records import visits
 from screening.web.forms.corrections import (
     AT_ONCE,
@@ -212,20 +222,17 @@ def patient(request: UserRequest, pk: UUID) -> HttpResponse:
 def visit(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = DoctorVisit.objects.visible_to(request.user).select_related("lesion__patient__clinic")
     found = get_object_or_404(visible, pk=pk)
-    lesion = found.lesion
-    if not visits.may_record(request.user, lesion.patient):
+    if not visits.may_record(request.user, found.lesion.patient):
         raise PermissionDenied(visits.ONLY_ONES_OWN)
-    act = _withdrawal(
-        request,
-        found,
-        "It should not be here",
-        "Withdraw the visit: it no longer settles anything, and the warnings that it settled "
-        "return. It "
-        "is kept with your reason, and can be put back on the spot's page. Enter a visit about "
-        "another spot, or on another day, as a new one.",
-        reverse("lesion", args=[lesion.pk]),
-    )
-    return _page(request, [act], {"visit": found, "lesion": lesion, "patient": lesion.patient})
+    return _entry(request, found, "visit", "lesion_visit")
+
+
+@require_http_methods(METHODS)
+def histology(request: UserRequest, pk: UUID) -> HttpResponse:
+    visible = Histology.objects.visible_to(request.user).select_related("lesion__patient__clinic")
+    found = get_object_or_404(visible.select_related("recorded_by"), pk=pk)
+    require_author(request.user, found)
+    return _entry(request, found, "histology", "lesion_histology")
 
 
 @require_http_methods(METHODS)
@@ -303,6 +310,28 @@ def _page(request: UserRequest, acts: list[Act], context: dict[str, Any]) -> Htt
             return redirect(act.then)
     opened = request.GET.get("open", "")
     return render(request, "screening/correct.html", {"acts": acts, "opened": opened, **context})
+
+
+def _entry(
+    request: UserRequest, entry: DoctorVisit | Histology, what: str, again: str
+) -> HttpResponse:
+    """The page of a visit or a histology. again: the page where the corrected one is entered."""
+    lesion, corrected = entry.lesion, entry.supersedes
+    returns = ""
+    if isinstance(corrected, DoctorVisit | Histology):
+        returns = f" What it had corrected counts again: {act_found(corrected)}."
+    act = _withdrawal(
+        request,
+        entry,
+        "It should not be here",
+        f"Withdraw the {what}: it no longer settles or closes anything, and the warnings that it "
+        f"settled return.{returns} It is kept with your reason, and can be put back on the spot's "
+        "page. If it belongs to another spot, enter it there.",
+        reverse("lesion", args=[lesion.pk]),
+    )
+    again = f"{reverse(again, args=[lesion.pk])}?corrects={entry.pk}"
+    context = {"entry": entry, "what": what, "again": again}
+    return _page(request, [act], {**context, "lesion": lesion, "patient": lesion.patient})
 
 
 def _withdrawal(request: UserRequest, record: Any, title: str, about: str, then: str) -> Act:

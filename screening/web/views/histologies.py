@@ -25,7 +25,13 @@ def record(request: UserRequest, pk: UUID) -> HttpResponse:
     if not Patient.objects.reviewable_by(request.user).contains(lesion.patient):
         raise PermissionDenied("Only a clinician of the patient's clinic records histology.")
     standing = record_queries.histologies_of(lesion, request.user)
-    form = HistologyForm(request.POST or None, lesion=lesion, user=request.user, standing=standing)
+    form = HistologyForm(
+        request.POST or None,
+        lesion=lesion,
+        user=request.user,
+        standing=standing,
+        initial=HistologyForm.initial_by(request.GET.get("corrects", ""), standing),
+    )
     if request.method == "POST":
         recorded = submit(form, review_services.record_histology, user=request.user, lesion=lesion)
         if recorded is not None:

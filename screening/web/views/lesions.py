@@ -146,7 +146,15 @@ def visit(request: UserRequest, pk: UUID) -> HttpResponse:
     lesion = _visible(request, pk)
     if not visits.may_record(request.user, lesion.patient):
         raise PermissionDenied(visits.ONLY_ONES_OWN)
-    form = VisitForm(request.POST or None, lesion=lesion, user=request.user)
+    entered = record_queries.entered_visits(lesion)
+    standing = [visit for visit in entered if not hasattr(visit, "superseded_by")]
+    form = VisitForm(
+        request.POST or None,
+        lesion=lesion,
+        user=request.user,
+        standing=standing,
+        initial=VisitForm.initial_by(request.GET.get("corrects", ""), standing),
+    )
     if request.method == "POST":
         recorded = submit(form, visits.record_visit, user=request.user, lesion=lesion)
         if recorded is not None:
@@ -155,7 +163,7 @@ def visit(request: UserRequest, pk: UUID) -> HttpResponse:
     return render(
         request,
         "screening/visit_form.html",
-        {"form": form, "patient": lesion.patient, "lesion": lesion},
+        {"form": form, "patient": lesion.patient, "lesion": lesion, "visits": entered},
     )
 
 

@@ -24,7 +24,15 @@ from tests.factories import (
 BASE = "/fhir/R4"
 JSON = "application/fhir+json"
 
-_OBSERVATION_STATUS = {"registered", "preliminary", "final", "amended", "corrected", "cancelled"}
+_OBSERVATION_STATUS = {
+    "registered",
+    "preliminary",
+    "final",
+    "amended",
+    "corrected",
+    "cancelled",
+    "entered-in-error",
+}
 # FHIR R4's required value sets, which fhir.resources does not check.
 REQUIRED = {
     "Bundle.type": {"searchset"},

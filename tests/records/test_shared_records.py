@@ -1,0 +1,117 @@
+"""A record of a person that a clinic follows: what they enter of a visit decides nothing there."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+
+from screening.corrections import services as corrections
+from screening.models import Lesion
+from screening.records import visits
+from screening.reviews import services as review_services
+from screening.reviews import worklist
+from tests.factories import (
+    AlertFactory,
+    DoctorVisitFactory,
+    LesionFactory,
+    LesionImageFactory,
+    PatientFactory,
+    PredictionFactory,
+)
+from tests.predictions.test_outcomes import standing_in_python
+
+pytestmark = pytest.mark.django_db
+
+DAY = date(2026, 3, 15)
+
+
+@pytest.fixture
+def shared(personas):
+    """An urgent lesion on a record of the clinic's and of the self-tracker."""
+    patient = PatientFactory(clinic=personas.clinic, owner=personas.self_tracker)
+    lesion = LesionFactory(patient=patient, label="Left calf")
+    earlier, image = (
+        LesionImageFactory(lesion=lesion, captured_on=day) for day in (date(2026, 1, 1), DAY)
+    )
+    PredictionFactory(image=image, outcome="urgent")
+    AlertFactory(lesion=lesion, earlier=earlier, later=image)
+    return lesion
+
+
+def entered(personas, lesion, finding, **more):
+    said = {"visited_on": timezone.localdate(), "finding": finding, **more}
+    return visits.record_visit(user=personas.self_tracker, lesion=lesion, **said)
+
+
+@pytest.mark.parametrize("finding", ["harmless", "watch", "biopsy", "removed"])
+def test_a_visit_takes_nothing_from_the_clinic(client, personas, shared, finding):
+    before = {user: told(client, user, shared) for user in users(personas)}
+    assert before[personas.clinician][:2] == (True, True)
+    assert {"urgent", "alert"} <= set(before[personas.clinician][2])
+    visit = entered(personas, shared, finding)
+    if finding == "removed":  # nor by a way around it
+        corrections.withdraw(user=personas.self_tracker, record=visit, reason="A slip.")
+        corrections.restore(user=personas.self_tracker, record=visit)
+    assert not Lesion.objects.get(pk=shared.pk).is_closed
+    for user in users(personas):
+        standing = standing_in_python(shared, user)
+        assert (standing.outcome, standing.visits) == ("urgent", [visit])
+        assert not standing.settled and standing.told_too_late is None
+        assert told(client, user, shared) == before[user]
+
+
+def users(personas):
+    return personas.clinician, personas.self_tracker
+
+
+def told(client, user, lesion):
+    """Where the lesion appears, with what."""
+    client.force_login(user)
+    home = client.get("/").text.partition("Recent spots")[0]
+    waiting = [
+        reason
+        for reason in worklist.Reason
+        if worklist.narrowed(worklist.of(user), reason=reason).filter(pk=lesion.pk).exists()
+    ]
+    return "Left calf" in home, "Urgent" in home, waiting
+
+
+def test_the_pages_say_who_decides(client, personas, shared):
+    client.force_login(personas.self_tracker)
+    form = client.get(reverse("lesion_visit", args=[shared.pk])).text
+    assert "Your clinic decides when a warning is settled." in form
+    entered(personas, shared, "harmless")
+    page = reverse("lesion", args=[shared.pk])
+    assert "your clinic decides when this is settled" in client.get(page).text
+    client.force_login(personas.clinician)
+    seen = client.get(page).text
+    assert "it is harmless" in seen and "settles nothing: the clinic decides" in seen
+
+
+def test_the_clinic_settles_it(personas, shared):
+    entered(personas, shared, "harmless")
+    review_services.record_review(
+        user=personas.clinician,
+        image=shared.images.latest_first()[0],
+        conclusion="nv",
+        management="none",
+    )
+    assert [standing_in_python(shared, user).outcome for user in users(personas)] == ["", ""]
+
+
+def test_a_symptom_is_not_settled_by_a_visit_either(personas):
+    patient = PatientFactory(clinic=personas.clinic, owner=personas.self_tracker)
+    lesion = LesionFactory(patient=patient, bleeding=True)
+    DoctorVisitFactory(lesion=lesion, visited_on=timezone.localdate())
+    for user in users(personas):
+        assert standing_in_python(lesion, user).outcome == "see_doctor"
+
+
+def test_on_a_record_of_ones_own_a_visit_settles(personas):
+    lesion = LesionFactory(patient=personas.own_patient)
+    PredictionFactory(image__lesion=lesion, outcome="urgent")
+    entered(personas, lesion, "harmless")
+    assert standing_in_python(lesion, personas.self_tracker).outcome == ""
