@@ -92,7 +92,7 @@ class LesionImageAdmin(RecordAdmin):
     list_select_related = ["lesion", "uploaded_by"]
     list_filter = ["modality", "is_synthetic"]
     search_fields = ["id", "sha256"]
-    exclude = ["file", "thumbnail"]
+    exclude = ["file", "thumbnail", "screen"]
 
 
 @admin.register(LesionPosition)

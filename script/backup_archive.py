@@ -108,10 +108,10 @@ def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> Non
 
 def _stored() -> Iterator[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT file, thumbnail FROM screening_lesionimage")
+        cursor.execute("SELECT file, thumbnail, screen FROM screening_lesionimage")
         for names in iter(lambda: cursor.fetchmany(1000), []):
             for row in names:
-                yield from row
+                yield from filter(None, row)
         cursor.execute("SELECT archive FROM screening_batch WHERE archive <> ''")
         yield from (name for (name,) in cursor.fetchall())
 

@@ -10,6 +10,8 @@ MAX_JPEG_PIXELS = 100_000_000
 """For a baseline JPEG, which can be decoded at a fraction of its size."""
 KEPT_PIXELS = 25_000_000
 """Larger pictures are halved, and halved again, until they are no larger than this."""
+SCREEN_SIDE = 1600
+"""Pixels. Pages show larger pictures at this size, and the stored one when it is zoomed."""
 
 
 def size_in_words(size: int) -> str:

@@ -79,7 +79,7 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
             _finish(row, added)
     except BaseException as error:
         if added is not None and added.is_new:  # its row is rolled back
-            for file in (added.image.file, added.image.thumbnail):
+            for file in added.image.stored_files:
                 file.storage.delete(str(file.name))
         if isinstance(error, ValidationError):
             raise RowRefused(_problems(error)) from None

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from PIL import Image
 
-from ml.opening.limits import FORMATS, IN_BYTES, MAX_BYTES
+from ml.opening.limits import FORMATS, IN_BYTES, MAX_BYTES, SCREEN_SIDE
 from ml.opening.pictures import InvalidImage, Picture, open_picture
 from screening.images import dicom, sandbox
 from screening.images.dicom import Said
@@ -31,7 +31,8 @@ class CleanImage:
     """A picture stripped of everything but its pixels, upright and in sRGB.
 
     data: JPEG, or PNG if the original was lossless and is not too large; extension: "jpg" or "png".
-    thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. width, height: pixels. sha256: of the
+    thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. screen: JPEG, its longer side
+    SCREEN_SIDE, or empty if the picture is no larger. width, height: pixels. sha256: of the
     bytes as sent. camera_model: maker and model from the file, or "". captured_on, captured_time:
     when it was taken, from the file. said: what a DICOM file says.
     """
@@ -39,6 +40,7 @@ class CleanImage:
     data: bytes
     extension: str
     thumbnail: bytes
+    screen: bytes
     width: int
     height: int
     sha256: str
@@ -50,8 +52,13 @@ class CleanImage:
 
 def clean(file: IO[bytes]) -> CleanImage:
     """Decode ``file`` completely within limits and encode it anew. Raises InvalidImage, Busy."""
-    told, (data, thumbnail) = sandbox.run("clean", _bytes(file))
-    return CleanImage(data, thumbnail=thumbnail, **_from_words(told))
+    told, (data, thumbnail, screen) = sandbox.run("clean", _bytes(file))
+    return CleanImage(data, thumbnail=thumbnail, screen=screen, **_from_words(told))
+
+
+def screen(file: IO[bytes]) -> bytes:
+    """``CleanImage.screen`` of a picture that is stored. Raises as ``clean``."""
+    return sandbox.run("screen", _bytes(file))[1][0]
 
 
 def check(file: IO[bytes]) -> None:
@@ -77,6 +84,8 @@ def answer(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     picture, found = _opened(data)
     if asked == "check":
         return {}, []
+    if asked == "screen":
+        return {}, [_screen(picture.image)]
     image, stored = picture.image, _encoded(picture)
     told = {
         "extension": "png" if stored.startswith(b"\x89PNG") else "jpg",
@@ -88,7 +97,7 @@ def answer(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
         "captured_time": found.taken_at if found else picture.exif.taken_at,
         "said": found,
     }
-    return _in_words(told), [stored, _thumbnail(image)]
+    return _in_words(told), [stored, _thumbnail(image), _screen(image)]
 
 
 def _in_words(told: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +167,14 @@ def _saved(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def _thumbnail(image: Image.Image) -> bytes:
+    return _smaller(image, THUMBNAIL_SIDE)
+
+
+def _screen(image: Image.Image) -> bytes:
+    return _smaller(image, SCREEN_SIDE) if max(image.size) > SCREEN_SIDE else b""
+
+
+def _smaller(image: Image.Image, side: int) -> bytes:
     small = image.copy()
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
     return _saved(small, "JPEG", quality=85)

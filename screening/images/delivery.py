@@ -14,11 +14,19 @@ from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 
 from accounts.models import User
+from ml.opening.pictures import InvalidImage
+from screening.errors import Busy
+from screening.images import services as image_services
 from screening.models import AccessLog, LesionImage
 
 logger = logging.getLogger(__name__)
 
-_STORED = (AccessLog.Rendition.IMAGE, AccessLog.Rendition.THUMBNAIL)
+_STORED: dict[str, str] = {
+    AccessLog.Rendition.IMAGE: "file",
+    AccessLog.Rendition.SCREEN: "screen",
+    AccessLog.Rendition.THUMBNAIL: "thumbnail",
+}
+"""Each rendition's field."""
 CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 
 
@@ -30,8 +38,8 @@ def deliver(
     rendition: str,
     of: QuerySet[LesionImage] | None = None,
 ) -> HttpResponseBase:
-    """Return the image ``pk``, or its thumbnail, to ``user``. of: the set to look in, instead of
-    all visible images.
+    """Return the image ``pk``, or a smaller rendition of it, to ``user``. of: the set to look in,
+    instead of all visible images.
 
     Raises Http404 for images that ``user`` may not see, for an unknown rendition and for a lost
     file. Browsers may cache the picture but must revalidate: a 304 is checked and logged as well.
@@ -42,7 +50,9 @@ def deliver(
 
 def stored(request: HttpRequest, image: LesionImage, rendition: str) -> HttpResponseBase:
     """The stored picture as a response. The caller has checked who asks, and logs it."""
-    file = image.thumbnail if rendition == AccessLog.Rendition.THUMBNAIL else image.file
+    if rendition == AccessLog.Rendition.SCREEN:
+        _give_screen(image)
+    file = getattr(image, _STORED[rendition]) or image.file
     # The files of a row never change, so its identifier serves as the ETag.
     etag = f'"{image.pk}-{rendition}"'
     response = get_conditional_response(request, etag=etag) or _streamed(image, file)
@@ -89,6 +99,14 @@ def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
         )
     except FileNotFoundError:
         raise _lost(image) from None
+
+
+def _give_screen(image: LesionImage) -> None:
+    """Where that fails, the picture is shown as it is stored."""
+    try:
+        image_services.give_screen(image)
+    except (InvalidImage, Busy, OSError) as error:
+        logger.warning("image %s: not made smaller, %s", image.pk, type(error).__name__)
 
 
 def _lost(image: LesionImage) -> Http404:

@@ -8,6 +8,7 @@ from typing import IO, Any, NamedTuple
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import User
@@ -89,7 +90,7 @@ def keep_image(
         return AddedImage(known, False)
     if not allow_duplicate:
         duplicates.require_new(user=user, lesion=lesion, sha256=clean.sha256)
-    size = len(clean.data) + len(clean.thumbnail)
+    size = len(clean.data) + len(clean.thumbnail) + len(clean.screen)
     patient = lesion.patient
     quota.require_room(size, user=patient.owner_id, clinic=patient.clinic_id)
     image = LesionImage(
@@ -123,6 +124,24 @@ def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
         raise ValidationError({"file": str(error)}) from None
 
 
+def give_screen(image: LesionImage) -> None:
+    """Store its picture in the size of a screen, if it is a larger one and has none: it came
+    before there were any, or with an import. Raises InvalidImage, Busy, OSError.
+
+    Two at once, or an erasure meanwhile: one file remains, or none.
+    """
+    if image.screen or not image.has_screen:
+        return
+    with image.file.open("rb") as file:
+        data = cleaning.screen(file)
+    made = image.screen
+    made.save("screen.jpg", ContentFile(data), save=False)
+    without = LesionImage.everything.filter(pk=image.pk, screen="")
+    if not without.update(screen=made.name, stored_bytes=F("stored_bytes") + len(data)):
+        made.storage.delete(str(made.name))
+        image.refresh_from_db(fields=["screen"])
+
+
 def _moment(
     told: date | None, clean: cleaning.CleanImage, patient: Patient
 ) -> tuple[date, time | None]:
@@ -147,6 +166,9 @@ def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_bat
             saved.append(image.file)
             image.thumbnail.save("thumbnail.jpg", ContentFile(clean.thumbnail), save=False)
             saved.append(image.thumbnail)
+            if clean.screen:
+                image.screen.save("screen.jpg", ContentFile(clean.screen), save=False)
+                saved.append(image.screen)
             hold(image.lesion)
             image.placed_at = next_moment(image.lesion)  # whoever concluded before has not seen it
             image.full_clean(validate_unique=False, validate_constraints=False)

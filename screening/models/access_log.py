@@ -10,6 +10,7 @@ class AccessLog(UUIDModel):
 
     class Rendition(models.TextChoices):
         IMAGE = "image", "Image"
+        SCREEN = "screen", "In the size of a screen"
         THUMBNAIL = "thumbnail", "Thumbnail"
         REPORT = "report", "In a report"
 

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Exists, F, OrderBy, OuterRef, Q
 from django.db.models.expressions import NegatedExpression
+from django.db.models.fields.files import FieldFile
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
@@ -15,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from ml import reader
+from ml.opening.limits import SCREEN_SIDE
 from ml.types import MAX_AGE
 from screening.formatting import day
 from screening.models.base import CurrentManager, Withdrawable
@@ -171,11 +173,20 @@ class LesionImage(Withdrawable):
     modality = models.CharField(max_length=13, choices=Modality, default=Modality.DERMATOSCOPIC)
     file = models.FileField(upload_to=_file_name, max_length=120)
     thumbnail = models.FileField(upload_to=_file_name, max_length=120)
+    screen = models.FileField(
+        upload_to=_file_name,
+        max_length=120,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="A larger picture in the size of a screen. Empty: it is smaller, or came before "
+        "there were any and has not been shown since.",
+    )
     width = models.PositiveIntegerField(help_text="Pixels, after orientation.")
     height = models.PositiveIntegerField(help_text="Pixels, after orientation.")
     sha256 = models.CharField(max_length=64, help_text="Of the file as it was uploaded.")
     stored_bytes = models.PositiveIntegerField(
-        null=True, editable=False, help_text="Of both files; empty: kept before sizes were noted."
+        null=True, editable=False, help_text="Of its files; empty: kept before sizes were noted."
     )
     camera_model = models.CharField(max_length=120, blank=True)
     has_burned_in_text = models.BooleanField(
@@ -209,6 +220,20 @@ class LesionImage(Withdrawable):
 
     def __str__(self) -> str:
         return f"{self.lesion}, {self.captured_on}"
+
+    @property
+    def stored_files(self) -> list[FieldFile]:
+        return [one for one in (self.file, self.thumbnail, self.screen) if one]
+
+    @property
+    def has_screen(self) -> bool:
+        """Whether pages show it smaller than it is stored."""
+        return max(self.width, self.height) > SCREEN_SIDE
+
+    @property
+    def on_page(self) -> str:
+        """The rendition that pages show: an ``AccessLog.Rendition``."""
+        return "screen" if self.has_screen else "image"
 
     of_day = ""
     """What distinguishes it within its day, if ``records.queries.tell_apart`` found several."""

@@ -26,6 +26,7 @@ older copy, and then the files are all that is left of the pictures.
 FIELDS: tuple[tuple[type[Model], str], ...] = (
     (LesionImage, "file"),
     (LesionImage, "thumbnail"),
+    (LesionImage, "screen"),
     (Batch, "archive"),
     (Export, "file"),
 )

@@ -3,7 +3,7 @@
 (() => {
   const root = document.querySelector("[data-compare]");
   const data = document.getElementById("compare-matrix");
-  const MOST = 1200; // pixels of a canvas' longer side
+  const MOST = { screen: 1200, whole: 2400 }; // pixels of a canvas' longer side
   const DARKEST = 60; // a difference of this many of 255 levels is drawn black
   const LEAST_SKIN = 0.05; // share of the area that both pictures show
 
@@ -72,11 +72,16 @@
     return drawn;
   };
 
-  const start = () => {
+  // As they are stored: the matrix is in these pixels, whatever rendition is shown.
+  const stored = (picture) => ["width", "height"].map((side) => Number(picture.getAttribute(side)));
+
+  // most: pixels of the longer side.
+  const drawn = (most) => {
     const { earlier, later } = pictures;
-    const size = Math.min(1, MOST / Math.max(earlier.naturalWidth, earlier.naturalHeight));
-    const width = Math.round(earlier.naturalWidth * size);
-    const height = Math.round(earlier.naturalHeight * size);
+    const [wide, high] = stored(earlier);
+    const size = Math.min(1, most / Math.max(wide, high));
+    const width = Math.round(wide * size);
+    const height = Math.round(high * size);
     const read = (draw) => {
       const context = canvas(width, height).getContext("2d", { willReadFrequently: true });
       draw(context);
@@ -85,14 +90,15 @@
     const fixed = read((context) => context.drawImage(earlier, 0, 0, width, height));
     const moved = read((context) => {
       context.setTransform(...matrix.map((value) => value * size));
-      context.drawImage(later, 0, 0);
+      context.drawImage(later, 0, 0, ...stored(later));
     });
     const lesions = read((context) => {
       const fill = (picture, name) => {
+        const [across, down] = stored(picture);
         const corners = root.querySelector(`[data-outline='${name}'] .outline-line`)?.points ?? [];
         context.beginPath();
         for (const { x, y } of corners) {
-          context.lineTo(x * picture.naturalWidth, y * picture.naturalHeight);
+          context.lineTo(x * across, y * down);
         }
         context.fill();
       };
@@ -101,12 +107,17 @@
       context.setTransform(...matrix.map((value) => value * size));
       fill(later, "later");
     });
-    const drawings = { plain: moved, matched: inOneLight(moved, fixed, lesions) };
+    return { fixed, plain: moved, matched: inOneLight(moved, fixed, lesions) };
+  };
+
+  const start = () => {
+    const { earlier, later } = pictures;
+    let drawings = drawn(MOST.screen);
     const view = { light: true, name: "side" };
 
     const add = (side, attributes) => {
       const layers = root.querySelector(`[data-side='${side}'] [data-layers]`);
-      const made = canvas(width, height);
+      const made = canvas(drawings.fixed.width, drawings.fixed.height);
       for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
       layers.querySelector("img").after(made);
       return made;
@@ -117,7 +128,7 @@
     // Its outline moves with it into the earlier picture's frame, and is drawn on that one too.
     const line = root.querySelector("[data-outline='later']");
     if (line) {
-      line.setAttribute("viewBox", `0 0 ${earlier.naturalWidth} ${earlier.naturalHeight}`);
+      line.setAttribute("viewBox", `0 0 ${stored(earlier).join(" ")}`);
       line.querySelector("[data-moved]").setAttribute("transform", `matrix(${matrix.join(" ")})`);
       const copy = line.cloneNode(true);
       copy.dataset.top = "";
@@ -127,7 +138,7 @@
     const paint = () => {
       const shown = view.light ? drawings.matched : drawings.plain;
       beside.getContext("2d").putImageData(shown, 0, 0);
-      const over = view.name === "difference" ? apart(fixed, shown) : shown;
+      const over = view.name === "difference" ? apart(drawings.fixed, shown) : shown;
       top.getContext("2d").putImageData(over, 0, 0);
     };
 
@@ -195,6 +206,17 @@
     sameLight.addEventListener("click", () => {
       view.light = !view.light;
       press(sameLight, view.light);
+      paint();
+    });
+    // Zoomed: both pictures have come whole.
+    let left = root.querySelectorAll("[data-whole]").length;
+    root.addEventListener("whole", () => {
+      left -= 1;
+      if (left) return;
+      drawings = drawn(MOST.whole);
+      for (const one of [top, beside]) {
+        Object.assign(one, { width: drawings.fixed.width, height: drawings.fixed.height });
+      }
       paint();
     });
     show("side");

@@ -10,6 +10,22 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
   let y = 0;
   let lastTap = 0;
 
+  // Large pictures come in the size of a screen. The first zoom fetches them whole.
+  let sharpen = () => {
+    sharpen = () => {};
+    for (const picture of viewer.querySelectorAll("[data-whole]")) {
+      const whole = new Image();
+      whole.src = picture.dataset.whole;
+      whole.decode().then(
+        () => {
+          picture.src = whole.src;
+          picture.dispatchEvent(new Event("whole", { bubbles: true }));
+        },
+        () => {}, // the smaller one stays
+      );
+    }
+  };
+
   const draw = () => {
     const roomX = (stages[0].clientWidth * (scale - 1)) / 2;
     const roomY = (stages[0].clientHeight * (scale - 1)) / 2;
@@ -23,6 +39,7 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
       stage.classList.toggle("zoomed", scale > 1);
     }
     shown.textContent = `${Math.round(scale * 100)} %`;
+    if (scale > 1) sharpen();
   };
 
   // The point under the pointer stays where it is. clientX, clientY: of that point.

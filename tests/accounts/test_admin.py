@@ -88,6 +88,7 @@ HIDDEN = (
     "token",
     "file",
     "thumbnail",
+    "screen",
     "archive",
 )
 UNUSED = {"Grant", "RefreshToken", "IDToken"}

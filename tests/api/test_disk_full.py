@@ -62,8 +62,7 @@ def files_in(folder: Path) -> set[str]:
 
 
 def known() -> set[str]:
-    rows = LesionImage.objects.values_list("file", "thumbnail")
-    return {name for names in rows for name in names}
+    return {file.name for image in LesionImage.objects.all() for file in image.stored_files}
 
 
 def test_a_full_disk_is_told_and_nothing_is_left(clinician, lesion, settings, small_disk):

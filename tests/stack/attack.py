@@ -338,8 +338,8 @@ def unmatched(installation: Installation) -> set[str]:
     """Files without a row, and those of rows that do not exist."""
     media = installation.folder / "media"
     there = {str(path.relative_to(media)) for path in media.rglob("*") if path.is_file()}
-    rows = installation.query("SELECT file, thumbnail FROM screening_lesionimage")
-    return there ^ {name for names in rows for name in names}
+    rows = installation.query("SELECT file, thumbnail, screen FROM screening_lesionimage")
+    return there ^ {name for names in rows for name in names if name}
 
 
 def orphans(installation: Installation) -> list[str]:

@@ -71,7 +71,7 @@ def _or_without_files(image: LesionImage) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        for file in (image.file, image.thumbnail):
+        for file in image.stored_files:
             file.storage.delete(str(file.name))
         raise
 

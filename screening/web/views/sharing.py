@@ -23,7 +23,7 @@ from accounts.models import ApiKey
 from accounts.roles import Role
 from screening.body_map import queries as body_map_queries
 from screening.images import delivery
-from screening.models import AccessLog, Opinion, Patient, Share, ShareOpening, Webhook
+from screening.models import Opinion, Patient, Share, ShareOpening, Webhook
 from screening.privacy import sharing
 from screening.records import queries as record_queries
 from screening.report.lesion_report import lesion_report
@@ -97,7 +97,7 @@ def picture(request: HttpRequest, secret: str, pk: UUID) -> HttpResponseBase:
         raise Http404
     image = get_object_or_404(sharing.images_of(share), pk=pk)
     sharing.note(share, What.PICTURE, image)
-    response = delivery.stored(request, image, AccessLog.Rendition.IMAGE)
+    response = delivery.stored(request, image, image.on_page)
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
