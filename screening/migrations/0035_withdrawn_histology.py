@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('screening', '0033_exports'),
+        ('screening', '0034_erasure'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

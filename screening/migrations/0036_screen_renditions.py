@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('screening', '0033_exports'),
+        ('screening', '0035_withdrawn_histology'),
     ]
 
     operations = [
