@@ -11,8 +11,10 @@ from oauth2_provider.generators import generate_client_secret
 from oauth2_provider.models import AccessToken
 from uuid_utils.compat import uuid7
 
+from accounts import public_keys
 from accounts import scopes as known_scopes
 from accounts.models import Application, Clinic, Membership, User
+from accounts.public_keys import Keys
 from accounts.roles import Role
 from accounts.services import require_clinic_admin
 
@@ -22,18 +24,19 @@ APPLICATION_ROLES = (Role.ASSISTANT, Role.VIEWER)
 
 @transaction.atomic
 def register_application(
-    *, user: User, clinic: Clinic, name: str, role: str, scopes: Iterable[str]
+    *, user: User, clinic: Clinic, name: str, role: str, scopes: Iterable[str], keys: str = ""
 ) -> tuple[Application, str]:
     """Register the application. It acts as a separate member of ``clinic`` and may request tokens.
 
-    Its secret is returned only here.
+    keys: a JSON Web Key Set or its address; then it signs in with these alone. Otherwise with its
+    secret, which is returned only here.
     """
     require_clinic_admin(user=user, clinic=clinic)
     if role not in APPLICATION_ROLES:
         raise ValidationError({"role": "An application is an assistant or a viewer."})
     pk = uuid7()
     acting = User.objects.create_user(f"{pk}@applications.invalid", None, first_name=name.strip())
-    secret = generate_client_secret()
+    secret = generate_client_secret()  # with keys, nobody learns it
     application = Application(
         id=pk,
         name=name.strip(),
@@ -44,21 +47,34 @@ def register_application(
         client_secret=secret,
         client_type=Application.CLIENT_CONFIDENTIAL,
         authorization_grant_type=Application.GRANT_CLIENT_CREDENTIALS,
+        **public_keys.given(keys),
     )
+    _require_address(application.jwks_url)
     application.full_clean()
     application.save()
     Membership.objects.create(clinic=clinic, user=acting, role=role)
-    return application, secret
+    return application, "" if application.signs_in_with_keys else secret
 
 
 @transaction.atomic
 def renew_secret(*, user: User, application: Application) -> str:
-    """Replace the secret; the old one becomes invalid. Tokens issued with it expire normally."""
+    """Replace the secret, or the keys by a secret; the old one becomes invalid. Tokens issued with
+    it expire normally.
+    """
     require_clinic_admin(user=user, clinic=application.clinic)
-    secret = generate_client_secret()
-    application.client_secret = secret
-    application.save(update_fields=["client_secret", "updated"])
-    return secret
+    return _sign_in_with(application, {"jwks": [], "jwks_url": ""})
+
+
+@transaction.atomic
+def set_keys(*, user: User, application: Application, keys: str) -> Application:
+    """From now on it signs in with these keys alone: a JSON Web Key Set or the address of one."""
+    require_clinic_admin(user=user, clinic=application.clinic)
+    given = public_keys.given(keys)
+    _require_address(given["jwks_url"])
+    if not any(given.values()):
+        raise ValidationError({"keys": public_keys.NO_KEYS})
+    _sign_in_with(application, given)
+    return application
 
 
 @transaction.atomic
@@ -76,3 +92,18 @@ def revoke_application(*, user: User, application: Application) -> None:
     AccessToken.objects.filter(application=application).delete()
     Membership.objects.filter(user=application.user).delete()
     User.objects.filter(accounts_application=application).update(is_active=False)
+
+
+def _sign_in_with(application: Application, keys: Keys) -> str:
+    """One way to sign in at a time: the secret changes too, and nobody needs to learn it."""
+    secret = generate_client_secret()
+    application.jwks, application.jwks_url = keys["jwks"], keys["jwks_url"]
+    application.client_secret = secret
+    application.save(update_fields=["jwks", "jwks_url", "client_secret", "updated"])
+    return secret
+
+
+def _require_address(url: str) -> None:
+    """That it is on the public internet is checked whenever it is asked."""
+    if url and (len(url) > 500 or not url.startswith("https://")):
+        raise ValidationError({"keys": public_keys.NO_KEYS})

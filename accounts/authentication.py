@@ -23,8 +23,9 @@ from rest_framework.authentication import (
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from accounts import second_factors
+from accounts import second_factors, smart_scopes
 from accounts.models import KEY_PREFIX, ApiKey, Application, User
+from accounts.scopes import available
 
 NO_FACTOR = "This account must have a second factor and has none. Log in to add one."
 LEAVING = "This account is to be erased. Log in to undo it."
@@ -41,7 +42,14 @@ class Credential:
     scopes: frozenset[str] | None
 
     def allows(self, scope: str) -> bool:
-        return self.scopes is None or scope in self.scopes
+        """SMART's scopes open FHIR; its views then ask for the kind of resource."""
+        if self.scopes is None or scope in self.scopes:
+            return True
+        return scope == smart_scopes.FHIR and smart_scopes.are_among(self.scopes)
+
+    def fhir_kinds(self, interaction: str) -> frozenset[str] | None:
+        """The kinds of FHIR resources to read ("r") or search ("s"); None for all."""
+        return None if self.scopes is None else smart_scopes.kinds(self.scopes, interaction)
 
 
 class BearerAuthentication(BaseAuthentication, ABC):
@@ -94,7 +102,7 @@ class AccessTokenAuthentication(BearerAuthentication):
         _note_use(application)
         user = application.user
         user.bound_clinic = application.clinic
-        scopes = frozenset(token.scope.split()) & frozenset(application.scopes)
+        scopes = frozenset(token.scope.split()) & frozenset(available(application))
         return user, Credential(f"application:{application.pk}", scopes)
 
 

@@ -322,6 +322,14 @@ class Application(AbstractApplication):
         help_text="Who answers for it: it works only while they are an admin of the clinic.",
     )
     scopes = models.JSONField(help_text="What its tokens may do.")
+    jwks = models.JSONField(
+        default=list,
+        editable=False,
+        help_text="The public keys that it signs in with; empty: at jwks_url, or by its secret.",
+    )
+    jwks_url = models.URLField(
+        max_length=500, blank=True, editable=False, help_text="Where its public keys are."
+    )
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
 
@@ -330,6 +338,33 @@ class Application(AbstractApplication):
     class Meta(AbstractApplication.Meta):
         ordering = ["-created"]
 
+    @property
+    def signs_in_with_keys(self) -> bool:
+        return bool(self.jwks or self.jwks_url)
+
     def is_usable(self, request: object) -> bool:
         """Called before a token is issued."""
         return Application.objects.standing().filter(pk=self.pk).exists()
+
+
+class UsedAssertion(models.Model):
+    """An application signed in with this; it counts once, in every process."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    application = models.ForeignKey(
+        Application, on_delete=models.CASCADE, related_name="used_assertions"
+    )
+    jti_sha256 = models.CharField(max_length=64, editable=False)
+    expires_at = models.DateTimeField(
+        editable=False, help_text="After this moment it would be refused anyway."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["application", "jti_sha256"], name="assertion_is_used_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.jti_sha256

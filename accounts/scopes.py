@@ -14,6 +14,8 @@ from django.core.exceptions import ValidationError
 from django.urls import URLPattern, get_resolver
 from oauth2_provider.scopes import BaseScopes
 
+from accounts import smart_scopes
+
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS", "TRACE"}
 
 
@@ -31,7 +33,24 @@ def of_view(view: Any, method: str) -> str:
 @cache
 def known() -> tuple[str, ...]:
     """All scopes, in order."""
-    return tuple(sorted(set(_of_patterns(get_resolver().url_patterns))))
+    found = set()
+    for pattern, view in _views(get_resolver().url_patterns):
+        if getattr(view, "scope_resource", ""):
+            actions = getattr(pattern.callback, "actions", None)
+            methods = actions or [m for m in view.http_method_names if hasattr(view, m)]
+            found |= {of_view(view, method) for method in methods}
+    return tuple(sorted(found))
+
+
+@cache
+def of_fhir() -> tuple[str, ...]:
+    """SMART's scopes for our FHIR, which is read-only."""
+    kinds = {
+        kind
+        for _, view in _views(get_resolver().url_patterns)
+        for kind in getattr(view, "resource_types", ())
+    }
+    return smart_scopes.of_kinds(sorted(kinds))
 
 
 def to_read() -> list[str]:
@@ -51,7 +70,7 @@ def checked(scopes: Iterable[str]) -> list[str]:
 
 
 class ApplicationScopes(BaseScopes):
-    """For django-oauth-toolkit: an application gets the scopes it was registered with."""
+    """For django-oauth-toolkit: an application gets the scopes it was registered with, or less."""
 
     def get_all_scopes(self) -> dict[str, str]:
         return dict.fromkeys(known(), "")
@@ -59,18 +78,24 @@ class ApplicationScopes(BaseScopes):
     def get_available_scopes(
         self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
     ) -> list[str]:
+        return available(application) if application else []
+
+    def get_default_scopes(
+        self, application: Any = None, request: Any = None, *args: Any, **kwargs: Any
+    ) -> list[str]:
         return application.scopes if application else []
 
-    get_default_scopes = get_available_scopes
+
+def available(application: Any) -> list[str]:
+    """What a token of the application may have. SMART's scopes narrow the one for FHIR."""
+    scopes: list[str] = application.scopes
+    return [*scopes, *of_fhir()] if smart_scopes.FHIR in scopes else scopes
 
 
-def _of_patterns(patterns: list[Any]) -> Iterator[str]:
+def _views(patterns: list[Any]) -> Iterator[tuple[Any, Any]]:
+    """The patterns of the API's views, with the class of each."""
     for pattern in patterns:
         if not isinstance(pattern, URLPattern):
-            yield from _of_patterns(pattern.url_patterns)
-            continue
-        view = getattr(pattern.callback, "cls", None)
-        if getattr(view, "scope_resource", ""):
-            actions = getattr(pattern.callback, "actions", None)
-            methods = actions or [m for m in view.http_method_names if hasattr(view, m)]  # type: ignore[union-attr]
-            yield from (of_view(view, method) for method in methods)
+            yield from _views(pattern.url_patterns)
+        elif view := getattr(pattern.callback, "cls", None):
+            yield pattern, view

@@ -12,6 +12,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from accounts import invitations
+from accounts.models import UsedAssertion
 from ml import reader
 from screening import bells, idempotency, sweeper
 from screening.batches import worker
@@ -93,6 +94,7 @@ def forget_answers_and_tokens_task() -> None:
     storage.remove_unfinished()
     heartbeats.forget_old()
     AccessToken.objects.filter(expires__lt=timezone.now()).delete()
+    UsedAssertion.objects.filter(expires_at__lt=timezone.now()).delete()
 
 
 @shared_task

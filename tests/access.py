@@ -372,6 +372,11 @@ MATRIX: dict[str, Line] = {
         clinic_only=True,
         POST=Sent(ADMINISTERS, done=200),
     ),
+    "application_keys": line(
+        args=lambda w: (w.clinic.pk, w.application.pk),
+        clinic_only=True,
+        POST=Sent(ADMINISTERS, lambda w: {"keys": "https://example.org/jwks.json"}),
+    ),
     "application_take_over": line(
         args=lambda w: (w.clinic.pk, w.application.pk), clinic_only=True, POST=Sent(ADMINISTERS)
     ),
@@ -388,6 +393,7 @@ MATRIX: dict[str, Line] = {
     "oauth_revoke": line(
         clinic_only=True, POST=Sent(ANYONE, lambda w: {"token": "x", **credentials(w)}, 200, True)
     ),
+    "oauth_metadata": line(ANYONE),
     "accept_invitation": line(
         IS_INVITED, lambda w: (w.token,), clinic_only=True, POST=Sent(IS_INVITED)
     ),
@@ -490,6 +496,7 @@ MATRIX: dict[str, Line] = {
     "api:review-detail": line(SEES, "review"),
     # FHIR
     "fhir:metadata": line(ANYONE),
+    "fhir:smart": line(ANYONE),
     "fhir:search": line(SIGNED_IN, lambda w: ("Patient",)),
     "fhir:posted-search": line(args=lambda w: ("Patient",), POST=Sent(SIGNED_IN, done=200)),
     "fhir:read": line(SEES, lambda w: ("Patient", w.patient.pk)),

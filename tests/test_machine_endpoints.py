@@ -17,7 +17,15 @@ from tests.clients import Browser, Program
 from tests.test_access_matrix import ADDRESSES, world  # noqa: F401  a fixture
 
 # By URL prefix. Our webhooks go elsewhere: we receive none.
-MACHINES = ("api/", "fhir/", "oauth/", "health/", "calendar/<str:secret>.ics", "mail/off/")
+MACHINES = (
+    "api/",
+    "fhir/",
+    "oauth/",
+    ".well-known/",
+    "health/",
+    "calendar/<str:secret>.ics",
+    "mail/off/",
+)
 
 
 def for_machines(route: str) -> bool:

@@ -14,9 +14,10 @@ from django.views.decorators.http import require_POST
 from accounts import applications, services
 from accounts.models import Application
 from accounts.recent_log_in import recent_log_in
-from accounts.web.forms import ApplicationForm
+from accounts.web.forms import ApplicationForm, KeysForm
 from accounts.web.views import SignedInRequest, clinic_page, visible_clinic
 from screening.web import form_tokens
+from screening.web.forms.submit import submit
 
 
 @never_cache
@@ -27,11 +28,10 @@ def register(request: SignedInRequest, pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
     services.require_clinic_admin(user=request.user, clinic=clinic)
     form = ApplicationForm(request.POST)
-    if not form.is_valid():
+    made = submit(form, applications.register_application, user=request.user, clinic=clinic)
+    if made is None:
         return clinic_page(request, clinic, application_form=form)
-    application, secret = applications.register_application(
-        user=request.user, clinic=clinic, **form.cleaned_data
-    )
+    application, secret = made
     form_tokens.made(request, reverse("clinic", args=[pk]))
     return clinic_page(request, clinic, new_application=application, secret=secret)
 
@@ -45,6 +45,18 @@ def renew(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpRespo
     secret = applications.renew_secret(user=request.user, application=application)
     form_tokens.made(request, reverse("clinic", args=[pk]))
     return clinic_page(request, clinic, new_application=application, secret=secret)
+
+
+@require_POST
+@recent_log_in
+def set_keys(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpResponse:
+    application = _application(request, pk, application_pk)
+    form = KeysForm(request.POST)
+    if submit(form, applications.set_keys, user=request.user, application=application):
+        messages.success(request, f"“{application.name}” now signs in with its keys alone.")
+    for errors in form.errors.values():
+        messages.error(request, " ".join(map(str, errors)))
+    return redirect("clinic", pk=pk)
 
 
 @require_POST

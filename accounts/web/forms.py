@@ -8,13 +8,15 @@ from typing import Any
 from allauth.account.forms import ChangePasswordForm as BaseChangePasswordForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from accounts import scopes, services
+from accounts import public_keys, scopes, services
 from accounts.applications import APPLICATION_ROLES
 from accounts.models import ApiKey, Clinic, Membership, User
 from accounts.roles import Role
 from screening.web.forms.edit_form import EditForm
+from screening.webhooks.targets import check_target
 
 
 class ProfileForm(EditForm):
@@ -187,7 +189,26 @@ class ApiKeyForm(AccessForm):
         return cleaned
 
 
-class ApplicationForm(AccessForm):
+class KeysForm(forms.Form):
+    keys = forms.CharField(
+        label="Public keys",
+        help_text="The https address of its JSON Web Key Set, or the set itself.",
+        max_length=public_keys.LARGEST,
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def clean_keys(self) -> str:
+        """An address inside this network is refused here, and again whenever it is asked."""
+        text: str = self.cleaned_data["keys"]
+        if text.startswith("http"):
+            try:
+                check_target(text)
+            except ValidationError as error:
+                raise ValidationError(error.messages) from None
+        return text
+
+
+class ApplicationForm(AccessForm, KeysForm):
     name = forms.CharField(
         max_length=80,
         label="What is it called?",
@@ -199,4 +220,10 @@ class ApplicationForm(AccessForm):
         choices=[(role.value, role.label) for role in APPLICATION_ROLES],
         help_text="An application never concludes and never manages members.",
     )
-    field_order = ["name", "role", "access", "scopes"]
+    field_order = ["name", "role", "access", "scopes", "keys"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["keys"].required = False
+        self.fields["keys"].label = "Public keys, if it signs in with keys (SMART)"
+        self.fields["keys"].help_text += " Leave it empty, and it gets a secret."

@@ -13,7 +13,7 @@ from accounts import agreements, second_factors
 
 LEAVING = ("erasures/", "privacy/")
 """What is left to whoever has their account erased: to undo it, and the texts."""
-OPEN = ("accounts/", "api/", "fhir/", "health/")
+OPEN = ("accounts/", "api/", "fhir/", "health/", ".well-known/")
 """Routes that stay: those that lead to a factor, and those that ask each caller themselves."""
 
 WITHOUT_AGREEMENT = ("privacy/", "account/export/", "exports/")

@@ -1,17 +1,23 @@
-"""Where applications get and revoke tokens (RFC 6749, RFC 7009), with a limit per minute."""
+"""Where applications get and revoke tokens (RFC 6749, RFC 7009), with a limit per minute; and where
+they learn how (RFC 8414).
+"""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
+from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import method_decorator
 from django.views import View
 from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from oauth2_provider import views
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
+
+from accounts import discovery
 
 
 class TokenThrottle(SimpleRateThrottle):
@@ -50,3 +56,10 @@ class TokenView(Throttled, views.TokenView):
 
 class RevokeTokenView(Throttled, views.RevokeTokenView):
     pass
+
+
+@csrf_exempt
+@login_not_required
+@require_safe
+def metadata(request: HttpRequest) -> JsonResponse:
+    return JsonResponse(discovery.server())

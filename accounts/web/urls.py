@@ -62,6 +62,11 @@ urlpatterns = [
         name="application_renew",
     ),
     path(
+        "clinics/<uuid:pk>/applications/<uuid:application_pk>/keys/",
+        application_views.set_keys,
+        name="application_keys",
+    ),
+    path(
         "clinics/<uuid:pk>/applications/<uuid:application_pk>/take-over/",
         application_views.take_over,
         name="application_take_over",
@@ -78,5 +83,6 @@ urlpatterns = [
         login_not_required(token_views.RevokeTokenView.as_view()),
         name="oauth_revoke",
     ),
+    path(".well-known/oauth-authorization-server", token_views.metadata, name="oauth_metadata"),
     path("invitations/<str:token>/", views.accept_invitation, name="accept_invitation"),
 ]

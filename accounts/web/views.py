@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import invitations, services
+from accounts import discovery, invitations, services
 from accounts.models import Clinic, Membership, User
 from accounts.recent_log_in import recent_log_in
 from accounts.roles import Role
@@ -23,6 +23,7 @@ from accounts.web.forms import (
     ApplicationForm,
     ClinicForm,
     InvitationForm,
+    KeysForm,
     ProfileForm,
     ReviewingForm,
     RoleForm,
@@ -234,6 +235,11 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
     for member in members:
         row: Any = member
         row.role_form = RoleForm(record=member, auto_id=f"%s-{member.pk}")
+    applications: list[Any] = []
+    if is_admin:
+        applications += clinic.applications.active().select_related("registered_by")
+    for application in applications:
+        application.keys_form = KeysForm(auto_id=f"%s-{application.pk}")
     context = {
         "clinic": clinic,
         "members": members,
@@ -242,15 +248,13 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         "is_last_admin": is_admin and sum(m.role == Role.ADMIN for m in members) == 1,
         "roles": Role.choices,
         "invitations": clinic.invitations.open().select_related("invited_by") if is_admin else [],
-        "applications": clinic.applications.active().select_related("registered_by")
-        if is_admin
-        else [],
+        "applications": applications,
         "form": InvitationForm(),
         "storage": quota.of_clinic(clinic.pk),
         "webhooks": clinic.webhooks.all() if is_admin else [],
         "reviewing": ReviewingForm(record=clinic),
         "second_factor": SecondFactorForm(record=clinic),
         "application_form": ApplicationForm(),
-        "token_url": request.build_absolute_uri(reverse("oauth_token")),
+        "token_url": discovery.token_address(),
     } | context
     return render(request, "accounts/clinic.html", context)

@@ -1,4 +1,4 @@
-"""One POST to another system: to a verified address, within a deadline.
+"""One request to another system: to a verified address, within a deadline.
 
 Redirects are responses like any other and are not followed. Proxy settings in the environment are
 ignored.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import httpcore
@@ -30,19 +31,51 @@ class Answer(NamedTuple):
     retry_after: int | None
 
 
+class Document(NamedTuple):
+    status_code: int
+    body: bytes
+    cache_control: str
+
+
 def post(
     url: str, headers: Mapping[str | bytes, str | bytes], body: str, *, seconds: float = SECONDS
 ) -> Answer:
     """Send ``body``. Raises NotSent if there is no response, whatever the reason."""
+    with _asked("POST", url, headers, body.encode(), seconds) as response:
+        return _answer(response)
+
+
+def get(url: str, *, most: int, seconds: float = SECONDS) -> Document:
+    """Fetch a document of at most ``most`` bytes. Raises NotSent."""
+    headers: Mapping[str | bytes, str | bytes] = {"Accept": "application/json"}
+    with _asked("GET", url, headers, b"", seconds) as response:
+        body = b""
+        for chunk in response.iter_stream():
+            body += chunk
+            if len(body) > most:
+                raise NotSent(f"The answer has more than {most} bytes.")
+        told = [value for name, value in response.headers if name.lower() == b"cache-control"]
+        cache_control = b",".join(told).decode("latin-1").lower()
+        return Document(response.status, body, cache_control)
+
+
+@contextmanager
+def _asked(
+    method: str,
+    url: str,
+    headers: Mapping[str | bytes, str | bytes],
+    content: bytes,
+    seconds: float,
+) -> Iterator[httpcore.Response]:
     backend = _CheckedBackend(time.monotonic() + seconds)
     try:
         with (
             httpcore.ConnectionPool(
                 ssl_context=httpx.create_ssl_context(), network_backend=backend
             ) as pool,
-            pool.stream("POST", url, headers=headers, content=body.encode()) as response,
+            pool.stream(method, url, headers=headers, content=content) as response,
         ):
-            return _answer(response)
+            yield response
     except ForbiddenTarget as error:
         raise NotSent(str(error)) from None
     except (httpcore.TimeoutException, SoftTimeLimitExceeded):

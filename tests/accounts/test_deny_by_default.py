@@ -48,6 +48,8 @@ PUBLIC = {
     "api:redoc",
     "api:schema",
     "fhir:metadata",
+    "fhir:smart",
+    "oauth_metadata",
     "fhir:nothing",
     "api:nothing",
     "oauth_token",  # asks for the secret of an application

@@ -23,7 +23,7 @@ from tests.factories import LesionFactory, MembershipFactory, PatientFactory
 from tests.test_access_matrix import addresses
 
 PATIENTS = "/api/v1/patients/"
-OPEN = {"schema", "docs", "redoc", "nothing", "metadata"}
+OPEN = {"schema", "docs", "redoc", "nothing", "metadata", "smart"}
 
 
 def key_of(user, **bounds) -> Program:

@@ -17,11 +17,13 @@ from django.db import connection
 from accounts import applications, invitations, services
 from accounts.models import Invitation, Membership
 from accounts.roles import Role
+from accounts.web.client_assertions import TYPE, application_of
 from screening.models import Lesion, Prediction, Review
 from screening.predictions import services as prediction_services
 from screening.records import services as record_services
 from screening.reviews import chain
 from screening.reviews import services as review_services
+from tests.accounts.test_client_assertions import EC, key_set, signed
 from tests.factories import (
     LesionImageFactory,
     MembershipFactory,
@@ -171,3 +173,18 @@ def test_an_application_is_revoked_while_it_is_taken_over(personas):
     )
     application.refresh_from_db()
     assert application.revoked_at is not None
+
+
+def test_one_assertion_is_used_by_many_at_once(personas):
+    application, _ = applications.register_application(
+        user=personas.admin,
+        clinic=personas.clinic,
+        name="Archive",
+        role="viewer",
+        scopes=["fhir:read"],
+        keys=key_set(EC),
+    )
+    assertion = signed(application)
+    results = at_once(*[lambda: application_of(TYPE, assertion)] * 8)
+    assert len(faults(results)) == 7
+    assert application.used_assertions.count() == 1

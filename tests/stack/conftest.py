@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from joserfc.jwk import ECKey, RSAKey
 
 from tests.stack.installation import Installation, installed, wait_until
 
@@ -23,8 +24,16 @@ print(json.dumps({
     "key": services.create_api_key(user=person, name="x")[1],
     "client_id": application.client_id,
     "client_secret": secret,
+    "client_with_keys": applications.register_application(
+        user=admin, clinic=clinic, name="Archive", role="viewer", scopes=["fhir:read"], keys=%r
+    )[0].client_id,
 }))
 """
+
+KEYS = [
+    ECKey.generate_key("P-384", {"kid": "ec", "alg": "ES384"}),
+    RSAKey.generate_key(2048, {"kid": "rsa", "alg": "RS384"}),
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,7 @@ class Site:
     key: str
     client_id: str
     client_secret: str
+    client_with_keys: str
 
 
 @pytest.fixture
@@ -48,7 +58,9 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with installed(tmp_path_factory.mktemp("site") / "var") as made:
         made.python("script/prepare.py")
-        callers = made.python("manage.py", "shell", "--no-imports", "-c", MAKE_CALLERS)
+        keys = {"keys": [key.as_dict(private=False) for key in KEYS]}
+        make_callers = MAKE_CALLERS % json.dumps(keys)
+        callers = made.python("manage.py", "shell", "--no-imports", "-c", make_callers)
         with made.running("web"), made.running("worker"):
             wait_until(lambda: "Serving" in made.log("web"), "the web is ready")
             wait_until(lambda: " ready." in made.log("worker"), "the worker is ready")

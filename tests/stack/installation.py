@@ -52,6 +52,7 @@ class Installation:
             **environment,
         }
         self.port = free_port()
+        self.environment.setdefault("SITE_URL", f"http://127.0.0.1:{self.port}")
         self.database = ""
         self._postgres = self.environment.get("DATABASE_URL")
         self._redis = self.environment.get("REDIS_URL")

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
 from authlib.integrations.base_client.errors import OAuthError
 from authlib.integrations.requests_client import OAuth2Session
+from authlib.oauth2.rfc7523 import PrivateKeyJWT, private_key_jwt_sign
+from fhirpy import SyncFHIRClient
+from fhirpy.base.exceptions import AuthorizationError, ForbiddenError
 
+from accounts.web.client_assertions import TYPE
 from tests.factories import picture
-from tests.stack.conftest import Site
+from tests.stack.conftest import KEYS, Site
 
 pytestmark = pytest.mark.stack
 
@@ -63,6 +70,69 @@ def test_there_is_nothing_to_refresh(site: Site) -> None:
     with oauth(site) as client, pytest.raises(OAuthError) as refused:
         client.refresh_token(f"{site.url}/oauth/token", refresh_token="x")
     assert refused.value.error == "unsupported_grant_type"
+
+
+def smart(site: Site, key: Any, audience: str) -> OAuth2Session:
+    """authlib's client with a key of its own. It signs for an hour unless told otherwise."""
+    client = OAuth2Session(
+        site.client_with_keys,
+        key,
+        token_endpoint_auth_method=PrivateKeyJWT.name,
+        revocation_endpoint_auth_method=PrivateKeyJWT.name,
+        default_timeout=30,
+    )
+    soon = {"exp": int(time.time()) + 240}
+    signer = PrivateKeyJWT(audience, claims=soon, headers={"kid": key.kid}, alg=key.alg)
+    client.register_client_auth_method(signer)
+    return client
+
+
+@pytest.mark.parametrize("key", KEYS, ids=["ES384", "RS384"])
+def test_a_smart_backend_service_reads_fhir(site: Site, key: Any) -> None:
+    """From the address of FHIR alone: it learns where the tokens are, signs in and reads."""
+    with oauth(site) as client:
+        client.fetch_token()
+        made = client.post(
+            f"{site.url}/api/v1/patients/", json={"label": f"SMART {key.alg}"}
+        ).json()
+    base = f"{site.url}/fhir/R4"
+    told = httpx.get(f"{base}/.well-known/smart-configuration").json()
+    metadata = httpx.get(f"{site.url}/.well-known/oauth-authorization-server").json()
+    address = told["token_endpoint"]
+    assert address == metadata["token_endpoint"] == f"{site.url}/oauth/token"
+    assert key.alg in told["token_endpoint_auth_signing_alg_values_supported"]
+    with smart(site, key, address) as client:
+        asked = {"grant_type": "client_credentials", "scope": "system/Patient.rs"}
+        token = client.fetch_token(address, **asked)
+    peer = SyncFHIRClient(base, authorization=f"Bearer {token['access_token']}")
+    assert made["id"] in {one.id for one in peer.resources("Patient").fetch_all()}
+    with pytest.raises(ForbiddenError, match=re.escape("system/Media.s")):
+        peer.resources("Media").fetch()
+    with smart(site, key, address) as client:
+        ended = client.revoke_token(told["revocation_endpoint"], token["access_token"])
+    assert ended.status_code == 200
+    with pytest.raises(AuthorizationError):
+        peer.resources("Patient").fetch()
+
+
+def test_an_assertion_counts_once_in_both_processes(site: Site) -> None:
+    address, key = f"{site.url}/oauth/token", KEYS[0]
+    assertion = private_key_jwt_sign(
+        key,
+        site.client_with_keys,
+        address,
+        key.alg,
+        {"exp": int(time.time()) + 240},
+        header={"kid": key.kid},
+    )
+    fields = {
+        "grant_type": "client_credentials",
+        "client_assertion_type": TYPE,
+        "client_assertion": assertion,
+    }
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: httpx.post(address, data=fields), range(16)))
+    assert sorted(one.status_code for one in answers) == [200, *[401] * 15]
 
 
 def ask(site: Site, method: str, path: str, body: Any = None, key: str = "") -> tuple[int, bytes]:

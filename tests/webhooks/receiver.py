@@ -30,15 +30,19 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 names = {name.lower(): value for name, value in self.headers.items()}
                 receiver.got.append((self.path, names, body))
+                self._answer()
+
+            def do_GET(self) -> None:
+                receiver.got.append((self.path, {}, b""))
+                self._answer()
+
+            def _answer(self) -> None:
                 self.send_response(receiver.status)
                 for name, value in receiver.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
                 with suppress(OSError):  # the sender may have hung up
                     self._write(receiver.answer)
-
-            def do_GET(self) -> None:
-                receiver.got.append((self.path, {}, b""))
 
             def _write(self, answer: bytes) -> None:
                 if not receiver.drip:

@@ -9,6 +9,7 @@ app_name = "fhir"
 
 urlpatterns = [
     path("R4/metadata", views.CapabilityView.as_view(), name="metadata"),
+    path("R4/.well-known/smart-configuration", views.SmartView.as_view(), name="smart"),
     path("R4/Binary/<uuid:pk>", views.BinaryView.as_view(), name="binary"),
     path("R4/Patient/<uuid:pk>/$everything", views.EverythingView.as_view(), name="everything"),
     path("R4/<str:kind>", views.SearchView.as_view(), name="search"),

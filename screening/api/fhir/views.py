@@ -12,12 +12,15 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from rest_framework.parsers import FormParser
 from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import discovery
 from accounts.models import User
-from accounts.scope_permission import HasScope
+from accounts.scope_permission import HasScope, MissingScope
+from accounts.smart_scopes import READ, SEARCH
 from screening.api.fhir.negotiation import (
     FhirJSON,
     FhirJSONParser,
@@ -43,6 +46,7 @@ class FhirView(APIView):
     content_negotiation_class = FhirNegotiation
     http_method_names = ["get", "head"]
     schema = None  # described by its own CapabilityStatement
+    resource_types = (*KINDS, "Binary")  # what SMART's scopes name
 
     @property
     def user(self) -> User:
@@ -51,6 +55,16 @@ class FhirView(APIView):
     @property
     def base(self) -> str:
         return self.request.build_absolute_uri(BASE)
+
+    def kinds(self, interaction: str) -> frozenset[str]:
+        """The kinds of resources that the caller's scopes let it read or search."""
+        credential: Any = self.request.auth
+        kinds = credential and credential.fhir_kinds(interaction)
+        return frozenset(self.resource_types) if kinds is None else kinds
+
+    def require_kind(self, kind: str, interaction: str) -> None:
+        if kind not in self.kinds(interaction):
+            raise MissingScope(f"system/{kind}.{interaction}")
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Any]:
         return handler
@@ -65,15 +79,36 @@ class CapabilityView(FhirView):
         return Response(capability.statement(self.base))
 
 
+class SmartView(FhirView):
+    """What a client reads before it asks for a token. Public too."""
+
+    permission_classes = [AllowAny]
+
+    def get(self, request: Request) -> Response:
+        return Response(discovery.smart())
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """The document is no resource: JSON, whatever is asked for."""
+        return JSONRenderer(), JSONRenderer.media_type
+
+
 class SearchView(FhirView):
     def get(self, request: Request, kind: str) -> Response:
+        return self.found(kind, [*request.query_params.lists()])
+
+    def found(self, kind: str, query: list[tuple[str, list[str]]]) -> Response:
+        """What is searched for, with what it includes of the kinds that the caller may read."""
         _require_kind(kind)
-        asked = search.ask(kind, request.query_params.lists(), strict=is_strict(request))
-        found = search.find(kind, asked, self.user, self.base)
+        self.require_kind(kind, SEARCH)
+        asked = search.ask(kind, query, strict=is_strict(self.request))
+        for name, _, _ in asked.criteria:
+            if "." in name:  # it tells something of the patient
+                self.require_kind("Patient", SEARCH)
+        found = search.find(kind, asked, self.user, self.base, self.kinds(READ))
         return Response(bundles.searchset(kind, asked, found, self.base))
 
 
-class PostedSearchView(FhirView):
+class PostedSearchView(SearchView):
     """``POST …/_search``: the parameters in the body, as a form, or in the query string."""
 
     http_method_names = ["post"]
@@ -81,16 +116,13 @@ class PostedSearchView(FhirView):
     parser_classes = [FormParser]
 
     def post(self, request: Request, kind: str) -> Response:
-        _require_kind(kind)
-        query = [*request.query_params.lists(), *_form(request.data)]
-        asked = search.ask(kind, query, strict=is_strict(request))
-        found = search.find(kind, asked, self.user, self.base)
-        return Response(bundles.searchset(kind, asked, found, self.base))
+        return self.found(kind, [*request.query_params.lists(), *_form(request.data)])
 
 
 class ReadView(FhirView):
     def get(self, request: Request, kind: str, pk: str) -> Response:
         _require_kind(kind)
+        self.require_kind(kind, READ)
         found = search.read(kind, pk, self.user, self.base)
         if found is None:
             raise Http404
@@ -114,12 +146,14 @@ class EverythingView(FhirView):
     def _answer(
         self, request: Request, pk: UUID, query: list[tuple[str, list[str]]]
     ) -> StreamingHttpResponse:
+        self.require_kind("Patient", READ)
         patient = get_object_or_404(Patient.objects.visible_to(self.user), pk=pk)
         parts = bundles.everything(
             patient,
             query,
             self.user,
             self.base,
+            self.kinds(READ),
             strict=is_strict(request),
         )
         return StreamingHttpResponse(parts, content_type=CONTENT_TYPE)
@@ -129,6 +163,7 @@ class BinaryView(FhirView):
     """A picture: the file itself, or wrapped in a resource if FHIR JSON is requested."""
 
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
+        self.require_kind("Binary", READ)
         if not wants_resource(request):
             rendition = AccessLog.Rendition.IMAGE
             return delivery.deliver(request=request, user=self.user, pk=pk, rendition=rendition)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -45,13 +45,20 @@ def searchset(kind: str, asked: Asked, found: Found, base: str) -> Json:
 
 
 def everything(
-    patient: Patient, query: Iterable[tuple[str, list[str]]], user: User, base: str, *, strict: bool
+    patient: Patient,
+    query: Iterable[tuple[str, list[str]]],
+    user: User,
+    base: str,
+    readable: Collection[str] = KINDS.keys(),
+    *,
+    strict: bool,
 ) -> Iterator[str]:
     """Everything recorded about a patient, with the models that read it, as JSON in parts: a
-    patient may have thousands of images. ``_type`` and ``_since`` filter it. Raises SearchError
-    before the first part.
+    patient may have thousands of images. ``_type``, ``_since`` and the readable kinds filter it.
+    Raises SearchError before the first part.
     """
     wanted, since, ignored = _narrowed(query, strict=strict)
+    wanted &= set(readable)
     asked_of = []
     for kind, found in KINDS.items():
         if isinstance(found, Stored) and kind in wanted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accounts import discovery
 from screening.interop.fhir import includes
 from screening.interop.fhir.elements import Json, canonical, concept, resource
 from screening.interop.fhir.resources import KINDS, Stored
@@ -13,9 +14,11 @@ ABOUT_LISTED = {
 }
 SERVICE = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 SECURITY = (
-    "A token or API key of the platform as `Authorization: Bearer`, with the scope fhir:read. "
-    "Only what its owner may see is there."
+    "A token or API key of the platform as `Authorization: Bearer`, with the scope fhir:read, or a "
+    "token with SMART's system scopes (Backend Services; there is no launch). Only what its owner "
+    "may see is there."
 )
+OAUTH_URIS = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 
 
 def statement(base: str) -> Json:
@@ -41,7 +44,19 @@ def statement(base: str) -> Json:
                 "mode": "server",
                 "security": {
                     "cors": False,
-                    "service": [concept(SERVICE, "OAuth", "OAuth")],
+                    "service": [
+                        concept(SERVICE, "SMART-on-FHIR", "SMART-on-FHIR"),
+                        concept(SERVICE, "OAuth", "OAuth"),
+                    ],
+                    "extension": [
+                        {
+                            "url": OAUTH_URIS,
+                            "extension": [
+                                {"url": "token", "valueUri": discovery.token_address()},
+                                {"url": "revoke", "valueUri": discovery.revocation_address()},
+                            ],
+                        }
+                    ],
                     "description": SECURITY,
                 },
                 "resource": [*(_resource(kind) for kind in KINDS), _BINARY],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import binascii
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
@@ -97,8 +97,16 @@ def ask(kind: str, query: Iterable[tuple[str, list[str]]], *, strict: bool) -> A
     return asked
 
 
-def find(kind: str, asked: Asked, user: User, base: str) -> Found:
-    """The page of results. Raises SearchError for a value that cannot be parsed."""
+def find(kind: str, asked: Asked, user: User, base: str, readable: Collection[str]) -> Found:
+    """The page of results, with inclusions of the readable kinds. Raises SearchError for a value
+    that cannot be parsed.
+    """
+    found = _find(kind, asked, user, base)
+    included = [one for one in found.included if one["resourceType"] in readable]
+    return replace(found, included=included)
+
+
+def _find(kind: str, asked: Asked, user: User, base: str) -> Found:
     found = KINDS[kind]
     if isinstance(found, Listed):
         return _listed(found, asked, user, base)
