@@ -1,8 +1,8 @@
-"""How numbers and dates are written everywhere."""
+"""How numbers and dates are written everywhere, and how a moment is read."""
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 
 def percent(share: float) -> str:
@@ -17,3 +17,16 @@ def percent(share: float) -> str:
 def day(value: date) -> str:
     """12 Mar 2026, the format used everywhere."""
     return f"{value.day} {value:%b %Y}"
+
+
+def moment(text: str) -> datetime:
+    """What a caller wrote in ISO 8601, in UTC. ValueError if it is none, without a time zone, or
+    outside the years that UTC has.
+    """
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(text)
+    try:
+        return found.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(text) from None

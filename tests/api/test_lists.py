@@ -203,6 +203,8 @@ def test_reviews_by_conclusion(clinician, lesion):
         ("patients", "cursor", "x"),
         ("patients", "cursor", "cD1ub25zZW5zZQ=="),
         ("patients", "cursor", "cD0yMDI2LTAzLTk5"),
+        ("patients", "cursor", "cD0wMDAxLTAxLTAxVDAwJTNBMDAlM0EwMCUyQjE0JTNBMDA="),
+        ("patients", "cursor", "cD05OTk5LTEyLTMxVDIzJTNBNTklM0E1OS0xNCUzQTAw"),
         ("clinics", "search", "x"),
         ("lesions", "body_site", "moon"),
         ("lesions", "patient", "1"),

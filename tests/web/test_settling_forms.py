@@ -74,6 +74,25 @@ def form(request, client, personas, lesion):
     return reverse(name, args=[pk]), typed | inputs(opened), model
 
 
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "",
+        "yesterday",
+        "2026-02-30T00:00:00+00:00",
+        "2026-03-01T00:00:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+    ],
+)
+def test_a_form_that_does_not_say_what_it_showed_asks(client, form, moment):
+    url, typed, model = form
+    asked = client.post(url, typed | {"shown_at": moment})
+    assert asked.status_code == 200 and asked.context["form"].came
+    assert not model.objects.exists()
+    assert client.post(url, typed | inputs(asked)).status_code == 302
+
+
 def test_what_was_there_is_settled_at_once(client, form):
     url, typed, model = form
     assert client.post(url, typed).status_code == 302

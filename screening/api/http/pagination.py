@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import (
     BasePagination,
@@ -15,6 +14,7 @@ from rest_framework.pagination import (
 from rest_framework.request import Request
 
 from screening.api.http.errors import QueryError
+from screening.formatting import moment
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
@@ -90,8 +90,8 @@ class CreatedCursorPagination(SizedPages, CursorPagination):
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:
             cursor = super().decode_cursor(request)
-            if cursor is not None and cursor.position and not parse_datetime(str(cursor.position)):
-                raise ValueError(cursor.position)
+            if cursor is not None and cursor.position:
+                moment(str(cursor.position))
         except (NotFound, ValueError):
             raise QueryError({"cursor": "This is no cursor of ours. Begin without one."}) from None
         return cursor

@@ -7,7 +7,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 
 from accounts.models import User
 from screening.errors import SearchError
+from screening.formatting import moment
 from screening.interop.fhir import includes
 from screening.interop.fhir.elements import Json
 from screening.interop.fhir.parameters import Day, Identity, Moment, split
@@ -281,10 +282,7 @@ def _value(found: Stored, order: Order, text: str) -> Any:
         return UUID(text)
     if isinstance(parameter, Day):
         return date.fromisoformat(text)
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(text)
-    return moment
+    return moment(text)
 
 
 def _listed(kind: Listed, asked: Asked, user: User, base: str) -> Found:

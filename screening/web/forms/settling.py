@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django import forms
-from django.utils.dateparse import parse_datetime
 
 from accounts.models import User
+from screening.formatting import moment
 from screening.models import Alert, Correction, Lesion, LesionImage
 from screening.predictions import arrivals
 from screening.predictions.advice import act_words
@@ -58,10 +58,9 @@ class SettlingForm(forms.Form):
 
     def clean_shown_at(self) -> datetime | None:
         try:
-            moment = parse_datetime(self.cleaned_data["shown_at"])
+            return moment(self.cleaned_data["shown_at"])
         except ValueError:
             return None
-        return moment if moment is not None and moment.tzinfo is not None else None
 
     @property
     def came_words(self) -> list[str]:
@@ -74,10 +73,10 @@ class SettlingForm(forms.Form):
 
     def write(self, write: Callable[..., T], fields: dict[str, Any]) -> T | None:
         """Write the record; None if the form has to ask first."""
-        image, moment = fields.pop("shown_image"), fields["shown_at"] or self._lesion.created
-        self.came = arrivals.since(self._lesion, moment, self._user)
+        image, shown_at = fields.pop("shown_image"), fields["shown_at"] or self._lesion.created
+        self.came = arrivals.since(self._lesion, shown_at, self._user)
         if not self.came and image == self._image:
-            return write(**fields | {"shown_at": moment})
+            return write(**fields | {"shown_at": shown_at})
         data: Any = self.data
         data = self.data = data.copy()
         data[self.add_prefix("shown_at")] = self._now.isoformat()
