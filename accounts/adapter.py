@@ -89,6 +89,11 @@ class AccountAdapter(DefaultAccountAdapter):
                 self.send_notification_mail("account/email/new_device", user)
         return response
 
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Leave a note for the audit log."""
+        super().authentication_failed(request, **credentials)
+        request.log_in_failed = True  # type: ignore[attr-defined]
+
     def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
         """The log-in itself is recent for a while; allauth would ask again at once."""
         records = get_authentication_records(self.request, self.request.user)

@@ -14,8 +14,11 @@ from django.http import HttpRequest
 
 from accounts.admin import ReadOnlyAdmin, ReadOnlyInline
 from screening.models import (
-    AccessLog,
     Alert,
+    AuditEntry,
+    AuditPart,
+    AuditSegment,
+    AuditSubject,
     Batch,
     BatchRow,
     CalendarFeed,
@@ -126,14 +129,30 @@ class CorrectionAdmin(ReadOnlyAdmin):
     fields = ["id", "kind", "made_by", "created"]
 
 
-@admin.register(AccessLog)
-class AccessLogAdmin(ReadOnlyAdmin):
-    list_display = ["created", "user", "rendition", "image_id"]
-    list_select_related = ["user"]
-    list_filter = ["rendition"]
-    search_fields = ["user__email", "image__id"]
-    date_hierarchy = "created"
-    fields = ["created", "user", "rendition"]
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin):
+    list_display = ["number", "at", "act", "through", "what", "actor", "address"]
+    list_filter = ["act", "through"]
+    search_fields = ["what", "actor", "request"]
+    date_hierarchy = "at"
+
+
+@admin.register(AuditSubject)
+class AuditSubjectAdmin(ReadOnlyAdmin):
+    list_display = ["entry_id", "patient", "clinic"]
+    search_fields = ["patient", "clinic"]
+
+
+@admin.register(AuditPart)
+class AuditPartAdmin(ReadOnlyAdmin):
+    """What waits to be chained."""
+
+    list_display = ["unit", "at", "is_last"]
+
+
+@admin.register(AuditSegment)
+class AuditSegmentAdmin(ReadOnlyAdmin):
+    list_display = ["first", "last", "closed_at"]
 
 
 # Readings, measurements and comparisons

@@ -29,6 +29,8 @@ from screening.measurements import services as measurement_services
 from screening.models import Prediction
 from screening.operations import clock, heartbeats
 from screening.predictions import details, queue, recovery
+from screening.privacy import services as audit
+from screening.privacy.recording import recorded
 from screening.webhooks import outbox
 
 logger = logging.getLogger(__name__)
@@ -53,11 +55,13 @@ def sweep_once() -> None:
         sweep_batches,
         sweep_exports,
         outbox.ring,
+        audit.chain_all,
         work_where_nobody_does,
     ):
         close_old_connections()
         try:
-            step()
+            with recorded(through="worker", what=f"sweep: {step.__name__}"):
+                step()
         except Exception:
             logger.exception("a step of the sweep failed; the others continue")
     close_old_connections()

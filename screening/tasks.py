@@ -21,6 +21,7 @@ from screening.erasure import eraser
 from screening.exports import worker as export_worker
 from screening.operations import heartbeats, orphans, storage
 from screening.predictions import queue, recovery
+from screening.privacy import services as audit
 from screening.reminders import emails
 from screening.webhooks import delivery as webhook_delivery
 from screening.webhooks import outbox
@@ -64,6 +65,16 @@ def deliver_webhook_task(delivery_id: str) -> None:
     delivery = webhook_delivery.claim(UUID(delivery_id))
     if delivery is not None:
         webhook_delivery.deliver(delivery)
+
+
+@shared_task
+def chain_audit_entries_task() -> None:
+    audit.chain_all()
+
+
+@shared_task
+def close_old_audit_segment_task() -> None:
+    audit.close_old_segment()
 
 
 @shared_task

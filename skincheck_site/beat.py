@@ -7,6 +7,7 @@ from typing import Any
 from celery.schedules import crontab
 
 BEAT_SECONDS = 20
+AUDIT_SECONDS = 10
 
 
 def schedule() -> dict[str, dict[str, Any]]:
@@ -17,6 +18,15 @@ def schedule() -> dict[str, dict[str, Any]]:
             "schedule": BEAT_SECONDS,
             # Not behind all that follows readings up: the heartbeat would be missed.
             "options": {"expires": BEAT_SECONDS, "queue": "interactive"},
+        },
+        "chain-audit-entries": {
+            "task": "screening.tasks.chain_audit_entries_task",
+            "schedule": AUDIT_SECONDS,
+            "options": {"expires": AUDIT_SECONDS},
+        },
+        "close-old-audit-segment": {
+            "task": "screening.tasks.close_old_audit_segment_task",
+            "schedule": crontab(minute="47", hour="3"),
         },
         "forget-old-deliveries": {
             "task": "screening.tasks.forget_old_deliveries_task",

@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery, Task, bootsteps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
 
@@ -47,7 +47,17 @@ def _beat(name: str) -> None:
         connection.close()  # so that none is open when the next process is forked
 
 
-app = Celery("skincheck")
+class RecordedTask(Task):
+    """A task whose reads and writes of people's data go to the audit log."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        from screening.privacy.recording import recorded
+
+        with recorded(through="worker", what=str(self.name)):
+            return super().__call__(*args, **options)
+
+
+app = Celery("skincheck", task_cls=RecordedTask)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.steps["consumer"].add(Heart)

@@ -84,6 +84,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "skincheck_site.request_id.RequestIdMiddleware",
+    "screening.privacy.requests.audited",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "skincheck_site.caching.keep_nothing",
@@ -389,6 +390,11 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
+
+# Audit log
+
+# Older entries are replaced by a signature of their segment; 0 keeps all of them.
+AUDIT_RETENTION_YEARS = env.int("AUDIT_RETENTION_YEARS", default=10)
 
 # Logs
 

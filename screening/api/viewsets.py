@@ -234,7 +234,7 @@ class ReviewViewSet(RecordViewSet):
 
 @doc.PICTURE
 class PictureView(PictureOrProblem, RecordView):
-    """The picture itself. rendition: one of AccessLog.Rendition."""
+    """The picture itself. rendition: one of Rendition."""
 
     scope_resource = "images"
     http_method_names = ["get", "head"]

@@ -25,6 +25,7 @@ from screening.interop.fhir import bundles
 from screening.interop.isic import export as isic
 from screening.interop.tables import as_csv
 from screening.models import Correction, Export, Lesion, LesionImage, Patient, Prediction
+from screening.privacy import queries as audit_queries
 from screening.report.lesion_report import lesion_report
 from screening.report.patient_report import patient_report
 
@@ -34,6 +35,7 @@ Everything that SkinCheck keeps about {subject}, on {day}.
 
 reports/      to read: a PDF for each record and each spot
 pictures/     the pictures as they are stored, byte for byte; thumbnails/ the small ones
+accesses.jsonl  who looked at the records or changed them, one a line
 tables/       readings and pictures as CSV, for a spreadsheet
 fhir/         the same as FHIR R4, for another system
 records/      all records as JSON, one a line: see schema.json
@@ -74,7 +76,7 @@ def plan(export: Export) -> Plan:
     images = LesionImage.everything.filter(**here).count()
     present = Patient.objects.filter(pk__in=patients).count()
     lesions = Lesion.objects.filter(patient__in=patients).count()
-    steps = 2 * images + len(records.KINDS) + 2 * present + lesions + 2
+    steps = 2 * images + len(records.KINDS) + 2 * present + lesions + 3
     return Plan(user, patients, export.patient_id is None, steps)
 
 
@@ -88,6 +90,7 @@ def write(made: Plan, into: IO[bytes], step: Step) -> None:
         archive.add("README.txt", [_readme(made).encode()])
         _write_documents(made, archive)
         _write_records(made, archive)
+        archive.add("accesses.jsonl", _accesses(made.patients))
         _write_pictures(made, archive)
         archive.close(_about(made))
     if _last_correction(made.patients) != before:
@@ -172,6 +175,25 @@ def _lines(kind: records.Kind, patients: list[UUID], people: records.People) -> 
         for row in page:
             people.note(kind, row)
             line = records.written(kind, row, patients)
+            yield json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+def _accesses(patients: list[UUID]) -> Iterator[bytes]:
+    """What the audit log says of these records, and nothing of anybody else's."""
+    entries = audit_queries.about(patients).order_by("pk")
+    for page in records.pages(entries, records.ROWS_AT_ONCE):
+        names = audit_queries.names_of(entry.actor for entry in page)
+        for entry in page:
+            line = {
+                "number": entry.number,
+                "at": records.plain(entry.at),
+                "act": entry.act,
+                "through": entry.through,
+                "what": entry.what,
+                "actor": records.plain(entry.actor),
+                "name": names.get(entry.actor, "") if entry.actor else "",
+                **audit_queries.touched(entry, patients),
+            }
             yield json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 

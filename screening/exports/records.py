@@ -21,8 +21,11 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import Clinic, User
 from screening.models import (
-    AccessLog,
     Alert,
+    AuditEntry,
+    AuditPart,
+    AuditSegment,
+    AuditSubject,
     Batch,
     BatchRow,
     CalendarFeed,
@@ -205,7 +208,6 @@ KINDS = (
         of("share__patient", or_none="lesion__patient"),
         "What doctors said through a link.",
     ),
-    Kind("accesses", AccessLog, of("image__lesion__patient"), "Who looked at which picture."),
 )
 """In an order in which each refers only to those before it, and to itself."""
 
@@ -221,6 +223,10 @@ LEFT_OUT: dict[type[models.Model], str] = {
     Trace: "what must not be found here",
     ReviewSeal: "this site's own: an import signs again",
     Heartbeat: "no person's data",
+    AuditEntry: "in accesses.jsonl: the chain is of this installation",
+    AuditSubject: "the same",
+    AuditPart: "the same, seconds later",
+    AuditSegment: "no person's data",
 }
 
 

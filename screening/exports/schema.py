@@ -9,6 +9,7 @@ from typing import Any
 from django.db import models
 
 from screening.exports.records import KINDS, Kind
+from screening.models import Act, Through
 
 FORMAT, VERSION = "skincheck-export", 1
 
@@ -65,6 +66,28 @@ DOCUMENTS: dict[str, Schema] = {
 }
 
 
+_TEXTS: Schema = {"type": "array", "items": {"type": "string"}}
+ACCESS: Schema = {
+    "type": "object",
+    "description": "Who looked at the records or changed them.",
+    "properties": {
+        "number": {"type": "integer", "minimum": 1},
+        "at": {"type": "string", "format": "date-time"},
+        "act": {"enum": Act.values},
+        "through": {"enum": Through.values},
+        "what": {"type": "string", "description": "The address, task or command by its name."},
+        "actor": {"type": ["string", "null"], "format": "uuid"},
+        "name": {"type": "string", "description": "Of the account, as long as it is there."},
+        "records": {"type": "object", "additionalProperties": _TEXTS},
+        "changes": {"type": "object", "additionalProperties": _TEXTS},
+    },
+}
+ACCESS |= {"required": list(ACCESS["properties"]), "additionalProperties": False}
+"""A line of ``accesses.jsonl``. records: by kind; changes: names of fields by record. Both are
+empty where others' records were looked at as well.
+"""
+
+
 def schema() -> Schema:
     """In ``$defs``: one object a line in each file of ``records/``, by the file's name; and the
     other files, by theirs.
@@ -72,7 +95,11 @@ def schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"{FORMAT} {VERSION}",
-        "$defs": {kind.name: of_kind(kind) for kind in KINDS} | DOCUMENTS,
+        "$defs": {
+            **{kind.name: of_kind(kind) for kind in KINDS},
+            "accesses.jsonl": ACCESS,
+            **DOCUMENTS,
+        },
     }
 
 

@@ -1,4 +1,4 @@
-"""The only way a picture leaves the platform: checked, logged, streamed."""
+"""The only way a picture leaves the platform: checked and streamed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import QuerySet, TextChoices
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -17,14 +17,23 @@ from accounts.models import User
 from ml.opening.pictures import InvalidImage
 from screening.errors import Busy
 from screening.images import services as image_services
-from screening.models import AccessLog, LesionImage
+from screening.models import LesionImage
 
 logger = logging.getLogger(__name__)
 
+
+class Rendition(TextChoices):
+    """What is delivered of an image. The value is in the address."""
+
+    IMAGE = "image", "Image"
+    SCREEN = "screen", "In the size of a screen"
+    THUMBNAIL = "thumbnail", "Thumbnail"
+
+
 _STORED: dict[str, str] = {
-    AccessLog.Rendition.IMAGE: "file",
-    AccessLog.Rendition.SCREEN: "screen",
-    AccessLog.Rendition.THUMBNAIL: "thumbnail",
+    Rendition.IMAGE: "file",
+    Rendition.SCREEN: "screen",
+    Rendition.THUMBNAIL: "thumbnail",
 }
 """Each rendition's field."""
 CONTENT_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
@@ -42,15 +51,15 @@ def deliver(
     instead of all visible images.
 
     Raises Http404 for images that ``user`` may not see, for an unknown rendition and for a lost
-    file. Browsers may cache the picture but must revalidate: a 304 is checked and logged as well.
+    file. Browsers may cache the picture but must revalidate: a 304 is checked as well.
     """
     image = looked_at(user=user, pk=pk, rendition=rendition, of=of)
     return stored(request, image, rendition)
 
 
 def stored(request: HttpRequest, image: LesionImage, rendition: str) -> HttpResponseBase:
-    """The stored picture as a response. The caller has checked who asks, and logs it."""
-    if rendition == AccessLog.Rendition.SCREEN:
+    """The stored picture as a response. The caller has checked who asks."""
+    if rendition == Rendition.SCREEN:
         _give_screen(image)
     file = getattr(image, _STORED[rendition]) or image.file
     # The files of a row never change, so its identifier serves as the ETag.
@@ -66,15 +75,14 @@ def looked_at(
     *,
     user: User,
     pk: UUID,
-    rendition: str = AccessLog.Rendition.IMAGE,
+    rendition: str = Rendition.IMAGE,
     of: QuerySet[LesionImage] | None = None,
 ) -> LesionImage:
-    """The image, for delivery in another format; logged. Raises Http404."""
-    if rendition not in _STORED:
+    """The image, for delivery in another format. Raises Http404."""
+    if rendition not in Rendition.values:
         raise Http404("No such rendition.")
     images = LesionImage.objects.visible_to(user) if of is None else of
     image: LesionImage = get_object_or_404(images.select_related("lesion__patient"), pk=pk)
-    AccessLog.objects.create(user=user, image=image, rendition=rendition)
     return image
 
 

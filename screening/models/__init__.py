@@ -1,5 +1,12 @@
-from screening.models.access_log import AccessLog
 from screening.models.alert import Alert, Rule
+from screening.models.audit import (
+    Act,
+    AuditEntry,
+    AuditPart,
+    AuditSegment,
+    AuditSubject,
+    Through,
+)
 from screening.models.batch import ACTIVE_BATCH, Batch, BatchRow
 from screening.models.comparison import ChangeMark, Comparison
 from screening.models.consent import Consent
@@ -42,8 +49,12 @@ __all__ = [
     "SYMPTOMS",
     "TEST_EVENT",
     "WRONG_CODES",
-    "AccessLog",
+    "Act",
     "Alert",
+    "AuditEntry",
+    "AuditPart",
+    "AuditSegment",
+    "AuditSubject",
     "Batch",
     "BatchRow",
     "BodySite",
@@ -96,6 +107,7 @@ __all__ = [
     "SkinType",
     "Standing",
     "State",
+    "Through",
     "Trace",
     "Webhook",
 ]

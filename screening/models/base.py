@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from django.conf import settings
 from django.db import models
@@ -9,6 +9,8 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from uuid_utils.compat import uuid7
+
+from screening.models import witness
 
 _Acts = TypeVar("_Acts", bound="models.QuerySet[Any]")
 
@@ -22,6 +24,15 @@ class UUIDModel(models.Model):
 
     class Meta:
         abstract = True
+
+    @classmethod
+    def from_db(cls, *args: Any, **options: Any) -> Self:
+        """Every row that a query loads passes here: the one place where the audit log sees what is
+        read.
+        """
+        row = super().from_db(*args, **options)
+        witness.saw(row)
+        return row
 
 
 class Settling(models.Model):

@@ -232,7 +232,7 @@ class LesionImage(Withdrawable):
 
     @property
     def on_page(self) -> str:
-        """The rendition that pages show: an ``AccessLog.Rendition``."""
+        """The rendition that pages show: a ``Rendition`` of ``images.delivery``."""
         return "screen" if self.has_screen else "image"
 
     of_day = ""

@@ -14,6 +14,11 @@ from django.conf import settings
 REVIEW = b"skincheck.review.1"
 SEAL = b"skincheck.review.seal.1"
 RECEIPT = b"skincheck.erasure.receipt.1"
+AUDIT = b"skincheck.audit.1"
+AUDIT_CONTENT = b"skincheck.audit.content.1"
+AUDIT_ERASED = b"skincheck.audit.erased.1"
+AUDIT_PART = b"skincheck.audit.part.1"
+AUDIT_VALUE = b"skincheck.audit.value.1"
 
 Content = Mapping[str, Any]
 
@@ -29,6 +34,12 @@ def holds(content: Content, signature: str, purpose: bytes = REVIEW) -> bool:
     """
     keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return any(hmac.compare_digest(_signature(content, key, purpose), signature) for key in keys)
+
+
+def digest_of_value(text: str) -> str:
+    """A keyed digest in 16 hexadecimal digits: whether two values are equal, and nothing else."""
+    key = hmac.digest(settings.SECRET_KEY.encode(), AUDIT_VALUE, sha256)
+    return hmac.digest(key, text.encode(), sha256).hex()[:16]
 
 
 def _signature(content: Content, secret: str, purpose: bytes) -> str:

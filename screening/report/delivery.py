@@ -1,4 +1,4 @@
-"""The only way a report leaves the platform: checked, built, logged, streamed."""
+"""The only way a report leaves the platform: checked, built, streamed."""
 
 from __future__ import annotations
 
@@ -10,31 +10,29 @@ from django.shortcuts import get_object_or_404
 
 from accounts.models import User
 from screening.body_map import queries as body_map_queries
-from screening.models import AccessLog, Lesion, LesionImage, Patient
+from screening.models import Lesion, Patient
 from screening.report.lesion_report import lesion_report
 from screening.report.patient_report import patient_report
 
 
 def hand_lesion_report(*, user: User, pk: UUID) -> FileResponse:
-    """Return the report. Every picture in it is logged as shown. Raises Http404 for a lesion that
+    """Return the report. Raises Http404 for a lesion that
     ``user`` may not see.
     """
     visible = Lesion.objects.visible_to(user).select_related("patient__clinic")
     lesions = body_map_queries.with_position(visible)
-    return _handed(user, "lesion", *lesion_report(get_object_or_404(lesions, pk=pk), user))
+    file, _ = lesion_report(get_object_or_404(lesions, pk=pk), user)
+    return _handed("lesion", file)
 
 
 def hand_patient_report(*, user: User, pk: UUID) -> FileResponse:
     """As ``hand_lesion_report``."""
     patients = Patient.objects.visible_to(user).select_related("clinic")
-    return _handed(user, "patient", *patient_report(get_object_or_404(patients, pk=pk), user))
+    file, _ = patient_report(get_object_or_404(patients, pk=pk), user)
+    return _handed("patient", file)
 
 
-def _handed(user: User, kind: str, file: IO[bytes], shown: list[LesionImage]) -> FileResponse:
-    rendition = AccessLog.Rendition.REPORT
-    AccessLog.objects.bulk_create(
-        AccessLog(user=user, image=image, rendition=rendition) for image in shown
-    )
+def _handed(kind: str, file: IO[bytes]) -> FileResponse:
     # The name says what it is, not whose.
     response = FileResponse(
         file, content_type="application/pdf", filename=f"skincheck-{kind}-report.pdf"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from django.http import HttpRequest
 
@@ -24,8 +25,8 @@ class Navigation:
         return [role for role, _ in self._user.roles]
 
     @cached_property
-    def _own(self) -> list[Patient]:
-        return list(Patient.objects.filter(owner=self._user)[:2])
+    def _own(self) -> list[UUID]:
+        return list(Patient.objects.filter(owner=self._user).values_list("pk", flat=True)[:2])
 
     @property
     def in_clinic(self) -> bool:
@@ -37,8 +38,10 @@ class Navigation:
         return any(role in REVIEWERS for role in self._roles)
 
     @property
-    def own_record(self) -> Patient | None:
-        """The only record of a user who belongs to no clinic; None if there is a choice."""
+    def own_record(self) -> UUID | None:
+        """The only record of a user who belongs to no clinic, by its identifier; None if there is
+        a choice.
+        """
         return self._own[0] if not self.in_clinic and len(self._own) == 1 else None
 
     @property

@@ -14,7 +14,6 @@ from oauth2_provider.models import AccessToken
 from accounts.admin import ReadOnlyAdmin
 from accounts.models import Agreement, User
 from screening.models import (
-    AccessLog,
     ExternalIdentifier,
     Heartbeat,
     IdempotentRequest,
@@ -24,6 +23,8 @@ from screening.models import (
     ShareOpening,
     Trace,
 )
+from screening.privacy import services as audit
+from tests.clients import Browser
 from tests.factories import (
     BatchRowFactory,
     DeliveryAttemptFactory,
@@ -77,7 +78,14 @@ def rows(personas) -> None:
     Opinion.objects.create(share=world.share, name="Dr", text="Harmless.")
     Trace.objects.create(digest="0" * 64, kind="row")
     ReviewSeal.objects.create(number=9, signature="0", held=True, seal="0")
-    AccessLog.objects.create(user=personas.viewer, image=world.image, rendition="image")
+    client = Browser()
+    client.force_login(personas.viewer)
+    client.get(f"/lesions/{world.lesion.pk}/")
+    audit.chain_all()
+    audit.close_segment(before=timezone.now() + timedelta(days=1))
+    client.get(f"/lesions/{world.lesion.pk}/")
+    audit.chain_all()
+    client.get(f"/lesions/{world.lesion.pk}/")
 
 
 HIDDEN = (

@@ -165,8 +165,8 @@ def test_an_expansion_costs_the_same_for_many(
 ):
     for _ in range(20):
         PredictionFactory(image__lesion__patient=personas.patient)
-    # The key, the roles, the rows, the lesions, their identifiers, and what settled them.
-    with django_assert_max_num_queries(11):
+    # The key, the roles, the rows, the lesions, their identifiers, what settled them; the log.
+    with django_assert_max_num_queries(12):
         rows = clinician.get("/api/v1/predictions/", {"expand": "lesion"}).json()["results"]
     assert len(rows) == 21
     assert all(row["lesion"]["patient"] == str(personas.patient.pk) for row in rows)

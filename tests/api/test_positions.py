@@ -108,7 +108,9 @@ def test_the_ugly_duckling(personas, clinician, django_assert_num_queries):
             few = clinician.get(url).json()
             assert (few["ranking"], few["model_version"]) == ([], None)
             assert "once five of them have been read" in few["statement"]
-    with django_assert_num_queries(6):  # key, roles, patient, lesions, and the ranking's two
+    with django_assert_num_queries(
+        7
+    ):  # key, roles, patient, lesions, the ranking's two, the audit log
         found = clinician.get(url).json()
     assert found["model_version"] == "test-1"
     first, second = found["ranking"][:2]

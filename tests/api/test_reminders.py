@@ -10,7 +10,7 @@ from django.utils import timezone
 from pypdf import PdfReader
 
 from accounts import services
-from screening.models import AccessLog, Reminder
+from screening.models import Reminder
 from tests.api.conftest import pointers
 from tests.factories import (
     LesionFactory,
@@ -18,6 +18,7 @@ from tests.factories import (
     PredictionFactory,
     ReminderFactory,
 )
+from tests.privacy.entries import looks_at
 
 API = "/api/v1"
 LIST = f"{API}/reminders/"
@@ -135,5 +136,4 @@ def test_reports_come_as_pdf_and_are_logged(personas, clinician, lesion):
         assert response.status_code == 200
         assert response["Content-Type"] == "application/pdf"
         assert PdfReader(BytesIO(response.getvalue())).pages
-    entries = AccessLog.objects.filter(image=image, rendition="report", user=personas.clinician)
-    assert entries.count() == 2
+    assert len(looks_at(image, actor=personas.clinician.pk)) == 2

@@ -15,7 +15,6 @@ from accounts.models import User
 from screening.corrections import services as corrections
 from screening.exports import services, worker
 from screening.models import (
-    AccessLog,
     Export,
     ExternalIdentifier,
     Patient,
@@ -81,7 +80,6 @@ def fill(patient: Patient, user: User) -> SimpleNamespace:
     consents.give(user=user, patient=patient)
     consents.withdraw(user=user, patient=patient)
     consents.give(user=user, patient=patient)
-    AccessLog.objects.create(user=user, image=image, rendition="image")
     corrections.withdraw(user=user, record=slip, reason="A finger.")
     return SimpleNamespace(
         lesion=lesion,

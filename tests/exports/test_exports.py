@@ -22,11 +22,12 @@ from accounts.models import Membership
 from screening import sweeper
 from screening.corrections import services as corrections
 from screening.exports import archive, emails, services, worker
-from screening.models import MAX_ATTEMPTS, AccessLog, Export
+from screening.models import MAX_ATTEMPTS, Export
 from screening.operations import orphans
 from tests.clients import Browser, Program
 from tests.exports.conftest import file_of, made
 from tests.factories import ExportFactory, LesionImageFactory, PredictionFactory
+from tests.privacy.entries import entries
 
 pytestmark = pytest.mark.django_db
 State = Export.State
@@ -135,7 +136,9 @@ def test_a_member_removed_meanwhile_gets_nothing(personas, of_clinic):
     client.force_login(personas.admin)
     path = reverse("export_file", args=[export.pk])
     assert fetched(client.get(path)).startswith(b"PK")
-    assert AccessLog.objects.filter(user=personas.admin, image=of_clinic.image).exists()
+    (entry,) = entries(what="export_file")
+    assert (entry.act, entry.actor) == ("read", personas.admin.pk)
+    assert entry.details["patients"] == [str(personas.patient.pk)]
     Membership.objects.filter(user=personas.admin).update(role="clinician")
     assert client.get(path).status_code == 404
     assert client.get(reverse("export", args=[export.pk])).status_code == 404

@@ -22,6 +22,7 @@ from screening.errors import ArchiveRefused
 from screening.exports import imports
 from screening.exports.records import KINDS, LEFT_OUT
 from screening.models import Batch, Patient, Review, Share
+from screening.privacy import services as audit
 from screening.reviews import chain
 from tests.clients import Browser
 from tests.exports.conftest import file_of, made
@@ -124,7 +125,7 @@ def test_a_clinics_patient_comes_into_another_clinic(personas, of_clinic):
     assert not reviewer.is_active
     admin = MembershipFactory(clinic=clinic, role=Role.ADMIN).user
     after = contents(file_of(made(admin, patient)))
-    for name in ("lesions", "images", "readings", "maps", "reviews", "histologies", "accesses"):
+    for name in ("lesions", "images", "readings", "maps", "reviews", "histologies"):
         here, there = (one[f"records/{name}.jsonl"] for one in (after, before))
         assert here.keys() == there.keys()
     assert "account.json" not in before
@@ -296,3 +297,25 @@ def test_the_documentation_lists_every_field():
     for kind in KINDS:
         fields = ", ".join(f"`{one.name}`" for one in kind.fields)
         assert f"| `{kind.name}` | {kind.about} | {fields} |" in text
+
+
+def test_who_looked_is_in_the_file_and_nobody_else(personas, of_clinic):
+    other = PatientFactory(clinic=personas.clinic)
+    client = Browser()
+    client.force_login(personas.viewer)
+    for path in (reverse("patients"), reverse("patient", args=[personas.patient.pk])):
+        client.get(path)
+    client.get(reverse("patient", args=[other.pk]))
+    audit.chain_all()
+    with zipfile.ZipFile(file_of(made(personas.admin, personas.patient))) as archive:
+        text = archive.read("accesses.jsonl").decode()
+        schema = json.loads(archive.read("schema.json"))
+    lines = [json.loads(line) for line in text.splitlines()]
+    for line in lines:
+        Draft202012Validator(schema["$defs"]["accesses.jsonl"]).validate(line)
+    listed, looked = (line for line in lines if line["through"] == "page")
+    assert [listed["what"], looked["what"]] == ["patients", "patient"]
+    assert looked["name"] == str(personas.viewer)
+    assert str(personas.patient.pk) in looked["records"]["patient"]
+    assert listed["records"] == {}
+    assert str(other.pk) not in text

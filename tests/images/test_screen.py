@@ -16,7 +16,7 @@ from ml.opening.limits import SCREEN_SIDE
 from screening.corrections.services import withdraw
 from screening.images import cleaning, quota
 from screening.images import services as image_services
-from screening.models import AccessLog, LesionImage
+from screening.models import LesionImage
 from tests.factories import LesionFactory, LesionImageFactory
 
 pytestmark = pytest.mark.django_db
@@ -113,7 +113,7 @@ def test_it_is_delivered_as_every_picture(added, viewer, personas):
     assert Image.open(BytesIO(response.getvalue())).size == (1600, 1200)
     assert response["Cache-Control"] == "private, no-cache"
     assert viewer.get(url, headers={"if-none-match": response["ETag"]}).status_code == 304
-    assert AccessLog.objects.filter(user=personas.viewer, rendition="screen").count() == 2
+    assert len(looks_at(added, actor=personas.viewer.pk, act="read")) == 2
     assert _as(personas.colleague).get(url).status_code == 404
     withdraw(user=personas.clinician, record=added, reason="another_person")
     assert viewer.get(url).status_code == 404

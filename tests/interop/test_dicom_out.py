@@ -16,9 +16,10 @@ from pydicom.pixels import pixel_array
 
 from screening.interop.dicom.metadata import body_site, read_metadata
 from screening.interop.dicom.services import add_image
-from screening.models import AccessLog, ImageScale, LesionPosition
+from screening.models import ImageScale, LesionPosition
 from tests.factories import LesionFactory, LesionImageFactory, PatientFactory
 from tests.interop.dicoms import encoded, picture
+from tests.privacy.entries import looks_at
 
 needs_dciodvfy = pytest.mark.skipif(not shutil.which("dciodvfy"), reason="needs dicom3tools")
 
@@ -182,7 +183,8 @@ def test_each_look_is_logged(browser, personas, image):
     response = browser.get(f"/images/{image.pk}/dicom/")
     assert response["Content-Type"] == "application/dicom"
     assert response["Content-Disposition"] == f'attachment; filename="{image.pk}.dcm"'
-    assert AccessLog.objects.get().user == personas.clinician
+    (entry,) = looks_at(image)
+    assert entry.actor == personas.clinician.pk
 
 
 def test_a_lost_file_is_not_found(browser, image):

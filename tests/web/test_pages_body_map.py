@@ -238,16 +238,17 @@ def test_of_four_there_is_no_ugly_duckling(client, personas):
 
 
 @pytest.mark.parametrize("who", ["clinician", "self_tracker"])
-def test_a_patient_with_200_lesions_of_20_images_opens_in_twelve_queries(
+def test_a_patient_with_200_lesions_of_20_images_opens_in_thirteen_queries(
     client, personas, who, django_assert_max_num_queries
 ):
     """Session, user, patient with rights, all lesions with their places, the listed ones' images,
-    predictions and reviews, the two of the ugly duckling, memberships, own records."""
+    predictions and reviews, the two of the ugly duckling, memberships, own records, the
+    audit log."""
     user = getattr(personas, who)
     patient = personas.own_patient if who == "self_tracker" else personas.patient
     place_and_map(lengthen(patient, user, 200, 20), user)
     client.force_login(user)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         response = client.get(reverse("patient", args=[patient.pk]))
     text = response.content.decode()
     assert text.count('class="map-point') == 200

@@ -1,4 +1,5 @@
-"""A patient with very many lesions: each page in at most twelve queries."""
+"""A patient with very many lesions: each page in at most thirteen queries, one of which adds
+to the audit log."""
 
 from __future__ import annotations
 

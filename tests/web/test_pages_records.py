@@ -268,16 +268,16 @@ def test_add_image_leads_from_anywhere_to_the_lesion(client, personas):
 
 
 @pytest.mark.parametrize("who", ["clinician", "self_tracker"])
-def test_a_patient_with_200_lesions_of_20_images_opens_in_ten_queries(
+def test_a_patient_with_200_lesions_of_20_images_opens_in_eleven_queries(
     client, personas, who, django_assert_max_num_queries
 ):
     """Session, user, patient with rights, count, lesions, their latest images, predictions and
-    reviews, memberships; own records for those in no clinic."""
+    reviews, memberships; own records for those in no clinic; the audit log."""
     user = getattr(personas, who)
     patient = personas.own_patient if who == "self_tracker" else personas.patient
     lengthen(patient, user, 200, 20)
     client.force_login(user)
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         response = client.get(reverse("patient", args=[patient.pk]))
     assert len(response.context["page"].object_list) == 50
 
@@ -330,10 +330,10 @@ def test_a_patients_timeline_costs_the_same_however_long(
     client, personas, lesions, images, django_assert_max_num_queries
 ):
     """Session, user, patient, count, lesions, images, predictions, reviews, alerts, marks,
-    histologies, memberships."""
+    histologies, memberships, the audit log."""
     lengthen(personas.patient, personas.clinician, lesions, images)
     client.force_login(personas.clinician)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         client.get(reverse("patient_timeline", args=[personas.patient.pk]))
 
 

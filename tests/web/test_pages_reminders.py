@@ -171,6 +171,6 @@ def test_a_full_page_costs_as_many_queries_as_a_short_one(
     for days in range(-30, 30):
         LesionImageFactory(lesion=due_in(days, personas.patient).lesion)
     client.force_login(personas.clinician)
-    with django_assert_max_num_queries(17):  # four of them for the lesions' outcomes
+    with django_assert_max_num_queries(18):  # four for the lesions' outcomes, one for the audit log
         found = client.get(PAGE).content.decode()
     assert found.count('class="reminder-item"') == 50

@@ -34,7 +34,7 @@ from screening.images import delivery
 from screening.interop.fhir import bundles, capability, media, search, summaries
 from screening.interop.fhir.elements import reference, resource
 from screening.interop.fhir.resources import KINDS
-from screening.models import AccessLog, Patient
+from screening.models import Patient
 
 BASE = "/fhir/R4"
 
@@ -165,7 +165,7 @@ class BinaryView(FhirView):
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
         self.require_kind("Binary", READ)
         if not wants_resource(request):
-            rendition = AccessLog.Rendition.IMAGE
+            rendition = delivery.Rendition.IMAGE
             return delivery.deliver(request=request, user=self.user, pk=pk, rendition=rendition)
         image = delivery.looked_at(user=self.user, pk=pk)
         return Response(

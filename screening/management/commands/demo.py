@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from accounts import agreements, services
@@ -19,6 +18,7 @@ from screening.body_map.services import Spot
 from screening.images import services as image_services
 from screening.images import synthetic
 from screening.models import Lesion, Patient, Reminder
+from screening.privacy.commands import RecordedCommand
 from screening.records import services as record_services
 from screening.reminders import services as reminder_services
 from screening.reviews import services as review_services
@@ -57,7 +57,7 @@ OWN_ARM = (Visit(280, 0.12), Visit(100, 0.1205))
 OWN_LEG = (Visit(30, 0.1),)
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = "Create demo accounts and synthetic records. Run again, it adds only what is missing."
     requires_system_checks = ()  # a first start need not load the model twice
 

@@ -7,12 +7,12 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand
 
 from ml import reader
 from ml.opening.pictures import load_pixels
 from ml.types import PatientContext
 from screening.images import synthetic
+from screening.privacy.commands import RecordedCommand
 from screening.web.views.front import EXAMPLE
 
 PICTURE = settings.BASE_DIR / "static" / "img" / "example.jpg"
@@ -39,7 +39,7 @@ def read(picture: bytes) -> dict[str, Any]:
     }
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = "Draw the landing page's picture and have it read."
 
     def handle(self, **options: Any) -> None:

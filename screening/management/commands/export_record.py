@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.models import User
 from screening.exports import archive
 from screening.models import Export, Patient
+from screening.privacy.commands import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "Write all that is kept about a person (their account and own records), or about one "
         "patient of a clinic, to a ZIP: see docs/export.md. The file is readable by its owner only."

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from accounts.models import Clinic, User
 from screening.errors import ArchiveRefused
 from screening.exports import imports
+from screening.privacy.commands import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "Read an export of another installation into this one: all of it, or nothing. Import only "
         "files that you trust: who did what is taken from the file. See docs/export.md."

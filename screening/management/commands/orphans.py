@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.files.storage import default_storage
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
 from screening.operations import orphans
+from screening.privacy.commands import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "List stored files that are older than a day and that no row names. A worker deletes them "
         f"every night if there are at most {orphans.AT_MOST}. With more of them, check first that "

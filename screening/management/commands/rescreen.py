@@ -6,18 +6,19 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ml import reader
 from screening.models import LesionImage, Modality, Prediction
 from screening.predictions import services as prediction_services
 from screening.predictions import succession
+from screening.privacy.commands import RecordedCommand
 from screening.records import queries as record_queries
 
 POLL_SECONDS = 1.0
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "Queue every dermatoscopic image for a model version, after all images that people are "
         "waiting for. For the default version, list the lesions whose outcome changes, milder ones "

@@ -7,7 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
 from ml import reader
@@ -17,9 +17,10 @@ from ml.types import LOCALIZATIONS, SEXES, PatientContext, Reading
 from screening.images import cleaning
 from screening.models import Lesion, LesionImage, Outcome, Patient, Prediction
 from screening.predictions import advice
+from screening.privacy.commands import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = "Read dermatoscopic images without storing them. Exits with 1 if one cannot be read."
     requires_system_checks = ()  # the site is not needed, and it starts twice as fast
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from screening.privacy.commands import RecordedCommand
 from screening.reviews import chain
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "Check the signature of every review and the chain that they form. Exits with 1 if one was "
         "edited, forged or deleted. Note the last line elsewhere: it reveals even reviews cut off "

@@ -24,7 +24,6 @@ from screening.corrections import undo as correction_undo
 from screening.corrections.journal import require_author
 from screening.images import delivery
 from screening.models import (
-    AccessLog,
     Correction,
     DoctorVisit,
     Histology,
@@ -298,7 +297,7 @@ def thumbnail(request: UserRequest, pk: UUID) -> HttpResponseBase:
     """The thumbnail of a withdrawn picture, for users who may restore it."""
     kept = LesionImage.everything.kept_for(request.user)
     return delivery.deliver(
-        request=request, user=request.user, pk=pk, rendition=AccessLog.Rendition.THUMBNAIL, of=kept
+        request=request, user=request.user, pk=pk, rendition=delivery.Rendition.THUMBNAIL, of=kept
     )
 
 

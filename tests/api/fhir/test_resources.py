@@ -11,7 +11,7 @@ from pydantic import ValidationError as InvalidResource
 
 from ml import reader
 from screening.interop.fhir.resources import KINDS
-from screening.models import AccessLog, DoctorVisit, Prediction
+from screening.models import DoctorVisit, Prediction
 from screening.predictions.advice import DISCLAIMER
 from screening.records import closing
 from screening.records import services as record_services
@@ -23,6 +23,7 @@ from tests.factories import (
     UserFactory,
     picture,
 )
+from tests.privacy.entries import looks_at
 
 AIAST = [
     {
@@ -109,7 +110,7 @@ def test_a_picture_comes_as_media_and_binary(clinician, record):
     wrapped = fetched(clinician, f"Binary/{image.pk}", HTTP_ACCEPT="application/fhir+json")
     assert base64.b64decode(wrapped["data"]) == picture()
     assert wrapped["securityContext"] == {"reference": f"Media/{image.pk}"}
-    assert AccessLog.objects.filter(image=image, rendition="image").count() == 2
+    assert len(looks_at(image, what="fhir:binary")) == 2
 
 
 def test_a_lost_file_is_not_found(clinician, record):

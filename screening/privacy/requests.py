@@ -1,0 +1,104 @@
+"""Requests in the audit log: one entry for each that reads or writes a person's data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from accounts.models import ApiKey
+from screening.models import Act, Through
+from screening.privacy.recording import Recorder, recording, watching
+from skincheck_site import request_id
+
+Respond = Callable[[HttpRequest], HttpResponseBase]
+
+PARTS_OF_A_PAGE = {("media", "thumbnail"), ("withdrawn_thumbnail", "")}
+"""Thumbnails: the page that shows them has an entry with their images."""
+
+
+def audited(get_response: Respond) -> Respond:
+    """Middleware. A response whose entry cannot be written is not sent."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        with recording(lambda: _source(request)) as recorder:
+            response = get_response(request)
+            if _is_part_of_a_page(request):
+                return response
+            if getattr(request, "log_in_failed", False):
+                recorder.event(Act.LOG_IN_FAILED)
+            elif response.status_code == 401 and "Authorization" in request.headers:
+                recorder.event(Act.REFUSED)
+            if not response.streaming or request.method == "HEAD":
+                recorder.close(status=response.status_code)
+                return response
+        if hasattr(response, "file_to_stream"):  # the rows are loaded; bytes follow
+            recorder.close(status=response.status_code)
+        else:
+            parts = iter(response.streaming_content)  # type: ignore[attr-defined]
+            response.streaming_content = _streamed(  # type: ignore[attr-defined]
+                parts, recorder, response.status_code
+            )
+        return response
+
+    return middleware
+
+
+def _streamed(parts: Iterator[bytes], recorder: Recorder, status: int) -> Iterator[bytes]:
+    """The content, part by part; then, or when the client has gone, the entry."""
+    try:
+        while True:
+            with watching(recorder):
+                part = next(parts, None)
+            if part is None:
+                return
+            yield part
+    finally:
+        recorder.close(status=status)
+
+
+def _source(request: HttpRequest) -> dict[str, Any]:
+    found = request.resolver_match
+    user = getattr(request, "user", None)
+    token = getattr(request, "auth", None)
+    application = getattr(token, "application_id", None)
+    key = token.pk if isinstance(token, ApiKey) else application
+    return {
+        "through": _through(request.path),
+        "what": (found.view_name if found else "") or "",
+        "actor": str(user.pk) if user is not None and user.is_authenticated else None,
+        "key": str(key) if key else None,
+        "address": _address(request),
+        "request": request_id.current(),
+    }
+
+
+def _through(path: str) -> str:
+    for prefix, way in (
+        ("/api/", Through.API),
+        ("/fhir/", Through.FHIR),
+        ("/admin/", Through.ADMIN),
+        ("/calendar/", Through.CALENDAR),
+        ("/shared/", Through.SHARE),
+    ):
+        if path.startswith(prefix) and (way != Through.CALENDAR or path.endswith(".ics")):
+            return way
+    return Through.PAGE
+
+
+def _address(request: HttpRequest) -> str | None:
+    """The caller's, behind as many proxies as the settings trust."""
+    forwarded = [one.strip() for one in request.headers.get("X-Forwarded-For", "").split(",")]
+    if settings.TRUSTED_PROXIES and len(forwarded) >= settings.TRUSTED_PROXIES:
+        return forwarded[-settings.TRUSTED_PROXIES] or None
+    return request.META.get("REMOTE_ADDR") or None
+
+
+def _is_part_of_a_page(request: HttpRequest) -> bool:
+    found = request.resolver_match
+    if found is None:
+        return False
+    return (found.view_name, str(found.kwargs.get("rendition", ""))) in PARTS_OF_A_PAGE

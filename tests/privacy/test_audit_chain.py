@@ -1,0 +1,106 @@
+"""The chain: whatever is done to an entry is found."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+from django.utils import timezone
+
+from screening.models import Act, AuditEntry, AuditSubject
+from screening.privacy import services as audit
+from tests.privacy.entries import entries
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def five(client, personas):
+    client.force_login(personas.viewer)
+    for _ in range(5):
+        client.get(reverse("patient", args=[personas.patient.pk]))
+    found = entries()
+    assert [one.number for one in found] == [1, 2, 3, 4, 5]
+    assert not list(audit.broken())
+    return found
+
+
+def faults(**options):
+    return {fault.number for fault in audit.broken(**options)}
+
+
+@pytest.mark.parametrize("change", [{"actor": None}, {"act": "write"}, {"details": {}}])
+def test_a_changed_entry(five, change):
+    details = {"patients": [], "clinics": []} if "details" in change else None
+    AuditEntry.objects.filter(number=3).update(
+        **(change | ({"details": details} if details else {}))
+    )
+    assert 3 in faults()
+
+
+def test_a_deleted_entry(five):
+    AuditEntry.objects.filter(number=3).delete()
+    assert faults() == {4}
+
+
+def test_an_inserted_entry(five):
+    forged = AuditEntry.objects.get(number=5)
+    forged.number, forged.unit = 6, audit.UUID(int=1)
+    forged.save(force_insert=True)
+    assert faults() == {6}
+
+
+def test_entries_that_changed_places(five):
+    AuditEntry.objects.filter(number=2).update(number=99)
+    AuditEntry.objects.filter(number=3).update(number=2)
+    AuditEntry.objects.filter(number=99).update(number=3)
+    assert {2, 3} <= faults()
+
+
+def test_a_hidden_subject(five):
+    AuditSubject.objects.filter(entry=2, patient__isnull=False).delete()
+    assert faults() == {2}
+
+
+def test_a_chain_cut_off_at_the_end_is_found_by_an_anchor(five, capsys):
+    call_command("verify_audit")
+    anchor = capsys.readouterr().out.splitlines()[-1]
+    call_command("verify_audit", anchor=anchor)
+    AuditEntry.objects.filter(number__gte=4).delete()
+    assert faults() == set()
+    with pytest.raises(CommandError):
+        call_command("verify_audit", anchor=anchor)
+
+
+def test_old_entries_leave_a_signed_segment(five, client, personas):
+    AuditEntry.objects.count()
+    segment = audit.close_segment(before=timezone.now() + timedelta(minutes=1))
+    assert (segment.first, segment.last) == (1, 5)
+    assert not AuditEntry.objects.exists()
+    client.get(reverse("patient", args=[personas.patient.pk]))
+    assert [one.number for one in entries()] == [6]
+    assert faults() == set()
+    assert faults(anchor=(5, five[-1].signature)) == set()
+    segment.first = 2
+    segment.save()
+    assert faults()
+
+
+def test_a_change_names_its_fields_and_no_value(client, personas):
+    client.force_login(personas.clinician)
+    client.post(reverse("patient_edit", args=[personas.patient.pk]), {"label": "SECRET-NAME"})
+    (entry,) = entries(act=Act.WRITE)
+    assert "SECRET" not in str(entry.details)
+    changed = entry.details["changes"][f"patient:{personas.patient.pk}"]
+    old, new = changed["label"]
+    assert old != new
+
+
+def test_log_ins_and_failures(client, personas):
+    personas.viewer.set_password("a long passphrase")
+    personas.viewer.save()
+    for password in ("wrong", "a long passphrase"):
+        client.post("/accounts/login/", {"login": personas.viewer.email, "password": password})
+    assert [one.act for one in entries()] == [Act.LOG_IN_FAILED, Act.LOG_IN]
