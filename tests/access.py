@@ -211,6 +211,7 @@ MATRIX: dict[str, Line] = {
         "patient",
         POST=Sent(WRITES, lambda w: {"recipient": "Dr", "days": "7"}, done=200),
     ),
+    "patient_looks": line(EXPORTS, "patient"),
     "patient_export": line(EXPORTS, "patient", POST=Sent(EXPORTS)),
     "account_export": line(SIGNED_IN, POST=Sent(SIGNED_IN)),
     "export": line(HOLDS_THE_EXPORT, "export"),
@@ -236,6 +237,8 @@ MATRIX: dict[str, Line] = {
     "lesion_reopen": line(args="lesion", POST=Sent(WRITES)),
     "worklist": line(SIGNED_IN),
     "clinic_agreement": line(SEES, "clinic"),
+    "clinic_audit": line(ADMINISTERS, "clinic"),
+    "clinic_audit_table": line(ADMINISTERS, "clinic"),
     "worklist_item": line(
         CONCLUDES, "lesion", POST=Sent(CONCLUDES, lambda w: REVIEW | shown(latest(w)))
     ),

@@ -26,6 +26,7 @@ from screening.interop.isic import export as isic
 from screening.interop.tables import as_csv
 from screening.models import Correction, Export, Lesion, LesionImage, Patient, Prediction
 from screening.privacy import queries as audit_queries
+from screening.records import queries as record_queries
 from screening.report.lesion_report import lesion_report
 from screening.report.patient_report import patient_report
 
@@ -69,9 +70,9 @@ def plan(export: Export) -> Plan:
     user = export.requested_by
     if export.patient_id is None:
         own = Patient.everything.filter(owner=user).values_list("pk", flat=True)
-        patients = records.closure(own)
+        patients = record_queries.with_merged(own)
     else:
-        patients = records.closure([export.patient_id])
+        patients = record_queries.with_merged([export.patient_id])
     here = {"lesion__patient__in": patients}
     images = LesionImage.everything.filter(**here).count()
     present = Patient.objects.filter(pk__in=patients).count()

@@ -7,7 +7,7 @@ lists them.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -278,17 +278,6 @@ def pages(rows: QuerySet[Any], at_once: int) -> Iterator[list[Any]]:
     while page:
         yield page
         page = list(rows.filter(pk__gt=page[-1].pk)[:at_once])
-
-
-def closure(patients: Iterable[UUID]) -> list[UUID]:
-    """The patients, and those that were merged into them."""
-    found: set[UUID] = set()
-    new = set(patients)
-    while new:
-        found |= new
-        merged = Patient.everything.filter(merged_into__in=new).values_list("pk", flat=True)
-        new = set(merged) - found
-    return sorted(found)
 
 
 def _where_it_is(row: Correction, patients: list[UUID]) -> Row:

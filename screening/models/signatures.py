@@ -18,6 +18,7 @@ AUDIT = b"skincheck.audit.1"
 AUDIT_CONTENT = b"skincheck.audit.content.1"
 AUDIT_ERASED = b"skincheck.audit.erased.1"
 AUDIT_PART = b"skincheck.audit.part.1"
+AUDIT_THUMBNAIL = b"skincheck.audit.thumbnail.1"
 AUDIT_VALUE = b"skincheck.audit.value.1"
 
 Content = Mapping[str, Any]

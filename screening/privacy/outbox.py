@@ -28,7 +28,10 @@ _waiting: deque[AuditPart] = deque()
 
 
 def put(part: AuditPart) -> None:
-    """Insert the part, and those that wait. Raises the database's error if too many wait."""
+    """Insert the part, and those that wait. Raises the database's error if too many wait, or if it
+    will not pass; the part is in the text log then. Of a page, nothing is shown. Of a stream, whose
+    rows are on their way, the rest is not sent.
+    """
     parts = [part]
     try:
         while True:
@@ -43,9 +46,10 @@ def put(part: AuditPart) -> None:
                 part.save(force_insert=True)
     except Error as error:
         _waiting.extend(parts[1:])
-        if not is_transient(error) or len(_waiting) >= MOST_WAITING:
-            raise
         content = json.dumps({"unit": str(part.unit), "at": part.at.isoformat(), **part.content})
+        if not is_transient(error) or len(_waiting) >= MOST_WAITING:
+            logger.error("the audit log cannot be written; this is in no entry: %s", content)
+            raise
         logger.error("the audit log cannot be written; this waits in memory: %s", content)
         _waiting.append(part)
 

@@ -75,7 +75,7 @@ class Recorder:
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
         """Of ``connection.execute_wrapper``."""
-        found = _WRITE.match(sql)
+        found = _WRITE.match(sql) if witness.seen.get() is not None else None
         table = tables().get(found[2]) if found else None
         if found is None or table is None or many:
             return execute(sql, params, many, context)

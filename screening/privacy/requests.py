@@ -12,12 +12,10 @@ from django.http.response import HttpResponseBase
 from accounts.models import ApiKey
 from screening.models import Act, Through
 from screening.privacy.recording import Recorder, recording, watching
+from screening.privacy.thumbnails import is_part_of_a_page
 from skincheck_site import request_id
 
 Respond = Callable[[HttpRequest], HttpResponseBase]
-
-PARTS_OF_A_PAGE = {("media", "thumbnail"), ("withdrawn_thumbnail", "")}
-"""Thumbnails: the page that shows them has an entry with their images."""
 
 
 def audited(get_response: Respond) -> Respond:
@@ -26,7 +24,7 @@ def audited(get_response: Respond) -> Respond:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         with recording(lambda: _source(request)) as recorder:
             response = get_response(request)
-            if _is_part_of_a_page(request):
+            if is_part_of_a_page(request):
                 return response
             if getattr(request, "log_in_failed", False):
                 recorder.event(Act.LOG_IN_FAILED)
@@ -95,10 +93,3 @@ def _address(request: HttpRequest) -> str | None:
     if settings.TRUSTED_PROXIES and len(forwarded) >= settings.TRUSTED_PROXIES:
         return forwarded[-settings.TRUSTED_PROXIES] or None
     return request.META.get("REMOTE_ADDR") or None
-
-
-def _is_part_of_a_page(request: HttpRequest) -> bool:
-    found = request.resolver_match
-    if found is None:
-        return False
-    return (found.view_name, str(found.kwargs.get("rendition", ""))) in PARTS_OF_A_PAGE

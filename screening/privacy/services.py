@@ -7,7 +7,9 @@ waits for another's signature.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -27,11 +29,12 @@ from screening.models import (
     Through,
     witness,
 )
-from screening.models.signatures import AUDIT, AUDIT_CONTENT, sign
+from screening.models.signatures import AUDIT, AUDIT_CONTENT, AUDIT_ERASED, sign
 
 CUT_OFF_MINUTES = 15
 """A unit without its last part after this long was cut off, and is chained as it is."""
 AT_ONCE = 500
+_UUID = re.compile("-?".join(f"[0-9a-f]{{{length}}}" for length in (8, 4, 4, 4, 12)))
 _CHAIN = 7_160_215_002
 """Identifies the chain's lock among PostgreSQL's advisory locks."""
 
@@ -125,6 +128,51 @@ def close_segment(*, before: datetime) -> AuditSegment | None:
     segment.save(force_insert=True)
     old.delete()
     return segment
+
+
+def forget(identifiers: Collection[str]) -> int:
+    """Take these identifiers (in 32 digits) of an erased person and their rows out of all entries.
+    What remains is signed again, and the chain holds. Returns the number of entries that named one.
+    """
+    chain_all()
+    gone, count = set(identifiers), 0
+    for entry in AuditEntry.objects.order_by("number").iterator(AT_ONCE):
+        if _named([entry.content], gone):
+            _forget_in(entry, gone)
+            count += 1
+    return count
+
+
+@transaction.atomic
+def _forget_in(entry: AuditEntry, gone: Collection[str]) -> None:
+    if _named([entry.actor], gone):
+        entry.actor, entry.address = None, None
+    if _named([entry.key], gone):
+        entry.key = None
+    entry.details = _without(entry.details, gone)
+    entry.erased_signature = sign(entry.content_without_person, AUDIT_ERASED)
+    entry.save(update_fields=["actor", "address", "key", "details", "erased_signature"])
+    subjects = {pk for pk, _ in _subjects(entry.details) if pk}
+    entry.subjects.filter(patient__isnull=False).exclude(patient__in=subjects).delete()
+
+
+def _without(value: Any, gone: Collection[str]) -> Any:
+    """The value without every key and item that names one of these."""
+    if isinstance(value, dict):
+        kept = {name: one for name, one in value.items() if not _named([name], gone)}
+        return {name: _without(one, gone) for name, one in kept.items()}
+    if isinstance(value, list):
+        return [
+            _without(one, gone)
+            for one in value
+            if isinstance(one, dict | list) or not _named([one], gone)
+        ]
+    return None if isinstance(value, str) and _named([value], gone) else value
+
+
+def _named(values: list[Any], gone: Collection[str]) -> bool:
+    text = json.dumps(values, default=str)
+    return any(one.replace("-", "") in gone for one in _UUID.findall(text))
 
 
 def broken(*, anchor: tuple[int, str] | None = None) -> Iterator[Fault]:

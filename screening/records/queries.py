@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -467,3 +467,14 @@ def disagreements(model_version: str) -> Iterator[Disagreement]:
         by_version = {reading.model_version == model_version: reading for reading in found}
         if len(by_version) == 2 and by_version[True].outcome != by_version[False].outcome:
             yield Disagreement(image_id, by_version[False], by_version[True])
+
+
+def with_merged(patients: Iterable[UUID]) -> list[UUID]:
+    """The patients, and those that were merged into them."""
+    found: set[UUID] = set()
+    new = set(patients)
+    while new:
+        found |= new
+        merged = Patient.everything.filter(merged_into__in=new).values_list("pk", flat=True)
+        new = set(merged) - found
+    return sorted(found)

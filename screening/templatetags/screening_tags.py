@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.conf import settings
@@ -23,6 +24,7 @@ from screening.formatting import percent
 from screening.models import Conclusion, Correction, Finding, Outcome
 from screening.predictions.advice import act_words
 from screening.predictions.outcomes import Standing
+from screening.privacy import thumbnails
 from screening.reviews.worklist import Reason
 
 register = template.Library()
@@ -62,6 +64,12 @@ def outcome_badge(outcome: str) -> SafeString:
 @register.simple_tag
 def outcome_icon(outcome: str) -> SafeString:
     return icon(OUTCOME_ICONS[Outcome(outcome)])
+
+
+@register.simple_tag(takes_context=True)
+def thumbnail(context: Any, image: UUID, *, is_withdrawn: bool = False) -> str:
+    """The address of a thumbnail on this page."""
+    return thumbnails.address_of(image, context["user"].pk, is_withdrawn=is_withdrawn)
 
 
 @register.simple_tag

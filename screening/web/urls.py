@@ -4,6 +4,7 @@ from django.urls import path
 
 from screening.web.views import (
     agreement,
+    audit,
     batches,
     comparisons,
     corrections,
@@ -50,6 +51,9 @@ urlpatterns = [
     path("patients/<uuid:pk>/edit/", patients.edit, name="patient_edit"),
     path("patients/<uuid:pk>/research/", patients.research, name="patient_research"),
     path("patients/<uuid:pk>/access/", sharing.access, name="patient_access"),
+    path("patients/<uuid:pk>/looks/", audit.of_patient, name="patient_looks"),
+    path("clinics/<uuid:pk>/audit/", audit.of_clinic, name="clinic_audit"),
+    path("clinics/<uuid:pk>/audit.csv", audit.table, name="clinic_audit_table"),
     path("patients/<uuid:pk>/export/", exports.of_patient, name="patient_export"),
     path("account/export/", exports.of_account, name="account_export"),
     path("exports/<uuid:pk>/", exports.detail, name="export"),

@@ -18,6 +18,7 @@ from screening.images import cleaning, quota
 from screening.images import services as image_services
 from screening.models import LesionImage
 from tests.factories import LesionFactory, LesionImageFactory
+from tests.privacy.entries import looks_at
 
 pytestmark = pytest.mark.django_db
 LARGE = (2000, 1500)

@@ -44,6 +44,7 @@ HOUR = timedelta(hours=1)
 
 # Moments that nothing in the background waits for.
 HISTORY = {
+    "at",  # of the audit log: signed
     "created",
     "modified",
     "placed_at",

@@ -9,8 +9,9 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from screening.models import Act, AuditEntry, AuditSubject
+from screening.models import Act, AuditEntry, AuditSubject, Patient, witness
 from screening.privacy import services as audit
+from screening.privacy.recording import recorded
 from tests.privacy.entries import entries
 
 pytestmark = pytest.mark.django_db
@@ -104,3 +105,53 @@ def test_log_ins_and_failures(client, personas):
     for password in ("wrong", "a long passphrase"):
         client.post("/accounts/login/", {"login": personas.viewer.email, "password": password})
     assert [one.act for one in entries()] == [Act.LOG_IN_FAILED, Act.LOG_IN]
+
+
+def without(pk):
+    return audit.forget({pk.hex})
+
+
+def test_a_person_is_taken_out_and_the_chain_holds(five, client, personas):
+    client.get(reverse("patients"))
+    client.force_login(personas.admin)
+    client.post(reverse("patient_edit", args=[personas.patient.pk]), {"label": "Another"})
+    pk = personas.patient.pk
+    entries()
+    assert without(pk) == AuditEntry.objects.filter(erased_signature__gt="").count() >= 7
+    assert not list(audit.broken())
+    for entry in AuditEntry.objects.all():
+        assert str(pk) not in str(entry.content)
+    assert not AuditSubject.objects.filter(patient=pk).exists()
+    assert AuditEntry.objects.get(number=1).actor == personas.viewer.pk
+    assert AuditEntry.objects.get(number=1).details["counts"]["patient"] == 1
+    assert without(pk) == 0
+
+
+def test_an_account_is_taken_out_with_its_address(five, personas):
+    assert without(personas.viewer.pk) == 5
+    for entry in AuditEntry.objects.all():
+        assert (entry.actor, entry.address) == (None, None)
+        assert entry.details["patients"] == [str(personas.patient.pk)]
+    assert not list(audit.broken())
+
+
+@pytest.mark.parametrize(
+    "change", [{"what": "home"}, {"erased_signature": ""}, {"digest": "0" * 64}]
+)
+def test_a_change_of_what_is_left_is_found(five, personas, change):
+    without(personas.viewer.pk)
+    AuditEntry.objects.filter(number=3).update(**change)
+    assert faults() == {3}
+
+
+def test_who_has_only_the_database_takes_nobody_out(five):
+    AuditEntry.objects.filter(number=3).update(actor=None, erased_signature="0" * 64)
+    assert faults() == {3}
+
+
+def test_an_erasure_leaves_no_identifier_behind(personas):
+    with recorded(through="worker", what="erasing"), witness.unseen():
+        patient = Patient.objects.get(pk=personas.patient.pk)
+        patient.label = "Gone"
+        patient.save()
+    assert entries() == []
