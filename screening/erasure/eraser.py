@@ -38,7 +38,9 @@ from screening.models import (
     Trace,
 )
 from screening.models.image import LesionImageQuerySet
+from screening.models.witness import unseen
 from screening.operations.transience import is_transient
+from screening.privacy import services as audit
 from screening.reviews import chain
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ ERASED = "erased"
 Kind = Trace.Kind
 
 
+@unseen()
 def erase_due() -> int:
     """Work on everything that is due. Returns how many erasures are finished."""
     for pk in list(Erasure.objects.due().order_by("created").values_list("pk", flat=True)):
@@ -63,6 +66,7 @@ def erase_due() -> int:
     return finished
 
 
+@unseen()
 def erase_again(digests: Iterable[str]) -> int:
     """Erase every record and account of this list at once: a restored backup brought them back.
     Returns how many there were.
@@ -195,6 +199,7 @@ def _finish() -> int:
     mine = {one.erased_at: one for one in done if one.erased_at is not None}
     made = Trace.objects.filter(erased_at__in=mine)
     whose = dict(made.values_list("digest", "erased_at"))
+    audit.forget(lambda identifier: traces.of_identifier(identifier) in whose)
     search = traces.Search(only=whose)
     left: dict[datetime, list[str]] = {}
     for found in (*search.in_database(), *search.in_storage(contents=False)):

@@ -20,8 +20,8 @@ seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """What erases a person, and searches for traces of them, would itself leave their identifiers
-    in the log. It has a receipt instead.
+    """Whatever erases a person, or looks for traces of them, would itself leave their identifiers
+    in the log. An erasure has a receipt instead.
     """
     token = seen.set(None)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -130,49 +130,49 @@ def close_segment(*, before: datetime) -> AuditSegment | None:
     return segment
 
 
-def forget(identifiers: Collection[str]) -> int:
-    """Take these identifiers (in 32 digits) of an erased person and their rows out of all entries.
-    What remains is signed again, and the chain holds. Returns the number of entries that named one.
+def forget(is_gone: Callable[[str], bool]) -> int:
+    """Take an erased person and their rows out of all entries. is_gone: by an identifier in 32
+    digits. What remains is signed again, and the chain holds. Returns how many entries named one.
     """
     chain_all()
-    gone, count = set(identifiers), 0
+    count = 0
     for entry in AuditEntry.objects.order_by("number").iterator(AT_ONCE):
-        if _named([entry.content], gone):
+        gone = {one for one in _identifiers(entry.content) if is_gone(one)}
+        if gone:
             _forget_in(entry, gone)
             count += 1
     return count
 
 
 @transaction.atomic
-def _forget_in(entry: AuditEntry, gone: Collection[str]) -> None:
-    if _named([entry.actor], gone):
+def _forget_in(entry: AuditEntry, gone: set[str]) -> None:
+    if _identifiers(entry.actor) & gone:
         entry.actor, entry.address = None, None
-    if _named([entry.key], gone):
+    if _identifiers(entry.key) & gone:
         entry.key = None
     entry.details = _without(entry.details, gone)
     entry.erased_signature = sign(entry.content_without_person, AUDIT_ERASED)
     entry.save(update_fields=["actor", "address", "key", "details", "erased_signature"])
-    subjects = {pk for pk, _ in _subjects(entry.details) if pk}
-    entry.subjects.filter(patient__isnull=False).exclude(patient__in=subjects).delete()
+    kept = {patient for patient, _ in _subjects(entry.details) if patient}
+    entry.subjects.filter(patient__isnull=False).exclude(patient__in=kept).delete()
+    kept = {clinic for _, clinic in _subjects(entry.details) if clinic}
+    entry.subjects.filter(clinic__isnull=False).exclude(clinic__in=kept).delete()
 
 
-def _without(value: Any, gone: Collection[str]) -> Any:
+def _without(value: Any, gone: set[str]) -> Any:
     """The value without every key and item that names one of these."""
     if isinstance(value, dict):
-        kept = {name: one for name, one in value.items() if not _named([name], gone)}
+        kept = {name: one for name, one in value.items() if not _identifiers(name) & gone}
         return {name: _without(one, gone) for name, one in kept.items()}
     if isinstance(value, list):
-        return [
-            _without(one, gone)
-            for one in value
-            if isinstance(one, dict | list) or not _named([one], gone)
-        ]
-    return None if isinstance(value, str) and _named([value], gone) else value
+        left = [one for one in value if not (isinstance(one, str) and _identifiers(one) & gone)]
+        return [_without(one, gone) for one in left]
+    return None if isinstance(value, str) and _identifiers(value) & gone else value
 
 
-def _named(values: list[Any], gone: Collection[str]) -> bool:
-    text = json.dumps(values, default=str)
-    return any(one.replace("-", "") in gone for one in _UUID.findall(text))
+def _identifiers(value: Any) -> set[str]:
+    text = json.dumps(value, default=str)
+    return {one.replace("-", "") for one in _UUID.findall(text)}
 
 
 def broken(*, anchor: tuple[int, str] | None = None) -> Iterator[Fault]:

@@ -15,6 +15,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership, User
@@ -24,6 +25,8 @@ from screening.exports import archive, imports
 from screening.exports import services as exports
 from screening.exports import worker as export_worker
 from screening.models import (
+    AuditEntry,
+    AuditPart,
     Batch,
     Correction,
     Erasure,
@@ -38,6 +41,7 @@ from screening.models import (
     Trace,
 )
 from screening.operations import storage as storage_module
+from screening.privacy import services as audit
 from screening.reviews import chain
 from tests.clients import Browser
 from tests.factories import (
@@ -116,6 +120,14 @@ def test_an_account_leaves_nothing_behind(leaving, personas):
     held = {k: v for k, v in vars(leaving).items() if k not in ("erasure", "clinic")}
     gone = ids_of(user, *(row for row in held.values() if not isinstance(row, str)))
     assert len(gone) > 20
+    client = Browser()
+    client.force_login(user)
+    for when in ("chained", "not chained yet"):
+        client.get(reverse("patient", args=[leaving.patient.pk]))
+        client.get(reverse("lesion", args=[leaving.lesion.pk]))
+        if when == "chained":
+            audit.chain_all()
+    assert AuditEntry.objects.filter(actor=user.pk).count() == AuditPart.objects.count() == 2
     files = [leaving.image.file.name, leaving.image.thumbnail.name, leaving.batch.archive.name]
     assert all(one in all_text() for one in gone)
     services.ask_for_account(user=user)
@@ -129,6 +141,8 @@ def test_an_account_leaves_nothing_behind(leaving, personas):
     other.refresh_from_db()
     assert default_storage.exists(other.image.file.name)
     assert list(chain.broken()) == []
+    assert AuditEntry.objects.filter(what="lesion").count() == 2
+    assert list(audit.broken()) == []
 
 
 def test_the_receipt_is_signed_and_names_kinds_and_counts_only(leaving, personas):

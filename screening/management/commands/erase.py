@@ -6,15 +6,16 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from screening.erasure import eraser
 from screening.models import Trace
+from screening.privacy.commands import RecordedCommand
 
 _ROOTS = (Trace.Kind.PATIENT, Trace.Kind.USER)
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = "Erase what is due. The site does so by itself every night."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

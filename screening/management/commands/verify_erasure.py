@@ -7,13 +7,15 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from screening.erasure import receipts, traces
 from screening.models import Trace
+from screening.models.witness import unseen
+from screening.privacy.commands import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "Look for identifiers, names and files of what was erased, in every table and in the "
         "storage. Exits with 1 if there is one."
@@ -29,6 +31,7 @@ class Command(BaseCommand):
             "--receipt", type=Path, help="Only check that this site signed this receipt (JSON)."
         )
 
+    @unseen()  # it reads everything, and shows nobody anything
     def handle(
         self, *args: Any, names_only: bool, receipt: Path | None = None, **options: Any
     ) -> None:
