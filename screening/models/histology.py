@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Case, Exists, OuterRef, Q, When
 
 from accounts.models import User
-from ml.diagnoses import Diagnosis
+from ml.diagnoses import MALIGNANT, Diagnosis
 from screening.models.base import CurrentManager, Entry
 from screening.models.image import LesionImage
 from screening.models.lesion import Lesion
@@ -41,6 +41,11 @@ class HistologyQuerySet(models.QuerySet["Histology"]):
     def standing(self) -> HistologyQuerySet:
         """Diagnoses that no later one corrects."""
         return self.filter(superseded_by=None)
+
+    def gravest_first(self) -> HistologyQuerySet:
+        """Malignant before benign, then newest first: another sample takes no cancer back."""
+        benign = Case(When(diagnosis__in=MALIGNANT, then=0), default=1)
+        return self.order_by(benign, "-created", "-pk")
 
 
 class Histology(Entry):

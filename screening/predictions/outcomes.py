@@ -112,10 +112,10 @@ class Standing:
 
     outcome: one of ``Outcome``, or empty. reading: its source; None if it rests on a symptom alone.
     newest: the image captured last; newest_outcome: its outcome, empty until it is read. settled:
-    the acts that settled images or the symptom that would be more severe, newest first. visits: all
-    visits that the person entered.
-    told_too_late: the last of those that could have settled the image that the outcome rests on, if
-    that was told only after the visit was entered. earlier: the
+    the acts that settled images or the symptom that would be more severe, newest first. concluded:
+    the clinician's conclusion that was signed last, on whichever image. visits: all visits that the
+    person entered. told_too_late: the last of those that could have settled the image that the
+    outcome rests on, if that was told only after the visit was entered. earlier: the
     earlier outcome of an unsettled image, if more severe than the current one; else empty. awaits:
     one of ``Awaited``, or empty.
     """
@@ -125,6 +125,7 @@ class Standing:
     newest: LesionImage | None
     newest_outcome: str
     settled: list[Act]
+    concluded: Review | None
     visits: list[DoctorVisit]
     told_too_late: DoctorVisit | None
     earlier: str
@@ -207,6 +208,7 @@ def standing_of(
         newest=newest,
         newest_outcome=_told_of(newest),
         settled=sorted(dict.fromkeys(settling), key=lambda act: act.created, reverse=True),
+        concluded=max((one for _, one in standing), key=lambda one: one.number, default=None),
         visits=list(visits),
         told_too_late=_told_too_late(gravest, settling_visits),
         earlier=_if_graver(earlier, severity),
@@ -227,15 +229,19 @@ def graver_before(image: LesionImage) -> Prediction | None:
     return gravest
 
 
-def listed(newest: LesionImage | None, reading: Prediction | None, row: Any) -> Standing:
+def listed(
+    newest: LesionImage | None, reading: Prediction | None, concluded: Review | None, row: Any
+) -> Standing:
     """The standing outcome of a lesion in a list, from the SQL annotations: ``row`` of
-    ``with_standing`` and the ``reading`` behind it. What settled it is shown on the lesion's own
-    page.
+    ``with_standing``, the ``reading`` behind it and the conclusion signed last. What settled it is
+    shown on the lesion's own page.
     """
     outcome = of_rank(row.standing_rank)
     own = reading if reading is not None and reading.outcome_told == outcome else None
     earlier = _if_graver(row.earlier_rank, row.standing_rank)
-    return Standing(outcome, own, newest, _told_of(newest), [], [], None, earlier, row.awaits)
+    return Standing(
+        outcome, own, newest, _told_of(newest), [], concluded, [], None, earlier, row.awaits
+    )
 
 
 def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:

@@ -27,7 +27,6 @@ from django.db.models import (
 from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
-from ml.diagnoses import MALIGNANT
 from screening.measurements.millimetres import with_scale
 from screening.models import (
     Alert,
@@ -68,6 +67,7 @@ MANAGED = {
     Management.NONE: Outcome.MONITOR,
 }
 """The outcome by which a lesion is sorted after a clinician's conclusion, until it is closed."""
+TO_BE_REMOVED = (outcomes.Awaited.TREATMENT, outcomes.Awaited.REMOVAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,8 @@ def _management(user: User) -> Subquery:
 
 @compiled(Lesion, CharField())
 def _diagnosis(user: User) -> Subquery:
-    return Subquery(_gravest_first(_histologies(user)).values("diagnosis")[:1])
+    found = Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"))
+    return Subquery(found.gravest_first().values("diagnosis")[:1])
 
 
 def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
@@ -164,7 +165,7 @@ def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     """
     management = Case(
         When(closed_on__isnull=False, then=outcomes.NOTHING),
-        When(histology__in=MALIGNANT, then=outcomes.rank(Outcome.URGENT)),
+        When(awaits__in=TO_BE_REMOVED, then=outcomes.rank(Outcome.URGENT)),
         When(histology__isnull=False, then=outcomes.NOTHING),
         *(When(management=what, then=outcomes.rank(as_if)) for what, as_if in MANAGED.items()),
         default=outcomes.NOTHING,
@@ -184,7 +185,7 @@ def rows(lesions: QuerySet[Lesion], start: int, stop: int) -> QuerySet[Lesion]:
 
 
 def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
-    """Set ``latest_image`` (or None) and ``standing`` on each lesion of ``with_latest``, in four
+    """Set ``latest_image`` (or None) and ``standing`` on each lesion of ``with_latest``, in five
     queries.
     """
     found = LesionImage.objects.filter(
@@ -192,12 +193,23 @@ def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
     ).select_related("lesion__patient")
     latest = list(with_standing_reading(with_findings(found, user), user))
     images, readings = {image.pk: image for image in latest}, _standing_readings(latest)
+    signed = _signed_last(lesions, user)
     for lesion in lesions:
         row: Any = lesion
         row.latest_image = images.get(row.latest_image_id)
         reading = readings.get(row.latest_image_id)
-        row.standing = outcomes.listed(row.latest_image, reading, row)
+        row.standing = outcomes.listed(row.latest_image, reading, signed.get(lesion.pk), row)
     return lesions
+
+
+def _signed_last(lesions: list[Any], user: User) -> dict[UUID, Review]:
+    """The last conclusion by lesion, for lesions ``with_latest``. No query if there is none."""
+    concluded = [lesion.pk for lesion in lesions if lesion.management]
+    if not concluded:
+        return {}
+    found = _reviews(user).standing().filter(image__lesion__in=concluded, image__withdrawn_at=None)
+    rows = found.select_related("reviewer", "image").order_by("number")
+    return {review.image.lesion_id: review for review in rows}
 
 
 def standing_beside(image: LesionImage) -> Prediction | None:
@@ -225,17 +237,7 @@ def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
 
 def _conclusions(user: User) -> QuerySet[Review]:
     """Conclusions on the outer query's lesion, latest first."""
-    return outcomes.conclusions(user).order_by("-created", "-pk")
-
-
-def _histologies(user: User) -> QuerySet[Histology]:
-    return Histology.objects.standing().disclosed_to(user).filter(lesion=OuterRef("pk"))
-
-
-def _gravest_first(histologies: QuerySet[Histology]) -> QuerySet[Histology]:
-    """Malignant before benign, then newest first: another sample takes no cancer back."""
-    benign = Case(When(diagnosis__in=MALIGNANT, then=0), default=1, output_field=IntegerField())
-    return histologies.order_by(benign, "-created", "-pk")
+    return outcomes.conclusions(user).order_by("-number")
 
 
 def with_withheld(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
@@ -388,7 +390,7 @@ def concluded(user: User) -> QuerySet[Lesion]:
 def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
     """The histology that ``user`` may see, malignant before benign."""
     found = lesion.histologies.standing().disclosed_to(user)
-    return list(_gravest_first(found).select_related("recorded_by"))
+    return list(found.gravest_first().select_related("recorded_by"))
 
 
 def recorded_histologies(lesion: Lesion, user: User) -> list[Histology]:

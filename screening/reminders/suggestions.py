@@ -41,7 +41,8 @@ def suggest(
     """Suggest an interval. images: of ``records.queries.timeline(lesion)``. standing: of the
     lesion.
 
-    A standing warning comes first, then a conclusion on the newest image, then its reading.
+    A standing warning comes first; then, if a clinician has concluded on the newest image, the
+    conclusion that was signed last; then the newest image's reading.
     """
     if not images:
         return Suggestion(
@@ -61,9 +62,8 @@ def suggest(
             Interval.THREE,
             "Record your own conclusion on the newest picture first. Three months are usual.",
         )
-    review = images[0].latest_review
-    if review is not None:
-        return _by_review(review)
+    if images[0].latest_review is not None and standing.concluded is not None:
+        return _by_review(standing.concluded)
     if has_open_alert:
         return Suggestion(Interval.ONE, UNSEEN_CHANGE)
     return _by_outcome(images, standing)

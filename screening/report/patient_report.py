@@ -9,7 +9,6 @@ from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, PageBreak, Spacer, Table
 
 from accounts.models import User
-from ml.diagnoses import MALIGNANT
 from screening.body_map import queries as body_map_queries
 from screening.formatting import day, percent
 from screening.models import (
@@ -40,7 +39,7 @@ THUMBNAIL = (22 * mm, 17 * mm)
 def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[LesionImage]]:
     """The PDF and the images it shows. Reads ``patient.clinic``."""
     alerts, histologies = _open_alerts(patient, user), _histologies(patient, user)
-    lesions = _ordered(patient, user, alerts, histologies)
+    lesions = _ordered(patient, user, alerts)
     urgent = [lesion for lesion in lesions if _needs_eyes(lesion, alerts, histologies)]
     full = [record_of(lesion, user) for lesion in urgent[:IN_FULL]]
     flowables: list[Flowable] = [
@@ -65,15 +64,13 @@ def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[Lesion
     return built(TITLE, flowables), list(dict.fromkeys(images))
 
 
-def _ordered(
-    patient: Patient, user: User, alerts: dict[Any, int], histologies: dict[Any, Histology]
-) -> list[Lesion]:
-    """By what needs attention: open alerts first, lesions settled by histology last."""
+def _ordered(patient: Patient, user: User, alerts: dict[Any, int]) -> list[Lesion]:
+    """By what needs attention: open alerts first."""
     found = record_queries.most_severe_first(
         body_map_queries.with_position(record_queries.with_latest(patient.lesions.all(), user))
     )
     lesions = record_queries.attach_latest_images(list(found), user)
-    return sorted(lesions, key=lambda one: (one.pk not in alerts, one.pk in histologies))
+    return sorted(lesions, key=lambda one: one.pk not in alerts)
 
 
 def _open_alerts(patient: Patient, user: User) -> dict[Any, int]:
@@ -83,24 +80,22 @@ def _open_alerts(patient: Patient, user: User) -> dict[Any, int]:
 
 
 def _histologies(patient: Patient, user: User) -> dict[Any, Histology]:
-    """The current histology by lesion."""
+    """The current histology by lesion: the newest, malignant before benign."""
     of_patient = Histology.objects.filter(lesion__patient=patient, lesion__withdrawn_at=None)
-    found = of_patient.standing().disclosed_to(user).order_by("created", "pk")
-    return {histology.lesion_id: histology for histology in found}
+    found = of_patient.standing().disclosed_to(user).gravest_first()
+    return {histology.lesion_id: histology for histology in found.reverse()}
 
 
 def _needs_eyes(lesion: Lesion, alerts: dict[Any, int], histologies: dict[Any, Histology]) -> bool:
-    """Whether an alert is open, the standing outcome is serious, histology is malignant or, without
-    histology, a clinician wants the lesion treated or examined.
+    """Whether an alert is open, the standing outcome is serious, a removal or a result is awaited
+    or, without histology, a clinician wants the lesion examined.
     """
     row: Any = lesion
-    if lesion.pk in alerts or row.standing.is_grave:
+    if lesion.pk in alerts or row.standing.is_grave or row.standing.awaits:
         return True
-    if lesion.is_closed:
+    if lesion.is_closed or lesion.pk in histologies:
         return False
-    if lesion.pk in histologies:
-        return histologies[lesion.pk].diagnosis in MALIGNANT
-    return row.management in (Management.EXCISE, Management.REFER)
+    return row.management == Management.REFER
 
 
 def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
@@ -141,7 +136,7 @@ def _overview(
                 if image
                 else text("none yet", style.SMALL),
                 [text(lesion, style.CELL), text(_facts(lesion), style.SMALL)],
-                text(_concluded(image, histologies.get(lesion.pk)), style.CELL),
+                text(_concluded(lesion, histologies.get(lesion.pk)), style.CELL),
                 _told(lesion),
                 text(f"{count} open" if count else "", style.CELL),
             ]
@@ -154,15 +149,18 @@ def _facts(lesion: Lesion) -> str:
     return f"{about(lesion)}. {_number(lesion.image_count or 0, 'image')}"  # type: ignore[attr-defined]
 
 
-def _concluded(image: LesionImage | None, histology: Histology | None) -> str:
-    """Histology, else the clinician's conclusion on the newest image."""
+def _concluded(lesion: Lesion, histology: Histology | None) -> str:
+    """Histology, else the conclusion that a clinician signed last; then what is awaited."""
+    standing: Standing = lesion.standing  # type: ignore[attr-defined]
+    review, words = standing.concluded, []
     if histology is not None:
-        return f"Histology: {histology.get_diagnosis_display()}"
-    review = image.latest_review if image else None
-    if review is None:
-        return ""
-    what = Conclusion(review.conclusion).label
-    return f"{what}; {review.get_management_display().lower()}"
+        words.append(f"Histology: {histology.get_diagnosis_display()}")
+    elif review is not None:
+        what = Conclusion(review.conclusion).label
+        words.append(f"{what}; {review.get_management_display().lower()}")
+        if standing.newest is not None and review.image_id != standing.newest.pk:
+            words.append(f"On the image of {day(review.image.captured_on)}")
+    return ". ".join([*words, *filter(None, [standing.awaits_word])])
 
 
 def _told(lesion: Lesion) -> Flowable:

@@ -35,8 +35,9 @@ class LesionRecord:
 
     @property
     def concluded(self) -> LesionImage | None:
-        """The latest image on which a clinician has concluded."""
-        return next((image for image in self.images if image.latest_review), None)
+        """The image on which a clinician has concluded last."""
+        review = self.standing.concluded
+        return review.image if review else None
 
     @property
     def reviews(self) -> list[Review]:

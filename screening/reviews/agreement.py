@@ -77,13 +77,13 @@ def of_clinic(clinic: Clinic, user: User) -> list[Agreement]:
     """Agreement on what ``user`` may see: in a clinic that reviews blind, a clinician's own cases.
 
     - A standing conclusion is compared with the newest assessable reading of its image.
-    - A lesion's newest histology is compared with the newest reading of the last image captured up
-      to the examination, and with the last conclusion signed before it was recorded. A conclusion
-      made with knowledge of it is not evidence of agreement.
+    - A lesion's histology, malignant before benign, is compared with the newest reading of the last
+      image captured up to the examination, and with the last conclusion signed before it was
+      recorded. A conclusion made with knowledge of it is not evidence of agreement.
     """
     reviews = Review.objects.visible_to(user).filter(image__lesion__patient__clinic=clinic)
     histologies = Histology.objects.visible_to(user).filter(lesion__patient__clinic=clinic)
-    truths = {one.lesion_id: one for one in histologies.standing().order_by("created", "pk")}
+    truths = {one.lesion_id: one for one in histologies.standing().gravest_first().reverse()}
     standing = reviews.standing().values_list("image", "conclusion")
     images = _last_images(truths)
     readings = _readings({image for image, _ in standing} | set(images.values()), user)

@@ -51,7 +51,10 @@ def rows(user: User) -> QuerySet[Lesion]:
             Prefetch("images", LesionImage.objects.latest_first()),
             Prefetch("images__predictions", observation.predictions(user).latest_first()),
             Prefetch("images__reviews", observation.reviews(user)),
-            Prefetch("histologies", observation.histologies(user).filter(withdrawn_at=None)),
+            Prefetch(
+                "histologies",
+                observation.histologies(user).filter(withdrawn_at=None).gravest_first(),
+            ),
             Prefetch("visits", DoctorVisit.objects.visible_to(user).standing()),
         )
     )
@@ -60,10 +63,12 @@ def rows(user: User) -> QuerySet[Lesion]:
 def render(lesion: Lesion, base: str) -> Json:
     images = list(lesion.images.all())
     findings = _findings(images)
-    histology = next(iter(lesion.histologies.all()), None)
-    review = images[0].latest_review if images else None
-    standing = standing_of(lesion, images, _standing(lesion), list(lesion.visits.all()))
-    is_final = (histology is not None or review is not None) and not standing.is_grave
+    histologies = _standing(lesion)
+    histology = next(iter(histologies), None)
+    standing = standing_of(lesion, images, histologies, list(lesion.visits.all()))
+    newest_review = images[0].latest_review if images else None
+    is_examined = histology is not None or newest_review is not None
+    is_final = is_examined and not standing.is_grave
     has_reading = any(one.state == State.SUCCEEDED for one in findings[1])
     says = has_reading or bool(standing.outcome)
     return resource(
@@ -84,8 +89,8 @@ def render(lesion: Lesion, base: str) -> Json:
             for row in (*lesion.histologies.all(), *findings[0], *findings[1])
         ],
         media=[{"link": reference("Media", image.pk)} for image in images],
-        conclusion=_conclusion(lesion, standing, histology, review),
-        conclusionCode=_codes(standing, histology, review),
+        conclusion=_conclusion(lesion, standing, histology, is_examined=is_examined),
+        conclusionCode=_codes(standing, histology),
         presentedForm=[_pdf(lesion, base)],
     )
 
@@ -129,21 +134,23 @@ def _signed(reviews: list[Review]) -> list[str]:
 
 
 def _standing(lesion: Lesion) -> list[Histology]:
+    """The histology that stands, malignant before benign, newest first."""
     found = list(lesion.histologies.all())
     corrected = {histology.supersedes_id for histology in found}
     return [histology for histology in found if histology.pk not in corrected]
 
 
 def _conclusion(
-    lesion: Lesion, standing: Standing, histology: Histology | None, review: Review | None
+    lesion: Lesion, standing: Standing, histology: Histology | None, *, is_examined: bool
 ) -> str:
-    """Histology ranks above a clinician's conclusion, and that above a model's reading; but
-    anything not yet settled comes first, and what settled the rest last.
+    """Histology ranks above the conclusion that a clinician signed last, and that above a model's
+    reading; but anything not yet settled comes first, and what settled the rest last. is_examined:
+    there is histology, or a conclusion on the newest image.
     """
     advice = of_lesion(lesion, standing)
-    reading = standing.reading
+    reading, review = standing.reading, standing.concluded
     said = []
-    if advice and (standing.is_grave or (histology is None and review is None)):
+    if advice and (standing.is_grave or not is_examined):
         if reading is not None and reading.reason != CLINICAL_PHOTOGRAPH:
             said.append("Read by a model, not yet by a clinician.")
         said.append(f"{advice.title}.")
@@ -160,8 +167,9 @@ def _conclusion(
     return " ".join(words.strip() for words in (*said, closed_words(lesion)) if words.strip())
 
 
-def _codes(standing: Standing, histology: Histology | None, review: Review | None) -> list[Json]:
+def _codes(standing: Standing, histology: Histology | None) -> list[Json]:
     """A standing warning, then what a doctor concluded."""
+    review = standing.concluded
     code = histology.diagnosis if histology else review.conclusion if review else ""
     warning = [terminology.of("outcome", standing.outcome)] if standing.is_grave else []
     return warning + ([terminology.diagnosis(code)] if code in terminology.CLASS_NAMES else [])

@@ -165,7 +165,10 @@ def isic_rows(images: QuerySet[LesionImage], user: User, days: str) -> Iterator[
                 BatchRow.objects.filter(was_known=False).only("image_id", "source", "values"),
                 to_attr="told",
             ),
-            Prefetch("lesion__histologies", Histology.objects.standing().disclosed_to(user)),
+            Prefetch(
+                "lesion__histologies",
+                Histology.objects.standing().disclosed_to(user).gravest_first(),
+            ),
         )
         .order_by("pk")
     )

@@ -75,7 +75,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "was_graver": succession.was_graver(images),
             "may_enter_visit": may_enter_visit,
             "is_told_to_see_doctor": may_enter_visit and standing.is_grave and not lesion.is_closed,
-            "concluded": next((image for image in images if image.latest_review), None),
+            "concluded": standing.concluded and standing.concluded.image,
             "may_review": lesion.may_review,  # type: ignore[attr-defined]
             "positions": lesion.positions.select_related("placed_by"),
             "add_image_url": reverse("image_new", args=[pk]),
