@@ -57,7 +57,13 @@ def last(lesion: Lesion, user: User | None = None) -> datetime:
 
 
 def next_moment(*lesions: Lesion) -> datetime:
-    """The moment for what comes now: later than everything that came to these lesions before."""
+    """The moment for what comes now: later than everything that came to these lesions before.
+
+    Holds the lesions until the transaction ends: what took an earlier moment is seen by then, so
+    nobody is shown what came later without it.
+    """
+    held = Lesion.everything.filter(pk__in=[lesion.pk for lesion in lesions]).order_by("pk")
+    list(held.select_for_update(no_key=True))
     return max(timezone.now(), *(last(lesion) + _TICK for lesion in lesions))
 
 

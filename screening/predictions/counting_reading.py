@@ -10,7 +10,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from ml import reader
-from screening.models import LesionImage, Modality, Outcome, Prediction
+from screening.models import Lesion, LesionImage, Modality, Outcome, Prediction
 from screening.predictions.arrivals import next_moment
 
 GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
@@ -19,12 +19,11 @@ GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
 @transaction.atomic
 def count(prediction: Prediction) -> bool:
     """Make a finished reading the one that counts, if it may. Returns whether it did."""
-    images = LesionImage.everything.select_for_update(of=("self",)).select_related("lesion")
-    image = images.get(pk=prediction.image_id)  # one at a time
+    now = next_moment(Lesion.everything.get(images=prediction.image_id))
+    LesionImage.everything.select_for_update().get(pk=prediction.image_id)  # one at a time
     before = Prediction.objects.filter(image=prediction.image_id).counting().first()
     if before is not None and not _may_replace(before, prediction):
         return False
-    now = next_moment(image.lesion)
     if before is not None:
         Prediction.objects.filter(pk=before.pk).update(told_until=now, modified=now)
     Prediction.objects.filter(pk=prediction.pk).update(told_from=now, modified=now)
