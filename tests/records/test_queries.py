@@ -127,12 +127,14 @@ def test_lists_cost_the_same_however_long(lesions, django_assert_num_queries):
         for year in (2025, 2026):
             ReviewFactory(image=read(lesion, captured_on=date(year, 1, 1 + n)).image)
     user = UserFactory()
-    with django_assert_num_queries(5):  # roles, lesions, images, predictions, reviews
+    # roles, lesions, images, predictions, reviews, the conclusions signed last
+    with django_assert_num_queries(6):
         lesions = list(record_queries.with_latest(patient.lesions.all(), user))
         found = record_queries.attach_latest_images(lesions, user)
         for lesion in found:
             assert lesion.latest_image.latest_prediction.outcome_told == "monitor"
             assert lesion.latest_image.latest_review.reviewer.email
+            assert lesion.standing.concluded == lesion.latest_image.latest_review
 
 
 def test_a_timeline_costs_the_same_however_long(django_assert_num_queries):
