@@ -13,7 +13,7 @@ from accounts.models import User
 from accounts.scope_permission import may_read
 from ml.diagnoses import Diagnosis
 from screening.models import Outcome
-from screening.predictions.outcomes import of_rank
+from screening.predictions.outcomes import Awaited, Unread, earlier_of, of_rank
 
 # JSON types by field. DRF itself would read 0 as text, "yes" as true and "7" as 7.
 TYPES: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
@@ -249,6 +249,37 @@ class ChoiceOrNull(serializers.ChoiceField):
 
     def to_representation(self, value: Any) -> Any:
         return super().to_representation(value) if value else None
+
+
+class EarlierOutcome(serializers.ChoiceField):
+    """``Standing.earlier`` of a lesion ``with_standing``; ``null`` without one."""
+
+    def __init__(self, *, help_text: str) -> None:
+        super().__init__(
+            Outcome.choices, source="*", read_only=True, allow_null=True, help_text=help_text
+        )
+
+    def to_representation(self, lesion: Any) -> Any:
+        return earlier_of(lesion) or None
+
+
+class BesideStanding(serializers.Serializer[Any]):
+    """What pages show beside a ``StandingOutcome``: each serializer that has one has these too."""
+
+    earlier_outcome = EarlierOutcome(
+        help_text="What an earlier reading of an image said that is not settled, where that was "
+        "more severe. `null`: none was.",
+    )
+    unread = ChoiceOrNull(
+        Unread.choices,
+        help_text="An image has no reading, and no doctor has settled it: `not_read`, as it could "
+        "not be, or `being_read`. The outcome does not take it into account. `null`: all are read.",
+    )
+    awaits = ChoiceOrNull(
+        Awaited.choices,
+        help_text="What is to be done although nothing, or little, stands: a malignant lesion's "
+        "`treatment`, the `removal` that a clinician asked for, or the `result` of a sample.",
+    )
 
 
 class ShownAt(serializers.DateTimeField):

@@ -12,6 +12,7 @@ from rest_framework.reverse import reverse
 from accounts.models import Clinic
 from accounts.scope_permission import may_read
 from screening.api.fields import (
+    BesideStanding,
     ByScope,
     ChoiceOrNull,
     ShownAt,
@@ -98,12 +99,16 @@ class ActSerializer(serializers.Serializer[Any]):
         )
 
 
-class LesionSerializer(ByScope, IdentifiedSerializer):
+class LesionSerializer(BesideStanding, ByScope, IdentifiedSerializer):
     """One spot on one patient's body."""
 
-    elsewhere = dict.fromkeys(
-        ("latest_outcome", "standing_outcome", "standing_image"), ("predictions",)
-    )
+    elsewhere = {
+        **dict.fromkeys(
+            ("latest_outcome", "standing_outcome", "standing_image", "earlier_outcome", "unread"),
+            ("predictions",),
+        ),
+        "awaits": ("reviews", "histologies", "visits"),
+    }
 
     url = serializers.HyperlinkedIdentityField(view_name="api:lesion-detail")
     patient = VisibleField(
@@ -147,6 +152,9 @@ class LesionSerializer(ByScope, IdentifiedSerializer):
             "latest_outcome",
             "standing_outcome",
             "standing_image",
+            "earlier_outcome",
+            "unread",
+            "awaits",
             "settled_by",
             "closed_on",
             "closed_day_is_known",

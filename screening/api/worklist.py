@@ -11,7 +11,7 @@ from rest_framework import mixins, serializers, viewsets
 
 from screening.api import examples
 from screening.api.base import RecordView
-from screening.api.fields import ChoiceOrNull, StandingOutcome
+from screening.api.fields import BesideStanding, ChoiceOrNull, StandingOutcome
 from screening.api.filters import Day, StrictFilterBackend, Text
 from screening.api.http.pagination import NumberedPages
 from screening.models import Lesion, Management, Outcome
@@ -29,6 +29,9 @@ ITEM: dict[str, Any] = {
     "image": examples.IMAGE["id"],
     "arrived": "2026-03-12T09:31:07.412905Z",
     "outcome": "not_assessable",
+    "earlier_outcome": None,
+    "unread": None,
+    "awaits": None,
     "reviewed": False,
     "management": None,
     "histology": None,
@@ -36,7 +39,7 @@ ITEM: dict[str, Any] = {
 }
 
 
-class WorklistItemSerializer(serializers.Serializer[Any]):
+class WorklistItemSerializer(BesideStanding):
     """A lesion on the worklist, and why it is there."""
 
     lesion = serializers.UUIDField(source="pk")

@@ -29,6 +29,9 @@ does.
 A settled lesion may still await its removal, which a clinician asked for or a malignant histology
 calls for, or the result of a sample (``Awaited``).
 
+A picture without a reading has no outcome, so it hides behind a mild one: whether any is left that
+no doctor has settled is told beside the outcome (``Unread``).
+
 ``with_standing`` states the rule in SQL, for lists; ``standing_of`` in Python, for one lesion that
 is already loaded. A property-based test checks that they agree.
 """
@@ -80,7 +83,7 @@ from screening.models import (
 )
 from screening.models.alert import AlertQuerySet
 from screening.models.base import knowing
-from screening.models.image import is_later, latest_first, place_of
+from screening.models.image import disclosed, is_later, latest_first, place_of
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import TOLD, PredictionQuerySet
 from screening.models.review import ReviewQuerySet
@@ -106,6 +109,13 @@ class Awaited(TextChoices):
     RESULT = "result", "Waiting for the result"
 
 
+class Unread(TextChoices):
+    """Pictures of a lesion without a reading, most pressing first. They may change what is told."""
+
+    NOT_READ = "not_read", "A picture could not be read"
+    BEING_READ = "being_read", "A picture is being read"
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """The standing outcome of a lesion and its reasons.
@@ -117,7 +127,7 @@ class Standing:
     person entered. told_too_late: the last of those that could have settled the image that the
     outcome rests on, if that was told only after the visit was entered. earlier: the
     earlier outcome of an unsettled image, if more severe than the current one; else empty. awaits:
-    one of ``Awaited``, or empty.
+    one of ``Awaited``, or empty. unread: one of ``Unread``, or empty.
     """
 
     outcome: str
@@ -130,6 +140,7 @@ class Standing:
     told_too_late: DoctorVisit | None
     earlier: str
     awaits: str
+    unread: str
 
     @property
     def is_grave(self) -> bool:
@@ -138,6 +149,10 @@ class Standing:
     @property
     def awaits_word(self) -> str:
         return str(Awaited(self.awaits).label) if self.awaits else ""
+
+    @property
+    def unread_word(self) -> str:
+        return str(Unread(self.unread).label) if self.unread else ""
 
     @property
     def is_settled(self) -> bool:
@@ -173,8 +188,8 @@ def standing_of(
 ) -> Standing:
     """The rule, for a lesion that is already loaded.
 
-    images: current ones, latest capture first, with findings as the reader may see them
-    (``records.queries.timeline``). histologies, visits: the standing ones.
+    images: current ones, latest capture first, with findings as the reader may see them and
+    ``is_withheld`` (``records.queries.timeline``). histologies, visits: the standing ones.
     """
     settling_visits = [] if lesion.patient.clinic_id else visits
     others: list[Histology | DoctorVisit] = [*histologies, *settling_visits]
@@ -213,6 +228,7 @@ def standing_of(
         told_too_late=_told_too_late(gravest, settling_visits),
         earlier=_if_graver(earlier, severity),
         awaits=_awaits(lesion, standing, histologies, visits),
+        unread=_unread_of(images, reviews, histologies),
     )
 
 
@@ -238,19 +254,28 @@ def listed(
     """
     outcome = of_rank(row.standing_rank)
     own = reading if reading is not None and reading.outcome_told == outcome else None
-    earlier = _if_graver(row.earlier_rank, row.standing_rank)
+    told, earlier = _told_of(newest), earlier_of(row)
     return Standing(
-        outcome, own, newest, _told_of(newest), [], concluded, [], None, earlier, row.awaits
+        outcome, own, newest, told, [], concluded, [], None, earlier, row.awaits, row.unread
     )
+
+
+def earlier_of(row: Any) -> str:
+    """``Standing.earlier`` of a lesion ``with_standing``."""
+    return _if_graver(row.earlier_rank, row.standing_rank)
 
 
 def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     """Annotate ``standing_rank``, the position of the standing outcome in ``SEVERITY`` (``NOTHING``
     without one); ``earlier_rank``, that of the most severe reading that used to count and was more
-    severe; and ``awaits`` (``Awaited``). Findings withheld from ``user`` count as absent.
+    severe; ``awaits`` (``Awaited``); and ``unread`` (``Unread``). Findings withheld from ``user``
+    count as absent, and such pictures as not to be read.
     """
     return lesions.annotate(
-        standing_rank=_standing_rank(user), earlier_rank=_earlier_rank(user), awaits=_awaited(user)
+        standing_rank=_standing_rank(user),
+        earlier_rank=_earlier_rank(user),
+        awaits=_awaited(user),
+        unread=_unread(user),
     )
 
 
@@ -271,6 +296,24 @@ def _earlier_rank(user: User) -> Coalesce:
 def _awaited(user: User) -> Case:
     cases = (When(holds, then=Value(what.value)) for what, holds in _waits_for(user))
     return Case(*cases, default=Value(""))
+
+
+@compiled(Lesion, CharField())
+def _unread(user: User) -> Case:
+    row = {"image": OuterRef("pk")}
+    images = LesionImage.objects.filter(disclosed(user, "pk"), lesion=OuterRef("pk"))
+    by_doctors = reduce(or_, (Q(Exists(act)) for act in _acts(user)[:-1]))
+    left = images.filter(
+        ~Exists(Prediction.objects.counting().filter(**row)),
+        ~by_doctors,
+        Q(lesion__closed_on=None) | Q(captured_on__gt=F("lesion__closed_on")),
+    )
+    is_being_read = Q(Exists(Prediction.objects.active().filter(**row)))
+    return Case(
+        When(Exists(left.filter(~is_being_read)), then=Value(Unread.NOT_READ.value)),
+        When(Exists(left), then=Value(Unread.BEING_READ.value)),
+        default=Value(""),
+    )
 
 
 @compiled(Lesion, BooleanField())
@@ -400,19 +443,20 @@ def _acts_on_alert(user: User) -> Iterator[QuerySet[Any]]:
     return (act.filter(knows_until__gte=OuterRef("created")) for act in _acts(user, "later"))
 
 
-def _acts(user: User, image: str) -> tuple[QuerySet[Any], ...]:
-    """Acts that settle the outer row's ``image``: reviews of it or of later ones, histology,
-    visits.
+def _acts(user: User, image: str = "") -> tuple[QuerySet[Any], ...]:
+    """Acts that settle the image at the path ``image`` of the outer row, or the row itself: reviews
+    of it or of later ones, histology, visits.
     """
-    lesion = OuterRef(f"{image}__lesion")
-    known = {"knows_until__gte": OuterRef(f"{image}__placed_at")}
+    path = f"{image}__" if image else ""
+    lesion = OuterRef(f"{path}lesion")
+    known = {"knows_until__gte": OuterRef(f"{path}placed_at")}
     seen = knowing(Review.objects.settling().disclosed_to(user))
     reviews = seen.filter(image__lesion=lesion, image__withdrawn_at=None)
     earlier = is_later(place_of(image, OuterRef), place_of("image"))
     of_later = reviews.filter(~earlier, **known)
-    day = OuterRef(f"{image}__captured_on")
+    day = OuterRef(f"{path}captured_on")
     return (
-        reviews.filter(image=OuterRef(image)),
+        reviews.filter(image=OuterRef(image or "pk")),
         of_later.filter(Q(knows_until__gte=F("image__placed_at"))),
         knowing(Histology.objects.standing().disclosed_to(user)).filter(
             lesion=lesion, examined_on__gte=day, **known
@@ -423,11 +467,11 @@ def _acts(user: User, image: str) -> tuple[QuerySet[Any], ...]:
 
 def _settling(
     image: LesionImage,
-    reading: Prediction,
+    reading: Prediction | None,
     reviews: Iterable[tuple[LesionImage, Review]],
     others: Iterable[Histology | DoctorVisit],
 ) -> list[Act]:
-    """The acts that settle an image with that counting reading."""
+    """The acts that settle an image with that counting reading, or without one."""
     of_reviews = [
         review
         for reviewed, review in reviews
@@ -444,9 +488,28 @@ def _settling(
     return [*of_reviews, *of_others]
 
 
-def _was_told(image: LesionImage, reading: Prediction, visit: DoctorVisit) -> bool:
+def _unread_of(
+    images: Iterable[LesionImage],
+    reviews: Sequence[tuple[LesionImage, Review]],
+    histologies: Iterable[Histology],
+) -> str:
+    """``_unread`` in Python."""
+    found = [
+        Unread.BEING_READ
+        if any(one.is_active for one in image.predictions.all())
+        else Unread.NOT_READ
+        for image in images
+        if image.counting_reading is None
+        and not image.is_withheld  # type: ignore[attr-defined]
+        and not image.was_removed
+        and not _settling(image, None, reviews, histologies)
+    ]
+    return next((one.value for one in Unread if one in found), "")
+
+
+def _was_told(image: LesionImage, reading: Prediction | None, visit: DoctorVisit) -> bool:
     """Whether the image was told as severely as by ``reading`` when the visit was entered."""
-    return any(
+    return reading is not None and any(
         one.told_from is not None
         and one.told_from <= visit.knows_until
         and rank(one.outcome_told) <= rank(reading.outcome_told)

@@ -142,7 +142,7 @@ def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
 def with_settling(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     """Prefetch what ``settled_by`` reads, as far as ``user`` may see it."""
     readings = Prediction.objects.disclosed_to(user).latest_first().defer(*NUMBERS)
-    images = LesionImage.objects.latest_first().prefetch_related(
+    images = with_withheld(LesionImage.objects.latest_first(), user).prefetch_related(
         Prefetch("predictions", readings), Prefetch("reviews", _reviews(user))
     )
     histologies = Histology.objects.standing().disclosed_to(user)

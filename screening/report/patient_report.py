@@ -164,11 +164,12 @@ def _concluded(lesion: Lesion, histology: Histology | None) -> str:
 
 
 def _told(lesion: Lesion) -> Flowable:
-    """The standing outcome, and that of the newest image if it differs."""
+    """The standing outcome, that of the newest image if it differs, and what stands beside it."""
     standing: Standing = lesion.standing  # type: ignore[attr-defined]
     newest = standing.newest
+    beside = [word for word in (standing.unread_word, standing.awaits_word) if word]
     if not standing.outcome:
-        return text(_without_standing(lesion, standing), style.SMALL)
+        return text(". ".join([_without_standing(lesion, standing), *beside]), style.SMALL)
     words = Outcome(standing.outcome).label
     reading = standing.reading
     if reading is not None and reading.outcome != Outcome.NOT_ASSESSABLE:
@@ -177,7 +178,7 @@ def _told(lesion: Lesion) -> Flowable:
         words += f" ({day(standing.image.captured_on)}). Newest: {_word_of(newest, standing)}"
     if standing.earlier:
         words += f". Earlier reading: {Outcome(standing.earlier).label.lower()}"
-    return text(words, style.outcome_style(standing.outcome, style.CELL))
+    return text(". ".join([words, *beside]), style.outcome_style(standing.outcome, style.CELL))
 
 
 def _without_standing(lesion: Lesion, standing: Standing) -> str:

@@ -32,7 +32,8 @@ READINGS = 24
 
 def standing(record: LesionRecord) -> list[Flowable]:
     """The standing outcome, if it is a warning or differs from the newest image; what is still to
-    be done; an earlier, more severe outcome; and what settled the warnings that no longer stand.
+    be done; pictures that are not read; an earlier, more severe outcome; and what settled the
+    warnings that no longer stand.
     """
     told, advice = record.standing, of_lesion(record.lesion, record.standing)
     parts: list[Flowable] = []
@@ -48,6 +49,8 @@ def standing(record: LesionRecord) -> list[Flowable]:
         parts += style.panel("What stands", title, words, "")
     if told.awaits:
         parts += [text(f"{told.awaits_word}.", style.TEXT)]
+    if told.unread:
+        parts += [text(f"{told.unread_word}: this does not take it into account.", style.TEXT)]
     if record.lesion.closed_on is not None:
         parts += [text(f"{record.lesion.closed_words}: closed.", style.SMALL)]
     for one in was_graver(record.images):

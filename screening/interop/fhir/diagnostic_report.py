@@ -15,6 +15,7 @@ from screening.interop.fhir.body_structure import closed_words
 from screening.interop.fhir.elements import (
     AI_ASSERTED,
     Json,
+    canonical,
     concept,
     instant,
     own_identifier,
@@ -26,7 +27,11 @@ from screening.models.lesion import HAS_SYMPTOM
 from screening.predictions.advice import act_words, of_lesion
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from screening.predictions.outcomes import Standing, standing_of
+from screening.records.queries import with_withheld
 
+UNREAD = "StructureDefinition/lesion-unread"
+AWAITS = "StructureDefinition/lesion-awaits"
+"""Our extensions, with the codes of ``Unread`` and ``Awaited``."""
 SECTION = "http://terminology.hl7.org/CodeSystem/v2-0074"
 
 
@@ -48,7 +53,7 @@ def rows(user: User) -> QuerySet[Lesion]:
             )
         )
         .prefetch_related(
-            Prefetch("images", LesionImage.objects.latest_first()),
+            Prefetch("images", with_withheld(LesionImage.objects.latest_first(), user)),
             Prefetch("images__predictions", observation.predictions(user).latest_first()),
             Prefetch("images__reviews", observation.reviews(user)),
             Prefetch(
@@ -68,7 +73,7 @@ def render(lesion: Lesion, base: str) -> Json:
     standing = standing_of(lesion, images, histologies, list(lesion.visits.all()))
     newest_review = images[0].latest_review if images else None
     is_examined = histology is not None or newest_review is not None
-    is_final = is_examined and not standing.is_grave
+    is_final = is_examined and not standing.is_grave and not standing.unread
     has_reading = any(one.state == State.SUCCEEDED for one in findings[1])
     says = has_reading or bool(standing.outcome)
     return resource(
@@ -76,6 +81,7 @@ def render(lesion: Lesion, base: str) -> Json:
         lesion.pk,
         changed=_changed(lesion, images, findings),
         security=[] if is_final or not images else [AI_ASSERTED],
+        extension=_beside(standing),
         identifier=[own_identifier(lesion.pk)],
         status="final" if is_final else "preliminary" if says else "registered",
         category=[concept(SECTION, "IMG", "Diagnostic Imaging")],
@@ -144,8 +150,8 @@ def _conclusion(
     lesion: Lesion, standing: Standing, histology: Histology | None, *, is_examined: bool
 ) -> str:
     """Histology ranks above the conclusion that a clinician signed last, and that above a model's
-    reading; but anything not yet settled comes first, and what settled the rest last. is_examined:
-    there is histology, or a conclusion on the newest image.
+    reading; but anything not yet settled comes first, then what is not read, and what settled the
+    rest last. is_examined: there is histology, or a conclusion on the newest image.
     """
     advice = of_lesion(lesion, standing)
     reading, review = standing.reading, standing.concluded
@@ -156,15 +162,24 @@ def _conclusion(
         said.append(f"{advice.title}.")
         if reading is None:
             said.append(advice.text[0])
+    if standing.unread:
+        said.append(f"{standing.unread_word}: this does not take it into account.")
     if histology is not None:
         said.append(f"Histology: {histology.get_diagnosis_display()}. {histology.note}")
     elif review is not None:
         concluded = f"{review.get_conclusion_display()}. {review.get_management_display()}."
         said.append(f"{concluded} {review.note}")
+    if standing.awaits:
+        said.append(f"{standing.awaits_word}.")
     if standing.settled:
         said.append(f"Warnings were settled by: {'; '.join(map(act_words, standing.settled))}.")
     said += [f"{act_words(visit)}." for visit in standing.visits if visit not in standing.settled]
     return " ".join(words.strip() for words in (*said, closed_words(lesion)) if words.strip())
+
+
+def _beside(standing: Standing) -> list[Json]:
+    found = ((UNREAD, standing.unread), (AWAITS, standing.awaits))
+    return [{"url": canonical(url), "valueCode": code} for url, code in found if code]
 
 
 def _codes(standing: Standing, histology: Histology | None) -> list[Json]:

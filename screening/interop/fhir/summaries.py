@@ -53,8 +53,11 @@ SUMMARY: dict[str, tuple[str, ...]] = {
 TOLD_WITH_IT = {
     "Observation": ("extension", "dataAbsentReason", "note"),
     "RiskAssessment": ("extension", "note"),
+    "DiagnosticReport": ("extension",),
 }
-"""Not R4's: a summary of a reading keeps the advice, the disclaimer and whether it counts."""
+"""Not R4's: a summary of a reading keeps the advice, the disclaimer and whether it counts; one of a
+report keeps what is not read and what is still to be done.
+"""
 
 
 @dataclass(frozen=True, slots=True)
