@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,18 @@ def shared_data() -> Path:
     if not (SHARED_DATA / "ham10000").is_dir():
         pytest.skip(f"needs the real images in {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Set the clock back or forth."""
+
+    class Clock(datetime):
+        ahead = timedelta()
+
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + cls.ahead
+
+    monkeypatch.setattr("django.utils.timezone.datetime", Clock)
+    return Clock

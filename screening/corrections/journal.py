@@ -24,6 +24,7 @@ from screening.models import (
     LesionImage,
     Patient,
 )
+from screening.predictions.arrivals import next_moment
 from screening.records.visits import ONLY_ONES_OWN, is_own
 
 Record = Patient | Lesion | LesionImage | DoctorVisit | Histology
@@ -147,9 +148,14 @@ def note(
     after: dict[str, Any] | None = None,
     patient: Patient | None = None,
     lesion: Lesion | None = None,
+    beside: Lesion | None = None,
 ) -> Correction:
-    """Log a correction. patient, lesion: where the record was before, if not where it is now."""
+    """Log a correction. patient, lesion: where the record was before, if not where it is now.
+    beside: another lesion that it changes; it comes after all that came to any of them.
+    """
+    lesions = {one for one in (lesion_of(record), lesion, beside) if one is not None}
     return Correction.objects.create(
+        created=next_moment(*lesions),
         kind=kind,
         made_by=user,
         patient=patient or patient_of(record),

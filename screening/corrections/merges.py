@@ -112,6 +112,7 @@ def merge_lesions(
             "since": since,
         },
         after={"merged_into": into.pk, "label": into.label},
+        beside=into,
     )
     touch(into.patient)
     prediction_services.read_with_new_details(image__lesion=into)
@@ -202,7 +203,8 @@ def at_stake(record: Any, user: User) -> str:
         staying = came.exclude(lesion__in=lesions)
     else:
         going = came.filter(lesion=into)
-        since = into.images.filter(created__gte=merged.created).values("pk")
+        since = into.images.filter(placed_at__gte=merged.created).values("pk")
+        since = since.exclude(pk__in=list(merged.before.get("places", {})))
         elsewhere = came.exclude(lesion=into).values("pk")
         staying = LesionImage.objects.filter(Q(pk__in=since) | Q(pk__in=elsewhere))
     texts = [findings_of(going, user, merged.created)]
@@ -298,7 +300,7 @@ def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list
         if same is None or image.is_withdrawn:
             continue
         less = min((same, image), key=_weight)
-        less.withdrawn_at, less.withdrawn_by = timezone.now(), user
+        less.withdrawn_at, less.withdrawn_by = next_moment(less.lesion), user
         less.withdrawn_because = "The same picture was on both spots that were merged."
         less.save()
         note(CorrectionKind.WITHDRAWN, less, user=user, reason=less.withdrawn_because)

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from screening.corrections.consequences import follow
@@ -129,7 +129,7 @@ def findings_of(images: QuerySet[LesionImage], user: User, since: datetime | Non
     reviews = Review.objects.filter(image__in=images)
     if since is not None:
         readings, reviews = (
-            readings.filter(finished_at__gte=since),
+            readings.filter(Q(finished_at__gte=since) | Q(told_from__gte=since)),
             reviews.filter(created__gte=since),
         )
     parts = [

@@ -10,7 +10,6 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.utils import timezone
 
 from accounts.models import User
 from screening.corrections import merges, moves
@@ -99,7 +98,9 @@ def withdraw(*, user: User, record: Record, reason: str) -> Record:
             raise ValidationError("A later entry corrects it. Withdraw that one first.")
         if record.supersedes_id is not None:
             before, record.supersedes = {"supersedes": record.supersedes_id}, None
-    record.withdrawn_at, record.withdrawn_by = timezone.now(), user
+    lesion = lesion_of(record)
+    record.withdrawn_at = next_moment(*([lesion] if lesion else []))
+    record.withdrawn_by = user
     record.withdrawn_because = reason
     record.save()
     note(CorrectionKind.WITHDRAWN, record, user=user, reason=reason, before=before)

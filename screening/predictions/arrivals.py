@@ -2,8 +2,9 @@
 
 Whoever concludes on a lesion is shown what was there: everything up to ``last``. Their act settles
 nothing that came later (``Settling.shown_at``), however early its day. The order does not depend on
-the clock: what comes to a lesion gets ``next_moment``, which is later than all that came before,
-also after the clock was set back.
+the clock: what comes to a lesion, every act and every correction gets ``next_moment``, which is
+later than all that came before, also after the clock was set back. Only such moments are compared
+to decide what is settled, closed or undone.
 """
 
 from __future__ import annotations
@@ -57,14 +58,16 @@ def last(lesion: Lesion, user: User | None = None) -> datetime:
 
 
 def next_moment(*lesions: Lesion) -> datetime:
-    """The moment for what comes now: later than everything that came to these lesions before.
+    """The moment for what comes now: later than everything that came to these lesions before, and
+    than every correction of them.
 
     Holds the lesions until the transaction ends: what took an earlier moment is seen by then, so
     nobody is shown what came later without it.
     """
     held = Lesion.everything.filter(pk__in=[lesion.pk for lesion in lesions]).order_by("pk")
     list(held.select_for_update(no_key=True))
-    return max(timezone.now(), *(last(lesion) + _TICK for lesion in lesions))
+    before = (max(_moments(lesion, None, *_corrections())) for lesion in lesions)
+    return max([timezone.now(), *(moment + _TICK for moment in before)])
 
 
 def shown(lesion: Lesion, told: datetime | None, user: User) -> datetime:
@@ -110,8 +113,8 @@ def _is_graver(reading: Prediction, moment: datetime) -> bool:
     return reading.outcome == Outcome.URGENT != before.outcome
 
 
-def _moments(lesion: Lesion, user: User | None) -> list[datetime]:
-    """One query."""
+def _moments(lesion: Lesion, user: User | None, *others: QuerySet[Any]) -> list[datetime]:
+    """others: more rows of the lesion that is the outer query's. One query."""
     row = OuterRef("pk")
     readings = Prediction.objects.filter(image__lesion=row)
     if user is not None:
@@ -119,7 +122,7 @@ def _moments(lesion: Lesion, user: User | None) -> list[datetime]:
     found = [
         _latest(LesionImage.everything.filter(lesion=row), "placed_at"),
         _latest(readings.filter(told_from__isnull=False), "told_from"),
-        *(_latest(rows, "created") for rows in _others(row, user)),
+        *(_latest(rows, "created") for rows in (*_others(row, user), *others)),
     ]
     own = Lesion.everything.filter(pk=lesion.pk).values_list("created", "symptoms_at", *found)
     return [moment for moment in own.get() if moment is not None]
@@ -135,6 +138,12 @@ def _others(lesion: Any, user: User | None) -> Iterator[QuerySet[Any]]:
     )
     yield from (one if user is None else one.disclosed_to(user) for one in found)
     yield DoctorVisit.everything.filter(lesion=lesion)
+
+
+def _corrections() -> Iterator[QuerySet[Any]]:
+    """Corrections of the outer query's lesion, of its images, and of those merged into it."""
+    for lesion in ("lesion", "image__lesion", "lesion__merged_into"):
+        yield Correction.objects.filter(**{lesion: OuterRef("pk")})
 
 
 def _latest(rows: QuerySet[Any], name: str) -> Subquery:

@@ -36,5 +36,5 @@ def _may_replace(before: Prediction, after: Prediction) -> bool:
     if before.outcome_told in GRAVE and after.image.modality == Modality.CLINICAL:
         return False
     if after.model_version == before.model_version:
-        return (after.created, after.pk) > (before.created, before.pk)
+        return True  # of one version, one reads an image at a time, so it finished later
     return after.model_version == reader.DEFAULT_VERSION

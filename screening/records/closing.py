@@ -22,6 +22,7 @@ from screening.models import (
     Review,
 )
 from screening.models.base import Entry
+from screening.predictions.arrivals import next_moment
 from screening.records import services
 from screening.write_access import require_writable
 
@@ -151,6 +152,7 @@ def _set(
         ]
     )
     Correction.objects.create(
+        created=next_moment(lesion),
         kind=kind,
         made_by=user,
         patient=lesion.patient,

@@ -123,6 +123,7 @@ def _note_edit(
     changed = [name for name in before if before[name] != after[name]]
     if changed:
         Correction.objects.create(
+            created=next_moment(*([lesion] if lesion else [])),
             kind=CorrectionKind.EDITED,
             made_by=user,
             patient=patient,

@@ -62,6 +62,7 @@ def record_visit(
         note=note.strip(),
         supersedes=supersedes,
         shown_at=arrivals.shown(lesion, shown_at, user),
+        created=arrivals.next_moment(lesion),
     )
     visit.full_clean()
     visit.save()

@@ -60,7 +60,7 @@ def record_review(
     review.full_clean(exclude=["number", "supersedes", "previous_signature", "signature"])
     chain.lock()
     review.supersedes = _superseded(user, image, supersedes)
-    review.created = timezone.now()
+    review.created = arrivals.next_moment(image.lesion)
     review.shown_at = arrivals.shown(image.lesion, shown_at, user)
     _seal(review)
     review.save(force_insert=True)
@@ -120,6 +120,7 @@ def record_histology(
         note=note.strip(),
         supersedes=supersedes,
         shown_at=arrivals.shown(lesion, shown_at, user),
+        created=arrivals.next_moment(lesion),
     )
     histology.full_clean()
     histology.save()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.utils import timezone
@@ -166,21 +166,6 @@ def test_what_was_shown_is_signed(personas, patient):
     assert not Review.objects.get().signature_holds
     Review.objects.update(shown_at=None)
     assert not Review.objects.get().signature_holds
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    """Set the clock back or forth."""
-
-    class Clock(datetime):
-        ahead = timedelta()
-
-        @classmethod
-        def now(cls, tz=None):
-            return datetime.now(tz) + cls.ahead
-
-    monkeypatch.setattr("django.utils.timezone.datetime", Clock)
-    return Clock
 
 
 @KINDS

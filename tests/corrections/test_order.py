@@ -1,0 +1,221 @@
+"""What came first is not asked of the clock: it is set back by an hour between two acts."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from ml import reader
+from screening.corrections import merges, moves
+from screening.corrections import services as corrections
+from screening.corrections.undo import undo
+from screening.models import Correction, CorrectionKind, LesionImage, Patient
+from screening.predictions.outcomes import NOTHING
+from screening.records import closing, visits
+from screening.records import services as record_services
+from screening.reviews import services as review_services
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PatientFactory,
+    PredictionFactory,
+)
+from tests.predictions.test_outcomes import standing_in_python, standing_rank
+
+pytestmark = pytest.mark.django_db
+
+EARLIER = date(2026, 2, 20)
+DAY = date(2026, 3, 1)
+LATER = date(2026, 3, 20)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def lesion(personas):
+    """Of a patient of the clinic who has an account too. Its picture is told "monitor"."""
+    patient = PatientFactory(clinic=personas.clinic, owner=personas.self_tracker)
+    lesion = LesionFactory(patient=patient)
+    read(lesion, DAY, "monitor")
+    return lesion
+
+
+def read(lesion, day, outcome):
+    image = LesionImageFactory(lesion=lesion, captured_on=day)
+    PredictionFactory(image=image, outcome=outcome, model_version=reader.DEFAULT_VERSION)
+    return image
+
+
+def reviewed(personas, lesion):
+    image = lesion.images.get(captured_on=DAY)
+    said = {"conclusion": "nv", "management": "monitor"}
+    review_services.record_review(user=personas.clinician, image=image, **said)
+
+
+def examined(personas, lesion):
+    said = {"diagnosis": "nv", "examined_on": DAY}
+    review_services.record_histology(user=personas.clinician, lesion=lesion, **said)
+
+
+def visited(personas, lesion, finding="harmless", own=True):
+    """own: no clinic follows the record, so that the visit settles."""
+    if own:
+        Patient.objects.filter(pk=lesion.patient_id).update(clinic=None)
+        lesion.patient.refresh_from_db()
+    said = {"visited_on": DAY, "finding": finding}
+    return visits.record_visit(user=personas.self_tracker, lesion=lesion, **said)
+
+
+ACTS = pytest.mark.parametrize("act", [reviewed, examined, visited])
+
+
+def last(kind):
+    return Correction.objects.filter(kind=kind).order_by("-pk").first()
+
+
+def stands(lesion, personas):
+    return standing_rank(lesion.pk, personas.self_tracker)
+
+
+@ACTS
+def test_an_act_on_another_day_of_the_picture_does_not_settle_it(act, personas, lesion, clock):
+    urgent = read(lesion, EARLIER, "urgent")
+    clock.ahead = HOUR
+    corrections.correct_image(user=personas.self_tracker, image=urgent, captured_on=LATER)
+    clock.ahead = timedelta()
+    act(personas, lesion)
+    undo(user=personas.self_tracker, correction=last(CorrectionKind.EDITED), acknowledged=True)
+    assert LesionImage.objects.get(pk=urgent.pk).captured_on == EARLIER
+    assert stands(lesion, personas) == 0
+
+
+@ACTS
+def test_an_act_while_the_picture_was_withdrawn_does_not_settle_it(act, personas, lesion, clock):
+    urgent = read(lesion, EARLIER, "urgent")
+    clock.ahead = HOUR
+    corrections.withdraw(user=personas.self_tracker, record=urgent, reason="Another spot")
+    clock.ahead = timedelta()
+    act(personas, lesion)
+    corrections.restore(user=personas.self_tracker, record=urgent)
+    assert stands(lesion, personas) == 0
+
+
+@ACTS
+def test_an_act_while_the_picture_was_elsewhere_does_not_settle_it(act, personas, lesion, clock):
+    urgent, other = read(lesion, EARLIER, "urgent"), LesionFactory(patient=lesion.patient)
+    by = {"user": personas.self_tracker, "acknowledged": True}
+    clock.ahead = HOUR
+    moves.move_image(image=urgent, lesion=other, **by)
+    clock.ahead = timedelta()
+    act(personas, lesion)
+    undo(correction=last(CorrectionKind.MOVED), **by)
+    assert stands(lesion, personas) == 0
+
+
+@ACTS
+def test_an_act_on_merged_lesions_does_not_settle_what_is_split_off(act, personas, lesion, clock):
+    other = LesionFactory(patient=lesion.patient)
+    urgent = read(other, LATER, "urgent")
+    by = {"user": personas.self_tracker, "acknowledged": True}
+    clock.ahead = HOUR
+    merges.merge_lesions(lesion=other, into=lesion, **by)
+    clock.ahead = timedelta()
+    act(personas, lesion)
+    corrections.restore(record=other, **by)
+    corrections.correct_image(user=personas.self_tracker, image=urgent, captured_on=EARLIER)
+    assert stands(other, personas) == 0
+
+
+@ACTS
+def test_an_act_before_settles_it_again(act, personas, lesion, clock):
+    urgent = read(lesion, EARLIER, "urgent")
+    clock.ahead = HOUR
+    act(personas, lesion)
+    assert stands(lesion, personas) == NOTHING
+    clock.ahead = timedelta()
+    corrections.correct_image(user=personas.self_tracker, image=urgent, captured_on=LATER)
+    assert stands(lesion, personas) == 0
+    undo(user=personas.self_tracker, correction=last(CorrectionKind.EDITED), acknowledged=True)
+    assert stands(lesion, personas) == NOTHING
+
+
+def test_a_picture_goes_back_to_no_lesion_that_was_closed_meanwhile(personas, lesion, clock):
+    urgent, other = read(lesion, EARLIER, "urgent"), LesionFactory(patient=lesion.patient)
+    by = {"user": personas.self_tracker, "acknowledged": True}
+    clock.ahead = HOUR
+    moves.move_image(image=urgent, lesion=other, **by)
+    clock.ahead = timedelta()
+    closing.close(user=personas.self_tracker, lesion=lesion, on=LATER)
+    with pytest.raises(ValidationError, match="recorded as removed"):
+        undo(correction=last(CorrectionKind.MOVED), **by)
+
+
+def test_a_removal_said_before_a_reopening_does_not_close_again(personas, lesion, clock):
+    clock.ahead = HOUR
+    said = visited(personas, lesion, "removed")
+    clock.ahead = timedelta()
+    closing.reopen(user=personas.self_tracker, lesion=lesion)
+    corrections.withdraw(user=personas.self_tracker, record=said, reason="Another spot")
+    corrections.restore(user=personas.self_tracker, record=said)
+    lesion.refresh_from_db()
+    assert not lesion.is_closed
+    record_services.edit_lesion(user=personas.self_tracker, lesion=lesion, bleeding=True)
+    assert stands(lesion, personas) == 1
+
+
+def test_a_removal_said_after_a_reopening_keeps_it_closed(personas, lesion, clock):
+    closing.close(user=personas.self_tracker, lesion=lesion, on=LATER)
+    clock.ahead = HOUR
+    closing.reopen(user=personas.self_tracker, lesion=lesion)
+    clock.ahead = timedelta()
+    visited(personas, lesion, "removed")
+    other = visited(personas, lesion, "harmless")
+    corrections.withdraw(user=personas.self_tracker, record=other, reason="Another spot")
+    lesion.refresh_from_db()
+    assert lesion.is_closed
+
+
+def test_a_result_is_awaited_of_the_visit_that_was_entered_last(personas, lesion, clock):
+    clock.ahead = HOUR
+    examined(personas, lesion)
+    visited(personas, lesion, own=False)
+    clock.ahead = timedelta()
+    visited(personas, lesion, "biopsy", own=False)
+    assert standing_in_python(lesion, personas.self_tracker).awaits == "result"
+    examined(personas, lesion)
+    assert standing_in_python(lesion, personas.self_tracker).awaits == ""
+
+
+def test_the_reading_that_finished_last_counts(personas, lesion, clock):
+    """Its details were corrected, say."""
+    clock.ahead = HOUR
+    image = read(lesion, LATER, "monitor")
+    clock.ahead = timedelta()
+    PredictionFactory(image=image, outcome="urgent", model_version=reader.DEFAULT_VERSION)
+    assert stands(lesion, personas) == 0
+
+
+def test_every_act_and_correction_comes_after_what_came_before(personas, lesion, clock):
+    clock.ahead = HOUR
+    visited(personas, lesion, own=False)
+    clock.ahead = timedelta()
+    reviewed(personas, lesion)
+    examined(personas, lesion)
+    said = visited(personas, lesion, own=False)
+    corrections.withdraw(user=personas.self_tracker, record=said, reason="Another spot")
+    closing.close(user=personas.self_tracker, lesion=lesion, on=LATER)
+    closing.reopen(user=personas.self_tracker, lesion=lesion)
+    lesion.refresh_from_db()
+    record_services.edit_lesion(user=personas.self_tracker, lesion=lesion, body_site="back")
+    record_services.edit_lesion(user=personas.self_tracker, lesion=lesion, body_site="face")
+    acts = [
+        *lesion.visits.all(),
+        *(review for image in lesion.images.all() for review in image.reviews.all()),
+        *lesion.histologies.all(),
+        *sorted(lesion.corrections.all(), key=lambda one: one.pk),
+    ]
+    assert len(acts) >= 7
+    moments = [one.created for one in acts]
+    assert moments == sorted(set(moments)) and moments[0] > timezone.now()
