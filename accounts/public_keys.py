@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -58,8 +58,8 @@ def of_set(body: bytes) -> list[dict[str, str]]:
 
 def public_key(key: dict[str, str]) -> RSAPublicKey | EllipticCurvePublicKey:
     """Raises jwt.PyJWTError or ValueError."""
-    found: Any = jwt.PyJWK(key, algorithm=ALGORITHMS[key["kty"]]).key
-    return found  # type: ignore[no-any-return]
+    found = jwt.PyJWK(key, algorithm=ALGORITHMS[key["kty"]]).key
+    return cast(RSAPublicKey | EllipticCurvePublicKey, found)
 
 
 def _listed(body: bytes) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ from screening.models import (
 from screening.models.alert import AlertQuerySet
 from screening.models.image import disclosed, latest_first, present
 from screening.models.prediction import TOLD
+from screening.models.review import ReviewQuerySet
 from screening.models.statement import compiled
 from screening.models.visibility import PatientQuerySet
 from screening.predictions import outcomes
@@ -255,7 +256,7 @@ def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionI
     )
 
 
-def _reviews(user: User) -> QuerySet[Review]:
+def _reviews(user: User) -> ReviewQuerySet:
     return Review.objects.disclosed_to(user).select_related("reviewer", "superseded_by")
 
 

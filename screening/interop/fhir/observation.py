@@ -39,6 +39,7 @@ from screening.models import (
     Review,
     State,
 )
+from screening.models.histology import HistologyQuerySet
 from screening.models.prediction import PredictionQuerySet
 from screening.predictions.advice import DISCLAIMER, advise
 
@@ -85,7 +86,7 @@ def reviews(user: User) -> QuerySet[Review]:
     )
 
 
-def histologies(user: User) -> QuerySet[Histology]:
+def histologies(user: User) -> HistologyQuerySet:
     """As ``reviews``, and with withdrawn ones."""
     later = Histology.objects.filter(supersedes=OuterRef("pk"))
     superseded = Coalesce(Subquery(later.values("created")[:1]), "modified")
