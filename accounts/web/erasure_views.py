@@ -67,6 +67,7 @@ def record(request: SignedInRequest, pk: UUID) -> HttpResponse:
             "form": form,
             "patient": patient,
             "is_own": is_own,
+            "may_export": Patient.objects.exportable_by(request.user).contains(patient),
             "is_shared": bool(patient.clinic_id and patient.owner_id),
             "kept_until": None if is_own else services.kept_until(patient),
             "may_erase": is_own or services.is_retention_over(patient),

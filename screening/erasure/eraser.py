@@ -16,7 +16,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.core.files.storage import default_storage
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -61,8 +61,9 @@ def erase_due() -> int:
     for pk in list(Erasure.objects.due().order_by("created").values_list("pk", flat=True)):
         _attempt(partial(_erase, pk), pk)
     finished = _finish()
-    for waiting in Erasure.objects.filter(state=ErasureState.ERASED).exclude(mail_to=""):
-        _mail(waiting)
+    waiting = Erasure.objects.filter(state=ErasureState.ERASED).exclude(mail_to="")
+    if sum(_mail(one) for one in waiting):
+        _overwrite_free_pages()
     return finished
 
 
@@ -194,7 +195,7 @@ def _erase_files(pk: Any) -> None:
 def _finish() -> int:
     """ERASING -> ERASED, with a signed receipt, where no trace is found."""
     done = [one for one in Erasure.objects.filter(state=ErasureState.ERASING) if not one.files]
-    if not done:
+    if not done or not _overwrite_free_pages():
         return 0
     mine = {one.erased_at: one for one in done if one.erased_at is not None}
     made = Trace.objects.filter(erased_at__in=mine)
@@ -218,10 +219,30 @@ def _finish() -> int:
     return finished
 
 
-def _mail(erasure: Erasure) -> None:
+def _overwrite_free_pages() -> bool:
+    """SQLite keeps what was deleted in its file until the space is used again. Returns False while
+    somebody uses the database: the receipt waits.
+    """
+    if connection.vendor != "sqlite" or connection.in_atomic_block:
+        return True
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            is_busy, *_ = cursor.fetchone()
+    except OperationalError as error:
+        logger.warning("the receipts of erasures wait: %s", error)
+        return False
+    return not is_busy
+
+
+def _mail(erasure: Erasure) -> bool:
+    """Returns whether the address is gone."""
     is_late = erasure.erased_at is None or timezone.now() - erasure.erased_at > MAILED_WITHIN
-    if receipts.mail(erasure) or is_late:
+    is_gone = receipts.mail(erasure) or is_late
+    if is_gone:
         Erasure.objects.filter(pk=erasure.pk).update(mail_to="")
+    return is_gone
 
 
 def _is_address_to_mail(where: str) -> bool:

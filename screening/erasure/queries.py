@@ -53,7 +53,7 @@ def announcement(erasure: Erasure) -> dict[str, Any]:
         "to_be_erased": _extent(of) | ({"account": 1} if erasure.user_id else {}),
         "left_to_others": len(erasure.parted),
         "backups": receipts.BACKUPS,
-        "logs": receipts.LOGS,
+        "logs": receipts.logs(),
     }
     return {**content, "signature": sign(content, RECEIPT)}
 

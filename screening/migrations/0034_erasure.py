@@ -16,6 +16,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='predictionmaps',
+            options={'verbose_name_plural': 'prediction maps'},
+        ),
         migrations.CreateModel(
             name='Erasure',
             fields=[

@@ -40,5 +40,8 @@ class PredictionMaps(UUIDModel):
 
     objects = PredictionMapsQuerySet.as_manager()
 
+    class Meta:
+        verbose_name_plural = "prediction maps"
+
     def __str__(self) -> str:
         return f"maps of {self.prediction_id}"

@@ -586,6 +586,47 @@ def test_digests_of_names_need_the_key(leaving, personas, settings):
 # Backups
 
 
+def test_the_commands_erase_again_what_a_backup_brought_back(leaving, personas, tmp_path):
+    patient = leaving.patient
+    label, owner = patient.label, personas.stranger
+    services.ask_for_account(user=personas.self_tracker)
+    let_the_days_pass()
+    out = StringIO()
+    call_command("erase", "--list", stdout=out)
+    assert set(out.getvalue().split()) >= {
+        traces.of_identifier(one.pk.hex) for one in (patient, personas.self_tracker)
+    }
+    assert Trace.objects.filter(pk__in=out.getvalue().split()).exclude(kind="user").exists()
+    listed = tmp_path / "erased"
+    listed.write_text(out.getvalue())
+    PatientFactory(pk=patient.pk, clinic=None, owner=owner, label=label)
+    assert found()
+    out = StringIO()
+    call_command("erase", "--again", str(listed), stdout=out)
+    assert "1 erased again" in out.getvalue()
+    assert not Patient.everything.filter(pk=patient.pk).exists()
+    assert found() == []
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("erase", "--again", str(tmp_path / "none"))
+
+
+def test_a_command_checks_a_receipt(leaving, personas, tmp_path):
+    services.ask_for_account(user=personas.self_tracker)
+    let_the_days_pass()
+    receipt, path = Erasure.objects.get().receipt, tmp_path / "receipt.json"
+    path.write_text(receipts.as_json(receipt))
+    out = StringIO()
+    call_command("verify_erasure", "--receipt", str(path), stdout=out)
+    assert "This site signed" in out.getvalue()
+    for wrong in (json.dumps({**receipt, "erased": {}}), "[]", "{}"):
+        path.write_text(wrong)
+        with pytest.raises(CommandError, match="did not sign"):
+            call_command("verify_erasure", "--receipt", str(path))
+    path.write_text("{")
+    with pytest.raises(CommandError, match="cannot be read"):
+        call_command("verify_erasure", "--receipt", str(path))
+
+
 def test_a_restored_record_is_erased_again(leaving, personas):
     digest = traces.of_identifier(leaving.patient.pk.hex)
     staying = Membership.objects.count()
