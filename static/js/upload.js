@@ -2,6 +2,8 @@
 // the others, and can be sent again alone.
 const form = document.querySelector("[data-upload]");
 const { takenOn } = await import(form.dataset.exif);
+const { keep } = await import(form.dataset.waitingScript);
+const { canTakePictures, takePicture } = await import(form.dataset.cameraScript);
 
 const input = form.querySelector('input[name="file"]');
 const camera = form.querySelector("[data-camera-input]");
@@ -19,7 +21,7 @@ const failures = {
   503: "Many pictures are being checked now. Try again in a minute.",
 };
 
-/** @type {{file: File, item: HTMLElement, state: "waiting"|"sending"|"failed"|"added", url: ?string}[]} */
+/** @type {{file: File, item: HTMLElement, state: "waiting"|"sending"|"failed"|"added"|"kept", url: ?string}[]} */
 let chosen = [];
 let busy = false;
 let settled; // the timer that ends ``settle``
@@ -49,9 +51,9 @@ const say = (picture, words, state = picture.state) => {
   part(picture, "state").textContent = words;
   picture.item.classList.toggle("failed", state === "failed");
   part(picture, "bar").hidden = state !== "sending";
-  part(picture, "fields").hidden = state === "added";
+  part(picture, "fields").hidden = state === "added" || state === "kept";
   part(picture, "again").hidden = state !== "failed";
-  part(picture, "remove").hidden = state === "added" || state === "sending";
+  part(picture, "remove").hidden = ["added", "sending", "kept"].includes(state);
   for (const field of picture.item.querySelectorAll("input, select")) {
     field.disabled = state === "sending";
   }
@@ -97,13 +99,17 @@ const take = async (files) => {
   }
 };
 
+const fields = (picture) => ({
+  captured_on: part(picture, "day").value,
+  modality: part(picture, "kind").value,
+  ...(form.elements.allow_burned_in.checked && { allow_burned_in: "on" }),
+  ...(picture.isElsewhere && { allow_duplicate: "on" }), // the user was told before sending it again
+});
+
 const body = (picture) => {
   const data = new FormData();
   data.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
-  data.append("captured_on", part(picture, "day").value);
-  data.append("modality", part(picture, "kind").value);
-  if (form.elements.allow_burned_in.checked) data.append("allow_burned_in", "on");
-  if (picture.isElsewhere) data.append("allow_duplicate", "on"); // the user was told before sending it again
+  for (const [name, value] of Object.entries(fields(picture))) data.append(name, value);
   data.append("file", picture.file, picture.file.name);
   return data;
 };
@@ -157,6 +163,19 @@ const offer = (picture, elsewhere) => {
   part(picture, "again").querySelector("span").textContent = "Add it here as well";
 };
 
+/** No connection: it waits on this device. False in a browser that keeps nothing. */
+const wait = async (picture) => {
+  const { file } = picture;
+  try {
+    const spot = form.dataset.spot;
+    picture.kept = await keep({ address: form.action, spot, file, fields: fields(picture) });
+  } catch {
+    return false;
+  }
+  say(picture, "No connection. It waits on this device and is sent later. You may leave this page.", "kept");
+  return true;
+};
+
 /** Whether to go on with the next one. */
 const add = async (picture) => {
   say(picture, "Sending", "sending");
@@ -171,6 +190,7 @@ const add = async (picture) => {
     sent = await send(picture); // logged in again in another tab: use that session's token
   }
   const { status, answer } = sent;
+  if (status === 0 && (await wait(picture))) return true;
   const result = answer.results?.[0];
   if (!result?.url) {
     const words = result?.message ?? answer.errors?.join(" ") ?? failures[status];
@@ -178,6 +198,11 @@ const add = async (picture) => {
     if (result?.elsewhere) offer(picture, result.elsewhere);
     return true;
   }
+  tellAdded(picture, result);
+  return true;
+};
+
+const tellAdded = (picture, result) => {
   picture.url = result.url;
   picture.isNew = result.is_new;
   document.dispatchEvent(new CustomEvent("picture-added", { detail: picture.file }));
@@ -186,7 +211,6 @@ const add = async (picture) => {
   link.href = result.url;
   link.textContent = result.is_new ? "Added. Open the result" : result.message;
   part(picture, "state").append(link);
-  return true;
 };
 
 const leave = () => {
@@ -218,6 +242,11 @@ const addAll = async () => {
   showButton();
   if (chosen.length) leave();
 };
+
+document.addEventListener("picture-sent", ({ detail }) => {
+  const picture = chosen.find((one) => one.kept === detail.id);
+  if (picture) tellAdded(picture, detail.result);
+});
 
 form.elements.modality.addEventListener("change", ({ target }) => {
   for (const picture of chosen) {
@@ -254,7 +283,15 @@ for (const source of [input, camera]) {
 take([...input.files]); // chosen before this script loaded
 input.value = "";
 form.querySelector("[data-choose]").addEventListener("click", () => input.click());
-form.querySelector("[data-camera]").addEventListener("click", () => camera.click());
+form.querySelector("[data-camera]").addEventListener("click", async () => {
+  if (!canTakePictures()) {
+    camera.click();
+    return;
+  }
+  const file = await takePicture(document.querySelector("[data-camera-dialog]"));
+  if (file) take([file]);
+});
+document.querySelector("[data-camera-instead]").addEventListener("click", () => camera.click());
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   loggedOut.hidden = true;

@@ -40,6 +40,7 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     }
     shown.textContent = `${Math.round(scale * 100)} %`;
     if (scale > 1) sharpen();
+    viewer.dispatchEvent(new Event("zoomed", { bubbles: true }));
   };
 
   // The point under the pointer stays where it is. clientX, clientY: of that point.
@@ -92,7 +93,7 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     stage.addEventListener("pointerdown", (event) => {
       fingers.set(event.pointerId, event);
       stage.setPointerCapture(event.pointerId);
-      if (fingers.size !== 1) return;
+      if (fingers.size !== 1 || "held" in stage.dataset) return;
       if (event.timeStamp - lastTap < 300) {
         if (scale > 1) whole();
         else zoom(3, event.clientX, event.clientY, stage);
@@ -114,6 +115,7 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
         return;
       }
       fingers.set(event.pointerId, event);
+      if ("held" in stage.dataset) return; // it draws, see points.js
       x += event.clientX - before.clientX;
       y += event.clientY - before.clientY;
       draw();
@@ -131,7 +133,7 @@ for (const viewer of document.querySelectorAll("[data-viewer]")) {
     );
     stage.addEventListener("keydown", (event) => {
       const act = keys[event.key];
-      if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (!act || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
       if (event.key.startsWith("Arrow") && scale === 1) return;
       event.preventDefault();
       act();
