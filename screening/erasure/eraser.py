@@ -144,7 +144,7 @@ def _erase_rows(pk: Any) -> None:
     uploads = LesionImage.everything.filter(pk__in=found.get(LesionImage, ())).exclude(
         sha256__in=copied.values("sha256")
     )
-    own = {name for names in uploads.values_list("file", "thumbnail") for name in names}
+    own = {name for names in uploads.values_list("file", "thumbnail", "screen") for name in names}
     of_uploads = map(traces.of_identifier, uploads.values_list("sha256", flat=True))
     traces.note(Kind.CONTENT, list(of_uploads), at=now)
     kept = _seal_and_repoint(found, users)

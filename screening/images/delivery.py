@@ -115,6 +115,8 @@ def _give_screen(image: LesionImage) -> None:
         image_services.give_screen(image)
     except (InvalidImage, Busy, OSError) as error:
         logger.warning("image %s: not made smaller, %s", image.pk, type(error).__name__)
+    except LesionImage.DoesNotExist:  # erased meanwhile
+        raise Http404("The picture was erased.") from None
 
 
 def _lost(image: LesionImage) -> Http404:
