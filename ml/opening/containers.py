@@ -7,6 +7,7 @@ no comments, a limited number of scans. The checks need no decoding.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_SCANS = 40
@@ -173,3 +174,62 @@ def without_exif(data: bytes) -> tuple[bytes, bytes]:
             break
         at += length
     return data, b""
+
+
+def colours(data: bytes) -> tuple[int, int]:
+    """The colour primaries and the transfer characteristics of a HEIF or AVIF file's main picture,
+    as numbers of H.273; (2, 2), "unspecified", if it names none.
+    """
+    try:
+        return _colours(data)
+    except IndexError:  # cut off, or not as the format says
+        return 2, 2
+
+
+def _colours(data: bytes) -> tuple[int, int]:
+    meta = next((box for kind, box in _boxes(data) if kind == b"meta"), b"")
+    parts = dict(_boxes(meta[4:]))
+    main, properties = parts.get(b"pitm", b""), dict(_boxes(parts.get(b"iprp", b"")))
+    item = _big(main[4:6] if main[:1] == b"\0" else main[4:8])
+    kept = list(_boxes(properties.get(b"ipco", b"")))
+    for n in _associated(properties.get(b"ipma", b""), item):
+        kind, content = kept[n - 1] if n else (b"", b"")
+        if kind == b"colr" and content.startswith(b"nclx") and len(content) >= 10:
+            return _big(content[4:6]), _big(content[6:8])
+    return 2, 2
+
+
+def _associated(ipma: bytes, item: int) -> list[int]:
+    """The properties of an item, counted from 1."""
+    if not ipma:
+        return []
+    of_item, of_property = 4 if ipma[0] else 2, 2 if ipma[3] & 1 else 1
+    at = 8
+    for _ in range(_big(ipma[4:8])):
+        found, count = _big(ipma[at : at + of_item]), ipma[at + of_item]
+        at += of_item + 1
+        end = at + count * of_property
+        if found == item:
+            mask = 0x7FFF if of_property == 2 else 0x7F
+            steps = range(at, end, of_property)
+            return [_big(ipma[step : step + of_property]) & mask for step in steps]
+        at = end
+    return []
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Each box's type and content."""
+    at = 0
+    while at + 8 <= len(data):
+        length, kind, head = _big(data[at : at + 4]), data[at + 4 : at + 8], 8
+        if length == 1:
+            length, head = _big(data[at + 8 : at + 16]), 16
+        end = at + length if length else len(data)
+        if end < at + head:
+            return
+        yield kind, data[at + head : end]
+        at = end
+
+
+def _big(part: bytes) -> int:
+    return int.from_bytes(part, "big")

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from ml.opening import containers, exif
+from ml.opening import colour, containers, exif
 from ml.opening.exif import Exif
 from ml.opening.limits import FORMATS, KEPT_PIXELS, MAX_JPEG_PIXELS, MAX_PIXELS
 from ml.opening.rgb import to_rgb
@@ -193,6 +193,7 @@ def _avif(data: bytes) -> Picture:
     image = _opened(data, "AVIF")
     if getattr(image, "n_frames", 1) > 1:
         raise containers.Animated
+    _name_colours(image, data)
     turned = exif.read(image.info.get("exif", b""))  # what Pillow writes of the file's own turning
     told = exif.read(exif.find(block))
     return finished(
@@ -208,9 +209,24 @@ def _heif(data: bytes) -> Picture:
     opened: Any = HeifFile(BytesIO(data))
     require_size(opened.size)
     image = opened.to_pillow()
+    _name_colours(image, data)
     told = exif.read(exif.find(block))
     # The decoder applies the container's orientation, which EXIF duplicates.
     return finished(image, Exif(1, told.taken_on, told.taken_at, told.camera), lossless=False)
+
+
+def _name_colours(image: Image.Image, data: bytes) -> None:
+    """Give a picture whose file names its colours by numbers the profile that says the same."""
+    if image.info.get("icc_profile"):
+        return
+    primaries, transfer = containers.colours(data)
+    if stored := colour.NOT_FOR_SCREENS.get(transfer):
+        raise InvalidImage(
+            f"The picture's brightness is stored {stored}: its colours cannot be read. Export it "
+            "as JPEG and add that."
+        )
+    if profile := colour.profile(primaries):
+        image.info["icc_profile"] = profile
 
 
 def _plain(data: bytes) -> Picture:
