@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from accounts.admin import ReadOnlyAdmin, ReadOnlyInline
 from screening.models import (
+    Adoption,
     Alert,
     AuditEntry,
     AuditPart,
@@ -378,6 +379,11 @@ class IdempotentRequestAdmin(ReadOnlyAdmin):
     list_display = ["key", "caller", "status", "locked_until", "answered_at"]
     search_fields = ["key", "caller"]
     exclude = ["body", "headers"]
+
+
+@admin.register(Adoption)
+class AdoptionAdmin(ReadOnlyAdmin):
+    list_display = ["number", "model_version", "created"]
 
 
 @admin.register(Heartbeat)

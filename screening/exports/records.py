@@ -21,6 +21,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import Clinic, User
 from screening.models import (
+    Adoption,
     Alert,
     AuditEntry,
     AuditPart,
@@ -223,6 +224,7 @@ LEFT_OUT: dict[type[models.Model], str] = {
     Trace: "what must not be found here",
     ReviewSeal: "this site's own: an import signs again",
     Heartbeat: "no person's data",
+    Adoption: "no person's data",
     AuditEntry: "in accesses.jsonl: the chain is of this installation",
     AuditSubject: "the same",
     AuditPart: "the same, seconds later",

@@ -1,3 +1,4 @@
+from screening.models.adoption import Adoption
 from screening.models.alert import Alert, Rule
 from screening.models.audit import (
     Act,
@@ -50,6 +51,7 @@ __all__ = [
     "TEST_EVENT",
     "WRONG_CODES",
     "Act",
+    "Adoption",
     "Alert",
     "AuditEntry",
     "AuditPart",

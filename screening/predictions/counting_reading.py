@@ -1,4 +1,4 @@
-"""Which reading of an image counts: the newest one by the default model version.
+"""Which reading of an image counts: the newest one by the default model version (``adoption``).
 
 A reading counts from when it is finished (``told_from``) until the next one replaces it
 (``told_until``), so the history keeps what was shown before. Readings by other versions are shown
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from django.db import transaction
 
-from ml import reader
 from screening.models import Lesion, LesionImage, Modality, Outcome, Prediction
+from screening.predictions import adoption
 from screening.predictions.arrivals import next_moment
 
 GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
@@ -37,4 +37,4 @@ def _may_replace(before: Prediction, after: Prediction) -> bool:
         return False
     if after.model_version == before.model_version:
         return True  # of one version, one reads an image at a time, so it finished later
-    return after.model_version == reader.DEFAULT_VERSION
+    return after.model_version == adoption.default()

@@ -29,7 +29,6 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, ExtractYear, NullIf
 from django.utils import timezone
 
-from ml import reader
 from ml.types import MAX_AGE, PatientContext
 from screening.models import (
     MAX_ATTEMPTS,
@@ -42,6 +41,7 @@ from screening.models import (
 from screening.models.image import present
 from screening.models.prediction import TOLD, PredictionQuerySet
 from screening.operations import clock
+from screening.predictions import adoption
 
 CLINICAL_PHOTOGRAPH = "clinical_photograph"
 ONE_SWEEP = 100
@@ -113,15 +113,30 @@ def queue_again(readings: PredictionQuerySet) -> list[Prediction]:
     An image that is already queued is skipped: that reading will use the new details. No worker is
     notified.
     """
+    left = _left(readings).select_related("image").only("image__uploaded_by")
+    return _queue([reading.image for reading in left])
+
+
+def queue_by_default(reading: Prediction) -> list[Prediction]:
+    """Queue the image of a reading that counts although another version made it, unless the default
+    version has tried: a process of an older release asked for it.
+    """
+    version = adoption.default()
+    tried = Prediction.objects.filter(image=reading.image_id, model_version=version)
+    return [] if reading.model_version == version or tried.exists() else _queue([reading.image])
+
+
+def _queue(images: list[LesionImage]) -> list[Prediction]:
+    version = adoption.default()
     made = [
         Prediction(
-            image=reading.image,
-            requested_by_id=reading.image.uploaded_by_id,
-            model_version=reader.DEFAULT_VERSION,
+            image=image,
+            requested_by_id=image.uploaded_by_id,
+            model_version=version,
             is_bulk=True,
             rung_at=None,
         )
-        for reading in _left(readings).select_related("image").only("image__uploaded_by")
+        for image in images
     ]
     # Another process may have queued one at the same moment; that one is enough.
     return Prediction.objects.bulk_create(made, ignore_conflicts=True)
@@ -150,7 +165,7 @@ def queue_some_again() -> list[Prediction]:
 def _left(readings: PredictionQuerySet) -> PredictionQuerySet:
     """Those that count, used other details, and have no reading queued."""
     waiting = Prediction.objects.active().filter(
-        image=OuterRef("image"), model_version=reader.DEFAULT_VERSION
+        image=OuterRef("image"), model_version=adoption.default()
     )
     # A photograph gets no class. A warning from when it was read as dermatoscopic stays until a
     # doctor has settled it.

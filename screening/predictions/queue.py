@@ -21,7 +21,7 @@ from ml.inference.views import EVIDENCE_CELL
 from ml.opening import pictures
 from ml.types import Outcome, Reading
 from screening import bells
-from screening.errors import ReadingError
+from screening.errors import Busy, ReadingError
 from screening.models import (
     Event,
     LesionImage,
@@ -31,7 +31,7 @@ from screening.models import (
     State,
 )
 from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
-from screening.predictions import counting_reading, details
+from screening.predictions import adoption, counting_reading, details
 from screening.predictions.details import CLINICAL_PHOTOGRAPH, context_of
 from screening.webhooks import outbox
 
@@ -153,6 +153,8 @@ def _result(prediction: Prediction) -> tuple[dict[str, Any], Reading | None]:
     try:
         model = reader.load(prediction.model_version)
     except reader.ModelUnavailable:
+        if prediction.model_version == adoption.default() != adoption.own_version():
+            raise Busy("a process of the newer release reads it") from None
         logger.exception("prediction %s: no model", prediction.pk)
         raise ReadingError(
             "The model that reads pictures is not available. The picture is kept. Try again later."
@@ -212,6 +214,7 @@ def finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
     if succeeded and counting_reading.count(prediction):
         # The details may have been corrected during the reading.
         details.queue_again(Prediction.objects.filter(pk=prediction.pk))
+        details.queue_by_default(prediction)
     # Reload: the image may have been moved or withdrawn since the claim.
     images = LesionImage.objects.present().select_related("lesion__patient")
     image = images.filter(pk=prediction.image_id).first()

@@ -12,7 +12,7 @@ from accounts.models import User
 from ml import reader
 from screening import bells
 from screening.models import ACTIVE, LesionImage, Prediction, State
-from screening.predictions import details
+from screening.predictions import adoption, details
 from screening.write_access import require_writable
 
 
@@ -27,7 +27,7 @@ def request_prediction(*, user: User, image: LesionImage) -> Prediction:
         raise PermissionDenied("Record your own conclusion on this picture first.")
     # If two requests arrive at the same moment, the constraint lets only one through.
     prediction, is_new = Prediction.objects.active().get_or_create(
-        image=image, model_version=reader.DEFAULT_VERSION, defaults={"requested_by": user}
+        image=image, model_version=adoption.default(), defaults={"requested_by": user}
     )
     if is_new:
         bells.after_commit(bells.read, prediction)
@@ -61,12 +61,14 @@ def enqueue(
     image: LesionImage,
     user: User,
     *,
-    model_version: str = reader.DEFAULT_VERSION,
+    model_version: str = "",
     is_bulk: bool = False,
     ring: bool = True,
 ) -> Prediction:
+    """model_version: another one than the default."""
+    version = model_version or adoption.default()
     prediction = Prediction.objects.create(
-        image=image, requested_by=user, model_version=model_version, is_bulk=is_bulk
+        image=image, requested_by=user, model_version=version, is_bulk=is_bulk
     )
     if ring:
         bells.after_commit(bells.read, prediction)

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from accounts.models import Clinic, Invitation, Membership
 from screening.models import (
+    Adoption,
     Alert,
     Batch,
     BatchRow,
@@ -97,6 +98,7 @@ MODELS = (
     Erasure,
     ReviewSeal,
     Trace,
+    Adoption,
 )
 
 
@@ -240,6 +242,7 @@ def correction_of_an_unknown_kind():
 
 
 REFUSED = {
+    "adoption_names_a_version": lambda: Adoption.objects.create(number=1, model_version=""),
     "running_export_has_lease": lambda: ExportFactory(state="running"),
     "ready_export_has_file": lambda: ExportFactory(ready=True, sha256=""),
     "failed_export_has_reason": lambda: ExportFactory(state="failed"),

@@ -10,8 +10,8 @@ from django.core.management.base import CommandError
 
 from ml import reader
 from screening.models import LesionImage, Modality, Prediction
+from screening.predictions import adoption, succession
 from screening.predictions import services as prediction_services
-from screening.predictions import succession
 from screening.privacy.commands import RecordedCommand
 from screening.records import queries as record_queries
 
@@ -21,7 +21,8 @@ POLL_SECONDS = 1.0
 class Command(RecordedCommand):
     help = (
         "Queue every dermatoscopic image for a model version, after all images that people are "
-        "waiting for. For the default version, list the lesions whose outcome changes, milder ones "
+        "waiting for. The default version's readings count from now on, also after another version "
+        "had been the default. For it, list the lesions whose outcome changes, milder ones "
         "first; for any other, whose readings nobody sees, list where it disagrees. Earlier "
         "readings stay unchanged. Run again, it continues where it stopped."
     )
@@ -42,6 +43,8 @@ class Command(RecordedCommand):
             kept = "Only the card is kept of" if version in reader.versions() else "There is no"
             readable = ", ".join(reader.readable())
             raise CommandError(f"{kept} model {version}. Models that can read: {readable}.")
+        if version == adoption.own_version():
+            adoption.adopt(version)
         images = LesionImage.objects.present().filter(modality=Modality.DERMATOSCOPIC)
         queued = sum(
             prediction_services.rescreen(image=image, model_version=version) is not None

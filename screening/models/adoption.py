@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from screening.models.base import UUIDModel
+
+
+class Adoption(UUIDModel):
+    """A model version became the default: its readings count. The last one holds; none is ever
+    changed.
+    """
+
+    number = models.PositiveIntegerField(unique=True, editable=False, help_text="From 1.")
+    model_version = models.CharField(max_length=40, editable=False)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(number__gte=1) & ~Q(model_version=""), name="adoption_names_a_version"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.model_version}"

@@ -1,0 +1,142 @@
+"""Two releases run side by side: an older process turns no reading back."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from ml import reader
+from screening.models import Adoption, Prediction, State
+from screening.predictions import adoption, details, queue
+from screening.predictions import services as prediction_services
+from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
+
+pytestmark = pytest.mark.django_db
+
+OLD, NEW = "2026.11.2", reader.DEFAULT_VERSION
+"""Of OLD only the card is kept, as in a process of another release."""
+
+
+@pytest.fixture
+def release(monkeypatch):
+    """Makes this process one of the release whose default is that version."""
+
+    def by(version):
+        monkeypatch.setattr(adoption, "own_version", lambda: version)
+
+    by(OLD)
+    assert adoption.default() == OLD
+    by(NEW)
+    return by
+
+
+def finishes(image, version, outcome="monitor"):
+    """A reading by that version finishes in this process."""
+    running = PredictionFactory(image=image, running=True, model_version=version)
+    result = {"outcome": outcome, "weights_sha256": "a" * 64}
+    assert queue.finish(running, state=State.SUCCEEDED, **result)
+    return running
+
+
+def counting(image):
+    return Prediction.objects.counting().get(image=image).model_version
+
+
+def adopted():
+    return list(Adoption.objects.order_by("number").values_list("number", "model_version"))
+
+
+def test_a_newer_version_is_adopted_by_the_first_that_asks(release):
+    assert adoption.default() == adoption.default() == NEW
+    release(OLD)
+    assert adoption.default() == NEW
+    assert adopted() == [(1, OLD), (2, NEW)]
+
+
+def test_versions_are_compared_by_their_numbers(release):
+    assert adoption.default() == NEW
+    for later in ("2026.11.10", "2026.12.1", "2027.1.1"):
+        release(later)
+        assert adoption.default() == later
+    release("2026.11.9")
+    assert adoption.default() == "2027.1.1"
+
+
+def test_an_older_process_replaces_no_reading_of_the_default(release):
+    image = LesionImageFactory()
+    finishes(image, NEW, "urgent")
+    release(OLD)
+    finishes(image, OLD)
+    assert counting(image) == NEW
+
+
+def test_what_an_older_process_read_is_read_by_the_default(release):
+    adoption.default()
+    release(OLD)
+    image = LesionImageFactory()
+    finishes(image, OLD)
+    assert counting(image) == OLD  # better than nothing
+    again = image.predictions.active().get()
+    assert (again.model_version, again.is_bulk) == (NEW, True)
+    release(NEW)
+    Prediction.objects.filter(pk=again.pk).delete()
+    finishes(image, NEW)
+    assert counting(image) == NEW and not image.predictions.active().exists()
+
+
+def test_an_older_process_asks_for_the_default_and_leaves_it_to_a_newer_one(release, personas):
+    later = "2026.99.1"
+    release(later)
+    adoption.default()
+    release(NEW)
+    image = LesionImageFactory(lesion=LesionFactory(patient=personas.patient))
+    asked = prediction_services.request_prediction(user=personas.clinician, image=image)
+    assert asked.model_version == later
+    queue.process(asked.pk)
+    asked.refresh_from_db()
+    assert (asked.state, asked.attempts, asked.setbacks) == (State.QUEUED, 0, 1)
+    release(later)  # nobody has it
+    Prediction.objects.update(rests_until=None)
+    queue.process(asked.pk)
+    asked.refresh_from_db()
+    assert asked.state == State.FAILED and "not available" in asked.failure
+
+
+def test_corrected_details_are_read_by_the_default(release, personas):
+    adoption.default()
+    release(OLD)
+    image = LesionImageFactory(lesion=LesionFactory(patient=personas.patient))
+    finishes(image, NEW)
+    Prediction.objects.update(context={"age": 21.0, "sex": "female", "localization": "back"})
+    [again] = details.queue_some_again()
+    assert again.model_version == NEW
+    assert details.queue_some_again() == []
+
+
+def test_only_the_operator_goes_back(release):
+    later = "2026.99.1"
+    release(later)
+    adoption.default()
+    release(NEW)  # the newer release is taken back
+    image = LesionImageFactory()
+    PredictionFactory(image=image, model_version=later)
+    finishes(image, NEW)
+    assert counting(image) == later
+    Prediction.objects.filter(model_version=NEW).delete()
+    call_command("rescreen", "--no-wait", stdout=StringIO())
+    assert adopted()[-1] == (3, NEW)
+    [again] = image.predictions.active()
+    Prediction.objects.filter(pk=again.pk).delete()
+    finishes(image, NEW)
+    assert counting(image) == NEW
+    release(later)
+    assert adoption.default() == NEW  # a process of the newer release that still runs
+
+
+def test_a_new_installation_adopts_its_own():
+    image = LesionImageFactory()
+    finishes(image, NEW)
+    finishes(image, OLD)
+    assert counting(image) == NEW and adopted() == [(1, NEW)]
