@@ -59,6 +59,7 @@ _TAGS = {
     "batches": "Many images in one upload.",
     "corrections": "What was corrected, by whom and why.",
     "exports": "All that is kept about a person, as one file.",
+    "events": "What changed, to be asked for.",
     "webhooks": "Addresses that are told of events.",
     "deliveries": "Events on their way to webhooks.",
 }
@@ -80,6 +81,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "BatchStateEnum": "screening.models.Batch.State",
         "DeliveryStateEnum": "screening.models.DeliveryState",
+        "EventType": "screening.models.Event",
         "ExportState": "screening.models.Export.State",
         "HistologyDiagnosis": "screening.models.histology.DIAGNOSES",
         "Outcome": "screening.models.Outcome",

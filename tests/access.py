@@ -478,6 +478,7 @@ MATRIX: dict[str, Line] = {
     "api:prediction-detail": line(SEES, "prediction"),
     "api:prediction-maps": line(SEES, "prediction"),
     "api:prediction-mask": line(SEES, "prediction"),
+    "api:event-list": line(SIGNED_IN),
     "api:histology-list": line(
         SIGNED_IN,
         POST=api(

@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import StrictSerializer, WordOrNull
-from screening.api.filters import YesOrNo
+from screening.api.filters import RecordFilter, YesOrNo
 from screening.api.viewsets import ReadViewSet
 from screening.comparisons import marks
 from screening.comparisons.presenters import what_changed
@@ -102,7 +102,7 @@ class CloseSerializer(StrictSerializer):
     reason = serializers.CharField(max_length=400)
 
 
-class AlertFilter(filters.FilterSet):
+class AlertFilter(RecordFilter):
     lesion = filters.UUIDFilter(help_text="Of this lesion.")
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
     rule = filters.ChoiceFilter(choices=Rule.choices)

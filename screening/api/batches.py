@@ -24,6 +24,7 @@ from accounts.models import Clinic
 from ml.opening.limits import size_in_words
 from screening.api.examples import CLINIC
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
+from screening.api.filters import RecordFilter
 from screening.api.http.parsers import ArchiveUpload
 from screening.api.tables import TableFilter, table, table_answers
 from screening.api.viewsets import ReadViewSet
@@ -154,7 +155,7 @@ QUEUED: dict[str, Any] = {
 }
 
 
-class BatchFilter(filters.FilterSet):
+class BatchFilter(RecordFilter):
     clinic = filters.UUIDFilter(help_text="Of this clinic.")
     state = filters.ChoiceFilter(choices=Batch.State.choices)
 

@@ -13,6 +13,7 @@ from screening.api import examples
 from screening.api.comparisons import COMPARISON
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import VisibleField
+from screening.api.filters import RecordFilter
 from screening.api.serializers import RecordSerializer
 from screening.api.viewsets import RecordViewSet
 from screening.comparisons import marks
@@ -70,7 +71,7 @@ class ChangeMarkSerializer(RecordSerializer):
         return marks.mark_comparison(user=self.user, **validated_data)
 
 
-class ChangeMarkFilter(filters.FilterSet):
+class ChangeMarkFilter(RecordFilter):
     comparison = filters.UUIDFilter(help_text="On this comparison.")
     lesion = filters.UUIDFilter(field_name="comparison__later__lesion", help_text="Of this lesion.")
     verdict = filters.ChoiceFilter(choices=ChangeMark.Verdict.choices)

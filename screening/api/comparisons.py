@@ -15,7 +15,7 @@ from screening import bells
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import ByScope, StrictSerializer, VisibleField, WordOrNull
-from screening.api.filters import YesOrNo
+from screening.api.filters import RecordFilter, YesOrNo
 from screening.api.viewsets import ReadViewSet
 from screening.comparisons import services as comparison_services
 from screening.comparisons.presenters import differences
@@ -125,7 +125,7 @@ class ImagePairSerializer(StrictSerializer):
     )
 
 
-class ComparisonFilter(filters.FilterSet):
+class ComparisonFilter(RecordFilter):
     lesion = filters.UUIDFilter(field_name="later__lesion", help_text="Of this lesion.")
     earlier = filters.UUIDFilter(help_text="With this image as the earlier.")
     later = filters.UUIDFilter(help_text="With this image as the later.")

@@ -124,7 +124,18 @@ class YesOrNo(filters.TypedChoiceFilter):
         extend_schema_field({"type": "string", "enum": words, "description": help_text})(self)
 
 
-class PatientFilter(filters.FilterSet):
+class RecordFilter(filters.FilterSet):
+    """What every list of records has."""
+
+    modified_after = Moment(
+        field_name="modified",
+        lookup_expr="gte",
+        help_text="Added or changed at this moment or later. What is shown of other records within "
+        "it, its own list has.",
+    )
+
+
+class PatientFilter(RecordFilter):
     clinic = filters.UUIDFilter(help_text="Of this clinic.")
     search = Search(help_text="Part of the label.")
     identifier = Identifier(help_text="Of another system: `system|value`.")
@@ -134,7 +145,7 @@ class PatientFilter(filters.FilterSet):
         fields: list[str] = []
 
 
-class LesionFilter(filters.FilterSet):
+class LesionFilter(RecordFilter):
     patient = filters.UUIDFilter(help_text="Of this patient.")
     body_site = filters.ChoiceFilter(choices=[pair for pair in BodySite.choices if pair[0]])
     search = Search(help_text="Part of the label, the body site or the notes.")
@@ -145,7 +156,7 @@ class LesionFilter(filters.FilterSet):
         fields: list[str] = []
 
 
-class ImageFilter(filters.FilterSet):
+class ImageFilter(RecordFilter):
     lesion = filters.UUIDFilter(help_text="Of this lesion.")
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
     modality = filters.ChoiceFilter(choices=Modality.choices)
@@ -162,7 +173,7 @@ class ImageFilter(filters.FilterSet):
         fields: list[str] = []
 
 
-class PredictionFilter(filters.FilterSet):
+class PredictionFilter(RecordFilter):
     image = filters.UUIDFilter(help_text="Of this image.")
     lesion = filters.UUIDFilter(field_name="image__lesion", help_text="Of this lesion's images.")
     state = filters.ChoiceFilter(choices=State.choices)
@@ -192,7 +203,7 @@ class PredictionFilter(filters.FilterSet):
         return queryset.filter(pk__in=counting) if value else queryset.exclude(pk__in=counting)
 
 
-class ReviewFilter(filters.FilterSet):
+class ReviewFilter(RecordFilter):
     image = filters.UUIDFilter(help_text="On this image.")
     lesion = filters.UUIDFilter(field_name="image__lesion", help_text="On this lesion's images.")
     conclusion = filters.ChoiceFilter(choices=Conclusion.choices)

@@ -13,6 +13,7 @@ from rest_framework import serializers
 from screening.api import examples
 from screening.api.base import RecordViewSet
 from screening.api.fields import ShownAt, VisibleField
+from screening.api.filters import RecordFilter
 from screening.api.serializers import RecordSerializer
 from screening.models import Histology, Lesion
 from screening.models.histology import DIAGNOSES
@@ -92,7 +93,7 @@ class HistologySerializer(RecordSerializer):
         return review_services.record_histology(user=self.user, **validated_data)
 
 
-class HistologyFilter(filters.FilterSet):
+class HistologyFilter(RecordFilter):
     lesion = filters.UUIDFilter(help_text="Of this lesion.")
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
     diagnosis = filters.ChoiceFilter(choices=DIAGNOSES)

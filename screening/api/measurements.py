@@ -12,6 +12,7 @@ from rest_framework import serializers
 from screening.api import examples
 from screening.api.documentation import reading
 from screening.api.fields import OrNothing, WordOrNull
+from screening.api.filters import RecordFilter
 from screening.api.viewsets import ReadViewSet
 from screening.measurements.millimetres import in_millimetres, scale_of, with_scale
 from screening.measurements.presenters import COLOUR_WORDS, colours_present
@@ -187,7 +188,7 @@ class MeasurementSerializer(serializers.ModelSerializer[Measurement]):
         return colours_present(measurement.values) if measurement.values else []
 
 
-class MeasurementFilter(filters.FilterSet):
+class MeasurementFilter(RecordFilter):
     image = filters.UUIDFilter(help_text="In this image: the first one stands.")
     lesion = filters.UUIDFilter(field_name="image__lesion", help_text="In this lesion's images.")
 

@@ -12,6 +12,7 @@ from rest_framework import serializers
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
 from screening.api.fields import VisibleField
+from screening.api.filters import RecordFilter
 from screening.api.serializers import RecordSerializer
 from screening.api.viewsets import RecordViewSet
 from screening.measurements import outlines
@@ -73,7 +74,7 @@ class OutlineSerializer(RecordSerializer):
         return outlines.draw_outline(user=self.user, image=validated_data["image"], points=points)
 
 
-class OutlineFilter(filters.FilterSet):
+class OutlineFilter(RecordFilter):
     image = filters.UUIDFilter(help_text="Of this image: the first one stands.")
     lesion = filters.UUIDFilter(field_name="image__lesion", help_text="Of this lesion's images.")
 

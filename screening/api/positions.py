@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.fields import OrNothing, VisibleField
+from screening.api.filters import RecordFilter
 from screening.api.serializers import RecordSerializer
 from screening.api.viewsets import RecordViewSet
 from screening.body_map import regions
@@ -99,7 +100,7 @@ class PositionSerializer(RecordSerializer):
         return body_map_services.place_lesion(user=self.user, lesion=lesion, spot=spot)
 
 
-class PositionFilter(filters.FilterSet):
+class PositionFilter(RecordFilter):
     lesion = filters.UUIDFilter(help_text="Of this lesion: the first one stands.")
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
 

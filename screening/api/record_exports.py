@@ -28,6 +28,7 @@ from accounts.scope_permission import HasScope
 from screening.api.documentation import RecordSchema
 from screening.api.examples import HOST, PATIENT
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
+from screening.api.filters import RecordFilter
 from screening.api.viewsets import ReadViewSet
 from screening.exports import delivery
 from screening.exports import services as export_services
@@ -113,7 +114,7 @@ QUEUED: dict[str, Any] = {
 }
 
 
-class ExportFilter(filters.FilterSet):
+class ExportFilter(RecordFilter):
     patient = filters.UUIDFilter(help_text="Of this patient.")
     state = filters.ChoiceFilter(choices=Export.State.choices)
 

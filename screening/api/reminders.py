@@ -23,6 +23,7 @@ from screening.api import documentation as doc
 from screening.api import examples
 from screening.api.base import RecordView
 from screening.api.fields import ByScope, StrictSerializer, VisibleField
+from screening.api.filters import RecordFilter
 from screening.api.serializers import BASE, RecordSerializer
 from screening.api.viewsets import RecordViewSet
 from screening.models import CalendarFeed, Lesion, Reminder, Standing
@@ -156,7 +157,7 @@ class CalendarSerializer(serializers.Serializer[Any]):
     )
 
 
-class ReminderFilter(filters.FilterSet):
+class ReminderFilter(RecordFilter):
     lesion = filters.UUIDFilter(help_text="Of this lesion.")
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
     clinic = filters.UUIDFilter(

@@ -18,6 +18,7 @@ from screening.api.corrections import (
     VisitCorrections,
 )
 from screening.api.dicom import DicomView
+from screening.api.events import EventViewSet
 from screening.api.histologies import HistologyViewSet
 from screening.api.http.errors import nothing_here
 from screening.api.measurements import MeasurementViewSet
@@ -57,6 +58,7 @@ router.register("comparisons", ComparisonViewSet, basename="comparison")
 router.register("change-marks", ChangeMarkViewSet, basename="change-mark")
 router.register("alerts", AlertViewSet, basename="alert")
 router.register("visits", VisitViewSet, basename="visit")
+router.register("events", EventViewSet, basename="event")
 router.register("reminders", ReminderViewSet, basename="reminder")
 corrections = SimpleRouter(use_regex_path=False)  # at the same URLs
 corrections.register("patients", PatientCorrections, basename="patient")

@@ -13,6 +13,7 @@ from rest_framework import serializers
 from screening.api import examples
 from screening.api.base import RecordViewSet
 from screening.api.fields import ShownAt, VisibleField
+from screening.api.filters import RecordFilter
 from screening.api.serializers import RecordSerializer
 from screening.models import DoctorVisit, Finding, Lesion
 from screening.records import visits
@@ -91,7 +92,7 @@ class VisitSerializer(RecordSerializer):
         return visits.record_visit(user=self.user, **validated_data)
 
 
-class VisitFilter(filters.FilterSet):
+class VisitFilter(RecordFilter):
     lesion = filters.UUIDFilter(help_text="About this lesion.")
     patient = filters.UUIDFilter(field_name="lesion__patient", help_text="Of this patient.")
     finding = filters.ChoiceFilter(choices=Finding.choices)

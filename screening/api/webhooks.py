@@ -20,6 +20,7 @@ from accounts.scope_permission import HasScope
 from screening.api import documentation as doc
 from screening.api import examples
 from screening.api.fields import ChoiceOrNull, VisibleField, WordOrNull
+from screening.api.filters import RecordFilter
 from screening.api.serializers import BASE, RecordSerializer
 from screening.api.viewsets import EditableViewSet, ReadViewSet
 from screening.models import Delivery, DeliveryAttempt, DeliveryState, Event, Webhook
@@ -224,7 +225,7 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
         read_only_fields = fields
 
 
-class WebhookFilter(filters.FilterSet):
+class WebhookFilter(RecordFilter):
     clinic = filters.UUIDFilter(help_text="Of this clinic.")
 
     class Meta:
@@ -232,7 +233,7 @@ class WebhookFilter(filters.FilterSet):
         fields: list[str] = []
 
 
-class DeliveryFilter(filters.FilterSet):
+class DeliveryFilter(RecordFilter):
     webhook = filters.UUIDFilter(help_text="To this webhook.")
     state = filters.ChoiceFilter(choices=DeliveryState.choices)
     event = filters.ChoiceFilter(choices=EVERY_EVENT)

@@ -6,7 +6,6 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from screening import bells
 from screening.models import ACTIVE, Batch, BatchRow, Event
 from screening.webhooks import outbox
 
@@ -31,7 +30,6 @@ def _finish(this: QuerySet[Batch], batch: Batch) -> bool:
         return False
     owner = batch.created_by_id if batch.is_own else None
     outbox.announce(Event.BATCH_FINISHED, clinic_id=batch.clinic_id, owner_id=owner, batch=batch.pk)
-    bells.after_commit(outbox.ring)
     return True
 
 

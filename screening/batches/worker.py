@@ -17,7 +17,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
-from screening import bells
 from screening.batches import rows
 from screening.batches.completion import end_if_done, remove_archive
 from screening.batches.ingest import archive_of, put_archive_away, read_manifest
@@ -26,7 +25,6 @@ from screening.errors import ArchiveRefused, LeaseLost, RowRefused
 from screening.models import ACTIVE, ACTIVE_BATCH, MAX_ATTEMPTS, Batch, BatchRow, Prediction
 from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
 from screening.predictions import queue
-from screening.webhooks import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +61,6 @@ def work(*, seconds: float, ring: Callable[[], object]) -> None:
         if not (read_for_someone() or _step(ring) or _follow_up()):
             put_archive_away()
             break
-    bells.after_commit(outbox.ring)
 
 
 def sweep() -> None:

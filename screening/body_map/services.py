@@ -10,8 +10,9 @@ from django.db import transaction
 from accounts.models import User
 from screening import write_access
 from screening.body_map import regions
-from screening.models import Lesion, LesionPosition, Patient
+from screening.models import Event, Lesion, LesionPosition, Patient
 from screening.records import services as record_services
+from screening.webhooks.outbox import announce_about
 
 NOT_ON_THE_BODY = "Choose a point on the body."
 
@@ -57,6 +58,8 @@ def place_lesion(*, user: User, lesion: Lesion, spot: Spot) -> LesionPosition:
     position.save()
     if lesion.body_site in ("", _site(before)) and lesion.body_site != region.site:
         record_services.edit_lesion(user=user, lesion=lesion, body_site=region.site.value)
+    else:
+        announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk)
     return position
 
 

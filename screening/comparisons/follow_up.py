@@ -10,7 +10,6 @@ from screening.comparisons import alerts, services, setbacks
 from screening.measurements import services as measurement_services
 from screening.models import LesionImage
 from screening.operations.transience import is_transient
-from screening.webhooks import outbox
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,6 @@ def follow_up(image_id: UUID) -> None:
         logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)
     else:
         setbacks.end(image)
-    outbox.ring()
 
 
 def compare(image_ids: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ from screening.models import (
     Correction,
     CorrectionKind,
     DoctorVisit,
+    Event,
     Histology,
     Lesion,
     LesionImage,
@@ -26,6 +27,7 @@ from screening.models import (
 )
 from screening.predictions.arrivals import next_moment
 from screening.records.visits import ONLY_ONES_OWN, is_own
+from screening.webhooks.outbox import announce_about
 
 Record = Patient | Lesion | LesionImage | DoctorVisit | Histology
 
@@ -150,9 +152,11 @@ def note(
     lesion: Lesion | None = None,
     beside: Lesion | None = None,
 ) -> Correction:
-    """Log a correction. patient, lesion: where the record was before, if not where it is now.
-    beside: another lesion that it changes; it comes after all that came to any of them.
+    """Log and announce a correction. patient, lesion: where the record was before, if not where it
+    is now. beside: another lesion that it changes; it comes after all that came to any of them.
+    The patients and lesions that stay are announced by ``touch``.
     """
+    _announce(record)
     lesions = {one for one in (lesion_of(record), lesion, beside) if one is not None}
     return Correction.objects.create(
         created=next_moment(*lesions),
@@ -170,10 +174,36 @@ def note(
 
 
 def touch(*records: Patient | Lesion) -> None:
-    """Mark the records as modified, so that clients that ask for changes see them."""
+    """Mark the records as modified and announce it, so that clients that ask for changes see them,
+    except what was withdrawn: ``note`` announced that.
+    """
     now = timezone.now()
     for record in records:
         type(record).everything.filter(pk=record.pk).update(modified=now)
+        if not record.is_withdrawn:
+            _tell(record, "changed")
+
+
+def _announce(record: Record) -> None:
+    if isinstance(record, DoctorVisit):
+        return
+    if record.is_withdrawn:
+        _tell(record, "withdrawn")
+    elif isinstance(record, LesionImage | Histology):
+        _tell(record, "changed")
+
+
+def _tell(record: Patient | Lesion | LesionImage | Histology, what: str) -> None:
+    lesion = lesion_of(record)
+    named = {} if lesion is None else {"lesion": lesion.pk}
+    match record:
+        case LesionImage():
+            kind, named["image"] = "image", record.pk
+        case Histology():
+            kind, named["histology"] = "histology", record.pk
+        case _:
+            kind = "patient" if lesion is None else "lesion"
+    announce_about(patient_of(record), Event(f"{kind}.{what}"), **named)
 
 
 def plain(fields: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from django.db import models
 from accounts.models import Agreement, User
 from screening.erasure import traces
 from screening.models import (
+    Announcement,
     Delivery,
     Erasure,
     ExternalIdentifier,
@@ -31,7 +32,13 @@ KEPT: tuple[type[models.Model], ...] = (Erasure, ReviewSeal, Trace)
 """What is kept of an erasure itself. ``eraser`` takes the person out of them."""
 OWNED = {(Patient, "owner"), (ExternalIdentifier, "owner")}
 """Keys to users that protect them, and yet say whose it is, not who entered it."""
-FORGOTTEN: tuple[type[models.Model], ...] = (Delivery, IdempotentRequest, LogEntry, Session)
+FORGOTTEN: tuple[type[models.Model], ...] = (
+    Announcement,
+    Delivery,
+    IdempotentRequest,
+    LogEntry,
+    Session,
+)
 """Rows that name others in text, and that nobody needs for long: erased with what they name."""
 _CHUNK = 500
 

@@ -23,6 +23,7 @@ from accounts.models import Clinic, User
 from screening.models import (
     Adoption,
     Alert,
+    Announcement,
     AuditEntry,
     AuditPart,
     AuditSegment,
@@ -214,6 +215,7 @@ KINDS = (
 
 LEFT_OUT: dict[type[models.Model], str] = {
     Webhook: "an address of the account or clinic: in account.json",
+    Announcement: "events of the last thirty days: they name records by identifier",
     Delivery: "messages to such an address: they name records by identifier",
     DeliveryAttempt: "the same",
     CalendarFeed: "a secret link",

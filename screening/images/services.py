@@ -13,12 +13,13 @@ from django.utils import timezone
 
 from accounts.models import User
 from screening.images import cleaning, duplicates, quota
-from screening.models import Lesion, LesionImage, Modality, Patient
+from screening.models import Event, Lesion, LesionImage, Modality, Patient
 from screening.predictions.arrivals import next_moment
 from screening.predictions.services import enqueue
 from screening.records import plausibility
 from screening.records.services import hold
 from screening.reminders import schedule
+from screening.webhooks.outbox import announce_about
 from screening.write_access import require_writable
 
 BURNED_IN = (
@@ -174,6 +175,9 @@ def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_bat
             image.full_clean(validate_unique=False, validate_constraints=False)
             image.save()
             schedule.reschedule(image.lesion)
+            announce_about(
+                image.lesion.patient, Event.IMAGE_CREATED, image=image.pk, lesion=image.lesion_id
+            )
             enqueue(image, user, is_bulk=in_batch, ring=not in_batch)
     except BaseException:
         for file in saved:

@@ -1,5 +1,6 @@
 from screening.models.adoption import Adoption
 from screening.models.alert import Alert, Rule
+from screening.models.announcement import Announcement
 from screening.models.audit import (
     Act,
     AuditEntry,
@@ -53,6 +54,7 @@ __all__ = [
     "Act",
     "Adoption",
     "Alert",
+    "Announcement",
     "AuditEntry",
     "AuditPart",
     "AuditSegment",

@@ -24,6 +24,18 @@ class Event(models.TextChoices):
     ALERT_OPENED = "alert.opened", "A change rule fired"
     REVIEW_RECORDED = "review.recorded", "A conclusion was recorded"
     BATCH_FINISHED = "batch.finished", "A batch is finished"
+    PATIENT_CREATED = "patient.created", "A patient was registered"
+    PATIENT_CHANGED = "patient.changed", "A patient was changed"
+    PATIENT_WITHDRAWN = "patient.withdrawn", "A patient was withdrawn or merged"
+    LESION_CREATED = "lesion.created", "A lesion was added"
+    LESION_CHANGED = "lesion.changed", "A lesion was changed"
+    LESION_WITHDRAWN = "lesion.withdrawn", "A lesion was withdrawn or merged"
+    IMAGE_CREATED = "image.created", "A picture was added"
+    IMAGE_CHANGED = "image.changed", "A picture was corrected or moved"
+    IMAGE_WITHDRAWN = "image.withdrawn", "A picture was withdrawn"
+    HISTOLOGY_CREATED = "histology.created", "A histology was recorded"
+    HISTOLOGY_CHANGED = "histology.changed", "A histology was corrected or superseded"
+    HISTOLOGY_WITHDRAWN = "histology.withdrawn", "A histology was withdrawn"
 
 
 class WebhookQuerySet(models.QuerySet["Webhook"]):

@@ -58,10 +58,8 @@ def process(pk: UUID) -> None:
     claimed it.
     """
     prediction = claim(pk)
-    if prediction is not None:
-        if read(prediction):
-            bells.follow_up(prediction.image_id)
-        outbox.ring()
+    if prediction is not None and read(prediction):
+        bells.follow_up(prediction.image_id)
 
 
 def claim(pk: UUID) -> Prediction | None:

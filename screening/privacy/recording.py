@@ -40,6 +40,7 @@ MACHINERY = {
 """Fields that say how far the software is. A change of nothing else is not reported."""
 
 NOT_REPORTED = (
+    "announcement",
     "batchrow",
     "delivery",
     "deliveryattempt",

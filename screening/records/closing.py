@@ -14,6 +14,7 @@ from screening.models import (
     Correction,
     CorrectionKind,
     DoctorVisit,
+    Event,
     Finding,
     Histology,
     Lesion,
@@ -24,6 +25,7 @@ from screening.models import (
 from screening.models.base import Entry
 from screening.predictions.arrivals import next_moment
 from screening.records import services
+from screening.webhooks.outbox import announce_about
 from screening.write_access import require_writable
 
 _BY_HAND = "by_hand"
@@ -160,3 +162,4 @@ def _set(
         before=before,
         after={"closed_on": on.isoformat() if on else None, **more},
     )
+    announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk)

@@ -16,10 +16,11 @@ from django.utils import timezone
 from accounts import agreements
 from accounts.models import Clinic, User
 from accounts.roles import WRITERS
-from screening.models import SYMPTOMS, Correction, CorrectionKind, Lesion, Patient
+from screening.models import SYMPTOMS, Correction, CorrectionKind, Event, Lesion, Patient
 from screening.predictions.arrivals import next_moment
 from screening.predictions.services import read_with_new_details
 from screening.records import plausibility
+from screening.webhooks.outbox import announce_about
 from screening.write_access import require_writable
 
 PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
@@ -51,7 +52,9 @@ def register_patient(
     plausibility.require_birth_year(patient)
     if clinic is not None and confirms:
         agreements.agree(user=user, clinic=clinic)
-    return _save(patient, PATIENT_FIELDS, fields)
+    _save(patient, PATIENT_FIELDS, fields)
+    announce_about(patient, Event.PATIENT_CREATED)
+    return patient
 
 
 @transaction.atomic
@@ -66,6 +69,7 @@ def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
         plausibility.require_birth_year(patient)
     _save(patient, PATIENT_FIELDS, fields)
     _note_edit(user, before, {name: getattr(patient, name) for name in READ_WITH}, patient)
+    announce_about(patient, Event.PATIENT_CHANGED)
     read_with_new_details(image__lesion__patient=patient)
     return patient
 
@@ -79,7 +83,9 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
         raise ValidationError("This record was withdrawn or merged in the meantime.")
     if not fields.get("label"):
         fields["label"] = f"Lesion {Lesion.everything.next_number(patient)}"
-    return _save(_marked(Lesion(patient=patient), fields), LESION_FIELDS, fields)
+    lesion: Lesion = _save(_marked(Lesion(patient=patient), fields), LESION_FIELDS, fields)
+    announce_about(patient, Event.LESION_CREATED, lesion=lesion.pk)
+    return lesion
 
 
 @transaction.atomic
@@ -100,6 +106,7 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     # A symptom may have been the reason for "see a doctor".
     after = {name: getattr(lesion, name) for name in before}
     _note_edit(user, before, after, lesion.patient, lesion)
+    announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk)
     read_with_new_details(image__lesion=lesion)
     return lesion
 

@@ -11,10 +11,11 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 
 from accounts.models import User
-from screening.models import DoctorVisit, Finding, Lesion, Patient
+from screening.models import DoctorVisit, Event, Finding, Lesion, Patient
 from screening.predictions import arrivals
 from screening.records import closing, plausibility
 from screening.records.services import hold
+from screening.webhooks.outbox import announce_about
 
 ONLY_ONES_OWN = "Visits to a doctor are entered by the person whose record it is."
 
@@ -71,4 +72,5 @@ def record_visit(
     if finding == Finding.REMOVED and not lesion.patient.clinic_id:
         closing.close(user=user, lesion=lesion, on=visited_on)
     lesion.save(update_fields=["modified"])
+    announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk)
     return visit

@@ -14,7 +14,6 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from screening import bells
 from screening.formatting import day
 from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.models.signatures import sign
@@ -124,7 +123,9 @@ def record_histology(
     )
     histology.full_clean()
     histology.save()
+    _announce_histology(histology, Event.HISTOLOGY_CREATED)
     if supersedes is not None:
+        _announce_histology(supersedes, Event.HISTOLOGY_CHANGED)
         closing.reopen_unless_removed(user=user, lesion=lesion, besides=histology)
     if excised:
         closing.close(user=user, lesion=lesion, on=examined_on, is_known=False)
@@ -184,7 +185,11 @@ def _announce(review: Review) -> None:
         image=review.image_id,
         lesion=lesion.pk,
     )
-    bells.after_commit(outbox.ring)
+
+
+def _announce_histology(histology: Histology, event: Event) -> None:
+    lesion = histology.lesion
+    outbox.announce_about(lesion.patient, event, histology=histology.pk, lesion=lesion.pk)
 
 
 def _seal(review: Review) -> None:

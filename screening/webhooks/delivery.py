@@ -22,7 +22,7 @@ from accounts import mail
 from accounts.models import User
 from accounts.roles import Role
 from screening.errors import NotSent
-from screening.models import RETRY_HOURS, TEST_EVENT, Delivery, DeliveryState, Webhook
+from screening.models import RETRY_HOURS, TEST_EVENT, Announcement, Delivery, DeliveryState, Webhook
 from screening.models.webhook_delivery import a_day_from_now
 from screening.webhooks.http import Answer, post
 
@@ -116,8 +116,10 @@ def headers(delivery: Delivery) -> dict[str | bytes, str | bytes]:
 
 
 def forget_old() -> None:
-    """Delete log entries older than thirty days."""
-    Delivery.objects.filter(created__lt=timezone.now() - timedelta(days=LOG_DAYS)).delete()
+    """Delete log entries and events older than thirty days."""
+    before = timezone.now() - timedelta(days=LOG_DAYS)
+    Delivery.objects.filter(created__lt=before).delete()
+    Announcement.objects.filter(created__lt=before).delete()
 
 
 def pause(tries: int) -> float:

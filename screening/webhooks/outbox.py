@@ -1,7 +1,7 @@
-"""The outbox: events are stored for every endpoint that subscribes to them.
+"""The outbox: events are stored for the change feed, and for every endpoint that subscribes.
 
 Call ``announce`` in the transaction of the event, so that both are stored or neither. It sends
-nothing. Afterwards ring with ``after_commit(outbox.ring)``; the sweep repeats a lost ring.
+nothing, and rings after the commit; the sweep repeats a lost ring.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from screening import bells
-from screening.models import Delivery, Event, Patient, Webhook
+from screening.models import Announcement, Delivery, Event, Patient, Webhook
 from screening.webhooks import delivery
 
 
 def announce(
     event: Event, *, clinic_id: UUID | None, owner_id: UUID | None, **identifiers: UUID | None
 ) -> None:
-    """Queue a delivery for each endpoint of the clinic and of the person that subscribes to this
-    event.
+    """Store the event, and queue a delivery for each endpoint of the clinic and of the person that
+    subscribes to it.
 
     identifiers: of the records concerned, by resource name. Nothing else is sent: the other system
     fetches readings and conclusions with its own API key.
@@ -34,11 +34,20 @@ def announce(
     if not theirs:
         return
     data = {name: pk and str(pk) for name, pk in {"clinic": clinic_id, **identifiers}.items()}
-    Delivery.objects.bulk_create(
+    Announcement.objects.create(
+        event=event,
+        clinic_id=clinic_id,
+        owner_id=owner_id,
+        patient_id=identifiers.get("patient"),
+        data=data,
+    )
+    deliveries = [
         Delivery(webhook=webhook, event=event, data=data)
         for webhook in Webhook.objects.enabled().filter(theirs)
         if event in webhook.events
-    )
+    ]
+    if Delivery.objects.bulk_create(deliveries):
+        bells.after_commit(ring)
 
 
 def announce_about(patient: Patient, event: Event, **identifiers: UUID) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from django.urls import resolve
 
+from screening.api import openapi
 from screening.models import Patient, Prediction
 from tests.api.conftest import pointers
 from tests.factories import (
@@ -270,3 +272,34 @@ def test_a_page_has_50_rows_unless_told_otherwise(personas, clinician):
     PatientFactory.create_batch(60, clinic=personas.clinic)
     assert len(found(clinician, "patients")) == 50
     assert len(found(clinician, "patients", page_size=200)) == 61
+
+
+# They are computed as they stand (worklist), have no moment of change (clinics), or are themselves
+# what happened (events).
+WITHOUT_MODIFIED = {"clinics", "events", "worklist"}
+
+
+def test_every_list_tells_what_changed(clinician, personas):
+    """By the OpenAPI document; then a row of yesterday, one of today, and a bound between them."""
+    records(personas.patient, 1)
+    between = datetime.now(UTC) - timedelta(hours=1)
+    walked = set()
+    for path, methods in openapi.document()["paths"].items():
+        operation = methods.get("get", {})
+        names = {one["name"] for one in operation.get("parameters", [])}
+        if not {"cursor", "page"} & names or "{" in path:  # the log of one record
+            continue
+        what = path.split("/")[3]
+        assert ("modified_after" in names) == (what not in WITHOUT_MODIFIED), path
+        if what in WITHOUT_MODIFIED:
+            continue
+        walked.add(what)
+        view = resolve(path).func.cls
+        rows = view.queryset.model._default_manager.order_by("pk")
+        rows.update(modified=between - timedelta(days=1))
+        assert found(clinician, what, modified_after=between.isoformat()) == []
+        if what in BUDGETS:
+            one = found(clinician, what)[0]
+            rows.filter(pk=one).update(modified=between)
+            assert found(clinician, what, modified_after=between.isoformat()) == [one], what
+    assert walked >= BUDGETS.keys() - WITHOUT_MODIFIED

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+from django.db.models import Q
+from django.utils import timezone
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import (
     BasePagination,
@@ -12,12 +17,15 @@ from rest_framework.pagination import (
     PageNumberPagination,
 )
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from screening.api.http.errors import QueryError
 from screening.formatting import moment
 
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
+FEED_DAYS = 30
+"""How long events are kept: as the log of the webhooks."""
 _SIZE_DESCRIPTION = f"Rows a page, 1 to {MAX_PAGE_SIZE}."
 BOUNDS: dict[str, dict[str, int]] = {
     "page": {"minimum": 1},
@@ -111,3 +119,77 @@ class CreatedCursorPagination(SizedPages, CursorPagination):
                 "results": schema,
             },
         }
+
+
+class FeedPages(SizedPages):
+    """The oldest first, from a cursor on that stays good while its row would still be there."""
+
+    parameters = ("cursor", "page_size")  # for StrictFilterBackend
+    page_size_query_param = "page_size"
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        size = self.get_page_size(request)
+        self.cursor = request.query_params.get("cursor", "")
+        if self.cursor:
+            since, pk = self._place(self.cursor)
+            later = Q(created=since, pk__gt=pk) | Q(created__gt=since)
+            queryset = queryset.filter(created__gte=since).filter(later)
+        rows = list(queryset.order_by("created", "pk")[: size + 1])
+        self.has_more = len(rows) > size
+        rows = rows[:size]
+        if rows:
+            text = f"{rows[-1].created.isoformat()} {rows[-1].pk}"
+            self.cursor = urlsafe_b64encode(text.encode()).decode()
+        return rows
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"cursor": self.cursor, "has_more": self.has_more, "results": data})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "required": ["cursor", "has_more", "results"],
+            "properties": {
+                "cursor": {
+                    "type": "string",
+                    "description": "Where to go on, now or later. Empty: there was nothing yet.",
+                    "example": "MjAyNi0wMy0yNFQwODoxMjowMy43NzEyMDQrMDA6MDAgMDE5YWIxYTc=",
+                },
+                "has_more": {
+                    "type": "boolean",
+                    "description": "Whether more is there already.",
+                    "example": False,
+                },
+                "results": schema,
+            },
+        }
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        about = {"cursor": "Go on after this place.", "page_size": _SIZE_DESCRIPTION}
+        types = {"cursor": "string", "page_size": "integer"}
+        return [
+            {
+                "name": name,
+                "required": False,
+                "in": "query",
+                "description": text,
+                "schema": {"type": types[name]} | BOUNDS[name],
+            }
+            for name, text in about.items()
+        ]
+
+    @staticmethod
+    def _place(cursor: str) -> tuple[datetime, UUID]:
+        try:
+            first, _, second = urlsafe_b64decode(cursor.encode("ascii")).decode().partition(" ")
+            since, pk = moment(first), UUID(second)
+            is_past = since < timezone.now() - timedelta(days=FEED_DAYS)
+        except (ValueError, TypeError, OverflowError):
+            text = "This is no cursor of ours. Begin without one."
+            raise QueryError({"cursor": text}) from None
+        if is_past:
+            text = (
+                f"Events are kept for {FEED_DAYS} days: some were missed. Begin without a cursor."
+            )
+            raise QueryError({"cursor": text})
+        return since, pk

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from accounts.models import Clinic, User
+from screening.models.base import UUIDModel
+from screening.models.patient import Patient
+from screening.models.webhook import Event
+
+FINDINGS = (
+    Event.PREDICTION_FINISHED,
+    Event.PREDICTION_FAILED,
+    Event.ALERT_OPENED,
+    Event.REVIEW_RECORDED,
+    Event.HISTOLOGY_CREATED,
+    Event.HISTOLOGY_CHANGED,
+    Event.HISTOLOGY_WITHDRAWN,
+)
+"""Events that tell of what a model, a colleague or a pathologist found."""
+
+
+class AnnouncementQuerySet(models.QuerySet["Announcement"]):
+    def visible_to(self, user: User) -> AnnouncementQuerySet:
+        """Events of the patients that ``user`` may see, also of withdrawn ones, and of batches.
+
+        Whoever must conclude before seeing findings gets no event of findings: by the time they
+        may see them, the feed has gone past.
+        """
+        patients = Patient.everything.visible_to(user)
+        batches = Q(clinic__in=Clinic.objects.with_member(user))
+        if user.bound_clinic is None:
+            batches |= Q(owner=user)
+        found = self.filter(Q(patient__in=patients) | (Q(patient=None) & batches))
+        if not user.reviews_blind:
+            return found
+        blind = Patient.everything.reviewed_blind_by(user)
+        return found.exclude(event__in=FINDINGS, patient__in=blind)
+
+
+class Announcement(UUIDModel):
+    """An event as it was told, for the change feed. Kept for thirty days."""
+
+    event = models.CharField(max_length=20, choices=Event, editable=False)
+    clinic = models.ForeignKey(
+        Clinic, null=True, editable=False, on_delete=models.CASCADE, related_name="announcements"
+    )
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.CASCADE,
+        related_name="announcements",
+    )
+    patient = models.ForeignKey(
+        Patient, null=True, editable=False, on_delete=models.CASCADE, related_name="announcements"
+    )
+    data = models.JSONField(default=dict, editable=False, help_text="Identifiers only.")
+
+    objects = AnnouncementQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["created", "pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(event__in=Event.values), name="announced_event_is_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.event
