@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0009_public_keys'),
-        ('screening', '0037_audit_log'),
+        ('screening', '0038_adopted_versions'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
