@@ -20,12 +20,21 @@ DARKEST = 45.0
 """Upper quartile of the luma, 0..255: a dark round border alone does not make an image dark."""
 BRIGHTEST = 240.0
 """Lower quartile of the luma."""
+PALEST = 140.0
+"""The 2nd percentile of each pixel's darkest channel: a picture without dark places is washed out.
+"""
 LEAST_CONTRAST = 12.0
 """Luma between the 2nd and the 98th percentile."""
 LEAST_DETAIL = 1.2
 """Mean absolute Laplacian of the luma of the reduced image, after a 2x2 mean that suppresses
 noise.
 """
+MOST_SMOOTH = 0.65
+"""What two more passes of a small blur leave of the detail (`smoothness`). Blur by 1 pixel of the
+reduced image stays below it, blur by 2 pixels does not.
+"""
+
+BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 
 WHITE = 250
 """All three channels at or above this: overexposed by a reflection."""
@@ -44,12 +53,13 @@ def of_picture(original: npt.NDArray[np.uint8], reduced: Image.Image) -> tuple[N
     """
     luma = np.asarray(reduced.convert("L"), np.float32)
     low, lower, upper, high = np.percentile(luma, [2, 25, 75, 98])
+    darkest = np.percentile(np.asarray(reduced).min(axis=2), 2)
     wrong = {
         NotAssessable.TOO_SMALL: min(original.shape[:2]) < MIN_SIDE,
         NotAssessable.TOO_DARK: upper < DARKEST,
-        NotAssessable.TOO_BRIGHT: lower > BRIGHTEST,
+        NotAssessable.TOO_BRIGHT: lower > BRIGHTEST or darkest > PALEST,
         NotAssessable.LOW_CONTRAST: high - low < LEAST_CONTRAST,
-        NotAssessable.BLURRED: detail(luma) < LEAST_DETAIL,
+        NotAssessable.BLURRED: detail(luma) < LEAST_DETAIL or smoothness(luma) > MOST_SMOOTH,
         NotAssessable.NO_COLOUR: colour(reduced) < LEAST_COLOUR,
     }
     return tuple(fault for fault, found in wrong.items() if found)
@@ -105,7 +115,26 @@ def cut_off(mask: npt.NDArray[np.bool_]) -> float:
 
 def detail(luma: npt.NDArray[np.float32]) -> float:
     """Mean absolute Laplacian of luma [h, w], averaged over 2x2 pixels first."""
-    mean = _patches(luma, 2)
-    middle = mean[1:-1, 1:-1]
-    around = mean[:-2, 1:-1] + mean[2:, 1:-1] + mean[1:-1, :-2] + mean[1:-1, 2:]
+    return _laplacian(_patches(luma, 2))
+
+
+def smoothness(luma: npt.NDArray[np.float32]) -> float:
+    """The share of the mean absolute Laplacian of luma [h, w] that outlasts two more passes of a
+    5x5 binomial blur, after a first that suppresses noise. Nears 1 in a picture out of focus,
+    whatever its contrast.
+    """
+    once = _blurred(luma)
+    return _laplacian(_blurred(_blurred(once))) / max(_laplacian(once), 1e-6)
+
+
+def _laplacian(values: npt.NDArray[np.floating]) -> float:
+    middle = values[1:-1, 1:-1]
+    around = values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:]
     return float(np.abs(around - 4 * middle).mean())
+
+
+def _blurred(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Without the outer two rows and columns: [h, w] to [h - 4, w - 4]."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, (5, 5))
+    made: npt.NDArray[np.floating] = windows @ BINOMIAL @ BINOMIAL
+    return made

@@ -67,6 +67,22 @@ def test_a_pale_picture_still_has_its_colours(kept):
     assert (colour(reduce(pale.astype(np.uint8))) >= LEAST_COLOUR) == (kept > 0)
 
 
+@pytest.mark.parametrize(("radius", "is_fault"), [(0, False), (1, False), (2, True), (4, True)])
+def test_a_picture_out_of_focus_is_blurred(radius, is_fault):
+    """radius: of a Gaussian blur, in pixels of a picture with 150 on its shorter side."""
+    picture = Image.fromarray(spot())
+    blurring = ImageFilter.GaussianBlur(radius * picture.height / 150)
+    out_of_focus = np.asarray(picture.filter(blurring))
+    assert (NotAssessable.BLURRED in told(out_of_focus)) == is_fault
+
+
+@pytest.mark.parametrize(("left", "is_fault"), [(1.0, False), (0.7, False), (0.4, True)])
+def test_a_picture_without_dark_places_is_too_bright(left, is_fault):
+    """left: what remains of the distance to white."""
+    pale = (255 - left * (255 - spot().astype(float))).astype(np.uint8)
+    assert (NotAssessable.TOO_BRIGHT in told(pale)) == is_fault
+
+
 def test_a_dark_round_border_is_no_fault(lesion):
     rows, columns = np.mgrid[0:450, 0:600]
     lesion[np.hypot(rows - 225, columns - 300) > 215] = 0

@@ -28,17 +28,47 @@ const patches = (values, width, height, channels, side) => {
   return { rows, columns, means: made.map((sum) => sum / (side * side)) };
 };
 
-const detail = (light, { width, height }) => {
-  const { rows, columns, means } = patches(light, width, height, 1, 2);
+/** Mean absolute Laplacian of values [rows, columns]. */
+const laplacian = (values, columns, rows) => {
   let sum = 0;
   for (let y = 1; y < rows - 1; y++) {
     for (let x = 1; x < columns - 1; x++) {
       const at = y * columns + x;
-      const around = means[at - columns] + means[at + columns] + means[at - 1] + means[at + 1];
-      sum += Math.abs(around - 4 * means[at]);
+      const around = values[at - columns] + values[at + columns] + values[at - 1] + values[at + 1];
+      sum += Math.abs(around - 4 * values[at]);
     }
   }
   return sum / ((rows - 2) * (columns - 2));
+};
+
+const detail = (light, { width, height }) => {
+  const { rows, columns, means } = patches(light, width, height, 1, 2);
+  return laplacian(means, columns, rows);
+};
+
+const BINOMIAL = [1, 4, 6, 4, 1].map((share) => share / 16);
+
+/** Values [height, width] without the outer two rows and columns. */
+const blurred = ({ values, width, height }) => {
+  const [columns, rows] = [width - 4, height - 4];
+  const down = new Float64Array(rows * width);
+  const across = new Float64Array(rows * columns);
+  BINOMIAL.forEach((share, n) => {
+    for (let at = 0; at < down.length; at++) down[at] += share * values[at + n * width];
+  });
+  BINOMIAL.forEach((share, n) => {
+    for (let y = 0; y < rows; y++) {
+      for (let x = 0; x < columns; x++) across[y * columns + x] += share * down[y * width + x + n];
+    }
+  });
+  return { values: across, width: columns, height: rows };
+};
+
+/** The share of the detail that outlasts two more passes of a small blur. */
+const smoothness = (light, { width, height }) => {
+  const detailOf = (one) => laplacian(one.values, one.width, one.height);
+  const once = blurred({ values: light, width, height });
+  return detailOf(blurred(blurred(once))) / Math.max(detailOf(once), 1e-6);
 };
 
 const DEGREE = 5;
@@ -80,17 +110,26 @@ const colour = (image, side) => {
   return Math.sqrt(sum / (3 * count));
 };
 
+/** The darkest of each pixel's three channels. */
+const darkestChannels = ({ width, height, data }) =>
+  Uint8Array.from({ length: width * height }, (_, n) =>
+    Math.min(data[3 * n], data[3 * n + 1], data[3 * n + 2]),
+  );
+
 /** Codes of what is wrong with the picture, the gravest first. original: as it came in. */
 export const ofPicture = (original, image, { quality }) => {
   const light = luma(image);
   const sorted = light.slice().sort();
   const [low, lower, upper, high] = [2, 25, 75, 98].map((share) => percentile(sorted, share));
+  const darkest = percentile(darkestChannels(image).sort(), 2);
   const wrong = {
     too_small: Math.min(original.width, original.height) < quality.min_side,
     too_dark: upper < quality.darkest,
-    too_bright: lower > quality.brightest,
+    too_bright: lower > quality.brightest || darkest > quality.palest,
     low_contrast: high - low < quality.least_contrast,
-    blurred: detail(light, image) < quality.least_detail,
+    blurred:
+      detail(light, image) < quality.least_detail ||
+      smoothness(light, image) > quality.most_smooth,
     no_colour: colour(image, quality.colour_patch) < quality.least_colour,
   };
   return Object.keys(wrong).filter((fault) => wrong[fault]);
@@ -118,10 +157,10 @@ const cutOff = (mask, { width, height }) => {
 export const ofLesion = (image, mask, { quality }) => {
   const count = mask.reduce((sum, one) => sum + one, 0);
   if (count / mask.length < quality.smallest_lesion) return ["lesion_too_small"];
+  const darkest = darkestChannels(image);
   let burnt = 0;
   mask.forEach((one, n) => {
-    const darkest = Math.min(image.data[3 * n], image.data[3 * n + 1], image.data[3 * n + 2]);
-    if (one && darkest >= quality.white) burnt += 1;
+    if (one && darkest[n] >= quality.white) burnt += 1;
   });
   const wrong = {
     glare: burnt / count > quality.most_glare,
