@@ -31,6 +31,8 @@ def complete() -> dict[str, Any]:
     figures = card["figures"]
     for name, value in RATES.items():
         figures["with_95_percent_intervals"][name] = rate(value)
+    missed = {"value": 0.7, "low": 0.0, "high": 2.4}
+    figures["with_95_percent_intervals"]["missed_per_100_cancers"] = missed
     curve = [[level / 40, min(1.0, (level / 40) ** 0.25)] for level in range(41)]
     figures["roc"] = {"malignant": curve} | {code.value: curve for code in Diagnosis}
     figures["mask"] = {

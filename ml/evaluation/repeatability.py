@@ -24,7 +24,7 @@ from ml.lesion.measure import Measures, NotMeasurable, measure
 from ml.training import data
 from ml.types import PatientContext
 
-PAIRS = 320
+PAIRS = 1000
 SHARE = 0.97
 """The share of unchanged pairs that stays within a rule's limit."""
 AGREEMENT = 0.95
