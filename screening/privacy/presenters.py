@@ -28,6 +28,7 @@ NOUNS = {
     "correction": ("correction", "corrections"),
     "delivery": ("message to another system", "messages to another system"),
     "doctorvisit": ("doctor's visit", "doctor's visits"),
+    "erasure": ("request to erase", "requests to erase"),
     "export": ("download of everything", "downloads of everything"),
     "externalidentifier": ("name in another system", "names in another system"),
     "histology": ("histology", "histologies"),
@@ -46,6 +47,7 @@ NOUNS = {
     "predictionmaps": ("map of a reading", "maps of readings"),
     "reminder": ("reminder", "reminders"),
     "review": ("clinician's conclusion", "clinicians' conclusions"),
+    "reviewseal": ("seal of a conclusion", "seals of conclusions"),
     "setback": ("task to try again", "tasks to try again"),
     "share": ("link for a doctor", "links for a doctor"),
     "shareopening": ("opening of a link", "openings of a link"),
@@ -99,7 +101,7 @@ def for_person(
             entry=entry,
             who=callers.who(entry),
             way=callers.way(entry),
-            did=_did(entry) if is_only_about(entry, patients) else _AMONG_OTHERS[entry.act],
+            did=_did(entry) if is_only_about(entry, patients) else _among_others(entry),
             whose="",
             changed=_changed(entry) if is_only_about(entry, patients) else "",
             address="",
@@ -127,7 +129,7 @@ def for_clinic(entries: Sequence[AuditEntry], clinic: Clinic, reader: User | Non
                 entry=entry,
                 who=callers.who(entry),
                 way=callers.way(entry),
-                did=_did(entry) if is_alone else _AMONG_OTHERS[entry.act],
+                did=_did(entry) if is_alone else _among_others(entry),
                 whose=_whose(entry, labels),
                 changed=_changed(entry) if is_alone else "",
                 address=(entry.address or "") if may_show else "",
@@ -136,10 +138,6 @@ def for_clinic(entries: Sequence[AuditEntry], clinic: Clinic, reader: User | Non
     return found
 
 
-_AMONG_OTHERS = {
-    Act.READ: "Saw it in a list with others",
-    Act.WRITE: "Changed it together with others",
-}
 _WAYS = {
     Through.API: "through the API",
     Through.FHIR: "through FHIR",
@@ -192,12 +190,20 @@ def _links(entry: AuditEntry) -> list[str]:
     return found
 
 
+def _among_others(entry: AuditEntry) -> str:
+    if entry.act == Act.WRITE:
+        return "Changed it together with others"
+    return "Saw it in a list with others"
+
+
 def _did(entry: AuditEntry) -> str:
     if entry.what in DOWNLOADS and entry.act == Act.READ:
         return f"Downloaded {DOWNLOADS[entry.what]}"
     if entry.act == Act.WRITE:
         return _wrote(entry)
     counts: dict[str, int] = entry.details["counts"]
+    if entry.act != Act.READ or not counts:
+        return str(Act(entry.act).label)
     shown = [kind for kind in _MAIN if kind in counts]
     kinds = shown if shown and shown != ["patient"] else list(counts)
     return f"Looked at {_listed([_counted(kind, counts[kind]) for kind in kinds])}"
@@ -236,12 +242,12 @@ def _changed(entry: AuditEntry) -> str:
 
 
 def _fields(kind: str) -> dict[str, str]:
-    """By column, the names of a model's fields."""
+    """The names of a model's fields by their columns, which are called as the attributes."""
     for app in ("screening", "accounts"):
         model = apps.get_app_config(app).models.get(kind)
         if model is not None:
             fields = model._meta.concrete_fields
-            return {one.column: str(one.verbose_name) for one in fields if one.name != "modified"}
+            return {one.attname: str(one.verbose_name) for one in fields if one.name != "modified"}
     return {}
 
 

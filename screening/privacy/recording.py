@@ -47,6 +47,7 @@ NOT_REPORTED = (
     "idempotentrequest",
     "setback",
     "shareopening",
+    "usedassertion",
 )
 """Models that say how far the software is, or are a log themselves: their rows are reported when
 they are read, not when they change.
@@ -190,11 +191,14 @@ def tables() -> dict[str, type[models.Model]]:
     ours = [
         model
         for model in apps.get_app_config("screening").get_models()
-        if (model in witness.ways() or model._meta.model_name in ("webhook", "calendarfeed"))
-        and model._meta.model_name not in NOT_REPORTED
+        if model in witness.ways() or model._meta.model_name in ("webhook", "calendarfeed")
     ]
     others = [model for app in _OTHERS for model in apps.get_app_config(app).get_models()]
-    return {model._meta.db_table: model for model in (*ours, *others)}
+    return {
+        model._meta.db_table: model
+        for model in (*ours, *others)
+        if model._meta.model_name not in NOT_REPORTED
+    }
 
 
 def _condition(sql: str, params: Any) -> tuple[str, list[Any]]:

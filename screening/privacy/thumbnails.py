@@ -35,7 +35,9 @@ def is_part_of_a_page(request: HttpRequest) -> bool:
     if (found.view_name, str(found.kwargs.get("rendition", ""))) not in (_CURRENT, _WITHDRAWN):
         return False
     image, user = found.kwargs["pk"], request.user.pk
-    return any(hmac.compare_digest(mark, _mark(image, user, ago)) for ago in (0, 1))
+    return user is not None and any(
+        hmac.compare_digest(mark, _mark(image, user, ago)) for ago in (0, 1)
+    )
 
 
 def _mark(image: UUID, user: UUID, days_ago: int) -> str:
