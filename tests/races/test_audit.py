@@ -32,7 +32,7 @@ def test_two_write_while_two_chain(personas):
             for number in range(TIMES):
                 with recorded(through="worker", what=f"{patient.pk} {number}"):
                     found = Patient.objects.get(pk=patient.pk)
-                    found.label = f"N {number}"
+                    found.label = f"{patient.pk.hex[-8:]} {number}"
                     found.save()
 
         return work
