@@ -93,11 +93,12 @@ def withdraw(*, user: User, record: Record, reason: str) -> Record:
     reason = checked_reason(reason, needed=True)
     record = held(record, user=user)[0]
     before: dict[str, Any] = {}
+    corrected = record.supersedes if isinstance(record, Entry) else None
     if isinstance(record, Entry):
         if not type(record)._default_manager.standing().contains(record):
             raise ValidationError("A later entry corrects it. Withdraw that one first.")
-        if record.supersedes_id is not None:
-            before, record.supersedes = {"supersedes": record.supersedes_id}, None
+        if corrected is not None:
+            before, record.supersedes = {"supersedes": corrected.pk}, None
     lesion = lesion_of(record)
     record.withdrawn_at = next_moment(*([lesion] if lesion else []))
     record.withdrawn_by = user
@@ -105,7 +106,9 @@ def withdraw(*, user: User, record: Record, reason: str) -> Record:
     record.save()
     note(CorrectionKind.WITHDRAWN, record, user=user, reason=reason, before=before)
     if isinstance(record, LesionImage | Entry):
-        closing.reopen_unless_removed(user=user, lesion=record.lesion)
+        closing.reopen_unless_removed(user=user, lesion=record.lesion, besides=corrected)
+    if isinstance(corrected, DoctorVisit | Histology):
+        closing.close_again(user=user, record=corrected, since=record.created)
     _after(record)
     return record
 
@@ -148,6 +151,8 @@ def restore(
         merges.take_apart(record, one, user=user)
     plausibility.require_days(patient_of(record))  # may have been corrected meanwhile
     note(CorrectionKind.RESTORED, record, user=user, reason=reason, before=before)
+    if isinstance(record, Entry) and record.supersedes is not None:
+        closing.reopen_unless_removed(user=user, lesion=record.lesion, besides=record)
     if isinstance(record, DoctorVisit | Histology | LesionImage):
         closing.close_again(user=user, record=record, since=out_since)
     _after(record)

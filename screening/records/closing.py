@@ -49,8 +49,8 @@ def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> Non
 def close_again(
     *, user: User, record: DoctorVisit | Histology | LesionImage, since: datetime
 ) -> None:
-    """Close the lesion again if an entry or a picture that was put back says that it was removed,
-    and it was closed until ``since``, when that was withdrawn.
+    """Close the lesion again if an entry or a picture that counts again says that it was removed,
+    and it was closed until ``since``, when that was withdrawn or corrected.
 
     Not if somebody has reopened it by hand or marked a symptom since that was said, nor over a
     picture that came to the lesion since it was withdrawn.
@@ -103,7 +103,7 @@ def edit_lesion(*, user: User, lesion: Lesion, grown_back: bool = False, **field
 def reopen_unless_removed(*, user: User, lesion: Lesion, besides: Entry | None = None) -> None:
     """Reopen the lesion after an act was withdrawn, corrected or moved elsewhere, unless another
     standing act says that it was removed. Acts from before somebody reopened it by hand do not
-    count, nor does ``besides``, the entry that corrects.
+    count, nor does ``besides``: an entry that takes the place of another, and closes it anew.
     """
     lesion = Lesion.everything.select_for_update(no_key=True).get(pk=lesion.pk)
     acts = (

@@ -51,7 +51,7 @@ class Navigation:
         return not self.in_clinic or writes or bool(self._own)
 
 
-_RECORDS = ("patient", "lesion", "image", "batch")
+_RECORDS = ("patient", "lesion", "image", "visit", "histology", "correction", "batch")
 _REMINDERS = ("reminders", "reminder_", "calendar_")
 _MODEL = ("model", "data_set")
 

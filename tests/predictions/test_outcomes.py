@@ -195,13 +195,12 @@ class World:
         return then.get(image.pk) == (lesion, *self.place(image)[1:])
 
     def closed_for_nothing(self):
-        """Closed lesions of which nothing that stands says that they were removed."""
+        """Closed lesions of which nothing that stands says that they were removed by that day."""
         for lesion in Lesion.objects.exclude(closed_on=None):
-            removals = (
-                lesion.histologies.standing().filter(excised=True),
-                lesion.visits.settling().filter(finding="removed"),
-            )
-            if not any(found.exists() for found in removals):
+            tissue = lesion.histologies.standing().filter(excised=True)
+            said = lesion.visits.settling().filter(finding="removed")
+            removed_on = {one.examined_on for one in tissue} | {one.visited_on for one in said}
+            if not any(day >= lesion.closed_on for day in removed_on):
                 yield lesion
 
     def _do(self, name, *args):
@@ -359,6 +358,7 @@ def urgent_picture(*more):
 BEFORE = DAY - timedelta(days=1)
 CLOSE_BOTH = [("close", 0, DAY), ("close", 1, DAY)]
 TO_PHOTOGRAPH = ("kind", 0, Modality.CLINICAL)
+CORRECTED = [("histology", 0, DAY, True), ("correct histology", 0, BEFORE, False)]
 LATER = [
     ("add", 0, DAY + timedelta(days=1), None, Modality.DERMATOSCOPIC),
     ("read", 0, "urgent", reader.DEFAULT_VERSION),
@@ -377,6 +377,8 @@ LATER = [
 @example(urgent_picture(("close", 1, DAY), ("move", 0), ("redate", 0, DAY)), 2014, True)
 @example(urgent_picture(TO_PHOTOGRAPH, ("read", 0, "monitor", "2026.11.2")), 1960, True)
 @example(urgent_picture(("histology", 0, DAY, True), ("withdraw histology", 0)), 1960, True)
+@example([*CORRECTED, ("withdraw histology", 1), ("restore",)], 1960, True)
+@example([*CORRECTED, ("withdraw histology", 1), *urgent_picture()], 1960, True)
 @example(urgent_picture(visit(0), ("correct visit", 0, BEFORE, "harmless")), 1960, False)
 @example(urgent_picture(visit(0, "removed"), ("stale visit", 0, 0, DAY)), 1960, True)
 @example([("clock", 30), ("clock", -30), *urgent_picture(("stale review", 0, 0))], 1960, True)

@@ -124,6 +124,11 @@ def one_identifier_of_two_patients():
     identifier(patient=PatientFactory(clinic=patient.clinic))
 
 
+def withdrawn_correction(factory):
+    out = {"withdrawn_by": UserFactory(), "withdrawn_because": "A slip."}
+    factory(supersedes=factory(), withdrawn_at=timezone.now(), **out)
+
+
 def one_identifier_of_two_own_records():
     owner = UserFactory()
     for _ in range(2):
@@ -311,6 +316,9 @@ REFUSED = {
     "seal_is_of_what_is_left_of_a_review": lambda: ReviewSeal.objects.create(
         number=1, signature="0", held=True, seal="0", content_sha256="0"
     ),
+    "withdrawn_histology_has_reason": lambda: HistologyFactory(withdrawn_at=timezone.now()),
+    "withdrawn_doctorvisit_supersedes_nothing": lambda: withdrawn_correction(DoctorVisitFactory),
+    "withdrawn_histology_supersedes_nothing": lambda: withdrawn_correction(HistologyFactory),
     "closed_lesion_says_why": lambda: LesionFactory(closed_on=timezone.localdate()),
     "one_standing_consent_per_patient": lambda: ConsentFactory(patient=ConsentFactory().patient),
     "withdrawn_consent_has_a_person": lambda: ConsentFactory(withdrawn_at=timezone.now()),

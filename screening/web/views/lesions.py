@@ -72,6 +72,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "standing": standing,
             "advice": advice.of_lesion(lesion, standing, words),
             "visits": standing.visits,
+            "other_visits": [one for one in standing.visits if one not in standing.settled],
             "was_graver": succession.was_graver(images),
             "may_enter_visit": may_enter_visit,
             "is_told_to_see_doctor": may_enter_visit and standing.is_grave and not lesion.is_closed,
