@@ -358,6 +358,7 @@ def urgent_picture(*more):
 BEFORE = DAY - timedelta(days=1)
 CLOSE_BOTH = [("close", 0, DAY), ("close", 1, DAY)]
 TO_PHOTOGRAPH = ("kind", 0, Modality.CLINICAL)
+TISSUE = ("histology", 0, DAY, False)
 CORRECTED = [("histology", 0, DAY, True), ("correct histology", 0, BEFORE, False)]
 LATER = [
     ("add", 0, DAY + timedelta(days=1), None, Modality.DERMATOSCOPIC),
@@ -381,7 +382,9 @@ LATER = [
 @example([*CORRECTED, ("withdraw histology", 1), *urgent_picture()], 1960, True)
 @example(urgent_picture(visit(0), ("correct visit", 0, BEFORE, "harmless")), 1960, False)
 @example(urgent_picture(visit(0, "removed"), ("stale visit", 0, 0, DAY)), 1960, True)
-@example([("clock", 30), ("clock", -30), *urgent_picture(("stale review", 0, 0))], 1960, True)
+@example(urgent_picture(("stale histology", 0, 0, DAY)), 1960, True)
+@example(urgent_picture(("stale visit", 0, 0, DAY)), 1960, False)
+@example([("clock", 30), TISSUE, ("clock", -30), *urgent_picture()], 1960, True)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_only_a_settling_act_lowers_what_is_told(done, born, is_shared):
     Clock.ahead = timedelta()
