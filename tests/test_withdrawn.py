@@ -282,6 +282,7 @@ LOOKS_PAST = {
     "screening.web.views.corrections",
     "screening.models",
     "screening.privacy",  # the audit log names withdrawn rows too
+    "screening.interop.fhir.observation",  # withdrawn histology, as entered in error
     "screening.exports",  # withdrawn pictures are part of a person's data
     "screening.images.quota",  # withdrawn pictures use storage too
     "screening.operations.orphans",  # the files of what is withdrawn are kept
