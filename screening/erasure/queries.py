@@ -68,5 +68,5 @@ def _extent(of: Q) -> dict[str, int]:
         "pictures": images.count(),
         "readings": Prediction.objects.filter(image__in=images).count(),
         "conclusions": Review.objects.filter(image__in=images).count(),
-        "histologies": Histology.objects.filter(lesion__in=lesions).count(),
+        "histologies": Histology.everything.filter(lesion__in=lesions).count(),
     }

@@ -156,7 +156,7 @@ def kept_until(patient: Patient) -> date | None:
         lesions,
         images,
         Review.objects.filter(image__in=images),
-        Histology.objects.filter(lesion__in=lesions),
+        Histology.everything.filter(lesion__in=lesions),
     ]
     found = [rows.aggregate(last=Max("created"))["last"] for rows in entries]
     last = timezone.localdate(max([patient.created, *filter(None, found)]))
