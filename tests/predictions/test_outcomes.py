@@ -334,7 +334,7 @@ def standing_rank(pk, user):
     )
     assert outcomes.rank(standing.outcome) == lesion.standing_rank
     assert (standing.awaits, standing.unread) == (lesion.awaits, lesion.unread)
-    assert standing.earlier == outcomes.listed(None, None, lesion).earlier
+    assert standing.earlier == outcomes.earlier_of(lesion)
     grave = Lesion.objects.filter(outcomes.is_grave(user), pk=pk).exists()
     assert grave == standing.is_grave
     return lesion.standing_rank
