@@ -49,7 +49,9 @@ class WorklistItemSerializer(BesideStanding):
     clinic = serializers.UUIDField(source="patient.clinic_id")
     reasons = serializers.SerializerMethodField(help_text="The gravest first.")
     image = serializers.UUIDField(
-        source="latest_image_id", allow_null=True, help_text="The last captured: to review."
+        source="image_to_review",
+        allow_null=True,
+        help_text="To review: the last captured that no conclusion took into account, or the last.",
     )
     arrived = serializers.DateTimeField(allow_null=True, help_text="When `image` was added.")
     outcome = StandingOutcome(

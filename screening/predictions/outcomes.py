@@ -83,7 +83,13 @@ from screening.models import (
 )
 from screening.models.alert import AlertQuerySet
 from screening.models.base import knowing
-from screening.models.image import disclosed, is_later, latest_first, place_of
+from screening.models.image import (
+    LesionImageQuerySet,
+    disclosed,
+    is_later,
+    latest_first,
+    place_of,
+)
 from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import TOLD, PredictionQuerySet
 from screening.models.review import ReviewQuerySet
@@ -450,19 +456,38 @@ def _acts(user: User, image: str = "") -> tuple[QuerySet[Any], ...]:
     path = f"{image}__" if image else ""
     lesion = OuterRef(f"{path}lesion")
     known = {"knows_until__gte": OuterRef(f"{path}placed_at")}
-    seen = knowing(Review.objects.settling().disclosed_to(user))
-    reviews = seen.filter(image__lesion=lesion, image__withdrawn_at=None)
-    earlier = is_later(place_of(image, OuterRef), place_of("image"))
-    of_later = reviews.filter(~earlier, **known)
     day = OuterRef(f"{path}captured_on")
     return (
-        reviews.filter(image=OuterRef(image or "pk")),
-        of_later.filter(Q(knows_until__gte=F("image__placed_at"))),
+        *_knowing_reviews(Review.objects.settling().disclosed_to(user), image),
         knowing(Histology.objects.standing().disclosed_to(user)).filter(
             lesion=lesion, examined_on__gte=day, **known
         ),
         knowing(DoctorVisit.objects.settling()).filter(lesion=lesion, visited_on__gte=day, **known),
     )
+
+
+def _knowing_reviews(reviews: ReviewQuerySet, image: str = "") -> tuple[ReviewQuerySet, ...]:
+    """Of these, those on the image at the path ``image`` of the outer row, or on the row itself;
+    and those on later images of its lesion that took it into account.
+    """
+    path = f"{image}__" if image else ""
+    seen = knowing(reviews).filter(
+        image__lesion=OuterRef(f"{path}lesion"), image__withdrawn_at=None
+    )
+    earlier = is_later(place_of(image, OuterRef), place_of("image"))
+    of_later = seen.filter(~earlier, knows_until__gte=OuterRef(f"{path}placed_at"))
+    return (
+        seen.filter(image=OuterRef(image or "pk")),
+        of_later.filter(Q(knows_until__gte=F("image__placed_at"))),
+    )
+
+
+def unconcluded(images: LesionImageQuerySet, user: User) -> LesionImageQuerySet:
+    """Of these, the images that no conclusion took into account, whether or not it settles: none on
+    them, and none on a later one of the lesion since they came to it.
+    """
+    on_it, on_later = _knowing_reviews(Review.objects.disclosed_to(user))
+    return images.exclude(Exists(on_it)).exclude(Exists(on_later))
 
 
 def _settling(

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import (
+    BooleanField,
     Case,
     DateTimeField,
     Exists,
+    ExpressionWrapper,
     F,
     IntegerField,
     OuterRef,
@@ -19,11 +21,12 @@ from django.db.models import (
     TextChoices,
     When,
 )
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import Clinic, User
-from screening.models import Alert, Lesion, LesionImage, Outcome, Patient, Reminder, Review
-from screening.predictions.outcomes import Awaited, open_alerts, rank, symptom_stands
+from screening.models import Alert, Lesion, LesionImage, Outcome, Patient, Reminder
+from screening.predictions.outcomes import Awaited, open_alerts, rank, symptom_stands, unconcluded
 from screening.records import queries as record_queries
 
 QUEUE = 500
@@ -63,24 +66,29 @@ def of(user: User) -> QuerySet[Lesion]:
     """Lesions of the clinics in which ``user`` concludes, most pressing first; among equals, the
     longest waiting first.
 
+    A lesion is reviewed (``has_review``) if each of its images is: by a conclusion on it, or on a
+    later one since it came. Else ``image_to_review`` is the last one that is not.
+
     Whether a lesion is urgent or flagged depends on its standing outcome, from any of its images.
     Findings withheld from ``user`` do not affect the order: in a clinic that reviews blind it
     follows symptoms, overdue pictures and waiting time.
     """
     patients = Patient.objects.reviewable_by(user)
     lesions = record_queries.with_latest(Lesion.objects.filter(patient__in=patients), user)
-    latest = LesionImage.objects.filter(pk=OuterRef("latest_image_id"))
-    reviews = Review.objects.filter(image=OuterRef("latest_image_id")).disclosed_to(user)
+    added = LesionImage.objects.filter(pk=OuterRef("image_to_review")).values("created")[:1]
+    waiting = unconcluded(LesionImage.objects.filter(lesion=OuterRef("pk")), user).latest_first()
     alerts = Alert.objects.filter(lesion=OuterRef("pk")).disclosed_to(user)
     reminders = Reminder.objects.filter(lesion=OuterRef("pk"))
     annotated = lesions.annotate(
-        has_review=Exists(reviews),
+        has_review=ExpressionWrapper(
+            ~Exists(waiting) & Q(latest_image_id__isnull=False), output_field=BooleanField()
+        ),
+        image_to_review=Coalesce(Subquery(waiting.values("pk")[:1]), "latest_image_id"),
         has_alert=Exists(open_alerts(alerts, user)),
         has_symptom=Case(When(symptom_stands(user), then=True), default=False),
         is_overdue=Exists(reminders.overdue(timezone.localdate())),
         due_on=Subquery(reminders.active().ringing().values(day=F("rings_on"))[:1]),
-        arrived=Subquery(latest.values("created")[:1], output_field=DateTimeField()),
-    )
+    ).annotate(arrived=Subquery(added, output_field=DateTimeField()))
     pressing = Case(
         *(When(condition, then=n) for n, condition in enumerate(CONDITIONS.values())),
         default=len(CONDITIONS),

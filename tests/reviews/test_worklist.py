@@ -40,9 +40,11 @@ def lesion_of(patient, label, outcome="monitor", **fields):
     return lesion
 
 
-def alert_on(lesion):
+def alert_on(lesion, *, is_reviewed=False):
     later = lesion.images.get()
     earlier = LesionImageFactory(lesion=lesion, captured_on=date(2025, 9, 1))
+    if is_reviewed:
+        ReviewFactory(image=later)
     return AlertFactory(lesion=lesion, earlier=earlier, later=later)
 
 
@@ -61,8 +63,7 @@ def six(personas):
     lesion_of(patient, "symptom", "not_assessable", itching=True)
     lesion_of(patient, "flagged", "see_doctor")
     changed = lesion_of(patient, "alert")
-    ReviewFactory(image=changed.images.get())
-    alert_on(changed)
+    alert_on(changed, is_reviewed=True)
     found = lesion_of(patient, "malignant", "urgent")
     ReviewFactory(image=found.images.get())
     HistologyFactory(lesion=found, diagnosis="mel")
@@ -332,7 +333,7 @@ def test_pages_cost_the_same_for_few_and_for_many(
     client, personas, name, django_assert_num_queries, django_assert_max_num_queries
 ):
     first = lesion_of(personas.patient, "first", "urgent")
-    alert_on(first)
+    alert_on(first, is_reviewed=True)
     client.force_login(personas.clinician)
     url = item_of(first) if name == "worklist_item" else reverse(name)
     budget = {"worklist": 12, "worklist_item": 18}[name]
@@ -345,3 +346,31 @@ def test_pages_cost_the_same_for_few_and_for_many(
         ReviewFactory(image=lesion.images.latest_first().first())
     with django_assert_num_queries(len(few)):
         client.get(url)
+
+
+@pytest.mark.parametrize("is_blind", [False, True])
+def test_a_picture_dated_before_the_reviewed_one_is_to_be_reviewed(client, personas, is_blind):
+    personas.clinic.review_before_reading = is_blind
+    personas.clinic.save()
+    lesion = lesion_of(personas.patient, "reviewed")
+    latest = lesion.images.get()
+    ReviewFactory(image=latest, reviewer=personas.clinician)
+    assert not worklist.narrowed(worklist.of(personas.clinician))
+    added = LesionImageFactory(lesion=lesion, captured_on=latest.captured_on - timedelta(days=90))
+    PredictionFactory(image=added, outcome="urgent" if is_blind else "monitor")
+    [listed] = worklist.narrowed(worklist.of(personas.clinician))
+    assert worklist.reasons(listed) == ["unreviewed"]
+    assert (listed.image_to_review, listed.arrived) == (added.pk, added.created)
+    client.force_login(personas.clinician)
+    url = reverse("worklist_item", args=[lesion.pk])
+    assert client.get(url).context["image"] == added
+    assert client.post(url, CHOSEN | shown(added)).status_code == 302
+    assert not worklist.narrowed(worklist.of(personas.clinician))
+
+
+def test_a_later_conclusion_covers_the_pictures_before_it(personas):
+    lesion = lesion_of(personas.patient, "reviewed")
+    latest = lesion.images.get()
+    LesionImageFactory(lesion=lesion, captured_on=latest.captured_on - timedelta(days=90))
+    ReviewFactory(image=latest, reviewer=personas.clinician)
+    assert not worklist.narrowed(worklist.of(personas.clinician))

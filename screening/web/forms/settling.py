@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 CAME = (
     "Something was added to this lesion since you opened this page. Nothing is saved yet; what "
-    "you entered is kept. Look at it below, then send the form again: your entry covers it then."
+    "you entered is kept. Look at it, then send the form again: your entry covers it then."
 )
 ANOTHER = (
     "This page now shows another picture than the one you opened it with. Nothing is saved yet, "

@@ -16,7 +16,7 @@ from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_safe
 
 from screening.models import Lesion, LesionImage, Patient
-from screening.predictions import arrivals
+from screening.predictions import arrivals, outcomes
 from screening.records import queries as record_queries
 from screening.reviews import services as review_services
 from screening.reviews import worklist
@@ -53,12 +53,12 @@ def listing(request: UserRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def item(request: UserRequest, pk: UUID) -> HttpResponse:
-    """One lesion's latest image with the form to conclude on it. The list's filters stay in the
-    URL, so that the next item is the next of that list.
+    """A lesion's image to review, with the form to conclude on it: the last that waits for that, or
+    the latest. The list's filters stay in the URL, so that the next item is the next of that list.
     """
     lesion = _reviewable(request, pk)
     shown_at = arrivals.last(lesion, request.user)  # what comes while this is gathered, is asked
-    image = _latest_image(request, lesion)
+    image = _image_to_review(request, lesion)
     if image is None:
         return redirect("lesion", pk)
     filters = WorklistForm(request.GET, user=request.user)
@@ -102,10 +102,11 @@ def _reviewable(request: UserRequest, pk: UUID) -> Lesion:
     return lesion
 
 
-def _latest_image(request: UserRequest, lesion: Lesion) -> LesionImage | None:
+def _image_to_review(request: UserRequest, lesion: Lesion) -> LesionImage | None:
     images = lesion.images.latest_first().select_related("lesion__patient")
     found = record_queries.with_findings(images, request.user)
-    return record_queries.with_standing_reading(found, request.user).first()
+    found = record_queries.with_standing_reading(found, request.user)
+    return outcomes.unconcluded(found, request.user).first() or found.first()
 
 
 def _conclude(request: UserRequest, form: ReviewForm, image: LesionImage) -> bool:
