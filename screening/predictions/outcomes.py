@@ -84,7 +84,6 @@ from screening.models import (
 from screening.models.alert import AlertQuerySet
 from screening.models.base import knowing
 from screening.models.image import (
-    LesionImageQuerySet,
     disclosed,
     is_later,
     latest_first,
@@ -475,14 +474,15 @@ def _knowing_reviews(reviews: ReviewQuerySet, image: str = "") -> tuple[ReviewQu
         image__lesion=OuterRef(f"{path}lesion"), image__withdrawn_at=None
     )
     earlier = is_later(place_of(image, OuterRef), place_of("image"))
-    of_later = seen.filter(~earlier, knows_until__gte=OuterRef(f"{path}placed_at"))
-    return (
-        seen.filter(image=OuterRef(image or "pk")),
-        of_later.filter(Q(knows_until__gte=F("image__placed_at"))),
+    knew_it, knew_its_own = (
+        Q(knows_until__gte=moment)
+        for moment in (OuterRef(f"{path}placed_at"), F("image__placed_at"))
     )
+    on_it = seen.filter(image=OuterRef(image or "pk"))
+    return on_it, seen.filter(~earlier, knew_it, knew_its_own)
 
 
-def unconcluded(images: LesionImageQuerySet, user: User) -> LesionImageQuerySet:
+def unconcluded(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
     """Of these, the images that no conclusion took into account, whether or not it settles: none on
     them, and none on a later one of the lesion since they came to it.
     """

@@ -76,7 +76,8 @@ def of(user: User) -> QuerySet[Lesion]:
     patients = Patient.objects.reviewable_by(user)
     lesions = record_queries.with_latest(Lesion.objects.filter(patient__in=patients), user)
     added = LesionImage.objects.filter(pk=OuterRef("image_to_review")).values("created")[:1]
-    waiting = unconcluded(LesionImage.objects.filter(lesion=OuterRef("pk")), user).latest_first()
+    latest = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
+    waiting = unconcluded(latest, user)
     alerts = Alert.objects.filter(lesion=OuterRef("pk")).disclosed_to(user)
     reminders = Reminder.objects.filter(lesion=OuterRef("pk"))
     annotated = lesions.annotate(
