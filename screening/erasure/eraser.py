@@ -20,7 +20,7 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Clinic, Membership, User
+from accounts.models import Clinic, Invitation, Membership, User
 from screening.erasure import receipts, rows, traces
 from screening.exports import services as exports
 from screening.models import (
@@ -28,14 +28,19 @@ from screening.models import (
     Batch,
     BatchRow,
     Correction,
+    DoctorVisit,
     Erasure,
     ErasureState,
     ExternalIdentifier,
+    Histology,
+    Lesion,
     LesionImage,
     Opinion,
     Patient,
     Review,
+    Share,
     Trace,
+    Webhook,
 )
 from screening.models.image import LesionImageQuerySet
 from screening.models.witness import unseen
@@ -52,6 +57,24 @@ MAILED_WITHIN = timedelta(days=7)
 FORMER = "Former member"
 ERASED = "erased"
 """In place of an identifier, in a correction of another record."""
+WRITTEN_BY_OTHERS = tuple(
+    f"{model._meta.label}."
+    for model in (
+        BatchRow,
+        Clinic,
+        Correction,
+        DoctorVisit,
+        ExternalIdentifier,
+        Histology,
+        Lesion,
+        Opinion,
+        Patient,
+        Review,
+        Share,
+        Webhook,
+    )
+)
+"""Where others write what they like: a name there is no trace, but theirs."""
 Kind = Trace.Kind
 
 
@@ -195,16 +218,23 @@ def _erase_files(pk: Any) -> None:
 def _finish() -> int:
     """ERASING -> ERASED, with a signed receipt, where no trace is found."""
     done = [one for one in Erasure.objects.filter(state=ErasureState.ERASING) if not one.files]
-    if not done or not _overwrite_free_pages():
+    if not done:
         return 0
     mine = {one.erased_at: one for one in done if one.erased_at is not None}
     made = Trace.objects.filter(erased_at__in=mine)
     whose = dict(made.values_list("digest", "erased_at"))
     audit.forget(lambda identifier: traces.of_identifier(identifier) in whose)
+    if not _overwrite_free_pages():
+        return 0
+    names = set(made.filter(kind=Kind.NAME).values_list("digest", flat=True))
     search = traces.Search(only=whose)
     left: dict[datetime, list[str]] = {}
+    of_others: dict[datetime, set[str]] = {}
     for found in (*search.in_database(), *search.in_storage(contents=False)):
-        if not _is_address_to_mail(found.where):
+        if found.digest in names and found.where.startswith(WRITTEN_BY_OTHERS):
+            of_others.setdefault(whose[found.digest], set()).add(found.where)
+            Trace.objects.filter(pk=found.digest).delete()
+        elif not _is_address_to_mail(found.where):
             left.setdefault(whose[found.digest], []).append(found.where)
     finished = 0
     for erased_at, erasure in mine.items():
@@ -212,6 +242,8 @@ def _finish() -> int:
             logger.error("erasure %s left traces: %s", erasure.pk, "; ".join(where[:20]))
             Erasure.objects.filter(pk=erasure.pk).update(failures=erasure.failures + 1)
             continue
+        if named := of_others.get(erased_at):
+            erasure.counts["kept"].append(_said_by_others(len(named)))
         erasure.receipt = receipts.made_of(erasure)
         erasure.state, erasure.rests_until = ErasureState.ERASED, None
         erasure.save()
@@ -275,10 +307,13 @@ def _roots(
         Batch: set(),
         BatchRow: set(),
         ExternalIdentifier: _identifiers_of_parted(erasure),
+        Invitation: set(),
     }
     for user in users:
         own = Batch.objects.filter(created_by=user, clinic=None)
         roots[Batch] |= set(own.values_list("pk", flat=True))
+        to_them = Invitation.objects.filter(email__iexact=user.email)
+        roots[Invitation] |= set(to_them.values_list("pk", flat=True))
     for patient in patients:
         of = {"batch__clinic": patient.clinic_id}
         if patient.clinic_id is None:
@@ -394,6 +429,14 @@ def _what_stays() -> list[dict[str, Any]]:
         "can be read from them."
     )
     return [{"what": "list of digests of identifiers", "count": 1, "why": why}]
+
+
+def _said_by_others(count: int) -> dict[str, Any]:
+    why = (
+        "Others keep a record or a note with this name or address. It is theirs: ask them to "
+        "erase or correct it."
+    )
+    return {"what": "entries of others with the name or the address", "count": count, "why": why}
 
 
 def _counted(found: rows.Rows, files: list[str]) -> dict[str, int]:

@@ -456,6 +456,24 @@ def test_it_is_not_finished_while_a_trace_is_found(leaving, personas, monkeypatc
     assert eraser.erase_due() == 1
 
 
+def test_what_others_wrote_about_someone_of_the_name_is_theirs(leaving, personas):
+    other = PatientFactory(clinic=personas.clinic, label="Ada Quillfeather")
+    invited = Invitation.objects.create(
+        clinic=personas.clinic,
+        email="tracker@example.org",
+        role="viewer",
+        invited_by=personas.admin,
+        accepted_at=timezone.now(),
+    )
+    services.ask_for_account(user=personas.self_tracker)
+    assert let_the_days_pass() == 1
+    assert Patient.objects.filter(pk=other.pk).exists()
+    assert not Invitation.objects.filter(pk=invited.pk).exists()
+    (said,) = [one for one in Erasure.objects.get().receipt["kept"] if "others with" in one["what"]]
+    assert said["count"] == 1
+    assert found() == []
+
+
 def test_the_address_goes_after_a_week_even_if_no_mail_is_taken(leaving, personas, monkeypatch):
     services.ask_for_account(user=personas.self_tracker)
     monkeypatch.setattr(receipts, "mail", lambda erasure: False)
