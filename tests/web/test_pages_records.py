@@ -288,6 +288,7 @@ def test_pages_cost_the_same_for_few_and_forlengthen(
 ):
     # Five, because from then on a patient's lesions are compared with one another.
     first = lengthen(personas.patient, personas.clinician, 5, 2)[0]
+    ReviewFactory(image=first.images.latest_first().first(), reviewer=personas.clinician)
     args = {"patient": [personas.patient.pk], "lesion": [first.pk]}.get(name, [])
     client.force_login(personas.clinician)
     with django_assert_max_num_queries(17) as few:
