@@ -17,7 +17,6 @@ from tests.factories import (
     AlertFactory,
     LesionFactory,
     LesionImageFactory,
-    PatientFactory,
     PredictionFactory,
     ReviewFactory,
 )
@@ -43,9 +42,17 @@ FORMS = {
 
 
 @pytest.fixture
-def lesion(personas):
-    patient = PatientFactory(clinic=personas.clinic, owner=personas.self_tracker)
-    return LesionFactory(patient=patient)
+def lesion(request, personas):
+    """The clinic's; for the form of a visit, the self-tracker's own."""
+    name = request.node.callspec.params.get("form") if hasattr(request.node, "callspec") else ""
+    is_own = name == "lesion_visit"
+    return LesionFactory(patient=personas.own_patient if is_own else personas.patient)
+
+
+@pytest.fixture
+def user(lesion, personas):
+    """Who fills the form in."""
+    return lesion.patient.owner or personas.clinician
 
 
 def read(lesion, day, outcome):
@@ -61,11 +68,10 @@ def inputs(page):
 
 
 @pytest.fixture(params=FORMS)
-def form(request, client, personas, lesion):
+def form(request, client, user, lesion):
     """A form that is open: where it is sent, what it carries, and the rows that it makes."""
     image = read(lesion, date(2026, 3, 1), "monitor")
     name = request.param
-    user = personas.self_tracker if name == "lesion_visit" else personas.clinician
     client.force_login(user)
     pk = image.pk if name == "image_review" else lesion.pk
     page, typed, model = FORMS[name]
@@ -99,7 +105,7 @@ def test_what_was_there_is_settled_at_once(client, form):
     assert model.objects.count() == 1
 
 
-def test_a_picture_that_came_meanwhile_is_shown_and_asked_about(client, personas, lesion, form):
+def test_a_picture_that_came_meanwhile_is_shown_and_asked_about(client, user, lesion, form):
     url, typed, model = form
     unseen = read(lesion, date(2026, 1, 1), "urgent")
     asked = client.post(url, typed)
@@ -107,9 +113,9 @@ def test_a_picture_that_came_meanwhile_is_shown_and_asked_about(client, personas
     assert "Nothing is saved yet" in asked.text and "A long note.</textarea>" in asked.text
     assert reverse("image", args=[unseen.pk]) in asked.text and "1 Jan 2026" in asked.text
     assert 'outcome-urgent">' in asked.text
-    assert standing_rank(lesion.pk, personas.clinician) == 0
+    assert standing_rank(lesion.pk, user) == 0
     assert client.post(url, typed | inputs(asked)).status_code == 302
-    assert standing_rank(lesion.pk, personas.clinician) == NOTHING
+    assert standing_rank(lesion.pk, user) == NOTHING
 
 
 def test_a_form_that_does_not_say_what_it_showed_is_asked(client, lesion, form):
@@ -119,11 +125,11 @@ def test_a_form_that_does_not_say_what_it_showed_is_asked(client, lesion, form):
     assert client.post(url, typed | inputs(asked)).status_code == 302
 
 
-def test_a_symptom_a_worse_reading_and_an_alert_are_asked_about(client, personas, lesion, form):
+def test_a_symptom_a_worse_reading_and_an_alert_are_asked_about(client, user, lesion, form):
     url, typed, model = form
     image = lesion.images.get()
     PredictionFactory(image=image, outcome="urgent", model_version=reader.DEFAULT_VERSION)
-    record_services.edit_lesion(user=personas.clinician, lesion=lesion, bleeding=True)
+    record_services.edit_lesion(user=user, lesion=lesion, bleeding=True)
     earlier = read(lesion, date(2026, 1, 1), "monitor")
     AlertFactory(lesion=lesion, earlier=earlier, later=image, rule="growth")
     asked = client.post(url, typed).text
@@ -183,8 +189,8 @@ def test_who_concludes_first_is_not_told_of_a_colleague(client, personas, lesion
 
 def test_every_form_that_makes_an_act_says_what_it_showed():
     """A new one has to stand in ``FORMS``."""
-    from screening.web.forms.settling import SettlingForm
+    from screening.web.forms.settling import EntryForm, SettlingForm
 
-    forms = {form.__name__ for form in SettlingForm.__subclasses__()}
-    assert forms == {"ReviewForm", "HistologyForm", "VisitForm"}
+    forms = {form.__name__ for base in (SettlingForm, EntryForm) for form in base.__subclasses__()}
+    assert forms - {"EntryForm"} == {"ReviewForm", "HistologyForm", "VisitForm"}
     assert shown is not None
