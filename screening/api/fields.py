@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any, ClassVar, cast
 
 from django.db.models import QuerySet
@@ -13,6 +14,7 @@ from accounts.models import User
 from accounts.scope_permission import may_read
 from ml.diagnoses import Diagnosis
 from screening.models import Outcome
+from screening.models.base import Settling
 from screening.predictions.outcomes import Awaited, Unread, earlier_of, of_rank
 
 # JSON types by field. DRF itself would read 0 as text, "yes" as true and "7" as 7.
@@ -291,7 +293,17 @@ class ShownAt(serializers.DateTimeField):
             allow_null=True,
             help_text="Until when it takes into account what came to the lesion; it settles "
             "nothing that came later. Send when you got the lesion that you showed to whoever "
-            "concludes, by the `Date` header of our answer. Without it, all that is there now "
-            "counts as shown. Empty in answers: by `created`.",
+            "concludes, by the `Date` header of our answer. Without it, only the picture that is "
+            "named counts as shown, and those that were there before it: a histology or a visit "
+            "then settles nothing. Empty in answers: by `created`.",
             **kwargs,
         )
+
+
+def shown(fields: dict[str, Any], named: datetime, corrected: Settling | None) -> dict[str, Any]:
+    """The fields of an act with ``shown_at``: nobody says what a program's user has seen.
+
+    named: the moment of what the act names. corrected: an act that it corrects, which knew more.
+    """
+    known = max(named, corrected.knows_until) if corrected else named
+    return fields | {"shown_at": fields.get("shown_at") or known}

@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.base import RecordViewSet
-from screening.api.fields import ShownAt, VisibleField
+from screening.api.fields import ShownAt, VisibleField, shown
 from screening.api.filters import RecordFilter
 from screening.api.serializers import RecordSerializer
 from screening.models import Histology, Lesion
@@ -90,7 +90,9 @@ class HistologySerializer(RecordSerializer):
         return later.pk if later else None
 
     def create(self, validated_data: dict[str, Any]) -> Histology:
-        return review_services.record_histology(user=self.user, **validated_data)
+        lesion: Lesion = validated_data["lesion"]
+        fields = shown(validated_data, lesion.created, validated_data.get("supersedes"))
+        return review_services.record_histology(user=self.user, **fields)
 
 
 class HistologyFilter(RecordFilter):

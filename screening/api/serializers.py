@@ -19,6 +19,7 @@ from screening.api.fields import (
     StandingOutcome,
     TimeOfDay,
     VisibleField,
+    shown,
 )
 from screening.api.readings import PredictionSerializer
 from screening.api.records import IdentifiedSerializer, IdentifierSerializer, RecordSerializer
@@ -247,7 +248,11 @@ class ReviewSerializer(RecordSerializer):
         return later.pk if later else None
 
     def create(self, validated_data: dict[str, Any]) -> Review:
-        return review_services.record_review(user=self.user, **validated_data)
+        image: LesionImage = validated_data["image"]
+        own = image.reviews.standing().filter(reviewer=self.user).first()
+        corrected = own or validated_data.get("supersedes")
+        fields = shown(validated_data, image.placed_at, corrected)
+        return review_services.record_review(user=self.user, **fields)
 
 
 class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):

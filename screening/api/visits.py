@@ -12,7 +12,7 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.base import RecordViewSet
-from screening.api.fields import ShownAt, VisibleField
+from screening.api.fields import ShownAt, VisibleField, shown
 from screening.api.filters import RecordFilter
 from screening.api.serializers import RecordSerializer
 from screening.models import DoctorVisit, Finding, Lesion
@@ -89,7 +89,9 @@ class VisitSerializer(RecordSerializer):
         return later.pk if later else None
 
     def create(self, validated_data: dict[str, Any]) -> DoctorVisit:
-        return visits.record_visit(user=self.user, **validated_data)
+        lesion: Lesion = validated_data["lesion"]
+        fields = shown(validated_data, lesion.created, validated_data.get("supersedes"))
+        return visits.record_visit(user=self.user, **fields)
 
 
 class VisitFilter(RecordFilter):

@@ -11,6 +11,7 @@ from screening.corrections import services
 from screening.models import Correction, Lesion, LesionImage, Patient
 from screening.models.correction import OF
 from screening.records import closing
+from tests import clients
 from tests.clients import Program
 from tests.factories import (
     DoctorVisitFactory,
@@ -322,7 +323,8 @@ class TestHistologies:
         PredictionFactory(image=image, outcome="urgent")
         lesion = image.lesion
         said = {"lesion": str(lesion.pk), "examined_on": "2026-03-20", "diagnosis": "mel"}
-        found = clinician.post(f"{API}/histologies/", {**said, "note": "Of the back."}).json()
+        said |= {"shown_at": clients.shown(lesion)["shown_at"], "note": "Of the back."}
+        found = clinician.post(f"{API}/histologies/", said).json()
         of_lesion = address("lesions", lesion)
         assert clinician.get(of_lesion).json()["standing_outcome"] is None
         url = f"{API}/histologies/{found['id']}/"
