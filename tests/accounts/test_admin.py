@@ -23,6 +23,7 @@ from screening.models import (
     ShareOpening,
     Trace,
 )
+from screening.predictions import adoption
 from screening.privacy import services as audit
 from tests.clients import Browser
 from tests.factories import (
@@ -67,6 +68,7 @@ def rows(personas) -> None:
     BatchRowFactory(batch=world.batch, picture="name-of-a-person.jpg", source={"note": "SECRET"})
     later = timezone.now() + timedelta(hours=1)
     IdempotentRequest.objects.create(key="a", locked_until=later, body=b"SECRET")
+    adoption.default()
     Heartbeat.objects.create(name="worker@a")
     Setback.objects.create(image=world.image)
     AccessToken.objects.create(application=world.application, token="SECRET", expires=later)
