@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
-from django.test import Client
 from django.urls import reverse
 from PIL import Image
 
@@ -17,6 +16,7 @@ from screening.corrections.services import withdraw
 from screening.images import cleaning, quota
 from screening.images import services as image_services
 from screening.models import LesionImage
+from tests.clients import Browser
 from tests.factories import LesionFactory, LesionImageFactory
 from tests.privacy.entries import looks_at
 
@@ -63,12 +63,12 @@ def older(personas: Any) -> LesionImage:
 
 
 @pytest.fixture
-def viewer(client: Client, personas: Any) -> Client:
+def viewer(client: Browser, personas: Any) -> Browser:
     client.force_login(personas.viewer)
     return client
 
 
-def size_of(client: Client, image: LesionImage, rendition: str = "screen") -> tuple[int, int]:
+def size_of(client: Browser, image: LesionImage, rendition: str = "screen") -> tuple[int, int]:
     response = client.get(reverse("media", args=[image.pk, rendition]))
     return Image.open(BytesIO(response.getvalue())).size
 
@@ -179,7 +179,7 @@ def test_the_side_is_the_one_of_the_pages():
     assert LesionImage(width=10, height=SCREEN_SIDE + 1).on_page == "screen"
 
 
-def _as(user: Any) -> Client:
-    client = Client()
+def _as(user: Any) -> Browser:
+    client = Browser()
     client.force_login(user)
     return client
