@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,6 +21,26 @@ PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has
 DESKTOP = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
 SCREENS = pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone-dark", "desktop-light"])
 CLINICIAN = "clinician@demo.skincheck.example"
+PAGES = (
+    "login",
+    "home",
+    "patients",
+    "patient",
+    "lesion",
+    "lesion_new",
+    "lesion_place",
+    "upload",
+    "result",
+    "timeline",
+    "comparison",
+    "outline",
+    "scale",
+    "model",
+    "data",
+    "account",
+    "reminders",
+    "help",
+)
 
 
 @dataclass(frozen=True)
@@ -97,6 +118,39 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
     for context in contexts:
         context.close()
     assert not complaints, "\n".join(complaints)
+
+
+@pytest.fixture
+def addresses(site: Site) -> dict[str, str]:
+    query = site.installation.query
+    [(patient,)] = query("SELECT id FROM screening_patient WHERE label = 'Demo patient 1'")
+    [(lesion,)] = query("SELECT id FROM screening_lesion WHERE label = 'Growing spot'")
+    [(image,)] = query(
+        "SELECT i.id FROM screening_lesionimage i JOIN screening_lesion l ON l.id = i.lesion_id "
+        "WHERE l.label = 'Growing spot' ORDER BY i.captured_on DESC LIMIT 1"
+    )
+    # SQLite keeps them without dashes.
+    patient, lesion, image = (UUID(str(pk)) for pk in (patient, lesion, image))
+    return {
+        "login": "/accounts/login/",
+        "home": "/",
+        "patients": "/patients/",
+        "patient": f"/patients/{patient}/",
+        "lesion": f"/lesions/{lesion}/",
+        "lesion_new": f"/patients/{patient}/lesions/new/",
+        "lesion_place": f"/lesions/{lesion}/place/",
+        "upload": f"/lesions/{lesion}/images/new/",
+        "result": f"/images/{image}/",
+        "timeline": f"/patients/{patient}/timeline/",
+        "comparison": f"/lesions/{lesion}/compare/",
+        "outline": f"/images/{image}/outline/",
+        "scale": f"/images/{image}/scale/",
+        "model": "/model/",
+        "data": "/data/",
+        "account": "/account/",
+        "reminders": "/reminders/",
+        "help": "/help/",
+    }
 
 
 def log_in(page: Page, site: Site) -> None:

@@ -1,0 +1,136 @@
+"""Log-in and review by keyboard alone; all pages at 200 % zoom, and without motion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import CLINICIAN, DESKTOP, PAGES, Site, is_sound
+from tests.stack.installation import wait_until
+
+pytestmark = pytest.mark.browser
+WITHIN = 30_000  # milliseconds
+MOST_TABS = 150
+UNSEEN = """async () => {
+    const one = document.activeElement;
+    if (one === document.body) return "";
+    await Promise.all(one.getAnimations().map((motion) => motion.finished));
+    const box = one.getBoundingClientRect();
+    // A row shows that its link has the focus.
+    const around = [one, one.parentElement, one.parentElement.parentElement];
+    const isMarked = around.some((each) => getComputedStyle(each).outlineStyle !== "none");
+    const isAcross = box.right > 0 && box.left < innerWidth;
+    const isDown = box.bottom > 0 && box.top < innerHeight;
+    return isMarked && isAcross && isDown ? "" : one.outerHTML.slice(0, 160);
+}"""
+"""What has the focus unseen; empty if it is seen."""
+
+
+def tab_to(page: Page, one: Locator, key: str = "Tab") -> None:
+    """With the key alone. On the way, whatever has the focus shows it."""
+    expect(one).to_be_attached()
+    for _ in range(MOST_TABS):
+        page.keyboard.press(key)
+        wait_until(lambda: page.evaluate(UNSEEN) == "", "the focus is seen", 5)
+        if one.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"{one} has no place in the order of Tab")
+
+
+def enter(page: Page, site: Site) -> None:
+    page.goto("/accounts/login/")
+    tab_to(page, page.get_by_label("Email"))
+    page.keyboard.type(CLINICIAN)
+    tab_to(page, page.get_by_label("Password", exact=True))
+    page.keyboard.type(site.passwords[CLINICIAN])
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{site.url}/")
+
+
+def test_a_review_is_signed(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(**DESKTOP)
+    enter(page, site)
+    tab_to(page, page.get_by_role("navigation").get_by_role("link", name="Worklist").first)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/worklist/**")
+    page.goto("/worklist/?reviewed=all")
+    tab_to(page, page.locator("[data-row][href^='/worklist/']").first)
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/worklist/.+-.+"))
+    address = page.url
+    form = page.locator("form[data-review]")
+    tab_to(page, form.get_by_role("radio").first)
+    page.keyboard.press("Space")
+    expect(form.get_by_role("radio").first).to_be_checked()
+    tab_to(page, form.locator("[name=management]").first)
+    excise = form.get_by_label("Excise or biopsy")
+    for _ in range(6):  # within a group, arrows choose
+        if not excise.is_checked():
+            page.keyboard.press("ArrowDown")
+    expect(excise).to_be_checked()
+    tab_to(page, form.get_by_role("button", name="Sign"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: url != address)
+    expect(page.locator("#messages")).to_contain_text("is signed")
+
+
+def test_all_pages_at_200_per_cent(
+    open_page: Callable[..., Page],
+    addresses: dict[str, str],
+    signed_in: dict[str, Any],
+) -> None:
+    """A window of 1280 x 800 at that zoom: half as wide and high, twice as dense."""
+    page = open_page(
+        storage_state=signed_in, viewport={"width": 640, "height": 400}, device_scale_factor=2
+    )
+    for name in PAGES:
+        page.goto(addresses[name], wait_until="networkidle")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 640, name
+        assert not page.evaluate(CUT_OFF), name
+    is_sound(page)
+
+
+CUT_OFF = """() => [...document.querySelectorAll("main button, main a.btn, main h1")]
+    .filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth + 1)
+    .filter((one) => getComputedStyle(one).overflowX !== "visible")
+    .map((one) => one.outerHTML.slice(0, 120))"""
+
+
+def test_text_at_200_per_cent(
+    open_page: Callable[..., Page],
+    addresses: dict[str, str],
+    signed_in: dict[str, Any],
+) -> None:
+    """The browser's own text size, on a narrow window."""
+    page = open_page(storage_state=signed_in, viewport={"width": 640, "height": 800})
+    for name in PAGES:
+        page.goto(addresses[name], wait_until="networkidle")
+        page.evaluate("document.documentElement.style.fontSize = '200%'")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 640, name
+
+
+MOVING = """() => {
+    const time = (one) => parseFloat(one) * (one.includes("ms") ? 0.001 : 1);
+    const longest = (text) => Math.max(...text.split(",").map(time));
+    return [...document.querySelectorAll("*")].filter((one) => {
+        const style = getComputedStyle(one);
+        const moves = Math.max(longest(style.transitionDuration), longest(style.animationDuration));
+        return moves > 0.001 || style.scrollBehavior === "smooth";
+    }).map((one) => one.outerHTML.slice(0, 120));
+}"""
+
+
+def test_nothing_moves_for_who_wants_no_motion(
+    open_page: Callable[..., Page],
+    addresses: dict[str, str],
+    signed_in: dict[str, Any],
+) -> None:
+    page = open_page(storage_state=signed_in, reduced_motion="reduce", **DESKTOP)
+    for name in PAGES:
+        page.goto(addresses[name], wait_until="networkidle")
+        assert page.evaluate(MOVING) == [], name
+        assert page.evaluate("document.getAnimations().length") == 0, name
