@@ -13,7 +13,6 @@ from tests.browser.conftest import CLINICIAN, DESKTOP, PAGES, Site, is_sound
 from tests.stack.installation import wait_until
 
 pytestmark = pytest.mark.browser
-WITHIN = 30_000  # milliseconds
 MOST_TABS = 150
 UNSEEN = """async () => {
     const one = document.activeElement;
