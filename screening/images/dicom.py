@@ -39,6 +39,15 @@ _COMPRESSED = {
     "1.2.840.10008.1.2.4.90": "JPEG2000",  # lossless
     "1.2.840.10008.1.2.4.91": "JPEG2000",
 }
+_NOT_READ = {
+    "1.2.840.10008.1.2.4.57": "JPEG Lossless",
+    "1.2.840.10008.1.2.4.70": "JPEG Lossless",
+    "1.2.840.10008.1.2.4.80": "JPEG-LS",
+    "1.2.840.10008.1.2.4.81": "JPEG-LS",
+    "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000",
+    "1.2.840.10008.1.2.4.202": "High-Throughput JPEG 2000",
+    "1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000",
+}
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 _DATES = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate", "SeriesDate", "StudyDate")
@@ -129,8 +138,9 @@ def picture(dataset: Dataset) -> Picture:
     require_size((int(dataset.Columns), int(dataset.Rows)))
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
     if syntax not in _COMPRESSED and syntax not in _NATIVE:
+        how = f"as {_NOT_READ[syntax]}" if syntax in _NOT_READ else "in a rare way"
         raise InvalidImage(
-            f"The DICOM file is compressed in a way that cannot be read here. {EXPORT}"
+            f"The DICOM file is compressed {how}, which cannot be read here. {EXPORT}"
         )
     try:
         if syntax in _COMPRESSED:
@@ -233,8 +243,9 @@ def _decompressed(dataset: Dataset, format: str) -> Image.Image:
     if image.size != (dataset.Columns, dataset.Rows):
         raise InvalidImage("The DICOM file contradicts itself about the picture's size.")
     is_rgb = dataset.PhotometricInterpretation == "RGB"
-    if format == "JPEG" and is_rgb and "adobe_transform" not in image.info:
-        # JPEG would treat it as YCbCr, so the values are taken as they are.
+    if format == "JPEG" and is_rgb and not image.info.keys() & {"adobe_transform", "jfif"}:
+        # JPEG would treat it as YCbCr, so the values are taken as they are. Where the stream says
+        # which they are (JFIF is always YCbCr), it is right and the tag is wrong.
         image.draft("YCbCr", image.size)
         return Image.frombytes("RGB", image.size, image.tobytes())
     image.load()

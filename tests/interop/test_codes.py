@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from pydicom.sr._cid_dict import cid_concepts
 from pydicom.sr._concepts_dict import concepts
 
 from ml.diagnoses import Diagnosis
+from screening.images.dicom import Said
 from screening.interop.codes import BODY_SITES, DIAGNOSES, ICD_10_CM, PLACES, SIDES, SNOMED
+from screening.interop.dicom.metadata import body_site
 from screening.interop.fhir import terminology
 from screening.models import BodySite, Side
 
@@ -32,6 +35,47 @@ def test_only_acral_skin_has_no_code():
 @pytest.mark.parametrize("place", PLACES)
 def test_every_place_is_one_of_dicoms(place):
     assert meaning(place)
+
+
+NO_SITE_OF_OURS = {
+    # What may be on several of our sites: skin, head, groin, armpit, buttock, behind the ear ...
+    "Skin", "SkinOfHead", "SkinOfInguinalRegion", "GroinSkinCrease", "SkinOfAxilla",
+    "SkinOfButtock", "SkinOfGlutealFold", "SkinOfAnus", "SkinOfPostauricularRegion",
+    "SkinOfSubmentalArea",
+    # What is no skin.
+    "Cornea", "Eyelash", "Hair", "Iris", "Retina", "Sclera", "Tooth", "OralMucosa",
+}  # fmt: skip
+
+
+def test_all_places_of_dermoscopy_are_known():
+    """CID 4029, in all three vocabularies."""
+    said, walked = [], 0
+    for scheme, names in cid_concepts[4029].items():
+        for name in names:
+            for code, (_, lists) in concepts[scheme][name].items():
+                if 4029 not in lists:
+                    continue
+                walked += 1
+                site = body_site(Said(regions=((code, scheme),)))
+                if (site == "") != (name in NO_SITE_OF_OURS or name.startswith("Mucosa")):
+                    said.append((name, site))
+    assert not said
+    assert walked > 200
+
+
+@pytest.mark.parametrize(
+    ("code", "scheme", "site"),
+    [
+        ("38107", "FMA", "acral"),  # plantar part of the great toe
+        ("130314", "DCM", "face"),  # paranasal cheek
+        ("130323", "DCM", "back"),
+        ("54468004", "SCT", "chest"),  # nipple
+        ("24527008", "SCT", "upper extremity"),  # palmar area of the wrist
+        ("38107", "SCT", ""),  # of another vocabulary
+    ],
+)
+def test_a_place_counts_in_its_own_vocabulary(code, scheme, site):
+    assert body_site(Said(regions=((code, scheme),))) == site
 
 
 def test_the_map_tells_of_mixed_classes_that_they_are_mixed():

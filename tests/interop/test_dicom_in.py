@@ -27,6 +27,12 @@ def cleaned(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(found.data)).convert("RGB")).astype(int)
 
 
+def without_jfif(stream: bytes) -> bytes:
+    """Without the 18 bytes of the segment that says that it is YCbCr."""
+    assert stream[2:4] == b"\xff\xe0"
+    return stream[:2] + stream[20:]
+
+
 def off(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.abs(one - other).mean())
 
@@ -57,8 +63,8 @@ GREY = picture().convert("L")
         (
             lambda: dicom(
                 syntax=uid.JPEGBaseline8Bit,
-                frame=encoded(
-                    Image.frombytes("YCbCr", SIZE, picture().tobytes()), "JPEG", quality=97
+                frame=without_jfif(
+                    encoded(Image.frombytes("YCbCr", SIZE, picture().tobytes()), "JPEG", quality=97)
                 ),
                 PhotometricInterpretation="RGB",
             ),
@@ -137,8 +143,11 @@ def test_a_jpeg_stays_one_and_the_camera_is_told():
         (lambda: dicom(NumberOfFrames="2"), "several frames"),
         (lambda: dicom(SOPClassUID=uid.CTImageStorage), "not a photograph of skin"),
         (lambda: dicom(SOPClassUID=uid.SecondaryCaptureImageStorage), "not a photograph of skin"),
-        (lambda: dicom(syntax=uid.JPEGLosslessSV1, frame=JPEG), "compressed in a way"),
-        (lambda: dicom(syntax=uid.JPEGLSLossless, frame=JPEG), "compressed in a way"),
+        (lambda: dicom(syntax=uid.JPEGLosslessSV1, frame=JPEG), "as JPEG Lossless"),
+        (lambda: dicom(syntax=uid.JPEGLossless, frame=JPEG), "as JPEG Lossless"),
+        (lambda: dicom(syntax=uid.JPEGLSLossless, frame=JPEG), "as JPEG-LS"),
+        (lambda: dicom(syntax=uid.HTJ2K, frame=JPEG), "as High-Throughput JPEG 2000"),
+        (lambda: dicom(syntax=uid.MPEG2MPML, frame=JPEG), "in a rare way"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=b"\xff\xd8" + b"\0" * 400), "damaged"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG[:3000]), "damaged"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG, Rows=100), "contradicts itself"),
@@ -151,7 +160,6 @@ def test_a_jpeg_stays_one_and_the_camera_is_told():
         (lambda: dicom()[:140], "damaged"),
         (lambda: dicom()[:132], "damaged"),
     ],
-    ids=range(16),
 )
 def test_what_cannot_be_kept_is_refused_with_a_word(data, words):
     with pytest.raises(cleaning.InvalidImage, match=words):
@@ -335,6 +343,17 @@ def test_which_spacing_is_believed(spacing, size):
 )
 def test_which_site_is_meant(region, site):
     assert body_site(read_metadata(BytesIO(dicom(region=region)))) == site
+
+
+def test_a_jfif_stream_is_right_and_its_tag_wrong():
+    """JFIF is YCbCr by definition; some software tags its frames RGB all the same."""
+    frame = encoded(picture(), "JPEG", quality=95)
+    assert b"JFIF" in frame[:20]
+    shown = [
+        cleaned(dicom(syntax=uid.JPEGBaseline8Bit, frame=frame, PhotometricInterpretation=tag))
+        for tag in ("RGB", "YBR_FULL_422")
+    ]
+    assert (shown[0] == shown[1]).all()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ from typing import IO
 
 from screening.images import cleaning
 from screening.images.dicom import Said
-from screening.interop.codes import BODY_PARTS, PLACES
+from screening.interop.codes import BODY_PARTS, OTHER_PLACES, PLACES
+
+_SNOMED = ("SCT", "SRT", "99SDM", "99SCT", "SNM3")
+"""All that SNOMED was called in DICOM."""
 
 
 def read_metadata(file: IO[bytes]) -> Said | None:
@@ -21,16 +24,17 @@ def read_metadata(file: IO[bytes]) -> Said | None:
 
 
 def body_site(said: Said) -> str:
-    """The site that contains the anatomic region, by its SNOMED CT code, old SRT codes included,
-    or else the body part examined; "" if unknown.
+    """The site that contains the anatomic region, by its code in SNOMED CT (SRT included), FMA or
+    DICOM's own, or else the body part examined; "" if unknown.
     """
     if not said.regions:
         return BODY_PARTS.get(said.body_part, "")
-    from pydicom.sr.coding import Code
+    from pydicom.sr._snomed_dict import mapping
 
     for value, scheme in said.regions:
-        code = Code(value, "SCT" if scheme in ("SCT", "99SCT", "SNM3") else scheme, "")
-        for place, site in PLACES.items():
-            if code == Code(place, "SCT", ""):
-                return site
+        if scheme in _SNOMED:
+            scheme, value = "SCT", mapping["SRT"].get(value, value)
+        site = PLACES.get(value) if scheme == "SCT" else None
+        if site := site or OTHER_PLACES.get((scheme, value)):
+            return site
     return BODY_PARTS.get(said.body_part, "")
