@@ -1,0 +1,147 @@
+"""The latency of each kind of call of the API, at one and at twenty callers, with real processes.
+
+script/with-services .venv/bin/python -m benchmarks.api [--count 40] [--json FILE]
+
+On PostgreSQL and Redis with ``script/with-services``, else on the embedded default. A clinic with
+``--patients`` patients, each with a lesion, its position and a picture; no worker runs, so that the
+calls are measured alone. Each caller has its own connection and sends one request after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import statistics
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.stack.installation import installed, wait_until
+
+CALLERS = (1, 20)
+WARM_UP = 2
+SEED = """
+import sys, django; django.setup()
+from io import BytesIO
+from accounts import services
+from accounts.models import User
+from screening.body_map import services as body_map
+from screening.images import services as images, synthetic
+from screening.records import services as records
+user = User.objects.create_user("benchmark@example.org")
+clinic = services.found_clinic(user=user, name="Benchmark")
+for number in range(int(sys.argv[1])):
+    patient = records.register_patient(user=user, clinic=clinic, label=f"P-{number}")
+    lesion = records.open_lesion(user=user, patient=patient, body_site="back")
+    body_map.place_lesion(user=user, lesion=lesion, spot=body_map.Spot("back", 0.5, 0.3))
+    picture = BytesIO(synthetic.jpeg(synthetic.draw_lesion(seed=number)))
+    image, _ = images.add_image(user=user, lesion=lesion, file=picture)
+print(clinic.pk, patient.pk, lesion.pk, image.pk, services.create_api_key(user=user, name="x")[1])
+"""
+
+
+class Call(NamedTuple):
+    """path and body may have {n}, a number that is different each time."""
+
+    name: str
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+
+
+def calls(clinic: str, patient: str, lesion: str, image: str) -> list[Call]:
+    lists = "patients lesions images predictions positions reviews histologies events worklist"
+    return [
+        *(Call(f"list {what}", "GET", f"/api/v1/{what}/") for what in lists.split()),
+        Call("list changed lesions", "GET", "/api/v1/lesions/?modified_after=2020-01-01T00:00:00Z"),
+        Call("one patient", "GET", f"/api/v1/patients/{patient}/"),
+        Call("one lesion", "GET", f"/api/v1/lesions/{lesion}/"),
+        Call("one image", "GET", f"/api/v1/images/{image}/"),
+        Call("a picture", "GET", f"/api/v1/images/{image}/file"),
+        Call("a picture as DICOM", "GET", f"/api/v1/images/{image}/dicom"),
+        Call(
+            "register a patient", "POST", "/api/v1/patients/", {"clinic": clinic, "label": "N-{n}"}
+        ),
+        Call("open a lesion", "POST", "/api/v1/lesions/", {"patient": patient, "label": "L-{n}"}),
+        Call("change a lesion", "PATCH", f"/api/v1/lesions/{lesion}/", {"notes": "{n}"}),
+        Call("the OpenAPI document", "GET", "/api/v1/schema/"),
+        Call("FHIR: what there is", "GET", "/fhir/R4/metadata"),
+        Call("FHIR: search for patients", "GET", "/fhir/R4/Patient"),
+        Call("FHIR: search for media", "GET", f"/fhir/R4/Media?patient={patient}"),
+        Call("FHIR: everything of a patient", "GET", f"/fhir/R4/Patient/{patient}/$everything"),
+    ]
+
+
+class Caller:
+    def __init__(self, port: int, key: str) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+
+    def seconds(self, call: Call, number: int) -> float:
+        """One request, to the last byte of its answer."""
+        body = call.body and json.dumps(call.body).replace("{n}", str(number))
+        start = time.perf_counter()
+        self._connection.request(call.method, call.path, body, self._headers)
+        with self._connection.getresponse() as response:
+            answer = response.read()
+            took = time.perf_counter() - start
+            assert response.status in (200, 201), (call, response.status, answer[:500])
+        return took
+
+
+def measured(
+    port: int, key: str, call: Call, callers: int, repeats: int, numbers: Any
+) -> list[float]:
+    """Milliseconds of all requests, ``repeats`` of each caller."""
+
+    def work(_: int) -> list[float]:
+        caller = Caller(port, key)
+        took = [caller.seconds(call, next(numbers)) for _ in range(WARM_UP + repeats)]
+        return [1000 * one for one in took[WARM_UP:]]
+
+    with ThreadPoolExecutor(callers) as threads:
+        return [one for some in threads.map(work, range(callers)) for one in some]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=40, help="requests of each caller and call")
+    parser.add_argument("--patients", type=int, default=100)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    numbers, rows = count(), []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        installed(Path(folder) / "var", API_RATE="10000000/min") as made,
+    ):
+        made.python("script/prepare.py")
+        seed = ("-c", SEED, str(options.patients))
+        told = made.python(*seed, DJANGO_SETTINGS_MODULE="skincheck_site.settings")
+        *records, key = told.split()[-5:]
+        with made.running("web"):
+            wait_until(lambda: "Serving" in made.log("web"), "the web is ready")
+            for call in calls(*records):
+                row: dict[str, Any] = {"call": call.name}
+                for callers in CALLERS:
+                    took = measured(made.port, key, call, callers, options.count, numbers)
+                    cuts = statistics.quantiles(took, n=20)
+                    row |= {f"p50_{callers}": cuts[9], f"p95_{callers}": cuts[18]}
+                rows.append(row)
+                print(
+                    f"{call.name:32}",
+                    *(f"{name} {row[name]:7.1f}" for name in list(row)[1:]),
+                    flush=True,
+                )
+    database = "PostgreSQL" if os.environ.get("DATABASE_URL") else "SQLite"
+    print(f"milliseconds, {database}, load {os.getloadavg()[0]:.1f}")
+    if options.json:
+        options.json.write_text(json.dumps({"database": database, "calls": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()
