@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import gc
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import transaction
+from django.test import override_settings
 
 from accounts.models import Clinic, User
 from accounts.roles import Role
 from screening.models import Patient
+from tests.access import World
 from tests.clients import Browser
 from tests.factories import (
     ClinicFactory,
@@ -31,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--database-only",
         action="store_true",
-        help="leave out the tests that no database answers, as when they have passed on another",
+        help="leave out tests that are the same on any database, as when they passed on another",
     )
 
 
@@ -53,7 +60,12 @@ def pytest_collection_finish() -> None:
 
 def uses_database(item: pytest.Item) -> bool:
     """Itself or by a fixture; without that, pytest-django refuses it every query. Or it starts
-    processes, which know the database and the broker from the environment."""
+    processes, which know the database and the broker from the environment.
+
+    A test marked ``any_database`` does so only on the way to what it is about.
+    """
+    if item.get_closest_marker("any_database"):
+        return False
     fixtures = set(getattr(item, "fixturenames", ()))
     return bool(
         fixtures & DATABASE_FIXTURES
@@ -80,6 +92,10 @@ class Personas:
 
 @pytest.fixture
 def personas(db: None) -> Personas:
+    return create_personas()
+
+
+def create_personas() -> Personas:
     clinic = ClinicFactory(name="North clinic")
     self_tracker = UserFactory(email="tracker@example.org")
 
@@ -104,6 +120,59 @@ def personas(db: None) -> Personas:
     )
 
 
+@dataclass(frozen=True)
+class Everything:
+    """All personas, and one of everything: the clinic's and the self-tracker's."""
+
+    personas: Personas
+    clinic: World
+    own: World
+
+
+@pytest.fixture(scope="module")
+def shared_rows(
+    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], AbstractContextManager[Path]]]:
+    """Within it, a module's fixture creates rows that all tests of the module see. It yields the
+    folder of their files.
+
+    A test that uses them asks for ``db`` too, which rolls its own changes back, and copies the
+    files to its ``MEDIA_ROOT``.
+    """
+    media = tmp_path_factory.mktemp("media")
+
+    @contextmanager
+    def creating() -> Iterator[Path]:
+        with django_db_blocker.unblock(), override_settings(MEDIA_ROOT=media):
+            yield media
+
+    of_the_module = transaction.atomic()
+    with creating():
+        of_the_module.__enter__()
+    yield creating
+    with creating():
+        transaction.set_rollback(True)
+        of_the_module.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def _everything(shared_rows: Any) -> tuple[Everything, Path]:
+    from tests.test_access_matrix import world_of  # it imports this module
+
+    with shared_rows() as media:
+        personas = create_personas()
+        clinic, own = (world_of(personas, writer) for writer in ("clinician", "self_tracker"))
+        return Everything(personas, clinic, own), media
+
+
+@pytest.fixture
+def everything(db: None, _everything: tuple[Everything, Path], settings: Any) -> Everything:
+    """Created once a module, since it takes long."""
+    found, media = _everything
+    shutil.copytree(media, settings.MEDIA_ROOT)
+    return found
+
+
 @pytest.fixture
 def client() -> Browser:
     """Replaces pytest-django's, which disables CSRF protection."""
@@ -111,24 +180,24 @@ def client() -> Browser:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _a_folder_for_static_files(tmp_path_factory):
-    """For the live server too, which is started once: WhiteNoise warns without one."""
-    django_settings.STATIC_ROOT = tmp_path_factory.mktemp("static")
+def _apart_from_the_installation(tmp_path_factory):
+    """No second factor, a fast password hash, a broker in memory, and plain static names."""
+    with override_settings(
+        ADMINS_NEED_SECOND_FACTOR=False,  # as embedded; its own tests turn it on
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+        STORAGES={
+            **django_settings.STORAGES,
+            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+        },
+        STATIC_ROOT=tmp_path_factory.mktemp("static"),  # WhiteNoise warns without one
+    ):
+        yield
 
 
 @pytest.fixture(autouse=True)
-def _apart_from_the_installation(settings, tmp_path):
-    """Separate media folder, no second factor, a fast password hash, a broker in memory, and plain
-    static names.
-    """
+def _own_media(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
-    settings.ADMINS_NEED_SECOND_FACTOR = False  # as embedded; its own tests turn it on
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
-    settings.STORAGES = {
-        **settings.STORAGES,
-        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    }
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ from tests.access import (
     World,
 )
 from tests.clients import Browser
-from tests.conftest import Personas
+from tests.conftest import Everything, Personas
 from tests.factories import (
     AlertFactory,
     BatchFactory,
@@ -96,18 +96,8 @@ ADDRESSES = list(addresses(get_resolver().url_patterns))
 OURS = [found for found in ADDRESSES if not re.match("admin/|accounts/", found[1])]
 
 
-@pytest.fixture
-def world(personas: Personas) -> World:
-    """The clinic's."""
-    return world_of(personas, "clinician")
-
-
-@pytest.fixture
-def worlds(world: World, personas: Personas) -> list[World]:
-    return [world, world_of(personas, "self_tracker")]
-
-
 def world_of(personas: Personas, writer: str) -> World:
+    """One of everything, of the clinic's patient or of the self-tracker."""
     own = writer == "self_tracker"
     lesion = LesionFactory(patient=personas.own_patient if own else personas.patient)
     image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))
@@ -227,7 +217,11 @@ def world_of(personas: Personas, writer: str) -> World:
 
 
 @pytest.fixture
-def clients(personas: Personas) -> dict[str, Browser]:
+def clients(everything: Everything) -> dict[str, Browser]:
+    return clients_of(everything.personas)
+
+
+def clients_of(personas: Personas) -> dict[str, Browser]:
     """A browser for each persona; all but the last are signed in."""
     found = {}
     for persona in (*MEMBERS, *OUTSIDERS):
@@ -270,8 +264,8 @@ def test_no_method_of_the_api_is_forgotten(name, view):
 
 
 @pytest.mark.parametrize("name", MATRIX)
-def test_matrix(name, worlds, clients):
-    row = MATRIX[name]
+def test_matrix(name, everything, clients):
+    row, worlds = MATRIX[name], [everything.clinic, everything.own]
     wrong = []
     for world, method in product(worlds[:1] if row.clinic_only else worlds, METHODS):
         url = reverse(name, args=row.args(world))
@@ -303,6 +297,7 @@ OPEN_ACCOUNTS = {
 }
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("name", "route"), [found[:2] for found in ADDRESSES if found[1].startswith("accounts/")]
 )
@@ -319,6 +314,7 @@ def test_accounts_need_a_login_unless_they_lead_to_one(db, name, route, method):
     assert response.status_code < 500
 
 
+@pytest.mark.any_database
 def test_the_admin_is_for_staff(clients):
     """All its URLs except login and logout."""
     inside = {

@@ -7,9 +7,9 @@ from itertools import product
 from django.core.cache import cache
 from django.urls import reverse
 
-from tests.access import MATRIX, World
+from tests.access import MATRIX
 from tests.clients import Browser
-from tests.test_access_matrix import world  # noqa: F401  a fixture
+from tests.conftest import Everything
 
 
 def is_stored_nowhere(response) -> bool:
@@ -21,18 +21,18 @@ def is_stored_nowhere(response) -> bool:
 OF_NOBODY = {"model_network"}
 
 
-def test_no_answer_is_stored(world: World, personas):  # noqa: F811
+def test_no_answer_is_stored(everything: Everything):
     lines = {
         name: row for name, row in MATRIX.items() if "GET" in row.methods and name not in OF_NOBODY
     }
     assert len(lines) > 100
     stored = []
-    for (name, row), person in product(lines.items(), (personas.admin, None)):
+    for (name, row), person in product(lines.items(), (everything.personas.admin, None)):
         cache.clear()
         browser = Browser()
         if person:
             browser.force_login(person)
-        response = browser.get(reverse(name, args=row.args(world)))
+        response = browser.get(reverse(name, args=row.args(everything.clinic)))
         if response.streaming:
             response.getvalue()
         if not is_stored_nowhere(response):

@@ -14,7 +14,9 @@ from tests.access import ANYONE, MATRIX, NOBODY
 from tests.accounts.test_deny_by_default import ALL
 from tests.api.test_scope_matrix import ask
 from tests.clients import Browser, Program
-from tests.test_access_matrix import ADDRESSES, world  # noqa: F401  a fixture
+from tests.test_access_matrix import ADDRESSES
+
+pytestmark = pytest.mark.any_database  # the check comes before any row is read
 
 # By URL prefix. Our webhooks go elsewhere: we receive none.
 MACHINES = (
@@ -50,9 +52,9 @@ def test_only_machine_endpoints_are_exempt(name, route, view):
         assert not exempt, f"{route} takes POSTs from anybody's page"
 
 
-def test_no_machine_is_asked_for_a_cookie(world):  # noqa: F811
+def test_no_machine_is_asked_for_a_cookie(everything):
     """Public endpoints work, the others ask for a secret. With one: ``test_scope_matrix``."""
-    wrong = []
+    wrong, world = [], everything.clinic
     for name in (name for name, route, _ in ADDRESSES if for_machines(route)):
         cache.clear()
         program, row = Program(), MATRIX[name]
@@ -67,9 +69,9 @@ def test_no_machine_is_asked_for_a_cookie(world):  # noqa: F811
 @pytest.mark.parametrize(
     ("name", "path"), [found for found in ALL if not for_machines(found[1].lstrip("/"))]
 )
-def test_every_page_refuses_a_form_of_somebody_elses_page(name, path, personas):
+def test_every_page_refuses_a_form_of_somebody_elses_page(name, path, everything):
     """Whoever sends it, and even where POST is not allowed: the check comes first."""
-    for person in (personas.admin, None):
+    for person in (everything.personas.admin, None):
         browser = Browser()
         if person:
             browser.force_login(person)

@@ -96,6 +96,7 @@ def test_the_walk_finds_the_site():
     assert names >= PUBLIC
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("name", "path"), ALL)
 def test_anonymous_visitors_get_no_further_than_log_in(db, client, name, path):
     for method in (client.get, client.post):

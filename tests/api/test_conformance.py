@@ -26,9 +26,8 @@ from accounts import services
 from screening.api import openapi
 from screening.api.http.throttling import CallerThrottle
 from tests.access import MATRIX, World, archive
-from tests.conftest import Personas
+from tests.conftest import Everything
 from tests.factories import picture
-from tests.test_access_matrix import world as clinic_world  # noqa: F401  a fixture
 
 EXAMPLES = 5
 IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -82,16 +81,17 @@ document.app = document_without_key.app = served
 
 
 @pytest.fixture
-def world(clinic_world: World, monkeypatch: pytest.MonkeyPatch) -> World:  # noqa: F811
+def world(everything: Everything, monkeypatch: pytest.MonkeyPatch) -> World:
     # A real site closes its connection between requests; here it is the test's transaction.
     monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", lambda self: None)
     monkeypatch.setattr(CallerThrottle, "rate", "1000000/min", raising=False)
-    return clinic_world
+    return everything.clinic
 
 
 @pytest.fixture
-def key(personas: Personas) -> str:
-    return services.create_api_key(user=personas.admin, name="conformance")[1]
+def key(everything: Everything) -> str:
+    user = everything.personas.admin
+    return services.create_api_key(user=user, name="conformance")[1]
 
 
 def aimed(case: Any, world: World) -> Any:
@@ -175,6 +175,7 @@ def test_with_a_key(case: Any, world: World, key: str) -> None:
         transaction.set_rollback(True)
 
 
+@pytest.mark.any_database
 @document_without_key.parametrize()
 @HOW
 def test_without_a_key(case: Any, world: World) -> None:

@@ -18,7 +18,11 @@ from accounts import scopes, services
 from screening.api import openapi
 from tests.access import MATRIX, OUTSIDERS, Answer, Sent, World
 from tests.clients import Program
-from tests.test_access_matrix import verdict, world_of
+from tests.conftest import Everything
+from tests.test_access_matrix import verdict
+
+# Who sees what: test_access_matrix.py, on every database. Here, what a key opens.
+pytestmark = pytest.mark.any_database
 
 PERSONAS = ("admin", "clinician", "assistant", "viewer", *OUTSIDERS)
 EXAMPLE = "019ab0d2-5c8e-7d10-9f3a-5d0f6b1c2a10"
@@ -39,18 +43,13 @@ OPERATIONS = operations()
 
 
 @pytest.fixture
-def worlds(personas) -> list[World]:
-    return [world_of(personas, "clinician"), world_of(personas, "self_tracker")]
-
-
-@pytest.fixture
-def keys(personas) -> Any:
+def keys(everything: Everything) -> Any:
     """A client of a persona with a key that holds ``held``; created once per pair."""
     made: dict[tuple[str, tuple[str, ...]], Program] = {}
 
     def client(persona: str, held: tuple[str, ...]) -> Program:
         if (persona, held) not in made:
-            user = getattr(personas, persona)
+            user = getattr(everything.personas, persona)
             _, secret = services.create_api_key(user=user, name="test", scopes=held)
             made[persona, held] = Program(secret)
         return made[persona, held]
@@ -79,8 +78,8 @@ def test_the_document_has_the_whole_api():
 
 
 @pytest.mark.parametrize(("method", "name", "scope"), OPERATIONS)
-def test_matrix(method, name, scope, worlds, keys):
-    row = MATRIX[name]
+def test_matrix(method, name, scope, everything, keys):
+    row, worlds = MATRIX[name], [everything.clinic, everything.own]
     sent = row.methods[method]
     others = tuple(one for one in scopes.known() if one != scope)
     assert scope in scopes.known()

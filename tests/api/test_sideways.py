@@ -34,8 +34,7 @@ from tests.access import MATRIX, World
 from tests.clients import Program
 from tests.conftest import Personas
 from tests.factories import MeasurementFactory, measures
-from tests.test_access_matrix import ADDRESSES
-from tests.test_access_matrix import world as clinic_world  # noqa: F401  a fixture
+from tests.test_access_matrix import ADDRESSES, world_of
 
 # An identifier or a token may hold any digits, so a whole number is sought as JSON writes it.
 BIRTH_YEAR = '"birth_year":1937'
@@ -61,9 +60,9 @@ WHOLE = {"worklist", "reports", "fhir", "agreement", "exports"}
 
 
 @pytest.fixture
-def world(clinic_world: World, personas: Personas) -> World:  # noqa: F811
+def world(personas: Personas) -> World:
     """The clinic's records, with every resource marked."""
-    world = clinic_world
+    world = world_of(personas, "clinician")
     MeasurementFactory(image=world.comparison.earlier)
     Clinic.objects.update(name="Marked clinic")
     Patient.objects.filter(pk=world.patient.pk).update(

@@ -63,5 +63,5 @@ def test_outline_and_evidence_are_switched_faded_and_zoomed(result: Page) -> Non
     expect(outline).to_be_hidden()
 
     for control in result.locator(".overlay-tools button, .overlay-tools input").all():
-        assert control.bounding_box()["height"] >= 44  # type: ignore[index]
+        assert control.bounding_box()["height"] >= 44
     is_sound(result)

@@ -173,7 +173,7 @@ def test_all_to_conclude_by_is_in_one_view_of_a_desk(
         assert box is not None
         assert box["y"] >= 0, part
         assert box["y"] + box["height"] <= height, part
-    columns = {page.locator(f"[data-key='{key}']").bounding_box()["x"] for key in "16"}  # type: ignore[index]
+    columns = {page.locator(f"[data-key='{key}']").bounding_box()["x"] for key in "16"}
     assert len(columns) == 2
     is_sound(page)
 

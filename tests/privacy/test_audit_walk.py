@@ -20,7 +20,7 @@ from tests.access import DONE, MATRIX, METHODS
 from tests.accounts.test_admin import operator, rows  # noqa: F401  fixtures
 from tests.factories import LesionImageFactory
 from tests.privacy.entries import entries
-from tests.test_access_matrix import clients, world, worlds  # noqa: F401  fixtures
+from tests.test_access_matrix import clients_of, world_of
 
 pytestmark = pytest.mark.django_db
 
@@ -30,7 +30,7 @@ OF_NO_PATIENT: set[str] = set()
 """Answers that name records by identifier, kept for another system: the entry counts them."""
 
 
-def shows(response, world) -> bool:  # noqa: F811
+def shows(response, world) -> bool:
     """Whether the response names one of these records or is a picture or report of one."""
     if response.status_code == 304 or response.get("Content-Type", "").startswith(PICTURES):
         return True
@@ -41,6 +41,16 @@ def shows(response, world) -> bool:  # noqa: F811
     return any(word.encode() in body for word in (*words, f">{world.patient.label}<"))
 
 
+@pytest.fixture
+def clients(personas):
+    return clients_of(personas)
+
+
+@pytest.fixture
+def worlds(personas):
+    return [world_of(personas, writer) for writer in ("clinician", "self_tracker")]
+
+
 @pytest.fixture(autouse=True)
 def _labels_that_no_page_has_by_itself(personas):
     for n, patient in enumerate((personas.patient, personas.own_patient)):
@@ -48,7 +58,7 @@ def _labels_that_no_page_has_by_itself(personas):
         patient.save()
 
 
-def asked(client, method, url, sent, world):  # noqa: F811
+def asked(client, method, url, sent, world):
     """What one request adds to the log; all is rolled back."""
     audit.chain_all()
     before = AuditEntry.objects.count()
@@ -66,7 +76,7 @@ def asked(client, method, url, sent, world):  # noqa: F811
 
 
 @pytest.mark.parametrize("name", MATRIX)
-def test_one_entry_a_request(name, worlds, clients):  # noqa: F811
+def test_one_entry_a_request(name, worlds, clients):
     line = MATRIX[name]
     members = product(worlds[:1] if line.clinic_only else worlds, METHODS)
     for here, method in members:
@@ -90,7 +100,7 @@ def test_one_entry_a_request(name, worlds, clients):  # noqa: F811
                 assert entry.details["counts"] or entry.details["changes"]
 
 
-def test_the_walk_sees_data_in_most_of_what_it_asks_for(worlds, clients):  # noqa: F811
+def test_the_walk_sees_data_in_most_of_what_it_asks_for(worlds, clients):
     """So that it does not pass for want of anything to show."""
     shown = 0
     for name, line in MATRIX.items():
@@ -127,7 +137,8 @@ def test_every_command_of_ours_is_recorded():
             assert isinstance(load_command_class(app, name), RecordedCommand), name
 
 
-def test_a_command_is_one_entry(world):  # noqa: F811
+def test_a_command_is_one_entry(personas):
+    world = world_of(personas, "clinician")
     call_command("verify_reviews")
     (entry,) = entries()
     assert (entry.through, entry.what, entry.actor) == (Through.COMMAND, "verify_reviews", None)

@@ -77,6 +77,7 @@ def _may_mount() -> bool:
 
 pytestmark = [
     pytest.mark.stack,
+    pytest.mark.any_database,  # it brings its own
     pytest.mark.skipif(
         not _may_mount(), reason="only root can mount folders as a container has them"
     ),

@@ -17,7 +17,8 @@ from ml import reader
 from tests.stack.attack import ask, slow_sockets
 from tests.stack.installation import ROOT, free_port, installed, kill_group, wait_until
 
-pytestmark = pytest.mark.stack
+# What stands before the site knows no database.
+pytestmark = [pytest.mark.stack, pytest.mark.any_database]
 
 FRAME = """
 daemon off;

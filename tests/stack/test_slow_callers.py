@@ -12,7 +12,7 @@ from skincheck_site import serve
 from tests.stack.attack import ask, slow_sockets
 from tests.stack.conftest import Site
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.any_database]  # it is about sockets
 
 
 @pytest.mark.parametrize("path", ["/accounts/login/", "/api/v1/batches/"])

@@ -34,6 +34,7 @@ def _is_told(uploads: Uploads, *statuses: int) -> None:
     wait_until(lambda: any(uploads.statuses[one] for one in statuses), f"{statuses} are answered")
 
 
+@pytest.mark.any_database  # it brings its own
 @services.needs_servers
 def test_redis_is_flushed_stopped_and_started(tmp_path: Path) -> None:
     with (
@@ -58,6 +59,7 @@ def test_redis_is_flushed_stopped_and_started(tmp_path: Path) -> None:
         assert set(uploads.statuses) == {202}
 
 
+@pytest.mark.any_database  # it brings its own
 @services.needs_servers
 def test_postgres_is_restarted(tmp_path: Path) -> None:
     with (

@@ -50,7 +50,7 @@ def test_the_try_is_the_same_for_all(client: Browser, personas: Personas) -> Non
 def test_the_network_is_given_as_it_is(client: Browser) -> None:
     answer = client.get(reverse("model_network", args=[reader.DEFAULT_VERSION]))
     network = reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.tflite"
-    assert b"".join(answer.streaming_content) == network.read_bytes()  # type: ignore[attr-defined]
+    assert b"".join(answer.streaming_content) == network.read_bytes()
     assert "immutable" in answer.headers["Cache-Control"]
     assert client.get(reverse("model_network", args=["2026.11.1"])).status_code == 404
 
@@ -73,6 +73,6 @@ def test_the_example_is_what_the_default_version_reads() -> None:
 
 
 def _directives(answer: object) -> dict[str, set[str]]:
-    told = answer.headers["Content-Security-Policy"]  # type: ignore[attr-defined]
+    told = answer.headers["Content-Security-Policy"]
     parts = [part.split() for part in told.split(";")]
     return {name: set(values) for name, *values in parts}
