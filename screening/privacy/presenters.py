@@ -16,6 +16,7 @@ from screening.privacy.queries import is_only_about, names_of
 
 NOUNS = {
     "alert": ("alert about a change", "alerts about changes"),
+    "announcement": ("event in the change feed", "events in the change feed"),
     "apikey": ("API key", "API keys"),
     "application": ("application", "applications"),
     "batch": ("batch", "batches"),

@@ -41,6 +41,7 @@ MACHINERY = {
 
 NOT_REPORTED = (
     "announcement",
+    "announcement",
     "batchrow",
     "delivery",
     "deliveryattempt",
