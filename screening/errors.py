@@ -82,6 +82,10 @@ class NotSent(Transient):
     """The text is for the person whose address it is."""
 
 
+class AssertionRefused(SkinCheckError):
+    """The text is for the other system."""
+
+
 class Overtaken(SkinCheckError):
     pass
 

@@ -290,6 +290,7 @@ LOOKS_PAST = {
     "screening.predictions.arrivals",  # the order counts what was withdrawn too
     "screening.erasure",  # what is withdrawn is erased too
     "screening.comparisons.marks",  # only its own row
+    "screening.images.services",  # only its own row
 }
 
 

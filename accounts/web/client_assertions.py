@@ -18,7 +18,7 @@ from oauthlib.oauth2.rfc6749.errors import InvalidClientError
 
 from accounts import discovery, public_keys
 from accounts.models import Application, UsedAssertion
-from screening.errors import NotSent
+from screening.errors import AssertionRefused, NotSent
 from screening.webhooks import http
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -46,36 +46,32 @@ class Validator(OAuth2Validator):
             return bool(super().authenticate_client(request, *args, **kwargs))
         try:
             if len(fields) != len(sent) or "client_secret" in fields or _has_header(request):
-                raise Refused("Sign in once, in one way.")
+                raise AssertionRefused("Sign in once, in one way.")
             application = application_of(
                 fields.get("client_assertion_type", ""),
                 fields.get("client_assertion", ""),
                 fields.get("client_id", ""),
             )
-        except Refused as error:
+        except AssertionRefused as error:
             raise InvalidClientError(str(error), request=request) from None
         request.client, request.client_id = application, application.client_id
         return True
 
 
-class Refused(Exception):
-    """The text is for the other system."""
-
-
 def application_of(kind: str, assertion: str, client_id: str = "") -> Application:
-    """The application that signed the assertion, which from now on is used. Raises Refused."""
+    """The application that signed the assertion, which from now on is used. Raises AssertionRefused."""
     if kind != TYPE:
-        raise Refused("The type of the assertion is not supported.")
+        raise AssertionRefused("The type of the assertion is not supported.")
     if len(assertion) > LARGEST:
-        raise Refused("The assertion is too long.")
+        raise AssertionRefused("The assertion is too long.")
     try:
         header: dict[str, Any] = jwt.get_unverified_header(assertion)
         named = jwt.decode(assertion, options={"verify_signature": False}).get("iss")
     except _UNREADABLE:
-        raise Refused("The assertion is no signed JWT.") from None
+        raise AssertionRefused("The assertion is no signed JWT.") from None
     application = _application(named)
     if application is None or client_id not in ("", application.client_id):
-        raise Refused("No application of this name signs in with keys.")
+        raise AssertionRefused("No application of this name signs in with keys.")
     key = _key(application, header)
     try:
         claims = jwt.decode(
@@ -86,9 +82,9 @@ def application_of(kind: str, assertion: str, client_id: str = "") -> Applicatio
             options={"verify_aud": False, "require": ["exp"]},
         )
     except jwt.ExpiredSignatureError:
-        raise Refused("The assertion has expired.") from None
+        raise AssertionRefused("The assertion has expired.") from None
     except _UNREADABLE:
-        raise Refused("The signature or a claim of the assertion is not valid.") from None
+        raise AssertionRefused("The signature or a claim of the assertion is not valid.") from None
     _require_claims(application, claims)
     _use(application, claims)
     return application
@@ -108,18 +104,18 @@ def _application(client_id: Any) -> Application | None:
 def _key(application: Application, header: dict[str, Any]) -> dict[str, str]:
     """The one key that the header names, of a type that signs with the header's algorithm."""
     if header.get("jku", application.jwks_url) != application.jwks_url:
-        raise Refused("jku is not the address that was registered.")
+        raise AssertionRefused("jku is not the address that was registered.")
     keys = application.jwks or _fetched(application, header.get("kid"))
     named = [key for key in keys if key["kid"] == header.get("kid")]
     fitting = [key for key in named if public_keys.ALGORITHMS[key["kty"]] == header.get("alg")]
     if not fitting:
-        raise Refused("There is no RS384 or ES384 key with this kid and alg.")
+        raise AssertionRefused("There is no RS384 or ES384 key with this kid and alg.")
     return fitting[0]
 
 
 def _fetched(application: Application, kid: Any) -> list[dict[str, str]]:
     """The key set at the application's address, as it was a short while ago; asked for again if a
-    key is not in it. Raises Refused.
+    key is not in it. Raises AssertionRefused.
     """
     place = f"jwks:{application.pk}:{hashlib.sha256(application.jwks_url.encode()).hexdigest()}"
     kept: list[dict[str, str]] = cache.get(place, [])
@@ -128,14 +124,14 @@ def _fetched(application: Application, kid: Any) -> list[dict[str, str]]:
     if not cache.add(f"{place}:asked", True, ASKED_AGAIN_AFTER):
         if kept:
             return kept
-        raise Refused("The key set was asked for a moment ago. Try again in some seconds.")
+        raise AssertionRefused("The key set was asked for a moment ago. Try again in some seconds.")
     try:
         answer = http.get(application.jwks_url, most=public_keys.LARGEST, seconds=FETCH_SECONDS)
     except NotSent as error:
-        raise Refused(f"The key set could not be fetched. {error}") from None
+        raise AssertionRefused(f"The key set could not be fetched. {error}") from None
     found = public_keys.of_set(answer.body) if answer.status_code == 200 else []
     if not found:
-        raise Refused("There is no key set with an RS384 or ES384 key at the address.")
+        raise AssertionRefused("There is no key set with an RS384 or ES384 key at the address.")
     said = _MAX_AGE.search(answer.cache_control)
     seconds = min(int(said[1]), MOST_KEPT_SECONDS) if said else KEPT_SECONDS
     if seconds and "no-store" not in answer.cache_control:
@@ -145,14 +141,14 @@ def _fetched(application: Application, kid: Any) -> list[dict[str, str]]:
 
 def _require_claims(application: Application, claims: dict[str, Any]) -> None:
     if claims.get("iss") != application.client_id or claims.get("sub") != application.client_id:
-        raise Refused("iss and sub are both the client ID.")
+        raise AssertionRefused("iss and sub are both the client ID.")
     ours = (discovery.issuer(), discovery.token_address(), discovery.revocation_address())
     if claims.get("aud") not in ours:
-        raise Refused(f"aud is {discovery.token_address()}, and nothing else.")
+        raise AssertionRefused(f"aud is {discovery.token_address()}, and nothing else.")
     if claims["exp"] > time.time() + MOST_SECONDS + SKEW_SECONDS:
-        raise Refused("exp is at most five minutes ahead.")
+        raise AssertionRefused("exp is at most five minutes ahead.")
     if not isinstance(claims.get("jti"), str) or not 0 < len(claims["jti"]) <= 255:
-        raise Refused("jti is a text of at most 255 characters.")
+        raise AssertionRefused("jti is a text of at most 255 characters.")
 
 
 def _use(application: Application, claims: dict[str, Any]) -> None:
@@ -165,4 +161,4 @@ def _use(application: Application, claims: dict[str, Any]) -> None:
                 expires_at=datetime.fromtimestamp(claims["exp"] + SKEW_SECONDS, UTC),
             )
     except IntegrityError:
-        raise Refused("This assertion was used before.") from None
+        raise AssertionRefused("This assertion was used before.") from None

@@ -55,6 +55,7 @@ MAKES = {
     "account_erase",  # a word is typed, which is kept nowhere
     "account",  # a person's own name, which only they change
     "api_key_new",
+    "application_keys",  # the whole of it, typed anew
     "application_new",
     "batch_new",
     "clinic_invite",
