@@ -59,7 +59,10 @@ class Validator(OAuth2Validator):
 
 
 def application_of(kind: str, assertion: str, client_id: str = "") -> Application:
-    """The application that signed the assertion, which from now on is used. Raises AssertionRefused."""
+    """The application that signed the assertion, which from now on is used up.
+
+    Raises AssertionRefused.
+    """
     if kind != TYPE:
         raise AssertionRefused("The type of the assertion is not supported.")
     if len(assertion) > LARGEST:
