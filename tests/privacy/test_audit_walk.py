@@ -19,7 +19,7 @@ from skincheck_site.celery import app as celery
 from tests.access import DONE, MATRIX, METHODS
 from tests.accounts.test_admin import operator, rows  # noqa: F401  fixtures
 from tests.factories import LesionImageFactory
-from tests.privacy.entries import entries
+from tests.privacy.entries import close, entries
 from tests.test_access_matrix import clients_of, world_of
 
 pytestmark = pytest.mark.django_db
@@ -68,7 +68,7 @@ def asked(client, method, url, sent, world):
     with transaction.atomic():
         response = getattr(client, method.lower())(url, sent.body(world), **options)
         is_shown = method != "HEAD" and shows(response, world)
-        response.close()
+        close(response)
         audit.chain_all()
         added = list(AuditEntry.objects.order_by("number")[before:])
         transaction.set_rollback(True)
