@@ -106,7 +106,7 @@ def test_histology_is_entered_and_stands_first(
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Growing spot").first.click()
-    page.get_by_role("link", name="Histology").click()
+    page.get_by_role("link", name="Histology", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Histology of Growing spot")
     is_sound(page)
     page.get_by_label("Diagnosis").select_option("mel")
