@@ -23,8 +23,9 @@ from joserfc.jwk import ECKey, RSAKey
 from accounts import applications, discovery, public_keys
 from accounts.models import Application, UsedAssertion
 from accounts.web import client_assertions
-from accounts.web.client_assertions import TYPE, Refused, application_of
+from accounts.web.client_assertions import TYPE, application_of
 from screening import tasks
+from screening.errors import AssertionRefused
 from screening.webhooks import targets
 from tests.clients import Browser, Program
 from tests.webhooks.receiver import receiving
@@ -428,7 +429,7 @@ def test_used_assertions_are_forgotten_once_they_expire(system):
 
 
 def test_the_type_of_the_assertion_is_asked_for(system):
-    with pytest.raises(Refused):
+    with pytest.raises(AssertionRefused):
         application_of("urn:ietf:params:oauth:client-assertion-type:saml2-bearer", signed(system))
 
 
