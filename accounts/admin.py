@@ -14,7 +14,15 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
 
-from accounts.models import Agreement, ApiKey, Clinic, Invitation, Membership, User
+from accounts.models import (
+    Agreement,
+    ApiKey,
+    Clinic,
+    Invitation,
+    Membership,
+    UsedAssertion,
+    User,
+)
 
 SOCIAL = ("SocialApp", "SocialAccount", "SocialToken")
 # Through the site's own login, so that its rate limits apply here too.
@@ -144,6 +152,12 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     list_select_related = ["user"]
     search_fields = ["name", "prefix", "user__email"]
     exclude = ["secret_sha256"]
+
+
+@admin.register(UsedAssertion)
+class UsedAssertionAdmin(ReadOnlyAdmin):
+    list_display = ["application", "expires_at"]
+    list_select_related = ["application"]
 
 
 class ApplicationAdmin(ReadOnlyAdmin):

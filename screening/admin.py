@@ -16,6 +16,7 @@ from accounts.admin import ReadOnlyAdmin, ReadOnlyInline
 from screening.models import (
     Adoption,
     Alert,
+    Announcement,
     AuditEntry,
     AuditPart,
     AuditSegment,
@@ -384,6 +385,13 @@ class IdempotentRequestAdmin(ReadOnlyAdmin):
 @admin.register(Adoption)
 class AdoptionAdmin(ReadOnlyAdmin):
     list_display = ["number", "model_version", "created"]
+
+
+@admin.register(Announcement)
+class AnnouncementAdmin(ReadOnlyAdmin):
+    list_display = ["event", "clinic", "owner", "created"]
+    list_select_related = ["clinic", "owner"]
+    list_filter = ["event"]
 
 
 @admin.register(Heartbeat)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from accounts.admin import ReadOnlyAdmin
-from accounts.models import Agreement, User
+from accounts.models import Agreement, UsedAssertion, User
 from screening.models import (
     ExternalIdentifier,
     Heartbeat,
@@ -72,6 +72,9 @@ def rows(personas) -> None:
     Heartbeat.objects.create(name="worker@a")
     Setback.objects.create(image=world.image)
     AccessToken.objects.create(application=world.application, token="SECRET", expires=later)
+    UsedAssertion.objects.create(
+        application=world.application, jti_sha256="0" * 64, expires_at=later
+    )
     ExternalIdentifier.objects.create(
         clinic=personas.clinic, kind="patient", patient=world.patient, system="a", value="b"
     )
