@@ -123,5 +123,6 @@ class EditableViewSet(mixins.UpdateModelMixin, RecordViewSet):
         """Lock the row so that nobody changes it between the comparison and the change."""
         if "If-Match" in request.headers:
             model = self.get_queryset().model
-            model._default_manager.select_for_update().filter(pk=self.kwargs["pk"]).first()
+            rows = model._default_manager.select_for_update(no_key=True)
+            rows.filter(pk=self.kwargs["pk"]).first()
             require_match(request, etag_of(self.get_serializer(self.get_object()).data))

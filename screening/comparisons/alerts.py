@@ -12,7 +12,7 @@ from screening.measurements.masks import SIDE, mask_of, pixels_of
 from screening.measurements.millimetres import in_millimetres, scale_of
 from screening.measurements.queries import NotOpened, current, repeatability
 from screening.models import Alert, Comparison, Event, LesionImage, Outcome, Prediction, Reminder
-from screening.predictions.arrivals import next_moment
+from screening.predictions.arrivals import hold, next_moment
 from screening.predictions.details import other_details
 from screening.webhooks.outbox import announce_about
 
@@ -51,6 +51,7 @@ def apply(comparison: Comparison) -> list[Alert]:
 
 @transaction.atomic
 def _opened_all(fired: list[Fired], comparison: Comparison) -> list[Alert]:
+    hold(comparison.later.lesion)
     of_pair = Alert.objects.filter(earlier=comparison.earlier, later=comparison.later)
     others = of_pair.filter(replaced_at=None).exclude(outlines=comparison.outlines)
     others.update(replaced_at=timezone.now())

@@ -49,7 +49,7 @@ def ask_for_account(*, user: User) -> Erasure:
     Keys, links, webhooks, memberships and other sessions end at once, and stay ended. Raises
     ValidationError for the last admin of a clinic.
     """
-    user = User.objects.select_for_update().get(pk=user.pk)
+    user = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     if user.erased_from is not None:
         raise ValidationError("The account is to be erased already.")
     _leave_clinics(user)

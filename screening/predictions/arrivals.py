@@ -57,6 +57,14 @@ def last(lesion: Lesion, user: User | None = None) -> datetime:
     return max(_moments(lesion, user))
 
 
+def hold(*lesions: Lesion) -> None:
+    """Lock the lesions until the transaction ends. Everybody locks patients first, then lesions,
+    then what is on them, so that nobody waits in a circle.
+    """
+    held = Lesion.everything.filter(pk__in=[lesion.pk for lesion in lesions]).order_by("pk")
+    list(held.select_for_update(no_key=True))
+
+
 def next_moment(*lesions: Lesion) -> datetime:
     """The moment for what comes now: later than everything that came to these lesions before, and
     than every correction of them.
@@ -64,8 +72,7 @@ def next_moment(*lesions: Lesion) -> datetime:
     Holds the lesions until the transaction ends: what took an earlier moment is seen by then, so
     nobody is shown what came later without it.
     """
-    held = Lesion.everything.filter(pk__in=[lesion.pk for lesion in lesions]).order_by("pk")
-    list(held.select_for_update(no_key=True))
+    hold(*lesions)
     before = (max(_moments(lesion, None, *_corrections())) for lesion in lesions)
     return max([timezone.now(), *(moment + _TICK for moment in before)])
 

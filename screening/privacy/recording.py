@@ -41,7 +41,6 @@ MACHINERY = {
 
 NOT_REPORTED = (
     "announcement",
-    "announcement",
     "batchrow",
     "delivery",
     "deliveryattempt",

@@ -85,7 +85,8 @@ def reopen(*, user: User, lesion: Lesion) -> Lesion:
     lesion.
     """
     require_writable(user=user, patient=lesion.patient)
-    lesion = Lesion.objects.select_for_update().select_related("patient").get(pk=lesion.pk)
+    found = Lesion.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
+    lesion = found.get(pk=lesion.pk)
     if lesion.is_closed:
         _set(lesion, user, CorrectionKind.REOPENED, None, "", None, **{_BY_HAND: True})
     return lesion

@@ -36,7 +36,7 @@ def write_unchanged(
     interferes. standing: reads the current values. Raises Changed, in which case nothing is
     written.
     """
-    locked._meta.model._base_manager.select_for_update().get(pk=locked.pk)
+    locked._meta.model._base_manager.select_for_update(no_key=True).get(pk=locked.pk)
     now = standing()
     then, wish = json.loads(seen), json.loads(as_seen(wanted))
     plain = json.loads(as_seen(now))
