@@ -4,7 +4,7 @@ with a message for the user.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -23,7 +23,7 @@ from screening.images import services as image_services
 from screening.interop import identifiers
 from screening.interop.dicom.services import take_scale, take_site
 from screening.interop.isic.terms import HISTOPATHOLOGY
-from screening.models import SYMPTOMS, Batch, BatchRow, Lesion, Patient
+from screening.models import SYMPTOMS, Batch, BatchRow, Lesion, LesionImage, Patient
 from screening.records import services as record_services
 from screening.reviews import services as review_services
 
@@ -55,7 +55,7 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
     try:
         with transaction.atomic():
             captured_on = _day(values, clean)
-            lesion = _lesion(batch, _aged(values, captured_on))
+            lesion, is_opened = _lesion(batch, _aged(values, captured_on))
             if said is not None:
                 take_site(batch.created_by, lesion, said)
             added = image_services.keep_image(
@@ -69,8 +69,8 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
             )
             if said is not None and added.is_new:
                 take_scale(batch.created_by, added.image, said)
-            taken_on = added.image.captured_on
-            _record_histology(batch.created_by, lesion, taken_on, values["diagnosis"])
+            shown_at = added.image.placed_at if is_opened else lesion.created
+            _record_histology(batch.created_by, added.image, values["diagnosis"], shown_at)
             if added.is_new:
                 _mark_symptoms(batch.created_by, lesion, values["lesion_fields"])
             row.problems = _unlike(lesion, values)
@@ -126,8 +126,8 @@ def _finish(row: BatchRow, added: image_services.AddedImage) -> None:
         raise LeaseLost
 
 
-def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
-    """The patient's lesion with this identifier; opened if there is none."""
+def _lesion(batch: Batch, values: dict[str, Any]) -> tuple[Lesion, bool]:
+    """The patient's lesion with this identifier, and whether it was opened: there was none."""
     user = batch.created_by
     # Two workers must not open one lesion twice. SQLite serialises transactions anyway.
     if batch.clinic_id:
@@ -138,11 +138,11 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> Lesion:
     named = values["lesion"]
     known: Lesion | None = _known(patient.lesions.all(), named)
     if known is not None:
-        return known
+        return known, False
     fields = {"label": named, **values["lesion_fields"]}
     lesion = record_services.open_lesion(user=user, patient=patient, **fields)
     identifiers.name_by_manifest(user=user, record=lesion, value=named)
-    return lesion
+    return lesion, True
 
 
 def _mark_symptoms(user: User, lesion: Lesion, said: dict[str, Any]) -> None:
@@ -179,10 +179,16 @@ def _written(value: Any) -> str:
     return str(value or "none")
 
 
-def _record_histology(user: User, lesion: Lesion, on: date, said: dict[str, str]) -> None:
+def _record_histology(
+    user: User, image: LesionImage, said: dict[str, str], shown_at: datetime
+) -> None:
     """Record the pathologist's diagnosis, if the manifest has one and ``user`` may record it.
     Otherwise the row keeps it as the manifest gave it.
+
+    shown_at: nobody was shown what there is on a lesion that the row did not open, so the
+    histology settles nothing there.
     """
+    lesion = image.lesion
     if said.get("confirmed_by") != HISTOPATHOLOGY or lesion.histologies.exists():
         return
     if Patient.objects.reviewable_by(user).contains(lesion.patient):
@@ -192,9 +198,10 @@ def _record_histology(user: User, lesion: Lesion, on: date, said: dict[str, str]
             user=user,
             lesion=lesion,
             diagnosis=said["diagnosis"],
-            examined_on=min(on, timezone.localdate()),
+            examined_on=min(image.captured_on, timezone.localdate()),
             breslow_mm=thickness or None,
             note=f"From the manifest of a batch{named}",
+            shown_at=shown_at,
         )
 
 

@@ -13,11 +13,13 @@ from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
 from isic_metadata.fields import AnatomSiteGeneralEnum, DiagnosisConfirmTypeEnum, ImageTypeEnum
 from isic_metadata.metadata import MetadataBatch, MetadataRow
 
+from ml import reader
 from ml.diagnoses import Diagnosis
 from screening.interop.isic import columns, export, terms
 from screening.interop.isic.export import Days, isic_columns, isic_rows
 from screening.interop.tables import as_csv
 from screening.models import BodySite, Consent, Histology, Lesion, LesionImage, Patient
+from screening.predictions.outcomes import NOTHING, rank
 from tests.batches.uploads import batch_of, drawn
 from tests.batches.working import upload, work_off
 from tests.factories import (
@@ -25,8 +27,10 @@ from tests.factories import (
     LesionFactory,
     LesionImageFactory,
     PatientFactory,
+    PredictionFactory,
     UserFactory,
 )
+from tests.predictions.test_outcomes import standing_rank
 
 TODAY = date(2026, 11, 1)
 
@@ -206,6 +210,23 @@ def test_the_pathologists_diagnosis_is_recorded(imported):
     histology = Histology.objects.get()
     assert (histology.diagnosis, histology.breslow_mm) == ("mel", Decimal("1.20"))
     assert "Nodular" in histology.note
+
+
+def test_it_settles_the_picture_that_it_came_with(imported, personas):
+    PredictionFactory(image=imported, outcome="urgent", model_version=reader.DEFAULT_VERSION)
+    assert standing_rank(imported.lesion_id, personas.clinician) == NOTHING
+
+
+def test_it_settles_no_warning_that_nobody_was_shown(personas):
+    """The lesion was there already: whoever made the file may never have seen it."""
+    patient = PatientFactory(clinic=personas.clinic, label=FULL["patient_id"])
+    lesion = LesionFactory(patient=patient, label=FULL["lesion_id"])
+    image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1))
+    PredictionFactory(image=image, outcome="urgent", model_version=reader.DEFAULT_VERSION)
+    data = batch_of([FULL], {"ISIC_0012345.jpg": drawn(1)})
+    work_off(upload(personas.clinician, data, clinic=personas.clinic))
+    assert Histology.objects.get().lesion == lesion
+    assert standing_rank(lesion.pk, personas.clinician) == rank("urgent")
 
 
 def test_who_may_not_conclude_records_no_histology(personas):
