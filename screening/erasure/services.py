@@ -28,6 +28,7 @@ from screening.models import (
     CalendarFeed,
     Erasure,
     ErasureState,
+    Event,
     Ground,
     Histology,
     Lesion,
@@ -37,6 +38,7 @@ from screening.models import (
     Share,
     Webhook,
 )
+from screening.webhooks.outbox import announce, announce_about
 
 GRACE_DAYS = 14
 HIDDEN_BECAUSE = "It is to be erased"
@@ -221,6 +223,7 @@ def _hide(patient: Patient, *, by: User, due: Any) -> None:
         patient.withdrawn_because = HIDDEN_BECAUSE
     patient.save()
     Share.objects.filter(patient=patient, revoked_at=None).update(revoked_at=timezone.now())
+    announce_about(patient, Event.PATIENT_WITHDRAWN)
 
 
 def _show(patient: Patient) -> None:
@@ -230,11 +233,18 @@ def _show(patient: Patient) -> None:
         patient.withdrawn_at, patient.withdrawn_by, patient.withdrawn_because = None, None, ""
     patient.full_clean()
     patient.save()
+    announce_about(patient, Event.PATIENT_CHANGED)
 
 
 def _part(erasure: Erasure, patient: Patient) -> None:
     """Whoever asks leaves the record to the other side."""
     erasure.parted = [*erasure.parted, str(patient.pk)]
+    announce(
+        Event.PATIENT_WITHDRAWN,
+        clinic_id=erasure.clinic_id,
+        owner_id=None if erasure.clinic_id else erasure.asked_by_id,
+        patient=patient.pk,
+    )
     if erasure.clinic_id:
         patient.clinic = None
     else:
@@ -242,6 +252,7 @@ def _part(erasure: Erasure, patient: Patient) -> None:
         shares = Share.objects.filter(patient=patient, shared_by=erasure.asked_by_id)
         shares.filter(revoked_at=None).update(revoked_at=timezone.now())
     patient.save(update_fields=["clinic", "owner", "modified"])
+    announce_about(patient, Event.PATIENT_CHANGED)
 
 
 def _rejoin(erasure: Erasure, patient: Patient) -> None:
@@ -251,6 +262,7 @@ def _rejoin(erasure: Erasure, patient: Patient) -> None:
         patient.owner = erasure.asked_by
     patient.full_clean()
     patient.save()
+    announce_about(patient, Event.PATIENT_CHANGED)
 
 
 def _leave_clinics(user: User) -> None:

@@ -24,15 +24,17 @@ FINDINGS = (
 class AnnouncementQuerySet(models.QuerySet["Announcement"]):
     def visible_to(self, user: User) -> AnnouncementQuerySet:
         """Events of the patients that ``user`` may see, also of withdrawn ones, and of batches.
+        A withdrawal is told also of a patient who is to be erased, or was left to others.
 
         Whoever must conclude before seeing findings gets no event of findings: by the time they
         may see them, the feed has gone past.
         """
         patients = Patient.everything.visible_to(user)
-        batches = Q(clinic__in=Clinic.objects.with_member(user))
+        theirs = Q(clinic__in=Clinic.objects.with_member(user))
         if user.bound_clinic is None:
-            batches |= Q(owner=user)
-        found = self.filter(Q(patient__in=patients) | (Q(patient=None) & batches))
+            theirs |= Q(owner=user)
+        hidden = Q(patient=None) | Q(event=Event.PATIENT_WITHDRAWN)
+        found = self.filter(Q(patient__in=patients) | (hidden & theirs))
         if not user.reviews_blind:
             return found
         blind = Patient.everything.reviewed_blind_by(user)

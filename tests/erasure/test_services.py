@@ -21,6 +21,7 @@ from ml import reader
 from screening.erasure import eraser, receipts, services
 from screening.images import services as image_services
 from screening.models import (
+    Announcement,
     Erasure,
     ErasureState,
     LesionImage,
@@ -117,6 +118,29 @@ def test_retention_does_not_bind_a_person(personas, settings):
     settings.RETENTION_YEARS = 10
     LesionImageFactory(lesion__patient=personas.own_patient)
     services.ask_for_record(user=personas.self_tracker, patient=personas.own_patient)
+
+
+def events_for(user: User) -> list[str]:
+    return [one.event for one in Announcement.objects.visible_to(user)]
+
+
+def test_other_systems_are_told_that_a_record_is_hidden_and_there_again(personas, short):
+    erasure = services.confirm(user=personas.admin, erasure=ask(personas))
+    assert not Patient.everything.visible_to(personas.viewer).contains(personas.patient)
+    assert events_for(personas.viewer) == ["patient.withdrawn"]
+    assert events_for(personas.stranger) == []
+    services.undo(user=personas.admin, erasure=erasure)
+    assert events_for(personas.viewer) == ["patient.withdrawn", "patient.changed"]
+
+
+def test_a_clinic_that_leaves_a_record_is_told_that_it_is_gone(personas, short):
+    personas.patient.owner = personas.self_tracker
+    personas.patient.save()
+    services.confirm(user=personas.admin, erasure=ask(personas))
+    assert events_for(personas.viewer) == ["patient.withdrawn"]
+    assert events_for(personas.self_tracker) == ["patient.withdrawn", "patient.changed"]
+    (gone, _) = Announcement.objects.all()
+    assert gone.data == {"clinic": str(personas.clinic.pk), "patient": str(personas.patient.pk)}
 
 
 def test_it_is_not_erased_before_its_day(personas):
