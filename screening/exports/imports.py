@@ -28,8 +28,18 @@ from screening.errors import ArchiveRefused
 from screening.exports import records
 from screening.exports.records import KINDS, Kind
 from screening.exports.schema import DOCUMENTS, of_kind
-from screening.models import ACTIVE_BATCH, Batch, LesionImage, Patient, Review, Share, Trace
+from screening.models import (
+    ACTIVE_BATCH,
+    Batch,
+    Event,
+    LesionImage,
+    Patient,
+    Review,
+    Share,
+    Trace,
+)
 from screening.reviews import services as review_services
+from screening.webhooks.outbox import announce_about
 
 MAX_LINE_BYTES = 20_000_000
 MAX_DOCUMENT_BYTES = 100_000_000
@@ -228,6 +238,8 @@ class _Import:
             self._prepare(row)
             # Raw: ``modified`` stays as it was.
             row.save_base(raw=True, force_insert=True)
+            if isinstance(row, Patient):
+                announce_about(row, Event.PATIENT_CREATED)
             count += 1
         return count
 

@@ -58,13 +58,19 @@ const show = async () => {
       return row;
     }),
   );
-  const words =
-    items.length === 1
-      ? "1 picture waits on this device. It is sent"
-      : `${items.length} pictures wait on this device. They are sent`;
-  part("words").textContent = items.length
-    ? `${words} when there is a connection and a page of this site is open.`
-    : "";
+  const refused = items.filter(({ problem }) => problem).length;
+  const left = items.length - refused;
+  const words = [];
+  if (left) {
+    const what =
+      left === 1
+        ? "1 picture waits on this device. It is sent"
+        : `${left} pictures wait on this device. They are sent`;
+    words.push(`${what} when there is a connection and a page of this site is open.`);
+  }
+  if (refused === 1) words.push("1 picture was not accepted and is on this device alone.");
+  if (refused > 1) words.push(`${refused} pictures were not accepted and are on this device alone.`);
+  part("words").textContent = words.join(" ");
   part("send").hidden = !items.length;
 };
 
@@ -97,7 +103,7 @@ const send = async (item) => {
     headers: { Accept: "application/json" },
     body: data,
   });
-  if (sent.redirected || sent.status === 401 || sent.status === 403 || sent.status >= 500) return false;
+  if (sent.redirected || [401, 403, 429].includes(sent.status) || sent.status >= 500) return false;
   const answer = await sent.json().catch(() => ({}));
   const result = answer.results?.[0];
   if (!result?.url) {

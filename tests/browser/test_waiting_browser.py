@@ -114,6 +114,9 @@ def test_a_refused_one_says_why_and_can_be_deleted(page: Page, site: Site, tmp_p
     page.context.set_offline(False)
     problem = page.locator("[data-waiting-list] [data-problem]")
     expect(problem).not_to_be_empty(timeout=WITHIN)
+    expect(page.locator("[data-waiting-words]")).to_have_text(
+        "1 picture was not accepted and is on this device alone."
+    )
     page.get_by_role("button", name="Delete this picture").click()
     expect(page.locator("[data-waiting]")).to_be_hidden()
     assert pictures(site, lesion) == 0

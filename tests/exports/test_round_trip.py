@@ -120,6 +120,7 @@ def test_a_clinics_patient_comes_into_another_clinic(personas, of_clinic):
     assert Clinic.objects.get() == clinic
     patient = Patient.objects.get()
     assert patient.clinic == clinic
+    assert [one.event for one in patient.announcements.all()] == ["patient.created"]
     reviewer = Review.objects.first().reviewer
     assert reviewer.is_elsewhere
     assert not reviewer.is_active
