@@ -147,6 +147,10 @@ def _said(error: Exception) -> str:
     return error.message[:200] if isinstance(error, SchemaError) else "This is no JSON."
 
 
+def _was_erased(identifier: str) -> bool:
+    return Trace.objects.filter(pk=Trace.of_identifier(identifier)).exists()
+
+
 class _Import:
     def __init__(self, source: _Source, owner: User | None, clinic: Clinic | None) -> None:
         self._source, self._owner, self._clinic = source, owner, clinic
@@ -180,7 +184,7 @@ class _Import:
     def _refuse_erased(self) -> None:
         """It would be found as a trace, and erased again after the next restore."""
         for row in self._source.rows(KINDS[0]):
-            if Trace.objects.filter(pk=Trace.of_identifier(row["id"])).exists():
+            if _was_erased(row["id"]):
                 raise ArchiveRefused(f"The record {row['id']} was erased here.")
 
     def _take_clinics(self) -> None:
@@ -213,6 +217,8 @@ class _Import:
                 self._users[pk] = self._person(pk, said)
 
     def _person(self, pk: UUID, said: dict[str, Any]) -> UUID:
+        if _was_erased(said["id"]):
+            raise ArchiveRefused(f"The account {said['id']} was erased here.")
         known = User.objects.filter(pk=pk).first()
         email = said.get("email", "")
         if known is not None and not (known.is_elsewhere and not email):

@@ -387,6 +387,19 @@ def test_a_file_does_not_bring_back_what_was_erased(leaving, personas):
     }
 
 
+def test_a_file_does_not_bring_back_an_erased_account_either(personas):
+    user = personas.stranger
+    exports.request_export(user=user)
+    assert export_worker.work()
+    with Export.objects.get().file.open() as file:
+        taken_along = BytesIO(file.read())
+    services.ask_for_account(user=user)
+    let_the_days_pass()
+    with pytest.raises(ArchiveRefused, match="The account"):
+        imports.import_export(taken_along)
+    assert not User.objects.filter(pk=user.pk).exists()
+
+
 # Faults
 
 
