@@ -10,12 +10,11 @@ not assessable, settles nothing. An image is settled by
 if the image had its place in the lesion (``LesionImage.placed_at``) when the lesion was shown to
 whoever recorded the act (``Settling.shown_at``): an act settles nothing that came later. A visit,
 which a layperson reports, settles no reading that nobody could have known: by then, the image must
-have been told as severe or more severe. A doctor's conclusion or histology needs no reading.
-On a record
-that a clinic follows a visit settles nothing, for anybody: the clinic decides. Withdrawn images,
-reviews of them, and withdrawn histology and visits do not count. A symptom raises everything
-below ``see_doctor`` to it, with or without pictures. It is settled by an act of someone who was
-shown it marked, and may have known of it:
+have been told as severe or more severe. A doctor's conclusion or histology needs no reading. On a
+record that a clinic follows a visit settles nothing, for anybody: the clinic decides. Withdrawn
+images, reviews of them, and withdrawn histology and visits do not count. A symptom raises
+everything below ``see_doctor`` to it, with or without pictures. It is settled by an act of someone
+who was shown it marked, and may have known of it:
 
 - a visit or a histology on or after that day,
 - a conclusion on a picture of that day or later, or of the month before (``RECENT``): an older one
