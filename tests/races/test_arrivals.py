@@ -7,11 +7,20 @@ from threading import Event
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from ml import reader
-from screening.models import Prediction
+from ml.lesion.change_rules import Fired
+from screening.comparisons import alerts
+from screening.models import Alert, Prediction
 from screening.predictions import arrivals, counting_reading
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
+from tests.factories import (
+    AlertFactory,
+    ComparisonFactory,
+    LesionFactory,
+    LesionImageFactory,
+    PredictionFactory,
+)
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -56,3 +65,32 @@ def test_nobody_is_shown_a_reading_without_the_one_before(personas):
     slow.refresh_from_db()
     assert slow.told_from < told
     assert seen == slow.told_from
+
+
+def test_alerts_and_a_correction_do_not_wait_for_each_other(personas):
+    """Both hold the lesion before they change its alerts."""
+    comparison = ComparisonFactory(later__lesion__patient=personas.patient, outlines="drawn anew")
+    lesion = comparison.later.lesion
+    before = AlertFactory(earlier=comparison.earlier, later=comparison.later)
+    held, waits = Event(), Event()
+
+    def correct():
+        with transaction.atomic():
+            arrivals.hold(lesion)
+            held.set()
+            waits.wait(1)  # until the other one stands before the lesion
+            Alert.everything.filter(pk=before.pk).update(modified=timezone.now())
+        connection.close()
+
+    def opened():
+        held.wait(10)
+        found = alerts._opened_all([Fired("growth", {}, {})], comparison)
+        connection.close()
+        return found
+
+    with ThreadPoolExecutor(2) as threads:
+        one, other = threads.submit(correct), threads.submit(opened)
+        one.result(30)
+        assert len(other.result(30)) == 1
+    before.refresh_from_db()
+    assert before.replaced_at is not None
