@@ -20,13 +20,15 @@ from django.db import OperationalError, connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from accounts.models import Clinic, Invitation, Membership, User
+from accounts.models import ApiKey, Application, Clinic, Invitation, Membership, User
 from screening.erasure import receipts, rows, traces
 from screening.exports import services as exports
 from screening.models import (
     ACTIVE_BATCH,
+    Alert,
     Batch,
     BatchRow,
+    ChangeMark,
     Correction,
     DoctorVisit,
     Erasure,
@@ -60,17 +62,24 @@ ERASED = "erased"
 WRITTEN_BY_OTHERS = tuple(
     f"{model._meta.label}."
     for model in (
+        Alert,
+        ApiKey,
+        Application,
+        Batch,
         BatchRow,
+        ChangeMark,
         Clinic,
         Correction,
         DoctorVisit,
         ExternalIdentifier,
         Histology,
         Lesion,
+        LesionImage,
         Opinion,
         Patient,
         Review,
         Share,
+        User,
         Webhook,
     )
 )

@@ -9,15 +9,17 @@ from io import BytesIO, StringIO
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.core import mail
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, models
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import services as account_services
 from accounts.models import Clinic, Invitation, Membership, User
 from screening.erasure import eraser, receipts, services, traces
 from screening.errors import ArchiveRefused, LeaseLost
@@ -45,8 +47,10 @@ from screening.privacy import services as audit
 from screening.reviews import chain
 from tests.clients import Browser
 from tests.factories import (
+    AlertFactory,
     BatchFactory,
     BatchRowFactory,
+    ChangeMarkFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
@@ -485,6 +489,68 @@ def test_what_others_wrote_about_someone_of_the_name_is_theirs(leaving, personas
     (said,) = [one for one in Erasure.objects.get().receipt["kept"] if "others with" in one["what"]]
     assert said["count"] == 1
     assert found() == []
+
+
+def test_a_name_that_others_wrote_anywhere_does_not_keep_it_from_ending(personas, settings):
+    settings.RETENTION_YEARS = 0
+    Patient.objects.filter(pk=personas.patient.pk).update(label="Quillfeather")
+    User.objects.filter(pk=personas.viewer.pk).update(last_name="Quillfeather")
+    account_services.create_api_key(user=personas.admin, name="For Quillfeather")
+    mark = ChangeMarkFactory(note="As with Quillfeather.")
+    image, now, user = mark.comparison.later, timezone.now(), mark.marked_by
+    AlertFactory(
+        later=image,
+        close_reason="Quillfeather again.",
+        closed_at=now,
+        closed_by=user,
+    )
+    LesionImage.objects.filter(pk=image.pk).update(
+        withdrawn_at=now, withdrawn_by=user, withdrawn_because="Of Quillfeather."
+    )
+    erase_patient(personas)
+    erasure = Erasure.objects.get()
+    assert erasure.state == ErasureState.ERASED
+    (said,) = [one for one in erasure.receipt["kept"] if "others with" in one["what"]]
+    assert said["count"] == 5
+
+
+WRITTEN_BY_THE_SOFTWARE = {
+    "accounts.Invitation",
+    "accounts.UsedAssertion",
+    "screening.Adoption",
+    "screening.Announcement",
+    "screening.AuditEntry",
+    "screening.AuditPart",
+    "screening.AuditSegment",
+    "screening.CalendarFeed",
+    "screening.Comparison",
+    "screening.Delivery",
+    "screening.DeliveryAttempt",
+    "screening.Erasure",
+    "screening.Export",
+    "screening.IdempotentRequest",
+    "screening.LesionPosition",
+    "screening.Measurement",
+    "screening.Outline",
+    "screening.Prediction",
+    "screening.PredictionMaps",
+    "screening.ReviewSeal",
+}
+"""Or erased with the address, as invitations are, or after days, as answers are."""
+
+
+def test_each_table_with_text_is_known_to_be_written_by_people_or_not():
+    with_text = {
+        model._meta.label
+        for label in ("accounts", "screening")
+        for model in apps.get_app_config(label).get_models()
+        for field in model._meta.concrete_fields
+        if isinstance(field, models.CharField | models.TextField | models.JSONField)
+        and not (field.choices or field.primary_key)
+        and (field.max_length or 999) >= 30
+    }
+    by_people = {one.removesuffix(".") for one in eraser.WRITTEN_BY_OTHERS}
+    assert with_text == by_people | WRITTEN_BY_THE_SOFTWARE
 
 
 def test_the_address_goes_after_a_week_even_if_no_mail_is_taken(leaving, personas, monkeypatch):
