@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from django.core.files.storage import default_storage
 from django.db import OperationalError, connection, transaction
-from django.db.models import Q
+from django.db.models import Model, Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, Application, Clinic, Invitation, Membership, User
@@ -59,30 +59,28 @@ MAILED_WITHIN = timedelta(days=7)
 FORMER = "Former member"
 ERASED = "erased"
 """In place of an identifier, in a correction of another record."""
-WRITTEN_BY_OTHERS = tuple(
-    f"{model._meta.label}."
-    for model in (
-        Alert,
-        ApiKey,
-        Application,
-        Batch,
-        BatchRow,
-        ChangeMark,
-        Clinic,
-        Correction,
-        DoctorVisit,
-        ExternalIdentifier,
-        Histology,
-        Lesion,
-        LesionImage,
-        Opinion,
-        Patient,
-        Review,
-        Share,
-        User,
-        Webhook,
-    )
+_BY_OTHERS: tuple[type[Model], ...] = (
+    Alert,
+    ApiKey,
+    Application,
+    Batch,
+    BatchRow,
+    ChangeMark,
+    Clinic,
+    Correction,
+    DoctorVisit,
+    ExternalIdentifier,
+    Histology,
+    Lesion,
+    LesionImage,
+    Opinion,
+    Patient,
+    Review,
+    Share,
+    User,
+    Webhook,
 )
+WRITTEN_BY_OTHERS = tuple(f"{model._meta.label}." for model in _BY_OTHERS)
 """Where others write what they like: a name there is no trace, but theirs."""
 Kind = Trace.Kind
 
