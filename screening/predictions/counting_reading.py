@@ -22,6 +22,8 @@ def count(prediction: Prediction) -> bool:
     now = next_moment(Lesion.everything.get(images=prediction.image_id))
     LesionImage.everything.select_for_update().get(pk=prediction.image_id)  # one at a time
     before = Prediction.objects.filter(image=prediction.image_id).counting().first()
+    if before == prediction:
+        return True
     if before is not None and not _may_replace(before, prediction):
         return False
     if before is not None:

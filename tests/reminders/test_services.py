@@ -276,7 +276,8 @@ def test_after_a_steady_year_six_months_are_enough_unless_an_alert_is_open(lesio
         ("removed", None, "removed"),
     ],
 )
-def test_a_visit_that_settled_the_newest_picture_decides(lesion, finding, months, word):
+def test_a_visit_that_settled_the_newest_picture_decides(personas, finding, months, word):
+    lesion = LesionFactory(patient=personas.own_patient)
     first, last = (
         PredictionFactory(image__lesion=lesion, image__captured_on=day, outcome="urgent").image
         for day in (date(2025, 3, 1), date(2026, 3, 1))

@@ -5,9 +5,11 @@ on what a model or a colleague found, or on whether anything was found at all.
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from io import BytesIO
 
 import pytest
+from django.db.models import F
 from django.urls import reverse
 from pypdf import PdfReader
 
@@ -16,6 +18,7 @@ from screening.comparisons import services as comparison_services
 from screening.corrections import merges
 from screening.models import (
     Alert,
+    Announcement,
     Correction,
     Histology,
     LesionImage,
@@ -72,6 +75,8 @@ def world(personas):
     comparison_services.compare(
         world.comparison.earlier, world.comparison.later
     )  # an outline was drawn
+    # The change feed shows an event ten seconds late.
+    Announcement.objects.update(created=F("created") - timedelta(minutes=1))
     return world
 
 

@@ -41,7 +41,7 @@ def test_it_starts_mends_itself_and_stops_whole(installation: Installation, tmp_
         if "DATABASE_URL" not in installation.environment:
             rules = "SELECT DISTINCT rule FROM screening_alert"
             wait_until(
-                lambda: ("asymmetric_enlargement",) in installation.query(rules),
+                lambda: ("focal_change",) in installation.query(rules),
                 "the demo's growing spot alerts by itself",
                 120,
             )

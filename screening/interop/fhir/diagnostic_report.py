@@ -40,6 +40,7 @@ def rows(user: User) -> QuerySet[Lesion]:
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     return (
         Lesion.objects.visible_to(user)
+        .select_related("patient")
         .filter(Exists(images) | HAS_SYMPTOM)
         .annotate(captured_last=Subquery(images.values("captured_on")[:1]))
         .alias(

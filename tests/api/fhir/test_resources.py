@@ -264,8 +264,8 @@ def test_a_harmless_conclusion_never_stands_alone_beside_a_warning(clinician, le
     assert (found["status"], codes(found)) == ("preliminary", ["urgent", "nv"])
 
 
-def test_what_a_visit_settled_is_told_with_what_the_doctor_said(clinician, lesion):
-    reading = PredictionFactory(image__lesion=lesion, outcome="urgent")
+def test_a_visit_on_a_clinics_record_is_told_and_settles_nothing(clinician, lesion):
+    PredictionFactory(image__lesion=lesion, outcome="urgent")
     DoctorVisit.objects.create(
         lesion=lesion,
         recorded_by=UserFactory(),
@@ -273,10 +273,10 @@ def test_what_a_visit_settled_is_told_with_what_the_doctor_said(clinician, lesio
         finding="harmless",
     )
     found = of(clinician, "DiagnosticReport", lesion.pk)
-    assert "settled by: Doctor's visit on" in found["conclusion"]
+    assert "settled" not in found["conclusion"]
+    assert "Doctor's visit on" in found["conclusion"]
     assert "it is harmless" in found["conclusion"]
-    assert codes(found) == []
-    assert {"reference": f"Observation/{reading.pk}"} in found["result"]
+    assert codes(found) == ["urgent"]
 
 
 def test_which_reading_counts_is_said(clinician, lesion):
