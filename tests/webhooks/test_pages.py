@@ -216,7 +216,8 @@ def test_the_log_costs_the_same_with_many_rows(client, personas, django_assert_m
     for delivery in DeliveryFactory.create_batch(30, webhook=webhook, delivered=True):
         DeliveryAttemptFactory.create_batch(2, delivery=delivery)
     client.force_login(personas.admin)
-    # Session, user, webhook, count, deliveries, attempts, and at most two of the navigation.
-    with django_assert_max_num_queries(8):
+    # Session, user, webhook, count, deliveries, attempts, at most two of the navigation, and the
+    # audit log's entry.
+    with django_assert_max_num_queries(9):
         page = shown(client, f"/webhooks/{webhook.pk}/")
     assert page.count("Answered 200") == 25
