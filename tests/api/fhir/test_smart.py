@@ -109,6 +109,7 @@ def test_nothing_else_comes_along(token, record):
     )
 
 
+@pytest.mark.any_database  # a thread of the live server may outlast the test
 def test_fhirpy_reads_with_such_a_token(live_server, token, record):
     secret = token("system/Patient.rs")
     peer = SyncFHIRClient(f"{live_server.url}{BASE}", authorization=f"Bearer {secret}")
