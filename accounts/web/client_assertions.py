@@ -31,7 +31,7 @@ KEPT_SECONDS, MOST_KEPT_SECONDS = 300, 3600
 """How long a fetched key set is used, unless the answer says otherwise, and at most."""
 FETCH_SECONDS = 5.0
 ASKED_AGAIN_AFTER = 10
-"""Seconds between two requests to an address, so that a stranger's assertions cannot flood it."""
+"""Least seconds between two requests to one address: assertions by strangers must not flood it."""
 _MAX_AGE = re.compile(r"\bmax-age=(\d{1,9})\b")
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 

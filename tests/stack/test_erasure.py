@@ -29,7 +29,7 @@ from screening.images import services as images, synthetic
 from screening.models import Erasure
 from screening.records import services as records
 user = User.objects.create_user("quill@feather.example", first_name="Zeb", last_name="Quillfeather")
-Client().force_login(user)
+Client(enforce_csrf_checks=True).force_login(user)
 patient = records.register_patient(user=user, label="Skin of Zeb")
 lesion = records.open_lesion(user=user, patient=patient, label="A", notes="seen by Dr Quillfeather")
 data = synthetic.jpeg(synthetic.draw_lesion(seed=7))

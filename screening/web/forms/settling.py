@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django import forms
 
@@ -92,6 +92,8 @@ class EntryForm(SettlingForm):
 
     beside = "No: it is another one"
     question = "Does it correct what was entered?"
+    named: ClassVar[Callable[..., str]]
+    """The words for an entry in that question."""
 
     def __init__(self, *args: Any, standing: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -115,10 +117,6 @@ class EntryForm(SettlingForm):
             return {}
         values = {name: getattr(found, name) for name in cls.base_fields if hasattr(found, name)}
         return {**values, "supersedes": asked}
-
-    @staticmethod
-    def named(entry: Any) -> str:
-        raise NotImplementedError
 
 
 def _words(record: Any) -> str:
