@@ -26,6 +26,7 @@ from screening.corrections import services
 from screening.interop.fhir.resources import KINDS
 from screening.models import (
     Alert,
+    Announcement,
     AuditEntry,
     AuditPart,
     Delivery,
@@ -317,8 +318,8 @@ def test_the_operator_does_not_see_it_either(scene, client, personas):
     for model in admin.site._registry:
         if model._meta.app_label == "screening":
             path = f"/admin/screening/{model._meta.model_name}/"
-            # The audit log names rows, whatever became of them, and nothing that is in them.
-            words = {MARK} if model in (AuditEntry, AuditPart) else scene.words
+            # Logs name rows, whatever became of them, and nothing that is in them.
+            words = {MARK} if model in (AuditEntry, AuditPart, Announcement) else scene.words
             text = client.get(f"{path}?all=").text
             assert not [word for word in words if word in text], model
             for pk in set(re.findall(rf"{path}([0-9a-f-]{{36}})/change/", text)):

@@ -4,6 +4,7 @@
 const NAME = "waiting";
 const DAYS = 7; // another account's pictures stay for this long: whose session ended may return
 const AGAIN = 10_000; // ms
+const PATIENCE = { page: 10_000, picture: 180_000 }; // ms: a phone that changes networks may never hear more
 const note = document.querySelector("[data-waiting]");
 const { account, logOut } = note.dataset;
 const part = (name) => note.querySelector(`[data-waiting-${name}]`);
@@ -76,7 +77,11 @@ const show = async () => {
 
 /** The token of the session, if it is still this account's and it may add there; else the reason. */
 const asked = async (address) => {
-  const answer = await fetch(address, { headers: { Accept: "text/html" }, cache: "no-store" });
+  const answer = await fetch(address, {
+    headers: { Accept: "text/html" },
+    cache: "no-store",
+    signal: AbortSignal.timeout(PATIENCE.page),
+  });
   if (answer.redirected || answer.status === 401) return { stop: true };
   if (answer.status === 403 || answer.status === 404) {
     return { problem: "The spot is not there any more, or you may not add to it." };
@@ -102,6 +107,7 @@ const send = async (item) => {
     method: "POST",
     headers: { Accept: "application/json" },
     body: data,
+    signal: AbortSignal.timeout(PATIENCE.picture),
   });
   if (sent.redirected || [401, 403, 429].includes(sent.status) || sent.status >= 500) return false;
   const answer = await sent.json().catch(() => ({}));
@@ -133,7 +139,8 @@ const sendAll = ({ alsoRefused = false } = {}) =>
     try {
       for (const item of items) if (!(await send(item))) break;
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // no connection: later
+      if (!(error instanceof TypeError) && error.name !== "TimeoutError") throw error;
+      // No connection, or one that says nothing: later.
     }
     await show();
   });

@@ -196,9 +196,9 @@ def test_an_outline_is_corrected_by_mouse_and_by_keyboard(page: Page, lesion: st
     by_model = area.inner_text()
     page.get_by_role("link", name="Correct the outline").click()
     points = page.locator("[data-points]")
-    drawn = points.input_value()
     last = page.locator("[data-n]").last  # where points lie close, the last one is on top
     last.evaluate("point => point.scrollIntoView({ block: 'center' })")
+    drawn = points.input_value()  # on a phone, once the script has kept fewer of them
     box = last.bounding_box()
     assert box is not None
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
