@@ -1,4 +1,4 @@
-"""python -m ml train | pack | trial | evaluate | thresholds | degraded | several | export |
+"""python -m ml train | pack | trial | evaluate | thresholds | degraded | several | cases | export |
 repeatability | predict"""
 
 from __future__ import annotations
@@ -79,6 +79,12 @@ def _several(options: argparse.Namespace) -> None:
     print(several(options.version, _sources(options)))
 
 
+def _cases(options: argparse.Namespace) -> None:
+    from ml.evaluation.cases import make
+
+    print(json.dumps(make(options.version, _sources(options), options.pictures), indent=1))
+
+
 def _export(options: argparse.Namespace) -> None:
     from ml.training.export import export
 
@@ -125,10 +131,17 @@ def _parser() -> argparse.ArgumentParser:
         "several", help="how pictures with a second spot, and with one lesion, are told"
     )
     spots.set_defaults(run_command=_several)
+    similar = commands.add_parser(
+        "cases", help="make the library of confirmed cases, and measure it on the tune parts"
+    )
+    similar.set_defaults(run_command=_cases)
+    similar.add_argument(
+        "--pictures", type=Path, default=Path("static/cases"), help="the folder for its pictures"
+    )
     for command in (train, trial, evaluate):
         command.add_argument("--run", type=Path, required=True, help="the run's folder")
     train.add_argument("--packed", type=Path, help="what `pack` wrote, instead of the folders")
-    for command in (train, pack, trial, evaluate, limits, spoilt, spots):
+    for command in (train, pack, trial, evaluate, limits, spoilt, spots, similar):
         command.add_argument(
             "--data", type=Path, required=command is not train, help="HAM10000's folder"
         )
@@ -151,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--manifest", type=Path, required=True, help="CSV with a column image")
     predict.add_argument("--out", type=Path, required=True, help="the CSV to write")
     predict.add_argument("--masks", type=Path, help="a folder for the lesions' masks (PNG)")
-    for command in (repeat, predict, limits, spoilt, spots):
+    for command in (repeat, predict, limits, spoilt, spots, similar):
         command.add_argument(
             "--version",
             default=DEFAULT_VERSION,

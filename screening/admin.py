@@ -389,6 +389,10 @@ class AdoptionAdmin(ReadOnlyAdmin):
 
 @admin.register(Announcement)
 class AnnouncementAdmin(ReadOnlyAdmin):
+    """Events name records by identifier alone, also the patient: it may be withdrawn."""
+
+    fields = ["event", "clinic", "owner", "patient_id", "data", "created"]
+    readonly_fields = ["patient_id"]
     list_display = ["event", "clinic", "owner", "created"]
     list_select_related = ["clinic", "owner"]
     list_filter = ["event"]

@@ -60,7 +60,7 @@ def place_and_map(lesions: list[Lesion], user: User) -> None:
     maps = _alike(PredictionMapsFactory, "prediction", readings, evidence=[[[0.7] * 7]])
     rng = np.random.default_rng(7)
     for one in maps:
-        one.features = rng.random(1024).astype(np.float16).tobytes()
+        one.features = rng.random(1280).astype(np.float16).tobytes()
     PredictionMaps.objects.bulk_create(maps)
     count_rows()
 

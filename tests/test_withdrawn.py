@@ -123,7 +123,7 @@ def _attached(kept: World, lesion: Any) -> World:
     )
     before = LesionImageFactory(lesion=lesion, captured_on=date(2026, 3, 1))
     prediction = PredictionFactory(image=image, outcome="urgent", p_malignant=0.97)
-    PredictionMapsFactory(prediction=prediction, features=b"\0\0" * 8)
+    PredictionMapsFactory(prediction=prediction, features=b"\0\0" * 1280)
     PredictionFactory(image=image, failed=True, failure=f"{MARK} failure")
     comparison = ComparisonFactory(earlier=before, later=image)
     identifiers = {"image": image} if lesion == kept.lesion else {"image": image, "lesion": lesion}

@@ -145,7 +145,7 @@ def load_ham10000(folder: Path) -> Examples:
     Raises ValueError if the metadata is missing or names an image that is in no folder.
     """
     folders = [folder / name for name in HAM_FOLDERS if (folder / name).is_dir()] or [folder]
-    rows = _rows(_metadata(folder))
+    rows = rows_of(folder)
     masks = {
         file.stem.removesuffix("_segmentation"): file
         for name in MASK_FOLDERS
@@ -158,7 +158,7 @@ def load_ham10000(folder: Path) -> Examples:
 
 def lesions_of_images(folder: Path) -> dict[str, str]:
     """HAM10000's lesion of each image, by image id. Raises ValueError without the metadata."""
-    return {row["image_id"]: row["lesion_id"] for row in _rows(_metadata(folder))}
+    return {row["image_id"]: row["lesion_id"] for row in rows_of(folder)}
 
 
 def _refine(examples: Examples, files: dict[str, Path]) -> None:
@@ -185,7 +185,7 @@ def load_isic2017(folder: Path) -> Examples:
 
     Raises ValueError if the metadata is missing or names an image that is not in the folder.
     """
-    rows, files = _rows(folder / "metadata.csv"), _files(folder / "images")
+    rows, files = rows_of(folder), _files(folder / "images")
     return _load(rows, files, {}, Source.ISIC2017, lambda row: row["image_id"])
 
 
@@ -197,7 +197,7 @@ def load_milk10k(folder: Path, same: dict[str, str], closeups: bool = False) -> 
     ValueError if the metadata is missing or names an image that is not in the folder.
     """
     kind = "clinical" if closeups else "dermoscopic"
-    rows = [row for row in _rows(folder / "metadata.csv") if row["image_type"] == kind]
+    rows = [row for row in rows_of(folder) if row["image_type"] == kind]
 
     def lesion_of(row: dict[str, str]) -> str:
         names = [same[image] for image in row["also"].split() if image in same]
@@ -238,7 +238,9 @@ def read_mask(file: Path) -> npt.NDArray[np.bool_]:
     return shape
 
 
-def _rows(file: Path) -> list[dict[str, str]]:
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    """The rows of a source's metadata. Raises ValueError if there is none."""
+    file = _metadata(folder)
     if not file.is_file():
         raise ValueError(f"no metadata at {file}")
     with file.open(newline="", encoding="utf-8") as opened:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ml.diagnoses import Diagnosis
 from ml.training import data
 from ml.training.data import Examples, Part, Source
 
@@ -37,6 +38,34 @@ class Sources:
         if not self.milk10k:
             return None
         return data.load_milk10k(self.milk10k, self._lesions, closeups=True)
+
+    @cached_property
+    def by_histology(self) -> frozenset[str]:
+        """The ids of dermatoscopic images whose diagnosis histology confirmed, of those that their
+        authors did not retouch. Of ISIC 2017 these are the melanomas: its other labels come from
+        histology or from experts, and it does not say which.
+        """
+        found = {
+            row["image_id"] for row in data.rows_of(self.ham10000) if row.get("dx_type") == "histo"
+        }
+        if self.isic2017:
+            found |= {
+                row["image_id"] for row in data.rows_of(self.isic2017) if row["dx"] == Diagnosis.MEL
+            }
+        if self.milk10k:
+            found |= {
+                row["image_id"]
+                for row in data.rows_of(self.milk10k)
+                if row["dx_type"] == "histopathology" and row["altered"] != "1"
+            }
+        return frozenset(found)
+
+    @cached_property
+    def details(self) -> dict[str, str]:
+        """MILK10k's diagnoses in its own words, by image id."""
+        if not self.milk10k:
+            return {}
+        return {row["image_id"]: row["diagnosis"] for row in data.rows_of(self.milk10k)}
 
     @cached_property
     def _lesions(self) -> dict[str, str]:

@@ -72,6 +72,23 @@ def told_by_source(card: dict[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
+def similar_cases(card: dict[str, Any]) -> list[tuple[str, ...]]:
+    """By source of pictures, with their number: of 100 of the five most similar cases, those with
+    the picture's own diagnosis; and for pictures of a cancer or its precursor, those of any of
+    these. Empty if the card has no such figures.
+    """
+    found = card.get("similar_cases", {"tune": {}})["tune"]
+    return [
+        (
+            source_name(source),
+            f"{one['images']:,}",
+            str(at_most_of_100(one["precision_at_5"])),
+            str(at_most_of_100(one["malignant_among_5_of_malignant"])),
+        )
+        for source, one in found.items()
+    ]
+
+
 def source_name(source: str) -> str:
     return _SOURCES.get(source, source)
 

@@ -29,7 +29,7 @@ from screening.models import (
     PredictionMaps,
     State,
 )
-from screening.predictions import advice, explanation, overlays
+from screening.predictions import advice, explanation, overlays, similar_cases
 from screening.predictions import services as prediction_services
 from screening.records import queries as record_queries
 from screening.reviews import services as review_services
@@ -228,9 +228,16 @@ def _reading(request: UserRequest, image: LesionImage, *, may_review: bool) -> d
 
 
 def _overlays(request: UserRequest, reading: dict[str, Any]) -> dict[str, Any]:
-    """The context of ``partials/overlays.html``: empty without a class."""
-    maps = None
+    """The context of ``partials/overlays.html`` and, for clinicians, of
+    ``partials/similar_cases.html``: empty without a class.
+    """
+    maps, finished = None, reading["finished"]
     if reading["explanation"]:
         visible = PredictionMaps.objects.visible_to(request.user)
-        maps = visible.filter(prediction=reading["finished"]).first()
-    return {"overlays": overlays.overlays_of(maps) if maps else None}
+        maps = visible.filter(prediction=finished).first()
+    if maps is None:
+        return {"overlays": None}
+    found: dict[str, Any] = {"overlays": overlays.overlays_of(maps)}
+    if not reading["is_told_person"]:
+        found["similar"] = similar_cases.similar(maps, finished.model_version)
+    return found

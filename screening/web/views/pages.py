@@ -109,6 +109,7 @@ def model(request: HttpRequest, version: str = reader.DEFAULT_VERSION) -> HttpRe
             "told_by_source": card_tables.told_by_source(card),
             "subgroups": card_tables.subgroups(card),
             "turned_away": card_tables.turned_away(card),
+            "similar_cases": card_tables.similar_cases(card),
             "outlines": card_tables.outlines(card),
             "beside_reference": card_tables.beside_reference(card),
             "versions": reader.versions()[::-1],
