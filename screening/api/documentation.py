@@ -98,7 +98,8 @@ LESIONS = extend_schema_view(
     partial_update=extend_schema(
         summary="Change a lesion",
         description="Only the fields that are sent. A symptom that is marked here changes at once "
-        "what is told of the lesion's readings: never `monitor`.",
+        "what is told of the lesion's readings: never `monitor`. Where a clinic follows the "
+        "record, only a clinician unsets one that nobody has examined yet: 400 for anyone else.",
         examples=[sent("symptom", {"bleeding": True}), shown("lesion", examples.LESION, 200)],
     ),
 )

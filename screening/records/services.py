@@ -18,6 +18,7 @@ from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, Correction, CorrectionKind, Event, Lesion, Patient
 from screening.predictions.arrivals import next_moment
+from screening.predictions.outcomes import symptom_stands
 from screening.predictions.services import read_with_new_details
 from screening.records import plausibility
 from screening.webhooks.outbox import announce_about
@@ -31,6 +32,10 @@ LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching",
 GROWN_BACK = (
     "This spot is recorded as removed. If something has grown back in the scar, open it again "
     "first: then a symptom can be marked."
+)
+STAYS_MARKED = (
+    "A clinic follows this record, so this counts until a clinician has concluded on the spot, or "
+    "takes the mark away. If it has gone, say so in the notes."
 )
 
 
@@ -90,6 +95,9 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
 
 @transaction.atomic
 def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
+    """Change the lesion. Raises ValidationError for a new symptom of one that was removed, and for
+    taking a symptom away that only a clinician may: see ``may_unmark``.
+    """
     require_writable(user=user, patient=lesion.patient)
     hold(lesion)
     lesion.refresh_from_db(fields=[*SYMPTOMS, "symptoms_at", "closed_on"])
@@ -97,6 +105,8 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     if lesion.is_closed and _marks(lesion, fields):
         raise ValidationError(GROWN_BACK)
     unticked = [name for name in SYMPTOMS if getattr(lesion, name) and fields.get(name) is False]
+    if unticked and not may_unmark(user, lesion):
+        raise ValidationError(dict.fromkeys(unticked, STAYS_MARKED))
     before: dict[str, Any] = dict.fromkeys(unticked, True)
     if lesion.body_site:
         before["body_site"] = lesion.body_site
@@ -109,6 +119,17 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk)
     read_with_new_details(image__lesion=lesion)
     return lesion
+
+
+def may_unmark(user: User, lesion: Lesion) -> bool:
+    """Whether ``user``, who may write the record, may take a symptom away. On a record that a
+    clinic follows only clinicians may, until the symptom is settled.
+    """
+    if lesion.patient.clinic_id is None:
+        return True
+    if Patient.objects.reviewable_by(user).contains(lesion.patient):
+        return True
+    return not Lesion.objects.filter(symptom_stands(user), pk=lesion.pk).exists()
 
 
 def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:

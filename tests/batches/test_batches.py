@@ -267,7 +267,7 @@ def test_a_new_picture_of_a_known_lesion_marks_its_symptoms(personas):
     assert counted(batch).imported == 1 and not list(problems_of(batch))
     lesion.refresh_from_db()
     assert lesion.symptoms == ["bleeding", "itching"]
-    edit_lesion(user=personas.assistant, lesion=lesion, bleeding=False)
+    edit_lesion(user=personas.clinician, lesion=lesion, bleeding=False)
     again = work_off(upload(personas.assistant, archive, clinic=personas.clinic))
     assert counted(again).known == 1
     lesion.refresh_from_db()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ml import reader
 from screening.corrections import merges, moves
 from screening.corrections import services as corrections
-from screening.corrections.undo import may_be_undone, undo
+from screening.corrections.undo import may_be_undone, subject, undo
 from screening.models import (
     Correction,
     DoctorVisit,
@@ -45,6 +45,7 @@ from tests.factories import (
     PatientFactory,
     PredictionFactory,
     ReviewFactory,
+    UserFactory,
 )
 
 pytestmark = pytest.mark.django_db
@@ -86,6 +87,7 @@ acts = st.one_of(
     st.tuples(st.just("open"), which),
     st.tuples(st.just("symptom"), which),
     st.tuples(st.just("no symptom"), which),
+    st.tuples(st.just("owner's no symptom"), which),
 )
 CORRECTING = {"correct histology", "correct visit"}
 STALE = {"stale review", "stale histology", "stale visit"}
@@ -109,17 +111,21 @@ class Clock(datetime):
 class World:
     """Two lesions of one person, changed through the write path. Rejected changes are skipped.
 
-    is_shared: a clinic follows the record, too. places: after each act, where the images are, and
+    is_shared: a clinic follows the record, too, and ``user`` works there; else they are the
+    ``owner``. places: after each act, where the images are, and
     the most severe that was told of each. shown: after each act, what a form of each lesion says
     that it showed. about: of which lesion an act is, and which of ``places`` its form showed.
     """
 
     def __init__(self, born: int, is_shared: bool) -> None:
         member = MembershipFactory(role="admin")
-        self.user = member.user
+        self.user = self.owner = member.user
+        if is_shared:
+            self.owner = UserFactory()
         clinic = member.clinic if is_shared else None
-        patient = PatientFactory(clinic=clinic, owner=self.user, birth_year=born)
-        self.lesions = [LesionFactory(patient=patient) for _ in range(2)]
+        self.patient = PatientFactory(clinic=clinic, owner=self.owner, birth_year=born)
+        self.is_shared = is_shared
+        self.lesions = [LesionFactory(patient=self.patient) for _ in range(2)]
         self.places, self.shown, self.about = [({}, {})], [], {}
         self.look()
 
@@ -210,12 +216,13 @@ class World:
         elif name == "undo":
             made = [one for one in Correction.objects.order_by("created") if may_be_undone(one)]
             if made:
-                undo(correction=made[args[0] % len(made)], acknowledged=True, **by)
+                one = made[args[0] % len(made)]
+                undo(correction=one, acknowledged=True, user=self.who(subject(one)))
         elif name == "clock":
             Clock.ahead += timedelta(minutes=args[0])
         elif name in ("withdraw visit", "withdraw histology"):
             if (entry := self.entry(name, args[0])) is not None:
-                corrections.withdraw(record=entry, reason="Another spot", **by)
+                corrections.withdraw(record=entry, reason="Another spot", user=self.who(entry))
         elif name == "correct histology":
             if (entry := self.entry(name, args[0])) is not None:
                 said = {"diagnosis": "bkl", "examined_on": args[1], "excised": args[2]}
@@ -225,7 +232,7 @@ class World:
         elif name == "correct visit":
             if (entry := self.entry(name, args[0])) is not None:
                 said = {"visited_on": args[1], "finding": args[2]}
-                visits.record_visit(lesion=entry.lesion, supersedes=entry, **said, **by)
+                visits.record_visit(lesion=entry.lesion, supersedes=entry, user=self.owner, **said)
         elif name == "supersede":
             standing = Review.objects.standing().filter(
                 image__withdrawn_at=None, image__lesion__withdrawn_at=None
@@ -288,17 +295,20 @@ class World:
             said = {"diagnosis": "nv", "examined_on": args[0], "excised": args[1]}
             review_services.record_histology(**said, **by)
         elif name == "visit":
-            visits.record_visit(visited_on=args[0], finding=args[1], **by)
+            said = {"visited_on": args[0], "finding": args[1]}
+            visits.record_visit(user=self.owner, lesion=lesion, **said)
         elif name == "stale histology":
             said = {"diagnosis": "nv", "examined_on": args[1], **self.opened(lesion, args[0])}
             review_services.record_histology(**said, **by)
         elif name == "stale visit":
             said = {"finding": "harmless", "visited_on": args[1], **self.opened(lesion, args[0])}
-            visits.record_visit(**said, **by)
+            visits.record_visit(user=self.owner, lesion=lesion, **said)
         elif name == "close":
             closing.close(on=args[0], **by)
         elif name == "open":
             closing.reopen(**by)
+        elif name == "owner's no symptom":
+            closing.edit_lesion(user=self.owner, lesion=lesion, bleeding=False)
         else:
             closing.edit_lesion(bleeding=name == "symptom", **by)
 
@@ -307,7 +317,11 @@ class World:
         for model in (Lesion, LesionImage, DoctorVisit, Histology):
             for record in model.everything.exclude(withdrawn_at=None):
                 with suppress(ValidationError), transaction.atomic():
-                    corrections.restore(user=self.user, record=record, acknowledged=True)
+                    corrections.restore(user=self.who(record), record=record, acknowledged=True)
+
+    def who(self, record):
+        """Visits are the owner's."""
+        return self.owner if isinstance(record, DoctorVisit) else self.user
 
     def ranks(self):
         return [standing_rank(lesion.pk, self.user) for lesion in self.lesions]
@@ -367,6 +381,9 @@ LATER = [
 """An urgent picture of a later day."""
 
 
+PICTURE_READ = [PICTURE, READ_MONITOR]
+
+
 @given(st.lists(acts, max_size=10), st.sampled_from([1960, 2014]), st.booleans())
 @example(urgent_picture(visit(1), ("merge", 1), ("restore",)), 1960, False)
 @example([PICTURE, visit(0), READ_URGENT], 1960, False)
@@ -378,6 +395,8 @@ LATER = [
 @example(urgent_picture(("close", 1, DAY), ("move", 0), ("redate", 0, DAY)), 2014, True)
 @example(urgent_picture(TO_PHOTOGRAPH, ("read", 0, "monitor", "2026.11.2")), 1960, True)
 @example(urgent_picture(("histology", 0, DAY, True), ("withdraw histology", 0)), 1960, True)
+@example([("symptom", 0), ("owner's no symptom", 0)], 1960, True)
+@example([("symptom", 0), *PICTURE_READ, ("review", 0), ("owner's no symptom", 0)], 1960, True)
 @example([*CORRECTED, ("withdraw histology", 1), ("restore",)], 1960, True)
 @example([*CORRECTED, ("withdraw histology", 1), *urgent_picture()], 1960, True)
 @example(urgent_picture(visit(0), ("correct visit", 0, BEFORE, "harmless")), 1960, False)
@@ -397,7 +416,7 @@ def only_a_settling_act_lowers(world, done):
     before = world.ranks()
     for act in done:
         may_lower = act[0] in SETTLING | PUTS_RIGHT or any(
-            lowers(world, act) for lowers in (replaces, leaves, gives_back)
+            lowers(world, act) for lowers in (replaces, leaves, gives_back, takes_back)
         )
         world.do(*act)
         after = world.ranks()
@@ -434,6 +453,22 @@ def gives_back(world, act):
         return False
     entry = world.entry(act[0], act[1])
     return entry is not None and entry.supersedes_id is not None
+
+
+def takes_back(world, act):
+    """Whether the owner takes a symptom away of their own record; or where a clinic follows it,
+    after a clinician has concluded on the spot since it was marked.
+    """
+    if act[0] != "owner's no symptom" or (lesion := world.lesion(act[1])) is None:
+        return False
+    since = {"created__gte": lesion.symptoms_at} if lesion.symptoms_at else {}
+    concluded = Review.objects.settling().filter(image__lesion=lesion, **since)
+    return (
+        not world.is_shared
+        or lesion.is_closed
+        or concluded.exists()
+        or lesion.histologies.standing().filter(**since).exists()
+    )
 
 
 @pytest.fixture

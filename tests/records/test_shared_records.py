@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import services as account_services
 from screening.corrections import services as corrections
 from screening.models import Lesion
+from screening.records import services as record_services
 from screening.records import visits
 from screening.reviews import services as review_services
 from screening.reviews import worklist
+from tests.clients import Program
 from tests.factories import (
     AlertFactory,
     DoctorVisitFactory,
@@ -115,3 +119,42 @@ def test_on_a_record_of_ones_own_a_visit_settles(personas):
     PredictionFactory(image__lesion=lesion, outcome="urgent")
     entered(personas, lesion, "harmless")
     assert standing_in_python(lesion, personas.self_tracker).outcome == ""
+
+
+@pytest.mark.parametrize("by", ["self_tracker", "assistant"])
+def test_a_symptom_stays_until_a_clinician_concludes_or_takes_it_away(client, personas, by):
+    user = getattr(personas, by)
+    patient = PatientFactory(clinic=personas.clinic, owner=personas.self_tracker)
+    lesion = LesionFactory(patient=patient, label="Left calf", bleeding=True, itching=True)
+    image = LesionImageFactory(lesion=lesion, captured_on=timezone.localdate())
+    client.force_login(user)
+    url = reverse("lesion_edit", args=[lesion.pk])
+    form = client.get(url)
+    said = "counts until a clinician has concluded on the spot"
+    assert said in form.text
+    without = {
+        "label": "Left calf",
+        "itching": "on",
+        "opened": form.context["form"]["opened"].value(),
+    }
+    assert f"this {said}" in client.post(url, without).text
+    program = Program(account_services.create_api_key(user=user, name="test")[1])
+    refused = program.patch(f"/api/v1/lesions/{lesion.pk}/", {"bleeding": False})
+    assert refused.status_code == 400 and refused.json()["errors"][0]["pointer"] == "/bleeding"
+    assert marked(lesion) == ["bleeding", "itching"]
+    assert program.patch(f"/api/v1/lesions/{lesion.pk}/", {"notes": "Gone"}).status_code == 200
+    record_services.edit_lesion(user=personas.clinician, lesion=lesion, itching=False)
+    assert marked(lesion) == ["bleeding"]
+    review_services.record_review(
+        user=personas.clinician, image=image, conclusion="nv", management="none"
+    )
+    assert said not in client.get(url).text
+    record_services.edit_lesion(user=user, lesion=lesion, bleeding=False)
+    assert marked(lesion) == []
+    record_services.edit_lesion(user=user, lesion=lesion, bleeding=True)
+    with pytest.raises(ValidationError, match="counts until"):
+        record_services.edit_lesion(user=user, lesion=lesion, bleeding=False)
+
+
+def marked(lesion):
+    return Lesion.objects.get(pk=lesion.pk).symptoms

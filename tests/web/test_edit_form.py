@@ -29,10 +29,10 @@ def test_a_form_that_saw_nothing_takes_no_mark_away_unasked(personas, client):
 def test_who_takes_a_mark_away_is_noted(personas):
     lesion = LesionFactory(patient=personas.patient, bleeding=True, itching=True)
     record_services.edit_lesion(
-        user=personas.assistant, lesion=lesion, bleeding=False, itching=True
+        user=personas.clinician, lesion=lesion, bleeding=False, itching=True
     )
     correction = Correction.objects.get()
-    assert (correction.made_by, correction.lesion) == (personas.assistant, lesion)
+    assert (correction.made_by, correction.lesion) == (personas.clinician, lesion)
     assert in_words(correction) == f"{lesion}: bleeding not marked, before marked."
     assert may_be_undone(correction)
     undo(user=personas.assistant, correction=correction)

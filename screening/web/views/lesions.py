@@ -21,7 +21,7 @@ from screening.corrections import queries
 from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
 from screening.predictions import advice, succession
 from screening.predictions.outcomes import Standing
-from screening.records import closing, timeline, visits
+from screening.records import closing, services, timeline, visits
 from screening.records import queries as record_queries
 from screening.reminders import suggestions
 from screening.web.forms.positions import NewLesionForm
@@ -138,7 +138,12 @@ def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     return render(
         request,
         "screening/lesion_form.html",
-        {"form": form, "patient": lesion.patient, "lesion": lesion},
+        {
+            "form": form,
+            "patient": lesion.patient,
+            "lesion": lesion,
+            "stays_marked": not services.may_unmark(request.user, lesion),
+        },
     )
 
 
