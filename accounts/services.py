@@ -12,8 +12,10 @@ from uuid import UUID
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from accounts import notices
@@ -181,6 +183,13 @@ def end_session(*, user: User, session: UserSession) -> None:
     """Log out one browser; its next request is anonymous, in every process."""
     if session.user_id == user.pk:
         session.end()
+
+
+def forget_ended_sessions() -> None:
+    """Delete expired sessions, and the entries in people's lists of sessions that ended."""
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    alive = Session.objects.filter(session_key=OuterRef("session_key"))
+    UserSession.objects.exclude(Exists(alive)).delete()
 
 
 def _lock_member(membership: Membership) -> None:

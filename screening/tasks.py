@@ -12,6 +12,7 @@ from django.utils import timezone
 from oauth2_provider.models import AccessToken
 
 from accounts import invitations
+from accounts import services as accounts
 from accounts.models import UsedAssertion
 from ml import reader
 from screening import bells, idempotency, sweeper
@@ -100,10 +101,11 @@ def beat_task() -> None:
 
 @shared_task
 def forget_answers_and_tokens_task() -> None:
-    """Delete expired data: stored responses, tokens and unfinished files."""
+    """Delete expired data: stored responses, tokens, sessions and unfinished files."""
     idempotency.forget_old()
     storage.remove_unfinished()
     heartbeats.forget_old()
+    accounts.forget_ended_sessions()
     AccessToken.objects.filter(expires__lt=timezone.now()).delete()
     UsedAssertion.objects.filter(expires_at__lt=timezone.now()).delete()
 

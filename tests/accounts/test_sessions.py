@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from allauth.usersessions.models import UserSession
+from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.cache import cache
 from django.urls import reverse
+from django.utils import timezone
 
 from accounts import agreements, services
 from accounts.devices import named
@@ -89,6 +92,18 @@ def test_a_session_ends_that_nobody_uses_or_that_is_old(client, settings, since,
     session["since"] -= max(since, seen)
     session.save()
     assert is_in(client) == stays
+
+
+def test_what_is_kept_of_ended_sessions_is_deleted(person):
+    here, ended, expired = logged_in(), logged_in(), logged_in(PHONE)
+    ended.session.flush()
+    long_ago = timezone.now() - timedelta(seconds=1)
+    Session.objects.filter(session_key=expired.session.session_key).update(expire_date=long_ago)
+    services.forget_ended_sessions()
+    assert is_in(here)
+    key = here.session.session_key
+    assert list(Session.objects.values_list("session_key", flat=True)) == [key]
+    assert list(UserSession.objects.values_list("session_key", flat=True)) == [key]
 
 
 def test_use_keeps_a_session(client, settings):
