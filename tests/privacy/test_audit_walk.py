@@ -1,26 +1,18 @@
-"""Every address and operation: what shows or changes a person's data adds exactly one entry."""
+"""Every address: what shows or changes a person's data adds exactly one entry."""
 
 from __future__ import annotations
 
 from itertools import product
 
 import pytest
-from django.apps import apps
-from django.contrib import admin
-from django.core.management import call_command, get_commands, load_command_class
 from django.db import transaction
 from django.urls import reverse
 
-from screening import tasks
-from screening.models import Act, AuditEntry, Through, witness
+from screening.models import Act, AuditEntry
 from screening.privacy import services as audit
-from screening.privacy.commands import RecordedCommand
-from skincheck_site.celery import app as celery
 from tests.access import DONE, MATRIX, METHODS
-from tests.accounts.test_admin import operator, rows  # noqa: F401  fixtures
-from tests.factories import LesionImageFactory
-from tests.privacy.entries import close, entries
-from tests.test_access_matrix import clients_of, world_of
+from tests.privacy.entries import close
+from tests.test_access_matrix import clients_of
 
 pytestmark = pytest.mark.django_db
 
@@ -42,20 +34,18 @@ def shows(response, world) -> bool:
 
 
 @pytest.fixture
-def clients(personas):
-    return clients_of(personas)
+def clients(everything):
+    return clients_of(everything.personas)
 
 
 @pytest.fixture
-def worlds(personas):
-    return [world_of(personas, writer) for writer in ("clinician", "self_tracker")]
-
-
-@pytest.fixture(autouse=True)
-def _labels_that_no_page_has_by_itself(personas):
-    for n, patient in enumerate((personas.patient, personas.own_patient)):
-        patient.label = f"Walked {n}"
-        patient.save()
+def worlds(everything):
+    """Their patients have labels that no page has by itself."""
+    worlds = [everything.clinic, everything.own]
+    for n, world in enumerate(worlds):
+        world.patient.label = f"Walked {n}"
+        world.patient.save()
+    return worlds
 
 
 def asked(client, method, url, sent, world):
@@ -110,49 +100,3 @@ def test_the_walk_sees_data_in_most_of_what_it_asks_for(worlds, clients):
             url = reverse(name, args=line.args(worlds[0]))
             shown += asked(clients[may[0]], "GET", url, sent, worlds[0])[1]
     assert shown > 70
-
-
-def test_the_operators_pages(client, operator, rows):  # noqa: F811
-    client.force_login(operator)
-    audit.chain_all()
-    AuditEntry.objects.all().delete()
-    for model in admin.site._registry:
-        row = model._default_manager.first()
-        if model not in witness.ways() or row is None:
-            continue
-        for page, args in (("changelist", []), ("change", [row.pk])):
-            name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
-            assert client.get(reverse(name, args=args)).status_code == 200
-            (entry,) = entries(what=name)
-            assert (entry.through, entry.actor) == (Through.ADMIN, operator.pk)
-            assert entry.details["counts"][model._meta.model_name] >= 1
-    assert AuditEntry.objects.count() > 20
-
-
-def test_every_command_of_ours_is_recorded():
-    """But ``sweep``, which never ends: each of its steps is."""
-    ours = {config.name for config in apps.get_app_configs()} & {"screening", "accounts"}
-    for name, app in get_commands().items():
-        if app in ours and name != "sweep":
-            assert isinstance(load_command_class(app, name), RecordedCommand), name
-
-
-def test_a_command_is_one_entry(personas):
-    world = world_of(personas, "clinician")
-    call_command("verify_reviews")
-    (entry,) = entries()
-    assert (entry.through, entry.what, entry.actor) == (Through.COMMAND, "verify_reviews", None)
-    assert entry.details["counts"]["review"] == 1
-    assert entry.details["patients"] == [str(world.patient.pk)]
-
-
-def test_every_task_is_recorded_and_is_one_entry(personas):
-    ours = [task for name, task in celery.tasks.items() if name.startswith("screening.")]
-    assert ours
-    assert all(isinstance(task, celery.Task) for task in ours)
-    image = LesionImageFactory(lesion__patient=personas.patient)
-    other = LesionImageFactory(lesion=image.lesion)
-    tasks.compare_task([str(image.pk), str(other.pk)])
-    (entry,) = entries()
-    assert (entry.through, entry.what) == (Through.WORKER, "screening.tasks.compare_task")
-    assert entry.details["patients"] == [str(personas.patient.pk)]
