@@ -41,6 +41,11 @@ class NewImage(StrictSerializer):
         default=False,
         help_text="Take a DICOM file that says that text is burned into its picture.",
     )
+    allow_capture = serializers.BooleanField(
+        default=False,
+        help_text="Take a DICOM file that is a Secondary Capture: you know that it is a photograph "
+        "of this lesion.",
+    )
     keep_identifiers = serializers.BooleanField(
         default=False,
         help_text="Of a DICOM file: keep its SOP Instance UID as an identifier of the image.",

@@ -24,29 +24,26 @@ if TYPE_CHECKING:
 
 DERMOSCOPIC = "1.2.840.10008.5.1.4.1.1.77.1.7"
 VL_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4"
+_CAPTURES = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.4")
+"""Secondary Capture, and its form for several frames in true colour."""
 UNKNOWN = "unknown"
 """For DICOM's maker, where none is known."""
 
-_NATIVE = {
+_ARRAYS = {
     "1.2.840.10008.1.2",  # implicit VR, little endian
     "1.2.840.10008.1.2.1",  # explicit VR, little endian
     "1.2.840.10008.1.2.2",  # explicit VR, big endian
     "1.2.840.10008.1.2.5",  # RLE, lossless
 }
-_COMPRESSED = {
-    "1.2.840.10008.1.2.4.50": "JPEG",  # baseline
-    "1.2.840.10008.1.2.4.51": "JPEG",  # extended; the same for 8 bits
-    "1.2.840.10008.1.2.4.90": "JPEG2000",  # lossless
-    "1.2.840.10008.1.2.4.91": "JPEG2000",
-}
-_NOT_READ = {
-    "1.2.840.10008.1.2.4.57": "JPEG Lossless",
-    "1.2.840.10008.1.2.4.70": "JPEG Lossless",
-    "1.2.840.10008.1.2.4.80": "JPEG-LS",
-    "1.2.840.10008.1.2.4.81": "JPEG-LS",
-    "1.2.840.10008.1.2.4.201": "High-Throughput JPEG 2000",
-    "1.2.840.10008.1.2.4.202": "High-Throughput JPEG 2000",
-    "1.2.840.10008.1.2.4.203": "High-Throughput JPEG 2000",
+_JPEG_LS = {"1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"}  # lossless, near-lossless
+_JPEG = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"}  # baseline; extended, of 8 bits
+_JPEG_LOSSLESS = {"1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70"}
+_JPEG_2000 = {
+    "1.2.840.10008.1.2.4.90",  # lossless
+    "1.2.840.10008.1.2.4.91",
+    "1.2.840.10008.1.2.4.201",  # High-Throughput JPEG 2000, lossless
+    "1.2.840.10008.1.2.4.202",  # the same, in layers of resolution
+    "1.2.840.10008.1.2.4.203",
 }
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 
@@ -64,6 +61,7 @@ MAX_ITEMS, MAX_ELEMENTS = 2_000, 5_000
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 EXPORT = "Export it uncompressed or as JPEG baseline."
+CONTRADICTS = "The DICOM file contradicts itself about the picture's size."
 DAMAGED = "The DICOM file is damaged or was cut off on its way. Copy it again and add the copy."
 
 
@@ -73,6 +71,7 @@ class Said:
     (no_day). taken_at, mm_per_pixel: None if not given. regions: code and coding scheme of each
     anatomic region. body_part: the term of BodyPartExamined. instance: the picture's own UID,
     stored only on request. burned_in: whether text in the picture may identify the person.
+    is_capture: a Secondary Capture, which does not say what it shows.
     """
 
     taken_on: date | None = None
@@ -83,6 +82,7 @@ class Said:
     mm_per_pixel: float | None = None
     instance: str = ""
     burned_in: bool = False
+    is_capture: bool = False
 
 
 def is_dicom(data: bytes) -> bool:
@@ -110,10 +110,10 @@ def read(data: bytes) -> Dataset:
         raise InvalidImage(DAMAGED) from None
     if not (kind and complete):
         raise InvalidImage(DAMAGED)
-    if kind not in (DERMOSCOPIC, VL_PHOTOGRAPHIC):
+    if kind not in (DERMOSCOPIC, VL_PHOTOGRAPHIC, *_CAPTURES):
         raise InvalidImage(
             "This DICOM file is not a photograph of skin. Only dermoscopic and VL photographs can "
-            "be added."
+            "be added, and Secondary Captures that someone confirms to be one."
         )
     if frames > 1:
         raise InvalidImage("The DICOM file has several frames. Export one of them by itself.")
@@ -137,20 +137,12 @@ def picture(dataset: Dataset) -> Picture:
     """The decoded picture. Raises InvalidImage."""
     require_size((int(dataset.Columns), int(dataset.Rows)))
     syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
-    if syntax not in _COMPRESSED and syntax not in _NATIVE:
-        how = f"as {_NOT_READ[syntax]}" if syntax in _NOT_READ else "in a rare way"
-        raise InvalidImage(
-            f"The DICOM file is compressed {how}, which cannot be read here. {EXPORT}"
-        )
     try:
-        if syntax in _COMPRESSED:
-            image = _decompressed(dataset, _COMPRESSED[syntax])
-        else:
-            image = _from_array(dataset)
+        image = _decoded(dataset, syntax)
         if profile := _value(dataset, "ICCProfile"):
             image.info["icc_profile"] = bytes(profile)
         told = Exif(camera=_camera(dataset))
-        return finished(image, told, lossless=_COMPRESSED.get(syntax) != "JPEG")
+        return finished(image, told, lossless=syntax not in _JPEG)
     except InvalidImage:
         raise
     except containers.TooManyScans:
@@ -159,10 +151,31 @@ def picture(dataset: Dataset) -> Picture:
         raise InvalidImage(DAMAGED) from None
 
 
+def _decoded(dataset: Dataset, syntax: str) -> Image.Image:
+    if syntax in _JPEG | _JPEG_LOSSLESS and int(dataset.BitsStored) > 8:
+        raise InvalidImage(f"The DICOM file's JPEG has more than 8 bits a sample. {EXPORT}")
+    if syntax in _JPEG:
+        return _jpeg(dataset)
+    if syntax in _JPEG_LOSSLESS:
+        return _jpeg_lossless(dataset)
+    if syntax in _JPEG_2000:
+        return _of_size(dataset, Image.open(BytesIO(_frame(dataset)), formats=("JPEG2000",)))
+    if syntax in _JPEG_LS:
+        _require_size_of_jpeg_ls(dataset)
+        return _from_array(dataset)
+    if syntax in _ARRAYS:
+        return _from_array(dataset)
+    raise InvalidImage(
+        f"The DICOM file is compressed in a way ({syntax[:64] or 'not named'}) that cannot be read "
+        f"here. {EXPORT}"
+    )
+
+
 def said(dataset: Dataset) -> Said:
     """The file's metadata, as far as it can be read."""
     taken_on, taken_at, no_day = _taken(dataset)
     regions = _value(dataset, "AnatomicRegionSequence") or []
+    is_capture = _text(dataset, "SOPClassUID") in _CAPTURES
     return Said(
         taken_on=taken_on,
         taken_at=taken_at,
@@ -171,9 +184,10 @@ def said(dataset: Dataset) -> Said:
             (_text(item, "CodeValue"), _text(item, "CodingSchemeDesignator")) for item in regions
         ),
         body_part=_text(dataset, "BodyPartExamined").strip().upper(),
-        mm_per_pixel=_mm_per_pixel(dataset),
+        mm_per_pixel=None if is_capture else _mm_per_pixel(dataset),
         instance=_text(dataset, "SOPInstanceUID"),
         burned_in=_text(dataset, "BurnedInAnnotation").strip().upper() == "YES",
+        is_capture=is_capture,
     )
 
 
@@ -231,33 +245,75 @@ def _camera(dataset: Dataset) -> str:
     return "".join(character for character in text if character.isprintable())[:120]
 
 
-def _decompressed(dataset: Dataset, format: str) -> Image.Image:
+def _frame(dataset: Dataset) -> bytes:
     from pydicom.encaps import get_frame
 
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    image: Any
-    if format == "JPEG":
-        image = JpegImageFile(BytesIO(containers.jpeg(frame).data))
-    else:
-        image = Image.open(BytesIO(frame), formats=(format,))
+    return get_frame(dataset.PixelData, 0, number_of_frames=1)
+
+
+def _of_size(dataset: Dataset, image: Any) -> Any:
+    """The image, opened but not decoded. Raises InvalidImage if the tags tell another size."""
     if image.size != (dataset.Columns, dataset.Rows):
-        raise InvalidImage("The DICOM file contradicts itself about the picture's size.")
+        raise InvalidImage(CONTRADICTS)
+    return image
+
+
+def _jpeg(dataset: Dataset) -> Image.Image:
+    image = _of_size(dataset, JpegImageFile(BytesIO(containers.jpeg(_frame(dataset)).data)))
     is_rgb = dataset.PhotometricInterpretation == "RGB"
-    if format == "JPEG" and is_rgb and not image.info.keys() & {"adobe_transform", "jfif"}:
+    if is_rgb and not image.info.keys() & {"adobe_transform", "jfif"}:
         # JPEG would treat it as YCbCr, so the values are taken as they are. Where the stream says
         # which they are (JFIF is always YCbCr), it is right and the tag is wrong.
         image.draft("YCbCr", image.size)
         return Image.frombytes("RGB", image.size, image.tobytes())
-    image.load()
-    return image
+    return _as_tagged(dataset, image)
+
+
+def _jpeg_lossless(dataset: Dataset) -> Image.Image:
+    """The values are taken as they are; the stream says what they mean, or else the tag."""
+    image = _of_size(dataset, JpegImageFile(BytesIO(containers.jpeg(_frame(dataset)).data)))
+    if image.mode != "RGB":
+        return _as_tagged(dataset, image)
+    told = image.info
+    is_ybr = dataset.PhotometricInterpretation.startswith("YBR")
+    if "jfif" in told or "adobe_transform" in told:
+        is_ybr = "jfif" in told or bool(told["adobe_transform"])
+        if is_ybr:  # the decoder converts no lossless colours
+            image.draft("YCbCr", image.size)
+    return Image.frombytes("YCbCr" if is_ybr else "RGB", image.size, image.tobytes())
+
+
+def _as_tagged(dataset: Dataset, image: Image.Image) -> Image.Image:
+    """One component: grey, or an index into a palette."""
+    if image.mode != "L" or dataset.PhotometricInterpretation == "MONOCHROME2":
+        image.load()
+        return image
+    import numpy as np
+
+    return _from_values(dataset, np.asarray(image))
+
+
+def _require_size_of_jpeg_ls(dataset: Dataset) -> None:
+    """Before the decoder reserves memory for it."""
+    frame = _frame(dataset)
+    head = frame[(at := frame.find(b"\xff\xf7")) : at + 9] if b"\xff\xf7" in frame else b""
+    size = int.from_bytes(head[7:9], "big"), int.from_bytes(head[5:7], "big")
+    if size != (dataset.Columns, dataset.Rows):
+        raise InvalidImage(CONTRADICTS)
 
 
 def _from_array(dataset: Dataset) -> Image.Image:
-    from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.pixels import pixel_array
 
     if dataset.get("PixelRepresentation"):
         raise InvalidImage("The DICOM file's pixels are signed numbers, as in no photograph.")
-    array: np.ndarray = pixel_array(dataset)
+    return _from_values(dataset, pixel_array(dataset))
+
+
+def _from_values(dataset: Dataset, array: np.ndarray) -> Image.Image:
+    """array: as stored, YBR converted to RGB."""
+    from pydicom.pixels import apply_color_lut
+
     deeper = int(dataset.BitsStored) - 8
     if dataset.PhotometricInterpretation == "PALETTE COLOR":
         array = apply_color_lut(array, dataset)

@@ -27,6 +27,11 @@ BURNED_IN = (
     "the picture without text, or confirm that it should be added anyway."
 )
 
+CAPTURE = (
+    "The DICOM file is a Secondary Capture, which does not say what it shows. Export the picture "
+    "as the camera took it, or confirm that it is a photograph of this lesion."
+)
+
 
 class AddedImage(NamedTuple):
     image: LesionImage
@@ -73,18 +78,22 @@ def keep_image(
     modality: str = Modality.DERMATOSCOPIC,
     is_synthetic: bool = False,
     allow_burned_in: bool = False,
+    allow_capture: bool = False,
     allow_duplicate: bool = False,
     in_batch: bool = False,
 ) -> AddedImage:
     """The part of ``add_image`` after decoding: it needs only the database.
 
-    allow_burned_in: accept a DICOM picture whose file says that text is burned into it. in_batch:
-    the batch worker reads it, so no other worker is notified.
+    allow_burned_in: accept a DICOM picture whose file says that text is burned into it.
+    allow_capture: accept a Secondary Capture. in_batch: the batch worker reads it, so no other
+    worker is notified.
     """
     require_writable(user=user, patient=lesion.patient)
     burned_in = clean.said is not None and clean.said.burned_in
     if burned_in and not allow_burned_in:
         raise ValidationError({"file": BURNED_IN})
+    if clean.said is not None and clean.said.is_capture and not allow_capture:
+        raise ValidationError({"file": CAPTURE})
     captured_on, captured_time = _moment(captured_on, clean, lesion.patient)
     known = lesion.images.filter(sha256=clean.sha256).first()
     if known is not None:

@@ -103,6 +103,7 @@ const fields = (picture) => ({
   captured_on: part(picture, "day").value,
   modality: part(picture, "kind").value,
   ...(form.elements.allow_burned_in.checked && { allow_burned_in: "on" }),
+  ...(form.elements.allow_capture.checked && { allow_capture: "on" }),
   ...(picture.isElsewhere && { allow_duplicate: "on" }), // the user was told before sending it again
 });
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import zlib
 from datetime import date, time
 from io import BytesIO
 
+import imagecodecs
 import numpy as np
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -40,6 +43,37 @@ def off(one: np.ndarray, other: np.ndarray) -> float:
 ORIGINAL = np.asarray(picture()).astype(int)
 JPEG = encoded(picture(), "JPEG", quality=95)
 GREY = picture().convert("L")
+DEEP = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
+
+
+def values(size: tuple[int, int] = SIZE, mode: str = "RGB") -> np.ndarray:
+    return np.asarray(picture(size).convert(mode))
+
+
+def lossless(size: tuple[int, int] = SIZE, *, mode: str = "RGB", told: bool = False) -> bytes:
+    """A lossless JPEG. told: with the segment that names its colours; without, nothing does."""
+    data = imagecodecs.jpeg8_encode(
+        values(size, mode), lossless=True, colorspace="rgb", outcolorspace="rgb"
+    )
+    segment = data[2 : 4 + int.from_bytes(data[4:6], "big")]
+    assert segment[4:9] == b"Adobe"
+    of_jfif = b"\xff\xe0\0\x10JFIF\0\1\1\0\0\1\0\1\0\0"
+    told_by = (of_jfif if mode == "YCbCr" else segment) if told else b""
+    return data[:2] + told_by + data[2 + len(segment) :]
+
+
+def deep() -> bytes:
+    return imagecodecs.jpeg8_encode(
+        values(mode="L").astype("uint16") << 4, lossless=True, bitspersample=12
+    )
+
+
+def near(size: tuple[int, int] = SIZE, level: int = 0) -> bytes:
+    return imagecodecs.jpegls_encode(values(size), level=level)
+
+
+def high(size: tuple[int, int] = SIZE, *, reversible: bool = True) -> bytes:
+    return imagecodecs.htj2k_encode(values(size), reversible=reversible)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +104,26 @@ GREY = picture().convert("L")
             ),
             4,
         ),
+        (lambda: lossless_dicom("RGB"), 0),
+        (lambda: lossless_dicom("YBR_FULL", frame=lossless(mode="YCbCr")), 1.5),
+        (lambda: lossless_dicom("YBR_FULL", frame=lossless(told=True)), 0),
+        (lambda: lossless_dicom("RGB", frame=lossless(mode="YCbCr", told=True)), 1.5),
+        (lambda: near_dicom(uid.JPEGLSLossless, near()), 0),
+        (lambda: near_dicom(uid.JPEGLSNearLossless, near(level=2)), 2),
+        (
+            lambda: dicom(
+                syntax=uid.HTJ2KLossless, frame=high(), PhotometricInterpretation="YBR_RCT"
+            ),
+            0,
+        ),
+        (
+            lambda: dicom(
+                syntax=uid.HTJ2K,
+                frame=high(reversible=False),
+                PhotometricInterpretation="YBR_ICT",
+            ),
+            1.5,
+        ),
     ],
     ids=[
         "explicit",
@@ -81,10 +135,109 @@ GREY = picture().convert("L")
         "extended",
         "jpeg2000",
         "rgb-jpeg",
+        "lossless-jpeg",
+        "lossless-jpeg-of-ybr",
+        "lossless-jpeg-and-a-wrong-tag",
+        "lossless-jfif",
+        "jpeg-ls",
+        "near-lossless",
+        "htj2k-lossless",
+        "htj2k",
     ],
 )
 def test_pixels_are_those_that_were_photographed(data, tolerance):
     assert off(cleaned(data()), ORIGINAL) <= tolerance
+
+
+def lossless_dicom(tag: str, frame: bytes | None = None) -> bytes:
+    return dicom(
+        syntax=uid.JPEGLosslessSV1, frame=frame or lossless(), PhotometricInterpretation=tag
+    )
+
+
+def near_dicom(syntax: str, frame: bytes) -> bytes:
+    return dicom(syntax=syntax, frame=frame, PhotometricInterpretation="RGB")
+
+
+@pytest.mark.parametrize("tag", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize("syntax", [uid.JPEGBaseline8Bit, uid.JPEGLossless, uid.JPEGLSLossless])
+def test_compressed_grey_is_as_its_tag_says(syntax, tag):
+    grey = np.asarray(GREY)
+    shown = grey if tag == "MONOCHROME2" else 255 - grey
+    frames = {
+        uid.JPEGBaseline8Bit: lambda: encoded(Image.fromarray(shown), "JPEG", quality=97),
+        uid.JPEGLossless: lambda: imagecodecs.jpeg8_encode(shown, lossless=True),
+        uid.JPEGLSLossless: lambda: imagecodecs.jpegls_encode(shown),
+    }
+    data = dicom(image=GREY, syntax=syntax, frame=frames[syntax](), PhotometricInterpretation=tag)
+    assert off(cleaned(data), np.repeat(grey[..., None].astype(int), 3, axis=2)) < 2.5
+
+
+def test_what_loses_nothing_is_kept_so():
+    for syntax, frame in (
+        (uid.JPEGLossless, lossless()),
+        (uid.JPEGLSLossless, near()),
+        (uid.HTJ2KLossless, high()),
+    ):
+        assert cleaning.clean(BytesIO(dicom(syntax=syntax, frame=frame))).extension == "png"
+
+
+@pytest.mark.skipif(not shutil.which("dcmcjpeg"), reason="needs dcmtk")
+@pytest.mark.parametrize(
+    "command", ["dcmcjpeg +el", "dcmcjpeg +e1", "dcmcjpls +el", "dcmcjpls +en", "dcmcrle"]
+)
+def test_what_dcmtk_compresses_is_read(command, tmp_path):
+    (tmp_path / "in.dcm").write_bytes(dicom())
+    done = [*command.split(), tmp_path / "in.dcm", tmp_path / "out.dcm"]
+    subprocess.run(done, check=True, capture_output=True, timeout=60)
+    data = (tmp_path / "out.dcm").read_bytes()
+    assert dcmread(BytesIO(data)).file_meta.TransferSyntaxUID.is_compressed
+    assert off(cleaned(data), ORIGINAL) <= (2 if "+en" in command else 0)
+
+
+def test_a_frame_that_promises_too_much_is_refused_before_it_is_decoded():
+    """Of a few hundred bytes each, that announce 65,000 x 65,000 pixels."""
+    side = (65_000).to_bytes(2, "big")
+    for syntax, frame, mark in (
+        (uid.JPEGLossless, lossless(), b"\xff\xc3"),
+        (uid.JPEGLSLossless, near(), b"\xff\xf7"),
+    ):
+        at = frame.index(mark) + 5
+        grown = frame[:at] + side + side + frame[at + 4 : 600]
+        with pytest.raises(cleaning.InvalidImage, match="contradicts itself"):
+            cleaning.clean(BytesIO(dicom(syntax=syntax, frame=grown)))
+    frame = high()
+    at = frame.index(b"\xff\x51") + 6
+    grown = frame[:at] + (65_000).to_bytes(4, "big") * 2 + frame[at + 8 : 600]
+    with pytest.raises(cleaning.InvalidImage, match=r"contradicts itself|damaged"):
+        cleaning.clean(BytesIO(dicom(syntax=uid.HTJ2K, frame=grown)))
+
+
+CAPTURES = [uid.SecondaryCaptureImageStorage, uid.MultiFrameTrueColorSecondaryCaptureImageStorage]
+
+
+@pytest.mark.parametrize("kind", CAPTURES)
+def test_a_secondary_capture_is_added_only_by_choice(personas, bare, kind):
+    data = dicom(SOPClassUID=kind, Modality="OT")
+    with pytest.raises(ValidationError, match="does not say what it shows"):
+        add_image(user=personas.clinician, lesion=bare, file=BytesIO(data))
+    bare.refresh_from_db()
+    assert bare.body_site == ""
+    added = add_image(user=personas.clinician, lesion=bare, file=BytesIO(data), allow_capture=True)
+    assert added.taken_over == ("body site: Back",)  # and no scale: the pixels may be a screen's
+    assert not ImageScale.objects.exists()
+
+
+def test_the_page_asks_about_a_secondary_capture(client, personas, bare):
+    client.force_login(personas.clinician)
+    data = dicom(SOPClassUID=CAPTURES[0], Modality="OT")
+    address = f"/lesions/{bare.pk}/images/new/"
+    for chosen in ({}, {"allow_capture": "on"}):
+        file = SimpleUploadedFile("mole.dcm", data, "application/dicom")
+        sent = {"file": file, "modality": "dermatoscopic"} | chosen
+        text = client.post(address, sent, follow=True).content.decode()
+        assert ("confirm that it is a photograph" in text) is not bool(chosen)
+        assert LesionImage.objects.exists() is bool(chosen)
 
 
 def test_run_lengths_are_read():
@@ -142,12 +295,17 @@ def test_a_jpeg_stays_one_and_the_camera_is_told():
     [
         (lambda: dicom(NumberOfFrames="2"), "several frames"),
         (lambda: dicom(SOPClassUID=uid.CTImageStorage), "not a photograph of skin"),
-        (lambda: dicom(SOPClassUID=uid.SecondaryCaptureImageStorage), "not a photograph of skin"),
-        (lambda: dicom(syntax=uid.JPEGLosslessSV1, frame=JPEG), "as JPEG Lossless"),
-        (lambda: dicom(syntax=uid.JPEGLossless, frame=JPEG), "as JPEG Lossless"),
-        (lambda: dicom(syntax=uid.JPEGLSLossless, frame=JPEG), "as JPEG-LS"),
-        (lambda: dicom(syntax=uid.HTJ2K, frame=JPEG), "as High-Throughput JPEG 2000"),
-        (lambda: dicom(syntax=uid.MPEG2MPML, frame=JPEG), "in a rare way"),
+        (lambda: dicom(syntax=uid.JPEGLossless, frame=lossless()[:3000]), "damaged"),
+        (lambda: dicom(syntax=uid.JPEGLossless, frame=lossless(), Rows=100), "contradicts itself"),
+        (lambda: dicom(syntax=uid.JPEGLossless, frame=deep(), **DEEP), "more than 8 bits"),
+        (lambda: dicom(syntax=uid.JPEGLossless, frame=deep()), "damaged"),
+        (lambda: dicom(syntax=uid.JPEGLSLossless, frame=JPEG), "contradicts itself"),
+        (lambda: dicom(syntax=uid.JPEGLSLossless, frame=near()[:3000]), "damaged"),
+        (lambda: dicom(syntax=uid.JPEGLSLossless, frame=near(), Rows=100), "contradicts itself"),
+        (lambda: dicom(syntax=uid.HTJ2K, frame=JPEG), "damaged"),
+        (lambda: dicom(syntax=uid.HTJ2K, frame=high()[:3000]), "damaged"),
+        (lambda: dicom(syntax=uid.HTJ2K, frame=high(), Rows=100), "contradicts itself"),
+        (lambda: dicom(syntax=uid.MPEG2MPML, frame=JPEG), "a way .1.2.840.10008.1.2.4.100. that"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=b"\xff\xd8" + b"\0" * 400), "damaged"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG[:3000]), "damaged"),
         (lambda: dicom(syntax=uid.JPEGBaseline8Bit, frame=JPEG, Rows=100), "contradicts itself"),
@@ -187,10 +345,13 @@ def test_damage_anywhere_is_never_a_bug():
     wholes = [
         dicom(image=picture((80, 72))),
         dicom(image=picture((80, 72)), syntax=uid.JPEGBaseline8Bit, frame=small),
+        dicom(image=picture((80, 72)), syntax=uid.JPEGLossless, frame=lossless((80, 72))),
+        dicom(image=picture((80, 72)), syntax=uid.JPEGLSLossless, frame=near((80, 72))),
+        dicom(image=picture((80, 72)), syntax=uid.HTJ2K, frame=high((80, 72))),
     ]
     refused = 0
     for number in range(300):
-        data = bytearray(wholes[number % 2])
+        data = bytearray(wholes[number % len(wholes)])
         head = min(len(data), 1500)  # where the elements are
         for place in generator.integers(132, head, 3):
             data[place] = generator.integers(256)

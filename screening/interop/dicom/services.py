@@ -36,6 +36,7 @@ def add_image(
     captured_on: date | None = None,
     modality: str = Modality.DERMATOSCOPIC,
     allow_burned_in: bool = False,
+    allow_capture: bool = False,
     allow_duplicate: bool = False,
 ) -> Added:
     """As ``images.services.add_image``. From a DICOM file the pixel size is taken over too, and the
@@ -57,6 +58,7 @@ def add_image(
             captured_on=captured_on,
             modality=modality,
             allow_burned_in=allow_burned_in,
+            allow_capture=allow_capture,
             allow_duplicate=allow_duplicate,
         )
         if added.is_new:

@@ -61,4 +61,8 @@ class ImageForm(forms.Form):
         required=False,
         label="Add DICOM files even if their pictures contain text",
     )
+    allow_capture = forms.BooleanField(
+        required=False,
+        label="Add Secondary Captures: they are photographs of this lesion",
+    )
     allow_duplicate = forms.BooleanField(required=False, label="Add it here as well")
