@@ -401,6 +401,7 @@ class DoctorVisitFactory(factory.django.DjangoModelFactory):
     recorded_by = factory.SelfAttribute("lesion.patient.owner")
     visited_on = date(2026, 3, 15)
     finding = "harmless"
+    settles = factory.LazyAttribute(lambda visit: visit.lesion.patient.clinic_id is None)
 
 
 class ComparisonFactory(factory.django.DjangoModelFactory):

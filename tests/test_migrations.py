@@ -10,23 +10,24 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from accounts.models import User
-from screening.models import Lesion, LesionImage, Prediction
+from accounts.models import Clinic, User
+from screening.models import Correction, DoctorVisit, Lesion, LesionImage, Prediction
 from screening.predictions import outcomes
 from screening.records import queries as record_queries
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-BEFORE = [("screening", "0008_identifiers_and_retries")]
-
 
 @pytest.fixture
-def old_models():
-    """The models as they were; afterwards the database is current again."""
+def old_models(request):
+    """The models as they were at the migration that the test is parametrized with; afterwards the
+    database is current again.
+    """
+    before = [("screening", request.param)]
     latest = MigrationExecutor(connection).loader.graph.leaf_nodes("screening")
     executor = MigrationExecutor(connection)
-    executor.migrate(BEFORE)
-    yield executor.loader.project_state(BEFORE).apps.get_model
+    executor.migrate(before)
+    yield executor.loader.project_state(before).apps.get_model
     MigrationExecutor(connection).migrate(latest)
 
 
@@ -50,6 +51,7 @@ def read(model, image, version, outcome, minutes, **fields):
     )
 
 
+@pytest.mark.parametrize("old_models", ["0008_identifiers_and_retries"], indirect=True)
 def test_an_old_database_tells_what_the_rule_says(old_models):
     owner = User.objects.create(email="old@example.org")
     patient = old_models("screening", "Patient").objects.create(owner_id=owner.pk, label="Old")
@@ -85,3 +87,39 @@ def test_an_old_database_tells_what_the_rule_says(old_models):
     assert outcomes.of_rank(found["Calf"].standing_rank) == "urgent"
     assert outcomes.of_rank(found["Arm"].standing_rank) == "see_doctor"
     assert Lesion.objects.get(pk=itching.pk).symptoms_at is not None
+
+
+@pytest.mark.parametrize("old_models", ["0039_announcements"], indirect=True)
+def test_what_only_a_persons_visit_closed_for_a_clinic_is_open_again(old_models):
+    """Visits that could settle when they were entered still do: those of a record of one's own."""
+    owner = User.objects.create(email="old@example.org")
+    clinic = Clinic.objects.create(name="North")
+    own, shared = (
+        old_models("screening", "Patient").objects.create(label=label, **of)
+        for label, of in (
+            ("Own", {"owner_id": owner.pk}),
+            ("Shared", {"owner_id": owner.pk, "clinic_id": clinic.pk}),
+        )
+    )
+    on = date(2026, 2, 1)
+    closed = {"closed_on": on, "closed_because": "excised", "closed_by_id": owner.pk}
+    said = {"recorded_by_id": owner.pk, "visited_on": on, "finding": "removed"}
+    for patient, label in ((own, "Own"), (shared, "By a visit"), (shared, "By tissue, too")):
+        lesion = old_models("screening", "Lesion").objects.create(
+            patient=patient, label=label, **closed
+        )
+        old_models("screening", "DoctorVisit").objects.create(lesion=lesion, **said)
+    old_models("screening", "Histology").objects.create(
+        lesion=lesion, diagnosis="nv", examined_on=on, excised=True, recorded_by_id=owner.pk
+    )
+    to_now()
+
+    assert {one.label: one.is_closed for one in Lesion.objects.all()} == {
+        "Own": True,
+        "By a visit": False,
+        "By tissue, too": True,
+    }
+    assert [one.lesion.label for one in DoctorVisit.objects.filter(settles=True)] == ["Own"]
+    opened = Correction.objects.get()
+    assert (opened.kind, opened.lesion.label) == ("reopened", "By a visit")
+    assert opened.before == {"closed_on": "2026-02-01"} and "the clinic decides" in opened.reason

@@ -38,6 +38,7 @@ from screening.models import (
     Share,
     Webhook,
 )
+from screening.records import closing
 from screening.webhooks.outbox import announce, announce_about
 
 GRACE_DAYS = 14
@@ -130,7 +131,7 @@ def undo(*, user: User, erasure: Erasure) -> Erasure:
     for patient in _of(erasure):
         _show(patient)
     for patient in Patient.everything.select_for_update().filter(pk__in=erasure.parted):
-        _rejoin(erasure, patient)
+        _rejoin(erasure, patient, user)
     if erasure.user_id is not None:
         User.objects.filter(pk=erasure.user_id).update(erased_from=None)
     erasure.state, erasure.mail_to, erasure.parted = ErasureState.UNDONE, "", []
@@ -255,13 +256,15 @@ def _part(erasure: Erasure, patient: Patient) -> None:
     announce_about(patient, Event.PATIENT_CHANGED)
 
 
-def _rejoin(erasure: Erasure, patient: Patient) -> None:
+def _rejoin(erasure: Erasure, patient: Patient, user: User) -> None:
     if erasure.clinic_id and patient.clinic_id is None:
         patient.clinic = erasure.clinic
     elif not erasure.clinic_id and patient.owner_id is None:
         patient.owner = erasure.asked_by
     patient.full_clean()
     patient.save()
+    for lesion in Lesion.everything.filter(patient=patient).exclude(closed_on=None).order_by("pk"):
+        closing.reopen_unless_removed(user=user, lesion=lesion)  # closed by a visit meanwhile
     announce_about(patient, Event.PATIENT_CHANGED)
 
 

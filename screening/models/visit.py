@@ -35,9 +35,10 @@ class DoctorVisitQuerySet(models.QuerySet["DoctorVisit"]):
 
     def settling(self) -> DoctorVisitQuerySet:
         """Visits that settle warnings. On a record that a clinic follows none does: what a person
-        reports of themselves takes nothing off the clinic's list.
+        reports of themselves takes nothing off the clinic's list. Nor do those entered there, after
+        the clinic has left.
         """
-        return self.standing().filter(lesion__patient__clinic=None)
+        return self.standing().filter(settles=True, lesion__patient__clinic=None)
 
 
 class DoctorVisit(Entry):
@@ -50,6 +51,11 @@ class DoctorVisit(Entry):
     visited_on = models.DateField()
     finding = models.CharField(max_length=8, choices=Finding)
     note = models.TextField(blank=True, max_length=4000)
+    settles = models.BooleanField(
+        editable=False,
+        help_text="Whether it may settle warnings: no clinic followed the record when it was "
+        "entered.",
+    )
 
     objects = CurrentManager.from_queryset(DoctorVisitQuerySet)()
     everything = DoctorVisitQuerySet.as_manager()
@@ -62,6 +68,11 @@ class DoctorVisit(Entry):
                 condition=Q(finding__in=Finding.values), name="finding_is_known"
             ),
         ]
+
+    @property
+    def settles_now(self) -> bool:
+        """``settling`` in Python, for a standing visit. Reads ``lesion.patient``."""
+        return self.settles and self.lesion.patient.clinic_id is None
 
     def __str__(self) -> str:
         return f"{self.get_finding_display()}, {self.visited_on}"

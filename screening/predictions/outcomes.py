@@ -11,7 +11,8 @@ if the image had its place in the lesion (``LesionImage.placed_at``) when the le
 whoever recorded the act (``Settling.shown_at``): an act settles nothing that came later. A visit,
 which a layperson reports, settles no reading that nobody could have known: by then, the image must
 have been told as severe or more severe. A doctor's conclusion or histology needs no reading. On a
-record that a clinic follows a visit settles nothing, for anybody: the clinic decides. Withdrawn
+record that a clinic follows a visit settles nothing, for anybody: the clinic decides. Nor does one
+entered there settle anything after the clinic has left (``DoctorVisit.settles``). Withdrawn
 images, reviews of them, and withdrawn histology and visits do not count. A symptom raises
 everything below ``see_doctor`` to it, with or without pictures. It is settled by an act of someone
 who was shown it marked, and may have known of it:
@@ -195,7 +196,8 @@ def standing_of(
     images: current ones, latest capture first, with findings as the reader may see them and
     ``is_withheld`` (``records.queries.timeline``). histologies, visits: the standing ones.
     """
-    settling_visits = [] if lesion.patient.clinic_id else visits
+    is_own = lesion.patient.clinic_id is None
+    settling_visits = [visit for visit in visits if visit.settles and is_own]
     others: list[Histology | DoctorVisit] = [*histologies, *settling_visits]
     standing = [(image, review) for image in images for review in image.standing_reviews]
     reviews = [(image, review) for image, review in standing if review.settles]

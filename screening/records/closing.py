@@ -59,7 +59,7 @@ def close_again(
     lesion = found.get(pk=record.lesion_id)
     said: DoctorVisit | Histology | Review | None
     if isinstance(record, DoctorVisit):
-        is_said = record.finding == Finding.REMOVED and not lesion.patient.clinic_id
+        is_said = record.finding == Finding.REMOVED and record.settles_now
         said, on = record if is_said else None, record.visited_on
     elif isinstance(record, Histology):
         said, on = record if record.excised else None, record.examined_on

@@ -52,6 +52,8 @@ def record_visit(
     plausibility.require_past_day(
         visited_on, lesion.patient, field="visited_on", what="The day of the visit"
     )
+    # A clinic neither leaves nor joins the record until this transaction ends.
+    patient = Patient.objects.select_for_update(no_key=True).get(pk=lesion.patient_id)
     hold(lesion)
     if supersedes is not None and not lesion.visits.standing().contains(supersedes):
         raise ValidationError({"supersedes": "That visit no longer stands for this lesion."})
@@ -61,6 +63,7 @@ def record_visit(
         visited_on=visited_on,
         finding=finding,
         note=note.strip(),
+        settles=patient.clinic_id is None,
         supersedes=supersedes,
         shown_at=arrivals.shown(lesion, shown_at, user),
         created=arrivals.next_moment(lesion),
@@ -69,7 +72,7 @@ def record_visit(
     visit.save()
     if supersedes is not None:
         closing.reopen_unless_removed(user=user, lesion=lesion, besides=visit)
-    if finding == Finding.REMOVED and not lesion.patient.clinic_id:
+    if finding == Finding.REMOVED and visit.settles:
         closing.close(user=user, lesion=lesion, on=visited_on)
     lesion.save(update_fields=["modified"])
     announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk)

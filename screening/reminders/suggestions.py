@@ -101,8 +101,9 @@ def _by_visit(visit: DoctorVisit) -> Suggestion:
 
 def _by_outcome(images: list[LesionImage], standing: Standing) -> Suggestion:
     newest = images[0]
-    if standing.is_settled and standing.visits and not newest.lesion.patient.clinic_id:
-        return _by_visit(standing.visits[0])
+    visit = next((one for one in standing.visits if one.settles), None)
+    if standing.is_settled and visit is not None and not newest.lesion.patient.clinic_id:
+        return _by_visit(visit)
     match standing.newest_outcome:
         case Outcome.NOT_ASSESSABLE:
             return Suggestion(

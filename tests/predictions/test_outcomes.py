@@ -13,6 +13,7 @@ from unittest.mock import patch
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.test import override_settings
 from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
@@ -21,14 +22,17 @@ from ml import reader
 from screening.corrections import merges, moves
 from screening.corrections import services as corrections
 from screening.corrections.undo import may_be_undone, subject, undo
+from screening.erasure import services as erasure
 from screening.models import (
     Correction,
     DoctorVisit,
+    Ground,
     Histology,
     Lesion,
     LesionImage,
     Modality,
     Outcome,
+    Patient,
     Review,
 )
 from screening.predictions import arrivals, outcomes
@@ -88,6 +92,8 @@ acts = st.one_of(
     st.tuples(st.just("symptom"), which),
     st.tuples(st.just("no symptom"), which),
     st.tuples(st.just("owner's no symptom"), which),
+    st.tuples(st.just("leave")),
+    st.tuples(st.just("return")),
 )
 CORRECTING = {"correct histology", "correct visit"}
 STALE = {"stale review", "stale histology", "stale visit"}
@@ -111,20 +117,20 @@ class Clock(datetime):
 class World:
     """Two lesions of one person, changed through the write path. Rejected changes are skipped.
 
-    is_shared: a clinic follows the record, too, and ``user`` works there; else they are the
-    ``owner``. places: after each act, where the images are, and
+    is_shared: a clinic follows the record, too, and ``user`` works there; without a clinic, and
+    after it has left, they are the ``owner``. places: after each act, where the images are, and
     the most severe that was told of each. shown: after each act, what a form of each lesion says
     that it showed. about: of which lesion an act is, and which of ``places`` its form showed.
     """
 
     def __init__(self, born: int, is_shared: bool) -> None:
         member = MembershipFactory(role="admin")
-        self.user = self.owner = member.user
+        self.user = self.owner = self.clinician = member.user
+        clinic, self.left = member.clinic if is_shared else None, None
         if is_shared:
             self.owner = UserFactory()
-        clinic = member.clinic if is_shared else None
+            self.colleague = MembershipFactory(role="admin", clinic=clinic).user
         self.patient = PatientFactory(clinic=clinic, owner=self.owner, birth_year=born)
-        self.is_shared = is_shared
         self.lesions = [LesionFactory(patient=self.patient) for _ in range(2)]
         self.places, self.shown, self.about = [({}, {})], [], {}
         self.look()
@@ -218,6 +224,12 @@ class World:
             if made:
                 one = made[args[0] % len(made)]
                 undo(correction=one, acknowledged=True, user=self.who(subject(one)))
+        elif name == "leave":
+            self._leave()
+        elif name == "return":
+            if self.left is not None:
+                erasure.undo(user=self.clinician, erasure=self.left)
+                self.user, self.left = self.clinician, None
         elif name == "clock":
             Clock.ahead += timedelta(minutes=args[0])
         elif name in ("withdraw visit", "withdraw histology"):
@@ -312,6 +324,20 @@ class World:
         else:
             closing.edit_lesion(bleeding=name == "symptom", **by)
 
+    @property
+    def is_shared(self):
+        return Patient.everything.exclude(clinic=None).filter(pk=self.patient.pk).exists()
+
+    def _leave(self):
+        """The clinic leaves the record to its owner."""
+        if not self.is_shared:
+            return
+        asked = erasure.ask_for_record(
+            user=self.user, patient=self.patient, ground=Ground.PERSON_ASKS
+        )
+        self.left = erasure.confirm(user=self.colleague, erasure=asked)
+        self.user = self.owner
+
     def _restore(self):
         """Restore everything withdrawn; merged records are split again."""
         for model in (Lesion, LesionImage, DoctorVisit, Histology):
@@ -396,6 +422,8 @@ PICTURE_READ = [PICTURE, READ_MONITOR]
 @example(urgent_picture(TO_PHOTOGRAPH, ("read", 0, "monitor", "2026.11.2")), 1960, True)
 @example(urgent_picture(("histology", 0, DAY, True), ("withdraw histology", 0)), 1960, True)
 @example([("symptom", 0), ("owner's no symptom", 0)], 1960, True)
+@example(urgent_picture(visit(0), ("leave",), visit(0), ("return",), ("leave",)), 1960, True)
+@example(urgent_picture(("leave",), visit(0, "removed"), ("return",)), 1960, True)
 @example([("symptom", 0), *PICTURE_READ, ("review", 0), ("owner's no symptom", 0)], 1960, True)
 @example([*CORRECTED, ("withdraw histology", 1), ("restore",)], 1960, True)
 @example([*CORRECTED, ("withdraw histology", 1), *urgent_picture()], 1960, True)
@@ -407,7 +435,8 @@ PICTURE_READ = [PICTURE, READ_MONITOR]
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_only_a_settling_act_lowers_what_is_told(done, born, is_shared):
     Clock.ahead = timedelta()
-    with transaction.atomic(), patch("django.utils.timezone.datetime", Clock):
+    now = patch("django.utils.timezone.datetime", Clock)
+    with transaction.atomic(), override_settings(RETENTION_YEARS=0), now:
         only_a_settling_act_lowers(World(born, is_shared), done)
         transaction.set_rollback(True)
 
@@ -416,7 +445,8 @@ def only_a_settling_act_lowers(world, done):
     before = world.ranks()
     for act in done:
         may_lower = act[0] in SETTLING | PUTS_RIGHT or any(
-            lowers(world, act) for lowers in (replaces, leaves, gives_back, takes_back)
+            lowers(world, act)
+            for lowers in (replaces, leaves, gives_back, takes_back, leaves_again)
         )
         world.do(*act)
         after = world.ranks()
@@ -469,6 +499,11 @@ def takes_back(world, act):
         or concluded.exists()
         or lesion.histologies.standing().filter(**since).exists()
     )
+
+
+def leaves_again(world, act):
+    """Whether a clinic leaves the record, where visits had settled while it was away before."""
+    return act[0] == "leave" and DoctorVisit.objects.standing().filter(settles=True).exists()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts import services as account_services
 from screening.corrections import services as corrections
+from screening.erasure import services as erasure
 from screening.models import Lesion
 from screening.records import services as record_services
 from screening.records import visits
@@ -158,3 +159,31 @@ def test_a_symptom_stays_until_a_clinician_concludes_or_takes_it_away(client, pe
 
 def marked(lesion):
     return Lesion.objects.get(pk=lesion.pk).symptoms
+
+
+def test_what_a_visit_could_not_settle_it_does_not_settle_when_the_clinic_has_left(
+    client, personas, shared, settings
+):
+    settings.RETENTION_YEARS = 0
+    me, patient = personas.self_tracker, shared.patient
+    before = entered(personas, shared, "removed")
+    asked = erasure.ask_for_record(user=personas.admin, patient=patient, ground="person_asks")
+    asked = erasure.confirm(user=personas.clinician, erasure=asked)
+    shared = Lesion.objects.get(pk=shared.pk)
+    standing = standing_in_python(shared, me)
+    assert (standing.outcome, standing.visits) == ("urgent", [before])
+    assert standing.told_too_late is None and not shared.is_closed
+    client.force_login(me)
+    page = reverse("lesion", args=[shared.pk])
+    assert "A clinic followed this record then" in client.get(page).text
+    corrections.withdraw(user=me, record=before, reason="A slip.")
+    corrections.restore(user=me, record=before)
+    assert not Lesion.objects.get(pk=shared.pk).is_closed
+
+    entered(personas, shared, "removed")  # on their own record
+    shared = Lesion.objects.get(pk=shared.pk)
+    assert standing_in_python(shared, me).outcome == "" and shared.is_closed
+    erasure.undo(user=personas.admin, erasure=asked)
+    shared = Lesion.objects.get(pk=shared.pk)
+    assert standing_in_python(shared, me).outcome == "urgent" and not shared.is_closed
+    assert told(client, personas.clinician, shared)[:2] == (True, True)
