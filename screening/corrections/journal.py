@@ -173,15 +173,15 @@ def note(
     )
 
 
-def touch(*records: Patient | Lesion) -> None:
+def touch(*records: Patient | Lesion, reveals_finding: bool = False) -> None:
     """Mark the records as modified and announce it, so that clients that ask for changes see them,
-    except what was withdrawn: ``note`` announced that.
+    except what was withdrawn: ``note`` announced that. reveals_finding: see ``announce``.
     """
     now = timezone.now()
     for record in records:
         type(record).everything.filter(pk=record.pk).update(modified=now)
         if not record.is_withdrawn:
-            _tell(record, "changed")
+            _tell(record, "changed", reveals_finding=reveals_finding)
 
 
 def _announce(record: Record) -> None:
@@ -193,7 +193,9 @@ def _announce(record: Record) -> None:
         _tell(record, "changed")
 
 
-def _tell(record: Patient | Lesion | LesionImage | Histology, what: str) -> None:
+def _tell(
+    record: Patient | Lesion | LesionImage | Histology, what: str, *, reveals_finding: bool = False
+) -> None:
     lesion = lesion_of(record)
     named = {} if lesion is None else {"lesion": lesion.pk}
     match record:
@@ -203,7 +205,8 @@ def _tell(record: Patient | Lesion | LesionImage | Histology, what: str) -> None
             kind, named["histology"] = "histology", record.pk
         case _:
             kind = "patient" if lesion is None else "lesion"
-    announce_about(patient_of(record), Event(f"{kind}.{what}"), **named)
+    event = Event(f"{kind}.{what}")
+    announce_about(patient_of(record), event, reveals_finding=reveals_finding, **named)
 
 
 def plain(fields: dict[str, Any]) -> Any:

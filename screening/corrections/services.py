@@ -183,7 +183,8 @@ def _after(record: Record) -> None:
     if isinstance(record, LesionImage):
         follow([record], record.lesion)
     lesion = lesion_of(record)
-    touch(patient_of(record), *([lesion] if lesion else []))
+    is_finding = isinstance(record, Histology)
+    touch(patient_of(record), *([lesion] if lesion else []), reveals_finding=is_finding)
 
 
 def _of(record: Record) -> dict[str, Any]:

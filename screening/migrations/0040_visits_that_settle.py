@@ -2,6 +2,8 @@
 
 On a record that a clinic follows a person's visit used to close a lesion, and no longer does. Those
 that nothing else closed are opened again, so that the clinic is told of them.
+
+An announcement says whether it follows from a finding.
 """
 
 from django.db import migrations, models
@@ -82,6 +84,15 @@ class Migration(migrations.Migration):
                 "was entered.",
             ),
             preserve_default=False,
+        ),
+        migrations.AddField(
+            model_name="announcement",
+            name="reveals_finding",
+            field=models.BooleanField(
+                default=False,
+                editable=False,
+                help_text="It follows from what somebody found: a lesion closed by a conclusion.",
+            ),
         ),
         migrations.RunPython(settle_on_ones_own_record, migrations.RunPython.noop),
         migrations.RunPython(reopen_what_visits_closed, migrations.RunPython.noop),

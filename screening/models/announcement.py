@@ -26,8 +26,8 @@ class AnnouncementQuerySet(models.QuerySet["Announcement"]):
         """Events of the patients that ``user`` may see, also of withdrawn ones, and of batches.
         A withdrawal is told also of a patient who is to be erased, or was left to others.
 
-        Whoever must conclude before seeing findings gets no event of findings: by the time they
-        may see them, the feed has gone past.
+        Whoever must conclude before seeing findings gets no event of findings, nor of what follows
+        from one: by the time they may see them, the feed has gone past.
         """
         patients = Patient.everything.visible_to(user)
         theirs = Q(clinic__in=Clinic.objects.with_member(user))
@@ -38,7 +38,8 @@ class AnnouncementQuerySet(models.QuerySet["Announcement"]):
         if not user.reviews_blind:
             return found
         blind = Patient.everything.reviewed_blind_by(user)
-        return found.exclude(event__in=FINDINGS, patient__in=blind)
+        tells = Q(event__in=FINDINGS) | Q(reveals_finding=True)
+        return found.exclude(tells, patient__in=blind)
 
 
 class Announcement(UUIDModel):
@@ -59,6 +60,12 @@ class Announcement(UUIDModel):
         Patient, null=True, editable=False, on_delete=models.CASCADE, related_name="announcements"
     )
     data = models.JSONField(default=dict, editable=False, help_text="Identifiers only.")
+
+    reveals_finding = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="It follows from what somebody found: a lesion closed by a conclusion.",
+    )
 
     objects = AnnouncementQuerySet.as_manager()
 

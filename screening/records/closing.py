@@ -163,4 +163,4 @@ def _set(
         before=before,
         after={"closed_on": on.isoformat() if on else None, **more},
     )
-    announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk)
+    announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk, reveals_finding=True)

@@ -100,7 +100,8 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
     """
     require_writable(user=user, patient=lesion.patient)
     hold(lesion)
-    lesion.refresh_from_db(fields=[*SYMPTOMS, "symptoms_at", "closed_on"])
+    closing = ("closed_on", "closed_because", "closed_by")
+    lesion.refresh_from_db(fields=[*SYMPTOMS, "symptoms_at", *closing])
     since = lesion.symptoms_at
     if lesion.is_closed and _marks(lesion, fields):
         raise ValidationError(GROWN_BACK)

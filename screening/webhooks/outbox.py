@@ -18,13 +18,19 @@ from screening.webhooks import delivery
 
 
 def announce(
-    event: Event, *, clinic_id: UUID | None, owner_id: UUID | None, **identifiers: UUID | None
+    event: Event,
+    *,
+    clinic_id: UUID | None,
+    owner_id: UUID | None,
+    reveals_finding: bool = False,
+    **identifiers: UUID | None,
 ) -> None:
     """Store the event, and queue a delivery for each endpoint of the clinic and of the person that
     subscribes to it.
 
-    identifiers: of the records concerned, by resource name. Nothing else is sent: the other system
-    fetches readings and conclusions with its own API key.
+    reveals_finding: it follows from a conclusion or a histology, so the feed does not tell it to
+    those who must conclude first. identifiers: of the records concerned, by resource name. Nothing
+    else is sent: the other system fetches readings and conclusions with its own API key.
     """
     theirs = Q()
     if clinic_id:
@@ -40,6 +46,7 @@ def announce(
         owner_id=owner_id,
         patient_id=identifiers.get("patient"),
         data=data,
+        reveals_finding=reveals_finding,
     )
     deliveries = [
         Delivery(webhook=webhook, event=event, data=data)
@@ -50,13 +57,16 @@ def announce(
         bells.after_commit(ring)
 
 
-def announce_about(patient: Patient, event: Event, **identifiers: UUID) -> None:
+def announce_about(
+    patient: Patient, event: Event, *, reveals_finding: bool = False, **identifiers: UUID
+) -> None:
     """Call ``announce`` for the clinic and for the owner of the record."""
     announce(
         event,
         clinic_id=patient.clinic_id,
         owner_id=patient.owner_id,
         patient=patient.pk,
+        reveals_finding=reveals_finding,
         **identifiers,
     )
 

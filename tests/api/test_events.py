@@ -14,7 +14,7 @@ from accounts import services as account_services
 from screening.corrections import merges, moves
 from screening.corrections import services as corrections
 from screening.images import services as images
-from screening.models import Announcement, Delivery, Event
+from screening.models import Announcement, Delivery, Event, Histology
 from screening.records import services as records
 from screening.reviews import services as reviews
 from screening.webhooks import delivery, outbox
@@ -229,6 +229,39 @@ def test_whoever_concludes_first_is_told_of_no_findings(personas):
     }
     assert {"patient.changed", "lesion.changed", "image.created"} <= seen
     assert set(told(client(personas.assistant))) == set(EVERYTHING)
+
+
+def test_whoever_concludes_first_is_not_told_what_follows_from_a_finding(personas):
+    """Whatever a colleague does with findings, their feed stays as it was."""
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    colleague, lesion = personas.admin, LesionFactory(patient=personas.patient)
+    image = LesionImageFactory(lesion=lesion)
+    program = client(personas.clinician)
+    said = {"user": colleague, "lesion": lesion, "diagnosis": "nv"}
+    for act in (
+        lambda: reviews.record_review(
+            user=colleague, image=image, conclusion="mel", management="done"
+        ),
+        lambda: reviews.record_review(
+            user=colleague, image=image, conclusion="mel", management="excise"
+        ),
+        lambda: reviews.record_histology(examined_on=date(2026, 3, 2), excised=True, **said),
+        lambda: corrections.withdraw(user=colleague, record=Histology.objects.get(), reason="No."),
+        lambda: corrections.restore(user=colleague, record=Histology.everything.get()),
+        lambda: reviews.record_histology(
+            examined_on=date(2026, 3, 1), supersedes=Histology.objects.get(), **said
+        ),
+    ):
+        Announcement.objects.all().delete()
+        act()
+        settle()
+        assert told(client(personas.assistant))
+        assert told(program) == []
+    Announcement.objects.all().delete()
+    records.edit_lesion(user=colleague, lesion=lesion, itching=True)
+    settle()
+    assert told(program) == ["lesion.changed"]
 
 
 def test_only_identifiers_are_told(personas):
