@@ -275,7 +275,7 @@ class LesionReminderView(APIView):
                 images,
                 record_queries.standing_of(lesion, images, histologies),
                 has_open_alert=open_alerts(lesion.alerts.disclosed_to(user), user).exists(),
-                has_histology=bool(histologies),
+                histology=next(iter(histologies), None),
             ),
         }
         return Response(LesionReminderSerializer(body, context={"request": request}).data)

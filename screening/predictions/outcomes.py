@@ -159,6 +159,12 @@ class Standing:
     def unread_word(self) -> str:
         return str(Unread(self.unread).label) if self.unread else ""
 
+    def concluded_since(self, histology: Histology | None) -> Review | None:
+        """The conclusion signed last, unless the histology came after it."""
+        if self.concluded is None or histology is None:
+            return self.concluded
+        return self.concluded if self.concluded.created > histology.created else None
+
     @property
     def is_settled(self) -> bool:
         """Whether there was an outcome and all of it has been settled."""

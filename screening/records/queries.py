@@ -97,9 +97,9 @@ def patients_overview(user: User) -> PatientQuerySet:
 
 def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     """Annotate what ``outcomes.with_standing`` does, plus ``image_count``, ``latest_image_id``,
-    ``management`` (from a clinician's last conclusion), ``visited`` (the finding of the last visit,
-    as the person reported it) and ``histology``, as far as ``user`` may see them. The latest image
-    is the one captured last.
+    ``management`` (from a clinician's last conclusion), ``management_now`` (the same, unless a
+    histology came after it), ``visited`` (the finding of the last visit, as the person reported it)
+    and ``histology``, as far as ``user`` may see them. The latest image is the one captured last.
     """
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
@@ -108,6 +108,7 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
         image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
         latest_image_id=Subquery(images.values("pk")[:1]),
         management=_management(user),
+        management_now=_management_now(user),
         visited=Subquery(visits.values("finding")[:1]),
         histology=_diagnosis(user),
     )
@@ -116,6 +117,13 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
 @compiled(Lesion, CharField())
 def _management(user: User) -> Subquery:
     return Subquery(_conclusions(user).values("management")[:1])
+
+
+@compiled(Lesion, CharField())
+def _management_now(user: User) -> Subquery:
+    tissue = Histology.objects.standing().disclosed_to(user)
+    since = tissue.filter(lesion=OuterRef("image__lesion"), created__gt=OuterRef("created"))
+    return Subquery(_conclusions(user).filter(~Exists(since)).values("management")[:1])
 
 
 @compiled(Lesion, CharField())
@@ -162,13 +170,13 @@ def settled_by(lesion: Lesion) -> list[outcomes.Act]:
 
 def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     """Order lesions ``with_latest`` by what needs attention; those without a reading last. The
-    clinician's last decision counts along with the standing outcome, whichever is more severe.
+    clinician's last decision counts along with the standing outcome, whichever is more severe,
+    unless a pathologist has examined the lesion since.
     """
     management = Case(
         When(closed_on__isnull=False, then=outcomes.NOTHING),
         When(awaits__in=TO_BE_REMOVED, then=outcomes.rank(Outcome.URGENT)),
-        When(histology__isnull=False, then=outcomes.NOTHING),
-        *(When(management=what, then=outcomes.rank(as_if)) for what, as_if in MANAGED.items()),
+        *(When(management_now=what, then=outcomes.rank(as_if)) for what, as_if in MANAGED.items()),
         default=outcomes.NOTHING,
         output_field=IntegerField(),
     )

@@ -8,6 +8,7 @@ from ml.diagnoses import Diagnosis
 from screening.models import (
     DoctorVisit,
     Finding,
+    Histology,
     Interval,
     LesionImage,
     Management,
@@ -36,13 +37,18 @@ class Suggestion:
 
 
 def suggest(
-    images: list[LesionImage], standing: Standing, *, has_open_alert: bool, has_histology: bool
+    images: list[LesionImage],
+    standing: Standing,
+    *,
+    has_open_alert: bool,
+    histology: Histology | None,
 ) -> Suggestion:
     """Suggest an interval. images: of ``records.queries.timeline(lesion)``. standing: of the
     lesion.
 
-    A standing warning comes first; then, if a clinician has concluded on the newest image, the
-    conclusion that was signed last; then the newest image's reading.
+    histology: the one that stands first. A standing warning comes first; then the histology, unless
+    a conclusion came after it; then the conclusion that was signed last, if there is one on the
+    newest image; then the newest image's reading.
     """
     if not images:
         return Suggestion(
@@ -55,15 +61,16 @@ def suggest(
             if has_open_alert
             else "A doctor's look comes first. A picture next month keeps it in sight.",
         )
-    if has_histology and not has_open_alert:
+    review = standing.concluded_since(histology)
+    if histology is not None and review is None and not has_open_alert:
         return Suggestion(None, "A pathologist has examined it: the doctor says how to go on.")
     if images[0].is_withheld:  # type: ignore[attr-defined]
         return Suggestion(
             Interval.THREE,
             "Record your own conclusion on the newest picture first. Three months are usual.",
         )
-    if images[0].latest_review is not None and standing.concluded is not None:
-        return _by_review(standing.concluded)
+    if review is not None and (histology is not None or images[0].latest_review is not None):
+        return _by_review(review)
     if has_open_alert:
         return Suggestion(Interval.ONE, UNSEEN_CHANGE)
     return _by_outcome(images, standing)

@@ -40,7 +40,7 @@ def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[Lesion
     """The PDF and the images it shows. Reads ``patient.clinic``."""
     alerts, histologies = _open_alerts(patient, user), _histologies(patient, user)
     lesions = _ordered(patient, user, alerts)
-    urgent = [lesion for lesion in lesions if _needs_eyes(lesion, alerts, histologies)]
+    urgent = [lesion for lesion in lesions if _needs_eyes(lesion, alerts)]
     full = [record_of(lesion, user) for lesion in urgent[:IN_FULL]]
     flowables: list[Flowable] = [
         text(patient, style.TITLE),
@@ -86,16 +86,14 @@ def _histologies(patient: Patient, user: User) -> dict[Any, Histology]:
     return {histology.lesion_id: histology for histology in found.reverse()}
 
 
-def _needs_eyes(lesion: Lesion, alerts: dict[Any, int], histologies: dict[Any, Histology]) -> bool:
+def _needs_eyes(lesion: Lesion, alerts: dict[Any, int]) -> bool:
     """Whether an alert is open, the standing outcome is serious, a removal or a result is awaited
-    or, without histology, a clinician wants the lesion examined.
+    or a clinician wants the lesion examined and no pathologist has done so since.
     """
     row: Any = lesion
     if lesion.pk in alerts or row.standing.is_grave or row.standing.awaits:
         return True
-    if lesion.is_closed or lesion.pk in histologies:
-        return False
-    return row.management == Management.REFER
+    return not lesion.is_closed and row.management_now == Management.REFER
 
 
 def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
@@ -150,12 +148,12 @@ def _facts(lesion: Lesion) -> str:
 
 
 def _concluded(lesion: Lesion, histology: Histology | None) -> str:
-    """Histology, else the conclusion that a clinician signed last; then what is awaited."""
+    """Histology; the conclusion that a clinician signed last, if later; then what is awaited."""
     standing: Standing = lesion.standing  # type: ignore[attr-defined]
-    review, words = standing.concluded, []
+    review, words = standing.concluded_since(histology), []
     if histology is not None:
         words.append(f"Histology: {histology.get_diagnosis_display()}")
-    elif review is not None:
+    if review is not None:
         what = Conclusion(review.conclusion).label
         words.append(f"{what}; {review.get_management_display().lower()}")
         if standing.newest is not None and review.image_id != standing.newest.pk:

@@ -101,14 +101,14 @@ def test_of_two_samples_the_malignant_one_is_told(client, personas, lesion, prog
     assert {truth for _, truth in of_model.counts} == {"mel"}
 
 
-@pytest.mark.parametrize("later", ["excise", "urgent"])
+@pytest.mark.parametrize("later", ["excise", "refer", "urgent"])
 def test_a_benign_histology_sinks_nothing_that_came_later(client, personas, lesion, later):
     first = read(lesion, date(2026, 3, 1), "urgent")
     diagnose(personas, lesion, "nv")
-    if later == "excise":
-        conclude(personas, first, "mel", "excise")
-    else:
+    if later == "urgent":
         read(lesion, date(2026, 5, 1), "urgent")
+    else:
+        conclude(personas, first, "mel", later)
     other = LesionFactory(patient=personas.patient, label="Right calf")
     read(other, date(2026, 3, 1), "monitor")
     rows = record_queries.with_latest(personas.patient.lesions.all(), personas.clinician)
@@ -117,3 +117,26 @@ def test_a_benign_histology_sinks_nothing_that_came_later(client, personas, lesi
     table = report(client, "patient_report", lesion.patient_id).partition("Newest image")[2]
     assert table.index("Left calf") < table.index("Right calf")
     assert "In full follows 1 lesion" in report(client, "patient_report", lesion.patient_id)
+
+
+def test_a_conclusion_after_a_benign_histology_is_told_beside_it(client, personas, lesion, program):
+    image = read(lesion, date(2026, 3, 1), "urgent")
+    conclude(personas, image, "mel", "refer")
+    diagnose(personas, lesion, "nv")
+    client.force_login(personas.clinician)
+
+    def told():
+        said = program.get(f"/fhir/R4/DiagnosticReport/{lesion.pk}").json()
+        of_lesion = program.get(f"/api/v1/lesions/{lesion.pk}/reminder/").json()["suggestion"]
+        table = report(client, "patient_report", lesion.patient_id).partition("Newest image")[2]
+        return said["conclusion"], json.dumps(said["conclusionCode"]), of_lesion["reason"], table
+
+    conclusion, codes, reason, table = told()
+    assert conclusion.startswith("Histology: Melanocytic nevus (mole). Warnings were settled by")
+    assert '"mel"' not in codes and reason.startswith("A pathologist has examined it")
+    assert "Melanoma; refer" not in table
+    conclude(personas, image, "mel", "refer")
+    conclusion, codes, reason, table = told()
+    assert conclusion.startswith("Histology: Melanocytic nevus (mole). Melanoma. Refer.")
+    assert '"nv"' in codes and '"mel"' in codes and "concluded: refer" in reason
+    assert "Histology: Melanocytic nevus (mole). Melanoma; refer" in table

@@ -213,7 +213,7 @@ def suggested(lesion, user=None):
         images,
         record_queries.standing_of(lesion, images, histologies),
         has_open_alert=outcomes.open_alerts(lesion.alerts.all(), user).exists(),
-        has_histology=lesion.histologies.exists(),
+        histology=lesion.histologies.first(),
     )
 
 

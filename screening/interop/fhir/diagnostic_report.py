@@ -150,12 +150,13 @@ def _standing(lesion: Lesion) -> list[Histology]:
 def _conclusion(
     lesion: Lesion, standing: Standing, histology: Histology | None, *, is_examined: bool
 ) -> str:
-    """Histology ranks above the conclusion that a clinician signed last, and that above a model's
-    reading; but anything not yet settled comes first, then what is not read, and what settled the
-    rest last. is_examined: there is histology, or a conclusion on the newest image.
+    """Histology ranks above the conclusion that a clinician signed last, which is told beside it
+    if it came later, and above a model's reading; but anything not yet settled comes first, then
+    what is not read, and what settled the rest last. is_examined: there is histology, or a
+    conclusion on the newest image.
     """
     advice = of_lesion(lesion, standing)
-    reading, review = standing.reading, standing.concluded
+    reading, review = standing.reading, standing.concluded_since(histology)
     said = []
     if advice and (standing.is_grave or not is_examined):
         if reading is not None and reading.reason != CLINICAL_PHOTOGRAPH:
@@ -167,7 +168,7 @@ def _conclusion(
         said.append(f"{standing.unread_word}: this does not take it into account.")
     if histology is not None:
         said.append(f"Histology: {histology.get_diagnosis_display()}. {histology.note}")
-    elif review is not None:
+    if review is not None:
         concluded = f"{review.get_conclusion_display()}. {review.get_management_display()}."
         said.append(f"{concluded} {review.note}")
     if standing.awaits:
@@ -184,8 +185,12 @@ def _beside(standing: Standing) -> list[Json]:
 
 
 def _codes(standing: Standing, histology: Histology | None) -> list[Json]:
-    """A standing warning, then what a doctor concluded."""
-    review = standing.concluded
-    code = histology.diagnosis if histology else review.conclusion if review else ""
+    """A standing warning, then what a pathologist found, and a doctor concluded since."""
+    review = standing.concluded_since(histology)
+    found = [
+        *([histology.diagnosis] if histology else []),
+        *([review.conclusion] if review else []),
+    ]
     warning = [terminology.of("outcome", standing.outcome)] if standing.is_grave else []
-    return warning + ([terminology.diagnosis(code)] if code in terminology.CLASS_NAMES else [])
+    known = [code for code in dict.fromkeys(found) if code in terminology.CLASS_NAMES]
+    return warning + [terminology.diagnosis(code) for code in known]

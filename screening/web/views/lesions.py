@@ -18,7 +18,7 @@ from screening.charts.lesion import reading_over_time
 from screening.charts.measures import measures_over_time
 from screening.comparisons import presenters as comparison_presenters
 from screening.corrections import queries
-from screening.models import Alert, Lesion, LesionImage, Patient, Reminder
+from screening.models import Alert, Histology, Lesion, LesionImage, Patient, Reminder
 from screening.predictions import advice, succession
 from screening.predictions.outcomes import Standing
 from screening.records import closing, services, timeline, visits
@@ -82,7 +82,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "add_image_url": reverse("image_new", args=[pk]),
             "corrections": lesion.is_corrected
             and queries.of_lesion(lesion, request.user)[: queries.SHOWN],
-            **_reminder(lesion, images, standing, alerts, has_histology=bool(histologies)),
+            **_reminder(lesion, images, standing, alerts, histology=next(iter(histologies), None)),
         },
     )
 
@@ -93,14 +93,12 @@ def _reminder(
     standing: Standing,
     alerts: list[Alert],
     *,
-    has_histology: bool,
+    histology: Histology | None,
 ) -> dict[str, Any]:
     """The context of ``partials/reminder.html``: the current reminder, and a suggestion."""
     reminder: Reminder | None = getattr(lesion, "reminder", None)
     is_open = any(alert.is_open for alert in alerts)
-    suggestion = suggestions.suggest(
-        images, standing, has_open_alert=is_open, has_histology=has_histology
-    )
+    suggestion = suggestions.suggest(images, standing, has_open_alert=is_open, histology=histology)
     months = suggestion.interval_months
     if reminder is not None and reminder.is_active:
         months = reminder.interval_months

@@ -11,12 +11,13 @@ from pydantic import ValidationError as InvalidResource
 
 from ml import reader
 from screening.interop.fhir.resources import KINDS
-from screening.models import DoctorVisit, Prediction
+from screening.models import Prediction
 from screening.predictions.advice import DISCLAIMER
 from screening.records import closing
 from screening.records import services as record_services
 from tests.api.fhir.conftest import BASE, check, fetched, references, resources
 from tests.factories import (
+    DoctorVisitFactory,
     LesionFactory,
     PredictionFactory,
     ReviewFactory,
@@ -266,7 +267,7 @@ def test_a_harmless_conclusion_never_stands_alone_beside_a_warning(clinician, le
 
 def test_a_visit_on_a_clinics_record_is_told_and_settles_nothing(clinician, lesion):
     PredictionFactory(image__lesion=lesion, outcome="urgent")
-    DoctorVisit.objects.create(
+    DoctorVisitFactory(
         lesion=lesion,
         recorded_by=UserFactory(),
         visited_on=timezone.localdate(),
