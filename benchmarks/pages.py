@@ -79,7 +79,7 @@ def measure(installation: Installation, lesions: int, images: int) -> dict[str, 
     session, paths, queries = json.loads(printed.splitlines()[-1])
     found: dict[str, Any] = {}
     with installation.running("web"):
-        wait_until(lambda: "Booting worker" in installation.log("web"), "the web is ready")
+        wait_until(lambda: "Serving in process" in installation.log("web"), "the web is ready")
         never = paths.pop(NEVER)
         for name, path in paths.items():
             timed(installation.port, session, path)  # warm up

@@ -149,7 +149,7 @@ def run(installation: Installation, images: list[bytes]) -> dict[str, Any]:
         installation.running("beat"),
     ):
         wait_until(lambda: " ready." in installation.log("worker"), "the worker is ready")
-        wait_until(lambda: "Booting worker" in installation.log("web"), "the web is ready")
+        wait_until(lambda: "Serving in process" in installation.log("web"), "the web is ready")
         api = Api(installation.port, key)
         measure(api, lesion, images[0])
         times = [measure(api, lesion, image) for image in images[1:]]

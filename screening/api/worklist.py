@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
@@ -63,8 +62,8 @@ class WorklistItemSerializer(BesideStanding):
     histology = ChoiceOrNull(DIAGNOSES)
     due_on = serializers.DateField(allow_null=True, help_text="When the next picture is due.")
 
-    def get_reasons(self, lesion: Lesion) -> list[Reason]:
-        return [Reason(code) for code in worklist.reasons(lesion)]
+    def get_reasons(self, lesion: Any) -> list[Reason]:
+        return [Reason(code) for code in lesion.reasons]
 
 
 class WorklistFilter(filters.FilterSet):
@@ -86,7 +85,7 @@ class WorklistFilter(filters.FilterSet):
 
     def filter_queryset(self, queryset: Any) -> Any:
         given = {name: value for name, value in self.form.cleaned_data.items() if value}
-        return worklist.narrowed(queryset, **given)
+        return worklist.Worklist(self.request.user, **given)
 
 
 @extend_schema_view(
@@ -103,10 +102,7 @@ class WorklistViewSet(RecordView, mixins.ListModelMixin, viewsets.GenericViewSet
     filter_backends = [StrictFilterBackend]
     http_method_names = ["get", "head"]
     pagination_class = NumberedPages
-    queryset = Lesion.objects.none()
+    queryset = Lesion.objects.none()  # the filter makes the list
     serializer_class = WorklistItemSerializer
     filterset_class = WorklistFilter
     scope_resource = "worklist"
-
-    def get_queryset(self) -> QuerySet[Lesion]:
-        return worklist.of(self.user)

@@ -49,7 +49,7 @@ def overview(patient: Patient, user: User) -> list[Lesion]:
     each with its ``position`` and ``number``. One query.
     """
     lesions = with_position(record_queries.with_latest(patient.lesions.all(), user))
-    return number(list(record_queries.most_severe_first(lesions)))
+    return number(record_queries.most_severe_first(lesions))
 
 
 def with_position(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:

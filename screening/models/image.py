@@ -6,10 +6,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, F, OrderBy, OuterRef, Q
-from django.db.models.expressions import NegatedExpression
+from django.db.models import Exists, F, OrderBy, OuterRef, Q, Value
+from django.db.models.expressions import Combinable, NegatedExpression
 from django.db.models.fields.files import FieldFile
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Cast, Coalesce, Concat
 from django.db.models.lookups import Exact, GreaterThan
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -42,9 +42,15 @@ ADULT_FROM = 16
 def of_child(image: str = "image") -> Q:
     """A condition on rows with an image at ``image``: ``LesionImage.is_of_child``, in SQL."""
     born = f"{image}__lesion__patient__birth_year"
-    year = f"{image}__captured_on__year"
-    young = {f"{year}__gte": F(born), f"{year}__lte": F(born) + ADULT_FROM}
-    return Q(**{f"{born}__isnull": False}, **young)
+    day = f"{image}__captured_on"
+    # Compared as days: SQLite asks Python for the year of a day, for each picture.
+    young = {f"{day}__gte": _new_year(F(born)), f"{day}__lt": _new_year(F(born) + ADULT_FROM + 1)}
+    return Q(**{f"{born}__isnull": False}) & Q(**young)
+
+
+def _new_year(year: Combinable) -> Cast:
+    """The first day of a year of four digits."""
+    return Cast(Concat(Cast(year, models.CharField()), Value("-01-01")), models.DateField())
 
 
 def _file_name(instance: LesionImage, filename: str) -> str:

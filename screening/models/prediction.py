@@ -34,15 +34,11 @@ class Outcome(models.TextChoices):
 _HAS_SYMPTOM = Q.create(
     [(f"image__lesion__{symptom}", True) for symptom in SYMPTOMS], connector=Q.OR
 )
-TOLD = Case(
-    When(
-        _HAS_SYMPTOM,
-        outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE),
-        then=Value(Outcome.SEE_DOCTOR.value),
-    ),
-    When(of_child(), outcome=Outcome.MONITOR, then=Value(Outcome.SEE_DOCTOR.value)),
-    default=F("outcome"),
+RAISED = Q(_HAS_SYMPTOM, outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE)) | Q(
+    Q(outcome=Outcome.MONITOR) & of_child()
 )
+"""A condition on readings: told as see a doctor, although read as milder."""
+TOLD = Case(When(RAISED, then=Value(Outcome.SEE_DOCTOR.value)), default=F("outcome"))
 """``Prediction.outcome_told`` in SQL."""
 
 

@@ -90,7 +90,7 @@ from screening.models.image import (
     place_of,
 )
 from screening.models.lesion import HAS_SYMPTOM
-from screening.models.prediction import TOLD, PredictionQuerySet
+from screening.models.prediction import RAISED, PredictionQuerySet
 from screening.models.review import ReviewQuerySet
 from screening.models.statement import compiled
 from screening.predictions.counting_reading import GRAVE
@@ -283,20 +283,37 @@ def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     severe; ``awaits`` (``Awaited``); and ``unread`` (``Unread``). Findings withheld from ``user``
     count as absent, and such pictures as not to be read.
     """
-    return lesions.annotate(
-        standing_rank=_standing_rank(user),
-        earlier_rank=_earlier_rank(user),
-        awaits=_awaited(user),
-        unread=_unread(user),
+    return with_warning(lesions, user).annotate(
+        earlier_rank=_earlier_rank(user), unread=_unread(user)
     )
+
+
+def with_warning(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    """Annotate only ``standing_rank`` and ``awaits``, by which lists are put in order."""
+    return lesions.annotate(standing_rank=_standing_rank(user), awaits=awaited(user))
 
 
 @compiled(Lesion, IntegerField())
 def _standing_rank(user: User) -> Least:
+    return _with_symptom(_standing(user), user)
+
+
+@compiled(Lesion, IntegerField())
+def warning_rank(user: User) -> Least:
+    """``standing_rank`` where it is urgent or see a doctor, else ``NOTHING``. Most pictures are
+    mild, and what settled those is not looked up.
+    """
+    grave = _there(Prediction.objects.counting(), user).filter(
+        Q(rank__lte=rank(Outcome.SEE_DOCTOR))
+    )
+    return _with_symptom(_unsettled(grave, user), user)
+
+
+def _with_symptom(readings: PredictionQuerySet, user: User) -> Least:
     of_symptom = Case(
         When(_symptom_stands(user), then=Value(rank(Outcome.SEE_DOCTOR))), default=Value(NOTHING)
     )
-    return Least(_gravest_rank(_unsettled(Prediction.objects.counting(), user)), of_symptom)
+    return Least(_gravest_rank(readings), of_symptom)
 
 
 @compiled(Lesion, IntegerField())
@@ -305,7 +322,8 @@ def _earlier_rank(user: User) -> Coalesce:
 
 
 @compiled(Lesion, CharField())
-def _awaited(user: User) -> Case:
+def awaited(user: User) -> Case:
+    """``Awaited`` of a lesion, or empty."""
     cases = (When(holds, then=Value(what.value)) for what, holds in _waits_for(user))
     return Case(*cases, default=Value(""))
 
@@ -348,34 +366,42 @@ def is_grave(user: User) -> Q:
 @compiled(Lesion, UUIDField())
 def standing_reading(user: User) -> Subquery:
     """The key of the standing reading: of the most severe ones, that of the newest image."""
-    unsettled = _unsettled(Prediction.objects.counting(), user)
-    return Subquery(unsettled.order_by(F("rank"), *latest_first("image")).values("pk")[:1])
+    found = _standing(user).order_by(F("rank"), *latest_first("image"))
+    return Subquery(found.values("pk")[:1])
 
 
 def _graver_before(user: User) -> PredictionQuerySet:
     """``graver_before`` for the unsettled images of the outer query's lesion."""
-    replaced = _unsettled(Prediction.objects.filter(told_until__isnull=False), user)
-    return replaced.filter(Q(rank__lt=F("rank_now")))
+    now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
+    replaced = _there(Prediction.objects.filter(told_until__isnull=False), user)
+    replaced = replaced.alias(rank_now=Subquery(now.values_list(F("rank"))[:1]))
+    return replaced.filter(Q(rank__lt=F("rank_now"))).exclude(_settled(user))
 
 
-def _unsettled(readings: PredictionQuerySet, user: User) -> PredictionQuerySet:
-    """Of these, the readings of the outer query's lesion that nothing has settled, with
-    ``rank``.
-    """
+def _standing(user: User) -> PredictionQuerySet:
+    """The counting readings of the outer query's lesion that nothing has settled, with ``rank``."""
+    return _unsettled(_there(Prediction.objects.counting(), user), user)
+
+
+def _unsettled(counting: PredictionQuerySet, user: User) -> PredictionQuerySet:
+    return counting.alias(rank_now=F("rank")).exclude(_settled(user))
+
+
+def _there(readings: PredictionQuerySet, user: User) -> PredictionQuerySet:
+    """Of these, the readings of what is left of the outer query's lesion, with ``rank``."""
     current = readings.filter(image__lesion=OuterRef("pk"), image__withdrawn_at=None)
-    there = Q(image__lesion__closed_on=None) | Q(
+    left = Q(image__lesion__closed_on=None) | Q(
         image__captured_on__gt=F("image__lesion__closed_on")
     )
-    now = _ranked(Prediction.objects.counting().filter(image=OuterRef("image")))
-    ranked = _ranked(current.disclosed_to(user).filter(there))
-    ranked = ranked.alias(rank_now=Subquery(now.values_list(F("rank"))[:1]))
-    return ranked.exclude(_settled(user))
+    return _ranked(current.disclosed_to(user).filter(left))
 
 
 def _ranked(readings: PredictionQuerySet) -> PredictionQuerySet:
     """Annotate ``rank``."""
-    ranks = (When(told=outcome, then=Value(n)) for n, outcome in enumerate(SEVERITY))
-    return readings.alias(told=TOLD).annotate(rank=Case(*ranks, output_field=IntegerField()))
+    see_doctor = rank(Outcome.SEE_DOCTOR)
+    ranks = [When(outcome=outcome, then=Value(n)) for n, outcome in enumerate(SEVERITY)]
+    ranks.insert(see_doctor, When(RAISED, then=Value(see_doctor)))
+    return readings.annotate(rank=Case(*ranks, output_field=IntegerField()))
 
 
 def _gravest_rank(readings: PredictionQuerySet) -> Coalesce:

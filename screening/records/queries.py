@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import (
-    Case,
     CharField,
     Count,
     Exists,
     F,
-    IntegerField,
     OuterRef,
     Prefetch,
     Q,
     QuerySet,
     Subquery,
     UUIDField,
-    When,
 )
-from django.db.models.functions import Coalesce, Least
 
 from accounts.models import User
 from screening.measurements.millimetres import with_scale
@@ -69,6 +66,16 @@ MANAGED = {
 }
 """The outcome by which a lesion is sorted after a clinician's conclusion, until it is closed."""
 TO_BE_REMOVED = (outcomes.Awaited.TREATMENT, outcomes.Awaited.REMOVAL)
+FOR_ORDER = (
+    "pk",
+    "modified",
+    "closed_on",
+    "standing_rank",
+    "awaits",
+    "management_now",
+)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +111,31 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
     visits = DoctorVisit.objects.standing().filter(lesion=OuterRef("pk"))
-    return outcomes.with_standing(lesions, user).annotate(
+    return outcomes.with_standing(_with_decisions(lesions, user), user).annotate(
         image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
         latest_image_id=Subquery(images.values("pk")[:1]),
+        visited=Subquery(visits.values("finding")[:1]),
+    )
+
+
+def _with_decisions(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    return lesions.annotate(
         management=_management(user),
         management_now=_management_now(user),
-        visited=Subquery(visits.values("finding")[:1]),
         histology=_diagnosis(user),
     )
 
 
 @compiled(Lesion, CharField())
 def _management(user: User) -> Subquery:
-    return Subquery(_conclusions(user).values("management")[:1])
+    return Subquery(conclusions(user).values("management")[:1])
 
 
 @compiled(Lesion, CharField())
 def _management_now(user: User) -> Subquery:
     tissue = Histology.objects.standing().disclosed_to(user)
     since = tissue.filter(lesion=OuterRef("image__lesion"), created__gt=OuterRef("created"))
-    return Subquery(_conclusions(user).filter(~Exists(since)).values("management")[:1])
+    return Subquery(conclusions(user).filter(~Exists(since)).values("management")[:1])
 
 
 @compiled(Lesion, CharField())
@@ -168,29 +180,59 @@ def settled_by(lesion: Lesion) -> list[outcomes.Act]:
     return outcomes.standing_of(lesion, images, histologies, list(lesion.visits.all())).settled
 
 
-def most_severe_first(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Order lesions ``with_latest`` by what needs attention; those without a reading last. The
-    clinician's last decision counts along with the standing outcome, whichever is more severe,
-    unless a pathologist has examined the lesion since.
+def most_severe_first(rows: Iterable[T]) -> list[T]:
+    """Sort lesions ``with_latest``, or ``rows_for_order``, by what needs attention; those without a
+    reading last. The clinician's last decision counts along with the standing outcome, whichever is
+    more severe, unless a pathologist has examined the lesion since. Among equals, the last changed
+    first.
+
+    Sorted here and not by the database, which would answer each rule anew wherever it stands in a
+    condition or an order.
     """
-    management = Case(
-        When(closed_on__isnull=False, then=outcomes.NOTHING),
-        When(awaits__in=TO_BE_REMOVED, then=outcomes.rank(Outcome.URGENT)),
-        *(When(management_now=what, then=outcomes.rank(as_if)) for what, as_if in MANAGED.items()),
-        default=outcomes.NOTHING,
-        output_field=IntegerField(),
-    )
-    return lesions.annotate(attention=Least(F("standing_rank"), management)).order_by(
-        "attention", "-modified", "pk"
-    )
+    last_changed = sorted(sorted(rows, key=_key), key=_modified, reverse=True)
+    return sorted(last_changed, key=_attention)
 
 
-def rows(lesions: QuerySet[Lesion], start: int, stop: int) -> QuerySet[Lesion]:
-    """A part of a sorted list, in two queries. SQLite computes all columns of each row that it
-    sorts, so keys are sorted alone. In one query the rules would lie a level deeper, which for who
-    concludes blind is more than SQLite parses.
+def _key(row: Any) -> UUID:
+    key: UUID = row.pk
+    return key
+
+
+def _modified(row: Any) -> datetime:
+    moment: datetime = row.modified
+    return moment
+
+
+def _attention(row: Any) -> int:
+    """The rank of what is most pressing about a lesion."""
+    standing: int = row.standing_rank
+    if row.closed_on is not None:
+        return standing
+    if row.awaits in TO_BE_REMOVED:
+        return min(standing, outcomes.rank(Outcome.URGENT))
+    if row.management_now not in MANAGED:
+        return standing
+    return min(standing, outcomes.rank(MANAGED[row.management_now]))
+
+
+def rows_for_order(lesions: QuerySet[Lesion], user: User, *names: str) -> Iterable[Any]:
+    """What ``most_severe_first`` sorts by, and ``names``, of each lesion: a row is not a model, and
+    has nothing else.
     """
-    return lesions.filter(pk__in=list(lesions.values_list("pk", flat=True)[start:stop]))
+    found = outcomes.with_warning(_with_decisions(lesions, user), user)
+    return found.order_by().values_list(*FOR_ORDER, *names, named=True)
+
+
+def keys_by_severity(lesions: QuerySet[Lesion], user: User) -> list[UUID]:
+    """The keys of these lesions, as ``most_severe_first`` sorts them."""
+    return [row.pk for row in most_severe_first(rows_for_order(lesions, user))]
+
+
+def with_keys(keys: Sequence[UUID], user: User) -> list[Lesion]:
+    """The lesions with these keys, in this order, ``with_latest``."""
+    found = with_latest(Lesion.objects.filter(pk__in=keys), user).select_related("patient")
+    lesions = {lesion.pk: lesion for lesion in found.order_by()}
+    return [lesions[key] for key in keys if key in lesions]
 
 
 def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
@@ -244,7 +286,7 @@ def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
     return {image: known[pk] for image, pk in wanted.items() if pk}
 
 
-def _conclusions(user: User) -> QuerySet[Review]:
+def conclusions(user: User) -> QuerySet[Review]:
     """Conclusions on the outer query's lesion, latest first."""
     return outcomes.conclusions(user).order_by("-number")
 
@@ -363,39 +405,6 @@ def _author(act: outcomes.Act) -> User:
     return act.reviewer if isinstance(act, Review) else act.recorded_by
 
 
-def needs_attention(user: User) -> QuerySet[Lesion]:
-    """Lesions whose standing outcome is urgent or see a doctor, and those that a pathologist found
-    to be malignant until their removal is recorded.
-    """
-    lesions = Lesion.objects.visible_to(user).filter(_is_alarming(user))
-    return most_severe_first(with_latest(lesions, user).select_related("patient"))
-
-
-def awaited(user: User) -> QuerySet[Lesion]:
-    """Of the other lesions, those that await a removal or a result: examined, but not finished."""
-    others = Lesion.objects.visible_to(user).exclude(_is_alarming(user))
-    lesions = with_latest(others.filter(outcomes.waits(user)), user)
-    return most_severe_first(lesions.select_related("patient"))
-
-
-def _is_alarming(user: User) -> Q:
-    return outcomes.is_grave(user) | outcomes.is_malignant(user)
-
-
-def concluded(user: User) -> QuerySet[Lesion]:
-    """Lesions of the user's own skin on which a clinician has concluded, latest conclusion
-    first.
-    """
-    own = Lesion.objects.visible_to(user).filter(patient__owner=user)
-    return (
-        with_latest(own, user)
-        .alias(concluded_at=Subquery(_conclusions(user).values("created")[:1]))
-        .exclude(Q(concluded_at=None))
-        .select_related("patient")
-        .order_by("-concluded_at", "pk")
-    )
-
-
 def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
     """The histology that ``user`` may see, malignant before benign."""
     found = lesion.histologies.standing().disclosed_to(user)
@@ -432,17 +441,6 @@ def visits_of(lesion: Lesion) -> list[DoctorVisit]:
 def entered_visits(lesion: Lesion) -> list[DoctorVisit]:
     """All visits, including corrected entries but not withdrawn ones, latest first."""
     return list(lesion.visits.select_related("recorded_by", "superseded_by"))
-
-
-def recently_added(user: User) -> QuerySet[Lesion]:
-    """Visible lesions ``with_latest``, the most recently opened or added to first."""
-    uploads = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
-    return (
-        with_latest(Lesion.objects.visible_to(user), user)
-        .alias(touched=Coalesce(Subquery(uploads.values("created")[:1]), F("created")))
-        .select_related("patient")
-        .order_by("-touched", "-pk")
-    )
 
 
 def withheld(user: User) -> QuerySet[Lesion]:

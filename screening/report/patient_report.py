@@ -66,10 +66,8 @@ def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[Lesion
 
 def _ordered(patient: Patient, user: User, alerts: dict[Any, int]) -> list[Lesion]:
     """By what needs attention: open alerts first."""
-    found = record_queries.most_severe_first(
-        body_map_queries.with_position(record_queries.with_latest(patient.lesions.all(), user))
-    )
-    lesions = record_queries.attach_latest_images(list(found), user)
+    found = body_map_queries.with_position(record_queries.with_latest(patient.lesions.all(), user))
+    lesions = record_queries.attach_latest_images(record_queries.most_severe_first(found), user)
     return sorted(lesions, key=lambda one: one.pk not in alerts)
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Any
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime
+from itertools import islice
+from typing import Any, overload
 from uuid import UUID
 
 from django.db.models import (
-    BooleanField,
     Case,
-    DateTimeField,
     Exists,
-    ExpressionWrapper,
     F,
-    IntegerField,
     OuterRef,
     Q,
     QuerySet,
@@ -21,16 +19,39 @@ from django.db.models import (
     TextChoices,
     When,
 )
-from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import Clinic, User
 from screening.models import Alert, Lesion, LesionImage, Outcome, Patient, Reminder
-from screening.predictions.outcomes import Awaited, open_alerts, rank, symptom_stands, unconcluded
+from screening.models.lesion import HAS_SYMPTOM
+from screening.predictions import outcomes
+from screening.predictions.outcomes import (
+    Awaited,
+    awaited,
+    open_alerts,
+    rank,
+    symptom_stands,
+    unconcluded,
+    warning_rank,
+)
 from screening.records import queries as record_queries
 
 QUEUE = 500
 """The maximum number of items to go through; at the end, start again."""
+
+
+NEVER = datetime.max.replace(tzinfo=UTC)
+FOR_ORDER = (
+    "pk",
+    "closed_on",
+    "warning_rank",
+    "awaits",
+    "has_alert",
+    "has_symptom",
+    "is_overdue",
+    "latest_image_id",
+    "waiting_image_id",
+)
 
 
 class Reason(TextChoices):
@@ -51,20 +72,10 @@ class Reviewed(TextChoices):
     ALL = "all", "All"
 
 
-CONDITIONS: dict[str, Q] = {
-    Reason.URGENT: Q(standing_rank=rank(Outcome.URGENT)),
-    Reason.MALIGNANT: Q(awaits=Awaited.TREATMENT),
-    Reason.ALERT: Q(has_alert=True),
-    Reason.FLAGGED: Q(standing_rank=rank(Outcome.SEE_DOCTOR)),
-    Reason.SYMPTOM: Q(has_symptom=True),
-    Reason.OVERDUE: Q(is_overdue=True),
-    Reason.UNREVIEWED: Q(has_review=False, latest_image_id__isnull=False, closed_on=None),
-}
-
-
-def of(user: User) -> QuerySet[Lesion]:
+class Worklist(Sequence[Any]):
     """Lesions of the clinics in which ``user`` concludes, most pressing first; among equals, the
-    longest waiting first.
+    longest waiting first. ``keys``: of all of them. A part of it is loaded when it is asked for:
+    lesions ``with_latest``, with their ``reasons``.
 
     A lesion is reviewed (``has_review``) if each of its images is: by a conclusion on it, or on a
     later one since it came. Else ``image_to_review`` is the last one that is not.
@@ -72,88 +83,134 @@ def of(user: User) -> QuerySet[Lesion]:
     Whether a lesion is urgent or flagged depends on its standing outcome, from any of its images.
     Findings withheld from ``user`` do not affect the order: in a clinic that reviews blind it
     follows symptoms, overdue pictures and waiting time.
+
+    Narrowed to a clinic, to lesions with a reason or an outcome, to those that are ``reviewed``
+    (one of ``Reviewed``), to a time in which the image to review was added, and to a text in the
+    patient's label and in the lesion's label, body site and notes.
     """
-    patients = Patient.objects.reviewable_by(user)
-    lesions = record_queries.with_latest(Lesion.objects.filter(patient__in=patients), user)
-    added = LesionImage.objects.filter(pk=OuterRef("image_to_review")).values("created")[:1]
-    latest = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
-    waiting = unconcluded(latest, user)
+
+    def __init__(
+        self,
+        user: User,
+        *,
+        clinic: Clinic | UUID | None = None,
+        reason: str = "",
+        outcome: str = "",
+        reviewed: str = Reviewed.WAITING,
+        arrived_from: date | None = None,
+        arrived_until: date | None = None,
+        search: str = "",
+    ) -> None:
+        self._user = user
+        names: tuple[str, ...] = FOR_ORDER
+        lesions = _of(user)
+        if clinic is not None:
+            lesions = lesions.filter(patient__clinic=clinic)
+        if search.strip():
+            lesions = _found(lesions, search)
+        if outcome:
+            lesions, names = outcomes.with_warning(lesions, user), (*FOR_ORDER, "standing_rank")
+        # In a condition or an order, the database would answer each rule anew.
+        rows = list(lesions.order_by().values_list(*names, named=True))
+        added = _added(rows)
+        self._arrived = {row.pk: added.get(_to_review(row)) for row in rows}
+        self._rows = {
+            row.pk: row
+            for row in rows
+            if (not outcome or row.standing_rank == rank(outcome))
+            and (not reason or reason in reasons(row))
+            and (reviewed != Reviewed.WAITING or reasons(row))
+            and (reviewed != Reviewed.REVIEWED or _is_reviewed(row))
+            and _is_between(self._arrived[row.pk], arrived_from, arrived_until)
+        }
+        self.keys: list[UUID] = sorted(self._rows, key=self._place)
+
+    def _place(self, key: UUID) -> tuple[int, datetime, UUID]:
+        why, arrived = reasons(self._rows[key]), self._arrived[key]
+        return Reason.values.index(why[0]) if why else len(Reason), arrived or NEVER, key
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self[:])
+
+    @overload
+    def __getitem__(self, place: int) -> Any: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Any]: ...
+    def __getitem__(self, place: int | slice) -> Any:
+        if isinstance(place, int):
+            return self[place : place + 1 or None][0]
+        keys, reminders = self.keys[place], Reminder.objects.filter(lesion=OuterRef("pk"))
+        found = Lesion.objects.filter(pk__in=keys).select_related("patient__clinic").order_by()
+        lesions = record_queries.with_latest(found, self._user).annotate(
+            due_on=Subquery(reminders.active().ringing().values(day=F("rings_on"))[:1])
+        )
+        loaded: dict[UUID, Any] = {lesion.pk: lesion for lesion in lesions}
+        for key, lesion in loaded.items():
+            row = self._rows[key]
+            lesion.reasons, lesion.has_review = reasons(row), _is_reviewed(row)
+            lesion.image_to_review, lesion.arrived = _to_review(row), self._arrived[key]
+        return [loaded[key] for key in keys if key in loaded]
+
+    @property
+    def queue(self) -> list[UUID]:
+        """The items to go through one by one: lesions with an image, in the order of the list."""
+        photographed = (key for key in self.keys if _to_review(self._rows[key]) is not None)
+        return list(islice(photographed, QUEUE))
+
+
+def _of(user: User) -> QuerySet[Lesion]:
+    """The lesions, with what ``reasons`` needs."""
+    images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     alerts = Alert.objects.filter(lesion=OuterRef("pk")).disclosed_to(user)
     reminders = Reminder.objects.filter(lesion=OuterRef("pk"))
-    annotated = lesions.annotate(
-        has_review=ExpressionWrapper(
-            ~Exists(waiting) & Q(latest_image_id__isnull=False), output_field=BooleanField()
-        ),
-        image_to_review=Coalesce(Subquery(waiting.values("pk")[:1]), "latest_image_id"),
+    return Lesion.objects.filter(patient__in=Patient.objects.reviewable_by(user)).annotate(
+        latest_image_id=Subquery(images.values("pk")[:1]),
+        warning_rank=warning_rank(user),
+        awaits=awaited(user),
+        waiting_image_id=Subquery(unconcluded(images, user).values("pk")[:1]),
         has_alert=Exists(open_alerts(alerts, user)),
-        has_symptom=Case(When(symptom_stands(user), then=True), default=False),
+        has_symptom=Case(When(HAS_SYMPTOM & Q(symptom_stands(user)), then=True), default=False),
         is_overdue=Exists(reminders.overdue(timezone.localdate())),
-        due_on=Subquery(reminders.active().ringing().values(day=F("rings_on"))[:1]),
-    ).annotate(arrived=Subquery(added, output_field=DateTimeField()))
-    pressing = Case(
-        *(When(condition, then=n) for n, condition in enumerate(CONDITIONS.values())),
-        default=len(CONDITIONS),
-        output_field=IntegerField(),
-    )
-    return (
-        annotated.alias(pressing=pressing)
-        .select_related("patient__clinic")
-        .order_by("pressing", "arrived", "pk")
     )
 
 
-def narrowed(
-    lesions: QuerySet[Lesion],
-    *,
-    clinic: Clinic | UUID | None = None,
-    reason: str = "",
-    outcome: str = "",
-    reviewed: str = Reviewed.WAITING,
-    arrived_from: date | None = None,
-    arrived_until: date | None = None,
-    search: str = "",
-) -> QuerySet[Lesion]:
-    """Filter ``of(user)``. arrived: when the latest image was added. search: in the patient's label
-    and in the lesion's label, body site and notes.
-    """
-    if clinic is not None:
-        lesions = lesions.filter(patient__clinic=clinic)
-    if reason:
-        lesions = lesions.filter(CONDITIONS[reason])
-    if outcome:
-        lesions = lesions.filter(Q(standing_rank=rank(outcome)))
-    if reviewed == Reviewed.WAITING:
-        lesions = lesions.filter(Q(pressing__lt=len(CONDITIONS)))
-    elif reviewed == Reviewed.REVIEWED:
-        lesions = lesions.filter(Q(has_review=True))
-    if arrived_from is not None:
-        lesions = lesions.filter(Q(arrived__date__gte=arrived_from))
-    if arrived_until is not None:
-        lesions = lesions.filter(Q(arrived__date__lte=arrived_until))
-    return _found(lesions, search) if search.strip() else lesions
+def _added(rows: list[Any]) -> dict[UUID | None, datetime]:
+    """When the image to review of each row was added, by its key."""
+    wanted = {_to_review(row) for row in rows} - {None}
+    return dict(LesionImage.objects.filter(pk__in=wanted).values_list("pk", "created"))
 
 
-def reasons(lesion: Lesion) -> list[str]:
-    """Why a lesion of ``of(user)`` is on the list: codes of ``Reason``, most pressing first."""
-    row: Any = lesion
-    waits = row.latest_image_id is not None and not row.has_review and not lesion.is_closed
+def _to_review(row: Any) -> UUID | None:
+    key: UUID | None = row.waiting_image_id or row.latest_image_id
+    return key
+
+
+def _is_reviewed(row: Any) -> bool:
+    return row.latest_image_id is not None and row.waiting_image_id is None
+
+
+def _is_between(moment: datetime | None, first: date | None, last: date | None) -> bool:
+    if moment is None:
+        return first is None and last is None
+    day = timezone.localdate(moment)
+    return (first is None or day >= first) and (last is None or day <= last)
+
+
+def reasons(row: Any) -> list[str]:
+    """Why a lesion is on the list: codes of ``Reason``, most pressing first."""
     holds = {
-        Reason.URGENT: row.standing_rank == rank(Outcome.URGENT),
+        Reason.URGENT: row.warning_rank == rank(Outcome.URGENT),
         Reason.MALIGNANT: row.awaits == Awaited.TREATMENT,
         Reason.ALERT: row.has_alert,
-        Reason.FLAGGED: row.standing_rank == rank(Outcome.SEE_DOCTOR),
+        Reason.FLAGGED: row.warning_rank == rank(Outcome.SEE_DOCTOR),
         Reason.SYMPTOM: row.has_symptom,
         Reason.OVERDUE: row.is_overdue,
-        Reason.UNREVIEWED: waits,
+        Reason.UNREVIEWED: row.waiting_image_id is not None and row.closed_on is None,
     }
     return [reason.value for reason, there in holds.items() if there]
-
-
-def queue(lesions: QuerySet[Lesion]) -> list[UUID]:
-    """The items to go through one by one: lesions with an image, in the order of the list."""
-    return list(
-        lesions.filter(Q(latest_image_id__isnull=False)).values_list("pk", flat=True)[:QUEUE]
-    )
 
 
 def neighbours(items: list[UUID], pk: UUID) -> tuple[int, UUID | None, UUID | None]:

@@ -363,7 +363,8 @@ def standing_in_python(lesion, user):
 
 def standing_rank(pk, user):
     """By the rule in Python, compared with SQL. A withdrawn lesion has no outcome."""
-    lesion = outcomes.with_standing(Lesion.objects.filter(pk=pk), user).first()
+    found = outcomes.with_standing(Lesion.objects.filter(pk=pk), user)
+    lesion = found.annotate(warning_rank=outcomes.warning_rank(user)).first()
     if lesion is None:
         return outcomes.NOTHING
     standing = outcomes.standing_of(
@@ -373,6 +374,8 @@ def standing_rank(pk, user):
         record_queries.visits_of(lesion),
     )
     assert outcomes.rank(standing.outcome) == lesion.standing_rank
+    warning = lesion.standing_rank if standing.is_grave else outcomes.NOTHING
+    assert lesion.warning_rank == warning
     assert (standing.awaits, standing.unread) == (lesion.awaits, lesion.unread)
     assert standing.earlier == outcomes.earlier_of(lesion)
     grave = Lesion.objects.filter(outcomes.is_grave(user), pk=pk).exists()

@@ -8,8 +8,8 @@ import pytest
 
 from screening.models import Lesion, Outcome
 from screening.predictions import outcomes
+from screening.records import attention, timeline
 from screening.records import queries as record_queries
-from screening.records import timeline
 from tests.factories import (
     HistologyFactory,
     LesionFactory,
@@ -74,8 +74,9 @@ def test_the_most_severe_comes_first():
     for outcome in ("monitor", "not_assessable", "urgent", "see_doctor"):
         read(LesionFactory(patient=patient, label=outcome), outcome)
     LesionFactory(patient=patient, label="unread")
+    user = UserFactory()
     lesions = record_queries.most_severe_first(
-        record_queries.with_latest(patient.lesions.all(), UserFactory())
+        record_queries.with_latest(patient.lesions.all(), user)
     )
     assert [lesion.label for lesion in lesions] == [
         "urgent",
@@ -84,6 +85,8 @@ def test_the_most_severe_comes_first():
         "not_assessable",
         "unread",
     ]
+    keys = record_queries.keys_by_severity(patient.lesions.all(), user)
+    assert record_queries.with_keys(keys, user) == lesions
 
 
 def test_what_needs_attention_is_flagged_visible_and_not_reviewed(personas):
@@ -97,7 +100,8 @@ def test_what_needs_attention_is_flagged_visible_and_not_reviewed(personas):
     flagged("foreign", patient=personas.own_patient)
     bleeding = LesionFactory(patient=personas.patient, label="bleeding", bleeding=True)
     read(bleeding, "monitor")
-    found = record_queries.needs_attention(personas.viewer)
+    keys = attention.of(personas.viewer).needs
+    found = record_queries.with_keys(keys, personas.viewer)
     assert found[0].label == "urgent"
     assert {lesion.label for lesion in found} == {"urgent", "see", "bleeding"}
 
@@ -106,7 +110,7 @@ def test_a_review_of_an_older_image_does_not_settle_a_newer_one(personas):
     lesion = LesionFactory(patient=personas.patient)
     ReviewFactory(image=read(lesion, "urgent", date(2025, 1, 1)).image)
     read(lesion, "urgent", date(2026, 1, 1))
-    assert list(record_queries.needs_attention(personas.clinician)) == [lesion]
+    assert attention.of(personas.clinician).needs == [lesion.pk]
 
 
 def test_unfinished_readings_are_those_with_no_later_one(personas):

@@ -79,7 +79,7 @@ def told(client, user, lesion):
     waiting = [
         reason
         for reason in worklist.Reason
-        if worklist.narrowed(worklist.of(user), reason=reason).filter(pk=lesion.pk).exists()
+        if lesion.pk in worklist.Worklist(user, reason=reason).keys
     ]
     return "Left calf" in home, "Urgent" in home, waiting
 

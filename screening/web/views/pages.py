@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -17,6 +17,7 @@ from screening.charts import card_summary, card_tables, prevalence
 from screening.charts import data_set as data_set_charts
 from screening.models import Lesion, Patient
 from screening.predictions import advice
+from screening.records import attention
 from screening.records import queries as record_queries
 from screening.reminders import queries as reminder_queries
 from screening.web.views import front
@@ -33,37 +34,35 @@ def home(request: UserRequest) -> HttpResponse:
     """What needs attention first, then what was worked on last; to visitors, the landing page."""
     if not request.user.is_authenticated:
         return front.landing(request)
-    found = record_queries.needs_attention(request.user)
-    attention = _first(found, ATTENTION_SHOWN, request)
-    waiting = record_queries.awaited(request.user)
-    awaited = _first(waiting, ATTENTION_SHOWN, request)
-    shown = [one.pk for one in (*attention, *awaited)]
-    others = record_queries.recently_added(request.user).exclude(pk__in=shown)
+    user = request.user
+    found = attention.of(user)
+    needs, awaited = found.needs[:ATTENTION_SHOWN], found.awaits[:ATTENTION_SHOWN]
+    concluded = found.concluded[:CONCLUDED_SHOWN]
+    above = {*needs, *awaited}
+    recent = [pk for pk in found.recent if pk not in above][:RECENT_SHOWN]
+    shown = list(dict.fromkeys([*needs, *awaited, *concluded, *recent]))
+    found_rows = record_queries.with_keys(shown, user)
+    lesions = {one.pk: one for one in record_queries.attach_latest_images(found_rows, user)}
     return render(
         request,
         "screening/home.html",
         {
-            "concluded": _first(record_queries.concluded(request.user), CONCLUDED_SHOWN, request),
-            "attention": attention,
-            "attention_count": _count(found, attention),
-            "withheld_count": record_queries.withheld(request.user).count(),
-            "awaited": awaited,
-            "awaited_count": _count(waiting, awaited),
-            "unfinished": record_queries.unfinished(request.user)[:ATTENTION_SHOWN],
-            "recent": _first(others, RECENT_SHOWN, request),
-            "due_count": reminder_queries.due_count(request.user),
-            "has_record": Patient.objects.visible_to(request.user).exists(),
+            "concluded": _listed(concluded, lesions),
+            "attention": _listed(needs, lesions),
+            "attention_count": len(found.needs),
+            "withheld_count": record_queries.withheld(user).count() if user.reviews_blind else 0,
+            "awaited": _listed(awaited, lesions),
+            "awaited_count": len(found.awaits),
+            "unfinished": record_queries.unfinished(user)[:ATTENTION_SHOWN],
+            "recent": _listed(recent, lesions),
+            "due_count": reminder_queries.due_count(user),
+            "has_record": bool(shown) or Patient.objects.visible_to(user).exists(),
         },
     )
 
 
-def _count(found: QuerySet[Lesion], shown: list[Lesion]) -> int:
-    return found.count() if len(shown) == ATTENTION_SHOWN else len(shown)
-
-
-def _first(lesions: QuerySet[Lesion], count: int, request: UserRequest) -> list[Lesion]:
-    found = list(record_queries.rows(lesions, 0, count))
-    return record_queries.attach_latest_images(found, request.user)
+def _listed(keys: list[UUID], lesions: dict[UUID, Lesion]) -> list[Lesion]:
+    return [lesions[key] for key in keys if key in lesions]
 
 
 @login_not_required

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.db.models import Exists, OuterRef, Subquery
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -108,13 +109,10 @@ def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
     """The timeline of all of a patient's lesions, those that need attention first."""
     visible = Patient.objects.visible_to(request.user).select_related("clinic")
     patient = get_object_or_404(visible, pk=pk)
-    ordered = record_queries.most_severe_first(
-        record_queries.with_latest(patient.lesions.all(), request.user)
-    )
     has_image = Exists(LesionImage.objects.filter(lesion=OuterRef("pk")))
-    photographed = ordered.filter(has_image)
-    page = Paginator(photographed, LESIONS_A_CHART).get_page(request.GET.get("page"))
-    lesions = list(page.object_list)
+    keys = record_queries.keys_by_severity(patient.lesions.filter(has_image), request.user)
+    page: Page[Any] = Paginator(keys, LESIONS_A_CHART).get_page(request.GET.get("page"))
+    lesions = record_queries.with_keys(list(page.object_list), request.user)
     images = record_queries.images_of(lesions, request.user)
     alerts = Alert.objects.visible_to(request.user).filter(lesion__in=lesions)
     events = timeline.events(

@@ -147,10 +147,8 @@ def _ask_for_code(request: HttpRequest, share: Share) -> HttpResponse:
 
 def _shown(share: Share, secret: str) -> dict[str, Any]:
     by = share.shared_by
-    ordered = record_queries.most_severe_first(
-        record_queries.with_latest(sharing.lesions_of(share), by)
-    )
-    lesions = record_queries.attach_latest_images(list(ordered), by)
+    found = record_queries.with_latest(sharing.lesions_of(share), by)
+    lesions = record_queries.attach_latest_images(record_queries.most_severe_first(found), by)
     images = sharing.images_of(share).latest_first()
     for lesion in lesions:
         row: Any = lesion

@@ -8,7 +8,6 @@ from uuid import UUID
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -22,6 +21,7 @@ from screening.reviews import services as review_services
 from screening.reviews import worklist
 from screening.web.forms.reviews import ReviewForm, WorklistForm
 from screening.web.forms.submit import submit
+from screening.web.navigation import Navigation
 from screening.web.views.images import read_in, review_form
 from screening.web.views.requests import UserRequest
 
@@ -31,12 +31,10 @@ ITEMS_A_PAGE = 25
 @require_safe
 def listing(request: UserRequest) -> HttpResponse:
     form = WorklistForm(request.GET, user=request.user)
-    keys = list(_narrowed(request, form).values_list("pk", flat=True))  # and so their number
-    page: Page[Any] = Paginator(keys, ITEMS_A_PAGE).get_page(request.GET.get("page"))
-    shown = worklist.of(request.user).filter(pk__in=page.object_list)
-    lesions = record_queries.attach_latest_images(list(shown), request.user)
-    for lesion in lesions:
-        lesion.reasons = worklist.reasons(lesion)  # type: ignore[attr-defined]
+    page: Page[Any] = Paginator(_narrowed(request, form), ITEMS_A_PAGE).get_page(
+        request.GET.get("page")
+    )
+    lesions = record_queries.attach_latest_images(list(page.object_list), request.user)
     page.object_list = lesions
     return render(
         request,
@@ -46,7 +44,7 @@ def listing(request: UserRequest) -> HttpResponse:
             "page": page,
             "filters": form.query,
             "start": next((one.pk for one in lesions if one.latest_image_id), None),  # type: ignore[attr-defined]
-            "may_review": form.fields["clinic"].queryset.exists(),  # type: ignore[attr-defined]
+            "may_review": Navigation(request.user).may_review,
         },
     )
 
@@ -62,7 +60,7 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
     if image is None:
         return redirect("lesion", pk)
     filters = WorklistForm(request.GET, user=request.user)
-    items = worklist.queue(_narrowed(request, filters))
+    items = _narrowed(request, filters).queue
     place, before, after = worklist.neighbours(items, pk)
     alerts = [one for one in record_queries.alerts_of(lesion, request.user) if one.is_open]
     form = review_form(request, image, request.POST or None, shown_at)
@@ -89,9 +87,9 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
     )
 
 
-def _narrowed(request: UserRequest, form: WorklistForm) -> QuerySet[Lesion]:
+def _narrowed(request: UserRequest, form: WorklistForm) -> worklist.Worklist:
     """Invalid filters are ignored and reported above the list."""
-    return worklist.narrowed(worklist.of(request.user), **form.narrowing)
+    return worklist.Worklist(request.user, **form.narrowing)
 
 
 def _reviewable(request: UserRequest, pk: UUID) -> Lesion:
