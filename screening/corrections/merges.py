@@ -50,6 +50,7 @@ from screening.models import (
 from screening.predictions import outcomes
 from screening.predictions import services as prediction_services
 from screening.predictions.arrivals import next_moment
+from screening.predictions.counting_reading import GRAVE
 from screening.records import closing, plausibility
 
 ATTACHED: dict[str, models.Manager[Any]] = {
@@ -293,7 +294,7 @@ def _merger(record: Any) -> Correction:
 
 def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list[Any]:
     """Withdraw one of each pair of identical pictures; returns the identifiers."""
-    by_picture = {image.sha256: image for image in own}
+    by_picture = {image.sha256: image for image in own if not image.is_withdrawn}
     out = []
     for image in coming:
         same = by_picture.get(image.sha256)
@@ -321,15 +322,22 @@ def _differing(patient: Patient, into: Patient) -> str:
     return " ".join(words)
 
 
-def _weight(image: LesionImage) -> tuple[int, bool, bool, int, int]:
-    """What withdrawing it would lose: the severity of its reading and whether that is unreviewed;
-    then whether it is dermatoscopic, and its number of reviews and readings.
+def _weight(image: LesionImage) -> tuple[int, bool, bool, bool, int, bool, int, int]:
+    """What withdrawing it would lose: a warning, by severity, and whether that is unreviewed; then
+    a dermatoscopic picture, first of all one without a reading, which may become a warning; then
+    the severity of its reading, whether that is unreviewed, and its reviews and readings.
     """
     reading, is_concluded = image.counting_reading, image.reviews.settling().exists()
+    told = reading.outcome_told if reading else ""
+    is_dermatoscopic = image.modality == Modality.DERMATOSCOPIC
+    is_unreviewed = reading is not None and not is_concluded
     return (
-        -outcomes.rank(reading.outcome_told if reading else ""),
-        reading is not None and not is_concluded,
-        image.modality == Modality.DERMATOSCOPIC,
+        -outcomes.rank(told if told in GRAVE else ""),
+        told in GRAVE and is_unreviewed,
+        is_dermatoscopic and reading is None,
+        is_dermatoscopic,
+        -outcomes.rank(told),
+        is_unreviewed,
         image.reviews.count(),
         image.predictions.finished().count(),
     )

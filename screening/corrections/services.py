@@ -158,6 +158,7 @@ def restore(
     _after(record)
     for one in (record, *into):
         prediction_services.read_with_new_details(**_of(one))
+        prediction_services.read_by_default(**_of(one))
     return record
 
 

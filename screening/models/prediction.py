@@ -8,7 +8,7 @@ from django.utils import timezone
 from accounts.models import User
 from ml.types import Outcome as ModelOutcome
 from screening.models.base import UUIDModel
-from screening.models.image import LesionImage, disclosed, of_child, seen
+from screening.models.image import ADULT_FROM, LesionImage, disclosed, of_child, seen
 from screening.models.lesion import SYMPTOMS
 
 MAX_ATTEMPTS = 3
@@ -34,10 +34,19 @@ class Outcome(models.TextChoices):
 _HAS_SYMPTOM = Q.create(
     [(f"image__lesion__{symptom}", True) for symptom in SYMPTOMS], connector=Q.OR
 )
-RAISED = Q(_HAS_SYMPTOM, outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE)) | Q(
-    Q(outcome=Outcome.MONITOR) & of_child()
+_BY_SYMPTOM = Q(_HAS_SYMPTOM, outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE))
+_READ_AS_CHILD = Q(context__age__gte=0, context__age__lte=ADULT_FROM)  # JSON's null is neither
+_WATCHED = Q(outcome=Outcome.MONITOR)
+RAISED_AT_FIRST = _BY_SYMPTOM | Q(_WATCHED & _READ_AS_CHILD)
+"""A condition on readings: told as see a doctor, although read as milder, by the age that the
+reading used.
+"""
+RAISED = (
+    _BY_SYMPTOM
+    | Q(_WATCHED & Q(told_until=None) & of_child())
+    | Q(_WATCHED & Q(told_until__isnull=False) & _READ_AS_CHILD)
 )
-"""A condition on readings: told as see a doctor, although read as milder."""
+"""The same by the age as it stands, but of a reading that no longer counts as it was then."""
 TOLD = Case(When(RAISED, then=Value(Outcome.SEE_DOCTOR.value)), default=F("outcome"))
 """``Prediction.outcome_told`` in SQL."""
 
@@ -206,14 +215,27 @@ class Prediction(UUIDModel):
     @property
     def outcome_told(self) -> str:
         """The outcome shown to the person: at least "see a doctor" for a lesion with symptoms, and
-        never "monitor" for a child.
+        never "monitor" for a child. Of a reading that no longer counts, what was shown then.
 
         Reads ``image.lesion.patient``: select it in lists. Empty until the prediction is finished.
         """
+        return self._raised(self._was_of_child if self.told_until else self.image.is_of_child)
+
+    @property
+    def outcome_told_at_first(self) -> str:
+        """``outcome_told`` by the age that the reading used: before a birth year was corrected."""
+        return self._raised(self._was_of_child)
+
+    @property
+    def _was_of_child(self) -> bool:
+        age = self.context.get("age")
+        return age is not None and 0 <= age <= ADULT_FROM
+
+    def _raised(self, is_of_child: bool) -> str:
         milder = self.outcome in (Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
         if milder and self.image.lesion.symptoms:
             return Outcome.SEE_DOCTOR.value
-        if self.outcome == Outcome.MONITOR and self.image.is_of_child:
+        if self.outcome == Outcome.MONITOR and is_of_child:
             return Outcome.SEE_DOCTOR.value
         return self.outcome
 

@@ -90,7 +90,7 @@ from screening.models.image import (
     place_of,
 )
 from screening.models.lesion import HAS_SYMPTOM
-from screening.models.prediction import RAISED, PredictionQuerySet
+from screening.models.prediction import RAISED, RAISED_AT_FIRST, PredictionQuerySet
 from screening.models.review import ReviewQuerySet
 from screening.models.statement import compiled
 from screening.predictions.counting_reading import GRAVE
@@ -396,11 +396,11 @@ def _there(readings: PredictionQuerySet, user: User) -> PredictionQuerySet:
     return _ranked(current.disclosed_to(user).filter(left))
 
 
-def _ranked(readings: PredictionQuerySet) -> PredictionQuerySet:
+def _ranked(readings: PredictionQuerySet, raised: Q = RAISED) -> PredictionQuerySet:
     """Annotate ``rank``."""
     see_doctor = rank(Outcome.SEE_DOCTOR)
     ranks = [When(outcome=outcome, then=Value(n)) for n, outcome in enumerate(SEVERITY)]
-    ranks.insert(see_doctor, When(RAISED, then=Value(see_doctor)))
+    ranks.insert(see_doctor, When(raised, then=Value(see_doctor)))
     return readings.annotate(rank=Case(*ranks, output_field=IntegerField()))
 
 
@@ -468,7 +468,8 @@ def _settled(user: User) -> Q:
     ``_settling`` in SQL.
     """
     *by_doctors, visits = _acts(user, "image")
-    told = _ranked(Prediction.objects.filter(image=OuterRef(OuterRef("image"))))
+    of_image = Prediction.objects.filter(image=OuterRef(OuterRef("image")))
+    told = _ranked(of_image, RAISED_AT_FIRST)
     known = told.filter(
         Q(rank__lte=OuterRef(OuterRef("rank_now"))), told_from__lte=OuterRef("knows_until")
     )
@@ -570,7 +571,7 @@ def _was_told(image: LesionImage, reading: Prediction | None, visit: DoctorVisit
     return reading is not None and any(
         one.told_from is not None
         and one.told_from <= visit.knows_until
-        and rank(one.outcome_told) <= rank(reading.outcome_told)
+        and rank(one.outcome_told_at_first) <= rank(reading.outcome_told)
         for one in image.predictions.all()
     )
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Q
 
 from accounts.models import User
 from ml import reader
 from screening import bells
-from screening.models import ACTIVE, LesionImage, Prediction, State
+from screening.models import LesionImage, Prediction
+from screening.models.image import present
 from screening.predictions import adoption, details
 from screening.write_access import require_writable
 
@@ -38,13 +38,16 @@ def request_prediction(*, user: User, image: LesionImage) -> Prediction:
 def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
     """Queue a reading by another model version, after all readings that someone is waiting for.
 
-    None if that version has read the image with its current thresholds or is about to. Earlier
-    readings are kept unchanged.
+    None if that version has read the image with its current thresholds or is about to; for the
+    default version, only if that reading counts: after another version had been the default, it
+    reads again. Earlier readings are kept unchanged.
     """
     of_version = image.predictions.filter(model_version=model_version)
     thresholds = reader.card(model_version)["thresholds_version"]
-    read = Q(state=State.SUCCEEDED, thresholds_version=thresholds)
-    if of_version.filter(Q(state__in=ACTIVE) | read).exists():
+    read = of_version.finished().filter(thresholds_version=thresholds)
+    if model_version == adoption.default():
+        read = read.counting()
+    if of_version.active().exists() or read.exists():
         return None
     return enqueue(image, image.uploaded_by, model_version=model_version, is_bulk=True)
 
@@ -55,6 +58,16 @@ def read_with_new_details(**of: Any) -> None:
     """
     for prediction in details.queue_again(Prediction.objects.filter(**of)):
         bells.after_commit(bells.read, prediction)
+
+
+def read_by_default(**of: Any) -> None:
+    """Read the images whose counting reading is by another version than the default, which has not
+    tried them. Call it when pictures come back; ``of`` filters the predictions.
+    """
+    readings = Prediction.objects.counting().filter(present(), **of)
+    for reading in readings.select_related("image"):
+        for prediction in details.queue_by_default(reading):
+            bells.after_commit(bells.read, prediction)
 
 
 def enqueue(

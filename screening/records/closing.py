@@ -65,7 +65,7 @@ def close_again(
         said, on = record if record.excised else None, record.examined_on
     else:
         said = record.reviews.standing().filter(management=Management.DONE).first()
-        on = timezone.localdate(said.created if said else None)
+        on = _last_closed_on(lesion) or timezone.localdate(said.created if said else None)
         if record != lesion.images.latest_first().first():  # nobody has said so of a later one
             return
     if said is None or said.created < _opened_by_hand_at(lesion):
@@ -77,6 +77,15 @@ def close_again(
     if not reopened.exists() or came.exists():
         return
     close(user=user, lesion=lesion, on=on, is_known=isinstance(said, DoctorVisit))
+
+
+def reopen_if_there_after(day: date, *, user: User, lesion: Lesion) -> None:
+    """Reopen the lesion if it is closed and somebody found something to do about it on a ``day``
+    after that of its removal: it has grown back, or was not removed.
+    """
+    lesion.refresh_from_db(fields=["closed_on"])  # the caller holds it
+    if lesion.closed_on is not None and day > lesion.closed_on:
+        reopen(user=user, lesion=lesion)
 
 
 @transaction.atomic
@@ -124,6 +133,12 @@ def was_closed(lesion: Lesion, since: datetime) -> bool:
     """Whether the lesion was closed at or after that moment."""
     closings = lesion.corrections.filter(kind=CorrectionKind.CLOSED)
     return bool(closings.filter(created__gte=since).exists())
+
+
+def _last_closed_on(lesion: Lesion) -> date | None:
+    """The day of removal with which it was last closed."""
+    last = lesion.corrections.filter(kind=CorrectionKind.CLOSED).order_by("-created").first()
+    return date.fromisoformat(last.after["closed_on"]) if last else None
 
 
 def _opened_by_hand_at(lesion: Lesion) -> datetime:

@@ -11,9 +11,11 @@ from decimal import Decimal
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
+from ml.diagnoses import MALIGNANT
 from screening.formatting import day
 from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.models.signatures import sign
@@ -22,6 +24,9 @@ from screening.records import closing, plausibility
 from screening.records.services import hold
 from screening.reviews import chain
 from screening.webhooks import outbox
+
+FOLLOWED = (Management.EXCISE, Management.REFER, Management.MONITOR)
+"""What is decided about a lesion that is still there."""
 
 
 @transaction.atomic
@@ -52,15 +57,16 @@ def record_review(
     review = Review(
         image=image, reviewer=user, conclusion=conclusion, management=management, note=note.strip()
     )
+    known = arrivals.shown(image.lesion, shown_at, user)
     if management == Management.DONE:
-        _require_removal(image, removed_on)
+        _require_removal(image, removed_on, known)
     elif removed_on is not None:
         raise ValidationError({"removed_on": f"Only with “{Management.DONE.label}”."})
     review.full_clean(exclude=["number", "supersedes", "previous_signature", "signature"])
     chain.lock()
     review.supersedes = _superseded(user, image, supersedes)
     review.created = arrivals.next_moment(image.lesion)
-    review.shown_at = arrivals.shown(image.lesion, shown_at, user)
+    review.shown_at = known
     _seal(review)
     review.save(force_insert=True)
     if management == Management.DONE:
@@ -68,6 +74,8 @@ def record_review(
         closing.close(user=user, lesion=image.lesion, on=last, is_known=removed_on is not None)
     elif review.supersedes is not None:
         closing.reopen_unless_removed(user=user, lesion=image.lesion)
+    if management in FOLLOWED:
+        closing.reopen_if_there_after(image.captured_on, user=user, lesion=image.lesion)
     _announce(review)
     return review
 
@@ -129,6 +137,8 @@ def record_histology(
         closing.reopen_unless_removed(user=user, lesion=lesion, besides=histology)
     if excised:
         closing.close(user=user, lesion=lesion, on=examined_on, is_known=False)
+    elif diagnosis in MALIGNANT:
+        _reopen_if_left(user, histology)
     return histology
 
 
@@ -145,20 +155,40 @@ def require_reviewer(user: User, patient: Patient) -> None:
         raise PermissionDenied("Only a clinician of the patient's clinic records a conclusion.")
 
 
-def _require_removal(image: LesionImage, removed_on: date | None) -> None:
+def _reopen_if_left(user: User, histology: Histology) -> None:
+    """Reopen a lesion of which malignant tissue is left: not removed completely, as far as is known
+    after its removal; or examined since a picture of a later day.
+    """
+    lesion: Lesion = histology.lesion
+    lesion.refresh_from_db(fields=["closed_on", "closed_day_is_known"])
+    if lesion.closed_on is None:
+        return
+    is_after = histology.examined_on >= lesion.closed_on or not lesion.closed_day_is_known
+    grown_back = lesion.images.filter(
+        captured_on__gt=lesion.closed_on, captured_on__lte=histology.examined_on
+    )
+    if (histology.excised is False and is_after) or grown_back.exists():
+        closing.reopen(user=user, lesion=lesion)
+
+
+def _require_removal(image: LesionImage, removed_on: date | None, known: datetime) -> None:
     """Raise ValidationError for an impossible day of removal, and for an unknown one if a later
-    picture shows that the lesion was still there: closing it would hide a picture nobody has
-    examined.
+    picture shows that the lesion was still there, or one came after what the user had ``known``:
+    closing it would hide a picture nobody has examined.
     """
     if removed_on is not None:
         plausibility.require_past_day(
             removed_on, image.lesion.patient, field="removed_on", what="The day of the removal"
         )
         return
-    newest = image.lesion.images.latest_first().first()
-    if newest is not None and newest.captured_on > image.captured_on:
-        when = day(newest.captured_on)
-        text = f"There is a later picture, of {when}. Say when it was removed, or conclude on that."
+    later = Q(captured_on__gt=image.captured_on) | Q(placed_at__gt=known)
+    newest = image.lesion.images.exclude(pk=image.pk).filter(later).latest_first().first()
+    if newest is not None:
+        which = "later" if newest.captured_on > image.captured_on else "new"
+        text = (
+            f"There is a {which} picture, of {day(newest.captured_on)}. Say when it was removed, "
+            "or conclude on that."
+        )
         raise ValidationError({"removed_on": text})
 
 

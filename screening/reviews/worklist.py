@@ -51,6 +51,7 @@ FOR_ORDER = (
     "is_overdue",
     "latest_image_id",
     "waiting_image_id",
+    "grows_again",
 )
 
 
@@ -164,6 +165,7 @@ class Worklist(Sequence[Any]):
 def _of(user: User) -> QuerySet[Lesion]:
     """The lesions, with what ``reasons`` needs."""
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
+    since_removal = images.filter(captured_on__gt=OuterRef("closed_on"))
     alerts = Alert.objects.filter(lesion=OuterRef("pk")).disclosed_to(user)
     reminders = Reminder.objects.filter(lesion=OuterRef("pk"))
     return Lesion.objects.filter(patient__in=Patient.objects.reviewable_by(user)).annotate(
@@ -171,6 +173,10 @@ def _of(user: User) -> QuerySet[Lesion]:
         warning_rank=warning_rank(user),
         awaits=awaited(user),
         waiting_image_id=Subquery(unconcluded(images, user).values("pk")[:1]),
+        grows_again=Case(
+            When(closed_on__isnull=False, then=Exists(unconcluded(since_removal, user))),
+            default=False,
+        ),
         has_alert=Exists(open_alerts(alerts, user)),
         has_symptom=Case(When(HAS_SYMPTOM & Q(symptom_stands(user)), then=True), default=False),
         is_overdue=Exists(reminders.overdue(timezone.localdate())),
@@ -208,7 +214,8 @@ def reasons(row: Any) -> list[str]:
         Reason.FLAGGED: row.warning_rank == rank(Outcome.SEE_DOCTOR),
         Reason.SYMPTOM: row.has_symptom,
         Reason.OVERDUE: row.is_overdue,
-        Reason.UNREVIEWED: row.waiting_image_id is not None and row.closed_on is None,
+        Reason.UNREVIEWED: row.grows_again
+        or (row.waiting_image_id is not None and row.closed_on is None),
     }
     return [reason.value for reason, there in holds.items() if there]
 

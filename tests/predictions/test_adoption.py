@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 
 from ml import reader
+from screening.corrections import services as corrections
 from screening.models import Adoption, Prediction, State
 from screening.predictions import adoption, details, queue
 from screening.predictions import services as prediction_services
@@ -124,7 +125,6 @@ def test_only_the_operator_goes_back(release):
     PredictionFactory(image=image, model_version=later)
     finishes(image, NEW)
     assert counting(image) == later
-    Prediction.objects.filter(model_version=NEW).delete()
     call_command("rescreen", "--no-wait", stdout=StringIO())
     assert adopted()[-1] == (3, NEW)
     [again] = image.predictions.active()
@@ -133,6 +133,18 @@ def test_only_the_operator_goes_back(release):
     assert counting(image) == NEW
     release(later)
     assert adoption.default() == NEW  # a process of the newer release that still runs
+
+
+def test_a_picture_that_comes_back_is_read_by_the_version_adopted_meanwhile(release, personas):
+    release(OLD)
+    image = LesionImageFactory(lesion__patient=personas.patient)
+    finishes(image, OLD)
+    corrections.withdraw(user=personas.clinician, record=image, reason="Blurred")
+    release(NEW)
+    call_command("rescreen", "--no-wait", stdout=StringIO())
+    image.refresh_from_db()
+    corrections.restore(user=personas.clinician, record=image)
+    assert [one.model_version for one in image.predictions.active()] == [NEW]
 
 
 def test_a_new_installation_adopts_its_own():

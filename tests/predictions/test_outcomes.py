@@ -639,6 +639,58 @@ def test_calling_the_picture_of_a_child_a_photograph_hides_no_warning(personas):
     assert standing_rank(image.lesion_id, personas.clinician) == outcomes.rank(Outcome.SEE_DOCTOR)
 
 
+def read_at(image, age):
+    context = {"age": age, "sex": image.lesion.patient.sex, "localization": image.lesion.body_site}
+    fields = {"model_version": reader.DEFAULT_VERSION, "context": context}
+    return PredictionFactory(image=image, outcome="monitor", **fields)
+
+
+@pytest.mark.parametrize("how", ["corrected", "moved"])
+def test_a_visit_settles_no_warning_that_a_childs_age_raises_later(personas, how):
+    me, adult = personas.self_tracker, personas.own_patient
+    Patient.objects.filter(pk=adult.pk).update(birth_year=DAY.year - 36)
+    image = LesionImageFactory(lesion__patient=adult, captured_on=DAY)
+    read_at(image, 36.0)
+    lesion = Lesion.objects.get(pk=image.lesion_id)
+    visits.record_visit(user=me, lesion=lesion, visited_on=DAY, finding="harmless")
+    assert standing_rank(image.lesion_id, me) == outcomes.NOTHING
+    if how == "moved":
+        child = PatientFactory(clinic=None, owner=me, birth_year=DAY.year - 11)
+        moves.move_lesion(user=me, lesion=lesion, patient=child, acknowledged=True)
+    else:
+        Patient.objects.filter(pk=adult.pk).update(birth_year=DAY.year - 11)
+    at_once = standing_rank(image.lesion_id, me)
+    read_at(image, 11.0)
+    see_doctor = outcomes.rank(Outcome.SEE_DOCTOR)
+    assert (at_once, standing_rank(image.lesion_id, me)) == (see_doctor, see_doctor)
+
+
+def test_a_visit_settles_what_was_told_of_a_child(personas):
+    me, child = personas.self_tracker, personas.own_patient
+    Patient.objects.filter(pk=child.pk).update(birth_year=DAY.year - 11)
+    image = LesionImageFactory(lesion__patient=child, captured_on=DAY)
+    read_at(image, 11.0)
+    lesion = Lesion.objects.get(pk=image.lesion_id)
+    assert standing_rank(lesion.pk, me) == outcomes.rank(Outcome.SEE_DOCTOR)
+    visits.record_visit(user=me, lesion=lesion, visited_on=DAY, finding="harmless")
+    assert standing_rank(lesion.pk, me) == outcomes.NOTHING
+
+
+def test_what_was_told_of_a_child_stays_in_the_history(personas):
+    me, patient = personas.self_tracker, personas.own_patient
+    Patient.objects.filter(pk=patient.pk).update(birth_year=DAY.year - 11)
+    image = LesionImageFactory(lesion__patient=patient, captured_on=DAY)
+    before = read_at(image, 11.0)
+    Patient.objects.filter(pk=patient.pk).update(birth_year=None)
+    read_at(image, None)
+    lesion = Lesion.objects.get(pk=image.lesion_id)
+    assert standing_in_python(lesion, me).earlier == "see_doctor"
+    row = outcomes.with_standing(Lesion.objects.filter(pk=lesion.pk), me).get()
+    assert outcomes.earlier_of(row) == "see_doctor"
+    before.refresh_from_db()
+    assert before.outcome_told == "see_doctor"
+
+
 def test_what_waits_for_a_removal_or_a_result(personas, urgent):
     def awaits(lesion, user):
         standing_rank(lesion.pk, user)
