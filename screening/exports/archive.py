@@ -25,6 +25,7 @@ from screening.interop.fhir import bundles
 from screening.interop.isic import export as isic
 from screening.interop.tables import as_csv
 from screening.models import Correction, Export, Lesion, LesionImage, Patient, Prediction
+from screening.models.signatures import export_keys, sign_export
 from screening.privacy import queries as audit_queries
 from screening.records import queries as record_queries
 from screening.report.lesion_report import lesion_report
@@ -129,7 +130,9 @@ class _Archive:
             **about,
             "missing": sorted(self.missing),
             "files": self.files,
+            "signed_by": export_keys()[0],
         }
+        manifest["signature"] = sign_export(manifest)
         self._file.writestr("manifest.json", json.dumps(manifest, ensure_ascii=False, indent=1))
 
 

@@ -38,6 +38,7 @@ from screening.models import (
     Share,
     Trace,
 )
+from screening.models.signatures import export_holds, export_keys
 from screening.reviews import services as review_services
 from screening.webhooks.outbox import announce_about
 
@@ -50,22 +51,38 @@ OWNER_HERE = (
     "record into it."
 )
 CLINIC_HERE = "The clinic in the file exists here. Name it, or another, as the clinic."
+UNSIGNED = (
+    "The file is not signed: it is older than signatures, or somebody removed it. Import it with "
+    "--unsigned only if you know where it comes from."
+)
+SIGNED_ELSEWHERE = (
+    "Another site signed the file, with the key {}. Ask that site for its key (manage.py "
+    "export_key) and, if it is this one, name it with --signed-by."
+)
 PERSON_HERE = "The file names {} as an account that exists here: nobody can speak for it."
 
 
 def import_export(
-    file: IO[bytes], *, owner: User | None = None, clinic: Clinic | None = None
+    file: IO[bytes],
+    *,
+    owner: User | None = None,
+    clinic: Clinic | None = None,
+    signed_by: str = "",
+    unsigned: bool = False,
 ) -> Counter[str]:
     """Read all of the file, or nothing. Returns the number of rows by kind.
 
     owner: the account that gets a person's own records; else one is created, with the address in
     the file and without a password. clinic: the clinic that gets its patients; else the file's is
-    created, without members. Raises ArchiveRefused.
+    created, without members. signed_by: the public key of another site whose exports are taken
+    too. unsigned: take a file whose signature is missing, or by nobody known. Raises
+    ArchiveRefused.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             source = _Source(archive)
             source.check()
+            source.require_signature(signed_by, unsigned=unsigned)
             return _Import(source, owner, clinic).run()
     except (zipfile.BadZipFile, UnicodeDecodeError, EOFError) as error:
         raise ArchiveRefused(f"The file is damaged: {error}") from None
@@ -77,6 +94,7 @@ class _Source:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         manifest = self._json("manifest.json")
+        self._manifest = manifest
         self.files: dict[str, Any] = manifest["files"]
         self.missing = set(manifest["missing"])
 
@@ -93,6 +111,20 @@ class _Source:
                     size += len(part)
             if (digest.hexdigest(), size) != (said["sha256"], said["bytes"]):
                 raise ArchiveRefused(f"{name} is not as it was written.")
+
+    def require_signature(self, signed_by: str, *, unsigned: bool) -> None:
+        """The manifest, and so every file, is as a known site signed it. Raises ArchiveRefused;
+        with ``unsigned`` only for a signature that does not hold.
+        """
+        content = {name: said for name, said in self._manifest.items() if name != "signature"}
+        key, signature = content.get("signed_by", ""), self._manifest.get("signature", "")
+        if not signature:
+            if not unsigned:
+                raise ArchiveRefused(UNSIGNED)
+        elif not export_holds(content, signature, key):
+            raise ArchiveRefused("The manifest is not as it was signed.")
+        elif key not in (*export_keys(), signed_by.strip().lower()) and not unsigned:
+            raise ArchiveRefused(SIGNED_ELSEWHERE.format(key))
 
     def document(self, name: str) -> Any:
         """None if there is no such file."""

@@ -53,13 +53,20 @@ _MANIFEST: Schema = {
 }
 
 
+_DIGITS: Schema = {"type": "string", "pattern": "^[0-9a-f]+$"}
+"""Of the key and the signature, which exports before the signature do not have."""
+
+
 def _object(properties: Schema) -> Schema:
     """What an import reads; there may be more."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 DOCUMENTS: dict[str, Schema] = {
-    "manifest.json": _object(_MANIFEST),
+    "manifest.json": {
+        **_object(_MANIFEST),
+        "properties": {**_MANIFEST, "signed_by": _DIGITS, "signature": _DIGITS},
+    },
     "people.json": {"type": "array", "items": _object(_PERSON)},
     "clinics.json": {"type": "array", "items": _object(_CLINIC)},
     "account.json": _object(_PROFILE),

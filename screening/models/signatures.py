@@ -1,4 +1,7 @@
-"""Signatures that cannot be forged with the database alone: they need the secret key."""
+"""Signatures that cannot be forged with the database alone: they need the secret key.
+
+Those of exports are Ed25519: another installation checks them with the public key.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,18 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 from django.conf import settings
 
 # Keep each kind of signature apart from others made with the secret key.
 REVIEW = b"skincheck.review.1"
 SEAL = b"skincheck.review.seal.1"
 RECEIPT = b"skincheck.erasure.receipt.1"
+EXPORT = b"skincheck.export.1"
 AUDIT = b"skincheck.audit.1"
 AUDIT_CONTENT = b"skincheck.audit.content.1"
 AUDIT_ERASED = b"skincheck.audit.erased.1"
@@ -37,6 +46,27 @@ def holds(content: Content, signature: str, purpose: bytes = REVIEW) -> bool:
     return any(hmac.compare_digest(_signature(content, key, purpose), signature) for key in keys)
 
 
+def sign_export(content: Content) -> str:
+    """Ed25519 (RFC 8032) in 128 hexadecimal digits."""
+    return _export_key(settings.SECRET_KEY).sign(_written(content)).hex()
+
+
+def export_keys() -> list[str]:
+    """The public keys of this site's exports in 64 hexadecimal digits, that of now first."""
+    secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return [_export_key(one).public_key().public_bytes_raw().hex() for one in secrets]
+
+
+def export_holds(content: Content, signature: str, key: str) -> bool:
+    """Whether whoever has this public key's secret signed exactly this."""
+    try:
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
+        public.verify(bytes.fromhex(signature), _written(content))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
 def digest_of_value(text: str) -> str:
     """A keyed digest in 16 hexadecimal digits: whether two values are equal, and nothing else."""
     key = hmac.digest(settings.SECRET_KEY.encode(), AUDIT_VALUE, sha256)
@@ -45,5 +75,12 @@ def digest_of_value(text: str) -> str:
 
 def _signature(content: Content, secret: str, purpose: bytes) -> str:
     key = hmac.digest(secret.encode(), purpose, sha256)
-    written = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hmac.digest(key, written.encode(), sha256).hex()
+    return hmac.digest(key, _written(content), sha256).hex()
+
+
+def _export_key(secret: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(hmac.digest(secret.encode(), EXPORT, sha256))
+
+
+def _written(content: Content) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()

@@ -22,6 +22,7 @@ from screening.errors import ArchiveRefused
 from screening.exports import imports
 from screening.exports.records import KINDS, LEFT_OUT
 from screening.models import Batch, Patient, Review, Share
+from screening.models.signatures import export_keys, sign_export
 from screening.privacy import services as audit
 from screening.reviews import chain
 from tests.clients import Browser
@@ -194,7 +195,7 @@ def test_no_secret_leaves(personas, own):
 
 
 def rewritten(data: BytesIO, change: dict[str, bytes], *, honest: bool) -> BytesIO:
-    """The ZIP with other files. honest: and with a manifest that knows them."""
+    """The ZIP with other files. honest: and with a manifest that knows them, signed again."""
     out = BytesIO()
     with zipfile.ZipFile(data) as old, zipfile.ZipFile(out, "w") as new:
         manifest = json.loads(old.read("manifest.json"))
@@ -205,6 +206,9 @@ def rewritten(data: BytesIO, change: dict[str, bytes], *, honest: bool) -> Bytes
                 manifest["files"][name] = said
             if name != "manifest.json":
                 new.writestr(name, content)
+        if honest:
+            manifest.pop("signature")
+            manifest["signature"] = sign_export(manifest)
         new.writestr("manifest.json", change.get("manifest.json", json.dumps(manifest)))
     out.seek(0)
     return out
@@ -213,7 +217,7 @@ def rewritten(data: BytesIO, change: dict[str, bytes], *, honest: bool) -> Bytes
 def test_a_changed_file_is_refused_and_leaves_nothing(personas, own, media):
     data = file_of(made(personas.self_tracker))
     path = f"pictures/{own.image.pk}.jpg"
-    lines = f"records/{KINDS[2].name}.jsonl"
+    lines = "records/lesions.jsonl"
     with zipfile.ZipFile(data) as archive:
         row = archive.read(lines)
     empty()
@@ -233,6 +237,67 @@ def test_a_changed_file_is_refused_and_leaves_nothing(personas, own, media):
     assert {one for one in media.rglob("*") if one.is_file()} == here
 
 
+def manifest_with(data: BytesIO, **fields: Any) -> BytesIO:
+    """The ZIP with these fields in its manifest; None: without them. It is not signed again."""
+    with zipfile.ZipFile(data) as archive:
+        manifest = json.loads(archive.read("manifest.json")) | fields
+    kept = {name: value for name, value in manifest.items() if value is not None}
+    return rewritten(data, {"manifest.json": json.dumps(kept).encode()}, honest=False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"site": "https://other.example.org"}, "not as it was signed"),
+        ({"missing": ["pictures/x.jpg"]}, "not as it was signed"),
+        ({"signed_by": None}, "not as it was signed"),
+        ({"signed_by": "0" * 64}, "not as it was signed"),
+        ({"signature": "0" * 128}, "not as it was signed"),
+        ({"signature": None}, "not signed"),
+    ],
+)
+def test_a_manifest_that_is_not_as_it_was_signed_is_refused(personas, own, fields, said):
+    data = manifest_with(file_of(made(personas.self_tracker)), **fields)
+    empty()
+    with pytest.raises(ArchiveRefused, match=said):
+        imports.import_export(data)
+    assert not User.objects.exists()
+
+
+def test_a_file_of_another_site_needs_its_key(personas, own, settings):
+    data = file_of(made(personas.self_tracker))
+    theirs = export_keys()[0]
+    empty()
+    settings.SECRET_KEY = "another site's"
+    for known in ("", export_keys()[0], "not a key"):
+        with pytest.raises(ArchiveRefused, match=theirs):
+            imports.import_export(data, signed_by=known)
+    assert imports.import_export(data, signed_by=f" {theirs.upper()} ")["patients"] == 1
+    empty()
+    settings.SECRET_KEY_FALLBACKS = ["another site's"]
+    settings.SECRET_KEY = "a new one"
+    with pytest.raises(ArchiveRefused, match=theirs):
+        imports.import_export(data)
+    out = StringIO()
+    call_command("export_key", stdout=out)
+    assert out.getvalue().strip() == export_keys()[0] != theirs
+
+
+def test_a_new_secret_key_still_knows_its_exports(personas, own, settings):
+    data = file_of(made(personas.self_tracker))
+    empty()
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "a new one", [settings.SECRET_KEY]
+    assert imports.import_export(data)["patients"] == 1
+
+
+def test_a_file_from_before_signatures_is_taken_if_asked_for(personas, own):
+    data = manifest_with(file_of(made(personas.self_tracker)), signature=None, signed_by=None)
+    empty()
+    with pytest.raises(ArchiveRefused, match="--unsigned"):
+        imports.import_export(data)
+    assert imports.import_export(data, unsigned=True)["patients"] == 1
+
+
 def test_nobody_in_a_file_speaks_for_an_account_here(personas, own):
     data = file_of(made(personas.self_tracker))
     with pytest.raises(ArchiveRefused, match="exists here"):
@@ -246,7 +311,7 @@ def test_nobody_in_a_file_speaks_for_an_account_here(personas, own):
     assert Patient.objects.get().owner == owner
     assert User.objects.get() == owner
     with pytest.raises(ArchiveRefused, match="is here already"):
-        imports.import_export(data, owner=owner)
+        imports.import_export(data, owner=owner, clinic=Clinic.objects.get())
 
 
 def test_a_lost_picture_is_named_and_does_not_stop_the_rest(personas, own):

@@ -29,6 +29,18 @@ class Command(RecordedCommand):
             "--clinic", metavar="UUID", type=UUID, help="the clinic here that gets the patients"
         )
 
+        parser.add_argument(
+            "--signed-by",
+            metavar="KEY",
+            default="",
+            help="the public key of the other site, as its manage.py export_key prints it",
+        )
+        parser.add_argument(
+            "--unsigned",
+            action="store_true",
+            help="take a file whose signature is missing, or by a site that is not known",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         owner = clinic = None
         if options["owner"] is not None:
@@ -41,7 +53,13 @@ class Command(RecordedCommand):
                 raise CommandError("There is no such clinic.")
         try:
             with Path(options["file"]).open("rb") as file:
-                counts = imports.import_export(file, owner=owner, clinic=clinic)
+                counts = imports.import_export(
+                    file,
+                    owner=owner,
+                    clinic=clinic,
+                    signed_by=options["signed_by"],
+                    unsigned=options["unsigned"],
+                )
         except (OSError, ArchiveRefused) as error:
             raise CommandError(str(error)) from None
         for name, count in counts.items():
