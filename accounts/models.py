@@ -110,14 +110,32 @@ class Clinic(models.Model):
         db_default=False,
         help_text="Members get in only with a second factor.",
     )
+    code = models.CharField(
+        max_length=12,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="With it people invite the clinic to their record; empty: nobody can.",
+    )
 
     objects = ClinicQuerySet.as_manager()
 
     class Meta:
         ordering = ["name", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["code"], condition=~Q(code=""), name="code_is_of_one_clinic"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def written_code(self) -> str:
+        """The code in groups of four, as people read it out."""
+        return "-".join(self.code[start : start + 4] for start in range(0, len(self.code), 4))
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):

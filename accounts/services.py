@@ -24,6 +24,9 @@ from accounts.models import ELSEWHERE, KEY_PREFIX, ApiKey, Clinic, Membership, U
 from accounts.roles import Role
 
 CLINICS_A_DAY = 3
+CODE_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""Crockford's base 32: no letter that looks like another sign. Twelve are 60 random bits."""
+_WRITTEN = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
 # What a mail program would turn into a link or a new line.
 _ADDRESS = re.compile(r"[@/\\]|\.\w|www", re.IGNORECASE)
 
@@ -111,6 +114,29 @@ def require_second_factor(*, user: User, clinic: Clinic, requires_second_factor:
     clinic.requires_second_factor = requires_second_factor
     clinic.save(update_fields=["requires_second_factor"])
     return clinic
+
+
+@transaction.atomic
+def renew_code(*, user: User, clinic: Clinic) -> Clinic:
+    """Create the code with which people invite the clinic to their record; a former one ends."""
+    require_clinic_admin(user=user, clinic=clinic)
+    clinic.code = "".join(secrets.choice(CODE_DIGITS) for _ in range(12))
+    clinic.save(update_fields=["code"])
+    return clinic
+
+
+@transaction.atomic
+def remove_code(*, user: User, clinic: Clinic) -> Clinic:
+    """Nobody can invite the clinic to their record any more. It follows those that it follows."""
+    require_clinic_admin(user=user, clinic=clinic)
+    clinic.code = ""
+    clinic.save(update_fields=["code"])
+    return clinic
+
+
+def plain_code(text: str) -> str:
+    """The code as it is stored, however somebody wrote it."""
+    return text.upper().translate(_WRITTEN)
 
 
 @transaction.atomic

@@ -34,6 +34,7 @@ from screening.models import (
     Erasure,
     Export,
     ExternalIdentifier,
+    Following,
     Heartbeat,
     Histology,
     IdempotentRequest,
@@ -267,6 +268,14 @@ class ConsentAdmin(RecordAdmin):
     kept = Q(patient__withdrawn_at=None)
     list_display = ["patient", "recorded_by", "version", "created", "withdrawn_at"]
     list_select_related = ["patient", "recorded_by"]
+
+
+@admin.register(Following)
+class FollowingAdmin(RecordAdmin):
+    kept = Q(patient__withdrawn_at=None)
+    list_display = ["patient", "clinic", "invited_by", "created", "accepted_at", "ended_at"]
+    list_select_related = ["patient", "clinic", "invited_by"]
+    list_filter = ["clinic"]
 
 
 class OfShare(RecordAdmin):

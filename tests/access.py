@@ -51,6 +51,8 @@ HOLDS_THE_EXPORT["anonymous"] = LOGIN
 KEEPS = WRITES | {"viewer": HIDDEN}  # withdrawn records are visible to those who may restore them
 KEEPS_OWN = dict.fromkeys(SIGNED_IN, HIDDEN) | {"owner": DONE, "anonymous": LOGIN}
 KEEPS_TISSUE = KEEPS | {"assistant": HIDDEN, "owner": HIDDEN}
+INVITES = dict.fromkeys(SIGNED_IN, HIDDEN) | {"self_tracker": DONE, "anonymous": LOGIN}
+ANSWERS = ERASES | {"assistant": HIDDEN, "viewer": HIDDEN}
 NOBODY = dict.fromkeys(ANYONE, HIDDEN)
 
 
@@ -91,6 +93,9 @@ class World:
     webhook: Any
     delivery: Any
     export: Any
+    followed: Any
+    following: Any
+    other_clinic: Any
     batch: Any = None
     clinic: Any = None
     membership: Any = None
@@ -219,6 +224,16 @@ MATRIX: dict[str, Line] = {
     "export_file": line(HOLDS_THE_EXPORT, "export"),
     "export_remove": line(args="export", POST=Sent(HOLDS_THE_EXPORT)),
     "export_fetch": line(HOLDS_THE_EXPORT, lambda w: (export_emails.token_of(w.export),)),
+    "patient_clinic": line(
+        OWNS, "patient", POST=Sent(OWNS, lambda w: {"code": w.other_clinic.written_code})
+    ),
+    "following_end": line(args="followed", POST=Sent(INVITES)),
+    "following_accept": line(
+        args="following", clinic_only=True, POST=Sent(ANSWERS, lambda w: {"label": "New"})
+    ),
+    "following_decline": line(args="following", clinic_only=True, POST=Sent(ANSWERS)),
+    "clinic_followings": line(ERASES, "clinic"),
+    "clinic_code": line(args="clinic", POST=Sent(ADMINISTERS)),
     "share_revoke": line(args="share", POST=Sent(WRITES)),
     # The secret is in the address.
     "shared": line(

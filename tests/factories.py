@@ -33,6 +33,7 @@ from screening.models import (
     Erasure,
     Event,
     Export,
+    Following,
     Histology,
     ImageScale,
     Lesion,
@@ -129,6 +130,30 @@ class ConsentFactory(factory.django.DjangoModelFactory):
     patient = factory.SubFactory(PatientFactory)
     recorded_by = factory.SubFactory(UserFactory)
     version = "0123456789ab"
+
+
+class FollowingFactory(factory.django.DjangoModelFactory):
+    """An invitation that waits; ``accepted=True``: the clinic follows the record."""
+
+    class Meta:
+        model = Following
+
+    class Params:
+        accepted = factory.Trait(
+            patient=factory.SubFactory(
+                PatientFactory,
+                clinic=factory.SelfAttribute("..clinic"),
+                owner=factory.SelfAttribute("..invited_by"),
+            ),
+            accepted_at=factory.LazyFunction(timezone.now),
+            accepted_by=factory.SubFactory(UserFactory),
+        )
+
+    invited_by = factory.SubFactory(UserFactory)
+    clinic = factory.SubFactory(ClinicFactory)
+    patient = factory.SubFactory(
+        PatientFactory, clinic=None, owner=factory.SelfAttribute("..invited_by")
+    )
 
 
 class LesionFactory(factory.django.DjangoModelFactory):

@@ -54,11 +54,13 @@ from tests.factories import (
     AlertFactory,
     BatchFactory,
     ChangeMarkFactory,
+    ClinicFactory,
     ComparisonFactory,
     DeliveryFactory,
     DoctorVisitFactory,
     ErasureFactory,
     ExportFactory,
+    FollowingFactory,
     HistologyFactory,
     ImageScaleFactory,
     LesionFactory,
@@ -143,6 +145,11 @@ def world_of(personas: Personas, writer: str) -> World:
         if own
         else WebhookFactory(clinic=personas.clinic)
     )
+    # One that waits for an answer, and one that its owner may end.
+    following = FollowingFactory(clinic=personas.clinic)
+    followed = FollowingFactory(
+        clinic=personas.clinic, invited_by=personas.self_tracker, accepted=True
+    )
     world = World(
         owner=writer if own else "",
         patient=lesion.patient,
@@ -184,6 +191,9 @@ def world_of(personas: Personas, writer: str) -> World:
         ),
         erasure=erasure,
         receipt=erased.token,
+        following=following,
+        followed=followed,
+        other_clinic=ClinicFactory(code=f"0123456789A{'B' if own else 'C'}"),
         webhook=webhook,
         delivery=DeliveryFactory(webhook=webhook, failed=True),
         export=ExportFactory(

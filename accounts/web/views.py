@@ -30,6 +30,7 @@ from accounts.web.forms import (
     SecondFactorForm,
 )
 from screening.images import quota
+from screening.models import Following
 from screening.web import form_tokens
 from screening.web.forms.submit import submit
 
@@ -251,6 +252,7 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         "applications": applications,
         "form": InvitationForm(),
         "storage": quota.of_clinic(clinic.pk),
+        "followings": Following.objects.answerable_by(request.user).filter(clinic=clinic).count(),
         "webhooks": clinic.webhooks.all() if is_admin else [],
         "reviewing": ReviewingForm(record=clinic),
         "second_factor": SecondFactorForm(record=clinic),

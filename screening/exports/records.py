@@ -41,6 +41,7 @@ from screening.models import (
     Erasure,
     Export,
     ExternalIdentifier,
+    Following,
     Heartbeat,
     Histology,
     IdempotentRequest,
@@ -139,6 +140,7 @@ class Kind:
 KINDS = (
     Kind("patients", Patient, _itself, "Whose skin it is.", omitted=("erased_from",)),
     Kind("consents", Consent, of("patient"), "To research, with those that were withdrawn."),
+    Kind("followings", Following, of("patient"), "Clinics that the owner invited to the record."),
     Kind("lesions", Lesion, of("patient"), "Spots, with their symptoms."),
     Kind(
         "images",

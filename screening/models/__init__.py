@@ -15,6 +15,7 @@ from screening.models.consent import Consent
 from screening.models.correction import Correction, CorrectionKind
 from screening.models.erasure import OPEN_ERASURE, Erasure, ErasureState, Ground, Trace
 from screening.models.export import Export
+from screening.models.following import Following
 from screening.models.histology import Histology
 from screening.models.idempotent_request import IdempotentRequest
 from screening.models.identifier import ExternalIdentifier
@@ -81,6 +82,7 @@ __all__ = [
     "Export",
     "ExternalIdentifier",
     "Finding",
+    "Following",
     "Ground",
     "Heartbeat",
     "Histology",

@@ -6,6 +6,7 @@ they serve the treatment of the person, and need no consent to research.
 
 from __future__ import annotations
 
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
@@ -17,14 +18,23 @@ from screening.write_access import require_writable
 
 @transaction.atomic
 def give(*, user: User, patient: Patient) -> Consent:
-    """Note the consent to the texts as they stand. Giving it twice changes nothing."""
+    """Note the consent to the texts as they stand. Giving it twice changes nothing.
+
+    Raises PermissionDenied for the clinic of a person with an account: they decide themselves.
+    """
     require_writable(user=user, patient=patient)
+    if not may_give(user, patient):
+        raise PermissionDenied("Only the person whose record it is can consent to research.")
     consent, _ = Consent.objects.get_or_create(
         patient=patient,
         withdrawn_at=None,
         defaults={"recorded_by": user, "version": agreements.version()},
     )
     return consent
+
+
+def may_give(user: User, patient: Patient) -> bool:
+    return patient.owner_id in (None, user.pk)
 
 
 @transaction.atomic

@@ -32,6 +32,7 @@ NOUNS = {
     "erasure": ("request to erase", "requests to erase"),
     "export": ("download of everything", "downloads of everything"),
     "externalidentifier": ("name in another system", "names in another system"),
+    "following": ("invitation of a clinic", "invitations of clinics"),
     "histology": ("histology", "histologies"),
     "idempotentrequest": ("answer to a program", "answers to a program"),
     "imagescale": ("scale of a picture", "scales of pictures"),

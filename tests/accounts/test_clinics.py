@@ -166,9 +166,9 @@ def test_the_page_costs_the_same_with_two_and_with_fifty_members(
         invitations.invite(
             user=personas.admin, clinic=personas.clinic, email=f"{number}@x.org", role="viewer"
         )
-    # Session, user, clinic, members, invitations, webhooks, two for storage use, and at most two
-    # for the navigation.
-    with django_assert_max_num_queries(10):
+    # Session, user, clinic, members, invitations, webhooks, records shared, two for storage, and
+    # at most two for the navigation.
+    with django_assert_max_num_queries(11):
         page = client.get(path).content.decode()
     assert page.count("/remove/") == 53  # everyone's but the last admin's
     assert page.count("/withdraw/") == 20

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.utils import timezone
 
 from accounts.models import User
 from screening.corrections import services as corrections
@@ -27,8 +28,10 @@ from tests.factories import (
     BatchFactory,
     BatchRowFactory,
     ChangeMarkFactory,
+    ClinicFactory,
     ComparisonFactory,
     DoctorVisitFactory,
+    FollowingFactory,
     HistologyFactory,
     ImageScaleFactory,
     LesionFactory,
@@ -80,6 +83,13 @@ def fill(patient: Patient, user: User) -> SimpleNamespace:
     consents.give(user=user, patient=patient)
     consents.withdraw(user=user, patient=patient)
     consents.give(user=user, patient=patient)
+    FollowingFactory(
+        patient=patient,
+        clinic=patient.clinic or ClinicFactory(),
+        invited_by=user,
+        ended_at=timezone.now(),
+        ended_by=user,
+    )
     corrections.withdraw(user=user, record=slip, reason="A finger.")
     return SimpleNamespace(
         lesion=lesion,

@@ -95,6 +95,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "ranking": ugly_duckling.ranking(patient, lesions, request.user),
             "may_write": may_write,
             "may_export": patient.may_export,
+            "may_consent": consents.may_give(request.user, patient),
             "may_erase": patient.owner_id == request.user.pk or patient.may_conclude,
             "adding": may_write and request.GET.get("add") == "image",
             "add_image_url": f"{reverse('patient', args=[pk])}?add=image",

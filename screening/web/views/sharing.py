@@ -172,8 +172,13 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         webhooks = webhooks | Webhook.objects.filter(owner=owner)
     openings = ShareOpening.objects.filter(share__patient=patient).select_related("share")
     opinions = Opinion.objects.filter(share__patient=patient).select_related("author")
+    is_owner = owner is not None and owner.pk == request.user.pk
+    followings = patient.followings.select_related("clinic")
     return {
         "owner": owner,
+        "is_owner": is_owner,
+        "following": followings.standing().first() if owner and clinic else None,
+        "waiting": followings.waiting().first() if is_owner and not clinic else None,
         "members": members,
         "keys": [one for one in keys if one.clinic_id in (None, patient.clinic_id)],
         "applications": clinic.applications.active() if clinic else [],

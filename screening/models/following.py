@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import Clinic, User
+from accounts.roles import REVIEWERS
+from screening.models.base import UUIDModel
+from screening.models.patient import Patient
+
+
+class FollowingQuerySet(models.QuerySet["Following"]):
+    def waiting(self) -> FollowingQuerySet:
+        """Invitations that nobody has answered, to a record that is there."""
+        there = Q(patient__withdrawn_at=None, patient__owner__isnull=False)
+        return self.filter(there, accepted_at=None, ended_at=None)
+
+    def standing(self) -> FollowingQuerySet:
+        """The clinic sees the record because its owner invited it."""
+        return self.filter(
+            accepted_at__isnull=False, ended_at=None, patient__clinic=F("clinic")
+        ).exclude(patient__owner=None)
+
+    def owned_by(self, user: User) -> FollowingQuerySet:
+        if user.bound_clinic is not None:
+            return self.none()
+        return self.filter(patient__owner=user, patient__withdrawn_at=None)
+
+    def answerable_by(self, user: User) -> FollowingQuerySet:
+        """Invitations that ``user`` may accept or decline for a clinic."""
+        return self.waiting().filter(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
+
+
+class Following(UUIDModel):
+    """The owner of a record invites a clinic to it. Once accepted, the record is the clinic's too
+    (``Patient.clinic``), until the owner ends it. Rows stay.
+    """
+
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="followings")
+    clinic = models.ForeignKey(Clinic, on_delete=models.PROTECT, related_name="followings")
+    invited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="followings"
+    )
+    accepted_at = models.DateTimeField(null=True, editable=False)
+    accepted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="accepted_followings",
+    )
+    ended_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was ended; declined or withdrawn before."
+    )
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="ended_followings",
+    )
+
+    objects = FollowingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["patient"],
+                condition=Q(accepted_at=None, ended_at=None),
+                name="one_waiting_following_per_patient",
+            ),
+            models.CheckConstraint(
+                condition=Q(accepted_at=None, accepted_by=None)
+                | Q(accepted_at__isnull=False, accepted_by__isnull=False),
+                name="accepted_following_has_a_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None, ended_by=None)
+                | Q(ended_at__isnull=False, ended_by__isnull=False),
+                name="ended_following_has_a_person",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.clinic_id}, {self.created:%Y-%m-%d}"
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.accepted_at is None and self.ended_at is None

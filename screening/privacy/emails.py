@@ -1,0 +1,65 @@
+"""Mail about clinics that follow a record. It names the clinic, no patient and no finding."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.urls import reverse
+
+from accounts import unsubscribing
+from accounts.mail import deliver
+from accounts.models import User
+from accounts.roles import Role
+from screening.models import Following
+
+
+def tell_of_invitation(following: Following) -> None:
+    """To the admins of the clinic."""
+    path = reverse("clinic_followings", args=[following.clinic_id])
+    _tell_clinic(
+        following,
+        f"Someone invites {following.clinic} to their record",
+        f"A person who keeps a record of their skin on SkinCheck invites {following.clinic} to "
+        "follow it. You see the record once one of you accepts:",
+        path,
+    )
+
+
+def tell_of_answer(following: Following) -> None:
+    """To the owner of the record."""
+    path = reverse("patient_clinic", args=[following.patient_id])
+    if following.accepted_at is not None:
+        said = f"{following.clinic} follows your record from now on. You can end it at any time:"
+    else:
+        said = f"{following.clinic} does not follow your record: they declined your invitation."
+    _send(following.invited_by, "Your invitation to a clinic was answered", said, path)
+
+
+def tell_of_end(following: Following) -> None:
+    """To the admins of the clinic."""
+    _tell_clinic(
+        following,
+        f"{following.clinic} no longer follows a record",
+        f"A person has ended that {following.clinic} follows their record. It is no longer among "
+        "your patients. What you concluded stays in the person's record.",
+        reverse("clinic_followings", args=[following.clinic_id]),
+    )
+
+
+def _tell_clinic(following: Following, subject: str, said: str, path: str) -> None:
+    people = following.clinic.memberships.of_people().filter(role=Role.ADMIN)
+    for member in people.select_related("user").order_by("created", "pk"):
+        _send(member.user, subject, said, path)
+
+
+def _send(user: User, subject: str, said: str, path: str) -> None:
+    """Only to people who want mail that they did not ask for."""
+    if not (user.is_active and user.mails_reminders):
+        return
+    message = EmailMessage(
+        subject=subject,
+        body=f"{said}\n\n{settings.SITE_URL}{path}",
+        to=[user.email],
+        headers={"Auto-Submitted": "auto-generated", **unsubscribing.headers(user)},
+    )
+    deliver(message, f"notice of a following to user {user.pk}")

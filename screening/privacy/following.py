@@ -1,0 +1,142 @@
+"""Clinics that follow a person's own record: invited by its owner, accepted or declined by the
+clinic, ended by the owner.
+
+The owner names the clinic by its code, which the clinic gives to its patients: clinics cannot be
+listed or guessed. What the clinic entered stays in the record when it ends.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.models import Clinic, User
+from accounts.services import plain_code
+from screening.models import Erasure, ErasureState, Event, Following, Patient, Share
+from screening.privacy import emails
+from screening.webhooks.outbox import announce
+
+INVITATIONS_A_DAY = 10
+OVER = "This invitation was answered or withdrawn in the meantime."
+
+
+@transaction.atomic
+def invite(*, user: User, patient: Patient, code: str) -> Following:
+    """Invite the clinic with this code to the user's own record, and mail its admins after
+    commit. Its members see the record only once one of them accepts.
+    """
+    patient = _own(user, patient)
+    if patient.clinic_id is not None:
+        raise ValidationError("A clinic follows this record already. Only one can at a time.")
+    if patient.followings.waiting().exists():
+        raise ValidationError("An invitation waits for an answer. Withdraw it first.")
+    today = Q(created__gt=timezone.now() - timedelta(days=1))
+    if Following.objects.filter(today, invited_by=user).count() >= INVITATIONS_A_DAY:
+        raise ValidationError("Too many invitations for one day. Try again tomorrow.")
+    clinic = Clinic.objects.exclude(code="").filter(code=plain_code(code)).first()
+    if clinic is None:
+        raise ValidationError(
+            {"code": "No clinic has this code. Check it, or ask the clinic for a new one."}
+        )
+    following = Following.objects.create(patient=patient, clinic=clinic, invited_by=user)
+    transaction.on_commit(partial(emails.tell_of_invitation, following))
+    return following
+
+
+@transaction.atomic
+def accept(*, user: User, following: Following, label: str = "") -> Following:
+    """The clinic follows the record from now on. label: what the clinic calls the patient; empty:
+    as the owner does.
+
+    Raises ValidationError if another patient of the clinic has the label, or the invitation is
+    over.
+    """
+    patient = _locked(following)
+    _require_answerable(user, following)
+    if patient.clinic_id is not None or patient.erasures.open().exists():
+        raise ValidationError(OVER)
+    patient.clinic = following.clinic
+    patient.label = label.strip() or patient.label
+    patient.full_clean()
+    patient.save(update_fields=["clinic", "label", "modified"])
+    following.accepted_at, following.accepted_by = timezone.now(), user
+    following.save(update_fields=["accepted_at", "accepted_by", "modified"])
+    announce(
+        Event.PATIENT_CREATED, clinic_id=following.clinic_id, owner_id=None, patient=patient.pk
+    )
+    announce(Event.PATIENT_CHANGED, clinic_id=None, owner_id=patient.owner_id, patient=patient.pk)
+    transaction.on_commit(partial(emails.tell_of_answer, following))
+    return following
+
+
+@transaction.atomic
+def decline(*, user: User, following: Following) -> Following:
+    """The record stays the owner's alone. It is not loaded: the clinic sees nothing of it."""
+    following = Following.objects.select_for_update().get(pk=following.pk)
+    _require_answerable(user, following)
+    _close(following, by=user)
+    transaction.on_commit(partial(emails.tell_of_answer, following))
+    return following
+
+
+@transaction.atomic
+def end(*, user: User, following: Following) -> Following:
+    """Withdraw the invitation or, once accepted, take the record from the clinic at once: nothing
+    of it is visible to its members, programs and links any more. Ending it again changes nothing.
+    """
+    patient = _own(user, following.patient)
+    following.refresh_from_db()
+    is_followed = Following.objects.standing().filter(pk=following.pk).exists()
+    if following.ended_at is None:
+        _close(following, by=user)
+    if not is_followed:
+        return following
+    now = timezone.now()
+    patient.clinic = None
+    patient.save(update_fields=["clinic", "modified"])
+    links = Share.objects.filter(patient=patient, revoked_at=None)
+    links.exclude(shared_by=user).update(revoked_at=now)
+    asked = Erasure.objects.filter(patient=patient, state=ErasureState.ASKED)
+    asked.update(state=ErasureState.UNDONE)
+    announce(
+        Event.PATIENT_WITHDRAWN, clinic_id=following.clinic_id, owner_id=None, patient=patient.pk
+    )
+    announce(Event.PATIENT_CHANGED, clinic_id=None, owner_id=user.pk, patient=patient.pk)
+    transaction.on_commit(partial(emails.tell_of_end, following))
+    return following
+
+
+def _own(user: User, patient: Patient) -> Patient:
+    """The user's own record, locked. Raises PermissionDenied if it is not theirs."""
+    if user.bound_clinic is not None or patient.owner_id != user.pk:
+        raise PermissionDenied("Only the person whose record it is decides which clinic follows.")
+    found = Patient.objects.select_for_update().filter(pk=patient.pk, owner=user).first()
+    if found is None:
+        raise ValidationError("This record is gone.")
+    return found
+
+
+def _locked(following: Following) -> Patient:
+    """The record, and nobody else answers or ends the invitation meanwhile."""
+    found = Patient.objects.select_for_update().filter(pk=following.patient_id).first()
+    if found is None:
+        raise ValidationError(OVER)
+    following.refresh_from_db()
+    return found
+
+
+def _require_answerable(user: User, following: Following) -> None:
+    if not following.is_waiting:
+        raise ValidationError(OVER)
+    if not Following.objects.answerable_by(user).contains(following):
+        raise PermissionDenied("Only a clinician or an admin of the clinic answers for it.")
+
+
+def _close(following: Following, *, by: User) -> None:
+    following.ended_at, following.ended_by = timezone.now(), by
+    following.save(update_fields=["ended_at", "ended_by", "modified"])
