@@ -234,6 +234,7 @@ MATRIX: dict[str, Line] = {
     "following_decline": line(args="following", clinic_only=True, POST=Sent(ANSWERS)),
     "clinic_followings": line(ERASES, "clinic"),
     "clinic_code": line(args="clinic", POST=Sent(ADMINISTERS)),
+    "share_letter": line(WRITES, "share"),
     "share_revoke": line(args="share", POST=Sent(WRITES)),
     # The secret is in the address.
     "shared": line(

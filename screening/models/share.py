@@ -50,6 +50,13 @@ class Share(UUIDModel):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="shares"
     )
     recipient = models.CharField(max_length=120, help_text="For whom, in the sharer's words.")
+    message = models.TextField(
+        max_length=4000,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="To the recipient: on the page of the link, and before the report.",
+    )
     secret_sha256 = models.CharField(max_length=64, unique=True, editable=False)
     code_hash = models.CharField(max_length=128, blank=True, editable=False)
     wrong_codes = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)

@@ -61,6 +61,7 @@ DOWNLOADS = {
     "patient_report": "the report (PDF)",
     "lesion_report": "the report of a spot (PDF)",
     "shared_report": "the report (PDF)",
+    "share_letter": "a letter with the report (PDF)",
     "api:patient-report": "the report (PDF)",
     "api:lesion-report": "the report of a spot (PDF)",
     "image_dicom": "a picture (DICOM)",

@@ -34,10 +34,12 @@ def share(
     recipient: str,
     days: int,
     code: str = "",
+    message: str = "",
 ) -> tuple[Share, str]:
     """Create a link. Its secret is returned only here.
 
     code: asked for before anything is shown; tell it to the doctor by another way than the link.
+    message: to the recipient, as of a referral.
     """
     require_writable(user=user, patient=patient)
     if not 1 <= days <= LONGEST_DAYS:
@@ -50,6 +52,7 @@ def share(
         lesion=lesion,
         shared_by=user,
         recipient=recipient.strip(),
+        message=message.strip(),
         secret_sha256=Share.digest(secret),
         code_hash=make_password(code) if code else "",
         expires_at=timezone.now() + timedelta(days=days),

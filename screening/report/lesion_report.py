@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import IO, Any
 
 from reportlab.platypus import Flowable, Spacer
@@ -17,10 +18,15 @@ from screening.report.style import text
 TITLE = "Report of a lesion"
 
 
-def lesion_report(lesion: Lesion, user: User) -> tuple[IO[bytes], list[LesionImage]]:
-    """The PDF and the images it shows. Reads ``lesion.patient.clinic`` and ``position``."""
+def lesion_report(
+    lesion: Lesion, user: User, before: Iterable[Flowable] = ()
+) -> tuple[IO[bytes], list[LesionImage]]:
+    """The PDF and the images it shows. before: what is printed first. Reads
+    ``lesion.patient.clinic`` and ``position``.
+    """
     record = record_of(lesion, user)
     flowables = [
+        *before,
         text(lesion, style.TITLE),
         text(" · ".join(subject(lesion.patient)), style.TEXT),
         text(about(lesion), style.TEXT),

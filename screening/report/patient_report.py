@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import IO, Any
 
 from django.db.models import Count
@@ -36,13 +37,16 @@ IN_FULL = 6
 THUMBNAIL = (22 * mm, 17 * mm)
 
 
-def patient_report(patient: Patient, user: User) -> tuple[IO[bytes], list[LesionImage]]:
-    """The PDF and the images it shows. Reads ``patient.clinic``."""
+def patient_report(
+    patient: Patient, user: User, before: Iterable[Flowable] = ()
+) -> tuple[IO[bytes], list[LesionImage]]:
+    """The PDF and the images it shows. before: what is printed first. Reads ``patient.clinic``."""
     alerts, histologies = _open_alerts(patient, user), _histologies(patient, user)
     lesions = _ordered(patient, user, alerts)
     urgent = [lesion for lesion in lesions if _needs_eyes(lesion, alerts)]
     full = [record_of(lesion, user) for lesion in urgent[:IN_FULL]]
     flowables: list[Flowable] = [
+        *before,
         text(patient, style.TITLE),
         text(" · ".join(subject(patient)[1:]), style.TEXT),
         Spacer(0, 6),

@@ -69,6 +69,7 @@ urlpatterns = [
     path("clinics/<uuid:pk>/followings/", followings.of_clinic, name="clinic_followings"),
     path("clinics/<uuid:pk>/code/", followings.code, name="clinic_code"),
     path("shares/<uuid:pk>/revoke/", sharing.revoke, name="share_revoke"),
+    path("shares/<uuid:pk>/letter.pdf", sharing.printed, name="share_letter"),
     path("shared/<str:secret>/", sharing.shared, name="shared"),
     path("shared/<str:secret>/report.pdf", sharing.report, name="shared_report"),
     path("shared/<str:secret>/pictures/<uuid:pk>/", sharing.picture, name="shared_picture"),

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import reverse
 from django.utils import timezone
+from pypdf import PdfReader
 
 from accounts import services
 from screening.models import Opinion, Share, ShareOpening
@@ -25,6 +27,7 @@ from tests.factories import (
     PredictionFactory,
     WebhookFactory,
 )
+from tests.privacy.entries import entries
 
 pytestmark = pytest.mark.django_db
 
@@ -64,6 +67,47 @@ def test_a_doctor_without_an_account_looks_and_each_opening_is_noted(client, per
     assert b"".join(report.streaming_content).startswith(b"%PDF")
     noted = ShareOpening.objects.order_by("created").values_list("what", flat=True)
     assert list(noted) == ["page", "picture", "report"]
+
+
+ASKS = "Please look at the left shoulder <b>soon</b>."
+
+
+def words(response) -> list[str]:
+    """Of each page of a PDF."""
+    file = BytesIO(response.getvalue())
+    return [" ".join(page.extract_text().split()) for page in PdfReader(file).pages]
+
+
+@pytest.mark.parametrize("of_lesion", [True, False])
+def test_a_message_stands_above_the_record_and_before_the_report(
+    client, personas, lesion, of_lesion
+):
+    path = link(personas, message=ASKS, recipient="Dr Away", lesion=lesion if of_lesion else None)
+    page = client.get(path).content.decode()
+    assert "Please look at the left shoulder &lt;b&gt;soon" in page
+    assert "To Dr Away" in page
+    printed = Browser()
+    printed.force_login(personas.assistant)
+    letter = reverse("share_letter", args=[Share.objects.get().pk])
+    for first, *rest in (words(client.get(f"{path}report.pdf")), words(printed.get(letter))):
+        assert "To: Dr Away" in first
+        assert f"From: {personas.clinician}" in first
+        assert ASKS in first
+        assert ("Left shoulder" in first) == of_lesion
+        assert "Left shoulder" in " ".join(rest)
+    (entry,) = entries(what="share_letter")
+    assert entry.actor == personas.assistant.pk
+    assert entry.details["patients"] == [str(personas.patient.pk)]
+
+
+def test_a_report_without_a_message_has_no_letter_but_one_is_printed(client, personas, lesion):
+    path = link(personas)
+    assert "To: Dr" not in " ".join(words(client.get(f"{path}report.pdf")))
+    client.force_login(personas.clinician)
+    letter = reverse("share_letter", args=[Share.objects.get().pk])
+    assert "To: Dr" in words(client.get(letter))[0]
+    sharing.revoke(user=personas.clinician, share=Share.objects.get())
+    assert client.get(letter).status_code == 404
 
 
 def test_a_link_to_one_lesion_shows_no_other(client, personas, lesion):

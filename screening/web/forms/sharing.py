@@ -15,6 +15,14 @@ class ShareForm(forms.Form):
         coerce=int,
         initial=7,
     )
+    message = forms.CharField(
+        required=False,
+        max_length=4000,
+        label="Message",
+        help_text="What you ask or want to say, as in a referral letter. It is shown above the "
+        "record, and printed before the report.",
+        widget=forms.Textarea(attrs={"rows": 4}),
+    )
     code = forms.CharField(
         required=False,
         max_length=64,

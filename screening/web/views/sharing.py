@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,9 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from qrcode.image.svg import SvgPathImage
+from reportlab.platypus import Flowable
 
-from accounts.models import ApiKey
+from accounts.models import ApiKey, User
 from accounts.roles import Role
 from screening.body_map import queries as body_map_queries
 from screening.images import delivery
@@ -27,6 +29,7 @@ from screening.models import Opinion, Patient, Share, ShareOpening, Webhook
 from screening.privacy import sharing
 from screening.records import queries as record_queries
 from screening.report.lesion_report import lesion_report
+from screening.report.letter import letter
 from screening.report.patient_report import patient_report
 from screening.web import form_tokens
 from screening.web.forms.sharing import CodeForm, OpinionForm, ShareForm
@@ -110,13 +113,29 @@ def report(request: HttpRequest, secret: str) -> FileResponse:
     share = _opened(secret)
     if not _is_let_in(request, share):
         raise Http404
+    made = _report(share, share.shared_by, letter(share) if share.message else ())
+    sharing.note(share, What.REPORT)
+    return made
+
+
+@never_cache
+@require_safe
+def printed(request: UserRequest, pk: UUID) -> FileResponse:
+    """The letter to the recipient of a link, and the report, to print or to send by post."""
+    active = Share.objects.active().select_related("patient__clinic", "lesion", "shared_by")
+    share = get_object_or_404(active.visible_to(request.user), pk=pk)
+    require_writable(user=request.user, patient=share.patient)
+    return _report(share, request.user, letter(share))
+
+
+def _report(share: Share, user: User, before: Iterable[Flowable]) -> FileResponse:
+    """What ``user`` sees of what is shared."""
     if share.lesion_id:
         lesions = sharing.lesions_of(share).select_related("patient__clinic")
         lesion = body_map_queries.with_position(lesions).get()
-        file, _ = lesion_report(lesion, share.shared_by)
+        file, _ = lesion_report(lesion, user, before)
     else:
-        file, _ = patient_report(share.patient, share.shared_by)
-    sharing.note(share, What.REPORT)
+        file, _ = patient_report(share.patient, user, before)
     return FileResponse(file, content_type="application/pdf", filename="skincheck-report.pdf")
 
 
