@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('screening', '0042_followings'),
+        ('screening', '0041_followings'),
     ]
 
     operations = [
