@@ -311,7 +311,7 @@ class AddedImageSerializer(ImageSerializer):
     """The picture as stored, and where it differs from the request."""
 
     remark = serializers.SerializerMethodField(
-        help_text="In words: the picture existed already, with another day; or the lesion is "
+        help_text="In words: the picture existed already, with another day or kind; or the lesion is "
         "recorded as removed, and the picture raises no warning. Else empty."
     )
 
@@ -320,10 +320,14 @@ class AddedImageSerializer(ImageSerializer):
         read_only_fields = fields
 
     def get_remark(self, image: LesionImage) -> str:
-        told = self.context.get("captured_on")
+        sent = self.context.get("sent", {})
+        words = [image.words_on_kind(sent.get("modality", image.modality))]
+        told = sent.get("captured_on")
         if told is None or told == image.captured_on:
-            return image.removed_words
-        return (
-            f"The picture is here already, as taken on {image.captured_on}. The day sent, {told}, "
-            "is not taken over: correct the image if it is right."
-        )
+            words.append(image.removed_words)
+        else:
+            words.append(
+                f"The picture is here already, as taken on {image.captured_on}. The day sent, "
+                f"{told}, is not taken over: correct the image if it is right."
+            )
+        return " ".join(filter(None, words))

@@ -172,7 +172,7 @@ class ImageViewSet(ReadViewSet):
         is_done = is_read or not added.is_new
         context = dict(self.get_serializer_context())
         if not added.is_new:
-            context["captured_on"] = upload.validated_data.get("captured_on")
+            context["sent"] = upload.validated_data
         return Response(
             AddedImageSerializer(image, context=context).data,
             status=status.HTTP_200_OK if is_done else status.HTTP_202_ACCEPTED,

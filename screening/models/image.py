@@ -303,6 +303,16 @@ class LesionImage(Withdrawable):
             "again, or correct the day."
         )
 
+    def words_on_kind(self, sent: str) -> str:
+        """What to know about a picture that was sent again as of another kind; else empty."""
+        if sent == self.modality:
+            return ""
+        if self.modality == Modality.CLINICAL:
+            is_here = "an ordinary photograph, which is not read for a class"
+        else:
+            is_here = "dermatoscopic"
+        return f"It is here as {is_here}: correct its kind if that is wrong."
+
     @property
     def is_of_child(self) -> bool:
         """Whether the person may be a child. Only the birth year is known, so a 16-year-old may

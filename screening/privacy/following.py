@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from accounts.services import plain_code
-from screening.models import Erasure, ErasureState, Event, Following, Patient, Share
+from screening.models import Erasure, ErasureState, Event, Following, Lesion, Patient, Share
 from screening.privacy import emails
+from screening.records import closing
 from screening.webhooks.outbox import announce
 
 INVITATIONS_A_DAY = 10
@@ -53,7 +54,8 @@ def accept(*, user: User, following: Following, label: str = "") -> Following:
     """The clinic follows the record from now on. label: what the clinic calls the patient; empty:
     as the owner does.
 
-    Raises ValidationError if another patient of the clinic has the label, or the invitation is
+    What the owner's own visits settled or closed is open again: the clinic decides. Raises
+    ValidationError if another patient of the clinic has the label, or the invitation is
     over.
     """
     patient = _locked(following)
@@ -64,6 +66,8 @@ def accept(*, user: User, following: Following, label: str = "") -> Following:
     patient.label = label.strip() or patient.label
     patient.full_clean()
     patient.save(update_fields=["clinic", "label", "modified"])
+    for lesion in Lesion.everything.filter(patient=patient).exclude(closed_on=None).order_by("pk"):
+        closing.reopen_unless_removed(user=user, lesion=lesion)  # closed by the owner's visit
     following.accepted_at, following.accepted_by = timezone.now(), user
     following.save(update_fields=["accepted_at", "accepted_by", "modified"])
     announce(

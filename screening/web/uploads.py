@@ -144,7 +144,7 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
         logger.exception("a picture was not stored")
         return Result(name, None, False, NO_ROOM if is_full(error) else AWAY)
     if not added.is_new:
-        return Result(name, added.image, False, _already_here(added.image, fields["captured_on"]))
+        return Result(name, added.image, False, _already_here(added.image, fields))
     words = [f"From the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)
     if fields["captured_on"] is None:
         words.insert(0, f"Saved as taken on {day(added.image.captured_on)}.")
@@ -152,9 +152,10 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
     return Result(name, added.image, True, " ".join(filter(None, words)))
 
 
-def _already_here(image: LesionImage, told: date | None) -> str:
-    """For a picture already on the lesion: its day stays, whatever was sent with the file."""
+def _already_here(image: LesionImage, sent: dict[str, Any]) -> str:
+    """For a picture already on the lesion: its day and kind stay, whatever was sent with it."""
     words = f"Already here: taken on {day(image.captured_on)}, added {day(image.created)}."
-    if told in (None, image.captured_on):
-        return words
-    return f"{words} You gave {day(told)}: open the picture and correct its day, if that is right."
+    if sent["captured_on"] not in (None, image.captured_on):
+        given = day(sent["captured_on"])
+        words += f" You gave {given}: open the picture and correct its day, if that is right."
+    return " ".join(filter(None, (words, image.words_on_kind(sent["modality"]))))
