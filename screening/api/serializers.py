@@ -311,8 +311,8 @@ class AddedImageSerializer(ImageSerializer):
     """The picture as stored, and where it differs from the request."""
 
     remark = serializers.SerializerMethodField(
-        help_text="In words: the picture existed already, with another day or kind; or the lesion is "
-        "recorded as removed, and the picture raises no warning. Else empty."
+        help_text="In words: the picture existed already, with another day or kind; or the lesion "
+        "is recorded as removed, and the picture raises no warning. Else empty."
     )
 
     class Meta(ImageSerializer.Meta):

@@ -268,3 +268,21 @@ def test_a_known_picture_with_another_day_says_so(clinician, lesion):
     assert first.json()["remark"] == again.json()["remark"] == ""
     assert other.json()["captured_on"] == "2026-03-01"
     assert "2026-03-01. The day sent, 2020-01-01, is not taken over" in other.json()["remark"]
+
+
+def test_a_known_picture_of_another_kind_says_so(clinician, lesion):
+    first, other = (
+        clinician.post(
+            "/api/v1/images/",
+            {
+                "lesion": str(lesion.pk),
+                "file": SimpleUploadedFile("mole.jpg", picture(), "image/jpeg"),
+                "modality": kind,
+            },
+            format="multipart",
+        )
+        for kind in ("clinical", "dermatoscopic")
+    )
+    assert first.json()["remark"] == ""
+    assert other.json()["modality"] == "clinical"
+    assert "not read for a class: correct its kind" in other.json()["remark"]

@@ -15,7 +15,9 @@ from screening.models import Announcement, Erasure, Event, Following, Patient
 from screening.privacy import consents, sharing
 from screening.privacy import following as followings
 from screening.privacy import services as audit
+from screening.records import visits
 from screening.reviews import services as reviews
+from screening.reviews.worklist import Worklist
 from tests.clients import Browser
 from tests.factories import (
     ErasureFactory,
@@ -275,3 +277,20 @@ def test_a_withdrawn_record_waits_for_nobody(personas, clinic, record, invited):
 def test_a_factory_makes_a_record_that_is_followed(personas):
     made = FollowingFactory(clinic=personas.clinic, accepted=True)
     assert list(Following.objects.standing()) == [made]
+
+
+def test_what_the_owners_visit_closed_is_the_clinics_to_decide(personas, invited, record):
+    image = LesionImageFactory(lesion__patient=record)
+    PredictionFactory(image=image, outcome="urgent")
+    visits.record_visit(
+        user=personas.self_tracker,
+        lesion=image.lesion,
+        visited_on=image.captured_on,
+        finding="removed",
+    )
+    image.lesion.refresh_from_db()
+    assert image.lesion.is_closed
+    followings.accept(user=personas.clinician, following=invited)
+    image.lesion.refresh_from_db()
+    assert not image.lesion.is_closed
+    assert [lesion.pk for lesion in Worklist(personas.clinician)] == [image.lesion_id]
