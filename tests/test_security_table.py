@@ -65,3 +65,26 @@ def test_all_tables_are_walked() -> None:
     assert len(heads) > 5
     assert all("| test |" in head for head in heads)
     assert len(rows()) > 60
+
+
+PURPOSE = re.compile(
+    r"""b"(skincheck\.[\w.]+)"|_SALT = "([\w.]+)"|info=b"([\w.]+)"|salted_hmac\("([\w.]+)\""""
+)
+
+
+def test_every_purpose_of_a_key_is_in_the_inventory() -> None:
+    paths = [
+        path
+        for room in ("accounts", "screening", "skincheck_site")
+        for path in (ROOT / room).rglob("*.py")
+        if "migrations" not in path.parts
+    ]
+    found = {
+        next(filter(None, match)) for path in paths for match in PURPOSE.findall(path.read_text())
+    }
+    assert len(found) > 15
+    text = (ROOT / "docs" / "security.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| from it: ")]
+    assert set(re.findall(r"`([\w.]+)`", " ".join(rows))) == found
+    signing = [path for path in paths if "signing.dumps" in path.read_text()]
+    assert all("_SALT" in path.read_text() for path in signing)
