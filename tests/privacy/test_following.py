@@ -27,6 +27,7 @@ from tests.factories import (
     PatientFactory,
     PredictionFactory,
 )
+from tests.predictions.test_outcomes import standing_in_python
 from tests.privacy.entries import entries
 
 pytestmark = pytest.mark.django_db
@@ -121,6 +122,34 @@ def test_its_end_works_at_once_and_leaves_what_was_concluded(personas, record, f
     followings.accept(user=personas.clinician, following=again)
     assert sees(personas.clinician, record)
     assert Browser().get(reverse("shared", args=[secret])).status_code == 404
+
+
+@pytest.mark.parametrize(("while_followed", "told"), [(True, "urgent"), (False, "")])
+def test_its_end_settles_no_warning(personas, clinic, record, while_followed, told):
+    """A visit settles if it did when it was entered; while the clinic follows, none does."""
+    lesion = LesionFactory(patient=record)
+    PredictionFactory(image=LesionImageFactory(lesion=lesion), outcome="urgent")
+    own = {"user": personas.self_tracker}
+    visit = {"visited_on": timezone.localdate(), "finding": "harmless"}
+
+    def enter() -> None:
+        lesion.refresh_from_db()
+        visits.record_visit(**own, lesion=lesion, shown_at=timezone.now(), **visit)
+
+    def standing() -> str:
+        lesion.refresh_from_db()
+        return standing_in_python(lesion, personas.self_tracker).outcome
+
+    if not while_followed:
+        enter()
+        assert standing() == ""
+    made = followings.invite(**own, patient=record, code=clinic.code)
+    followings.accept(user=personas.clinician, following=made)
+    if while_followed:
+        enter()
+    assert standing() == "urgent"
+    followings.end(**own, following=made)
+    assert standing() == told
 
 
 def test_declined_or_withdrawn_it_opens_nothing(personas, clinic, record, invited):
