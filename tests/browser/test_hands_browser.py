@@ -1,14 +1,16 @@
-"""Log-in and review by keyboard alone; all pages at 200 % zoom, and without motion."""
+"""The main paths by keyboard alone; all pages at 200 % zoom, and without motion."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests import cases
 from tests.browser.conftest import CLINICIAN, DESKTOP, PAGES, Site, is_sound
 from tests.stack.installation import wait_until
 
@@ -75,6 +77,74 @@ def test_a_review_is_signed(open_page: Callable[..., Page], site: Site) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url(lambda url: url != address)
     expect(page.locator("#messages")).to_contain_text("is signed")
+
+
+def test_a_picture_is_added(
+    open_page: Callable[..., Page], site: Site, addresses: dict[str, str], tmp_path: Path
+) -> None:
+    picture = tmp_path / "spot.png"
+    picture.write_bytes(cases.encoded(cases.spot().rotate(17), "PNG"))
+    page = open_page(**DESKTOP)
+    enter(page, site)
+    page.goto(addresses["patient"])
+    tab_to(page, page.get_by_role("main").get_by_role("link", name="Growing spot", exact=True))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/lesions/*/")
+    tab_to(page, page.get_by_role("main").get_by_role("link", name="Add picture").first)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/images/new/")
+    tab_to(page, page.get_by_role("button", name="Choose pictures"))
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(picture)
+    row = page.locator(".upload")
+    tab_to(page, row.get_by_label("Taken on"))
+    tab_to(page, row.get_by_label("Kind"))
+    page.keyboard.press("ArrowDown")
+    expect(row.get_by_label("Kind")).to_have_value("clinical")
+    page.keyboard.press("ArrowUp")
+    tab_to(page, page.get_by_role("button", name="Add 1 picture"))
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/images/[0-9a-f-]{36}/$"), timeout=60_000)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Growing spot")
+
+
+def test_two_pictures_are_compared(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], addresses: dict[str, str]
+) -> None:
+    page = open_page(**DESKTOP, storage_state=signed_in)
+    page.goto(addresses["lesion"])
+    tab_to(page, page.get_by_role("main").get_by_role("link", name="Compare", exact=True))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/compare/**")
+    expect(page.locator("[data-compare]")).to_have_attribute("data-ready", "")
+    tab_to(page, page.get_by_role("button", name="Slider"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Slider")).to_have_attribute("aria-pressed", "true")
+    cut = page.get_by_role("slider", name="Earlier to later")
+    tab_to(page, cut)
+    before = cut.input_value()
+    page.keyboard.press("ArrowRight")
+    expect(cut).not_to_have_value(before)
+    tab_to(page, page.get_by_role("button", name="Side by side"), "Shift+Tab")
+    page.keyboard.press("Space")
+    tab_to(page, page.locator(".stage").first)
+    page.keyboard.press("+")
+    expect(page.locator("[data-scale]")).not_to_have_text("100 %")
+    page.keyboard.press("0")
+    expect(page.locator("[data-scale]")).to_have_text("100 %")
+
+
+def test_a_number_leads_to_the_body_map(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], addresses: dict[str, str]
+) -> None:
+    page = open_page(**DESKTOP, storage_state=signed_in)
+    page.goto(addresses["patient"])
+    number = page.locator("a.row-number").first
+    tab_to(page, number)
+    assert number.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.locator(".map-point:focus, .map-point:target").first).to_be_attached()
 
 
 def test_all_pages_at_200_per_cent(
