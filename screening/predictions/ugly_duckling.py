@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import numpy as np
@@ -77,8 +78,7 @@ def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | No
     )
     if len(found) < LEAST:
         return None
-    rows = [np.frombuffer(bytes(maps.features or b""), np.float16) for maps in found]
-    away = distances(np.stack(rows).astype(np.float64))
+    away = _distances(tuple(bytes(maps.features or b"") for maps in found))
     by_key = {lesion.pk: lesion for lesion in lesions}
     ranked = [
         Ranked(
@@ -91,6 +91,14 @@ def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | No
         for rank, n in enumerate(np.argsort(-away, kind="stable"), 1)
     ]
     return Ranking(version, ranked)
+
+
+@lru_cache(8)
+def _distances(features: tuple[bytes, ...]) -> npt.NDArray[np.float64]:
+    """Of stored features. The median of many takes longer than the rest of a patient's page, and
+    the same features have the same distances.
+    """
+    return distances(np.stack([np.frombuffer(one, np.float16) for one in features]).astype(float))
 
 
 def distances(features: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
