@@ -87,7 +87,7 @@ def unit(features: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Rows at unit length. A row of zeros stays one."""
     wide = np.asarray(features, np.float32)
     lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
-    found: npt.NDArray[np.float32] = wide / np.where(lengths > 0, lengths, 1)
+    found: npt.NDArray[np.float32] = (wide / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return found
 
 
@@ -96,5 +96,5 @@ def _features(version: str) -> npt.NDArray[np.float32] | None:
     file = ARTIFACTS / version / FEATURES
     if not file.is_file():
         return None
-    stored: npt.NDArray[np.float32] = np.load(file).astype(np.float32)
+    stored: npt.NDArray[np.float32] = np.asarray(np.load(file), np.float32)
     return stored
