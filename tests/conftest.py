@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import override_settings
 
 from accounts.models import Clinic, User
@@ -28,6 +29,7 @@ from tests.factories import (
     PatientFactory,
     UserFactory,
 )
+from tests.stack.installation import migrated
 
 # Of pytest-django: what a test asks for that queries the database.
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
@@ -127,6 +129,24 @@ class Everything:
     personas: Personas
     clinic: World
     own: World
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, django_db_use_migrations: bool
+) -> Iterator[None]:
+    """The test database is a copy of one that was migrated once for all processes of a run."""
+    wanted = connection.settings_dict["TEST"]
+    with ExitStack() as stack:
+        if django_db_use_migrations and connection.vendor == "postgresql":
+            wanted["TEMPLATE"] = migrated().database
+        elif django_db_use_migrations:
+            wanted["NAME"] = "file:tests?mode=memory&cache=shared"
+            # Open to the end: the last connection to close takes the memory along.
+            memory = stack.enter_context(closing(sqlite3.connect(wanted["NAME"], uri=True)))
+            with closing(sqlite3.connect(migrated().folder / "db.sqlite3")) as file:
+                file.backup(memory)
+        yield
 
 
 @pytest.fixture(scope="module")

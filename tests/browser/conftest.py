@@ -15,7 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.stack.installation import Installation, installed, wait_until
+from tests.stack.installation import Installation, migrated, template, wait_until
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
@@ -60,27 +60,35 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
     return {**browser_type_launch_args, "executable_path": chromium, "args": sandbox}
 
 
+def read_demo(folder: Path) -> Installation:
+    """An installation with the demo record, whose every image is read."""
+    made = migrated().copied(folder)
+    (folder / "logins").write_text(made.python("manage.py", "demo"))
+    with made.running("worker"), made.running("sweeper"):
+        wait_until(lambda: _all_read(made), "the demo images are read")
+    return made
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Started with the commands of ``script/server``; every demo image is read."""
+    """Started with the commands of ``script/server``."""
     folder = tmp_path_factory.mktemp("site") / "var"
-    with installed(folder, WEBHOOK_ALLOW_PRIVATE="1") as installation:
-        installation.python("script/prepare.py")
-        logins = [line.split() for line in installation.python("manage.py", "demo").splitlines()]
-        with (
-            installation.running("web"),
-            installation.running("worker") as worker,
-            installation.running("courier"),
-            installation.running("sweeper"),
-        ):
-            wait_until(lambda: _all_read(installation), "the demo images are read")
-            wait_until(lambda: "Serving" in installation.log("web"), "the web is ready")
-            yield Site(
-                f"http://127.0.0.1:{installation.port}",
-                {email: password for _, email, password in logins},
-                installation,
-                worker,
-            )
+    installation = template("demo", read_demo).copied(folder, WEBHOOK_ALLOW_PRIVATE="1")
+    logins = [line.split() for line in (folder / "logins").read_text().splitlines()]
+    with (
+        installation.running("web"),
+        installation.running("worker") as worker,
+        installation.running("courier"),
+        installation.running("sweeper"),
+    ):
+        wait_until(lambda: "Serving" in installation.log("web"), "the web is ready")
+        yield Site(
+            f"http://127.0.0.1:{installation.port}",
+            {email: password for _, email, password in logins},
+            installation,
+            worker,
+        )
+    installation.remove()
 
 
 @pytest.fixture(scope="session")
