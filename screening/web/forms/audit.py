@@ -12,6 +12,7 @@ from django.http import QueryDict
 from accounts.models import Clinic
 from screening.models import Act, AuditEntry, Patient, Through
 from screening.privacy import queries
+from screening.web.forms.days import DayField
 
 SOFTWARE, OTHERS = "software", "others"
 _ACTS = (Act.READ, Act.WRITE)
@@ -29,16 +30,8 @@ class AuditForm(forms.Form):
         label="What",
         choices=[("", "Anything"), *[(one.value, one.label) for one in _ACTS]],
     )
-    first = forms.DateField(
-        required=False,
-        label="From",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
-    last = forms.DateField(
-        required=False,
-        label="Until",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
+    first = DayField(required=False, label="From")
+    last = DayField(required=False, label="Until")
 
     def __init__(self, data: QueryDict, *, clinic: Clinic) -> None:
         super().__init__(data)

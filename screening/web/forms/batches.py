@@ -10,6 +10,7 @@ from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from ml.opening.limits import size_in_words
 from screening.batches.archives import MAX_ARCHIVE_BYTES
+from screening.web.forms.days import DayField
 
 
 class BatchForm(forms.Form):
@@ -20,12 +21,11 @@ class BatchForm(forms.Form):
         error_messages={"required": "Choose the archive.", "empty": "The file is empty."},
         widget=forms.ClearableFileInput(attrs={"accept": ".zip,.jsonl,.ndjson"}),
     )
-    captured_on = forms.DateField(
+    captured_on = DayField(
         label="Taken on",
         required=False,
         help_text="For rows that do not say their own day. Without it, the day in each picture's "
         "file, or today.",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     dry_run = forms.BooleanField(
         required=False,

@@ -8,6 +8,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from screening.models import Lesion, LesionImage, Modality, Patient
+from screening.web.forms.days import DayField
 from screening.web.forms.edit_form import EditForm
 
 AT_ONCE = 100
@@ -24,9 +25,7 @@ def _reason(*, required: bool = False) -> forms.CharField:
 
 
 class ImageDetailsForm(EditForm):
-    captured_on = forms.DateField(
-        label="Taken on", widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    captured_on = DayField(label="Taken on")
     captured_time = forms.TimeField(
         label="At",
         required=False,

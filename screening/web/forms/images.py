@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import UploadedFile
 from ml.opening.limits import IN_BYTES, IN_PIXELS
 from screening.images.cleaning import ACCEPTED
 from screening.models import Modality
+from screening.web.forms.days import DayField
 
 
 class _ManyFiles(forms.ClearableFileInput):
@@ -45,11 +46,10 @@ class ImageForm(forms.Form):
             }
         ),
     )
-    captured_on = forms.DateField(
+    captured_on = DayField(
         label="Taken on",
         required=False,
         help_text="Leave it empty to take each picture's day from its file, or today's.",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     modality = forms.ChoiceField(
         label="Kind of picture",

@@ -20,6 +20,7 @@ from screening.models import (
     Sex,
     SkinType,
 )
+from screening.web.forms.days import DayField
 from screening.web.forms.edit_form import EditForm
 from screening.web.forms.settling import EntryForm
 
@@ -132,10 +133,7 @@ class LesionForm(EditForm):
 
 
 class VisitForm(EntryForm):
-    visited_on = forms.DateField(
-        label="When",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
+    visited_on = DayField(label="When")
     finding = forms.ChoiceField(
         label="What did the doctor say?", choices=Finding.choices, widget=forms.RadioSelect
     )

@@ -8,6 +8,7 @@ from django import forms
 
 from screening.models import Interval, Lesion, Reminder
 from screening.reminders.services import Span
+from screening.web.forms.days import DayField
 from screening.web.forms.edit_form import EditForm
 
 
@@ -34,6 +35,4 @@ class SnoozeForm(forms.Form):
     """A span, or a day."""
 
     span = forms.ChoiceField(choices=Span.choices, required=False)
-    until = forms.DateField(
-        required=False, widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
-    )
+    until = DayField(required=False)

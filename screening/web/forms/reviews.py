@@ -14,6 +14,7 @@ from screening.formatting import day
 from screening.models import Conclusion, Histology, Management, Outcome, Review
 from screening.models.histology import DIAGNOSES
 from screening.reviews.worklist import Reason, Reviewed
+from screening.web.forms.days import DayField
 from screening.web.forms.settling import EntryForm, SettlingForm
 
 
@@ -27,11 +28,10 @@ class ReviewForm(SettlingForm):
     management = forms.ChoiceField(
         label="What is to be done", choices=Management.choices, widget=forms.RadioSelect
     )
-    removed_on = forms.DateField(
+    removed_on = DayField(
         required=False,
         label="Removed on",
         help_text="Only if it is removed already. Leave empty if you do not know the day.",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
     )
     note = forms.CharField(
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3})
@@ -76,10 +76,7 @@ class ReviewForm(SettlingForm):
 
 class HistologyForm(EntryForm):
     diagnosis = forms.ChoiceField(choices=[("", "Choose"), *DIAGNOSES])
-    examined_on = forms.DateField(
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-        help_text="The day of the pathologist's report.",
-    )
+    examined_on = DayField(help_text="The day of the pathologist's report.")
     breslow_mm = forms.DecimalField(
         required=False,
         min_value=Decimal("0.01"),
@@ -120,16 +117,8 @@ class WorklistForm(forms.Form):
     outcome = forms.ChoiceField(
         choices=[("", "Any outcome"), *Outcome.choices], required=False, label="Read as"
     )
-    arrived_from = forms.DateField(
-        required=False,
-        label="Arrived from",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
-    arrived_until = forms.DateField(
-        required=False,
-        label="Arrived until",
-        widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d"),
-    )
+    arrived_from = DayField(required=False, label="Arrived from")
+    arrived_until = DayField(required=False, label="Arrived until")
 
     def __init__(self, data: QueryDict, *, user: User) -> None:
         super().__init__(data)
