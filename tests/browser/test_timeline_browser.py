@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from screening.images import synthetic
 from tests.browser.conftest import Site, is_sound
@@ -21,7 +20,6 @@ SCREENS = {
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
     "desktop": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
 }
-READ_WITHIN = 20_000  # milliseconds
 GROWN = {"2026-01-12": (0.13, 0.0), "2026-07-12": (0.22, 0.95)}
 """Day of capture: radius and dark side of the synthetic lesion."""
 
@@ -33,40 +31,60 @@ def page(
     return open_page(storage_state=signed_in, **SCREENS[request.param])
 
 
-@pytest.fixture
-def lesion(page: Page, tmp_path: Path, site: Site) -> str:
-    """The URL of a new lesion with two images, the later one added first, both read."""
-    page.goto("/patients/")
-    page.get_by_role("link", name="Demo patient 1").click()
-    page.get_by_role("link", name="Add a spot", exact=True).first.click()
-    page.get_by_label("Label", exact=False).first.fill("Followed spot")
-    page.get_by_role("button", name=re.compile("Continue")).click()
-    page.wait_for_url("**/images/new/")
-    address = page.url.removesuffix("images/new/")
+def followed(context: BrowserContext, site: Site) -> str:
+    """The path of a new lesion with two images, the later one added first, both read."""
+    query = site.installation.query
+    [(patient,)] = query("SELECT id FROM screening_patient WHERE label = 'Demo patient 1'")
+    context.request.get("/patients/")  # sets the cookie
+    (token,) = (one["value"] for one in context.cookies() if one["name"] == "csrftoken")
+
+    def post(kind: str, **sent: Any) -> str:
+        answer = context.request.post(f"/api/v1/{kind}/", headers={"X-CSRFToken": token}, **sent)
+        assert answer.ok, answer.text()
+        return str(answer.json()["id"])
+
+    named = {"patient": patient, "label": "Followed spot", "body_site": "back"}
+    lesion = post("lesions", data=named)
     for day, (radius, dark) in reversed(GROWN.items()):
-        path = tmp_path / f"{day}.jpg"
         drawn = synthetic.draw_lesion(seed=31, radius=radius, dark_side=dark)
         # Different bytes for each lesion: a picture that exists on another one prompts a question.
-        path.write_bytes(synthetic.jpeg(drawn) + address.encode())
-        page.goto(f"{address}images/new/")
-        page.locator("input[name=file]").set_input_files(path)
-        page.locator(".upload").get_by_label("Taken on").fill(day)
-        page.get_by_role("button", name="Add 1 picture").click()
-        page.wait_for_url("**/images/*/", timeout=READ_WITHIN)
-        expect(page.locator("#reading .advice")).to_be_visible(timeout=READ_WITHIN)
-    pk = address.rstrip("/").rpartition("/")[2].replace("-", "")
+        content = synthetic.jpeg(drawn) + lesion.encode()
+        file = {"name": f"{day}.jpg", "mimeType": "image/jpeg", "buffer": content}
+        post("images", multipart={"lesion": lesion, "captured_on": day, "file": file})
+    pk = lesion.replace("-", "")
     measured = (
         "SELECT COUNT(*) FROM screening_measurement m JOIN screening_lesionimage i "
         f"ON i.id = m.image_id WHERE i.lesion_id = '{pk}'"
     )
     alerted = f"SELECT COUNT(*) FROM screening_alert WHERE lesion_id = '{pk}'"
-    wait_until(lambda: site.installation.query(measured) == [(2,)], "both are measured")
-    wait_until(lambda: site.installation.query(alerted) > [(0,)], "they are compared")
-    page.goto(address)
-    return address
+    wait_until(lambda: query(measured) == [(2,)], "both are measured")
+    wait_until(lambda: query(alerted) > [(0,)], "they are compared")
+    return f"/lesions/{lesion}/"
 
 
-def test_images_stand_on_one_axis_by_day_of_capture(page: Page, lesion: str) -> None:
+@pytest.fixture(scope="module")
+def shared(browser: Browser, site: Site, signed_in: dict[str, Any]) -> str:
+    """For tests that change nothing."""
+    context = browser.new_context(base_url=site.url, storage_state=signed_in)
+    found = followed(context, site)
+    context.close()
+    return found
+
+
+@pytest.fixture
+def shared_lesion(page: Page, shared: str) -> str:
+    page.goto(shared)
+    return shared
+
+
+@pytest.fixture
+def lesion(page: Page, site: Site) -> str:
+    found = followed(page.context, site)
+    page.goto(found)
+    return found
+
+
+def test_images_stand_on_one_axis_by_day_of_capture(page: Page, shared_lesion: str) -> None:
     chart = page.locator("[data-chart='over-time']")
     expect(chart).not_to_be_visible()  # folded, and drawn when it is opened
     page.locator("#readings-fold > summary").click()
@@ -81,13 +99,13 @@ def test_images_stand_on_one_axis_by_day_of_capture(page: Page, lesion: str) -> 
     expect(page.locator("#measures-over-time-table tbody tr")).to_have_count(2)
     expect(page.locator("#measures-over-time-table")).not_to_contain_text(re.compile(r"\d\smm"))
     is_sound(page)
-    page.goto(f"{lesion}images/new/")
+    page.goto(f"{shared_lesion}images/new/")
     guide = page.get_by_alt_text(re.compile("The last picture of Followed spot, 12 Jul 2026"))
     expect(guide).to_be_visible()
     is_sound(page)
 
 
-def test_what_matters_is_on_one_screen(page: Page, lesion: str) -> None:
+def test_what_matters_is_on_one_screen(page: Page, shared_lesion: str) -> None:
     size = page.viewport_size
     assert size is not None
     bar = page.locator(".rail").bounding_box() if size["width"] < 992 else None
@@ -103,7 +121,7 @@ def test_what_matters_is_on_one_screen(page: Page, lesion: str) -> None:
     is_sound(page)
 
 
-def test_a_patients_timeline(page: Page, lesion: str) -> None:
+def test_a_patients_timeline(page: Page, shared_lesion: str) -> None:
     page.get_by_label("Breadcrumb").get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Over time").click()
     expect(page.locator("[data-chart='lesions-over-time'] .plot-container")).to_be_visible()
@@ -179,6 +197,7 @@ def test_blinking_honours_reduced_motion(
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Growing spot").first.click()
     page.get_by_role("link", name="Compare", exact=True).click()
+    expect(page.locator("[data-compare]")).to_have_attribute("data-ready", "")
     page.get_by_role("button", name="Blink").click()
     told = page.locator("[data-blinked]")
     expect(page.get_by_label("Pictures per second")).not_to_be_visible()
