@@ -5,6 +5,7 @@ import re
 from django.conf import settings
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
 
 from accounts.models import User
 from screening.formatting import day
@@ -158,6 +159,24 @@ class Lesion(Withdrawable):
     def symptoms(self) -> list[str]:
         """The symptoms that the person marked, in the order of ``SYMPTOMS``."""
         return [name for name in SYMPTOMS if getattr(self, name)]
+
+    @property
+    def symptoms_now(self) -> list[str]:
+        """Those that did not leave with the lesion, which was removed on the day on which they were
+        marked, or later.
+        """
+        since = self.symptoms_at
+        if self.closed_on is None or (since and timezone.localdate(since) > self.closed_on):
+            return self.symptoms
+        return []
+
+    @property
+    def symptom_words(self) -> str:
+        """What is marked, in words; empty if nothing is."""
+        if not self.symptoms:
+            return ""
+        listed = ", ".join(self.symptoms)
+        return f"Marked as {listed}" if self.symptoms_now else f"Was marked as {listed}"
 
     @property
     def closed_words(self) -> str:

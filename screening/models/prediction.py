@@ -3,6 +3,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from accounts.models import User
@@ -34,7 +35,13 @@ class Outcome(models.TextChoices):
 _HAS_SYMPTOM = Q.create(
     [(f"image__lesion__{symptom}", True) for symptom in SYMPTOMS], connector=Q.OR
 )
-_BY_SYMPTOM = Q(_HAS_SYMPTOM, outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE))
+_SYMPTOM_IS_THERE = Q(image__lesion__closed_on=None) | Q(
+    image__lesion__closed_on__lt=TruncDate("image__lesion__symptoms_at")
+)
+"""``Lesion.symptoms_now`` in SQL, for a lesion that has one."""
+_BY_SYMPTOM = Q(
+    _HAS_SYMPTOM, _SYMPTOM_IS_THERE, outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
+)
 _READ_AS_CHILD = Q(context__age__gte=0, context__age__lte=ADULT_FROM)  # JSON's null is neither
 _WATCHED = Q(outcome=Outcome.MONITOR)
 RAISED_AT_FIRST = _BY_SYMPTOM | Q(_WATCHED & _READ_AS_CHILD)
@@ -233,7 +240,7 @@ class Prediction(UUIDModel):
 
     def _raised(self, is_of_child: bool) -> str:
         milder = self.outcome in (Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
-        if milder and self.image.lesion.symptoms:
+        if milder and self.image.lesion.symptoms_now:
             return Outcome.SEE_DOCTOR.value
         if self.outcome == Outcome.MONITOR and is_of_child:
             return Outcome.SEE_DOCTOR.value

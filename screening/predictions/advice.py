@@ -281,7 +281,7 @@ def _flagged_text(
 ) -> tuple[str, ...]:
     lesion = prediction.image.lesion
     why = [
-        *([_marked(lesion, words)] if lesion.symptoms else []),
+        *([_marked(lesion, words)] if lesion.symptoms_now else []),
         *([words.of_child] if prediction.image.is_of_child else []),
     ]
     if prediction.outcome == Outcome.NOT_ASSESSABLE:
@@ -333,7 +333,7 @@ def _not_assessable(prediction: Prediction, words: Words) -> Advice:
 
 
 def _marked(lesion: Lesion, words: Words) -> str:
-    return words.marked.format(_listed(lesion.symptoms))
+    return words.marked.format(_listed(lesion.symptoms_now))
 
 
 def _listed(words: list[str]) -> str:

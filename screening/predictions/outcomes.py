@@ -226,7 +226,7 @@ def standing_of(
         after: list[Act] = [one for image, one in reviews if _knew(one, image, lesion)]
         after += [act for act in others if _follows(act, lesion)]
         settling += after
-        if not after and not _left_with_lesion(lesion) and severity > rank(Outcome.SEE_DOCTOR):
+        if not after and lesion.symptoms_now and severity > rank(Outcome.SEE_DOCTOR):
             severity, gravest = rank(Outcome.SEE_DOCTOR), None
     newest = images[0] if images else None
     return Standing(
@@ -594,14 +594,6 @@ def _day(act: Histology | DoctorVisit) -> date:
 def _follows(act: Histology | DoctorVisit, lesion: Lesion) -> bool:
     since: datetime | None = lesion.symptoms_at
     return since is not None and act.knows_until >= since and _day(act) >= timezone.localdate(since)
-
-
-def _left_with_lesion(lesion: Lesion) -> bool:
-    """Whether the lesion was removed on the day on which its symptom was marked, or later."""
-    since: datetime | None = lesion.symptoms_at
-    if lesion.closed_on is None:
-        return False
-    return since is None or bool(timezone.localdate(since) <= lesion.closed_on)
 
 
 def _knew(review: Review, image: LesionImage, lesion: Lesion) -> bool:

@@ -74,5 +74,5 @@ def about(lesion: Lesion) -> str:
     placed: dict[str, Any] | None = lesion.position  # type: ignore[attr-defined]
     if placed is not None:
         site = regions.where(placed["view"], placed["region"], placed["side"])
-    symptoms = f". Marked as {', '.join(lesion.symptoms)}" if lesion.symptoms else ""
+    symptoms = f". {lesion.symptom_words}" if lesion.symptoms else ""
     return f"{site}{symptoms}"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import date
+from io import BytesIO
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
+from django.utils import timezone
+from pypdf import PdfReader
 
+from accounts import services as account_services
 from screening.corrections import merges, moves, services
-from screening.models import Correction, Lesion
+from screening.models import Correction, Lesion, Prediction
+from screening.models.prediction import TOLD
 from screening.predictions import outcomes
 from screening.records import closing, visits
 from screening.records import services as record_services
 from screening.reviews import services as review_services
+from tests.clients import Program
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
@@ -288,3 +294,42 @@ def test_what_is_withdrawn_and_put_back_closes_as_before(personas, own):
     assert told(own) == outcomes.rank("urgent")
     services.restore(user=me, record=removed)
     assert is_closed(own)
+
+
+def test_what_was_marked_on_a_removed_spot_is_told_as_past(client, personas):
+    """Until it is opened again, on every page, in the report and for other systems."""
+    lesion = LesionFactory(patient=personas.patient, label="Left calf", bleeding=True)
+    image = LesionImageFactory(lesion=lesion, captured_on=timezone.localdate())
+    PredictionFactory(image=image, outcome="monitor")
+    user = personas.clinician
+    program = Program(account_services.create_api_key(user=user, name="test")[1])
+    client.force_login(user)
+
+    def told():
+        pages = [
+            client.get(reverse(name, args=[pk])).text
+            for name, pk in (
+                ("lesion", lesion.pk),
+                ("worklist_item", lesion.pk),
+                ("image", image.pk),
+                ("patient", lesion.patient_id),
+            )
+        ]
+        report = client.get(reverse("lesion_report", args=[lesion.pk]))
+        parts = PdfReader(BytesIO(b"".join(report.streaming_content))).pages
+        fhir = program.get(f"/fhir/R4/BodyStructure/{lesion.pk}").json()["description"]
+        return [*pages, " ".join(part.extract_text() for part in parts), fhir]
+
+    def now(texts):
+        return ["arked as bleeding" in text.replace("Was marked", "") for text in texts]
+
+    assert sum(now(told())) >= 4
+    closing.close(user=user, lesion=lesion, on=timezone.localdate())
+    texts = told()
+    assert not any("Marked as bleeding" in one or "is marked as" in one for one in texts)
+    assert sum("Was marked as bleeding" in one for one in texts) >= 3
+    assert image.predictions.get().outcome_told == "monitor"
+    assert [one.told for one in Prediction.objects.annotate(told=TOLD)] == ["monitor"]
+    closing.reopen(user=user, lesion=lesion)
+    assert sum(now(told())) >= 4
+    assert [one.told for one in Prediction.objects.annotate(told=TOLD)] == ["see_doctor"]

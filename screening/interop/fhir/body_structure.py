@@ -62,7 +62,7 @@ def _side(lesion: Lesion) -> list[Json]:
 
 
 def _description(lesion: Lesion) -> str:
-    symptoms = f"Marked: {', '.join(lesion.symptoms)}." if lesion.symptoms else ""
+    symptoms = f"{lesion.symptom_words}." if lesion.symptoms else ""
     parts = (f"{lesion.label}.", lesion.notes, symptoms, closed_words(lesion))
     return " ".join(text for text in parts if text)
 

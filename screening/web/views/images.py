@@ -140,7 +140,7 @@ def review_form(
         image=image,
         shown_at=shown_at,
         replaceable=review_services.replaceable(user=request.user, image=image),
-        symptoms=image.lesion.symptoms,
+        symptoms=image.lesion.symptoms_now,
     )
 
 

@@ -85,7 +85,7 @@ def test_a_lesion_lies_where_the_body_map_says(clinician, record):
     (place,) = found["location"]["coding"]
     assert (place["code"], place["display"]) == ("66643007", "Skin structure of back")
     assert found["locationQualifier"][0]["coding"][0]["code"] == "7771000"
-    assert "Marked: bleeding." in found["description"]
+    assert "Marked as bleeding." in found["description"]
     assert found["image"][0]["url"].endswith(f"{BASE}/Binary/{record.reviewed.image_id}")
 
 
