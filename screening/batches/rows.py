@@ -11,7 +11,7 @@ from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import Clinic, User
@@ -23,11 +23,16 @@ from screening.images import services as image_services
 from screening.interop import identifiers
 from screening.interop.dicom.services import take_scale, take_site
 from screening.interop.isic.terms import HISTOPATHOLOGY
-from screening.models import SYMPTOMS, Batch, BatchRow, Lesion, LesionImage, Patient
+from screening.models import SYMPTOMS, Batch, BatchRow, Histology, Lesion, LesionImage, Patient
 from screening.records import services as record_services
 from screening.reviews import services as review_services
 
 OWN_RECORD = "My skin"
+WITHDRAWN = "was withdrawn here, so the row is not imported again. Put it back first."
+WITHDRAWN_HISTOLOGY = (
+    "The histology of this lesion was withdrawn, so it is not recorded again. Put it back, or "
+    "record it on the lesion's page."
+)
 
 
 def check(row: BatchRow, archive: Batchable) -> None:
@@ -56,6 +61,7 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
         with transaction.atomic():
             captured_on = _day(values, clean)
             lesion, is_opened = _lesion(batch, _aged(values, captured_on))
+            _require_there(row, lesion, clean)
             if said is not None:
                 take_site(batch.created_by, lesion, said)
             added = image_services.keep_image(
@@ -70,10 +76,10 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
             if said is not None and added.is_new:
                 take_scale(batch.created_by, added.image, said)
             shown_at = added.image.placed_at if is_opened else lesion.created
-            _record_histology(batch.created_by, added.image, values["diagnosis"], shown_at)
+            untold = _record_histology(batch.created_by, added.image, values["diagnosis"], shown_at)
             if added.is_new:
                 _mark_symptoms(batch.created_by, lesion, values["lesion_fields"])
-            row.problems = _unlike(lesion, values)
+            row.problems = [*_unlike(lesion, values), *untold]
             if words := added.image.removed_words:
                 row.problems.append(["captured_on", words])
             _finish(row, added)
@@ -139,10 +145,22 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> tuple[Lesion, bool]:
     known: Lesion | None = _known(patient.lesions.all(), named)
     if known is not None:
         return known, False
+    gone = Lesion.everything.filter(patient=patient, merged_into=None).exclude(withdrawn_at=None)
+    if _known(gone, named) is not None:
+        raise RowRefused([["lesion_id", f"This lesion {WITHDRAWN}"]])
     fields = {"label": named, **values["lesion_fields"]}
     lesion = record_services.open_lesion(user=user, patient=patient, **fields)
     identifiers.name_by_manifest(user=user, record=lesion, value=named)
     return lesion, True
+
+
+def _require_there(row: BatchRow, lesion: Lesion, clean: cleaning.CleanImage) -> None:
+    """Raise RowRefused for a picture that was withdrawn from the lesion: sent again, a batch brings
+    no mistake back.
+    """
+    same = LesionImage.everything.filter(lesion=lesion, sha256=clean.sha256)
+    if same.exists() and not same.filter(withdrawn_at=None).exists():
+        raise RowRefused([[_column(row), f"This picture {WITHDRAWN}"]])
 
 
 def _mark_symptoms(user: User, lesion: Lesion, said: dict[str, Any]) -> None:
@@ -181,16 +199,21 @@ def _written(value: Any) -> str:
 
 def _record_histology(
     user: User, image: LesionImage, said: dict[str, str], shown_at: datetime
-) -> None:
+) -> list[list[str]]:
     """Record the pathologist's diagnosis, if the manifest has one and ``user`` may record it.
-    Otherwise the row keeps it as the manifest gave it.
+    Otherwise the row keeps it as the manifest gave it. One that was withdrawn is not recorded
+    again: returns what to say of that.
 
     shown_at: nobody was shown what there is on a lesion that the row did not open, so the
     histology settles nothing there.
     """
     lesion = image.lesion
+    known = Histology.everything.filter(lesion=lesion)
     if said.get("confirmed_by") != HISTOPATHOLOGY or lesion.histologies.exists():
-        return
+        return []
+    if known.exists():
+        is_told = known.disclosed_to(user).exists()
+        return [["diagnosis", WITHDRAWN_HISTOLOGY]] if is_told else []
     if Patient.objects.reviewable_by(user).contains(lesion.patient):
         thickness = Decimal(said.get("breslow_mm", 0))
         named = f": {said['named']}" if "named" in said else ""
@@ -203,20 +226,22 @@ def _record_histology(
             note=f"From the manifest of a batch{named}",
             shown_at=shown_at,
         )
+    return []
 
 
 def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
     user, label = batch.created_by, values["patient"]
-    if batch.clinic_id:
-        of_target = Patient.objects.filter(clinic=batch.clinic_id)
-    else:
-        of_target = Patient.objects.filter(owner=user, clinic=None)
+    target = Q(clinic=batch.clinic_id) if batch.clinic_id else Q(clinic=None, owner=user)
+    of_target = Patient.objects.filter(target)
     if not label and of_target.count() == 1:  # the uploader's own skin
         return of_target.get()
     named = label or OWN_RECORD
     known: Patient | None = _known(of_target, named)
     if known is not None:
         return known
+    kept = Patient.everything.filter(target, merged_into=None, erased_from=None)
+    if _known(kept.exclude(withdrawn_at=None), named) is not None:
+        raise RowRefused([["patient_id", f"This patient {WITHDRAWN}"]])
     fields = {"label": named, **values["patient_fields"]}
     patient = record_services.register_patient(user=user, clinic=batch.clinic, **fields)
     if label:

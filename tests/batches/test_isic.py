@@ -15,6 +15,9 @@ from isic_metadata.metadata import MetadataBatch, MetadataRow
 
 from ml import reader
 from ml.diagnoses import Diagnosis
+from screening.batches.queries import problems_of
+from screening.batches.rows import WITHDRAWN_HISTOLOGY
+from screening.corrections import services as corrections
 from screening.interop.isic import columns, export, terms
 from screening.interop.isic.export import Days, isic_columns, isic_rows
 from screening.interop.tables import as_csv
@@ -399,3 +402,31 @@ def test_a_refused_choice_is_told_with_the_choices(record):
     row = columns.parse({"image": "a.jpg", **record}, captured_on=TODAY)
     [[_, reason]] = row.problems
     assert reason.count(", ") >= 2
+
+
+@pytest.mark.parametrize("what", ["histology", "image", "lesion", "patient"])
+def test_what_was_withdrawn_is_not_recorded_again_and_the_row_says_so(personas, what):
+    user, archive = personas.clinician, batch_of([FULL], {"ISIC_0012345.jpg": drawn(1)})
+    work_off(upload(user, archive, clinic=personas.clinic))
+    image = LesionImage.objects.select_related("lesion__patient").get()
+    lesion = image.lesion
+    histology = lesion.histologies.get()
+    records = {"histology": histology, "image": image, "lesion": lesion, "patient": lesion.patient}
+    if what == "image":
+        corrections.withdraw(user=user, record=histology, reason="Wrong.")
+    corrections.withdraw(user=user, record=records[what], reason="Wrong.")
+    again = work_off(upload(user, archive, clinic=personas.clinic))
+    [told] = problems_of(again)
+    assert "withdrawn" in told.reason and "Put it back" in told.reason
+    for model in (Histology, LesionImage, Lesion):
+        assert model.everything.count() == 1
+    assert (
+        Patient.everything.filter(clinic=personas.clinic).exclude(pk=personas.patient.pk).count()
+        == 1
+    )
+
+    corrections.restore(user=user, record=records[what])
+    last = work_off(upload(user, archive, clinic=personas.clinic))
+    said = [one.reason for one in problems_of(last)]
+    assert said == ([] if what != "image" else [WITHDRAWN_HISTOLOGY])
+    assert Histology.everything.count() == LesionImage.everything.count() == 1
