@@ -10,7 +10,6 @@ from io import BytesIO
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -56,9 +55,9 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
         clean = cleaning.clean(picture)
     except (PictureRefused, cleaning.InvalidImage) as reason:
         raise RowRefused([[_column(row), str(reason)]]) from None
-    added, said = None, clean.said
+    said = clean.said
     try:
-        with transaction.atomic():
+        with image_services.files_only_with_rows() as stored:
             captured_on = _day(values, clean)
             lesion, is_opened = _lesion(batch, _aged(values, captured_on))
             _require_there(row, lesion, clean)
@@ -73,6 +72,8 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
                 is_synthetic=values["is_synthetic"],
                 in_batch=True,
             )
+            if added.is_new:
+                stored += added.image.stored_files
             if said is not None and added.is_new:
                 take_scale(batch.created_by, added.image, said)
             shown_at = added.image.placed_at if is_opened else lesion.created
@@ -83,13 +84,8 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
             if words := added.image.removed_words:
                 row.problems.append(["captured_on", words])
             _finish(row, added)
-    except BaseException as error:
-        if added is not None and added.is_new:  # its row is rolled back
-            for file in added.image.stored_files:
-                file.storage.delete(str(file.name))
-        if isinstance(error, ValidationError):
-            raise RowRefused(_problems(error)) from None
-        raise
+    except ValidationError as error:
+        raise RowRefused(_problems(error)) from None
 
 
 def _day(values: dict[str, Any], clean: cleaning.CleanImage) -> date | None:

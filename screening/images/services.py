@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, time
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
 from django.db.models import F
+from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from accounts.models import User
@@ -82,7 +85,8 @@ def keep_image(
     allow_duplicate: bool = False,
     in_batch: bool = False,
 ) -> AddedImage:
-    """The part of ``add_image`` after decoding: it needs only the database.
+    """The part of ``add_image`` after decoding: it needs only the database. Within a transaction,
+    that one is ``files_only_with_rows``.
 
     allow_burned_in: accept a DICOM picture whose file says that text is burned into it.
     allow_capture: accept a Secondary Capture. in_batch: the batch worker reads it, so no other
@@ -122,6 +126,19 @@ def keep_image(
     except IntegrityError:  # the same picture arrived twice at the same moment
         return AddedImage(lesion.images.get(sha256=clean.sha256), False)
     return AddedImage(image, True)
+
+
+@contextmanager
+def files_only_with_rows() -> Iterator[list[FieldFile]]:
+    """A transaction that stores files: if it fails, at its commit too, those in the list go."""
+    stored: list[FieldFile] = []
+    try:
+        with transaction.atomic():
+            yield stored
+    except BaseException:
+        for file in stored:
+            file.storage.delete(str(file.name))
+        raise
 
 
 def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
@@ -169,26 +186,20 @@ def _moment(
 
 
 def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_batch: bool) -> None:
-    saved: list[Any] = []
-    try:
-        with transaction.atomic():
-            image.file.save(f"image.{clean.extension}", ContentFile(clean.data), save=False)
-            saved.append(image.file)
-            image.thumbnail.save("thumbnail.jpg", ContentFile(clean.thumbnail), save=False)
-            saved.append(image.thumbnail)
-            if clean.screen:
-                image.screen.save("screen.jpg", ContentFile(clean.screen), save=False)
-                saved.append(image.screen)
-            hold(image.lesion)
-            image.placed_at = next_moment(image.lesion)  # whoever concluded before has not seen it
-            image.full_clean(validate_unique=False, validate_constraints=False)
-            image.save()
-            schedule.reschedule(image.lesion)
-            announce_about(
-                image.lesion.patient, Event.IMAGE_CREATED, image=image.pk, lesion=image.lesion_id
-            )
-            enqueue(image, user, is_bulk=in_batch, ring=not in_batch)
-    except BaseException:
-        for file in saved:
-            file.storage.delete(file.name)
-        raise
+    with files_only_with_rows() as stored:
+        image.file.save(f"image.{clean.extension}", ContentFile(clean.data), save=False)
+        stored.append(image.file)
+        image.thumbnail.save("thumbnail.jpg", ContentFile(clean.thumbnail), save=False)
+        stored.append(image.thumbnail)
+        if clean.screen:
+            image.screen.save("screen.jpg", ContentFile(clean.screen), save=False)
+            stored.append(image.screen)
+        hold(image.lesion)
+        image.placed_at = next_moment(image.lesion)  # whoever concluded before has not seen it
+        image.full_clean(validate_unique=False, validate_constraints=False)
+        image.save()
+        schedule.reschedule(image.lesion)
+        announce_about(
+            image.lesion.patient, Event.IMAGE_CREATED, image=image.pk, lesion=image.lesion_id
+        )
+        enqueue(image, user, is_bulk=in_batch, ring=not in_batch)

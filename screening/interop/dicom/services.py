@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from typing import IO, NamedTuple
-
-from django.db import transaction
 
 from accounts.models import User
 from screening import write_access
@@ -48,7 +44,7 @@ def add_image(
         plausibility.require_capture_day(captured_on, lesion.patient)
     clean = image_services.cleaned(file)
     said = clean.said or Said()
-    with transaction.atomic():
+    with image_services.files_only_with_rows() as stored:
         # Before the picture, because the model that reads it uses the body site.
         taken = take_site(user, lesion, said)
         added = image_services.keep_image(
@@ -62,20 +58,9 @@ def add_image(
             allow_duplicate=allow_duplicate,
         )
         if added.is_new:
-            with _or_without_files(added.image):
-                taken += take_scale(user, added.image, said)
+            stored += added.image.stored_files
+            taken += take_scale(user, added.image, said)
     return Added(added.image, added.is_new, taken)
-
-
-@contextmanager
-def _or_without_files(image: LesionImage) -> Iterator[None]:
-    """If a later step fails, the transaction discards the row and this deletes its files."""
-    try:
-        yield
-    except BaseException:
-        for file in image.stored_files:
-            file.storage.delete(str(file.name))
-        raise
 
 
 def take_site(user: User, lesion: Lesion, said: Said) -> tuple[str, ...]:
