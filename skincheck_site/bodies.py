@@ -11,7 +11,7 @@ Respond = Callable[[HttpRequest], HttpResponseBase]
 
 MOST_OF_A_STRANGER = 64 * 1024
 # Their views authenticate the caller before they read a body.
-ASK_FIRST = ("/api/", "/fhir/")
+ASK_FIRST = ("/api/", "/fhir/", "/dicomweb/")
 
 
 def refuse_large(get_response: Respond) -> Respond:

@@ -6,8 +6,14 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
-FOR_PROGRAMS = ("/api/", "/fhir/")
-TEXTS = ("application/json", "application/fhir+json", "application/x-ndjson", "text/csv")
+FOR_PROGRAMS = ("/api/", "/fhir/", "/dicomweb/")
+TEXTS = (
+    "application/json",
+    "application/fhir+json",
+    "application/dicom+json",
+    "application/x-ndjson",
+    "text/csv",
+)
 
 
 class ProgramsGZip(GZipMiddleware):

@@ -47,6 +47,7 @@ UPLOAD_THREADS = AT_ONCE + 1
 UPLOADS = re.compile(r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/")
 WRITTEN = re.compile(
     r"(/api/v1)?/((lesions|patients)/[0-9a-f-]+/report/|images/[0-9a-f-]+/dicom/?)"
+    r"|/dicomweb/studies/.+"
 )
 
 # Seconds. A phone at the edge of its network sends 10 KB a second.

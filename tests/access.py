@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from ml import reader
 from screening.exports import emails as export_emails
+from screening.interop.dicom import uids
 from tests.batches.uploads import batch_of
 from tests.clients import shown
 from tests.factories import picture
@@ -173,6 +174,16 @@ def credentials(world: World) -> dict[str, str]:
 def archive() -> SimpleUploadedFile:
     data = batch_of([{"image": "a.jpg", "lesion_id": "L"}], {"a.jpg": picture()})
     return SimpleUploadedFile("batch.zip", data, "application/zip")
+
+
+def uids_of(world: World) -> tuple[str, str, str]:
+    """Of the image's study and series, and its own."""
+    image = world.image
+    return (
+        uids.study_uid(image.lesion.patient_id, image.captured_on),
+        uids.series_uid(image.lesion_id, image.captured_on, image.modality),
+        uids.instance_uid(image),
+    )
 
 
 def latest(world: World) -> Any:
@@ -525,6 +536,32 @@ MATRIX: dict[str, Line] = {
     "fhir:nothing": line(
         NOBODY,
         lambda w: ("R4/Patient/x/y",),
+        **{m: Sent(NOBODY) for m in METHODS if m not in ("GET", "HEAD")},
+    ),
+    # DICOMweb
+    "dicomweb:studies": line(SIGNED_IN),
+    "dicomweb:all-series": line(SIGNED_IN),
+    "dicomweb:all-instances": line(SIGNED_IN),
+    "dicomweb:series-of-study": line(SIGNED_IN, lambda w: uids_of(w)[:1]),
+    "dicomweb:instances-of-study": line(SIGNED_IN, lambda w: uids_of(w)[:1]),
+    "dicomweb:instances-of-series": line(SIGNED_IN, lambda w: uids_of(w)[:2]),
+    **{
+        f"dicomweb:{name}": line(SEES, lambda w, depth=depth: uids_of(w)[:depth])
+        for name, depth in {
+            "study": 1,
+            "series": 2,
+            "instance": 3,
+            "study-metadata": 1,
+            "series-metadata": 2,
+            "instance-metadata": 3,
+            "rendered": 3,
+        }.items()
+    },
+    "dicomweb:frames": line(SEES, lambda w: (*uids_of(w), "1")),
+    "dicomweb:rendered-frame": line(SEES, lambda w: (*uids_of(w), "1")),
+    "dicomweb:nothing": line(
+        NOBODY,
+        lambda w: ("studies/",),
         **{m: Sent(NOBODY) for m in METHODS if m not in ("GET", "HEAD")},
     ),
     "api:webhook-list": line(

@@ -79,7 +79,7 @@ from tests.factories import (
 # Methods that a line does not name are rejected by the URL itself, whoever asks.
 NOT_ALLOWED = Sent(SIGNED_IN, done=405)
 NOT_ALLOWED_TO_ANYONE = Sent(ANYONE, done=405)
-PROGRAMS = ("/api/", "/fhir/")
+PROGRAMS = ("/api/", "/fhir/", "/dicomweb/")
 SOME = ("clinician", "stranger", "anonymous")
 
 

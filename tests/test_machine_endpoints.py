@@ -22,6 +22,7 @@ pytestmark = pytest.mark.any_database  # the check comes before any row is read
 MACHINES = (
     "api/",
     "fhir/",
+    "dicomweb/",
     "oauth/",
     ".well-known/",
     "health/",

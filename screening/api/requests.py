@@ -13,6 +13,7 @@ from screening.api.fields import StrictSerializer, TimeOfDay, VisibleField
 from screening.api.records import IdentifierSerializer
 from screening.images.cleaning import ACCEPTED
 from screening.interop import identifiers as interop_identifiers
+from screening.interop.dicom import uids
 from screening.interop.dicom.metadata import read_metadata
 from screening.models import Lesion, LesionImage, Modality
 
@@ -57,7 +58,7 @@ class NewImage(StrictSerializer):
             and (said := read_metadata(attrs["file"]))
             and said.instance
         ):
-            uid = {"system": "urn:dicom:uid", "value": f"urn:oid:{said.instance}"}
+            uid = uids.kept(said.instance)
             attrs["identifiers"] = [*attrs.get("identifiers", []), uid]
         return attrs
 

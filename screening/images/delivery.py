@@ -92,7 +92,7 @@ def picture_of(image: LesionImage) -> bytes:
         with image.file.open("rb") as file:
             return bytes(file.read())
     except FileNotFoundError:
-        raise _lost(image) from None
+        raise lost(image) from None
 
 
 def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
@@ -106,7 +106,7 @@ def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
             file.open("rb"), content_type=content_type, filename=f"{image.pk}.{extension}"
         )
     except FileNotFoundError:
-        raise _lost(image) from None
+        raise lost(image) from None
 
 
 def _give_screen(image: LesionImage) -> None:
@@ -119,6 +119,6 @@ def _give_screen(image: LesionImage) -> None:
         raise Http404("The picture was erased.") from None
 
 
-def _lost(image: LesionImage) -> Http404:
+def lost(image: LesionImage) -> Http404:
     logger.error("image %s: a stored file is missing", image.pk)
     return Http404("The stored picture is missing.")

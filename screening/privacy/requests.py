@@ -78,6 +78,7 @@ def _through(path: str) -> str:
     for prefix, way in (
         ("/api/", Through.API),
         ("/fhir/", Through.FHIR),
+        ("/dicomweb/", Through.API),
         ("/admin/", Through.ADMIN),
         ("/calendar/", Through.CALENDAR),
         ("/shared/", Through.SHARE),

@@ -12,11 +12,11 @@ from screening.models import Act, AuditEntry
 from screening.privacy import services as audit
 from tests.access import DONE, MATRIX, METHODS
 from tests.privacy.entries import close
-from tests.test_access_matrix import clients_of
+from tests.test_access_matrix import PROGRAMS, clients_of
 
 pytestmark = pytest.mark.django_db
 
-PICTURES = ("image/", "application/pdf", "application/dicom")
+PICTURES = ("image/", "application/pdf", "application/dicom;")
 
 OF_NO_PATIENT: set[str] = set()
 """Answers that name records by identifier, kept for another system: the entry counts them."""
@@ -24,7 +24,7 @@ OF_NO_PATIENT: set[str] = set()
 
 def shows(response, world) -> bool:
     """Whether the response names one of these records or is a picture or report of one."""
-    if response.status_code == 304 or response.get("Content-Type", "").startswith(PICTURES):
+    if response.status_code == 304 or f"{response.get('Content-Type', '')};".startswith(PICTURES):
         return True
     body = response.getvalue() if response.streaming else response.content
     kinds = ("patient", "lesion", "image", "prediction", "visit", "review")
@@ -53,7 +53,7 @@ def asked(client, method, url, sent, world):
     audit.chain_all()
     before = AuditEntry.objects.count()
     options = {}
-    if url.startswith(("/api/", "/fhir/")) and method not in ("GET", "HEAD") and not sent.multipart:
+    if url.startswith(PROGRAMS) and method not in ("GET", "HEAD") and not sent.multipart:
         options["content_type"] = "application/json"
     with transaction.atomic():
         response = getattr(client, method.lower())(url, sent.body(world), **options)

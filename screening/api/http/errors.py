@@ -1,4 +1,4 @@
-"""Every error under ``/api/`` as ``application/problem+json`` (RFC 9457): see ``docs/api.md``."""
+"""Every error under ``OURS`` as ``application/problem+json`` (RFC 9457): see ``docs/api.md``."""
 
 from __future__ import annotations
 
@@ -50,6 +50,11 @@ logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 NOT_FOUND = "This does not exist, or is not for you to see."
 NO_ADDRESS = "The API has no such address. Addresses of resources end with a slash."
+NO_DICOM = (
+    "There is no such address of DICOMweb. It begins with studies, series or instances, and none "
+    "ends with a slash."
+)
+OURS = ("/api/", "/dicomweb/")
 BUG = "This is our fault, and it has been logged. Nothing was changed. Try again later."
 
 
@@ -114,15 +119,16 @@ def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | N
 @csrf_exempt
 @login_not_required
 def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
-    """For unknown URLs under ``/api/``."""
-    return _problem(request, NOT_FOUND_KIND, NO_ADDRESS)
+    """For unknown URLs under ``OURS``."""
+    is_dicom = request.path.startswith("/dicomweb/")
+    return _problem(request, NOT_FOUND_KIND, NO_DICOM if is_dicom else NO_ADDRESS)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400: requests rejected before they reach a view."""
     if request.path.startswith("/fhir/"):
         return outcomes.answer(400, "The request was refused.")
-    if not request.path.startswith("/api/"):
+    if not request.path.startswith(OURS):
         return defaults.bad_request(request, exception)
     return _problem(request, MALFORMED, "The request was refused.")
 
@@ -140,7 +146,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         words = "Something that this needs cannot be reached at the moment. Nothing was changed."
     if request.path.startswith("/fhir/"):
         response = outcomes.answer(kind.status, words)
-    elif request.path.startswith("/api/"):
+    elif request.path.startswith(OURS):
         response = _problem(request, kind, words)
     elif kind is SERVER_ERROR:
         return defaults.server_error(request)

@@ -3,92 +3,153 @@ Photographic (PS3.3, A.32.11 and A.32.4). The person is a pseudonym; the day of 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Container
+from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 from PIL import Image, ImageCms
 
 from screening.images.dicom import DERMOSCOPIC, UNKNOWN, VL_PHOTOGRAPHIC
 from screening.interop.codes import BODY_SITES, Code
+from screening.interop.dicom import uids
 from screening.measurements.millimetres import scale_of
-from screening.models import BodySite, LesionImage, Modality, Side
+from screening.models import BodySite, LesionImage, Modality, Patient, Side
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+FAMILY = "SkinCheck"
+"""The family name of every pseudonym."""
 HOW_DEIDENTIFIED = "Pseudonym; no name, birth date or number of the person"
+CLASSES: dict[str, str] = {
+    Modality.DERMATOSCOPIC: DERMOSCOPIC,
+    Modality.CLINICAL: VL_PHOTOGRAPHIC,
+}
+MODALITIES: dict[str, str] = {Modality.DERMATOSCOPIC: "DMS", Modality.CLINICAL: "XC"}
 LATERALITY: dict[str, str] = {Side.LEFT: "L", Side.RIGHT: "R"}
 DERIVATION = "Written anew by SkinCheck: upright, in sRGB"
 
+
+EXPLICIT = "1.2.840.10008.1.2.1"
+JPEG = "1.2.840.10008.1.2.4.50"
 
 ABOUT = ("patients", "lesions", "scales")
 """Metadata beside the picture: sex and age, location of the lesion, size of a pixel."""
 
 
-def to_dicom(image: LesionImage, picture: bytes, tells: Container[str] = ABOUT) -> bytes:
+def to_dicom(
+    image: LesionImage, picture: bytes, tells: Container[str] = ABOUT, *, plain: bool = False
+) -> bytes:
     """Write the image as DICOM. picture: the bytes of the stored file. A JPEG is embedded
-    unchanged; a PNG is stored uncompressed. tells: a subset of ``ABOUT``.
+    unchanged, unless plain; a PNG is stored uncompressed. tells: a subset of ``ABOUT``.
 
-    The same image always gets the same UIDs. Images of one lesion on one day form a series, those
-    of one patient on one day a study. Reads ``image.lesion.patient``, scale and body map.
+    The same image always gets the same UIDs: see ``uids``. Reads ``image.lesion.patient``,
+    identifiers, scale and body map.
     """
     from pydicom import dcmwrite
     from pydicom.dataset import FileDataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, JPEGBaseline8Bit
+    from pydicom.encaps import encapsulate
+    from pydicom.uid import UID
 
-    is_jpeg = picture.startswith(b"\xff\xd8")
     meta = FileMetaDataset()
-    meta.TransferSyntaxUID = JPEGBaseline8Bit if is_jpeg else ExplicitVRLittleEndian
-    dataset = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    dataset.SpecificCharacterSet = "ISO_IR 192"
-    _identify(dataset, image)
+    meta.TransferSyntaxUID = UID(syntax_of(image, plain=plain))
+    told = metadata(image, len(picture), tells, plain=plain)
+    dataset = FileDataset("", told, file_meta=meta, preamble=b"\0" * 128)
     meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-    _describe_patient(dataset, image)
+    if meta.TransferSyntaxUID == JPEG:
+        dataset.PixelData = encapsulate([picture])
+        dataset["PixelData"].is_undefined_length = True
+    else:
+        pixels = values(picture)
+        dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
+    buffer = BytesIO()
+    dcmwrite(buffer, dataset, enforce_file_format=True)
+    return buffer.getvalue()
+
+
+def metadata(
+    image: LesionImage, stored_bytes: int, tells: Container[str] = ABOUT, *, plain: bool = False
+) -> Dataset:
+    """All of ``to_dicom`` but the pixels. stored_bytes: the length of the stored file."""
+    dataset = described(image, tells)
+    _describe_pixels(dataset, image, stored_bytes, plain=plain)
+    return dataset
+
+
+def described(image: LesionImage, tells: Container[str] = ABOUT) -> Dataset:
+    """Whose picture it is, of what, and when it was taken."""
+    from pydicom import Dataset
+
+    dataset = Dataset()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+    _identify(dataset, image)
+    describe_patient(dataset, image.lesion.patient)
+    _describe_identity(dataset, image)
     if "patients" in tells:
         _describe_person(dataset, image)
     _describe_capture(dataset, image)
     if "scales" in tells and (scale := scale_of(image)) is not None:
         dataset.PixelSpacing = [f"{scale:.10g}"] * 2
     _describe_skin(dataset, image, tells_site="lesions" in tells)
-    _lay_pixels(dataset, image, picture, is_jpeg=is_jpeg)
-    buffer = BytesIO()
-    dcmwrite(buffer, dataset, enforce_file_format=True)
-    return buffer.getvalue()
+    dataset.Rows, dataset.Columns = image.height, image.width
+    dataset.BitsAllocated = 8
+    return dataset
+
+
+def is_jpeg(image: LesionImage) -> bool:
+    """Whether it is stored as JPEG."""
+    return str(image.file.name).endswith(".jpg")
+
+
+def syntax_of(image: LesionImage, *, plain: bool = False) -> str:
+    """The transfer syntax that ``to_dicom`` writes."""
+    return JPEG if is_jpeg(image) and not plain else EXPLICIT
+
+
+def values(picture: bytes) -> bytes:
+    """The pixels of a stored file: RGB, row by row."""
+    with Image.open(BytesIO(picture), formats=("PNG", "JPEG")) as opened:
+        return opened.convert("RGB").tobytes()
 
 
 def _identify(dataset: Dataset, image: LesionImage) -> None:
-    day = image.captured_on.isoformat()
-    dermoscopic = image.modality == Modality.DERMATOSCOPIC
-    dataset.SOPClassUID = DERMOSCOPIC if dermoscopic else VL_PHOTOGRAPHIC
-    dataset.SOPInstanceUID = _uid(image.pk)
-    dataset.StudyInstanceUID = _uid(uuid5(image.lesion.patient_id, day))
-    dataset.SeriesInstanceUID = _uid(uuid5(image.lesion_id, day))
-    dataset.Modality = "DMS" if dermoscopic else "XC"
+    dataset.SOPClassUID = CLASSES[image.modality]
+    dataset.SOPInstanceUID = uids.instance_uid(image)
+    dataset.StudyInstanceUID = uids.study_uid(image.lesion.patient_id, image.captured_on)
+    dataset.SeriesInstanceUID = uids.series_uid(image.lesion_id, image.captured_on, image.modality)
+    dataset.Modality = MODALITIES[image.modality]
     dataset.StudyID = dataset.SeriesNumber = dataset.InstanceNumber = "1"
     dataset.AccessionNumber = ""
 
 
-def _describe_patient(dataset: Dataset, image: LesionImage) -> None:
-    patient = image.lesion.patient
-    dataset.PatientName = f"SkinCheck^{patient.pk.hex[-8:].upper()}"
+def describe_patient(dataset: Dataset, patient: Patient) -> None:
+    dataset.PatientName = f"{FAMILY}^{patient.pk.hex[-8:].upper()}"
     dataset.PatientID = str(patient.pk)
     dataset.PatientBirthDate = ""
     dataset.PatientSex = ""
+    dataset.ReferringPhysicianName = ""
+
+
+def describe_sex(dataset: Dataset, patient: Patient) -> None:
+    dataset.PatientSex = {"female": "F", "male": "M"}.get(patient.sex, "")
+
+
+def _describe_identity(dataset: Dataset, image: LesionImage) -> None:
     if image.has_burned_in_text:  # the header holds no name, but the picture may
         dataset.PatientIdentityRemoved = "NO"
         dataset.BurnedInAnnotation = "YES"
     else:
         dataset.PatientIdentityRemoved = "YES"
         dataset.DeidentificationMethod = HOW_DEIDENTIFIED
-    dataset.ReferringPhysicianName = ""
 
 
 def _describe_person(dataset: Dataset, image: LesionImage) -> None:
     age = image.age
-    dataset.PatientSex = {"female": "F", "male": "M"}.get(image.lesion.patient.sex, "")
+    describe_sex(dataset, image.lesion.patient)
     if age is not None:
         dataset.PatientAge = f"{age:03}Y"
 
@@ -111,13 +172,13 @@ def _describe_capture(dataset: Dataset, image: LesionImage) -> None:
 
 def _describe_skin(dataset: Dataset, image: LesionImage, *, tells_site: bool) -> None:
     site = image.lesion.body_site if tells_site else ""
-    position = image.lesion.positions.first() if tells_site else None
+    position = next(iter(image.lesion.positions.all()), None) if tells_site else None
     dataset.Laterality = LATERALITY.get(position.side, "") if position else ""
     if site in BODY_SITES:
         dataset.AnatomicRegionSequence = [_item(BODY_SITES[site])]
     if image.modality != Modality.DERMATOSCOPIC:
         return
-    dataset.FrameOfReferenceUID = _uid(uuid5(image.pk, "frame of reference"))
+    dataset.FrameOfReferenceUID = uids.uid_of(uuid5(image.pk, "frame of reference"))
     dataset.PositionReferenceIndicator = ""
     # Palms and soles show ridges that can identify a person.
     dataset.RecognizableVisualFeatures = "YES" if site in ("", BodySite.ACRAL) else "NO"
@@ -127,30 +188,30 @@ def _describe_skin(dataset: Dataset, image: LesionImage, *, tells_site: bool) ->
     dataset.OpticalMagnificationFactor = None
 
 
-def _lay_pixels(dataset: Dataset, image: LesionImage, picture: bytes, *, is_jpeg: bool) -> None:
-    from pydicom.encaps import encapsulate
-
-    dataset.Rows, dataset.Columns = image.height, image.width
+def _describe_pixels(
+    dataset: Dataset, image: LesionImage, stored_bytes: int, *, plain: bool
+) -> None:
     dataset.SamplesPerPixel = 3
     dataset.PlanarConfiguration = 0
-    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.BitsStored = 8
     dataset.HighBit = 7
     dataset.PixelRepresentation = 0
-    dataset.ICCProfile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    dataset.ICCProfile = _srgb()
     dataset.ColorSpace = "SRGB"
-    if is_jpeg:
-        dataset.PhotometricInterpretation = "YBR_FULL_422"
-        dataset.PixelData = encapsulate([picture])
-        dataset["PixelData"].is_undefined_length = True
-        dataset.LossyImageCompression = "01"
-        dataset.LossyImageCompressionRatio = f"{3 * image.width * image.height / len(picture):.4g}"
-        dataset.LossyImageCompressionMethod = "ISO_10918_1"
-        return
-    with Image.open(BytesIO(picture), formats=("PNG",)) as opened:
-        pixels = opened.convert("RGB").tobytes()
-    dataset.PhotometricInterpretation = "RGB"
-    dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
     dataset.LossyImageCompression = ""
+    if is_jpeg(image):
+        dataset.LossyImageCompression = "01"
+        dataset.LossyImageCompressionRatio = f"{3 * image.width * image.height / stored_bytes:.4g}"
+        dataset.LossyImageCompressionMethod = "ISO_10918_1"
+    is_embedded = syntax_of(image, plain=plain) == JPEG
+    dataset.PhotometricInterpretation = "YBR_FULL_422" if is_embedded else "RGB"
+
+
+@cache
+def _srgb() -> bytes:
+    """The profile, without the moment at which it is made (ICC.1, 7.2.8)."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + profile[36:]
 
 
 def _item(code: Code) -> Dataset:
@@ -161,8 +222,3 @@ def _item(code: Code) -> Dataset:
     item.CodingSchemeDesignator = "SCT"
     item.CodeMeaning = code.meaning
     return item
-
-
-def _uid(identity: UUID) -> str:
-    """PS3.5, B.2: a UUID as a number under 2.25."""
-    return f"2.25.{identity.int}"

@@ -1,0 +1,56 @@
+"""What a client accepts: media types with the parameters that PS3.18, 8.7 gives them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rest_framework.request import Request
+
+_ITEMS = re.compile(r'(?:[^,"]|"[^"]*")+')
+_PARTS = re.compile(r'(?:[^;"]|"[^"]*")+')
+MULTIPART = "multipart/related"
+ANY = "*/*"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """media_type: of the answer, or of its parts if is_multipart. syntax: a transfer syntax, "*"
+    for any, "" if none is named.
+    """
+
+    media_type: str
+    is_multipart: bool
+    syntax: str
+
+    def takes(self, media_type: str) -> bool:
+        kind = media_type.partition("/")[0]
+        return self.media_type in (media_type, f"{kind}/*", ANY)
+
+
+def accepted(request: Request) -> list[Accepted]:
+    """By the parameter ``accept``, else by the header; the most wanted first."""
+    asked = request.query_params.get("accept") or request.headers.get("Accept") or ANY
+    found = [_of(item) for item in _ITEMS.findall(asked)]
+    ordered = sorted((one for one in found if one[0] > 0), key=lambda one: -one[0])
+    return [one for _, one in ordered]
+
+
+def _of(item: str) -> tuple[float, Accepted]:
+    media_type, *rest = [part.strip() for part in _PARTS.findall(item)] or [""]
+    told = dict(_parameters(rest))
+    try:
+        weight = float(told.get("q", "1"))
+    except ValueError:
+        weight = 0.0
+    is_multipart = media_type.lower() == MULTIPART
+    if is_multipart:
+        media_type = told.get("type", ANY)
+    return weight, Accepted(media_type.lower(), is_multipart, told.get("transfer-syntax", ""))
+
+
+def _parameters(parts: list[str]) -> Iterator[tuple[str, str]]:
+    for part in parts:
+        name, _, value = part.partition("=")
+        yield name.strip().lower(), value.strip().strip('"')

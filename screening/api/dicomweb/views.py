@@ -1,0 +1,224 @@
+"""DICOMweb (PS3.18): search and retrieve. ``screening.interop.dicomweb`` decides who sees what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+from django.http import Http404, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from rest_framework import exceptions
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.models import User
+from accounts.scope_permission import HasScope, may_read
+from screening.api.dicomweb import multipart
+from screening.api.dicomweb.negotiation import Accepted, accepted
+from screening.api.http.errors import QueryError, problem_handler
+from screening.errors import SearchError
+from screening.images import delivery
+from screening.interop.dicom import writer
+from screening.interop.dicomweb import retrieval, search
+from screening.models import LesionImage
+
+BASE = "/dicomweb"
+DICOM, JSON, OCTETS = "application/dicom", "application/dicom+json", "application/octet-stream"
+TEXT = (JSON, "application/json")
+ONLY_JSON = f"Metadata and results of a search are {JSON}."
+ONLY_THESE = (
+    f"Instances are multipart/related of {DICOM}, in Explicit VR Little Endian or, what is stored "
+    "as JPEG, JPEG Baseline."
+)
+ONLY_FRAMES = f"Frames are multipart/related of {OCTETS} or, what is stored as JPEG, image/jpeg."
+ONLY_RENDERED = "Renderings are image/jpeg or image/png."
+LITERAL = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
+MORE = (
+    "The number of results exceeded the maximum supported by the server. Additional results can be "
+    "requested."
+)
+MAX_SIDE = 10_000
+
+
+class _Negotiation(BaseContentNegotiation):
+    """Each view chooses by itself; errors are JSON whatever is asked for."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return next(iter(parsers), None)
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class DicomWebView(APIView):
+    scope_resource = "images"
+    permission_classes = [HasScope]
+    content_negotiation_class = _Negotiation
+    http_method_names = ["get", "head"]
+    schema = None  # described by its conformance statement, docs/interop.md
+
+    @property
+    def user(self) -> User:
+        return cast(User, self.request.user)
+
+    @property
+    def base(self) -> str:
+        return self.request.build_absolute_uri(BASE)
+
+    @property
+    def tells(self) -> list[str]:
+        return [resource for resource in writer.ABOUT if may_read(self.request, resource)]
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Any]:
+        return _handler
+
+
+class SearchView(DicomWebView):
+    level = ""
+
+    def get(self, request: Request, study: str = "", series: str = "") -> HttpResponse:
+        _require_json(request)
+        query = [pair for pair in request.query_params.lists() if pair[0] != "accept"]
+        asked = search.ask(self.level, query)
+        scope = search.Scope(self.user, self.tells, self.base)
+        found = search.find(self.level, asked, retrieval.within(study, series), scope)
+        warnings = [LITERAL] * asked.fuzzy + [MORE] * found.is_cut
+        response = _json(found.results)
+        if warnings:
+            response.headers["Warning"] = ", ".join(
+                f'299 {request.get_host()} "{text}"' for text in warnings
+            )
+        return response
+
+
+class InstancesView(DicomWebView):
+    """The instances of a study or a series, or one of them."""
+
+    def get(self, request: Request, **names: str) -> HttpResponseBase:
+        images = retrieval.images(user=self.user, **names)
+        wanted = accepted(request)
+        is_one = "instance" in names
+        chosen = [_choice(image, wanted, is_one=is_one) for image in images]
+        if is_one and not chosen[0].is_multipart:
+            content_type, data = self._part(images[0], chosen[0])
+            return HttpResponse(data, content_type=content_type, headers=multipart.NO_STORE)
+        parts = map(self._part, images, chosen)
+        return multipart.answer(DICOM, parts)
+
+    def _part(self, image: LesionImage, chosen: Accepted) -> tuple[str, bytes]:
+        plain = not _embeds(image, chosen.syntax)
+        data = writer.to_dicom(image, delivery.picture_of(image), self.tells, plain=plain)
+        return f"{DICOM}; transfer-syntax={writer.syntax_of(image, plain=plain)}", data
+
+
+class MetadataView(DicomWebView):
+    def get(self, request: Request, **names: str) -> HttpResponse:
+        _require_json(request)
+        told = [
+            writer.metadata(image, retrieval.stored_bytes(image), self.tells).to_json_dict()
+            for image in retrieval.images(user=self.user, **names)
+        ]
+        return _json(told)
+
+
+class FramesView(DicomWebView):
+    """Every picture is one frame."""
+
+    def get(self, request: Request, frames: str, **names: str) -> HttpResponseBase:
+        image = retrieval.images(user=self.user, **names)[0]
+        if set(frames.split(",")) != {"1"}:
+            raise Http404
+        for one in accepted(request):
+            if one.takes(OCTETS) and one.syntax in ("", "*", writer.EXPLICIT):
+                part = OCTETS, writer.values(delivery.picture_of(image))
+            elif one.takes(retrieval.JPEG) and _embeds(image, one.syntax or "*"):
+                part = retrieval.JPEG, delivery.picture_of(image)
+            else:
+                continue
+            if one.is_multipart or one.media_type == "*/*":
+                return multipart.answer(part[0], [part])
+            return HttpResponse(part[1], content_type=part[0], headers=multipart.NO_STORE)
+        raise exceptions.NotAcceptable(ONLY_FRAMES)
+
+
+class RenderedView(DicomWebView):
+    def get(self, request: Request, frames: str = "1", **names: str) -> HttpResponse:
+        wanted = _rendering(request)
+        image = retrieval.images(user=self.user, **names)[0]
+        if frames != "1":
+            raise Http404
+        data = retrieval.rendered(delivery.picture_of(image), wanted)
+        return HttpResponse(data, content_type=wanted.media_type, headers=multipart.NO_STORE)
+
+
+def _handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
+    if isinstance(exc, SearchError):
+        exc = exceptions.ValidationError(str(exc))
+    return problem_handler(exc, context)
+
+
+def _json(told: Any) -> JsonResponse:
+    return JsonResponse(told, safe=False, content_type=JSON, headers=multipart.NO_STORE)
+
+
+def _require_json(request: Request) -> None:
+    if not any(
+        one.takes(kind) and not one.is_multipart for one in accepted(request) for kind in TEXT
+    ):
+        raise exceptions.NotAcceptable(ONLY_JSON)
+
+
+def _embeds(image: LesionImage, syntax: str) -> bool:
+    """Whether it is sent as the JPEG it is stored as. Without a word on the transfer syntax the
+    default of PS3.18, 8.7.3.5.2 applies, Explicit VR Little Endian.
+    """
+    return writer.is_jpeg(image) and syntax in ("*", writer.JPEG)
+
+
+def _choice(image: LesionImage, wanted: list[Accepted], *, is_one: bool) -> Accepted:
+    """The first that can be had of this image. Raises NotAcceptable."""
+    for one in wanted:
+        whole = one.is_multipart or one.media_type == "*/*"
+        if not one.takes(DICOM) or not (whole or is_one):
+            continue
+        if one.syntax in ("", "*", writer.EXPLICIT) or _embeds(image, one.syntax):
+            return Accepted(DICOM, whole, one.syntax)
+    raise exceptions.NotAcceptable(ONLY_THESE)
+
+
+def _rendering(request: Request) -> retrieval.Rendering:
+    told = request.query_params
+    if unknown := set(told) - {"accept", "quality", "viewport"}:
+        raise QueryError(dict.fromkeys(unknown, "Of a rendering there are quality and viewport."))
+    for one in accepted(request):
+        for media_type in retrieval.RENDERED:
+            if one.takes(media_type) and not one.is_multipart:
+                return retrieval.Rendering(
+                    media_type,
+                    quality=next(_numbers(told, "quality", 1, 100), 90),
+                    size=_size(told),
+                )
+    raise exceptions.NotAcceptable(ONLY_RENDERED)
+
+
+def _size(told: Any) -> tuple[int, int] | None:
+    if "viewport" not in told:
+        return None
+    width, height = _numbers(told, "viewport", 2, MAX_SIDE)
+    return width, height
+
+
+def _numbers(told: Any, name: str, count: int, most: int) -> Iterator[int]:
+    """The whole numbers of a parameter, from 1 to ``most``; none without the parameter."""
+    text = told.get(name)
+    if text is None:
+        return
+    parts = text.split(",")
+    if len(parts) != count or not all(
+        re.fullmatch(r"\d{1,6}", part) and 1 <= int(part) <= most for part in parts
+    ):
+        words = "A whole number" if count == 1 else f"{count} whole numbers"
+        raise QueryError({name: f"{words} from 1 to {most}."})
+    yield from map(int, parts)

@@ -1,0 +1,84 @@
+"""Unique identifiers in DICOM: ours are made of our UUIDs, so that they lead back to the rows.
+
+An image is ``2.25.<image>`` (PS3.5, B.2), or the SOP Instance UID that came with it and was kept. A
+series is the pictures of one kind of one lesion on one day, ``2.25.<lesion>.<day>.<kind>``; a study
+all of one patient on one day, ``2.25.<patient>.<day>``.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from uuid import UUID
+
+from django.db.models import Q
+
+from screening.models import ExternalIdentifier, LesionImage, Modality
+
+SYSTEM = "urn:dicom:uid"
+"""Of the identifiers that keep a UID, as ``urn:oid:…``."""
+_PREFIX = "urn:oid:"
+VALID = re.compile(r"(?=.{1,64}\Z)(0|[1-9]\d*)(\.(0|[1-9]\d*))*\Z")
+_OURS = re.compile(r"2\.25\.(\d{1,39})(?:\.(\d{8}))?(?:\.([12]))?\Z")
+_KINDS: dict[str, str] = {Modality.DERMATOSCOPIC: "1", Modality.CLINICAL: "2"}
+_MODALITIES = {kind: modality for modality, kind in _KINDS.items()}
+NOTHING = Q(pk__in=())
+
+
+def uid_of(identity: UUID) -> str:
+    return f"2.25.{identity.int}"
+
+
+def instance_uid(image: LesionImage) -> str:
+    """Reads ``image.identifiers``."""
+    kept = (
+        one.value.removeprefix(_PREFIX) for one in image.identifiers.all() if one.system == SYSTEM
+    )
+    return next((uid for uid in kept if VALID.match(uid)), uid_of(image.pk))
+
+
+def series_uid(lesion: UUID, day: date, modality: str) -> str:
+    return f"{uid_of(lesion)}.{day:%Y%m%d}.{_KINDS[modality]}"
+
+
+def study_uid(patient: UUID, day: date) -> str:
+    return f"{uid_of(patient)}.{day:%Y%m%d}"
+
+
+def kept(uid: str) -> dict[str, str]:
+    """The identifier that keeps ``uid``."""
+    return {"system": SYSTEM, "value": f"{_PREFIX}{uid}"}
+
+
+def of_instance(uid: str) -> Q:
+    """A condition on images."""
+    named = ExternalIdentifier.objects.filter(**kept(uid), kind=ExternalIdentifier.Kind.IMAGE)
+    found = Q(pk__in=named.values("image"))
+    ours = _read(uid)
+    return found | Q(pk=ours[0]) if ours and ours[1] is None else found
+
+
+def of_series(uid: str) -> Q:
+    """A condition on images."""
+    if not (ours := _read(uid)) or not ours[2]:
+        return NOTHING
+    lesion, day, kind = ours
+    return Q(lesion=lesion, captured_on=day, modality=_MODALITIES[kind])
+
+
+def of_study(uid: str) -> Q:
+    """A condition on images."""
+    if not (ours := _read(uid)) or ours[1] is None or ours[2]:
+        return NOTHING
+    return Q(lesion__patient=ours[0], captured_on=ours[1])
+
+
+def _read(uid: str) -> tuple[UUID, date | None, str] | None:
+    if not (found := _OURS.match(uid)):
+        return None
+    number, day, kind = found.groups()
+    try:
+        told = datetime.strptime(day, "%Y%m%d").date() if day else None  # noqa: DTZ007  a day
+        return UUID(int=int(number)), told, kind or ""
+    except ValueError:
+        return None

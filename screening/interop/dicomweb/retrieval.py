@@ -1,0 +1,72 @@
+"""WADO-RS (PS3.18, 10.4): the instances of a study or series, and renderings of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from django.db.models import Q, QuerySet
+from django.http import Http404
+from PIL import Image
+
+from accounts.models import User
+from screening.images import delivery
+from screening.interop.dicom import uids
+from screening.measurements.millimetres import with_scale
+from screening.models import LesionImage
+
+JPEG, PNG = "image/jpeg", "image/png"
+RENDERED = {JPEG: "JPEG", PNG: "PNG"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """quality: of a JPEG, 1 to 100. size: width and height to fit into, None as it is."""
+
+    media_type: str
+    quality: int = 90
+    size: tuple[int, int] | None = None
+
+
+def needed(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
+    """With what ``writer.to_dicom`` reads of each."""
+    related = images.select_related("lesion__patient")
+    return with_scale(related).prefetch_related("identifiers", "lesion__positions")
+
+
+def within(study: str = "", series: str = "", instance: str = "") -> Q:
+    """A condition on images: they are in all that is named."""
+    found = uids.of_study(study) if study else Q()
+    if series:
+        found &= uids.of_series(series)
+    return found & uids.of_instance(instance) if instance else found
+
+
+def images(*, user: User, study: str, series: str = "", instance: str = "") -> list[LesionImage]:
+    """Raises Http404 if there are none that ``user`` may see."""
+    visible = LesionImage.objects.visible_to(user).filter(within(study, series, instance))
+    found = list(needed(visible).order_by("lesion", "modality", "pk"))
+    if not found:
+        raise Http404
+    return found
+
+
+def stored_bytes(image: LesionImage) -> int:
+    """Of the stored picture. Raises Http404 if its file is lost."""
+    try:
+        return int(image.file.size)
+    except FileNotFoundError:
+        raise delivery.lost(image) from None
+
+
+def rendered(picture: bytes, wanted: Rendering) -> bytes:
+    """picture: the stored file."""
+    buffer = BytesIO()
+    with Image.open(BytesIO(picture), formats=("PNG", "JPEG")) as opened:
+        image = opened.convert("RGB")
+    if wanted.size:
+        share = min(wanted.size[0] / image.width, wanted.size[1] / image.height)
+        size = max(1, round(image.width * share)), max(1, round(image.height * share))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    image.save(buffer, RENDERED[wanted.media_type], quality=wanted.quality)
+    return buffer.getvalue()

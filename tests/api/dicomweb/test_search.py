@@ -1,0 +1,234 @@
+"""QIDO-RS: by dicomweb-client over HTTP, and the parameters one by one."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom import Dataset
+
+from accounts import services
+from screening.interop.dicom import uids
+from screening.interop.dicomweb import search
+from tests.api.dicomweb.conftest import BASE, DAY, KEPT, LATER, value
+from tests.clients import Program
+from tests.factories import LesionFactory, LesionImageFactory
+from tests.privacy.entries import entries
+
+DMS, XC = "DMS", "XC"
+
+
+def study(record, day=DAY) -> str:
+    return uids.study_uid(record.patient.pk, day)
+
+
+def found(client, address: str, status: int = 200) -> list[dict]:
+    response = client.get(f"{BASE}{address}")
+    assert response.status_code == status, response.content
+    return response.json()
+
+
+def test_a_client_finds_studies(peer, record):
+    late, early = (Dataset.from_json(one) for one in peer.search_for_studies())
+    assert (late.StudyDate, early.StudyDate) == ("20260301", "20260112")
+    assert early.StudyInstanceUID == study(record)
+    assert early.PatientID == str(record.patient.pk)
+    assert early.PatientName.family_name == "SkinCheck"
+    assert sorted(early.ModalitiesInStudy) == [DMS, XC]
+    assert (early.NumberOfStudyRelatedSeries, early.NumberOfStudyRelatedInstances) == (3, 3)
+    # Its client sends the host without the port.
+    assert early.RetrieveURL == f"http://localhost{BASE}/studies/{study(record)}"
+
+
+def test_a_client_finds_series_and_instances(peer, record):
+    series = [Dataset.from_json(one) for one in peer.search_for_series(study(record))]
+    assert sorted(one.Modality for one in series) == [DMS, DMS, XC]
+    assert {one.NumberOfSeriesRelatedInstances for one in series} == {1}
+    assert len(peer.search_for_series()) == 4
+    of_jpeg = uids.series_uid(record.jpeg.lesion_id, DAY, "dermatoscopic")
+    assert of_jpeg in {one.SeriesInstanceUID for one in series}
+    [image] = peer.search_for_instances(study(record), of_jpeg)
+    told = Dataset.from_json(image)
+    assert told.SOPInstanceUID == uids.uid_of(record.jpeg.pk)
+    assert (told.Rows, told.Columns) == (record.jpeg.height, record.jpeg.width)
+    assert len(peer.search_for_instances(study(record))) == 3
+    assert len(peer.search_for_instances()) == 4
+    assert len(peer.search_for_instances(get_remaining=True, limit=1)) == 4
+    [kept] = peer.search_for_instances(search_filters={"SOPInstanceUID": KEPT})
+    assert Dataset.from_json(kept).SOPInstanceUID == KEPT
+
+
+@pytest.mark.parametrize(
+    ("query", "days"),
+    [
+        ("StudyDate=20260112", [DAY]),
+        ("StudyDate=20260113-", [LATER]),
+        ("StudyDate=-20260112", [DAY]),
+        ("StudyDate=20260101-20260131", [DAY]),
+        ("00080020=20260301", [LATER]),
+        ("StudyDate=20270101", []),
+        ("StudyDate=*", [LATER, DAY]),
+        ("ModalitiesInStudy=XC", [DAY]),
+        ("ModalitiesInStudy=DMS", [LATER, DAY]),
+        ("ModalitiesInStudy=CT", []),
+        ("PatientName=SkinCheck*", [LATER, DAY]),
+        ("PatientName=skincheck^*", [LATER, DAY]),
+        ("PatientName=Muster^Erika", []),
+        ("PatientName=*", [LATER, DAY]),
+        ("AccessionNumber=7", []),
+        ("AccessionNumber=", [LATER, DAY]),
+        ("ReferringPhysicianName=House", []),
+        ("StudyTime=1030", []),
+        ("StudyID=1", [LATER, DAY]),
+        ("StudyID=2", []),
+        ("StudyInstanceUID=1.2.3", []),
+        ("StudyInstanceUID=2.25.340282366920938463463374607431768211456.20260112", []),
+        ("StudyInstanceUID=2.25.1.20261399", []),
+        ("PatientID=x", []),
+        ("limit=1", [LATER]),
+        ("limit=1&offset=1", [DAY]),
+        ("offset=2", []),
+        ("limit=0", []),
+        ("includefield=all", [LATER, DAY]),
+        ("includefield=00081030&includefield=PatientAge,BodyPartExamined", [LATER, DAY]),
+    ],
+)
+def test_what_matches_is_found(clinician, record, query, days):
+    told = found(clinician, f"/studies?{query}")
+    assert [value(one, "00080020") for one in told] == [f"{day:%Y%m%d}" for day in days]
+
+
+def test_a_patient_is_found_by_the_pseudonym(clinician, record, personas):
+    other = LesionFactory(patient__clinic=personas.clinic)
+    LesionImageFactory(lesion=other, captured_on=DAY)
+    name = f"SkinCheck^{record.patient.pk.hex[-8:].upper()}"
+    for query in (
+        f"PatientID={record.patient.pk}",
+        f"PatientID={str(record.patient.pk)[:-2]}*",
+        f"PatientName={name}",
+        f"PatientName={name[:-1]}%3F",
+        f"StudyInstanceUID={study(record)},{study(record, LATER)}",
+        f"StudyInstanceUID={study(record)}%5C{study(record, LATER)}",
+    ):
+        told = found(clinician, f"/studies?{query}")
+        assert {value(one, "00100020") for one in told} == {str(record.patient.pk)}, query
+        assert len(told) == 2
+    assert len(found(clinician, "/studies")) == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "count"),
+    [
+        ("/series?Modality=XC", 1),
+        ("/series?Modality=D*", 3),
+        ("/series?SeriesNumber=2", 0),
+        ("/series?RequestAttributesSequence.ScheduledProcedureStepID=7", 0),
+        ("/series?00400275.00401001=", 4),
+        ("/series?PerformedProcedureStepStartDate=20260101", 0),
+        ("/series?StudyDate=20260301", 1),
+        ("/instances?SOPClassUID=1.2.840.10008.5.1.4.1.1.77.1.4", 1),
+        ("/instances?SOPClassUID=1.2.840.10008.5.1.4.1.1.2", 0),
+        ("/instances?InstanceNumber=1&Modality=DMS", 3),
+        ("/studies/1.2.3/series", 0),
+        ("/studies/1.2.3/instances", 0),
+    ],
+)
+def test_each_level_has_its_keys(clinician, record, address, count):
+    assert len(found(clinician, address)) == count
+
+
+def test_more_fields_are_had_of_instances(clinician, record):
+    [plain] = found(clinician, f"/instances?SOPInstanceUID={KEPT}")
+    [more] = found(clinician, f"/instances?SOPInstanceUID={KEPT}&includefield=ImageType")
+    [whole] = found(clinician, f"/instances?SOPInstanceUID={KEPT}&includefield=all")
+    assert set(more) - set(plain) == {"00080008"}
+    assert set(more) < set(whole)
+    assert whole["00280004"]["Value"] == ["RGB"]
+    assert "7FE00010" not in whole
+
+
+def test_fuzzy_matching_is_declined_as_the_standard_says(clinician, record):
+    response = clinician.get(f"{BASE}/studies?fuzzymatching=true&PatientName=SkinChek*")
+    assert (response.status_code, response.json()) == (200, [])
+    assert response["Warning"].startswith("299 ")
+    assert "Only literal matching has been performed" in response["Warning"]
+    assert "Warning" not in clinician.get(f"{BASE}/studies?fuzzymatching=false")
+
+
+def test_a_list_that_is_cut_says_so(clinician, record, monkeypatch):
+    monkeypatch.setattr(search, "MOST", 3)
+    for query in ("", "?limit=50"):
+        response = clinician.get(f"{BASE}/instances{query}")
+        assert len(response.json()) == 3
+        assert "exceeded the maximum" in response["Warning"]
+    for query in ("?limit=3", "?offset=1"):
+        assert "Warning" not in clinician.get(f"{BASE}/instances{query}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "StudyDate=yesterday",
+        "StudyDate=20260230",
+        "limit=-1",
+        "limit=many",
+        "offset=x",
+        "fuzzymatching=perhaps",
+        "Modality=DMS",  # of series
+        "Nonsense=1",
+        "includefield=Nonsense",
+        "StudyDate=20260101&StudyDate=20260102",
+        "PatientName=*a*a*a*a*a*",
+        "PatientID=%00",
+    ],
+)
+def test_what_cannot_be_asked_is_a_problem(clinician, record, query):
+    response = clinician.get(f"{BASE}/studies?{query}")
+    assert response.status_code == 400
+    assert response["Content-Type"] == "application/problem+json"
+
+
+def test_only_json_is_had(clinician, record):
+    for accept in ("application/dicom+json", "application/json", "*/*", "application/*;q=0.5"):
+        response = clinician.get(f"{BASE}/studies", HTTP_ACCEPT=accept)
+        assert response["Content-Type"] == "application/dicom+json"
+    for accept in ('multipart/related; type="application/dicom+xml"', "text/html"):
+        response = clinician.get(f"{BASE}/studies", HTTP_ACCEPT=accept)
+        assert response.status_code == 406
+
+
+def test_what_is_not_to_be_seen_is_not_found(client_of, clinician, record, personas):
+    for somebody in (personas.colleague, personas.stranger):
+        for level in ("studies", "series", "instances"):
+            assert found(client_of(somebody), f"/{level}") == []
+    clinician.post(
+        f"/api/v1/images/{record.late.pk}/withdraw/", {"reason": "A finger."}, format="json"
+    )
+    record.late.refresh_from_db()
+    assert record.late.is_withdrawn
+    assert len(found(clinician, "/studies")) == 1
+    assert found(clinician, f"/instances?SOPInstanceUID={uids.uid_of(record.late.pk)}") == []
+
+
+def test_sex_is_told_to_those_who_may_read_patients(personas, record):
+    personas.patient.sex = "female"
+    personas.patient.save()
+    told = []
+    for scopes in (["images:read"], ["images:read", "patients:read"]):
+        _, secret = services.create_api_key(user=personas.clinician, name="k", scopes=scopes)
+        rows = [found(Program(secret), f"/{level}")[0] for level in search.LEVELS]
+        told.append({tuple(row["00100040"].get("Value", ())) for row in rows})
+    assert told == [{()}, {("F",)}]
+
+
+@pytest.mark.parametrize("level", search.LEVELS)
+def test_a_search_takes_few_queries(clinician, record, level, django_assert_max_num_queries):
+    with django_assert_max_num_queries(14):
+        found(clinician, f"/{level}?includefield=all")
+
+
+def test_each_look_is_logged(clinician, record):
+    for level in search.LEVELS:
+        found(clinician, f"/{level}")
+        [entry] = entries(
+            what=f"dicomweb:{level}" if level == "studies" else f"dicomweb:all-{level}"
+        )
+        assert str(record.patient.pk) in entry.details["patients"]
