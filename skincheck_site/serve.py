@@ -44,7 +44,9 @@ PROCESSES, THREADS = 2, 4
 # Threads that only take in pictures and archives, wait for a reading, or write reports and DICOM
 # files: one more than the pictures decoded at once.
 UPLOAD_THREADS = AT_ONCE + 1
-UPLOADS = re.compile(r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/")
+UPLOADS = re.compile(
+    r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/|/dicomweb/studies(/[0-9.]+)?"
+)
 WRITTEN = re.compile(
     r"(/api/v1)?/((lesions|patients)/[0-9a-f-]+/report/|images/[0-9a-f-]+/dicom/?)"
     r"|/dicomweb/studies/.+"

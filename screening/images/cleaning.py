@@ -17,7 +17,7 @@ from PIL import Image
 from ml.opening.limits import FORMATS, IN_BYTES, MAX_BYTES, SCREEN_SIDE
 from ml.opening.pictures import InvalidImage, Picture, open_picture
 from screening.images import dicom, sandbox
-from screening.images.dicom import Said
+from screening.images.dicom import Identity, Said
 
 ACCEPTED = f"{', '.join(FORMATS)} or DICOM"
 MIN_SIDE = 64
@@ -77,10 +77,20 @@ def said(file: IO[bytes]) -> Said | None:
     return found
 
 
+def identity(file: IO[bytes]) -> Identity:
+    """What a DICOM file says it is. Raises as ``clean``. Rewinds ``file``."""
+    data = _bytes(file)
+    file.seek(0)
+    told, _ = sandbox.run("identity", data)
+    return Identity(**told)
+
+
 def answer(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     """The result of ``sandbox.run``, computed in this process. Raises InvalidImage."""
     if asked == "said":
         return _in_words({"said": dicom.said(dicom.read(data))}), []
+    if asked == "identity":
+        return asdict(dicom.identity(data)), []
     picture, found = _opened(data)
     if asked == "check":
         return {}, []

@@ -85,6 +85,21 @@ class Said:
     is_capture: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a file says it is: UIDs of class, instance, series, study and transfer syntax, the
+    patient's number and who issued it. Empty where it says nothing.
+    """
+
+    kind: str = ""
+    instance: str = ""
+    series: str = ""
+    study: str = ""
+    syntax: str = ""
+    patient: str = ""
+    issuer: str = ""
+
+
 def is_dicom(data: bytes) -> bool:
     """Check the four letters after the preamble."""
     return data[128:132] == b"DICM"
@@ -92,6 +107,57 @@ def is_dicom(data: bytes) -> bool:
 
 def read(data: bytes) -> Dataset:
     """The data set of a single picture of skin. Raises InvalidImage. Decodes no pixels."""
+    dataset = _parsed(data)
+    try:
+        frames = int(dataset.get("NumberOfFrames") or 1)
+        kind = str(dataset.get("SOPClassUID", ""))
+        complete = all(name in dataset for name in ("PixelData", "Rows", "Columns"))
+    except Exception:  # its parsers raise many kinds; none is useful to the user
+        raise InvalidImage(DAMAGED) from None
+    if not (kind and complete):
+        raise InvalidImage(DAMAGED)
+    if not is_photograph(kind) and kind not in _CAPTURES:
+        raise InvalidImage(
+            "This DICOM file is not a photograph of skin. Only dermoscopic and VL photographs can "
+            "be added, and Secondary Captures that someone confirms to be one."
+        )
+    if frames > 1:
+        raise InvalidImage("The DICOM file has several frames. Export one of them by itself.")
+    return dataset
+
+
+def is_photograph(kind: str) -> bool:
+    """Whether a SOP class says that its instances are photographs."""
+    return kind in (DERMOSCOPIC, VL_PHOTOGRAPHIC)
+
+
+def is_read(syntax: str) -> bool:
+    """Whether pictures in this transfer syntax can be read."""
+    return syntax in _ARRAYS | _JPEG_LS | _JPEG | _JPEG_LOSSLESS | _JPEG_2000
+
+
+def identity(data: bytes) -> Identity:
+    """Raises InvalidImage for what is no DICOM file. Decodes no pixels."""
+    if not is_dicom(data):
+        raise InvalidImage("This is no DICOM file.")
+    dataset = _parsed(data)
+    try:
+        syntax = str(dataset.file_meta.get("TransferSyntaxUID", ""))
+    except Exception:
+        raise InvalidImage(DAMAGED) from None
+    names = {
+        "kind": "SOPClassUID",
+        "instance": "SOPInstanceUID",
+        "series": "SeriesInstanceUID",
+        "study": "StudyInstanceUID",
+        "patient": "PatientID",
+        "issuer": "IssuerOfPatientID",
+    }
+    found = {name: _text(dataset, keyword).strip()[:64] for name, keyword in names.items()}
+    return Identity(**found, syntax=syntax[:64])
+
+
+def _parsed(data: bytes) -> Dataset:
     # A few bytes may inflate to gigabytes before anything could be counted.
     if _DEFLATED in data:
         raise InvalidImage(f"The DICOM file is deflated as a whole. {EXPORT}")
@@ -100,24 +166,11 @@ def read(data: bytes) -> Dataset:
     from pydicom.filereader import read_partial
 
     try:
-        dataset = read_partial(BytesIO(data), stop_when=_Cap())
-        frames = int(dataset.get("NumberOfFrames") or 1)
-        kind = str(dataset.get("SOPClassUID", ""))
-        complete = all(name in dataset for name in ("PixelData", "Rows", "Columns"))
+        return read_partial(BytesIO(data), stop_when=_Cap())
     except InvalidImage:
         raise
     except Exception:  # its parsers raise many kinds; none is useful to the user
         raise InvalidImage(DAMAGED) from None
-    if not (kind and complete):
-        raise InvalidImage(DAMAGED)
-    if kind not in (DERMOSCOPIC, VL_PHOTOGRAPHIC, *_CAPTURES):
-        raise InvalidImage(
-            "This DICOM file is not a photograph of skin. Only dermoscopic and VL photographs can "
-            "be added, and Secondary Captures that someone confirms to be one."
-        )
-    if frames > 1:
-        raise InvalidImage("The DICOM file has several frames. Export one of them by itself.")
-    return dataset
 
 
 class _Cap:

@@ -19,6 +19,10 @@ FULL = (
 )
 
 
+class NoRoom(ValidationError):
+    pass
+
+
 class Storage(NamedTuple):
     """Bytes. Withdrawn pictures count: they are kept."""
 
@@ -42,12 +46,12 @@ def of_clinic(clinic: UUID) -> Storage:
 def require_room(
     more: int, *, user: UUID | None, clinic: UUID | None = None, field: str = "file"
 ) -> None:
-    """Raise ValidationError if ``more`` bytes exceed the quota of ``clinic`` or, without one, of
+    """Raise NoRoom if ``more`` bytes exceed the quota of ``clinic`` or, without one, of
     ``user``. Simultaneous uploads each see the space that was free before all of them.
     """
     storage = of_account(user) if clinic is None else of_clinic(clinic)
     if storage.used + more > storage.most:
-        raise ValidationError({field: FULL.format(storage)})
+        raise NoRoom({field: FULL.format(storage)})
 
 
 def _storage(images: Q, batches: Q, megabytes: int) -> Storage:

@@ -2,12 +2,85 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from typing import IO, Any
 from uuid import uuid4
 
 from django.http import StreamingHttpResponse
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+from ml.opening.limits import MAX_BYTES, size_in_words
+from screening.api.http.errors import TooLarge
+
+DICOM = "application/dicom"
+MOST_BYTES = 5 * MAX_BYTES
+"""Of a body. Larger ones do not arrive: ``skincheck_site.serve``."""
+MOST_PARTS = 100
+INSTANCES = "instances"
+"""The key of what the parsers give."""
+_BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,./:=? -]{1,70}""")
 
 NO_STORE = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+
+
+class Instance(BaseParser):
+    """The one instance that is the body."""
+
+    media_type = DICOM
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
+    ) -> dict[str, list[bytes]]:
+        return {INSTANCES: [_read(stream, parser_context)]}
+
+
+class Instances(BaseParser):
+    """The parts. Raises ParseError, also for parts of another kind."""
+
+    media_type = "multipart/related"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
+    ) -> dict[str, list[bytes]]:
+        told = dict(parameters((media_type or "").split(";")[1:]))
+        if told.get("type", DICOM).lower() != DICOM:
+            raise ParseError(f"The parts are {DICOM}: data sets as JSON or XML are not taken.")
+        if not _BOUNDARY.fullmatch(told.get("boundary", "")):
+            raise ParseError("The Content-Type names no boundary (RFC 2046, 5.1.1).")
+        body = b"\r\n" + _read(stream, parser_context)
+        delimiter = f"\r\n--{told['boundary']}".encode()
+        if body.count(delimiter) > MOST_PARTS + 1:
+            raise ParseError(f"There are more than {MOST_PARTS} parts. Send fewer at once.")
+        _, *parts = body.split(delimiter)
+        if len(parts) < 2 or not parts[-1].startswith(b"--"):
+            raise ParseError("The body is cut off, or not in parts.")
+        return {INSTANCES: [_content(part) for part in parts[:-1]]}
+
+
+def parameters(parts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The parameters of a media type."""
+    for part in parts:
+        name, _, value = part.partition("=")
+        yield name.strip().lower(), value.strip().strip('"')
+
+
+def _content(part: bytes) -> bytes:
+    head, blank, content = part.partition(b"\r\n\r\n")
+    if not blank:
+        raise ParseError("A part has no end of its head.")
+    kind = re.search(rb"\r\ncontent-type:\s*([^;\r]+)", head, re.IGNORECASE)
+    if kind and kind[1].strip().lower() != DICOM.encode():
+        raise ParseError(f"A part is not {DICOM}.")
+    return content
+
+
+def _read(stream: IO[Any], parser_context: Any) -> bytes:
+    if int(parser_context["request"].META.get("CONTENT_LENGTH") or 0) > MOST_BYTES:
+        raise TooLarge(f"A request takes {size_in_words(MOST_BYTES)}. Send fewer at once.")
+    found: bytes = stream.read()
+    return found
 
 
 def answer(media_type: str, parts: Iterable[tuple[str, bytes]]) -> StreamingHttpResponse:

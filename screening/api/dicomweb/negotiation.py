@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rest_framework.request import Request
+
+from screening.api.dicomweb.multipart import parameters
 
 _ITEMS = re.compile(r'(?:[^,"]|"[^"]*")+')
 _PARTS = re.compile(r'(?:[^;"]|"[^"]*")+')
@@ -39,7 +40,7 @@ def accepted(request: Request) -> list[Accepted]:
 
 def _of(item: str) -> tuple[float, Accepted]:
     media_type, *rest = [part.strip() for part in _PARTS.findall(item)] or [""]
-    told = dict(_parameters(rest))
+    told = dict(parameters(rest))
     try:
         weight = float(told.get("q", "1"))
     except ValueError:
@@ -48,9 +49,3 @@ def _of(item: str) -> tuple[float, Accepted]:
     if is_multipart:
         media_type = told.get("type", ANY)
     return weight, Accepted(media_type.lower(), is_multipart, told.get("transfer-syntax", ""))
-
-
-def _parameters(parts: list[str]) -> Iterator[tuple[str, str]]:
-    for part in parts:
-        name, _, value = part.partition("=")
-        yield name.strip().lower(), value.strip().strip('"')

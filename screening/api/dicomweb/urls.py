@@ -10,7 +10,6 @@ app_name = "dicomweb"
 STUDY = "studies/<str:study>"
 SERIES = f"{STUDY}/series/<str:series>"
 INSTANCE = f"{SERIES}/instances/<str:instance>"
-studies = views.SearchView.as_view(level="studies")
 series = views.SearchView.as_view(level="series")
 instances = views.SearchView.as_view(level="instances")
 retrieved = views.InstancesView.as_view()
@@ -18,13 +17,13 @@ metadata = views.MetadataView.as_view()
 rendered = views.RenderedView.as_view()
 
 urlpatterns = [
-    path("studies", studies, name="studies"),
+    path("studies", views.StudiesView.as_view(), name="studies"),
     path("series", series, name="all-series"),
     path("instances", instances, name="all-instances"),
     path(f"{STUDY}/series", series, name="series-of-study"),
     path(f"{STUDY}/instances", instances, name="instances-of-study"),
     path(f"{SERIES}/instances", instances, name="instances-of-series"),
-    path(STUDY, retrieved, name="study"),
+    path(STUDY, views.StudyView.as_view(), name="study"),
     path(SERIES, retrieved, name="series"),
     path(INSTANCE, retrieved, name="instance"),
     path(f"{STUDY}/metadata", metadata, name="study-metadata"),

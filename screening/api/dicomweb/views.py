@@ -1,4 +1,4 @@
-"""DICOMweb (PS3.18): search and retrieve. ``screening.interop.dicomweb`` decides who sees what."""
+"""DICOMweb (PS3.18). ``screening.interop.dicomweb`` decides who sees what."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 from django.http import Http404, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -21,7 +21,7 @@ from screening.api.http.errors import QueryError, problem_handler
 from screening.errors import SearchError
 from screening.images import delivery
 from screening.interop.dicom import writer
-from screening.interop.dicomweb import retrieval, search
+from screening.interop.dicomweb import retrieval, search, storage, stored
 from screening.models import LesionImage
 
 BASE = "/dicomweb"
@@ -42,11 +42,8 @@ MORE = (
 MAX_SIDE = 10_000
 
 
-class _Negotiation(BaseContentNegotiation):
+class _Negotiation(DefaultContentNegotiation):
     """Each view chooses by itself; errors are JSON whatever is asked for."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        return next(iter(parsers), None)
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
         return renderers[0], renderers[0].media_type
@@ -93,6 +90,17 @@ class SearchView(DicomWebView):
         return response
 
 
+class StudiesView(SearchView):
+    """Also takes instances, of any studies."""
+
+    level = "studies"
+    http_method_names = ["get", "head", "post"]
+    parser_classes = [multipart.Instances, multipart.Instance]
+
+    def post(self, request: Request) -> HttpResponse:
+        return _stored(self, request)
+
+
 class InstancesView(DicomWebView):
     """The instances of a study or a series, or one of them."""
 
@@ -111,6 +119,16 @@ class InstancesView(DicomWebView):
         plain = not _embeds(image, chosen.syntax)
         data = writer.to_dicom(image, delivery.picture_of(image), self.tells, plain=plain)
         return f"{DICOM}; transfer-syntax={writer.syntax_of(image, plain=plain)}", data
+
+
+class StudyView(InstancesView):
+    """Also takes instances of the study."""
+
+    http_method_names = ["get", "head", "post"]
+    parser_classes = [multipart.Instances, multipart.Instance]
+
+    def post(self, request: Request, study: str) -> HttpResponse:
+        return _stored(self, request, study)
 
 
 class MetadataView(DicomWebView):
@@ -153,14 +171,34 @@ class RenderedView(DicomWebView):
         return HttpResponse(data, content_type=wanted.media_type, headers=multipart.NO_STORE)
 
 
+def _stored(view: DicomWebView, request: Request, study: str = "") -> HttpResponse:
+    """What became of each instance (PS3.18, 10.5.3): 202 where any is stored, else 409. It is never
+    200, since each that is stored has a warning.
+    """
+    _require_json(request)
+    files = cast(dict[str, Any], request.data).get(multipart.INSTANCES)
+    if not files:
+        raise exceptions.ParseError("There is no instance in the body.")
+
+    def may_add(resource: str) -> bool:
+        credential: Any = request.auth
+        return credential is None or bool(credential.allows(f"{resource}:write"))
+
+    sender = storage.Sender(view.user, may_add)
+    sent = storage.store(sender=sender, files=files, study=study)
+    status = 202 if any(one.image for one in sent) else 409
+    return _json(stored.told(sent, view.base), status=status)
+
+
 def _handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     if isinstance(exc, SearchError):
         exc = exceptions.ValidationError(str(exc))
     return problem_handler(exc, context)
 
 
-def _json(told: Any) -> JsonResponse:
-    return JsonResponse(told, safe=False, content_type=JSON, headers=multipart.NO_STORE)
+def _json(told: Any, status: int = 200) -> JsonResponse:
+    headers = multipart.NO_STORE
+    return JsonResponse(told, safe=False, status=status, content_type=JSON, headers=headers)
 
 
 def _require_json(request: Request) -> None:

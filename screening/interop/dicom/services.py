@@ -8,6 +8,7 @@ from typing import IO, NamedTuple
 from accounts.models import User
 from screening import write_access
 from screening.images import services as image_services
+from screening.images.cleaning import CleanImage
 from screening.images.dicom import Said
 from screening.interop.dicom.metadata import body_site
 from screening.measurements import outlines
@@ -42,7 +43,30 @@ def add_image(
     write_access.require_writable(user=user, patient=lesion.patient)
     if captured_on is not None:
         plausibility.require_capture_day(captured_on, lesion.patient)
-    clean = image_services.cleaned(file)
+    return keep_image(
+        user=user,
+        lesion=lesion,
+        clean=image_services.cleaned(file),
+        captured_on=captured_on,
+        modality=modality,
+        allow_burned_in=allow_burned_in,
+        allow_capture=allow_capture,
+        allow_duplicate=allow_duplicate,
+    )
+
+
+def keep_image(
+    *,
+    user: User,
+    lesion: Lesion,
+    clean: CleanImage,
+    captured_on: date | None = None,
+    modality: str = Modality.DERMATOSCOPIC,
+    allow_burned_in: bool = False,
+    allow_capture: bool = False,
+    allow_duplicate: bool = False,
+) -> Added:
+    """The part of ``add_image`` after decoding: it needs only the database."""
     said = clean.said or Said()
     with image_services.files_only_with_rows() as stored:
         # Before the picture, because the model that reads it uses the body site.

@@ -73,6 +73,12 @@ def of_study(uid: str) -> Q:
     return Q(lesion__patient=ours[0], captured_on=ours[1])
 
 
+def lesion_of(uid: str) -> UUID | None:
+    """The lesion whose pictures a series of ours holds; None for any other UID."""
+    ours = _read(uid)
+    return ours[0] if ours and ours[2] else None
+
+
 def _read(uid: str) -> tuple[UUID, date | None, str] | None:
     if not (found := _OURS.match(uid)):
         return None

@@ -1,0 +1,184 @@
+"""STOW-RS (PS3.18, 10.5): pictures that another system sends, each by itself.
+
+A picture goes to the patient with its PatientID, and to the lesion of its series: one of ours, or
+one that a picture of this series came to before, or a new one. Its SOP Instance UID is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from io import BytesIO
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+
+from accounts.models import User
+from screening.errors import Busy
+from screening.images import cleaning
+from screening.images import services as image_services
+from screening.images.dicom import DERMOSCOPIC, Identity, is_photograph, is_read
+from screening.images.quota import NoRoom
+from screening.interop import identifiers
+from screening.interop.dicom import services as dicom_services
+from screening.interop.dicom import uids
+from screening.models import Lesion, LesionImage, Modality, Patient
+
+PATIENT_ID = "urn:dicom:patient-id"
+"""The system of the identifier that keeps a PatientID without an issuer."""
+UNKNOWN_PATIENT = (
+    "No patient that you may see has this PatientID. Add the patient first, with it as an "
+    "identifier."
+)
+SEVERAL_PATIENTS = "Several patients have this PatientID. Send IssuerOfPatientID too."
+NO_UIDS = "A study, series and instance UID and a PatientID are needed."
+
+
+class Reason(IntEnum):
+    """Of a failure: PS3.18, table I.2-2. The last three are ours, of "cannot understand"."""
+
+    NO_RESOURCES = 0xA700
+    PROCESSING = 0x0110
+    CLASS = 0x0122
+    NOT_AUTHORIZED = 0x0124
+    SYNTAX = 0xC122
+    UNREADABLE = 0xC000
+    REFUSED = 0xC001
+    PATIENT = 0xC002
+    OTHER_STUDY = 0xC003
+
+
+COERCED = 0xB000
+"""The warning of every picture that is stored: it is written anew, without the person's name."""
+
+
+class Failed(Exception):
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of one instance. image: None if it failed, with the reason and its text."""
+
+    identity: Identity
+    image: LesionImage | None = None
+    reason: Reason | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """may_add: whether the caller may write patients, lesions."""
+
+    user: User
+    may_add: Callable[[str], bool]
+
+
+def store(*, sender: Sender, files: Iterable[bytes], study: str = "") -> list[Sent]:
+    """study: the only one whose instances are taken, if the address names one."""
+    return [_sent(sender, data, study) for data in files]
+
+
+def _sent(sender: Sender, data: bytes, study: str) -> Sent:
+    told = Identity()
+    try:
+        told = _identity(data)
+        _require_takable(told, study)
+        clean = image_services.cleaned(BytesIO(data))
+        return Sent(told, image=_kept(sender, told, clean))
+    except Failed as failure:
+        return Sent(told, reason=failure.reason, text=str(failure))
+    except NoRoom as refused:
+        return Sent(told, reason=Reason.NO_RESOURCES, text=" ".join(refused.messages))
+    except Busy:
+        return Sent(told, reason=Reason.NO_RESOURCES, text="Send it again in a few seconds.")
+    except PermissionDenied as refused:
+        return Sent(told, reason=Reason.NOT_AUTHORIZED, text=str(refused))
+    except ValidationError as refused:
+        return Sent(told, reason=Reason.REFUSED, text=" ".join(refused.messages))
+
+
+def _identity(data: bytes) -> Identity:
+    try:
+        return cleaning.identity(BytesIO(data))
+    except cleaning.InvalidImage as error:
+        raise Failed(Reason.UNREADABLE, str(error)) from None
+
+
+def _require_takable(told: Identity, study: str) -> None:
+    if not all(map(uids.VALID.match, (told.instance, told.series, told.study))) or not told.patient:
+        raise Failed(Reason.UNREADABLE, NO_UIDS)
+    if study and told.study != study:
+        raise Failed(Reason.OTHER_STUDY, "It is of another study than the address names.")
+    if not is_photograph(told.kind):
+        raise Failed(Reason.CLASS, "Only dermoscopic and VL photographs are stored.")
+    if not is_read(told.syntax):
+        raise Failed(Reason.SYNTAX, "This transfer syntax cannot be read here.")
+
+
+@transaction.atomic
+def _kept(sender: Sender, told: Identity, clean: cleaning.CleanImage) -> LesionImage:
+    """Nothing is left of a patient or lesion that was added for a picture that is refused."""
+    lesion = _lesion(sender, _patient(sender, told), told)
+    dermoscopic = told.kind == DERMOSCOPIC
+    added = identifiers.add_image(
+        user=sender.user,
+        lesion=lesion,
+        identifiers=[uids.kept(told.instance)],
+        store=dicom_services.keep_image,
+        clean=clean,
+        modality=Modality.DERMATOSCOPIC if dermoscopic else Modality.CLINICAL,
+    )
+    image: LesionImage = added.record
+    return image
+
+
+def _patient(sender: Sender, told: Identity) -> Patient:
+    user = sender.user
+    visible = Patient.objects.visible_to(user)
+    if (key := _uuid(told.patient)) and (ours := visible.filter(pk=key).first()):
+        return ours
+    named = {"identifiers__value": told.patient}
+    if told.issuer:
+        named["identifiers__system"] = told.issuer
+    known = list(visible.filter(**named).distinct()[:2])
+    if len(known) > 1:
+        raise Failed(Reason.PATIENT, SEVERAL_PATIENTS)
+    if known:
+        return known[0]
+    if user.bound_clinic is None:
+        raise Failed(Reason.PATIENT, UNKNOWN_PATIENT)
+    if not sender.may_add("patients"):
+        raise Failed(Reason.NOT_AUTHORIZED, "A new patient needs the scope patients:write.")
+    identifier = {"system": told.issuer or PATIENT_ID, "value": told.patient}
+    added: Patient = identifiers.register_patient(
+        user=user, identifiers=[identifier], label=told.patient
+    ).record
+    return added
+
+
+def _lesion(sender: Sender, patient: Patient, told: Identity) -> Lesion:
+    if (key := uids.lesion_of(told.series)) and (ours := patient.lesions.filter(pk=key).first()):
+        return ours
+    named = uids.kept(told.series)
+    if known := patient.lesions.filter(
+        identifiers__system=named["system"], identifiers__value=named["value"]
+    ).first():
+        return known
+    if not sender.may_add("lesions"):
+        raise Failed(Reason.NOT_AUTHORIZED, "A new series needs the scope lesions:write.")
+    opened: Lesion = identifiers.open_lesion(
+        user=sender.user, patient=patient, identifiers=[named]
+    ).record
+    return opened
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

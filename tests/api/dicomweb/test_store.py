@@ -1,0 +1,291 @@
+"""STOW-RS: by dicomweb-client over HTTP; what becomes of each instance."""
+
+from __future__ import annotations
+
+from datetime import date
+from io import BytesIO
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread, uid
+from pydicom.pixels import pixel_array
+from requests import HTTPError
+
+from accounts import services
+from screening.errors import Busy
+from screening.images import sandbox
+from screening.images.quota import Storage
+from screening.interop.dicomweb import storage
+from screening.models import BodySite, ExternalIdentifier, Lesion, LesionImage, Patient
+from tests.api.dicomweb.conftest import BASE
+from tests.clients import Program
+from tests.factories import LesionFactory, PatientFactory
+from tests.interop.dicoms import NAME, NUMBER, dicom, picture
+from tests.privacy.entries import entries
+
+STUDY, SERIES, INSTANCE = "1.2.826.1", "1.2.826.1.1", "1.2.826.1.1.1"
+WORDS, REASON, WARNING = "0040A160", "00081197", "00081196"
+ALL = ["images:read", "images:write", "patients:write", "lesions:write"]
+
+
+def sent(image=None, **elements) -> bytes:
+    own = {
+        "StudyInstanceUID": STUDY,
+        "SeriesInstanceUID": SERIES,
+        "SOPInstanceUID": INSTANCE,
+    }
+    return dicom(image=image or picture(), **(own | elements))
+
+
+def multipart(*files: bytes, kind: str = "application/dicom") -> bytes:
+    parts = [f"--b\r\nContent-Type: {kind}\r\n\r\n".encode() + one + b"\r\n" for one in files]
+    return b"".join(parts) + b"--b--"
+
+
+MULTIPART = 'multipart/related; type="application/dicom"; boundary=b'
+
+
+def post(client, body: bytes, kind: str = MULTIPART, study: str = ""):
+    address = f"{BASE}/studies/{study}" if study else f"{BASE}/studies"
+    return client.post(address, body, content_type=kind)
+
+
+def items(response, tag: str) -> list[dict]:
+    return response.json().get(tag, {}).get("Value", [])
+
+
+def failure(response) -> tuple[int, str]:
+    assert response.status_code == 409, response.content
+    [one] = items(response, "00081198") or items(response, "0008119A")
+    return one[REASON]["Value"][0], one[WORDS]["Value"][0]
+
+
+@pytest.fixture
+def known(personas) -> Patient:
+    """The patient with the number that the files name."""
+    ExternalIdentifier.objects.create(
+        clinic=personas.clinic,
+        kind="patient",
+        patient=personas.patient,
+        system="urn:x",
+        value=NUMBER,
+    )
+    return personas.patient
+
+
+@pytest.fixture
+def system(personas) -> Program:
+    """Bound to the clinic, as a registered system is."""
+    _, secret = services.create_api_key(
+        user=personas.clinician, name="s", scopes=ALL, clinic=personas.clinic
+    )
+    return Program(secret)
+
+
+def test_a_client_stores_finds_and_retrieves(peer_of, personas, known):
+    peer = peer_of(personas.clinician)
+    other = picture((320, 240))
+    told = peer.store_instances(
+        [
+            dcmread(BytesIO(sent())),
+            dcmread(BytesIO(sent(other, SOPInstanceUID=f"{INSTANCE}.2"))),
+            dcmread(
+                BytesIO(
+                    sent(
+                        picture((200, 200)),
+                        SeriesInstanceUID=f"{SERIES}.2",
+                        SOPInstanceUID=f"{INSTANCE}.3",
+                    )
+                )
+            ),
+        ]
+    )
+    stored = [one.ReferencedSOPInstanceUID for one in told.ReferencedSOPSequence]
+    assert stored == [INSTANCE, f"{INSTANCE}.2", f"{INSTANCE}.3"]
+    assert {one.WarningReason for one in told.ReferencedSOPSequence} == {storage.COERCED}
+    assert "FailedSOPSequence" not in told
+    assert Lesion.objects.filter(patient=known).count() == 2
+    [found] = peer.search_for_instances(search_filters={"SOPInstanceUID": INSTANCE})
+    found = Dataset.from_json(found)
+    again = peer.retrieve_instance(
+        found.StudyInstanceUID, found.SeriesInstanceUID, found.SOPInstanceUID
+    )
+    assert again.SOPInstanceUID == INSTANCE
+    assert np.array_equal(pixel_array(again), np.asarray(picture()))
+    assert again.PatientID == str(known.pk)
+    assert NAME not in str(again)
+    assert told.ReferencedSOPSequence[0].RetrieveURL.endswith(
+        f"/studies/{found.StudyInstanceUID}/series/{found.SeriesInstanceUID}/instances/{INSTANCE}"
+    )
+
+
+def test_what_it_says_is_taken_over(clinician, known):
+    response = post(clinician, sent(), "application/dicom")
+    assert response.status_code == 202
+    assert response["Content-Type"] == "application/dicom+json"
+    image = LesionImage.objects.get()
+    assert (image.captured_on, image.modality) == (date(2026, 1, 12), "dermatoscopic")
+    assert image.lesion.body_site == BodySite.BACK
+    assert image.scales.get().mm_per_pixel == 0.02
+    assert image.predictions.count() == 1
+
+
+def test_sending_it_again_changes_nothing(clinician, known):
+    for _ in range(2):
+        assert post(clinician, multipart(sent())).status_code == 202
+    assert LesionImage.objects.count() == Lesion.objects.filter(patient=known).count() == 1
+
+
+def test_what_we_gave_comes_back_to_its_lesion(clinician, personas):
+    lesion = LesionFactory(patient=personas.patient)
+    response = post(
+        clinician,
+        sent(
+            PatientID=str(personas.patient.pk),
+            SeriesInstanceUID=f"2.25.{lesion.pk.int}.20250101.1",
+        ),
+        "application/dicom",
+    )
+    assert response.status_code == 202
+    assert LesionImage.objects.get().lesion == lesion
+
+
+def test_a_system_of_a_clinic_adds_patients(system, personas):
+    assert post(system, multipart(sent())).status_code == 202
+    image = LesionImage.objects.get()
+    assert (image.lesion.patient.label, image.lesion.patient.clinic) == (NUMBER, personas.clinic)
+    assert image.lesion.patient.identifiers.get().system == storage.PATIENT_ID
+    assert post(system, multipart(sent(), sent(picture((90, 90)), SOPInstanceUID="1.2"))).json()
+    assert Patient.objects.filter(label=NUMBER).count() == 1
+    assert LesionImage.objects.count() == 2
+
+
+def test_the_issuer_tells_patients_apart(clinician, known, personas):
+    other = PatientFactory(clinic=personas.clinic)
+    ExternalIdentifier.objects.create(
+        clinic=personas.clinic, kind="patient", patient=other, system="urn:y", value=NUMBER
+    )
+    reason, words = failure(post(clinician, multipart(sent())))
+    assert (reason, words) == (storage.Reason.PATIENT, storage.SEVERAL_PATIENTS)
+    assert post(clinician, multipart(sent(IssuerOfPatientID="urn:y"))).status_code == 202
+    assert LesionImage.objects.get().lesion.patient == other
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (lambda: sent(SOPClassUID=uid.SecondaryCaptureImageStorage), "CLASS"),
+        (lambda: sent(SOPClassUID=uid.CTImageStorage), "CLASS"),
+        (lambda: dicom(syntax=uid.MPEG2MPML, frame=b"x" * 10), "SYNTAX"),
+        (lambda: sent(PatientID="somebody else"), "PATIENT"),
+        (lambda: sent(PatientID=None), "UNREADABLE"),
+        (lambda: sent(StudyInstanceUID=""), "UNREADABLE"),
+        (lambda: sent()[:140], "UNREADABLE"),
+        (lambda: b"\xff\xd8\xff", "UNREADABLE"),
+        (lambda: b"", "UNREADABLE"),
+        (lambda: sent()[:5000], "REFUSED"),
+        (lambda: sent(Rows=4000), "REFUSED"),
+        (lambda: sent(BurnedInAnnotation="YES"), "REFUSED"),
+        (lambda: sent(AcquisitionDateTime="20990101"), "REFUSED"),
+        (lambda: sent(NumberOfFrames="2"), "REFUSED"),
+    ],
+)
+def test_a_failure_has_its_reason_and_leaves_nothing(clinician, known, data, reason):
+    assert failure(post(clinician, multipart(data())))[0] == storage.Reason[reason]
+    assert not LesionImage.objects.exists()
+    assert not Lesion.objects.filter(patient=known).exists()
+
+
+def test_some_may_be_stored_and_others_fail(clinician, known):
+    bad = sent(SOPClassUID=uid.CTImageStorage, SOPInstanceUID=f"{INSTANCE}.9")
+    response = post(clinician, multipart(sent(), bad, b"nothing"))
+    assert response.status_code == 202
+    assert len(items(response, "00081199")) == 1
+    [failed] = items(response, "00081198")
+    assert failed["00081155"]["Value"] == [f"{INSTANCE}.9"]
+    assert len(items(response, "0008119A")) == 1
+
+
+def test_the_study_of_the_address_is_the_only_one(clinician, known):
+    assert failure(post(clinician, multipart(sent()), study="1.2"))[0] == storage.Reason.OTHER_STUDY
+    assert post(clinician, multipart(sent()), study=STUDY).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("persona", "reason"),
+    [("viewer", "NOT_AUTHORIZED"), ("colleague", "PATIENT"), ("stranger", "PATIENT")],
+)
+def test_who_may_not_write_does_not(client_of, personas, known, persona, reason):
+    response = post(client_of(getattr(personas, persona)), multipart(sent()))
+    assert failure(response)[0] == storage.Reason[reason]
+    assert not LesionImage.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("scopes", "clinic", "words"),
+    [
+        (["images:write"], True, "patients:write"),
+        (["images:write", "patients:write"], True, "lesions:write"),
+        (["images:write"], False, storage.UNKNOWN_PATIENT),
+    ],
+)
+def test_what_is_added_needs_its_scope(personas, scopes, clinic, words):
+    of = {"clinic": personas.clinic} if clinic else {}
+    _, secret = services.create_api_key(user=personas.clinician, name="k", scopes=scopes, **of)
+    before = Patient.objects.count()
+    assert words in failure(post(Program(secret), multipart(sent())))[1]
+    assert Patient.objects.count() == before
+
+
+def test_without_the_scope_of_images_it_is_403(personas, known):
+    _, secret = services.create_api_key(user=personas.clinician, name="k", scopes=["images:read"])
+    response = post(Program(secret), multipart(sent()))
+    assert (response.status_code, response.json()["scope"]) == (403, "images:write")
+
+
+def test_no_room_and_no_hands_are_out_of_resources(clinician, known, monkeypatch):
+    monkeypatch.setattr("screening.images.quota.of_clinic", lambda clinic: Storage(1, 1))
+    assert failure(post(clinician, multipart(sent())))[0] == storage.Reason.NO_RESOURCES
+    monkeypatch.setattr(sandbox, "PATIENCE", 0)
+    turns = [sandbox._turns.acquire(blocking=False) for _ in range(sandbox.AT_ONCE)]
+    assert all(turns)
+    try:
+        with pytest.raises(Busy):
+            storage._identity(sent())
+        assert failure(post(clinician, multipart(sent())))[0] == storage.Reason.NO_RESOURCES
+    finally:
+        sandbox._turns.release(len(turns))
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status"),
+    [
+        (multipart(b"x"), "multipart/form-data; boundary=b", 415),
+        (b"{}", "application/json", 415),
+        (multipart(b"x"), MULTIPART.replace("application/dicom", "application/dicom+json"), 400),
+        (multipart(b"x"), 'multipart/related; type="application/dicom"', 400),
+        (multipart(b"x", kind="image/jpeg"), MULTIPART, 400),
+        (multipart(b"x")[:-4], MULTIPART, 400),
+        (b"", MULTIPART, 400),
+        (b"--b--", MULTIPART, 400),
+        (b"--b\r\n--b--", MULTIPART, 400),
+        (b"\r\n--b" * 200, MULTIPART, 400),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_a_problem(clinician, known, body, kind, status):
+    response = post(clinician, body, kind)
+    assert response.status_code == status, response.content
+    assert response["Content-Type"] == "application/problem+json"
+
+
+def test_a_client_learns_why(peer_of, personas, known):
+    bad = dcmread(BytesIO(sent(SOPClassUID=uid.CTImageStorage)))
+    with pytest.raises(HTTPError, match="409"):
+        peer_of(personas.clinician).store_instances([bad])
+
+
+def test_it_is_logged_once(clinician, known):
+    assert post(clinician, multipart(sent())).status_code == 202
+    [entry] = entries(what="dicomweb:studies")
+    assert str(known.pk) in entry.details["patients"]
+    assert NUMBER not in str(entry.details)
