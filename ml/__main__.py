@@ -8,6 +8,7 @@ import csv
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from ml.reader import ARTIFACTS, DEFAULT_VERSION, ModelUnavailable, load, readable
 from ml.training.sources import Sources
@@ -142,23 +143,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--run", type=Path, required=True, help="the run's folder")
     train.add_argument("--packed", type=Path, help="what `pack` wrote, instead of the folders")
     for command in (train, pack, trial, evaluate, limits, spoilt, spots, similar):
-        command.add_argument(
-            "--data", type=Path, required=command is not train, help="HAM10000's folder"
-        )
-        command.add_argument("--isic2017", type=Path, help="ISIC 2017's folder")
-        command.add_argument("--milk10k", type=Path, help="MILK10k's folder")
-        command.add_argument("--negatives", type=Path, help="a folder of other images")
+        _add_folders(command, required=command is not train)
     train.add_argument("--recipe", type=Path, help="settings as JSON, like a run's recipe.json")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     export = commands.add_parser("export", help="copy an evaluated run to ml/artifacts")
     export.set_defaults(run_command=_export)
     export.add_argument("--run", type=Path, required=True, help="the run's folder")
     export.add_argument("--version", required=True, help="the version's name")
-    repeat = commands.add_parser(
-        "repeatability", help="measure how unchanged lesions differ, into a version's card"
-    )
-    repeat.set_defaults(run_command=_repeatability)
-    repeat.add_argument("--data", type=Path, required=True, help="HAM10000's folder, with masks")
+    repeat = _repeat_parser(commands)
     predict = commands.add_parser("predict", help="read the images that a CSV file lists")
     predict.set_defaults(run_command=_predict)
     predict.add_argument("--manifest", type=Path, required=True, help="CSV with a column image")
@@ -171,6 +163,22 @@ def _parser() -> argparse.ArgumentParser:
             help=f"the model version (there: {', '.join(readable()) or 'none'})",
         )
     return parser
+
+
+def _repeat_parser(commands: Any) -> argparse.ArgumentParser:
+    repeat: argparse.ArgumentParser = commands.add_parser(
+        "repeatability", help="measure how unchanged lesions differ, into a version's card"
+    )
+    repeat.set_defaults(run_command=_repeatability)
+    repeat.add_argument("--data", type=Path, required=True, help="HAM10000's folder, with masks")
+    return repeat
+
+
+def _add_folders(command: argparse.ArgumentParser, *, required: bool) -> None:
+    command.add_argument("--data", type=Path, required=required, help="HAM10000's folder")
+    command.add_argument("--isic2017", type=Path, help="ISIC 2017's folder")
+    command.add_argument("--milk10k", type=Path, help="MILK10k's folder")
+    command.add_argument("--negatives", type=Path, help="a folder of other images")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,10 @@
     │   └── LeaseLost            another worker has taken over
     └── ReadingError         why an image could not be read; the text is for the person
 
-The write path refuses by Django's ``ValidationError`` (``duplicates.SamePicture`` is one) and
-``PermissionDenied``. ``ml.opening.pictures.InvalidImage`` says what is wrong with a picture: ``ml``
-knows none of these. How errors are answered over HTTP is in ``screening.api.http.errors``.
+The write path refuses by Django's ``ValidationError`` (``duplicates.SamePicture`` and
+``quota.NoRoom`` are) and ``PermissionDenied``. ``ml.opening.pictures.InvalidImage`` says what is
+wrong with a picture: ``ml`` knows none of these. How errors are answered over HTTP is in
+``screening.api.http.errors``.
 
 Without Django: the processes that open pictures load this.
 """

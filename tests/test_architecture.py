@@ -127,7 +127,7 @@ def test_the_diagnoses_are_listed_once() -> None:
 
 def test_exceptions_have_one_home() -> None:
     """Except private ones, those that the write path shares with forms, and HTTP responses."""
-    elsewhere = {"SamePicture", "MissingScope"}
+    elsewhere = {"SamePicture", "NoRoom", "MissingScope"}
     for module, path in ALL:
         package = module.split(".")[0]
         if package in ("screening", "accounts") and module != "screening.errors":

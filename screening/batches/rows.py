@@ -197,18 +197,20 @@ def _record_histology(
     user: User, image: LesionImage, said: dict[str, str], shown_at: datetime
 ) -> list[list[str]]:
     """Record the pathologist's diagnosis, if the manifest has one and ``user`` may record it.
-    Otherwise the row keeps it as the manifest gave it. One that was withdrawn is not recorded
-    again: returns what to say of that.
+    Otherwise the row keeps it as the manifest gave it. The same diagnosis is recorded once; another
+    one beside it. One that was withdrawn is not recorded again: returns what to say of that.
 
     shown_at: nobody was shown what there is on a lesion that the row did not open, so the
     histology settles nothing there.
     """
     lesion = image.lesion
-    known = Histology.everything.filter(lesion=lesion)
-    if said.get("confirmed_by") != HISTOPATHOLOGY or lesion.histologies.exists():
+    if said.get("confirmed_by") != HISTOPATHOLOGY:
         return []
-    if known.exists():
-        is_told = known.disclosed_to(user).exists()
+    same = Histology.everything.filter(lesion=lesion, diagnosis=said["diagnosis"])
+    if same.filter(withdrawn_at=None).exists():
+        return []
+    if same.exists():
+        is_told = same.disclosed_to(user).exists()
         return [["diagnosis", WITHDRAWN_HISTOLOGY]] if is_told else []
     if Patient.objects.reviewable_by(user).contains(lesion.patient):
         thickness = Decimal(said.get("breslow_mm", 0))
@@ -227,7 +229,7 @@ def _record_histology(
 
 def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
     user, label = batch.created_by, values["patient"]
-    target = Q(clinic=batch.clinic_id) if batch.clinic_id else Q(clinic=None, owner=user)
+    target = Q(clinic=batch.clinic_id) if batch.clinic_id else Q(owner=user)
     of_target = Patient.objects.filter(target)
     if not label and of_target.count() == 1:  # the uploader's own skin
         return of_target.get()

@@ -257,7 +257,10 @@ def _inserted(
 ) -> dict[tuple[str, str], dict[str, list[str]]]:
     columns = re.findall(r'"(\w+)"', sql[sql.index("(") : sql.index(")")])
     pk, kind = table._meta.pk.column, str(table._meta.model_name)
-    rows = [params[n : n + len(columns)] for n in range(0, len(params), len(columns))]
+    if "UNNEST(" in sql:  # PostgreSQL: several rows, as a list for each column
+        rows = [list(row) for row in zip(*params, strict=True)]
+    else:
+        rows = [params[n : n + len(columns)] for n in range(0, len(params), len(columns))]
     found = {}
     for row in rows:
         if len(row) < len(columns):  # an expression instead of a value

@@ -232,6 +232,15 @@ def test_it_settles_no_warning_that_nobody_was_shown(personas):
     assert standing_rank(lesion.pk, personas.clinician) == rank("urgent")
 
 
+def test_a_malignant_histology_stands_beside_an_earlier_harmless_one(personas):
+    patient = PatientFactory(clinic=personas.clinic, label=FULL["patient_id"])
+    lesion = LesionFactory(patient=patient, label=FULL["lesion_id"])
+    HistologyFactory(lesion=lesion, recorded_by=personas.clinician, diagnosis="nv")
+    data = batch_of([FULL], {"ISIC_0012345.jpg": drawn(1)})
+    work_off(upload(personas.clinician, data, clinic=personas.clinic))
+    assert sorted(lesion.histologies.values_list("diagnosis", flat=True)) == ["mel", "nv"]
+
+
 def test_who_may_not_conclude_records_no_histology(personas):
     data = batch_of([FULL], {"ISIC_0012345.jpg": drawn(1)})
     work_off(upload(personas.assistant, data, clinic=personas.clinic))

@@ -9,9 +9,18 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils import timezone
 
-from screening.models import Act, AuditEntry, AuditSubject, Patient, witness
+from screening.models import (
+    Act,
+    AuditEntry,
+    AuditSubject,
+    Patient,
+    Prediction,
+    Through,
+    witness,
+)
 from screening.privacy import services as audit
 from screening.privacy.recording import recorded
+from tests.factories import LesionImageFactory
 from tests.privacy.entries import entries
 
 pytestmark = pytest.mark.django_db
@@ -155,3 +164,15 @@ def test_an_erasure_leaves_no_identifier_behind(personas):
         patient.label = "Gone"
         patient.save()
     assert entries() == []
+
+
+def test_rows_written_together_are_named_one_by_one(personas):
+    image = LesionImageFactory(lesion__patient=personas.patient)
+    versions = ("2026.11.2", "2026.11.4")
+    with recorded(through=Through.COMMAND, what="test"):
+        made = Prediction.objects.bulk_create(
+            Prediction(image=image, requested_by=image.uploaded_by, model_version=version)
+            for version in versions
+        )
+    [entry] = entries(through="command")
+    assert set(entry.details["changes"]) >= {f"prediction:{one.pk}" for one in made}

@@ -13,7 +13,6 @@ from io import BytesIO
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
 
 from accounts.models import User
 from screening.errors import Busy
@@ -54,7 +53,7 @@ COERCED = 0xB000
 """The warning of every picture that is stored: it is written anew, without the person's name."""
 
 
-class Failed(Exception):
+class _Failed(Exception):
     def __init__(self, reason: Reason, text: str) -> None:
         super().__init__(text)
         self.reason = reason
@@ -90,7 +89,7 @@ def _sent(sender: Sender, data: bytes, study: str) -> Sent:
         _require_takable(told, study)
         clean = image_services.cleaned(BytesIO(data))
         return Sent(told, image=_kept(sender, told, clean))
-    except Failed as failure:
+    except _Failed as failure:
         return Sent(told, reason=failure.reason, text=str(failure))
     except NoRoom as refused:
         return Sent(told, reason=Reason.NO_RESOURCES, text=" ".join(refused.messages))
@@ -106,34 +105,36 @@ def _identity(data: bytes) -> Identity:
     try:
         return cleaning.identity(BytesIO(data))
     except cleaning.InvalidImage as error:
-        raise Failed(Reason.UNREADABLE, str(error)) from None
+        raise _Failed(Reason.UNREADABLE, str(error)) from None
 
 
 def _require_takable(told: Identity, study: str) -> None:
     if not all(map(uids.VALID.match, (told.instance, told.series, told.study))) or not told.patient:
-        raise Failed(Reason.UNREADABLE, NO_UIDS)
+        raise _Failed(Reason.UNREADABLE, NO_UIDS)
     if study and told.study != study:
-        raise Failed(Reason.OTHER_STUDY, "It is of another study than the address names.")
+        raise _Failed(Reason.OTHER_STUDY, "It is of another study than the address names.")
     if not is_photograph(told.kind):
-        raise Failed(Reason.CLASS, "Only dermoscopic and VL photographs are stored.")
+        raise _Failed(Reason.CLASS, "Only dermoscopic and VL photographs are stored.")
     if not is_read(told.syntax):
-        raise Failed(Reason.SYNTAX, "This transfer syntax cannot be read here.")
+        raise _Failed(Reason.SYNTAX, "This transfer syntax cannot be read here.")
 
 
-@transaction.atomic
 def _kept(sender: Sender, told: Identity, clean: cleaning.CleanImage) -> LesionImage:
     """Nothing is left of a patient or lesion that was added for a picture that is refused."""
-    lesion = _lesion(sender, _patient(sender, told), told)
-    dermoscopic = told.kind == DERMOSCOPIC
-    added = identifiers.add_image(
-        user=sender.user,
-        lesion=lesion,
-        identifiers=[uids.kept(told.instance)],
-        store=dicom_services.keep_image,
-        clean=clean,
-        modality=Modality.DERMATOSCOPIC if dermoscopic else Modality.CLINICAL,
-    )
-    image: LesionImage = added.record
+    with image_services.files_only_with_rows() as stored:
+        lesion = _lesion(sender, _patient(sender, told), told)
+        dermoscopic = told.kind == DERMOSCOPIC
+        added = identifiers.add_image(
+            user=sender.user,
+            lesion=lesion,
+            identifiers=[uids.kept(told.instance)],
+            store=dicom_services.keep_image,
+            clean=clean,
+            modality=Modality.DERMATOSCOPIC if dermoscopic else Modality.CLINICAL,
+        )
+        image: LesionImage = added.record
+        if added.is_new:
+            stored += image.stored_files
     return image
 
 
@@ -147,13 +148,13 @@ def _patient(sender: Sender, told: Identity) -> Patient:
         named["identifiers__system"] = told.issuer
     known = list(visible.filter(**named).distinct()[:2])
     if len(known) > 1:
-        raise Failed(Reason.PATIENT, SEVERAL_PATIENTS)
+        raise _Failed(Reason.PATIENT, SEVERAL_PATIENTS)
     if known:
         return known[0]
     if user.bound_clinic is None:
-        raise Failed(Reason.PATIENT, UNKNOWN_PATIENT)
+        raise _Failed(Reason.PATIENT, UNKNOWN_PATIENT)
     if not sender.may_add("patients"):
-        raise Failed(Reason.NOT_AUTHORIZED, "A new patient needs the scope patients:write.")
+        raise _Failed(Reason.NOT_AUTHORIZED, "A new patient needs the scope patients:write.")
     identifier = {"system": told.issuer or PATIENT_ID, "value": told.patient}
     added: Patient = identifiers.register_patient(
         user=user, identifiers=[identifier], label=told.patient
@@ -170,7 +171,7 @@ def _lesion(sender: Sender, patient: Patient, told: Identity) -> Lesion:
     ).first():
         return known
     if not sender.may_add("lesions"):
-        raise Failed(Reason.NOT_AUTHORIZED, "A new series needs the scope lesions:write.")
+        raise _Failed(Reason.NOT_AUTHORIZED, "A new series needs the scope lesions:write.")
     opened: Lesion = identifiers.open_lesion(
         user=sender.user, patient=patient, identifiers=[named]
     ).record
