@@ -543,9 +543,9 @@ MATRIX: dict[str, Line] = {
     "dicomweb:studies": line(SIGNED_IN, POST=Sent(SIGNED_IN, done=415)),
     "dicomweb:all-series": line(SIGNED_IN),
     "dicomweb:all-instances": line(SIGNED_IN),
-    "dicomweb:series-of-study": line(SIGNED_IN, lambda w: uids_of(w)[:1]),
-    "dicomweb:instances-of-study": line(SIGNED_IN, lambda w: uids_of(w)[:1]),
-    "dicomweb:instances-of-series": line(SIGNED_IN, lambda w: uids_of(w)[:2]),
+    "dicomweb:series-of-study": line(SEES, lambda w: uids_of(w)[:1]),
+    "dicomweb:instances-of-study": line(SEES, lambda w: uids_of(w)[:1]),
+    "dicomweb:instances-of-series": line(SEES, lambda w: uids_of(w)[:2]),
     "dicomweb:study": line(SEES, lambda w: uids_of(w)[:1], POST=Sent(SIGNED_IN, done=415)),
     **{
         f"dicomweb:{name}": line(SEES, lambda w, depth=depth: uids_of(w)[:depth])

@@ -19,8 +19,8 @@ FULL = (
 )
 
 
-class NoRoom(ValidationError):
-    pass
+NO_ROOM = "no_room"
+"""The code of the error."""
 
 
 class Storage(NamedTuple):
@@ -46,12 +46,12 @@ def of_clinic(clinic: UUID) -> Storage:
 def require_room(
     more: int, *, user: UUID | None, clinic: UUID | None = None, field: str = "file"
 ) -> None:
-    """Raise NoRoom if ``more`` bytes exceed the quota of ``clinic`` or, without one, of
+    """Raise ValidationError if ``more`` bytes exceed the quota of ``clinic`` or, without one, of
     ``user``. Simultaneous uploads each see the space that was free before all of them.
     """
     storage = of_account(user) if clinic is None else of_clinic(clinic)
     if storage.used + more > storage.most:
-        raise NoRoom({field: FULL.format(storage)})
+        raise ValidationError({field: ValidationError(FULL.format(storage), code=NO_ROOM)})
 
 
 def _storage(images: Q, batches: Q, megabytes: int) -> Storage:

@@ -18,6 +18,7 @@ from accounts.scope_permission import HasScope, may_read
 from screening.api.dicomweb import multipart
 from screening.api.dicomweb.negotiation import Accepted, accepted
 from screening.api.http.errors import QueryError, problem_handler
+from screening.api.http.idempotency import RetrySafe
 from screening.errors import SearchError
 from screening.images import delivery
 from screening.interop.dicom import writer
@@ -79,6 +80,8 @@ class SearchView(DicomWebView):
         _require_json(request)
         query = [pair for pair in request.query_params.lists() if pair[0] != "accept"]
         asked = search.ask(self.level, query)
+        if study:
+            retrieval.images(user=self.user, study=study, series=series)  # 404 if there is none
         scope = search.Scope(self.user, self.tells, self.base)
         found = search.find(self.level, asked, retrieval.within(study, series), scope)
         warnings = [LITERAL] * asked.fuzzy + [MORE] * found.is_cut
@@ -90,12 +93,13 @@ class SearchView(DicomWebView):
         return response
 
 
-class StudiesView(SearchView):
+class StudiesView(RetrySafe, SearchView):
     """Also takes instances, of any studies."""
 
     level = "studies"
     http_method_names = ["get", "head", "post"]
     parser_classes = [multipart.Instances, multipart.Instance]
+    in_one_transaction = False  # each instance stands by itself, and is recognised when sent again
 
     def post(self, request: Request) -> HttpResponse:
         return _stored(self, request)
@@ -121,11 +125,12 @@ class InstancesView(DicomWebView):
         return f"{DICOM}; transfer-syntax={writer.syntax_of(image, plain=plain)}", data
 
 
-class StudyView(InstancesView):
+class StudyView(RetrySafe, InstancesView):
     """Also takes instances of the study."""
 
     http_method_names = ["get", "head", "post"]
     parser_classes = [multipart.Instances, multipart.Instance]
+    in_one_transaction = False  # each instance stands by itself, and is recognised when sent again
 
     def post(self, request: Request, study: str) -> HttpResponse:
         return _stored(self, request, study)

@@ -97,6 +97,10 @@ def fingerprint(request: Request) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
     if not isinstance(value, File):
         return value
     digest = hashlib.sha256()

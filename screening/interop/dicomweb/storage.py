@@ -19,7 +19,7 @@ from screening.errors import Busy
 from screening.images import cleaning
 from screening.images import services as image_services
 from screening.images.dicom import DERMOSCOPIC, Identity, is_photograph, is_read
-from screening.images.quota import NoRoom
+from screening.images.quota import NO_ROOM
 from screening.interop import identifiers
 from screening.interop.dicom import services as dicom_services
 from screening.interop.dicom import uids
@@ -91,14 +91,15 @@ def _sent(sender: Sender, data: bytes, study: str) -> Sent:
         return Sent(told, image=_kept(sender, told, clean))
     except _Failed as failure:
         return Sent(told, reason=failure.reason, text=str(failure))
-    except NoRoom as refused:
-        return Sent(told, reason=Reason.NO_RESOURCES, text=" ".join(refused.messages))
     except Busy:
         return Sent(told, reason=Reason.NO_RESOURCES, text="Send it again in a few seconds.")
     except PermissionDenied as refused:
         return Sent(told, reason=Reason.NOT_AUTHORIZED, text=str(refused))
     except ValidationError as refused:
-        return Sent(told, reason=Reason.REFUSED, text=" ".join(refused.messages))
+        errors = [one for listed in refused.update_error_dict({}).values() for one in listed]
+        is_full = any(one.code == NO_ROOM for one in errors)
+        reason = Reason.NO_RESOURCES if is_full else Reason.REFUSED
+        return Sent(told, reason=reason, text=" ".join(refused.messages))
 
 
 def _identity(data: bytes) -> Identity:
