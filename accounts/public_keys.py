@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, TypedDict, cast
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from django.core.exceptions import ValidationError
+
+from skincheck_site import untrusted_json
 
 LARGEST = 64 * 1024
 """Bytes of a key set."""
@@ -66,8 +67,8 @@ def _listed(body: bytes) -> list[dict[str, Any]]:
     if len(body) > LARGEST:
         return []
     try:
-        keys = json.loads(body)["keys"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        keys = untrusted_json.loads(body)["keys"]
+    except (ValueError, TypeError, KeyError):
         return []
     return [key for key in keys if isinstance(key, dict)] if isinstance(keys, list) else []
 

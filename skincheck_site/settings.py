@@ -318,7 +318,12 @@ MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "SkinCheck"
 # Where an address need not be confirmed; elsewhere nobody logs in before it is.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
-MFA_FORMS = {"add_webauthn": "accounts.web.forms.PasskeyForm"}
+MFA_FORMS = {
+    "add_webauthn": "accounts.web.forms.PasskeyForm",
+    "authenticate_webauthn": "accounts.web.forms.PasskeyFactorForm",
+    "login_webauthn": "accounts.web.forms.PasskeyLogInForm",
+    "reauthenticate_webauthn": "accounts.web.forms.PasskeyAgainForm",
+}
 # A session ends after this long without a request, and two weeks after the log-in in any case.
 SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=720)
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))

@@ -6,7 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from allauth.account.forms import ChangePasswordForm as BaseChangePasswordForm
-from allauth.mfa.webauthn.forms import AddWebAuthnForm
+from allauth.mfa.adapter import get_adapter
+from allauth.mfa.webauthn.forms import (
+    AddWebAuthnForm,
+    AuthenticateWebAuthnForm,
+    LoginWebAuthnForm,
+    ReauthenticateWebAuthnForm,
+)
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -17,6 +23,7 @@ from accounts.models import ApiKey, Clinic, Membership, User
 from accounts.roles import Role
 from screening.web.forms.edit_form import EditForm
 from screening.webhooks.targets import check_target
+from skincheck_site.untrusted_json import ShallowDecoder
 
 
 class ProfileForm(EditForm):
@@ -71,7 +78,27 @@ class SecondFactorForm(EditForm):
     )
 
 
+class CredentialField(forms.JSONField):
+    """What a browser says of a passkey. Anyone may send it, without an account."""
+
+    def __init__(self) -> None:
+        super().__init__(widget=forms.HiddenInput, decoder=ShallowDecoder)
+
+
+class PasskeyLogInForm(LoginWebAuthnForm):
+    credential = CredentialField()
+
+
+class PasskeyAgainForm(ReauthenticateWebAuthnForm):
+    credential = CredentialField()
+
+
+class PasskeyFactorForm(AuthenticateWebAuthnForm):
+    credential = CredentialField()
+
+
 class PasskeyForm(AddWebAuthnForm):
+    credential = CredentialField()
     passwordless = forms.BooleanField(
         required=False,
         initial=True,
@@ -84,6 +111,13 @@ class PasskeyForm(AddWebAuthnForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["name"].help_text = "For example “My phone”."
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            cleaned: dict[str, Any] = super().clean()
+        except (ValueError, KeyError):  # no credential at all
+            raise get_adapter().validation_error("incorrect_code") from None
+        return cleaned
 
 
 class ChangePasswordForm(BaseChangePasswordForm):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import json
 import re
 import stat
 import struct
@@ -26,6 +25,7 @@ from typing import IO, Any, Protocol
 
 from ml.opening.limits import IN_BYTES, MAX_BYTES, size_in_words
 from screening.errors import ArchiveRefused, PictureRefused
+from skincheck_site import untrusted_json
 
 MAX_ARCHIVE_BYTES = 4_000_000_000
 MAX_JSON_LINES_BYTES = 1_000_000_000
@@ -179,7 +179,7 @@ class JSONLinesBatch:
     def picture(self, entry: str, offset: int | None) -> bytes:
         self._file.seek(offset or 0)
         try:
-            text = json.loads(_line(self._file))["image_base64"]
+            text = untrusted_json.loads(_line(self._file))["image_base64"]
             return base64.b64decode(re.sub(r"\s|^data:[\w/.+-]+;base64,", "", text), validate=True)
         except (ValueError, KeyError, TypeError, binascii.Error):
             raise PictureRefused("This is no base64.") from None

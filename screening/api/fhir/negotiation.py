@@ -7,11 +7,11 @@ from typing import Any
 
 from rest_framework.exceptions import NotAcceptable
 from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from screening.api.fhir.outcomes import CONTENT_TYPE
+from screening.api.http.parsers import JSONBody
 
 JSON = (CONTENT_TYPE, "application/json", "application/json+fhir", "text/json", "json")
 ANY = ("*/*", "application/*")
@@ -24,7 +24,7 @@ class FhirJSON(JSONRenderer):
     media_type = CONTENT_TYPE
 
 
-class FhirJSONParser(JSONParser):
+class FhirJSONParser(JSONBody):
     media_type = CONTENT_TYPE
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
 from typing import IO, Any
 
@@ -13,6 +12,7 @@ from rest_framework.exceptions import ParseError
 from ml.opening.limits import IN_BYTES, MAX_BYTES
 from screening.api.http.errors import TooLarge
 from screening.batches.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES
+from skincheck_site import untrusted_json
 
 # One picture with its multipart/form-data overhead.
 MAX_UPLOAD_BYTES = MAX_BYTES + 1_000_000
@@ -83,12 +83,11 @@ def _json(stream: IO[Any], media_type: str | None, parser_context: Any) -> dict[
     try:
         parser = parsers.JSONParser()
         data: dict[str, Any] = parser.parse(BytesIO(body), media_type, parser_context)
-        # JSON may contain a lone surrogate ("\ud800"), which no response could encode.
-        json.dumps(data, ensure_ascii=False).encode()
+        untrusted_json.require_sound(data)
     except RecursionError:
-        raise ParseError("JSON parse error - nested too deeply") from None
-    except UnicodeEncodeError:
-        raise ParseError("JSON parse error - text that is no Unicode") from None
+        raise ParseError(f"JSON parse error - {untrusted_json.TOO_DEEP}") from None
+    except ValueError as error:
+        raise ParseError(f"JSON parse error - {error}") from None
     return data
 
 

@@ -22,6 +22,7 @@ from screening.interop.fhir.elements import Json
 from screening.interop.fhir.parameters import Day, Identity, Moment, split
 from screening.interop.fhir.resources import KINDS, Listed, Source, Stored
 from screening.interop.fhir.summaries import SUMMARIES, Subset, names
+from skincheck_site import untrusted_json
 
 PAGE = 50
 LARGEST_PAGE = 200
@@ -269,7 +270,7 @@ def _values(found: Stored, asked: Asked) -> list[Any]:
     if not asked.page:
         return []
     try:
-        texts = json.loads(urlsafe_b64decode(asked.page.encode("ascii")))
+        texts = untrusted_json.loads(urlsafe_b64decode(asked.page.encode("ascii")))
         orders = _sorted_by(asked)
         return [_value(found, order, text) for order, text in zip(orders, texts, strict=True)]
     except (ValueError, TypeError, AttributeError, binascii.Error):

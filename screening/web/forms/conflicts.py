@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.db import models, transaction
 
 from screening.errors import Changed
+from skincheck_site import untrusted_json
 
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ def write_unchanged(
     """
     locked._meta.model._base_manager.select_for_update(no_key=True).get(pk=locked.pk)
     now = standing()
-    then, wish = json.loads(seen), json.loads(as_seen(wanted))
+    then, wish = untrusted_json.loads(seen), json.loads(as_seen(wanted))
     plain = json.loads(as_seen(now))
     differing = {
         name: now[name]

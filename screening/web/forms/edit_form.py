@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from django.db import models
 
 from screening.errors import Changed
 from screening.web.forms import conflicts
+from skincheck_site import untrusted_json
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class EditForm(forms.Form):
             standing = self.standing().items()
             return conflicts.as_seen({name: value for name, value in standing if value is not True})
         try:
-            return text if isinstance(json.loads(text), dict) else "{}"
+            return text if isinstance(untrusted_json.loads(text), dict) else "{}"
         except ValueError:
             return "{}"
 

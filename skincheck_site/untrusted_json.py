@@ -1,0 +1,58 @@
+"""JSON from outside. What is nested deeply, or has text that is no Unicode, is refused where it is
+read: later it would end in a RecursionError, or in a response that cannot be encoded.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+DEEPEST = 50
+"""Lists and objects within one another. Nothing of ours, and no export, comes near it."""
+TOO_DEEP = "nested too deeply"
+NO_UNICODE = "text that is no Unicode"
+
+
+class ShallowDecoder(json.JSONDecoder):
+    """For those who call ``json.loads`` themselves, such as Django's field for JSON. Raises
+    JSONDecodeError, and no other error.
+    """
+
+    def decode(self, s: str, *args: Any) -> Any:
+        try:
+            found = super().decode(s, *args)
+            require_sound(found)
+        except json.JSONDecodeError:
+            raise
+        except (ValueError, RecursionError) as error:  # a number may have too many digits
+            reason = TOO_DEEP if isinstance(error, RecursionError) else str(error)
+            raise json.JSONDecodeError(reason, "", 0) from None
+        return found
+
+
+def loads(text: str | bytes) -> Any:
+    """Raises ValueError for anything that is no JSON, and for what is nested too deeply."""
+    return json.loads(text, cls=ShallowDecoder)
+
+
+def require_sound(found: Any) -> None:
+    """Raise ValueError if lists and objects are nested deeper than ``DEEPEST``, or if a text has a
+    lone surrogate ("\\ud800"), which nothing could encode.
+    """
+    level = [found]
+    for _ in range(DEEPEST + 1):
+        level = [inner for one in level for inner in _within(one)]
+        if not level:
+            break
+    else:
+        raise ValueError(TOO_DEEP)
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(NO_UNICODE) from None
+
+
+def _within(one: Any) -> Any:
+    if isinstance(one, dict):
+        return one.values()
+    return one if isinstance(one, list) else ()
