@@ -26,14 +26,22 @@ from ml.opening.rgb import to_rgb
 
 
 def load_pixels(file: IO[bytes], side: int | None = None) -> np.ndarray:
-    """Pixels of a file that ``clean`` wrote: uint8, height x width x 3. Raises OSError.
+    """Pixels of a file that ``clean`` wrote: uint8, height x width x 3. Raises OSError, without a
+    number if the file was damaged since.
 
     side: reduce the copy so that neither side is longer than this.
     """
-    with Image.open(file, formats=("JPEG", "PNG")) as image:
-        if side is not None:
-            image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
-        return np.asarray(image.convert("RGB"))
+    data = BytesIO(file.read())  # before decoding: the storage's errors are others than a decoder's
+    try:
+        with Image.open(data, formats=("JPEG", "PNG")) as image:
+            require_size(image.size, MAX_JPEG_PIXELS)
+            if side is not None:
+                image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=2.0)
+            return np.asarray(image.convert("RGB"))
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise many kinds
+        raise OSError(f"a damaged picture: {type(error).__name__}") from None
 
 
 _TURNED = {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from io import BytesIO
 from uuid import UUID
 
+import numpy as np
+import numpy.typing as npt
 from django.conf import settings
 from django.db.models import QuerySet, TextChoices
 from django.db.models.fields.files import FieldFile
@@ -14,7 +17,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 
 from accounts.models import User
-from ml.opening.pictures import InvalidImage
+from ml.opening.pictures import InvalidImage, load_pixels
 from screening.errors import Busy
 from screening.images import services as image_services
 from screening.models import LesionImage
@@ -87,12 +90,26 @@ def looked_at(
 
 
 def picture_of(image: LesionImage) -> bytes:
-    """The stored picture. Raises Http404 if its file is lost."""
+    """The stored picture. Raises Http404 if its file is lost or empty."""
     try:
         with image.file.open("rb") as file:
-            return bytes(file.read())
+            picture = bytes(file.read())
     except FileNotFoundError:
         raise lost(image) from None
+    if not picture:
+        raise lost(image)
+    return picture
+
+
+def decoded(image: LesionImage, picture: bytes) -> npt.NDArray[np.uint8]:
+    """The pixels of ``picture_of``: uint8 [h, w, 3]. Raises Http404 if it is damaged."""
+    try:
+        pixels = load_pixels(BytesIO(picture))
+    except OSError:
+        raise lost(image) from None
+    if pixels.shape[:2] != (image.height, image.width):
+        raise lost(image)
+    return pixels
 
 
 def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
@@ -120,5 +137,5 @@ def _give_screen(image: LesionImage) -> None:
 
 
 def lost(image: LesionImage) -> Http404:
-    logger.error("image %s: a stored file is missing", image.pk)
-    return Http404("The stored picture is missing.")
+    logger.error("image %s: a stored file is missing or damaged", image.pk)
+    return Http404("The stored picture is missing or damaged.")

@@ -41,7 +41,7 @@ class Picture(Flowable):
         try:
             picture = self._picture()
         except OSError:
-            logger.exception("image %s: a stored file is missing", self.image.pk)
+            logger.exception("image %s: a stored file is missing or damaged", self.image.pk)
             self._say_missing()
             return
         self.canv.drawImage(picture, 0, 0, self.width, self.height)

@@ -228,7 +228,7 @@ def test_a_lost_picture_does_not_lose_the_report(personas, lesion, caplog):
     image.file.storage.delete(image.file.name)
     image.thumbnail.storage.delete(image.thumbnail.name)
     assert "missing" in told(lesion, personas.clinician)
-    assert "a stored file is missing" in caplog.text
+    assert "a stored file is missing or damaged" in caplog.text
 
 
 def test_a_note_longer_than_a_page_is_printed_whole(personas, lesion):

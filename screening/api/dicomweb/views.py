@@ -155,7 +155,7 @@ class FramesView(DicomWebView):
             raise Http404
         for one in accepted(request):
             if one.takes(OCTETS) and one.syntax in ("", "*", writer.EXPLICIT):
-                part = OCTETS, writer.values(delivery.picture_of(image))
+                part = OCTETS, writer.values(image, delivery.picture_of(image))
             elif one.takes(retrieval.JPEG) and _embeds(image, one.syntax or "*"):
                 part = retrieval.JPEG, delivery.picture_of(image)
             else:
@@ -172,7 +172,7 @@ class RenderedView(DicomWebView):
         image = retrieval.images(user=self.user, **names)[0]
         if frames != "1":
             raise Http404
-        data = retrieval.rendered(delivery.picture_of(image), wanted)
+        data = retrieval.rendered(image, wanted)
         return HttpResponse(data, content_type=wanted.media_type, headers=multipart.NO_STORE)
 
 

@@ -14,7 +14,7 @@ from screening.interop.dicom.writer import ABOUT, to_dicom
 
 def download(*, user: User, pk: UUID, tells: Container[str] = ABOUT) -> HttpResponse:
     """Return the DICOM file. tells: as in ``to_dicom``. Raises Http404 for images that ``user`` may
-    not see, and for a lost file.
+    not see, and for a lost or damaged file.
     """
     image = delivery.looked_at(user=user, pk=pk)
     return HttpResponse(

@@ -10,8 +10,9 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 from uuid import uuid5
 
-from PIL import Image, ImageCms
+from PIL import ImageCms
 
+from screening.images import delivery
 from screening.images.dicom import DERMOSCOPIC, UNKNOWN, VL_PHOTOGRAPHIC
 from screening.interop.codes import BODY_SITES, Code
 from screening.interop.dicom import uids
@@ -45,6 +46,7 @@ def to_dicom(
 ) -> bytes:
     """Write the image as DICOM. picture: the bytes of the stored file. A JPEG is embedded
     unchanged, unless plain; a PNG is stored uncompressed. tells: a subset of ``ABOUT``.
+    Raises Http404 if a picture that must be decoded is damaged.
 
     The same image always gets the same UIDs: see ``uids``. Reads ``image.lesion.patient``,
     identifiers, scale and body map.
@@ -64,7 +66,7 @@ def to_dicom(
         dataset.PixelData = encapsulate([picture])
         dataset["PixelData"].is_undefined_length = True
     else:
-        pixels = values(picture)
+        pixels = values(image, picture)
         dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
     buffer = BytesIO()
     dcmwrite(buffer, dataset, enforce_file_format=True)
@@ -110,10 +112,9 @@ def syntax_of(image: LesionImage, *, plain: bool = False) -> str:
     return JPEG if is_jpeg(image) and not plain else EXPLICIT
 
 
-def values(picture: bytes) -> bytes:
-    """The pixels of a stored file: RGB, row by row."""
-    with Image.open(BytesIO(picture), formats=("PNG", "JPEG")) as opened:
-        return opened.convert("RGB").tobytes()
+def values(image: LesionImage, picture: bytes) -> bytes:
+    """The pixels of a stored file: RGB, row by row. Raises Http404 if it is damaged."""
+    return delivery.decoded(image, picture).tobytes()
 
 
 def _identify(dataset: Dataset, image: LesionImage) -> None:

@@ -52,18 +52,20 @@ def images(*, user: User, study: str, series: str = "", instance: str = "") -> l
 
 
 def stored_bytes(image: LesionImage) -> int:
-    """Of the stored picture. Raises Http404 if its file is lost."""
+    """Of the stored picture. Raises Http404 if its file is lost or empty."""
     try:
-        return int(image.file.size)
+        size = int(image.file.size)
     except FileNotFoundError:
         raise delivery.lost(image) from None
+    if not size:
+        raise delivery.lost(image)
+    return size
 
 
-def rendered(picture: bytes, wanted: Rendering) -> bytes:
-    """picture: the stored file."""
+def rendered(stored: LesionImage, wanted: Rendering) -> bytes:
+    """Raises Http404 if its file is lost or damaged."""
     buffer = BytesIO()
-    with Image.open(BytesIO(picture), formats=("PNG", "JPEG")) as opened:
-        image = opened.convert("RGB")
+    image = Image.fromarray(delivery.decoded(stored, delivery.picture_of(stored)))
     if wanted.size:
         share = min(wanted.size[0] / image.width, wanted.size[1] / image.height)
         size = max(1, round(image.width * share)), max(1, round(image.height * share))
