@@ -342,11 +342,17 @@ class Application(AbstractApplication):
     scopes = models.JSONField(help_text="What its tokens may do.")
     jwks = models.JSONField(
         default=list,
+        db_default=[],
         editable=False,
         help_text="The public keys that it signs in with; empty: at jwks_url, or by its secret.",
     )
     jwks_url = models.URLField(
-        max_length=500, blank=True, editable=False, help_text="Where its public keys are."
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="Where its public keys are.",
     )
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)

@@ -16,12 +16,12 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='application',
             name='jwks',
-            field=models.JSONField(default=list, editable=False, help_text='The public keys that it signs in with; empty: at jwks_url, or by its secret.'),
+            field=models.JSONField(db_default=[], default=list, editable=False, help_text='The public keys that it signs in with; empty: at jwks_url, or by its secret.'),
         ),
         migrations.AddField(
             model_name='application',
             name='jwks_url',
-            field=models.URLField(blank=True, editable=False, help_text='Where its public keys are.', max_length=500),
+            field=models.URLField(blank=True, db_default='', default='', editable=False, help_text='Where its public keys are.', max_length=500),
         ),
         migrations.CreateModel(
             name='UsedAssertion',

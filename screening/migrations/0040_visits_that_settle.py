@@ -78,17 +78,17 @@ class Migration(migrations.Migration):
             model_name="doctorvisit",
             name="settles",
             field=models.BooleanField(
-                default=False,
+                db_default=False,
                 editable=False,
                 help_text="Whether it may settle warnings: no clinic followed the record when it "
                 "was entered.",
             ),
-            preserve_default=False,
         ),
         migrations.AddField(
             model_name="announcement",
             name="reveals_finding",
             field=models.BooleanField(
+                db_default=False,
                 default=False,
                 editable=False,
                 help_text="It follows from what somebody found: a lesion closed by a conclusion.",

@@ -63,6 +63,7 @@ class Announcement(UUIDModel):
 
     reveals_finding = models.BooleanField(
         default=False,
+        db_default=False,
         editable=False,
         help_text="It follows from what somebody found: a lesion closed by a conclusion.",
     )

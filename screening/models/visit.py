@@ -52,6 +52,7 @@ class DoctorVisit(Entry):
     finding = models.CharField(max_length=8, choices=Finding)
     note = models.TextField(blank=True, max_length=4000)
     settles = models.BooleanField(
+        db_default=False,
         editable=False,
         help_text="Whether it may settle warnings: no clinic followed the record when it was "
         "entered.",

@@ -105,7 +105,7 @@ def test_a_size_beyond_all_limits_is_not_decoded():
     whole = picture("png")
     header = whole[12:16] + (12_000).to_bytes(4, "big") * 2 + whole[24:29]
     checked = header + crc32(header).to_bytes(4, "big")
-    with pytest.raises(OSError, match="Invalid|Bomb"):
+    with pytest.raises(OSError, match=r"Invalid|Bomb"):
         load_pixels(BytesIO(whole[:12] + checked + whole[33:]))
 
 

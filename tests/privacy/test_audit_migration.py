@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -52,3 +53,17 @@ def test_shown_pictures_become_entries():
         assert one.details["records"] == {"lesionimage": [str(image.pk)]}
         assert one.details["patients"] == [str(patient.pk)]
     assert not list(audit.broken())
+    # Containers of the version before write to the table until they are replaced. A row of theirs
+    # keeps nobody from being erased.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM screening_accesslog")
+        assert cursor.fetchone() == (0,)
+        assert not connection.introspection.get_relations(cursor, "screening_accesslog")
+        now = timezone.now()
+        ids = [uuid4().hex if connection.vendor == "sqlite" else uuid4() for _ in range(3)]
+        cursor.execute(
+            "INSERT INTO screening_accesslog (id, created, modified, rendition, user_id, image_id)"
+            " VALUES (%s, %s, %s, 'image', %s, %s)",
+            [ids[0], now, now, *ids[1:]],
+        )
+        cursor.execute("DELETE FROM screening_accesslog")
