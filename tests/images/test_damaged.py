@@ -16,6 +16,7 @@ from django.core.files.base import ContentFile
 from PIL import Image
 
 from ml.opening.pictures import load_pixels
+from screening.interop.dicom import uids
 from screening.measurements.masks import pixels_of
 from screening.measurements.queries import NotOpened
 from screening.models import LesionImage
@@ -26,6 +27,7 @@ from tests.factories import LesionImageFactory
 Damage = Callable[[bytes, random.Random], bytes]
 SIZE = (240, 180)
 TRIES = 12
+PARTS = ("", "/metadata", "/rendered", "/frames/1")
 
 
 def cut(data: bytes, chance: random.Random) -> bytes:
@@ -89,6 +91,12 @@ def all_damages(image: LesionImage, damage: Damage) -> Iterator[None]:
         yield
 
 
+def of_dicomweb(image: LesionImage) -> str:
+    study = uids.study_uid(image.lesion.patient_id, image.captured_on)
+    series = uids.series_uid(image.lesion_id, image.captured_on, image.modality)
+    return f"/dicomweb/studies/{study}/series/{series}/instances/{uids.uid_of(image.pk)}"
+
+
 @damaged
 @stored_as
 def test_what_cannot_be_decoded_is_an_error_of_the_file(damage, extension):
@@ -124,6 +132,7 @@ def test_an_error_of_the_storage_stays_one():
 def test_every_address_of_a_picture_still_answers(damage, image, personas):
     browser = Browser(raise_request_exception=False)
     browser.force_login(personas.admin)
+    assert all(browser.get(of_dicomweb(image) + part).status_code == 200 for part in PARTS)
     addresses = (
         f"/images/{image.pk}/dicom/",
         f"/lesions/{image.lesion_id}/report/",
@@ -131,6 +140,7 @@ def test_every_address_of_a_picture_still_answers(damage, image, personas):
         f"/media/{image.pk}/image",
         f"/media/{image.pk}/thumbnail",
         f"/api/v1/images/{image.pk}/dicom/",
+        *(of_dicomweb(image) + part for part in PARTS),
         f"/images/{image.pk}/",
         f"/lesions/{image.lesion_id}/",
     )

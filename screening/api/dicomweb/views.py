@@ -113,11 +113,12 @@ class InstancesView(DicomWebView):
         wanted = accepted(request)
         is_one = "instance" in names
         chosen = [_choice(image, wanted, is_one=is_one) for image in images]
-        if is_one and not chosen[0].is_multipart:
-            content_type, data = self._part(images[0], chosen[0])
-            return HttpResponse(data, content_type=content_type, headers=multipart.NO_STORE)
-        parts = map(self._part, images, chosen)
-        return multipart.answer(DICOM, parts)
+        if not is_one:
+            return multipart.answer(DICOM, map(self._part, images, chosen))
+        part = content_type, data = self._part(images[0], chosen[0])
+        if chosen[0].is_multipart:
+            return multipart.answer(DICOM, [part])
+        return HttpResponse(data, content_type=content_type, headers=multipart.NO_STORE)
 
     def _part(self, image: LesionImage, chosen: Accepted) -> tuple[str, bytes]:
         plain = not _embeds(image, chosen.syntax)
