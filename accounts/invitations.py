@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from hashlib import sha256
 
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.mail import deliver
 from accounts.models import INVITATION_DAYS, Clinic, Invitation, Membership, User
-from accounts.services import has_confirmed_address, lock_members, require_clinic_admin
+from accounts.services import (
+    has_confirmed_address,
+    lock_members,
+    lock_person,
+    require_clinic_admin,
+)
 
 # In 24 hours. Invited people did not ask for it, and may not know the sender.
 BY_ONE_PERSON = 20
@@ -40,13 +46,15 @@ def invite(*, user: User, clinic: Clinic, email: str, role: str) -> Invitation:
     Raises ValidationError if the email address of ``user`` is not confirmed, or if a daily limit is
     reached.
     """
+    email = email.strip().lower()
+    lock_person(user)
     lock_members(clinic.pk)
     require_clinic_admin(user=user, clinic=clinic)
-    email = email.strip().lower()
     if not has_confirmed_address(user):
         raise ValidationError("Confirm your own email address first, on your account page.")
     if Membership.objects.filter(clinic=clinic, user__email=email).exists():
         raise ValidationError({"email": f"{email} is already a member of {clinic}."})
+    _lock_address(email)
     _require_left(user, clinic, email)
     now = timezone.now()
     Invitation.objects.open().filter(clinic=clinic, email=email).update(withdrawn_at=now)
@@ -138,6 +146,16 @@ def mail_waiting() -> None:
     )
     for invitation in waiting.select_related("clinic", "invited_by"):
         mail(invitation)
+
+
+def _lock_address(email: str) -> None:
+    """Until the transaction ends no other clinic invites this address. SQLite has one writer at a
+    time anyway.
+    """
+    if connection.vendor == "postgresql":
+        key = int.from_bytes(sha256(email.encode()).digest()[:8], signed=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
 def _require_left(user: User, clinic: Clinic, email: str) -> None:

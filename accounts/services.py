@@ -69,6 +69,7 @@ def found_clinic(*, user: User, name: str) -> Clinic:
     if not may_found_clinics(user):
         raise PermissionDenied(why_not())
     _require_no_address(name, "name")
+    lock_person(user)
     a_day_ago = timezone.now() - timedelta(days=1)
     if user.memberships.filter(role=Role.ADMIN, created__gt=a_day_ago).count() >= CLINICS_A_DAY:
         raise ValidationError("Too many clinics for one day. Try again tomorrow.")
@@ -227,6 +228,13 @@ def _lock_member(membership: Membership) -> None:
 def lock_members(clinic_id: UUID) -> None:
     """Until the transaction ends nobody else changes memberships or roles."""
     Clinic.objects.select_for_update().get(pk=clinic_id)
+
+
+def lock_person(user: User) -> None:
+    """Until the transaction ends nobody else does what is limited for each person. Everybody
+    locks people first, then clinics, then patients.
+    """
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
 def _require_no_address(text: str, field: str) -> None:

@@ -20,6 +20,7 @@ from screening.api.http.idempotency import RetrySafe
 from screening.api.http.parsers import JSONBody
 from screening.api.http.schema import RecordSchema
 from screening.api.http.shape import PARAMETERS, shaped
+from screening.write_access import lock
 
 
 class RecordView(RetrySafe):
@@ -122,7 +123,5 @@ class EditableViewSet(mixins.UpdateModelMixin, RecordViewSet):
     def _lock(self, request: Request) -> None:
         """Lock the row so that nobody changes it between the comparison and the change."""
         if "If-Match" in request.headers:
-            model = self.get_queryset().model
-            rows = model._default_manager.select_for_update(no_key=True)
-            rows.filter(pk=self.kwargs["pk"]).first()
+            lock(self.get_object())
             require_match(request, etag_of(self.get_serializer(self.get_object()).data))

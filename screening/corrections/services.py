@@ -25,7 +25,7 @@ from screening.corrections.journal import (
     touch,
 )
 from screening.models import CorrectionKind, DoctorVisit, Histology, Lesion, LesionImage, Patient
-from screening.models.base import Entry
+from screening.models.base import Entry, save_checked
 from screening.predictions import services as prediction_services
 from screening.predictions.arrivals import next_moment
 from screening.records import closing, plausibility
@@ -146,7 +146,7 @@ def restore(
     if isinstance(record, LesionImage) and moves.was_concluded(record.lesion, out_since):
         record.placed_at = next_moment(record.lesion)  # earlier acts did not take it into account
     record.full_clean()
-    record.save()
+    save_checked(record)
     for one in into:
         merges.take_apart(record, one, user=user)
     plausibility.require_days(patient_of(record))  # may have been corrected meanwhile

@@ -38,6 +38,7 @@ from screening.models import (
     Share,
     Webhook,
 )
+from screening.models.base import save_checked
 from screening.records import closing
 from screening.webhooks.outbox import announce, announce_about
 
@@ -233,7 +234,7 @@ def _show(patient: Patient) -> None:
     if patient.withdrawn_because == HIDDEN_BECAUSE:
         patient.withdrawn_at, patient.withdrawn_by, patient.withdrawn_because = None, None, ""
     patient.full_clean()
-    patient.save()
+    save_checked(patient)
     announce_about(patient, Event.PATIENT_CHANGED)
 
 
@@ -262,7 +263,7 @@ def _rejoin(erasure: Erasure, patient: Patient, user: User) -> None:
     elif not erasure.clinic_id and patient.owner_id is None:
         patient.owner = erasure.asked_by
     patient.full_clean()
-    patient.save()
+    save_checked(patient)
     for lesion in Lesion.everything.filter(patient=patient).exclude(closed_on=None).order_by("pk"):
         closing.reopen_unless_removed(user=user, lesion=lesion)  # closed by a visit meanwhile
     announce_about(patient, Event.PATIENT_CHANGED)

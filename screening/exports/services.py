@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.services import lock_person
 from screening import bells
 from screening.models import Export, LesionImage, Patient
 
@@ -29,6 +30,7 @@ def request_export(*, user: User, patient: Patient | None = None) -> Export:
     that is under way is returned as it is.
     """
     require_exportable(user=user, patient=patient)
+    lock_person(user)
     asked = Export.objects.filter(requested_by=user, patient=patient)
     active = asked.filter(state__in=(Export.State.QUEUED, Export.State.RUNNING)).first()
     if active is not None:

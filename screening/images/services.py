@@ -122,7 +122,7 @@ def keep_image(
         has_burned_in_text=burned_in,
     )
     try:
-        _store(image, clean, user, in_batch=in_batch)
+        _store(image, clean, user, in_batch=in_batch, allow_duplicate=allow_duplicate)
     except IntegrityError:  # the same picture arrived twice at the same moment
         return AddedImage(lesion.images.get(sha256=clean.sha256), False)
     return AddedImage(image, True)
@@ -185,7 +185,14 @@ def _moment(
     return day, moment.replace(microsecond=0) if moment else None
 
 
-def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_batch: bool) -> None:
+def _store(
+    image: LesionImage,
+    clean: cleaning.CleanImage,
+    user: User,
+    *,
+    in_batch: bool,
+    allow_duplicate: bool = False,
+) -> None:
     with files_only_with_rows() as stored:
         image.file.save(f"image.{clean.extension}", ContentFile(clean.data), save=False)
         stored.append(image.file)
@@ -195,6 +202,8 @@ def _store(image: LesionImage, clean: cleaning.CleanImage, user: User, *, in_bat
             image.screen.save("screen.jpg", ContentFile(clean.screen), save=False)
             stored.append(image.screen)
         hold(image.lesion)
+        if not allow_duplicate:  # another lesion of the patient got it meanwhile
+            duplicates.require_new(user=user, lesion=image.lesion, sha256=clean.sha256)
         image.placed_at = next_moment(image.lesion)  # whoever concluded before has not seen it
         image.full_clean(validate_unique=False, validate_constraints=False)
         image.save()

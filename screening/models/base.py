@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from django.conf import settings
-from django.db import models
+from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -33,6 +34,18 @@ class UUIDModel(models.Model):
         row = super().from_db(*args, **options)
         witness.saw(row)
         return row
+
+
+def save_checked(record: models.Model, update_fields: Collection[str] | None = None) -> None:
+    """Save a record that ``full_clean`` has just accepted. If someone else has stored the same
+    unique value since, raises the ValidationError that ``full_clean`` would raise now.
+    """
+    try:
+        with transaction.atomic():
+            record.save(update_fields=update_fields)
+    except IntegrityError:
+        record.full_clean()
+        raise
 
 
 class Settling(models.Model):

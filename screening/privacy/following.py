@@ -16,8 +16,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import Clinic, User
-from accounts.services import plain_code
+from accounts.services import lock_person, plain_code
 from screening.models import Erasure, ErasureState, Event, Following, Lesion, Patient, Share
+from screening.models.base import save_checked
 from screening.privacy import emails
 from screening.records import closing
 from screening.webhooks.outbox import announce
@@ -31,6 +32,7 @@ def invite(*, user: User, patient: Patient, code: str) -> Following:
     """Invite the clinic with this code to the user's own record, and mail its admins after
     commit. Its members see the record only once one of them accepts.
     """
+    lock_person(user)  # the invitations of the day are counted
     patient = _own(user, patient)
     if patient.clinic_id is not None:
         raise ValidationError("A clinic follows this record already. Only one can at a time.")
@@ -65,7 +67,7 @@ def accept(*, user: User, following: Following, label: str = "") -> Following:
     patient.clinic = following.clinic
     patient.label = label.strip() or patient.label
     patient.full_clean()
-    patient.save(update_fields=["clinic", "label", "modified"])
+    save_checked(patient, ["clinic", "label", "modified"])
     for lesion in Lesion.everything.filter(patient=patient).exclude(closed_on=None).order_by("pk"):
         closing.reopen_unless_removed(user=user, lesion=lesion)  # closed by the owner's visit
     following.accepted_at, following.accepted_by = timezone.now(), user

@@ -18,6 +18,7 @@ from django.utils import timezone
 from accounts.models import User
 from screening.models import Lesion, LesionImage, Opinion, Patient, Share, ShareOpening
 from screening.models.image import LesionImageQuerySet
+from screening.models.share import WRONG_CODES
 from screening.write_access import require_writable
 
 LONGEST_DAYS = 90
@@ -79,11 +80,18 @@ def opened(secret: str) -> Share:
 
 
 def is_code(share: Share, code: str) -> bool:
-    """Whether this is the code of the link. Wrong ones are counted, and close it in the end."""
-    if check_password(code, share.code_hash):
-        return True
-    Share.objects.filter(pk=share.pk).update(wrong_codes=F("wrong_codes") + 1)
-    return False
+    """Whether this is the code of the link. Wrong ones are counted, and close it in the end.
+
+    An attempt is taken before the code is checked and given back for the right one, so that guesses
+    at the same moment are no more than the link allows.
+    """
+    link = Share.objects.filter(pk=share.pk)
+    if not link.filter(wrong_codes__lt=WRONG_CODES).update(wrong_codes=F("wrong_codes") + 1):
+        return False
+    if not check_password(code, share.code_hash):
+        return False
+    link.update(wrong_codes=F("wrong_codes") - 1)
+    return True
 
 
 def lesions_of(share: Share) -> QuerySet[Lesion]:
@@ -102,6 +110,7 @@ def note(share: Share, what: str, image: LesionImage | None = None) -> None:
 @transaction.atomic
 def leave_opinion(*, share: Share, name: str, text: str, author: User | None = None) -> Opinion:
     """Keep what the doctor says. It settles nothing, whoever wrote it."""
+    Share.objects.select_for_update(no_key=True).get(pk=share.pk)  # the others are counted
     if share.opinions.count() >= OPINIONS:
         raise ValidationError("This link takes no more opinions.")
     opinion = Opinion(

@@ -26,7 +26,7 @@ from screening.models.base import Entry
 from screening.predictions.arrivals import next_moment
 from screening.records import services
 from screening.webhooks.outbox import announce_about
-from screening.write_access import require_writable
+from screening.write_access import lock, require_writable
 
 _BY_HAND = "by_hand"
 """Marks the correction of a lesion that somebody reopened, not one that an undo reopened."""
@@ -94,8 +94,8 @@ def reopen(*, user: User, lesion: Lesion) -> Lesion:
     lesion.
     """
     require_writable(user=user, patient=lesion.patient)
-    found = Lesion.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
-    lesion = found.get(pk=lesion.pk)
+    lock(lesion)
+    lesion = Lesion.objects.select_related("patient").get(pk=lesion.pk)
     if lesion.is_closed:
         _set(lesion, user, CorrectionKind.REOPENED, None, "", None, **{_BY_HAND: True})
     return lesion

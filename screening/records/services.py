@@ -17,6 +17,7 @@ from accounts import agreements
 from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, Correction, CorrectionKind, Event, Lesion, Patient
+from screening.models.base import save_checked
 from screening.predictions.arrivals import next_moment
 from screening.predictions.outcomes import symptom_stands
 from screening.predictions.services import read_with_new_details
@@ -170,7 +171,11 @@ def _marks(lesion: Lesion, fields: dict[str, Any]) -> bool:
 def hold(lesion: Lesion) -> None:
     """Keep the lesion from being moved, merged or withdrawn until this transaction ends, so that
     nothing added to it is left behind. Raises ValidationError if that has just happened.
+
+    Its patient is held too, and first: see ``arrivals.hold``.
     """
+    patient = Patient.objects.select_for_update(no_key=True).filter(pk=lesion.patient_id)
+    list(patient.values_list("pk"))
     current = Lesion.objects.filter(pk=lesion.pk, patient=lesion.patient_id)
     if current.select_for_update(no_key=True).first() is None:
         raise ValidationError("This spot was moved or withdrawn in the meantime. Check it again.")
@@ -190,8 +195,5 @@ def _save(
     for name, value in fields.items():
         setattr(record, name, value.strip() if isinstance(value, str) else value)
     record.full_clean()
-    if record._state.adding:
-        record.save()
-    else:
-        record.save(update_fields=[*fields, *also, "modified"])
+    save_checked(record, None if record._state.adding else [*fields, *also, "modified"])
     return record

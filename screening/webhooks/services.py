@@ -13,7 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from accounts.models import Clinic, User
-from accounts.services import require_clinic_admin
+from accounts.services import lock_members, lock_person, require_clinic_admin
 from screening import bells
 from screening.models import (
     TEST_EVENT,
@@ -39,6 +39,11 @@ def add_webhook(*, user: User, clinic: Clinic | None = None, **fields: Any) -> W
         require_clinic_admin(user=user, clinic=clinic)
     webhook = Webhook(clinic=clinic, owner=None if clinic else user)
     _answer_for(webhook, user)
+    # The others are counted, so nobody adds one meanwhile.
+    if clinic is not None:
+        lock_members(clinic.pk)
+    else:
+        lock_person(user)
     if Webhook.objects.filter(clinic=clinic, owner=webhook.owner).count() >= MAX_WEBHOOKS:
         raise ValidationError(f"There are {MAX_WEBHOOKS} webhooks already. Remove one first.")
     return _save(webhook, fields)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
+from screening import write_access
 from screening.corrections import merges, moves, services
 from screening.models import Correction, Lesion, LesionImage, Patient
 from screening.records import services as record_services
 from screening.reviews import services as review_services
-from tests.factories import LesionFactory, LesionImageFactory, PatientFactory
+from screening.web.forms import conflicts
+from tests.factories import LesionFactory, LesionImageFactory, PatientFactory, ReminderFactory
 from tests.races.test_races import at_once, faults
 from tests.records.test_services import add
 
@@ -111,3 +115,43 @@ def test_a_lesion_opened_and_edited_while_its_patient_is_merged(personas, _):
     assert len(set(labels)) == len(labels)
     lesion.refresh_from_db()
     assert lesion.patient == into
+
+
+def test_the_patient_is_locked_first(personas):
+    """Whatever a form or a program locks before it changes something."""
+    image = LesionImageFactory(lesion__patient=personas.patient)
+    reminder = ReminderFactory(lesion=image.lesion)
+    for record, tables in (
+        (personas.patient, ["patient"]),
+        (image.lesion, ["patient", "lesion"]),
+        (image, ["patient", "lesion", "lesionimage"]),
+        (reminder, ["patient", "lesion", "reminder"]),
+    ):
+        fresh = record._meta.model._base_manager.get(pk=record.pk)
+        with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+            write_access.lock(fresh)
+        sent = [query["sql"] for query in queries if "FOR NO KEY UPDATE" in query["sql"]]
+        assert [re.search(r'FROM "screening_(\w+)"', sql)[1] for sql in sent] == tables
+
+
+@pytest.mark.parametrize("_", range(ROUNDS))
+def test_details_corrected_on_a_page_while_its_lesion_is_merged(personas, _):
+    one, other = LesionFactory.create_batch(2, patient=personas.patient)
+    image = LesionImageFactory(lesion=one)
+
+    def correct():
+        return conflicts.write_unchanged(
+            lambda: services.withdraw(user=personas.clinician, record=image, reason="x"),
+            locked=image,
+            standing=dict,
+            seen="{}",
+            wanted={},
+        )
+
+    results = at_once(
+        correct,
+        lambda: merges.merge_lesions(user=personas.admin, lesion=one, into=other),
+        lambda: add(personas.assistant, one, next(seeds)),
+    )
+    only_refused(results)
+    assert_whole()

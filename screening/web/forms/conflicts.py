@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.db import models, transaction
 
 from screening.errors import Changed
+from screening.write_access import lock
 from skincheck_site import untrusted_json
 
 T = TypeVar("T")
@@ -37,7 +38,7 @@ def write_unchanged(
     interferes. standing: reads the current values. Raises Changed, in which case nothing is
     written.
     """
-    locked._meta.model._base_manager.select_for_update(no_key=True).get(pk=locked.pk)
+    lock(locked)
     now = standing()
     then, wish = untrusted_json.loads(seen), json.loads(as_seen(wanted))
     plain = json.loads(as_seen(now))
