@@ -4,18 +4,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from accounts.models import Clinic, User
 from screening.errors import InProgress, OtherRequest
-from screening.models import IdempotentRequest
+from screening.models import Batch, Delivery, IdempotentRequest, Patient, Webhook, witness
 
 KEPT = timedelta(hours=24)
 # Longer than a web worker may run (``--timeout`` in supervisord.conf): whoever claimed it is gone.
 LEASE = timedelta(seconds=90)
+_UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def claim(*, caller: str, key: str, fingerprint: str) -> IdempotentRequest:
@@ -57,6 +63,30 @@ def answer(
     )
     if not kept:
         raise InProgress
+
+
+def may_be_repeated(answered: IdempotentRequest, *, user: User, address: str) -> bool:
+    """Whether ``user`` may still see what the kept response and its address name. Whoever may see a
+    patient may, even if what was done is withdrawn since: to withdraw may be what was asked for.
+    """
+    text = f"{address} {answered.headers} {bytes(answered.body).decode()}"
+    named = {UUID(one) for one in _UUID.findall(text)}
+    return not any(rows.exists() for rows in _hidden(named, user))
+
+
+def _hidden(named: set[UUID], user: User) -> Iterator[QuerySet[Any]]:
+    """Of each model that is somebody's, the rows among ``named`` that ``user`` may not see."""
+    patients = Patient.everything.visible_to(user)
+    for model, way in witness.ways().items():
+        if way.path:
+            rows = model._base_manager.filter(pk__in=named, **{f"{way.path}__isnull": False})
+            yield rows.exclude(**{f"{way.path}__in": patients.values("pk")})
+    for of_clinics in (Batch, Delivery, Webhook):
+        rows = of_clinics._base_manager.filter(pk__in=named)
+        yield rows.exclude(pk__in=of_clinics.objects.visible_to(user).values("pk"))
+    yield Clinic.objects.filter(pk__in=named).exclude(
+        pk__in=Clinic.objects.with_member(user).values("pk")
+    )
 
 
 def release(claimed: IdempotentRequest) -> None:

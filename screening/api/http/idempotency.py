@@ -9,17 +9,18 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, cast
 
 from django.core.files.base import File
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from rest_framework.exceptions import APIException, ParseError
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts.models import User
 from screening import idempotency
 from screening.api.http.problems import IN_PROGRESS, KEY_REUSED
 from screening.api.http.throttling import caller_of
@@ -68,6 +69,9 @@ class RetrySafe(APIView):
         try:
             claimed = idempotency.claim(caller=caller, key=key, fingerprint=fingerprint(request))
             if claimed.answered_at is not None:
+                address, user = request.get_full_path(), cast(User, request.user)
+                if not idempotency.may_be_repeated(claimed, user=user, address=address):
+                    raise Http404
                 return _again(claimed.status or 200, claimed.headers, bytes(claimed.body))
             try:
                 with transaction.atomic() if self.in_one_transaction else nullcontext():
