@@ -81,9 +81,10 @@ def _hidden(named: set[UUID], user: User) -> Iterator[QuerySet[Any]]:
         if way.path:
             rows = model._base_manager.filter(pk__in=named, **{f"{way.path}__isnull": False})
             yield rows.exclude(**{f"{way.path}__in": patients.values("pk")})
-    for of_clinics in (Batch, Delivery, Webhook):
-        rows = of_clinics._base_manager.filter(pk__in=named)
-        yield rows.exclude(pk__in=of_clinics.objects.visible_to(user).values("pk"))
+    of_clinics: tuple[Any, ...] = (Batch, Delivery, Webhook)
+    for model in of_clinics:
+        rows = model._base_manager.filter(pk__in=named)
+        yield rows.exclude(pk__in=model.objects.visible_to(user).values("pk"))
     yield Clinic.objects.filter(pk__in=named).exclude(
         pk__in=Clinic.objects.with_member(user).values("pk")
     )

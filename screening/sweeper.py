@@ -25,6 +25,7 @@ from screening.batches import worker
 from screening.comparisons import services as comparison_services
 from screening.comparisons import setbacks
 from screening.exports import worker as export_worker
+from screening.images import services as image_services
 from screening.measurements import services as measurement_services
 from screening.models import Prediction
 from screening.operations import clock, heartbeats
@@ -51,7 +52,9 @@ def sweep_once() -> None:
     for step in (
         clock.tick,
         _try_the_storage,
+        details.queue_some_again,
         sweep_predictions,
+        sweep_follow_ups,
         sweep_batches,
         sweep_exports,
         outbox.ring,
@@ -69,12 +72,19 @@ def sweep_once() -> None:
 
 def sweep_predictions() -> None:
     age = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
-    details.queue_some_again()
     for prediction in recovery.sweep(rung_before=timezone.now() - age):
         if not bells.read(prediction):
             return
-    unmeasured, uncompared = measurement_services.unmeasured(), comparison_services.uncompared()
-    for image in (*unmeasured, *uncompared, *setbacks.due()):
+
+
+def sweep_follow_ups() -> None:
+    left = (
+        *measurement_services.unmeasured(),
+        *comparison_services.uncompared(),
+        *image_services.without_screen(),
+        *setbacks.due(),
+    )
+    for image in left:
         if not bells.remind_of_follow_up(image.pk):
             return
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from screening.comparisons import alerts, services, setbacks
+from screening.images import services as image_services
 from screening.measurements import services as measurement_services
 from screening.models import LesionImage
 from screening.operations.transience import is_transient
@@ -15,7 +16,8 @@ logger = logging.getLogger(__name__)
 
 
 def follow_up(image_id: UUID) -> None:
-    """Measure and compare a new image. Never raises: failures pause and are retried later."""
+    """Measure and compare a new image, and make its picture in the size of a screen if it came
+    without. Never raises: failures pause and are retried later."""
     image = LesionImage.objects.present().filter(pk=image_id).first()
     if image is None:  # withdrawn meanwhile
         return
@@ -24,6 +26,7 @@ def follow_up(image_id: UUID) -> None:
         measurement_services.measure_image(image)
         for comparison in services.compare_with_neighbours(image):
             alerts.apply(comparison)
+        image_services.give_screen(image)
     except Exception as error:
         is_new = times == 1 and not is_transient(error)
         logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)

@@ -17,8 +17,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 
 from accounts.models import User
-from ml.opening.pictures import InvalidImage, load_pixels
-from screening.errors import Busy
+from ml.opening.pictures import load_pixels
 from screening.images import services as image_services
 from screening.models import LesionImage
 
@@ -61,10 +60,14 @@ def deliver(
 
 
 def stored(request: HttpRequest, image: LesionImage, rendition: str) -> HttpResponseBase:
-    """The stored picture as a response. The caller has checked who asks."""
-    if rendition == Rendition.SCREEN:
-        _give_screen(image)
-    file = getattr(image, _STORED[rendition]) or image.file
+    """The stored picture as a response. The caller has checked who asks.
+
+    Until a worker has made a large picture's smaller one, the picture is shown as it is stored.
+    """
+    if rendition == Rendition.SCREEN and not image.screen:
+        image_services.ask_for_screen(image)
+        rendition = Rendition.IMAGE
+    file = getattr(image, _STORED[rendition])
     # The files of a row never change, so its identifier serves as the ETag.
     etag = f'"{image.pk}-{rendition}"'
     response = get_conditional_response(request, etag=etag) or _streamed(image, file)
@@ -124,16 +127,6 @@ def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
         )
     except FileNotFoundError:
         raise lost(image) from None
-
-
-def _give_screen(image: LesionImage) -> None:
-    """Where that fails, the picture is shown as it is stored."""
-    try:
-        image_services.give_screen(image)
-    except (InvalidImage, Busy, OSError) as error:
-        logger.warning("image %s: not made smaller, %s", image.pk, type(error).__name__)
-    except LesionImage.DoesNotExist:  # erased meanwhile
-        raise Http404("The picture was erased.") from None
 
 
 def lost(image: LesionImage) -> Http404:

@@ -10,13 +10,15 @@ from typing import IO, NamedTuple
 from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.fields.files import FieldFile
 from django.utils import timezone
 
 from accounts.models import User
+from ml.opening.limits import SCREEN_SIDE
+from screening import bells
 from screening.images import cleaning, duplicates, quota
-from screening.models import Event, Lesion, LesionImage, Modality, Patient
+from screening.models import Event, Lesion, LesionImage, Modality, Patient, Setback
 from screening.predictions.arrivals import next_moment
 from screening.predictions.services import enqueue
 from screening.records import plausibility
@@ -25,6 +27,7 @@ from screening.reminders import schedule
 from screening.webhooks.outbox import announce_about
 from screening.write_access import require_writable
 
+ONE_SWEEP = 50
 BURNED_IN = (
     "The DICOM file says that text is burned into its picture, which may name the person. Export "
     "the picture without text, or confirm that it should be added anyway."
@@ -153,7 +156,8 @@ def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
 
 def give_screen(image: LesionImage) -> None:
     """Store its picture in the size of a screen, if it is a larger one and has none: it came
-    before there were any, or with an import. Raises InvalidImage, Busy, OSError.
+    before there were any, or with an import. Raises InvalidImage, Busy, OSError. For workers only:
+    it decodes.
 
     Two at once, or an erasure meanwhile: one file remains, or none.
     """
@@ -167,6 +171,21 @@ def give_screen(image: LesionImage) -> None:
     if not without.update(screen=made.name, stored_bytes=F("stored_bytes") + len(data)):
         made.storage.delete(str(made.name))
         image.refresh_from_db(fields=["screen"])
+
+
+def ask_for_screen(image: LesionImage) -> None:
+    """Have a worker make what ``give_screen`` makes, unless it rests after it failed."""
+    if image.has_screen and not Setback.objects.filter(image=image).exists():
+        bells.remind_of_follow_up(image.pk)
+
+
+def without_screen() -> list[LesionImage]:
+    """Some large pictures that nobody has tried to make smaller. Failed ones are in
+    ``setbacks.due``.
+    """
+    large = Q(width__gt=SCREEN_SIDE) | Q(height__gt=SCREEN_SIDE)
+    left = LesionImage.objects.present().filter(large, screen="", setback=None)
+    return list(left.order_by("created")[:ONE_SWEEP])
 
 
 def _moment(

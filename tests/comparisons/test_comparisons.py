@@ -252,14 +252,14 @@ def test_the_task_does_it_all_and_the_sweep_repeats_it(lesion, limits, monkeypat
     photographed(lesion, date(2026, 7, 1), outcome="not_assessable", reason="blurred")
     asked = []
     monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda args, **_: asked.append(*args))
-    sweeper.sweep_predictions()
-    sweeper.sweep_predictions()  # the first reminder is enough for a while
+    sweeper.sweep_follow_ups()
+    sweeper.sweep_follow_ups()  # the first reminder is enough for a while
     assert sorted(asked) == sorted([str(first.pk), str(second.pk)])
     tasks.follow_up_task(str(first.pk))
     tasks.follow_up_task(str(second.pk))
     asked.clear()
     cache.clear()
-    sweeper.sweep_predictions()
+    sweeper.sweep_follow_ups()
     assert asked == []
     assert Comparison.objects.count() == 2
     assert not Alert.objects.exists()
@@ -273,19 +273,19 @@ def test_the_sweep_repeats_a_comparison_that_was_lost(lesion, limits, monkeypatc
         measurement_services.measure_image(image)
     asked = []
     monkeypatch.setattr(tasks.follow_up_task, "apply_async", lambda args, **_: asked.append(*args))
-    sweeper.sweep_predictions()
+    sweeper.sweep_follow_ups()
     assert asked == []  # another worker may be about to compare it
     Measurement.objects.update(created=timezone.now() - timedelta(minutes=5))
-    sweeper.sweep_predictions()
+    sweeper.sweep_follow_ups()
     assert asked == [str(image.pk) for image in images]
     tasks.follow_up_task(asked[0])
     asked.clear()
     cache.clear()
-    sweeper.sweep_predictions()
+    sweeper.sweep_follow_ups()
     assert asked == []
     Comparison.objects.all().delete()
     Measurement.objects.update(created=timezone.now() - timedelta(days=2))
-    sweeper.sweep_predictions()
+    sweeper.sweep_follow_ups()
     assert asked == []
 
 

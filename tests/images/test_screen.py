@@ -8,10 +8,15 @@ from typing import Any
 
 import pytest
 from django.core.files.base import ContentFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from PIL import Image
 
 from ml.opening.limits import SCREEN_SIDE
+from screening import bells
+from screening.comparisons import setbacks
+from screening.comparisons.follow_up import follow_up
 from screening.corrections.services import withdraw
 from screening.images import cleaning, quota
 from screening.images import services as image_services
@@ -120,14 +125,52 @@ def test_it_is_delivered_as_every_picture(added, viewer, personas):
     assert viewer.get(url).status_code == 404
 
 
-def test_of_an_older_picture_it_is_made_when_it_is_first_shown(older, viewer, media):
+def test_of_an_older_picture_a_worker_makes_it_once_it_is_asked_for(
+    older, viewer, media, monkeypatch
+):
+    rung = []
+    monkeypatch.setattr(bells, "remind_of_follow_up", lambda pk: rung.append(pk) or True)
     before = files(media)
-    assert size_of(viewer, older) == (1600, 1200)
+    with monkeypatch.context() as patched:
+        patched.setattr(cleaning, "screen", None)  # nothing is decoded for a page
+        with CaptureQueriesContext(connection) as queries:
+            assert size_of(viewer, older) == LARGE
+    assert not [one for one in queries if '"screening_lesionimage" SET' in one["sql"]]
+    assert (rung, files(media)) == ([older.pk], before)
+    follow_up(older.pk)
     older.refresh_from_db()
     assert files(media) - before == {older.screen.name}
     assert older.stored_bytes == older.file.size + older.screen.size
     assert size_of(viewer, older) == (1600, 1200)
+    follow_up(older.pk)
+    assert rung == [older.pk]
     assert len(files(media)) == len(before) + 1, "it is made once"
+
+
+def test_a_browser_that_keeps_the_stored_one_gets_the_smaller_one(older, viewer):
+    url = reverse("media", args=[older.pk, "screen"])
+    kept = viewer.get(url)["ETag"]
+    assert viewer.get(url, headers={"if-none-match": kept}).status_code == 304
+    follow_up(older.pk)
+    assert viewer.get(url, headers={"if-none-match": kept}).status_code == 200
+
+
+def test_the_sweep_finds_it(older, added):
+    assert image_services.without_screen() == [older]
+    follow_up(older.pk)
+    assert not image_services.without_screen()
+
+
+def test_one_that_cannot_be_made_rests(older, viewer, monkeypatch):
+    rung = []
+    monkeypatch.setattr(bells, "remind_of_follow_up", lambda pk: rung.append(pk) or True)
+    older.file.storage.delete(older.file.name)
+    older.file.storage.save(older.file.name, ContentFile(b"no picture"))
+    follow_up(older.pk)
+    assert not image_services.without_screen()
+    viewer.get(reverse("media", args=[older.pk, "screen"]))
+    assert not rung
+    assert not setbacks.due()
 
 
 def test_two_at_once_leave_one_file(older, media):
@@ -153,11 +196,7 @@ def test_an_erasure_meanwhile_leaves_none(older, media, monkeypatch):
     assert files(media) == before
 
 
-def test_where_it_cannot_be_made_the_stored_one_is_shown(older, viewer, monkeypatch):
-    def refused(file: Any) -> bytes:
-        raise cleaning.InvalidImage("Broken.")
-
-    monkeypatch.setattr(cleaning, "screen", refused)
+def test_without_it_the_stored_one_is_shown(older, viewer):
     assert size_of(viewer, older) == LARGE
     older.file.storage.delete(older.file.name)
     assert viewer.get(reverse("media", args=[older.pk, "screen"])).status_code == 404

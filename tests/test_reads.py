@@ -1,0 +1,86 @@
+"""Looking writes nothing: every GET of the site, by a viewer, but for logs of who looked."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from screening.images import sandbox
+from screening.models import LesionImage
+from tests.access import DONE, MATRIX
+from tests.test_access_matrix import clients_of
+
+pytestmark = pytest.mark.django_db
+
+WRITE = re.compile(r'(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) "(\w+)"')
+LOGS = {
+    "accounts_usersession",
+    "django_session",
+    "screening_auditentry",
+    "screening_auditpart",
+    "screening_auditsubject",
+    "screening_shareopening",
+}
+"""Who is logged in, and who looked at what."""
+FETCHED = {"export_file", "export_fetch", "api:export-file"}
+"""They note when the file was fetched, with the export."""
+
+
+def written(name: str, sql: str) -> str | None:
+    """The table that the statement writes to, unless it is a log."""
+    found = WRITE.match(sql)
+    if found is None or found[1] in LOGS:
+        return None
+    if name in FETCHED and re.match(
+        r'UPDATE "screening_export" SET "fetched_at" = [^,]+ WHERE', sql
+    ):
+        return None
+    return found[1]
+
+
+def refuse(*arguments: Any) -> None:
+    raise AssertionError("a GET decodes a picture")
+
+
+@pytest.mark.parametrize("name", [name for name, line in MATRIX.items() if "GET" in line.methods])
+def test_a_get_writes_nothing(name, everything, monkeypatch):
+    monkeypatch.setattr(sandbox, "run", refuse)
+    line, world = MATRIX[name], everything.clinic
+    sent, clients = line.methods["GET"], clients_of(everything.personas)
+    may = [one for one in ("viewer", *clients) if sent.answer(one, world) is DONE]
+    who = may[0] if may else "viewer"
+    url = reverse(name, args=line.args(world))
+    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+        response = clients[who].get(url)
+        if response.streaming:
+            response.getvalue()
+        transaction.set_rollback(True)
+    tables = {table for one in queries if (table := written(name, one["sql"]))}
+    assert not tables, (who, url)
+
+
+@pytest.mark.parametrize("rendition", ["image", "screen", "thumbnail"])
+def test_nor_does_any_rendition_of_a_picture(rendition, everything, monkeypatch):
+    monkeypatch.setattr(sandbox, "run", refuse)
+    LesionImage.objects.update(width=2400, height=1800)  # without a copy in the size of a screen
+    world, client = everything.clinic, clients_of(everything.personas)["viewer"]
+    with CaptureQueriesContext(connection) as queries:
+        response = client.get(reverse("media", args=[world.image.pk, rendition]))
+        assert response.status_code == 200 and response.getvalue()
+    assert not [one["sql"] for one in queries if written("media", one["sql"])]
+
+
+def test_a_write_would_be_found():
+    for sql in (
+        'INSERT INTO "screening_image" ("id")',
+        'INSERT OR IGNORE INTO "screening_image"',
+        'UPDATE "screening_image" SET "screen" = %s',
+        'DELETE FROM "screening_image" WHERE',
+    ):
+        assert written("media", sql) == "screening_image"
+    assert written("image", 'UPDATE "screening_export" SET "fetched_at" = 1 WHERE') is not None
