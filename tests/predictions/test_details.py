@@ -174,6 +174,7 @@ def test_a_correction_while_it_is_read_is_seen_when_it_is_finished(personas, rea
 def test_a_correction_that_was_lost_is_found_by_the_sweep(reading, rung):
     Patient.objects.update(birth_year=1946)
     details.queue_some_again()
+    sweeper.sweep_predictions()
     (again,) = waiting()
     assert (str(again.pk),) in [call.args[0] for call in rung.call_args_list]
     details.queue_some_again()
