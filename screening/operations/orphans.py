@@ -48,7 +48,7 @@ def found() -> Iterator[str]:
 
 
 def remove() -> list[str]:
-    """Delete them and return their names. Deletes nothing if there are more than AT_MOST."""
+    """Delete them and return the names of those deleted. Deletes none of more than AT_MOST."""
     names = list(found())
     if len(names) > AT_MOST:
         logger.error(
@@ -56,10 +56,16 @@ def remove() -> list[str]:
             len(names),
         )
         return []
+    deleted = []
     for name in names:
-        default_storage.delete(name)
+        try:
+            default_storage.delete(name)
+        except OSError:
+            logger.exception("stored file %s has no row and could not be deleted", name)
+            continue
         logger.warning("stored file %s had no row and was deleted", name)
-    return names
+        deleted.append(name)
+    return deleted
 
 
 def _known(folder: str) -> set[str]:
