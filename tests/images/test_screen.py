@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -149,10 +150,12 @@ def test_of_an_older_picture_a_worker_makes_it_once_it_is_asked_for(
 
 def test_a_browser_that_keeps_the_stored_one_gets_the_smaller_one(older, viewer):
     url = reverse("media", args=[older.pk, "screen"])
-    kept = viewer.get(url)["ETag"]
-    assert viewer.get(url, headers={"if-none-match": kept}).status_code == 304
+    with closing(viewer.get(url)) as stored:
+        kept = {"if-none-match": stored["ETag"]}
+    assert viewer.get(url, headers=kept).status_code == 304
     follow_up(older.pk)
-    assert viewer.get(url, headers={"if-none-match": kept}).status_code == 200
+    with closing(viewer.get(url, headers=kept)) as smaller:
+        assert smaller.status_code == 200
 
 
 def test_the_sweep_finds_it(older, added):
@@ -168,7 +171,7 @@ def test_one_that_cannot_be_made_rests(older, viewer, monkeypatch):
     older.file.storage.save(older.file.name, ContentFile(b"no picture"))
     follow_up(older.pk)
     assert not image_services.without_screen()
-    viewer.get(reverse("media", args=[older.pk, "screen"]))
+    viewer.get(reverse("media", args=[older.pk, "screen"])).close()
     assert not rung
     assert not setbacks.due()
 
