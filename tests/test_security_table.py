@@ -87,4 +87,5 @@ def test_every_purpose_of_a_key_is_in_the_inventory() -> None:
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| from it: ")]
     assert set(re.findall(r"`([\w.]+)`", " ".join(rows))) == found
     signing = [path for path in paths if "signing.dumps" in path.read_text()]
+    assert signing
     assert all("_SALT" in path.read_text() for path in signing)

@@ -65,7 +65,7 @@ def close_again(
         said, on = record if record.excised else None, record.examined_on
     else:
         said = record.reviews.standing().filter(management=Management.DONE).first()
-        on = _last_closed_on(lesion) or timezone.localdate(said.created if said else None)
+        on = _closed_on(lesion, said) or timezone.localdate(said.created if said else None)
         if record != lesion.images.latest_first().first():  # nobody has said so of a later one
             return
     if said is None or said.created < _opened_by_hand_at(lesion):
@@ -135,10 +135,15 @@ def was_closed(lesion: Lesion, since: datetime) -> bool:
     return bool(closings.filter(created__gte=since).exists())
 
 
-def _last_closed_on(lesion: Lesion) -> date | None:
-    """The day of removal with which it was last closed."""
-    last = lesion.corrections.filter(kind=CorrectionKind.CLOSED).order_by("-created").first()
-    return date.fromisoformat(last.after["closed_on"]) if last else None
+def _closed_on(lesion: Lesion, said: Review | None) -> date | None:
+    """The day of removal with which it was closed by that conclusion: other acts may have closed it
+    since, on later days.
+    """
+    if said is None:
+        return None
+    closings = lesion.corrections.filter(kind=CorrectionKind.CLOSED, created__gte=said.created)
+    days = [date.fromisoformat(one.after["closed_on"]) for one in closings]
+    return min(days, default=None)
 
 
 def _opened_by_hand_at(lesion: Lesion) -> datetime:

@@ -17,7 +17,7 @@ from screening.records import closing, plausibility
 from screening.records.services import hold
 from screening.webhooks.outbox import announce_about
 
-FOLLOWED = (Finding.WATCH, Finding.BIOPSY)
+STILL_THERE = (Finding.WATCH, Finding.BIOPSY)
 """What is said of a lesion that is still there."""
 ONLY_ONES_OWN = "Visits to a doctor are entered by the person whose record it is."
 
@@ -76,7 +76,7 @@ def record_visit(
         closing.reopen_unless_removed(user=user, lesion=lesion, besides=visit)
     if finding == Finding.REMOVED and visit.settles:
         closing.close(user=user, lesion=lesion, on=visited_on)
-    if finding in FOLLOWED:
+    if finding in STILL_THERE:
         closing.reopen_if_there_after(visited_on, user=user, lesion=lesion)
     lesion.save(update_fields=["modified"])
     announce_about(lesion.patient, Event.LESION_CHANGED, lesion=lesion.pk)

@@ -25,7 +25,7 @@ from screening.records.services import hold
 from screening.reviews import chain
 from screening.webhooks import outbox
 
-FOLLOWED = (Management.EXCISE, Management.REFER, Management.MONITOR)
+STILL_THERE = (Management.EXCISE, Management.REFER, Management.MONITOR)
 """What is decided about a lesion that is still there."""
 
 
@@ -74,7 +74,7 @@ def record_review(
         closing.close(user=user, lesion=image.lesion, on=last, is_known=removed_on is not None)
     elif review.supersedes is not None:
         closing.reopen_unless_removed(user=user, lesion=image.lesion)
-    if management in FOLLOWED:
+    if management in STILL_THERE:
         closing.reopen_if_there_after(image.captured_on, user=user, lesion=image.lesion)
     _announce(review)
     return review

@@ -249,6 +249,11 @@ document.addEventListener("picture-sent", ({ detail }) => {
   if (picture) tellAdded(picture, detail.result);
 });
 
+document.addEventListener("picture-refused", ({ detail }) => {
+  const picture = chosen.find((one) => one.kept === detail.id);
+  if (picture) say(picture, detail.problem, "failed");
+});
+
 form.elements.modality.addEventListener("change", ({ target }) => {
   for (const picture of chosen) {
     if (picture.state !== "added") part(picture, "kind").value = target.value;

@@ -33,7 +33,7 @@ const all = async () => {
 const own = async () => (await all()).filter((one) => one.account === account);
 const remove = async (id) => answered((await store("readwrite")).delete(id));
 
-/** Send it later; returns its number, which the event "picture-sent" has. address: of the page that adds
+/** Send it later; returns its number, which the events "picture-sent" and "picture-refused" have. address: of the page that adds
  * to the spot; spot: its name; fields: of its form.
  */
 export const keep = async ({ address, spot, file, fields }) => {
@@ -129,6 +129,7 @@ const send = async (item) => {
 
 const refuse = async (item, problem) => {
   await answered((await store("readwrite")).put({ ...item, problem }));
+  document.dispatchEvent(new CustomEvent("picture-refused", { detail: { id: item.id, problem } }));
   return true;
 };
 

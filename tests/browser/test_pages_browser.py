@@ -98,7 +98,10 @@ print(patient.pk, lesion.pk, image.pk, clinic.pk, histology.pk, webhook.pk)
 """
 BY_RECORD = ("patients", "lesions", "images", "clinics", "histologies", "webhooks")
 """What addresses begin with, in the order in which ``UNBROKEN`` prints the records."""
-OF_OTHERS = ("batches", "exports", "erasures", "visits", "shared", "oauth", "admin", "api", "fhir")
+OF_OTHERS = (
+    *("batches", "exports", "erasures", "visits", "shared"),
+    *("oauth", "admin", "api", "fhir", "dicomweb"),
+)
 """Not walked: each needs what this record has none of, or is no page."""
 
 

@@ -75,7 +75,7 @@ def pictures(site: Site, lesion: str) -> int:
 
 def test_it_is_sent_when_the_connection_is_back(page: Page, site: Site, tmp_path: Path) -> None:
     lesion = go_to_upload(page, "Spot in a cellar")
-    add_without_connection(page, drawn(tmp_path, 711))
+    add_without_connection(page, drawn(tmp_path, 811))
     row = page.locator(".upload")
     expect(row).to_contain_text("No connection. It waits on this device and is sent later.")
     expect(page.locator("[data-waiting]")).to_contain_text("for Spot in a cellar")
@@ -94,7 +94,7 @@ def test_it_is_sent_from_another_page_on_a_later_day(
     page: Page, site: Site, tmp_path: Path
 ) -> None:
     lesion = go_to_upload(page, "Spot of a later day")
-    add_without_connection(page, drawn(tmp_path, 712))
+    add_without_connection(page, drawn(tmp_path, 812))
     later = page.context.new_page()
     page.close()
     page.context.set_offline(False)
@@ -117,6 +117,7 @@ def test_a_refused_one_says_why_and_can_be_deleted(page: Page, site: Site, tmp_p
     expect(page.locator("[data-waiting-words]")).to_have_text(
         "1 picture was not accepted and is on this device alone."
     )
+    expect(page.locator(".upload")).not_to_contain_text("No connection")
     page.get_by_role("button", name="Delete this picture").click()
     expect(page.locator("[data-waiting]")).to_be_hidden()
     assert pictures(site, lesion) == 0
@@ -124,7 +125,7 @@ def test_a_refused_one_says_why_and_can_be_deleted(page: Page, site: Site, tmp_p
 
 def test_log_out_deletes_it_after_asking(page: Page, site: Site, tmp_path: Path) -> None:
     lesion = go_to_upload(page, "Spot given up")
-    add_without_connection(page, drawn(tmp_path, 713))
+    add_without_connection(page, drawn(tmp_path, 813))
     page.route("**/images/new/", lambda route: route.abort())  # nothing gets through
     page.context.set_offline(False)
     asked: list[str] = []
@@ -165,7 +166,7 @@ KEPT = """async () => {
 
 def test_another_account_neither_sees_nor_sends_it(page: Page, site: Site, tmp_path: Path) -> None:
     lesion = go_to_upload(page, "Spot of the first")
-    add_without_connection(page, drawn(tmp_path, 714))
+    add_without_connection(page, drawn(tmp_path, 814))
     page.route("**/images/new/", lambda route: route.abort())
     page.context.set_offline(False)
     page.context.clear_cookies()  # the session ends; nobody logs out

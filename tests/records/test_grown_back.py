@@ -186,3 +186,27 @@ def test_removed_on_an_unknown_day_hides_no_picture_that_was_not_shown(personas)
             user=user, image=seen, conclusion="nv", management="done", shown_at=shown_at
         )
     assert standing(lesion, user)[0] == "urgent"
+
+
+def test_nor_on_the_day_of_another_removal(personas):
+    user, lesion = personas.clinician, LesionFactory(patient=personas.patient)
+    scar = LesionImageFactory(lesion=lesion, captured_on=AGAIN)
+    PredictionFactory(image=scar, outcome="monitor")
+    reviews.record_review(
+        user=user, image=scar, conclusion="mel", management="done", removed_on=REMOVED
+    )
+    between = LesionImageFactory(
+        lesion=lesion, captured_on=REMOVED + timedelta(days=2), placed_at=timezone.now()
+    )
+    PredictionFactory(image=between, outcome="urgent")
+    corrections.withdraw(user=user, record=scar, reason="Another spot")
+    histology = reviews.record_histology(
+        user=user,
+        lesion=lesion,
+        diagnosis="nv",
+        examined_on=REMOVED + timedelta(days=5),
+        excised=True,
+    )
+    corrections.withdraw(user=user, record=histology, reason="Another spot")
+    corrections.restore(user=user, record=LesionImage.everything.get(pk=scar.pk))
+    assert standing(lesion, user)[0] == "urgent"

@@ -102,17 +102,6 @@ def test_every_lesion_says_why_it_is_there(personas, six):
     }
 
 
-@pytest.mark.parametrize("reason", worklist.Reason.values)
-def test_a_reason_in_sql_is_the_reason_told(personas, six, reason):
-    told = {
-        one.label
-        for one in worklist.Worklist(personas.clinician, reviewed="all")
-        if reason in one.reasons
-    }
-    assert told
-    assert set(labels(personas.clinician, reason=reason)) == told
-
-
 def test_of_those_alike_what_has_waited_longest_comes_first(personas):
     for label, day in (("second", 2), ("first", 1), ("third", 3)):
         lesion = lesion_of(personas.patient, label, "urgent")

@@ -68,7 +68,7 @@ def test_the_shell_lines(site: Site, tmp_path: Path) -> None:
     setting, *rest = blocks(API, "sh")
     assert "KEY=sk_" in setting
     lines = [line for block in rest for line in block.splitlines()]
-    assert sum("curl" in line for line in lines) == len(lines) == 47
+    assert sum("curl" in line for line in lines) == len(lines) == 48
     out = run_shell(site, tmp_path, "\n".join(lines))
     assert '"state": "succeeded"' in out
     assert '"outcome": null' not in out

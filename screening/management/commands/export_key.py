@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from screening.models.signatures import export_keys
+from screening.privacy.commands import RecordedCommand
 
 
-class Command(BaseCommand):
+class Command(RecordedCommand):
     help = (
         "Print the public key with which another site checks an export of this one: its "
         "manage.py import_export --signed-by takes it. See docs/export.md."
