@@ -51,6 +51,7 @@ PUBLIC = {
     "fhir:smart",
     "oauth_metadata",
     "fhir:nothing",
+    "dicomweb:nothing",
     "api:nothing",
     "oauth_token",  # asks for the secret of an application
     "oauth_revoke",
@@ -104,7 +105,7 @@ def test_anonymous_visitors_get_no_further_than_log_in(db, client, name, path):
         if name in PUBLIC:
             assert answer.status_code < 500
             continue
-        if path.startswith(("/api/", "/fhir/")):
+        if path.startswith(("/api/", "/fhir/", "/dicomweb/")):
             assert answer.status_code in (401, 405), answer.status_code
             continue
         assert answer.status_code == 302, (method, answer.status_code)
