@@ -44,7 +44,7 @@ def test_what_cannot_be_kept_is_refused_with_a_word(clinician, lesion):
     assert "several frames" in pointers(response)["/file"]
 
 
-def test_a_picture_is_had_as_dicom(clinician, lesion):
+def test_a_picture_is_retrieved_as_dicom(clinician, lesion):
     image = upload(clinician, lesion).json()["id"]
     response = clinician.get(f"/api/v1/images/{image}/dicom", HTTP_ACCEPT="application/dicom")
     assert response["Content-Type"] == "application/dicom"

@@ -110,6 +110,19 @@ def test_an_upload_without_end_is_refused_before_it_is_sent(address: tuple[str, 
     assert refused.status == 413
 
 
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/dicomweb/studies", 401),
+        ("/dicomweb/studies/1.2.826.1", 401),
+        ("/dicomweb/studies/1.2.826.1/series", 413),
+    ],
+)
+def test_large_instances_reach_the_site(address: tuple[str, int], path: str, status: int) -> None:
+    answer = _ask(address, "POST", path, X_Forwarded_Proto="https", Content_Length="30000000")
+    assert answer.status == status
+
+
 def test_another_host_name_is_refused(address: tuple[str, int]) -> None:
     answer = _ask(address, "GET", "/accounts/login/", Host="elsewhere.example")
     assert answer.status == 400

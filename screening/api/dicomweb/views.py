@@ -93,16 +93,35 @@ class SearchView(DicomWebView):
         return response
 
 
-class StudiesView(RetrySafe, SearchView):
-    """Also takes instances, of any studies."""
+class StoreView(RetrySafe, DicomWebView):
+    """Takes instances: of any studies, or of the one in its address."""
 
-    level = "studies"
     http_method_names = ["get", "head", "post"]
     parser_classes = [multipart.Instances, multipart.Instance]
     in_one_transaction = False  # each instance stands by itself, and is recognised when sent again
 
-    def post(self, request: Request) -> HttpResponse:
-        return _stored(self, request)
+    def post(self, request: Request, study: str = "") -> HttpResponse:
+        """What became of each instance (PS3.18, 10.5.3): 202 where any is stored, else 409. It is
+        never 200, since each that is stored has a warning.
+        """
+        _require_json(request)
+        files = cast(dict[str, Any], request.data).get(multipart.INSTANCES)
+        if not files:
+            raise exceptions.ParseError("There is no instance in the body.")
+
+        def may_add(resource: str) -> bool:
+            credential: Any = request.auth
+            return credential is None or bool(credential.allows(f"{resource}:write"))
+
+        sender = storage.Sender(self.user, may_add)
+        sent = storage.store(sender=sender, files=files, study=study)
+        self.keeps_response = not any(one.reason == storage.Reason.NO_RESOURCES for one in sent)
+        status = 202 if any(one.image for one in sent) else 409
+        return _json(stored.told(sent, self.base), status=status)
+
+
+class StudiesView(StoreView, SearchView):
+    level = "studies"
 
 
 class InstancesView(DicomWebView):
@@ -126,22 +145,17 @@ class InstancesView(DicomWebView):
         return f"{DICOM}; transfer-syntax={writer.syntax_of(image, plain=plain)}", data
 
 
-class StudyView(RetrySafe, InstancesView):
-    """Also takes instances of the study."""
-
-    http_method_names = ["get", "head", "post"]
-    parser_classes = [multipart.Instances, multipart.Instance]
-    in_one_transaction = False  # each instance stands by itself, and is recognised when sent again
-
-    def post(self, request: Request, study: str) -> HttpResponse:
-        return _stored(self, request, study)
+class StudyView(StoreView, InstancesView):
+    pass
 
 
 class MetadataView(DicomWebView):
     def get(self, request: Request, **names: str) -> HttpResponse:
         _require_json(request)
         told = [
-            writer.metadata(image, retrieval.stored_bytes(image), self.tells).to_json_dict()
+            writer.metadata(
+                image, retrieval.stored_bytes(image), self.tells, plain=True
+            ).to_json_dict()
             for image in retrieval.images(user=self.user, **names)
         ]
         return _json(told)
@@ -177,25 +191,6 @@ class RenderedView(DicomWebView):
         return HttpResponse(data, content_type=wanted.media_type, headers=multipart.NO_STORE)
 
 
-def _stored(view: DicomWebView, request: Request, study: str = "") -> HttpResponse:
-    """What became of each instance (PS3.18, 10.5.3): 202 where any is stored, else 409. It is never
-    200, since each that is stored has a warning.
-    """
-    _require_json(request)
-    files = cast(dict[str, Any], request.data).get(multipart.INSTANCES)
-    if not files:
-        raise exceptions.ParseError("There is no instance in the body.")
-
-    def may_add(resource: str) -> bool:
-        credential: Any = request.auth
-        return credential is None or bool(credential.allows(f"{resource}:write"))
-
-    sender = storage.Sender(view.user, may_add)
-    sent = storage.store(sender=sender, files=files, study=study)
-    status = 202 if any(one.image for one in sent) else 409
-    return _json(stored.told(sent, view.base), status=status)
-
-
 def _handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     if isinstance(exc, SearchError):
         exc = exceptions.ValidationError(str(exc))
@@ -222,7 +217,7 @@ def _embeds(image: LesionImage, syntax: str) -> bool:
 
 
 def _choice(image: LesionImage, wanted: list[Accepted], *, is_one: bool) -> Accepted:
-    """The first that can be had of this image. Raises NotAcceptable."""
+    """The first that this image can be sent as. Raises NotAcceptable."""
     for one in wanted:
         whole = one.is_multipart or one.media_type == "*/*"
         if not one.takes(DICOM) or not (whole or is_one):

@@ -51,9 +51,12 @@ class RetrySafe(APIView):
     in_one_transaction: the action and its response are stored together, so that a crash leaves both
     or neither. A view that cannot hold a transaction that long sets False, and recognises repeated
     actions itself.
+
+    keeps_response: a handler sets it False where the same request is to be executed again.
     """
 
     in_one_transaction = True
+    keeps_response = True
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -76,7 +79,10 @@ class RetrySafe(APIView):
             try:
                 with transaction.atomic() if self.in_one_transaction else nullcontext():
                     response: HttpResponse = handler(request, *args, **kwargs)
-                    _keep(claimed, response)
+                    if self.keeps_response:
+                        _keep(claimed, response)
+                    else:
+                        idempotency.release(claimed)
                 return response
             except BaseException:
                 idempotency.release(claimed)
@@ -127,10 +133,13 @@ def _keep(claimed: Any, response: Any) -> None:
     is_data = isinstance(response, Response)
     body = JSONRenderer().render(response.data) if is_data else response.content
     headers = {name: response[name] for name in KEPT_HEADERS if name in response}
+    if not is_data:
+        headers["Content-Type"] = response["Content-Type"]
     idempotency.answer(claimed, status=response.status_code, headers=headers, body=body)
 
 
 def _again(status: int, headers: dict[str, str], body: bytes) -> HttpResponse:
-    response = HttpResponse(body, status=status, content_type="application/json", headers=headers)
+    headers = {"Content-Type": "application/json"} | headers
+    response = HttpResponse(body, status=status, headers=headers)
     response.headers["Idempotent-Replayed"] = "true"
     return response

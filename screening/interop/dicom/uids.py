@@ -8,6 +8,7 @@ all of one patient on one day, ``2.25.<patient>.<day>``.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from uuid import UUID
 
@@ -50,33 +51,44 @@ def kept(uid: str) -> dict[str, str]:
     return {"system": SYSTEM, "value": f"{_PREFIX}{uid}"}
 
 
-def of_instance(uid: str) -> Q:
-    """A condition on images."""
-    named = ExternalIdentifier.objects.filter(**kept(uid), kind=ExternalIdentifier.Kind.IMAGE)
-    found = Q(pk__in=named.values("image"))
-    ours = _read(uid)
-    return found | Q(pk=ours[0]) if ours and ours[1] is None else found
+def of_instance(*wanted: str) -> Q:
+    """A condition on images: they have one of these UIDs. No deeper for many."""
+    named = ExternalIdentifier.objects.filter(
+        system=SYSTEM,
+        value__in=[kept(uid)["value"] for uid in wanted],
+        kind=ExternalIdentifier.Kind.IMAGE,
+    )
+    ours = [image for image, day, kind in _all_read(wanted) if day is None and not kind]
+    return Q(pk__in=named.values("image")) | Q(pk__in=ours)
 
 
-def of_series(uid: str) -> Q:
-    """A condition on images."""
-    if not (ours := _read(uid)) or not ours[2]:
-        return NOTHING
-    lesion, day, kind = ours
-    return Q(lesion=lesion, captured_on=day, modality=_MODALITIES[kind])
+def of_series(*wanted: str) -> Q:
+    """A condition on images: they are in one of these."""
+    found = NOTHING
+    for lesion, day, kind in _all_read(wanted):
+        if kind:
+            found |= Q(lesion=lesion, captured_on=day, modality=_MODALITIES[kind])
+    return found
 
 
-def of_study(uid: str) -> Q:
-    """A condition on images."""
-    if not (ours := _read(uid)) or ours[1] is None or ours[2]:
-        return NOTHING
-    return Q(lesion__patient=ours[0], captured_on=ours[1])
+def of_study(*wanted: str) -> Q:
+    """A condition on images: they are in one of these."""
+    found = NOTHING
+    for patient, day, kind in _all_read(wanted):
+        if day is not None and not kind:
+            found |= Q(lesion__patient=patient, captured_on=day)
+    return found
 
 
 def lesion_of(uid: str) -> UUID | None:
     """The lesion whose pictures a series of ours holds; None for any other UID."""
     ours = _read(uid)
     return ours[0] if ours and ours[2] else None
+
+
+def _all_read(wanted: Iterable[str]) -> list[tuple[UUID, date | None, str]]:
+    """Of the UIDs that are ours."""
+    return [ours for uid in wanted if (ours := _read(uid))]
 
 
 def _read(uid: str) -> tuple[UUID, date | None, str] | None:

@@ -21,7 +21,9 @@ RENDERED = {JPEG: "JPEG", PNG: "PNG"}
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """quality: of a JPEG, 1 to 100. size: width and height to fit into, None as it is."""
+    """quality: of a JPEG, 1 to 100. size: width and height to fit into, without
+    enlarging; None as it is.
+    """
 
     media_type: str
     quality: int = 90
@@ -67,7 +69,7 @@ def rendered(stored: LesionImage, wanted: Rendering) -> bytes:
     buffer = BytesIO()
     image = Image.fromarray(delivery.decoded(stored, delivery.picture_of(stored)))
     if wanted.size:
-        share = min(wanted.size[0] / image.width, wanted.size[1] / image.height)
+        share = min(1, wanted.size[0] / image.width, wanted.size[1] / image.height)
         size = max(1, round(image.width * share)), max(1, round(image.height * share))
         image = image.resize(size, Image.Resampling.LANCZOS)
     image.save(buffer, RENDERED[wanted.media_type], quality=wanted.quality)

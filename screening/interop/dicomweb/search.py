@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Cast, Concat, Replace, Right
+from django.http import Http404
 
 from accounts.models import User
 from screening.errors import SearchError
@@ -217,7 +218,7 @@ _OF_INSTANCES = {
 def _instance(image: LesionImage, scope: Scope, asked: Asked) -> Dataset:
     wanted = _OF_INSTANCES | asked.fields
     if asked.all_fields or wanted > _OF_INSTANCES:
-        told = metadata(image, stored_bytes(image), scope.tells)
+        told = _whole(image, scope)
     else:
         told = described(image, scope.tells)
     if not asked.all_fields:
@@ -226,6 +227,14 @@ def _instance(image: LesionImage, scope: Scope, asked: Asked) -> Dataset:
                 del told[element.tag]
     told.InstanceAvailability = "ONLINE"
     return told
+
+
+def _whole(image: LesionImage, scope: Scope) -> Dataset:
+    """Without what describes the pixels, if the file is lost: the others are still found."""
+    try:
+        return metadata(image, stored_bytes(image), scope.tells, plain=True)
+    except Http404:
+        return described(image, scope.tells)
 
 
 def _json(row: Dataset, base: str) -> Json:
@@ -270,14 +279,14 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _uids(of: Matcher) -> Matcher:
+def _uids(of: Callable[..., Q]) -> Matcher:
     """A list of UIDs, separated by commas or backslashes (PS3.4, C.2.2.2.2)."""
 
     def matches(text: str) -> Q:
-        found = uids.NOTHING
-        for uid in re.split(r"[,\\]", text)[:MOST]:
-            found |= of(uid)
-        return found
+        wanted = re.split(r"[,\\]", text)
+        if len(wanted) > MOST:
+            raise SearchError(f"There are more than {MOST} UIDs in a list.")
+        return of(*wanted)
 
     return matches
 

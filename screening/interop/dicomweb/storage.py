@@ -13,8 +13,9 @@ from io import BytesIO
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q, QuerySet
 
-from accounts.models import User
+from accounts.models import Clinic, User
 from screening.errors import Busy
 from screening.images import cleaning
 from screening.images import services as image_services
@@ -23,7 +24,7 @@ from screening.images.quota import NO_ROOM
 from screening.interop import identifiers
 from screening.interop.dicom import services as dicom_services
 from screening.interop.dicom import uids
-from screening.models import Lesion, LesionImage, Modality, Patient
+from screening.models import ExternalIdentifier, Lesion, LesionImage, Modality, Patient
 
 PATIENT_ID = "urn:dicom:patient-id"
 """The system of the identifier that keeps a PatientID without an issuer."""
@@ -33,6 +34,8 @@ UNKNOWN_PATIENT = (
 )
 SEVERAL_PATIENTS = "Several patients have this PatientID. Send IssuerOfPatientID too."
 NO_UIDS = "A study, series and instance UID and a PatientID are needed."
+UNPRINTABLE = "PatientID or IssuerOfPatientID has characters that cannot be printed."
+WITHDRAWN = "was withdrawn here, so it is not stored again. Put it back first."
 
 
 class Reason(IntEnum):
@@ -112,6 +115,8 @@ def _identity(data: bytes) -> Identity:
 def _require_takable(told: Identity, study: str) -> None:
     if not all(map(uids.VALID.match, (told.instance, told.series, told.study))) or not told.patient:
         raise _Failed(Reason.UNREADABLE, NO_UIDS)
+    if not (told.patient + told.issuer).isprintable():
+        raise _Failed(Reason.UNREADABLE, UNPRINTABLE)
     if study and told.study != study:
         raise _Failed(Reason.OTHER_STUDY, "It is of another study than the address names.")
     if not is_photograph(told.kind):
@@ -124,6 +129,7 @@ def _kept(sender: Sender, told: Identity, clean: cleaning.CleanImage) -> LesionI
     """Nothing is left of a patient or lesion that was added for a picture that is refused."""
     with image_services.files_only_with_rows() as stored:
         lesion = _lesion(sender, _patient(sender, told), told)
+        _require_there(sender.user, lesion.patient, told, clean)
         dermoscopic = told.kind == DERMOSCOPIC
         added = identifiers.add_image(
             user=sender.user,
@@ -139,20 +145,38 @@ def _kept(sender: Sender, told: Identity, clean: cleaning.CleanImage) -> LesionI
     return image
 
 
+def _require_there(
+    user: User, patient: Patient, told: Identity, clean: cleaning.CleanImage
+) -> None:
+    """A picture that was withdrawn does not come back by being sent again: not under its UID to
+    anyone of the clinic, nor with other bytes around it to the patient.
+    """
+    of_side = Q(
+        lesion__patient__in=Patient.everything.visible_to(user),
+        lesion__patient__clinic=patient.clinic_id,
+    )
+    by_content = Q(sha256=clean.sha256, lesion__patient=patient)
+    same = LesionImage.everything.filter(uids.of_instance(told.instance) & of_side | by_content)
+    if same.exists() and not same.present().exists():
+        raise _Failed(Reason.REFUSED, f"This picture {WITHDRAWN}")
+
+
 def _patient(sender: Sender, told: Identity) -> Patient:
     user = sender.user
     visible = Patient.objects.visible_to(user)
-    if (key := _uuid(told.patient)) and (ours := visible.filter(pk=key).first()):
+    key = _uuid(told.patient)
+    if key and (ours := visible.filter(Q(pk=key) | Q(merged=key)).first()):
         return ours
-    named = {"identifiers__value": told.patient}
-    if told.issuer:
-        named["identifiers__system"] = told.issuer
-    known = list(visible.filter(**named).distinct()[:2])
+    numbered = Q(identifiers__in=_numbers(user, told))
+    known = list(visible.filter(numbered).distinct()[:2])
     if len(known) > 1:
         raise _Failed(Reason.PATIENT, SEVERAL_PATIENTS)
     if known:
         return known[0]
-    if user.bound_clinic is None:
+    gone = Patient.everything.visible_to(user).filter(merged_into=None).exclude(withdrawn_at=None)
+    if gone.filter(numbered | Q(pk=key) if key else numbered).exists():
+        raise _Failed(Reason.REFUSED, f"This patient {WITHDRAWN}")
+    if user.bound_clinic is None or told.issuer == identifiers.MANIFEST:
         raise _Failed(Reason.PATIENT, UNKNOWN_PATIENT)
     if not sender.may_add("patients"):
         raise _Failed(Reason.NOT_AUTHORIZED, "A new patient needs the scope patients:write.")
@@ -163,14 +187,32 @@ def _patient(sender: Sender, told: Identity) -> Patient:
     return added
 
 
+def _numbers(user: User, told: Identity) -> QuerySet[ExternalIdentifier]:
+    """The identifiers with this PatientID that the caller's side gave: a clinic of theirs, or they
+    as owner. Those of manifests count from 1 in every table, and are none of a person.
+    """
+    of_side = Q(clinic__in=Clinic.objects.with_member(user))
+    if user.bound_clinic is None:
+        of_side |= Q(owner=user)
+    if told.issuer:
+        of_side &= Q(system=told.issuer)
+    found = ExternalIdentifier.objects.filter(
+        of_side, kind=ExternalIdentifier.Kind.PATIENT, value=told.patient
+    )
+    return found.exclude(system=identifiers.MANIFEST)
+
+
 def _lesion(sender: Sender, patient: Patient, told: Identity) -> Lesion:
-    if (key := uids.lesion_of(told.series)) and (ours := patient.lesions.filter(pk=key).first()):
-        return ours
     named = uids.kept(told.series)
-    if known := patient.lesions.filter(
-        identifiers__system=named["system"], identifiers__value=named["value"]
-    ).first():
+    key = uids.lesion_of(told.series)
+    if key and (ours := patient.lesions.filter(Q(pk=key) | Q(merged=key)).first()):
+        return ours
+    kept = Q(identifiers__system=named["system"], identifiers__value=named["value"])
+    if known := patient.lesions.filter(kept).first():
         return known
+    gone = Lesion.everything.filter(patient=patient, merged_into=None).exclude(withdrawn_at=None)
+    if gone.filter(kept | Q(pk=key) if key else kept).exists():
+        raise _Failed(Reason.REFUSED, f"This lesion {WITHDRAWN}")
     if not sender.may_add("lesions"):
         raise _Failed(Reason.NOT_AUTHORIZED, "A new series needs the scope lesions:write.")
     opened: Lesion = identifiers.open_lesion(

@@ -1,4 +1,4 @@
-"""WADO-RS: by dicomweb-client over HTTP; what is had in which form."""
+"""WADO-RS: by dicomweb-client over HTTP; what is retrieved in which form."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_client_retrieves_an_instance_with_the_uid_that_was_kept(peer, record)
     assert np.array_equal(pixel_array(one), np.asarray(picture()))
 
 
-def test_a_jpeg_is_had_as_it_is_stored_or_plain(peer, record):
+def test_a_jpeg_is_retrieved_as_it_is_stored_or_plain(peer, record):
     with record.jpeg.file.open() as file:
         stored = file.read()
     for syntax, is_jpeg in (("*", True), (JPEG, True), ("1.2.840.10008.1.2.1", False)):
@@ -109,7 +109,9 @@ def test_a_client_retrieves_metadata(peer, record):
     assert one.SOPClassUID == uid.DermoscopicPhotographyImageStorage
     assert one.AnatomicRegionSequence[0].CodeValue == "66643007"
     assert "PixelData" not in one
-    whole = peer.retrieve_instance(*names(record.jpeg), media_types=(("application/dicom", "*"),))
+    media = (("application/dicom", "1.2.840.10008.1.2.1"),)  # the default; the client's is *
+    whole = peer.retrieve_instance(*names(record.jpeg), media_types=media)
+    assert whole.PhotometricInterpretation == "RGB"
     del whole.PixelData
     assert one.to_json_dict() == whole.to_json_dict()
 
@@ -146,6 +148,8 @@ def test_a_rendering_fits_into_the_viewport(clinician, record):
     shown = clinician.get(address(record.png, "/rendered?viewport=150,400&quality=30"))
     assert shown["Content-Type"] == "image/jpeg"
     assert Image.open(BytesIO(shown.content)).size == (150, 112)
+    shown = clinician.get(address(record.png, "/rendered?viewport=10000,10000"))
+    assert Image.open(BytesIO(shown.content)).size == (300, 225)
 
 
 @pytest.mark.parametrize(

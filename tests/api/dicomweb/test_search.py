@@ -133,7 +133,7 @@ def test_each_level_has_its_keys(clinician, record, address, count):
     assert len(found(clinician, address)) == count
 
 
-def test_more_fields_are_had_of_instances(clinician, record):
+def test_more_fields_are_retrieved_of_instances(clinician, record):
     [plain] = found(clinician, f"/instances?SOPInstanceUID={KEPT}")
     [more] = found(clinician, f"/instances?SOPInstanceUID={KEPT}&includefield=ImageType")
     [whole] = found(clinician, f"/instances?SOPInstanceUID={KEPT}&includefield=all")
@@ -141,6 +141,36 @@ def test_more_fields_are_had_of_instances(clinician, record):
     assert set(more) < set(whole)
     assert whole["00280004"]["Value"] == ["RGB"]
     assert "7FE00010" not in whole
+    jpeg = uids.instance_uid(record.jpeg)
+    [whole] = found(clinician, f"/instances?SOPInstanceUID={jpeg}&includefield=all")
+    assert whole["00280004"]["Value"] == ["RGB"]
+
+
+def test_a_lost_file_hides_no_other(clinician, record):
+    record.jpeg.file.storage.delete(record.jpeg.file.name)
+    told = found(clinician, "/instances?includefield=all")
+    assert len(told) == 4
+    assert [("00280004" in one) for one in told].count(False) == 1
+
+
+@pytest.mark.parametrize(
+    ("level", "name", "kind"),
+    [
+        ("studies", "StudyInstanceUID", ".20260112"),
+        ("series", "SeriesInstanceUID", ".20260112.1"),
+        ("instances", "SOPInstanceUID", ""),
+    ],
+)
+def test_a_long_list_of_uids_is_searched(clinician, record, level, name, kind):
+    own = {
+        "studies": study(record),
+        "series": uids.series_uid(record.jpeg.lesion_id, DAY, "dermatoscopic"),
+        "instances": uids.instance_uid(record.jpeg),
+    }[level]
+    many = [f"2.25.{n}{kind}" for n in range(1, search.MOST)]
+    address = f"/{level}?{name}=" + ",".join([*many, own])
+    assert len(found(clinician, address)) == 1
+    assert "more than 500 UIDs" in str(found(clinician, f"{address},2.25.9", status=400))
 
 
 def test_fuzzy_matching_is_declined_as_the_standard_says(clinician, record):
@@ -184,7 +214,7 @@ def test_what_cannot_be_asked_is_a_problem(clinician, record, query):
     assert response["Content-Type"] == "application/problem+json"
 
 
-def test_only_json_is_had(clinician, record):
+def test_only_json_is_retrieved(clinician, record):
     for accept in ("application/dicom+json", "application/json", "*/*", "application/*;q=0.5"):
         response = clinician.get(f"{BASE}/studies", HTTP_ACCEPT=accept)
         assert response["Content-Type"] == "application/dicom+json"

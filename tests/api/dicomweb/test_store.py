@@ -12,9 +12,11 @@ from pydicom.pixels import pixel_array
 from requests import HTTPError
 
 from accounts import services
+from screening.corrections import services as corrections
 from screening.errors import Busy
 from screening.images import sandbox
 from screening.images.quota import Storage
+from screening.interop import identifiers
 from screening.interop.dicomweb import storage
 from screening.models import BodySite, ExternalIdentifier, Lesion, LesionImage, Patient
 from tests.api.dicomweb.conftest import BASE
@@ -171,6 +173,103 @@ def test_the_issuer_tells_patients_apart(clinician, known, personas):
     assert LesionImage.objects.get().lesion.patient == other
 
 
+def identified(patient, system, value=NUMBER, **side) -> None:
+    side = side or {"clinic": patient.clinic}
+    ExternalIdentifier.objects.create(
+        kind="patient", patient=patient, system=system, value=value, **side
+    )
+
+
+@pytest.mark.parametrize("issuer", [None, identifiers.MANIFEST])
+def test_a_name_in_a_manifest_is_no_patient_id(system, clinician, personas, issuer):
+    identified(personas.patient, identifiers.MANIFEST)
+    issued = {"IssuerOfPatientID": issuer} if issuer else {}
+    assert failure(post(clinician, multipart(sent(**issued))))[0] == storage.Reason.PATIENT
+    if issuer:
+        assert failure(post(system, multipart(sent(**issued))))[0] == storage.Reason.PATIENT
+    else:
+        assert post(system, multipart(sent())).status_code == 202
+        assert LesionImage.objects.get().lesion.patient != personas.patient
+
+
+def test_a_number_that_the_owner_gave_is_not_the_clinics(clinician, personas):
+    identified(personas.patient, "urn:x", owner=personas.stranger)
+    for issued in ({}, {"IssuerOfPatientID": "urn:x"}):
+        assert failure(post(clinician, multipart(sent(**issued))))[0] == storage.Reason.PATIENT
+
+
+def test_the_owner_finds_the_own_record_by_number(client_of, personas):
+    own = PatientFactory(clinic=None, owner=personas.stranger)
+    identified(own, "urn:x", owner=personas.stranger)
+    assert post(client_of(personas.stranger), multipart(sent())).status_code == 202
+    assert LesionImage.objects.get().lesion.patient == own
+
+
+GONE = {
+    "picture": lambda image: image,
+    "lesion": lambda image: image.lesion,
+    "patient": lambda image: image.lesion.patient,
+}
+
+
+@pytest.mark.parametrize("what", GONE)
+def test_what_was_withdrawn_is_not_made_anew(system, personas, what):
+    assert post(system, multipart(sent())).status_code == 202
+    image = LesionImage.objects.get()
+    record = GONE[what](image)
+    counted = (Patient.everything, Lesion.everything, LesionImage.everything)
+    before = [rows.count() for rows in counted]
+    corrections.withdraw(user=personas.clinician, record=record, reason="Somebody else.")
+    reason, words = failure(post(system, multipart(sent())))
+    assert (reason, words) == (storage.Reason.REFUSED, f"This {what} {storage.WITHDRAWN}")
+    assert [rows.count() for rows in counted] == before
+    corrections.restore(user=personas.clinician, record=record)
+    assert post(system, multipart(sent())).status_code == 202
+    assert LesionImage.objects.get() == image
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        {"image": picture((90, 90))},
+        {"SeriesInstanceUID": "1.2.8"},
+    ],
+)
+def test_a_withdrawn_picture_is_known_by_its_uid(system, personas, again):
+    assert post(system, multipart(sent())).status_code == 202
+    image = LesionImage.objects.get()
+    corrections.withdraw(user=personas.clinician, record=image, reason="A finger.")
+    assert failure(post(system, multipart(sent(**again))))[0] == storage.Reason.REFUSED
+    assert Lesion.everything.count() == 1
+
+
+def test_a_withdrawn_picture_is_known_by_its_bytes(system, personas):
+    assert post(system, multipart(sent())).status_code == 202
+    image = LesionImage.objects.get()
+    image.identifiers.all().delete()
+    corrections.withdraw(user=personas.clinician, record=image, reason="A finger.")
+    assert failure(post(system, multipart(sent())))[0] == storage.Reason.REFUSED
+
+
+def test_out_of_resources_is_tried_again_with_the_same_key(clinician, known, monkeypatch):
+    def again():
+        return clinician.post(
+            f"{BASE}/studies",
+            multipart(sent()),
+            content_type=MULTIPART,
+            HTTP_IDEMPOTENCY_KEY="k",
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr("screening.images.quota.of_clinic", lambda clinic: Storage(1, 1))
+        assert failure(again())[0] == storage.Reason.NO_RESOURCES
+    first, second = again(), again()
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert second["Idempotent-Replayed"] == "true"
+    assert second.content == first.content
+    assert second["Content-Type"] == first["Content-Type"] == "application/dicom+json"
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -179,6 +278,8 @@ def test_the_issuer_tells_patients_apart(clinician, known, personas):
         (lambda: dicom(syntax=uid.MPEG2MPML, frame=b"x" * 10), "SYNTAX"),
         (lambda: sent(PatientID="somebody else"), "PATIENT"),
         (lambda: sent(PatientID=None), "UNREADABLE"),
+        (lambda: sent(PatientID="A\0B"), "UNREADABLE"),
+        (lambda: sent(IssuerOfPatientID="A\0B"), "UNREADABLE"),
         (lambda: sent(StudyInstanceUID=""), "UNREADABLE"),
         (lambda: sent()[:140], "UNREADABLE"),
         (lambda: b"\xff\xd8\xff", "UNREADABLE"),
