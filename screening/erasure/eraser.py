@@ -332,11 +332,7 @@ def _roots(
 
 def _identifiers_of_parted(erasure: Erasure) -> set[Any]:
     """Other systems' identifiers that whoever left a record had given it."""
-    of = (
-        Q(patient__in=erasure.parted)
-        | Q(lesion__patient__in=erasure.parted)
-        | Q(image__lesion__patient__in=erasure.parted)
-    )
+    of = ExternalIdentifier.of_patients(erasure.parted)
     side = Q(clinic=erasure.clinic_id) if erasure.clinic_id else Q(owner=erasure.asked_by_id)
     return set(ExternalIdentifier.objects.filter(of, side).values_list("pk", flat=True))
 

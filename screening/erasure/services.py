@@ -59,7 +59,7 @@ def ask_for_account(*, user: User) -> Erasure:
     _leave_clinics(user)
     due = timezone.now() + timedelta(days=GRACE_DAYS)
     asked = Erasure(user=user, asked_by=user, erased_from=due, mail_to=user.email)
-    own = Patient.everything.select_for_update().filter(owner=user).order_by("pk")
+    own = Patient.everything.select_for_update(no_key=True).filter(owner=user).order_by("pk")
     for patient in own:
         if patient.clinic_id:
             _part(asked, patient)
@@ -131,7 +131,8 @@ def undo(*, user: User, erasure: Erasure) -> Erasure:
         raise ValidationError("It is too late: this can no longer be undone.")
     for patient in _of(erasure):
         _show(patient)
-    for patient in Patient.everything.select_for_update().filter(pk__in=erasure.parted):
+    parted = Patient.everything.select_for_update(no_key=True).filter(pk__in=erasure.parted)
+    for patient in parted.order_by("pk"):
         _rejoin(erasure, patient, user)
     if erasure.user_id is not None:
         User.objects.filter(pk=erasure.user_id).update(erased_from=None)
@@ -200,7 +201,7 @@ def _ask_as_owner(user: User, patient: Patient) -> Erasure:
 
 
 def _locked(patient: Patient) -> Patient:
-    found = Patient.everything.select_for_update().filter(pk=patient.pk).first()
+    found = Patient.everything.select_for_update(no_key=True).filter(pk=patient.pk).first()
     if found is None:
         raise ValidationError("This record is gone.")
     return found
@@ -208,7 +209,7 @@ def _locked(patient: Patient) -> Patient:
 
 def _of(erasure: Erasure) -> list[Patient]:
     """The records that the erasure hides."""
-    rows = Patient.everything.select_for_update().order_by("pk")
+    rows = Patient.everything.select_for_update(no_key=True).order_by("pk")
     if erasure.user_id:
         return [
             patient

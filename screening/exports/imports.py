@@ -75,8 +75,8 @@ def import_export(
     owner: the account that gets a person's own records; else one is created, with the address in
     the file and without a password. clinic: the clinic that gets its patients; else the file's is
     created, without members. signed_by: the public key of another site whose exports are taken
-    too. unsigned: take a file whose signature is missing, or by nobody known. Raises
-    ArchiveRefused.
+    too. unsigned: take a file whose signature is missing, or by an unknown
+    site. Raises ArchiveRefused.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -131,9 +131,13 @@ class _Source:
         return self._json(name) if name in self.files else None
 
     def rows(self, kind: Kind) -> Iterator[records.Row]:
-        """Rows that meet the schema. Raises ArchiveRefused."""
+        """Rows that meet the schema; none from a file that is newer than the export. Raises
+        ArchiveRefused.
+        """
         name = f"records/{kind.name}.jsonl"
         if name not in self.files:
+            if kind.is_newer:
+                return
             raise ArchiveRefused(f"{name} is missing.")
         check = Draft202012Validator(of_kind(kind))
         with self._archive.open(name) as lines:
@@ -285,7 +289,7 @@ class _Import:
         """Accounts and clinics as they are called here."""
         for one in kind.fields:
             known = {User: self._users, Clinic: self._clinics}.get(one.related_model)
-            if known is not None and values[one.attname] is not None:
+            if known is not None and values.get(one.attname) is not None:
                 if values[one.attname] not in known:
                     raise ArchiveRefused(f"{kind.name} name somebody who is not in the file.")
                 values[one.attname] = known[values[one.attname]]

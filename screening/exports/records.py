@@ -90,14 +90,6 @@ def _itself(patients: list[UUID]) -> Q:
     return Q(pk__in=patients)
 
 
-def _identified(patients: list[UUID]) -> Q:
-    return (
-        Q(patient__in=patients)
-        | Q(lesion__patient__in=patients)
-        | Q(image__lesion__patient__in=patients)
-    )
-
-
 def _of_what_is_here_now(patients: list[UUID]) -> Q:
     """Corrections of what belongs to the patients now, wherever it was before. What was moved to
     somebody else is somebody else's.
@@ -119,13 +111,17 @@ def _with_rows(patients: list[UUID]) -> Q:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One table. name: of its file. omitted: fields that do not leave."""
+    """One table. name: of its file. omitted: fields that do not leave. newer: fields that exports
+    from before them lack; is_newer: some lack the file.
+    """
 
     name: str
     model: type[models.Model]
     within: Within
     about: str
     omitted: tuple[str, ...] = ()
+    newer: tuple[str, ...] = ()
+    is_newer: bool = False
     at_once: int = field(default=ROWS_AT_ONCE)
 
     @property
@@ -140,7 +136,13 @@ class Kind:
 KINDS = (
     Kind("patients", Patient, _itself, "Whose skin it is.", omitted=("erased_from",)),
     Kind("consents", Consent, of("patient"), "To research, with those that were withdrawn."),
-    Kind("followings", Following, of("patient"), "Clinics that the owner invited to the record."),
+    Kind(
+        "followings",
+        Following,
+        of("patient"),
+        "Clinics that the owner invited to the record.",
+        is_newer=True,
+    ),
     Kind("lesions", Lesion, of("patient"), "Spots, with their symptoms."),
     Kind(
         "images",
@@ -149,7 +151,13 @@ KINDS = (
         "Pictures, with the paths of their files.",
         omitted=("screen",),
     ),
-    Kind("visits", DoctorVisit, of("lesion__patient"), "Visits that the person reported."),
+    Kind(
+        "visits",
+        DoctorVisit,
+        of("lesion__patient"),
+        "Visits that the person reported.",
+        newer=("shown_at", "supersedes", "settles"),
+    ),
     Kind("positions", LesionPosition, of("lesion__patient"), "Places on the body map."),
     Kind("readings", Prediction, of("image__lesion__patient"), "By a model, in every state."),
     Kind(
@@ -180,10 +188,24 @@ KINDS = (
         of("lesion__patient", "earlier__lesion__patient", "later__lesion__patient"),
         "Changes that a rule found.",
     ),
-    Kind("reviews", Review, of("image__lesion__patient"), "Conclusions that clinicians signed."),
-    Kind("histologies", Histology, of("lesion__patient"), "Diagnoses by pathologists."),
+    Kind(
+        "reviews",
+        Review,
+        of("image__lesion__patient"),
+        "Conclusions that clinicians signed.",
+        newer=("shown_at",),
+    ),
+    Kind(
+        "histologies",
+        Histology,
+        of("lesion__patient"),
+        "Diagnoses by pathologists.",
+        newer=("shown_at", "withdrawn_at", "withdrawn_by", "withdrawn_because"),
+    ),
     Kind("reminders", Reminder, of("lesion__patient"), "When the next picture is due."),
-    Kind("identifiers", ExternalIdentifier, _identified, "Names in other systems."),
+    Kind(
+        "identifiers", ExternalIdentifier, ExternalIdentifier.of_patients, "Names in other systems."
+    ),
     Kind(
         "batches",
         Batch,
@@ -192,13 +214,20 @@ KINDS = (
         omitted=("archive",),
     ),
     Kind("batch_rows", BatchRow, of("image__lesion__patient"), "Their lines of this record."),
-    Kind("corrections", Correction, _of_what_is_here_now, "Changes, with the values before."),
+    Kind(
+        "corrections",
+        Correction,
+        _of_what_is_here_now,
+        "Changes, with the values before.",
+        newer=("histology",),
+    ),
     Kind(
         "shares",
         Share,
         of("patient", or_none="lesion__patient"),
         "Links for doctors, without their secrets.",
         omitted=("secret_sha256", "code_hash"),
+        newer=("message",),
     ),
     Kind(
         "share_openings",
@@ -269,9 +298,13 @@ def path_of(image: LesionImage, rendition: str) -> str:
 
 
 def read(kind: Kind, values: Row) -> dict[str, Any]:
-    """The values of ``written``, as the model takes them. Raises ValidationError."""
+    """The values of ``written``, as the model takes them. A newer field that is missing is left
+    out: the model has a default. Raises ValidationError.
+    """
     found = {}
     for one in kind.fields:
+        if one.name not in values and one.name in kind.newer:
+            continue
         value = values[one.name]
         target = one.target_field if one.is_relation else one
         found[one.attname] = None if value is None else target.to_python(value)

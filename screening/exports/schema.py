@@ -116,7 +116,7 @@ def of_kind(kind: Kind) -> Schema:
         "type": "object",
         "description": kind.about,
         "properties": properties,
-        "required": list(properties),
+        "required": [name for name in properties if name not in kind.newer],
         "additionalProperties": False,
     }
 

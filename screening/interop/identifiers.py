@@ -50,7 +50,7 @@ def open_lesion(
 ) -> Known:
     known = _create_or_get(
         user,
-        _Wanted(Kind.LESION, _scope(patient), _once(identifiers)),
+        _Wanted(Kind.LESION, _scope(user, patient), _once(identifiers), patient),
         lambda: record_services.open_lesion(user=user, patient=patient, **fields),
     )
     if known.record.patient_id != patient.pk:
@@ -72,7 +72,7 @@ def add_image(
     Not one transaction, because the picture is cleaned in between. An interrupted call is repaired
     by sending the picture again: it is recognised, and gets its identifier then.
     """
-    wanted = _Wanted(Kind.IMAGE, _scope(lesion.patient), _once(identifiers))
+    wanted = _Wanted(Kind.IMAGE, _scope(user, lesion.patient), _once(identifiers), lesion.patient)
     known = _found(user, wanted)
     if known is None:
         added = store(user=user, lesion=lesion, **fields)
@@ -104,7 +104,7 @@ def name_by_manifest(*, user: User, record: Patient | Lesion, value: str) -> Non
     write_access.require_writable(user=user, patient=patient)
     kind = Kind.PATIENT if isinstance(record, Patient) else Kind.LESION
     identifier = {"system": MANIFEST, "value": value}
-    wanted = _Wanted(kind, _scope(patient), [identifier])
+    wanted = _Wanted(kind, _scope(user, patient), [identifier], patient)
     if not _present(_rows(wanted)).exists():
         _attach(wanted, record)
 
@@ -115,7 +115,7 @@ def set_identifiers(*, user: User, record: Patient | Lesion, identifiers: Identi
     patient = record if isinstance(record, Patient) else record.patient
     kind = Kind.PATIENT if isinstance(record, Patient) else Kind.LESION
     write_access.require_writable(user=user, patient=patient)
-    wanted = _Wanted(kind, _scope(patient), _once(identifiers))
+    wanted = _Wanted(kind, _scope(user, patient), _once(identifiers), patient)
     record.identifiers.all().delete()
     _touch(record)
     if _present(_rows(wanted)).exists():
@@ -124,24 +124,36 @@ def set_identifiers(*, user: User, record: Patient | Lesion, identifiers: Identi
 
 
 class _Wanted(NamedTuple):
+    """scope: the side whose identifiers they are. patient: on whose records those of the other
+    side count too.
+    """
+
     kind: Kind
     scope: dict[str, Any]
     identifiers: list[Mapping[str, str]]
+    patient: Patient | None = None
 
 
 def _once(identifiers: Identifiers) -> list[Mapping[str, str]]:
     return list({(one["system"], one["value"]): one for one in identifiers}.values())
 
 
-def _scope(patient: Patient) -> dict[str, Any]:
-    return {"clinic": patient.clinic} if patient.clinic_id else {"owner": patient.owner}
+def _scope(user: User, patient: Patient) -> dict[str, Any]:
+    """The side that gives the identifier: what the owner gives stays when the clinic leaves."""
+    is_owner = patient.owner_id == user.pk and user.bound_clinic is None
+    if is_owner or patient.clinic_id is None:
+        return {"owner": patient.owner}
+    return {"clinic": patient.clinic}
 
 
 def _rows(wanted: _Wanted) -> Any:
     named = Q()
     for one in wanted.identifiers:
         named |= Q(system=one["system"], value=one["value"])
-    rows = ExternalIdentifier.objects.filter(named, kind=wanted.kind, **wanted.scope)
+    side = Q(**wanted.scope)
+    if wanted.patient is not None:
+        side |= ExternalIdentifier.of_patients([wanted.patient.pk])
+    rows = ExternalIdentifier.objects.filter(named, side, kind=wanted.kind)
     return rows if wanted.identifiers else rows.none()
 
 

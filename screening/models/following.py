@@ -23,9 +23,10 @@ class FollowingQuerySet(models.QuerySet["Following"]):
         ).exclude(patient__owner=None)
 
     def owned_by(self, user: User) -> FollowingQuerySet:
+        """Of the user's own records, withdrawn ones too: a clinic may have withdrawn them."""
         if user.bound_clinic is not None:
             return self.none()
-        return self.filter(patient__owner=user, patient__withdrawn_at=None)
+        return self.filter(patient__owner=user)
 
     def answerable_by(self, user: User) -> FollowingQuerySet:
         """Invitations that ``user`` may accept or decline for a clinic."""

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -12,8 +15,8 @@ from screening.models.patient import Patient
 
 
 class ExternalIdentifier(UUIDModel):
-    """Another system's identifier of a record. It belongs to the clinic or, for a person's own
-    skin, to the owner.
+    """Another system's identifier of a record. It belongs to the side that gave it: the clinic
+    or, for a person's own skin, the owner.
     """
 
     class Kind(models.TextChoices):
@@ -76,3 +79,9 @@ class ExternalIdentifier(UUIDModel):
 
     def __str__(self) -> str:
         return f"{self.system}|{self.value}"
+
+    @staticmethod
+    def of_patients(patients: Iterable[Any]) -> Q:
+        """Those of these patients (by primary key), of their lesions and images, of any side."""
+        pks = list(patients)
+        return Q(patient__in=pks) | Q(lesion__patient__in=pks) | Q(image__lesion__patient__in=pks)

@@ -40,8 +40,8 @@ def tell_of_end(following: Following) -> None:
     _tell_clinic(
         following,
         f"{following.clinic} no longer follows a record",
-        f"A person has ended that {following.clinic} follows their record. It is no longer among "
-        "your patients. What you concluded stays in the person's record.",
+        f"A person has stopped sharing their record with {following.clinic}. It is no longer "
+        "among your patients. What you concluded stays in the person's record.",
         reverse("clinic_followings", args=[following.clinic_id]),
     )
 

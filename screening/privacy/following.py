@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
@@ -17,8 +18,19 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from accounts.services import lock_person, plain_code
-from screening.models import Erasure, ErasureState, Event, Following, Lesion, Patient, Share
+from screening.models import (
+    OPEN_ERASURE,
+    Erasure,
+    ErasureState,
+    Event,
+    ExternalIdentifier,
+    Following,
+    Lesion,
+    Patient,
+    Share,
+)
 from screening.models.base import save_checked
+from screening.models.visibility import PatientQuerySet
 from screening.privacy import emails
 from screening.records import closing
 from screening.webhooks.outbox import announce
@@ -33,7 +45,7 @@ def invite(*, user: User, patient: Patient, code: str) -> Following:
     commit. Its members see the record only once one of them accepts.
     """
     lock_person(user)  # the invitations of the day are counted
-    patient = _own(user, patient)
+    patient = _own(user, patient, Patient.objects.all())
     if patient.clinic_id is not None:
         raise ValidationError("A clinic follows this record already. Only one can at a time.")
     if patient.followings.waiting().exists():
@@ -82,8 +94,8 @@ def accept(*, user: User, following: Following, label: str = "") -> Following:
 
 @transaction.atomic
 def decline(*, user: User, following: Following) -> Following:
-    """The record stays the owner's alone. It is not loaded: the clinic sees nothing of it."""
-    following = Following.objects.select_for_update().get(pk=following.pk)
+    """The record stays the owner's alone. The clinic sees nothing of it."""
+    _locked(following)
     _require_answerable(user, following)
     _close(following, by=user)
     transaction.on_commit(partial(emails.tell_of_answer, following))
@@ -93,13 +105,19 @@ def decline(*, user: User, following: Following) -> Following:
 @transaction.atomic
 def end(*, user: User, following: Following) -> Following:
     """Withdraw the invitation or, once accepted, take the record from the clinic at once: nothing
-    of it is visible to its members, programs and links any more. Ending it again changes nothing.
+    of it is visible to its members, programs and links any more, and the clinic's identifiers go.
+    Ending it again changes nothing. The clinic may have withdrawn the record.
     """
-    patient = _own(user, following.patient)
-    following.refresh_from_db()
+    clinics = Erasure.objects.filter(clinic=following.clinic_id, state__in=OPEN_ERASURE)
+    erasures = list(clinics.select_for_update().order_by("pk"))  # before the patient, as elsewhere
+    patient = _own(user, following.patient, Patient.everything.all())
+    _refresh(following)
+    if following.ended_at is not None:
+        return following
     is_followed = Following.objects.standing().filter(pk=following.pk).exists()
-    if following.ended_at is None:
-        _close(following, by=user)
+    _close(following, by=user)
+    if following.accepted_at is not None:
+        _forget(patient, following.clinic_id, erasures)
     if not is_followed:
         return following
     now = timezone.now()
@@ -117,23 +135,39 @@ def end(*, user: User, following: Following) -> Following:
     return following
 
 
-def _own(user: User, patient: Patient) -> Patient:
-    """The user's own record, locked. Raises PermissionDenied if it is not theirs."""
+def _forget(patient: Patient, clinic_id: UUID, erasures: list[Erasure]) -> None:
+    """The clinic's identifiers go, and it does not come back by undoing that it left before."""
+    of = ExternalIdentifier.of_patients([patient.pk])
+    ExternalIdentifier.objects.filter(of, clinic=clinic_id).delete()
+    for erasure in erasures:
+        if erasure.state == ErasureState.PENDING and str(patient.pk) in erasure.parted:
+            erasure.parted = [pk for pk in erasure.parted if pk != str(patient.pk)]
+            erasure.save(update_fields=["parted", "modified"])
+
+
+def _own(user: User, patient: Patient, of: PatientQuerySet) -> Patient:
+    """The user's own record among ``of``, locked. Raises PermissionDenied if it is not theirs."""
     if user.bound_clinic is not None or patient.owner_id != user.pk:
         raise PermissionDenied("Only the person whose record it is decides which clinic follows.")
-    found = Patient.objects.select_for_update().filter(pk=patient.pk, owner=user).first()
+    found = of.select_for_update(no_key=True).filter(pk=patient.pk, owner=user).first()
     if found is None:
         raise ValidationError("This record is gone.")
     return found
 
 
 def _locked(following: Following) -> Patient:
-    """The record, and nobody else answers or ends the invitation meanwhile."""
-    found = Patient.objects.select_for_update().filter(pk=following.patient_id).first()
+    """The record, and nobody else answers or ends the invitation meanwhile. Everybody locks the
+    patient before the following.
+    """
+    found = Patient.objects.select_for_update(no_key=True).filter(pk=following.patient_id).first()
     if found is None:
         raise ValidationError(OVER)
-    following.refresh_from_db()
+    _refresh(following)
     return found
+
+
+def _refresh(following: Following) -> None:
+    following.refresh_from_db(from_queryset=Following.objects.select_for_update())
 
 
 def _require_answerable(user: User, following: Following) -> None:

@@ -21,7 +21,7 @@ from screening.corrections import moves
 from screening.errors import ArchiveRefused
 from screening.exports import imports
 from screening.exports.records import KINDS, LEFT_OUT
-from screening.models import Batch, Patient, Review, Share
+from screening.models import Batch, DoctorVisit, Patient, Review, Share
 from screening.models.signatures import export_keys, sign_export
 from screening.privacy import services as audit
 from screening.reviews import chain
@@ -40,6 +40,14 @@ pytestmark = pytest.mark.django_db
 
 # What docs/export.md says is not as it was.
 RESIGNED = {"number", "previous_signature", "signature"}
+# What the first exports did not have.
+BEFORE = {
+    "visits": {"shown_at", "supersedes", "settles"},
+    "reviews": {"shown_at"},
+    "histologies": {"shown_at", "withdrawn_at", "withdrawn_by", "withdrawn_because"},
+    "corrections": {"histology"},
+    "shares": {"message"},
+}
 
 
 def contents(file: BytesIO) -> dict[str, Any]:
@@ -296,6 +304,53 @@ def test_a_file_from_before_signatures_is_taken_if_asked_for(personas, own):
     with pytest.raises(ArchiveRefused, match="--unsigned"):
         imports.import_export(data)
     assert imports.import_export(data, unsigned=True)["patients"] == 1
+
+
+def as_written_before(data: BytesIO) -> BytesIO:
+    """The ZIP as before newer tables and fields, and before signatures."""
+    out = BytesIO()
+    with zipfile.ZipFile(data) as now, zipfile.ZipFile(out, "w") as old:
+        manifest = json.loads(now.read("manifest.json"))
+        del manifest["signature"], manifest["signed_by"]
+        kept = {name: now.read(name) for name in manifest["files"]}
+        del kept["records/followings.jsonl"]
+        for name, fields in BEFORE.items():
+            rows = [json.loads(line) for line in kept[f"records/{name}.jsonl"].splitlines()]
+            assert rows
+            lines = [{one: row[one] for one in row if one not in fields} for row in rows]
+            kept[f"records/{name}.jsonl"] = "\n".join(map(json.dumps, lines)).encode()
+        manifest["files"] = {
+            name: {"sha256": sha256(content).hexdigest(), "bytes": len(content)}
+            for name, content in kept.items()
+        }
+        for name, content in (kept | {"manifest.json": json.dumps(manifest).encode()}).items():
+            old.writestr(name, content)
+    out.seek(0)
+    return out
+
+
+def test_a_file_from_before_newer_tables_and_fields_is_taken(personas, own):
+    data = as_written_before(file_of(made(personas.self_tracker)))
+    empty()
+    counts = imports.import_export(data, unsigned=True)
+    assert counts["followings"] == 0
+    assert counts["visits"] == DoctorVisit.everything.count() > 0
+    assert set(DoctorVisit.everything.values_list("settles", flat=True)) == {False}
+    assert set(Share.objects.values_list("message", flat=True)) == {""}
+
+
+@pytest.mark.parametrize("name", ["lesions", "visits"])
+def test_a_file_without_an_older_table_or_field_is_refused(personas, own, name):
+    data = file_of(made(personas.self_tracker))
+    lines = f"records/{name}.jsonl"
+    with zipfile.ZipFile(data) as archive:
+        rows = [json.loads(line) for line in archive.read(lines).splitlines()]
+    for row in rows:
+        del row["created"]
+    change = {lines: "\n".join(map(json.dumps, rows)).encode()}
+    empty()
+    with pytest.raises(ArchiveRefused, match="created"):
+        imports.import_export(rewritten(data, change, honest=True))
 
 
 def test_nobody_in_a_file_speaks_for_an_account_here(personas, own):

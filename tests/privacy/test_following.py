@@ -11,7 +11,16 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts import services as accounts
-from screening.models import Announcement, Erasure, Event, Following, Patient
+from screening.erasure import services as erasure
+from screening.interop import identifiers
+from screening.models import (
+    Announcement,
+    Erasure,
+    Event,
+    ExternalIdentifier,
+    Following,
+    Patient,
+)
 from screening.privacy import consents, sharing
 from screening.privacy import following as followings
 from screening.privacy import services as audit
@@ -21,7 +30,6 @@ from screening.reviews.worklist import Worklist
 from tests.clients import Browser
 from tests.factories import (
     ErasureFactory,
-    FollowingFactory,
     LesionFactory,
     LesionImageFactory,
     PatientFactory,
@@ -78,7 +86,7 @@ def test_both_see_it_once_it_is_accepted(personas, clinic, record, followed):
     assert "Row 7" in page(personas.clinician, "clinic_followings", clinic.pk).content.decode()
     for user, ends in ((personas.self_tracker, True), (personas.clinician, False)):
         text = page(user, "patient_access", record.pk).content.decode()
-        assert "Follows this record since" in text
+        assert "Has followed this record since" in text
         assert (reverse("following_end", args=[followed.pk]) in text) == ends
 
 
@@ -261,7 +269,6 @@ def test_mail_names_no_patient_and_can_be_switched_off(
             assert said not in text
         assert one.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
         path = re.search(r"http://[^/]+(/\S+)", one.body)[1]
-        assert page(personas.admin, "home").status_code == 200
         client = Browser()
         client.force_login(
             personas.self_tracker if one.to == [personas.self_tracker.email] else personas.admin
@@ -303,11 +310,6 @@ def test_a_withdrawn_record_waits_for_nobody(personas, clinic, record, invited):
         followings.accept(user=personas.clinician, following=invited)
 
 
-def test_a_factory_makes_a_record_that_is_followed(personas):
-    made = FollowingFactory(clinic=personas.clinic, accepted=True)
-    assert list(Following.objects.standing()) == [made]
-
-
 def test_what_the_owners_visit_closed_is_the_clinics_to_decide(personas, invited, record):
     image = LesionImageFactory(lesion__patient=record)
     PredictionFactory(image=image, outcome="urgent")
@@ -323,3 +325,80 @@ def test_what_the_owners_visit_closed_is_the_clinics_to_decide(personas, invited
     image.lesion.refresh_from_db()
     assert not image.lesion.is_closed
     assert [lesion.pk for lesion in Worklist(personas.clinician)] == [image.lesion_id]
+
+
+def test_its_end_takes_the_clinics_identifiers(personas, record, followed):
+    """The owner's program finds its spot after the end too; the clinic's number is free."""
+    tracker, clinician = personas.self_tracker, personas.clinician
+    seven, eight = ([{"system": "urn:x", "value": value}] for value in "78")
+    record.refresh_from_db()
+    mine = identifiers.open_lesion(user=tracker, patient=record, identifiers=seven).record
+    theirs = identifiers.open_lesion(user=clinician, patient=record, identifiers=eight).record
+    followings.end(user=tracker, following=followed)
+    assert [row.value for row in ExternalIdentifier.objects.all()] == ["7"]
+    record.refresh_from_db()
+    again = identifiers.open_lesion(user=tracker, patient=record, identifiers=seven)
+    assert again == (mine, False)
+    own = PatientFactory(clinic=personas.clinic)
+    opened = identifiers.open_lesion(user=clinician, patient=own, identifiers=eight)
+    assert opened.is_new
+    assert opened.record != theirs
+
+
+def test_a_spot_known_to_the_owner_is_not_opened_twice(personas, record, invited):
+    seven = [{"system": "urn:x", "value": "7"}]
+    known = identifiers.open_lesion(
+        user=personas.self_tracker, patient=record, identifiers=seven
+    ).record
+    followings.accept(user=personas.clinician, following=invited)
+    record.refresh_from_db()
+    for user in (personas.self_tracker, personas.clinician):
+        again = identifiers.open_lesion(user=user, patient=record, identifiers=seven)
+        assert again == (known, False)
+
+
+def test_a_clinic_that_left_does_not_undo_its_end(personas, clinic, record, followed):
+    """It left, was invited again, and the owner ended that: undoing the leaving brings nothing."""
+    Patient.objects.filter(pk=record.pk).update(clinic=None)
+    other = PatientFactory(clinic=personas.clinic)
+    left = ErasureFactory(
+        patient=None,
+        clinic=personas.clinic,
+        asked_by=personas.clinician,
+        confirmed_by=personas.admin,
+        parted=[str(record.pk), str(other.pk)],
+    )
+    again = followings.invite(user=personas.self_tracker, patient=record, code=clinic.code)
+    followings.accept(user=personas.clinician, following=again)
+    followings.end(user=personas.self_tracker, following=again)
+    left.refresh_from_db()
+    assert left.parted == [str(other.pk)]
+    erasure.undo(user=personas.clinician, erasure=left)
+    assert not sees(personas.clinician, record)
+
+
+def test_a_record_that_the_clinic_withdrew_is_ended(personas, clinic, record, followed):
+    Patient.objects.filter(pk=record.pk).update(
+        withdrawn_at=timezone.now(), withdrawn_by=personas.clinician, withdrawn_because="A slip."
+    )
+    text = page(personas.clinician, "clinic_followings", clinic.pk).content.decode()
+    assert "Row 7" not in text
+    client = Browser()
+    client.force_login(personas.self_tracker)
+    answer = client.post(reverse("following_end", args=[followed.pk]), follow=True)
+    assert answer.status_code == 200
+    assert "no longer sees your record" in answer.content.decode()
+    assert Patient.everything.get(pk=record.pk).clinic is None
+
+
+def test_a_refused_end_is_told(personas, followed, monkeypatch):
+    """The record is erased between the page's look and the end."""
+
+    def refuse(**fields):
+        raise ValidationError("This record is gone.")
+
+    monkeypatch.setattr(followings, "end", refuse)
+    client = Browser()
+    client.force_login(personas.self_tracker)
+    answer = client.post(reverse("following_end", args=[followed.pk]), follow=True)
+    assert "This record is gone." in answer.content.decode()

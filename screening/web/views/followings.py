@@ -52,9 +52,15 @@ def of_record(request: UserRequest, pk: UUID) -> HttpResponse:
 def end(request: UserRequest, pk: UUID) -> HttpResponse:
     of = Following.objects.owned_by(request.user).select_related("clinic", "patient")
     following = get_object_or_404(of, pk=pk)
-    followings.end(user=request.user, following=following)
-    messages.success(request, f"{following.clinic} does not see your record.")
-    return redirect("patient_clinic", following.patient_id)
+    try:
+        followings.end(user=request.user, following=following)
+    except ValidationError as error:  # the record has gone since the page was opened
+        messages.error(request, error.messages[0])
+    else:
+        messages.success(request, f"{following.clinic} no longer sees your record.")
+    if Patient.objects.visible_to(request.user).filter(pk=following.patient_id).exists():
+        return redirect("patient_clinic", following.patient_id)
+    return redirect("home")
 
 
 @require_safe
@@ -130,7 +136,7 @@ def _page(
     context = {
         "clinic": clinic,
         "waiting": waiting,
-        "standing": of.standing().select_related("patient"),
+        "standing": of.standing().filter(patient__withdrawn_at=None).select_related("patient"),
         "former": of.filter(accepted_at__isnull=False, ended_at__isnull=False)[:FORMER_SHOWN],
         "is_admin": Clinic.objects.with_member(request.user, (Role.ADMIN,)).contains(clinic),
     }
