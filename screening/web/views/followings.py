@@ -57,7 +57,10 @@ def end(request: UserRequest, pk: UUID) -> HttpResponse:
     except ValidationError as error:  # the record has gone since the page was opened
         messages.error(request, error.messages[0])
     else:
-        messages.success(request, f"{following.clinic} no longer sees your record.")
+        if following.accepted_at is None:
+            messages.success(request, "The invitation is withdrawn.")
+        else:
+            messages.success(request, f"{following.clinic} no longer sees your record.")
     if Patient.objects.visible_to(request.user).filter(pk=following.patient_id).exists():
         return redirect("patient_clinic", following.patient_id)
     return redirect("home")
