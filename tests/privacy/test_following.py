@@ -385,7 +385,9 @@ def test_a_record_that_the_clinic_withdrew_is_ended(personas, clinic, record, fo
     assert "Row 7" not in text
     client = Browser()
     client.force_login(personas.self_tracker)
-    answer = client.post(reverse("following_end", args=[followed.pk]), follow=True)
+    path = reverse("following_end", args=[followed.pk])
+    assert path in client.get(reverse("withdrawn")).content.decode()
+    answer = client.post(path, follow=True)
     assert answer.status_code == 200
     assert "no longer sees your record" in answer.content.decode()
     assert Patient.everything.get(pk=record.pk).clinic is None

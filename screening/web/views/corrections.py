@@ -26,6 +26,7 @@ from screening.images import delivery
 from screening.models import (
     Correction,
     DoctorVisit,
+    Following,
     Histology,
     Lesion,
     LesionImage,
@@ -287,9 +288,13 @@ def withdrawn(request: UserRequest) -> HttpResponse:
     """Patients that were withdrawn or merged and can be restored."""
     found = queries.withdrawn_patients(request.user)
     page = Paginator(found, A_PAGE).get_page(request.GET.get("page"))
-    return render(
-        request, "screening/withdrawn.html", {"rows": queries.with_last(page), "page": page}
-    )
+    own = Following.objects.owned_by(request.user).standing()
+    context = {
+        "rows": queries.with_last(page),
+        "page": page,
+        "followed": own.exclude(patient__withdrawn_at=None).select_related("clinic", "patient"),
+    }
+    return render(request, "screening/withdrawn.html", context)
 
 
 @require_safe
