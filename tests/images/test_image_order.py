@@ -80,8 +80,8 @@ def test_of_one_day_the_hour_counts_more_than_the_upload() -> None:
 
 
 def test_no_other_place_orders_images_by_their_day() -> None:
-    """``order_by`` and sort keys that use the day of capture alone ignore the time. A study of DICOM
-    is a whole day.
+    """``order_by`` and sort keys that use the day of capture alone ignore the time. A study of
+    DICOM is a whole day.
     """
     for module, path in ALL:
         if module in ("screening.models.image", "screening.interop.dicomweb.search"):
