@@ -294,6 +294,10 @@ LOOKS_PAST = {
     "screening.erasure",  # what is withdrawn is erased too
     "screening.comparisons.marks",  # only its own row
     "screening.images.services",  # only its own row
+    "screening.write_access",  # a lock
+    "screening.idempotency",  # a withdrawn record was still theirs
+    "screening.batches.rows",  # nothing withdrawn is brought back
+    "screening.interop.dicomweb.storage",  # nor by another system
 }
 
 

@@ -38,7 +38,7 @@ BUDGETS = {
     "predictions": 4,
     "reviews": 4,
     "histologies": 4,
-    "worklist": 5,  # counted too
+    "worklist": 6,  # put in order by a query of plain rows
     "positions": 3,
     "measurements": 5,  # and their images
     "scales": 3,

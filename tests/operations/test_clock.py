@@ -52,6 +52,8 @@ HISTORY = {
     "withdrawn_at",
     "rotated_at",
     "revoked_at",
+    "accepted_at",
+    "ended_at",
     "expires_at",
     "disabled_at",
     "stopped_at",
