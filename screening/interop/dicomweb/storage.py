@@ -33,6 +33,7 @@ UNKNOWN_PATIENT = (
     "identifier."
 )
 SEVERAL_PATIENTS = "Several patients have this PatientID. Send IssuerOfPatientID too."
+ELSEWHERE = "A picture of another lesion has this SOP Instance UID."
 NO_UIDS = "A study, series and instance UID and a PatientID are needed."
 UNPRINTABLE = "PatientID or IssuerOfPatientID has characters that cannot be printed."
 WITHDRAWN = "was withdrawn here, so it is not stored again. Put it back first."
@@ -130,6 +131,8 @@ def _kept(sender: Sender, told: Identity, clean: cleaning.CleanImage) -> LesionI
     with image_services.files_only_with_rows() as stored:
         lesion = _lesion(sender, _patient(sender, told), told)
         _require_there(sender.user, lesion.patient, told, clean)
+        if (known := _known(sender.user, lesion, told)) is not None:
+            return known
         dermoscopic = told.kind == DERMOSCOPIC
         added = identifiers.add_image(
             user=sender.user,
@@ -143,6 +146,19 @@ def _kept(sender: Sender, told: Identity, clean: cleaning.CleanImage) -> LesionI
         if added.is_new:
             stored += image.stored_files
     return image
+
+
+def _known(user: User, lesion: Lesion, told: Identity) -> LesionImage | None:
+    """The picture with this UID, however it was encoded anew since. Raises _Failed if it is on
+    another lesion.
+    """
+    of_side = LesionImage.objects.visible_to(user).filter(
+        lesion__patient__clinic=lesion.patient.clinic_id
+    )
+    known = of_side.filter(uids.of_instance(told.instance)).first()
+    if known is not None and known.lesion_id != lesion.pk:
+        raise _Failed(Reason.REFUSED, ELSEWHERE)
+    return known
 
 
 def _require_there(

@@ -152,6 +152,28 @@ def test_what_we_gave_comes_back_to_its_lesion(clinician, personas):
     assert LesionImage.objects.get().lesion == lesion
 
 
+@pytest.mark.parametrize("syntax", ["*", "1.2.840.10008.1.2.1"])
+def test_what_is_fetched_and_sent_back_is_known(clinician, known, syntax):
+    post(clinician, multipart(sent()))
+    image = LesionImage.objects.get()
+    image.identifiers.all().delete()
+    [found] = clinician.get(f"{BASE}/instances").json()
+    address = "/".join(
+        f"{level}/{found[tag]['Value'][0]}"
+        for level, tag in (
+            ("studies", "0020000D"),
+            ("series", "0020000E"),
+            ("instances", "00080018"),
+        )
+    )
+    accept = f'multipart/related; type="application/dicom"; transfer-syntax={syntax}'
+    fetched = clinician.get(f"{BASE}/{address}", HTTP_ACCEPT=accept)
+    body = b"".join(fetched.streaming_content)
+    again = post(clinician, body, kind=fetched["Content-Type"])
+    assert again.status_code == 202, again.content
+    assert LesionImage.everything.get() == image
+
+
 def test_a_system_of_a_clinic_adds_patients(system, personas):
     assert post(system, multipart(sent())).status_code == 202
     image = LesionImage.objects.get()
