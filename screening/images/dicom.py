@@ -61,6 +61,11 @@ MAX_ITEMS, MAX_ELEMENTS = 2_000, 5_000
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 EXPORT = "Export it uncompressed or as JPEG baseline."
+LONGEST = 64
+"""Characters of an identifier (PS3.5, 6.2)."""
+NO_IDENTITY = (
+    f"An identifier in the DICOM file has several values, or more than {LONGEST} characters."
+)
 CONTRADICTS = "The DICOM file contradicts itself about the picture's size."
 DAMAGED = "The DICOM file is damaged or was cut off on its way. Copy it again and add the copy."
 
@@ -153,8 +158,11 @@ def identity(data: bytes) -> Identity:
         "patient": "PatientID",
         "issuer": "IssuerOfPatientID",
     }
-    found = {name: _text(dataset, keyword).strip()[:64] for name, keyword in names.items()}
-    return Identity(**found, syntax=syntax[:64])
+    values = {name: _value(dataset, keyword) or "" for name, keyword in names.items()}
+    found = {name: value.strip() for name, value in values.items() if isinstance(value, str)}
+    if len(found) < len(values) or any(len(one) > LONGEST for one in (*found.values(), syntax)):
+        raise InvalidImage(NO_IDENTITY)
+    return Identity(**found, syntax=syntax)
 
 
 def _parsed(data: bytes) -> Dataset:

@@ -152,6 +152,14 @@ def test_what_we_gave_comes_back_to_its_lesion(clinician, personas):
     assert LesionImage.objects.get().lesion == lesion
 
 
+@pytest.mark.filterwarnings("ignore:The value length")  # of who writes the file
+@pytest.mark.parametrize("number", ["M" * 65, "A\\B"])
+def test_no_number_is_cut_or_bent(system, number):
+    reason, words = failure(post(system, multipart(sent(PatientID=number))))
+    assert reason == storage.Reason.UNREADABLE
+    assert "64 characters" in words
+
+
 @pytest.mark.parametrize("syntax", ["*", "1.2.840.10008.1.2.1"])
 def test_what_is_fetched_and_sent_back_is_known(clinician, known, syntax):
     post(clinician, multipart(sent()))
