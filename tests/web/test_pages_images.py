@@ -14,6 +14,7 @@ from ml import reader
 from ml.diagnoses import Diagnosis
 from screening.models import Prediction, Review
 from screening.predictions import advice
+from screening.records import closing
 from tests.clients import shown
 from tests.factories import (
     LesionFactory,
@@ -293,3 +294,11 @@ def test_measures_are_asked_for_until_they_are_there(client, personas, image):
 def test_no_measures_are_waited_for_where_no_lesion_was_found(client, personas, image):
     read(image, "not_assessable", reason="blurred")
     assert b'hx-select="#measures"' not in result(client, personas.viewer, image).content
+
+
+def test_a_picture_from_before_the_removal_says_that_it_raises_no_warning(client, personas, image):
+    read(image, "urgent")
+    told = "raises no warning. If the spot has grown back"
+    assert told not in words(result(client, personas.viewer, image))
+    closing.close(user=personas.clinician, lesion=image.lesion, on=image.captured_on)
+    assert told in words(result(client, personas.viewer, image))
