@@ -110,7 +110,8 @@ WRONG_CLAIMS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("claims", WRONG_CLAIMS, ids=str)
+# Numbered: each process of a run has its own clock, and all must name the tests alike.
+@pytest.mark.parametrize("claims", WRONG_CLAIMS, ids=range(len(WRONG_CLAIMS)))
 def test_wrong_claims_are_refused(system, claims):
     refused = token(signed(system, claims=claims))
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
