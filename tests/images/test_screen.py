@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from screening.images import services as image_services
 from screening.models import LesionImage
 from tests.clients import Browser
 from tests.factories import LesionFactory, LesionImageFactory
-from tests.privacy.entries import looks_at
+from tests.privacy.entries import close, looks_at
 
 pytestmark = pytest.mark.django_db
 LARGE = (2000, 1500)
@@ -150,12 +149,14 @@ def test_of_an_older_picture_a_worker_makes_it_once_it_is_asked_for(
 
 def test_a_browser_that_keeps_the_stored_one_gets_the_smaller_one(older, viewer):
     url = reverse("media", args=[older.pk, "screen"])
-    with closing(viewer.get(url)) as stored:
-        kept = {"if-none-match": stored["ETag"]}
+    stored = viewer.get(url)
+    close(stored)
+    kept = {"if-none-match": stored["ETag"]}
     assert viewer.get(url, headers=kept).status_code == 304
     follow_up(older.pk)
-    with closing(viewer.get(url, headers=kept)) as smaller:
-        assert smaller.status_code == 200
+    smaller = viewer.get(url, headers=kept)
+    close(smaller)
+    assert smaller.status_code == 200
 
 
 def test_the_sweep_finds_it(older, added):
@@ -171,7 +172,7 @@ def test_one_that_cannot_be_made_rests(older, viewer, monkeypatch):
     older.file.storage.save(older.file.name, ContentFile(b"no picture"))
     follow_up(older.pk)
     assert not image_services.without_screen()
-    viewer.get(reverse("media", args=[older.pk, "screen"])).close()
+    close(viewer.get(reverse("media", args=[older.pk, "screen"])))
     assert not rung
     assert not setbacks.due()
 

@@ -78,7 +78,12 @@ def test_it_names_nobody(rule, personas):
         asking(rule, user, built_anew=True).query.sql_with_params()
         for user in (personas.clinician, personas.stranger)
     )
-    assert mine == theirs
+    assert mine[0] == theirs[0]
+    # PostgreSQL's JSON is wrapped, and no two wrappers are equal.
+    of_mine, of_theirs = (
+        [getattr(one, "adapted", one) for one in asked[1]] for asked in (mine, theirs)
+    )
+    assert of_mine == of_theirs
 
 
 def test_it_finds_its_row_at_any_depth(personas, lesions):
