@@ -44,7 +44,8 @@ def wrong_choice(choices: Iterable[Any]) -> str:
 class StrictSerializer(serializers.Serializer[Any]):
     """Rejects unknown fields, so that a mistyped one is not silently lost.
 
-    In JSON it also rejects values of another type than documented. In form data everything is text.
+    In JSON it also rejects values of another type than documented, and text that is too long before
+    blanks around it are cut off. In form data everything is text.
     Whoever sends a wrong choice is told the right ones.
     """
 
@@ -54,6 +55,15 @@ class StrictSerializer(serializers.Serializer[Any]):
             if isinstance(field, serializers.ChoiceField):
                 field.error_messages["invalid_choice"] = wrong_choice(field.choices)
         return found
+
+    def _too_long(self, data: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: [field.error_messages["max_length"].format(max_length=field.max_length)]
+            for name, field in self.fields.items()
+            if isinstance(field, serializers.CharField)
+            and field.max_length is not None
+            and len(str(data.get(name, ""))) > field.max_length
+        }
 
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, Any] = {}
@@ -65,7 +75,7 @@ class StrictSerializer(serializers.Serializer[Any]):
                 if len(values) > 1:
                     errors[name] = ["Give this field once: one picture a request."]
         elif isinstance(data, dict):
-            errors |= self._left_out(data) | self._of_another_type(data)
+            errors |= self._left_out(data) | self._of_another_type(data) | self._too_long(data)
         try:
             validated = super().to_internal_value(data)
         except serializers.ValidationError as refused:

@@ -357,3 +357,13 @@ class TestHistologies:
             query = f"/fhir/R4/Observation?code=histology&status={status}"
             entries = clinician.get(query).json().get("entry", [])
             assert [one["resource"]["id"] for one in entries] == ids
+
+
+def test_blanks_around_a_text_count_to_its_length(client_of, personas):
+    image = LesionImageFactory(lesion__patient=personas.patient)
+    client = client_of(personas.clinician)
+    address = f"/api/v1/images/{image.pk}/withdraw/"
+    refused = client.post(address, {"reason": " " + "x" * 400}, format="json")
+    assert refused.status_code == 400
+    assert [one["pointer"] for one in refused.json()["errors"]] == ["/reason"]
+    assert client.post(address, {"reason": "x" * 400}, format="json").status_code == 200
