@@ -43,7 +43,9 @@ def enter(page: Page, site: Site, who: str) -> None:
 
 
 def leave(page: Page) -> None:
-    page.locator("[data-more] summary").click()
+    more = page.locator("[data-more]")
+    if more.get_attribute("open") is None:
+        more.locator("summary").click()
     page.get_by_role("button", name="Log out").click()
 
 
