@@ -437,5 +437,6 @@ def test_what_was_withdrawn_is_not_recorded_again_and_the_row_says_so(personas, 
     corrections.restore(user=user, record=records[what])
     last = work_off(upload(user, archive, clinic=personas.clinic))
     said = [one.reason for one in problems_of(last)]
-    assert said == ([] if what != "image" else [WITHDRAWN_HISTOLOGY])
+    expected = [WITHDRAWN_HISTOLOGY] if what == "image" else []
+    assert said == expected
     assert Histology.everything.count() == LesionImage.everything.count() == 1
