@@ -97,9 +97,9 @@ LESIONS = extend_schema_view(
     ),
     partial_update=extend_schema(
         summary="Change a lesion",
-        description="Only the fields that are sent. Once a symptom is marked, the lesion's readings "
-        "are at least `see_doctor`. Where a clinic follows the record, only a clinician may unset "
-        "a symptom that nobody has examined yet: 400 for anyone else.",
+        description="Only the fields that are sent. Once a symptom is marked, the lesion's "
+        "readings are at least `see_doctor`. Where a clinic follows the record, only a clinician "
+        "may unset a symptom that nobody has examined yet: 400 for anyone else.",
         examples=[sent("symptom", {"bleeding": True}), shown("lesion", examples.LESION, 200)],
     ),
 )

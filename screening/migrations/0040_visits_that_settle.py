@@ -1,7 +1,7 @@
 """A visit keeps whether it could settle warnings when it was entered.
 
-A person's visit used to close a lesion on a record that a clinic follows. Lesions that nothing else
-closed are reopened, so that the clinic sees them.
+A person's visit used to close a lesion on a record that a clinic follows. Lesions that nothing
+else closed are reopened, so that the clinic sees them.
 
 An announcement says whether it follows from a finding.
 """
