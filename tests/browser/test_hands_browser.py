@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests import cases
 from tests.browser.conftest import CLINICIAN, DESKTOP, PAGES, Site, is_sound
-from tests.stack.installation import wait_until
 
 pytestmark = pytest.mark.browser
 MOST_TABS = 150
@@ -31,12 +31,19 @@ UNSEEN = """async () => {
 """What has the focus unseen; empty if it is seen."""
 
 
+def expect_seen(page: Page) -> None:
+    """What has the focus is seen, at the latest when the page no longer moves."""
+    deadline = time.monotonic() + 5
+    while unseen := page.evaluate(UNSEEN):
+        assert time.monotonic() < deadline, f"has the focus, and is not seen: {unseen}"
+
+
 def tab_to(page: Page, one: Locator, key: str = "Tab") -> None:
     """With the key alone. On the way, whatever has the focus shows it."""
     expect(one).to_be_attached()
     for _ in range(MOST_TABS):
         page.keyboard.press(key)
-        wait_until(lambda: page.evaluate(UNSEEN) == "", "the focus is seen", 5)
+        expect_seen(page)
         if one.evaluate("one => one === document.activeElement"):
             return
     raise AssertionError(f"{one} has no place in the order of Tab")

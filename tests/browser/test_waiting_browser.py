@@ -62,8 +62,10 @@ def go_to_upload(page: Page, name: str) -> str:
 
 def add_without_connection(page: Page, file: Path) -> None:
     page.locator("input[name=file]").set_input_files(file)
+    add = page.get_by_role("button", name="Add 1 picture")
+    expect(add).to_be_visible()  # the page's script, and what it imports, is there
     page.context.set_offline(True)
-    page.get_by_role("button", name="Add 1 picture").click()
+    add.click()
     expect(page.locator("[data-waiting-words]")).to_contain_text("1 picture waits on this device")
 
 
