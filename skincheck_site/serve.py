@@ -44,6 +44,9 @@ PROCESSES, THREADS = 2, 4
 # Threads that only take in pictures and archives, wait for a reading, or write reports and DICOM
 # files: one more than the pictures decoded at once.
 UPLOAD_THREADS = AT_ONCE + 1
+# How many of these threads, and of those for pages, one key or session has at the same time: what
+# another person sends finds a thread, however much somebody sends.
+UPLOADS_OF_ONE, PAGES_OF_ONE = 1, THREADS - 1
 UPLOADS = re.compile(
     r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/|/dicomweb/studies(/[0-9.]+)?"
 )
@@ -197,6 +200,13 @@ class Channel(HTTPChannel):
                 refused.refuse(TooMany("Many uploads are arriving now."))
         return kept
 
+    def service(self) -> None:
+        caller, dispatcher = self.caller, self.server.dispatcher_of(self.requests[0])
+        try:
+            super().service()
+        finally:
+            dispatcher.finished(caller)
+
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent: int = super().send(data, do_close)
         self.sent += sent
@@ -236,10 +246,15 @@ class Channel(HTTPChannel):
 class Dispatcher(ThreadedTaskDispatcher):
     queue: Turns[Channel]
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, of_one: int) -> None:
         super().__init__()
-        self.queue = Turns()
+        self.queue = Turns(at_once=of_one)
         self.set_thread_count(threads)
+
+    def finished(self, caller: Caller) -> None:
+        """The thread that calls it looks for the next item, so no other is woken."""
+        with self.lock:
+            self.queue.finished(caller)
 
 
 class Server(TcpWSGIServer):
@@ -248,15 +263,19 @@ class Server(TcpWSGIServer):
     next_channel_cleanup: float
 
     def __init__(self, application: WSGIApplication, **adjustments: Any) -> None:
-        super().__init__(application, dispatcher=Dispatcher(THREADS), **adjustments)
-        self.uploads = Dispatcher(UPLOAD_THREADS)
+        pages = Dispatcher(THREADS, of_one=PAGES_OF_ONE)
+        super().__init__(application, dispatcher=pages, **adjustments)
+        self.uploads = Dispatcher(UPLOAD_THREADS, of_one=UPLOADS_OF_ONE)
+
+    def dispatcher_of(self, request: Request) -> Dispatcher:
+        is_long = request.error is None and request.takes_long
+        return self.uploads if is_long else cast(Dispatcher, self.task_dispatcher)
 
     def add_task(self, task: Channel) -> None:
-        request = task.requests[0]
-        if request.error is not None or not request.takes_long:
-            self.task_dispatcher.add_task(task)
+        dispatcher = self.dispatcher_of(task.requests[0])
+        dispatcher.add_task(task)
+        if dispatcher is not self.uploads:
             return
-        self.uploads.add_task(task)
         with self.uploads.lock:
             is_full = len(self.uploads.queue) > MOST_WAITING
             surplus = [self.uploads.queue.pop_surplus()] if is_full else []

@@ -30,14 +30,22 @@ Item = TypeVar("Item", bound=HasCaller)
 class Turns(Generic[Item]):
     """A queue with the methods of ``deque`` that waitress uses. Addresses take turns, and within an
     address credentials; one credential's items are in order.
+
+    at_once: how many items of one caller are handled at the same time; ``popleft`` passes over
+    those who have as many. The queue is false if only such callers wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, at_once: int) -> None:
         self._waiting: dict[str, dict[str, deque[tuple[float, Item]]]] = {}
         self._length = 0
+        self._at_once = at_once
+        self._handled: Counter[Caller] = Counter()
 
     def __len__(self) -> int:
         return self._length
+
+    def __bool__(self) -> bool:
+        return self._next() is not None
 
     def append(self, item: Item) -> None:
         address, credential = item.caller
@@ -46,15 +54,24 @@ class Turns(Generic[Item]):
         self._length += 1
 
     def popleft(self) -> Item:
-        """Raises StopIteration if nothing waits."""
-        address = next(iter(self._waiting))
-        credential = next(iter(self._waiting[address]))
-        item = self._taken(Caller(address, credential))
+        """Its caller counts as handled until ``finished``. Raises IndexError if it is false."""
+        caller = self._next()
+        if caller is None:
+            raise IndexError
+        self._handled[caller] += 1
+        address, credential = caller
+        item = self._taken(caller)
         if address in self._waiting:  # both go to the end of their line
             if credential in self._waiting[address]:
                 self._waiting[address][credential] = self._waiting[address].pop(credential)
             self._waiting[address] = self._waiting.pop(address)
         return item
+
+    def finished(self, caller: Caller) -> None:
+        """One of the caller's items has been handled."""
+        self._handled[caller] -= 1
+        if not self._handled[caller]:
+            del self._handled[caller]
 
     def pop_surplus(self) -> Item:
         """The last item of the caller with the most: what is refused when too much waits."""
@@ -68,6 +85,10 @@ class Turns(Generic[Item]):
             while (own := self._of(caller)) and own[0][0] < before:
                 old.append(self._taken(caller))
         return old
+
+    def _next(self) -> Caller | None:
+        callers = self._waiting_callers()
+        return next((one for one in callers if self._handled[one] < self._at_once), None)
 
     def _callers(self) -> Iterable[Caller]:
         """One for each item."""

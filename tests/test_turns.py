@@ -34,7 +34,7 @@ class Sent:
 
 
 def test_addresses_take_turns_and_then_their_sessions() -> None:
-    turns: Turns[Sent] = Turns()
+    turns: Turns[Sent] = Turns(at_once=LONG)
     for sent in (
         *(Sent("1", "a", number) for number in range(3)),
         Sent("1", "b", 0),
@@ -54,7 +54,7 @@ def test_addresses_take_turns_and_then_their_sessions() -> None:
 
 
 def test_the_last_of_the_caller_with_the_most_is_the_surplus() -> None:
-    turns: Turns[Sent] = Turns()
+    turns: Turns[Sent] = Turns(at_once=LONG)
     for number in range(3):
         turns.append(Sent("1", "a", number))
     turns.append(Sent("1", "b", 0))
@@ -70,8 +70,23 @@ def test_invented_credentials_do_not_help() -> None:
     assert with_the_most([own, own, *theirs]) == theirs[-1]
 
 
+def test_one_caller_is_not_handled_more_often_at_the_same_time() -> None:
+    turns: Turns[Sent] = Turns(at_once=2)
+    for number in range(3):
+        turns.append(Sent("1", "a", number))
+    assert [turns.popleft().number for _ in range(2)] == [0, 1]
+    assert (len(turns), bool(turns)) == (1, False)
+    turns.append(Sent("1", "b", 0))  # from the same address
+    assert turns.popleft().credential == "b"
+    turns.finished(Caller("1", "b"))
+    with pytest.raises(IndexError):
+        turns.popleft()
+    turns.finished(Caller("1", "a"))
+    assert turns.popleft().number == 2
+
+
 def test_what_waits_for_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: Turns[Sent] = Turns()
+    turns: Turns[Sent] = Turns(at_once=LONG)
     turns.append(Sent("1", "a", 0))
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 10)
@@ -166,25 +181,35 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 def test_a_flood_of_uploads_delays_only_who_sends_it(site: Site) -> None:
-    taken, more = serve.UPLOAD_THREADS + serve.MOST_WAITING, 20
+    taken, more = serve.UPLOADS_OF_ONE + serve.MOST_WAITING, 20
     flood = [site.send("Bearer attacker") for _ in range(taken + more)]
     wait_for(lambda: len(answered(flood)) == more)
     assert {status(caller) for caller in answered(flood)} == {503}
+    assert site.handled == ["Bearer attacker"] * serve.UPLOADS_OF_ONE
 
-    person = site.send("Bearer person")  # takes the place of one of the attacker's
+    site.send("Bearer person")  # another thread is free
+    wait_for(lambda: "Bearer person" in site.handled)
+    site.go.set()
+    wait_for(lambda: len(site.handled) == taken + 1)
+    assert Counter(site.handled) == {"Bearer person": 1, "Bearer attacker": taken}
+
+
+def test_a_flood_of_many_callers_delays_a_person_by_one_turn(site: Site) -> None:
+    taken = serve.UPLOAD_THREADS + serve.MOST_WAITING
+    flood = [site.send(f"Bearer {n % serve.UPLOAD_THREADS}") for n in range(taken)]
+    wait_for(lambda: len(site.handled) == serve.UPLOAD_THREADS)
+    person = site.send("Bearer person")  # takes the place of one of theirs
     wait_for(lambda: len(answered(flood)) == 1)
     assert answered([person]) == []
     site.go.set()
     assert status(person) == 202
     assert "Bearer person" in site.handled[: 2 * serve.UPLOAD_THREADS + 1]
-    wait_for(lambda: len(site.handled) == taken)
-    assert Counter(site.handled) == {"Bearer person": 1, "Bearer attacker": taken - 1}
 
 
 def test_pages_take_turns_too(site: Site) -> None:
     path = "/api/v1/lesions/"
-    for _ in range(serve.THREADS + 20):
-        site.send("Bearer attacker", path=path)
+    for number in range(serve.THREADS + 20):
+        site.send(f"Bearer attacker {number % 2}", path=path)
     wait_for(lambda: len(site.handled) == serve.THREADS)
     person = site.send("Bearer person", path=path)
     wait_for(lambda: len(site.server.task_dispatcher.queue) == 21)
@@ -194,11 +219,19 @@ def test_pages_take_turns_too(site: Site) -> None:
     assert "Bearer person" in site.handled[: 2 * serve.THREADS + 2]
 
 
+def test_one_caller_leaves_a_thread_for_the_pages_of_others(site: Site) -> None:
+    for _ in range(serve.THREADS + 5):
+        site.send("Bearer attacker", path="/api/v1/lesions/")
+    wait_for(lambda: len(site.handled) == serve.PAGES_OF_ONE)
+    site.send("Bearer person", path="/api/v1/lesions/")
+    wait_for(lambda: "Bearer person" in site.handled)
+
+
 def test_reports_leave_threads_for_pages(site: Site) -> None:
     for _ in range(serve.THREADS + serve.UPLOAD_THREADS):
         for path in SLOW:
-            site.send("Bearer attacker", path=path)
-    wait_for(lambda: len(site.handled) == serve.UPLOAD_THREADS)
+            site.send(f"Bearer attacker {path}", path=path)
+    wait_for(lambda: len(site.handled) == len(SLOW) * serve.UPLOADS_OF_ONE)
     site.send("Bearer person", path="/api/v1/lesions/")
     wait_for(lambda: "Bearer person" in site.handled)
 
@@ -215,7 +248,7 @@ def test_an_upload_is_answered_before_its_sender_gives_up(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "WAITING_SECONDS", 0)
-    callers = [site.send("Bearer a") for _ in range(serve.UPLOAD_THREADS + 3)]
+    callers = [site.send("Bearer a") for _ in range(serve.UPLOADS_OF_ONE + 3)]
     wait_for(lambda: len(answered(callers)) == 3)
     assert {status(caller) for caller in answered(callers)} == {503}
     site.go.set()
@@ -237,8 +270,8 @@ def test_large_bodies_of_one_address_leave_room_for_others(site: Site, settings)
 
 def test_who_does_not_read_keeps_no_thread(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "GRACE_SECONDS", 0)
-    for _ in range(serve.THREADS):
-        site.send("Bearer attacker", path="/long")
+    for number in range(serve.THREADS):
+        site.send(f"Bearer {number}", path="/long")
     wait_for(lambda: len(site.handled) == serve.THREADS)
     site.go.set()
     person = site.send("Bearer person", path="/api/v1/lesions/")

@@ -28,9 +28,9 @@ from screening.errors import Busy
 
 logger = logging.getLogger(__name__)
 
-AT_ONCE = 2 if (os.cpu_count() or 1) > 2 else 1
-"""Children per process, which is also the number of pictures decoded at once. Two web processes
-together have no more of them than a small machine has cores.
+AT_ONCE = 2
+"""Children per process, which is also the number of pictures decoded at once. The web server gives
+one caller a single thread for uploads, so another's picture need not wait for it.
 """
 PATIENCE = 40.0
 """Seconds to wait for a child before reporting that all are busy."""
