@@ -175,6 +175,19 @@ def test_every_part_has_limits(services: dict[str, Any]) -> None:
         assert any(folder.startswith("/tmp:") for folder in service["tmpfs"]), name
 
 
+def test_whoever_mails_reaches_the_outside_and_whoever_keeps_files_has_room(
+    services: dict[str, Any],
+) -> None:
+    """Workers mail reminders and put exports together, and the sweeper does both without them."""
+    for name in ("web", "uploads", "worker", "sweeper"):
+        assert "outside" in services[name]["networks"], name
+        assert "uploads:/srv/var/uploads" in services[name]["volumes"], name
+    assert "outside" in services["courier"]["networks"]
+    # The sweeper reads, and opens the pictures of batches, where no worker does.
+    for limit in ("mem_limit", "memswap_limit", "cpus"):
+        assert services["sweeper"][limit] == services["worker"][limit]
+
+
 def test_images_are_pinned_to_full_versions(services: dict[str, Any]) -> None:
     first = re.search(r"^FROM (.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert first is not None

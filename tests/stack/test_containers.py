@@ -233,6 +233,19 @@ def test_it_starts_and_becomes_healthy(containers: Containers, name: str) -> Non
         assert fault not in said, said
 
 
+@pytest.mark.parametrize("name", ["web", "worker", "sweeper"])
+def test_it_can_keep_a_large_file(containers: Containers, name: str) -> None:
+    """Uploads that arrive, exports that are put together."""
+    script = (
+        "import tempfile; from skincheck_site import settings;"
+        " tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR).write(b'a')"
+    )
+    with containers.running(name) as process:
+        wait_until(lambda: containers.is_healthy(name, process), f"{name} is healthy", 60)
+        asked = containers.ask(name, process, "python", "-c", script)
+    assert asked.returncode == 0, asked.stderr
+
+
 def test_only_volumes_and_tmp_can_be_written(containers: Containers) -> None:
     """What the other tests rely on: a container that could write anywhere would prove nothing."""
     script = (
