@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from hashlib import sha256
 
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage
-from django.db import connection, transaction
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.locks import lock
 from accounts.mail import deliver
 from accounts.models import INVITATION_DAYS, Clinic, Invitation, Membership, User
 from accounts.services import (
@@ -54,7 +54,7 @@ def invite(*, user: User, clinic: Clinic, email: str, role: str) -> Invitation:
         raise ValidationError("Confirm your own email address first, on your account page.")
     if Membership.objects.filter(clinic=clinic, user__email=email).exists():
         raise ValidationError({"email": f"{email} is already a member of {clinic}."})
-    _lock_address(email)
+    lock(email)  # no other clinic invites this address meanwhile
     _require_left(user, clinic, email)
     now = timezone.now()
     Invitation.objects.open().filter(clinic=clinic, email=email).update(withdrawn_at=now)
@@ -116,8 +116,8 @@ def withdraw(*, user: User, invitation: Invitation) -> None:
 
 
 def mail(invitation: Invitation) -> bool:
-    """Send the mail. Returns whether the mail server accepted it; if not, ``mail_waiting``
-    retries.
+    """Send the mail. Returns whether the mail server accepted it; if not, it is tried
+    again later (``unmailed``).
     """
     path = reverse("accept_invitation", args=[token_of(invitation)])
     message = EmailMessage(
@@ -136,26 +136,15 @@ def mail(invitation: Invitation) -> bool:
     return True
 
 
-def mail_waiting() -> None:
-    """Send the mails that were not accepted before. A rejected one does not stop the others."""
+def unmailed() -> QuerySet[Invitation]:
+    """Those whose mail was not accepted before. A rejected one does not stop the others."""
     now = timezone.now()
     waiting = Invitation.objects.standing().filter(
         mailed_at=None,
         created__lt=now - TRIED_AGAIN_AFTER,
         created__gt=now - timedelta(days=INVITATION_DAYS),
     )
-    for invitation in waiting.select_related("clinic", "invited_by"):
-        mail(invitation)
-
-
-def _lock_address(email: str) -> None:
-    """Until the transaction ends no other clinic invites this address. SQLite has one writer at a
-    time anyway.
-    """
-    if connection.vendor == "postgresql":
-        key = int.from_bytes(sha256(email.encode()).digest()[:8], signed=True)
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
+    return waiting.select_related("clinic", "invited_by")
 
 
 def _require_left(user: User, clinic: Clinic, email: str) -> None:

@@ -1,7 +1,8 @@
 """The sweep: finds work whose notification was lost, and does it if no worker responds.
 
 A separate process that needs no broker. It rings for waiting work. If the rows show that no worker
-has started anything for as long as a lease, it does the work itself until nothing waits.
+has started anything for as long as a lease, it does the work itself until nothing waits. Without a
+live worker it measures, compares and mails; without a live courier it sends webhooks.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import ContentFile
@@ -20,10 +23,12 @@ from django.db import close_old_connections
 from django.db.models import Q
 from django.utils import timezone
 
+from accounts import invitations
 from screening import bells
 from screening.batches import worker
+from screening.comparisons import follow_up, setbacks
 from screening.comparisons import services as comparison_services
-from screening.comparisons import setbacks
+from screening.exports import emails as export_emails
 from screening.exports import worker as export_worker
 from screening.images import services as image_services
 from screening.measurements import services as measurement_services
@@ -32,13 +37,19 @@ from screening.operations import clock, heartbeats
 from screening.predictions import details, queue, recovery
 from screening.privacy import services as audit
 from screening.privacy.recording import recorded
-from screening.webhooks import outbox
+from screening.reminders import emails
+from screening.webhooks import delivery, outbox
+from skincheck_site.beat import BY_DAY
 
 logger = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 PROBE = "probe"
 LONGEST_EXPORT = 3600
 """Seconds. One that takes longer counts as an attempt."""
+LONGEST_MAIL, MAILS_EVERY = 60, 1200
+SHIFT_SECONDS = 60
+"""After this long without reading the sweeper looks whether an image waits."""
 
 
 def sweep_for_ever() -> None:
@@ -57,9 +68,14 @@ def sweep_once() -> None:
         sweep_follow_ups,
         sweep_batches,
         sweep_exports,
+        export_worker.remove_old,
+        export_emails.send_waiting,
         outbox.ring,
         audit.chain_all,
         work_where_nobody_does,
+        follow_up_where_nobody_does,
+        mail_where_nobody_does,
+        deliver_where_nobody_does,
     ):
         close_old_connections()
         try:
@@ -78,14 +94,8 @@ def sweep_predictions() -> None:
 
 
 def sweep_follow_ups() -> None:
-    left = (
-        *measurement_services.unmeasured(),
-        *comparison_services.uncompared(),
-        *image_services.without_screen(),
-        *setbacks.due(),
-    )
-    for image in left:
-        if not bells.remind_of_follow_up(image.pk):
+    for pk in _not_followed_up():
+        if not bells.remind_of_follow_up(pk):
             return
 
 
@@ -108,6 +118,39 @@ def work_where_nobody_does() -> None:
     logger.warning("no worker starts the waiting work: the sweep does it")
     while _read_next() or _work_a_shift() or _export_next():
         clock.tick()
+
+
+def follow_up_where_nobody_does() -> None:
+    """Measure and compare. An image that kills this process rests longer each time."""
+    if heartbeats.is_alive(heartbeats.WORKER):
+        return
+    for pk in _for_a_shift(_not_followed_up()):
+        with _limit(settings.CELERY_TASK_TIME_LIMIT):
+            follow_up.follow_up(pk)
+
+
+def mail_where_nobody_does() -> None:
+    """What beat has a worker mail, at the same hours."""
+    if heartbeats.is_alive(heartbeats.WORKER) and heartbeats.is_alive(heartbeats.BEAT):
+        return
+    if not _mails.are_due():
+        return
+    for invitation in _for_a_shift(invitations.unmailed()):
+        with _limit(LONGEST_MAIL):
+            invitations.mail(invitation)
+    if timezone.localtime().hour in BY_DAY:
+        for user_id, reminder_ids in _for_a_shift(emails.addressees().items()):
+            with _limit(LONGEST_MAIL):
+                emails.send(user_id, reminder_ids)
+
+
+def deliver_where_nobody_does() -> None:
+    if heartbeats.is_alive(heartbeats.COURIER):
+        return
+    for pk in _for_a_shift(delivery.due(rung_before=timezone.now())):
+        with _limit(delivery.LEASE_SECONDS):
+            if claimed := delivery.claim(pk):
+                delivery.deliver(claimed)
 
 
 def nobody_works() -> bool:
@@ -150,6 +193,42 @@ def _work_a_shift() -> bool:
 def _export_next() -> bool:
     with _limit(LONGEST_EXPORT):
         return export_worker.work()
+
+
+class _Mails:
+    """A server that takes no mail is not asked at every sweep."""
+
+    def __init__(self) -> None:
+        self._due_at = 0.0
+
+    def are_due(self) -> bool:
+        is_due = time.monotonic() >= self._due_at
+        if is_due:
+            self._due_at = time.monotonic() + MAILS_EVERY
+        return is_due
+
+
+_mails = _Mails()
+
+
+def _not_followed_up() -> list[UUID]:
+    left = (
+        *measurement_services.unmeasured(),
+        *comparison_services.uncompared(),
+        *image_services.without_screen(),
+        *setbacks.due(),
+    )
+    return list(dict.fromkeys(image.pk for image in left))
+
+
+def _for_a_shift(items: Iterable[Item]) -> Iterator[Item]:
+    """Those that can be begun in ``SHIFT_SECONDS``. The next sweep finds the others."""
+    ends = time.monotonic() + SHIFT_SECONDS
+    for item in items:
+        clock.tick()
+        yield item
+        if time.monotonic() > ends:
+            return
 
 
 @contextmanager

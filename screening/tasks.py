@@ -123,7 +123,8 @@ def mail_digest_task(user_id: str, reminder_ids: list[str]) -> None:
 
 @shared_task
 def mail_invitations_task() -> None:
-    invitations.mail_waiting()
+    for invitation in invitations.unmailed():
+        invitations.mail(invitation)
 
 
 @worker_ready.connect

@@ -8,6 +8,8 @@ from celery.schedules import crontab
 
 BEAT_SECONDS = 20
 AUDIT_SECONDS = 10
+BY_DAY = range(7, 20)
+"""The hours at which reminders are mailed."""
 
 
 def schedule() -> dict[str, dict[str, Any]]:
@@ -54,7 +56,7 @@ def schedule() -> dict[str, dict[str, Any]]:
         # By day, and every hour, so that an unavailable mail server is tried again.
         "mail-reminders": {
             "task": "screening.tasks.mail_reminders_task",
-            "schedule": crontab(minute="0", hour="7-19"),
+            "schedule": crontab(minute="0", hour=[*BY_DAY]),
             "options": {"expires": 3000},
         },
     }

@@ -6,18 +6,24 @@ from collections.abc import Collection
 from datetime import timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Sum
 from django.utils import timezone
 
 from accounts.models import User
 from accounts.services import lock_person
 from screening import bells
+from screening.images import quota
 from screening.models import Export, LesionImage, Patient
 
 A_DAY = 20
 """The most that one person asks for: each keeps a worker busy for a while."""
+NO_ROOM = (
+    "Files that were made before take {}. Remove one, or wait until it is removed after seven "
+    "days, and ask again."
+)
 REVIEW_FIRST = (
     "Your clinic reviews before reading, and pictures of this patient wait for your conclusion. "
     "Conclude on them first, or ask an admin who has."
@@ -41,6 +47,30 @@ def request_export(*, user: User, patient: Patient | None = None) -> Export:
     export = Export.objects.create(requested_by=user, patient=patient)
     bells.after_commit(bells.work_on_exports)
     return export
+
+
+def require_room(*, export: Export, size: int) -> None:
+    """Raise ValidationError if a file of ``size`` bytes exceeds the quota of the clinic or account.
+    Files of exports are temporary and have it for themselves, beside the record's: no download
+    keeps a picture out. The one that this replaces does not count.
+    """
+    clinic = export.patient.clinic_id if export.patient else None
+    if clinic is None:
+        own = Q(patient=None) | Q(patient__clinic=None)
+        files, most = Q(own, requested_by=export.requested_by_id), settings.ACCOUNT_STORAGE_MB
+    else:
+        files, most = Q(patient__clinic=clinic), settings.CLINIC_STORAGE_MB
+    others = Export.objects.filter(files, state=Export.State.READY).exclude(pk__in=before(export))
+    used = others.aggregate(sum=Sum("file_bytes"))["sum"] or 0
+    storage = quota.Storage(used, most * 10**6)
+    if used + size > storage.most:
+        raise ValidationError(NO_ROOM.format(storage))
+
+
+def before(export: Export) -> QuerySet[Export]:
+    """Those of the same record for the same person, which its file replaces."""
+    same = Export.objects.filter(requested_by=export.requested_by_id, patient=export.patient_id)
+    return same.exclude(pk=export.pk)
 
 
 def remove(*, user: User, export: Export) -> None:

@@ -97,14 +97,15 @@ def make(export: Export) -> None:
 
 
 def sweep() -> None:
-    """Recover exports of lost workers, remove old files, and send mail that was not accepted."""
-    now = timezone.now()
-    expired = Export.objects.filter(state=State.RUNNING, lease_expires_at__lt=now)
+    """Recover exports of lost workers."""
+    expired = Export.objects.filter(state=State.RUNNING, lease_expires_at__lt=timezone.now())
     expired.update(state=State.QUEUED, lease_expires_at=None)
     hopeless = Export.objects.filter(state=State.QUEUED, attempts__gte=MAX_ATTEMPTS)
     hopeless.update(state=State.FAILED, failure=NEVER_FINISHED)
-    services.end(Export.objects.filter(expires_at__lte=now))
-    emails.send_waiting()
+
+
+def remove_old() -> None:
+    services.end(Export.objects.filter(expires_at__lte=timezone.now()))
 
 
 def _require_right(export: Export) -> None:
@@ -126,6 +127,7 @@ def _build(export: Export) -> None:
 def _finish(export: Export, plan: archive.Plan, file: Any) -> None:
     """Store the file, and end what was ready before of the same record."""
     size = file.tell()
+    services.require_room(export=export, size=size)
     file.seek(0)
     digest = file_digest(file, "sha256").hexdigest()
     file.seek(0)
@@ -149,8 +151,7 @@ def _finish(export: Export, plan: archive.Plan, file: Any) -> None:
     except BaseException:
         export.file.storage.delete(str(export.file.name))
         raise
-    same = Export.objects.filter(requested_by=export.requested_by_id, patient=export.patient_id)
-    services.end(same.exclude(pk=export.pk))
+    services.end(services.before(export))
 
 
 def _put_off(export: Export, error: Exception) -> None:

@@ -221,7 +221,7 @@ def test_what_must_not_be_mailed_again(personas):
     of(email="used@x.org").update(accepted_at=now)
     of(email="old@x.org").update(created=now - timedelta(days=8))
     of(email="ended@x.org").update(invited_by=personas.clinician)
-    invitations.mail_waiting()
+    tasks.mail_invitations_task()
     assert not mail.outbox
 
 

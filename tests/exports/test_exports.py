@@ -22,11 +22,17 @@ from accounts.models import Membership
 from screening import sweeper
 from screening.corrections import services as corrections
 from screening.exports import archive, emails, services, worker
+from screening.images import quota
 from screening.models import MAX_ATTEMPTS, Export
 from screening.operations import orphans
 from tests.clients import Browser, Program
 from tests.exports.conftest import file_of, made
-from tests.factories import ExportFactory, LesionImageFactory, PredictionFactory
+from tests.factories import (
+    ExportFactory,
+    LesionImageFactory,
+    PatientFactory,
+    PredictionFactory,
+)
 from tests.privacy.entries import entries
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +119,33 @@ def test_a_second_request_joins_the_first_and_a_new_file_ends_the_old(personas, 
     assert [path.name for path in (media / "exports").iterdir()] == [
         Path(str(second.file.name)).name
     ]
+
+
+@pytest.mark.parametrize("of_account", [True, False])
+def test_files_have_a_quota_beside_the_records(
+    personas, own, of_clinic, settings, media, of_account
+):
+    user = personas.self_tracker if of_account else personas.admin
+    patient = None if of_account else personas.patient
+    setting = "ACCOUNT_STORAGE_MB" if of_account else "CLINIC_STORAGE_MB"
+    size = made(user, patient).file_bytes
+    setattr(settings, setting, 1.5 * size / 10**6)
+    assert made(user, patient).state == State.READY  # it replaces the one before
+    ExportFactory(
+        requested_by=user,
+        patient=personas.own_patient if of_account else PatientFactory(clinic=personas.clinic),
+        ready=True,
+        file_bytes=size,
+    )
+    files = list((media / "exports").iterdir())
+    refused = services.request_export(user=user, patient=patient)
+    assert worker.work()
+    refused.refresh_from_db()
+    assert refused.state == State.FAILED
+    assert "Remove one" in refused.failure
+    assert list((media / "exports").iterdir()) == files
+    used = quota.of_account(user.pk) if of_account else quota.of_clinic(personas.clinic.pk)
+    assert used.used < size  # downloads keep no picture out
 
 
 def test_nobody_keeps_the_workers_busy(personas, tracker):
