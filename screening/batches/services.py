@@ -59,6 +59,7 @@ def upload_batch(
     batch.archive.save("archive", archive, save=False)
     try:
         with transaction.atomic():
+            quota.take_room(archive.size, user=user.pk, clinic=of_clinic, field="archive")
             batch.save()
             bells.after_commit(bells.work_on_batches)
     except BaseException:

@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 
+from accounts.locks import lock
 from ml.opening.limits import size_in_words
 from screening.models import Batch, LesionImage
 
@@ -47,11 +48,21 @@ def require_room(
     more: int, *, user: UUID | None, clinic: UUID | None = None, field: str = "file"
 ) -> None:
     """Raise ValidationError if ``more`` bytes exceed the quota of ``clinic`` or, without one, of
-    ``user``. Simultaneous uploads each see the space that was free before all of them.
+    ``user``. ``take_room`` asks again when they are stored.
     """
     storage = of_account(user) if clinic is None else of_clinic(clinic)
     if storage.used + more > storage.most:
         raise ValidationError({field: ValidationError(FULL.format(storage), code=NO_ROOM)})
+
+
+def take_room(
+    more: int, *, user: UUID | None, clinic: UUID | None = None, field: str = "file"
+) -> None:
+    """As ``require_room``, in the transaction that stores the row, just before it: until it ends
+    nobody else takes room of the same quota. Lesions and patients are locked before.
+    """
+    lock(f"storage of {clinic or user}")
+    require_room(more, user=user, clinic=clinic, field=field)
 
 
 def _storage(images: Q, batches: Q, megabytes: int) -> Storage:

@@ -225,6 +225,8 @@ def _store(
             duplicates.require_new(user=user, lesion=image.lesion, sha256=clean.sha256)
         image.placed_at = next_moment(image.lesion)  # whoever concluded before has not seen it
         image.full_clean(validate_unique=False, validate_constraints=False)
+        patient = image.lesion.patient
+        quota.take_room(image.stored_bytes or 0, user=patient.owner_id, clinic=patient.clinic_id)
         image.save()
         schedule.reschedule(image.lesion)
         announce_about(
