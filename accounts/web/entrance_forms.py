@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account import forms as allauth_forms
 from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest
 
 from accounts.web.forms import ChangePasswordForm as ChangesPasswordForm
 
@@ -31,7 +33,16 @@ class _PlainWords:
 class LogInForm(_PlainWords, allauth_forms.LoginForm): ...
 
 
-class SignUpForm(_PlainWords, allauth_forms.SignupForm): ...
+class SignUpForm(_PlainWords, allauth_forms.SignupForm):
+    def try_save(self, request: HttpRequest) -> tuple[Any, Any]:
+        """As for an address that has an account, if somebody else signs up with it meanwhile."""
+        if not self.account_already_exists:
+            try:
+                with transaction.atomic():
+                    return cast(tuple[Any, Any], super().try_save(request))
+            except IntegrityError:
+                self.account_already_exists = True
+        return cast(tuple[Any, Any], super().try_save(request))
 
 
 class ChangePasswordForm(_PlainWords, ChangesPasswordForm): ...

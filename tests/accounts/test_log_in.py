@@ -34,6 +34,19 @@ def sign_up(client: Browser, email: str) -> None:
     assert answer.status_code == 302, answer.context["form"].errors
 
 
+def test_two_who_sign_up_with_one_address_at_once_get_one_account(client, monkeypatch):
+    """The second was checked before the first was stored."""
+    monkeypatch.setattr(
+        "allauth.account.internal.flows.manage_email.email_already_exists",
+        lambda email, **_: (email, False),
+    )
+    UserFactory(email="new@example.org")
+    data = {"email": "new@example.org", "password1": PASSWORD, "password2": PASSWORD, **AGREED}
+    assert client.post("/accounts/signup/", data).status_code in (200, 302)
+    assert User.objects.count() == 1
+    assert "_auth_user_id" not in client.session
+
+
 def log_in(client: Browser, email: str, password: str):
     for user in User.objects.filter(email__iexact=email):
         agreements.agree(user=user)

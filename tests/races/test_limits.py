@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from accounts import invitations, services
-from accounts.models import Clinic, Invitation
+from accounts.models import Clinic, Invitation, User
 from accounts.roles import Role
 from screening.exports import services as export_services
 from screening.images import services as image_services
@@ -21,10 +21,13 @@ from screening.models.share import WRONG_CODES
 from screening.privacy import following, sharing
 from screening.records import services as record_services
 from screening.webhooks import services as webhook_services
+from tests.accounts.test_log_in import AGREED
 from tests.clients import Browser
 from tests.factories import (
+    PASSWORD,
     ClinicFactory,
     LesionFactory,
+    LesionImageFactory,
     MembershipFactory,
     PatientFactory,
     picture,
@@ -157,6 +160,37 @@ def test_one_picture_is_added_to_four_lesions(personas, settings):
     image = LesionImage.objects.get()
     files = {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
     assert files == {Path(file.path) for file in image.stored_files}
+
+
+def test_one_address_signs_up_at_once(personas):
+    data = {"email": "new@example.org", "password1": PASSWORD, "password2": PASSWORD, **AGREED}
+    results = at_once(*[lambda: Browser().post("/accounts/signup/", data).status_code] * 4)
+    assert set(results) <= {200, 302}, results
+    assert User.objects.filter(email="new@example.org").count() == 1
+
+
+@pytest.mark.parametrize("of_clinic", [True, False])
+def test_pictures_and_archives_fill_the_last_room(personas, settings, of_clinic):
+    user, owner = personas.admin, {} if of_clinic else {"clinic": None, "owner": personas.admin}
+    patients = [PatientFactory(**owner or {"clinic": personas.clinic}) for _ in range(6)]
+    lesions = [LesionFactory(patient=patient) for patient in patients]
+    setattr(settings, "CLINIC_STORAGE_MB" if of_clinic else "ACCOUNT_STORAGE_MB", 1)
+    size = max(
+        len(clean.data) + len(clean.thumbnail)
+        for clean in (image_services.cleaned(BytesIO(picture(n))) for n in range(80, 86))
+    )
+    LesionImageFactory(lesion=lesions[0], stored_bytes=10**6 - 2 * size)
+    before = {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()}
+    works = [
+        lambda lesion=lesion, n=n: image_services.add_image(
+            user=user, lesion=lesion, file=BytesIO(picture(n))
+        )
+        for n, lesion in enumerate(lesions, 80)
+    ]
+    let_through(at_once(*works), 2)
+    added = LesionImage.objects.exclude(stored_bytes=10**6 - 2 * size)
+    files = {path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()} - before
+    assert files == {Path(file.path) for image in added for file in image.stored_files}
 
 
 def test_one_picture_is_added_to_one_lesion(personas):
