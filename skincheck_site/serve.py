@@ -52,7 +52,8 @@ UPLOADS = re.compile(
 )
 WRITTEN = re.compile(
     r"(/api/v1)?/((lesions|patients)/[0-9a-f-]+/report/|images/[0-9a-f-]+/dicom/?)"
-    r"|/dicomweb/studies/.+"
+    r"|/shares/[0-9a-f-]+/letter\.pdf|/shared/[^/]+/report\.pdf"
+    r"|/dicomweb/studies/.+|/fhir/R4/Patient/[^/]+/\$everything"
 )
 
 # Seconds. A phone at the edge of its network sends 10 KB a second.
@@ -136,7 +137,8 @@ class Request(HTTPRequestParser):
         """
         if self.command == "POST" and (self.path in ARCHIVES or UPLOADS.fullmatch(self.path)):
             return True
-        return "PREFER" in self.headers or WRITTEN.fullmatch(self.path) is not None
+        waits = "wait" in self.headers.get("PREFER", "").lower()
+        return waits or WRITTEN.fullmatch(self.path) is not None
 
     @property
     def is_large(self) -> bool:

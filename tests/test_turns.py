@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 from django.urls import reverse
+from waitress.adjustments import Adjustments
 
 from skincheck_site import serve
 from skincheck_site.turns import Caller, Turns, with_the_most
@@ -242,6 +243,18 @@ def test_what_takes_long_is_known() -> None:
         assert serve.WRITTEN.fullmatch(reverse(name, args=[uuid4()])), name
     for name in ("lesion-report", "patient-report", "image-dicom"):
         assert serve.WRITTEN.fullmatch(reverse(f"api:{name}", args=[uuid4()])), name
+    assert serve.WRITTEN.fullmatch(reverse("share_letter", args=[uuid4()]))
+    assert serve.WRITTEN.fullmatch(reverse("shared_report", args=["secret"]))
+    assert serve.WRITTEN.fullmatch(reverse("fhir:everything", args=[uuid4()]))
+
+
+@pytest.mark.parametrize(
+    ("prefer", "takes_long"), [("wait=20", True), ("handling=strict", False), ("", False)]
+)
+def test_a_preference_takes_long_only_if_it_waits(prefer: str, takes_long: bool) -> None:
+    request = serve.Request(Adjustments())
+    request.received(f"GET /fhir/R4/Patient HTTP/1.1\r\nPrefer: {prefer}\r\n\r\n".encode())
+    assert request.takes_long is takes_long
 
 
 def test_an_upload_is_answered_before_its_sender_gives_up(

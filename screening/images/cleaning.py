@@ -1,6 +1,8 @@
 """From uploaded bytes to a clean picture, or a clear message about what is wrong with them.
 
-``clean`` and ``said`` are the entry points for untrusted files: they decode in ``sandbox``.
+All decoding is in ``sandbox``, of untrusted files (``clean``, ``check``, ``said``, ``identity``)
+and of stored ones (``screen``, ``pixels``, ``rendered``): it takes memory and time that no web
+process has to spare.
 """
 
 from __future__ import annotations
@@ -12,10 +14,12 @@ from datetime import date, time
 from io import BytesIO
 from typing import IO, Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from ml.opening.limits import FORMATS, IN_BYTES, MAX_BYTES, SCREEN_SIDE
-from ml.opening.pictures import InvalidImage, Picture, open_picture
+from ml.opening.pictures import DAMAGED, InvalidImage, Picture, load_pixels, open_picture
 from screening.images import dicom, sandbox
 from screening.images.dicom import Identity, Said
 
@@ -61,6 +65,22 @@ def screen(file: IO[bytes]) -> bytes:
     return sandbox.run("screen", _bytes(file))[1][0]
 
 
+def pixels(file: IO[bytes], side: int | None = None) -> npt.NDArray[np.uint8]:
+    """``load_pixels`` of a picture that is stored, of MAX_PIXELS at most. Raises as ``clean``."""
+    told, (data,) = sandbox.run("pixels", _bytes(file), side=side)
+    return np.frombuffer(data, np.uint8).reshape(told["height"], told["width"], 3)
+
+
+def rendered(
+    file: IO[bytes], *, format: str, quality: int, size: tuple[int, int] | None = None
+) -> bytes:
+    """A picture that is stored, encoded as ``format``. quality: of a JPEG, 1 to 100. size: width
+    and height to fit into, without enlarging. Raises as ``clean``.
+    """
+    options = {"format": format, "quality": quality, "size": size}
+    return sandbox.run("rendered", _bytes(file), **options)[1][0]
+
+
 def check(file: IO[bytes]) -> None:
     """Decode ``file`` completely within the same limits and keep nothing. Raises as ``clean``."""
     sandbox.run("check", _bytes(file))
@@ -85,8 +105,13 @@ def identity(file: IO[bytes]) -> Identity:
     return Identity(**told)
 
 
-def answer(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+def answer(asked: str, data: bytes, **options: Any) -> tuple[dict[str, Any], list[bytes]]:
     """The result of ``sandbox.run``, computed in this process. Raises InvalidImage."""
+    if asked in ("pixels", "rendered"):
+        image = _stored(data, options.get("side"))
+        if asked == "rendered":
+            return {}, [_rendered(image, **options)]
+        return {"width": image.width, "height": image.height}, [image.tobytes()]
     if asked == "said":
         return _in_words({"said": dicom.said(dicom.read(data))}), []
     if asked == "identity":
@@ -154,6 +179,23 @@ def _opened(data: bytes) -> tuple[Picture, Said | None]:
             f"Each side needs at least {MIN_SIDE}."
         )
     return picture, found
+
+
+def _stored(data: bytes, side: int | None) -> Image.Image:
+    try:
+        return Image.fromarray(load_pixels(BytesIO(data), side))
+    except OSError:
+        raise InvalidImage(DAMAGED) from None
+
+
+def _rendered(
+    image: Image.Image, *, format: str, quality: int, size: tuple[int, int] | None
+) -> bytes:
+    if size:
+        share = min(1, size[0] / image.width, size[1] / image.height)
+        smaller = max(1, round(image.width * share)), max(1, round(image.height * share))
+        image = image.resize(smaller, Image.Resampling.LANCZOS)
+    return _saved(image, format, quality=quality)
 
 
 def _encoded(picture: Picture) -> bytes:

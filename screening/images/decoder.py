@@ -11,7 +11,7 @@ import os
 import resource
 import select
 import sys
-from typing import IO
+from typing import IO, Any
 
 from ml.opening.pictures import InvalidImage
 from screening.images import cleaning
@@ -36,7 +36,7 @@ def main() -> None:
             return
         asked = json.loads(head)
         _allow_seconds(CPU_SECONDS)
-        _answer(answers, asked["asked"], asks.read(asked["length"]))
+        _answer(answers, asked["asked"], asks.read(asked["length"]), asked["options"])
 
 
 def _allow_seconds(more: int) -> None:
@@ -46,10 +46,10 @@ def _allow_seconds(more: int) -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
 
 
-def _answer(answers: IO[bytes], asked: str, data: bytes) -> None:
+def _answer(answers: IO[bytes], asked: str, data: bytes, options: dict[str, Any]) -> None:
     parts: list[bytes] = []
     try:
-        told, parts = cleaning.answer(asked, data)
+        told, parts = cleaning.answer(asked, data, **options)
     except InvalidImage as error:
         told = {"refused": str(error)}
     except MemoryError:

@@ -17,7 +17,8 @@ from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 
 from accounts.models import User
-from ml.opening.pictures import load_pixels
+from ml.opening.pictures import InvalidImage
+from screening.images import cleaning
 from screening.images import services as image_services
 from screening.models import LesionImage
 
@@ -105,10 +106,10 @@ def picture_of(image: LesionImage) -> bytes:
 
 
 def decoded(image: LesionImage, picture: bytes) -> npt.NDArray[np.uint8]:
-    """The pixels of ``picture_of``: uint8 [h, w, 3]. Raises Http404 if it is damaged."""
+    """The pixels of ``picture_of``: uint8 [h, w, 3]. Raises Http404 if it is damaged, Busy."""
     try:
-        pixels = load_pixels(BytesIO(picture))
-    except OSError:
+        pixels = cleaning.pixels(BytesIO(picture))
+    except InvalidImage:
         raise lost(image) from None
     if pixels.shape[:2] != (image.height, image.width):
         raise lost(image)

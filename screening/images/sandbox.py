@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import IO, Any, cast
 
-from ml.opening.limits import MAX_BYTES
+from ml.opening.limits import MAX_PIXELS
 from ml.opening.pictures import InvalidImage
 from screening.errors import Busy
 
@@ -49,7 +49,7 @@ BEYOND = (
     "that."
 )
 _ROOT = Path(__file__).parents[2]
-_MOST = 4 * MAX_BYTES
+_MOST = 3 * MAX_PIXELS
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "LANG": "C.UTF-8"}
 
 
@@ -57,14 +57,14 @@ class _Died(Exception):
     pass
 
 
-def run(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """``cleaning.answer`` in a child. Raises Busy, or InvalidImage, also for files that exceed the
-    limits.
+def run(asked: str, data: bytes, **options: Any) -> tuple[dict[str, Any], list[bytes]]:
+    """``cleaning.answer`` in a child. options: JSON types. Raises Busy, or InvalidImage, also for
+    files that exceed the limits.
     """
     if not _turns.acquire(timeout=PATIENCE):
         raise Busy
     try:
-        told, parts = _answered(asked, data)
+        told, parts = _answered({"asked": asked, "options": options}, data)
     except _Died:
         raise InvalidImage(BEYOND) from None
     finally:
@@ -77,7 +77,7 @@ def run(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     return told, parts
 
 
-def _answered(asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+def _answered(asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     was_killed = False
     while True:
         child, is_new = (_idle.pop(), False) if _idle else (_Child(), True)
@@ -111,10 +111,10 @@ class _Child:
         self._to: IO[bytes] = cast(IO[bytes], self._process.stdin)
         self._from: IO[bytes] = cast(IO[bytes], self._process.stdout)
 
-    def ask(self, asked: str, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    def ask(self, asked: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[bytes]]:
         """Raises _Died."""
         self._ends = time.monotonic() + WALL_SECONDS
-        head = json.dumps({"asked": asked, "length": len(data)}).encode() + b"\n"
+        head = json.dumps(asked | {"length": len(data)}).encode() + b"\n"
         try:
             for part in (head, data):
                 view = memoryview(part)
@@ -129,17 +129,16 @@ class _Child:
     def _read(self, length: int) -> bytes:
         if length > _MOST:
             raise _Died
-        parts = []
-        while length:
+        data = bytearray()
+        while len(data) < length:
             left = self._ends - time.monotonic()
             ready, _, _ = select.select([self._from], [], [], max(0, left))
-            part = self._from.read(min(length, 1 << 20)) if ready else b""
+            part = self._from.read(min(length - len(data), 1 << 20)) if ready else b""
             if not part:
                 self._hung_up = bool(ready)
                 raise _Died
-            parts.append(part)
-            length -= len(part)
-        return b"".join(parts)
+            data += part
+        return bytes(data)
 
     @property
     def ended_by_itself(self) -> bool:

@@ -11,7 +11,7 @@ from reportlab.lib.units import inch
 from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable
 
-from ml.opening import pictures
+from ml.opening.pictures import InvalidImage
 from screening.images import cleaning
 from screening.measurements.contours import Point
 from screening.measurements.millimetres import scale_of
@@ -40,7 +40,7 @@ class Picture(Flowable):
     def draw(self) -> None:
         try:
             picture = self._picture()
-        except OSError:
+        except (OSError, InvalidImage):
             logger.exception("image %s: a stored file is missing or damaged", self.image.pk)
             self._say_missing()
             return
@@ -53,7 +53,7 @@ class Picture(Flowable):
         is_small = side <= cleaning.THUMBNAIL_SIDE
         file = self.image.thumbnail if is_small else self.image.file
         with file.open("rb") as opened:
-            pixels = pictures.load_pixels(opened, side)
+            pixels = cleaning.pixels(opened, side)
         buffer = BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
         buffer.seek(0)

@@ -12,8 +12,11 @@ import time
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from ml.opening.pictures import load_pixels
 from screening.errors import Busy
 from screening.images import cleaning, sandbox
 from tests import cases
@@ -40,6 +43,19 @@ def test_a_child_is_used_again(fresh):
     [child] = sandbox._idle
     assert clean(GOOD).width == 300
     assert sandbox._idle == [child]
+
+
+def test_what_is_stored_is_decoded_there_too(fresh):
+    stored = clean(GOOD).data
+    whole, small = (cleaning.pixels(BytesIO(stored), side) for side in (None, 50))
+    assert np.array_equal(whole, load_pixels(BytesIO(stored)))
+    assert (whole.shape, max(small.shape)) == ((225, 300, 3), 50)
+    made = cleaning.rendered(BytesIO(stored), format="PNG", quality=90, size=(100, 1000))
+    assert Image.open(BytesIO(made)).size == (100, 75)
+    assert len(sandbox._idle) == 1
+    for broken in (b"", b"no picture", stored[:500]):
+        with pytest.raises(cleaning.InvalidImage):
+            cleaning.pixels(BytesIO(broken))
 
 
 def test_a_child_that_is_killed_refuses_one_picture_and_no_other(fresh):

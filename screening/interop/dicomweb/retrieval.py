@@ -7,10 +7,10 @@ from io import BytesIO
 
 from django.db.models import Q, QuerySet
 from django.http import Http404
-from PIL import Image
 
 from accounts.models import User
-from screening.images import delivery
+from ml.opening.pictures import InvalidImage
+from screening.images import cleaning, delivery
 from screening.interop.dicom import uids
 from screening.measurements.millimetres import with_scale
 from screening.models import LesionImage
@@ -66,11 +66,12 @@ def stored_bytes(image: LesionImage) -> int:
 
 def rendered(stored: LesionImage, wanted: Rendering) -> bytes:
     """Raises Http404 if its file is lost or damaged."""
-    buffer = BytesIO()
-    image = Image.fromarray(delivery.decoded(stored, delivery.picture_of(stored)))
-    if wanted.size:
-        share = min(1, wanted.size[0] / image.width, wanted.size[1] / image.height)
-        size = max(1, round(image.width * share)), max(1, round(image.height * share))
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    image.save(buffer, RENDERED[wanted.media_type], quality=wanted.quality)
-    return buffer.getvalue()
+    try:
+        return cleaning.rendered(
+            BytesIO(delivery.picture_of(stored)),
+            format=RENDERED[wanted.media_type],
+            quality=wanted.quality,
+            size=wanted.size,
+        )
+    except InvalidImage:
+        raise delivery.lost(stored) from None
