@@ -4,7 +4,8 @@
     database    SQLite's file, or PostgreSQL's dump in its custom format
     media/      each stored file, by name
 
-In this order: files are never changed, so those of every copied row are still there.
+In this order: files are never changed, so those of every copied row are still there. Files that
+exports made are left out: they repeat the rest, end after a week, and can be asked for again.
 """
 
 from __future__ import annotations
@@ -71,7 +72,17 @@ def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None
                 name = member.name.removeprefix("media/")
                 if default_storage.save(name, File(copy)) != name:
                     raise SystemExit("There are files already: restore into an empty installation.")
+    _end_exports()
     print("Restored. Start the site as usual: it migrates tables of an older version.")
+
+
+def _end_exports() -> None:
+    """Their files are in no backup."""
+    if "screening_export" in connection.introspection.table_names():  # not in the oldest backups
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE screening_export SET state = 'ended', file = '' WHERE file <> ''"
+            )
 
 
 def _temporary() -> IO[bytes]:

@@ -49,6 +49,17 @@ print(json.dumps({
     "image": str(added.image.pk),
 }))
 """
+MAKE_AN_EXPORT = """
+from datetime import timedelta
+from django.core.files.base import ContentFile
+from django.utils import timezone
+from accounts.models import User
+from screening.models import Export
+Export.objects.create(
+    requested_by=User.objects.get(), state="ready", file=ContentFile(b"PK", name="export"),
+    file_bytes=2, sha256="0" * 64, expires_at=timezone.now() + timedelta(days=1),
+)
+"""
 STATE = "SELECT state FROM screening_prediction"
 
 
@@ -107,6 +118,7 @@ def test_all_comes_back_into_an_empty_installation(
 ) -> None:
     old, new = installations
     made = json.loads(old.python("manage.py", "shell", "--no-imports", "-c", MAKE).splitlines()[-1])
+    old.python("manage.py", "shell", "--no-imports", "-c", MAKE_AN_EXPORT)
     with old.running("web"):
         wait_until(lambda: "Serving" in old.log("web"), "the web is ready")
         before = answers(old, made)
@@ -123,6 +135,8 @@ def test_all_comes_back_into_an_empty_installation(
     assert restored.returncode == 0, restored.stderr
     new.python("script/prepare.py")
     assert new.query(STATE) == [("queued",)]
+    assert new.query("SELECT state, file FROM screening_export") == [("ended", "")]
+    assert not (new.folder / "media" / "exports").exists()
     with new.running("web"), new.running("worker"):
         wait_until(lambda: "Serving" in new.log("web"), "the web is ready")
         after = answers(new, made)
