@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,21 @@ from tests.stack import attack
 from tests.stack.installation import installed
 
 pytestmark = pytest.mark.stack
+
+
+def outcome(name: str, pages: float, pictures: float) -> attack.Outcome:
+    answers = [attack.Answers([seconds]) for seconds in (pages, pictures)]
+    return attack.Outcome(name, 1, Counter(), *answers, 1)
+
+
+def test_a_person_who_waits_three_times_as_long_fails_the_attack() -> None:
+    idle, quick = outcome("none", 0.1, 1), outcome("quick", 0.29, 2.9)
+    assert attack.too_slow([quick], idle) == []
+    slow = [outcome("a", 0.31, 1), outcome("b", 0.1, 3.1)]
+    assert attack.too_slow(slow, idle) == [
+        "pages beside a (3.1 times)",
+        "pictures beside b (3.1 times)",
+    ]
 
 
 def test_hostile_files_leave_nothing_and_take_little(tmp_path: Path) -> None:
