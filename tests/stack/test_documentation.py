@@ -111,3 +111,35 @@ def test_the_lines_of_readme(site: Site, tmp_path: Path) -> None:
     out = run_shell(site, tmp_path, lines)
     assert "HTTP/1.1 202 Accepted" in out
     assert f"Location: {site.url}/api/v1/predictions/" in out
+
+
+def test_the_commands_of_readme_that_store_nothing(tmp_path: Path) -> None:
+    """``python -m ml predict`` and ``manage.py screen``, as they stand there."""
+    commands = re.findall(r"`((?:python -m ml|manage\.py) [^`]+)`", README.replace("\n", " "))
+    assert [command.split()[:2] for command in commands] == [
+        ["python", "-m"],
+        ["manage.py", "screen"],
+    ]
+    (tmp_path / "spot.jpg").write_bytes(picture(next(SEEDS)))
+    (tmp_path / "in.csv").write_text("image,age,sex\nspot.jpg,61,female\n")
+    for command in commands:
+        command = command.removeprefix("python ").replace("manage.py", str(ROOT / "manage.py"))
+        ran = subprocess.run(
+            [sys.executable, *command.split()],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "VAR_DIR": str(tmp_path / "var")},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "out.csv").read_text().count("\n") == 2
+    assert "Research software" in ran.stdout + ran.stderr
+
+
+def test_every_block_of_shell_in_readme_is_run() -> None:
+    """The first starts the site: ``tests/stack/test_server.py``."""
+    start, lines = blocks(README, "")
+    assert start.split()[0] == "script/server"
+    assert "curl" in lines

@@ -18,19 +18,28 @@ WITHIN_SECONDS = 10
 TRIES = 12
 PATIENTS = "/api/v1/patients/"
 
-# A person's credentials: a key, a browser session, and the link for calendar programs.
+# A person's credentials: a key, two browser sessions, the link for calendar programs, and two that
+# are shared with a doctor.
 MAKE = """
 import json
 from django.test import Client
 from accounts import services
 from accounts.models import User
+from screening.privacy import sharing
+from screening.records.services import register_patient
 from screening.reminders import services as reminder_services
-user, browser = User.objects.create_user("ends@example.org"), Client()
-browser.force_login(user)
+user = User.objects.create_user("ends@example.org")
+browsers = [Client(), Client()]
+for browser in browsers:
+    browser.force_login(user)
+patient = register_patient(user=user, label="P-1")
 print(json.dumps({
     "key": services.create_api_key(user=user, name="x")[1],
-    "session": browser.cookies["sessionid"].value,
+    "sessions": [browser.cookies["sessionid"].value for browser in browsers],
     "calendar": reminder_services.make_calendar_link(user=user),
+    "shares": [
+        sharing.share(user=user, patient=patient, recipient="Dr. X", days=3)[1] for _ in range(2)
+    ],
 }))
 """
 REVOKE = """
@@ -38,6 +47,18 @@ from accounts import services
 from accounts.models import ApiKey
 key = ApiKey.objects.get(user__email="ends@example.org")
 services.revoke_api_key(user=key.user, key=key)
+"""
+REVOKE_ONE_LINK = """
+from accounts.models import User
+from screening.models import Share
+from screening.privacy import sharing
+user = User.objects.get(email="ends@example.org")
+sharing.revoke(user=user, share=Share.objects.get(secret_sha256=Share.digest("{share}")))
+"""
+END_ONE_SESSION = """
+from accounts.models import User
+from django.contrib.sessions.models import Session
+Session.objects.get(session_key="{session}").delete()
 """
 CLOSE = """
 from accounts.models import User
@@ -75,20 +96,30 @@ def test_a_person(site: Site) -> None:
         headers = {"Authorization": f"Bearer {person['key']}"}
         return httpx.get(site.url + PATIENTS, headers=headers, timeout=30)
 
-    def by_session() -> httpx.Response:
-        cookies = {"sessionid": person["session"]}
+    def by_session(number: int = 0) -> httpx.Response:
+        cookies = {"sessionid": person["sessions"][number]}
         return httpx.get(site.url + PATIENTS, cookies=cookies, timeout=30)
 
     def by_link() -> httpx.Response:
         return httpx.get(f"{site.url}/calendar/{person['calendar']}.ics", timeout=30)
 
-    assert [statuses(ask) for ask in (by_key, by_session, by_link)] == [{200}] * 3
+    def by_share(number: int = 0) -> httpx.Response:
+        return httpx.get(f"{site.url}/shared/{person['shares'][number]}/", timeout=30)
+
+    others = (by_session, by_link, by_share)
+    assert [statuses(ask) for ask in (by_key, *others)] == [{200}] * 4
     change(site, REVOKE)
     assert ended(by_key, 401)
-    assert [statuses(ask) for ask in (by_session, by_link)] == [{200}] * 2
+    assert [statuses(ask) for ask in others] == [{200}] * 3
+    change(site, REVOKE_ONE_LINK.format(share=person["shares"][1]))
+    assert ended(lambda: by_share(1), 404)
+    change(site, END_ONE_SESSION.format(session=person["sessions"][1]))
+    assert ended(lambda: by_session(1), 401)
+    assert [statuses(ask) for ask in others] == [{200}] * 3
     change(site, CLOSE)
     assert ended(by_session, 401)
     assert ended(by_link, 404)
+    assert ended(by_share, 404)
 
 
 def test_an_application_of_an_admin_who_was_removed(site: Site) -> None:

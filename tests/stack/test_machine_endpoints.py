@@ -175,6 +175,42 @@ def test_a_calendar_is_fetched_by_its_address(site: Site) -> None:
     assert fetched.text.startswith("BEGIN:VCALENDAR")
 
 
+MAKE_A_LINK = """
+from accounts import unsubscribing
+from accounts.models import User
+user = User.objects.get(email="person@example.org")
+print(unsubscribing.headers(user)["List-Unsubscribe"].strip("<>"))
+"""
+
+
+def test_a_mail_program_ends_mail_by_one_click(site: Site) -> None:
+    """RFC 8058: a POST of this form, from a program that has no cookie."""
+    shell = ("manage.py", "shell", "--no-imports", "-c", MAKE_A_LINK)
+    address = site.installation.python(*shell, SITE_URL=site.url).splitlines()[-1]
+    mailed = "SELECT mails_reminders FROM accounts_user WHERE email = 'person@example.org'"
+    assert httpx.get(address, timeout=30).status_code == 200
+    assert site.installation.query(mailed)[0][0]  # reading the page ends nothing
+    ended = httpx.post(address, data={"List-Unsubscribe": "One-Click"}, timeout=30)
+    assert ended.status_code == 200
+    assert not site.installation.query(mailed)[0][0]
+    forged = httpx.post(address[:-3] + "xx/", data={"List-Unsubscribe": "One-Click"}, timeout=30)
+    assert forged.status_code == 404
+
+
+def test_fhir_is_searched_by_post(site: Site) -> None:
+    """As systems do that keep identifiers out of addresses: a form, and no cookie."""
+    _, answer = ask(site, "POST", "/api/v1/patients/", {"label": "Q-1"}, site.key)
+    form = {"_id": json.loads(answer)["id"]}
+    address, headers = (
+        f"{site.url}/fhir/R4/Patient/_search",
+        {"Authorization": f"Bearer {site.key}"},
+    )
+    found = httpx.post(address, data=form, headers=headers, timeout=30)
+    assert found.status_code == 200
+    assert [one["resource"]["id"] for one in found.json()["entry"]] == [form["_id"]]
+    assert httpx.post(address, data=form, timeout=30).status_code == 401
+
+
 def test_what_is_kept_is_for_its_owner_only(site: Site) -> None:
     _, patient = ask(site, "POST", "/api/v1/patients/", {"label": "F-1"}, site.key)
     lesion = {"patient": json.loads(patient)["id"]}

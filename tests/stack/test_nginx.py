@@ -92,6 +92,17 @@ def _ask(
     return response
 
 
+def _post(address: tuple[str, int], path: str, body: bytes) -> http.client.HTTPResponse:
+    connection = http.client.HTTPConnection(*address, timeout=20)
+    headers = {"Host": "localhost", "X-Forwarded-Proto": "https"}
+    form = headers | {"Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", path, body, form)
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response
+
+
 def test_pages_are_for_https_only(address: tuple[str, int]) -> None:
     plain = _ask(address, "GET", "/accounts/login/")
     assert plain.status == 301
@@ -108,6 +119,37 @@ def test_an_upload_without_end_is_refused_before_it_is_sent(address: tuple[str, 
         address, "POST", "/accounts/login/", X_Forwarded_Proto="https", Content_Length="120000000"
     )
     assert refused.status == 413
+
+
+@pytest.mark.parametrize(
+    ("path", "length"),
+    [
+        ("/accounts/login/", 66_000),
+        ("/accounts/signup/", 66_000),
+        ("/accounts/password/reset/", 66_000),
+        ("/oauth/token", 66_000),
+        ("/patients/new/", 2_100_000),
+    ],
+)
+def test_nginx_refuses_what_is_too_large_for_a_form(
+    address: tuple[str, int], path: str, length: int
+) -> None:
+    sizes = {"X_Forwarded_Proto": "https", "Content_Length": str(length)}
+    refused = _ask(address, "POST", path, **sizes)
+    assert (refused.status, refused.headers["Content-Type"]) == (413, "text/html")
+
+
+@pytest.mark.parametrize("path", ["/patients/new/", "/fhir/R4/Patient/_search"])
+def test_the_site_refuses_what_is_too_large_for_a_stranger(
+    address: tuple[str, int], path: str
+) -> None:
+    refused = _post(address, path, b"a" * 66_000)
+    assert (refused.status, refused.headers["Content-Type"]) == (413, "application/problem+json")
+
+
+def test_a_form_of_a_stranger_arrives(address: tuple[str, int]) -> None:
+    """Within the limit it is the site that answers: there is no token."""
+    assert _post(address, "/accounts/login/", b"login=" + b"a" * 60_000).status == 403
 
 
 @pytest.mark.parametrize(
