@@ -129,6 +129,7 @@ class Everything:
     personas: Personas
     clinic: World
     own: World
+    logged_in: dict[str, Browser]
 
 
 @pytest.fixture(scope="session")
@@ -177,12 +178,12 @@ def shared_rows(
 
 @pytest.fixture(scope="module")
 def _everything(shared_rows: Any) -> tuple[Everything, Path]:
-    from tests.test_access_matrix import world_of  # it imports this module
+    from tests.test_access_matrix import clients_of, world_of  # it imports this module
 
     with shared_rows() as media:
         personas = create_personas()
         clinic, own = (world_of(personas, writer) for writer in ("clinician", "self_tracker"))
-        return Everything(personas, clinic, own), media
+        return Everything(personas, clinic, own, clients_of(personas)), media
 
 
 @pytest.fixture
@@ -190,6 +191,17 @@ def everything(db: None, _everything: tuple[Everything, Path], settings: Any) ->
     """Created once a module, since it takes long."""
     found, media = _everything
     shutil.copytree(media, settings.MEDIA_ROOT)
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 86_400  # a module of many tests takes minutes
+    return found
+
+
+@pytest.fixture
+def clients(everything: Everything) -> dict[str, Browser]:
+    """A browser for each persona; all but ``anonymous`` are logged in, once a module."""
+    found = {}
+    for persona, browser in everything.logged_in.items():
+        found[persona] = Browser()
+        found[persona].cookies.load({name: one.value for name, one in browser.cookies.items()})
     return found
 
 

@@ -81,6 +81,7 @@ NOT_ALLOWED = Sent(SIGNED_IN, done=405)
 NOT_ALLOWED_TO_ANYONE = Sent(ANYONE, done=405)
 PROGRAMS = ("/api/", "/fhir/", "/dicomweb/")
 SOME = ("clinician", "stranger", "anonymous")
+READERS = ("viewer", "self_tracker", "stranger", "anonymous")  # for whom HEAD could differ from GET
 
 
 def addresses(patterns: list[Any], names: tuple[str, ...] = (), route: str = "") -> Iterator[Any]:
@@ -226,11 +227,6 @@ def world_of(personas: Personas, writer: str) -> World:
     )
 
 
-@pytest.fixture
-def clients(everything: Everything) -> dict[str, Browser]:
-    return clients_of(everything.personas)
-
-
 def clients_of(personas: Personas) -> dict[str, Browser]:
     """A browser for each persona; all but the last are signed in."""
     found = {}
@@ -273,20 +269,49 @@ def test_no_method_of_the_api_is_forgotten(name, view):
     assert served <= MATRIX[name].methods.keys()
 
 
+def wrong(name: str, method: str, world: World, clients: dict[str, Browser]) -> list[str]:
+    """The answers that differ from the table."""
+    row = MATRIX[name]
+    url = reverse(name, args=row.args(world))
+    sent = row.methods.get(method, NOT_ALLOWED if not row.is_public else NOT_ALLOWED_TO_ANYONE)
+    found = []
+    asked = SOME if sent.done == 405 or row.is_public else READERS if method == "HEAD" else clients
+    for persona in asked:
+        answer = verdict(ask(clients[persona], method, url, sent, world), url, sent.done)
+        expected = sent.answer(persona, world)
+        if answer is not expected:
+            found.append(f"{method} {url} by {persona}: {answer}, not {expected}")
+    return found
+
+
+def worlds_of(name: str, everything: Everything) -> list[World]:
+    worlds = [everything.clinic, everything.own]
+    return worlds[:1] if MATRIX[name].clinic_only else worlds
+
+
 @pytest.mark.parametrize("name", MATRIX)
 def test_matrix(name, everything, clients):
-    row, worlds = MATRIX[name], [everything.clinic, everything.own]
-    wrong = []
-    for world, method in product(worlds[:1] if row.clinic_only else worlds, METHODS):
-        url = reverse(name, args=row.args(world))
-        sent = row.methods.get(method, NOT_ALLOWED if not row.is_public else NOT_ALLOWED_TO_ANYONE)
-        asked = SOME if sent.done == 405 or row.is_public else clients
-        for persona in asked:
-            found = verdict(ask(clients[persona], method, url, sent, world), url, sent.done)
-            expected = sent.answer(persona, world)
-            if found is not expected:
-                wrong.append(f"{method} {url} by {persona}: {found}, not {expected}")
-    assert not wrong, "\n".join(wrong)
+    """Without HEAD, which asks the database what GET asks."""
+    found = []
+    for world, method in product(worlds_of(name, everything), MATRIX[name].methods):
+        if method != "HEAD":
+            found += wrong(name, method, world, clients)
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("name", MATRIX)
+def test_head_and_methods_that_are_not_served(name, everything, clients):
+    """The URL rejects the latter itself, whatever the record."""
+    worlds, served = worlds_of(name, everything), MATRIX[name].methods
+    found = []
+    if "HEAD" in served:
+        for world in worlds:
+            found += wrong(name, "HEAD", world, clients)
+    for method in METHODS:
+        if method not in served:
+            found += wrong(name, method, worlds[0], clients)
+    assert not found, "\n".join(found)
 
 
 # Login and logout are allauth's. Public pages are the exception.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from itertools import product
 
+import pytest
 from django.core.cache import cache
 from django.urls import reverse
 
 from tests.access import MATRIX
 from tests.clients import Browser
 from tests.conftest import Everything
+
+pytestmark = pytest.mark.any_database
 
 
 def is_stored_nowhere(response) -> bool:

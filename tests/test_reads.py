@@ -13,9 +13,8 @@ from django.urls import reverse
 from screening.images import sandbox
 from screening.models import LesionImage
 from tests.access import DONE, MATRIX
-from tests.test_access_matrix import clients_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 WRITE = re.compile(r'(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) "(\w+)"')
 LOGS = {
@@ -48,10 +47,10 @@ def refuse(*arguments: Any) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, line in MATRIX.items() if "GET" in line.methods])
-def test_a_get_writes_nothing(name, everything, monkeypatch):
+def test_a_get_writes_nothing(name, everything, clients, monkeypatch):
     monkeypatch.setattr(sandbox, "run", refuse)
     line, world = MATRIX[name], everything.clinic
-    sent, clients = line.methods["GET"], clients_of(everything.personas)
+    sent = line.methods["GET"]
     may = [one for one in ("viewer", *clients) if sent.answer(one, world) is DONE]
     who = may[0] if may else "viewer"
     url = reverse(name, args=line.args(world))
@@ -65,10 +64,10 @@ def test_a_get_writes_nothing(name, everything, monkeypatch):
 
 
 @pytest.mark.parametrize("rendition", ["image", "screen", "thumbnail"])
-def test_nor_does_any_rendition_of_a_picture(rendition, everything, monkeypatch):
+def test_nor_does_any_rendition_of_a_picture(rendition, everything, clients, monkeypatch):
     monkeypatch.setattr(sandbox, "run", refuse)
     LesionImage.objects.update(width=2400, height=1800)  # without a copy in the size of a screen
-    world, client = everything.clinic, clients_of(everything.personas)["viewer"]
+    world, client = everything.clinic, clients["viewer"]
     with CaptureQueriesContext(connection) as queries:
         response = client.get(reverse("media", args=[world.image.pk, rendition]))
         assert response.status_code == 200 and response.getvalue()

@@ -16,6 +16,8 @@ from skincheck_site import untrusted_json
 from tests.clients import Browser, Program
 from tests.test_architecture import ALL
 
+pytestmark = pytest.mark.any_database
+
 DEEP = ["[" * 20_000, '{"a":' * 2_000 + "1" + "}" * 2_000, "[" * 60 + "]" * 60, "1" * 5_000]
 OUR_OWN = {
     "ml.evaluation.cases": "the card",

@@ -14,6 +14,8 @@ from accounts import services
 from tests.api.test_schema import ROOT
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
 
+pytestmark = pytest.mark.any_database
+
 NAME = "generated_skincheck"
 CONFIG = f"""
 package_name_override: {NAME}

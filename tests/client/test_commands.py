@@ -14,7 +14,7 @@ from screening.predictions.advice import DISCLAIMER
 from tests.client.conftest import run
 from tests.factories import PredictionFactory, picture
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.any_database]
 LOGIN = (".config", "skincheck", "login.json")
 
 

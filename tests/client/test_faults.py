@@ -10,7 +10,7 @@ from screening.models import Lesion, LesionImage, Prediction
 from tests.client.faulty import faulty_network
 from tests.factories import PredictionFactory
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.any_database]
 
 UPLOAD = "POST /api/v1/images/"
 OPEN = "POST /api/v1/lesions/"

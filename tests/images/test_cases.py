@@ -28,7 +28,7 @@ from tests.conftest import SHARED_DATA
 from tests.factories import LesionFactory
 from tests.interop.dicoms import dicom
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 SHARED = SHARED_DATA.parent / "cases" / "images"
 
 

@@ -24,6 +24,8 @@ from screening.operations.transience import is_transient
 from tests.clients import Browser
 from tests.factories import LesionImageFactory
 
+pytestmark = pytest.mark.any_database
+
 Damage = Callable[[bytes, random.Random], bytes]
 SIZE = (240, 180)
 TRIES = 12

@@ -24,6 +24,8 @@ from screening.models import BodySite, ImageScale, LesionImage, Prediction
 from tests.factories import LesionFactory
 from tests.interop.dicoms import NAME, NUMBER, SIZE, as_ybr, dicom, encoded, picture, planes
 
+pytestmark = pytest.mark.any_database
+
 
 def cleaned(data: bytes) -> np.ndarray:
     found = cleaning.clean(BytesIO(data))

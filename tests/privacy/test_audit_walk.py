@@ -12,7 +12,7 @@ from screening.models import Act, AuditEntry
 from screening.privacy import services as audit
 from tests.access import DONE, MATRIX, METHODS
 from tests.privacy.entries import close
-from tests.test_access_matrix import PROGRAMS, clients_of
+from tests.test_access_matrix import PROGRAMS
 
 pytestmark = pytest.mark.django_db
 
@@ -31,11 +31,6 @@ def shows(response, world) -> bool:
     found = [getattr(world, kind) for kind in kinds]
     words = [str(row.pk) for row in found if row is not None]
     return any(word.encode() in body for word in (*words, f">{world.patient.label}<"))
-
-
-@pytest.fixture
-def clients(everything):
-    return clients_of(everything.personas)
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ from tests.factories import (
 )
 from tests.privacy.entries import looks_at
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

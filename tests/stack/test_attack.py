@@ -10,7 +10,7 @@ import pytest
 from tests.stack import attack
 from tests.stack.installation import installed
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.any_database]
 
 
 def outcome(name: str, pages: float, pictures: float) -> attack.Outcome:

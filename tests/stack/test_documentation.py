@@ -23,6 +23,7 @@ SEEDS = count()
 
 pytestmark = [
     pytest.mark.stack,
+    pytest.mark.any_database,
     pytest.mark.skipif(
         not (shutil.which("curl") and shutil.which("jq")), reason="needs curl and jq"
     ),

@@ -15,6 +15,7 @@ from tests.stack.installation import Installation, installed, wait_until
 
 pytestmark = [
     pytest.mark.stack,
+    pytest.mark.any_database,
     # The provider's own, of its web server's sockets and its OAuth library.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),

@@ -12,7 +12,7 @@ import pytest
 from tests.stack.installation import ROOT, Installation, wait_until
 from tests.stack.server import PARTS, answers, is_replaced, main_process, parts, server
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.any_database]
 
 
 def _refusal(installation: Installation, **environment: str) -> str:

@@ -15,6 +15,8 @@ from screening.charts import card_summary, prevalence
 from screening.charts import data_set as data_set_charts
 from tests import cards
 
+pytestmark = pytest.mark.any_database
+
 CARD = reader.card()
 PAGES = ["/data/", "/model/", f"/model/{reader.DEFAULT_VERSION}/"]
 

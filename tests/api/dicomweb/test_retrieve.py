@@ -19,6 +19,8 @@ from tests.factories import PredictionFactory
 from tests.interop.dicoms import picture
 from tests.privacy.entries import entries, looks_at
 
+pytestmark = pytest.mark.any_database
+
 JPEG = "1.2.840.10008.1.2.4.50"
 MULTIPART = 'multipart/related; type="{}"'
 DICOM = MULTIPART.format("application/dicom")

@@ -26,6 +26,8 @@ from tests.factories import (
 )
 from tests.privacy.entries import looks_at
 
+pytestmark = pytest.mark.any_database
+
 AIAST = [
     {
         "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
