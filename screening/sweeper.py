@@ -34,7 +34,7 @@ from screening.images import services as image_services
 from screening.measurements import services as measurement_services
 from screening.models import Prediction
 from screening.operations import clock, heartbeats
-from screening.predictions import details, queue, recovery
+from screening.predictions import adoption, details, queue, recovery
 from screening.privacy import services as audit
 from screening.privacy.recording import recorded
 from screening.reminders import emails
@@ -63,6 +63,7 @@ def sweep_once() -> None:
     for step in (
         clock.tick,
         _try_the_storage,
+        adoption.adopt_own,
         details.queue_some_again,
         sweep_predictions,
         sweep_follow_ups,

@@ -21,7 +21,7 @@ from screening.comparisons import follow_up
 from screening.erasure import eraser
 from screening.exports import worker as export_worker
 from screening.operations import heartbeats, orphans, storage
-from screening.predictions import queue, recovery
+from screening.predictions import adoption, queue, recovery
 from screening.privacy import services as audit
 from screening.reminders import emails
 from screening.webhooks import delivery as webhook_delivery
@@ -130,6 +130,7 @@ def mail_invitations_task() -> None:
 @worker_ready.connect
 def _ring_for_all_that_waits(**_: Any) -> None:
     """The embedded broker starts empty, and Redis may have lost messages."""
+    adoption.adopt_own()
     sweeper.sweep_batches()
     sweeper.sweep_exports()
     for prediction in recovery.sweep(rung_before=timezone.now()):

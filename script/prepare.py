@@ -1,5 +1,5 @@
-"""Prepares the start of all processes: a private folder, tables, static files, an empty embedded
-broker.
+"""Prepares the start of all processes: a private folder, tables, the model version of this release,
+static files, an empty embedded broker.
 
 ``script/server`` runs it in one process, because each start of Django costs a second.
 """
@@ -32,6 +32,7 @@ def migrate() -> None:
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         print("Setting up the database ...", flush=True)
         call_command("migrate", interactive=False, verbosity=0)
+    call_command("adopt")
 
 
 def collect_static() -> None:

@@ -70,6 +70,13 @@ def test_ours_wait_for_the_stores_and_the_tables(services: dict[str, Any]) -> No
         assert waits == stores | tables
 
 
+def test_the_release_adopts_its_model_version_after_the_migrations(
+    services: dict[str, Any],
+) -> None:
+    steps = services["migrate"]["command"][-1].split(" && ")
+    assert steps[:2] == ["python manage.py migrate --no-input", "python manage.py adopt"]
+
+
 def test_secrets_are_files_that_only_those_see_who_need_them(services: dict[str, Any]) -> None:
     assert not re.search(r"\$\{\w*(PASSWORD|SECRET|KEY|EMAIL_URL)", COMPOSE.read_text())
     for name, service in services.items():

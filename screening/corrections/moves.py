@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
@@ -141,8 +141,11 @@ def findings_of(images: QuerySet[LesionImage], user: User, since: datetime | Non
     return f"{this} {' and '.join(parts)} here." if parts else ""
 
 
-def require_followed(lesion: Lesion, field: str) -> None:
-    """Raise ValidationError for a closed lesion: moving a picture there would lose its warning."""
+def require_followed(lesion: Lesion, field: str = NON_FIELD_ERRORS) -> None:
+    """Raise ValidationError for a closed lesion: a picture that comes there would lose its warning.
+
+    field: of the form, if one of its values is to blame.
+    """
     if lesion.is_closed:
         text = f"{lesion} is recorded as removed. Open it again first, or nothing is told of this."
         raise ValidationError({field: text})

@@ -133,6 +133,8 @@ def restore(
     if not record.is_withdrawn:
         raise ValidationError("This is not withdrawn.")
     _require_place(record, label.strip())
+    if isinstance(record, LesionImage) and record.was_removed:
+        _require_shown_to_who_closed(record)
     if isinstance(record, Entry):
         record.supersedes = _corrected_by(record)
     moves.require_acknowledged(acknowledged, merges.at_stake(record, user))
@@ -160,6 +162,15 @@ def restore(
         prediction_services.read_with_new_details(**_of(one))
         prediction_services.read_by_default(**_of(one))
     return record
+
+
+def _require_shown_to_who_closed(image: LesionImage) -> None:
+    """Raise ValidationError if its lesion was closed while the picture was withdrawn: nobody would
+    be told of its warning.
+    """
+    out_since: Any = image.withdrawn_at
+    if closing.was_closed(image.lesion, out_since):
+        moves.require_followed(image.lesion)
 
 
 def _corrected_by(record: Any) -> Any:

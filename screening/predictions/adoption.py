@@ -1,8 +1,9 @@
 """Which model version is the default here: the one that was adopted last, in the database.
 
 During a deployment processes of two releases run side by side, each with a default version in its
-code. A version that is newer than all that were adopted is adopted by the first process that asks;
-an older process then goes on by that one. Only ``manage.py rescreen`` goes back to an older one.
+code. A newer release adopts its own when it starts (``adopt_own``): after the migrations, and in
+the worker and the sweep. An older process then goes on by that one. Asking which one it is writes
+nothing. Only ``manage.py rescreen`` goes back to an older one.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ def own_version() -> str:
 
 
 def default() -> str:
-    """The version whose readings count."""
-    own = own_version()
+    """The version whose readings count. Only reads: this process's own until one was adopted."""
     adopted = _adopted()
+    return adopted[-1] if adopted else own_version()
+
+
+def adopt_own() -> None:
+    """Adopt this process's version, if it is newer than all that were adopted."""
+    own, adopted = own_version(), _adopted()
     if not adopted or _age(own) > max(map(_age, adopted)):
         adopt(own)
-        adopted = _adopted()
-    return adopted[-1]
 
 
 def adopt(version: str) -> None:

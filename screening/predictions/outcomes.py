@@ -628,15 +628,17 @@ def _awaits(
         )
         if not answered and not any(at >= review.created for at in examined):
             return Awaited.REMOVAL.value
-    visit = next(iter(visits), None)
-    if visit is not None and visit.finding == Finding.BIOPSY:
-        concluded = [
-            review.knows_until
-            for image, review in standing
-            if review.settles and review.knows_until >= image.placed_at
-        ]
-        if not any(at >= visit.created for at in (*examined, *concluded)):
+    concluded = [
+        review.knows_until
+        for image, review in standing
+        if review.settles and review.knows_until >= image.placed_at
+    ]
+    answered = max((*examined, *concluded), default=None)
+    for visit in visits:
+        if visit.finding == Finding.BIOPSY and (answered is None or answered < visit.created):
             return Awaited.RESULT.value
+        if visit.settles and lesion.patient.clinic_id is None:
+            break  # it came after the samples of earlier visits
     return ""
 
 
@@ -648,7 +650,8 @@ def _both(one: LesionImage, other: LesionImage) -> datetime:
 def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
     """Conditions on lesions. A treatment is due after a malignant histology. A removal is due while
     a conclusion asks for it, until another one on that image or a later one, or a histology. A
-    result is due while the last visit took a sample, until any later act.
+    result is due after a visit that took a sample, until a histology, a conclusion, or a later
+    visit that may settle warnings: not one on a record that a clinic follows.
     """
     since = {"knows_until__gte": OuterRef("created")}
     earlier = is_later(place_of("image", OuterRef), place_of("image"))
@@ -662,16 +665,14 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
         ~Exists(examined.filter(lesion=OuterRef("image__lesion"))),
         management=Management.EXCISE,
     )
-    visits = DoctorVisit.objects.standing().filter(lesion=OuterRef("lesion"))
-    is_last = ~Exists(
-        visits.filter(
-            Q(visited_on__gt=OuterRef("visited_on"))
-            | Q(visited_on=OuterRef("visited_on"), created__gt=OuterRef("created"))
-        )
+    visits = DoctorVisit.objects.settling().filter(lesion=OuterRef("lesion"))
+    later = visits.filter(
+        Q(visited_on__gt=OuterRef("visited_on"))
+        | Q(visited_on=OuterRef("visited_on"), created__gt=OuterRef("created"))
     )
     concluded = conclusions(user, "lesion").settling().filter(**since)
     sampled = DoctorVisit.objects.standing().filter(
-        is_last,
+        ~Exists(later),
         ~Exists(examined.filter(lesion=OuterRef("lesion"))),
         ~Exists(concluded.filter(Q(knows_until__gte=F("image__placed_at")))),
         lesion=OuterRef("pk"),

@@ -68,7 +68,7 @@ def rows(personas) -> None:
     BatchRowFactory(batch=world.batch, picture="name-of-a-person.jpg", source={"note": "SECRET"})
     later = timezone.now() + timedelta(hours=1)
     IdempotentRequest.objects.create(key="a", locked_until=later, body=b"SECRET")
-    adoption.default()
+    adoption.adopt_own()
     Heartbeat.objects.create(name="worker@a")
     Setback.objects.create(image=world.image)
     AccessToken.objects.create(application=world.application, token="SECRET", expires=later)

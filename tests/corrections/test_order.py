@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.urls import reverse
 from django.utils import timezone
 
 from ml import reader
@@ -150,6 +151,35 @@ def test_a_picture_goes_back_to_no_lesion_that_was_closed_meanwhile(personas, le
     closing.close(user=personas.self_tracker, lesion=lesion, on=LATER)
     with pytest.raises(ValidationError, match="recorded as removed"):
         undo(correction=last(CorrectionKind.MOVED), **by)
+
+
+def test_a_picture_is_not_put_back_on_a_lesion_closed_meanwhile(client, personas, lesion, clock):
+    urgent, me = read(lesion, EARLIER, "urgent"), personas.self_tracker
+    clock.ahead = HOUR
+    corrections.withdraw(user=me, record=urgent, reason="Another spot")
+    clock.ahead = timedelta()
+    closing.close(user=me, lesion=lesion, on=LATER)
+    client.force_login(me)
+    page = reverse("correction_undo", args=[last(CorrectionKind.WITHDRAWN).pk])
+    refused = client.post(page, {"acknowledged": "on"})
+    assert refused.status_code == 200 and "recorded as removed. Open it again" in refused.text
+    closing.reopen(user=me, lesion=lesion)
+    assert client.post(page, {"acknowledged": "on"}).status_code == 302
+    assert stands(lesion, personas) == 0
+    assert str(lesion) in client.get("/").text.partition("Recent spots")[0]
+
+
+@pytest.mark.parametrize("closed", ["before it was withdrawn", "before it was taken"])
+def test_a_picture_is_put_back_where_the_removal_hides_no_warning(personas, lesion, closed):
+    me, was_shown = personas.self_tracker, closed == "before it was withdrawn"
+    image = read(lesion, EARLIER if was_shown else LATER, "urgent")
+    if was_shown:
+        visited(personas, lesion, "removed")
+    corrections.withdraw(user=me, record=image, reason="Another spot")
+    if not was_shown:
+        closing.close(user=me, lesion=lesion, on=EARLIER)
+    corrections.restore(user=me, record=image)
+    assert stands(lesion, personas) == (NOTHING if was_shown else 0)
 
 
 def test_a_removal_said_before_a_reopening_does_not_close_again(personas, lesion, clock):

@@ -6,8 +6,10 @@ from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.urls import reverse
 
 from ml import reader
+from screening import sweeper, tasks
 from screening.corrections import services as corrections
 from screening.models import Adoption, Prediction, State
 from screening.predictions import adoption, details, queue
@@ -21,14 +23,24 @@ OLD, NEW = "2026.11.2", reader.DEFAULT_VERSION
 
 
 @pytest.fixture
-def release(monkeypatch):
-    """Makes this process one of the release whose default is that version."""
+def runs(monkeypatch):
+    """Makes this process one of the release whose default is that version, already running."""
 
     def by(version):
         monkeypatch.setattr(adoption, "own_version", lambda: version)
 
+    return by
+
+
+@pytest.fixture
+def release(runs):
+    """The same, and starts it. OLD was the first here, then NEW."""
+
+    def by(version):
+        runs(version)
+        adoption.adopt_own()
+
     by(OLD)
-    assert adoption.default() == OLD
     by(NEW)
     return by
 
@@ -49,15 +61,57 @@ def adopted():
     return list(Adoption.objects.order_by("number").values_list("number", "model_version"))
 
 
-def test_a_newer_version_is_adopted_by_the_first_that_asks(release):
-    assert adoption.default() == adoption.default() == NEW
+def test_a_newer_release_adopts_its_version_when_it_starts(release):
+    assert adoption.default() == NEW
     release(OLD)
     assert adoption.default() == NEW
     assert adopted() == [(1, OLD), (2, NEW)]
 
 
-def test_versions_are_compared_by_their_numbers(release):
+def test_whoever_asks_writes_nothing(runs, client, personas, django_assert_num_queries):
+    runs(OLD)
+    with django_assert_num_queries(1) as asked:
+        assert adoption.default() == OLD
+    assert asked[0]["sql"].startswith("SELECT")
+    adoption.adopt_own()
+    runs(NEW)
+    image = LesionImageFactory(lesion__patient=personas.patient)
+    PredictionFactory(image=image, model_version=OLD)
+    client.force_login(personas.clinician)
+    for name, pk in (("lesion", image.lesion_id), ("image", image.pk)):
+        assert client.get(reverse(name, args=[pk])).status_code == 200
+    assert adoption.default() == OLD and adopted() == [(1, OLD)]
+
+
+def test_before_its_version_is_adopted_a_newer_release_replaces_nothing(release, runs):
+    image = LesionImageFactory()
+    finishes(image, NEW, "urgent")
+    runs("2026.99.1")
+    finishes(image, "2026.99.1")
+    assert counting(image) == NEW
+    adoption.adopt_own()
+    finishes(image, "2026.99.1")
+    assert counting(image) == "2026.99.1"
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        lambda: call_command("adopt"),
+        sweeper.sweep_once,
+        tasks._ring_for_all_that_waits,
+    ],
+    ids=["after the migrations", "sweep", "worker"],
+)
+def test_each_start_of_a_release_adopts_its_version(release, runs, start):
+    runs("2026.99.1")
     assert adoption.default() == NEW
+    start()
+    start()
+    assert adopted() == [(1, OLD), (2, NEW), (3, "2026.99.1")]
+
+
+def test_versions_are_compared_by_their_numbers(release):
     for later in ("2026.11.10", "2026.12.1", "2027.1.1"):
         release(later)
         assert adoption.default() == later
@@ -74,7 +128,6 @@ def test_an_older_process_replaces_no_reading_of_the_default(release):
 
 
 def test_what_an_older_process_read_is_read_by_the_default(release):
-    adoption.default()
     release(OLD)
     image = LesionImageFactory()
     finishes(image, OLD)
@@ -90,7 +143,6 @@ def test_what_an_older_process_read_is_read_by_the_default(release):
 def test_an_older_process_asks_for_the_default_and_leaves_it_to_a_newer_one(release, personas):
     later = "2026.99.1"
     release(later)
-    adoption.default()
     release(NEW)
     image = LesionImageFactory(lesion=LesionFactory(patient=personas.patient))
     asked = prediction_services.request_prediction(user=personas.clinician, image=image)
@@ -106,7 +158,6 @@ def test_an_older_process_asks_for_the_default_and_leaves_it_to_a_newer_one(rele
 
 
 def test_corrected_details_are_read_by_the_default(release, personas):
-    adoption.default()
     release(OLD)
     image = LesionImageFactory(lesion=LesionFactory(patient=personas.patient))
     finishes(image, NEW)
@@ -119,14 +170,13 @@ def test_corrected_details_are_read_by_the_default(release, personas):
 def test_only_the_operator_goes_back(release):
     later = "2026.99.1"
     release(later)
-    adoption.default()
     release(NEW)  # the newer release is taken back
     image = LesionImageFactory()
     PredictionFactory(image=image, model_version=later)
     finishes(image, NEW)
     assert counting(image) == later
     call_command("rescreen", "--no-wait", stdout=StringIO())
-    assert adopted()[-1] == (3, NEW)
+    assert adopted() == [(1, OLD), (2, NEW), (3, later), (4, NEW)]
     [again] = image.predictions.active()
     Prediction.objects.filter(pk=again.pk).delete()
     finishes(image, NEW)
@@ -148,6 +198,7 @@ def test_a_picture_that_comes_back_is_read_by_the_version_adopted_meanwhile(rele
 
 
 def test_a_new_installation_adopts_its_own():
+    adoption.adopt_own()
     image = LesionImageFactory()
     finishes(image, NEW)
     finishes(image, OLD)

@@ -30,7 +30,7 @@ def release(monkeypatch):
     release = local()
     monkeypatch.setattr(adoption, "own_version", lambda: release.version)
     release.version = OLD
-    assert adoption.default() == OLD
+    adoption.adopt_own()
     return release
 
 
@@ -46,6 +46,7 @@ def test_no_reading_of_the_new_default_is_turned_back(release, personas):
 
         def work() -> bool:
             release.version = version
+            adoption.adopt_own()
             return queue.finish(running, state=State.SUCCEEDED, **result)
 
         return work
@@ -61,6 +62,7 @@ def test_no_reading_of_the_new_default_is_turned_back(release, personas):
 def test_sixteen_processes_adopt_one_version(release):
     def first() -> str:
         release.version = NEW
+        adoption.adopt_own()
         return adoption.default()
 
     assert at_once(*[first] * 16) == [NEW] * 16

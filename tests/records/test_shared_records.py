@@ -68,6 +68,27 @@ def test_a_visit_takes_nothing_from_the_clinic(client, personas, shared, finding
         assert told(client, user, shared) == before[user]
 
 
+def test_a_result_is_awaited_until_the_clinic_has_it(personas, shared):
+    entered(personas, shared, "biopsy")
+    entered(personas, shared, "harmless")
+    assert [standing_in_python(shared, user).awaits for user in users(personas)] == ["result"] * 2
+    review_services.record_histology(
+        user=personas.clinician, lesion=shared, diagnosis="nv", examined_on=timezone.localdate()
+    )
+    assert [standing_in_python(shared, user).awaits for user in users(personas)] == ["", ""]
+
+
+def test_a_result_of_a_record_of_ones_own_is_told_by_a_later_visit(personas):
+    lesion = LesionFactory(patient=personas.own_patient)
+    visited = [
+        entered(personas, lesion, finding) for finding in ("biopsy", "harmless", "biopsy", "watch")
+    ]
+    me = personas.self_tracker
+    assert standing_in_python(lesion, me).awaits == ""
+    corrections.withdraw(user=me, record=visited[-1], reason="A slip.")
+    assert standing_in_python(lesion, me).awaits == "result"
+
+
 def users(personas):
     return personas.clinician, personas.self_tracker
 
