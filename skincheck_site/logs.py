@@ -18,7 +18,7 @@ FORMATS = ("text", "json")
 # PostgreSQL adds the row that it rejected.
 _DETAIL = re.compile(r"^DETAIL: .*$\n?", re.MULTILINE)
 # They report what they read, including the value.
-_TALKATIVE = ("pydicom", "PIL")
+_TALKATIVE = ("pydicom", "highdicom", "PIL")
 _FIELDS = ("time", "level", "logger", "request_id", "message", "exc_info", "stack_info")
 
 

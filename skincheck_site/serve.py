@@ -51,7 +51,7 @@ UPLOADS = re.compile(
     r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/|/dicomweb/studies(/[0-9.]+)?"
 )
 WRITTEN = re.compile(
-    r"(/api/v1)?/((lesions|patients)/[0-9a-f-]+/report/|images/[0-9a-f-]+/dicom/?)"
+    r"(/api/v1)?/((lesions|patients)/[0-9a-f-]+/report/|images/[0-9a-f-]+/dicom(/report|/mask)?/?)"
     r"|/shares/[0-9a-f-]+/letter\.pdf|/shared/[^/]+/report\.pdf"
     r"|/dicomweb/studies/.+|/fhir/R4/Patient/[^/]+/\$everything"
 )

@@ -239,10 +239,10 @@ def test_reports_leave_threads_for_pages(site: Site) -> None:
 
 def test_what_takes_long_is_known() -> None:
     """Every address that writes a report or a DICOM file: each takes a second or more."""
-    for name in ("lesion_report", "patient_report", "image_dicom"):
-        assert serve.WRITTEN.fullmatch(reverse(name, args=[uuid4()])), name
-    for name in ("lesion-report", "patient-report", "image-dicom"):
-        assert serve.WRITTEN.fullmatch(reverse(f"api:{name}", args=[uuid4()])), name
+    files = ("image_dicom", "image_dicom_report", "image_dicom_mask")
+    for name in ("lesion_report", "patient_report", *files):
+        for address in (name, f"api:{name.replace('_', '-')}"):
+            assert serve.WRITTEN.fullmatch(reverse(address, args=[uuid4()])), address
     assert serve.WRITTEN.fullmatch(reverse("share_letter", args=[uuid4()]))
     assert serve.WRITTEN.fullmatch(reverse("shared_report", args=["secret"]))
     assert serve.WRITTEN.fullmatch(reverse("fhir:everything", args=[uuid4()]))

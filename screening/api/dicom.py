@@ -1,4 +1,4 @@
-"""A picture as a DICOM file."""
+"""A picture, and its reading, as DICOM files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,33 @@ from rest_framework.views import APIView
 from accounts.models import User
 from accounts.scope_permission import HasScope, may_read
 from screening.api.documentation import RecordSchema
-from screening.interop.dicom.delivery import download
+from screening.interop.dicom.delivery import download, download_reading
+from screening.interop.dicom.uids import Document
 from screening.interop.dicom.writer import ABOUT
 
+FILE = {
+    (200, "application/dicom"): OpenApiResponse(
+        OpenApiTypes.BINARY, description="A DICOM file (PS3.10)."
+    )
+}
 
-class DicomView(APIView):
-    scope_resource = "images"
+
+class _FileView(APIView):
     permission_classes = [HasScope]
     http_method_names = ["get", "head"]
     schema = RecordSchema()
+
+    @property
+    def tells(self) -> list[str]:
+        return [resource for resource in ABOUT if may_read(self.request, resource)]
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        """Clients that accept only DICOM get JSON only for errors."""
+        return super().perform_content_negotiation(request, force=True)
+
+
+class DicomView(_FileView):
+    scope_resource = "images"
 
     @extend_schema(
         summary="The picture as DICOM",
@@ -30,16 +48,38 @@ class DicomView(APIView):
         "person is a pseudonym; the day of capture is in it, with `patients:read` sex and age, "
         "with `lesions:read` the body site, and with `scales:read` the pixel spacing, where it is "
         "known. The same picture always has the same UIDs. Each look is logged with your name.",
-        responses={
-            (200, "application/dicom"): OpenApiResponse(
-                OpenApiTypes.BINARY, description="A DICOM file (PS3.10)."
-            )
-        },
+        responses=FILE,
     )
     def get(self, request: Request, pk: UUID) -> HttpResponse:
-        tells = [resource for resource in ABOUT if may_read(request, resource)]
-        return download(user=cast(User, request.user), pk=pk, tells=tells)
+        return download(user=cast(User, request.user), pk=pk, tells=self.tells)
 
-    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """Clients that accept only DICOM get JSON only for errors."""
-        return super().perform_content_negotiation(request, force=True)
+
+class _ReadingView(_FileView):
+    scope_resource = "predictions"
+    document: Document
+
+    def get(self, request: Request, pk: UUID) -> HttpResponse:
+        user = cast(User, request.user)
+        return download_reading(user=user, pk=pk, document=self.document, tells=self.tells)
+
+
+@extend_schema(
+    summary="The reading as DICOM",
+    description="A structured report (TID 1500, Measurement Report) of the reading that counts: "
+    "its outcome, probabilities and advice. It is unverified and preliminary: research, not a "
+    "diagnosis. What is told of a reading may change, by a symptom for example: the report then "
+    "has another SOP Instance UID. 404 while there is no reading that you may see.",
+    responses=FILE,
+)
+class ReadingReportView(_ReadingView):
+    document = Document.REPORT
+
+
+@extend_schema(
+    summary="The lesion's outline as DICOM",
+    description="A Segmentation of one segment, the lesion as the model found it, in the size of "
+    "the picture. 404 if the picture could not be assessed, too.",
+    responses=FILE,
+)
+class ReadingMaskView(_ReadingView):
+    document = Document.MASK

@@ -17,7 +17,7 @@ from screening.api.corrections import (
     PatientCorrections,
     VisitCorrections,
 )
-from screening.api.dicom import DicomView
+from screening.api.dicom import DicomView, ReadingMaskView, ReadingReportView
 from screening.api.events import EventViewSet
 from screening.api.histologies import HistologyViewSet
 from screening.api.http.errors import nothing_here
@@ -89,6 +89,10 @@ urlpatterns = [
     path("v1/clinics/<uuid:pk>/agreement/", AgreementView.as_view(), name="clinic-agreement"),
     path("v1/exports/<uuid:pk>/file/", ExportFileView.as_view(), name="export-file"),
     path("v1/images/<uuid:pk>/dicom", DicomView.as_view(), name="image-dicom"),
+    path(
+        "v1/images/<uuid:pk>/dicom/report", ReadingReportView.as_view(), name="image-dicom-report"
+    ),
+    path("v1/images/<uuid:pk>/dicom/mask", ReadingMaskView.as_view(), name="image-dicom-mask"),
     path("v1/lesions/<uuid:pk>/reminder/", LesionReminderView.as_view(), name="lesion-reminder"),
     path("v1/calendar-feed/", CalendarView.as_view(), name="calendar-feed"),
     path("v1/lesions/<uuid:pk>/report/", LesionReportView.as_view(), name="lesion-report"),

@@ -36,9 +36,12 @@ WITHDRAWN_HISTOLOGY = (
 
 def check(row: BatchRow, archive: Batchable) -> None:
     try:
-        cleaning.check(BytesIO(archive.picture(row.entry, row.offset)))
+        said = cleaning.check(BytesIO(archive.picture(row.entry, row.offset)))
+        image_services.require_a_photograph(said)
     except (PictureRefused, cleaning.InvalidImage) as reason:
         raise RowRefused([[_column(row), str(reason)]]) from None
+    except ValidationError as error:
+        raise RowRefused(_problems(error)) from None
 
 
 def import_row(row: BatchRow, archive: Batchable) -> None:

@@ -18,6 +18,7 @@ from accounts.models import User
 from ml.opening.limits import SCREEN_SIDE
 from screening import bells
 from screening.images import cleaning, duplicates, quota
+from screening.images.dicom import Said
 from screening.models import Event, Lesion, LesionImage, Modality, Patient, Setback
 from screening.predictions.arrivals import next_moment
 from screening.predictions.services import enqueue
@@ -75,12 +76,22 @@ def add_image(
     )
 
 
+def require_a_photograph(
+    said: Said, *, allow_burned_in: bool = False, allow_capture: bool = False
+) -> None:
+    """Raise ValidationError for a DICOM file whose picture may name the person or show a screen."""
+    if said.burned_in and not allow_burned_in:
+        raise ValidationError({"file": BURNED_IN})
+    if said.is_capture and not allow_capture:
+        raise ValidationError({"file": CAPTURE})
+
+
 def keep_image(
     *,
     user: User,
     lesion: Lesion,
     clean: cleaning.CleanImage,
-    captured_on: date | None,
+    captured_on: date | None = None,
     modality: str = Modality.DERMATOSCOPIC,
     is_synthetic: bool = False,
     allow_burned_in: bool = False,
@@ -96,11 +107,8 @@ def keep_image(
     worker is notified.
     """
     require_writable(user=user, patient=lesion.patient)
-    burned_in = clean.said is not None and clean.said.burned_in
-    if burned_in and not allow_burned_in:
-        raise ValidationError({"file": BURNED_IN})
-    if clean.said is not None and clean.said.is_capture and not allow_capture:
-        raise ValidationError({"file": CAPTURE})
+    said = clean.said or Said()
+    require_a_photograph(said, allow_burned_in=allow_burned_in, allow_capture=allow_capture)
     captured_on, captured_time = _moment(captured_on, clean, lesion.patient)
     known = lesion.images.filter(sha256=clean.sha256).first()
     if known is not None:
@@ -122,7 +130,7 @@ def keep_image(
         stored_bytes=size,
         camera_model=clean.camera_model,
         is_synthetic=is_synthetic,
-        has_burned_in_text=burned_in,
+        has_burned_in_text=said.burned_in,
     )
     try:
         _store(image, clean, user, in_batch=in_batch, allow_duplicate=allow_duplicate)

@@ -65,6 +65,8 @@ DOWNLOADS = {
     "api:patient-report": "the report (PDF)",
     "api:lesion-report": "the report of a spot (PDF)",
     "image_dicom": "a picture (DICOM)",
+    "image_dicom_report": "a reading (DICOM)",
+    "image_dicom_mask": "the outline of a spot (DICOM)",
     "export_file": "everything, as one file",
     "export_fetch": "everything, as one file",
     "api:export-file": "everything, as one file",

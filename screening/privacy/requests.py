@@ -22,7 +22,8 @@ def audited(get_response: Respond) -> Respond:
     """Middleware. A response whose entry cannot be written is not sent."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        with recording(lambda: _source(request)) as recorder:
+        identifier = request_id.current()  # a streamed response ends after it is forgotten
+        with recording(lambda: _source(request, identifier)) as recorder:
             response = get_response(request)
             if is_part_of_a_page(request):
                 return response
@@ -58,7 +59,7 @@ def _streamed(parts: Iterator[bytes], recorder: Recorder, status: int) -> Iterat
         recorder.close(status=status)
 
 
-def _source(request: HttpRequest) -> dict[str, Any]:
+def _source(request: HttpRequest, identifier: str) -> dict[str, Any]:
     found = request.resolver_match
     user = getattr(request, "user", None)
     token = getattr(request, "auth", None)
@@ -70,7 +71,7 @@ def _source(request: HttpRequest) -> dict[str, Any]:
         "actor": str(user.pk) if user is not None and user.is_authenticated else None,
         "key": str(key) if key else None,
         "address": _address(request),
-        "request": request_id.current(),
+        "request": identifier,
     }
 
 

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from screening.interop.dicom.uids import Document
 from screening.web.views import (
     agreement,
     audit,
@@ -97,6 +98,18 @@ urlpatterns = [
     path("lesions/<uuid:pk>/images/new/", images.new, name="image_new"),
     path("images/<uuid:pk>/", images.detail, name="image"),
     path("images/<uuid:pk>/dicom/", media.dicom, name="image_dicom"),
+    path(
+        "images/<uuid:pk>/dicom/report/",
+        media.reading,
+        {"document": Document.REPORT},
+        name="image_dicom_report",
+    ),
+    path(
+        "images/<uuid:pk>/dicom/mask/",
+        media.reading,
+        {"document": Document.MASK},
+        name="image_dicom_mask",
+    ),
     path("images/<uuid:pk>/status/", images.status, name="image_status"),
     path("images/<uuid:pk>/read/", images.read_again, name="image_read"),
     path("images/<uuid:pk>/review/", images.review, name="image_review"),

@@ -167,6 +167,8 @@ def test_the_marks_are_there_to_be_found(world, personas):
         ("api:image-isic", ["images", "patients"]),
         ("api:image-isic", ["images", "histologies"]),
         ("api:image-dicom", ["images", "patients"]),
+        ("api:image-dicom-report", ["predictions", "patients"]),
+        ("api:image-dicom-report", ["predictions", "lesions"]),
         ("api:lesion-detail", ["lesions", "predictions"]),
         ("api:prediction-detail", ["predictions", "measurements"]),
         ("api:prediction-detail", ["predictions", "patients"]),

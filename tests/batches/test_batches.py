@@ -13,6 +13,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError
 from django.utils import timezone
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from accounts.models import Membership
 from screening.batches import ingest, worker
@@ -166,6 +167,21 @@ def test_each_bad_row_is_told_and_the_good_ones_are_kept(personas, dry_run):
         assert batch.state == "finished"
         assert (counts.imported, counts.read, LesionImage.objects.count()) == (4, 4, 4)
     assert not Patient.objects.filter(label__startswith="B").exists()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_what_may_name_the_person_is_refused_by_a_dry_run_too(personas, dry_run):
+    pictures = {
+        "a.dcm": dicom(BurnedInAnnotation="YES"),
+        "b.dcm": dicom(SOPClassUID=SecondaryCaptureImageStorage),
+        "c.dcm": dicom(),
+    }
+    rows = [{"image": name, "lesion_id": name[0]} for name in pictures]
+    data = batch_of(rows, pictures)
+    batch = work_off(upload(personas.assistant, data, clinic=personas.clinic, dry_run=dry_run))
+    found = problems(batch)
+    assert ["burned into" in found[2][1], "Secondary Capture" in found[3][1]] == [True, True]
+    assert len(found) == counted(batch).refused == 2
 
 
 def test_a_checked_batch_is_imported_when_it_is_resumed(personas):

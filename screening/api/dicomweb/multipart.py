@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice, pairwise
 from typing import IO, Any
 from uuid import uuid4
 
@@ -32,31 +33,37 @@ class Instance(BaseParser):
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
-    ) -> dict[str, list[bytes]]:
-        return {INSTANCES: [_read(stream, parser_context)]}
+    ) -> dict[str, list[memoryview]]:
+        return {INSTANCES: [memoryview(_read(stream, parser_context))]}
 
 
 class Instances(BaseParser):
-    """The parts. Raises ParseError, also for parts of another kind."""
+    """The parts, which share the body's memory: it may be large. Raises ParseError, also for parts
+    of another kind.
+    """
 
     media_type = "multipart/related"
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Any = None
-    ) -> dict[str, list[bytes]]:
+    ) -> dict[str, list[memoryview]]:
         told = dict(parameters((media_type or "").split(";")[1:]))
         if told.get("type", DICOM).lower() != DICOM:
             raise ParseError(f"The parts are {DICOM}: data sets as JSON or XML are not taken.")
         if not _BOUNDARY.fullmatch(told.get("boundary", "")):
             raise ParseError("The Content-Type names no boundary (RFC 2046, 5.1.1).")
-        body = b"\r\n" + _read(stream, parser_context)
-        delimiter = f"\r\n--{told['boundary']}".encode()
-        if body.count(delimiter) > MOST_PARTS + 1:
+        body = _read(stream, parser_context)
+        delimiter = re.compile(rb"(?:\A|\r\n)--" + re.escape(told["boundary"].encode()))
+        found = list(islice(delimiter.finditer(body), MOST_PARTS + 2))
+        if len(found) > MOST_PARTS + 1:
             raise ParseError(f"There are more than {MOST_PARTS} parts. Send fewer at once.")
-        _, *parts = body.split(delimiter)
-        if len(parts) < 2 or not parts[-1].startswith(b"--"):
+        if len(found) < 2 or not body.startswith(b"--", found[-1].end()):
             raise ParseError("The body is cut off, or not in parts.")
-        return {INSTANCES: [_content(part) for part in parts[:-1]]}
+        return {
+            INSTANCES: [
+                _content(body, begins.end(), ends.start()) for begins, ends in pairwise(found)
+            ]
+        }
 
 
 def parameters(parts: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -66,14 +73,16 @@ def parameters(parts: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield name.strip().lower(), value.strip().strip('"')
 
 
-def _content(part: bytes) -> bytes:
-    head, blank, content = part.partition(b"\r\n\r\n")
-    if not blank:
+def _content(body: bytes, begins: int, ends: int) -> memoryview:
+    """Of the part between two delimiters."""
+    blank = body.find(b"\r\n\r\n", begins, ends)
+    if blank < 0:
         raise ParseError("A part has no end of its head.")
+    head = body[begins:blank]
     kind = re.search(rb"\r\ncontent-type:\s*([^;\r]+)", head, re.IGNORECASE)
     if kind and kind[1].strip().lower() != DICOM.encode():
         raise ParseError(f"A part is not {DICOM}.")
-    return content
+    return memoryview(body)[blank + 4 : ends]
 
 
 def _read(stream: IO[Any], parser_context: Any) -> bytes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from functools import partial
+from itertools import chain, starmap
+from typing import TYPE_CHECKING, Any, cast
 
 from django.http import Http404, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -21,9 +23,13 @@ from screening.api.http.errors import QueryError, problem_handler
 from screening.api.http.idempotency import RetrySafe
 from screening.errors import SearchError
 from screening.images import delivery
-from screening.interop.dicom import writer
+from screening.interop.dicom import readings, writer
+from screening.interop.dicom.uids import Document
 from screening.interop.dicomweb import retrieval, search, storage, stored
-from screening.models import LesionImage
+from screening.models import LesionImage, Prediction
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
 
 BASE = "/dicomweb"
 DICOM, JSON, OCTETS = "application/dicom", "application/dicom+json", "application/octet-stream"
@@ -68,6 +74,11 @@ class DicomWebView(APIView):
     @property
     def tells(self) -> list[str]:
         return [resource for resource in writer.ABOUT if may_read(self.request, resource)]
+
+    def found(self, **names: str) -> retrieval.Instances:
+        """The instances in the address. Raises Http404 if there are none."""
+        tells_readings = may_read(self.request, "predictions")
+        return retrieval.instances(user=self.user, tells_readings=tells_readings, **names)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Any]:
         return _handler
@@ -128,16 +139,23 @@ class InstancesView(DicomWebView):
     """The instances of a study or a series, or one of them."""
 
     def get(self, request: Request, **names: str) -> HttpResponseBase:
-        images = retrieval.images(user=self.user, **names)
+        found = self.found(**names)
         wanted = accepted(request)
         is_one = "instance" in names
-        chosen = [_choice(image, wanted, is_one=is_one) for image in images]
-        if not is_one:
-            return multipart.answer(DICOM, map(self._part, images, chosen))
-        part = content_type, data = self._part(images[0], chosen[0])
-        if chosen[0].is_multipart:
-            return multipart.answer(DICOM, [part])
+        chosen = [_choice(wanted, partial(_embeds, image), is_one=is_one) for image in found.images]
+        # A document has no other transfer syntax, whatever is asked for.
+        chosen += [_choice(wanted, lambda syntax: True, is_one=is_one) for _ in found.documents]
+        parts = chain(
+            map(self._part, found.images, chosen), starmap(self._document, found.documents)
+        )
+        if not is_one or chosen[0].is_multipart:
+            return multipart.answer(DICOM, parts)
+        content_type, data = next(parts)
         return HttpResponse(data, content_type=content_type, headers=multipart.NO_STORE)
+
+    def _document(self, reading: Prediction, document: Document) -> tuple[str, bytes]:
+        data = readings.to_dicom(reading, document, self.tells)
+        return f"{DICOM}; transfer-syntax={writer.EXPLICIT}", data
 
     def _part(self, image: LesionImage, chosen: Accepted) -> tuple[str, bytes]:
         plain = not _embeds(image, chosen.syntax)
@@ -152,12 +170,14 @@ class StudyView(StoreView, InstancesView):
 class MetadataView(DicomWebView):
     def get(self, request: Request, **names: str) -> HttpResponse:
         _require_json(request)
+        found = self.found(**names)
         told = [
             writer.metadata(
                 image, retrieval.stored_bytes(image), self.tells, plain=True
             ).to_json_dict()
-            for image in retrieval.images(user=self.user, **names)
+            for image in found.images
         ]
+        told += [_header(readings.dataset(*one, self.tells)) for one in found.documents]
         return _json(told)
 
 
@@ -202,6 +222,13 @@ def _json(told: Any, status: int = 200) -> JsonResponse:
     return JsonResponse(told, safe=False, status=status, content_type=JSON, headers=headers)
 
 
+def _header(dataset: Dataset) -> Any:
+    """Without pixels."""
+    if "PixelData" in dataset:
+        del dataset.PixelData
+    return dataset.to_json_dict()
+
+
 def _require_json(request: Request) -> None:
     if not any(
         one.takes(kind) and not one.is_multipart for one in accepted(request) for kind in TEXT
@@ -216,13 +243,15 @@ def _embeds(image: LesionImage, syntax: str) -> bool:
     return writer.is_jpeg(image) and syntax in ("*", writer.JPEG)
 
 
-def _choice(image: LesionImage, wanted: list[Accepted], *, is_one: bool) -> Accepted:
-    """The first that this image can be sent as. Raises NotAcceptable."""
+def _choice(wanted: list[Accepted], embeds: Callable[[str], bool], *, is_one: bool) -> Accepted:
+    """The first that an instance can be sent as. embeds: whether it can be in a transfer syntax
+    other than the default. Raises NotAcceptable.
+    """
     for one in wanted:
         whole = one.is_multipart or one.media_type == "*/*"
         if not one.takes(DICOM) or not (whole or is_one):
             continue
-        if one.syntax in ("", "*", writer.EXPLICIT) or _embeds(image, one.syntax):
+        if one.syntax in ("", "*", writer.EXPLICIT) or embeds(one.syntax):
             return Accepted(DICOM, whole, one.syntax)
     raise exceptions.NotAcceptable(ONLY_THESE)
 

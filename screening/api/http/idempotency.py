@@ -109,7 +109,7 @@ def _plain(value: Any) -> Any:
         return {name: _plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
         return [_plain(one) for one in value]
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | memoryview):
         return hashlib.sha256(value).hexdigest()
     if not isinstance(value, File):
         return value

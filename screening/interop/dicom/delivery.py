@@ -1,14 +1,17 @@
-"""Delivery of a picture as a DICOM file, checked and logged like any other access."""
+"""Delivery of a picture, or of its reading, as a DICOM file: checked and logged as any access."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 from uuid import UUID
 
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
 
 from accounts.models import User
 from screening.images import delivery
+from screening.interop.dicom import readings
+from screening.interop.dicom.uids import Document
 from screening.interop.dicom.writer import ABOUT, to_dicom
 
 
@@ -17,11 +20,28 @@ def download(*, user: User, pk: UUID, tells: Container[str] = ABOUT) -> HttpResp
     not see, and for a lost or damaged file.
     """
     image = delivery.looked_at(user=user, pk=pk)
+    return _file(to_dicom(image, delivery.picture_of(image), tells), str(image.pk))
+
+
+def download_reading(
+    *, user: User, pk: UUID, document: Document, tells: Container[str] = ABOUT
+) -> HttpResponse:
+    """The reading of the image ``pk`` that counts, as ``download``. Raises Http404 if ``user`` may
+    not see it, or if it has no such document.
+    """
+    reading = get_object_or_404(readings.told_to(user), image=pk)
+    if document not in readings.documents_of(reading):
+        raise Http404("This reading has no mask.")
+    name = f"{reading.pk}-{document.name.lower()}"
+    return _file(readings.to_dicom(reading, document, tells), name)
+
+
+def _file(data: bytes, name: str) -> HttpResponse:
     return HttpResponse(
-        to_dicom(image, delivery.picture_of(image), tells),
+        data,
         content_type="application/dicom",
         headers={
-            "Content-Disposition": f'attachment; filename="{image.pk}.dcm"',
+            "Content-Disposition": f'attachment; filename="{name}.dcm"',
             "Cache-Control": "private, no-store",
             "X-Content-Type-Options": "nosniff",
         },

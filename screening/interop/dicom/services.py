@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, TypedDict, Unpack
 
 from accounts.models import User
 from screening import write_access
@@ -12,9 +12,19 @@ from screening.images.cleaning import CleanImage
 from screening.images.dicom import Said
 from screening.interop.dicom.metadata import body_site
 from screening.measurements import outlines
-from screening.models import BodySite, ImageScale, Lesion, LesionImage, Modality
+from screening.models import BodySite, ImageScale, Lesion, LesionImage
 from screening.records import plausibility
 from screening.records import services as record_services
+
+
+class SentWith(TypedDict, total=False):
+    """What ``images.services.keep_image`` is told of a picture, with its defaults."""
+
+    captured_on: date | None
+    modality: str
+    allow_burned_in: bool
+    allow_capture: bool
+    allow_duplicate: bool
 
 
 class Added(NamedTuple):
@@ -30,29 +40,16 @@ def add_image(
     user: User,
     lesion: Lesion,
     file: IO[bytes],
-    captured_on: date | None = None,
-    modality: str = Modality.DERMATOSCOPIC,
-    allow_burned_in: bool = False,
-    allow_capture: bool = False,
-    allow_duplicate: bool = False,
+    **sent: Unpack[SentWith],
 ) -> Added:
     """As ``images.services.add_image``. From a DICOM file the pixel size is taken over too, and the
     body site if the lesion has none. Nothing that identifies the person (names, numbers, UIDs) is
     stored.
     """
     write_access.require_writable(user=user, patient=lesion.patient)
-    if captured_on is not None:
-        plausibility.require_capture_day(captured_on, lesion.patient)
-    return keep_image(
-        user=user,
-        lesion=lesion,
-        clean=image_services.cleaned(file),
-        captured_on=captured_on,
-        modality=modality,
-        allow_burned_in=allow_burned_in,
-        allow_capture=allow_capture,
-        allow_duplicate=allow_duplicate,
-    )
+    if (day := sent.get("captured_on")) is not None:
+        plausibility.require_capture_day(day, lesion.patient)
+    return keep_image(user=user, lesion=lesion, clean=image_services.cleaned(file), **sent)
 
 
 def keep_image(
@@ -60,11 +57,7 @@ def keep_image(
     user: User,
     lesion: Lesion,
     clean: CleanImage,
-    captured_on: date | None = None,
-    modality: str = Modality.DERMATOSCOPIC,
-    allow_burned_in: bool = False,
-    allow_capture: bool = False,
-    allow_duplicate: bool = False,
+    **sent: Unpack[SentWith],
 ) -> Added:
     """The part of ``add_image`` after decoding: it needs only the database."""
     said = clean.said or Said()
@@ -75,11 +68,7 @@ def keep_image(
             user=user,
             lesion=lesion,
             clean=clean,
-            captured_on=captured_on,
-            modality=modality,
-            allow_burned_in=allow_burned_in,
-            allow_capture=allow_capture,
-            allow_duplicate=allow_duplicate,
+            **sent,
         )
         if added.is_new:
             stored += added.image.stored_files

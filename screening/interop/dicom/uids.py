@@ -2,7 +2,8 @@
 
 An image is ``2.25.<image>`` (PS3.5, B.2), or the SOP Instance UID that came with it and was kept. A
 series is the pictures of one kind of one lesion on one day, ``2.25.<lesion>.<day>.<kind>``; a study
-all of one patient on one day, ``2.25.<patient>.<day>``.
+all of one patient on one day, ``2.25.<patient>.<day>``. What a model found in a picture is a
+document, ``2.25.<reading>.<kind>.<moment>``, in a series of its kind.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date, datetime
+from enum import Enum
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import Q
@@ -21,9 +24,26 @@ SYSTEM = "urn:dicom:uid"
 _PREFIX = "urn:oid:"
 VALID = re.compile(r"(?=.{1,64}\Z)(0|[1-9]\d*)(\.(0|[1-9]\d*))*\Z")
 _OURS = re.compile(r"2\.25\.(\d{1,39})(?:\.(\d{8}))?(?:\.([12]))?\Z")
+_DOCUMENT = re.compile(r"2\.25\.(\d{1,39})\.([34])\.\d{1,14}\Z")
+_DOCUMENTS = re.compile(r"2\.25\.(\d{1,39})\.(\d{8})\.([34])\Z")
 _KINDS: dict[str, str] = {Modality.DERMATOSCOPIC: "1", Modality.CLINICAL: "2"}
 _MODALITIES = {kind: modality for modality, kind in _KINDS.items()}
 NOTHING = Q(pk__in=())
+
+
+class Document(Enum):
+    """What there is of a reading. The value is in its UIDs."""
+
+    REPORT = "3"
+    MASK = "4"
+
+
+class DocumentUid(NamedTuple):
+    """Of a reading or, in that of a series, of a lesion."""
+
+    owner: UUID
+    document: Document
+    day: date | None = None
 
 
 def uid_of(identity: UUID) -> str:
@@ -44,6 +64,15 @@ def series_uid(lesion: UUID, day: date, modality: str) -> str:
 
 def study_uid(patient: UUID, day: date) -> str:
     return f"{uid_of(patient)}.{day:%Y%m%d}"
+
+
+def document_uid(reading: UUID, document: Document, moment: datetime) -> str:
+    """moment: when what is told of the reading changed last."""
+    return f"{uid_of(reading)}.{document.value}.{round(moment.timestamp() * 1000)}"
+
+
+def document_series_uid(lesion: UUID, day: date, document: Document) -> str:
+    return f"{uid_of(lesion)}.{day:%Y%m%d}.{document.value}"
 
 
 def kept(uid: str) -> dict[str, str]:
@@ -84,6 +113,20 @@ def lesion_of(uid: str) -> UUID | None:
     """The lesion whose pictures a series of ours holds; None for any other UID."""
     ours = _read(uid)
     return ours[0] if ours and ours[2] else None
+
+
+def document_of(uid: str) -> DocumentUid | None:
+    """What ``document_uid`` wrote, but the moment; None for any other UID."""
+    if not (found := _DOCUMENT.match(uid)) or int(found[1]) >= 1 << 128:
+        return None
+    return DocumentUid(UUID(int=int(found[1])), Document(found[2]))
+
+
+def documents_of(uid: str) -> DocumentUid | None:
+    """What ``document_series_uid`` wrote; None for any other UID."""
+    if not (found := _DOCUMENTS.match(uid)) or not (ours := _read(f"2.25.{found[1]}.{found[2]}")):
+        return None
+    return DocumentUid(ours[0], Document(found[3]), ours[1])
 
 
 def _all_read(wanted: Iterable[str]) -> list[tuple[UUID, date | None, str]]:

@@ -90,7 +90,7 @@ def described(image: LesionImage, tells: Container[str] = ABOUT) -> Dataset:
     dataset.SpecificCharacterSet = "ISO_IR 192"
     _identify(dataset, image)
     describe_patient(dataset, image.lesion.patient)
-    _describe_identity(dataset, image)
+    describe_identity(dataset, image)
     if "patients" in tells:
         _describe_person(dataset, image)
     _describe_capture(dataset, image)
@@ -139,7 +139,7 @@ def describe_sex(dataset: Dataset, patient: Patient) -> None:
     dataset.PatientSex = {"female": "F", "male": "M"}.get(patient.sex, "")
 
 
-def _describe_identity(dataset: Dataset, image: LesionImage) -> None:
+def describe_identity(dataset: Dataset, image: LesionImage) -> None:
     if image.has_burned_in_text:  # the header holds no name, but the picture may
         dataset.PatientIdentityRemoved = "NO"
         dataset.BurnedInAnnotation = "YES"

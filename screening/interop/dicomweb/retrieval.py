@@ -11,9 +11,10 @@ from django.http import Http404
 from accounts.models import User
 from ml.opening.pictures import InvalidImage
 from screening.images import cleaning, delivery
-from screening.interop.dicom import uids
+from screening.interop.dicom import readings, uids
+from screening.interop.dicom.uids import Document
 from screening.measurements.millimetres import with_scale
-from screening.models import LesionImage
+from screening.models import LesionImage, Prediction
 
 JPEG, PNG = "image/jpeg", "image/png"
 RENDERED = {JPEG: "JPEG", PNG: "PNG"}
@@ -46,11 +47,57 @@ def within(study: str = "", series: str = "", instance: str = "") -> Q:
 
 def images(*, user: User, study: str, series: str = "", instance: str = "") -> list[LesionImage]:
     """Raises Http404 if there are none that ``user`` may see."""
-    visible = LesionImage.objects.visible_to(user).filter(within(study, series, instance))
-    found = list(needed(visible).order_by("lesion", "modality", "pk"))
-    if not found:
+    if not (found := _images(user, study, series, instance)):
         raise Http404
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Instances:
+    """documents: of readings, if the caller may read them."""
+
+    images: list[LesionImage]
+    documents: list[tuple[Prediction, Document]]
+
+
+def instances(
+    *, user: User, tells_readings: bool, study: str, series: str = "", instance: str = ""
+) -> Instances:
+    """Raises Http404 if there are none that ``user`` may see."""
+    documents = _documents(user, study, series, instance) if tells_readings else []
+    found = Instances(_images(user, study, series, instance), documents)
+    if not (found.images or found.documents):
+        raise Http404
+    return found
+
+
+def _images(user: User, study: str, series: str, instance: str) -> list[LesionImage]:
+    visible = LesionImage.objects.visible_to(user).filter(within(study, series, instance))
+    return list(needed(visible).order_by("lesion", "modality", "pk"))
+
+
+def _documents(
+    user: User, study: str, series: str, instance: str
+) -> list[tuple[Prediction, Document]]:
+    found = readings.told_to(user).filter(
+        image__in=LesionImage.objects.filter(uids.of_study(study)).values("pk")
+    )
+    wanted = list(Document)
+    if series:
+        if (of_series := uids.documents_of(series)) is None:
+            return []
+        found, wanted = found.filter(image__lesion=of_series.owner), [of_series.document]
+    if instance:
+        if (one := uids.document_of(instance)) is None:
+            return []
+        found = found.filter(pk=one.owner)
+    pairs = [
+        (reading, document)
+        for reading in found.order_by("image__lesion", "pk")
+        for document in readings.documents_of(reading)
+        if document in wanted
+    ]
+    return [pair for pair in pairs if not instance or readings.uid_of(*pair) == instance]
 
 
 def stored_bytes(image: LesionImage) -> int:

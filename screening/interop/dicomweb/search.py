@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
@@ -103,42 +103,58 @@ def find(level: str, asked: Asked, within: Q, scope: Scope) -> Found:
     """within: the study or series in the address."""
     images = LesionImage.objects.visible_to(scope.user).filter(within & asked.condition)
     size = MOST if asked.limit is None else min(asked.limit, MOST)
-    rows = LEVELS[level](images, slice(asked.offset, asked.offset + size + 1), scope, asked)
-    is_cut = len(rows) > size and (asked.limit is None or asked.limit > MOST)
-    return Found([_json(row, scope.base) for row in rows[:size]], is_cut)
+    rows, describe = LEVELS[level]
+    ordered, end = rows(images), asked.offset + size
+    found = describe(ordered[asked.offset : end], scope, asked)
+    # No row is loaded that is not told: the audit log names all that are.
+    is_cut = (asked.limit is None or asked.limit > MOST) and ordered[end : end + 1].exists()
+    return Found([_json(one, scope.base) for one in found], is_cut)
 
 
-def _studies(
-    images: QuerySet[LesionImage], part: slice, scope: Scope, asked: Asked
-) -> list[Dataset]:
-    groups = (
+def _by_study(images: QuerySet[LesionImage]) -> QuerySet[Any, Any]:
+    return (
         images.order_by("-captured_on", "lesion__patient")
         .values("lesion__patient", "captured_on")
-        .annotate(instances=Count("pk"), **_lesions_by_modality())[part]
+        .annotate(instances=Count("pk"), **_lesions_by_modality())
     )
+
+
+def _studies(groups: QuerySet[Any, Any], scope: Scope, asked: Asked) -> list[Dataset]:
     return [_study(group, patient, scope) for group, patient in _of_patients(groups, scope.user)]
 
 
-def _series(
-    images: QuerySet[LesionImage], part: slice, scope: Scope, asked: Asked
-) -> list[Dataset]:
-    groups = (
+def _by_series(images: QuerySet[LesionImage]) -> QuerySet[Any, Any]:
+    return (
         images.order_by("-captured_on", "lesion__patient", "lesion", "modality")
         .values("lesion__patient", "lesion", "captured_on", "modality")
-        .annotate(instances=Count("pk"))[part]
+        .annotate(instances=Count("pk"))
     )
+
+
+def _series(groups: QuerySet[Any, Any], scope: Scope, asked: Asked) -> list[Dataset]:
     return [_a_series(group, patient, scope) for group, patient in _of_patients(groups, scope.user)]
 
 
-def _instances(
-    images: QuerySet[LesionImage], part: slice, scope: Scope, asked: Asked
-) -> list[Dataset]:
-    ordered = images.order_by("-captured_on", "lesion__patient", "lesion", "modality", "pk")
-    return [_instance(image, scope, asked) for image in needed(ordered)[part]]
+def _by_instance(images: QuerySet[LesionImage]) -> QuerySet[Any, Any]:
+    return needed(images.order_by("-captured_on", "lesion__patient", "lesion", "modality", "pk"))
 
 
-Level = Callable[[QuerySet[LesionImage], slice, Scope, Asked], list["Dataset"]]
-LEVELS: dict[str, Level] = {"studies": _studies, "series": _series, "instances": _instances}
+def _instances(images: QuerySet[Any, Any], scope: Scope, asked: Asked) -> list[Dataset]:
+    return [_instance(image, scope, asked) for image in images]
+
+
+class Level(NamedTuple):
+    """rows: what one result is made of each. describe: the results."""
+
+    rows: Callable[[QuerySet[LesionImage]], QuerySet[Any, Any]]
+    describe: Callable[[QuerySet[Any, Any], Scope, Asked], list[Dataset]]
+
+
+LEVELS = {
+    "studies": Level(_by_study, _studies),
+    "series": Level(_by_series, _series),
+    "instances": Level(_by_instance, _instances),
+}
 
 
 def _lesions_by_modality() -> dict[str, Count]:

@@ -81,12 +81,12 @@ class Sender:
     may_add: Callable[[str], bool]
 
 
-def store(*, sender: Sender, files: Iterable[bytes], study: str = "") -> list[Sent]:
+def store(*, sender: Sender, files: Iterable[memoryview], study: str = "") -> list[Sent]:
     """study: the only one whose instances are taken, if the address names one."""
     return [_sent(sender, data, study) for data in files]
 
 
-def _sent(sender: Sender, data: bytes, study: str) -> Sent:
+def _sent(sender: Sender, data: memoryview, study: str) -> Sent:
     told = Identity()
     try:
         told = _identity(data)
@@ -106,7 +106,7 @@ def _sent(sender: Sender, data: bytes, study: str) -> Sent:
         return Sent(told, reason=reason, text=" ".join(refused.messages))
 
 
-def _identity(data: bytes) -> Identity:
+def _identity(data: memoryview) -> Identity:
     try:
         return cleaning.identity(BytesIO(data))
     except cleaning.InvalidImage as error:

@@ -9,7 +9,8 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
 
 from screening.images import delivery
-from screening.interop.dicom.delivery import download
+from screening.interop.dicom.delivery import download, download_reading
+from screening.interop.dicom.uids import Document
 from screening.web.views.requests import UserRequest
 
 
@@ -21,3 +22,8 @@ def rendition(request: UserRequest, pk: UUID, rendition: str) -> HttpResponseBas
 @require_safe
 def dicom(request: UserRequest, pk: UUID) -> HttpResponse:
     return download(user=request.user, pk=pk)
+
+
+@require_safe
+def reading(request: UserRequest, pk: UUID, document: Document) -> HttpResponse:
+    return download_reading(user=request.user, pk=pk, document=document)

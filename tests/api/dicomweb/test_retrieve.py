@@ -13,6 +13,8 @@ from requests import HTTPError
 
 from accounts import services
 from screening.interop.dicom import uids
+from screening.models import PredictionMaps
+from screening.records import services as records
 from tests.api.dicomweb.conftest import BASE, KEPT, LATER, value
 from tests.clients import Program
 from tests.factories import PredictionFactory
@@ -236,6 +238,8 @@ def test_each_look_is_logged(clinician, record):
         response = clinician.get(address(record.jpeg, rest))
         if response.streaming:
             response.getvalue()
+        told = entries(what__startswith="dicomweb:")[-1]
+        assert told.details["request"] == response["X-Request-ID"]
         assert len(looks_at(record.jpeg)) == n
     assert {one.what for one in entries(what__startswith="dicomweb:")} == {
         "dicomweb:instance",
@@ -243,3 +247,48 @@ def test_each_look_is_logged(clinician, record):
         "dicomweb:rendered",
         "dicomweb:frames",
     }
+
+
+@pytest.fixture
+def read(record):
+    """The reading of ``record.jpeg``, with a mask."""
+    found = PredictionFactory(image=record.jpeg)
+    mask, buffer = Image.new("L", (30, 20), 255), BytesIO()
+    mask.save(buffer, "PNG")
+    PredictionMaps.objects.create(
+        prediction=found, mask=buffer.getvalue(), evidence=[[[0.0] * 7]], evidence_cell=8, bias={}
+    )
+    return found
+
+
+def test_a_client_retrieves_the_reading_with_its_study(peer, peer_of, personas, record, read):
+    study, _, picture = names(record.jpeg)
+    files = {one.Modality: one for one in peer.retrieve_study(study)}
+    assert set(files) == {"DMS", "XC", "SR", "SEG"}
+    for kind in ("SR", "SEG"):
+        [alone] = peer.retrieve_series(study, files[kind].SeriesInstanceUID)
+        own = (study, alone.SeriesInstanceUID, alone.SOPInstanceUID)
+        assert peer.retrieve_instance(*own) == alone == files[kind]
+        told = Dataset.from_json(peer.retrieve_instance_metadata(*own))
+        assert told.SOPInstanceUID == alone.SOPInstanceUID
+        assert "PixelData" not in told
+    [source] = files["SEG"].SourceImageSequence
+    assert source.ReferencedSOPInstanceUID == picture
+    told = peer.retrieve_study_metadata(study)
+    assert len(told) == 5
+    pictures_only = peer_of(personas.clinician, ["images:read"])
+    assert {one.Modality for one in pictures_only.retrieve_study(study)} == {"DMS", "XC"}
+
+
+def test_a_reading_is_gone_with_what_it_told(peer, personas, record, read):
+    study = names(record.jpeg)[0]
+    before = next(one for one in peer.retrieve_study(study) if one.Modality == "SR")
+    own = (study, before.SeriesInstanceUID, before.SOPInstanceUID)
+    records.edit_lesion(user=personas.clinician, lesion=record.jpeg.lesion, bleeding=True)
+    with pytest.raises(HTTPError, match="404"):
+        peer.retrieve_instance(*own)
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    assert {one.Modality for one in peer.retrieve_study(study)} == {"DMS", "XC"}
+    with pytest.raises(HTTPError, match="404"):
+        peer.retrieve_series(*own[:2])

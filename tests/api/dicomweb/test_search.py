@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from pydicom import Dataset
 
@@ -251,6 +253,17 @@ def test_sex_is_told_to_those_who_may_read_patients(personas, record):
 def test_a_search_takes_few_queries(clinician, record, level, django_assert_max_num_queries):
     with django_assert_max_num_queries(14):
         found(clinician, f"/{level}?includefield=all")
+
+
+@pytest.mark.parametrize("level", search.LEVELS)
+def test_only_what_is_told_is_logged(clinician, personas, record, level):
+    """Not the patient of the next result, from which it is known that there are more."""
+    newest = LesionImageFactory(
+        lesion__patient__clinic=personas.clinic, captured_on=date(2026, 4, 1)
+    )
+    assert len(found(clinician, f"/{level}?limit=1")) == 1
+    [entry] = entries(what=f"dicomweb:{level}" if level == "studies" else f"dicomweb:all-{level}")
+    assert entry.details["patients"] == [str(newest.lesion.patient_id)]
 
 
 def test_each_look_is_logged(clinician, record):

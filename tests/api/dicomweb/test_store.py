@@ -7,11 +7,13 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from django.http import HttpRequest
 from pydicom import Dataset, dcmread, uid
 from pydicom.pixels import pixel_array
 from requests import HTTPError
 
 from accounts import services
+from screening.api.dicomweb.multipart import Instances
 from screening.corrections import services as corrections
 from screening.errors import Busy
 from screening.images import sandbox
@@ -420,3 +422,12 @@ def test_it_is_logged_once(clinician, known):
     [entry] = entries(what="dicomweb:studies")
     assert str(known.pk) in entry.details["patients"]
     assert NUMBER not in str(entry.details)
+
+
+def test_parts_share_the_memory_of_the_body():
+    """Ninety megabytes are not held three times."""
+    context = {"request": HttpRequest()}
+    body = b"a preamble\r\n" + multipart(b"one", b"", b"t\r\n-wo")
+    parts = Instances().parse(BytesIO(body), MULTIPART, context)["instances"]
+    assert [bytes(one) for one in parts] == [b"one", b"", b"t\r\n-wo"]
+    assert len({id(one.obj) for one in parts}) == 1
