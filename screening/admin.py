@@ -28,6 +28,7 @@ from screening.models import (
     Comparison,
     Consent,
     Correction,
+    DataKey,
     Delivery,
     DeliveryAttempt,
     DoctorVisit,
@@ -249,6 +250,15 @@ class ErasureAdmin(ReadOnlyAdmin):
     list_display = ["state", "clinic", "ground", "created", "erased_from", "erased_at", "failures"]
     list_filter = ["state"]
     list_select_related = ["clinic"]
+
+
+@admin.register(DataKey)
+class DataKeyAdmin(ReadOnlyAdmin):
+    """Without the keys, and without whose they are."""
+
+    fields = ["id", "wrapped_by", "created"]
+    list_display = ["id", "wrapped_by", "created"]
+    list_filter = ["wrapped_by"]
 
 
 @admin.register(Trace)

@@ -15,7 +15,10 @@
     │   ├── Changed              a record was edited since it was looked at
     │   ├── OtherRequest         an idempotency key was used for something else
     │   └── LeaseLost            another worker has taken over
-    └── ReadingError         why an image could not be read; the text is for the person
+    ├── ReadingError         why an image could not be read; the text is for the person
+    ├── Damaged              what is stored encrypted does not open: it was changed, or cut off
+    ├── KeyMissing           the operator's key is not set: nothing is lost, it must be put back
+    └── KeyDestroyed         what is stored was erased with its key
 
 The write path refuses by Django's ``ValidationError`` (``duplicates.SamePicture`` and
 ``quota.NoRoom`` are) and ``PermissionDenied``. ``ml.opening.pictures.InvalidImage`` says what is
@@ -109,3 +112,15 @@ class LeaseLost(Overtaken):
 
 class ReadingError(SkinCheckError):
     pass
+
+
+class Damaged(SkinCheckError, OSError):
+    """An OSError without a number: trying again does not help."""
+
+
+class KeyMissing(SkinCheckError, OSError):
+    """With ENOKEY: it passes when the operator puts the key back."""
+
+
+class KeyDestroyed(SkinCheckError, FileNotFoundError):
+    """With ENOENT: as gone as the file itself."""

@@ -6,7 +6,11 @@ Redis and S3. ``docs/architecture.md`` lists every variable.
 """
 
 import os
+import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import environ
@@ -29,14 +33,14 @@ S3_BUCKET: str = env("AWS_STORAGE_BUCKET_NAME", default="")
 EMBEDDED = not (DATABASE_URL or REDIS_URL or S3_BUCKET)
 
 
-def _own_secret_key() -> str:
-    """The key of an embedded installation: created once, in a file that only its owner can read."""
-    path = VAR_DIR / "secret_key"
+def _own_key(name: str, new: Callable[[], str]) -> str:
+    """A key of an embedded installation: created once, in a file that only its owner can read."""
+    path = VAR_DIR / name
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return path.read_text()
-    key = get_random_secret_key()
+    key = new()
     with os.fdopen(descriptor, "w") as file:
         file.write(key)
     return key
@@ -48,10 +52,23 @@ if not SECRET_KEY:
         raise ImproperlyConfigured(
             "Set SECRET_KEY (or SECRET_KEY_FILE): only the embedded default makes its own."
         )
-    SECRET_KEY = _own_secret_key()
+    SECRET_KEY = _own_key("secret_key", get_random_secret_key)
 
 # Former SECRET_KEYs: their signatures remain valid.
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+
+# The operator's key opens the data keys, with which pictures are encrypted. Former ones follow it.
+ENCRYPTION_KEYS: list[str] = env("ENCRYPTION_KEY", default="").split()
+ENCRYPT_AT_REST = env.bool("ENCRYPT_AT_REST", default=EMBEDDED or bool(ENCRYPTION_KEYS))
+if EMBEDDED and not ENCRYPTION_KEYS and (ENCRYPT_AT_REST or (VAR_DIR / "encryption_key").exists()):
+    ENCRYPTION_KEYS = _own_key("encryption_key", partial(token_hex, 32)).split()
+if ENCRYPT_AT_REST and not ENCRYPTION_KEYS:
+    raise ImproperlyConfigured("Set ENCRYPTION_KEY (or ENCRYPTION_KEY_FILE), or ENCRYPT_AT_REST=0.")
+if not all(re.fullmatch("[0-9a-f]{64}", key) for key in ENCRYPTION_KEYS):
+    raise ImproperlyConfigured(
+        "ENCRYPTION_KEY is 64 hexadecimal digits, from `openssl rand -hex 32`. A former key "
+        "follows on a line of its own."
+    )
 
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
@@ -214,14 +231,14 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = VAR_DIR / "static"
 MEDIA_ROOT = VAR_DIR / "media"
 STORAGES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "screening.operations.storage.WholeFiles"},
+    "default": {"BACKEND": "screening.operations.storage.SealedFiles"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 if S3_BUCKET:
     from botocore.config import Config
 
     STORAGES["default"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "screening.operations.sealed_s3.SealedS3",
         "OPTIONS": {
             "bucket_name": S3_BUCKET,
             "endpoint_url": env("AWS_S3_ENDPOINT_URL", default=None),

@@ -12,7 +12,6 @@ from django.utils import timezone
 from screening.batches.archives import JSONLinesBatch, ZippedBatch, opened
 from screening.batches.completion import refuse
 from screening.batches.manifests import Entry, Manifest
-from screening.batches.storage import open_stored
 from screening.errors import ArchiveRefused
 from screening.models import MAX_ATTEMPTS, Batch, BatchRow
 
@@ -35,7 +34,7 @@ def archive_of(batch: Batch) -> ZippedBatch | JSONLinesBatch:
     """
     if _Kept.archive is None or _Kept.batch != batch.pk:
         put_archive_away()
-        _Kept.file = open_stored(batch.archive)
+        _Kept.file = batch.archive.storage.open(str(batch.archive.name))
         _Kept.archive = opened(_Kept.file)
         _Kept.batch = batch.pk
     return _Kept.archive

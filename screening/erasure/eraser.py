@@ -22,7 +22,9 @@ from django.utils import timezone
 
 from accounts.models import ApiKey, Application, Clinic, Invitation, Membership, User
 from screening.erasure import receipts, rows, traces
+from screening.errors import Damaged, KeyMissing
 from screening.exports import services as exports
+from screening.images import encryption
 from screening.models import (
     ACTIVE_BATCH,
     Alert,
@@ -30,6 +32,7 @@ from screening.models import (
     BatchRow,
     ChangeMark,
     Correction,
+    DataKey,
     DoctorVisit,
     Erasure,
     ErasureState,
@@ -44,6 +47,7 @@ from screening.models import (
     Trace,
     Webhook,
 )
+from screening.models.data_key import forget_opened
 from screening.models.image import LesionImageQuerySet
 from screening.models.witness import unseen
 from screening.operations.transience import is_transient
@@ -192,7 +196,9 @@ def _erase_rows(pk: Any) -> None:
     if users:
         erasure.asked_by = None
     erasure.save()
-    rows.erase(found)
+    # The keys go with the last file: until then it is read, to note what it held.
+    DataKey.objects.filter(pk__in=found.get(DataKey, ())).update(patient=None, erasure=pk)
+    rows.erase({model: keys for model, keys in found.items() if model is not DataKey})
     traces.note(Kind.PATIENT, (traces.of_identifier(one.pk.hex) for one in patients), at=now)
     traces.note(Kind.USER, (traces.of_identifier(one.pk.hex) for one in users), at=now)
     named = rows.identifiers_of(found)
@@ -203,28 +209,44 @@ def _erase_rows(pk: Any) -> None:
 
 
 def _erase_files(pk: Any) -> None:
-    """Delete the files one by one: what is left is noted after each. Raises if the storage is
-    away.
+    """Delete the files one by one: what is left is noted after each. Then destroy the keys. Raises
+    if the storage is away.
     """
     erasure = Erasure.objects.get(pk=pk)
     while erasure.files:
         name, is_only_copy = erasure.files[0]
-        try:
-            with default_storage.open(name) as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
-            pass
-        else:
-            if is_only_copy and erasure.erased_at is not None:
-                traces.note(Kind.CONTENT, [traces.of_identifier(digest)], at=erasure.erased_at)
-            default_storage.delete(name)
+        digest = _digest_of(name)
+        if digest and is_only_copy and erasure.erased_at is not None:
+            traces.note(Kind.CONTENT, [traces.of_identifier(digest)], at=erasure.erased_at)
+        default_storage.delete(name)
         erasure.files = erasure.files[1:]
         erasure.save(update_fields=["files", "modified"])
+    _destroy_keys(erasure)
+
+
+def _digest_of(name: str) -> str:
+    """Of what a stored file holds; empty if nothing opens it."""
+    try:
+        with default_storage.open(name) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+    except (FileNotFoundError, Damaged, KeyMissing):
+        return ""
+
+
+def _destroy_keys(erasure: Erasure) -> None:
+    """Pictures that were moved to other patients get their patient's key before. The database
+    destroys no key that one is still under.
+    """
+    for image in LesionImage.everything.filter(data_key__erasure=erasure):
+        encryption.seal_again(image)
+    erasure.data_keys.all().delete()
+    forget_opened()
 
 
 def _finish() -> int:
     """ERASING -> ERASED, with a signed receipt, where no trace is found."""
-    done = [one for one in Erasure.objects.filter(state=ErasureState.ERASING) if not one.files]
+    erasing = Erasure.objects.filter(state=ErasureState.ERASING, data_keys=None)
+    done = [one for one in erasing if not one.files]
     if not done:
         return 0
     mine = {one.erased_at: one for one in done if one.erased_at is not None}

@@ -19,6 +19,7 @@ from accounts.models import Agreement, User
 from screening.erasure import traces
 from screening.models import (
     Announcement,
+    DataKey,
     Delivery,
     Erasure,
     ExternalIdentifier,
@@ -114,7 +115,9 @@ def _walk(found: Rows, roots: Mapping[type[models.Model], Iterable[Any]]) -> Non
         found[model] |= new
         for relation in _relations(model):
             child, field = relation.related_model, relation.field
-            if child not in KEPT and not _says_who_entered_it(child, field):
+            # A picture that was moved to another patient stays, whichever key it is under.
+            is_left = child in KEPT or model is DataKey or _says_who_entered_it(child, field)
+            if not is_left:
                 waiting.append((child, _children(child, field, new)))
         if model is User:  # agreements of a clinic stay, with whoever confirmed them
             own = Agreement.objects.filter(user__in=new, clinic=None)

@@ -22,6 +22,7 @@ from django.contrib.sessions.models import Session
 from django.core.files.storage import default_storage
 from django.db import models
 
+from screening.errors import Damaged
 from screening.models import Trace
 from screening.models.erasure import TRACE
 
@@ -136,15 +137,18 @@ class Search:
         yield from self._known_of(digests, where, created)
 
     def _in_file(self, name: str) -> Iterator[Found]:
+        storage: Any = default_storage
         try:
-            with default_storage.open(name) as file:
+            if key := storage.data_key_of(name):
+                yield from self._known_of([of_identifier(key.hex)], name)
+            with storage.open(name) as file:
                 whole = hashlib.file_digest(file, "sha256").hexdigest()
                 yield from self._known_of([of_identifier(whole)], name)
                 if zipfile.is_zipfile(file):
                     with zipfile.ZipFile(file) as archive:
                         for member in archive.infolist():
                             yield from self._in_member(archive, member, name)
-        except FileNotFoundError:  # deleted meanwhile
+        except (FileNotFoundError, Damaged):  # deleted meanwhile, or nobody can open it
             return
 
     def _in_member(

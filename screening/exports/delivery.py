@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from uuid import UUID
 
-from django.conf import settings
 from django.http import FileResponse, Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 
 from accounts.models import User
-from screening.batches.storage import open_stored
+from screening.errors import Damaged
 from screening.models import Export, Patient
+from screening.operations import storage
 
 logger = logging.getLogger(__name__)
 
@@ -48,13 +48,12 @@ def _require_all(export: Export, user: User) -> None:
 
 
 def _streamed(export: Export) -> HttpResponseBase:
-    if settings.MEDIA_ACCEL_PREFIX:
-        location = f"{settings.MEDIA_ACCEL_PREFIX.rstrip('/')}/{export.file.name}"
-        return HttpResponse(headers={"X-Accel-Redirect": location})
     try:
-        response = FileResponse(open_stored(export.file))
-    except FileNotFoundError:
-        logger.error("export %s: its file is missing", export.pk)
+        if location := storage.accelerated(export.file):
+            return HttpResponse(headers={"X-Accel-Redirect": location})
+        response = FileResponse(export.file.storage.open(str(export.file.name)))
+    except (FileNotFoundError, Damaged):
+        logger.error("export %s: its file is missing or damaged", export.pk)
         raise Http404("The file is missing. Ask for it again.") from None
     response.headers["Content-Length"] = str(export.file_bytes)
     return response

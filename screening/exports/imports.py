@@ -33,10 +33,12 @@ from screening.models import (
     Event,
     LesionImage,
     Patient,
+    PredictionMaps,
     Review,
     Share,
     Trace,
 )
+from screening.models.fields import SealedBinaryField
 from screening.models.signatures import export_holds, export_keys
 from screening.reviews import services as review_services
 from screening.webhooks.outbox import announce_about
@@ -302,6 +304,10 @@ class _Import:
                     raise ArchiveRefused(f"The record {row.pk} is here already.")
             case LesionImage():
                 self._store(row)
+            case PredictionMaps():  # a raw row is saved past the fields that encrypt
+                for one in row._meta.concrete_fields:
+                    if isinstance(one, SealedBinaryField):
+                        setattr(row, one.attname, one.sealed(row))
             case Review():
                 review_services.sign_again(row)
             case Share():  # nobody has a link to it here

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
-from django.conf import settings
 from django.db.models import QuerySet, TextChoices
 from django.db.models.fields.files import FieldFile
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
@@ -18,9 +17,11 @@ from django.utils.cache import get_conditional_response
 
 from accounts.models import User
 from ml.opening.pictures import InvalidImage
+from screening.errors import Damaged
 from screening.images import cleaning
 from screening.images import services as image_services
 from screening.models import LesionImage
+from screening.operations import storage
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def picture_of(image: LesionImage) -> bytes:
     try:
         with image.file.open("rb") as file:
             picture = bytes(file.read())
-    except FileNotFoundError:
+    except (FileNotFoundError, Damaged):
         raise lost(image) from None
     if not picture:
         raise lost(image)
@@ -119,14 +120,13 @@ def decoded(image: LesionImage, picture: bytes) -> npt.NDArray[np.uint8]:
 def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
     extension = str(file.name).rpartition(".")[2]
     content_type = CONTENT_TYPES[extension]
-    if settings.MEDIA_ACCEL_PREFIX:
-        location = f"{settings.MEDIA_ACCEL_PREFIX.rstrip('/')}/{file.name}"
-        return HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
     try:
+        if location := storage.accelerated(file):
+            return HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
         return FileResponse(
             file.open("rb"), content_type=content_type, filename=f"{image.pk}.{extension}"
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, Damaged):
         raise lost(image) from None
 
 

@@ -13,6 +13,7 @@ from screening.models.batch import ACTIVE_BATCH, Batch, BatchRow
 from screening.models.comparison import ChangeMark, Comparison
 from screening.models.consent import Consent
 from screening.models.correction import Correction, CorrectionKind
+from screening.models.data_key import DataKey
 from screening.models.erasure import OPEN_ERASURE, Erasure, ErasureState, Ground, Trace
 from screening.models.export import Export
 from screening.models.following import Following
@@ -72,6 +73,7 @@ __all__ = [
     "Consent",
     "Correction",
     "CorrectionKind",
+    "DataKey",
     "Delivery",
     "DeliveryAttempt",
     "DeliveryState",

@@ -8,6 +8,8 @@ from uuid_utils.compat import uuid7
 
 from accounts.models import User
 from screening.models.base import UUIDModel
+from screening.models.data_key import DataKey
+from screening.models.fields import SealedFileField
 from screening.models.patient import Patient
 from screening.models.prediction import MAX_ATTEMPTS
 
@@ -64,7 +66,7 @@ class Export(UUIDModel):
     state = models.CharField(max_length=7, choices=State, default=State.QUEUED)
     steps = models.PositiveIntegerField(default=0, editable=False, help_text="Files to write.")
     steps_done = models.PositiveIntegerField(default=0, editable=False)
-    file = models.FileField(upload_to=_archive_name, blank=True, max_length=120)
+    file = SealedFileField(upload_to=_archive_name, blank=True, max_length=120)
     file_bytes = models.PositiveBigIntegerField(null=True, editable=False)
     sha256 = models.CharField(max_length=64, blank=True, editable=False)
     patients = models.JSONField(
@@ -134,3 +136,7 @@ class Export(UUIDModel):
             and self.expires_at is not None
             and self.expires_at > timezone.now()
         )
+
+    def sealing_key(self) -> DataKey:
+        """The patient's; of an account, which may have several records, the installation's."""
+        return DataKey.of(self.patient)

@@ -20,6 +20,8 @@ from ml.opening.limits import SCREEN_SIDE
 from ml.types import MAX_AGE
 from screening.formatting import day
 from screening.models.base import CurrentManager, Withdrawable
+from screening.models.data_key import DataKey
+from screening.models.fields import SealedFileField
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient
 
@@ -177,9 +179,9 @@ class LesionImage(Withdrawable):
         "corrected. An act of who was shown the lesion before that did not take it into account.",
     )
     modality = models.CharField(max_length=13, choices=Modality, default=Modality.DERMATOSCOPIC)
-    file = models.FileField(upload_to=_file_name, max_length=120)
-    thumbnail = models.FileField(upload_to=_file_name, max_length=120)
-    screen = models.FileField(
+    file = SealedFileField(upload_to=_file_name, max_length=120)
+    thumbnail = SealedFileField(upload_to=_file_name, max_length=120)
+    screen = SealedFileField(
         upload_to=_file_name,
         max_length=120,
         blank=True,
@@ -187,6 +189,15 @@ class LesionImage(Withdrawable):
         db_default="",
         help_text="A larger picture in the size of a screen. Empty: it is smaller, or came before "
         "there were any and has not been shown since.",
+    )
+    data_key = models.ForeignKey(
+        DataKey,
+        null=True,
+        editable=False,
+        on_delete=models.PROTECT,
+        related_name="images",
+        help_text="What its files and maps are encrypted with, also after it was moved to another "
+        "patient; empty: with nothing.",
     )
     width = models.PositiveIntegerField(help_text="Pixels, after orientation.")
     height = models.PositiveIntegerField(help_text="Pixels, after orientation.")
@@ -226,6 +237,15 @@ class LesionImage(Withdrawable):
 
     def __str__(self) -> str:
         return f"{self.lesion}, {self.captured_on}"
+
+    def sealing_key(self) -> DataKey:
+        """What its files and maps are encrypted with: its patient's key when the first came."""
+        if self.data_key is None:
+            self.data_key = DataKey.of(self.lesion.patient)
+            if not self._state.adding:
+                keyless = LesionImage.everything.filter(pk=self.pk, data_key=None)
+                keyless.update(data_key=self.data_key)
+        return self.data_key
 
     @property
     def stored_files(self) -> list[FieldFile]:

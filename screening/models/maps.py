@@ -4,7 +4,9 @@ from django.db import models
 
 from accounts.models import User
 from screening.models.base import UUIDModel
-from screening.models.image import disclosed, seen
+from screening.models.data_key import DataKey
+from screening.models.fields import SealedBinaryField
+from screening.models.image import LesionImage, disclosed, seen
 from screening.models.prediction import Prediction
 
 
@@ -20,7 +22,7 @@ class PredictionMaps(UUIDModel):
     """
 
     prediction = models.OneToOneField(Prediction, on_delete=models.PROTECT, related_name="maps")
-    mask = models.BinaryField(
+    mask = SealedBinaryField(
         editable=False, help_text="The lesion: PNG, 0 or 255, at the size the image was read at."
     )
     evidence = models.JSONField(
@@ -32,7 +34,7 @@ class PredictionMaps(UUIDModel):
     bias = models.JSONField(
         editable=False, help_text="Logits by diagnosis: with the evidence they sum to image_logits."
     )
-    features = models.BinaryField(
+    features = SealedBinaryField(
         null=True,
         editable=False,
         help_text="float16: the network's pooled features; empty where a version gives none.",
@@ -45,3 +47,8 @@ class PredictionMaps(UUIDModel):
 
     def __str__(self) -> str:
         return f"maps of {self.prediction_id}"
+
+    def sealing_key(self) -> DataKey:
+        """The image's, as it is now: it may have got another since it was loaded."""
+        images = LesionImage.everything.select_related("data_key", "lesion__patient")
+        return images.get(predictions=self.prediction_id).sealing_key()

@@ -80,6 +80,6 @@ def ways_by_name() -> dict[str, Way]:
     return {str(model._meta.model_name): way for model, way in ways().items()}
 
 
-UNRELATED = ("batch", "delivery", "idempotentrequest")
-"""Models that hold a patient's data without a foreign key to it."""
+UNRELATED = ("batch", "datakey", "delivery", "idempotentrequest")
+"""Models that hold a patient's data without a foreign key to it; and data keys, which hold none."""
 NO_WAY = Way("", "", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import shutil
 from collections.abc import Callable
@@ -18,9 +19,11 @@ from django.utils import timezone
 
 from accounts.models import Invitation
 from ml import reader
+from screening.errors import KeyMissing
 from screening.models import (
     ACTIVE_BATCH,
     Batch,
+    DataKey,
     Delivery,
     DeliveryState,
     Heartbeat,
@@ -28,6 +31,7 @@ from screening.models import (
     Setback,
     State,
 )
+from screening.models.data_key import MISSING
 from screening.operations import heartbeats
 
 logger = logging.getLogger(__name__)
@@ -54,7 +58,12 @@ class Waiting:
 
 def missing() -> list[str]:
     """What pages need but cannot reach; names only."""
-    checks = {"database": _ask_database, "model": _find_model, "storage": _look_at_storage}
+    checks = {
+        "database": _ask_database,
+        "encryption key": _find_keys,
+        "model": _find_model,
+        "storage": _look_at_storage,
+    }
     return [name for name, check in checks.items() if not _passes(name, check)]
 
 
@@ -108,6 +117,16 @@ def _passes(name: str, check: Callable[[], None]) -> bool:
 def _ask_database() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
+
+
+def _find_keys() -> None:
+    """Raises KeyMissing."""
+    try:
+        is_lost = settings.ENCRYPT_AT_REST and DataKey.objects.lost().exists()
+    except DatabaseError:  # which is reported as missing by itself
+        return
+    if is_lost:
+        raise KeyMissing(errno.ENOKEY, MISSING)
 
 
 def _find_model() -> None:

@@ -1,20 +1,87 @@
-"""File storage that writes each file completely or not at all."""
+"""File storage that encrypts what it writes, and writes each file completely or not at all."""
 
 from __future__ import annotations
 
+import io
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import IO, TYPE_CHECKING, Any
+from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.core.files.storage import FileSystemStorage
+from django.core.files.base import File
+from django.core.files.storage import FileSystemStorage, Storage
+from django.db.models.fields.files import FieldFile
+
+from screening import sealing
+from screening.models.data_key import DataKey, key_of
+
+if TYPE_CHECKING:
+    _Storage = Storage
+else:
+    _Storage = object
 
 UNFINISHED = "unfinished"
 """A folder beside the others, on the same disk."""
 LEFT_AFTER = 86_400
 """Seconds after which an unfinished file is abandoned: the process writing it was killed."""
+
+
+class Sealed(_Storage):
+    """Encrypts what is saved and decrypts what is opened: no caller can forget it. With the data
+    key that the content names (``SealedFileField``), else with the installation's. Files from
+    before are read as they are.
+    """
+
+    def stored(self, name: str) -> IO[bytes]:
+        """The file as it is stored, seekable."""
+        return super()._open(name, "rb")  # type: ignore[misc,no-any-return]
+
+    def stored_size(self, name: str) -> int:
+        return super().size(name)
+
+    def save_stored(self, name: str, content: File[bytes]) -> str:
+        """Save what ``stored`` returned elsewhere."""
+        return super()._save(self.get_available_name(name), content)  # type: ignore[misc,no-any-return]
+
+    def is_sealed(self, name: str) -> bool:
+        with self.stored(name) as file:
+            return sealing.is_sealed(file.read(len(sealing.MAGIC)))
+
+    def data_key_of(self, name: str) -> UUID | None:
+        """The identifier of the key that opens the file; None for a plain one."""
+        with self.stored(name) as file:
+            begin = file.read(sealing.HEADER)
+        return sealing.header_of(begin).data_key if sealing.is_sealed(begin) else None
+
+    def size(self, name: str) -> int:
+        stored = self.stored_size(name)
+        return sealing.content_size(stored) if self.is_sealed(name) else stored
+
+    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
+        if mode != "rb":
+            raise ValueError("Stored files are never changed: save another one.")
+        file = self.stored(name)
+        try:
+            begin = file.read(sealing.HEADER)
+            file.seek(0)
+            if not sealing.is_sealed(begin):
+                return File(file, name)
+            key = key_of(sealing.header_of(begin).data_key)
+            return File(io.BufferedReader(sealing.Unsealed(file, key=key, place=name)), name)
+        except BaseException:
+            file.close()
+            raise
+
+    def _save(self, name: str, content: Any) -> str:
+        if settings.ENCRYPT_AT_REST:
+            key = getattr(content, "data_key", None) or DataKey.of(None)
+            content.seek(0)
+            sealed = sealing.reader(content, data_key=key.pk, key=key.key, place=name)
+            content = File(sealed, name)
+            content.content_type = "application/octet-stream"
+        return super()._save(name, content)  # type: ignore[misc,no-any-return]
 
 
 class WholeFiles(FileSystemStorage):
@@ -36,6 +103,20 @@ class WholeFiles(FileSystemStorage):
                 self.delete(part)
             raise
         return name
+
+
+class SealedFiles(Sealed, WholeFiles):
+    """The storage of the embedded installation."""
+
+
+def accelerated(file: FieldFile) -> str:
+    """Where nginx finds the file (X-Accel-Redirect). Empty if it would hand out sealed bytes, or is
+    not asked to. Raises FileNotFoundError.
+    """
+    storage: Any = file.storage
+    if not settings.MEDIA_ACCEL_PREFIX or storage.is_sealed(file.name):
+        return ""
+    return f"{settings.MEDIA_ACCEL_PREFIX.rstrip('/')}/{file.name}"
 
 
 def remove_unfinished() -> None:

@@ -32,6 +32,7 @@ from screening.models import (
     Prediction,
 )
 from screening.operations import transience
+from screening.operations.storage import SealedFiles
 from screening.predictions import queue
 from screening.records import closing
 from screening.records.services import edit_lesion
@@ -534,12 +535,12 @@ def test_storage_that_is_away_costs_no_row_an_attempt(personas, monkeypatch):
     batch = upload(personas.assistant, batch_of(*many(3)), clinic=personas.clinic)
     other = upload(personas.self_tracker, batch_of(*many(1, first=90)))
 
-    def away(file):
+    def away(*_):
         raise EndpointConnectionError(endpoint_url="http://s3:8333")
 
     for times in range(1, 6):  # before the manifest is read
         with monkeypatch.context() as fault:
-            fault.setattr(ingest, "open_stored", away)
+            fault.setattr(SealedFiles, "stored", away)
             ingest.put_archive_away()
             worker.work(seconds=1, ring=nobody)
         batch.refresh_from_db()
@@ -551,7 +552,7 @@ def test_storage_that_is_away_costs_no_row_an_attempt(personas, monkeypatch):
     worker._step(nobody)
     for _ in range(5):  # and before a row
         with monkeypatch.context() as fault:
-            fault.setattr(ingest, "open_stored", away)
+            fault.setattr(SealedFiles, "stored", away)
             ingest.put_archive_away()
             worker.work(seconds=1, ring=nobody)
         assert set(batch.rows.values_list("state", "attempts")) == {("waiting", 0)}

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from screening.erasure import receipts, traces
-from screening.models import Trace
+from screening.models import Erasure, Trace
 from screening.models.witness import unseen
 from screening.privacy.commands import RecordedCommand
 
@@ -48,6 +48,12 @@ class Command(RecordedCommand):
         if count:
             raise CommandError(f"{count} trace{'s' if count > 1 else ''} of what was erased.")
         self.stdout.write(f"No trace of {Trace.objects.count()} that must not be found.")
+        keys = sum(
+            said.get("data keys", 0)
+            for said in Erasure.objects.values_list("counts__erased", flat=True)
+            if said
+        )
+        self.stdout.write(f"Keys of erased pictures: {keys} destroyed, none is left.")
 
     def _check(self, receipt: Path) -> None:
         try:

@@ -1,24 +1,22 @@
-"""An uploaded archive as a seekable file, whichever storage holds it."""
+"""The same encryption on S3. Read by ranges: django-storages loads a whole file into memory."""
 
 from __future__ import annotations
 
 import io
 from typing import IO, Any, cast
 
-from django.db.models.fields.files import FieldFile
+from storages.backends.s3 import S3Storage
+
+from screening.operations.storage import Sealed
 
 _BUFFER = 1_000_000
 
 
-def open_stored(file: FieldFile) -> IO[bytes]:
-    """Open the file. Raises OSError. On S3 only the ranges that are read are fetched;
-    django-storages would load the whole file into memory.
-    """
-    bucket = getattr(file.storage, "bucket", None)
-    if bucket is None:
-        return file.storage.open(str(file.name), "rb")
-    ranged = RangedObject(bucket.Object(str(file.name)))
-    return cast(IO[bytes], io.BufferedReader(ranged, _BUFFER))
+class SealedS3(Sealed, S3Storage):
+    def stored(self, name: str) -> IO[bytes]:
+        """Raises FileNotFoundError. Only the ranges that are read are fetched."""
+        ranged = RangedObject(S3Storage._open(self, name).obj)
+        return cast(IO[bytes], io.BufferedReader(ranged, _BUFFER))
 
 
 class RangedObject(io.RawIOBase):

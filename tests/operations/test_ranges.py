@@ -7,7 +7,7 @@ import io
 import pytest
 
 from screening.batches.archives import opened
-from screening.batches.storage import RangedObject
+from screening.operations.sealed_s3 import RangedObject
 from tests.batches.uploads import drawn, zipped
 
 

@@ -1,0 +1,135 @@
+"""Encrypts what was stored before there was a key, and what came under another patient's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.db import models
+from django.db.models import ExpressionWrapper, F
+
+from screening.errors import Damaged, Overtaken
+from screening.images.services import files_only_with_rows
+from screening.models import DataKey, LesionImage, PredictionMaps
+from screening.models.fields import SealedBinaryField
+from screening.operations import orphans
+from screening.sealing import is_sealed
+
+storage: Any = default_storage
+FILES = [field for model, field in orphans.FIELDS if model is LesionImage]
+MAPS = [one.name for one in PredictionMaps._meta.fields if isinstance(one, SealedBinaryField)]
+_AT_ONCE = 200
+
+
+def seal_again(image: LesionImage) -> None:
+    """Store its files and maps anew, encrypted with the key of the patient whose it is now; not
+    encrypted if that is off. The files get new names, so that nothing is overwritten.
+
+    A file that is lost or damaged stays as it is. Raises KeyMissing; Overtaken if the image was
+    changed or erased meanwhile: nothing is changed then.
+    """
+    old = {name: str(getattr(image, name).name) for name in FILES}
+    image.data_key = DataKey.of(image.lesion.patient) if settings.ENCRYPT_AT_REST else None
+    new = {}
+    with files_only_with_rows() as stored:
+        for name, path in old.items():
+            if path and _is_whole(path):
+                file = getattr(image, name)
+                with storage.open(path) as content:
+                    file.save(path, content, save=False)
+                stored.append(file)
+                new[name] = str(file.name)
+        unchanged = LesionImage.everything.filter(pk=image.pk, **old)
+        if not unchanged.update(data_key=image.data_key, **new):
+            raise Overtaken("The picture was changed in the meantime.")
+        for maps in PredictionMaps.objects.filter(prediction__image=image).only(*MAPS):
+            maps.save(update_fields=MAPS)
+    for name in new:
+        storage.delete(old[name])
+
+
+def seal_plain() -> Iterator[str]:
+    """Encrypt every stored file and map that is not. Yields what each was, when it is done. Whoever
+    is interrupted starts again: what is encrypted is left alone.
+    """
+    for image in _each(LesionImage):
+        if _is_plain(image):
+            try:
+                seal_again(image)
+            except Overtaken:
+                continue
+            yield f"image {image.pk}"
+    for model, field in orphans.FIELDS:
+        if model is not LesionImage:
+            for row in _each(model):
+                if _seal_file(row, field):
+                    yield f"{model._meta.verbose_name} {row.pk}"
+
+
+def rewrap() -> int:
+    """Encrypt every data key with the newest of the operator's keys. Returns how many were under a
+    former one. No file is written. Raises KeyMissing.
+    """
+    count = 0
+    for one in DataKey.objects.outdated():
+        former = one.wrapped_by
+        one.wrap(one.key)
+        still = DataKey.objects.filter(pk=one.pk, wrapped_by=former)
+        count += still.update(wrapped=one.wrapped, wrapped_by=one.wrapped_by)
+    return count
+
+
+def _is_plain(image: LesionImage) -> bool:
+    paths = [str(getattr(image, name).name) for name in FILES]
+    if any(path and storage.exists(path) and not storage.is_sealed(path) for path in paths):
+        return True
+    return not all(_maps_sealed(image))
+
+
+def _maps_sealed(image: LesionImage) -> Iterator[bool]:
+    """Of each of its maps, whether it is stored encrypted."""
+    as_stored = {
+        f"stored_{name}": ExpressionWrapper(F(name), output_field=models.BinaryField())
+        for name in MAPS
+    }
+    rows = PredictionMaps.objects.filter(prediction__image=image).annotate(**as_stored)
+    for values in rows.values_list(*as_stored):
+        for value in values:
+            if value is not None:
+                yield is_sealed(bytes(value))
+
+
+def _seal_file(row: Any, field: str) -> bool:
+    """Of a batch or an export. Whether it was stored plain, and is no longer."""
+    file = getattr(row, field)
+    old = str(file.name)
+    if not old or not storage.exists(old) or storage.is_sealed(old):
+        return False
+    with storage.open(old) as content:
+        file.save(old, content, save=False)
+    same = type(row)._base_manager.filter(pk=row.pk, **{field: old})
+    is_done = bool(same.update(**{field: str(file.name)}))
+    storage.delete(old if is_done else str(file.name))
+    return is_done
+
+
+def _is_whole(path: str) -> bool:
+    """Whether it can be read to its end."""
+    try:
+        with storage.open(path) as content:
+            for _ in content.chunks():
+                pass
+    except (FileNotFoundError, Damaged):
+        return False
+    return True
+
+
+def _each(model: type[models.Model]) -> Iterator[Any]:
+    """All rows, by primary key, page by page: no cursor stays open while rows are written."""
+    rows = model._base_manager.order_by("pk")
+    page = list(rows[:_AT_ONCE])
+    while page:
+        yield from page
+        page = list(rows.filter(pk__gt=page[-1].pk)[:_AT_ONCE])

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import errno
+import os
+import time
+from hashlib import sha256
+from uuid import UUID, uuid4
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from screening.errors import KeyDestroyed, KeyMissing
+from screening.models.erasure import Erasure
+from screening.models.patient import Patient
+from screening.sealing import KEY
+
+INSTALLATION = UUID(int=0)
+"""The key of what belongs to no one patient: archives of batches, exports of an account."""
+FORGOTTEN_AFTER = 600
+"""Seconds for which a process remembers a data key that it has opened."""
+_NONCE = 12
+MISSING = (
+    "Pictures are encrypted with an operator's key that is not set. Put it back in ENCRYPTION_KEY "
+    "(embedded: var/encryption_key), on a line of its own, and restart. See docs/operations.md."
+)
+
+_opened: dict[UUID, tuple[float, bytes]] = {}
+
+
+class DataKeyQuerySet(models.QuerySet["DataKey"]):
+    def lost(self) -> DataKeyQuerySet:
+        """Those that no operator's key of the settings opens."""
+        return self.exclude(wrapped_by__in=list(operators_keys()))
+
+    def outdated(self) -> DataKeyQuerySet:
+        """Those that are wrapped with a former key."""
+        return self.exclude(wrapped_by=next(iter(operators_keys()), ""))
+
+
+class DataKey(models.Model):
+    """What the pictures of one patient are encrypted with. It is stored encrypted ("wrapped") with
+    the operator's key, and destroyed with the record: nothing opens the pictures then.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    patient = models.OneToOneField(
+        Patient,
+        null=True,
+        editable=False,
+        on_delete=models.CASCADE,
+        related_name="data_key",
+        help_text="Empty: the installation's, or about to be destroyed.",
+    )
+    erasure = models.ForeignKey(
+        Erasure,
+        null=True,
+        editable=False,
+        on_delete=models.CASCADE,
+        related_name="data_keys",
+        help_text="It is destroyed with the last file of this erasure.",
+    )
+    wrapped = models.BinaryField(editable=False, help_text="Nonce, key and tag: AES-256-GCM.")
+    wrapped_by = models.CharField(
+        max_length=16, editable=False, help_text="Which operator's key opens it."
+    )
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = DataKeyQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["created"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(patient__isnull=False) | Q(erasure__isnull=False) | Q(id=INSTALLATION),
+                name="data_key_has_an_owner",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"data key {self.pk}"
+
+    @classmethod
+    def of(cls, patient: Patient | None) -> DataKey:
+        """The key of the patient, None the installation's. Made when it is first asked for. Raises
+        KeyMissing.
+        """
+        which = {"pk": INSTALLATION} if patient is None else {"patient": patient}
+        found = cls.objects.filter(**which).first()
+        if found is None:
+            # A new one beside keys that cannot be opened would hide that the operator's is lost.
+            if not settings.ENCRYPTION_KEYS or cls.objects.lost().exists():
+                raise KeyMissing(errno.ENOKEY, MISSING)
+            made = cls(**which)
+            made.wrap(os.urandom(KEY))
+            values = {"wrapped": made.wrapped, "wrapped_by": made.wrapped_by}
+            found, _ = cls.objects.get_or_create(**which, defaults=values | {"pk": made.pk})
+        return found
+
+    @property
+    def key(self) -> bytes:
+        """Raises KeyMissing."""
+        known = _opened.get(self.pk)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        wrapping = operators_keys().get(self.wrapped_by)
+        if wrapping is None:
+            raise KeyMissing(errno.ENOKEY, MISSING)
+        wrapped = bytes(self.wrapped)
+        try:
+            key = AESGCM(wrapping).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], self.pk.bytes)
+        except InvalidTag:
+            raise KeyMissing(errno.ENOKEY, f"{self} was changed: restore it.") from None
+        if len(_opened) > 1000:
+            _opened.clear()
+        _opened[self.pk] = (time.monotonic() + FORGOTTEN_AFTER, key)
+        return key
+
+    def wrap(self, key: bytes) -> None:
+        """Encrypt ``key`` with the operator's newest key. Does not save."""
+        self.wrapped_by, wrapping = next(iter(operators_keys().items()))
+        nonce = os.urandom(_NONCE)
+        self.wrapped = nonce + AESGCM(wrapping).encrypt(nonce, key, self.pk.bytes)
+
+
+def key_of(pk: UUID) -> bytes:
+    """The data key that a header names. Raises KeyMissing, and KeyDestroyed if it was erased."""
+    known = _opened.get(pk)
+    if known is not None and known[0] > time.monotonic():
+        return known[1]
+    found = DataKey.objects.filter(pk=pk).first()
+    if found is None:
+        raise KeyDestroyed(errno.ENOENT, "The key of what is stored was destroyed.")
+    return found.key
+
+
+def forget_opened() -> None:
+    _opened.clear()
+
+
+def operators_keys() -> dict[str, bytes]:
+    """By what tells them apart, the newest first."""
+    keys = map(bytes.fromhex, settings.ENCRYPTION_KEYS)
+    return {sha256(b"skincheck.operator.1" + key).hexdigest()[:16]: key for key in keys}

@@ -1,0 +1,80 @@
+"""Fields whose content is encrypted with the patient's data key. The tables are those of Django's
+own fields, and content from before there was a key stays readable.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.files.base import File
+from django.db import models
+from django.db.models.fields.files import FieldFile
+
+from screening import sealing
+from screening.models.data_key import DataKey, key_of
+
+
+class SealedFieldFile(FieldFile):
+    def save(self, name: str | None, content: File[Any], save: bool = True) -> None:
+        """The storage encrypts with the key that the content names."""
+        if settings.ENCRYPT_AT_REST:
+            content.data_key = self.instance.sealing_key()  # type: ignore[attr-defined]
+        super().save(name, content, save=save)
+
+
+class SealedFileField(models.FileField):
+    """Of a model with a ``sealing_key``."""
+
+    attr_class = SealedFieldFile
+
+    def deconstruct(self) -> Any:
+        return _as_in_django(super().deconstruct(), models.FileField)
+
+
+class SealedBytes(bytes):
+    """What is encrypted already."""
+
+
+class SealedBinaryField(models.BinaryField):
+    """Of a model with a ``sealing_key``."""
+
+    def deconstruct(self) -> Any:
+        return _as_in_django(super().deconstruct(), models.BinaryField)
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        return self.sealed(model_instance)
+
+    def sealed(self, row: models.Model) -> Any:
+        """The value of a row as it is stored, for what saves past ``pre_save``."""
+        value = getattr(row, self.attname)
+        if value is None or not settings.ENCRYPT_AT_REST:
+            return value
+        return self._seal(value, row.sealing_key())  # type: ignore[attr-defined]
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        if value is not None and settings.ENCRYPT_AT_REST and not isinstance(value, SealedBytes):
+            value = self._seal(value, DataKey.of(None))
+        return super().get_db_prep_value(value, connection, prepared)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> bytes | None:
+        if value is None:
+            return None
+        stored = bytes(value)
+        if not sealing.is_sealed(stored):
+            return stored
+        key = key_of(sealing.header_of(stored).data_key)
+        return sealing.unseal(stored, key=key, place=self._place)
+
+    def _seal(self, value: Any, key: DataKey) -> SealedBytes:
+        sealed = sealing.seal(bytes(value), data_key=key.pk, key=key.key, place=self._place)
+        return SealedBytes(sealed)
+
+    @property
+    def _place(self) -> str:
+        return f"{self.model._meta.label}.{self.name}"
+
+
+def _as_in_django(deconstructed: Any, field: type[models.Field[Any, Any]]) -> Any:
+    name, _, arguments, options = deconstructed
+    return name, f"django.db.models.{field.__name__}", arguments, options
