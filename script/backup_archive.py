@@ -1,8 +1,9 @@
 """The data that ``script/backup`` and ``script/restore`` encrypt and decrypt, as a tar archive.
 
     keys        SECRET_KEY and its predecessors, a JSON list
+    encryption_key  the operator's keys, only with WITH_ENCRYPTION_KEY=1
     database    SQLite's file, or PostgreSQL's dump in its custom format
-    media/      each stored file, by name
+    media/      each stored file, by name, encrypted as it is stored
 
 In this order: files are never changed, so those of every copied row are still there. Files that
 exports made are left out: they repeat the rest, end after a week, and can be asked for again.
@@ -21,8 +22,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
@@ -33,20 +35,31 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import connection
 
+NOT_IN_IT = (
+    "Its pictures are encrypted with ENCRYPTION_KEY (embedded: {}), which is not in it: keep a "
+    "copy elsewhere, or nobody can see them. WITH_ENCRYPTION_KEY=1 puts it in."
+)
+
 
 def pack(to: IO[bytes]) -> None:
+    storage: Any = default_storage
     lost = 0
     with tarfile.open(fileobj=to, mode="w|") as archive:
         keys = json.dumps([settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]).encode()
         _add(archive, "keys", BytesIO(keys), len(keys))
+        if os.environ.get("WITH_ENCRYPTION_KEY") == "1":
+            encryption_keys = "\n".join(settings.ENCRYPTION_KEYS).encode()
+            _add(archive, "encryption_key", BytesIO(encryption_keys), len(encryption_keys))
+        elif settings.ENCRYPTION_KEYS:
+            print(NOT_IN_IT.format(settings.VAR_DIR / "encryption_key"), file=sys.stderr)
         with _temporary() as copy:
             _copy_database(copy.name)
             with Path(copy.name).open("rb") as database:
                 _add(archive, "database", database, os.fstat(database.fileno()).st_size)
         for name in _stored():
             try:
-                with default_storage.open(name) as file:
-                    _add(archive, f"media/{name}", file, file.size)
+                with storage.stored(name) as file:
+                    _add(archive, f"media/{name}", file, storage.stored_size(name))
             except FileNotFoundError:
                 lost += 1
     if lost:
@@ -58,6 +71,7 @@ def pack(to: IO[bytes]) -> None:
 
 def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None:
     """Restore the archive. members: those after the keys."""
+    storage: Any = default_storage
     for member in members:
         file = archive.extractfile(member)
         if file is None:
@@ -70,9 +84,14 @@ def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None
                 _restore_database(copy.name)
             else:
                 name = member.name.removeprefix("media/")
-                if default_storage.save(name, File(copy)) != name:
+                if storage.save_stored(name, File(copy)) != name:
                     raise SystemExit("There are files already: restore into an empty installation.")
     _end_exports()
+    from screening.models.data_key import MISSING, DataKey  # once Django is set up
+
+    has_table = DataKey._meta.db_table in connection.introspection.table_names()
+    if has_table and DataKey.objects.lost().exists():
+        print(MISSING, file=sys.stderr)
     print("Restored. Start the site as usual: it migrates tables of an older version.")
 
 
@@ -109,6 +128,17 @@ def put_keys(keys: list[str]) -> None:
             "Set SECRET_KEY_FALLBACKS to its former value: it verifies older signatures.",
             file=sys.stderr,
         )
+
+
+def put_encryption_keys(keys: str) -> None:
+    """Likewise."""
+    if os.environ.get("ENCRYPTION_KEY"):
+        return  # the operator has put them there
+    own = Path(os.environ["VAR_DIR"]) / "encryption_key"
+    path = Path(os.environ.get("ENCRYPTION_KEY_FILE") or own)
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(keys)
 
 
 def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:
@@ -181,8 +211,12 @@ def main(act: str) -> None:
             raise SystemExit("This is not a SkinCheck backup.")
         Path(os.environ["VAR_DIR"]).mkdir(parents=True, exist_ok=True, mode=0o700)
         put_keys(json.load(keys))
+        second = next(members, None)
+        if second is not None and second.name == "encryption_key":
+            put_encryption_keys(archive.extractfile(second).read().decode())
+            second = None
         django.setup()
-        unpack(archive, members)
+        unpack(archive, chain([second] if second else [], members))
 
 
 if __name__ == "__main__":

@@ -43,6 +43,13 @@ def production_is_whole(**_: Any) -> list[CheckMessage]:
                 id="skincheck.W002",
             )
         )
+    if not settings.ENCRYPT_AT_REST:
+        found.append(
+            Warning(
+                "Set ENCRYPTION_KEY: pictures are stored as they are.",
+                id="skincheck.W004",
+            )
+        )
     if settings.DEBUG:
         found.append(Error("DEBUG shows strangers the inside of every error.", id="skincheck.E002"))
     return found

@@ -69,6 +69,32 @@ def test_secrets_may_come_from_files(tmp_path):
     assert result.stdout.strip() == "from a file", result.stderr
 
 
+def test_an_embedded_installation_makes_its_encryption_key_once(tmp_path):
+    shown = "settings.ENCRYPT_AT_REST, settings.ENCRYPTION_KEYS"
+    first = settings_with(tmp_path, shown).stdout
+    assert first.startswith("(True, ['")
+    assert settings_with(tmp_path, shown).stdout == first
+    assert (tmp_path / "var" / "encryption_key").stat().st_mode & 0o777 == 0o600
+    off = settings_with(tmp_path, shown, ENCRYPT_AT_REST="0")
+    assert off.stdout == first.replace("True", "False"), "what is there stays readable"
+    settings_with(tmp_path / "other", shown, ENCRYPT_AT_REST="0")
+    assert not (tmp_path / "other" / "var" / "encryption_key").exists()
+
+
+def test_the_encryption_key_has_its_form_and_former_ones_follow(tmp_path):
+    shown = "settings.ENCRYPT_AT_REST, settings.ENCRYPTION_KEYS"
+    production = {"DATABASE_URL": POSTGRES, "SECRET_KEY": "x"}
+    assert settings_with(tmp_path, shown, **production).stdout.strip() == "(False, [])"
+    file = tmp_path / "keys"
+    file.write_text(f"{'ab' * 32}\n{'cd' * 32}\n")
+    both = settings_with(tmp_path, shown, ENCRYPTION_KEY_FILE=str(file), **production)
+    assert both.stdout.strip() == f"(True, ['{'ab' * 32}', '{'cd' * 32}'])", both.stderr
+    for wrong in ({"ENCRYPTION_KEY": "short"}, {"ENCRYPT_AT_REST": "1"}):
+        refused = settings_with(tmp_path, shown, **production, **wrong)
+        assert refused.returncode != 0
+        assert "ENCRYPTION_KEY" in refused.stderr
+
+
 def test_the_environment_moves_each_part(tmp_path):
     shown = (
         "settings.DATABASES['default']['ENGINE'], settings.CELERY_BROKER_URL, "
@@ -82,7 +108,7 @@ def test_the_environment_moves_each_part(tmp_path):
         REDIS_URL="redis://127.0.0.1:6399/2",
         AWS_STORAGE_BUCKET_NAME="skincheck",
     )
-    for expected in ("postgresql", "redis://127.0.0.1:6399/2", "S3Storage", "ForgivingRedis"):
+    for expected in ("postgresql", "redis://127.0.0.1:6399/2", "SealedS3", "ForgivingRedis"):
         assert expected in result.stdout, result.stderr
 
 

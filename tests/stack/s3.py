@@ -50,7 +50,12 @@ def _handler(objects: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             found = objects.get(self._key())
-            self._answer(404 if found is None else 200, found or b"")
+            wanted = self.headers.get("Range")
+            if found is None or wanted is None:
+                self._answer(404 if found is None else 200, found or b"")
+                return
+            first, last = map(int, wanted.removeprefix("bytes=").split("-"))
+            self._answer(206, found[first : last + 1])
 
         do_HEAD = do_GET
 

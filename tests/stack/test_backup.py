@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from screening.sealing import MAGIC
 from tests.stack.installation import ROOT, Installation, wait_until
 from tests.stack.s3 import Storage
 
@@ -131,8 +132,12 @@ def test_all_comes_back_into_an_empty_installation(
     assert file.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.part"))
 
+    if not old.environment.get("DATABASE_URL"):
+        assert "is not in it: keep a copy" in kept.stderr
+        shutil.copy(old.folder / "encryption_key", new.folder)
     restored = run("restore", file, new)
     assert restored.returncode == 0, restored.stderr
+    assert "Put it back" not in restored.stderr
     new.python("script/prepare.py")
     assert new.query(STATE) == [("queued",)]
     assert new.query("SELECT state, file FROM screening_export") == [("ended", "")]
@@ -153,11 +158,33 @@ def test_all_comes_back_into_an_empty_installation(
     assert "empty installation" in again.stderr
 
 
+@pytest.mark.parametrize("is_in_it", [True, False])
+def test_the_operators_key_is_in_it_if_asked(
+    installations: tuple[Installation, Installation], tmp_path: Path, is_in_it: bool
+) -> None:
+    old, new = installations
+    if old.environment.get("DATABASE_URL"):
+        pytest.skip("the key of the embedded installation")
+    old.python("manage.py", "shell", "--no-imports", "-c", MAKE)
+    old.environment["WITH_ENCRYPTION_KEY"] = str(int(is_in_it))
+    file = tmp_path / "backup.gpg"
+    kept = run("backup", file, old)
+    assert kept.returncode == 0, kept.stderr
+    assert ("is not in it: keep a copy" in kept.stderr) is not is_in_it
+    restored = run("restore", file, new)
+    assert restored.returncode == 0, restored.stderr
+    assert ("Put it back" in restored.stderr) is not is_in_it
+    keys = [(one.folder / "encryption_key").read_text() for one in (old, new)]
+    assert (keys[0] == keys[1]) is is_in_it
+
+
 def test_pictures_in_s3_come_back_in_another_bucket(
     installations: tuple[Installation, Installation], tmp_path: Path
 ) -> None:
     old, new = installations
     stores = Storage(), Storage()
+    for one in installations:
+        one.environment["ENCRYPTION_KEY"] = "ab" * 32
     old.environment |= stores[0].environment
     new.environment |= stores[1].environment
     del new.environment["SECRET_KEY"]
@@ -170,6 +197,7 @@ def test_pictures_in_s3_come_back_in_another_bucket(
         assert restored.returncode == 0, restored.stderr
         assert len(stores[0].objects) == 2  # the picture and its thumbnail
         assert stores[0].objects == stores[1].objects
+        assert all(data.startswith(MAGIC) for data in stores[0].objects.values())
         new.python("script/prepare.py")
         with new.running("worker"):
             wait_until(lambda: new.query(STATE) == [("succeeded",)], "what waited is read")
