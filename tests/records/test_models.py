@@ -16,6 +16,7 @@ from screening.models import (
     Comparison,
     Consent,
     Correction,
+    DataKey,
     Delivery,
     DeliveryAttempt,
     DoctorVisit,
@@ -315,6 +316,7 @@ REFUSED = {
     "an_erasure_that_is_done_names_nobody": lambda: ErasureFactory(
         state="erased", erased_at=timezone.now()
     ),
+    "data_key_has_an_owner": lambda: DataKey.objects.create(wrapped=b"", wrapped_by=""),
     "trace_kind_is_known": lambda: Trace.objects.create(digest="0" * 64, kind="smell"),
     "seal_is_of_what_is_left_of_a_review": lambda: ReviewSeal.objects.create(
         number=1, signature="0", held=True, seal="0", content_sha256="0"
