@@ -6,8 +6,10 @@ from typing import Any, cast
 
 from allauth.account import forms as allauth_forms
 from django.conf import settings
+from django.contrib import messages
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.shortcuts import redirect
 
 from accounts.web.forms import ChangePasswordForm as ChangesPasswordForm
 
@@ -35,14 +37,15 @@ class LogInForm(_PlainWords, allauth_forms.LoginForm): ...
 
 class SignUpForm(_PlainWords, allauth_forms.SignupForm):
     def try_save(self, request: HttpRequest) -> tuple[Any, Any]:
-        """As for an address that has an account, if somebody else signs up with it meanwhile."""
-        if not self.account_already_exists:
-            try:
-                with transaction.atomic():
-                    return cast(tuple[Any, Any], super().try_save(request))
-            except IntegrityError:
-                self.account_already_exists = True
-        return cast(tuple[Any, Any], super().try_save(request))
+        """The account, or the response where there is none: of a double click one makes it."""
+        if self.account_already_exists:  # its owner is mailed, which no transaction waits for
+            return cast(tuple[Any, Any], super().try_save(request))
+        try:
+            with transaction.atomic():
+                return cast(tuple[Any, Any], super().try_save(request))
+        except IntegrityError:
+            messages.info(request, "An account with this address has just been made. Log in.")
+            return None, redirect("account_login")
 
 
 class ChangePasswordForm(_PlainWords, ChangesPasswordForm): ...
