@@ -633,9 +633,9 @@ def _awaits(
         for image, review in standing
         if review.settles and review.knows_until >= image.placed_at
     ]
-    answered = max((*examined, *concluded), default=None)
+    known_at = max((*examined, *concluded), default=None)
     for visit in visits:
-        if visit.finding == Finding.BIOPSY and (answered is None or answered < visit.created):
+        if visit.finding == Finding.BIOPSY and (known_at is None or known_at < visit.created):
             return Awaited.RESULT.value
         if visit.settles and lesion.patient.clinic_id is None:
             break  # it came after the samples of earlier visits

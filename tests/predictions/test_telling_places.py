@@ -25,18 +25,26 @@ OUTSIDE = (
 FOUND = {
     "outcome",
     "outcome_told",
+    "outcome_told_at_first",
+    "is_grave",
     "get_outcome_display",
     "p_malignant",
     "counting_reading",
     "latest_prediction",
     "latest_attempt",
 }
+EXPRESSIONS = {"TOLD", "RAISED", "RAISED_AT_FIRST"}
+"""The same in SQL, by the name of the constant."""
+CONDITION = "told"
+"""The same as a method of querysets."""
 LOOKUPS = {"filter", "exclude", "get", "Q", "When", "alias", "annotate", "values", "update"}
 GIVEN = {"standing", "standing_of", "standing_beside", "with_latest", "most_severe_first"}
 """The ``records.queries`` that pass on the rule's result."""
 
 ONE_PICTURE = {
     "screening/admin.py:PredictionAdmin": "a list of readings, for operators",
+    "screening/api/dicomweb/views.py:StoreView.post": "what was stored, no outcome",
+    "screening/api/filters.py:PredictionFilter.told": "a list of readings",
     "screening/api/maps.py:body": "one reading",
     "screening/api/readings.py:PredictionSerializer.Meta": "one reading",
     "screening/api/serializers.py:ImageSerializer.Meta": "one picture",
@@ -58,6 +66,7 @@ ONE_PICTURE = {
     "screening/comparisons/presenters.py:readings_of": "two pictures compared",
     "screening/comparisons/presenters.py:what_changed": "two pictures compared",
     "screening/predictions/arrivals.py:_is_graver": "one picture, before and after",
+    "screening/interop/fhir/capability.py:_resource": "what may be included, no outcome",
     "screening/interop/fhir/observation.py:_probabilities": "one reading",
     "screening/interop/fhir/observation.py:render_prediction": "one reading",
     "screening/interop/fhir/provenance.py:render": "one reading",
@@ -74,6 +83,7 @@ ONE_PICTURE = {
     "screening/measurements/services.py:unmeasured": "why one picture is not measured",
     "screening/predictions/advice.py:_flagged_text": "the words of one reading",
     "screening/predictions/advice.py:advise": "the words of one reading",
+    "screening/predictions/details.py:_left": "which picture is not read again",
     "screening/predictions/explanation.py:explain": "one reading",
     "screening/predictions/queue.py:the module": "the columns of one reading",
     "screening/predictions/queue.py:_result": "the columns of one reading",
@@ -95,6 +105,7 @@ ONE_PICTURE = {
 }
 TEMPLATES_OF_ONE_PICTURE = {
     "front/landing.html": "a drawn picture, not stored",
+    "screening/correct.html": "an act that is hard to undo, no outcome",
     "screening/help.html": "what each outcome means",
     "screening/partials/context.html": "one reading: what the model was told",
     "screening/partials/prediction_status.html": "one picture",
@@ -128,6 +139,10 @@ def tells(node: ast.AST) -> bool:
     match node:
         case ast.Attribute(attr=name, ctx=ast.Load()):
             return name in FOUND
+        case ast.Name(id=name, ctx=ast.Load()):
+            return name in EXPRESSIONS
+        case ast.Call(func=ast.Attribute(attr=name)) if name == CONDITION:
+            return True
         case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
             named = node.keywords if name in LOOKUPS else []
             paths = [keyword.arg or "" for keyword in named]
@@ -187,8 +202,33 @@ def test_whoever_tells_an_outcome_asks_the_rule_or_tells_of_one_picture():
     assert of_one_picture() == ONE_PICTURE.keys()
 
 
+def named_in_the_models() -> set[str]:
+    """Functions and constants of the models that read a finding, for all to use."""
+    found = set()
+    for path in (ROOT / "screening/models").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            match node:
+                case ast.FunctionDef(name=name):
+                    names = [name]
+                case ast.Assign(targets=[ast.Name(id=name)]) if name.isupper():
+                    names = [name]
+                case _:
+                    continue
+            if any(map(tells, ast.walk(node))):
+                found |= {name for name in names if not name.startswith("_")}
+    return found
+
+
+def test_no_name_of_the_models_for_a_finding_is_overlooked():
+    """Private names are not used elsewhere."""
+    named = named_in_the_models()
+    assert named <= FOUND | EXPRESSIONS | {CONDITION}
+    assert {"is_grave", "TOLD", "told"} <= named
+
+
 TELLS = re.compile(
-    r"outcome_told|counting_reading|latest_prediction|latest_attempt|\.told\b|outcome_badge"
+    r"is_grave|outcome_told|counting_reading|latest_prediction|latest_attempt|\.told\b|outcome_badge"
     r"|\.outcome\b|outcome_word|p_malignant|get_outcome_display|_outcome\b"
     r"|partials/(result|reading_badge)\.html"
 )
@@ -218,6 +258,9 @@ def test_so_does_each_template():
         "return [one.counting_reading for one in images]",
         "return getattr(reading, 'outcome')",
         "return row['outcome']",
+        "return reading.is_grave",
+        "return Prediction.objects.told('urgent')",
+        "return readings.annotate(shown=TOLD)",
     ],
 )
 def test_none_is_overlooked(line):
