@@ -109,6 +109,7 @@ def world_of(personas: Personas, writer: str) -> World:
     comparison = ComparisonFactory(
         earlier=LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1)), later=image
     )
+    PredictionMapsFactory(prediction__image=comparison.earlier)  # that one is assessable
     withdrawn = LesionImageFactory(lesion=lesion, captured_on=date(2025, 12, 1))
     same = {"clinic": lesion.patient.clinic, "owner": lesion.patient.owner}
     withdrawn_visit = DoctorVisitFactory(

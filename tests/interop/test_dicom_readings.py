@@ -20,7 +20,12 @@ from screening.models import Outcome, PredictionMaps
 from screening.predictions.advice import DISCLAIMER
 from screening.records import services as records
 from tests.clients import Program
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PredictionFactory,
+    PredictionMapsFactory,
+)
 from tests.interop.test_dicom_out import needs_dciodvfy
 from tests.privacy.entries import entries
 
@@ -41,13 +46,7 @@ def reading(personas):
     lesion = LesionFactory(patient=personas.patient, label="Erika's mole", body_site="back")
     image = LesionImageFactory(lesion=lesion)
     found = PredictionFactory(image=image, outcome=Outcome.URGENT, p_malignant=0.8123)
-    PredictionMaps.objects.create(
-        prediction=found,
-        mask=png((image.width // 2, image.height // 2)),
-        evidence=[[[0.0] * 7]],
-        evidence_cell=8,
-        bias={},
-    )
+    PredictionMapsFactory(prediction=found, mask=png((image.width // 2, image.height // 2)))
     return found
 
 

@@ -160,7 +160,9 @@ def _group(prediction: Prediction, picture: Dataset, tells: Container[str]) -> A
         del (
             mask[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
         )  # the frame says it (PS3.3, 10-3)
-        group = sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=mask, **known)
+        group: Any = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+            referenced_segment=mask, **known
+        )
     else:
         source = sr.SourceImageForMeasurementGroup(picture.SOPClassUID, picture.SOPInstanceUID)
         group = sr.MeasurementsAndQualitativeEvaluations(source_images=[source], **known)

@@ -13,11 +13,10 @@ from requests import HTTPError
 
 from accounts import services
 from screening.interop.dicom import uids
-from screening.models import PredictionMaps
 from screening.records import services as records
 from tests.api.dicomweb.conftest import BASE, KEPT, LATER, value
 from tests.clients import Program
-from tests.factories import PredictionFactory
+from tests.factories import PredictionFactory, PredictionMapsFactory
 from tests.interop.dicoms import picture
 from tests.privacy.entries import entries, looks_at
 
@@ -239,7 +238,7 @@ def test_each_look_is_logged(clinician, record):
         if response.streaming:
             response.getvalue()
         told = entries(what__startswith="dicomweb:")[-1]
-        assert told.details["request"] == response["X-Request-ID"]
+        assert told.request == response["X-Request-ID"]
         assert len(looks_at(record.jpeg)) == n
     assert {one.what for one in entries(what__startswith="dicomweb:")} == {
         "dicomweb:instance",
@@ -252,13 +251,7 @@ def test_each_look_is_logged(clinician, record):
 @pytest.fixture
 def read(record):
     """The reading of ``record.jpeg``, with a mask."""
-    found = PredictionFactory(image=record.jpeg)
-    mask, buffer = Image.new("L", (30, 20), 255), BytesIO()
-    mask.save(buffer, "PNG")
-    PredictionMaps.objects.create(
-        prediction=found, mask=buffer.getvalue(), evidence=[[[0.0] * 7]], evidence_cell=8, bias={}
-    )
-    return found
+    return PredictionMapsFactory(prediction__image=record.jpeg).prediction
 
 
 def test_a_client_retrieves_the_reading_with_its_study(peer, peer_of, personas, record, read):
