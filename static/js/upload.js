@@ -1,9 +1,11 @@
 // Each chosen picture gets its own day and kind and is sent separately: a rejected one does not block
 // the others, and can be sent again alone.
 const form = document.querySelector("[data-upload]");
-const { takenOn } = await import(form.dataset.exif);
-const { keep } = await import(form.dataset.waitingScript);
-const { canTakePictures, takePicture } = await import(form.dataset.cameraScript);
+const [{ takenOn }, { keep }, { canTakePictures, takePicture }] = await Promise.all([
+  import(form.dataset.exif),
+  import(form.dataset.waitingScript),
+  import(form.dataset.cameraScript),
+]);
 
 const input = form.querySelector('input[name="file"]');
 const camera = form.querySelector("[data-camera-input]");
@@ -321,3 +323,4 @@ document.addEventListener("drop", (event) => {
   drop.classList.remove("over");
   take([...event.dataTransfer.files]);
 });
+form.dataset.ready = "";

@@ -7,13 +7,14 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.stack.installation import Installation, migrated, template, wait_until
 
@@ -41,6 +42,40 @@ PAGES = (
     "reminders",
     "help",
 )
+
+
+ACTS = (
+    *("check", "clear", "click", "fill", "focus", "hover", "press", "select_option"),
+    "set_input_files",
+)
+LOADING = "html.js [data-upload]:not([data-ready])"
+"""A form whose script still imports others when the page is loaded."""
+
+
+def is_ready(page: Page) -> None:
+    """Its scripts listen."""
+    page.wait_for_load_state()
+    expect(page.locator(LOADING)).to_have_count(0)
+
+
+def once_ready(act: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(act)
+    def acts(locator: Locator, *arguments: Any, **options: Any) -> Any:
+        locator.wait_for(state="attached")  # on the page that a click before leads to
+        is_ready(locator.page)
+        return act(locator, *arguments, **options)
+
+    return acts
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _on_slow_machines() -> Iterator[None]:
+    """No act is lost on a page whose scripts do not listen yet; what comes late is waited for."""
+    expect.set_options(timeout=30_000)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ACTS:
+            patch.setattr(Locator, name, once_ready(getattr(Locator, name)))
+        yield
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests import cases
-from tests.browser.conftest import CLINICIAN, DESKTOP, PAGES, Site, is_sound
+from tests.browser.conftest import CLINICIAN, DESKTOP, PAGES, Site, is_ready, is_sound
 
 pytestmark = pytest.mark.browser
 MOST_TABS = 150
@@ -33,7 +33,7 @@ UNSEEN = """async () => {
 
 def expect_seen(page: Page) -> None:
     """What has the focus is seen, at the latest when the page no longer moves."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 10
     while unseen := page.evaluate(UNSEEN):
         assert time.monotonic() < deadline, f"has the focus, and is not seen: {unseen}"
 
@@ -41,6 +41,7 @@ def expect_seen(page: Page) -> None:
 def tab_to(page: Page, one: Locator, key: str = "Tab") -> None:
     """With the key alone. On the way, whatever has the focus shows it."""
     expect(one).to_be_attached()
+    is_ready(page)
     for _ in range(MOST_TABS):
         page.keyboard.press(key)
         expect_seen(page)
@@ -100,7 +101,6 @@ def test_a_picture_is_added(
     tab_to(page, page.get_by_role("main").get_by_role("link", name="Add picture").first)
     page.keyboard.press("Enter")
     page.wait_for_url("**/images/new/")
-    page.wait_for_load_state("networkidle")  # the page's script, and what it imports
     tab_to(page, page.get_by_role("button", name="Choose pictures"))
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
@@ -211,4 +211,4 @@ def test_nothing_moves_for_who_wants_no_motion(
         page.goto(addresses[name], wait_until="networkidle")
         assert page.evaluate(MOVING) == [], name
         # What a style sheet cuts to an instant is over within a frame.
-        page.wait_for_function("document.getAnimations().length === 0", timeout=1000)
+        page.wait_for_function("document.getAnimations().length === 0", timeout=10_000)

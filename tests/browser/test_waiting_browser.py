@@ -63,7 +63,7 @@ def go_to_upload(page: Page, name: str) -> str:
 def add_without_connection(page: Page, file: Path) -> None:
     page.locator("input[name=file]").set_input_files(file)
     add = page.get_by_role("button", name="Add 1 picture")
-    expect(add).to_be_visible()  # the page's script, and what it imports, is there
+    expect(add).to_be_visible()
     page.context.set_offline(True)
     add.click()
     expect(page.locator("[data-waiting-words]")).to_contain_text("1 picture waits on this device")
@@ -224,7 +224,6 @@ def to_next_picture(page: Page) -> None:
     page.get_by_role("link", name="Growing spot").first.click()
     page.wait_for_url("**/lesions/*/")
     page.goto(f"{page.url}images/new/")
-    page.wait_for_load_state("networkidle")
 
 
 def test_the_camera_shows_the_last_picture_over_the_view(
