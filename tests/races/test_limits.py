@@ -170,7 +170,7 @@ def test_one_address_signs_up_at_once(personas):
 
 
 @pytest.mark.parametrize("of_clinic", [True, False])
-def test_pictures_and_archives_fill_the_last_room(personas, settings, of_clinic):
+def test_pictures_fill_the_last_room(personas, settings, of_clinic):
     user, owner = personas.admin, {} if of_clinic else {"clinic": None, "owner": personas.admin}
     patients = [PatientFactory(**owner or {"clinic": personas.clinic}) for _ in range(6)]
     lesions = [LesionFactory(patient=patient) for patient in patients]
