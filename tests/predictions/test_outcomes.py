@@ -62,7 +62,7 @@ which = st.integers(0, 1)
 outcome = st.sampled_from([one.value for one in Outcome])
 version = st.sampled_from(["2026.11.2", reader.DEFAULT_VERSION])
 kinds = st.sampled_from([Modality.DERMATOSCOPIC, Modality.DERMATOSCOPIC, Modality.CLINICAL])
-findings = st.sampled_from(["harmless", "removed"])
+findings = st.sampled_from(["harmless", "removed", "biopsy"])
 acts = st.one_of(
     st.tuples(st.just("add"), which, days, st.none() | st.times(), kinds),
     st.tuples(st.just("read"), index, outcome, version),
@@ -78,8 +78,10 @@ acts = st.one_of(
     st.tuples(st.just("kind"), index, kinds),
     st.tuples(st.just("merge"), which),
     st.tuples(st.just("review"), index),
+    st.tuples(st.sampled_from(["excise", "refer"]), index),
     st.tuples(st.just("supersede"), index),
     st.tuples(st.just("histology"), which, days, st.booleans()),
+    st.tuples(st.just("malignant histology"), which, days, st.booleans()),
     st.tuples(st.just("visit"), which, days, findings),
     st.tuples(st.just("correct histology"), index, days, st.booleans()),
     st.tuples(st.just("correct visit"), index, days, findings),
@@ -97,7 +99,10 @@ acts = st.one_of(
 )
 CORRECTING = {"correct histology", "correct visit"}
 STALE = {"stale review", "stale histology", "stale visit"}
-SETTLING = {"review", "supersede", "histology", "visit", "close", "no symptom"} | CORRECTING | STALE
+CONCLUDING = {"review", "excise", "refer", "supersede", "histology", "malignant histology"}
+SETTLING = {"visit", "close", "no symptom"} | CONCLUDING | CORRECTING | STALE
+OF_IMAGE = {"read", "withdraw", "move", "redate", "kind"}
+OF_IMAGE |= {"review", "excise", "refer", "stale review"}
 PUTS_RIGHT = {"withdraw", "withdraw lesion", "restore", "undo"}
 """Restored or split records bring their conclusions along."""
 TAKES_ALONG = {"move", "merge"}
@@ -252,7 +257,7 @@ class World:
             if (one := standing.first()) is not None:
                 said = {"conclusion": "nv", "management": "monitor", "supersedes": one}
                 review_services.record_review(image=one.image, **said, **by)
-        elif name in ("read", "withdraw", "move", "redate", "kind", "review", "stale review"):
+        elif name in OF_IMAGE:
             if (image := self.image(args[0])) is not None:
                 self._of_image(name, image, *args[1:])
         elif (lesion := self.lesion(args[0])) is not None:
@@ -280,7 +285,8 @@ class World:
         elif name == "kind":
             corrections.correct_image(image=image, modality=args[0], **by)
         else:
-            said = {"conclusion": "nv", "management": "monitor"}
+            managed = {"excise": "excise", "refer": "refer"}.get(name, "monitor")
+            said = {"conclusion": "nv", "management": managed}
             if name == "stale review":
                 said |= self.opened(image.lesion, args[0])
             review_services.record_review(image=image, **said, **by)
@@ -303,8 +309,9 @@ class World:
             into = self.lesion(lesion.pk == self.lesions[0].pk)
             if into is not None:
                 merges.merge_lesions(into=into, acknowledged=True, **by)
-        elif name == "histology":
-            said = {"diagnosis": "nv", "examined_on": args[0], "excised": args[1]}
+        elif name in ("histology", "malignant histology"):
+            diagnosis = "nv" if name == "histology" else "mel"
+            said = {"diagnosis": diagnosis, "examined_on": args[0], "excised": args[1]}
             review_services.record_histology(**said, **by)
         elif name == "visit":
             said = {"visited_on": args[0], "finding": args[1]}
@@ -434,6 +441,9 @@ PICTURE_READ = [PICTURE, READ_MONITOR]
 @example(urgent_picture(visit(0, "removed"), ("stale visit", 0, 0, DAY)), 1960, True)
 @example(urgent_picture(("stale histology", 0, 0, DAY)), 1960, True)
 @example(urgent_picture(("stale visit", 0, 0, DAY)), 1960, False)
+@example(urgent_picture(("excise", 0), visit(0, "biopsy"), visit(0)), 1960, True)
+@example(urgent_picture(visit(0, "biopsy"), visit(0), ("refer", 0)), 1960, False)
+@example(urgent_picture(("malignant histology", 0, DAY, False), TISSUE), 1960, False)
 @example([("clock", 30), TISSUE, ("clock", -30), *urgent_picture()], 1960, True)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_only_a_settling_act_lowers_what_is_told(done, born, is_shared):
