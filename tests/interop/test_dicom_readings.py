@@ -124,6 +124,7 @@ def test_a_report_tells_what_the_page_tells(browser, reading):
     assert (told.PreliminaryFlag, told.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
     said = words(told)
     assert (said[0], said[-1]) == ("Research, not a diagnosis", DISCLAIMER)
+    assert "from another picture of the spot still stands" in said[-2]
     assert "See a doctor this week" in said
 
 

@@ -41,6 +41,10 @@ CLASSES = {
 SCHEME = "99SKINCHECK"
 """Of our own codes: outcomes, and the probability of each diagnosis."""
 RESEARCH = "Research, not a diagnosis"
+ONE_PICTURE = (
+    "This is about one picture. A warning from another picture of the spot still stands beside it: "
+    "see the report of the spot."
+)
 
 
 def told_to(user: User) -> QuerySet[Prediction]:
@@ -177,7 +181,7 @@ def _group(prediction: Prediction, picture: Dataset, tells: Container[str]) -> A
 def _words(prediction: Prediction) -> list[str]:
     advice = advise(prediction)
     told = (advice.title, *advice.text, advice.false_alarms) if advice else ()
-    return [text for text in (RESEARCH, *told, DISCLAIMER) if text]
+    return [text for text in (RESEARCH, *told, ONE_PICTURE, DISCLAIMER) if text]
 
 
 def _probabilities(prediction: Prediction) -> list[Measurement]:
