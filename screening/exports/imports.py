@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import IO, Any
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.core.files.base import ContentFile
 from django.db import DataError, IntegrityError, connection, models, transaction
 from django.utils import timezone
@@ -206,7 +206,7 @@ class _Import:
                 counts = Counter({kind.name: self._take(kind) for kind in KINDS})
                 connection.check_constraints()
                 return counts
-        except (IntegrityError, DataError) as error:
+        except (IntegrityError, DataError, ObjectDoesNotExist) as error:
             self._forget()
             raise ArchiveRefused(f"It contradicts what is here: {error}") from None
         except BaseException as error:

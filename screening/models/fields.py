@@ -16,7 +16,7 @@ from screening.models.data_key import DataKey, key_of
 
 
 class SealedFieldFile(FieldFile):
-    def save(self, name: str | None, content: File[Any], save: bool = True) -> None:
+    def save(self, name: str, content: File[Any], save: bool = True) -> None:
         """The storage encrypts with the key that the content names."""
         if settings.ENCRYPT_AT_REST:
             content.data_key = self.instance.sealing_key()  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ import io
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Self
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -28,6 +28,20 @@ LEFT_AFTER = 86_400
 """Seconds after which an unfinished file is abandoned: the process writing it was killed."""
 
 
+class StoredFile(File):
+    """Opens again through its storage: Django's own would open what is stored, by its path."""
+
+    def __init__(self, file: IO[bytes], name: str, storage: Storage) -> None:
+        super().__init__(file, name)
+        self._storage = storage
+
+    def open(self, mode: str | None = None, *args: Any, **options: Any) -> Self:
+        if self.closed:
+            self.file = self._storage.open(str(self.name)).file
+        self.seek(0)
+        return self
+
+
 class Sealed(_Storage):
     """Encrypts what is saved and decrypts what is opened: no caller can forget it. With the data
     key that the content names (``SealedFileField``), else with the installation's. Files from
@@ -36,14 +50,14 @@ class Sealed(_Storage):
 
     def stored(self, name: str) -> IO[bytes]:
         """The file as it is stored, seekable."""
-        return super()._open(name, "rb")  # type: ignore[misc,no-any-return]
+        return super()._open(name, "rb")  # type: ignore[misc]
 
     def stored_size(self, name: str) -> int:
         return super().size(name)
 
     def save_stored(self, name: str, content: File[bytes]) -> str:
         """Save what ``stored`` returned elsewhere."""
-        return super()._save(self.get_available_name(name), content)  # type: ignore[misc,no-any-return]
+        return super()._save(self.get_available_name(name), content)  # type: ignore[misc]
 
     def is_sealed(self, name: str) -> bool:
         with self.stored(name) as file:
@@ -67,9 +81,10 @@ class Sealed(_Storage):
             begin = file.read(sealing.HEADER)
             file.seek(0)
             if not sealing.is_sealed(begin):
-                return File(file, name)
+                return StoredFile(file, name, self)
             key = key_of(sealing.header_of(begin).data_key)
-            return File(io.BufferedReader(sealing.Unsealed(file, key=key, place=name)), name)
+            unsealed = io.BufferedReader(sealing.Unsealed(file, key=key, place=name))
+            return StoredFile(unsealed, name, self)
         except BaseException:
             file.close()
             raise
@@ -81,7 +96,7 @@ class Sealed(_Storage):
             sealed = sealing.reader(content, data_key=key.pk, key=key.key, place=name)
             content = File(sealed, name)
             content.content_type = "application/octet-stream"
-        return super()._save(name, content)  # type: ignore[misc,no-any-return]
+        return super()._save(name, content)  # type: ignore[misc]
 
 
 class WholeFiles(FileSystemStorage):

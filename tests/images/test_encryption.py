@@ -186,6 +186,16 @@ def test_a_picture_is_shown_as_it_was(settings: Any) -> None:
     assert response["X-Accel-Redirect"] == f"/protected/{plain.file.name}"
 
 
+def test_a_file_is_opened_again_as_it_was() -> None:
+    image = added()
+    with image.file.open("rb") as file:
+        content = file.read()
+    with image.file.open("rb") as file:  # Django keeps the first one, which is closed
+        assert file.read() == content
+    with image.file.open("rb") as file:
+        assert file.read(10) == content[:10]
+
+
 def test_a_picture_sent_again_is_known() -> None:
     image = added()
     owner = image.lesion.patient.owner
