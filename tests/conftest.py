@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings as django_settings
@@ -19,7 +20,7 @@ from django.test import override_settings
 
 from accounts.models import Clinic, User
 from accounts.roles import Role
-from screening.models import Patient
+from screening.models import Patient, data_key
 from tests.access import World
 from tests.clients import Browser
 from tests.factories import (
@@ -213,16 +214,22 @@ def client() -> Browser:
 
 @pytest.fixture(scope="session", autouse=True)
 def _apart_from_the_installation(tmp_path_factory):
-    """No second factor, a fast password hash, a broker in memory, and plain static names."""
-    with override_settings(
-        ADMINS_NEED_SECOND_FACTOR=False,  # as embedded; its own tests turn it on
-        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
-        CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
-        STORAGES={
-            **django_settings.STORAGES,
-            "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-        },
-        STATIC_ROOT=tmp_path_factory.mktemp("static"),  # WhiteNoise warns without one
+    """No second factor, a fast password hash, a broker in memory, and plain static names. Data keys
+    are remembered, so that no count of queries depends on how long the tests take.
+    """
+    patched = mock.patch.object(data_key, "FORGOTTEN_AFTER", 86_400)
+    with (
+        patched,
+        override_settings(
+            ADMINS_NEED_SECOND_FACTOR=False,  # as embedded; its own tests turn it on
+            PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+            CACHES={"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}},
+            STORAGES={
+                **django_settings.STORAGES,
+                "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+            },
+            STATIC_ROOT=tmp_path_factory.mktemp("static"),  # WhiteNoise warns without one
+        ),
     ):
         yield
 

@@ -97,7 +97,8 @@ def test_no_model_overrides_save_and_nothing_listens_to_signals() -> None:
     for module, path in ALL:
         source = path.read_text()
         assert "django.db.models.signals" not in source, module
-        if module.startswith("screening.models"):
+        # A stored file's ``save`` is no model's.
+        if module.startswith("screening.models") and module != "screening.models.fields":
             assert "def save(" not in source, module
 
 

@@ -123,9 +123,11 @@ def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
     try:
         if location := storage.accelerated(file):
             return HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
-        return FileResponse(
-            file.open("rb"), content_type=content_type, filename=f"{image.pk}.{extension}"
-        )
+        opened = file.open("rb")
+        for _ in opened.chunks():  # what was changed is found before the first byte is sent
+            pass
+        opened.seek(0)
+        return FileResponse(opened, content_type=content_type, filename=f"{image.pk}.{extension}")
     except (FileNotFoundError, Damaged):
         raise lost(image) from None
 

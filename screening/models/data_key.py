@@ -22,6 +22,7 @@ INSTALLATION = UUID(int=0)
 """The key of what belongs to no one patient: archives of batches, exports of an account."""
 FORGOTTEN_AFTER = 600
 """Seconds for which a process remembers a data key that it has opened."""
+MOST_REMEMBERED = 1000
 _NONCE = 12
 MISSING = (
     "Pictures are encrypted with an operator's key that is not set. Put it back in ENCRYPTION_KEY "
@@ -103,9 +104,6 @@ class DataKey(models.Model):
     @property
     def key(self) -> bytes:
         """Raises KeyMissing."""
-        known = _opened.get(self.pk)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
         wrapping = operators_keys().get(self.wrapped_by)
         if wrapping is None:
             raise KeyMissing(errno.ENOKEY, MISSING)
@@ -114,9 +112,10 @@ class DataKey(models.Model):
             key = AESGCM(wrapping).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], self.pk.bytes)
         except InvalidTag:
             raise KeyMissing(errno.ENOKEY, f"{self} was changed: restore it.") from None
-        if len(_opened) > 1000:
-            _opened.clear()
-        _opened[self.pk] = (time.monotonic() + FORGOTTEN_AFTER, key)
+        if self.pk != INSTALLATION:  # it has the same identifier when made again after a rollback
+            if len(_opened) > MOST_REMEMBERED:
+                _opened.clear()
+            _opened[self.pk] = (time.monotonic() + FORGOTTEN_AFTER, key)
         return key
 
     def wrap(self, key: bytes) -> None:
@@ -128,9 +127,9 @@ class DataKey(models.Model):
 
 def key_of(pk: UUID) -> bytes:
     """The data key that a header names. Raises KeyMissing, and KeyDestroyed if it was erased."""
-    known = _opened.get(pk)
-    if known is not None and known[0] > time.monotonic():
-        return known[1]
+    until, key = _opened.get(pk, (0.0, b""))
+    if until > time.monotonic():
+        return key
     found = DataKey.objects.filter(pk=pk).first()
     if found is None:
         raise KeyDestroyed(errno.ENOENT, "The key of what is stored was destroyed.")

@@ -164,6 +164,17 @@ def test_each_patient_has_a_key_and_the_rest_has_the_installations(media: Path) 
     assert default_storage.data_key_of(of_patient.file.name) == first.data_key_id
 
 
+def test_a_key_whose_row_was_rolled_back_is_not_used_again() -> None:
+    with transaction.atomic():
+        BatchFactory().archive.save("archive", ContentFile(b"zip"))
+        transaction.set_rollback(True)
+    batch = BatchFactory()
+    batch.archive.save("archive", ContentFile(b"zip"))
+    assert opened(batch.archive.name) == b"zip"
+    forget_opened()  # as another process
+    assert opened(batch.archive.name) == b"zip"
+
+
 def test_keys_are_not_in_the_database() -> None:
     key = DataKey.of(added().lesion.patient)
     assert key.key not in bytes(key.wrapped)
