@@ -161,9 +161,8 @@ def _group(prediction: Prediction, picture: Dataset, tells: Container[str]) -> A
             segment_number=1,
             source_image=sr.SourceImageForSegmentation(picture.SOPClassUID, picture.SOPInstanceUID),
         )
-        del (
-            mask[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
-        )  # the frame says it (PS3.3, 10-3)
+        # Only one of the two may be given (PS3.3, table 10-3).
+        del mask[0].ReferencedSOPSequence[0].ReferencedSegmentNumber
         group: Any = sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             referenced_segment=mask, **known
         )

@@ -9,9 +9,12 @@ document, ``2.25.<reading>.<kind>.<moment>``, in a series of its kind.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, datetime
 from enum import Enum
+from functools import reduce
+from operator import or_
 from typing import NamedTuple
 from uuid import UUID
 
@@ -92,21 +95,26 @@ def of_instance(*wanted: str) -> Q:
 
 
 def of_series(*wanted: str) -> Q:
-    """A condition on images: they are in one of these."""
-    found = NOTHING
+    """A condition on images: they are in one of these. Of one day and kind it is one."""
+    lesions = defaultdict(list)
     for lesion, day, kind in _all_read(wanted):
         if kind:
-            found |= Q(lesion=lesion, captured_on=day, modality=_MODALITIES[kind])
-    return found
+            lesions[day, _MODALITIES[kind]].append(lesion)
+    together = (
+        Q(lesion__in=some, captured_on=day, modality=modality)
+        for (day, modality), some in lesions.items()
+    )
+    return reduce(or_, together, NOTHING)
 
 
 def of_study(*wanted: str) -> Q:
-    """A condition on images: they are in one of these."""
-    found = NOTHING
+    """A condition on images: they are in one of these. Of one day it is one."""
+    patients = defaultdict(list)
     for patient, day, kind in _all_read(wanted):
         if day is not None and not kind:
-            found |= Q(lesion__patient=patient, captured_on=day)
-    return found
+            patients[day].append(patient)
+    together = (Q(lesion__patient__in=some, captured_on=day) for day, some in patients.items())
+    return reduce(or_, together, NOTHING)
 
 
 def lesion_of(uid: str) -> UUID | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from uuid import uuid4
 
 import pytest
 from pydicom import Dataset
@@ -273,3 +274,13 @@ def test_each_look_is_logged(clinician, record):
             what=f"dicomweb:{level}" if level == "studies" else f"dicomweb:all-{level}"
         )
         assert str(record.patient.pk) in entry.details["patients"]
+
+
+def test_many_uids_of_a_day_are_one_condition():
+    """PACS ask for hundreds of studies at once."""
+    some = [uuid4() for _ in range(400)]
+    study = uids.of_study(*(uids.study_uid(one, DAY) for one in some))
+    series = uids.of_series(*(uids.series_uid(one, DAY, "clinical") for one in some))
+    for condition, field in ((study, "lesion__patient__in"), (series, "lesion__in")):
+        [_, of_day] = condition.children
+        assert dict(of_day.children)[field] == some
