@@ -92,8 +92,7 @@ def dataset(prediction: Prediction, document: Document, tells: Container[str] = 
     for name in ("Content", "InstanceCreation", "Series"):
         setattr(told, f"{name}Date", moment.strftime("%Y%m%d"))
         setattr(told, f"{name}Time", moment.strftime("%H%M%S"))
-    for one in told.ContributingEquipmentSequence:
-        one.ContributionDateTime = moment.strftime("%Y%m%d%H%M%S")
+    del told.ContributingEquipmentSequence  # the camera, which only the picture tells
     told.TimezoneOffsetFromUTC = "+0000"
     told.SpecificCharacterSet = "ISO_IR 192"
     if "PatientAge" in picture:
