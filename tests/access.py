@@ -311,7 +311,7 @@ MATRIX: dict[str, Line] = {
     "withdrawn_thumbnail": line(KEEPS, "withdrawn"),
     "image_dicom": line(SEES, "image"),
     "image_dicom_report": line(SEES, "image"),
-    "image_dicom_mask": line(SEES, lambda w: (w.comparison.earlier_id,)),
+    "image_dicom_mask": line(SEES, "image"),
     "image_status": line(SEES, "image"),
     "image_read": line(args="image", POST=Sent(WRITES)),
     "image_review": line(args="image", POST=Sent(CONCLUDES, lambda w: REVIEW | shown(w.image))),
@@ -474,7 +474,7 @@ MATRIX: dict[str, Line] = {
     "api:image-file": line(SEES, "image"),
     "api:image-dicom": line(SEES, "image"),
     "api:image-dicom-report": line(SEES, "image"),
-    "api:image-dicom-mask": line(SEES, lambda w: (w.comparison.earlier_id,)),
+    "api:image-dicom-mask": line(SEES, "image"),
     "api:image-thumbnail": line(SEES, "image"),
     **{
         f"api:{what}-{act}": line(args=what, POST=Sent(WRITES, body, 200))

@@ -104,12 +104,11 @@ def world_of(personas: Personas, writer: str) -> World:
     own = writer == "self_tracker"
     lesion = LesionFactory(patient=personas.own_patient if own else personas.patient)
     image = LesionImageFactory(lesion=lesion, captured_on=date(2026, 2, 1))
-    prediction = PredictionFactory(image=image, outcome="not_assessable", reason="blurred")
+    prediction = PredictionFactory(image=image)
     PredictionMapsFactory(prediction=prediction)
     comparison = ComparisonFactory(
         earlier=LesionImageFactory(lesion=lesion, captured_on=date(2026, 1, 1)), later=image
     )
-    PredictionMapsFactory(prediction__image=comparison.earlier)  # that one is assessable
     withdrawn = LesionImageFactory(lesion=lesion, captured_on=date(2025, 12, 1))
     same = {"clinic": lesion.patient.clinic, "owner": lesion.patient.owner}
     withdrawn_visit = DoctorVisitFactory(
