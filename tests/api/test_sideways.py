@@ -44,7 +44,7 @@ MARKS: dict[str, tuple[str, ...]] = {
     "patients": ("Marked patient", BIRTH_YEAR, "female", "089Y"),
     "lesions": ("Marked lesion", "Marked notes", "scalp", "Scalp"),
     "images": ("Marked camera",),
-    "predictions": ("marked-model", "0.4321", "urgent"),
+    "predictions": ("marked-model", "0.4367", "urgent"),
     "reviews": ("Marked conclusion",),
     "histologies": ("Marked histology", "3.21"),
     "measurements": ("7773.25",),
@@ -76,7 +76,7 @@ def world(personas: Personas) -> World:
         model_version="marked-model",
         outcome="urgent",
         reason="",
-        p_malignant=0.4321,
+        p_malignant=0.4367,
         context={"age": 89.0, "sex": "female", "localization": "scalp"},
     )
     Review.objects.update(note="Marked conclusion")
