@@ -49,8 +49,14 @@ const taken = async (video, track) => {
   }
 };
 
-/** A File; null if the dialog is closed without one. */
+/** iOS tells the tilt only to who has asked for it while a click is handled. Without the permission
+ * there is no word on the tilt, and all else works.
+ */
+const askForTilt = () => globalThis.DeviceOrientationEvent?.requestPermission?.().catch(() => {});
+
+/** A File; null if the dialog is closed without one. Call it from a click. */
 export const takePicture = async (dialog) => {
+  askForTilt();
   const part = (name) => dialog.querySelector(`[data-${name}]`);
   const video = dialog.querySelector("video");
   const ghost = part("ghost");

@@ -5,9 +5,13 @@ const NAME = "waiting";
 const DAYS = 7; // another account's pictures stay for this long: whose session ended may return
 const AGAIN = 10_000; // ms
 const PATIENCE = { page: 10_000, picture: 180_000 }; // ms: a phone that changes networks may never hear more
+const BUSY = "The site is busy. Try again in a minute.";
+const CHANGED = "You are logged out here, or logged in anew. Reload this page, then send again.";
+const NO_CONNECTION = "There is still no connection.";
 const note = document.querySelector("[data-waiting]");
 const { account, logOut } = note.dataset;
 const part = (name) => note.querySelector(`[data-waiting-${name}]`);
+let stopped = ""; // why "Send now" did not send all
 
 const answered = (request) =>
   new Promise((resolve, reject) => {
@@ -37,6 +41,8 @@ const remove = async (id) => answered((await store("readwrite")).delete(id));
  * to the spot; spot: its name; fields: of its form.
  */
 export const keep = async ({ address, spot, file, fields }) => {
+  // Else the browser may delete them when the device runs full. Some ask the person first.
+  navigator.storage?.persist?.().catch(() => {});
   const item = { account, address, spot, file, name: file.name, fields, since: Date.now() };
   const id = await answered((await store("readwrite")).add(item));
   await show();
@@ -71,32 +77,34 @@ const show = async () => {
   }
   if (refused === 1) words.push("1 picture was not accepted and is on this device alone.");
   if (refused > 1) words.push(`${refused} pictures were not accepted and are on this device alone.`);
-  part("words").textContent = words.join(" ");
+  if (items.length && stopped) words.push(stopped);
+  const told = words.join(" ");
+  if (part("words").textContent !== told) part("words").textContent = told; // announced once
   part("send").hidden = !items.length;
 };
 
-/** The token of the session, if it is still this account's and it may add there; else the reason. */
+/** The token of the session; else the problem of this picture, or what stops all of them. */
 const asked = async (address) => {
   const answer = await fetch(address, {
     headers: { Accept: "text/html" },
     cache: "no-store",
     signal: AbortSignal.timeout(PATIENCE.page),
   });
-  if (answer.redirected || answer.status === 401) return { stop: true };
+  if (answer.redirected || answer.status === 401) return { stop: CHANGED };
   if (answer.status === 403 || answer.status === 404) {
     return { problem: "The spot is not there any more, or you may not add to it." };
   }
-  if (!answer.ok) return { stop: true };
+  if (!answer.ok) return { stop: BUSY };
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const isOurs = page.querySelector("[data-waiting]")?.dataset.account === account;
   const token = page.querySelector('[data-upload] [name="csrfmiddlewaretoken"]')?.value;
-  return isOurs && token ? { token } : { stop: true };
+  return isOurs && token ? { token } : { stop: CHANGED };
 };
 
-/** Whether to go on with the next one. */
+/** What stops all of them; empty to go on with the next one. */
 const send = async (item) => {
   const { token, problem, stop } = await asked(item.address);
-  if (stop) return false;
+  if (stop) return stop;
   if (problem) return refuse(item, problem);
   const data = new FormData();
   // A log-in in between makes the token invalid: nothing is sent under another account.
@@ -109,7 +117,8 @@ const send = async (item) => {
     body: data,
     signal: AbortSignal.timeout(PATIENCE.picture),
   });
-  if (sent.redirected || [401, 403, 429].includes(sent.status) || sent.status >= 500) return false;
+  if (sent.redirected || sent.status === 401 || sent.status === 403) return CHANGED;
+  if (sent.status === 429 || sent.status >= 500) return BUSY;
   const answer = await sent.json().catch(() => ({}));
   const result = answer.results?.[0];
   if (!result?.url) {
@@ -124,25 +133,29 @@ const send = async (item) => {
   line.append(link);
   part("done").append(line);
   document.dispatchEvent(new CustomEvent("picture-sent", { detail: { id: item.id, result } }));
-  return true;
+  return "";
 };
 
 const refuse = async (item, problem) => {
   await answered((await store("readwrite")).put({ ...item, problem }));
   document.dispatchEvent(new CustomEvent("picture-refused", { detail: { id: item.id, problem } }));
-  return true;
+  return "";
 };
 
 // One page at a time, or a picture would be sent twice.
-const sendAll = ({ alsoRefused = false } = {}) =>
+const sendAll = ({ byHand = false } = {}) =>
   navigator.locks.request(NAME, async () => {
-    const items = (await own()).filter((one) => alsoRefused || !one.problem);
+    let stop = "";
     try {
-      for (const item of items) if (!(await send(item))) break;
+      for (const item of await own()) {
+        if (byHand || !item.problem) stop = await send(item);
+        if (stop) break;
+      }
     } catch (error) {
       if (!(error instanceof TypeError) && error.name !== "TimeoutError") throw error;
-      // No connection, or one that says nothing: later.
+      stop = NO_CONNECTION; // or one that says nothing
     }
+    if (byHand || !stop) stopped = stop;
     await show();
   });
 
@@ -157,7 +170,7 @@ const sendLater = async () => {
   if ((await own()).some((one) => !one.problem)) await sendAll();
 };
 
-part("send").addEventListener("click", () => sendAll({ alsoRefused: true }));
+part("send").addEventListener("click", () => sendAll({ byHand: true }));
 window.addEventListener("online", sendLater);
 setInterval(sendLater, AGAIN);
 document.addEventListener("submit", async (event) => {

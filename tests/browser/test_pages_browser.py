@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,7 @@ import pytest
 from django.urls import URLResolver, get_resolver
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PAGES, PHONE, SCREENS, Site, is_sound
+from tests.browser.conftest import DESKTOP, PAGES, PHONE, SCREENS, Site, is_sound
 from tests.stack.installation import wait_until
 
 pytestmark = pytest.mark.browser
@@ -32,6 +33,25 @@ def test_a_page_is_accessible_and_fits(
     assert response.status == 200
     assert page.url.endswith(addresses[name])
     is_sound(page)
+
+
+def test_the_actions_of_the_account_line_up(
+    open_page: Callable[..., Page], signed_in: dict[str, Any]
+) -> None:
+    page = open_page(**DESKTOP, storage_state=signed_in)
+    page.goto("/account/")
+    ends = page.locator(".log-in-facts dd:last-child :is(a, button)").evaluate_all(
+        """found => found.map((one) => {
+            const text = document.createRange();
+            text.selectNodeContents(one.firstChild);
+            return Math.round(text.getBoundingClientRect().right);
+        })"""
+    )
+    assert len(ends) > 5
+    starts = page.locator(".log-in-facts dd:last-child :is(a, button)").evaluate_all(
+        """found => found.map((one) => Math.round(one.getBoundingClientRect().left))"""
+    )
+    assert (ends, starts) == 0
 
 
 def test_the_bar_of_a_phone_leads_to_account_help_and_out(
@@ -147,6 +167,8 @@ def test_words_without_a_blank_stay_inside_the_page(
             continue
         walked.append(address)
         page.goto(address, wait_until="load")
+        if re.fullmatch(r"/lesions/[0-9a-f-]+/", address):
+            is_sound(page)
         if page.evaluate("document.documentElement.scrollWidth") > 360:
             wide.append((address, page.evaluate(WIDER)))
     assert len(walked) > 50, walked

@@ -127,6 +127,26 @@ def test_a_refused_one_says_why_and_can_be_deleted(page: Page, site: Site, tmp_p
     assert pictures(site, lesion) == 0
 
 
+def test_send_now_says_why_it_cannot(page: Page, site: Site, tmp_path: Path) -> None:
+    lesion = go_to_upload(page, "Spot at a busy hour")
+    page.evaluate("navigator.storage.persist = async () => { window.persists = true }")
+    add_without_connection(page, drawn(tmp_path, 813))
+    assert page.evaluate("window.persists")
+    words, send = page.locator("[data-waiting-words]"), page.get_by_role("button", name="Send now")
+    send.click()
+    expect(words).to_contain_text("There is still no connection.")
+    page.route("**/images/new/", lambda route: route.fulfill(status=503))
+    page.context.set_offline(False)
+    send.click()
+    expect(words).to_contain_text("The site is busy. Try again in a minute.")
+    assert pictures(site, lesion) == 0
+    page.unroute("**/images/new/")
+    send.click()
+    expect(page.locator(".upload")).to_contain_text("Added. Open the result", timeout=WITHIN)
+    expect(words).to_be_empty()
+    assert pictures(site, lesion) == 1
+
+
 def test_log_out_deletes_it_after_asking(page: Page, site: Site, tmp_path: Path) -> None:
     lesion = go_to_upload(page, "Spot given up")
     add_without_connection(page, drawn(tmp_path, 813))
@@ -192,6 +212,10 @@ def test_another_account_neither_sees_nor_sends_it(page: Page, site: Site, tmp_p
 
 
 WIDTH = "async image => { await image.decode(); return image.naturalWidth }"
+NO_MOTION = """DeviceOrientationEvent.requestPermission = () => {
+    window.askedInClick = navigator.userActivation.isActive;
+    return Promise.reject(new DOMException("denied", "NotAllowedError"));
+}"""  # as on iOS, where the person refuses
 FAKE = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 
 
@@ -230,6 +254,9 @@ def test_the_camera_shows_the_last_picture_over_the_view(
     photographer: Callable[[list[str]], Page],
 ) -> None:
     page = photographer(FAKE)
+    page.add_init_script(NO_MOTION)
+    faults: list[Any] = []
+    page.on("pageerror", faults.append)
     to_next_picture(page)
     page.get_by_role("button", name="Take a picture").click()
     shutter = page.get_by_role("button", name="Take it")
@@ -250,6 +277,8 @@ def test_the_camera_shows_the_last_picture_over_the_view(
     )
     assert taken > 640
     assert page.locator(".camera video").evaluate("one => one.srcObject") is None  # it is off
+    assert page.evaluate("window.askedInClick")
+    assert not faults
 
 
 def test_without_a_camera_the_devices_own_is_offered(
