@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, ExpressionWrapper, OuterRef, Q
 from django.utils import timezone
 from django.utils.functional import cached_property
 from oauth2_provider.models import AbstractApplication
@@ -18,6 +19,14 @@ from accounts.roles import REVIEWERS, Role
 
 ELSEWHERE = "elsewhere.invalid"
 """The domain of the addresses of people whose records were imported, and who have no account."""
+
+
+class Held(NamedTuple):
+    """A role that somebody holds in a clinic, and what the clinic asks of them."""
+
+    role: str
+    reviews_blind: bool
+    demands_factor: bool
 
 
 class UserManager(BaseUserManager["User"]):
@@ -69,16 +78,16 @@ class User(AbstractUser):
         return self.email.endswith(f"@{ELSEWHERE}")
 
     @cached_property
-    def roles(self) -> list[tuple[str, bool]]:
-        """Their roles, and whether the clinic reviews blind. Asked once in the life of this object:
-        a request.
-        """
-        return list(self.memberships.values_list("role", "clinic__review_before_reading"))
+    def roles(self) -> list[Held]:
+        """Asked once in the life of this object: a request."""
+        rows = self.memberships.annotate(demands_factor=demands_factor())
+        found = rows.values_list("role", "clinic__review_before_reading", "demands_factor")
+        return [Held(*row) for row in found]
 
     @property
     def reviews_blind(self) -> bool:
         """Whether they conclude in a clinic that wants this done before they see any findings."""
-        return any(is_blind and role in REVIEWERS for role, is_blind in self.roles)
+        return any(held.reviews_blind and held.role in REVIEWERS for held in self.roles)
 
 
 INVITATION_DAYS = 7
@@ -136,6 +145,14 @@ class Clinic(models.Model):
     def written_code(self) -> str:
         """The code in groups of four, as people read it out."""
         return "-".join(self.code[start : start + 4] for start in range(0, len(self.code), 4))
+
+
+def demands_factor() -> ExpressionWrapper:
+    """A condition on memberships: whoever holds it must have a second factor."""
+    asks = Q(clinic__requires_second_factor=True)
+    if settings.ADMINS_NEED_SECOND_FACTOR:
+        asks |= Q(role=Role.ADMIN)
+    return ExpressionWrapper(asks, output_field=models.BooleanField())
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):

@@ -15,8 +15,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 
-from accounts.models import Membership, MembershipQuerySet, User
-from accounts.roles import Role
+from accounts.models import Membership, MembershipQuerySet, User, demands_factor
 
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 """Recovery codes stand in for a factor; alone they are none."""
@@ -24,10 +23,7 @@ FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 
 def demanding(person: Any) -> MembershipQuerySet:
     """Memberships of ``person`` that ask for a second factor."""
-    asks = Q(clinic__requires_second_factor=True)
-    if settings.ADMINS_NEED_SECOND_FACTOR:
-        asks |= Q(role=Role.ADMIN)
-    return Membership.objects.filter(asks, user=person)
+    return Membership.objects.filter(demands_factor(), user=person)
 
 
 def has_factor(person: str = "") -> Exists:
@@ -46,11 +42,14 @@ def lacking(person: str = "") -> Q:
 
 
 def is_lacking(request: HttpRequest) -> bool:
-    """Whether whoever is logged in must add a factor first. A log-in with one costs no query."""
+    """Whether whoever is logged in must add a factor first. Most need none, which costs no query
+    beside that for their roles; nor does a log-in with a factor.
+    """
     user: Any = request.user
     if any(one["method"] == "mfa" for one in get_authentication_records(request, user)):
         return False
-    return User.objects.filter(lacking(), pk=user.pk).exists()
+    is_asked = user.is_staff or any(held.demands_factor for held in user.roles)
+    return is_asked and User.objects.filter(lacking(), pk=user.pk).exists()
 
 
 class FactorAdapter(DefaultMFAAdapter):

@@ -105,6 +105,14 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
             withdrawn_at=None, lesion__withdrawn_at=None, lesion__patient__in=patients
         )
 
+    def with_rights(self, user: User) -> LesionImageQuerySet:
+        """Annotate ``may_write`` and ``may_review``."""
+        patients = Patient.objects.filter(pk=OuterRef("lesion__patient"))
+        return self.annotate(
+            may_write=Exists(patients.writable_by(user)),
+            may_review=Exists(patients.reviewable_by(user)),
+        )
+
     def kept_for(self, user: User) -> LesionImageQuerySet:
         """Images that ``user`` may correct, withdrawn or not. Start from ``everything``."""
         return self.filter(lesion__patient__in=Patient.everything.writable_by(user))

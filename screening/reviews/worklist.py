@@ -9,6 +9,7 @@ from typing import Any, overload
 from uuid import UUID
 
 from django.db.models import (
+    BooleanField,
     Case,
     Exists,
     F,
@@ -17,6 +18,7 @@ from django.db.models import (
     QuerySet,
     Subquery,
     TextChoices,
+    UUIDField,
     When,
 )
 from django.utils import timezone
@@ -24,6 +26,7 @@ from django.utils import timezone
 from accounts.models import Clinic, User
 from screening.models import Alert, Lesion, LesionImage, Outcome, Patient, Reminder
 from screening.models.lesion import HAS_SYMPTOM
+from screening.models.statement import compiled
 from screening.predictions import outcomes
 from screening.predictions.outcomes import (
     Awaited,
@@ -165,22 +168,39 @@ class Worklist(Sequence[Any]):
 def _of(user: User) -> QuerySet[Lesion]:
     """The lesions, with what ``reasons`` needs."""
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
-    since_removal = images.filter(captured_on__gt=OuterRef("closed_on"))
-    alerts = Alert.objects.filter(lesion=OuterRef("pk")).disclosed_to(user)
     reminders = Reminder.objects.filter(lesion=OuterRef("pk"))
     return Lesion.objects.filter(patient__in=Patient.objects.reviewable_by(user)).annotate(
         latest_image_id=Subquery(images.values("pk")[:1]),
         warning_rank=warning_rank(user),
         awaits=awaited(user),
-        waiting_image_id=Subquery(unconcluded(images, user).values("pk")[:1]),
-        grows_again=Case(
-            When(closed_on__isnull=False, then=Exists(unconcluded(since_removal, user))),
-            default=False,
-        ),
-        has_alert=Exists(open_alerts(alerts, user)),
+        waiting_image_id=_waiting_image(user),
+        grows_again=_grows_again(user),
+        has_alert=_has_alert(user),
         has_symptom=Case(When(HAS_SYMPTOM & Q(symptom_stands(user)), then=True), default=False),
         is_overdue=Exists(reminders.overdue(timezone.localdate())),
     )
+
+
+@compiled(Lesion, UUIDField())
+def _waiting_image(user: User) -> Subquery:
+    """The latest image that no conclusion took into account."""
+    images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
+    return Subquery(unconcluded(images, user).values("pk")[:1])
+
+
+@compiled(Lesion, BooleanField())
+def _grows_again(user: User) -> Case:
+    """Whether an image from after the removal waits for a conclusion."""
+    images = LesionImage.objects.filter(lesion=OuterRef("pk"))
+    since_removal = images.filter(captured_on__gt=OuterRef("closed_on"))
+    waits = Exists(unconcluded(since_removal, user))
+    return Case(When(closed_on__isnull=False, then=waits), default=False)
+
+
+@compiled(Lesion, BooleanField())
+def _has_alert(user: User) -> Q:
+    alerts = Alert.objects.filter(lesion=OuterRef("pk")).disclosed_to(user)
+    return Q(Exists(open_alerts(alerts, user)))
 
 
 def _added(rows: list[Any]) -> dict[UUID | None, datetime]:

@@ -22,7 +22,7 @@ class Navigation:
 
     @property
     def _roles(self) -> list[str]:
-        return [role for role, _ in self._user.roles]
+        return [held.role for held in self._user.roles]
 
     @cached_property
     def _own(self) -> list[UUID]:

@@ -24,7 +24,6 @@ from screening.models import (
     Lesion,
     LesionImage,
     Outcome,
-    Patient,
     Prediction,
     PredictionMaps,
     State,
@@ -103,7 +102,7 @@ def status(request: UserRequest, pk: UUID) -> HttpResponse:
     screen readers announce it once.
     """
     image = _visible(request, pk)
-    reading = _reading(request, image, may_review=_may_review(request, image))
+    reading = _reading(image, may_review=image.may_review)  # type: ignore[attr-defined]
     if reading["stage"] == request.GET.get("stage"):
         return HttpResponse(status=204)
     return render(request, "screening/partials/status.html", reading | _overlays(request, reading))
@@ -145,7 +144,7 @@ def review_form(
 
 
 def _visible(request: UserRequest, pk: UUID) -> LesionImage:
-    images = LesionImage.objects.visible_to(request.user)
+    images = LesionImage.objects.visible_to(request.user).with_rights(request.user)
     found = record_queries.with_findings(
         images.select_related("lesion__patient__clinic"), request.user
     )
@@ -156,7 +155,7 @@ def _visible(request: UserRequest, pk: UUID) -> LesionImage:
 
 def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> HttpResponse:
     patient = image.lesion.patient
-    may_review = _may_review(request, image)
+    may_review: bool = image.may_review  # type: ignore[attr-defined]
     reading, measured = read_in(request, image, may_review=may_review), measured_in(image)
     return render(
         request,
@@ -191,19 +190,15 @@ def _measures_come(reading: dict[str, Any]) -> bool:
     return latest.finished_at is not None and timezone.now() - latest.finished_at < MEASURING
 
 
-def _may_review(request: UserRequest, image: LesionImage) -> bool:
-    return Patient.objects.reviewable_by(request.user).contains(image.lesion.patient)
-
-
 def read_in(request: UserRequest, image: LesionImage, *, may_review: bool) -> dict[str, Any]:
-    """The reading and overlays that pages show for an image ``with_findings``. may_review: use the
-    wording for clinicians.
+    """The reading and overlays that pages show for an image ``with_findings`` and ``with_rights``.
+    may_review: use the wording for clinicians.
     """
-    reading = _reading(request, image, may_review=may_review)
+    reading = _reading(image, may_review=may_review)
     return reading | _overlays(request, reading)
 
 
-def _reading(request: UserRequest, image: LesionImage, *, may_review: bool) -> dict[str, Any]:
+def _reading(image: LesionImage, *, may_review: bool) -> dict[str, Any]:
     """The context of ``partials/prediction_status.html``. ``finished`` is the reading that counts:
     it stays visible while a later one waits, runs or has failed. ``differing``: what was corrected
     since it was made.
@@ -222,7 +217,7 @@ def _reading(request: UserRequest, image: LesionImage, *, may_review: bool) -> d
         "is_told_person": not may_review,
         "is_slow": slow,
         "stage": f"{latest.pk}-{latest.state}{'-slow' if slow else ''}" if latest else "",
-        "may_write": Patient.objects.writable_by(request.user).contains(image.lesion.patient),
+        "may_write": image.may_write,  # type: ignore[attr-defined]
         "not_assessable": Outcome.NOT_ASSESSABLE,
     }
 

@@ -102,7 +102,7 @@ def _reviewable(request: UserRequest, pk: UUID) -> Lesion:
 
 def _image_to_review(request: UserRequest, lesion: Lesion) -> LesionImage | None:
     images = lesion.images.latest_first().select_related("lesion__patient")
-    found = record_queries.with_findings(images, request.user)
+    found = record_queries.with_findings(images.with_rights(request.user), request.user)
     found = record_queries.with_standing_reading(found, request.user)
     return outcomes.unconcluded(found, request.user).first() or found.first()
 
