@@ -73,8 +73,9 @@ def points(lesions: list[Lesion], listed: list[Lesion]) -> list[MapPoint]:
 
     listed: lesions that the page also names in a list.
     """
+    keys = {lesion.pk for lesion in listed}
     return [
-        _point(lesion, is_listed=lesion in listed, **lesion.position)  # type: ignore[attr-defined]
+        _point(lesion, is_listed=lesion.pk in keys, **lesion.position)  # type: ignore[attr-defined]
         for lesion in reversed(lesions)
         if lesion.position is not None  # type: ignore[attr-defined]
     ]

@@ -25,6 +25,9 @@ from screening.models.prediction import PredictionQuerySet
 LEAST = 5
 """Lesions with a reading: with fewer, there are not enough others to compare."""
 
+MOST_DIFFERENT = 20
+"""Of so many lesions a page gives the order."""
+
 TOO_FEW = "Spots are compared with one another once five of them have been read by one model."
 
 
@@ -49,6 +52,14 @@ class Ranking:
     @property
     def first(self) -> Ranked:
         return self.lesions[0]
+
+    @property
+    def most_different(self) -> list[Ranked]:
+        return self.lesions[:MOST_DIFFERENT]
+
+    @property
+    def is_long(self) -> bool:
+        return len(self.lesions) > MOST_DIFFERENT
 
     @property
     def statement(self) -> str:

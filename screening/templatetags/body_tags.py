@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from django import template
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from screening.body_map import regions
+from screening.body_map.queries import STATES, MapPoint
 from screening.models import LesionPosition
 
 register = template.Library()
@@ -13,6 +17,30 @@ register = template.Library()
 @register.simple_tag
 def body_figures() -> list[regions.Figure]:
     return regions.figures()
+
+
+@register.simple_tag
+def map_point(point: MapPoint) -> SafeString:
+    """A numbered point, which leads to its row in the list or to its own page. In Python: a map may
+    have hundreds, and a template takes ten times as long.
+    """
+    key, number = point.lesion.pk, point.lesion.number  # type: ignore[attr-defined]
+    return format_html(
+        '<a class="map-point outcome-{shape}" id="point-{key}" data-lesion="{key}" href="{address}"'
+        ' transform="translate({x} {y})" aria-label="{number}: {lesion}, {where}, {word}">'
+        '<g class="mark"><circle class="ring" r="15"/><use href="#shape-{state}"/>'
+        "<text>{number}</text></g></a>",
+        shape=point.state or "none",
+        key=key,
+        address=f"#lesion-{key}" if point.is_listed else reverse("lesion", args=[key]),
+        x=f"{point.x:.1f}",
+        y=f"{point.y:.1f}",
+        number=number,
+        lesion=point.lesion,
+        where=point.where,
+        word=STATES[point.state],
+        state=point.state,
+    )
 
 
 @register.filter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -38,6 +39,7 @@ OUTCOME_ICONS = {
 
 
 @register.simple_tag
+@cache
 def icon(name: str) -> SafeString:
     """An icon from ``static/img/icons.svg``. It is decorative: text always accompanies it."""
     return format_html(
@@ -48,6 +50,7 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
+@cache
 def outcome_badge(outcome: str) -> SafeString:
     """Colour, icon and word, always all three. Empty without an outcome."""
     if not outcome:

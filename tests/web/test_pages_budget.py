@@ -1,4 +1,4 @@
-"""A patient with very many lesions: each page in at most thirteen queries, one of which adds
+"""A patient with very many lesions: each page in at most twelve queries, one of which adds
 to the audit log."""
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from benchmarks import many_lesions
 from benchmarks.pages import TARGETS
+from screening.web.views.patients import LESIONS_A_PAGE
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +27,7 @@ def test_the_patient_page(client, filled, django_assert_max_num_queries):
     reviews, memberships; what the body map and the reminders add."""
     with django_assert_max_num_queries(TARGETS["queries"]):
         response = client.get(reverse("patient", args=[filled.patient.pk]))
-    assert len(response.context["page"].object_list) == 50
+    assert len(response.context["page"].object_list) == LESIONS_A_PAGE
 
 
 def test_the_lesion_page(client, filled, django_assert_max_num_queries):
@@ -37,6 +38,22 @@ def test_the_lesion_page(client, filled, django_assert_max_num_queries):
     assert len(response.context["images"]) == 20
     assert len(response.context["chart"].rows) == 20 + 1 + 1 + 19 + 1
     assert len(response.context["measures_chart"].rows) == 20
+
+
+@pytest.mark.parametrize("name", ["home", "worklist"])
+def test_the_lists(client, filled, django_assert_max_num_queries, name):
+    """Session, user, memberships, the order of all, those shown, their latest images, predictions,
+    reviews and conclusions."""
+    client.get(reverse(name))  # compiles the rules
+    with django_assert_max_num_queries(TARGETS["queries"]):
+        client.get(reverse(name))
+
+
+def test_the_image_page(client, filled, django_assert_max_num_queries):
+    """Session, user, the image with rights, predictions, reviews, measurements, the last arrival,
+    maps, the picture before, histologies, memberships."""
+    with django_assert_max_num_queries(TARGETS["queries"]):
+        client.get(reverse("image", args=[filled.images[0].pk]))
 
 
 def test_the_comparison_page(client, filled, django_assert_max_num_queries):

@@ -29,7 +29,7 @@ from screening.web.views.corrections import leading_on
 from screening.web.views.requests import UserRequest
 
 PATIENTS_A_PAGE = 25
-LESIONS_A_PAGE = 50
+LESIONS_A_PAGE = 25
 LESIONS_A_CHART = 20
 
 
