@@ -98,6 +98,14 @@ def test_the_odd_one_of_a_patient_is_ranked_first(personas):
 
 
 @pytest.mark.django_db
+def test_a_page_gives_the_order_of_twenty(personas):
+    for seed in range(21):
+        read(personas.patient, features(seed))
+    found = ranking(personas.patient, personas.clinician)
+    assert found.is_long
+    assert found.most_different == found.lesions[:20]
+
+
 def test_fewer_than_five_are_not_compared(personas):
     for n in range(4):
         read(personas.patient, features(n))

@@ -9,6 +9,7 @@ import pytest
 from django.urls import reverse
 
 from screening.models import Lesion, LesionPosition
+from screening.web.views.patients import LESIONS_A_PAGE
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
@@ -175,7 +176,7 @@ def test_numbers_stay_when_the_list_is_searched(assistant, personas):
 
 
 def test_a_point_whose_row_is_on_another_page_leads_to_the_lesion(assistant, personas):
-    lesions = LesionFactory.create_batch(51, patient=personas.patient)
+    lesions = LesionFactory.create_batch(LESIONS_A_PAGE + 1, patient=personas.patient)
     for lesion in lesions:
         LesionPositionFactory(lesion=lesion)
     text = text_of(assistant, "patient", personas.patient.pk)
