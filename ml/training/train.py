@@ -19,6 +19,7 @@ from ml.training import backbone, data, network, outside, scenes
 from ml.training.augment import augment
 from ml.training.data import Examples, Part, Source
 from ml.training.epochs import Targets, drop_context, epoch_batches, own_shares, shown
+from ml.training.half import halve
 from ml.training.packed import Material
 from ml.training.recipe import Recipe, one_cycle
 from ml.training.sources import Sources
@@ -196,8 +197,9 @@ class Training:
         print(f"done in {(time.monotonic() - started) / 60:.0f} min", flush=True)
 
     def finish(self) -> None:
-        """Take the averaged weights, and save `model.keras`."""
+        """Take the averaged weights, round them to float16, and save `model.keras`."""
         self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        halve(self.model)
         self.model.save(self.run / "model.keras")
 
     def _keep_curves(self, tune: dict[Source, Examples], epoch: int, losses: list[float]) -> None:

@@ -24,6 +24,7 @@ from ml.opening import pictures
 from ml.training import backbone, data, network, obstructions, outside
 from ml.training.augment import _exchange_light, augment
 from ml.training.export import convert, export
+from ml.training.half import halve
 from ml.training.recipe import Recipe
 from ml.training.train import Training
 from ml.types import PatientContext
@@ -82,6 +83,29 @@ def test_it_does_on_real_images(shipped, ham10000):
     exported = Network(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.tflite")
     for file in sorted((ham10000 / "images_200x150").glob("*.jpg"))[::900]:
         assert_same(shipped, exported, pictures.open_image(file))
+
+
+def test_halved_weights_are_those_of_float16_and_change_little(tmp_path, shipped, lesion):
+    model = network.load(reader.ARTIFACTS / reader.DEFAULT_VERSION / "model.keras")
+    rng = np.random.default_rng(0)
+    for layer in model.get_layer(backbone.NAME).layers:
+        if isinstance(layer, network.FusedNormalization):
+            gamma, *others = layer.get_weights()  # factors that no version has
+            layer.set_weights([gamma * rng.choice([-1, 1, 0, 1], len(gamma)), *others])
+    before = run(model, lesion, KNOWN)
+    halve(model)
+    after = run(model, lesion, KNOWN)
+    for name, values in before.items():
+        np.testing.assert_allclose(after[name], values, atol=0.02 * np.abs(values).max() + 1e-6)
+    kernel = model.get_layer(backbone.NAME).get_layer("block4_depthwise").get_weights()[0]
+    assert (kernel == kernel.astype(np.float16)).all()
+    once = model.get_weights()
+    halve(model)
+    for twice, weights in zip(model.get_weights(), once, strict=True):
+        np.testing.assert_allclose(twice, weights, rtol=1e-6)
+    convert(model, tmp_path / "model.tflite")
+    assert (tmp_path / "model.tflite").stat().st_size < 7_500_000
+    assert_same(model, Network(tmp_path / "model.tflite"), lesion)
 
 
 def test_augmented_views_differ_and_stay_in_range():
