@@ -108,6 +108,19 @@ def test_halved_weights_are_those_of_float16_and_change_little(tmp_path, shipped
     assert_same(model, Network(tmp_path / "model.tflite"), lesion)
 
 
+def test_an_exported_network_is_compressed_and_the_same(tmp_path, shipped):
+    run, version = tmp_path / "run", reader.ARTIFACTS / reader.DEFAULT_VERSION
+    run.mkdir()
+    for name in ("model.keras", "model.tflite", "card.json"):
+        (run / name).write_bytes((version / name).read_bytes())
+    file = export(run, "1", tmp_path) / "model.keras"
+    assert file.stat().st_size < (run / "model.keras").stat().st_size
+    for weights, expected in zip(
+        network.load(file).get_weights(), shipped.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(weights, expected)
+
+
 def test_augmented_views_differ_and_stay_in_range():
     shown, _ = augmented(draw_lesion(*data.FRAME), np.zeros(data.FRAME, bool))
     assert shown.shape == (4, 64, 64, 3)
