@@ -228,7 +228,7 @@ def _digest_of(name: str) -> str:
     """Of what a stored file holds; empty if nothing opens it."""
     try:
         with default_storage.open(name) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except (FileNotFoundError, Damaged, KeyMissing):
         return ""
 
