@@ -21,8 +21,8 @@ from screening.models import Export, LesionImage, Patient
 A_DAY = 20
 """The most that one person asks for: each keeps a worker busy for a while."""
 NO_ROOM = (
-    "Files that were made before take {}. Remove one, or wait until it is removed after seven "
-    "days, and ask again."
+    "Files that were made before take {}. Remove one, or wait until it is removed after a week, "
+    "and ask again."
 )
 REVIEW_FIRST = (
     "Your clinic reviews before reading, and pictures of this patient wait for your conclusion. "
