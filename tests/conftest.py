@@ -20,6 +20,7 @@ from django.test import override_settings
 
 from accounts.models import Clinic, User
 from accounts.roles import Role
+from accounts.web import sessions
 from screening.models import Patient, data_key
 from tests.access import World
 from tests.clients import Browser
@@ -188,11 +189,18 @@ def _everything(shared_rows: Any) -> tuple[Everything, Path]:
 
 
 @pytest.fixture
-def everything(db: None, _everything: tuple[Everything, Path], settings: Any) -> Everything:
+def everything(
+    db: None,
+    _everything: tuple[Everything, Path],
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Everything:
     """Created once a module, since it takes long."""
     found, media = _everything
     shutil.copytree(media, settings.MEDIA_ROOT)
-    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 86_400  # a module of many tests takes minutes
+    # A module of many tests takes minutes: its log-ins stay recent, and as just seen.
+    settings.ACCOUNT_REAUTHENTICATION_TIMEOUT = 86_400
+    monkeypatch.setattr(sessions, "_NOTED", 86_400)
     return found
 
 

@@ -18,12 +18,12 @@ pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 WRITE = re.compile(r'(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) "(\w+)"')
 LOGS = {
-    "accounts_usersession",
     "django_session",
     "screening_auditentry",
     "screening_auditpart",
     "screening_auditsubject",
     "screening_shareopening",
+    "usersessions_usersession",
 }
 """Who is logged in, and who looked at what."""
 FETCHED = {"export_file", "export_fetch", "api:export-file"}
@@ -42,13 +42,18 @@ def written(name: str, sql: str) -> str | None:
     return found[1]
 
 
-def refuse(*arguments: Any) -> None:
+DECODES = re.compile(r"report|letter|dicom$|dicomweb:(study|series|instance|rendered|frames)")
+"""Names of addresses that put a picture's pixels into another format."""
+
+
+def refuse(*arguments: Any, **options: Any) -> None:
     raise AssertionError("a GET decodes a picture")
 
 
 @pytest.mark.parametrize("name", [name for name, line in MATRIX.items() if "GET" in line.methods])
 def test_a_get_writes_nothing(name, everything, clients, monkeypatch):
-    monkeypatch.setattr(sandbox, "run", refuse)
+    if not DECODES.search(name):
+        monkeypatch.setattr(sandbox, "run", refuse)
     line, world = MATRIX[name], everything.clinic
     sent = line.methods["GET"]
     may = [one for one in ("viewer", *clients) if sent.answer(one, world) is DONE]
