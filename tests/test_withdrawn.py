@@ -287,6 +287,7 @@ LOOKS_PAST = {
     "screening.privacy",  # the audit log names withdrawn rows too
     "screening.interop.fhir.observation",  # withdrawn histology, as entered in error
     "screening.exports",  # withdrawn pictures are part of a person's data
+    "screening.images.encryption",  # withdrawn pictures are encrypted too
     "screening.images.quota",  # withdrawn pictures use storage too
     "screening.operations.orphans",  # the files of what is withdrawn are kept
     "screening.predictions.counting_reading",  # a lock

@@ -27,6 +27,7 @@ NOUNS = {
     "comparison": ("comparison", "comparisons"),
     "consent": ("consent to research", "consents to research"),
     "correction": ("correction", "corrections"),
+    "datakey": ("encryption key", "encryption keys"),
     "delivery": ("message to another system", "messages to another system"),
     "doctorvisit": ("doctor's visit", "doctor's visits"),
     "erasure": ("request to erase", "requests to erase"),

@@ -9,7 +9,7 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.urls import reverse
 
 from screening import tasks
-from screening.models import AuditEntry, Through, witness
+from screening.models import AuditEntry, DataKey, Through, witness
 from screening.privacy import services as audit
 from screening.privacy.commands import RecordedCommand
 from skincheck_site.celery import app as celery
@@ -27,7 +27,7 @@ def test_the_operators_pages(client, operator, rows):  # noqa: F811
     AuditEntry.objects.all().delete()
     for model in admin.site._registry:
         row = model._default_manager.first()
-        if model not in witness.ways() or row is None:
+        if model not in witness.ways() or model is DataKey or row is None:  # a key tells of nobody
             continue
         for page, args in (("changelist", []), ("change", [row.pk])):
             name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"

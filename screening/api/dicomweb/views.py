@@ -148,9 +148,11 @@ class InstancesView(DicomWebView):
         parts = chain(
             map(self._part, found.images, chosen), starmap(self._document, found.documents)
         )
-        if not is_one or chosen[0].is_multipart:
+        if not is_one:
             return multipart.answer(DICOM, parts)
-        content_type, data = next(parts)
+        part = content_type, data = next(parts)  # a lost picture is told before the first byte
+        if chosen[0].is_multipart:
+            return multipart.answer(DICOM, [part])
         return HttpResponse(data, content_type=content_type, headers=multipart.NO_STORE)
 
     def _document(self, reading: Prediction, document: Document) -> tuple[str, bytes]:
