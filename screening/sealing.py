@@ -89,6 +89,8 @@ class Unsealed(io.RawIOBase):
         self._cipher = _Cipher(key, header_of(sealed.read(HEADER)).salt, place)
         self.size = content_size(self._stored)
         self._last = max(0, -(-self.size // CHUNK) - 1)
+        if self._stored != HEADER + self.size + _TAG * (self._last + 1):
+            raise Damaged(BROKEN)  # less than a chunk was added
         self._position = 0
         self._number, self._chunk = 0, self._opened(0)
 

@@ -77,6 +77,14 @@ def test_content_that_comes_in_small_parts_is_sealed_whole() -> None:
     assert unsealed(stored) == content
 
 
+@pytest.mark.parametrize("added", [1, 15, 16, 17])
+def test_nothing_is_added_to_a_full_last_chunk(added: int) -> None:
+    whole = sealed(content_of(CHUNK))
+    assert unsealed(whole)
+    with pytest.raises(Damaged):
+        unsealed(whole + bytes(added))
+
+
 def broken() -> dict[str, bytes]:
     stored, part = sealed(content_of(3 * CHUNK)), CHUNK + TAG
     begin, chunks = stored[:HEADER], [stored[HEADER + n * part :][:part] for n in range(3)]
