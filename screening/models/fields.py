@@ -16,6 +16,20 @@ from screening.models.data_key import DataKey, key_of
 
 
 class SealedFieldFile(FieldFile):
+    def open(self, mode: str = "rb") -> SealedFieldFile:  # type: ignore[override]
+        """Also if the file got another name since the row was loaded, as it does when it is
+        encrypted later: who reads it meanwhile must not take it for lost.
+        """
+        try:
+            return super().open(mode)
+        except FileNotFoundError:
+            rows = type(self.instance)._base_manager.filter(pk=self.instance.pk)
+            name = rows.values_list(self.field.attname, flat=True).first()
+            if not name or name == self.name:
+                raise
+            self.name = name
+            return super().open(mode)
+
     def save(self, name: str, content: File[Any], save: bool = True) -> None:
         """The storage encrypts with the key that the content names."""
         if settings.ENCRYPT_AT_REST:

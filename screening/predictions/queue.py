@@ -21,7 +21,7 @@ from ml.inference.views import EVIDENCE_CELL
 from ml.opening import pictures
 from ml.types import Outcome, Reading
 from screening import bells
-from screening.errors import Busy, ReadingError
+from screening.errors import Busy, KeyMissing, ReadingError
 from screening.models import (
     Event,
     LesionImage,
@@ -110,7 +110,11 @@ def read(prediction: Prediction) -> bool:
         )
         raise
     else:
-        insist(lambda: _succeed(prediction, result, reading))
+        try:
+            insist(lambda: _succeed(prediction, result, reading))
+        except KeyMissing as error:  # its maps cannot be stored
+            _put_off(prediction, error)
+            return False
     return True
 
 
