@@ -131,14 +131,15 @@ def put_keys(keys: list[str]) -> None:
 
 
 def put_encryption_keys(keys: str) -> None:
-    """Likewise."""
+    """Likewise. Below those that are there."""
     if os.environ.get("ENCRYPTION_KEY"):
         return  # the operator has put them there
     own = Path(os.environ["VAR_DIR"]) / "encryption_key"
     path = Path(os.environ.get("ENCRYPTION_KEY_FILE") or own)
-    if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(keys)
+    there = path.read_text().split() if path.exists() else []
+    if missing := [key for key in keys.split() if key not in there]:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as file:
+            file.write("\n" * bool(there) + "\n".join(missing))
 
 
 def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> None:

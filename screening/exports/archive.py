@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import Clinic, User
 from screening.batches.results import RESULT_COLUMNS, results_of
 from screening.body_map import queries as body_map_queries
-from screening.errors import Busy
+from screening.errors import Busy, Damaged
 from screening.exports import records
 from screening.exports.account import account_of
 from screening.exports.schema import FORMAT, VERSION, schema
@@ -208,11 +208,12 @@ def _write_pictures(made: Plan, archive: _Archive) -> None:
             for rendition in ("file", "thumbnail"):
                 path = records.path_of(image, rendition)
                 try:
-                    stored = getattr(image, rendition).open("rb")
-                except FileNotFoundError:
+                    with getattr(image, rendition).open("rb") as stored:
+                        picture = stored.read()
+                except (FileNotFoundError, Damaged):
                     archive.missing.append(path)
                     continue
-                archive.add(path, _chunks(stored), is_small=True)
+                archive.add(path, [picture], is_small=True)
 
 
 def _person(user: User) -> dict[str, str]:

@@ -25,6 +25,7 @@ from screening.models import Batch, DoctorVisit, Patient, Review, Share
 from screening.models.signatures import export_keys, sign_export
 from screening.privacy import services as audit
 from screening.reviews import chain
+from screening.sealing import MAGIC
 from tests.clients import Browser
 from tests.exports.conftest import file_of, made
 from tests.factories import (
@@ -369,8 +370,12 @@ def test_nobody_in_a_file_speaks_for_an_account_here(personas, own):
         imports.import_export(data, owner=owner, clinic=Clinic.objects.get())
 
 
-def test_a_lost_picture_is_named_and_does_not_stop_the_rest(personas, own):
-    own.image.file.storage.delete(own.image.file.name)
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_a_lost_picture_is_named_and_does_not_stop_the_rest(personas, own, is_damaged):
+    if is_damaged:
+        Path(own.image.file.path).write_bytes(MAGIC)
+    else:
+        own.image.file.storage.delete(own.image.file.name)
     data = file_of(made(personas.self_tracker))
     before = contents(data)
     assert before["manifest.json"]["missing"] == [f"pictures/{own.image.pk}.jpg"]

@@ -178,6 +178,25 @@ def test_the_operators_key_is_in_it_if_asked(
     assert (keys[0] == keys[1]) is is_in_it
 
 
+def test_the_operators_key_comes_below_one_that_is_there(
+    installations: tuple[Installation, Installation], tmp_path: Path
+) -> None:
+    """Whatever was started there first has made one."""
+    old, new = installations
+    if old.environment.get("DATABASE_URL"):
+        pytest.skip("the key of the embedded installation")
+    old.python("manage.py", "shell", "--no-imports", "-c", MAKE)
+    old.environment["WITH_ENCRYPTION_KEY"] = "1"
+    (new.folder / "encryption_key").write_text("cd" * 32)
+    file = tmp_path / "backup.gpg"
+    assert run("backup", file, old).returncode == 0
+    restored = run("restore", file, new)
+    assert restored.returncode == 0, restored.stderr
+    assert "Put it back" not in restored.stderr
+    kept = (old.folder / "encryption_key").read_text()
+    assert (new.folder / "encryption_key").read_text().split() == ["cd" * 32, kept]
+
+
 def test_pictures_in_s3_come_back_in_another_bucket(
     installations: tuple[Installation, Installation], tmp_path: Path
 ) -> None:
