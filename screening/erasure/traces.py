@@ -25,6 +25,7 @@ from django.db import models
 from screening.errors import Damaged
 from screening.models import Trace
 from screening.models.erasure import TRACE
+from screening.models.fields import SealedBinaryField
 
 _UUID = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])"
@@ -42,6 +43,7 @@ _SAYS_NOTHING = (
     models.FloatField,
     models.IntegerField,
     models.TimeField,
+    SealedBinaryField,
 )
 _TEXT_FILES = (".csv", ".json", ".jsonl", ".txt")
 _CHUNK = 500
@@ -178,6 +180,7 @@ class Search:
 
 
 def _may_tell(field: models.Field[Any, Any]) -> bool:
+    """Masks and features say nothing, and one that nobody can open must stop no erasure."""
     if isinstance(field, models.ForeignKey):
         return _may_tell(field.target_field)
     return not isinstance(field, _SAYS_NOTHING)

@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from django.db import models
 from django.db.models import ExpressionWrapper, F
 
-from screening.errors import Damaged, Overtaken
+from screening.errors import Damaged, KeyDestroyed, Overtaken
 from screening.images.services import files_only_with_rows
 from screening.models import DataKey, LesionImage, PredictionMaps
 from screening.models.fields import SealedBinaryField
@@ -44,10 +44,19 @@ def seal_again(image: LesionImage) -> None:
         unchanged = LesionImage.everything.filter(pk=image.pk, **old)
         if not unchanged.update(data_key=image.data_key, **new):
             raise Overtaken("The picture was changed in the meantime.")
-        for maps in PredictionMaps.objects.filter(prediction__image=image).only(*MAPS):
-            maps.save(update_fields=MAPS)
+        _seal_maps(image)
     for name in new:
         storage.delete(old[name])
+
+
+def _seal_maps(image: LesionImage) -> None:
+    found = PredictionMaps.objects.filter(prediction__image=image)
+    for pk in list(found.values_list("pk", flat=True)):
+        try:
+            maps = found.only(*MAPS).get(pk=pk)
+        except (Damaged, KeyDestroyed):
+            continue
+        maps.save(update_fields=MAPS)
 
 
 def seal_plain() -> Iterator[str]:

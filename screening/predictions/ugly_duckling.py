@@ -7,6 +7,7 @@ features; a distance is neither a probability nor a finding.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,9 +19,12 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from accounts.models import User
+from screening.errors import Damaged, KeyDestroyed, KeyMissing
 from screening.models import Lesion, Outcome, Patient, Prediction, PredictionMaps
 from screening.models.image import latest_first, present
 from screening.models.prediction import PredictionQuerySet
+
+logger = logging.getLogger(__name__)
 
 LEAST = 5
 """Lesions with a reading: with fewer, there are not enough others to compare."""
@@ -74,7 +78,7 @@ class Ranking:
 def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | None:
     """Rank lesions by the counting reading of each one's newest assessable image, as far as
     ``user`` may see it. All readings are by the model version behind most of them. None with fewer
-    than LEAST readings. Two queries.
+    than LEAST readings, or if features cannot be opened: pages show the rest. Two queries.
 
     lesions: all lesions of the patient.
     """
@@ -82,11 +86,16 @@ def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | No
         return None
     version, chosen = _newest(_assessable(patient))
     visible = PredictionMaps.objects.visible_to(user).filter(prediction__in=chosen)
-    found = list(
+    rows = (
         visible.select_related("prediction__image")
         .only("features", "prediction__image__lesion")
         .order_by("prediction__image__lesion__created", "prediction__image__lesion")
     )
+    try:
+        found = list(rows)
+    except (Damaged, KeyDestroyed, KeyMissing):
+        logger.exception("patient %s: features cannot be opened", patient.pk)
+        return None
     if len(found) < LEAST:
         return None
     away = _distances(tuple(bytes(maps.features or b"") for maps in found))

@@ -33,6 +33,7 @@ from screening.models import (
     Trace,
 )
 from screening.models.data_key import INSTALLATION, forget_opened
+from screening.models.fields import SealedBytes
 from screening.operations import health
 from screening.operations.orphans import FIELDS
 from screening.operations.transience import is_transient
@@ -408,3 +409,77 @@ def test_maps_that_were_imported_or_updated_are_encrypted_too() -> None:
     PredictionMaps.objects.filter(pk=maps.pk).update(mask=b"\x89PNG again")
     assert raw(maps, "mask").startswith(MAGIC)
     assert PredictionMaps.objects.get().mask == b"\x89PNG again"
+
+
+def damage_a_map(image: LesionImage) -> None:
+    maps = PredictionMaps.objects.get(prediction__image=image)
+    stored = {"mask": SealedBytes(raw(maps, "mask")[:-1])}
+    PredictionMaps.objects.filter(pk=maps.pk).update(**stored)
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_maps_that_nobody_can_open_hide_no_outcome_and_stop_no_erasure(
+    settings: Any, is_lost: bool, caplog: Any
+) -> None:
+    """The operator's key is lost for good, or a row is damaged."""
+    image, other = added(), added(seed=2)
+    if is_lost:
+        settings.ENCRYPTION_KEYS, settings.ENCRYPT_AT_REST = [], False
+        forget_opened()
+    else:
+        damage_a_map(image)
+    browser = Browser()
+    browser.force_login(image.lesion.patient.owner)
+    answer = browser.get(reverse("image", args=[image.pk]))
+    assert answer.status_code == 200
+    assert answer.context["finished"].outcome
+    assert "maps cannot be opened" in caplog.text
+    patient = other.lesion.patient
+    erasure = ErasureFactory(patient=patient, asked_by=patient.owner)
+    Erasure.objects.filter(pk=erasure.pk).update(erased_from=erasure.created)
+    assert eraser.erase_due() == 1
+    if is_lost:
+        with pytest.raises(CommandError, match="--names-only"):
+            call_command("verify_erasure", stdout=StringIO(), stderr=StringIO())
+    call_command("verify_erasure", "--names-only", stdout=StringIO())
+
+
+def test_a_damaged_map_keeps_no_other_picture_plain(settings: Any) -> None:
+    patient = PatientFactory(own=True)
+    settings.ENCRYPT_AT_REST = False
+    images_before = [added(patient, seed=seed) for seed in (1, 2)]
+    settings.ENCRYPT_AT_REST = True
+    maps = PredictionMaps.objects.get(prediction__image=images_before[0])
+    maps.save()
+    damage_a_map(images_before[0])
+    assert len(list(encryption.seal_plain())) == 2
+    assert list(encryption.seal_plain()) == []
+
+
+def test_a_picture_that_is_encrypted_while_it_is_read_is_read(settings: Any) -> None:
+    """Its file gets another name between the claim and the opening."""
+    settings.ENCRYPT_AT_REST = False
+    lesion = LesionFactory(patient=PatientFactory(own=True))
+    user = lesion.patient.owner
+    image = images.add_image(user=user, lesion=lesion, file=BytesIO(picture(1))).image
+    prediction = queue.claim(image.predictions.get().pk)
+    assert prediction is not None
+    settings.ENCRYPT_AT_REST = True
+    assert list(encryption.seal_plain())
+    assert queue.read(prediction)
+    assert image.predictions.get().state == "succeeded"
+
+
+def test_a_reading_of_a_plain_picture_waits_for_the_lost_key(settings: Any) -> None:
+    """The picture opens, and its maps cannot be stored."""
+    settings.ENCRYPT_AT_REST = False
+    lesion = LesionFactory(patient=PatientFactory(own=True))
+    user = lesion.patient.owner
+    image = images.add_image(user=user, lesion=lesion, file=BytesIO(picture(1))).image
+    settings.ENCRYPT_AT_REST = True
+    added(seed=2)
+    settings.ENCRYPTION_KEYS = [OTHER]
+    forget_opened()
+    queue.process(image.predictions.get().pk)
+    waiting = image.predictions.get()
+    assert (waiting.state, waiting.setbacks) == ("queued", 1)

@@ -9,7 +9,9 @@ import pytest
 
 from ml import reader
 from screening.models import PredictionMaps
+from screening.models.fields import SealedBytes
 from screening.predictions import ugly_duckling
+from screening.sealing import MAGIC
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
@@ -95,6 +97,15 @@ def test_the_odd_one_of_a_patient_is_ranked_first(personas):
     assert "%" not in found.statement
     assert "no sign of disease" in found.statement
     assert "clears none of the others" in found.statement
+
+
+@pytest.mark.django_db
+def test_features_that_nobody_can_open_stop_no_page(personas, caplog):
+    readings = [read(personas.patient, features(n)) for n in range(6)]
+    broken = PredictionMaps.objects.filter(prediction=readings[2])
+    broken.update(features=SealedBytes(MAGIC + bytes(64)))
+    assert ranking(personas.patient, personas.clinician) is None
+    assert "features cannot be opened" in caplog.text
 
 
 @pytest.mark.django_db

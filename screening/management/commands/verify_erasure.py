@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from screening.erasure import receipts, traces
+from screening.errors import KeyMissing
 from screening.models import Erasure, Trace
 from screening.models.witness import unseen
 from screening.privacy.commands import RecordedCommand
@@ -42,9 +43,12 @@ class Command(RecordedCommand):
         for found in search.in_database():
             count += 1
             self.stderr.write(f"{found.where}: a trace.")
-        for found in search.in_storage(contents=not names_only):
-            count += 1
-            self.stderr.write(f"stored file {found.where}: a trace.")
+        try:
+            for found in search.in_storage(contents=not names_only):
+                count += 1
+                self.stderr.write(f"stored file {found.where}: a trace.")
+        except KeyMissing as error:
+            raise CommandError(f"{error.strerror} Or look with --names-only.") from None
         if count:
             raise CommandError(f"{count} trace{'s' if count > 1 else ''} of what was erased.")
         self.stdout.write(f"No trace of {Trace.objects.count()} that must not be found.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from django.views.decorators.http import (
 
 from ml.opening.limits import IN_BYTES, MAX_BYTES
 from screening import write_access
+from screening.errors import Damaged, KeyDestroyed, KeyMissing
 from screening.measurements.presenters import measured_in
 from screening.models import (
     Lesion,
@@ -37,6 +39,8 @@ from screening.web.forms.images import ImageForm
 from screening.web.forms.reviews import ReviewForm
 from screening.web.forms.submit import submit
 from screening.web.views.requests import UserRequest
+
+logger = logging.getLogger(__name__)
 
 # After this long the page says that reading takes longer than usual.
 SLOW = timedelta(seconds=10)
@@ -229,7 +233,10 @@ def _overlays(request: UserRequest, reading: dict[str, Any]) -> dict[str, Any]:
     maps, finished = None, reading["finished"]
     if reading["explanation"]:
         visible = PredictionMaps.objects.visible_to(request.user)
-        maps = visible.filter(prediction=finished).first()
+        try:
+            maps = visible.filter(prediction=finished).first()
+        except (Damaged, KeyDestroyed, KeyMissing):  # the outcome is shown nevertheless
+            logger.exception("prediction %s: its maps cannot be opened", finished.pk)
     if maps is None:
         return {"overlays": None}
     found: dict[str, Any] = {"overlays": overlays.overlays_of(maps)}
