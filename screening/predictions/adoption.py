@@ -3,7 +3,8 @@
 During a deployment processes of two releases run side by side, each with a default version in its
 code. A newer release adopts its own when it starts (``adopt_own``): after the migrations, and in
 the worker and the sweep. An older process then goes on by that one. Asking which one it is writes
-nothing. Only ``manage.py rescreen`` goes back to an older one.
+nothing. Only ``manage.py rescreen`` goes back to an older one, until a release that lacks its
+network starts.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ def default() -> str:
 
 
 def adopt_own() -> None:
-    """Adopt this process's version, if it is newer than all that were adopted."""
+    """Adopt this process's version, if it is newer than all that were adopted, or than the default
+    and this release cannot read by that: pictures would wait for it for ever.
+    """
     own, adopted = own_version(), _adopted()
-    if not adopted or _age(own) > max(map(_age, adopted)):
+    if not adopted or _age(own) > max(map(_age, adopted)) or _is_left_behind(adopted[-1], own):
         adopt(own)
 
 
@@ -48,6 +51,11 @@ def adopt(version: str) -> None:
 def _adopted() -> list[str]:
     """Oldest adoption first."""
     return list(Adoption.objects.order_by("number").values_list("model_version", flat=True))
+
+
+def _is_left_behind(version: str, own: str) -> bool:
+    """A newer version is another matter: a process of its release reads by it."""
+    return _age(version) < _age(own) and version not in reader.readable()
 
 
 def _age(version: str) -> list[int]:

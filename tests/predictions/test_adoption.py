@@ -185,6 +185,15 @@ def test_only_the_operator_goes_back(release):
     assert adoption.default() == NEW  # a process of the newer release that still runs
 
 
+def test_what_the_operator_went_back_to_ends_with_its_network(release):
+    """A later release keeps only the card of OLD: nobody could read by it."""
+    adoption.adopt(OLD)  # by ``rescreen`` of an earlier release
+    release(NEW)
+    assert adoption.default() == NEW
+    release(OLD)  # a process of the earlier release that still runs
+    assert adoption.default() == NEW
+
+
 def test_a_picture_that_comes_back_is_read_by_the_version_adopted_meanwhile(release, personas):
     release(OLD)
     image = LesionImageFactory(lesion__patient=personas.patient)
