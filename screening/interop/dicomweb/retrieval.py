@@ -84,9 +84,11 @@ def _documents(
     )
     wanted = list(Document)
     if series:
-        if (of_series := uids.documents_of(series)) is None:
+        of_series = uids.documents_of(series)
+        if of_series is None or of_series.day is None:
             return []
-        found, wanted = found.filter(image__lesion=of_series.owner), [of_series.document]
+        found = found.filter(image__lesion=of_series.owner, image__captured_on=of_series.day)
+        wanted = [of_series.document]
     if instance:
         if (one := uids.document_of(instance)) is None:
             return []

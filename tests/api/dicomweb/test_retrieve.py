@@ -273,6 +273,15 @@ def test_a_client_retrieves_the_reading_with_its_study(peer, peer_of, personas, 
     assert {one.Modality for one in pictures_only.retrieve_study(study)} == {"DMS", "XC"}
 
 
+def test_a_series_of_readings_is_in_the_study_of_its_day_only(peer, record, read):
+    PredictionFactory(image=record.late)
+    day, lesion = record.jpeg.captured_on, record.late.lesion_id
+    series = uids.document_series_uid(lesion, day, uids.Document.REPORT)
+    assert len(peer.retrieve_series(names(record.jpeg)[0], series)) == 1
+    with pytest.raises(HTTPError, match="404"):
+        peer.retrieve_series(names(record.late)[0], series)
+
+
 def test_a_reading_is_gone_with_what_it_told(peer, personas, record, read):
     study = names(record.jpeg)[0]
     before = next(one for one in peer.retrieve_study(study) if one.Modality == "SR")
