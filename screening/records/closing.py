@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
@@ -130,9 +131,9 @@ def reopen_unless_removed(*, user: User, lesion: Lesion, besides: Entry | None =
 
 
 def was_closed(lesion: Lesion, since: datetime) -> bool:
-    """Whether the lesion was closed at or after that moment."""
-    closings = lesion.corrections.filter(kind=CorrectionKind.CLOSED)
-    return bool(closings.filter(created__gte=since).exists())
+    """Whether the lesion, or one that was merged into it, was closed at or after that moment."""
+    closings = Correction.objects.filter(kind=CorrectionKind.CLOSED, created__gte=since)
+    return closings.filter(Q(lesion=lesion) | Q(lesion__merged_into=lesion)).exists()
 
 
 def _closed_on(lesion: Lesion, said: Review | None) -> date | None:

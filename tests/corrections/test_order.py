@@ -169,6 +169,19 @@ def test_a_picture_is_not_put_back_on_a_lesion_closed_meanwhile(client, personas
     assert str(lesion) in client.get("/").text.partition("Recent spots")[0]
 
 
+def test_nor_where_the_lesion_that_was_closed_was_merged_into_another(personas, lesion):
+    me, other = personas.self_tracker, LesionFactory(patient=lesion.patient)
+    closing.close(user=me, lesion=lesion, on=LATER)
+    urgent = read(other, EARLIER, "urgent")
+    corrections.withdraw(user=me, record=urgent, reason="Another spot")
+    closing.close(user=me, lesion=other, on=LATER)
+    merges.merge_lesions(user=me, lesion=other, into=lesion, acknowledged=True)
+    urgent.refresh_from_db()
+    assert urgent.lesion == lesion and urgent.lesion.is_closed
+    with pytest.raises(ValidationError, match="recorded as removed"):
+        corrections.restore(user=me, record=urgent, acknowledged=True)
+
+
 @pytest.mark.parametrize("closed", ["before it was withdrawn", "before it was taken"])
 def test_a_picture_is_put_back_where_the_removal_hides_no_warning(personas, lesion, closed):
     me, was_shown = personas.self_tracker, closed == "before it was withdrawn"
