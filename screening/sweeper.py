@@ -118,7 +118,7 @@ def work_where_nobody_does() -> None:
         return
     logger.warning("no worker starts the waiting work: the sweep does it")
     while _read_next() or _work_a_shift() or _export_next():
-        clock.tick()
+        _report()
 
 
 def follow_up_where_nobody_does() -> None:
@@ -226,7 +226,7 @@ def _for_a_shift(items: Iterable[Item]) -> Iterator[Item]:
     """Those that can be begun in ``SHIFT_SECONDS``. The next sweep finds the others."""
     ends = time.monotonic() + SHIFT_SECONDS
     for item in items:
-        clock.tick()
+        _report()
         yield item
         if time.monotonic() > ends:
             return
@@ -242,6 +242,17 @@ def _limit(seconds: int) -> Iterator[None]:
         yield
     finally:
         signal.alarm(0)
+
+
+def _report() -> None:
+    """Between two items of a long step: else health would miss the sweeper, or the storage that it
+    tests.
+    """
+    clock.tick()
+    try:
+        _try_the_storage()
+    except Exception as error:  # what needs it fails by itself
+        logger.warning("the storage keeps no file: %s", type(error).__name__)
 
 
 def _try_the_storage() -> None:

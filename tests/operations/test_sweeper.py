@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from unittest import mock
 
 import pytest
 from django.utils import timezone
@@ -81,6 +82,19 @@ def test_slow_receivers_delay_a_sweep_by_one_shift(webhook, monkeypatch):  # noq
     sweeper.deliver_where_nobody_does()
     assert len(sent) == 1
     assert Delivery.objects.filter(state="sending").count() == 1
+
+
+@pytest.mark.parametrize("is_away", [True, False])
+def test_a_long_step_tries_the_storage_but_does_not_need_it(webhook, monkeypatch, is_away):  # noqa: F811
+    """Or pages would be refused for want of a storage that is there."""
+    DeliveryFactory.create_batch(2, webhook=webhook)
+    sent = []
+    monkeypatch.setattr(delivery, "deliver", sent.append)
+    if is_away:
+        monkeypatch.setattr(sweeper.default_storage, "delete", mock.Mock(side_effect=OSError))
+    sweeper.deliver_where_nobody_does()
+    assert len(sent) == 2
+    assert heartbeats.is_alive(heartbeats.STORAGE) is not is_away
 
 
 @pytest.mark.parametrize("silent", [heartbeats.WORKER, heartbeats.BEAT])
