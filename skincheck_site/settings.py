@@ -5,6 +5,7 @@ With nothing set, SkinCheck runs embedded: SQLite, a broker on disk, media under
 Redis and S3. ``docs/architecture.md`` lists every variable.
 """
 
+import fcntl
 import os
 import re
 from collections.abc import Callable
@@ -34,15 +35,18 @@ EMBEDDED = not (DATABASE_URL or REDIS_URL or S3_BUCKET)
 
 
 def _own_key(name: str, new: Callable[[], str]) -> str:
-    """A key of an embedded installation: created once, in a file that only its owner can read."""
-    path = VAR_DIR / name
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text()
-    key = new()
-    with os.fdopen(descriptor, "w") as file:
-        file.write(key)
+    """A key of an embedded installation: created once, in a file that only its owner can read.
+    Processes that start at the same time get the same one.
+    """
+    descriptor = os.open(VAR_DIR / name, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        key = file.read()
+        if not key:  # new, or a disk was full
+            key = new()
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
     return key
 
 

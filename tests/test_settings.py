@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.core import checks
@@ -44,6 +47,21 @@ def test_an_embedded_installation_keeps_its_own_key(tmp_path):
     other = settings_with(tmp_path / "other", "settings.SECRET_KEY").stdout
     assert first == second != other
     assert (tmp_path / "var" / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_processes_that_start_together_have_one_key(tmp_path, monkeypatch):
+    """The first one takes its time between the file and the key."""
+    from skincheck_site import settings
+
+    def slow() -> str:
+        time.sleep(0.2)
+        return uuid4().hex
+
+    monkeypatch.setattr(settings, "VAR_DIR", tmp_path)
+    (tmp_path / "key").touch(0o600)  # a full disk ended the first start
+    with ThreadPoolExecutor() as pool:
+        keys = set(pool.map(lambda _: settings._own_key("key", slow), range(4)))
+    assert keys == {(tmp_path / "key").read_text()} != {""}
 
 
 @pytest.mark.parametrize(
