@@ -123,13 +123,26 @@ def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
     try:
         if location := storage.accelerated(file):
             return HttpResponse(content_type=content_type, headers={"X-Accel-Redirect": location})
-        opened = file.open("rb")
-        for _ in opened.chunks():  # what was changed is found before the first byte is sent
-            pass
-        opened.seek(0)
-        return FileResponse(opened, content_type=content_type, filename=f"{image.pk}.{extension}")
+        return FileResponse(
+            _whole(file), content_type=content_type, filename=f"{image.pk}.{extension}"
+        )
     except (FileNotFoundError, Damaged):
         raise lost(image) from None
+
+
+def _whole(file: FieldFile) -> FieldFile:
+    """The file, opened and read once: what was changed is found before the first byte is sent.
+    Raises FileNotFoundError, Damaged.
+    """
+    opened = file.open("rb")
+    try:
+        for _ in opened.chunks():
+            pass
+    except BaseException:
+        opened.close()
+        raise
+    opened.seek(0)
+    return opened
 
 
 def lost(image: LesionImage) -> Http404:
