@@ -51,7 +51,7 @@ from screening.models import (
     Webhook,
 )
 from screening.models.signatures import sign
-from screening.predictions import counting_reading
+from screening.predictions import default_reading
 from screening.reviews import chain
 
 PASSWORD = "correct horse battery staple"
@@ -216,7 +216,7 @@ class PredictionFactory(factory.django.DjangoModelFactory):
     def _create(cls, model_class, *args, **kwargs):
         prediction = super()._create(model_class, *args, **kwargs)
         if prediction.state == State.SUCCEEDED:
-            counting_reading.count(prediction)
+            default_reading.count(prediction)
         return prediction
 
     class Params:

@@ -290,7 +290,7 @@ LOOKS_PAST = {
     "screening.images.encryption",  # withdrawn pictures are encrypted too
     "screening.images.quota",  # withdrawn pictures use storage too
     "screening.operations.orphans",  # the files of what is withdrawn are kept
-    "screening.predictions.counting_reading",  # a lock
+    "screening.predictions.default_reading",  # a lock
     "screening.predictions.arrivals",  # the order counts what was withdrawn too
     "screening.erasure",  # what is withdrawn is erased too
     "screening.comparisons.marks",  # only its own row

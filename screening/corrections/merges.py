@@ -50,7 +50,7 @@ from screening.models import (
 from screening.predictions import outcomes
 from screening.predictions import services as prediction_services
 from screening.predictions.arrivals import next_moment
-from screening.predictions.counting_reading import GRAVE
+from screening.predictions.default_reading import GRAVE
 from screening.records import closing, plausibility
 
 ATTACHED: dict[str, models.Manager[Any]] = {

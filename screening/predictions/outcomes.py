@@ -1,6 +1,6 @@
 """The standing outcome of a lesion. One rule, in Python and in SQL.
 
-One reading of each image counts (``counting_reading``). The **standing outcome** of a lesion is the
+One reading of each image counts (``default_reading``). The **standing outcome** of a lesion is the
 most severe among its images' counting readings that nothing has settled. A later image, milder or
 not assessable, settles nothing. An image is settled by
 
@@ -93,7 +93,7 @@ from screening.models.lesion import HAS_SYMPTOM
 from screening.models.prediction import RAISED, RAISED_AT_FIRST, PredictionQuerySet
 from screening.models.review import ReviewQuerySet
 from screening.models.statement import compiled
-from screening.predictions.counting_reading import GRAVE
+from screening.predictions.default_reading import GRAVE
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
 """Most severe first. Not assessable is not a finding: it hides none, and it is not an all-clear."""

@@ -31,7 +31,7 @@ from screening.models import (
     State,
 )
 from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
-from screening.predictions import adoption, counting_reading, details
+from screening.predictions import adoption, default_reading, details
 from screening.predictions.details import CLINICAL_PHOTOGRAPH, context_of
 from screening.webhooks import outbox
 
@@ -213,7 +213,7 @@ def finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
         logger.warning("prediction %s: the lease was lost before it was finished", prediction.pk)
         return False
     succeeded = state == State.SUCCEEDED
-    if succeeded and counting_reading.count(prediction):
+    if succeeded and default_reading.count(prediction):
         # The details may have been corrected during the reading.
         details.queue_again(Prediction.objects.filter(pk=prediction.pk))
         details.queue_by_default(prediction)

@@ -16,7 +16,7 @@ from ml import reader
 from screening import tasks
 from screening.corrections.services import withdraw
 from screening.models import Prediction
-from screening.predictions import counting_reading, queue, recovery, succession
+from screening.predictions import default_reading, queue, recovery, succession
 from screening.predictions import services as prediction_services
 from screening.records import queries as record_queries
 from tests.factories import (
@@ -142,7 +142,7 @@ def test_an_older_version_never_changes_what_is_told(monkeypatch):
         state="succeeded", outcome="monitor", weights_sha256="0" * 64, finished_at=other.created
     )
     other.refresh_from_db()
-    assert not counting_reading.count(other)
+    assert not default_reading.count(other)
     assert Prediction.objects.counting().get() == told
     assert told.image.counting_reading == told
     out = StringIO()

@@ -20,7 +20,7 @@ OUTSIDE = (
     "screening/models/",  # a row's own properties
     "screening/migrations/",
     "screening/predictions/outcomes.py",  # the rule
-    "screening/predictions/counting_reading.py",  # it selects the reading itself
+    "screening/predictions/default_reading.py",  # it selects the reading itself
 )
 FOUND = {
     "outcome",

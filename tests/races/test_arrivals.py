@@ -13,7 +13,7 @@ from ml import reader
 from ml.lesion.change_rules import Fired
 from screening.comparisons import alerts
 from screening.models import Alert, Prediction
-from screening.predictions import arrivals, counting_reading
+from screening.predictions import arrivals, default_reading
 from tests.factories import (
     AlertFactory,
     ComparisonFactory,
@@ -44,14 +44,14 @@ def test_nobody_is_shown_a_reading_without_the_one_before(personas):
 
     def first():
         with transaction.atomic():
-            counting_reading.count(slow)
+            default_reading.count(slow)
             counted.set()
             shown.wait(2)
         connection.close()
 
     def second():
         counted.wait(10)
-        counting_reading.count(quick)
+        default_reading.count(quick)
         told = arrivals.last(lesion)
         seen = Prediction.objects.get(pk=slow.pk).told_from
         shown.set()

@@ -29,8 +29,8 @@ from screening.models import Opinion, Patient, Share, ShareOpening, Webhook
 from screening.privacy import sharing
 from screening.records import queries as record_queries
 from screening.report.lesion_report import lesion_report
-from screening.report.letter import letter
 from screening.report.patient_report import patient_report
+from screening.report.referral_letter import letter
 from screening.web import form_tokens
 from screening.web.forms.sharing import CodeForm, OpinionForm, ShareForm
 from screening.web.forms.submit import submit
