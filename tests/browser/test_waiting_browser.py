@@ -256,7 +256,7 @@ def test_the_camera_shows_the_last_picture_over_the_view(
     page = photographer(FAKE)
     page.add_init_script(NO_MOTION)
     faults: list[Any] = []
-    page.on("pageerror", faults.append)
+    page.on("pageerror", lambda fault: faults.append(fault))
     to_next_picture(page)
     page.get_by_role("button", name="Take a picture").click()
     shutter = page.get_by_role("button", name="Take it")
