@@ -100,7 +100,7 @@ def test_a_picture_is_added(
     page.wait_for_url("**/lesions/*/")
     tab_to(page, page.get_by_role("main").get_by_role("link", name="Add picture").first)
     page.keyboard.press("Enter")
-    page.wait_for_url("**/images/new/")
+    page.wait_for_url("**/images/new/", wait_until="networkidle")
     tab_to(page, page.get_by_role("button", name="Choose pictures"))
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
