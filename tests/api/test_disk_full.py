@@ -178,6 +178,7 @@ def test_what_passes_is_told_from_a_bug_wherever_it_is_met(
     assert ("Not possible right now" in response.content.decode()) == (status != 500)
 
 
+@pytest.mark.django_db
 def test_a_file_is_there_whole_or_not_at_all(settings, tmp_path, monkeypatch):
     settings.MEDIA_ROOT = tmp_path
 

@@ -243,7 +243,7 @@ def test_a_lost_file_is_a_problem_and_no_crash(clinician, lesion):
 
 
 def test_behind_nginx_the_file_is_named_and_not_sent(clinician, lesion, settings):
-    settings.MEDIA_ACCEL_PREFIX = "/protected/"
+    settings.MEDIA_ACCEL_PREFIX, settings.ENCRYPT_AT_REST = "/protected/", False
     image = LesionImageFactory(lesion=lesion)
     response = clinician.get(f"{IMAGES}{image.pk}/file")
     assert response["X-Accel-Redirect"] == f"/protected/{image.file.name}"

@@ -352,8 +352,8 @@ def test_a_file_without_a_row_is_an_orphan(personas, own, media):
 
 
 def test_nginx_sends_a_local_file(personas, own, tracker, settings):
+    settings.MEDIA_ACCEL_PREFIX, settings.ENCRYPT_AT_REST = "/protected/", False
     export = made(personas.self_tracker)
-    settings.MEDIA_ACCEL_PREFIX = "/protected/"
     response = tracker.get(reverse("export_file", args=[export.pk]))
     assert response["X-Accel-Redirect"] == f"/protected/{export.file.name}"
     assert response["Content-Disposition"].startswith("attachment")

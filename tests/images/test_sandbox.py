@@ -139,7 +139,7 @@ def answer(asked, data):
 cleaning.answer = answer
 decoder.main()
 """
-    ask = b'{"asked": "clean", "length": 1}\nx'
+    ask = b'{"asked": "clean", "options": {}, "length": 1}\nx'
     return subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, input=ask, capture_output=True, timeout=60
     )
@@ -164,7 +164,7 @@ def test_time_is_bounded():
             + "decoder.main()",
         ],
         cwd=ROOT,
-        input=b'{"asked": "clean", "length": 1}\nx',
+        input=b'{"asked": "clean", "options": {}, "length": 1}\nx',
         capture_output=True,
         timeout=60,
     )

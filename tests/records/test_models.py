@@ -78,6 +78,7 @@ MODELS = (
     Lesion,
     LesionPosition,
     LesionImage,
+    DataKey,
     Prediction,
     Review,
     Reminder,

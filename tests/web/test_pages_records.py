@@ -279,7 +279,7 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_eleven_queries(
     client.force_login(user)
     with django_assert_max_num_queries(11):
         response = client.get(reverse("patient", args=[patient.pk]))
-    assert len(response.context["page"].object_list) == 50
+    assert len(response.context["page"].object_list) == 25
 
 
 @pytest.mark.parametrize("name", ["home", "patients", "patient", "lesion"])
