@@ -66,7 +66,8 @@ def traces(folder: Path, said: dict) -> set[str]:
 def test_no_file_names_who_was_erased(tmp_path: Path) -> None:
     mail = tmp_path / "mail"
     folder = tmp_path / "var"
-    with installed(folder, EMAIL_URL=f"filemail:///{mail}") as installation:
+    plain = {"ENCRYPT_AT_REST": "0"}  # so that the picture is found before
+    with installed(folder, EMAIL_URL=f"filemail:///{mail}", **plain) as installation:
         installation.python("script/prepare.py")
         asked = installation.python("manage.py", "shell", "-v0", "-c", ASK)
         said = json.loads(asked.splitlines()[-1])
