@@ -14,6 +14,7 @@ from oauth2_provider.models import AccessToken
 from accounts.admin import ReadOnlyAdmin
 from accounts.models import Agreement, UsedAssertion, User
 from screening.models import (
+    DataKey,
     ExternalIdentifier,
     Heartbeat,
     IdempotentRequest,
@@ -110,6 +111,7 @@ UNUSED = {"Grant", "RefreshToken", "IDToken"}
 
 def test_every_page_opens_and_none_shows_a_secret_or_a_file(client, operator, rows):
     EmailAddressFactory(user=operator)
+    DataKey.of(None)
     client.force_login(operator)
     assert client.get("/admin/").status_code == 200
     for model, one in admin.site._registry.items():

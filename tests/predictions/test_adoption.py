@@ -26,6 +26,9 @@ OLD, NEW = "2026.11.2", reader.DEFAULT_VERSION
 def runs(monkeypatch):
     """Makes this process one of the release whose default is that version, already running."""
 
+    Adoption.objects.all().delete()
+    monkeypatch.setattr(sweeper, "close_old_connections", lambda: None)  # it is the test's own
+
     def by(version):
         monkeypatch.setattr(adoption, "own_version", lambda: version)
 
