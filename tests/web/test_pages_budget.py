@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
-from django.db import connection
 from django.urls import reverse
 
 from benchmarks import many_lesions
