@@ -67,7 +67,7 @@ class _ReadingView(_FileView):
     summary="The reading as DICOM",
     description="A structured report (TID 1500, Measurement Report) of the reading that counts: "
     "its outcome, probabilities and advice. It is unverified and preliminary: research, not a "
-    "diagnosis. What is told of a reading may change, by a symptom for example: the report then "
+    "diagnosis. The outcome of a reading may change, by a symptom for example: the report then "
     "has another SOP Instance UID. 404 while there is no reading that you may see.",
     responses=FILE,
 )

@@ -45,8 +45,7 @@ def test_the_lists(client, filled, django_assert_max_num_queries, name):
     """Session, user, memberships, the order of all, those shown, their latest images, predictions,
     reviews and conclusions."""
     client.get(reverse(name))  # compiles the rules
-    by_database = 4 if connection.vendor == "postgresql" and name == "worklist" else 0
-    with django_assert_max_num_queries(TARGETS["queries"] + by_database):
+    with django_assert_max_num_queries(TARGETS["queries"]):
         client.get(reverse(name))
 
 

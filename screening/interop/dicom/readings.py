@@ -2,7 +2,7 @@
 the lesion, its mask as a segmentation (PS3.3, A.35.13 and A.51). The person is a pseudonym, as in
 ``writer``.
 
-Whatever is told of a reading may change later, by a symptom or a corrected day. Each state has UIDs
+The outcome of a reading may change later, by a symptom or a corrected day. Each state has UIDs
 of its own (``uids.document_uid``), so no archive takes the newer for what it has.
 """
 
