@@ -58,6 +58,11 @@ def is_ready(page: Page) -> None:
     expect(page.locator(LOADING)).to_have_count(0)
 
 
+def hand_over_file_choosers(page: Page) -> None:
+    """From now on. Asked for together with the click, Chromium may still open one itself."""
+    page.on("filechooser", lambda _: None)
+
+
 def once_ready(act: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(act)
     def acts(locator: Locator, *arguments: Any, **options: Any) -> Any:
@@ -155,6 +160,7 @@ def open_page(browser: Browser, site: Site) -> Iterator[Callable[..., Page]]:
         page = context.new_page()
         page.on("console", complain)  # includes violations of the Content-Security-Policy
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        hand_over_file_choosers(page)
         return page
 
     yield open_one

@@ -13,6 +13,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests import cases
 from tests.browser.conftest import CLINICIAN, DESKTOP, PAGES, Site, is_ready, is_sound
+from tests.stack.installation import wait_until
 
 pytestmark = pytest.mark.browser
 MOST_TABS = 150
@@ -211,4 +212,4 @@ def test_nothing_moves_for_who_wants_no_motion(
         page.goto(addresses[name], wait_until="networkidle")
         assert page.evaluate(MOVING) == [], name
         # What a style sheet cuts to an instant is over within a frame.
-        page.wait_for_function("document.getAnimations().length === 0", timeout=10_000)
+        wait_until(lambda: not page.evaluate("document.getAnimations().length"), name, 10)

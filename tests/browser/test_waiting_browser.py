@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
-from tests.browser.conftest import CLINICIAN, PHONE, Site, drawn, is_sound
+from tests.browser.conftest import (
+    CLINICIAN,
+    PHONE,
+    Site,
+    drawn,
+    hand_over_file_choosers,
+    is_sound,
+)
 
 pytestmark = pytest.mark.browser
 WITHIN = 30_000  # milliseconds
@@ -235,7 +242,9 @@ def photographer(
         context = browsers[-1].new_context(
             base_url=site.url, storage_state=signed_in, is_mobile=True, **PHONE
         )
-        return context.new_page()
+        page = context.new_page()
+        hand_over_file_choosers(page)
+        return page
 
     yield started
     for browser in browsers:
