@@ -109,7 +109,8 @@ UNUSED = {"Grant", "RefreshToken", "IDToken"}
 """Models of OAuth flows that SkinCheck does not offer."""
 
 
-def test_every_page_opens_and_none_shows_a_secret_or_a_file(client, operator, rows):
+def test_every_page_opens_and_none_shows_a_secret_or_a_file(client, operator, rows, settings):
+    settings.ENCRYPTION_KEYS = ["ab" * 32]
     EmailAddressFactory(user=operator)
     DataKey.of(None)
     client.force_login(operator)
