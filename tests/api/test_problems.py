@@ -200,6 +200,7 @@ def test_wrong_values_of_a_lesion(personas, clinician, field, value):
 LESIONS, WEBHOOKS = "/api/v1/lesions/", "/api/v1/webhooks/"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("path", "field", "value", "detail"),
     [

@@ -36,6 +36,8 @@ from tests.conftest import Personas
 from tests.factories import MeasurementFactory, measures
 from tests.test_access_matrix import ADDRESSES, world_of
 
+pytestmark = pytest.mark.any_database
+
 # An identifier or a token may hold any digits, so a whole number is sought as JSON writes it.
 BIRTH_YEAR = '"birth_year":1937'
 # A value of each resource that no other row has, as written in JSON, CSV and DICOM.

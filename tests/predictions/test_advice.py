@@ -15,7 +15,7 @@ from screening.predictions import advice
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from tests.factories import PredictionFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 # Words that reassure without reason, or claim what the software cannot know.
 FORBIDDEN = re.compile(
