@@ -72,15 +72,21 @@ def at_precision(
     return float(scores[order][good[-1]])
 
 
-def at_worst_sensitivity(
-    sources: Iterable[tuple[Floats, npt.NDArray[np.bool_]]], sensitivity: float
+def at_sensitivities(
+    sets: Iterable[tuple[Floats, npt.NDArray[np.bool_]]], each: float, mean: float
 ) -> float:
-    """The highest threshold reached by at least this share of the positives of each source.
+    """The highest threshold reached by at least the share `each` of the positives of every set, and
+    by at least the share `mean` of them in the mean over the sets.
 
-    sources: scores [n] and which are positive [n] of each. Raises ValueError if there is none above
-    0, the score of rejected images.
+    sets: scores [n] and which are positive [n] of each, with equal weight. Raises ValueError if
+    there is none above 0, the score of rejected images.
     """
-    threshold = min(at_sensitivity(scores, positive, sensitivity) for scores, positive in sources)
-    if threshold <= 0:
-        raise ValueError(f"a source has more than {1 - sensitivity:.0%} of its cancers turned away")
-    return threshold
+    found = [scores[positive] for scores, positive in sets]
+    for threshold in np.unique(np.concatenate(found))[::-1]:
+        shares = [np.mean(one >= threshold) for one in found]
+        if threshold > 0 and min(shares) >= each and np.mean(shares) >= mean:
+            return float(threshold)
+    raise ValueError(
+        f"no threshold keeps {each:.0%} of the cancers of each source and {mean:.0%} in the mean: "
+        "too many are turned away"
+    )

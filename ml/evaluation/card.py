@@ -223,7 +223,14 @@ def _trained(recipe: dict[str, Any]) -> str:
         f"all layers trained but the stem and the first {kept} blocks"
         if kept
         else ("all layers trained")
-    )
+    ) + _mean_with(recipe)
+
+
+def _mean_with(recipe: dict[str, Any]) -> str:
+    other = recipe.get("mean_with")
+    if not other:
+        return ""
+    return f"; its weights are the mean of the trained ones and those of {Path(other).parent.name}"
 
 
 def _preprocessing() -> dict[str, Any]:

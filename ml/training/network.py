@@ -117,6 +117,14 @@ def start_from(model: keras.Model, file: Path | None) -> None:
         _start_from_imagenet(model, file or imagenet.installed())
 
 
+def mean_with(model: keras.Model, other: keras.Model) -> None:
+    """Set a network's weights to the mean of its own and another's: between a network and what it
+    became may lie a better one (Wortsman et al. 2022, arXiv 2203.05482).
+    """
+    both = zip(model.get_weights(), other.get_weights(), strict=True)
+    model.set_weights([(own + others) / 2 for own, others in both])
+
+
 def _start_from_imagenet(model: keras.Model, file: Path) -> None:
     weights = imagenet.read(file)
     for layer in model.get_layer(backbone.NAME).layers:

@@ -22,7 +22,8 @@ class Recipe:
     images to this power: 1 as they come, 0 all equally often. mask_every: the mask is trained in
     every n-th step, because its decoder takes half as long as everything else. mixed: the share of
     images that another one is blended into, but not in the last `unmixed` epochs. ema: how slowly
-    the averaged weights follow.
+    the averaged weights follow. mean_with: the file of another network; at the end, the weights are
+    the mean of its and the trained ones.
     """
 
     start: str = ""
@@ -49,6 +50,7 @@ class Recipe:
     mixed: float = 0.2
     unmixed: int = 2
     ema: float = 0.999
+    mean_with: str = ""
     seed: int = 21
 
 

@@ -79,6 +79,7 @@ class Training:
         self.without_mask = keras.Model(self.model.input, answers)
         network.start_from(self.model, Path(recipe.start) if recipe.start else None)
         self.teachers = [network.load(Path(file)) for file in recipe.teachers]
+        self.other = network.load(Path(recipe.mean_with)) if recipe.mean_with else None
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
             weight_decay=recipe.weight_decay,
@@ -197,8 +198,12 @@ class Training:
         print(f"done in {(time.monotonic() - started) / 60:.0f} min", flush=True)
 
     def finish(self) -> None:
-        """Take the averaged weights, round them to float16, and save `model.keras`."""
+        """Take the averaged weights, or their mean with another network's, round them to float16,
+        and save `model.keras`.
+        """
         self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        if self.other:
+            network.mean_with(self.model, self.other)
         halve(self.model)
         self.model.save(self.run / "model.keras")
 

@@ -21,7 +21,7 @@ from ml.diagnoses import Diagnosis
 from ml.inference.litert import Network
 from ml.inference.views import masks_on_frame, reduce, views
 from ml.opening import pictures
-from ml.training import backbone, data, network, obstructions, outside
+from ml.training import backbone, data, network, obstructions, outside, train
 from ml.training.augment import _exchange_light, augment
 from ml.training.export import convert, export
 from ml.training.half import halve
@@ -111,8 +111,9 @@ def test_halved_weights_are_those_of_float16_and_change_little(tmp_path, shipped
 def test_an_exported_network_is_compressed_and_the_same(tmp_path, shipped):
     run, version = tmp_path / "run", reader.ARTIFACTS / reader.DEFAULT_VERSION
     run.mkdir()
-    for name in ("model.keras", "model.tflite", "card.json"):
+    for name in ("model.tflite", "card.json"):
         (run / name).write_bytes((version / name).read_bytes())
+    shipped.save(run / "model.keras")
     file = export(run, "1", tmp_path) / "model.keras"
     assert file.stat().st_size < (run / "model.keras").stat().st_size
     for weights, expected in zip(
@@ -259,6 +260,19 @@ def test_training_runs_goes_on_and_exports(tmp_path: Path):
 def test_a_run_that_was_not_trained_is_told(tmp_path, capsys, command):
     assert main([command, "--run", str(tmp_path), "--data", str(tmp_path)]) == 2
     assert "holds no model.keras: train it first" in capsys.readouterr().err
+
+
+def test_a_run_may_end_on_the_mean_with_another_network(tmp_path: Path, monkeypatch) -> None:
+    other = tmp_path / "other.keras"
+    network.build().save(other)
+    run = Training(examples(), Recipe(mean_with=str(other)), tmp_path)
+    own = run.model.get_weights()
+    monkeypatch.setattr(run.optimizer, "finalize_variable_values", lambda variables: None)
+    monkeypatch.setattr(train, "halve", lambda model: None)
+    run.finish()
+    ended = network.load(tmp_path / "model.keras").get_weights()
+    for mean, one, another in zip(ended, own, network.load(other).get_weights(), strict=True):
+        np.testing.assert_allclose(mean, (one + another) / 2, atol=1e-6)
 
 
 def test_what_imagenet_taught_tells_pictures_apart():

@@ -96,13 +96,29 @@ def test_one_fault_more_never_makes_it_milder(outcome, found, more):
 def test_the_worst_source_sets_the_threshold():
     scores = np.linspace(0.01, 1, 100)
     easy, hard = (scores, scores > 0.5), (scores, scores > 0.2)
-    threshold = calibrate.at_worst_sensitivity([easy, hard], 0.9)
-    assert threshold == calibrate.at_sensitivity(*hard, 0.9)
+    threshold = calibrate.at_sensitivities([easy, hard], each=0.89, mean=0.89)
+    assert threshold == calibrate.at_sensitivity(*hard, 0.89)
     for numbers, positive in (easy, hard):
-        assert (numbers >= threshold)[positive].mean() >= 0.9
+        assert (numbers >= threshold)[positive].mean() >= 0.89
+
+
+def test_the_mean_over_the_sources_lowers_the_threshold():
+    scores = np.linspace(0.01, 1, 100)
+    few, many = (scores, scores > 0.9), (scores, scores > 0.2)
+    worst = calibrate.at_sensitivities([few, many], each=0.9, mean=0.0)
+    threshold = calibrate.at_sensitivities([few, many], each=0.9, mean=0.97)
+    assert threshold < worst
+
+    def mean(limit):
+        return np.mean([(numbers >= limit)[positive].mean() for numbers, positive in (few, many)])
+
+    assert mean(threshold) >= 0.97 > mean(scores[scores > threshold].min())
 
 
 def test_a_source_that_is_turned_away_has_no_threshold():
     scores = np.where(np.arange(100) < 20, 0.0, 0.5)
+    away, kept = (scores, np.ones(100, bool)), (scores, scores > 0)
     with pytest.raises(ValueError, match="turned away"):
-        calibrate.at_worst_sensitivity([(scores, np.ones(100, bool))], 0.96)
+        calibrate.at_sensitivities([away, kept], each=0.96, mean=0.5)
+    with pytest.raises(ValueError, match="turned away"):
+        calibrate.at_sensitivities([away, kept], each=0.5, mean=0.98)
