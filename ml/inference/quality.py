@@ -20,8 +20,13 @@ DARKEST = 45.0
 """Upper quartile of the luma, 0..255: a dark round border alone does not make an image dark."""
 BRIGHTEST = 240.0
 """Lower quartile of the luma."""
-PALEST = 140.0
+PALEST = 135.0
 """The 2nd percentile of each pixel's darkest channel: a picture without dark places is washed out.
+0.8 % of the images of the tune parts are.
+"""
+DIMMEST = 130.0
+"""The 98th percentile of each pixel's brightest channel: a picture without bright places is
+underexposed. Dark skin seen through a dermatoscope has bright places.
 """
 LEAST_CONTRAST = 12.0
 """Luma between the 2nd and the 98th percentile."""
@@ -54,9 +59,10 @@ def of_picture(original: npt.NDArray[np.uint8], reduced: Image.Image) -> tuple[N
     luma = np.asarray(reduced.convert("L"), np.float32)
     low, lower, upper, high = np.percentile(luma, [2, 25, 75, 98])
     darkest = np.percentile(np.asarray(reduced).min(axis=2), 2)
+    brightest = np.percentile(np.asarray(reduced).max(axis=2), 98)
     wrong = {
         NotAssessable.TOO_SMALL: min(original.shape[:2]) < MIN_SIDE,
-        NotAssessable.TOO_DARK: upper < DARKEST,
+        NotAssessable.TOO_DARK: upper < DARKEST or brightest < DIMMEST,
         NotAssessable.TOO_BRIGHT: lower > BRIGHTEST or darkest > PALEST,
         NotAssessable.LOW_CONTRAST: high - low < LEAST_CONTRAST,
         NotAssessable.BLURRED: detail(luma) < LEAST_DETAIL or smoothness(luma) > MOST_SMOOTH,

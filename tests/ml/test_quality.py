@@ -36,7 +36,7 @@ def blurred(pixels: np.ndarray) -> np.ndarray:
         (draw_lesion(90, 120), NotAssessable.TOO_SMALL),
         (draw_lesion() // 8, NotAssessable.TOO_DARK),
         (255 - draw_lesion() // 20, NotAssessable.TOO_BRIGHT),
-        (draw_lesion() // 30 + 120, NotAssessable.LOW_CONTRAST),
+        (draw_lesion() // 30 + 126, NotAssessable.LOW_CONTRAST),
         (blurred(draw_lesion()), NotAssessable.BLURRED),
         (grey(draw_lesion()), NotAssessable.NO_COLOUR),
     ],
@@ -76,11 +76,17 @@ def test_a_picture_out_of_focus_is_blurred(radius, is_fault):
     assert (NotAssessable.BLURRED in told(out_of_focus)) == is_fault
 
 
-@pytest.mark.parametrize(("left", "is_fault"), [(1.0, False), (0.7, False), (0.4, True)])
+@pytest.mark.parametrize(("left", "is_fault"), [(1.0, False), (0.56, False), (0.53, True)])
 def test_a_picture_without_dark_places_is_too_bright(left, is_fault):
     """left: what remains of the distance to white."""
     pale = (255 - left * (255 - spot().astype(float))).astype(np.uint8)
     assert (NotAssessable.TOO_BRIGHT in told(pale)) == is_fault
+
+
+@pytest.mark.parametrize(("left", "is_fault"), [(1.0, False), (0.7, False), (0.5, True)])
+def test_a_picture_without_bright_places_is_too_dark(left, is_fault):
+    """left: the light that remains."""
+    assert (NotAssessable.TOO_DARK in told((left * spot()).astype(np.uint8))) == is_fault
 
 
 def test_a_dark_round_border_is_no_fault(lesion):

@@ -110,10 +110,10 @@ const colour = (image, side) => {
   return Math.sqrt(sum / (3 * count));
 };
 
-/** The darkest of each pixel's three channels. */
-const darkestChannels = ({ width, height, data }) =>
+/** Of each pixel's three channels the darkest, or the brightest. */
+const channels = ({ width, height, data }, extreme) =>
   Uint8Array.from({ length: width * height }, (_, n) =>
-    Math.min(data[3 * n], data[3 * n + 1], data[3 * n + 2]),
+    extreme(data[3 * n], data[3 * n + 1], data[3 * n + 2]),
   );
 
 /** Codes of what is wrong with the picture, the gravest first. original: as it came in. */
@@ -121,10 +121,11 @@ export const ofPicture = (original, image, { quality }) => {
   const light = luma(image);
   const sorted = light.slice().sort();
   const [low, lower, upper, high] = [2, 25, 75, 98].map((share) => percentile(sorted, share));
-  const darkest = percentile(darkestChannels(image).sort(), 2);
+  const darkest = percentile(channels(image, Math.min).sort(), 2);
+  const brightest = percentile(channels(image, Math.max).sort(), 98);
   const wrong = {
     too_small: Math.min(original.width, original.height) < quality.min_side,
-    too_dark: upper < quality.darkest,
+    too_dark: upper < quality.darkest || brightest < quality.dimmest,
     too_bright: lower > quality.brightest || darkest > quality.palest,
     low_contrast: high - low < quality.least_contrast,
     blurred:
@@ -157,7 +158,7 @@ const cutOff = (mask, { width, height }) => {
 export const ofLesion = (image, mask, { quality }) => {
   const count = mask.reduce((sum, one) => sum + one, 0);
   if (count / mask.length < quality.smallest_lesion) return ["lesion_too_small"];
-  const darkest = darkestChannels(image);
+  const darkest = channels(image, Math.min);
   let burnt = 0;
   mask.forEach((one, n) => {
     if (one && darkest[n] >= quality.white) burnt += 1;
