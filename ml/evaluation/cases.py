@@ -29,7 +29,9 @@ QUALITY = 72
 
 
 def make(version: str, sources: Sources, pictures: Path) -> dict[str, Any]:
-    """Write the library, its pictures and the version's features, and its figures into the card.
+    """Write the library of cases that a version can assess and their pictures, and for every
+    version that still reads the features and, into its card, the figures. Returns the version's
+    figures.
 
     Raises ModelUnavailable, or ValueError if data is missing.
     """
@@ -40,24 +42,24 @@ def make(version: str, sources: Sources, pictures: Path) -> dict[str, Any]:
         part.take(np.flatnonzero((part.labels >= 0) & np.isin(part.image_ids, list(confirmed))))
         for part in parts
     )
-    rows: list[int] = []
-    features: list[npt.NDArray[np.float32]] = []
-    for diagnosis in Diagnosis:
-        chosen, found = _choose(network, pool, diagnosis)
-        rows += chosen
-        features += found
+    rows = [row for diagnosis in Diagnosis for row in _choose(network, pool, diagnosis)]
     library = pool.take(np.array(rows))
-    unit = cases.unit(np.stack(features)).astype(np.float16)
-    np.save(reader.ARTIFACTS / version / cases.FEATURES, unit)
     _write(library, sources.details, pictures)
-    return _judge(network, library, unit, sources, version)
+    found = {one: _add(reader.load(one), library, sources) for one in reader.readable()}
+    return found[version]
 
 
-def _choose(
-    network: reader.Reader, pool: Examples, diagnosis: Diagnosis
-) -> tuple[list[int], list[npt.NDArray[np.float32]]]:
-    """Rows of one diagnosis and their features: assessable, of different lesions, from all sources
-    in turn, in an order that depends on the ids alone.
+def _add(network: reader.Reader, library: Examples, sources: Sources) -> dict[str, Any]:
+    """A version's features of the library, and its figures."""
+    seen = [network.read(pixels, PatientContext()).features for pixels in library.pixels]
+    unit = cases.unit(np.stack([one for one in seen if one is not None])).astype(np.float16)
+    np.save(reader.ARTIFACTS / network.version / cases.FEATURES, unit)
+    return _judge(network, library, unit, sources)
+
+
+def _choose(network: reader.Reader, pool: Examples, diagnosis: Diagnosis) -> list[int]:
+    """Rows of one diagnosis: assessable, of different lesions, from all sources in turn, in an
+    order that depends on the ids alone.
     """
     own = np.flatnonzero(pool.labels == list(Diagnosis).index(diagnosis))
     queues = {
@@ -69,7 +71,6 @@ def _choose(
         for source in Source
     }
     rows: list[int] = []
-    features: list[npt.NDArray[np.float32]] = []
     lesions: set[str] = set()
     while len(rows) < EACH and any(queues.values()):
         for queue in queues.values():
@@ -81,10 +82,9 @@ def _choose(
                 if reading.outcome is Outcome.NOT_ASSESSABLE or reading.features is None:
                     continue
                 rows.append(row)
-                features.append(reading.features)
                 lesions.add(str(pool.lesions[row]))
                 break
-    return rows, features
+    return rows
 
 
 def _write(library: Examples, details: dict[str, str], pictures: Path) -> None:
@@ -116,7 +116,6 @@ def _judge(
     library: Examples,
     unit: npt.NDArray[np.float16],
     sources: Sources,
-    version: str,
 ) -> dict[str, Any]:
     """Precision at five on the tune parts: the share of the five nearest that has the image's
     diagnosis, and of the images of a cancer or its precursor, that has any of these.
@@ -147,7 +146,7 @@ def _judge(
         }
     counts = Counter(list(Diagnosis)[label].value for label in library.labels)
     found = {"cases": len(library), "by_diagnosis": dict(counts), "tune": figures}
-    file = reader.ARTIFACTS / version / "card.json"
+    file = reader.ARTIFACTS / network.version / "card.json"
     card = json.loads(file.read_text(encoding="utf-8")) | {"similar_cases": found}
     file.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return found
