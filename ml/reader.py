@@ -23,7 +23,7 @@ from ml.outcome import p_malignant
 from ml.types import PatientContext, Reading
 
 ARTIFACTS = Path(__file__).parent / "artifacts"
-DEFAULT_VERSION = "2026.11.5"
+DEFAULT_VERSION = "2026.11.6"
 
 
 class ModelUnavailable(Exception):

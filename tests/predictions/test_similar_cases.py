@@ -32,7 +32,10 @@ def read(image, row, **fields):
 
 def test_the_library_is_whole():
     known = cases.cases()
-    assert len(known) == len(STORED) == len({case.image_id for case in known})
+    assert len(known) == len({case.image_id for case in known})
+    for version in reader.readable():
+        assert len(np.load(reader.ARTIFACTS / version / cases.FEATURES)) == len(known)
+        assert reader.card(version)["similar_cases"]["cases"] == len(known)
     assert {case.dx for case in known} == set(Diagnosis)
     assert np.linalg.norm(STORED.astype(float), axis=1) == pytest.approx(1, abs=2e-3)
     size = 0
@@ -51,7 +54,7 @@ def test_every_source_is_attributed():
     assert {case.source for case in cases.cases()} == set(cases.ATTRIBUTIONS)
 
 
-@pytest.mark.parametrize("row", [0, 100, 312])
+@pytest.mark.parametrize("row", [0, 100, len(STORED) - 1])
 def test_a_case_resembles_itself_most(row):
     found = cases.nearest(reader.DEFAULT_VERSION, 3 * STORED[row].astype(np.float32), 5)
     assert found[0][0] == cases.cases()[row]
