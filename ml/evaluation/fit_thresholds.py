@@ -30,7 +30,7 @@ from ml.training.sources import Sources
 
 SENSITIVITY, MEAN_SENSITIVITY = 0.96, 0.98
 """For the cancers of the worst source, and in the mean over the sources, each with and without
-patient context. 2026.11.5 reaches both: a new version may not buy its specificity with cancers.
+patient context. 2026.11.5 reaches both: a new version should not buy its specificity with cancers.
 """
 PRECISION, MELANOMA_PRECISION = 0.70, 0.50
 BELOW_GATE = 0.0025
