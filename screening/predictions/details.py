@@ -118,8 +118,8 @@ def queue_again(readings: PredictionQuerySet) -> list[Prediction]:
 
 
 def queue_by_default(reading: Prediction) -> list[Prediction]:
-    """Queue the image of a reading that counts although another version made it, unless the default
-    version has tried: a process of an older release asked for it.
+    """Queue the image of a reading that counts, or failed, although another version than the
+    default made it, unless the default has tried: an older release asked for it.
     """
     version = adoption.default()
     tried = Prediction.objects.filter(image=reading.image_id, model_version=version)

@@ -217,6 +217,8 @@ def finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
         # The details may have been corrected during the reading.
         details.queue_again(Prediction.objects.filter(pk=prediction.pk))
         details.queue_by_default(prediction)
+    elif not succeeded:
+        details.queue_by_default(prediction)  # it waited for a version whose network is gone
     # Reload: the image may have been moved or withdrawn since the claim.
     images = LesionImage.objects.present().select_related("lesion__patient")
     image = images.filter(pk=prediction.image_id).first()

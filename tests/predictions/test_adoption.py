@@ -143,6 +143,17 @@ def test_what_an_older_process_read_is_read_by_the_default(release):
     assert counting(image) == NEW and not image.predictions.active().exists()
 
 
+def test_what_waits_for_a_version_that_is_gone_is_read_by_the_default(release):
+    """The picture was added right before the new release was installed."""
+    image = LesionImageFactory()
+    queue.process(PredictionFactory(image=image, queued=True, model_version=OLD).pk)
+    assert [one.state for one in image.predictions.filter(model_version=OLD)] == [State.FAILED]
+    [again] = image.predictions.active()
+    assert again.model_version == NEW
+    queue.process(again.pk)
+    assert counting(image) == NEW
+
+
 def test_an_older_process_asks_for_the_default_and_leaves_it_to_a_newer_one(release, personas):
     later = "2026.99.1"
     release(later)
