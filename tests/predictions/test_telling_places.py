@@ -231,6 +231,37 @@ def test_no_name_of_the_models_for_a_finding_is_overlooked():
     assert {"is_grave", "TOLD", "told"} <= named
 
 
+SENDERS = {
+    "accounts/invitations.py",
+    "accounts/mail.py",
+    "accounts/notices.py",
+    "screening/erasure/receipts.py",
+    "screening/exports/emails.py",
+    "screening/privacy/emails.py",
+    "screening/reminders/calendar.py",
+    "screening/reminders/emails.py",
+    "screening/webhooks/delivery.py",
+    "screening/webhooks/outbox.py",
+}
+SENDS = ("EmailMessage", "icalendar", "Announcement.objects.create", "Delivery(webhook=")
+OUTCOME_WORDS = re.compile("urgent|see_doctor|see a doctor|not.assessable", re.IGNORECASE)
+
+
+def test_what_is_sent_names_what_there_is_to_look_at_and_no_outcome():
+    """An outcome may have changed when the message is read; the page tells the one that stands."""
+    found = {}
+    for room in ("screening", "accounts", "skincheck_site"):
+        for path in (ROOT / room).rglob("*.py"):
+            source = path.read_text()
+            if any(one in source for one in SENDS):
+                words = OUTCOME_WORDS.findall(source)
+                found[str(path.relative_to(ROOT))] = {**telling(source), **dict.fromkeys(words)}
+    assert found == {name: {} for name in SENDERS}
+    texts = {path: path.read_text() for path in (ROOT / "templates").rglob("*.txt")}
+    assert not [path for path, text in texts.items() if TELLS.search(text)]
+    assert not [path for path, text in texts.items() if OUTCOME_WORDS.search(text)]
+
+
 TELLS = re.compile(
     r"is_grave|outcome_told|counting_reading|latest_prediction|latest_attempt|\.told\b|outcome_badge"
     r"|\.outcome\b|outcome_word|p_malignant|get_outcome_display|_outcome\b"
