@@ -300,7 +300,7 @@ def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list
         same = by_picture.get(image.sha256)
         if same is None or image.is_withdrawn:
             continue
-        less = min((same, image), key=_weight)
+        less = min((same, image), key=lambda one: _weight(one, user))
         less.withdrawn_at, less.withdrawn_by = next_moment(less.lesion), user
         less.withdrawn_because = "The same picture was on both spots that were merged."
         less.save()
@@ -322,22 +322,24 @@ def _differing(patient: Patient, into: Patient) -> str:
     return " ".join(words)
 
 
-def _weight(image: LesionImage) -> tuple[int, bool, bool, bool, int, bool, int, int]:
-    """What withdrawing it would lose: a warning, by severity, and whether that is unreviewed; then
-    a dermatoscopic picture, first of all one without a reading, which may become a warning; then
-    the severity of its reading, whether that is unreviewed, and its reviews and readings.
+def _weight(image: LesionImage, user: User) -> tuple[int, int, bool, bool, int, bool, int, int]:
+    """What withdrawing it would lose: a warning that nothing has settled, by severity; then any
+    warning; then a dermatoscopic picture, first of all one without a reading, which may become a
+    warning; then the severity of its reading, whether that is unreviewed, and its reviews and
+    readings.
     """
     reading, is_concluded = image.counting_reading, image.reviews.settling().exists()
     told = reading.outcome_told if reading else ""
+    warning = outcomes.rank(told if told in GRAVE else "")
+    is_settled = reading is not None and outcomes.is_settled(reading, user)
     is_dermatoscopic = image.modality == Modality.DERMATOSCOPIC
-    is_unreviewed = reading is not None and not is_concluded
     return (
-        -outcomes.rank(told if told in GRAVE else ""),
-        told in GRAVE and is_unreviewed,
+        -(outcomes.NOTHING if is_settled else warning),
+        -warning,
         is_dermatoscopic and reading is None,
         is_dermatoscopic,
         -outcomes.rank(told),
-        is_unreviewed,
+        reading is not None and not is_concluded,
         image.reviews.count(),
         image.predictions.finished().count(),
     )

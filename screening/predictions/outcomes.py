@@ -244,6 +244,11 @@ def standing_of(
     )
 
 
+def is_settled(reading: Prediction, user: User) -> bool:
+    """Whether an act settles this counting reading."""
+    return not _unsettled(_ranked(Prediction.objects.filter(pk=reading.pk)), user).exists()
+
+
 def graver_before(image: LesionImage) -> Prediction | None:
     """The most severe reading of an image ``with_findings`` that used to count, if it was more
     severe than the one that counts now. Among equals, the last.

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
@@ -131,9 +130,16 @@ def reopen_unless_removed(*, user: User, lesion: Lesion, besides: Entry | None =
 
 
 def was_closed(lesion: Lesion, since: datetime) -> bool:
-    """Whether the lesion, or one that was merged into it, was closed at or after that moment."""
+    """Whether the lesion, or one that was merged into it, directly or by way of others, was closed
+    at or after that moment.
+    """
+    found, came = {lesion.pk}, [lesion.pk]
+    while came:
+        merged = Lesion.everything.filter(merged_into__in=came).exclude(pk__in=found)
+        came = list(merged.values_list("pk", flat=True))
+        found.update(came)
     closings = Correction.objects.filter(kind=CorrectionKind.CLOSED, created__gte=since)
-    return closings.filter(Q(lesion=lesion) | Q(lesion__merged_into=lesion)).exists()
+    return closings.filter(lesion__in=found).exists()
 
 
 def _closed_on(lesion: Lesion, said: Review | None) -> date | None:

@@ -182,6 +182,22 @@ def test_nor_where_the_lesion_that_was_closed_was_merged_into_another(personas, 
         corrections.restore(user=me, record=urgent, acknowledged=True)
 
 
+def test_nor_where_it_came_by_two_merges(personas, lesion):
+    me = personas.self_tracker
+    first, second = (LesionFactory(patient=lesion.patient) for _ in range(2))
+    for one in (lesion, second):
+        closing.close(user=me, lesion=one, on=LATER)
+    urgent = read(first, EARLIER, "urgent")
+    corrections.withdraw(user=me, record=urgent, reason="Another spot")
+    closing.close(user=me, lesion=first, on=LATER)
+    merges.merge_lesions(user=me, lesion=first, into=second, acknowledged=True)
+    merges.merge_lesions(user=me, lesion=second, into=lesion, acknowledged=True)
+    urgent.refresh_from_db()
+    assert urgent.lesion == lesion and urgent.lesion.is_closed
+    with pytest.raises(ValidationError, match="recorded as removed"):
+        corrections.restore(user=me, record=urgent, acknowledged=True)
+
+
 @pytest.mark.parametrize("closed", ["before it was withdrawn", "before it was taken"])
 def test_a_picture_is_put_back_where_the_removal_hides_no_warning(personas, lesion, closed):
     me, was_shown = personas.self_tracker, closed == "before it was withdrawn"

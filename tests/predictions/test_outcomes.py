@@ -35,7 +35,7 @@ from screening.models import (
     Patient,
     Review,
 )
-from screening.predictions import arrivals, outcomes
+from screening.predictions import adoption, arrivals, outcomes
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from screening.records import closing, visits
 from screening.records import queries as record_queries
@@ -65,8 +65,10 @@ kinds = st.sampled_from([Modality.DERMATOSCOPIC, Modality.DERMATOSCOPIC, Modalit
 findings = st.sampled_from(["harmless", "removed", "biopsy"])
 acts = st.one_of(
     st.tuples(st.just("add"), which, days, st.none() | st.times(), kinds),
+    st.tuples(st.just("twin"), which, index, days, kinds),
     st.tuples(st.just("read"), index, outcome, version),
     st.tuples(st.just("read"), index, outcome, version),
+    st.tuples(st.just("default"), version),
     st.tuples(st.just("withdraw"), index),
     st.tuples(st.just("withdraw lesion"), which),
     st.tuples(st.just("withdraw visit"), index),
@@ -235,6 +237,8 @@ class World:
             if self.left is not None:
                 erasure.undo(user=self.clinician, erasure=self.left)
                 self.user, self.left = self.clinician, None
+        elif name == "default":
+            adoption.adopt(args[0])
         elif name == "clock":
             Clock.ahead += timedelta(minutes=args[0])
         elif name in ("withdraw visit", "withdraw histology"):
@@ -295,14 +299,11 @@ class World:
         by = {"user": self.user, "lesion": lesion}
         if name == "add":
             on, at, kind = args
-            LesionImageFactory(
-                lesion=lesion,
-                captured_on=on,
-                captured_time=at,
-                modality=kind,
-                placed_at=arrivals.next_moment(lesion),
-                uploaded_by=self.user,
-            )
+            self._add(lesion, captured_on=on, captured_time=at, modality=kind)
+        elif name == "twin":
+            n, on, kind = args
+            if (image := self.image(n)) is not None and image.lesion_id != lesion.pk:
+                self._add(lesion, captured_on=on, modality=kind, sha256=image.sha256)
         elif name == "withdraw lesion":
             corrections.withdraw(user=self.user, record=lesion, reason="Entered in error")
         elif name == "merge":
@@ -330,6 +331,10 @@ class World:
             closing.edit_lesion(user=self.owner, lesion=lesion, bleeding=False)
         else:
             closing.edit_lesion(bleeding=name == "symptom", **by)
+
+    def _add(self, lesion, **fields):
+        placed_at = arrivals.next_moment(lesion)
+        LesionImageFactory(lesion=lesion, placed_at=placed_at, uploaded_by=self.user, **fields)
 
     @property
     def is_shared(self):
@@ -417,6 +422,13 @@ LATER = [
 """An urgent picture of a later day."""
 
 
+TWIN_WARNS = [
+    ("twin", 1, 0, DAY, Modality.DERMATOSCOPIC),
+    ("read", 1, "see_doctor", reader.DEFAULT_VERSION),
+]
+"""The same picture on the second lesion, told otherwise."""
+
+
 PICTURE_READ = [PICTURE, READ_MONITOR]
 
 
@@ -445,6 +457,11 @@ PICTURE_READ = [PICTURE, READ_MONITOR]
 @example(urgent_picture(visit(0, "biopsy"), visit(0), ("refer", 0)), 1960, False)
 @example(urgent_picture(("malignant histology", 0, DAY, False), TISSUE), 1960, False)
 @example([("clock", 30), TISSUE, ("clock", -30), *urgent_picture()], 1960, True)
+@example(urgent_picture(("review", 0), *TWIN_WARNS, ("merge", 1)), 1960, True)
+@example(urgent_picture(("review", 0), *TWIN_WARNS, ("merge", 0)), 1960, True)
+@example(urgent_picture(visit(0), *TWIN_WARNS, ("merge", 1)), 1960, False)
+@example(urgent_picture(visit(0), *TWIN_WARNS, ("merge", 0), ("undo", 0)), 1960, False)
+@example(urgent_picture(("default", "2026.11.2"), READ_MONITOR), 1960, True)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_only_a_settling_act_lowers_what_is_told(done, born, is_shared):
     Clock.ahead = timedelta()
@@ -479,7 +496,7 @@ def replaces(world, act):
     if act[0] != "read" or (image := world.image(act[1])) is None:
         return False
     counting = image.counting_reading
-    return counting is not None and act[3] in (reader.DEFAULT_VERSION, counting.model_version)
+    return counting is not None and act[3] in (adoption.default(), counting.model_version)
 
 
 def leaves(world, act):
