@@ -29,7 +29,9 @@ from screening.interop.fhir.resources import KINDS
 from screening.models import Announcement, Delivery, Event, Outcome, Patient, Prediction, State
 from screening.predictions import queue
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
+from screening.records import visits
 from screening.reminders import calendar, emails
+from screening.reviews import services as review_services
 from tests.access import MATRIX, World
 from tests.clients import Browser, Program
 from tests.conftest import Personas
@@ -86,6 +88,18 @@ MUST_TELL = {
 }
 OF_CLINIC = {"worklist", "worklist_item", "api:worklist-list"}
 SHARED = {"shared", "shared_report"}
+TELL_ONLY_WHAT_STANDS = {
+    "image",
+    "patient_report",
+    "api:lesion-list",
+    "api:lesion-detail",
+    "api:patient-report",
+    "api:worklist-list",
+    "DiagnosticReport",
+    *SHARED,
+}
+"""Not what each picture was told, nor what the outcomes mean."""
+WARNS = re.compile("see_doctor|See a doctor")
 
 
 def story(kept: World) -> World:
@@ -143,7 +157,6 @@ def told_by(client: Any, urls: dict[str, str]) -> dict[str, str]:
         response = client.get(url)
         if response.status_code == 200:
             found[name] = NOISE.sub("", text_of(response))
-        response.close()
     return found
 
 
@@ -159,11 +172,14 @@ Ask = Callable[[dict[str, str]], dict[str, str]]
 
 
 def outlets(ask: Ask, urls: dict[str, str], world: World) -> tuple[set[str], set[str]]:
-    """What tells of the warning, and what tells of the newer pictures."""
+    """What tells of the warning, be it urgent or not, and what tells of the newer pictures."""
     before = ask(urls)
     answering = {name: url for name, url in urls.items() if name in before}
-    readings(world, DAYS[0]).update(outcome="monitor")
-    warned = differing(before, ask(answering))
+    told = [before]
+    for outcome in ("urgent", "monitor"):
+        readings(world, DAYS[0]).update(outcome=outcome)
+        told.append(ask(answering))
+    warned = differing(told[0], told[1]) & differing(told[0], told[2])
     readings(world, DAYS[0]).update(outcome="see_doctor")
     again = ask({name: url for name, url in urls.items() if name in warned})
     assert differing(before, again) == set()  # nothing else changes an answer
@@ -199,6 +215,39 @@ def test_every_address_that_tells_of_the_newest_picture_tells_the_warning(world,
     warned, of_newest = outlets(ask, urls, world)
     assert must_tell <= warned, must_tell - warned
     assert of_newest - warned <= OF_ONE_PICTURE.keys(), of_newest - warned
+
+
+def settle(world: World, personas: Personas) -> None:
+    image = world.lesion.images.get(captured_on=DAYS[0])
+    if world.patient.clinic_id:
+        said = {"conclusion": "nv", "management": "monitor"}
+        review_services.record_review(user=personas.clinician, image=image, **said)
+    else:
+        said = {"visited_on": DAYS[0], "finding": "harmless"}
+        visits.record_visit(user=personas.self_tracker, lesion=world.lesion, **said)
+
+
+@pytest.mark.parametrize(
+    ("world", "asked"),
+    [
+        ("clinic's", "clinician"),
+        ("followed", "self_tracker"),
+        ("own", "self_tracker"),
+        ("own", "link"),
+    ],
+    indirect=True,
+)
+def test_every_address_that_told_the_warning_tells_that_it_is_settled(world, asked, personas):
+    ask, urls, must_tell = asked
+    urls = {name: urls[name] for name in must_tell}
+    before = ask(urls)
+    settle(world, personas)
+    after = ask(urls)
+    same = before.keys() - differing(before, after)
+    assert same <= {"patient_timeline"}  # of each picture, by its day
+    alone = must_tell & TELL_ONLY_WHAT_STANDS
+    assert alone and {name for name in alone if WARNS.search(before[name])} == alone
+    assert {name for name in alone if WARNS.search(after[name])} == set()
 
 
 def test_a_system_that_signs_in_by_itself_is_told_it(personas):
