@@ -16,9 +16,10 @@
     │   ├── OtherRequest         an idempotency key was used for something else
     │   └── LeaseLost            another worker has taken over
     ├── ReadingError         why an image could not be read; the text is for the person
-    ├── Damaged              what is stored encrypted does not open: it was changed, or cut off
-    ├── KeyMissing           the operator's key is not set: nothing is lost, it must be put back
-    └── KeyDestroyed         what is stored was erased with its key
+    └── Unreadable           what is stored does not open
+        ├── Damaged              it was changed, or cut off
+        ├── KeyMissing           the operator's key is not set: nothing is lost, put it back
+        └── KeyDestroyed         it was erased with its key, or its key is lost for good
 
 The write path refuses by Django's ``ValidationError`` (``duplicates.SamePicture`` and
 ``quota.NoRoom`` are) and ``PermissionDenied``. ``ml.opening.pictures.InvalidImage`` says what is
@@ -114,13 +115,17 @@ class ReadingError(SkinCheckError):
     pass
 
 
-class Damaged(SkinCheckError, OSError):
+class Unreadable(SkinCheckError, OSError):
+    pass
+
+
+class Damaged(Unreadable):
     """An OSError without a number: trying again does not help."""
 
 
-class KeyMissing(SkinCheckError, OSError):
+class KeyMissing(Unreadable):
     """With ENOKEY: it passes when the operator puts the key back."""
 
 
-class KeyDestroyed(SkinCheckError, FileNotFoundError):
+class KeyDestroyed(Unreadable, FileNotFoundError):
     """With ENOENT: as gone as the file itself."""

@@ -5,8 +5,10 @@
     database    SQLite's file, or PostgreSQL's dump in its custom format
     media/      each stored file, by name, encrypted as it is stored
 
-In this order: files are never changed, so those of every copied row are still there. Files that
-exports made are left out: they repeat the rest, end after a week, and can be asked for again.
+In this order: files are never changed, so those of every copied row are still there, unless a
+picture got another file meanwhile, as it does when it is encrypted or moved to another patient.
+Then ``pack`` ends with CHANGED, and what it wrote is no backup. Files that exports made are left
+out: they repeat the rest, end after a week, and can be asked for again.
 """
 
 from __future__ import annotations
@@ -33,8 +35,10 @@ import django
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
-from django.db import connection
+from django.db import connection, transaction
 
+CHANGED = 75
+"""The exit status if pictures got other files while they were packed: try again."""
 NOT_IN_IT = (
     "Its pictures are encrypted with ENCRYPTION_KEY (embedded: {}), which is not in it: keep a "
     "copy elsewhere, or nobody can see them. WITH_ENCRYPTION_KEY=1 puts it in."
@@ -43,7 +47,7 @@ NOT_IN_IT = (
 
 def pack(to: IO[bytes]) -> None:
     storage: Any = default_storage
-    lost = 0
+    missing = []
     with tarfile.open(fileobj=to, mode="w|") as archive:
         keys = json.dumps([settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]).encode()
         _add(archive, "keys", BytesIO(keys), len(keys))
@@ -53,20 +57,32 @@ def pack(to: IO[bytes]) -> None:
         elif settings.ENCRYPTION_KEYS:
             print(NOT_IN_IT.format(settings.VAR_DIR / "encryption_key"), file=sys.stderr)
         with _temporary() as copy:
-            _copy_database(copy.name)
+            names = _copy_database(copy.name)
             with Path(copy.name).open("rb") as database:
                 _add(archive, "database", database, os.fstat(database.fileno()).st_size)
-        for name in _stored():
+        for name in names:
             try:
                 with storage.stored(name) as file:
                     _add(archive, f"media/{name}", file, storage.stored_size(name))
             except FileNotFoundError:
-                lost += 1
-    if lost:
+                missing.append(name)
+    if missing:
+        _tell_of_missing(missing)
+
+
+def _tell_of_missing(names: list[str]) -> None:
+    with connection.cursor() as cursor:
+        still = set(_stored(cursor))
+    if changed := sum(name not in still for name in names):
         print(
-            f"{lost} stored files are missing: their rows are backed up without them.",
+            f"{changed} stored files were replaced or deleted while they were packed.",
             file=sys.stderr,
         )
+        raise SystemExit(CHANGED)
+    print(
+        f"{len(names)} stored files were lost before: their rows are backed up without them.",
+        file=sys.stderr,
+    )
 
 
 def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None:
@@ -148,25 +164,30 @@ def _add(archive: tarfile.TarFile, name: str, file: IO[bytes], size: int) -> Non
     archive.addfile(member, file)
 
 
-def _stored() -> Iterator[str]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT file, thumbnail, screen FROM screening_lesionimage")
-        for names in iter(lambda: cursor.fetchmany(1000), []):
-            for row in names:
-                yield from filter(None, row)
-        cursor.execute("SELECT archive FROM screening_batch WHERE archive <> ''")
-        yield from (name for (name,) in cursor.fetchall())
+def _stored(cursor: Any) -> Iterator[str]:
+    cursor.execute("SELECT file, thumbnail, screen FROM screening_lesionimage")
+    for names in iter(lambda: cursor.fetchmany(1000), []):
+        for row in names:
+            yield from filter(None, row)
+    cursor.execute("SELECT archive FROM screening_batch WHERE archive <> ''")
+    yield from (name for (name,) in cursor.fetchall())
 
 
-def _copy_database(path: str) -> None:
+def _copy_database(path: str) -> list[str]:
+    """Returns the names of the files that the copy's rows have."""
     if settings.DATABASE_URL:
-        _postgres("pg_dump", "--format=custom", "--no-owner", "--file", path)
-    else:
-        with (
-            closing(sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=60)) as live,
-            closing(sqlite3.connect(path)) as copy,
-        ):
-            live.backup(copy)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            cursor.execute("SELECT pg_export_snapshot()")
+            same = f"--snapshot={cursor.fetchone()[0]}"
+            _postgres("pg_dump", "--format=custom", "--no-owner", same, "--file", path)
+            return list(_stored(cursor))
+    with (
+        closing(sqlite3.connect(settings.DATABASES["default"]["NAME"], timeout=60)) as live,
+        closing(sqlite3.connect(path)) as copy,
+    ):
+        live.backup(copy)
+        return list(_stored(copy.cursor()))
 
 
 def _restore_database(path: str) -> None:

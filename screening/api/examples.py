@@ -159,7 +159,13 @@ MAPS: dict[str, Any] = {
     "bias": _by_diagnosis(*[0.1] * 7),
 }
 
-QUEUED_WHOLE: dict[str, Any] = {**QUEUED, "mask": None, "maps_url": None, "measures": None}
+QUEUED_WHOLE: dict[str, Any] = {
+    **QUEUED,
+    "mask": None,
+    "maps_url": None,
+    "maps_unreadable": False,
+    "measures": None,
+}
 PREDICTION_WHOLE: dict[str, Any] = {
     **PREDICTION,
     "mask": {
@@ -169,6 +175,7 @@ PREDICTION_WHOLE: dict[str, Any] = {
         "outline": MAPS["outline"],
     },
     "maps_url": f"{HOST}/predictions/{_PREDICTION}/maps/",
+    "maps_unreadable": False,
     "measures": None,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from rest_framework import serializers
@@ -17,12 +18,15 @@ from screening.api.fields import (
     OrNothing,
     WordOrNull,
 )
+from screening.errors import Unreadable
 from screening.measurements.contours import outline
-from screening.measurements.masks import model_mask
+from screening.measurements.masks import Mask, model_mask
 from screening.measurements.millimetres import in_millimetres, scale_of
 from screening.models import Measurement, Outcome, Prediction, PredictionMaps
 from screening.predictions.advice import DISCLAIMER, Advice, advise
 from screening.predictions.details import context_of, other_details
+
+logger = logging.getLogger(__name__)
 
 
 class AdviceSerializer(OrNothing):
@@ -143,10 +147,9 @@ class MaskSerializer(OrNothing):
     )
 
     def get_attribute(self, instance: Prediction) -> dict[str, Any] | None:
-        found = _maps(instance)
-        if found is None:
+        mask = _mask(instance)
+        if mask is None:
             return None
-        mask = model_mask(found)
         height, width = mask.shape
         return {
             "url": _address(self, "api:prediction-mask", instance),
@@ -199,19 +202,41 @@ class PredictionDetailSerializer(ByScope, PredictionSerializer):
 
     elsewhere = {"measures": ("measurements",)}
 
-    mask = MaskSerializer()
+    mask = MaskSerializer(help_text="Null: there is none, or `maps_unreadable`.")
     maps_url = MapsAddress(help_text="The evidence maps; null: there are none.")
+    maps_unreadable = serializers.SerializerMethodField(
+        help_text="True: mask and maps are stored, but cannot be opened now. The outcome stands."
+    )
     measures = MeasuresSerializer(
         help_text="Null until it was measured, and where it cannot be. Needs `measurements:read`."
     )
 
     class Meta(PredictionSerializer.Meta):
-        fields = [*PredictionSerializer.Meta.fields, "mask", "maps_url", "measures"]
+        fields = [
+            *PredictionSerializer.Meta.fields,
+            "mask",
+            "maps_url",
+            "maps_unreadable",
+            "measures",
+        ]
+
+    def get_maps_unreadable(self, prediction: Prediction) -> bool:
+        return _maps(prediction) is not None and _mask(prediction) is None
 
 
 def _maps(prediction: Prediction) -> PredictionMaps | None:
     """Selected with the prediction, which has at most one row of maps."""
     return getattr(prediction, "maps", None)
+
+
+def _mask(prediction: Prediction) -> Mask | None:
+    """None if there is none that can be opened."""
+    found = _maps(prediction)
+    try:
+        return model_mask(found) if found is not None else None
+    except Unreadable as error:
+        logger.warning("prediction %s: its mask cannot be opened: %s", prediction.pk, error)
+        return None
 
 
 def _address(field: Any, name: str, prediction: Prediction) -> str:

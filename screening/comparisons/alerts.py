@@ -101,9 +101,9 @@ def _visit(image: LesionImage, reading: Prediction | None) -> Visit | None:
 
     try:
         pixels = pixels_of(image, SIDE)
-    except NotOpened:  # the comparison records the failure
+        mask = mask_of(image, pixels.shape[:2])
+    except NotOpened:  # the comparison and the measurement record the failure
         return None
-    mask = mask_of(image, pixels.shape[:2])
     if reading is None or mask is None or not mask.any():
         return None
     return Visit(pixels, mask, reading.p_malignant, reading.model_version)

@@ -4,6 +4,7 @@ now.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,16 @@ import numpy as np
 from accounts.models import User
 from ml import reader
 from ml.types import REGISTRATION_VERSION
+from screening.errors import Unreadable
 from screening.formatting import percent
 from screening.measurements.contours import Point, outline
 from screening.measurements.masks import mask_within
 from screening.measurements.millimetres import in_millimetres, scale_of
 from screening.measurements.presenters import COLOUR_WORDS, colours_present
-from screening.measurements.queries import current, repeatability
+from screening.measurements.queries import NotOpened, current, repeatability
 from screening.models import Alert, Comparison, LesionImage, Outcome, Prediction
+
+logger = logging.getLogger(__name__)
 
 OUTLINE_SIDE = 320
 """The longer side, in pixels, at which masks are outlined."""
@@ -136,14 +140,18 @@ def readings_of(images: list[LesionImage], user: User) -> dict[Any, Prediction |
     return found
 
 
-def outline_of(image: LesionImage, reading: Prediction | None) -> list[Point]:
-    """The current border, x and y as shares of the image's width and height. reading: the image's,
-    from ``readings_of``.
+def outline_of(image: LesionImage, reading: Prediction | None) -> list[Point] | None:
+    """The current border, x and y as shares of the image's width and height; None if it cannot be
+    opened. reading: the image's, from ``readings_of``.
     """
     scale = OUTLINE_SIDE / max(image.width, image.height)
     masked = reading if hasattr(reading, "maps") else None
     size = round(image.height * scale), round(image.width * scale)
-    mask = mask_within(image, masked, size)
+    try:
+        mask = mask_within(image, masked, size)
+    except (NotOpened, Unreadable) as error:
+        logger.warning("image %s: its outline cannot be opened: %s", image.pk, error)
+        return None
     return [] if mask is None else outline(mask)
 
 

@@ -128,9 +128,7 @@ def _aligned(earlier: LesionImage, later: LesionImage) -> dict[str, object]:
         fixed, moving = pixels_of(earlier, SIDE), pixels_of(later, SIDE)
     except NotOpened:
         return {"aligned": False, "reason": "One of the two pictures could not be opened."}
-    found = align(
-        fixed, moving, mask_of(earlier, fixed.shape[:2]), mask_of(later, moving.shape[:2])
-    )
+    found = align(fixed, moving, _mask(earlier, fixed), _mask(later, moving))
     matrix: list[list[float]] = []
     if found.matrix is not None:
         scales = fixed.shape[1] / earlier.width, moving.shape[1] / later.width
@@ -141,3 +139,11 @@ def _aligned(earlier: LesionImage, later: LesionImage) -> dict[str, object]:
         "score": found.score,
         "reason": found.reason,
     }
+
+
+def _mask(image: LesionImage, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_] | None:
+    """None as well for one that is damaged: pictures are aligned without."""
+    try:
+        return mask_of(image, pixels.shape[:2])
+    except NotOpened:
+        return None

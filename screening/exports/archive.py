@@ -17,7 +17,7 @@ from django.utils import timezone
 from accounts.models import Clinic, User
 from screening.batches.results import RESULT_COLUMNS, results_of
 from screening.body_map import queries as body_map_queries
-from screening.errors import Busy, Damaged
+from screening.errors import Busy, Damaged, KeyDestroyed
 from screening.exports import records
 from screening.exports.account import account_of
 from screening.exports.schema import FORMAT, VERSION, schema
@@ -164,7 +164,8 @@ def _write_records(made: Plan, archive: _Archive) -> None:
     """
     people = records.People()
     for kind in reversed(records.KINDS):
-        archive.add(f"records/{kind.name}.jsonl", _lines(kind, made.patients, people))
+        lines = _lines(kind, made.patients, people, archive.missing)
+        archive.add(f"records/{kind.name}.jsonl", lines)
     accounts = User.objects.filter(pk__in=people.users).order_by("pk")
     archive.add_json("people.json", [_person(one) for one in accounts])
     clinics = Clinic.objects.filter(pk__in=people.clinics).order_by("pk")
@@ -174,11 +175,18 @@ def _write_records(made: Plan, archive: _Archive) -> None:
     archive.add_json("schema.json", schema())
 
 
-def _lines(kind: records.Kind, patients: list[UUID], people: records.People) -> Iterator[bytes]:
+def _lines(
+    kind: records.Kind, patients: list[UUID], people: records.People, missing: list[str]
+) -> Iterator[bytes]:
+    """A row that cannot be opened is left out and added to ``missing``."""
     for page in records.pages(kind.rows(patients), kind.at_once):
         for row in page:
+            try:
+                line = records.written(kind, row, patients)
+            except (Damaged, KeyDestroyed):
+                missing.append(f"records/{kind.name}/{row.pk}")
+                continue
             people.note(kind, row)
-            line = records.written(kind, row, patients)
             yield json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 

@@ -106,6 +106,16 @@ def picture_of(image: LesionImage) -> bytes:
     return picture
 
 
+def is_whole(image: LesionImage) -> bool:
+    """Whether the stored picture can be read to its end; logged if not. Raises KeyMissing."""
+    try:
+        _whole(image.file).close()
+    except (FileNotFoundError, Damaged):
+        lost(image)
+        return False
+    return True
+
+
 def decoded(image: LesionImage, picture: bytes) -> npt.NDArray[np.uint8]:
     """The pixels of ``picture_of``: uint8 [h, w, 3]. Raises Http404 if it is damaged, Busy."""
     try:

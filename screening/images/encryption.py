@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from enum import Enum
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import models
 from django.db.models import ExpressionWrapper, F
+from django.utils import timezone
 
 from screening.errors import Damaged, KeyDestroyed, Overtaken
 from screening.images.services import files_only_with_rows
 from screening.models import DataKey, LesionImage, PredictionMaps
+from screening.models.data_key import INSTALLATION
 from screening.models.fields import SealedBinaryField
 from screening.operations import orphans
 from screening.sealing import is_sealed
@@ -52,29 +55,41 @@ def seal_again(image: LesionImage) -> None:
 def _seal_maps(image: LesionImage) -> None:
     found = PredictionMaps.objects.filter(prediction__image=image)
     for pk in list(found.values_list("pk", flat=True)):
+        maps = found.only(*MAPS).get(pk=pk)
         try:
-            maps = found.only(*MAPS).get(pk=pk)
+            for name in MAPS:
+                getattr(maps, name)  # opened before they are saved
         except (Damaged, KeyDestroyed):
             continue
         maps.save(update_fields=MAPS)
 
 
-def seal_plain() -> Iterator[str]:
-    """Encrypt every stored file and map that is not. Yields what each was, when it is done. Whoever
-    is interrupted starts again: what is encrypted is left alone.
+class Done(Enum):
+    SEALED = "encrypted"
+    SKIPPED = "skipped, because it is encrypted already or its file is lost"
+    LEFT = "left, because it was changed meanwhile"
+
+
+def seal_plain() -> Iterator[tuple[str, Done]]:
+    """Encrypt every stored file and map that is not. Yields each row when it is dealt with. Whoever
+    is interrupted starts again: what is encrypted is left alone. Raises KeyMissing.
     """
     for image in _each(LesionImage):
-        if _is_plain(image):
-            try:
-                seal_again(image)
-            except Overtaken:
-                continue
-            yield f"image {image.pk}"
+        yield f"image {image.pk}", _seal_image(image)
     for model, field in orphans.FIELDS:
         if model is not LesionImage:
             for row in _each(model):
-                if _seal_file(row, field):
-                    yield f"{model._meta.verbose_name} {row.pk}"
+                yield f"{model._meta.verbose_name} {row.pk}", _seal_file(row, field)
+
+
+def _seal_image(image: LesionImage) -> Done:
+    if not _is_plain(image):
+        return Done.SKIPPED
+    try:
+        seal_again(image)
+    except Overtaken:
+        return Done.LEFT
+    return Done.SEALED
 
 
 def rewrap() -> int:
@@ -88,6 +103,34 @@ def rewrap() -> int:
         still = DataKey.objects.filter(pk=one.pk, wrapped_by=former)
         count += still.update(wrapped=one.wrapped, wrapped_by=one.wrapped_by)
     return count
+
+
+class Lost(NamedTuple):
+    """What is under a key that no operator's key opens. images: of one patient, also such as were
+    moved since.
+    """
+
+    key: DataKey
+    images: int
+    maps: int
+
+
+def lost() -> Iterator[Lost]:
+    for key in DataKey.objects.lost():
+        images = LesionImage.everything.filter(data_key=key)
+        maps = PredictionMaps.objects.filter(prediction__image__in=images)
+        yield Lost(key, images.count(), maps.count())
+
+
+def give_up(key: DataKey) -> bool:
+    """What is under the key counts as lost from now on; pictures of the patient that come later get
+    another. If the operator's key is found nevertheless, all of it opens again, but for what is the
+    installation's: archives and exports. False if the key can be opened meanwhile.
+    """
+    still = DataKey.objects.lost().filter(pk=key.pk)
+    if key.pk == INSTALLATION:  # known by its identifier, which the next one has too
+        return bool(still.delete()[0])
+    return bool(still.update(given_up_at=timezone.now()))
 
 
 def _is_plain(image: LesionImage) -> bool:
@@ -110,18 +153,18 @@ def _maps_sealed(image: LesionImage) -> Iterator[bool]:
                 yield is_sealed(bytes(value))
 
 
-def _seal_file(row: Any, field: str) -> bool:
-    """Of a batch or an export. Whether it was stored plain, and is no longer."""
+def _seal_file(row: Any, field: str) -> Done:
+    """Of a batch or an export."""
     file = getattr(row, field)
     old = str(file.name)
     if not old or not storage.exists(old) or storage.is_sealed(old):
-        return False
+        return Done.SKIPPED
     with storage.open(old) as content:
         file.save(old, content, save=False)
     same = type(row)._base_manager.filter(pk=row.pk, **{field: old})
     is_done = bool(same.update(**{field: str(file.name)}))
     storage.delete(old if is_done else str(file.name))
-    return is_done
+    return Done.SEALED if is_done else Done.LEFT
 
 
 def _is_whole(path: str) -> bool:

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from accounts.models import User
 from ml.opening import pictures
+from screening.errors import Damaged, Unreadable
 from screening.measurements.queries import NotOpened
 from screening.models import LesionImage, Outcome, Outline, Prediction, PredictionMaps
 from screening.operations.transience import is_transient
@@ -17,13 +18,19 @@ from screening.operations.transience import is_transient
 SIDE = 512
 """The longer side of the copy that is measured; the masks are coarser."""
 
+UNREADABLE = "The software's outline of this picture cannot be opened. Draw one by hand."
+
 Mask = npt.NDArray[np.bool_]
 
 
 def model_mask(maps: PredictionMaps) -> Mask:
-    """The model's mask: bool [h, w], at the size at which the image was read."""
-    with Image.open(BytesIO(maps.mask)) as image:
-        return np.asarray(image) > 0
+    """The model's mask: bool [h, w], at the size at which the image was read. Raises Unreadable."""
+    stored = BytesIO(maps.mask)
+    try:
+        with Image.open(stored) as image:
+            return np.asarray(image) > 0
+    except (OSError, SyntaxError, ValueError):  # as Pillow refuses a PNG
+        raise Damaged("A stored mask is no picture.") from None
 
 
 def masked_prediction(image: LesionImage, seen_by: User | None = None) -> Prediction | None:
@@ -40,7 +47,8 @@ def masked_prediction(image: LesionImage, seen_by: User | None = None) -> Predic
 
 def mask_of(image: LesionImage, size: tuple[int, int]) -> Mask | None:
     """The lesion's current mask: bool of ``size`` (height, width). The drawn outline comes first,
-    then the model's mask; None if there is neither.
+    then the model's mask; None if there is neither. Raises NotOpened for a damaged one, and lets
+    transient errors through.
     """
     return mask_within(image, masked_prediction(image), size)
 
@@ -57,7 +65,13 @@ def mask_within(
         return _filled(drawn, size)
     if prediction is None:
         return None
-    mask = Image.fromarray(model_mask(prediction.maps)).convert("L")
+    try:
+        found = model_mask(prediction.maps)
+    except Unreadable as error:
+        if is_transient(error):
+            raise
+        raise NotOpened(UNREADABLE) from None
+    mask = Image.fromarray(found).convert("L")
     return np.asarray(mask.resize((width, height), Image.Resampling.BILINEAR)) >= 128
 
 

@@ -11,7 +11,7 @@ LENGTHS = ("longest_diameter_px", "shortest_diameter_px", "perimeter_px")
 
 
 class NotOpened(OSError):
-    """A stored picture is lost or damaged; retrying will not help. The message is shown to
+    """A stored picture or mask is lost or damaged; retrying will not help. The message is shown to
     users.
     """
 

@@ -22,8 +22,8 @@ ONE_SWEEP = 50
 def measure_image(image: LesionImage) -> Measurement | None:
     """Measure the image within its current outline or mask, once. None if it has neither.
 
-    A picture that cannot be opened gets a failure as its measurement. Raises transient errors
-    (``transience``).
+    A picture or mask that cannot be opened gives a failure as its measurement. Raises transient
+    errors (``transience``).
     """
     drawn = image.outlines.first()
     prediction = None if drawn else masked_prediction(image)
@@ -62,9 +62,9 @@ def _measured(image: LesionImage) -> dict[str, Any]:
 
     try:
         pixels = pixels_of(image)
+        mask = mask_of(image, pixels.shape[:2])
     except NotOpened as reason:
         return {"failure": str(reason)}
-    mask = mask_of(image, pixels.shape[:2])
     if mask is None:
         return {"failure": "There is neither a mask nor an outline to measure within."}
     try:

@@ -4,6 +4,7 @@ import errno
 import os
 import time
 from hashlib import sha256
+from typing import Any
 from uuid import UUID, uuid4
 
 from cryptography.exceptions import InvalidTag
@@ -34,12 +35,17 @@ _opened: dict[UUID, tuple[float, bytes]] = {}
 
 class DataKeyQuerySet(models.QuerySet["DataKey"]):
     def lost(self) -> DataKeyQuerySet:
-        """Those that no operator's key of the settings opens."""
-        return self.exclude(wrapped_by__in=list(operators_keys()))
+        """Those that no operator's key of the settings opens, and that nobody has given up."""
+        return self._closed().filter(given_up_at=None)
 
     def outdated(self) -> DataKeyQuerySet:
         """Those that are wrapped with a former key."""
-        return self.exclude(wrapped_by=next(iter(operators_keys()), ""))
+        given_up = self._closed().exclude(given_up_at=None)
+        of_former = self.exclude(wrapped_by=next(iter(operators_keys()), ""))
+        return of_former.exclude(pk__in=given_up.values("pk"))
+
+    def _closed(self) -> DataKeyQuerySet:
+        return self.exclude(wrapped_by__in=list(operators_keys()))
 
 
 class DataKey(models.Model):
@@ -48,12 +54,12 @@ class DataKey(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
-    patient = models.OneToOneField(
+    patient = models.ForeignKey(
         Patient,
         null=True,
         editable=False,
         on_delete=models.CASCADE,
-        related_name="data_key",
+        related_name="data_keys",
         help_text="Empty: the installation's, or about to be destroyed.",
     )
     erasure = models.ForeignKey(
@@ -69,6 +75,12 @@ class DataKey(models.Model):
         max_length=16, editable=False, help_text="Which operator's key opens it."
     )
     created = models.DateTimeField(default=timezone.now, editable=False)
+    given_up_at = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="When an operator said that the key that opens it will not be found again. What "
+        "is under it counts as lost, and the patient gets another.",
+    )
 
     objects = DataKeyQuerySet.as_manager()
 
@@ -78,6 +90,11 @@ class DataKey(models.Model):
             models.CheckConstraint(
                 condition=Q(patient__isnull=False) | Q(erasure__isnull=False) | Q(id=INSTALLATION),
                 name="data_key_has_an_owner",
+            ),
+            models.UniqueConstraint(
+                fields=["patient"],
+                condition=Q(given_up_at=None),
+                name="one_data_key_per_patient",
             ),
         ]
 
@@ -89,7 +106,9 @@ class DataKey(models.Model):
         """The key of the patient, None the installation's. Made when it is first asked for. Raises
         KeyMissing.
         """
-        which = {"pk": INSTALLATION} if patient is None else {"patient": patient}
+        which: dict[str, Any] = {"patient": patient, "given_up_at": None}
+        if patient is None:
+            which = {"pk": INSTALLATION}
         found = cls.objects.filter(**which).first()
         if found is None:
             # A new one beside keys that cannot be opened would hide that the operator's is lost.
@@ -103,8 +122,10 @@ class DataKey(models.Model):
 
     @property
     def key(self) -> bytes:
-        """Raises KeyMissing."""
+        """Raises KeyMissing, and KeyDestroyed if it was given up."""
         wrapping = operators_keys().get(self.wrapped_by)
+        if wrapping is None and self.given_up_at is not None:
+            raise KeyDestroyed(errno.ENOENT, "The key of what is stored is lost.")
         if wrapping is None:
             raise KeyMissing(errno.ENOKEY, MISSING)
         wrapped = bytes(self.wrapped)

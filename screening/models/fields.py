@@ -4,12 +4,13 @@ own fields, and content from before there was a key stays readable.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.files.base import File
 from django.db import models
 from django.db.models.fields.files import FieldFile
+from django.db.models.query_utils import DeferredAttribute
 
 from screening import sealing
 from screening.models.data_key import DataKey, key_of
@@ -50,8 +51,31 @@ class SealedBytes(bytes):
     """What is encrypted already."""
 
 
+class Stored(NamedTuple):
+    """What a row holds of a sealed column until somebody asks for its content."""
+
+    sealed: bytes
+
+
+class _OpenedWhenAsked(DeferredAttribute):
+    """A row whose column does not open can be loaded; only who asks for the column gets the error,
+    again each time.
+    """
+
+    def __get__(self, instance: Any, cls: Any = None) -> Any:
+        value = super().__get__(instance, cls)
+        if isinstance(value, Stored):
+            value = instance.__dict__[self.field.attname] = self.field.opened(value)
+        return value
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.__dict__[self.field.attname] = value
+
+
 class SealedBinaryField(models.BinaryField):
-    """Of a model with a ``sealing_key``."""
+    """Of a model with a ``sealing_key``. The attribute raises Unreadable."""
+
+    descriptor_class = _OpenedWhenAsked
 
     def deconstruct(self) -> Any:
         return _as_in_django(super().deconstruct(), models.BinaryField)
@@ -71,14 +95,16 @@ class SealedBinaryField(models.BinaryField):
             value = self._seal(value, DataKey.of(None))
         return super().get_db_prep_value(value, connection, prepared)
 
-    def from_db_value(self, value: Any, expression: Any, connection: Any) -> bytes | None:
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Stored | bytes | None:
         if value is None:
             return None
         stored = bytes(value)
-        if not sealing.is_sealed(stored):
-            return stored
-        key = key_of(sealing.header_of(stored).data_key)
-        return sealing.unseal(stored, key=key, place=self._place)
+        return Stored(stored) if sealing.is_sealed(stored) else stored
+
+    def opened(self, stored: Stored) -> bytes:
+        """Raises Unreadable."""
+        key = key_of(sealing.header_of(stored.sealed).data_key)
+        return sealing.unseal(stored.sealed, key=key, place=self._place)
 
     def _seal(self, value: Any, key: DataKey) -> SealedBytes:
         sealed = sealing.seal(bytes(value), data_key=key.pk, key=key.key, place=self._place)

@@ -39,6 +39,7 @@ class Overlays:
 
 
 def overlays_of(maps: PredictionMaps) -> Overlays:
+    """Raises Unreadable."""
     mask = model_mask(maps)
     height, width = mask.shape
     favour = _favour(np.array(maps.evidence))

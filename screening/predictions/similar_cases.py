@@ -30,7 +30,9 @@ class Similar:
 
 
 def similar(maps: PredictionMaps, version: str) -> Similar | None:
-    """version: of the model that made the maps. None for one without features or a library."""
+    """version: of the model that made the maps. None for one without features or a library.
+    Raises Unreadable.
+    """
     features = np.frombuffer(bytes(maps.features or b""), np.float16)
     found = nearest(version, features, COUNT) if features.size else []
     if not found:

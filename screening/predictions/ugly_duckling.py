@@ -19,7 +19,7 @@ from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from accounts.models import User
-from screening.errors import Damaged, KeyDestroyed, KeyMissing
+from screening.errors import Unreadable
 from screening.models import Lesion, Outcome, Patient, Prediction, PredictionMaps
 from screening.models.image import latest_first, present
 from screening.models.prediction import PredictionQuerySet
@@ -48,10 +48,13 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """All lesions that could be compared, least similar first."""
+    """All lesions that could be compared, least similar first. unreadable: how many could not,
+    because what was kept of their pictures does not open.
+    """
 
     model_version: str
     lesions: list[Ranked]
+    unreadable: int = 0
 
     @property
     def first(self) -> Ranked:
@@ -68,17 +71,20 @@ class Ranking:
     @property
     def statement(self) -> str:
         """What being first means, in plain words."""
-        return (
+        told = (
             f"Of {len(self.lesions)} spots this one looks least like the others to the software. "
             "One always comes first, so this alone is no sign of disease, and it clears none of "
             "the others. If it looks out of place to you too, show it to a doctor."
         )
+        if self.unreadable:
+            told += f" Not compared, because their features cannot be opened: {self.unreadable}."
+        return told
 
 
 def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | None:
     """Rank lesions by the counting reading of each one's newest assessable image, as far as
     ``user`` may see it. All readings are by the model version behind most of them. None with fewer
-    than LEAST readings, or if features cannot be opened: pages show the rest. Two queries.
+    than LEAST readings. What cannot be opened is left out. Two queries.
 
     lesions: all lesions of the patient.
     """
@@ -91,14 +97,11 @@ def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | No
         .only("features", "prediction__image__lesion")
         .order_by("prediction__image__lesion__created", "prediction__image__lesion")
     )
-    try:
-        found = list(rows)
-    except (Damaged, KeyDestroyed, KeyMissing):
-        logger.exception("patient %s: features cannot be opened", patient.pk)
-        return None
+    kept = [(maps, _features(maps)) for maps in rows]
+    found = [maps for maps, features in kept if features is not None]
     if len(found) < LEAST:
         return None
-    away = _distances(tuple(bytes(maps.features or b"") for maps in found))
+    away = _distances(tuple(features for _, features in kept if features is not None))
     by_key = {lesion.pk: lesion for lesion in lesions}
     ranked = [
         Ranked(
@@ -110,7 +113,17 @@ def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | No
         )
         for rank, n in enumerate(np.argsort(-away, kind="stable"), 1)
     ]
-    return Ranking(version, ranked)
+    return Ranking(version, ranked, unreadable=len(kept) - len(found))
+
+
+def _features(maps: PredictionMaps) -> bytes | None:
+    try:
+        return bytes(maps.features or b"")
+    except Unreadable as error:
+        logger.warning(
+            "prediction %s: its features cannot be opened: %s", maps.prediction_id, error
+        )
+        return None
 
 
 @lru_cache(8)

@@ -98,8 +98,7 @@ def newest(record: LesionRecord) -> list[Flowable]:
     image = record.newest
     if image is None:
         return [text("There is no picture of this lesion yet.")]
-    picture = Picture(image, *NEWEST, outline=outline_of(image, record.outlining[image.pk]))
-    left = [picture, Spacer(0, 4), text(_caption(image), style.SMALL)]
+    left = _outlined(record, image, NEWEST, gap=4)
     columns = [NEWEST[0] + 6 * mm, style.WIDTH - NEWEST[0] - 6 * mm]
     return [Table([[left, _told(image)]], columns, style=style.PLAIN), Spacer(0, 4)]
 
@@ -110,9 +109,7 @@ def earlier(record: LesionRecord) -> list[Flowable]:
         return []
     cells = [
         [
-            Picture(image, *EARLIER, outline=outline_of(image, record.outlining[image.pk])),
-            Spacer(0, 3),
-            text(_caption(image), style.SMALL),
+            *_outlined(record, image, EARLIER, gap=3),
             *([text(_outcome_of(image), style.SMALL)] if image.counting_reading else []),
         ]
         for image in images
@@ -122,6 +119,17 @@ def earlier(record: LesionRecord) -> list[Flowable]:
     row = Table([cells + [""] * (3 - len(cells))], columns, style=style.PLAIN)
     count = f"Earlier pictures ({len(images)} of {len(record.images) - 1})"
     return [KeepTogether([text(count, style.SECTION), row])]
+
+
+def _outlined(
+    record: LesionRecord, image: LesionImage, size: tuple[float, float], gap: float
+) -> list[Flowable]:
+    """The picture with its outline, and below what it is."""
+    outline = outline_of(image, record.outlining[image.pk])
+    caption = _caption(image)
+    if outline is None:
+        caption += ". Its outline cannot be opened."
+    return [Picture(image, *size, outline=outline), Spacer(0, gap), text(caption, style.SMALL)]
 
 
 def course(record: LesionRecord, height: float = 46 * mm) -> list[Flowable]:

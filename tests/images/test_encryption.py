@@ -20,9 +20,10 @@ from django.urls import reverse
 from screening import sweeper
 from screening.corrections import moves
 from screening.erasure import eraser, traces
-from screening.errors import Damaged, KeyDestroyed, KeyMissing
+from screening.errors import Damaged, KeyDestroyed, KeyMissing, Overtaken
 from screening.images import encryption
 from screening.images import services as images
+from screening.images.encryption import Done
 from screening.models import (
     Batch,
     DataKey,
@@ -156,7 +157,7 @@ def test_each_patient_has_a_key_and_the_rest_has_the_installations(media: Path) 
     first, second, again = added(), added(seed=2), None
     again = added(first.lesion.patient, seed=3)
     keys = {default_storage.data_key_of(one.file.name) for one in (first, again)}
-    assert keys == {first.lesion.patient.data_key.pk} == {first.data_key_id}
+    assert keys == {first.lesion.patient.data_keys.get().pk} == {first.data_key_id}
     assert second.data_key_id not in {*keys, None}
     batch = BatchFactory()
     batch.archive.save("archive", ContentFile(b"zip"))
@@ -234,9 +235,13 @@ def test_what_came_before_stays_readable_and_is_encrypted_by_a_command(
     done.close()
     out = StringIO()
     call_command("encrypt_media", stdout=out)
-    assert out.getvalue().splitlines()[-1] == "2 encrypted, nothing is stored plain."
+    assert (
+        out.getvalue().splitlines()[-1] == "2 sealed, 1 skipped, 0 left. Nothing is stored plain."
+    )
     call_command("encrypt_media", stdout=out)
-    assert out.getvalue().splitlines()[-1] == "0 encrypted, nothing is stored plain."
+    assert (
+        out.getvalue().splitlines()[-1] == "0 sealed, 3 skipped, 0 left. Nothing is stored plain."
+    )
 
     after = stored(media)
     assert all(data.startswith(MAGIC) for data in after.values())
@@ -245,7 +250,7 @@ def test_what_came_before_stays_readable_and_is_encrypted_by_a_command(
     assert raw(maps, "mask").startswith(MAGIC)
     assert PredictionMaps.objects.get().mask == maps.mask
     image.refresh_from_db()
-    assert image.data_key == image.lesion.patient.data_key
+    assert image.data_key == image.lesion.patient.data_keys.get()
     for row in (image, Batch.objects.get(), Export.objects.get()):
         for field in row._meta.concrete_fields:
             if isinstance(field, FileField) and getattr(row, field.name):
@@ -296,7 +301,7 @@ def test_a_lost_key_is_told_and_overwrites_nothing(settings: Any, media: Path, c
         image.file.open("rb")
     assert is_transient(told.value), "a reading waits, and does not fail"
     with pytest.raises(KeyMissing):
-        PredictionMaps.objects.get()
+        assert PredictionMaps.objects.get().mask
     # Neither for the patient nor for another: a new key would hide that the other one is lost.
     for lesion in (image.lesion, LesionFactory(patient=PatientFactory(own=True))):
         with pytest.raises(KeyMissing):
@@ -388,7 +393,7 @@ def test_a_picture_that_was_moved_outlives_the_patient_it_came_from(
     assert eraser.erase_due() == 1
     assert not LesionImage.everything.filter(pk=stays.pk).exists()
     image = LesionImage.objects.get(pk=image.pk)
-    assert image.data_key == second.data_key
+    assert image.data_key == second.data_keys.get()
     assert content_of(image) == content
     assert PredictionMaps.objects.get(prediction__image=image).mask == mask
     assert DataKey.objects.count() == 1
@@ -452,8 +457,8 @@ def test_a_damaged_map_keeps_no_other_picture_plain(settings: Any) -> None:
     maps = PredictionMaps.objects.get(prediction__image=images_before[0])
     maps.save()
     damage_a_map(images_before[0])
-    assert len(list(encryption.seal_plain())) == 2
-    assert list(encryption.seal_plain()) == []
+    for done in (Done.SEALED, Done.SKIPPED):
+        assert [found for _, found in encryption.seal_plain()] == [done, done]
 
 
 def test_a_picture_that_is_encrypted_while_it_is_read_is_read(settings: Any) -> None:
@@ -483,3 +488,87 @@ def test_a_reading_of_a_plain_picture_waits_for_the_lost_key(settings: Any) -> N
     queue.process(image.predictions.get().pk)
     waiting = image.predictions.get()
     assert (waiting.state, waiting.setbacks) == ("queued", 1)
+
+
+def test_what_a_lost_key_covers_is_listed_and_given_up(settings: Any, media: Path) -> None:
+    image, other = added(), added(seed=2)
+    patient, user = image.lesion.patient, image.lesion.patient.owner
+    queue_again = image.predictions.get()
+    ExportFactory(ready=True, file=ContentFile(b"PK\x03\x04 everything", name="export"))
+    settings.ENCRYPTION_KEYS = [OTHER]
+    forget_opened()
+    out = StringIO()
+    call_command("lost_keys", stdout=out)
+    said = out.getvalue()
+    assert f"patient {patient.pk}: 1 pictures, 1 maps" in said
+    assert f"patient {other.lesion.patient_id}: 1 pictures" in said
+    assert "the installation: 0 pictures" in said
+    assert "Nothing was changed." in said
+    assert health.missing() == ["encryption key"]
+
+    call_command("lost_keys", "--confirm", stdout=out)
+    assert "3 data key(s) given up" in out.getvalue()
+    assert health.missing() == []
+    with pytest.raises(KeyDestroyed):
+        content_of(image)
+    assert image.predictions.get() == queue_again, "history stays"
+    new = images.add_image(user=user, lesion=image.lesion, file=BytesIO(picture(9))).image
+    assert content_of(new).startswith(b"\xff\xd8\xff")
+    assert new.data_key_id != image.data_key_id
+    BatchFactory().archive.save("archive", ContentFile(b"zip"))
+    call_command("lost_keys", stdout=out)
+    assert out.getvalue().endswith("Nothing is lost.\n")
+    call_command("rotate_encryption_key", stdout=out)
+
+    settings.ENCRYPTION_KEYS = [OTHER, KEY]  # it is found after all
+    forget_opened()
+    assert content_of(image).startswith(b"\xff\xd8\xff")
+    call_command("rotate_encryption_key", stdout=out)
+    settings.ENCRYPTION_KEYS = [OTHER]
+    forget_opened()
+    assert content_of(image).startswith(b"\xff\xd8\xff")
+
+
+def test_what_waited_for_a_key_that_is_given_up_ends(settings: Any) -> None:
+    lesion = LesionFactory(patient=PatientFactory(own=True))
+    user = lesion.patient.owner
+    image = images.add_image(user=user, lesion=lesion, file=BytesIO(picture(1))).image
+    settings.ENCRYPTION_KEYS = [OTHER]
+    forget_opened()
+    waiting = image.predictions.get()
+    queue.process(waiting.pk)
+    waiting.refresh_from_db()
+    assert waiting.state == "queued"
+    call_command("lost_keys", "--confirm", stdout=StringIO())
+    type(waiting).objects.filter(pk=waiting.pk).update(rests_until=None)
+    queue.process(waiting.pk)
+    waiting.refresh_from_db()
+    assert (waiting.state, bool(waiting.failure)) == ("failed", True)
+
+
+def test_a_key_that_was_given_up_goes_with_the_record(settings: Any) -> None:
+    image = added()
+    patient, user = image.lesion.patient, image.lesion.patient.owner
+    settings.ENCRYPTION_KEYS = [OTHER]
+    forget_opened()
+    call_command("lost_keys", "--confirm", stdout=StringIO())
+    images.add_image(user=user, lesion=image.lesion, file=BytesIO(picture(9)))
+    assert patient.data_keys.count() == 2
+    erasure = ErasureFactory(patient=patient, asked_by=user)
+    Erasure.objects.filter(pk=erasure.pk).update(erased_from=erasure.created)
+    assert eraser.erase_due() == 1
+    assert not DataKey.objects.exists()
+
+
+def test_the_command_says_what_is_left(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.ENCRYPT_AT_REST = False
+    added()
+    settings.ENCRYPT_AT_REST = True
+
+    def overtaken(image: LesionImage) -> None:
+        raise Overtaken
+
+    monkeypatch.setattr(encryption, "seal_again", overtaken)
+    out = StringIO()
+    call_command("encrypt_media", stdout=out)
+    assert out.getvalue() == "0 sealed, 0 skipped, 1 left. Run it again.\n"

@@ -155,6 +155,11 @@ def two_active_exports(patient):
     ExportFactory(patient=patient, requested_by=first.requested_by)
 
 
+def two_data_keys(patient):
+    for _ in range(2):
+        DataKey.objects.create(patient=patient, wrapped=b"", wrapped_by="")
+
+
 def same_picture_twice():
     image = LesionImageFactory()
     LesionImageFactory(lesion=image.lesion, sha256=image.sha256)
@@ -318,6 +323,7 @@ REFUSED = {
         state="erased", erased_at=timezone.now()
     ),
     "data_key_has_an_owner": lambda: DataKey.objects.create(wrapped=b"", wrapped_by=""),
+    "one_data_key_per_patient": lambda: two_data_keys(PatientFactory()),
     "trace_kind_is_known": lambda: Trace.objects.create(digest="0" * 64, kind="smell"),
     "seal_is_of_what_is_left_of_a_review": lambda: ReviewSeal.objects.create(
         number=1, signature="0", held=True, seal="0", content_sha256="0"

@@ -61,6 +61,26 @@ Export.objects.create(
     file_bytes=2, sha256="0" * 64, expires_at=timezone.now() + timedelta(days=1),
 )
 """
+SEALS_MEANWHILE = """
+import os
+import sys
+from pathlib import Path
+sys.path.insert(0, "script")
+import backup_archive
+from screening.images import encryption
+copy = backup_archive._copy_database
+def and_then_seal(path):
+    names = copy(path)
+    from screening.models import LesionImage
+    left = Path(os.environ["TIMES"])
+    if times := int(left.read_text()):
+        left.write_text(str(times - 1))
+        encryption.seal_again(LesionImage.objects.get())
+    return names
+backup_archive._copy_database = and_then_seal
+backup_archive.main("pack")
+"""
+"""Between the copy of the database and that of the files the picture gets another file."""
 STATE = "SELECT state FROM screening_prediction"
 
 
@@ -86,12 +106,13 @@ def run(
     file: Path,
     installation: Installation,
     passphrase: str = "a long random passphrase",
+    python: str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     secret = file.with_suffix(".passphrase")
     secret.write_text(passphrase)
     return subprocess.run(
         [ROOT / "script" / script, file],
-        env={**installation.environment, "PASSPHRASE_FILE": str(secret), "PYTHON": sys.executable},
+        env={**installation.environment, "PASSPHRASE_FILE": str(secret), "PYTHON": python},
         capture_output=True,
         text=True,
         check=False,
@@ -195,6 +216,40 @@ def test_the_operators_key_comes_below_one_that_is_there(
     assert "Put it back" not in restored.stderr
     kept = (old.folder / "encryption_key").read_text()
     assert (new.folder / "encryption_key").read_text().split() == ["cd" * 32, kept]
+
+
+@pytest.mark.parametrize("times", [1, 9])
+def test_a_backup_during_encryption_is_whole_or_fails(
+    installations: tuple[Installation, Installation], tmp_path: Path, times: int
+) -> None:
+    old, new = installations
+    old.python("manage.py", "shell", "--no-imports", "-c", MAKE)
+    (tmp_path / "seals.py").write_text(
+        "import django\nimport os\n"
+        "os.environ['DJANGO_SETTINGS_MODULE'] = 'skincheck_site.settings'\n"
+        f"django.setup()\n{SEALS_MEANWHILE}"
+    )
+    (tmp_path / "times").write_text(str(times))
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" = script/backup_archive.py ] && PYTHONPATH=. exec {sys.executable} {tmp_path}/seals.py\n'
+        f'exec {sys.executable} "$@"\n'
+    )
+    python.chmod(0o700)
+    old.environment["TIMES"] = str(tmp_path / "times")
+    file = tmp_path / "backup.gpg"
+    kept = run("backup", file, old, python=str(python))
+    assert "stored files were replaced" in kept.stderr
+    assert (kept.returncode == 0) is file.exists() is (times == 1), kept.stderr
+    if times == 9:
+        assert "Nothing is backed up" in kept.stderr
+        assert not list(tmp_path.glob("*.part"))
+        return
+    restored = run("restore", file, new)
+    assert restored.returncode == 0, restored.stderr
+    ((name,),) = new.query("SELECT file FROM screening_lesionimage")
+    assert (new.folder / "media" / name).is_file()
 
 
 def test_pictures_in_s3_come_back_in_another_bucket(

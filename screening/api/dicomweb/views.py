@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, starmap
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.http import Http404, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -31,6 +31,8 @@ from screening.models import LesionImage, Prediction
 if TYPE_CHECKING:
     from pydicom import Dataset
 
+Response = TypeVar("Response", bound=HttpResponseBase)
+
 BASE = "/dicomweb"
 DICOM, JSON, OCTETS = "application/dicom", "application/dicom+json", "application/octet-stream"
 TEXT = (JSON, "application/json")
@@ -46,6 +48,7 @@ MORE = (
     "The number of results exceeded the maximum supported by the server. Additional results can be "
     "requested."
 )
+LEFT_OUT = "What is stored of {} of these instances cannot be opened. They are left out."
 MAX_SIDE = 10_000
 
 
@@ -97,11 +100,7 @@ class SearchView(DicomWebView):
         found = search.find(self.level, asked, retrieval.within(study, series), scope)
         warnings = [LITERAL] * asked.fuzzy + [MORE] * found.is_cut
         response = _json(found.results)
-        if warnings:
-            response.headers["Warning"] = ", ".join(
-                f'299 {request.get_host()} "{text}"' for text in warnings
-            )
-        return response
+        return _warned(request, response, warnings)
 
 
 class StoreView(RetrySafe, DicomWebView):
@@ -139,9 +138,11 @@ class InstancesView(DicomWebView):
     """The instances of a study or a series, or one of them."""
 
     def get(self, request: Request, **names: str) -> HttpResponseBase:
-        found = self.found(**names)
+        found, lost = self.found(**names), 0
         wanted = accepted(request)
         is_one = "instance" in names
+        if not is_one:
+            found, lost = retrieval.whole(found)
         chosen = [_choice(wanted, partial(_embeds, image), is_one=is_one) for image in found.images]
         # A document has no other transfer syntax, whatever is asked for.
         chosen += [_choice(wanted, lambda syntax: True, is_one=is_one) for _ in found.documents]
@@ -149,7 +150,8 @@ class InstancesView(DicomWebView):
             map(self._part, found.images, chosen), starmap(self._document, found.documents)
         )
         if not is_one:
-            return multipart.answer(DICOM, parts)
+            warnings = [LEFT_OUT.format(lost)] if lost else []
+            return _warned(request, multipart.answer(DICOM, parts), warnings)
         part = content_type, data = next(parts)  # a lost picture is told before the first byte
         if chosen[0].is_multipart:
             return multipart.answer(DICOM, [part])
@@ -172,7 +174,9 @@ class StudyView(StoreView, InstancesView):
 class MetadataView(DicomWebView):
     def get(self, request: Request, **names: str) -> HttpResponse:
         _require_json(request)
-        found = self.found(**names)
+        found, lost = self.found(**names), 0
+        if "instance" not in names:
+            found, lost = retrieval.whole(found)
         told = [
             writer.metadata(
                 image, retrieval.stored_bytes(image), self.tells, plain=True
@@ -180,7 +184,7 @@ class MetadataView(DicomWebView):
             for image in found.images
         ]
         told += [_header(readings.dataset(*one, self.tells)) for one in found.documents]
-        return _json(told)
+        return _warned(request, _json(told), [LEFT_OUT.format(lost)] if lost else [])
 
 
 class FramesView(DicomWebView):
@@ -217,6 +221,14 @@ def _handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     if isinstance(exc, SearchError):
         exc = exceptions.ValidationError(str(exc))
     return problem_handler(exc, context)
+
+
+def _warned(request: Request, response: Response, warnings: list[str]) -> Response:
+    if warnings:
+        response.headers["Warning"] = ", ".join(
+            f'299 {request.get_host()} "{text}"' for text in warnings
+        )
+    return response
 
 
 def _json(told: Any, status: int = 200) -> JsonResponse:

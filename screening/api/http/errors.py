@@ -40,7 +40,7 @@ from screening.api.http.problems import (
     Kind,
 )
 from screening.api.http.problems import NOT_FOUND as NOT_FOUND_KIND
-from screening.errors import Busy
+from screening.errors import Busy, Damaged, KeyDestroyed
 from screening.images.duplicates import SamePicture
 from screening.operations.transience import is_full, is_transient
 from skincheck_site import request_id
@@ -49,6 +49,10 @@ logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 NOT_FOUND = "This does not exist, or is not for you to see."
+UNREADABLE = (
+    "What is stored for this was changed or cut off, or its key is gone: it cannot be opened. The "
+    "rest of the record is as it was."
+)
 NO_ADDRESS = "The API has no such address. Addresses of resources end with a slash."
 NO_DICOM = (
     "There is no such address of DICOMweb. It begins with studies, series or instances, and none "
@@ -172,6 +176,9 @@ def _known(exc: Exception) -> exceptions.APIException | None:
             return exceptions.ValidationError(exc.message_dict if by_field else exc.messages)
         case Busy():
             return Unavailable()
+        case Damaged() | KeyDestroyed():
+            logger.error("what is stored cannot be opened: %s", exc)
+            return exceptions.NotFound(UNREADABLE)
         case RequestDataTooBig():
             return TooLarge()
         case SuspiciousOperation() | UnreadablePostError():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container
 from uuid import UUID
 
@@ -9,10 +10,13 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 
 from accounts.models import User
+from screening.errors import Damaged, KeyDestroyed
 from screening.images import delivery
 from screening.interop.dicom import readings
 from screening.interop.dicom.uids import Document
 from screening.interop.dicom.writer import ABOUT, to_dicom
+
+logger = logging.getLogger(__name__)
 
 
 def download(*, user: User, pk: UUID, tells: Container[str] = ABOUT) -> HttpResponse:
@@ -27,13 +31,17 @@ def download_reading(
     *, user: User, pk: UUID, document: Document, tells: Container[str] = ABOUT
 ) -> HttpResponse:
     """The reading of the image ``pk`` that counts, as ``download``. Raises Http404 if ``user`` may
-    not see it, or if it has no such document.
+    not see it, if it has no such document or if its mask cannot be opened.
     """
     reading = get_object_or_404(readings.told_to(user), image=pk)
     if document not in readings.documents_of(reading):
         raise Http404("This reading has no mask.")
     name = f"{reading.pk}-{document.name.lower()}"
-    return _file(readings.to_dicom(reading, document, tells), name)
+    try:
+        return _file(readings.to_dicom(reading, document, tells), name)
+    except (Damaged, KeyDestroyed):
+        logger.error("prediction %s: its mask cannot be opened", reading.pk)
+        raise Http404(readings.UNREADABLE) from None
 
 
 def _file(data: bytes, name: str) -> HttpResponse:

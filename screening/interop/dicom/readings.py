@@ -41,6 +41,7 @@ CLASSES = {
 SCHEME = "99SKINCHECK"
 """Of our own codes: outcomes, and the probability of each diagnosis."""
 RESEARCH = "Research, not a diagnosis"
+UNREADABLE = "The mask of this reading cannot be opened. The reading stands."
 ONE_PICTURE = (
     "This is about one picture. A warning from another picture of the spot still stands beside it: "
     "see the report of the spot."
@@ -82,7 +83,7 @@ def dataset(prediction: Prediction, document: Document, tells: Container[str] = 
     """Of a finished reading. Reads its maps, and the image as ``writer.to_dicom`` does but for the
     scale.
 
-    Raises ValueError for a mask that there is not.
+    Raises ValueError for a mask that there is not, Unreadable for one that does not open.
     """
     image = prediction.image
     picture = described(image, [one for one in ("patients", "lesions") if one in tells])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -10,11 +11,15 @@ from django.http import Http404
 
 from accounts.models import User
 from ml.opening.pictures import InvalidImage
+from screening.errors import Damaged, KeyDestroyed
 from screening.images import cleaning, delivery
 from screening.interop.dicom import readings, uids
 from screening.interop.dicom.uids import Document
+from screening.measurements.masks import model_mask
 from screening.measurements.millimetres import with_scale
 from screening.models import LesionImage, Prediction
+
+logger = logging.getLogger(__name__)
 
 JPEG, PNG = "image/jpeg", "image/png"
 RENDERED = {JPEG: "JPEG", PNG: "PNG"}
@@ -69,6 +74,28 @@ def instances(
     if not (found.images or found.documents):
         raise Http404
     return found
+
+
+def whole(found: Instances) -> tuple[Instances, int]:
+    """Those that can be opened, and how many cannot: a response of many has begun by the time that
+    each is read. Raises Http404 if none can, KeyMissing.
+    """
+    left = Instances(
+        [image for image in found.images if delivery.is_whole(image)],
+        [(reading, one) for reading, one in found.documents if _opens(reading, one)],
+    )
+    if not (left.images or left.documents):
+        raise Http404
+    count = len(found.images) + len(found.documents) - len(left.images) - len(left.documents)
+    return left, count
+
+
+def _opens(reading: Prediction, document: Document) -> bool:
+    try:
+        return document != Document.MASK or model_mask(reading.maps).size > 0
+    except (Damaged, KeyDestroyed) as error:
+        logger.warning("prediction %s: its mask cannot be opened: %s", reading.pk, error)
+        return False
 
 
 def _images(user: User, study: str, series: str, instance: str) -> list[LesionImage]:

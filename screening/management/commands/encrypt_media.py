@@ -9,6 +9,7 @@ from django.core.management.base import CommandError
 
 from screening.errors import KeyMissing
 from screening.images import encryption
+from screening.images.encryption import Done
 from screening.privacy.commands import RecordedCommand
 
 
@@ -21,12 +22,17 @@ class Command(RecordedCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.ENCRYPT_AT_REST:
             raise CommandError("Encryption is off: set ENCRYPTION_KEY. See docs/operations.md.")
-        count = 0
+        counts = dict.fromkeys(Done, 0)
         try:
-            for what in encryption.seal_plain():
-                count += 1
-                if options["verbosity"] > 1:
-                    self.stdout.write(what)
+            for what, done in encryption.seal_plain():
+                counts[done] += 1
+                if options["verbosity"] > 1 and done is not Done.SKIPPED:
+                    self.stdout.write(f"{what}: {done.value}")
         except KeyMissing as error:
-            raise CommandError(error.strerror) from None
-        self.stdout.write(f"{count} encrypted, nothing is stored plain.")
+            raise CommandError(f"{_told(counts)} {error.strerror}") from None
+        left = "Run it again." if counts[Done.LEFT] else "Nothing is stored plain."
+        self.stdout.write(f"{_told(counts)} {left}")
+
+
+def _told(counts: dict[Done, int]) -> str:
+    return ", ".join(f"{count} {done.name.lower()}" for done, count in counts.items()) + "."

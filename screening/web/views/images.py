@@ -20,7 +20,7 @@ from django.views.decorators.http import (
 
 from ml.opening.limits import IN_BYTES, MAX_BYTES
 from screening import write_access
-from screening.errors import Damaged, KeyDestroyed, KeyMissing
+from screening.errors import Unreadable
 from screening.measurements.presenters import measured_in
 from screening.models import (
     Lesion,
@@ -232,14 +232,15 @@ def _overlays(request: UserRequest, reading: dict[str, Any]) -> dict[str, Any]:
     """
     maps, finished = None, reading["finished"]
     if reading["explanation"]:
-        visible = PredictionMaps.objects.visible_to(request.user)
-        try:
-            maps = visible.filter(prediction=finished).first()
-        except (Damaged, KeyDestroyed, KeyMissing):  # the outcome is shown nevertheless
-            logger.exception("prediction %s: its maps cannot be opened", finished.pk)
+        maps = PredictionMaps.objects.visible_to(request.user).filter(prediction=finished).first()
+    found: dict[str, Any] = {"overlays": None}
     if maps is None:
-        return {"overlays": None}
-    found: dict[str, Any] = {"overlays": overlays.overlays_of(maps)}
-    if not reading["is_told_person"]:
-        found["similar"] = similar_cases.similar(maps, finished.model_version)
+        return found
+    try:
+        found["overlays"] = overlays.overlays_of(maps)
+        if not reading["is_told_person"]:
+            found["similar"] = similar_cases.similar(maps, finished.model_version)
+    except Unreadable as error:  # the outcome is shown nevertheless
+        logger.warning("prediction %s: its maps cannot be opened: %s", finished.pk, error)
+        found["is_unreadable"] = True
     return found

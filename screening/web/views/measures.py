@@ -15,6 +15,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from screening import write_access
+from screening.errors import Unreadable
 from screening.measurements import masks, outlines
 from screening.measurements.contours import Point, thinned
 from screening.measurements.contours import outline as border_of
@@ -52,14 +53,16 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
             else:
                 messages.success(request, "The outline is saved, and the picture measured again.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
+    by_model = _by_model(image, request.user)
     return render(
         request,
         "screening/outline.html",
         _of(image)
         | {
             "form": form,
-            "points": _points(image, request.user) or ROUND,
-            "by_model": _by_model(image, request.user),
+            "points": _drawn(image) or by_model or ROUND,
+            "by_model": by_model,
+            "is_unreadable": by_model is None,
             "drawn": image.outlines.select_related("drawn_by"),
         },
     )
@@ -123,16 +126,19 @@ def _of(image: LesionImage) -> dict[str, object]:
     return {"image": image, "lesion": image.lesion, "patient": image.lesion.patient}
 
 
-def _points(image: LesionImage, user: User) -> list[Point]:
-    """The current outline, with few enough corners to move by hand."""
+def _drawn(image: LesionImage) -> list[Point]:
     drawn = image.outlines.first()
-    if drawn is not None:
-        return [(x, y) for x, y in drawn.points]
-    return _by_model(image, user)
+    return [(x, y) for x, y in drawn.points] if drawn is not None else []
 
 
-def _by_model(image: LesionImage, user: User) -> list[Point]:
+def _by_model(image: LesionImage, user: User) -> list[Point] | None:
+    """The software's outline, with few enough corners to move by hand; None if it cannot be
+    opened.
+    """
     prediction = masks.masked_prediction(image, user)
     if prediction is None:
         return []
-    return thinned(border_of(masks.model_mask(prediction.maps)), EDITED_CORNERS)
+    try:
+        return thinned(border_of(masks.model_mask(prediction.maps)), EDITED_CORNERS)
+    except Unreadable:
+        return None
