@@ -30,6 +30,7 @@ from screening.comparisons import follow_up, setbacks
 from screening.comparisons import services as comparison_services
 from screening.exports import emails as export_emails
 from screening.exports import worker as export_worker
+from screening.images import encryption
 from screening.images import services as image_services
 from screening.measurements import services as measurement_services
 from screening.models import Prediction
@@ -73,6 +74,7 @@ def sweep_once() -> None:
         export_emails.send_waiting,
         outbox.ring,
         audit.chain_all,
+        seal_moved_pictures,
         work_where_nobody_does,
         follow_up_where_nobody_does,
         mail_where_nobody_does,
@@ -110,6 +112,13 @@ def sweep_exports() -> None:
     export_worker.sweep()
     if export_worker.has_work():
         bells.work_on_exports()
+
+
+def seal_moved_pictures() -> None:
+    """With the key of the patient whose they are now."""
+    for image in _for_a_shift(encryption.under_anothers_key()):
+        with _limit(settings.CELERY_TASK_TIME_LIMIT):
+            encryption.seal_moved(image)
 
 
 def work_where_nobody_does() -> None:

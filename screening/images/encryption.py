@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import models
-from django.db.models import ExpressionWrapper, F
+from django.db import DatabaseError, models
+from django.db.models import ExpressionWrapper, F, QuerySet
 from django.utils import timezone
 
 from screening.errors import Damaged, KeyDestroyed, Overtaken
@@ -19,6 +20,8 @@ from screening.models.data_key import INSTALLATION
 from screening.models.fields import SealedBinaryField
 from screening.operations import orphans
 from screening.sealing import is_sealed
+
+logger = logging.getLogger(__name__)
 
 storage: Any = default_storage
 FILES = [field for model, field in orphans.FIELDS if model is LesionImage]
@@ -50,6 +53,24 @@ def seal_again(image: LesionImage) -> None:
         _seal_maps(image)
     for name in new:
         storage.delete(old[name])
+
+
+def under_anothers_key() -> QuerySet[LesionImage]:
+    """Pictures that were moved to another patient since, in no order: one that fails holds up no
+    other.
+    """
+    if not settings.ENCRYPT_AT_REST:
+        return LesionImage.everything.none()
+    moved = LesionImage.everything.exclude(data_key=None)
+    return moved.exclude(data_key__patient=F("lesion__patient")).order_by("?")
+
+
+def seal_moved(image: LesionImage) -> None:
+    """``seal_again``, but it never raises: the next sweep tries again."""
+    try:
+        seal_again(image)
+    except (Overtaken, OSError, DatabaseError) as error:
+        logger.warning("image %s: still under another patient's key: %s", image.pk, error)
 
 
 def _seal_maps(image: LesionImage) -> None:

@@ -116,8 +116,6 @@ def keep_image(
     if not allow_duplicate:
         duplicates.require_new(user=user, lesion=lesion, sha256=clean.sha256)
     size = len(clean.data) + len(clean.thumbnail) + len(clean.screen)
-    patient = lesion.patient
-    quota.require_room(size, user=patient.owner_id, clinic=patient.clinic_id)
     image = LesionImage(
         lesion=lesion,
         uploaded_by=user,
@@ -164,8 +162,8 @@ def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
 
 def give_screen(image: LesionImage) -> None:
     """Store its picture in the size of a screen, if it is a larger one and has none: it came
-    before there were any, or with an import. Raises InvalidImage, Busy, OSError. For workers only:
-    it decodes.
+    before there were any, or with an import. Raises InvalidImage, Busy, OSError, and
+    ValidationError where no room is left. For workers only: it decodes.
 
     Two at once, or an erasure meanwhile: one file remains, or none.
     """
@@ -173,10 +171,15 @@ def give_screen(image: LesionImage) -> None:
         return
     with image.file.open("rb") as file:
         data = cleaning.screen(file)
-    made = image.screen
-    made.save("screen.jpg", ContentFile(data), save=False)
-    without = LesionImage.everything.filter(pk=image.pk, screen="")
-    if not without.update(screen=made.name, stored_bytes=F("stored_bytes") + len(data)):
+    made, patient = image.screen, image.lesion.patient
+    with files_only_with_rows() as stored:
+        made.save("screen.jpg", ContentFile(data), save=False)
+        stored.append(made)
+        quota.take_room(len(data), user=patient.owner_id, clinic=patient.clinic_id)
+        without = LesionImage.everything.filter(pk=image.pk, screen="")
+        more = {"stored_bytes": F("stored_bytes") + len(data)}
+        is_first = without.update(screen=made.name, **more)
+    if not is_first:
         made.storage.delete(str(made.name))
         image.refresh_from_db(fields=["screen"])
 

@@ -73,6 +73,13 @@ def readings() -> Waiting:
     return _waiting("Readings", queued, put_off=queued.filter(setbacks__gt=0).count())
 
 
+def in_progress() -> Waiting:
+    """What workers have begun and not ended. One that hangs may still report that it lives."""
+    running = Prediction.objects.filter(state=State.RUNNING)
+    found = running.aggregate(count=Count("pk"), oldest=Min("started_at"))
+    return Waiting("Readings in progress", found["count"], found["oldest"])
+
+
 def all_that_waits() -> list[Waiting]:
     bulk = Prediction.objects.filter(state=State.QUEUED, is_bulk=True)
     active = Batch.objects.filter(state__in=ACTIVE_BATCH)
@@ -80,6 +87,7 @@ def all_that_waits() -> list[Waiting]:
     mails = Invitation.objects.standing().filter(mailed_at=None)
     return [
         readings(),
+        in_progress(),
         _waiting("Readings in batches", bulk, put_off=bulk.filter(setbacks__gt=0).count()),
         _waiting("Batches", active, put_off=active.filter(setbacks__gt=0).count()),
         _waiting("Measures and comparisons put off", Setback.objects.all()),

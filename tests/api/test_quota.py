@@ -6,16 +6,21 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
+from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from screening.images import quota
+from screening.images.services import give_screen
 from screening.models import Batch, LesionImage
 from tests.api.conftest import upload
 from tests.batches.uploads import batch_of, drawn
 from tests.factories import LesionFactory, LesionImageFactory, picture
+from tests.images.test_screen import jpeg
 
 
 def send(program, data: bytes):
@@ -108,3 +113,31 @@ def test_the_pages_show_what_is_used(client, personas, lesion, own_lesion):
     client.force_login(personas.viewer)
     page = client.get(reverse("clinic", args=[personas.clinic.pk])).content.decode()
     assert "3 MB of 200 GB" in page
+
+
+def test_an_upload_sums_what_is_stored_once(client_of, personas, lesion):
+    client = client_of(personas.clinician)
+    with CaptureQueriesContext(connection) as asked:
+        assert upload(client, lesion).status_code == 202
+    sums = [one["sql"] for one in asked if 'SUM(COALESCE("screening_lesionimage"' in one["sql"]]
+    assert len(sums) == 1
+
+
+def test_a_smaller_copy_takes_room_or_is_not_made(personas, settings):
+    data = jpeg((2000, 1500))
+    image = LesionImageFactory(
+        lesion__patient=personas.patient,
+        file=ContentFile(data, name="image.jpg"),
+        width=2000,
+        height=1500,
+        stored_bytes=999_999,
+    )
+    settings.CLINIC_STORAGE_MB = 1
+    before = files()
+    with pytest.raises(ValidationError, match="no room left"):
+        give_screen(image)
+    assert files() == before
+    assert not LesionImage.objects.get(pk=image.pk).screen
+    settings.CLINIC_STORAGE_MB = 100
+    give_screen(LesionImage.objects.get(pk=image.pk))
+    assert LesionImage.objects.get(pk=image.pk).stored_bytes > 999_999

@@ -401,6 +401,67 @@ def test_a_picture_that_was_moved_outlives_the_patient_it_came_from(
     assert Trace.objects.exists()
 
 
+def moved(personas: Any, seed: int = 1) -> tuple[LesionImage, Any, Any]:
+    first, second = (PatientFactory(own=True, owner=personas.self_tracker) for _ in range(2))
+    image = added(first, seed=seed)
+    moves.move_lesion(
+        user=personas.self_tracker, lesion=image.lesion, patient=second, acknowledged=True
+    )
+    return LesionImage.objects.get(pk=image.pk), first, second
+
+
+def erase(patient: Any) -> None:
+    erasure = ErasureFactory(patient=patient, asked_by=patient.owner)
+    Erasure.objects.filter(pk=erasure.pk).update(erased_from=erasure.created)
+    assert eraser.erase_due() == 1
+
+
+def test_a_picture_that_was_moved_comes_under_its_patients_key(media: Path, personas: Any) -> None:
+    stays = added(seed=3)
+    image, first, second = moved(personas)
+    content, before = content_of(image), stored(media)
+    sweeper.seal_moved_pictures()
+    image.refresh_from_db()
+    assert image.data_key == second.data_keys.get()
+    assert default_storage.data_key_of(image.file.name) == image.data_key_id
+    assert content_of(image) == content
+    assert stored(media)[stays.file.name] == before[stays.file.name]
+    assert not encryption.under_anothers_key().exists()
+
+    copy = stored(media)[image.file.name]
+    erase(first)
+    assert content_of(image) == content
+    erase(second)
+    (media / image.file.name).parent.mkdir(exist_ok=True)
+    (media / image.file.name).write_bytes(copy)
+    with pytest.raises(KeyDestroyed):
+        opened(image.file.name)
+
+
+@pytest.mark.parametrize("fault", ["damaged", "key", "off"])
+def test_a_moved_picture_that_does_not_open_holds_up_no_other(
+    media: Path, personas: Any, settings: Any, fault: str
+) -> None:
+    (image, _, second), (other, *_) = moved(personas), moved(personas, seed=2)
+    path = media / image.file.name
+    if fault == "damaged":
+        path.write_bytes(path.read_bytes()[:-1])
+    elif fault == "off":
+        settings.ENCRYPT_AT_REST = False
+    else:
+        settings.ENCRYPTION_KEYS = [OTHER]
+        forget_opened()
+    names = {image.file.name, other.file.name}
+    sweeper.seal_moved_pictures()
+    for one in (image, other):
+        one.refresh_from_db()
+    if fault == "damaged":
+        assert image.data_key == second.data_keys.get()
+        assert other.data_key.patient == other.lesion.patient
+    else:
+        assert {image.file.name, other.file.name} == names
+
+
 def test_the_database_destroys_no_key_that_a_picture_is_under() -> None:
     image = added()
     keys = DataKey.objects.filter(pk=image.data_key_id)

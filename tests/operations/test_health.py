@@ -49,6 +49,7 @@ def test_it_needs_no_login_and_keeps_nothing(client, settings):
         "status": "ok",
         "missing": [],
         "oldest_queued_seconds": None,
+        "oldest_running_seconds": None,
         "heartbeats": [],
     }
     assert not Path(settings.MEDIA_ROOT).exists()
@@ -182,3 +183,12 @@ def test_it_reads_until_nothing_waits(monkeypatch):
     sweeper.work_where_nobody_does()
     assert Prediction.objects.finished().count() == 3
     assert max(Prediction.objects.values_list("attempts", flat=True)) == 1
+
+
+def test_a_reading_that_never_ends_is_told_though_its_worker_reports(client):
+    begun = timezone.now() - timedelta(minutes=6)
+    PredictionFactory(running=True, started_at=begun)
+    heartbeats.beat("worker@here")
+    told = client.get(READY).json()
+    assert told["oldest_running_seconds"] == pytest.approx(360, abs=5)
+    assert told["status"] == "late"

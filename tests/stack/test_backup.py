@@ -233,7 +233,8 @@ def test_a_backup_during_encryption_is_whole_or_fails(
     python = tmp_path / "python"
     python.write_text(
         "#!/bin/sh\n"
-        f'[ "$1" = script/backup_archive.py ] && PYTHONPATH=. exec {sys.executable} {tmp_path}/seals.py\n'
+        '[ "$1" = script/backup_archive.py ] && '
+        f"PYTHONPATH=. exec {sys.executable} {tmp_path}/seals.py\n"
         f'exec {sys.executable} "$@"\n'
     )
     python.chmod(0o700)

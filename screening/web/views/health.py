@@ -80,16 +80,17 @@ def live(request: HttpRequest) -> HttpResponse:
 @limited
 def ready(request: HttpRequest) -> HttpResponse:
     """200 if pages can be served and images stored; 503 with the names of what is missing, and no
-    details. If the database responds, the answer also says how long the oldest image has waited
-    and when each process last reported.
+    details. If the database responds, the answer also says how long the oldest image has waited,
+    how long the oldest reading has been in progress and when each process last reported.
     """
     missing = health.missing()
     found: dict[str, Any] = {"status": "missing" if missing else "ok", "missing": missing}
     if "database" not in missing:
-        readings = health.readings()
-        if not missing and health.is_late(readings):
+        readings, running = health.readings(), health.in_progress()
+        if not missing and (health.is_late(readings) or health.is_late(running)):
             found["status"] = "late"
         found["oldest_queued_seconds"] = readings.seconds
+        found["oldest_running_seconds"] = running.seconds
         found["heartbeats"] = [
             {"part": one.part, "seconds": health.seconds_since(one.beat_at)}
             for one in heartbeats.all_known()
