@@ -54,6 +54,16 @@ def test_addresses_take_turns_and_then_their_sessions() -> None:
     assert not turns
 
 
+def test_many_accounts_of_one_address_delay_another_by_two_at_the_most() -> None:
+    turns: Turns[Sent] = Turns(at_once=1)
+    for account in range(20):
+        turns.append(Sent("1", f"account {account}", 0))
+    for _ in range(3):  # all threads are theirs
+        turns.popleft()
+    turns.append(Sent("2", "newcomer", 0))
+    assert "newcomer" in {turns.popleft().credential for _ in range(2)}
+
+
 def test_the_last_of_the_caller_with_the_most_is_the_surplus() -> None:
     turns: Turns[Sent] = Turns(at_once=LONG)
     for number in range(3):

@@ -112,8 +112,9 @@ class DataKey(models.Model):
         found = cls.objects.filter(**which).first()
         if found is None:
             # A new one beside keys that cannot be opened would hide that the operator's is lost.
-            if not settings.ENCRYPTION_KEYS or cls.objects.lost().exists():
+            if not settings.ENCRYPTION_KEYS:
                 raise KeyMissing(errno.ENOKEY, MISSING)
+            require_none_lost()
             made = cls(**which)
             made.wrap(os.urandom(KEY))
             values = {"wrapped": made.wrapped, "wrapped_by": made.wrapped_by}
@@ -155,6 +156,12 @@ def key_of(pk: UUID) -> bytes:
     if found is None:
         raise KeyDestroyed(errno.ENOENT, "The key of what is stored was destroyed.")
     return found.key
+
+
+def require_none_lost() -> None:
+    """Raises KeyMissing."""
+    if DataKey.objects.lost().exists():
+        raise KeyMissing(errno.ENOKEY, MISSING)
 
 
 def forget_opened() -> None:

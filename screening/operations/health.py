@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,11 +19,9 @@ from django.utils import timezone
 
 from accounts.models import Invitation
 from ml import reader
-from screening.errors import KeyMissing
 from screening.models import (
     ACTIVE_BATCH,
     Batch,
-    DataKey,
     Delivery,
     DeliveryState,
     Heartbeat,
@@ -31,7 +29,7 @@ from screening.models import (
     Setback,
     State,
 )
-from screening.models.data_key import MISSING
+from screening.models.data_key import require_none_lost
 from screening.operations import heartbeats
 
 logger = logging.getLogger(__name__)
@@ -129,12 +127,8 @@ def _ask_database() -> None:
 
 def _find_keys() -> None:
     """Raises KeyMissing."""
-    try:
-        is_lost = settings.ENCRYPT_AT_REST and DataKey.objects.lost().exists()
-    except DatabaseError:  # which is reported as missing by itself
-        return
-    if is_lost:
-        raise KeyMissing(errno.ENOKEY, MISSING)
+    with suppress(DatabaseError):  # which is reported as missing by itself
+        require_none_lost()
 
 
 def _find_model() -> None:

@@ -15,7 +15,7 @@ from django.core.files.storage import FileSystemStorage, Storage
 from django.db.models.fields.files import FieldFile
 
 from screening import sealing
-from screening.models.data_key import DataKey, key_of
+from screening.models.data_key import DataKey, key_of, require_none_lost
 
 if TYPE_CHECKING:
     _Storage = Storage
@@ -96,6 +96,8 @@ class Sealed(_Storage):
             sealed = sealing.reader(content, data_key=key.pk, key=key.key, place=name)
             content = File(sealed, name)
             content.content_type = "application/octet-stream"
+        else:
+            require_none_lost()  # a key that was removed by mistake turns encryption off, too
         return super()._save(name, content)  # type: ignore[misc]
 
 

@@ -633,3 +633,19 @@ def test_the_command_says_what_is_left(settings: Any, monkeypatch: pytest.Monkey
     out = StringIO()
     call_command("encrypt_media", stdout=out)
     assert out.getvalue() == "0 sealed, 0 skipped, 1 left. Run it again.\n"
+
+
+def test_a_key_that_was_removed_stores_nothing_plain(settings: Any, media: Path) -> None:
+    """Without a key encryption is off by itself, where a server's database is set."""
+    image = added()
+    files, user = stored(media), image.lesion.patient.owner
+    settings.ENCRYPTION_KEYS, settings.ENCRYPT_AT_REST = [], False
+    forget_opened()
+    assert health.missing() == ["encryption key"]
+    with pytest.raises(KeyMissing):
+        images.add_image(user=user, lesion=image.lesion, file=BytesIO(picture(9)))
+    assert stored(media) == files
+    assert LesionImage.objects.count() == 1
+    call_command("lost_keys", "--confirm", stdout=StringIO())
+    assert health.missing() == []
+    images.add_image(user=user, lesion=image.lesion, file=BytesIO(picture(9)))
