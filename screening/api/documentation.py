@@ -118,7 +118,9 @@ IMAGES = extend_schema_view(
         "queued: `Location` says where it will be. With `Prefer: wait=N` the answer waits for it. "
         "The same picture again on the same lesion, or one that is known by its identifier, is "
         "recognised: 200, the image that is known, and nothing is read twice. On another lesion "
-        "that you may see it is refused with its address, unless `allow_duplicate`: 409.",
+        "that you may see it is refused with its address, unless `allow_duplicate`: 409. With "
+        "`patient` instead of `lesion` it is the first picture of a new lesion, which is opened "
+        "with it: a picture that is refused leaves none behind.",
         request={
             "multipart/form-data": ImageUploadSerializer,
             "application/json": ImageJSONSerializer,

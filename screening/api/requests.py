@@ -15,7 +15,7 @@ from screening.images.cleaning import ACCEPTED
 from screening.interop import identifiers as interop_identifiers
 from screening.interop.dicom import uids
 from screening.interop.dicom.metadata import read_metadata
-from screening.models import Lesion, LesionImage, Modality
+from screening.models import BodySite, Lesion, LesionImage, Modality, Patient
 
 
 class NewImage(StrictSerializer):
@@ -24,6 +24,21 @@ class NewImage(StrictSerializer):
     lesion = VisibleField(
         queryset=Lesion.objects.none(),
         visible_to=lambda user: Lesion.objects.visible_to(user).select_related("patient"),
+        required=False,
+        help_text="Which it shows. Without it: `patient`.",
+    )
+    patient = VisibleField(
+        queryset=Patient.objects.none(),
+        visible_to=lambda user: Patient.objects.visible_to(user),
+        required=False,
+        help_text="Instead of `lesion`: it shows a new lesion of this patient, which is opened "
+        "with it, or not at all. Needs `lesions:write`, too.",
+    )
+    label = serializers.CharField(
+        required=False, max_length=80, help_text='Of a new lesion. Without one it is "Lesion n".'
+    )
+    body_site = serializers.ChoiceField(
+        required=False, choices=BodySite.choices, help_text="Of a new lesion."
     )
     captured_on = serializers.DateField(
         required=False, help_text="The day; without it the file's own (EXIF, DICOM), or today."
@@ -53,6 +68,7 @@ class NewImage(StrictSerializer):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        _require_one_lesion(attrs)
         if (
             attrs.pop("keep_identifiers")
             and (said := read_metadata(attrs["file"]))
@@ -61,6 +77,20 @@ class NewImage(StrictSerializer):
             uid = uids.kept(said.instance)
             attrs["identifiers"] = [*attrs.get("identifiers", []), uid]
         return attrs
+
+
+def _require_one_lesion(attrs: dict[str, Any]) -> None:
+    if "patient" not in attrs:
+        told = "This is of a new lesion: give its patient."
+        errors = {name: told for name in ("label", "body_site") if name in attrs}
+        if "lesion" not in attrs:
+            errors = {"lesion": "Give the lesion, or the patient of a new one."}
+    elif "lesion" in attrs:
+        errors = {"lesion": "Give either the lesion or the patient."}
+    else:
+        errors = {}
+    if errors:
+        raise serializers.ValidationError(errors)
 
 
 class ImageUploadSerializer(NewImage):

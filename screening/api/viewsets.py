@@ -19,7 +19,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
+from accounts import scopes
 from accounts.models import Clinic, Membership
+from accounts.scope_permission import require_scope
 from screening.api import documentation as doc
 from screening.api import examples, filters, maps
 from screening.api.base import (
@@ -52,6 +54,7 @@ from screening.corrections.journal import held
 from screening.images.delivery import deliver
 from screening.interop import identifiers
 from screening.interop.dicom.services import add_image
+from screening.interop.first_images import add_first_image
 from screening.models import (
     ACTIVE,
     Lesion,
@@ -162,7 +165,7 @@ class ImageViewSet(ReadViewSet):
         parse = ImageJSONSerializer if is_json else ImageUploadSerializer
         upload = parse(data=request.data, context=self.get_serializer_context())
         upload.is_valid(raise_exception=True)
-        added = identifiers.add_image(user=self.user, store=add_image, **upload.validated_data)
+        added = self._added(**upload.validated_data)
         image = self.get_queryset().get(pk=added.record.pk)
         applied = waiting.wait_for(image.latest_prediction, waiting.preferred(request))
         if applied:
@@ -178,6 +181,12 @@ class ImageViewSet(ReadViewSet):
             status=status.HTTP_200_OK if is_done else status.HTTP_202_ACCEPTED,
             headers=where_to_look(reading, request) | applied,
         )
+
+    def _added(self, **sent: Any) -> identifiers.Known:
+        if "patient" not in sent:
+            return identifiers.add_image(user=self.user, store=add_image, **sent)
+        require_scope(self.request, scopes.required("lesions", "POST"))
+        return add_first_image(user=self.user, **sent)
 
 
 @doc.PREDICTIONS

@@ -87,6 +87,20 @@ def add_image(
     return known
 
 
+def known_image(*, user: User, patient: Patient, identifiers: Identifiers) -> LesionImage | None:
+    """The patient's image with one of these identifiers. Raises ValidationError if they belong to
+    several, or to another patient's.
+    """
+    wanted = _Wanted(Kind.IMAGE, _scope(user, patient), _once(identifiers), patient)
+    known = _found(user, wanted)
+    if known is None:
+        return None
+    image: LesionImage = known.record
+    if image.lesion.patient_id != patient.pk:
+        raise ValidationError({"identifiers": "An image of another patient has this identifier."})
+    return image
+
+
 def named_in_manifest(records: QuerySet[Any], value: str) -> Any:
     """The record of ``records`` that an export or a manifest calls ``value``; None without one."""
     named = Q(identifiers__system=MANIFEST, identifiers__value=value)

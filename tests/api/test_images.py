@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
+from accounts.services import create_api_key
 from screening.api.http.parsers import MAX_UPLOAD_BYTES
-from screening.models import LesionImage, Prediction
+from screening.models import Lesion, LesionImage, Prediction
 from tests.api.conftest import pointers, upload
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, picture
+from tests.clients import Program
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PatientFactory,
+    PredictionFactory,
+    picture,
+)
 from tests.privacy.entries import entries, looks_at
 
 IMAGES = "/api/v1/images/"
@@ -58,6 +68,77 @@ def test_the_same_picture_on_another_lesion_is_told_first(personas, clinician, l
 def test_the_same_picture_of_another_clinic_is_told_to_nobody(personas, clinician, lesion):
     LesionImageFactory(sha256=hashlib.sha256(picture()).hexdigest())
     assert upload(clinician, lesion).status_code == 202
+
+
+def first(client, patient, seed: int = 0, **fields):
+    """Send the first picture of a new lesion."""
+    file = SimpleUploadedFile("mole.jpg", picture(seed), "image/jpeg")
+    body = {"patient": str(patient.pk), "file": file, **fields}
+    return client.post(IMAGES, body, format="multipart")
+
+
+def test_a_lesion_is_opened_with_its_first_picture(personas, clinician):
+    response = first(clinician, personas.patient, label="Mole", body_site="back")
+    assert response.status_code == 202, response.json()
+    lesion = Lesion.objects.get(pk=response.json()["lesion"])
+    assert (lesion.patient, lesion.label, lesion.body_site) == (personas.patient, "Mole", "back")
+    assert first(clinician, personas.patient, 1).json()["lesion"] != str(lesion.pk)
+
+
+def test_a_refused_first_picture_leaves_no_lesion(personas, clinician):
+    text = SimpleUploadedFile("mole.jpg", b"no picture", "image/jpeg")
+    assert first(clinician, personas.patient, file=text).status_code == 400
+    assert first(clinician, personas.patient, captured_on="1850-01-01").status_code == 400
+    assert first(clinician, personas.patient, body_site="nowhere").status_code == 400
+    with patch("screening.images.services.quota.take_room", side_effect=ValidationError("Full.")):
+        assert first(clinician, personas.patient).status_code == 400
+    assert not Lesion.everything.filter(patient=personas.patient).exists()
+
+
+def test_a_first_picture_sent_again_is_recognised(personas, clinician):
+    sent = first(clinician, personas.patient, label="Mole").json()
+    for label in ({"label": "Mole"}, {}):
+        again = first(clinician, personas.patient, **label)
+        assert (again.status_code, again.json()["id"]) == (200, sent["id"])
+    assert first(clinician, personas.patient, label="Arm").status_code == 409
+    named = {"identifier": "urn:camera|1"}
+    known = first(clinician, personas.patient, 1, **named).json()
+    assert first(clinician, personas.patient, 2, **named).json()["id"] == known["id"]
+    assert Lesion.everything.filter(patient=personas.patient).count() == 2
+
+
+def test_a_known_identifier_is_none_of_another_patient(personas, clinician):
+    first(clinician, personas.patient, identifier="urn:camera|1")
+    other = PatientFactory(clinic=personas.clinic)
+    response = first(clinician, other, 1, identifier="urn:camera|1")
+    assert pointers(response) == {
+        "/identifiers": "An image of another patient has this identifier."
+    }
+    assert not other.lesions.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "errors"),
+    [
+        ({}, {"/lesion": "Give the lesion, or the patient of a new one."}),
+        ({"lesion": "", "patient": ""}, {"/lesion": "Give either the lesion or the patient."}),
+        ({"lesion": "", "label": "x"}, {"/label": "This is of a new lesion: give its patient."}),
+    ],
+)
+def test_a_picture_is_of_a_lesion_or_of_a_new_one(personas, clinician, lesion, fields, errors):
+    keys = {"lesion": str(lesion.pk), "patient": str(personas.patient.pk)}
+    file = SimpleUploadedFile("mole.jpg", picture(), "image/jpeg")
+    sent = {name: text or keys[name] for name, text in fields.items()}
+    response = clinician.post(IMAGES, {"file": file, **sent}, format="multipart")
+    assert (response.status_code, pointers(response)) == (400, errors)
+
+
+def test_a_new_lesion_needs_the_scope_for_lesions(personas):
+    held = ["images:write", "images:read"]
+    _, secret = create_api_key(user=personas.clinician, name="x", scopes=held)
+    response = first(Program(secret), personas.patient)
+    assert (response.status_code, response.json()["scope"]) == (403, "lesions:write")
+    assert not personas.patient.lesions.exists()
 
 
 def test_a_known_picture_leads_to_its_latest_reading(clinician, lesion):
