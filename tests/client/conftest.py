@@ -17,19 +17,25 @@ CLIENT = Path(__file__).resolve().parents[2] / "script" / "client"
 Skincheck = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def run(*arguments: object, home: Path, stdin: str = "", **environment: str):
-    """Run the command in a separate process, with an empty home directory and no login."""
+def start(*arguments: object, home: Path, **environment: str) -> subprocess.Popen[str]:
+    """The command in a separate process, with an empty home directory and no login."""
     inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "skincheck_client", *map(str, arguments)],
         env={**inherited, "HOME": str(home), "PYTHONPATH": str(CLIENT), **environment},
         cwd=home,
-        input=stdin,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=120,
-        check=False,
     )
+
+
+def run(*arguments: object, home: Path, stdin: str = "", **environment: str):
+    """As ``start``, to its end."""
+    with start(*arguments, home=home, **environment) as process:
+        out, errors = process.communicate(stdin, timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, errors)
 
 
 @pytest.fixture

@@ -5,17 +5,32 @@ from __future__ import annotations
 import json
 import stat
 from datetime import date
+from hashlib import sha256
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from screening.models import Lesion, LesionImage, Outcome, Prediction, State
 from screening.predictions.advice import DISCLAIMER
-from tests.client.conftest import run
-from tests.factories import PredictionFactory, picture
+from skincheck_client.command import folders
+from tests.client.conftest import run, start
+from tests.client.faulty import faulty_network
+from tests.factories import LesionImageFactory, PredictionFactory, picture
+from tests.interop.dicoms import dicom
+from tests.interop.dicoms import picture as drawn
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.any_database]
 LOGIN = (".config", "skincheck", "login.json")
+
+
+def saved(folder: Path, names: dict[str, int]) -> Path:
+    """Pictures in a folder, by their names below it and their seeds."""
+    for name, seed in names.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture(seed))
+    return folder
 
 
 def test_login_keeps_the_key_for_its_owner_alone(live_server, key, tmp_path, lesion, worker):
@@ -105,16 +120,16 @@ def test_watch_with_nothing_to_wait_for(skincheck):
 
 def test_upload_takes_a_folder_as_it_lies(skincheck, patient, lesion, tmp_path):
     folder = tmp_path / "pictures"
-    for name, seed in {
-        "Mole/2026-03-01.jpg": 1,
-        "Mole/2026-06-01 later.JPG": 2,
-        "Arm/one.jpg": 3,
-        "loose.jpg": 4,
-        ".hidden/five.jpg": 5,
-    }.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture(seed))
+    saved(
+        folder,
+        {
+            "Mole/2026-03-01.jpg": 1,
+            "Mole/2026-06-01 later.JPG": 2,
+            "Arm/one.jpg": 3,
+            "loose.jpg": 4,
+            ".hidden/five.jpg": 5,
+        },
+    )
     (folder / "notes.txt").write_text("no picture")
     arguments = ("upload", folder, "--patient", patient.pk, "--captured-on", "2025-01-02")
     done = skincheck(*arguments)
@@ -133,6 +148,116 @@ def test_upload_takes_a_folder_as_it_lies(skincheck, patient, lesion, tmp_path):
     assert skincheck(*arguments).returncode == 0
     assert LesionImage.objects.count() == 5
     assert Lesion.objects.count() == 3
+
+
+def test_upload_sends_nothing_that_is_there(skincheck, live_server, patient, tmp_path):
+    folder = saved(tmp_path / "pictures", {"Mole/one.jpg": 1, "Arm/two.jpg": 2})
+    arguments = ("upload", folder, "--patient", patient.pk)
+    assert "2 pictures added, 0 there already" in skincheck(*arguments).stdout
+    saved(folder, {"Mole/three.jpg": 3})
+    with faulty_network(live_server.thread.port, {}) as network:
+        done = skincheck(*arguments, "--json", port=network.port)
+    assert sum(line.startswith("POST") for line in network.seen) == 1
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["id"] for row in rows} == set(
+        map(str, LesionImage.objects.values_list("pk", flat=True))
+    )
+    assert Lesion.objects.count() == 2
+
+
+def test_a_killed_upload_goes_on_where_it_was(live_server, key, patient, tmp_path):
+    folder = saved(tmp_path / "pictures", {f"{n % 2}/{n}.jpg": n for n in range(6)})
+    login = {"SKINCHECK_URL": live_server.url, "SKINCHECK_KEY": key}
+    arguments = ("upload", folder, "--patient", patient.pk, "--json")
+    started = start(*arguments, home=tmp_path, **login)
+    assert started.stdout is not None
+    for _ in range(2):
+        started.stdout.readline()
+    started.kill()
+    started.communicate(timeout=60)
+    assert LesionImage.objects.count() < 6
+    assert run(*arguments, home=tmp_path, **login).returncode == 0
+    assert (Lesion.objects.count(), LesionImage.objects.count()) == (2, 6)
+
+
+def test_no_lesion_is_opened_for_a_refused_picture(skincheck, patient, tmp_path):
+    folder = saved(tmp_path / "pictures", {"Mole/fine.jpg": 1})
+    for name in ("Mole/broken.jpg", "Arm/broken.jpg", "broken.jpg"):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("no picture")
+    done = skincheck("upload", folder, "--patient", patient.pk)
+    assert done.returncode == 1
+    assert done.stderr.count("broken.jpg: file: ") == 3
+    assert [lesion.label for lesion in Lesion.everything.all()] == ["Mole"]
+    done = skincheck("screen", folder / "broken.jpg", "--patient", patient.pk)
+    assert (done.returncode, Lesion.everything.count()) == (1, 1)
+
+
+def test_a_dry_run_tells_and_stores_nothing(skincheck, live_server, patient, lesion, tmp_path):
+    folder = saved(tmp_path / "pictures", {"Arm/one.jpg": 1, "Arm/two.jpg": 2, "Mole/new.jpg": 3})
+    known = picture(4)
+    (folder / "Mole" / "known.jpg").write_bytes(known)
+    LesionImageFactory(lesion=lesion, sha256=sha256(known).hexdigest())
+    (folder / "none.jpg").write_text("no picture")
+    with faulty_network(live_server.thread.port, {}) as network:
+        done = skincheck("upload", folder, "--patient", patient.pk, "--dry-run", port=network.port)
+        rows = skincheck(
+            "upload", folder, "--patient", patient.pk, "--dry-run", "--json", port=network.port
+        )
+    assert not any(line.startswith("POST") for line in network.seen)
+    assert done.returncode == rows.returncode == 1
+    assert "would open the lesion “Arm”" in done.stdout
+    assert [json.loads(row)["would"] for row in rows.stdout.splitlines()] == [
+        "open",
+        "add",
+        "skip",
+        "add",
+        "refuse",
+    ]
+    assert LesionImage.objects.count() == 1
+
+
+def test_dicom_files_need_no_ending(skincheck, patient, tmp_path):
+    folder = tmp_path / "pictures"
+    (folder / "Arm").mkdir(parents=True)
+    (folder / "Arm" / "1.2.840.7").write_bytes(dicom(AcquisitionDateTime="20260105"))
+    (folder / "2.25.9").write_bytes(dicom(image=drawn((280, 210))))
+    done = skincheck("upload", folder, "--patient", patient.pk)
+    assert done.returncode == 0, done.stderr
+    found = LesionImage.objects.values_list("lesion__label", "captured_on")
+    assert set(found) == {("Arm", date(2026, 1, 5)), ("2.25.9", date(2026, 1, 12))}
+
+
+def test_lesions_of_like_names_are_kept_apart(tmp_path):
+    names = [
+        "a/Left/1.jpg",
+        "b/Left/1.jpg",
+        "Mole/1.jpg",
+        "Mole.jpg",
+        "spot.jpg",
+        "one.png",
+        "one.jpg",
+    ]
+    found = folders.in_folder(saved(tmp_path / "pictures", dict.fromkeys(names, 0)))
+    assert {one.path.relative_to(tmp_path / "pictures").as_posix(): one.label for one in found} == {
+        "a/Left/1.jpg": "a/Left",
+        "b/Left/1.jpg": "b/Left",
+        "Mole/1.jpg": "Mole",
+        "Mole.jpg": "Mole.jpg",
+        "spot.jpg": "spot",
+        "one.png": "one.png",
+        "one.jpg": "one.jpg",
+    }
+
+
+def test_a_dicom_file_with_burned_in_text_needs_a_word(skincheck, patient, tmp_path):
+    (tmp_path / "mole.dcm").write_bytes(dicom(BurnedInAnnotation="YES"))
+    arguments = ("screen", tmp_path / "mole.dcm", "--patient", patient.pk, "--timeout", "0.2")
+    assert "burned into" in skincheck(*arguments).stderr
+    assert not Lesion.everything.exists()
+    assert "is kept" in skincheck(*arguments, "--allow-burned-in").stderr
+    assert LesionImage.objects.get().has_burned_in_text
 
 
 def test_upload_of_an_empty_folder(skincheck, patient, tmp_path):
@@ -178,4 +303,4 @@ def test_what_a_key_may_not_do_ends_it_and_names_the_scope(
 
 def test_another_ones_lesion_does_not_exist(skincheck, pictures):
     done = skincheck("screen", pictures[0], "--lesion", uuid4())
-    assert (done.returncode, "lesion: There is no such lesion" in done.stderr) == (1, True)
+    assert (done.returncode, "lesion: There is no such lesion" in done.stderr) == (3, True)

@@ -1,4 +1,4 @@
-"""Every line of shell and Python in README and docs/api.md, run against a running site."""
+"""Every line of shell and Python in README, docs/api.md and docs/client.md, run on a site."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.package import EXAMPLES, unpacked_wheel
 from tests.factories import picture
 from tests.stack.conftest import Site
 from tests.stack.installation import ROOT
@@ -34,7 +35,7 @@ def blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.S)
 
 
-def run(site: Site, folder: Path, *command: str) -> str:
+def run(site: Site, folder: Path, *command: str, **environment: str) -> str:
     """The output of ``command``, in a folder with two new pictures."""
     for name in ("mole.jpg", "spot.jpg"):
         (folder / name).write_bytes(picture(next(SEEDS)))
@@ -49,6 +50,7 @@ def run(site: Site, folder: Path, *command: str) -> str:
             "KEY": site.key,
             "CLIENT_ID": site.client_id,
             "CLIENT_SECRET": site.client_secret,
+            **environment,
         },
         capture_output=True,
         text=True,
@@ -103,6 +105,28 @@ def test_the_lines_on_batches(site: Site, tmp_path: Path) -> None:
 def test_the_python_example(site: Site, tmp_path: Path) -> None:
     example, _receiver = blocks(API, "python")
     assert "Research software" in run(site, tmp_path, sys.executable, "-c", example)
+
+
+def test_the_examples_of_the_client(site: Site, tmp_path: Path) -> None:
+    """One after the other, with the package as it is installed."""
+    wheel = unpacked_wheel(tmp_path / "package")
+    given = {
+        "URL": site.url,
+        "KEY": site.key,
+        "CLIENT_ID": site.client_id,
+        "CLIENT_SECRET": site.client_secret,
+    }
+    names = "".join(f"{name} = {value!r}\n" for name, value in given.items())
+    out = ""
+    for example in EXAMPLES:
+        out += run(site, tmp_path, sys.executable, "-c", names + example, PYTHONPATH=str(wheel))
+    assert "Research software" in out
+    assert "patient.created {'clinic': None" in out
+    assert "file: This is not a JPEG" in out
+    assert "North clinic assistant" in out
+    assert (tmp_path / "picture.jpg").read_bytes().startswith(b"\xff\xd8")
+    assert (tmp_path / "record.zip").read_bytes().startswith(b"PK")
+    assert (tmp_path / "cursor").read_text()
 
 
 def test_the_lines_of_readme(site: Site, tmp_path: Path) -> None:

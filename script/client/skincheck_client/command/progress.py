@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 
 WIDTH = 30
+CLEAR = "\r\033[K"
+"""Empties the line that the bar is on."""
 
 
 class Progress:
@@ -45,4 +47,4 @@ class Progress:
 
     def _clear(self) -> None:
         if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            print(CLEAR, end="", file=sys.stderr, flush=True)

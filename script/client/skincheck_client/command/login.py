@@ -6,11 +6,12 @@ import getpass
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from skincheck_client.failure import Exit, Failure, Refused
-from skincheck_client.site import Site
+from skincheck_client import Client, NotPermitted, clinics
+from skincheck_client.command.failure import Exit, Failure
 
 
 def path() -> Path:
@@ -18,7 +19,7 @@ def path() -> Path:
     return Path(base) / "skincheck" / "login.json"
 
 
-def site() -> Site:
+def site() -> Client:
     """SKINCHECK_URL and SKINCHECK_KEY take precedence over what ``login`` has stored."""
     stored = _stored()
     url = os.environ.get("SKINCHECK_URL") or stored.get("url", "")
@@ -29,7 +30,7 @@ def site() -> Site:
         )
     if stored and url != stored.get("url") and not os.environ.get("SKINCHECK_KEY"):
         raise Failure("SKINCHECK_URL names another site than the stored key's.", Exit.REFUSED)
-    return Site(_checked(url), key)
+    return Client(_checked(url), key)
 
 
 def log_in(url: str | None) -> str:
@@ -39,11 +40,9 @@ def log_in(url: str | None) -> str:
     key = getpass.getpass("API key, from your account page: ") if asks else sys.stdin.readline()
     if not key.strip():
         raise Failure("There is no key. Make one on your account page.", Exit.USAGE)
-    try:
-        Site(url, key.strip()).get("clinics/")
-    except Refused as refused:
-        if refused.status != 403:  # a key that may not list clinics is still valid
-            raise
+    # A key that may not list clinics is still valid.
+    with Client(url, key.strip()) as site, suppress(NotPermitted):
+        site.send(clinics.list())
     _keep(url, key.strip())
     return url
 

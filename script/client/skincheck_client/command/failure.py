@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from skincheck_client.errors import NotAuthenticated, NotFinished, Problem, SkinCheckError
+
 
 class Exit(IntEnum):
     DONE = 0
@@ -22,9 +24,13 @@ class Failure(Exception):
         self.code = code
 
 
-class Refused(Failure):
-    """The site rejected the request. Nothing was done; the next picture may be accepted."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text, Exit.REFUSED)
-        self.status = status
+def failure_of(error: SkinCheckError) -> Failure:
+    match error:
+        case NotAuthenticated():
+            return Failure("The key opens nothing (any more). Run: skincheck login", Exit.REFUSED)
+        case NotFinished():
+            text = "It is not read yet. The picture is kept and will be: skincheck watch"
+            return Failure(text, Exit.INCOMPLETE)
+        case Problem(status=status) if status < 500:
+            return Failure(str(error), Exit.REFUSED)
+    return Failure(str(error), Exit.UNREACHABLE)

@@ -1,0 +1,1 @@
+"""The ``skincheck`` command: see ``docs/client.md``."""

@@ -1,0 +1,144 @@
+"""How a call is answered: repeated until there is an answer, and executed once.
+
+A connection may break after the site has stored a request and before its answer arrives. So each
+POST carries an ``Idempotency-Key``: repeated with it, it gets the same answer, and nothing is done
+twice.
+
+The functions are generators that send and wait for nothing themselves: ``Client`` and
+``AsyncClient`` do what they yield, each in its own way.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+
+from skincheck_client.call import Answer, Call, as_texts, read
+from skincheck_client.errors import NotFinished, Unreachable, problem
+
+ATTEMPTS = 6
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 30.0
+REPEATED = (429, 502, 503, 504)
+IN_PROGRESS = 409  # with Retry-After: the first request with this key is still running
+ACTIVE = ("queued", "running")
+POLL_SECONDS = 1.0
+
+T = TypeVar("T")
+Awaited = TypeVar("Awaited", bound=Mapping[str, object])
+log = logging.getLogger("skincheck_client")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Send the request. into: the file that the body of a successful answer is written to."""
+
+    method: str
+    path: str
+    options: dict[str, Any]
+    into: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    seconds: float
+
+
+Steps = Generator[Ask | Pause, httpx.Response | httpx.RequestError | None, T]
+
+
+def answered(call: Call[T], once: str = "") -> Steps[Answer[T]]:
+    """once: the name of the operation, which is not done again within a day."""
+    response = yield from _repeated(_request(call, once))
+    return read(call, _checked(response))
+
+
+def saved(call: Call[bytes], target: Path) -> Steps[None]:
+    """Write the whole answer to ``target``, or leave the file unchanged."""
+    part = target.with_name(f".{target.name}.part")
+    try:
+        _checked((yield from _repeated(_request(call, into=part))))
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def finished(call: Call[Awaited], seconds: float) -> Steps[Awaited]:
+    """Ask for a reading or an export until it is finished. Raises NotFinished after so long."""
+    deadline = time.monotonic() + seconds
+    pause = POLL_SECONDS / 4
+    while (found := (yield from answered(call)).data)["state"] in ACTIVE:
+        if time.monotonic() + pause > deadline:
+            raise NotFinished(f"It is not finished after {seconds:.0f} s.")
+        yield Pause(pause)
+        pause = min(2 * pause, POLL_SECONDS)
+    return found
+
+
+def _request(call: Call[Any], once: str = "", into: Path | None = None) -> Ask:
+    headers = dict(call.headers)
+    if call.method == "POST":
+        headers["Idempotency-Key"] = once or uuid4().hex
+    options: dict[str, Any] = {"headers": headers, "params": as_texts(call.parameters)}
+    if call.file is not None:
+        options["data"] = as_texts(call.body or {})
+        options["files"] = {"file": ("picture", call.file)}
+    elif call.body is not None:
+        options["json"] = dict(call.body)
+    # A merged record leads to the remaining one. A POST is not to become a GET.
+    return Ask(call.method, call.path, options | {"follow_redirects": call.method == "GET"}, into)
+
+
+def _repeated(ask: Ask) -> Steps[httpx.Response]:
+    """The first answer. Raises Unreachable after several attempts without one."""
+    reason = ""
+    for attempt in range(1, ATTEMPTS + 1):
+        wanted = 0.0
+        answer = yield ask
+        if isinstance(answer, httpx.Response):
+            if attempt == ATTEMPTS or not _is_to_be_repeated(answer):
+                return answer
+            reason = f"status {answer.status_code}"
+            wanted = _retry_after(answer)
+        elif answer is not None:
+            reason = f"{type(answer).__name__}: {answer}".removesuffix(": ")
+        if attempt < ATTEMPTS:
+            pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
+            pause = max(wanted, pause * random.uniform(0.7, 1.3))  # noqa: S311  it keeps no secret
+            log.warning("No answer (%s). Trying again in %.0f s.", reason, pause)
+            yield Pause(pause)
+    raise Unreachable(f"The site does not answer ({reason}).")
+
+
+def _is_to_be_repeated(response: httpx.Response) -> bool:
+    status = response.status_code
+    return status in REPEATED or (status == IN_PROGRESS and "Retry-After" in response.headers)
+
+
+def _retry_after(response: httpx.Response) -> float:
+    seconds = response.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdigit() else 0.0
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    """The response, if it is a success. Raises Problem or Unreachable."""
+    if response.is_success:
+        return response
+    status = response.status_code
+    try:
+        members = response.json()
+    except ValueError:
+        members = None
+    if isinstance(members, dict) and "detail" in members:
+        raise problem({**members, "status": status})
+    if status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise Unreachable(f"The site failed with status {status}.")
+    raise Unreachable(f"What answers there is not SkinCheck's API (status {status}).")

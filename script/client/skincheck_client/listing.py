@@ -1,0 +1,17 @@
+"""What every list takes."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class Paging(TypedDict, total=False):
+    """page_size: rows a request, up to 200."""
+
+    page_size: int
+
+
+class Filters(Paging, total=False):
+    """modified_after: what was added or changed at this moment or later."""
+
+    modified_after: str
