@@ -1,10 +1,11 @@
 """The latency of each kind of call of the API, at one and at twenty callers, with real processes.
 
-script/with-services .venv/bin/python -m benchmarks.api [--count 40] [--json FILE]
+script/with-services .venv/bin/python -m benchmarks.api [--count 100] [--json FILE]
 
 On PostgreSQL and Redis with ``script/with-services``, else on the embedded default. A clinic with
 ``--patients`` patients, each with a lesion, its position and a picture; no worker runs, so that the
-calls are measured alone. Each caller has its own connection and sends one request after the other.
+calls are measured alone: ``benchmarks.upload_latency`` measures from a picture to its reading. Each
+caller has its own connection and sends one request after the other.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 from tests.stack.installation import installed, wait_until
 
 CALLERS = (1, 20)
-WARM_UP = 2
+WARM_UP = 1
 SEED = """
 import sys, django; django.setup()
 from io import BytesIO
@@ -41,7 +42,9 @@ for number in range(int(sys.argv[1])):
     body_map.place_lesion(user=user, lesion=lesion, spot=body_map.Spot("back", 0.5, 0.3))
     picture = BytesIO(synthetic.jpeg(synthetic.draw_lesion(seed=number)))
     image, _ = images.add_image(user=user, lesion=lesion, file=picture)
-print(clinic.pk, patient.pk, lesion.pk, image.pk, services.create_api_key(user=user, name="x")[1])
+reading = image.predictions.get()
+key = services.create_api_key(user=user, name="x")[1]
+print(clinic.pk, patient.pk, lesion.pk, image.pk, reading.pk, key)
 """
 
 
@@ -54,7 +57,7 @@ class Call(NamedTuple):
     body: dict[str, Any] | None = None
 
 
-def calls(clinic: str, patient: str, lesion: str, image: str) -> list[Call]:
+def calls(clinic: str, patient: str, lesion: str, image: str, reading: str) -> list[Call]:
     lists = "patients lesions images predictions positions reviews histologies events worklist"
     return [
         *(Call(f"list {what}", "GET", f"/api/v1/{what}/") for what in lists.split()),
@@ -62,6 +65,7 @@ def calls(clinic: str, patient: str, lesion: str, image: str) -> list[Call]:
         Call("one patient", "GET", f"/api/v1/patients/{patient}/"),
         Call("one lesion", "GET", f"/api/v1/lesions/{lesion}/"),
         Call("one image", "GET", f"/api/v1/images/{image}/"),
+        Call("one reading", "GET", f"/api/v1/predictions/{reading}/"),
         Call("a picture", "GET", f"/api/v1/images/{image}/file"),
         Call("a picture as DICOM", "GET", f"/api/v1/images/{image}/dicom"),
         Call(
@@ -73,6 +77,7 @@ def calls(clinic: str, patient: str, lesion: str, image: str) -> list[Call]:
         Call("FHIR: what there is", "GET", "/fhir/R4/metadata"),
         Call("FHIR: search for patients", "GET", "/fhir/R4/Patient"),
         Call("FHIR: search for media", "GET", f"/fhir/R4/Media?patient={patient}"),
+        Call("DICOMweb: search for studies", "GET", "/dicomweb/studies?limit=50"),
         Call("FHIR: everything of a patient", "GET", f"/fhir/R4/Patient/{patient}/$everything"),
     ]
 
@@ -95,9 +100,10 @@ class Caller:
 
 
 def measured(
-    port: int, key: str, call: Call, callers: int, repeats: int, numbers: Any
+    port: int, key: str, call: Call, callers: int, total: int, numbers: Any
 ) -> list[float]:
-    """Milliseconds of all requests, ``repeats`` of each caller."""
+    """Milliseconds of all requests, about ``total``, of which each caller sends as many."""
+    repeats = max(2, total // callers)
 
     def work(_: int) -> list[float]:
         caller = Caller(port, key)
@@ -110,7 +116,7 @@ def measured(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=40, help="requests of each caller and call")
+    parser.add_argument("--count", type=int, default=100, help="requests of each call")
     parser.add_argument("--patients", type=int, default=100)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -122,7 +128,7 @@ def main() -> None:
         made.python("script/prepare.py")
         seed = ("-c", SEED, str(options.patients))
         told = made.python(*seed, DJANGO_SETTINGS_MODULE="skincheck_site.settings")
-        *records, key = told.split()[-5:]
+        *records, key = told.split()[-6:]
         with made.running("web"):
             wait_until(lambda: "Serving" in made.log("web"), "the web is ready")
             for call in calls(*records):
@@ -138,7 +144,8 @@ def main() -> None:
                     flush=True,
                 )
     database = "PostgreSQL" if os.environ.get("DATABASE_URL") else "SQLite"
-    print(f"milliseconds, {database}, load {os.getloadavg()[0]:.1f}")
+    loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
+    print(f"milliseconds, {database}, {os.cpu_count()} cores, load of 1, 5, 15 minutes: {loads}")
     if options.json:
         options.json.write_text(json.dumps({"database": database, "calls": rows}, indent=1))
 

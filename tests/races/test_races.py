@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from threading import Barrier
 from typing import Any
 
@@ -18,7 +19,8 @@ from accounts import applications, invitations, services
 from accounts.models import Invitation, Membership
 from accounts.roles import Role
 from accounts.web.client_assertions import TYPE, application_of
-from screening.models import Lesion, Prediction, Review
+from screening.interop.first_images import add_first_image
+from screening.models import Lesion, LesionImage, Prediction, Review
 from screening.predictions import services as prediction_services
 from screening.records import services as record_services
 from screening.reviews import chain
@@ -28,6 +30,7 @@ from tests.factories import (
     LesionImageFactory,
     MembershipFactory,
     PredictionFactory,
+    picture,
 )
 
 pytestmark = [
@@ -94,6 +97,17 @@ def test_four_lesions_opened_have_four_numbers(personas):
     assert not faults(results)
     labels = Lesion.objects.values_list("label", flat=True)
     assert sorted(labels) == ["Lesion 1", "Lesion 2", "Lesion 3", "Lesion 4"]
+
+
+def test_a_first_picture_that_is_sent_four_times_opens_one_lesion(personas):
+    def send() -> Any:
+        file = BytesIO(picture())
+        return add_first_image(user=personas.assistant, patient=personas.patient, file=file)
+
+    results = at_once(*[send] * 4)
+    assert not faults(results)
+    assert sorted(known.is_new for known in results) == [False, False, False, True]
+    assert Lesion.objects.count() == LesionImage.objects.count() == 1
 
 
 @pytest.mark.parametrize("attempt", range(4))
