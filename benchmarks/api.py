@@ -36,12 +36,12 @@ from screening.images import services as images, synthetic
 from screening.records import services as records
 user = User.objects.create_user("benchmark@example.org")
 clinic = services.found_clinic(user=user, name="Benchmark")
+clean = images.cleaned(BytesIO(synthetic.jpeg(synthetic.draw_lesion(seed=0))))
 for number in range(int(sys.argv[1])):
     patient = records.register_patient(user=user, clinic=clinic, label=f"P-{number}")
     lesion = records.open_lesion(user=user, patient=patient, body_site="back")
     body_map.place_lesion(user=user, lesion=lesion, spot=body_map.Spot("back", 0.5, 0.3))
-    picture = BytesIO(synthetic.jpeg(synthetic.draw_lesion(seed=number)))
-    image, _ = images.add_image(user=user, lesion=lesion, file=picture)
+    image, _ = images.keep_image(user=user, lesion=lesion, clean=clean, allow_duplicate=True)
 reading = image.predictions.get()
 key = services.create_api_key(user=user, name="x")[1]
 print(clinic.pk, patient.pk, lesion.pk, image.pk, reading.pk, key)

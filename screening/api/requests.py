@@ -34,7 +34,7 @@ class NewImage(StrictSerializer):
         help_text="Instead of `lesion`: it shows a new lesion of this patient, which is opened "
         "with it, or not at all. Needs `lesions:write`, too.",
     )
-    label = serializers.CharField(
+    label = serializers.CharField(  # type: ignore[assignment]
         required=False, max_length=80, help_text='Of a new lesion. Without one it is "Lesion n".'
     )
     body_site = serializers.ChoiceField(
@@ -80,15 +80,14 @@ class NewImage(StrictSerializer):
 
 
 def _require_one_lesion(attrs: dict[str, Any]) -> None:
-    if "patient" not in attrs:
-        told = "This is of a new lesion: give its patient."
-        errors = {name: told for name in ("label", "body_site") if name in attrs}
-        if "lesion" not in attrs:
-            errors = {"lesion": "Give the lesion, or the patient of a new one."}
+    errors = {}
+    if "lesion" in attrs and "patient" in attrs:
+        errors["lesion"] = "Give either the lesion or the patient."
     elif "lesion" in attrs:
-        errors = {"lesion": "Give either the lesion or the patient."}
-    else:
-        errors = {}
+        for name in {"label", "body_site"} & attrs.keys():
+            errors[name] = "This is of a new lesion: give its patient."
+    elif "patient" not in attrs:
+        errors["lesion"] = "Give the lesion, or the patient of a new one."
     if errors:
         raise serializers.ValidationError(errors)
 
