@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from allauth.account.internal.flows.login import get_authentication_records
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
-from cryptography.fernet import Fernet, MultiFernet
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from django.conf import settings
 from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 
+from accounts.encrypted_text import decrypt, encrypt
 from accounts.models import Membership, MembershipQuerySet, User, demands_factor
 
+PURPOSE = "accounts.second_factors"
+"""Of the key that encrypts the secrets behind codes."""
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
 """Recovery codes stand in for a factor; alone they are none."""
 
@@ -65,10 +63,10 @@ class FactorAdapter(DefaultMFAAdapter):
     }
 
     def encrypt(self, text: str) -> str:
-        return _keys().encrypt(text.encode()).decode()
+        return encrypt(text, purpose=PURPOSE)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return _keys().decrypt(encrypted_text.encode()).decode()
+        return decrypt(encrypted_text, purpose=PURPOSE)
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """Whoever must have a factor keeps one."""
@@ -84,13 +82,3 @@ class FactorAdapter(DefaultMFAAdapter):
 
     def _get_site_name(self) -> str:
         return "SkinCheck"
-
-
-def _keys() -> MultiFernet:
-    secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    return MultiFernet([Fernet(base64.urlsafe_b64encode(_derived(one))) for one in secrets])
-
-
-def _derived(secret: str) -> bytes:
-    """32 bytes, by RFC 5869 with SHA-256."""
-    return HKDF(SHA256(), 32, salt=None, info=b"accounts.second_factors").derive(secret.encode())

@@ -31,6 +31,8 @@ from screening.models import (
     DataKey,
     Delivery,
     DeliveryAttempt,
+    DicomDelivery,
+    DicomNode,
     DoctorVisit,
     Erasure,
     Export,
@@ -390,6 +392,25 @@ class DeliveryAdmin(ReadOnlyAdmin):
     list_filter = ["state", "event"]
     search_fields = ["id", "webhook__name"]
     inlines = [DeliveryAttemptInline]
+
+
+@admin.register(DicomNode)
+class DicomNodeAdmin(ReadOnlyAdmin):
+    """Without its credentials."""
+
+    list_display = ["name", "clinic", "address", "for_research", "failures", "removed_at"]
+    list_select_related = ["clinic"]
+    list_filter = [("removed_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "address"]
+    exclude = ["encrypted_credentials"]
+
+
+@admin.register(DicomDelivery)
+class DicomDeliveryAdmin(ReadOnlyAdmin):
+    list_display = ["id", "node", "image", "state", "tries", "due_at", "finished_at", "message"]
+    list_select_related = ["node", "image"]
+    list_filter = ["state"]
+    search_fields = ["id", "node__name", "image__id"]
 
 
 @admin.register(IdempotentRequest)

@@ -66,6 +66,11 @@ def deliver(delivery_id: UUID) -> bool:
     return _ring("deliver_webhook_task", str(delivery_id), queue="webhooks")
 
 
+def store(delivery_id: UUID) -> bool:
+    """Have a picture sent to a DICOM node."""
+    return _ring("store_in_node_task", str(delivery_id), queue="webhooks")
+
+
 def work_on_batches() -> bool:
     return _ring("work_on_batches_task", queue="bulk", expires=BATCHES_EXPIRE)
 

@@ -6,11 +6,11 @@
     │   ├── PictureRefused       one picture of it
     │   ├── RowRefused           one line of its manifest
     │   ├── SearchError          a FHIR search
-    │   └── ForbiddenTarget      an address of a webhook
+    │   └── ForbiddenTarget      an address of another system
     ├── Transient            nothing is wrong with what was asked: try again
     │   ├── Busy                 every process that opens pictures is at work
     │   ├── InProgress           the same request is being answered
-    │   └── NotSent              no answer came from a webhook's address
+    │   └── NotSent              no answer came from another system
     ├── Overtaken            someone else came first, and nothing was done
     │   ├── Changed              a record was edited since it was looked at
     │   ├── OtherRequest         an idempotency key was used for something else

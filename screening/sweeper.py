@@ -2,7 +2,8 @@
 
 A separate process that needs no broker. It rings for waiting work. If the rows show that no worker
 has started anything for as long as a lease, it does the work itself until nothing waits. Without a
-live worker it measures, compares and mails; without a live courier it sends webhooks.
+live worker it measures, compares and mails; without a live courier it sends webhooks, and
+pictures to DICOM nodes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from screening.exports import emails as export_emails
 from screening.exports import worker as export_worker
 from screening.images import encryption
 from screening.images import services as image_services
+from screening.interop.dicomweb import sending
 from screening.measurements import services as measurement_services
 from screening.models import Prediction
 from screening.operations import clock, heartbeats
@@ -73,6 +75,7 @@ def sweep_once() -> None:
         export_worker.remove_old,
         export_emails.send_waiting,
         outbox.ring,
+        sending.ring,
         audit.chain_all,
         seal_moved_pictures,
         work_where_nobody_does,
@@ -161,6 +164,10 @@ def deliver_where_nobody_does() -> None:
         with _limit(delivery.LEASE_SECONDS):
             if claimed := delivery.claim(pk):
                 delivery.deliver(claimed)
+    for pk in _for_a_shift(sending.due(rung_before=timezone.now())):
+        with _limit(sending.LEASE_SECONDS):
+            if stored := sending.claim(pk):
+                sending.deliver(stored)
 
 
 def nobody_works() -> bool:

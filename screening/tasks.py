@@ -20,6 +20,7 @@ from screening.batches import worker
 from screening.comparisons import follow_up
 from screening.erasure import eraser
 from screening.exports import worker as export_worker
+from screening.interop.dicomweb import sending, stow
 from screening.operations import heartbeats, orphans, storage
 from screening.predictions import adoption, queue, recovery
 from screening.privacy import services as audit
@@ -66,6 +67,13 @@ def deliver_webhook_task(delivery_id: str) -> None:
     delivery = webhook_delivery.claim(UUID(delivery_id))
     if delivery is not None:
         webhook_delivery.deliver(delivery)
+
+
+@shared_task(soft_time_limit=stow.SECONDS + 20, time_limit=sending.LEASE_SECONDS - 20)
+def store_in_node_task(delivery_id: str) -> None:
+    delivery = sending.claim(UUID(delivery_id))
+    if delivery is not None:
+        sending.deliver(delivery)
 
 
 @shared_task
@@ -142,7 +150,7 @@ def _ring_for_all_that_waits(**_: Any) -> None:
 @worker_process_init.connect
 def _load_the_model(sender: str | None = None, **_: Any) -> None:
     """So that the first person need not wait. Each reading reports a missing model itself."""
-    if str(sender).startswith("courier@"):  # sends webhooks only, and reads nothing
+    if str(sender).startswith("courier@"):  # it sends, and reads nothing
         return
     try:
         reader.load()

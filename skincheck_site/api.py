@@ -62,6 +62,8 @@ _TAGS = {
     "events": "What changed, to be asked for.",
     "webhooks": "Addresses that are told of events.",
     "deliveries": "Events on their way to webhooks.",
+    "dicom-nodes": "Archives that a lesion's pictures are sent to.",
+    "dicom-deliveries": "Pictures on their way to archives.",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "SkinCheck API",

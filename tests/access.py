@@ -44,6 +44,7 @@ OWNS = SEES | dict.fromkeys(MEMBERS, FORBIDDEN)  # the person whose record it is
 LEAVES = ADMINISTERS | {"viewer": DONE}  # the viewer's own membership
 HOLDS_THE_KEY = dict.fromkeys(SIGNED_IN, HIDDEN) | dict.fromkeys(("clinician", "owner"), DONE)
 HOLDS_THE_KEY["anonymous"] = LOGIN
+MANAGES = SEES | dict.fromkeys(("clinician", "assistant", "viewer"), HIDDEN)
 HOLDS_SECRETS = SEES | dict.fromkeys(("clinician", "assistant", "viewer"), HIDDEN)
 IS_INVITED = dict.fromkeys(SIGNED_IN, FORBIDDEN) | {"stranger": DONE, "anonymous": LOGIN}
 EXPORTS = ADMINISTERS | {"owner": DONE}
@@ -93,6 +94,8 @@ class World:
     receipt: str
     webhook: Any
     delivery: Any
+    dicom_node: Any
+    dicom_delivery: Any
     export: Any
     followed: Any
     following: Any
@@ -196,6 +199,7 @@ WEBHOOK = {
     "target": "https://practice.example.org/",
     "events": ["review.recorded"],
 }
+DICOM_NODE = {"name": "Archive", "address": "https://archive.example.org/", "authorization": "none"}
 VISIT = {"visited_on": "2026-03-15", "finding": "harmless"}
 REASON = {"reason": "Entered in error."}
 WITHDRAWAL = {"act": "withdraw", **REASON}
@@ -445,6 +449,20 @@ MATRIX: dict[str, Line] = {
             "webhook_remove",
         )
     },
+    # DICOM nodes: of a clinic. The one of a person's own world is another clinic's.
+    "dicom_node_new": line(ADMINISTERS, "clinic", POST=Sent(ADMINISTERS, lambda w: DICOM_NODE)),
+    "dicom_node": line(MANAGES, "dicom_node", clinic_only=True),
+    "dicom_node_edit": line(
+        MANAGES, "dicom_node", clinic_only=True, POST=Sent(MANAGES, lambda w: DICOM_NODE)
+    ),
+    "dicom_node_test": line(args="dicom_node", clinic_only=True, POST=Sent(MANAGES)),
+    "dicom_node_remove": line(args="dicom_node", clinic_only=True, POST=Sent(MANAGES)),
+    "lesion_send": line(
+        args="lesion",
+        clinic_only=True,
+        POST=Sent(WRITES, lambda w: {"node": str(w.dicom_node.pk)}),
+    ),
+    "dicom_delivery_send_again": line(args="dicom_delivery", clinic_only=True, POST=Sent(WRITES)),
     "delivery": line(HOLDS_SECRETS, "delivery"),
     "delivery_resend": line(args="delivery", POST=Sent(HOLDS_SECRETS)),
     # The API
@@ -590,6 +608,35 @@ MATRIX: dict[str, Line] = {
     "api:delivery-list": line(SIGNED_IN),
     "api:delivery-detail": line(HOLDS_SECRETS, "delivery"),
     "api:delivery-resend": line(args="delivery", POST=Sent(HOLDS_SECRETS, done=202)),
+    "api:dicom-node-list": line(
+        SIGNED_IN,
+        POST=api(
+            ADMINISTERS,
+            lambda w: {**DICOM_NODE, "clinic": str(w.clinic.pk)},
+            201,
+        ),
+        clinic_only=True,
+    ),
+    "api:dicom-node-detail": line(
+        SEES,
+        "dicom_node",
+        clinic_only=True,
+        PATCH=Sent(ADMINISTERS, lambda w: {"name": "n"}, 200),
+        DELETE=Sent(ADMINISTERS, done=204),
+    ),
+    "api:dicom-node-test": line(
+        args="dicom_node", clinic_only=True, POST=Sent(ADMINISTERS, done=200)
+    ),
+    "api:dicom-delivery-list": line(SIGNED_IN),
+    "api:dicom-delivery-detail": line(SEES, "dicom_delivery", clinic_only=True),
+    "api:dicom-delivery-resend": line(
+        args="dicom_delivery", clinic_only=True, POST=Sent(WRITES, done=202)
+    ),
+    "api:lesion-send": line(
+        args="lesion",
+        clinic_only=True,
+        POST=Sent(WRITES, lambda w: {"node": str(w.dicom_node.pk)}, 202),
+    ),
     "api:position-list": line(
         SIGNED_IN,
         POST=api(WRITES, lambda w: {"lesion": str(w.lesion.pk), **ON_THE_CHEST}, 201),

@@ -29,6 +29,8 @@ from screening.models import (
     Delivery,
     DeliveryAttempt,
     DeliveryState,
+    DicomDelivery,
+    DicomNode,
     DoctorVisit,
     Erasure,
     Event,
@@ -532,6 +534,47 @@ class DeliveryFactory(factory.django.DjangoModelFactory):
     webhook = factory.SubFactory(WebhookFactory)
     event = Event.PREDICTION_FINISHED
     data = factory.LazyFunction(lambda: {"prediction": "019ab0d3-92c1-7f66-8c2b-6a1d0e4b9f53"})
+
+
+class DicomNodeFactory(factory.django.DjangoModelFactory):
+    """A clinic's, that asks for no authorisation."""
+
+    class Meta:
+        model = DicomNode
+
+    clinic = factory.SubFactory(ClinicFactory)
+    name = factory.Sequence(lambda n: f"Archive {n}")
+    # A port that nothing is ever sent to.
+    address = "https://archive.example.org:444/dicom-web"
+
+
+class DicomDeliveryFactory(factory.django.DjangoModelFactory):
+    """Waiting to be sent. Traits: ``failed``, ``delivered``, ``sending``."""
+
+    class Meta:
+        model = DicomDelivery
+
+    class Params:
+        failed = factory.Trait(
+            state=DeliveryState.FAILED,
+            tries=1,
+            message="The node answered with status 503.",
+            finished_at=factory.LazyFunction(timezone.now),
+        )
+        delivered = factory.Trait(
+            state=DeliveryState.DELIVERED, tries=1, finished_at=factory.LazyFunction(timezone.now)
+        )
+        sending = factory.Trait(
+            state=DeliveryState.SENDING,
+            tries=1,
+            lease_expires_at=factory.LazyFunction(timezone.now),
+        )
+
+    image = factory.SubFactory(LesionImageFactory)
+    node = factory.LazyAttribute(
+        lambda delivery: DicomNodeFactory(clinic=delivery.image.lesion.patient.clinic)
+    )
+    sent_by = factory.SubFactory(UserFactory)
 
 
 class DeliveryAttemptFactory(factory.django.DjangoModelFactory):

@@ -57,6 +57,8 @@ from tests.factories import (
     ClinicFactory,
     ComparisonFactory,
     DeliveryFactory,
+    DicomDeliveryFactory,
+    DicomNodeFactory,
     DoctorVisitFactory,
     ErasureFactory,
     ExportFactory,
@@ -146,6 +148,7 @@ def world_of(personas: Personas, writer: str) -> World:
         if own
         else WebhookFactory(clinic=personas.clinic)
     )
+    dicom_node = DicomNodeFactory(clinic=personas.clinic)
     # One that waits for an answer, and one that its owner may end.
     following = FollowingFactory(clinic=personas.clinic)
     followed = FollowingFactory(
@@ -197,6 +200,10 @@ def world_of(personas: Personas, writer: str) -> World:
         other_clinic=ClinicFactory(code=f"0123456789A{'B' if own else 'C'}"),
         webhook=webhook,
         delivery=DeliveryFactory(webhook=webhook, failed=True),
+        dicom_node=dicom_node,
+        dicom_delivery=DicomDeliveryFactory(
+            node=dicom_node, image=image, sent_by=image.uploaded_by, failed=True
+        ),
         export=ExportFactory(
             ready=True,
             requested_by=personas.self_tracker if own else personas.admin,

@@ -254,6 +254,7 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         "storage": quota.of_clinic(clinic.pk),
         "followings": Following.objects.answerable_by(request.user).filter(clinic=clinic).count(),
         "webhooks": clinic.webhooks.all() if is_admin else [],
+        "dicom_nodes": clinic.dicom_nodes.filter(removed_at=None) if is_admin else [],
         "reviewing": ReviewingForm(record=clinic),
         "second_factor": SecondFactorForm(record=clinic),
         "application_form": ApplicationForm(),

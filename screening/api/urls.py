@@ -18,6 +18,7 @@ from screening.api.corrections import (
     VisitCorrections,
 )
 from screening.api.dicom import DicomView, ReadingMaskView, ReadingReportView
+from screening.api.dicom_nodes import DicomDeliveryViewSet, DicomNodeViewSet, SendLesionView
 from screening.api.events import EventViewSet
 from screening.api.histologies import HistologyViewSet
 from screening.api.http.errors import nothing_here
@@ -46,6 +47,8 @@ router.register("predictions", viewsets.PredictionViewSet, basename="prediction"
 router.register("reviews", viewsets.ReviewViewSet, basename="review")
 router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
 router.register("deliveries", webhooks.DeliveryViewSet, basename="delivery")
+router.register("dicom-nodes", DicomNodeViewSet, basename="dicom-node")
+router.register("dicom-deliveries", DicomDeliveryViewSet, basename="dicom-delivery")
 router.register("histologies", HistologyViewSet, basename="histology")
 router.register("worklist", WorklistViewSet, basename="worklist")
 router.register("positions", PositionViewSet, basename="position")
@@ -94,6 +97,7 @@ urlpatterns = [
     ),
     path("v1/images/<uuid:pk>/dicom/mask", ReadingMaskView.as_view(), name="image-dicom-mask"),
     path("v1/lesions/<uuid:pk>/reminder/", LesionReminderView.as_view(), name="lesion-reminder"),
+    path("v1/lesions/<uuid:pk>/send/", SendLesionView.as_view(), name="lesion-send"),
     path("v1/calendar-feed/", CalendarView.as_view(), name="calendar-feed"),
     path("v1/lesions/<uuid:pk>/report/", LesionReportView.as_view(), name="lesion-report"),
     path("v1/patients/<uuid:pk>/report/", PatientReportView.as_view(), name="patient-report"),

@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from django.core.files.storage import default_storage
 from django.db import OperationalError, connection, transaction
-from django.db.models import Model, Q
+from django.db.models import Count, Model, Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, Application, Clinic, Invitation, Membership, User
@@ -33,6 +34,8 @@ from screening.models import (
     ChangeMark,
     Correction,
     DataKey,
+    DicomDelivery,
+    DicomNode,
     DoctorVisit,
     Erasure,
     ErasureState,
@@ -72,6 +75,7 @@ _BY_OTHERS: tuple[type[Model], ...] = (
     ChangeMark,
     Clinic,
     Correction,
+    DicomNode,
     DoctorVisit,
     ExternalIdentifier,
     Histology,
@@ -185,7 +189,7 @@ def _erase_rows(pk: Any) -> None:
     _redact_corrections(rows.identifiers_of(found))
     erasure.counts = {
         "erased": _counted(found, files),
-        "kept": kept + _parted(erasure) + _what_stays(),
+        "kept": kept + _parted(erasure) + _copies_at_nodes(patients) + _what_stays(),
     }
     erasure.state, erasure.erased_at, erasure.files = (
         ErasureState.ERASING,
@@ -446,6 +450,20 @@ def _parted(erasure: Erasure) -> list[dict[str, Any]]:
         "its owner. Ask the clinic to erase it."
     )
     return [{"what": "records", "count": len(erasure.parted), "why": why}]
+
+
+def _copies_at_nodes(patients: list[Patient]) -> list[dict[str, Any]]:
+    """What was sent to DICOM nodes, whatever they answered."""
+    sent = DicomDelivery.objects.attempted().filter(image__lesion__patient__in=patients)
+    counts = sent.order_by("node__address").values_list("node__address")
+    why = (
+        "The clinic sent them there, under a pseudonym. Copies there are not ours to erase: ask "
+        "the clinic to have them erased."
+    )
+    return [
+        {"what": f"pictures sent to {urlsplit(address).hostname}", "count": count, "why": why}
+        for address, count in counts.annotate(Count("image", distinct=True))
+    ]
 
 
 def _what_stays() -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from screening.models.comparison import ChangeMark, Comparison
 from screening.models.consent import Consent
 from screening.models.correction import Correction, CorrectionKind
 from screening.models.data_key import DataKey
+from screening.models.dicom_node import Authorization, DicomDelivery, DicomNode
 from screening.models.erasure import OPEN_ERASURE, Erasure, ErasureState, Ground, Trace
 from screening.models.export import Export
 from screening.models.following import Following
@@ -61,6 +62,7 @@ __all__ = [
     "AuditPart",
     "AuditSegment",
     "AuditSubject",
+    "Authorization",
     "Batch",
     "BatchRow",
     "BodySite",
@@ -77,6 +79,8 @@ __all__ = [
     "Delivery",
     "DeliveryAttempt",
     "DeliveryState",
+    "DicomDelivery",
+    "DicomNode",
     "DoctorVisit",
     "Erasure",
     "ErasureState",

@@ -19,6 +19,8 @@ from screening.models import (
     Batch,
     BatchRow,
     Delivery,
+    DicomDelivery,
+    DicomNode,
     Erasure,
     Export,
     Heartbeat,
@@ -36,6 +38,10 @@ SLACK = timedelta(seconds=5)
 
 def _at_once() -> timedelta:
     return timedelta()
+
+
+def _four_minutes() -> timedelta:
+    return timedelta(minutes=4)
 
 
 def _an_hour() -> timedelta:
@@ -65,6 +71,11 @@ AWAITED: tuple[tuple[type[models.Model], str, Callable[[], timedelta]], ...] = (
     (Delivery, "given_up_at", _a_day),
     (Delivery, "rung_at", _at_once),
     (Webhook, "rests_until", _at_once),
+    (DicomDelivery, "lease_expires_at", _four_minutes),
+    (DicomDelivery, "due_at", _at_once),
+    (DicomDelivery, "given_up_at", _a_day),
+    (DicomDelivery, "rung_at", _at_once),
+    (DicomNode, "rests_until", _at_once),
     (Setback, "rests_until", _at_once),
     (Heartbeat, "beat_at", _at_once),
 )

@@ -24,6 +24,7 @@ from screening.models import (
     Batch,
     Delivery,
     DeliveryState,
+    DicomDelivery,
     Heartbeat,
     Prediction,
     Setback,
@@ -82,6 +83,7 @@ def all_that_waits() -> list[Waiting]:
     bulk = Prediction.objects.filter(state=State.QUEUED, is_bulk=True)
     active = Batch.objects.filter(state__in=ACTIVE_BATCH)
     deliveries = Delivery.objects.filter(state=DeliveryState.WAITING)
+    pictures = DicomDelivery.objects.filter(state=DeliveryState.WAITING)
     mails = Invitation.objects.standing().filter(mailed_at=None)
     return [
         readings(),
@@ -90,6 +92,7 @@ def all_that_waits() -> list[Waiting]:
         _waiting("Batches", active, put_off=active.filter(setbacks__gt=0).count()),
         _waiting("Measures and comparisons put off", Setback.objects.all()),
         _waiting("Webhook deliveries", deliveries, put_off=deliveries.filter(tries__gt=0).count()),
+        _waiting("Pictures to DICOM nodes", pictures, put_off=pictures.filter(tries__gt=0).count()),
         _waiting("Invitations not mailed", mails),
     ]
 

@@ -29,6 +29,8 @@ NOUNS = {
     "correction": ("correction", "corrections"),
     "datakey": ("encryption key", "encryption keys"),
     "delivery": ("message to another system", "messages to another system"),
+    "dicomdelivery": ("picture sent to a DICOM node", "pictures sent to DICOM nodes"),
+    "dicomnode": ("DICOM node", "DICOM nodes"),
     "doctorvisit": ("doctor's visit", "doctor's visits"),
     "erasure": ("request to erase", "requests to erase"),
     "export": ("download of everything", "downloads of everything"),

@@ -53,6 +53,9 @@ NOT_REPORTED = (
 they are read, not when they change.
 """
 
+WITHOUT_PATIENT = ("calendarfeed", "dicomnode", "webhook")
+"""Models of ours that say where data may go. Their changes are reported."""
+
 LISTED = 100
 """The most records of a kind that an entry names; of more, it gives the count and the patients."""
 
@@ -191,7 +194,7 @@ def tables() -> dict[str, type[models.Model]]:
     ours = [
         model
         for model in apps.get_app_config("screening").get_models()
-        if model in witness.ways() or model._meta.model_name in ("webhook", "calendarfeed")
+        if model in witness.ways() or model._meta.model_name in WITHOUT_PATIENT
     ]
     others = [model for app in _OTHERS for model in apps.get_app_config(app).get_models()]
     return {

@@ -34,6 +34,8 @@ from screening.models.signatures import AUDIT, AUDIT_CONTENT, AUDIT_ERASED, sign
 CUT_OFF_MINUTES = 15
 """A unit without its last part after this long was cut off, and is chained as it is."""
 AT_ONCE = 500
+_OF_CLINICS = ("webhook", "dicomnode", "batch")
+"""Our models whose rows belong to a clinic itself."""
 _UUID = re.compile("-?".join(f"[0-9a-f]{{{length}}}" for length in (8, 4, 4, 4, 12)))
 _CHAIN = 7_160_215_002
 """Identifies the chain's lock among PostgreSQL's advisory locks."""
@@ -286,8 +288,8 @@ def _clinics_of(patients: set[str], changes: dict[str, Any]) -> set[str]:
         kind, _, pk = record.partition(":")
         if kind == "clinic":
             found.add(pk)
-        elif kind in ("membership", "invitation", "apikey", "application", "webhook", "batch"):
-            app = "screening" if kind in ("webhook", "batch") else "accounts"
+        elif kind in (*_OF_CLINICS, "membership", "invitation", "apikey", "application"):
+            app = "screening" if kind in _OF_CLINICS else "accounts"
             row = apps.get_model(app, kind)._base_manager.filter(pk=pk, clinic__isnull=False)
             found |= {str(one) for one in row.values_list("clinic_id", flat=True)}
     return found

@@ -92,7 +92,7 @@ def deliver(delivery: Delivery) -> None:
     started = time.monotonic()
     answer: Answer | None = None
     try:
-        answer = post(delivery.webhook.target, headers(delivery), delivery.body)
+        answer = post(delivery.webhook.target, headers(delivery), delivery.body.encode())
         error = _refusal(answer.status_code)
     except NotSent as reason:
         error = str(reason)

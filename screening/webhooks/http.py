@@ -24,6 +24,9 @@ SECONDS = 15.0
 """For the whole exchange: connecting, sending, and the response."""
 CONNECT_SECONDS = 5.0
 
+Headers = Mapping[str | bytes, str | bytes]
+ACCEPT_JSON: Headers = {"Accept": "application/json"}
+
 
 class Answer(NamedTuple):
     status_code: int
@@ -38,16 +41,24 @@ class Document(NamedTuple):
 
 
 def post(
-    url: str, headers: Mapping[str | bytes, str | bytes], body: str, *, seconds: float = SECONDS
+    url: str,
+    headers: Headers,
+    body: bytes | Iterator[bytes],
+    *,
+    most: int = ANSWER_KEPT,
+    seconds: float = SECONDS,
 ) -> Answer:
-    """Send ``body``. Raises NotSent if there is no response, whatever the reason."""
-    with _asked("POST", url, headers, body.encode(), seconds) as response:
-        return _answer(response)
+    """Send ``body``. Of the response, ``most`` bytes are read. Raises NotSent if there is none,
+    whatever the reason.
+    """
+    with _asked("POST", url, headers, body, seconds) as response:
+        return _answer(response, most)
 
 
-def get(url: str, *, most: int, seconds: float = SECONDS) -> Document:
+def get(
+    url: str, *, most: int, seconds: float = SECONDS, headers: Headers = ACCEPT_JSON
+) -> Document:
     """Fetch a document of at most ``most`` bytes. Raises NotSent."""
-    headers: Mapping[str | bytes, str | bytes] = {"Accept": "application/json"}
     with _asked("GET", url, headers, b"", seconds) as response:
         body = b""
         for chunk in response.iter_stream():
@@ -63,8 +74,8 @@ def get(url: str, *, most: int, seconds: float = SECONDS) -> Document:
 def _asked(
     method: str,
     url: str,
-    headers: Mapping[str | bytes, str | bytes],
-    content: bytes,
+    headers: Headers,
+    content: bytes | Iterator[bytes],
     seconds: float,
 ) -> Iterator[httpcore.Response]:
     backend = _CheckedBackend(time.monotonic() + seconds)
@@ -154,18 +165,18 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _answer(response: httpcore.Response) -> Answer:
+def _answer(response: httpcore.Response, most: int) -> Answer:
     """The status and the start of the body. The rest is not awaited."""
     kept = b""
     for chunk in response.iter_stream():
         kept += chunk
-        if len(kept) >= ANSWER_KEPT:
+        if len(kept) >= most:
             break
     headers = {name.lower(): value for name, value in response.headers}
     wait = headers.get(b"retry-after", b"")
     return Answer(
         response.status,
-        kept[:ANSWER_KEPT].decode(errors="replace").replace("\0", ""),
+        kept[:most].decode(errors="replace").replace("\0", ""),
         int(wait) if wait.isdigit() and len(wait) < 7 else None,
     )
 

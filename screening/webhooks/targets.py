@@ -1,4 +1,4 @@
-"""Where events may be sent: public internet addresses, over HTTPS.
+"""Where events and pictures may be sent: public internet addresses, over HTTPS.
 
 Otherwise anyone who enters an address could make this server talk to hosts that only it can reach:
 internal services, its own loopback, the cloud's metadata service. ``WEBHOOK_ALLOW_PRIVATE`` lifts
@@ -24,38 +24,36 @@ _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa"
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def check_target(url: str) -> None:
-    """Raise ValidationError for an address that events cannot be sent to.
+def check_target(url: str, *, field: str = "target") -> None:
+    """Raise ValidationError, of ``field``, for an address that nothing can be sent to.
 
     Makes no DNS query: the resolved address is checked at every delivery (``addresses``).
     """
     if len(url) > MAX_LENGTH or any(not "!" <= character <= "~" for character in url):
         raise ValidationError(
-            {"target": f"Give an address of at most {MAX_LENGTH} characters, ASCII, no spaces."}
+            {field: f"Give an address of at most {MAX_LENGTH} characters, ASCII, no spaces."}
         )
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValidationError({"target": "This is not an address."}) from None
+        raise ValidationError({field: "This is not an address."}) from None
     schemes = ("https", "http") if settings.WEBHOOK_ALLOW_PRIVATE else ("https",)
     if parts.scheme not in schemes or not parts.hostname:
-        raise ValidationError({"target": "Give an address that begins with https://."})
+        raise ValidationError({field: "Give an address that begins with https://."})
     if parts.username is not None or parts.fragment or "\\" in url:
-        raise ValidationError(
-            {"target": "Leave out user name, password and fragment: each request is signed."}
-        )
+        raise ValidationError({field: "Leave out user name, password and fragment."})
     try:
         require_port(port or 443)
         _require_public_name(parts.hostname)
     except ForbiddenTarget as error:
-        raise ValidationError({"target": str(error)}) from None
+        raise ValidationError({field: str(error)}) from None
 
 
 def require_port(port: int) -> None:
     if not settings.WEBHOOK_ALLOW_PRIVATE and port not in PORTS:
         allowed = " or ".join(map(str, PORTS))
-        raise ForbiddenTarget(f"Events are sent to port {allowed} only.")
+        raise ForbiddenTarget(f"Only port {allowed} can be used.")
 
 
 def addresses(host: str, port: int) -> list[str]:

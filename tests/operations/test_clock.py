@@ -17,6 +17,8 @@ from screening.comparisons import services as comparison_services
 from screening.models import (
     Delivery,
     DeliveryState,
+    DicomDelivery,
+    DicomNode,
     Heartbeat,
     IdempotentRequest,
     Measurement,
@@ -33,6 +35,7 @@ from skincheck_site.celery import app
 from skincheck_site.scheduler import Scheduler
 from tests.factories import (
     DeliveryFactory,
+    DicomDeliveryFactory,
     LesionFactory,
     LesionImageFactory,
     MeasurementFactory,
@@ -56,6 +59,7 @@ HISTORY = {
     "ended_at",
     "expires_at",
     "disabled_at",
+    "removed_at",
     "stopped_at",
     "started_at",
     "finished_at",
@@ -113,6 +117,9 @@ def test_nothing_waits_for_the_hour_to_pass(settings) -> None:
     Delivery.objects.filter(pk=delivery.pk).update(
         due_at=ahead, rung_at=ahead, given_up_at=ahead + timedelta(days=1)
     )
+    stored = DicomDeliveryFactory()
+    DicomDelivery.objects.filter(pk=stored.pk).update(due_at=ahead, rung_at=ahead)
+    DicomNode.objects.update(rests_until=ahead)
     Setback.objects.create(image=LesionImageFactory(), rests_until=ahead)
 
     clock.tick()
@@ -128,6 +135,8 @@ def test_nothing_waits_for_the_hour_to_pass(settings) -> None:
     delivery.refresh_from_db()
     assert max(delivery.due_at, delivery.rung_at) <= now
     assert delivery.given_up_at <= now + timedelta(days=1)
+    stored.refresh_from_db()
+    assert max(stored.due_at, stored.rung_at, stored.node.rests_until) <= now
     assert Setback.objects.get().rests_until <= now
     assert Heartbeat.objects.get(name=heartbeats.SWEEPER).beat_at <= now
 

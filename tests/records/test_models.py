@@ -19,6 +19,8 @@ from screening.models import (
     DataKey,
     Delivery,
     DeliveryAttempt,
+    DicomDelivery,
+    DicomNode,
     DoctorVisit,
     Erasure,
     Export,
@@ -49,6 +51,8 @@ from tests.factories import (
     ConsentFactory,
     DeliveryAttemptFactory,
     DeliveryFactory,
+    DicomDeliveryFactory,
+    DicomNodeFactory,
     DoctorVisitFactory,
     ErasureFactory,
     ExportFactory,
@@ -86,6 +90,8 @@ MODELS = (
     Webhook,
     Delivery,
     DeliveryAttempt,
+    DicomNode,
+    DicomDelivery,
     Batch,
     BatchRow,
     ImageScale,
@@ -227,6 +233,11 @@ def one_image_compared_with_itself():
 def one_pair_compared_twice():
     first = ComparisonFactory()
     ComparisonFactory(earlier=first.earlier, later=first.later)
+
+
+def two_deliveries_of_one_picture():
+    first = DicomDeliveryFactory()
+    DicomDeliveryFactory(node=first.node, image=first.image)
 
 
 def one_rule_fires_twice():
@@ -373,6 +384,22 @@ REFUSED = {
     "only_a_delivery_that_is_over_is_finished": lambda: DeliveryFactory(
         failed=True, finished_at=None
     ),
+    "authorization_is_known": lambda: DicomNodeFactory(
+        authorization="ntlm", encrypted_credentials="x"
+    ),
+    "authorization_has_credentials": lambda: DicomNodeFactory(authorization="basic"),
+    "removed_dicom_node_has_no_credentials": lambda: DicomNodeFactory(
+        authorization="basic", encrypted_credentials="x", removed_at=timezone.now()
+    ),
+    "dicom_delivery_state_is_known": lambda: DicomDeliveryFactory(state="lost"),
+    "dicom_delivery_that_is_sent_has_lease": lambda: DicomDeliveryFactory(
+        sending=True, lease_expires_at=None
+    ),
+    "only_a_dicom_delivery_that_is_over_is_finished": lambda: DicomDeliveryFactory(
+        delivered=True, finished_at=None
+    ),
+    "failed_dicom_delivery_has_a_reason": lambda: DicomDeliveryFactory(failed=True, message=""),
+    "one_active_dicom_delivery_per_image_and_node": two_deliveries_of_one_picture,
     "attempt_has_an_answer_or_an_error": lambda: DeliveryAttemptFactory(status_code=None),
 }
 

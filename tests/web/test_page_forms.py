@@ -14,6 +14,7 @@ from django.urls import reverse
 
 from accounts.models import ApiKey, Clinic
 from screening.models import (
+    DicomNode,
     ImageScale,
     Lesion,
     LesionImage,
@@ -27,6 +28,7 @@ from screening.web import form_tokens
 from tests.access import MATRIX
 from tests.clients import Browser
 from tests.factories import (
+    DicomNodeFactory,
     ImageScaleFactory,
     LesionFactory,
     LesionImageFactory,
@@ -47,6 +49,7 @@ EDITS = {
     "image_outline": ("image_outline", "image"),
     "image_scale": ("image_scale", "image"),
     "webhook_edit": ("webhook_edit", "webhook"),
+    "dicom_node_edit": ("dicom_node_edit", "dicom_node"),
     "clinic_reviewing": ("clinic", "clinic"),
     "clinic_second_factor": ("clinic", "clinic"),
     "image_correct": ("image_correct", "image"),
@@ -62,6 +65,7 @@ MAKES = {
     "clinic_new",
     "clinic_webhook_new",
     "comparison_mark",
+    "dicom_node_new",
     "image_new",
     "image_review",
     "lesion_histology",
@@ -97,6 +101,10 @@ ACTS = {
     "invitation_withdraw",
     "lesion_correct",
     "lesion_reopen",
+    "lesion_send",
+    "dicom_delivery_send_again",
+    "dicom_node_remove",
+    "dicom_node_test",
     "membership_remove",
     "membership_role",
     "patient_correct",
@@ -133,6 +141,7 @@ def records(personas):
         "lesion": lesion,
         "image": LesionImageFactory(lesion=lesion),
         "webhook": WebhookFactory(clinic=personas.clinic),
+        "dicom_node": DicomNodeFactory(clinic=personas.clinic),
         "clinic": personas.clinic,
     }
 
@@ -292,6 +301,12 @@ def test_the_same_change_in_two_tabs_is_no_contradiction(admin, records):
             lambda r: Webhook.objects.update(target="https://other.example.org/"),
             {"name": "W", "target": "https://practice.example.org/", "events": ["alert.opened"]},
             lambda: Webhook.objects.get().target == "https://other.example.org/",
+        ),
+        (
+            "dicom_node_edit",
+            lambda r: DicomNode.objects.update(address="https://other.example.org"),
+            {"name": "A", "address": "https://archive.example.org", "authorization": "none"},
+            lambda: DicomNode.objects.get().address == "https://other.example.org",
         ),
         (
             "clinic_reviewing",

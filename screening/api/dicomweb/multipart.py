@@ -21,7 +21,8 @@ MOST_BYTES = 5 * MAX_BYTES
 MOST_PARTS = 100
 INSTANCES = "instances"
 """The key of what the parsers give."""
-_BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,./:=? -]{1,70}""")
+_BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,./:=? -]{1,200}""")
+"""RFC 2046 allows 70 characters; those of Orthanc 1.10 have 73."""
 
 NO_STORE = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
 

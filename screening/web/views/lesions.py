@@ -18,12 +18,14 @@ from screening.charts.lesion import reading_over_time
 from screening.charts.measures import measures_over_time
 from screening.comparisons import presenters as comparison_presenters
 from screening.corrections import queries
+from screening.interop.dicomweb import sending
 from screening.models import Alert, Histology, Lesion, LesionImage, Patient, Reminder
 from screening.predictions import advice, succession
 from screening.predictions.outcomes import Standing
 from screening.records import closing, services, timeline, visits
 from screening.records import queries as record_queries
 from screening.reminders import suggestions
+from screening.web.forms.dicom_nodes import SendForm
 from screening.web.forms.positions import NewLesionForm
 from screening.web.forms.records import LesionForm, VisitForm
 from screening.web.forms.reminders import ReminderForm
@@ -38,7 +40,10 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     is_corrected = queries.is_corrected(Lesion, request.user)
     found = record_queries.with_visits(visible.select_related("patient__clinic", "reminder"))
-    lesion = found.annotate(is_corrected=is_corrected).filter(pk=pk).first()
+    found = found.annotate(
+        is_corrected=is_corrected, is_sent=sending.is_sent(), has_nodes=sending.has_nodes()
+    )
+    lesion = found.filter(pk=pk).first()
     if lesion is None:
         return leading_on("lesion", Lesion, pk, request)
     images = record_queries.timeline(lesion, request.user)
@@ -82,9 +87,19 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "add_image_url": reverse("image_new", args=[pk]),
             "corrections": lesion.is_corrected
             and queries.of_lesion(lesion, request.user)[: queries.SHOWN],
+            **_sending(request, lesion),
             **_reminder(lesion, images, standing, alerts, histology=next(iter(histologies), None)),
         },
     )
+
+
+def _sending(request: UserRequest, lesion: Any) -> dict[str, Any]:
+    """The context of ``partials/sending.html``."""
+    may_send = lesion.may_write and lesion.has_nodes
+    return {
+        "send_form": SendForm(user=request.user, lesion=lesion) if may_send else None,
+        "sent": sending.sent_of(lesion) if lesion.is_sent else [],
+    }
 
 
 def _reminder(

@@ -12,6 +12,7 @@ import qrcode
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
+from django.db.models import Count, Max
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -25,7 +26,7 @@ from accounts.models import ApiKey, User
 from accounts.roles import Role
 from screening.body_map import queries as body_map_queries
 from screening.images import delivery
-from screening.models import Opinion, Patient, Share, ShareOpening, Webhook
+from screening.models import DicomDelivery, Opinion, Patient, Share, ShareOpening, Webhook
 from screening.privacy import sharing
 from screening.records import queries as record_queries
 from screening.report.lesion_report import lesion_report
@@ -202,6 +203,11 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         "keys": [one for one in keys if one.clinic_id in (None, patient.clinic_id)],
         "applications": clinic.applications.active() if clinic else [],
         "webhooks": webhooks.filter(disabled_at=None),
+        "dicom_nodes": DicomDelivery.objects.attempted()
+        .filter(image__lesion__patient=patient)
+        .values("node__name", "node__address")
+        .annotate(pictures=Count("image", distinct=True), last_at=Max("modified"))
+        .order_by("node__name"),
         "shares": patient.shares.active().select_related("lesion", "shared_by"),
         "opinions": opinions,
         "openings": openings[:50],

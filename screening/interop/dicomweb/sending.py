@@ -1,0 +1,272 @@
+"""Pictures on their way to DICOM nodes: an outbox, as that of webhooks. A row for each picture and
+node, claimed by one courier, retried when due.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.http import Http404
+from django.utils import timezone
+
+from accounts.models import User
+from screening import bells, write_access
+from screening.errors import Busy, NotSent
+from screening.images import delivery as image_delivery
+from screening.interop.dicom import readings, uids
+from screening.interop.dicom.writer import to_dicom
+from screening.interop.dicomweb import retrieval, stow
+from screening.interop.dicomweb.stow import Result, Verdict
+from screening.models import (
+    DeliveryState,
+    DicomDelivery,
+    DicomNode,
+    Lesion,
+    LesionImage,
+    Patient,
+)
+from screening.models.webhook_delivery import a_day_from_now
+from screening.webhooks.delivery import DUE_LIMIT, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_REST, pause
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 240
+SHOWN = 50
+_NOT_ALLOWED = (
+    "The picture was withdrawn, or whoever sent it may not send it any more. Nothing was sent."
+)
+_NO_CONSENT = "This node is for research, and this person has not consented to it."
+
+
+@transaction.atomic
+def send(
+    *, user: User, lesion: Lesion, node: DicomNode, with_readings: bool = False
+) -> list[DicomDelivery]:
+    """Send each picture of the lesion that is not on its way there already. What the node has, it
+    recognises by its UID.
+    """
+    write_access.require_writable(user=user, patient=lesion.patient)
+    is_theirs = DicomNode.objects.visible_to(user).contains(node)
+    if not is_theirs or node.clinic_id != lesion.patient.clinic_id:
+        raise ValidationError({"node": "Choose a DICOM node of the clinic that keeps the record."})
+    write_access.lock(lesion)  # nobody sends it at the same moment
+    images = list(sendable(node, user).filter(lesion=lesion))
+    if not images:
+        raise ValidationError(_why_nothing(node, user, lesion))
+    on_their_way = set(
+        node.deliveries.active().filter(image__in=images).values_list("image", flat=True)
+    )
+    made = DicomDelivery.objects.bulk_create(
+        DicomDelivery(node=node, image=image, sent_by=user, with_readings=with_readings)
+        for image in images
+        if image.pk not in on_their_way
+    )
+    bells.after_commit(ring)
+    return made
+
+
+@transaction.atomic
+def send_again(*, user: User, delivery: DicomDelivery) -> DicomDelivery:
+    """Try a failed one for another day. Whoever asks answers for it."""
+    write_access.require_writable(user=user, patient=delivery.image.lesion.patient)
+    if delivery.node.removed_at is not None:
+        raise ValidationError("This DICOM node was removed.")
+    if delivery.state != DeliveryState.FAILED:
+        raise ValidationError("Only what failed is sent again.")
+    write_access.lock(delivery.image.lesion)
+    if delivery.node.deliveries.active().filter(image=delivery.image_id).exists():
+        raise ValidationError("This picture is on its way there already.")
+    now = timezone.now()
+    DicomDelivery.objects.filter(pk=delivery.pk, state=DeliveryState.FAILED).update(
+        state=DeliveryState.WAITING,
+        sent_by=user,
+        due_at=now,
+        given_up_at=a_day_from_now(),
+        rung_at=None,
+        finished_at=None,
+        modified=now,
+    )
+    bells.after_commit(ring)
+    delivery.refresh_from_db()
+    return delivery
+
+
+def sendable(node: DicomNode, user: User) -> QuerySet[LesionImage]:
+    """The pictures that ``user`` may send there. To a node for research only those of patients who
+    consented, as in exports.
+    """
+    patients = Patient.objects.writable_by(user).filter(clinic=node.clinic_id)
+    if node.for_research:
+        patients = patients.open_to_research(user)
+    return LesionImage.objects.visible_to(user).filter(lesion__patient__in=patients)
+
+
+def sent_of(lesion: Lesion) -> list[DicomDelivery]:
+    """The latest delivery of each picture to each node, the newest first."""
+    found = DicomDelivery.objects.filter(image__in=lesion.images.all())
+    latest: dict[tuple[UUID, UUID], DicomDelivery] = {}
+    for one in found.select_related("node", "image", "sent_by"):
+        latest.setdefault((one.node_id, one.image_id), one)
+    return list(latest.values())[:SHOWN]
+
+
+def has_nodes() -> Exists:
+    """A condition on lesions: their clinic has a DICOM node."""
+    return Exists(DicomNode.objects.standing().filter(clinic=OuterRef("patient__clinic")))
+
+
+def is_sent() -> Exists:
+    """A condition on lesions: one of their pictures was sent, or is on its way."""
+    return Exists(DicomDelivery.objects.filter(image__lesion=OuterRef("pk")))
+
+
+def ring(*, again_after: int = LEASE_SECONDS) -> None:
+    """Ring for every due delivery not rung for in the last ``again_after`` seconds."""
+    for pk in due(rung_before=timezone.now() - timedelta(seconds=again_after)):
+        if not bells.store(pk):
+            return
+
+
+def due(*, rung_before: datetime) -> list[UUID]:
+    """Deliveries to ring for: the next of each node, which gets one at a time. One that a courier
+    started but never finished counts as a failed attempt first.
+    """
+    now = timezone.now()
+    lost = DicomDelivery.objects.filter(state=DeliveryState.SENDING, lease_expires_at__lt=now)
+    for delivery in lost.select_related("node")[:DUE_LIMIT]:
+        _keep(delivery, Verdict(Result.TRY_AGAIN, "The sending was cut off here."))
+    waiting = DicomDelivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=now)
+    of_node = waiting.filter(node=OuterRef("pk")).order_by("due_at", "pk").values("pk")
+    nodes = DicomNode.objects.filter(_is_free(now)).annotate(next=Subquery(of_node[:1]))
+    found = waiting.filter(pk__in=[pk for pk in nodes.values_list("next", flat=True) if pk])
+    unrung = found.filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
+    keys = list(unrung.order_by("due_at", "pk").values_list("pk", flat=True))
+    waiting.filter(pk__in=keys).update(rung_at=now)
+    return keys
+
+
+def claim(pk: UUID) -> DicomDelivery | None:
+    """WAITING -> SENDING, for one caller only; None for every other, for what is not due, and
+    while its node rests or gets another.
+    """
+    now = timezone.now()
+    free = DicomNode.objects.filter(_is_free(now))
+    claimed = DicomDelivery.objects.filter(
+        node__in=free, pk=pk, state=DeliveryState.WAITING, due_at__lte=now
+    ).update(
+        state=DeliveryState.SENDING,
+        tries=F("tries") + 1,
+        lease_expires_at=now + timedelta(seconds=LEASE_SECONDS),
+        modified=now,
+    )
+    if not claimed:
+        return None
+    return DicomDelivery.objects.select_related("node", "sent_by").get(pk=pk)
+
+
+def _is_free(now: datetime) -> Q:
+    """A condition on nodes."""
+    busy = DicomDelivery.objects.filter(node=OuterRef("pk"), state=DeliveryState.SENDING)
+    return (Q(rests_until=None) | Q(rests_until__lte=now)) & ~Q(Exists(busy))
+
+
+def deliver(delivery: DicomDelivery) -> None:
+    """SENDING -> DELIVERED, or WAITING for the next attempt, or FAILED."""
+    _keep(delivery, _attempt(delivery))
+
+
+def _attempt(delivery: DicomDelivery) -> Verdict:
+    node, user = delivery.node, delivery.sent_by
+    image = retrieval.needed(sendable(node, user).filter(pk=delivery.image_id)).first()
+    if image is None or node.removed_at is not None or not user.is_active:
+        return Verdict(Result.REFUSED, _NOT_ALLOWED)
+    try:
+        instances = [to_dicom(image, image_delivery.picture_of(image))]
+        if delivery.with_readings:
+            instances += _readings(image, user)
+        _note_uids(delivery, image)
+        return stow.store(node, instances)
+    except Http404:
+        return Verdict(Result.REFUSED, "The picture's file is lost or damaged.")
+    except Busy:
+        return Verdict(Result.TRY_AGAIN, "Every process that opens pictures was at work.")
+    except NotSent as reason:
+        return Verdict(Result.TRY_AGAIN, str(reason))
+
+
+def _readings(image: LesionImage, user: User) -> Iterable[bytes]:
+    """The reading that counts, as far as ``user`` may see it: report and segmentation."""
+    for reading in readings.told_to(user).filter(image=image.pk):
+        for document in readings.documents_of(reading):
+            yield readings.to_dicom(reading, document)
+
+
+def _note_uids(delivery: DicomDelivery, image: LesionImage) -> None:
+    """Before they are sent: the node may have the picture even if no answer comes."""
+    lesion, day = image.lesion, image.captured_on
+    DicomDelivery.objects.filter(pk=delivery.pk).update(
+        study_uid=uids.study_uid(lesion.patient_id, day),
+        series_uid=uids.series_uid(lesion.pk, day, image.modality),
+        instance_uid=uids.instance_uid(image),
+    )
+
+
+@transaction.atomic
+def _keep(delivery: DicomDelivery, verdict: Verdict) -> None:
+    """Note an attempt; does nothing if the lease was lost meanwhile."""
+    now = timezone.now()
+    state, due_at = _what_follows(delivery, verdict, now)
+    is_over = state != DeliveryState.WAITING
+    kept = DicomDelivery.objects.filter(
+        pk=delivery.pk, state=DeliveryState.SENDING, tries=delivery.tries
+    ).update(
+        state=state,
+        due_at=due_at,
+        rung_at=None,
+        lease_expires_at=None,
+        finished_at=now if is_over else None,
+        status_code=verdict.status_code,
+        message=verdict.message[:300],
+        modified=now,
+    )
+    if not kept:
+        logger.warning("DICOM delivery %s: the lease was lost before it was over", delivery.pk)
+    elif verdict.result == Result.TRY_AGAIN:
+        _let_rest(delivery.node_id, now)
+    else:
+        DicomNode.objects.filter(pk=delivery.node_id).update(failures=0, rests_until=None)
+        bells.after_commit(ring)  # for the next
+
+
+def _what_follows(
+    delivery: DicomDelivery, verdict: Verdict, now: datetime
+) -> tuple[DeliveryState, datetime]:
+    if verdict.result == Result.STORED:
+        return DeliveryState.DELIVERED, delivery.due_at
+    wait = max(pause(delivery.tries), min(verdict.retry_after or 0, LONGEST_PAUSE))
+    due_at = now + timedelta(seconds=wait)
+    if verdict.result == Result.REFUSED or due_at > delivery.given_up_at:
+        return DeliveryState.FAILED, delivery.due_at
+    return DeliveryState.WAITING, due_at
+
+
+def _let_rest(node_id: UUID, now: datetime) -> None:
+    """A node that does not answer delays nothing that is for others."""
+    node = DicomNode.objects.select_for_update().get(pk=node_id)
+    node.failures += 1
+    rest = min(FIRST_PAUSE * 2 ** min(node.failures - 1, 10), LONGEST_REST)
+    node.rests_until = now + timedelta(seconds=rest)
+    node.save(update_fields=["failures", "rests_until", "modified"])
+
+
+def _why_nothing(node: DicomNode, user: User, lesion: Lesion) -> str:
+    patient = Patient.objects.filter(pk=lesion.patient_id)
+    if node.for_research and not patient.open_to_research(user).exists():
+        return _NO_CONSENT
+    return "This lesion has no picture yet."

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.encrypted_text import decrypt, encrypt
+from accounts.models import Clinic, User
+from accounts.roles import Role
+from screening.models.base import UUIDModel
+from screening.models.image import LesionImage, seen
+from screening.models.webhook_delivery import OVER, DeliveryState, a_day_from_now
+
+PURPOSE = "screening.dicom_node"
+"""Of the key that encrypts credentials."""
+
+
+class Authorization(models.TextChoices):
+    """How each request to a node is authorised (RFC 9110, 11)."""
+
+    NONE = "none", "None"
+    BASIC = "basic", "Basic: user name and password"
+    BEARER = "bearer", "Bearer: a token"
+
+
+class DicomNodeQuerySet(models.QuerySet["DicomNode"]):
+    def standing(self) -> DicomNodeQuerySet:
+        return self.filter(removed_at=None)
+
+    def visible_to(self, user: User) -> DicomNodeQuerySet:
+        """Those of the user's clinics: whoever sends must be able to choose one."""
+        return self.standing().filter(clinic__in=Clinic.objects.with_member(user))
+
+    def managed_by(self, user: User) -> DicomNodeQuerySet:
+        return self.standing().filter(clinic__in=Clinic.objects.with_member(user, (Role.ADMIN,)))
+
+
+class DicomNode(UUIDModel):
+    """A clinic's archive, or another DICOMweb server that stores instances (STOW-RS).
+
+    Once removed, the row stays without its credentials: it says where pictures were sent.
+    """
+
+    clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="dicom_nodes")
+    name = models.CharField(max_length=80)
+    address = models.CharField(
+        max_length=500, help_text="Of the DICOMweb service: what comes before /studies."
+    )
+    authorization = models.CharField(
+        max_length=6, choices=Authorization, default=Authorization.NONE
+    )
+    encrypted_credentials = models.TextField(blank=True, editable=False)
+    for_research = models.BooleanField(
+        default=False, help_text="Only pictures of those who consented to research go there."
+    )
+    failures = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Attempts that got no answer since the last that did."
+    )
+    rests_until = models.DateTimeField(
+        null=True, editable=False, help_text="After failures, nothing is sent before this moment."
+    )
+    removed_at = models.DateTimeField(null=True, editable=False)
+
+    objects = DicomNodeQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["created", "pk"]
+        verbose_name = "DICOM node"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(authorization__in=Authorization.values),
+                name="authorization_is_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(authorization=Authorization.NONE, encrypted_credentials="")
+                | (~Q(authorization=Authorization.NONE) & ~Q(encrypted_credentials="")),
+                name="authorization_has_credentials",
+            ),
+            models.CheckConstraint(
+                condition=Q(removed_at=None) | Q(encrypted_credentials=""),
+                name="removed_dicom_node_has_no_credentials",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def credentials(self) -> str:
+        """``user:password``, or the token. Raises ``encrypted_text.Undecipherable``."""
+        if not self.encrypted_credentials:
+            return ""
+        return decrypt(self.encrypted_credentials, purpose=PURPOSE)
+
+    @credentials.setter
+    def credentials(self, text: str) -> None:
+        self.encrypted_credentials = encrypt(text, purpose=PURPOSE) if text else ""
+
+
+class DicomDeliveryQuerySet(models.QuerySet["DicomDelivery"]):
+    def visible_to(self, user: User) -> DicomDeliveryQuerySet:
+        return self.filter(seen(user))
+
+    def active(self) -> DicomDeliveryQuerySet:
+        return self.exclude(state__in=OVER)
+
+    def attempted(self) -> DicomDeliveryQuerySet:
+        """Whose picture the node may have, whatever it answered."""
+        return self.exclude(tries=0)
+
+
+class DicomDelivery(UUIDModel):
+    """One picture on its way to one node, with its readings if so wished.
+
+    WAITING -> SENDING -> DELIVERED | WAITING (retry later) | FAILED. Only
+    ``interop.dicomweb.sending`` changes the status.
+    """
+
+    node = models.ForeignKey(DicomNode, on_delete=models.PROTECT, related_name="deliveries")
+    image = models.ForeignKey(
+        LesionImage, on_delete=models.PROTECT, related_name="dicom_deliveries"
+    )
+    sent_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="dicom_deliveries"
+    )
+    with_readings = models.BooleanField(
+        default=False, help_text="With what the software read, as report and segmentation."
+    )
+    state = models.CharField(
+        max_length=9, choices=DeliveryState, default=DeliveryState.WAITING, editable=False
+    )
+    due_at = models.DateTimeField(default=timezone.now, editable=False)
+    given_up_at = models.DateTimeField(
+        default=a_day_from_now, editable=False, help_text="No attempt is made after this moment."
+    )
+    tries = models.PositiveSmallIntegerField(default=0, editable=False)
+    rung_at = models.DateTimeField(
+        null=True, editable=False, help_text="When the couriers were last told of it."
+    )
+    lease_expires_at = models.DateTimeField(null=True, editable=False)
+    finished_at = models.DateTimeField(null=True, editable=False)
+    study_uid = models.CharField(max_length=64, blank=True, editable=False)
+    series_uid = models.CharField(max_length=64, blank=True, editable=False)
+    instance_uid = models.CharField(
+        max_length=64, blank=True, editable=False, help_text="The UIDs of the last attempt."
+    )
+    status_code = models.PositiveSmallIntegerField(
+        null=True, editable=False, help_text="Of the last answer; empty: none came."
+    )
+    message = models.CharField(
+        max_length=300, blank=True, editable=False, help_text="What came back, in words."
+    )
+
+    objects = DicomDeliveryQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created", "-pk"]
+        verbose_name = "DICOM delivery"
+        verbose_name_plural = "DICOM deliveries"
+        indexes = [models.Index(fields=["state", "due_at"], name="dicom_delivery_state_due")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=DeliveryState.values), name="dicom_delivery_state_is_known"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=DeliveryState.SENDING) | Q(lease_expires_at__isnull=False),
+                name="dicom_delivery_that_is_sent_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=OVER, finished_at__isnull=False)
+                | (~Q(state__in=OVER) & Q(finished_at__isnull=True)),
+                name="only_a_dicom_delivery_that_is_over_is_finished",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state=DeliveryState.FAILED) | ~Q(message=""),
+                name="failed_dicom_delivery_has_a_reason",
+            ),
+            models.UniqueConstraint(
+                fields=["node", "image"],
+                condition=~Q(state__in=OVER),
+                name="one_active_dicom_delivery_per_image_and_node",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_id} to {self.node_id}"
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in OVER

@@ -1,0 +1,370 @@
+"""Pictures to DICOM nodes: sent, retried, refused, and never those that may not go."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from io import BytesIO
+
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.urls import reverse
+from django.utils import timezone
+from pydicom import dcmread
+
+from accounts import services as account_services
+from accounts.models import Membership
+from screening import sweeper, tasks
+from screening.corrections import services as corrections
+from screening.erasure import eraser
+from screening.erasure import services as erasure_services
+from screening.interop.dicom import uids
+from screening.interop.dicomweb import nodes, sending, stow
+from screening.models import (
+    AuditEntry,
+    DicomDelivery,
+    DicomNode,
+    Erasure,
+    ExternalIdentifier,
+    LesionImage,
+)
+from screening.privacy import services as audit
+from tests.factories import (
+    ClinicFactory,
+    DicomDeliveryFactory,
+    DicomNodeFactory,
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PatientFactory,
+    PredictionFactory,
+)
+from tests.interop.conftest import STORED
+
+REFUSED = json.dumps({"00081198": {"vr": "SQ", "Value": [{"00081197": {"Value": [290]}}]}}).encode()
+
+
+def send(user, image, node, **options) -> DicomDelivery:
+    sending.send(user=user, lesion=image.lesion, node=node, **options)
+    return work(image)
+
+
+def work(image: LesionImage) -> DicomDelivery:
+    """What a courier does of what is due."""
+    for pk in sending.due(rung_before=timezone.now()):
+        tasks.store_in_node_task(str(pk))
+    return image.dicom_deliveries.first()
+
+
+def let_time_pass(**by: float) -> None:
+    ago = timedelta(**by)
+    for one in DicomDelivery.objects.all():
+        DicomDelivery.objects.filter(pk=one.pk).update(
+            due_at=one.due_at - ago, given_up_at=one.given_up_at - ago
+        )
+    DicomNode.objects.update(rests_until=None)
+
+
+def instances(body: bytes, content_type: str) -> list[bytes]:
+    boundary = re.search("boundary=(.+)", content_type)[1].encode()
+    parts = body.split(b"\r\n--" + boundary)
+    assert parts[0] == b""
+    assert parts[-1] == b"--\r\n"
+    return [one.partition(b"\r\n\r\n")[2] for one in parts[1:-1]]
+
+
+def test_a_picture_is_stored_as_the_standard_says(personas, node, archive, image):
+    delivery = send(personas.assistant, image, node)
+    assert (delivery.state, delivery.status_code, delivery.message) == ("delivered", 200, "")
+    [(path, headers, body)] = archive.got
+    assert path == "/dicom-web/studies"
+    assert headers["content-type"].startswith('multipart/related; type="application/dicom"; b')
+    assert headers["accept"] == "application/dicom+json"
+    assert headers["authorization"] == "Basic dXM6cMOkc3N3b3Jk"
+    [file] = instances(body, headers["content-type"])
+    sent = dcmread(BytesIO(file))
+    assert sent.SOPInstanceUID == delivery.instance_uid == uids.instance_uid(image)
+    assert (sent.StudyInstanceUID, sent.SeriesInstanceUID) == (
+        delivery.study_uid,
+        delivery.series_uid,
+    )
+    assert sent.PatientID == str(personas.patient.pk)
+    assert personas.patient.label not in str(sent)
+
+
+def test_the_readings_go_along_if_so_wished(personas, node, archive, image):
+    PredictionFactory(image=image)
+    send(personas.clinician, image, node, with_readings=True)
+    [(_, headers, body)] = archive.got
+    picture, report = map(dcmread, map(BytesIO, instances(body, headers["content-type"])))
+    assert report.Modality == "SR"
+    assert report.StudyInstanceUID == picture.StudyInstanceUID
+
+
+def test_a_token_is_sent_as_one(personas, archive, image):
+    node = nodes.add_node(
+        user=personas.admin,
+        clinic=personas.clinic,
+        name="A",
+        address=archive.url,
+        authorization="bearer",
+        credentials="abc.def",
+    )
+    send(personas.clinician, image, node)
+    assert archive.got[0][1]["authorization"] == "Bearer abc.def"
+
+
+def test_every_picture_is_sent_one_after_the_other(personas, node, archive, image):
+    LesionImageFactory.create_batch(2, lesion=image.lesion)
+    assert len(sending.send(user=personas.clinician, lesion=image.lesion, node=node)) == 3
+    for sent in (1, 2, 3):
+        assert len(sending.due(rung_before=timezone.now())) == 1
+        work(image)
+        assert len(archive.got) == sent
+    assert sending.send(user=personas.clinician, lesion=image.lesion, node=node), "sent again"
+
+
+def test_what_is_on_its_way_is_not_sent_twice(personas, node, image):
+    [one] = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    assert sending.send(user=personas.clinician, lesion=image.lesion, node=node) == []
+    assert DicomDelivery.objects.get() == one
+
+
+def test_only_one_courier_gets_it(personas, node, image):
+    [one] = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    assert sending.claim(one.pk) is not None
+    assert sending.claim(one.pk) is None
+
+
+def test_a_node_gets_one_at_a_time(personas, node, image):
+    LesionImageFactory(lesion=image.lesion)
+    one, other = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    sending.claim(one.pk)
+    assert sending.claim(other.pk) is None
+    assert sending.due(rung_before=timezone.now()) == []
+
+
+def test_a_refused_picture_is_not_sent_again_by_itself(personas, node, archive, image):
+    archive.status, archive.answer = 409, REFUSED
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.tries, delivery.status_code) == ("failed", 1, 409)
+    assert "does not store this kind of instance (0122)" in delivery.message
+    let_time_pass(days=1)
+    work(image)
+    assert len(archive.got) == 1
+
+    archive.status, archive.answer = 200, STORED
+    sending.send_again(user=personas.assistant, delivery=delivery)
+    again = work(image)
+    assert again == delivery
+    assert (again.state, again.tries, again.message) == ("delivered", 2, "")
+    assert again.sent_by == personas.assistant
+
+
+def test_partly_stored_is_a_failure_that_says_which(personas, node, archive, image):
+    archive.status, archive.answer = 202, REFUSED
+    delivery = send(personas.clinician, image, node)
+    assert delivery.state == "failed"
+    assert "Not stored: the picture" in delivery.message
+
+
+def test_a_busy_node_is_tried_again_with_growing_pauses_for_a_day(personas, node, archive, image):
+    archive.status = 503
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.tries) == ("waiting", 1)
+    assert delivery.due_at > timezone.now() + timedelta(seconds=7)
+    node.refresh_from_db()
+    assert node.failures == 1
+    assert node.rests_until > timezone.now()
+    assert work(image).tries == 1, "it rests"
+    pauses = []
+    while delivery.state == "waiting":
+        pauses.append(delivery.due_at - timezone.now())
+        let_time_pass(seconds=pauses[-1].total_seconds() + 1)
+        delivery = work(image)
+    assert delivery.state == "failed"
+    assert "status 503" in delivery.message
+    assert len(archive.got) == delivery.tries > 8
+    assert pauses[4] > pauses[2] > pauses[0]
+
+
+def test_the_pause_that_a_node_asks_for_is_kept(personas, node, archive, image):
+    archive.status, archive.headers = 429, {"Retry-After": "600"}
+    delivery = send(personas.clinician, image, node)
+    assert delivery.due_at > timezone.now() + timedelta(seconds=590)
+
+
+def test_a_node_that_hangs_is_left(personas, node, archive, image, monkeypatch):
+    archive.drip = 0.3
+    monkeypatch.setattr(stow, "SECONDS", 1)
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.status_code) == ("waiting", None)
+    assert delivery.message == "No answer within 1 seconds."
+
+
+def test_a_node_that_is_away_is_tried_again(personas, node, image):
+    DicomNode.objects.update(address="http://127.0.0.1:9/dicom-web")
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.status_code) == ("waiting", None)
+    assert "nothing answers" in delivery.message
+
+
+def test_a_courier_that_is_killed_counts_as_an_attempt(personas, node, image):
+    [one] = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    sending.claim(one.pk)
+    DicomDelivery.objects.update(lease_expires_at=timezone.now() - timedelta(seconds=1))
+    assert sending.due(rung_before=timezone.now()) == []
+    one.refresh_from_db()
+    assert (one.state, one.tries, one.message) == ("waiting", 1, "The sending was cut off here.")
+
+
+def test_a_private_address_is_never_connected_to(personas, node, archive, image, settings):
+    """Whatever it was when it was entered: a name may lead elsewhere since."""
+    settings.WEBHOOK_ALLOW_PRIVATE = False
+    DicomNode.objects.update(address=archive.url.replace("http:", "https:"))
+    delivery = send(personas.clinician, image, node)
+    assert "Only port 443" in delivery.message
+    DicomNode.objects.update(address="https://127.0.0.1/dicom-web", rests_until=None)
+    let_time_pass(minutes=1)
+    assert "not on the public internet" in work(image).message
+    assert archive.got == []
+
+
+def test_no_redirect_is_followed(personas, node, archive, image):
+    archive.status, archive.headers = 307, {"Location": f"{archive.url}/elsewhere/studies"}
+    assert send(personas.clinician, image, node).state == "failed"
+    assert len(archive.got) == 1
+
+
+@pytest.mark.parametrize("what", ["withdrawn", "left", "viewer", "removed", "inactive", "lost"])
+def test_what_may_not_be_sent_any_more_is_not_sent(personas, node, archive, image, what):
+    user = MembershipFactory(clinic=personas.clinic, role="clinician").user
+    sending.send(user=user, lesion=image.lesion, node=node)
+    held = Membership.objects.filter(user=user)
+    if what == "withdrawn":
+        corrections.withdraw(user=personas.clinician, record=image, reason="A finger.")
+    elif what == "left":
+        held.delete()
+    elif what == "viewer":
+        held.update(role="viewer")
+    elif what == "removed":
+        nodes.remove_node(user=personas.admin, node=node)
+    elif what == "inactive":
+        user.is_active = False
+        user.save()
+    else:
+        image.file.storage.delete(image.file.name)
+    work(image)
+    delivery = DicomDelivery.objects.get()
+    assert delivery.state == "failed"
+    assert delivery.message
+    assert archive.got == []
+
+
+def test_withdrawn_pictures_are_left_out(personas, node, image):
+    gone = LesionImageFactory(lesion=image.lesion)
+    corrections.withdraw(user=personas.clinician, record=gone, reason="A finger.")
+    [one] = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    assert one.image == image
+
+
+def test_a_node_for_research_gets_those_who_consented_alone(personas, node, archive, image):
+    nodes.edit_node(user=personas.admin, node=node, for_research=True)
+    other = LesionImageFactory(lesion__patient=PatientFactory(clinic=personas.clinic))
+    with pytest.raises(ValidationError, match="has not consented"):
+        sending.send(user=personas.clinician, lesion=other.lesion, node=node)
+    sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    personas.patient.consents.update(withdrawn_at=timezone.now(), withdrawn_by=personas.clinician)
+    assert work(image).state == "failed", "withdrawn meanwhile"
+    assert archive.got == []
+
+
+def test_a_lesion_without_pictures_has_nothing_to_send(personas, node):
+    lesion = LesionFactory(patient=personas.patient)
+    with pytest.raises(ValidationError, match="no picture"):
+        sending.send(user=personas.clinician, lesion=lesion, node=node)
+
+
+def test_who_may_not_write_or_is_elsewhere_sends_nothing(personas, node, image):
+    for user in (personas.viewer, personas.colleague, personas.stranger):
+        with pytest.raises(PermissionDenied):
+            sending.send(user=user, lesion=image.lesion, node=node)
+    foreign = DicomNodeFactory(clinic=ClinicFactory())
+    with pytest.raises(ValidationError, match="of the clinic"):
+        sending.send(user=personas.clinician, lesion=image.lesion, node=foreign)
+    failed = DicomDeliveryFactory(node=node, image=image, failed=True)
+    with pytest.raises(PermissionDenied):
+        sending.send_again(user=personas.viewer, delivery=failed)
+
+
+def test_only_what_failed_is_sent_again(personas, node, image):
+    done = DicomDeliveryFactory(node=node, image=image, delivered=True)
+    with pytest.raises(ValidationError, match="Only what failed"):
+        sending.send_again(user=personas.clinician, delivery=done)
+    failed = DicomDeliveryFactory(node=node, image=image, failed=True)
+    DicomDeliveryFactory(node=node, image=image)
+    with pytest.raises(ValidationError, match="on its way"):
+        sending.send_again(user=personas.clinician, delivery=failed)
+
+
+def test_without_a_courier_the_sweep_sends(personas, node, archive, image):
+    sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    sweeper.deliver_where_nobody_does()
+    assert len(archive.got) == 1
+
+
+def test_the_audit_log_has_who_sent_it_and_that_it_left(client, personas, node, archive, image):
+    client.force_login(personas.clinician)
+    client.post(reverse("lesion_send", args=[image.lesion_id]), {"node": str(node.pk)})
+    work(image)
+    audit.chain_all()
+    found = [one for one in AuditEntry.objects.all() if "dicomdelivery" in str(one.details)]
+    assert {(one.act, one.actor) for one in found} >= {("write", personas.clinician.pk)}
+    assert all(str(personas.patient.pk) in one.details["patients"] for one in found)
+
+
+def test_erasure_says_where_copies_are(personas, node, archive, image, settings):
+    send(personas.clinician, image, node)
+    settings.RETENTION_YEARS = 0
+    erasure = erasure_services.ask_for_record(
+        user=personas.clinician, patient=personas.patient, ground=Ground.WITHDRAWN
+    )
+    erasure_services.confirm(user=personas.admin, erasure=erasure)
+    Erasure.objects.update(erased_from=timezone.now())
+    eraser.erase_due()
+    kept = Erasure.objects.get().receipt["kept"]
+    [told] = [one for one in kept if "pictures sent to" in one["what"]]
+    assert (told["what"], told["count"]) == ("pictures sent to 127.0.0.1", 1)
+    assert not DicomDelivery.objects.exists()
+
+
+def test_the_page_about_access_lists_where_pictures_went(client, personas, node, archive, image):
+    client.force_login(personas.clinician)
+    path = reverse("patient_access", args=[personas.patient.pk])
+    assert node.address not in client.get(path).content.decode()
+    send(personas.clinician, image, node)
+    nodes.remove_node(user=personas.admin, node=node)
+    assert node.address in client.get(path).content.decode(), "also of a removed one"
+
+
+def test_our_own_server_is_a_node(personas, image, live_server, settings):
+    """Sent from one clinic to another, which knows neither the patient nor the lesion."""
+    settings.WEBHOOK_ALLOW_PRIVATE = True
+    there = MembershipFactory(clinic=ClinicFactory(), role="admin")
+    _, key = account_services.create_api_key(user=there.user, clinic=there.clinic, name="x")
+    node = nodes.add_node(
+        user=personas.admin,
+        clinic=personas.clinic,
+        name="Other",
+        address=f"{live_server.url}/dicomweb/",
+        authorization="bearer",
+        credentials=key,
+    )
+    assert nodes.test_node(user=personas.admin, node=node).answers
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.status_code) == ("delivered", 202)
+    assert delivery.message == "Stored, but: it changed data elements (B000)."
+    [stored] = LesionImage.objects.filter(lesion__patient__clinic=there.clinic)
+    kept = ExternalIdentifier.objects.get(image=stored)
+    assert kept.value == f"urn:oid:{delivery.instance_uid}"
