@@ -225,7 +225,7 @@ CELERY_BEAT_SCHEDULER = "skincheck_site.scheduler:Scheduler"
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = beat.schedule()
 
-# Allows webhooks to private addresses, to any port, and without TLS. For development.
+# Webhooks and DICOM nodes may be at private addresses, on any port, without TLS. For development.
 WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
 
 # Files

@@ -328,7 +328,7 @@ def test_erasure_says_where_copies_are(personas, node, archive, image, settings)
     send(personas.clinician, image, node)
     settings.RETENTION_YEARS = 0
     erasure = erasure_services.ask_for_record(
-        user=personas.clinician, patient=personas.patient, ground=Ground.WITHDRAWN
+        user=personas.clinician, patient=personas.patient, ground="person_asks"
     )
     erasure_services.confirm(user=personas.admin, erasure=erasure)
     Erasure.objects.update(erased_from=timezone.now())
