@@ -28,7 +28,7 @@ def production_is_whole(**_: Any) -> list[CheckMessage]:
     if settings.WEBHOOK_ALLOW_PRIVATE:
         found.append(
             Warning(
-                "WEBHOOK_ALLOW_PRIVATE lets whoever adds a webhook or DICOM node reach this network.",
+                "WEBHOOK_ALLOW_PRIVATE lets who adds a webhook or DICOM node reach this network.",
                 id="skincheck.W003",
             )
         )
