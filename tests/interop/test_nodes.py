@@ -202,7 +202,9 @@ def test_by_the_api(client, personas, node, archive, image):
     [done] = client.get(f"/api/v1/dicom-deliveries/?lesion={image.lesion_id}").json()["results"]
     assert done["state"] == "delivered"
     assert done["instance_uid"].startswith("2.25.")
-    refused = client.post(f"/api/v1/dicom-deliveries/{done['id']}/resend/")
+    refused = client.post(
+        f"/api/v1/dicom-deliveries/{done['id']}/resend/", content_type="application/json"
+    )
     assert refused.status_code == 400
     foreign = DicomNodeFactory()
     unknown = client.post(address, {"node": str(foreign.pk)}, content_type="application/json")
