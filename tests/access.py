@@ -621,7 +621,7 @@ MATRIX: dict[str, Line] = {
         SEES,
         "dicom_node",
         clinic_only=True,
-        PATCH=Sent(ADMINISTERS, lambda w: {"name": "n"}, 200),
+        PATCH=Sent(ADMINISTERS, lambda w: DICOM_NODE, 200),
         DELETE=Sent(ADMINISTERS, done=204),
     ),
     "api:dicom-node-test": line(
