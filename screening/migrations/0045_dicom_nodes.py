@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0010_code_of_a_clinic'),
-        ('screening', '0043_data_keys'),
+        ('screening', '0044_lost_data_keys'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
