@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -53,7 +54,7 @@ def reading(what: str, example: Any, about: str) -> dict[str, Any]:
     answers = [shown(what, example, 200)]
     return {
         "list": extend_schema(
-            summary=f"List {what}s",
+            summary=f"List {re.sub('ry$', 'rie', what)}s",
             description=f"{about} The newest first, of all that you may see.",
             examples=answers,
         ),
