@@ -23,6 +23,8 @@ def halve(model: keras.Model) -> None:
     for layer in layers:
         if layer.name != NAME and not isinstance(layer, FusedNormalization):
             layer.set_weights([_rounded(weights) for weights in layer.get_weights()])
+    scale = model.get_layer("scale")  # its factor is in the file as well, in float16
+    scale.scale = float(np.float16(scale.scale))
 
 
 def _move_factor(normal: FusedNormalization) -> None:
