@@ -65,7 +65,8 @@ class _OpenedWhenAsked(DeferredAttribute):
     def __get__(self, instance: Any, cls: Any = None) -> Any:
         value = super().__get__(instance, cls)
         if isinstance(value, Stored):
-            value = instance.__dict__[self.field.attname] = self.field.opened(value)
+            field: Any = self.field
+            value = instance.__dict__[field.attname] = field.opened(value)
         return value
 
     def __set__(self, instance: Any, value: Any) -> None:
