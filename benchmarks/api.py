@@ -5,7 +5,8 @@ script/with-services .venv/bin/python -m benchmarks.api [--count 100] [--json FI
 On PostgreSQL and Redis with ``script/with-services``, else on the embedded default. A clinic with
 ``--patients`` patients, each with a lesion, its position and a picture; no worker runs, so that the
 calls are measured alone: ``benchmarks.upload_latency`` measures from a picture to its reading. Each
-caller has its own connection and sends one request after the other.
+caller has its own connection and sends one request after the other. ``cpu`` is what the web process
+computes for one request: unlike the latency, it hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import statistics
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.stack.installation import installed, wait_until
+from tests.stack.installation import Installation, installed, wait_until
 
 CALLERS = (1, 20)
 WARM_UP = 1
@@ -114,6 +116,30 @@ def measured(
         return [one for some in threads.map(work, range(callers)) for one in some]
 
 
+def cpu_seconds(group: int) -> float:
+    """What the processes of the group have used so far."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            if int(fields[2]) == group:
+                ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measured_call(
+    made: Installation, group: int, key: str, call: Call, total: int, numbers: Any
+) -> dict[str, Any]:
+    before, asked = cpu_seconds(group), 0
+    row: dict[str, Any] = {"call": call.name}
+    for callers in CALLERS:
+        took = measured(made.port, key, call, callers, total, numbers)
+        cuts = statistics.quantiles(took, n=20)
+        row |= {f"p50_{callers}": cuts[9], f"p95_{callers}": cuts[18]}
+        asked += len(took) + WARM_UP * callers
+    return row | {"cpu": 1000 * (cpu_seconds(group) - before) / asked}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=100, help="requests of each call")
@@ -129,14 +155,10 @@ def main() -> None:
         seed = ("-c", SEED, str(options.patients))
         told = made.python(*seed, DJANGO_SETTINGS_MODULE="skincheck_site.settings")
         *records, key = told.split()[-6:]
-        with made.running("web"):
+        with made.running("web") as web:
             wait_until(lambda: "Serving" in made.log("web"), "the web is ready")
             for call in calls(*records):
-                row: dict[str, Any] = {"call": call.name}
-                for callers in CALLERS:
-                    took = measured(made.port, key, call, callers, options.count, numbers)
-                    cuts = statistics.quantiles(took, n=20)
-                    row |= {f"p50_{callers}": cuts[9], f"p95_{callers}": cuts[18]}
+                row = measured_call(made, web.pid, key, call, options.count, numbers)
                 rows.append(row)
                 print(
                     f"{call.name:32}",
