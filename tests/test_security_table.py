@@ -69,6 +69,8 @@ def test_all_tables_are_walked() -> None:
 
 PURPOSE = re.compile(
     r"""b"(skincheck\.[\w.]+)"|_SALT = "([\w.]+)"|info=b"([\w.]+)"|salted_hmac\("([\w.]+)\""""
+    r"""|^PURPOSE = "([\w.]+)\"""",
+    re.MULTILINE,
 )
 
 
