@@ -152,12 +152,14 @@ def _beyond(card: dict[str, Any]) -> list[Point]:
     measured = card.get("milk10k", {})
     points = []
     if "closeups" in measured:
+        refused = measured["closeups_refused"]
         points.append(
             Point(
-                "It seldom notices an ordinary photograph.",
+                "It seldom notices an ordinary photograph."
+                if refused < 0.5
+                else "It does not notice every ordinary photograph.",
                 f"Of {measured['closeups']} close-ups taken without a dermatoscope it turned away "
-                f"{of_100(measured['closeups_refused'])} of 100. It read the others as if they "
-                "were dermatoscopic.",
+                f"{of_100(refused)} of 100. It read the others as if they were dermatoscopic.",
             )
         )
     others = measured.get("none_of_the_seven", {}).values()

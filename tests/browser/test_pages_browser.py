@@ -68,6 +68,34 @@ def test_the_bar_of_a_phone_leads_to_account_help_and_out(
     expect(page.get_by_role("heading", level=1)).to_have_text("Account")
 
 
+@pytest.mark.parametrize("path", ["/accounts/signup/", "/accounts/login/", "/"])
+def test_the_head_of_a_small_phone_keeps_the_name_on_one_line(
+    path: str, open_page: Callable[..., Page]
+) -> None:
+    page = open_page(viewport={"width": 360, "height": 780})
+    page.goto(path)
+    brand = page.locator(".public-head .brand")
+    assert brand.evaluate("one => one.getBoundingClientRect().height") <= 28
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+
+
+def test_a_small_phone_shows_all_columns_of_the_measures(
+    open_page: Callable[..., Page], addresses: dict[str, str], signed_in: dict[str, Any]
+) -> None:
+    page = open_page(viewport={"width": 360, "height": 780}, storage_state=signed_in)
+    page.goto(addresses["comparison"])
+    table = page.locator(".compare-table")
+    assert table.locator("tbody tr").count() > 5
+    assert (
+        table.evaluate("one => one.parentElement.scrollWidth - one.parentElement.clientWidth") <= 0
+    )
+    cut = table.locator("td").evaluate_all(
+        "found => found.filter((one) => one.scrollWidth > one.clientWidth + 1).length"
+    )
+    assert cut == 0
+    is_sound(page)
+
+
 UNBROKEN = """
 from datetime import date
 from io import BytesIO

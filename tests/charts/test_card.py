@@ -212,6 +212,18 @@ def test_nothing_is_praised_that_fails(card):
     assert claim not in [point.claim for point in card_summary.good_for(card)]
 
 
+@pytest.mark.parametrize(
+    ("refused", "claim"),
+    [
+        (0.06, "It seldom notices an ordinary photograph."),
+        (0.974, "It does not notice every ordinary photograph."),
+    ],
+)
+def test_ordinary_photographs_are_told_as_measured(card, refused, claim):
+    card["milk10k"] = {"closeups": 580, "closeups_refused": refused}
+    assert said(card_summary.fails(card), claim).startswith("Of 580 close-ups")
+
+
 def test_groups_without_a_rate_are_named(card):
     card["figures"]["subgroups"] = {
         "sex": {"female": {"cancers": 30, "benign": 40, "sensitivity": 0.9, "specificity": 0.6}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -68,9 +69,12 @@ def test_who_may_not_write_gives_and_withdraws_nothing(personas):
 def test_research_is_off_until_someone_turns_it_on(client, personas):
     client.force_login(personas.self_tracker)
     path = f"/patients/{personas.own_patient.pk}/"
-    assert "leave this record out" in client.get(path).content.decode()
+    before = client.get(path).content.decode()
+    assert "leave this record out" in before
+    assert "I consent to research" in before
     client.post(f"{path}research/", {"consents": "yes"})
-    assert "exports for research include" in client.get(path).content.decode()
+    after = client.get(path).content.decode()
+    assert re.search(r"You consented on .*: exports for research include", after)
     client.post(f"{path}research/", {"consents": "no"})
     consent = personas.own_patient.consents.get()
     assert consent.withdrawn_by == personas.self_tracker

@@ -8,7 +8,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
-from ml.opening.limits import IN_BYTES, IN_PIXELS
+from ml.opening.limits import IN_BYTES
 from screening.images.cleaning import ACCEPTED
 from screening.models import Modality
 from screening.web.forms.days import DayField
@@ -37,7 +37,7 @@ class ImageForm(forms.Form):
     file = ManyFilesField(
         label="Pictures",
         allow_empty_file=True,
-        help_text=f"You can choose several. {ACCEPTED}, up to {IN_BYTES} each and {IN_PIXELS}.",
+        help_text=f"You can choose several. {ACCEPTED}, up to {IN_BYTES} each.",
         error_messages={"required": "Choose at least one picture."},
         widget=_ManyFiles(
             attrs={
