@@ -31,6 +31,7 @@ from screening.corrections.moves import (
     findings_of,
     hand_over,
     require_acknowledged,
+    was_changed,
     was_concluded,
 )
 from screening.models import (
@@ -248,6 +249,9 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
             image.save()
             note(CorrectionKind.RESTORED, image, user=user)
         closing.reopen_unless_removed(user=user, lesion=into)
+        if any(one.was_removed and was_changed(one, merger.created) for one in images):
+            closing.reopen(user=user, lesion=record)  # whoever closed it was shown another day
+            record.refresh_from_db()
         into.refresh_from_db()
     _give_back(into, merger)
     if isinstance(record, Lesion):

@@ -187,6 +187,12 @@ def was_concluded(lesion: Lesion, since: datetime) -> bool:
     return any(found.filter(created__gte=since).exists() for found in acts)
 
 
+def was_changed(image: LesionImage, since: datetime) -> bool:
+    """Whether the picture was corrected or put back after that moment."""
+    kinds = (CorrectionKind.EDITED, CorrectionKind.RESTORED)
+    return image.corrections.filter(kind__in=kinds, created__gt=since).exists()
+
+
 def hand_over(
     lesions: Iterable[Lesion],
     patient: Patient,

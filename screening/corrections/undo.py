@@ -56,13 +56,14 @@ def undo(
         case CorrectionKind.EDITED, Lesion() | Patient():
             return _edited_back(user, record, before)
         case CorrectionKind.MOVED, LesionImage():
-            lesion = _there(Lesion, before["lesion"])
+            lesion, since = _there(Lesion, before["lesion"]), correction.created
+            is_hidden = closing.was_closed(lesion, since) or moves.was_changed(record, since)
             image = moves.move_image(
                 user=user,
                 image=record,
                 lesion=lesion,
                 acknowledged=True,
-                is_undone=not closing.was_closed(lesion, correction.created),
+                is_undone=not is_hidden,
             )
             moves.put_back(image, placed_at, correction.created)
             return image

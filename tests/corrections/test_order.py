@@ -198,6 +198,56 @@ def test_nor_where_it_came_by_two_merges(personas, lesion):
         corrections.restore(user=me, record=urgent, acknowledged=True)
 
 
+@pytest.mark.parametrize("undone", [(0, 1), (1, 0)])
+def test_a_chain_of_merges_is_undone_in_either_order(personas, lesion, undone):
+    by = {"user": personas.self_tracker, "acknowledged": True}
+    chain = [*(LesionFactory(patient=lesion.patient) for _ in range(2)), lesion]
+    for one, outcome in zip(chain, ("urgent", "see_doctor"), strict=False):
+        read(one, EARLIER, outcome)
+    merges.merge_lesions(lesion=chain[0], into=chain[1], **by)
+    merges.merge_lesions(lesion=chain[1], into=chain[2], **by)
+    assert [stands(one, personas) for one in chain] == [NOTHING, NOTHING, 0]
+    for n in undone:
+        corrections.restore(record=chain[n], **by)
+        assert min(stands(one, personas) for one in chain) == 0
+    assert [stands(one, personas) for one in chain] == [0, 1, 2]
+    assert [one.images.count() for one in chain] == [1, 1, 1]
+
+
+def test_an_act_within_a_chain_of_merges_settles_nothing_that_it_did_not_know(personas, lesion):
+    """It is on the last lesion; the picture of the first is given an earlier day once split off."""
+    by = {"user": personas.self_tracker, "acknowledged": True}
+    first, second = (LesionFactory(patient=lesion.patient) for _ in range(2))
+    urgent = read(first, LATER, "urgent")
+    merges.merge_lesions(lesion=first, into=second, **by)
+    merges.merge_lesions(lesion=second, into=lesion, **by)
+    reviewed(personas, lesion)
+    for one in (first, second):
+        corrections.restore(record=one, **by)
+    corrections.correct_image(user=personas.self_tracker, image=urgent, captured_on=EARLIER)
+    assert stands(first, personas) == 0
+
+
+@pytest.mark.parametrize("how", ["split off", "moved back"])
+def test_a_picture_dated_meanwhile_is_not_hidden_by_an_earlier_removal(personas, lesion, how):
+    me, other = personas.self_tracker, LesionFactory(patient=lesion.patient)
+    urgent = read(other, LATER, "urgent")
+    visited(personas, other, "removed")
+    assert stands(other, personas) == 0
+    if how == "split off":
+        merges.merge_lesions(user=me, lesion=other, into=lesion, acknowledged=True)
+    else:
+        moves.move_image(user=me, image=urgent, lesion=lesion, acknowledged=True)
+    corrections.correct_image(user=me, image=urgent, captured_on=EARLIER)
+    assert stands(lesion, personas) == 0
+    if how == "split off":
+        corrections.restore(user=me, record=other, acknowledged=True)
+    else:
+        with pytest.raises(ValidationError, match="recorded as removed"):
+            undo(user=me, correction=last(CorrectionKind.MOVED), acknowledged=True)
+    assert min(stands(other, personas), stands(lesion, personas)) == 0
+
+
 @pytest.mark.parametrize("closed", ["before it was withdrawn", "before it was taken"])
 def test_a_picture_is_put_back_where_the_removal_hides_no_warning(personas, lesion, closed):
     me, was_shown = personas.self_tracker, closed == "before it was withdrawn"
