@@ -36,6 +36,20 @@ def to_now() -> None:
     executor.migrate(executor.loader.graph.leaf_nodes("screening"))
 
 
+def picture(model, lesion, owner, day=1, **fields):
+    return model("screening", "LesionImage").objects.create(
+        lesion=lesion,
+        uploaded_by_id=owner.pk,
+        captured_on=date(2026, 1, day),
+        file="a.jpg",
+        thumbnail="b.jpg",
+        width=1,
+        height=1,
+        sha256=uuid4().hex * 2,
+        **fields,
+    )
+
+
 def read(model, image, version, outcome, minutes, **fields):
     at = timezone.now() - timedelta(minutes=minutes)
     return model("screening", "Prediction").objects.create(
@@ -51,6 +65,19 @@ def read(model, image, version, outcome, minutes, **fields):
     )
 
 
+def conclude(model, image, user, **fields):
+    reviews = model("screening", "Review").objects
+    said = {"conclusion": "nv", "management": "monitor", **fields}
+    number, signature = reviews.count() + 1, "0" * 64
+    reviews.create(image=image, reviewer_id=user.pk, number=number, signature=signature, **said)
+
+
+def standing(user):
+    """What is told of each lesion, by its label, in SQL."""
+    found = record_queries.with_latest(Lesion.objects.all(), user)
+    return {one.label: outcomes.of_rank(one.standing_rank) for one in found}
+
+
 @pytest.mark.parametrize("old_models", ["0008_identifiers_and_retries"], indirect=True)
 def test_an_old_database_tells_what_the_rule_says(old_models):
     owner = User.objects.create(email="old@example.org")
@@ -59,19 +86,7 @@ def test_an_old_database_tells_what_the_rule_says(old_models):
     itching = old_models("screening", "Lesion").objects.create(
         patient=patient, label="Arm", itching=True
     )
-    images = [
-        old_models("screening", "LesionImage").objects.create(
-            lesion=lesion,
-            uploaded_by_id=owner.pk,
-            captured_on=date(2026, 1, day),
-            file="a.jpg",
-            thumbnail="b.jpg",
-            width=1,
-            height=1,
-            sha256=uuid4().hex * 2,
-        )
-        for day in (1, 2, 3)
-    ]
+    images = [picture(old_models, lesion, owner, day) for day in (1, 2, 3)]
     told = read(old_models, images[0], "2026.11.4", "urgent", 30)
     read(old_models, images[0], "2026.11.2", "monitor", 20)  # rescreened with an older version
     read(old_models, images[1], "2026.11.3", "monitor", 10)
@@ -83,10 +98,91 @@ def test_an_old_database_tells_what_the_rule_says(old_models):
     assert [one.model_version for one in counting] == ["2026.11.4", "2026.11.3", "2026.11.4"]
     assert counting[0].pk == told.pk and counting[0].told_from == counting[0].finished_at
     assert all(image.placed_at == image.created for image in LesionImage.objects.all())
-    found = {one.label: one for one in record_queries.with_latest(Lesion.objects.all(), owner)}
-    assert outcomes.of_rank(found["Calf"].standing_rank) == "urgent"
-    assert outcomes.of_rank(found["Arm"].standing_rank) == "see_doctor"
+    assert standing(owner) == {"Calf": "urgent", "Arm": "see_doctor"}
     assert Lesion.objects.get(pk=itching.pk).symptoms_at is not None
+
+
+@pytest.mark.parametrize("old_models", ["0008_identifiers_and_retries"], indirect=True)
+def test_what_was_concluded_in_an_old_database_settles_what_it_settled(old_models):
+    owner = User.objects.create(email="old@example.org")
+    patient = old_models("screening", "Patient").objects.create(owner_id=owner.pk, label="Old")
+    lesions = {
+        label: old_models("screening", "Lesion").objects.create(patient=patient, label=label)
+        for label in ("Reviewed", "Reviewed before", "Examined", "Examined before", "Milder now")
+    }
+    first, second = (
+        {label: picture(old_models, lesion, owner, day) for label, lesion in lesions.items()}
+        for day in (1, 9)
+    )
+    for label, image in first.items():
+        read(old_models, image, "2026.11.3", "urgent", 30)
+        read(old_models, image, "2026.11.4", "monitor" if label == "Milder now" else "urgent", 20)
+    for label in ("Reviewed before", "Examined before"):
+        read(old_models, second[label], "2026.11.4", "see_doctor", 10)
+    for label in ("Reviewed", "Reviewed before"):
+        conclude(old_models, first[label], owner)
+    for label in ("Examined", "Examined before"):
+        old_models("screening", "Histology").objects.create(
+            lesion=lesions[label],
+            recorded_by_id=owner.pk,
+            diagnosis="nv",
+            examined_on=date(2026, 1, 5),
+        )
+    to_now()
+
+    assert standing(owner) == {
+        "Reviewed": "",
+        "Reviewed before": "see_doctor",
+        "Examined": "",
+        "Examined before": "see_doctor",
+        "Milder now": "monitor",
+    }
+    found = record_queries.with_latest(Lesion.objects.filter(label="Milder now"), owner).get()
+    assert outcomes.earlier_of(found) == "urgent"  # by 2026.11.3
+
+
+@pytest.mark.parametrize("old_models", ["0018_size_of_what_is_stored"], indirect=True)
+def test_corrections_of_an_old_database_hold(old_models):
+    owner = User.objects.create(email="old@example.org")
+    patient = old_models("screening", "Patient").objects.create(owner_id=owner.pk, label="Old")
+    now, made = timezone.now(), old_models("screening", "Lesion").objects
+    out = {"withdrawn_at": now, "withdrawn_by_id": owner.pk, "withdrawn_because": "Wrong spot"}
+    closed = {"closed_on": date(2026, 1, 5), "closed_by_id": owner.pk, "closed_because": "excised"}
+    kept = {
+        "Warned": made.create(patient=patient, label="Warned"),
+        "Visited": made.create(patient=patient, label="Visited"),
+        "Withdrawn picture": made.create(patient=patient, label="Withdrawn picture"),
+        "Removed": made.create(patient=patient, label="Removed", **closed),
+        "Grown back": made.create(patient=patient, label="Grown back", **closed),
+    }
+    made.create(patient=patient, label="Merged", merged_into=kept["Warned"], **out)
+    for label, lesion in kept.items():
+        image = picture(
+            old_models,
+            lesion,
+            owner,
+            9 if label == "Grown back" else 1,
+            **(out if label == "Withdrawn picture" else {}),
+        )
+        reading = read(old_models, image, "2026.11.4", "urgent", 30)
+        counts = old_models("screening", "Prediction").objects.filter(pk=reading.pk)
+        counts.update(told_from=reading.finished_at)
+    old_models("screening", "DoctorVisit").objects.create(
+        lesion=kept["Visited"],
+        recorded_by_id=owner.pk,
+        visited_on=date(2026, 1, 5),
+        finding="harmless",
+    )
+    to_now()
+
+    assert standing(owner) == {
+        "Warned": "urgent",
+        "Visited": "",
+        "Withdrawn picture": "",
+        "Removed": "",
+        "Grown back": "urgent",
+    }
+    assert Lesion.everything.get(label="Merged").merged_into.label == "Warned"
 
 
 @pytest.mark.parametrize("old_models", ["0039_announcements"], indirect=True)
@@ -123,3 +219,40 @@ def test_what_only_a_persons_visit_closed_for_a_clinic_is_open_again(old_models)
     opened = Correction.objects.get()
     assert (opened.kind, opened.lesion.label) == ("reopened", "By a visit")
     assert opened.before == {"closed_on": "2026-02-01"} and "the clinic decides" in opened.reason
+
+
+@pytest.mark.parametrize("old_models", ["0044_lost_data_keys"], indirect=True)
+def test_a_picture_put_back_unseen_on_a_closed_lesion_warns_again(old_models):
+    """Closings that somebody decided on with the picture in sight stay."""
+    owner = User.objects.create(email="old@example.org")
+    patient = old_models("screening", "Patient").objects.create(owner_id=owner.pk, label="Old")
+    now = timezone.now()
+    told = {"Unseen": "urgent", "Mild": "monitor", "Seen": "urgent", "Closed since": "urgent"}
+    for label, outcome in told.items():
+        lesion = old_models("screening", "Lesion").objects.create(
+            patient=patient,
+            label=label,
+            closed_on=date(2026, 2, 1),
+            closed_by_id=owner.pk,
+            closed_because="excised",
+        )
+        image = picture(old_models, lesion, owner)
+        reading = read(old_models, image, "2026.11.5", outcome, 60)
+        counts = old_models("screening", "Prediction").objects.filter(pk=reading.pk)
+        counts.update(told_from=reading.finished_at)
+        closed = {"Seen": [50], "Closed since": [30, 10]}.get(label, [30])
+        acts = [("withdrawn", 40), ("restored", 20), *(("closed", minutes) for minutes in closed)]
+        for kind, minutes in acts:
+            old_models("screening", "Correction").objects.create(
+                kind=kind,
+                created=now - timedelta(minutes=minutes),
+                made_by_id=owner.pk,
+                patient=patient,
+                lesion=lesion,
+                image=None if kind == "closed" else image,
+            )
+    to_now()
+
+    assert standing(owner) == {"Unseen": "urgent", "Mild": "", "Seen": "", "Closed since": ""}
+    opened = Correction.objects.get(kind="reopened")
+    assert opened.lesion.label == "Unseen" and "nobody had been shown it" in opened.reason

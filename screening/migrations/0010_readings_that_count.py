@@ -13,11 +13,12 @@ DEFAULT_VERSION = "2026.11.4"  # when this was written
 
 def choose_readings(apps, schema_editor):
     """For each image, the newest reading by the then default version; for images that it never
-    read, the newest by the highest version.
+    read, the newest by the highest version. The history keeps the others: each was told until the
+    next one.
     """
     Prediction = apps.get_model("screening", "Prediction")
     finished = Prediction.objects.filter(state="succeeded")
-    rows = finished.order_by("image_id").values_list(
+    rows = finished.order_by("image_id", "created", "pk").values_list(
         "image_id", "model_version", "created", "pk", "finished_at"
     )
     for _, readings in groupby(rows.iterator(), key=lambda row: row[0]):
@@ -25,11 +26,9 @@ def choose_readings(apps, schema_editor):
         best = max(
             readings, key=lambda row: (row[1] == DEFAULT_VERSION, _parts(row[1]), row[2], row[3])
         )
-        Prediction.objects.filter(pk=best[3]).update(told_from=best[4])
-        newest = max(readings, key=lambda row: (row[2], row[3]))
-        if newest is not best:  # the history keeps the previous outcome
-            told = Prediction.objects.filter(pk=newest[3])
-            told.update(told_from=newest[4], told_until=timezone.now())
+        for row, until in zip(readings, [*(row[4] for row in readings[1:]), timezone.now()]):
+            told = Prediction.objects.filter(pk=row[3])
+            told.update(told_from=row[4], told_until=None if row is best else until)
 
 
 def _parts(version):
