@@ -79,7 +79,7 @@ def _was_closed_unseen(apps, image):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("screening", "0044_lost_data_keys")]
+    dependencies = [("screening", "0045_dicom_nodes")]
 
     operations = [
         migrations.RunPython(reopen_what_was_closed_unseen, migrations.RunPython.noop),
