@@ -221,7 +221,7 @@ def test_what_only_a_persons_visit_closed_for_a_clinic_is_open_again(old_models)
     assert opened.before == {"closed_on": "2026-02-01"} and "the clinic decides" in opened.reason
 
 
-@pytest.mark.parametrize("old_models", ["0044_lost_data_keys"], indirect=True)
+@pytest.mark.parametrize("old_models", ["0045_dicom_nodes"], indirect=True)
 def test_a_picture_put_back_unseen_on_a_closed_lesion_warns_again(old_models):
     """Closings that somebody decided on with the picture in sight stay."""
     owner = User.objects.create(email="old@example.org")
