@@ -52,7 +52,8 @@ def _outcomes(card: dict[str, Any]) -> Story:
     }
     labels = ["100 harmless lesions", "100 cancers or precursors"]
     return Story(
-        f"Of 100 cancers it flags {of_100(found)}; of 100 harmless lesions, {of_100(1 - spared)}",
+        f"Of 100 cancers it flags {at_most_of_100(found)}; of 100 harmless lesions, "
+        f"{at_least_of_100(1 - spared)}",
         "Flagged means “Urgent” or “See a doctor”. A cancer among those with “Monitor” is one "
         "that the model misses.",
         Chart(
@@ -84,7 +85,7 @@ def _ranking(card: dict[str, Any]) -> Story:
     }
     return Story(
         f"Of a cancer and a harmless lesion, it ranks the cancer higher "
-        f"{of_100(areas['malignant']['value'])} times of 100",
+        f"{at_most_of_100(areas['malignant']['value'])} times of 100",
         "The line shows what each possible threshold would give: more cancers flagged, further "
         "up; more harmless lesions flagged, further right. The marks are what is told now; they "
         "lie off the line, as more than this one number decides. Guessing would follow the "

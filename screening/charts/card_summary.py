@@ -28,7 +28,7 @@ def good_for(card: dict[str, Any]) -> list[Point]:
     rates = rates_of(card)
     found = rates[_FOUND]
     text = (
-        f"Of 100 cancers and precursors in the test it flagged {of_100(found['value'])} "
+        f"Of 100 cancers and precursors in the test it flagged {at_most_of_100(found['value'])} "
         f"(95 % interval: {interval(found)})."
     )
     others = [
@@ -48,7 +48,7 @@ def good_for(card: dict[str, Any]) -> list[Point]:
         Point(
             "It ranks most cancers above harmless lesions.",
             "Shown one cancer and one harmless lesion, it gives the cancer the higher chance "
-            f"{of_100(area['value'])} times of 100 (95 % interval: {interval(area)}).",
+            f"{at_most_of_100(area['value'])} times of 100 (95 % interval: {interval(area)}).",
         )
     )
     tried, refused = _other_things(card)
@@ -56,7 +56,7 @@ def good_for(card: dict[str, Any]) -> list[Point]:
         points.append(
             Point(
                 "It turns away what is not skin.",
-                f"Of 100 pictures of other things it turned away {of_100(refused)}; "
+                f"Of 100 pictures of other things it turned away {at_most_of_100(refused)}; "
                 f"{tried} were tried.",
             )
         )
@@ -70,9 +70,9 @@ def fails(card: dict[str, Any]) -> list[Point]:
     points = [
         Point(
             "Many of its warnings are false alarms.",
-            f"Of 100 harmless lesions it flags {of_100(alarms)}, too. Of 100 lesions flagged, "
-            f"{meaning.in_test} were cancer or a precursor in the test; where 1 in 100 people has "
-            f"one, {meaning.everyday} would be.",
+            f"Of 100 harmless lesions it flags {at_least_of_100(alarms)}, too. Of 100 lesions "
+            f"flagged, {meaning.in_test} were cancer or a precursor in the test; where 1 in 100 "
+            f"people has one, {meaning.everyday} would be.",
         ),
         _missed(rates),
         *_cameras(card),
