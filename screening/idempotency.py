@@ -16,7 +16,15 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from screening.errors import InProgress, OtherRequest
-from screening.models import Batch, Delivery, IdempotentRequest, Patient, Webhook, witness
+from screening.models import (
+    Batch,
+    Delivery,
+    DicomNode,
+    IdempotentRequest,
+    Patient,
+    Webhook,
+    witness,
+)
 
 KEPT = timedelta(hours=24)
 # Longer than a web worker may run (``--timeout`` in supervisord.conf): whoever claimed it is gone.
@@ -81,7 +89,7 @@ def _hidden(named: set[UUID], user: User) -> Iterator[QuerySet[Any]]:
         if way.path:
             rows = model._base_manager.filter(pk__in=named, **{f"{way.path}__isnull": False})
             yield rows.exclude(**{f"{way.path}__in": patients.values("pk")})
-    of_clinics: tuple[Any, ...] = (Batch, Delivery, Webhook)
+    of_clinics: tuple[Any, ...] = (Batch, Delivery, DicomNode, Webhook)
     for model in of_clinics:
         rows = model._base_manager.filter(pk__in=named)
         yield rows.exclude(pk__in=model.objects.visible_to(user).values("pk"))
