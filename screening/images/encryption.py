@@ -66,9 +66,12 @@ def under_anothers_key() -> QuerySet[LesionImage]:
 
 
 def seal_moved(image: LesionImage) -> None:
-    """``seal_again``, but it never raises: the next sweep tries again."""
+    """``seal_again``, but it never raises: the next sweep tries again. While the storage does not
+    have the picture, it stays under the key that opens it: the storage may be away.
+    """
     try:
-        seal_again(image)
+        if storage.exists(str(image.file.name)):
+            seal_again(image)
     except (Overtaken, OSError, DatabaseError) as error:
         logger.warning("image %s: still under another patient's key: %s", image.pk, error)
 

@@ -462,6 +462,24 @@ def test_a_moved_picture_that_does_not_open_holds_up_no_other(
         assert {image.file.name, other.file.name} == names
 
 
+def test_a_moved_picture_stays_under_the_key_that_opens_it_while_the_storage_is_away(
+    media: Path, personas: Any
+) -> None:
+    image, first, second = moved(personas)
+    content = content_of(image)
+    path = media / image.file.name
+    away = path.rename(media / "away")
+    sweeper.seal_moved_pictures()
+    away.rename(path)
+    image.refresh_from_db()
+    assert image.data_key == first.data_keys.get()
+    sweeper.seal_moved_pictures()
+    image.refresh_from_db()
+    assert image.data_key == second.data_keys.get()
+    erase(first)
+    assert content_of(image) == content
+
+
 def test_the_database_destroys_no_key_that_a_picture_is_under() -> None:
     image = added()
     keys = DataKey.objects.filter(pk=image.data_key_id)
@@ -563,7 +581,7 @@ def test_what_a_lost_key_covers_is_listed_and_given_up(settings: Any, media: Pat
     said = out.getvalue()
     assert f"patient {patient.pk}: 1 pictures, 1 maps" in said
     assert f"patient {other.lesion.patient_id}: 1 pictures" in said
-    assert "the installation: 0 pictures" in said
+    assert "the installation, archives of batches and exports, given up for good: 0 p" in said
     assert "Nothing was changed." in said
     assert health.missing() == ["encryption key"]
 
@@ -646,6 +664,11 @@ def test_a_key_that_was_removed_stores_nothing_plain(settings: Any, media: Path)
         images.add_image(user=user, lesion=image.lesion, file=BytesIO(picture(9)))
     assert stored(media) == files
     assert LesionImage.objects.count() == 1
+    with pytest.raises(CommandError, match="No operator's key is set here"):
+        call_command("lost_keys", "--confirm", stdout=StringIO())
+    assert not DataKey.objects.exclude(given_up_at=None).exists(), "a shell without the setting"
+    settings.ENCRYPTION_KEYS = [OTHER]
     call_command("lost_keys", "--confirm", stdout=StringIO())
+    settings.ENCRYPTION_KEYS = []
     assert health.missing() == []
     images.add_image(user=user, lesion=image.lesion, file=BytesIO(picture(9)))
