@@ -114,6 +114,10 @@ def test_a_call_is_sent_with_the_key(use):
     assert json.loads(request.content) == {"label": "P-1", "birth_year": None}
 
 
+def test_what_is_deleted_by_hand_answers_nothing(use):
+    assert use(Site(httpx.Response(204)), "send", Call("DELETE", "dicom-nodes/7/")) == {}
+
+
 def test_filters_are_the_query(use):
     site = Site(answer({"results": [], "next": None, "previous": None}))
     use(site, "send", reviews.list(standing=True, lesion="7"))

@@ -33,6 +33,9 @@ class Feed(TypedDict, Generic[Row]):
 
 
 def _object(response: httpx.Response) -> Any:
+    """Empty if there is nothing to say, as of what was deleted."""
+    if response.status_code == httpx.codes.NO_CONTENT:
+        return {}
     try:
         body = response.json()
     except ValueError:
