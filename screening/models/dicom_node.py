@@ -107,7 +107,7 @@ class DicomDeliveryQuerySet(models.QuerySet["DicomDelivery"]):
 
     def attempted(self) -> DicomDeliveryQuerySet:
         """Whose picture the node may have, whatever it answered."""
-        return self.exclude(tries=0)
+        return self.exclude(instance_uid="")
 
 
 class DicomDelivery(UUIDModel):

@@ -79,6 +79,33 @@ def test_credentials_stay_unless_the_address_changes(personas):
     assert node.encrypted_credentials == ""
 
 
+def test_a_password_is_never_sent_as_a_token(personas):
+    node = nodes.add_node(user=personas.admin, clinic=personas.clinic, **FORM)
+    with pytest.raises(ValidationError, match="Enter them again"):
+        nodes.edit_node(user=personas.admin, node=node, authorization="bearer")
+    nodes.edit_node(user=personas.admin, node=node, authorization="bearer", credentials="token")
+    assert node.credentials == "token"
+
+
+def test_the_address_stays_once_something_is_sent_there(personas, node, image):
+    """Else records would say that it went elsewhere."""
+    [one] = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    changes = {"address": "https://other.example.org/dicom-web", "credentials": "us:word"}
+    with pytest.raises(ValidationError, match="Add another DICOM node") as refused:
+        nodes.edit_node(user=personas.admin, node=node, **changes)
+    assert "address" in refused.value.error_dict
+    assert DicomNode.objects.get().address == sending.claim(one.pk).node.address
+    nodes.edit_node(user=personas.admin, node=node, name="Other")
+
+
+def test_who_edits_a_node_that_is_removed_meanwhile_does_not_bring_it_back(personas):
+    node = nodes.add_node(user=personas.admin, clinic=personas.clinic, **FORM)
+    nodes.remove_node(user=personas.admin, node=DicomNode.objects.get())
+    with pytest.raises(PermissionDenied):
+        nodes.edit_node(user=personas.admin, node=node, name="Other")
+    assert DicomNode.objects.get().encrypted_credentials == ""
+
+
 def test_a_new_key_of_the_site_keeps_them_and_a_lost_one_is_told(personas, settings):
     node = nodes.add_node(user=personas.admin, clinic=personas.clinic, **FORM)
     former = settings.SECRET_KEY

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from datetime import timedelta
@@ -19,6 +20,7 @@ from screening import sweeper, tasks
 from screening.corrections import services as corrections
 from screening.erasure import eraser
 from screening.erasure import services as erasure_services
+from screening.errors import Damaged, KeyMissing
 from screening.interop.dicom import uids
 from screening.interop.dicomweb import nodes, sending, stow
 from screening.models import (
@@ -28,6 +30,7 @@ from screening.models import (
     Erasure,
     ExternalIdentifier,
     LesionImage,
+    Patient,
 )
 from screening.privacy import services as audit
 from tests.factories import (
@@ -39,6 +42,7 @@ from tests.factories import (
     MembershipFactory,
     PatientFactory,
     PredictionFactory,
+    UserFactory,
 )
 from tests.interop.conftest import STORED
 
@@ -260,6 +264,93 @@ def test_what_may_not_be_sent_any_more_is_not_sent(personas, node, archive, imag
     assert delivery.state == "failed"
     assert delivery.message
     assert archive.got == []
+
+
+def test_what_was_never_sent_is_not_told_as_sent(client, personas, node, image):
+    sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    corrections.withdraw(user=personas.clinician, record=image, reason="A finger.")
+    work(image)
+    client.force_login(personas.clinician)
+    page = client.get(reverse("patient_access", args=[personas.patient.pk])).content.decode()
+    assert node.address not in page
+
+
+def test_the_person_who_is_no_member_sends_nothing_to_a_node_of_the_clinic(
+    personas, node, archive, image
+):
+    """It is the clinic that sends there, also where the person may change the record."""
+    owner = UserFactory()
+    Patient.objects.update(owner=owner)
+    failed = DicomDeliveryFactory(node=node, image=image, failed=True)
+    failed = DicomDelivery.objects.get(pk=failed.pk)
+    with pytest.raises(PermissionDenied):
+        sending.send_again(user=owner, delivery=failed)
+    DicomDeliveryFactory(node=node, image=image, sent_by=owner)
+    assert work(image).state == "failed"
+    assert archive.got == []
+
+
+def test_a_picture_that_is_erased_while_it_is_packed_is_not_sent(
+    personas, node, archive, image, monkeypatch
+):
+    def packed(*args: object) -> bytes:
+        DicomDelivery.objects.all().delete()
+        return b"DICM"
+
+    monkeypatch.setattr(sending, "to_dicom", packed)
+    send(personas.clinician, image, node)
+    assert archive.got == []
+
+
+def test_a_key_that_is_missing_delays_and_a_lost_mask_is_told(
+    personas, node, archive, image, monkeypatch
+):
+    def unreadable(error: Exception) -> None:
+        def raised(*args: object) -> bytes:
+            raise error
+
+        monkeypatch.setattr(sending, "to_dicom", raised)
+
+    unreadable(KeyMissing(errno.ENOKEY, "No key."))
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.message) == ("waiting", sending._NO_KEY)
+    unreadable(Damaged("The mask."))
+    let_time_pass(minutes=1)
+    assert "cannot be opened" in work(image).message
+    assert archive.got == []
+
+
+def test_what_nobody_foresaw_counts_as_an_attempt_at_once(personas, node, image, monkeypatch):
+    monkeypatch.setattr(sending, "to_dicom", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        send(personas.clinician, image, node)
+    delivery = DicomDelivery.objects.get()
+    assert (delivery.state, delivery.tries) == ("waiting", 1)
+    assert delivery.message == "An error occurred here."
+
+
+def test_a_moved_picture_that_the_node_has_of_another_person_is_no_success(
+    personas, node, archive, image
+):
+    first = send(personas.clinician, image, node)
+    LesionImage.objects.update(lesion=LesionFactory(patient=PatientFactory(clinic=personas.clinic)))
+    image = LesionImage.objects.get()
+    archive.status, archive.answer = 409, REFUSED.replace(b"290", b"273")
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.study_uid) == ("failed", first.study_uid)
+    assert "in another study" in delivery.message
+    sending.send_again(user=personas.clinician, delivery=delivery)
+    delivery = work(image)
+    assert delivery.state == "failed"
+
+    archive.status, archive.answer = 200, STORED
+    sending.send_again(user=personas.clinician, delivery=delivery)
+    delivery = work(image)
+    assert delivery.state == "delivered"
+    assert delivery.study_uid == uids.study_uid(image.lesion.patient_id, image.captured_on)
+    archive.status, archive.answer = 409, REFUSED.replace(b"290", b"273")
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.message) == ("delivered", "The node had it already.")
 
 
 def test_withdrawn_pictures_are_left_out(personas, node, image):

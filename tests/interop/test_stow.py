@@ -25,6 +25,10 @@ def stored(**warning: Any) -> dict[str, Any]:
     return {"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI"}, **warning}]}}
 
 
+def xml(*tags: str) -> str:
+    return "<NativeDicomModel>" + "".join(f'<DicomAttribute tag="{one}"/>' for one in tags)
+
+
 def failed(reason: Any, kind: str = "", tag: str = "00081198") -> dict[str, Any]:
     named = {"00081150": {"vr": "UI", "Value": [kind]}} if kind else {}
     return {tag: {"vr": "SQ", "Value": [{**named, "00081197": us(reason)}]}}
@@ -35,15 +39,19 @@ def failed(reason: Any, kind: str = "", tag: str = "00081198") -> dict[str, Any]
     [
         (answer(200, stored()), Result.STORED, ""),
         (answer(200, [stored()]), Result.STORED, ""),
-        (answer(200), Result.STORED, ""),
-        (answer(200, "<NativeDicomModel/>"), Result.STORED, ""),
+        (answer(200), Result.REFUSED, "does not say that it stored anything"),
+        (answer(200, "<html>Log in"), Result.REFUSED, "does not say that it stored anything"),
+        (answer(200, {}), Result.REFUSED, "does not say that it stored anything"),
+        (answer(200, xml("00081199")), Result.STORED, ""),
+        (answer(200, xml("00081198")), Result.REFUSED, "not given"),
+        (answer(200, xml()), Result.REFUSED, "does not say that it stored anything"),
         (answer(202, stored(**{"00081196": us(0xB000)})), Result.STORED, "changed data elements"),
         (answer(202, stored(**{"00081196": us(0xB123)})), Result.STORED, "warning of its own"),
         (answer(202, failed(0x0122)), Result.REFUSED, "the picture, because it does not store"),
         (answer(202, {**stored(), **failed(0x0122, SR)}), Result.REFUSED, "the report of the"),
         (answer(202, failed(0xC000, tag="0008119A")), Result.REFUSED, "does not understand"),
-        (answer(202), Result.REFUSED, "gives no reason"),
-        (answer(202, "{"), Result.REFUSED, "gives no reason"),
+        (answer(202), Result.REFUSED, "does not say that it stored anything"),
+        (answer(202, "{"), Result.REFUSED, "does not say that it stored anything"),
         (answer(200, failed(0x0110)), Result.REFUSED, "an error occurred"),
         (answer(409, failed(0x0124)), Result.REFUSED, "not authorised"),
         (answer(409, failed(0xA701)), Result.TRY_AGAIN, "out of resources"),
@@ -51,7 +59,7 @@ def failed(reason: Any, kind: str = "", tag: str = "00081198") -> dict[str, Any]
         (answer(409, failed(None)), Result.REFUSED, "not given"),
         (answer(409, failed({"a": 1})), Result.REFUSED, "not given"),
         (answer(409, failed(0x7777)), Result.REFUSED, "reason of its own (7777)"),
-        (answer(409, failed(0x0111)), Result.STORED, "had it already"),
+        (answer(409, failed(0x0111)), Result.DUPLICATE, "had it already"),
         (answer(409), Result.REFUSED, "gives no reason"),
         (answer(409, "[" * 5000), Result.REFUSED, "gives no reason"),
         (answer(409, {"00081198": {"Value": ["x", None, 7]}}), Result.REFUSED, "not given"),

@@ -25,6 +25,10 @@ LONGEST_CREDENTIALS = 4000
 TEST_SECONDS = 10.0
 _LARGEST_ANSWER = 1_000_000
 DICOM_JSON: Headers = {"Accept": "application/dicom+json"}
+_WAS_USED = (
+    "Pictures were sent to the address before, and records say so. Add another DICOM node, and "
+    "remove this one."
+)
 _LOST = "The credentials of this node cannot be read any more. Enter them again."
 
 
@@ -47,9 +51,19 @@ def add_node(*, user: User, clinic: Clinic, credentials: str = "", **fields: Any
 
 @transaction.atomic
 def edit_node(*, user: User, node: DicomNode, credentials: str = "", **fields: Any) -> DicomNode:
-    """Empty credentials stay as they are, but are never sent to another address."""
+    """Empty credentials stay as they are, but are never sent to another address, or in another way.
+
+    Once something is sent there, the address stays: else records would say that it went elsewhere.
+    """
+    # No delivery is added meanwhile, and nobody removes the node.
+    node.refresh_from_db(from_queryset=DicomNode.objects.select_for_update())
     _require_manageable(user, node)
-    return _save(node, credentials, fields)
+    address = node.address
+    edited = _save(node, credentials, fields)
+    sent = node.deliveries.attempted() | node.deliveries.active()
+    if edited.address != address and sent.exists():
+        raise ValidationError({"address": _WAS_USED})
+    return edited
 
 
 @transaction.atomic
@@ -127,7 +141,9 @@ def _save(node: DicomNode, credentials: str, fields: dict[str, Any]) -> DicomNod
     check_target(node.address, field="address")
     if "?" in node.address:
         raise ValidationError({"address": "Leave out what begins with a question mark."})
-    _set_credentials(node, credentials.strip(), is_as_before=before[0] == node.address)
+    _set_credentials(
+        node, credentials.strip(), is_as_before=before == (node.address, node.authorization)
+    )
     node.full_clean()
     node.save()
     return node
@@ -144,7 +160,7 @@ def _set_credentials(node: DicomNode, credentials: str, *, is_as_before: bool) -
     elif not node.encrypted_credentials:
         _refuse("Enter the user name and password, or the token.")
     elif not is_as_before:
-        _refuse("Enter them again: those that are stored are for the address before.")
+        _refuse("Enter them again: those that are stored are for what was here before.")
 
 
 def _check_credentials(authorization: str, credentials: str) -> None:

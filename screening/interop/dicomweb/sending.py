@@ -9,15 +9,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import Clinic, User
 from screening import bells, write_access
-from screening.errors import Busy, NotSent
+from screening.errors import Busy, KeyMissing, NotSent, Unreadable
 from screening.images import delivery as image_delivery
 from screening.interop.dicom import readings, uids
 from screening.interop.dicom.writer import to_dicom
@@ -40,6 +40,12 @@ LEASE_SECONDS = 240
 SHOWN = 50
 _NOT_ALLOWED = (
     "The picture was withdrawn, or whoever sent it may not send it any more. Nothing was sent."
+)
+_NODE_REMOVED = "This DICOM node was removed. Nothing was sent."
+_NO_KEY = "The picture cannot be opened here, because an encryption key is missing."
+_IN_ANOTHER_STUDY = (
+    "The node has this picture in another study, from before it was moved or its day was "
+    "corrected. Have that copy removed there, then send it again."
 )
 _NO_CONSENT = "This node is for research, and this person has not consented to it."
 
@@ -75,6 +81,8 @@ def send(
 def send_again(*, user: User, delivery: DicomDelivery) -> DicomDelivery:
     """Try a failed one for another day. Whoever asks answers for it."""
     write_access.require_writable(user=user, patient=delivery.image.lesion.patient)
+    if not Clinic.objects.with_member(user).filter(pk=delivery.node.clinic_id).exists():
+        raise PermissionDenied("Only members of the clinic send pictures to its DICOM nodes.")
     if delivery.node.removed_at is not None:
         raise ValidationError("This DICOM node was removed.")
     if delivery.state != DeliveryState.FAILED:
@@ -98,10 +106,11 @@ def send_again(*, user: User, delivery: DicomDelivery) -> DicomDelivery:
 
 
 def sendable(node: DicomNode, user: User) -> QuerySet[LesionImage]:
-    """The pictures that ``user`` may send there. To a node for research only those of patients who
-    consented, as in exports.
+    """The pictures that ``user`` may send there, as a member of the clinic. To a node for research
+    only those of patients who consented, as in exports.
     """
-    patients = Patient.objects.writable_by(user).filter(clinic=node.clinic_id)
+    of_clinic = Clinic.objects.with_member(user).filter(pk=node.clinic_id)
+    patients = Patient.objects.writable_by(user).filter(clinic__in=of_clinic)
     if node.for_research:
         patients = patients.open_to_research(user)
     return LesionImage.objects.visible_to(user).filter(lesion__patient__in=patients)
@@ -177,21 +186,33 @@ def _is_free(now: datetime) -> Q:
 
 
 def deliver(delivery: DicomDelivery) -> None:
-    """SENDING -> DELIVERED, or WAITING for the next attempt, or FAILED."""
-    _keep(delivery, _attempt(delivery))
+    """SENDING -> DELIVERED, or WAITING for the next attempt, or FAILED. What nobody foresaw is
+    raised, and counts as an attempt.
+    """
+    try:
+        verdict = _attempt(delivery)
+    except Exception:
+        _keep(delivery, Verdict(Result.TRY_AGAIN, "An error occurred here."))
+        raise
+    _keep(delivery, verdict)
 
 
 def _attempt(delivery: DicomDelivery) -> Verdict:
     node, user = delivery.node, delivery.sent_by
     image = retrieval.needed(sendable(node, user).filter(pk=delivery.image_id)).first()
-    if image is None or node.removed_at is not None or not user.is_active:
+    if node.removed_at is not None:
+        return Verdict(Result.REFUSED, _NODE_REMOVED)
+    if image is None or not user.is_active:
         return Verdict(Result.REFUSED, _NOT_ALLOWED)
     try:
         instances = [to_dicom(image, image_delivery.picture_of(image))]
         if delivery.with_readings:
             instances += _readings(image, user)
-        _note_uids(delivery, image)
-        return stow.store(node, instances)
+        return _stored(delivery, image, instances)
+    except KeyMissing:
+        return Verdict(Result.TRY_AGAIN, _NO_KEY)
+    except Unreadable:
+        return Verdict(Result.REFUSED, f"{readings.UNREADABLE} Nothing was sent.")
     except Http404:
         return Verdict(Result.REFUSED, "The picture's file is lost or damaged.")
     except Busy:
@@ -207,14 +228,35 @@ def _readings(image: LesionImage, user: User) -> Iterable[bytes]:
             yield readings.to_dicom(reading, document)
 
 
-def _note_uids(delivery: DicomDelivery, image: LesionImage) -> None:
-    """Before they are sent: the node may have the picture even if no answer comes."""
+def _stored(delivery: DicomDelivery, image: LesionImage, instances: list[bytes]) -> Verdict:
+    """Raises NotSent."""
     lesion, day = image.lesion, image.captured_on
-    DicomDelivery.objects.filter(pk=delivery.pk).update(
-        study_uid=uids.study_uid(lesion.patient_id, day),
-        series_uid=uids.series_uid(lesion.pk, day, image.modality),
-        instance_uid=uids.instance_uid(image),
+    told = {
+        "study_uid": uids.study_uid(lesion.patient_id, day),
+        "series_uid": uids.series_uid(lesion.pk, day, image.modality),
+        "instance_uid": uids.instance_uid(image),
+    }
+    former = _uids_there(delivery)
+    mine = DicomDelivery.objects.filter(
+        pk=delivery.pk, state=DeliveryState.SENDING, tries=delivery.tries
     )
+    # Noted before they are sent: the node may have the picture even if no answer comes.
+    if not mine.update(**told):
+        return Verdict(Result.REFUSED, _NOT_ALLOWED)  # erased meanwhile, or another courier's
+    verdict = stow.store(delivery.node, instances)
+    same_instance = former.get("instance_uid") == told["instance_uid"]
+    if verdict.result == Result.DUPLICATE and same_instance and former != told:
+        mine.update(**former)
+        return verdict._replace(result=Result.REFUSED, message=_IN_ANOTHER_STUDY)
+    return verdict
+
+
+def _uids_there(delivery: DicomDelivery) -> dict[str, str]:
+    """Those that the picture was sent with before: by this delivery, else by the latest other."""
+    sent = DicomDelivery.objects.attempted().filter(node=delivery.node_id, image=delivery.image_id)
+    names = ("study_uid", "series_uid", "instance_uid")
+    found = sent.filter(pk=delivery.pk).values(*names).first()
+    return found or sent.order_by("-modified").values(*names).first() or {}
 
 
 @transaction.atomic
@@ -247,7 +289,7 @@ def _keep(delivery: DicomDelivery, verdict: Verdict) -> None:
 def _what_follows(
     delivery: DicomDelivery, verdict: Verdict, now: datetime
 ) -> tuple[DeliveryState, datetime]:
-    if verdict.result == Result.STORED:
+    if verdict.result in (Result.STORED, Result.DUPLICATE):
         return DeliveryState.DELIVERED, delivery.due_at
     wait = max(pause(delivery.tries), min(verdict.retry_after or 0, LONGEST_PAUSE))
     due_at = now + timedelta(seconds=wait)

@@ -42,6 +42,8 @@ _WARNINGS = {
 
 class Result(Enum):
     STORED = auto()
+    DUPLICATE = auto()
+    """The node had it already, and did not take it again."""
     REFUSED = auto()
     """The same answer would come again."""
     TRY_AGAIN = auto()
@@ -94,9 +96,12 @@ def _of_instances(code: int, module: dict[str, Any] | None) -> Verdict:
         result = Result.TRY_AGAIN if is_full else Result.REFUSED
         return Verdict(result, f"Not stored: {_all(map(_failure, left))}.", code)
     if failures:
-        return Verdict(Result.STORED, "The node had it already.", code)
-    if code == 409 or (code == 202 and not _values(module, _STORED)):
+        return Verdict(Result.DUPLICATE, "The node had it already.", code)
+    if code == 409:
         return Verdict(Result.REFUSED, f"The node answered {code}, and gives no reason.", code)
+    if not _values(module, _STORED):  # a page to log in, or a server that is no archive
+        text = f"The node answered {code}, and does not say that it stored anything."
+        return Verdict(Result.REFUSED, text, code)
     warnings = [_code(one, _WARNING_REASON) for one in _values(module, _STORED)]
     told = _all(_warning(one) for one in warnings if one is not None)
     return Verdict(Result.STORED, f"Stored, but: {told}." if told else "", code)
@@ -113,6 +118,10 @@ def _refusal(code: int) -> str:
 
 
 def _module(text: str) -> dict[str, Any] | None:
+    """Of XML (PS3.19, A.1), which we don't ask for, only whether something was stored or failed."""
+    if "<NativeDicomModel" in text:
+        tags = (_STORED, _FAILED, _OTHER_FAILURES)
+        return {tag: {"Value": [{}]} for tag in tags if f'tag="{tag}"' in text}
     try:
         found = untrusted_json.loads(text)
     except ValueError:
