@@ -83,6 +83,8 @@ def test_a_session_reads_but_writes_only_with_its_token(personas):
         "/api/v1/patients/1/",
         "/api/v1/patients/../",
         "/api/v1/nothing/%00/",
+        "/api/v1/patients/a%0Ab/",
+        "/dicomweb/studies/a%0Ab/",
     ],
 )
 @pytest.mark.parametrize("method", ["get", "post", "delete"])

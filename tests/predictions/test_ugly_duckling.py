@@ -104,7 +104,10 @@ def test_features_that_nobody_can_open_stop_no_page(personas, caplog):
     readings = [read(personas.patient, features(n)) for n in range(6)]
     broken = PredictionMaps.objects.filter(prediction=readings[2])
     broken.update(features=SealedBytes(MAGIC + bytes(64)))
-    assert ranking(personas.patient, personas.clinician) is None
+    found = ranking(personas.patient, personas.clinician)
+    left = [one.prediction_id for one in found.lesions]
+    assert sorted(left) == sorted(one.pk for one in readings if one != readings[2])
+    assert "their features cannot be opened: 1." in found.statement
     assert "features cannot be opened" in caplog.text
 
 

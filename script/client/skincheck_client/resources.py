@@ -214,6 +214,7 @@ class Measures(TypedDict):
 class PredictionDetail(Prediction):
     mask: Mask | None
     maps_url: str | None
+    maps_unreadable: bool
     measures: Measures | None
 
 
