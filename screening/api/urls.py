@@ -125,5 +125,5 @@ urlpatterns = [
     ),
     # Last: catches URLs without a trailing slash too, which would otherwise redirect and lose the
     # body.
-    re_path(r"(?s)^(?P<path>.*)$", nothing_here, name="nothing"),
+    re_path(r"^(?P<path>[\s\S]*)$", nothing_here, name="nothing"),
 ]

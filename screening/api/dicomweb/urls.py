@@ -33,5 +33,5 @@ urlpatterns = [
     path(f"{INSTANCE}/frames/<str:frames>", views.FramesView.as_view(), name="frames"),
     path(f"{INSTANCE}/frames/<str:frames>/rendered", rendered, name="rendered-frame"),
     # Last: catches URLs with a trailing slash too.
-    re_path(r"(?s)^(?P<path>.*)$", nothing_here, name="nothing"),
+    re_path(r"^(?P<path>[\s\S]*)$", nothing_here, name="nothing"),
 ]

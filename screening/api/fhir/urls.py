@@ -16,5 +16,5 @@ urlpatterns = [
     path("R4/<str:kind>/_search", views.PostedSearchView.as_view(), name="posted-search"),
     path("R4/<str:kind>/<str:pk>", views.ReadView.as_view(), name="read"),
     # Last: catches URLs without a trailing slash too, which would otherwise redirect.
-    re_path(r"(?s)^(?P<path>.*)$", nothing_here, name="nothing"),
+    re_path(r"^(?P<path>[\s\S]*)$", nothing_here, name="nothing"),
 ]

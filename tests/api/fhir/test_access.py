@@ -95,7 +95,9 @@ def test_no_other_form_is_given(clinician, record, accept):
     fetched(clinician, "Patient?_format=application/fhir+json", HTTP_ACCEPT=accept)
 
 
-@pytest.mark.parametrize("path", ["Wart", "Wart/1", "Patient/x", "Patient/x/y", "Patient/a%0Ab", "Patient/", ""])
+@pytest.mark.parametrize(
+    "path", ["Wart", "Wart/1", "Patient/x", "Patient/x/y", "Patient/a%0Ab", "Patient/", ""]
+)
 def test_an_address_that_is_none(clinician, record, path):
     assert issue(clinician.get(f"{BASE}/{path}"), 404)["code"] == "not-found"
 
