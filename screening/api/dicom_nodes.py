@@ -15,7 +15,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from accounts import scopes
 from accounts.models import Clinic
+from accounts.scope_permission import require_scope
 from screening.api import documentation as doc
 from screening.api import examples
 from screening.api.base import EditableViewSet, ReadViewSet, RecordView
@@ -266,7 +268,8 @@ class DicomDeliveryViewSet(ReadViewSet):
 
     @extend_schema(
         summary="Send a failed picture again",
-        description="For another day of attempts. 400 for what did not fail.",
+        description="For another day of attempts. 400 for what did not fail. Needs the scopes "
+        "that sending needs.",
         request=None,
         responses={202: OpenApiResponse(DicomDeliverySerializer, description="On its way.")},
         parameters=[doc.header("Location", "The delivery.", 202)],
@@ -274,7 +277,9 @@ class DicomDeliveryViewSet(ReadViewSet):
     )
     @action(methods=["post"], detail=True)
     def resend(self, request: Request, pk: str) -> Response:
-        delivery = sending.send_again(user=self.user, delivery=self.get_object())
+        delivery = self.get_object()
+        _require_scopes(request, delivery.with_readings)
+        delivery = sending.send_again(user=self.user, delivery=delivery)
         body = self.get_serializer(delivery).data
         headers = {"Location": body["url"]}
         return Response(body, status.HTTP_202_ACCEPTED, headers=headers)
@@ -285,7 +290,8 @@ class DicomDeliveryViewSet(ReadViewSet):
         summary="Send a lesion's pictures to a DICOM node",
         description="Each that is not on its way there already, under a pseudonym. Without the "
         "withdrawn ones; to a node for research only if the patient consented to research. Look "
-        "at the deliveries for what became of them. Needs the right to change the record.",
+        "at the deliveries for what became of them. Needs the right to change the record, and the "
+        "scope `images:read`; with readings `predictions:read`, too.",
         request=SendSerializer,
         responses={202: OpenApiResponse(SentSerializer, description="On their way.")},
         examples=[doc.sent("send", SEND_IN), doc.shown("sent", {"deliveries": [WAITING]}, 202)],
@@ -301,6 +307,13 @@ class SendLesionView(RecordView, APIView):
         context = {"request": request}
         asked = SendSerializer(data=request.data, context=context)
         asked.is_valid(raise_exception=True)
+        _require_scopes(request, asked.validated_data["with_readings"])
         made = sending.send(user=self.user, lesion=lesion, **asked.validated_data)
         body = SentSerializer({"deliveries": made}, context=context).data
         return Response(body, status.HTTP_202_ACCEPTED)
+
+
+def _require_scopes(request: Request, with_readings: bool) -> None:
+    """Who sends something away could read it there."""
+    for resource in ("images", "predictions") if with_readings else ("images",):
+        require_scope(request, scopes.required(resource, "GET"))

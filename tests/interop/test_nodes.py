@@ -10,8 +10,9 @@ import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.urls import reverse
 
+from accounts import services as account_services
 from screening.interop.dicomweb import nodes, sending
-from screening.models import DicomNode
+from screening.models import DicomDelivery, DicomNode
 from tests.factories import (
     DicomDeliveryFactory,
     DicomNodeFactory,
@@ -236,6 +237,28 @@ def test_by_the_api(client, personas, node, archive, image):
     foreign = DicomNodeFactory()
     unknown = client.post(address, {"node": str(foreign.pk)}, content_type="application/json")
     assert unknown.status_code == 400
+
+
+@pytest.mark.parametrize("missing", ["images:read", "predictions:read"])
+def test_a_key_sends_away_only_what_it_may_read(client, personas, node, image, missing):
+    """Whoever sends to a node of their own could read it there."""
+    held = {"dicom_deliveries:write", "images:read", "predictions:read"} - {missing}
+    _, key = account_services.create_api_key(
+        user=personas.admin, clinic=personas.clinic, name="x", scopes=sorted(held)
+    )
+    headers = {"Authorization": f"Bearer {key}"}
+
+    def status(path: str, **body: object) -> int:
+        sent = client.post(path, body, content_type="application/json", headers=headers)
+        return sent.status_code
+
+    path = f"/api/v1/lesions/{image.lesion_id}/send/"
+    assert status(path, node=str(node.pk), with_readings=True) == 403
+    failed = DicomDeliveryFactory(node=node, image=image, failed=True, with_readings=True)
+    assert status(f"/api/v1/dicom-deliveries/{failed.pk}/resend/") == 403
+    assert not DicomDelivery.objects.active().exists()
+    allowed = 403 if missing == "images:read" else 202
+    assert status(path, node=str(node.pk)) == allowed
 
 
 def test_the_log_of_a_node_costs_the_same_however_long(
