@@ -25,13 +25,15 @@ _HEADER = re.compile(rb"II\*\0\x08\0\0\0|MM\0\*\0\0\0\x08")
 @dataclass(frozen=True, slots=True)
 class Exif:
     """orientation: 1 to 8, as in EXIF; 1 is upright. taken_on, taken_at: local time of the camera
-    when the picture was taken (not the file's). camera: maker and model, or "".
+    when the picture was taken (not the file's). camera: maker and model, or "". no_day: the text
+    of a day that the calendar does not have.
     """
 
     orientation: int = 1
     taken_on: date | None = None
     taken_at: time | None = None
     camera: str = ""
+    no_day: str = ""
 
 
 def read(block: bytes) -> Exif:
@@ -48,6 +50,7 @@ def read(block: bytes) -> Exif:
     return Exif(
         orientation=orientation if 1 <= orientation <= 8 else 1,
         taken_on=_day(told),
+        no_day=_no_day(told),
         taken_at=_hour(told),
         camera=_printable(f"{first.text(_MAKE)} {first.text(_MODEL)}"),
     )
@@ -103,6 +106,12 @@ def _day(text: str) -> date | None:
         return date(*map(int, found.groups())) if found else None
     except ValueError:  # zeros, where the camera's clock was never set
         return None
+
+
+def _no_day(text: str) -> str:
+    """Zeros are how a camera writes that its clock was never set: no day is given."""
+    found = _DAY.match(text)
+    return found[0] if found and not _day(text) and found[0].strip("0:-/.") else ""
 
 
 def _hour(text: str) -> time | None:

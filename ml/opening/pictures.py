@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
@@ -204,9 +204,7 @@ def _avif(data: bytes) -> Picture:
     _name_colours(image, data)
     turned = exif.read(image.info.get("exif", b""))  # what Pillow writes of the file's own turning
     told = exif.read(exif.find(block))
-    return finished(
-        image, Exif(turned.orientation, told.taken_on, told.taken_at, told.camera), lossless=False
-    )
+    return finished(image, replace(told, orientation=turned.orientation), lossless=False)
 
 
 def _heif(data: bytes) -> Picture:
@@ -220,7 +218,7 @@ def _heif(data: bytes) -> Picture:
     _name_colours(image, data)
     told = exif.read(exif.find(block))
     # The decoder applies the container's orientation, which EXIF duplicates.
-    return finished(image, Exif(1, told.taken_on, told.taken_at, told.camera), lossless=False)
+    return finished(image, replace(told, orientation=1), lossless=False)
 
 
 def _name_colours(image: Image.Image, data: bytes) -> None:

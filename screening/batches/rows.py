@@ -98,8 +98,7 @@ def _day(values: dict[str, Any], clean: cleaning.CleanImage) -> date | None:
     told = date.fromisoformat(values["captured_on"])
     if values.get("day_is_told", True):
         return told
-    no_day = clean.said is not None and clean.said.no_day
-    return None if no_day else clean.captured_on or told
+    return None if clean.no_day else clean.captured_on or told
 
 
 def _aged(values: dict[str, Any], captured_on: date | None) -> dict[str, Any]:

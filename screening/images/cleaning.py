@@ -38,7 +38,8 @@ class CleanImage:
     thumbnail: JPEG, its longer side at most THUMBNAIL_SIDE. screen: JPEG, its longer side
     SCREEN_SIDE, or empty if the picture is no larger. width, height: pixels. sha256: of the
     bytes as sent. camera_model: maker and model from the file, or "". captured_on, captured_time:
-    when it was taken, from the file. said: what a DICOM file says.
+    when it was taken, from the file; no_day: its text, if that is no day. said: what a DICOM file
+    says.
     """
 
     data: bytes
@@ -51,6 +52,7 @@ class CleanImage:
     camera_model: str
     captured_on: date | None = None
     captured_time: time | None = None
+    no_day: str = ""
     said: Said | None = None
 
 
@@ -134,6 +136,7 @@ def answer(asked: str, data: bytes, **options: Any) -> tuple[dict[str, Any], lis
         "camera_model": picture.exif.camera,
         "captured_on": found.taken_on if found else picture.exif.taken_on,
         "captured_time": found.taken_at if found else picture.exif.taken_at,
+        "no_day": found.no_day if found else picture.exif.no_day,
         "said": found,
     }
     return _in_words(told), [stored, _thumbnail(image), _screen(image)]

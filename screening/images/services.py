@@ -206,8 +206,8 @@ def _moment(
     day. Raises ValidationError for an impossible day, including the file's if no other is given.
     """
     own = clean.captured_on
-    if told is None and clean.said is not None and clean.said.no_day:
-        text = f"The file says that it was taken on “{clean.said.no_day}”, which is no day."
+    if told is None and clean.no_day:
+        text = f"The file says that it was taken on “{clean.no_day}”, which is no day."
         raise ValidationError({"captured_on": f"{text} Give the day."})
     day = told or own or timezone.localdate()
     plausibility.require_capture_day(day, patient)

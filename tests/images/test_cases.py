@@ -75,6 +75,10 @@ DRAWN: dict[str, tuple[Callable[[], bytes], Right]] = {
         lambda: cases.encoded(cases.spot(), exif=cases.exif(taken="2999:01:01 10:00:00")),
         Right(refused="future|Give the day"),
     ),
+    "no_such_day.jpg": (
+        lambda: cases.encoded(cases.spot(), exif=cases.exif(taken="2024:02:30 10:00:00")),
+        Right(refused="“2024:02:30”, which is no day. Give the day"),
+    ),
     "grey.jpg": (lambda: cases.encoded(cases.spot().convert("L")), Right(size=LANDSCAPE)),
     **{
         f"exif_broken.{format.lower()}": (

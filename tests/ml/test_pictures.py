@@ -284,20 +284,20 @@ def test_nothing_in_a_block_makes_its_parser_fail():
 
 
 @pytest.mark.parametrize(
-    ("told", "day", "hour"),
+    ("told", "day", "hour", "no_day"),
     [
-        ("2024:03:16 12:50:49", "2024-03-16", "12:50:49"),
-        ("2024-03-16T12:50:49", "2024-03-16", "12:50:49"),
-        ("2024:03:16", "2024-03-16", "None"),
-        ("2024:03:16 25:00:00", "2024-03-16", "None"),
-        ("0000:00:00 00:00:00", "None", "00:00:00"),
-        ("2024:02:30 10:00:00", "None", "10:00:00"),
-        ("    :  :     :  :  ", "None", "None"),
+        ("2024:03:16 12:50:49", "2024-03-16", "12:50:49", ""),
+        ("2024-03-16T12:50:49", "2024-03-16", "12:50:49", ""),
+        ("2024:03:16", "2024-03-16", "None", ""),
+        ("2024:03:16 25:00:00", "2024-03-16", "None", ""),
+        ("0000:00:00 00:00:00", "None", "00:00:00", ""),
+        ("2024:02:30 10:00:00", "None", "10:00:00", "2024:02:30"),
+        ("    :  :     :  :  ", "None", "None", ""),
     ],
 )
-def test_which_moment_is_read(told, day, hour):
+def test_which_moment_is_read(told, day, hour, no_day):
     found = exif.read(cases.exif(taken=told))
-    assert (str(found.taken_on), str(found.taken_at)) == (day, hour)
+    assert (str(found.taken_on), str(found.taken_at), found.no_day) == (day, hour, no_day)
 
 
 def test_the_day_of_the_file_is_not_that_of_the_picture():
