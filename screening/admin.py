@@ -258,8 +258,8 @@ class ErasureAdmin(ReadOnlyAdmin):
 class DataKeyAdmin(ReadOnlyAdmin):
     """Without the keys, and without whose they are."""
 
-    fields = ["id", "wrapped_by", "created", "given_up_at"]
-    list_display = ["id", "wrapped_by", "created", "given_up_at"]
+    fields = ["id", "wrapped_by", "created", "lost_at"]
+    list_display = ["id", "wrapped_by", "created", "lost_at"]
     list_filter = ["wrapped_by"]
 
 

@@ -154,7 +154,7 @@ def give_up(key: DataKey) -> bool:
     still = DataKey.objects.lost().filter(pk=key.pk)
     if key.pk == INSTALLATION:  # known by its identifier, which the next one has too
         return bool(still.delete()[0])
-    return bool(still.update(given_up_at=timezone.now()))
+    return bool(still.update(lost_at=timezone.now()))
 
 
 def _is_plain(image: LesionImage) -> bool:

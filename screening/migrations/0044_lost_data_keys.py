@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name='datakey',
-            name='given_up_at',
+            name='lost_at',
             field=models.DateTimeField(editable=False, help_text='When an operator said that the key that opens it will not be found again. What is under it counts as lost, and the patient gets another.', null=True),
         ),
         migrations.AlterField(
@@ -23,6 +23,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='datakey',
-            constraint=models.UniqueConstraint(condition=models.Q(('given_up_at', None)), fields=('patient',), name='one_data_key_per_patient'),
+            constraint=models.UniqueConstraint(condition=models.Q(('lost_at', None)), fields=('patient',), name='one_data_key_per_patient'),
         ),
     ]

@@ -36,11 +36,11 @@ _opened: dict[UUID, tuple[float, bytes]] = {}
 class DataKeyQuerySet(models.QuerySet["DataKey"]):
     def lost(self) -> DataKeyQuerySet:
         """Those that no operator's key of the settings opens, and that nobody has given up."""
-        return self._closed().filter(given_up_at=None)
+        return self._closed().filter(lost_at=None)
 
     def outdated(self) -> DataKeyQuerySet:
         """Those that are wrapped with a former key."""
-        given_up = self._closed().exclude(given_up_at=None)
+        given_up = self._closed().exclude(lost_at=None)
         of_former = self.exclude(wrapped_by=next(iter(operators_keys()), ""))
         return of_former.exclude(pk__in=given_up.values("pk"))
 
@@ -75,7 +75,7 @@ class DataKey(models.Model):
         max_length=16, editable=False, help_text="Which operator's key opens it."
     )
     created = models.DateTimeField(default=timezone.now, editable=False)
-    given_up_at = models.DateTimeField(
+    lost_at = models.DateTimeField(
         null=True,
         editable=False,
         help_text="When an operator said that the key that opens it will not be found again. What "
@@ -93,7 +93,7 @@ class DataKey(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["patient"],
-                condition=Q(given_up_at=None),
+                condition=Q(lost_at=None),
                 name="one_data_key_per_patient",
             ),
         ]
@@ -106,7 +106,7 @@ class DataKey(models.Model):
         """The key of the patient, None the installation's. Made when it is first asked for. Raises
         KeyMissing.
         """
-        which: dict[str, Any] = {"patient": patient, "given_up_at": None}
+        which: dict[str, Any] = {"patient": patient, "lost_at": None}
         if patient is None:
             which = {"pk": INSTALLATION}
         found = cls.objects.filter(**which).first()
@@ -125,7 +125,7 @@ class DataKey(models.Model):
     def key(self) -> bytes:
         """Raises KeyMissing, and KeyDestroyed if it was given up."""
         wrapping = operators_keys().get(self.wrapped_by)
-        if wrapping is None and self.given_up_at is not None:
+        if wrapping is None and self.lost_at is not None:
             raise KeyDestroyed(errno.ENOENT, "The key of what is stored is lost.")
         if wrapping is None:
             raise KeyMissing(errno.ENOKEY, MISSING)

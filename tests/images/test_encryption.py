@@ -666,7 +666,7 @@ def test_a_key_that_was_removed_stores_nothing_plain(settings: Any, media: Path)
     assert LesionImage.objects.count() == 1
     with pytest.raises(CommandError, match="No operator's key is set here"):
         call_command("lost_keys", "--confirm", stdout=StringIO())
-    assert not DataKey.objects.exclude(given_up_at=None).exists(), "a shell without the setting"
+    assert not DataKey.objects.exclude(lost_at=None).exists(), "a shell without the setting"
     settings.ENCRYPTION_KEYS = [OTHER]
     call_command("lost_keys", "--confirm", stdout=StringIO())
     settings.ENCRYPTION_KEYS = []

@@ -69,6 +69,7 @@ HISTORY = {
     "replaced_at",
     "closed_at",
     "answered_at",
+    "lost_at",
     "mailed_at",
     "fetched_at",
     "erased_at",

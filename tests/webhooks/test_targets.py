@@ -152,7 +152,7 @@ def test_a_name_that_stands_for_an_inner_address_is_not_connected_to(names, monk
     names["evil.example.org"] = [[address]]
     asked = listens(monkeypatch)
     with pytest.raises(NotSent, match="not on the public internet"):
-        http.post("https://evil.example.org/", {}, "{}")
+        http.post("https://evil.example.org/", {}, b"{}")
     assert asked == []
 
 
@@ -160,7 +160,7 @@ def test_one_inner_address_among_public_ones_is_enough(names, monkeypatch):
     names["evil.example.org"] = [["8.8.8.8", "10.0.0.1"]]
     asked = listens(monkeypatch)
     with pytest.raises(NotSent, match="not on the public internet"):
-        http.post("https://evil.example.org/", {}, "{}")
+        http.post("https://evil.example.org/", {}, b"{}")
     assert asked == []
 
 
@@ -169,7 +169,7 @@ def test_a_name_that_changes_its_mind_leads_nowhere(names, monkeypatch):
     names["evil.example.org"] = [["93.184.215.14"], ["127.0.0.1"]]
     asked = listens(monkeypatch)
     with pytest.raises(NotSent, match="nothing answers"):
-        http.post("https://evil.example.org/", {}, "{}")
+        http.post("https://evil.example.org/", {}, b"{}")
     assert asked == [("93.184.215.14", 443)]
     assert names["evil.example.org"] == [["127.0.0.1"]]  # it was queried once
 
@@ -178,7 +178,7 @@ def test_the_port_is_checked_where_it_is_connected_to(names, monkeypatch):
     names["practice.example.org"] = [["93.184.215.14"]]
     asked = listens(monkeypatch)
     with pytest.raises(NotSent, match="443 or 8443"):
-        http.post("https://practice.example.org:5432/", {}, "{}")
+        http.post("https://practice.example.org:5432/", {}, b"{}")
     assert asked == []
 
 
@@ -188,25 +188,25 @@ def test_a_name_that_is_not_known(names, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(NotSent, match="cannot be found"):
-        http.post("https://nowhere.example.org/", {}, "{}")
+        http.post("https://nowhere.example.org/", {}, b"{}")
 
 
 def test_a_redirect_is_not_followed(receiver):
     with receiving() as inner:
         receiver.status, receiver.headers = 302, {"Location": inner.url}
-        assert http.post(receiver.url, {}, "{}").status_code == 302
+        assert http.post(receiver.url, {}, b"{}").status_code == 302
         assert inner.got == []
 
 
 def test_an_answer_that_drips_is_cut_off(receiver):
     receiver.answer, receiver.drip = b"x" * 100, 0.1
     with pytest.raises(NotSent, match=r"No answer within 0\.5 seconds"):
-        http.post(receiver.url, {}, "{}", seconds=0.5)
+        http.post(receiver.url, {}, b"{}", seconds=0.5)
 
 
 def test_a_long_answer_is_kept_in_part(receiver):
     receiver.answer = b"\0\xff" + b"x" * 1_000_000
-    answer = http.post(receiver.url, {}, "{}")
+    answer = http.post(receiver.url, {}, b"{}")
     assert len(answer.text) == 1999  # without the zero byte, which PostgreSQL cannot store
     assert answer.text.startswith("\N{REPLACEMENT CHARACTER}x")
 
@@ -215,7 +215,7 @@ def test_nothing_listens(receiver):
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(NotSent, match="nothing answers"):
-        http.post(f"http://127.0.0.1:{port}/", {}, "{}")
+        http.post(f"http://127.0.0.1:{port}/", {}, b"{}")
 
 
 @pytest.fixture
@@ -243,12 +243,12 @@ def test_the_name_stands_in_host_and_sni_and_the_certificate_is_checked(
     names["practice.example.org"] = names["other.example.org"] = [["127.0.0.1"]]
     url = f"https://practice.example.org:{port}/in"
     with pytest.raises(NotSent, match="certificate is not valid"):
-        http.post(url, {}, "{}")
+        http.post(url, {}, b"{}")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert http.post(url, {}, "{}").status_code == 200
+    assert http.post(url, {}, b"{}").status_code == 200
     [(path, headers, body)] = receiver.got
     assert (path, headers["host"], body) == ("/in", f"practice.example.org:{port}", b"{}")
     assert asked[-1] == "practice.example.org"
     with pytest.raises(NotSent, match="certificate is not valid"):
-        http.post(f"https://other.example.org:{port}/in", {}, "{}")
+        http.post(f"https://other.example.org:{port}/in", {}, b"{}")
     assert len(receiver.got) == 1
