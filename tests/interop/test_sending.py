@@ -141,12 +141,18 @@ def test_only_one_courier_gets_it(personas, node, image):
     assert sending.claim(one.pk) is None
 
 
-def test_a_node_gets_one_at_a_time(personas, node, image):
-    LesionImageFactory(lesion=image.lesion)
-    one, other = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
-    sending.claim(one.pk)
+@pytest.mark.parametrize("to_the_same", [True, False])
+def test_one_picture_is_sent_at_a_time(personas, node, image, monkeypatch, to_the_same):
+    """So nodes that hang leave a courier for webhooks. The next goes when it is over."""
+    (one,) = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    second = node if to_the_same else DicomNodeFactory(clinic=node.clinic)
+    other = DicomDeliveryFactory(node=second, image=LesionImageFactory(lesion=image.lesion))
+    claimed = sending.claim(one.pk)
     assert sending.claim(other.pk) is None
     assert sending.due(rung_before=timezone.now()) == []
+    monkeypatch.setattr(stow, "store", lambda *_: stow.Verdict(stow.Result.TRY_AGAIN, "Away."))
+    sending.deliver(claimed)
+    assert sending.claim(other.pk) == (None if to_the_same else other), "a node that is away rests"
 
 
 def test_a_refused_picture_is_not_sent_again_by_itself(personas, node, archive, image):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -143,8 +144,8 @@ def ring(*, again_after: int = LEASE_SECONDS) -> None:
 
 
 def due(*, rung_before: datetime) -> list[UUID]:
-    """Deliveries to ring for: the next of each node, which gets one at a time. One that a courier
-    started but never finished counts as a failed attempt first.
+    """Deliveries to ring for: the next of each node, while nothing is being sent. One that a
+    courier started but never finished counts as a failed attempt first.
     """
     now = timezone.now()
     lost = DicomDelivery.objects.filter(state=DeliveryState.SENDING, lease_expires_at__lt=now)
@@ -162,7 +163,7 @@ def due(*, rung_before: datetime) -> list[UUID]:
 
 def claim(pk: UUID) -> DicomDelivery | None:
     """WAITING -> SENDING, for one caller only; None for every other, for what is not due, and
-    while its node rests or gets another.
+    while its node rests or another is being sent.
     """
     now = timezone.now()
     free = DicomNode.objects.filter(_is_free(now))
@@ -180,8 +181,10 @@ def claim(pk: UUID) -> DicomDelivery | None:
 
 
 def _is_free(now: datetime) -> Q:
-    """A condition on nodes."""
-    busy = DicomDelivery.objects.filter(node=OuterRef("pk"), state=DeliveryState.SENDING)
+    """A condition on nodes. One picture is sent at a time, so nodes that hang leave a courier for
+    webhooks.
+    """
+    busy = DicomDelivery.objects.filter(state=DeliveryState.SENDING)
     return (Q(rests_until=None) | Q(rests_until__lte=now)) & ~Q(Exists(busy))
 
 
@@ -279,11 +282,12 @@ def _keep(delivery: DicomDelivery, verdict: Verdict) -> None:
     )
     if not kept:
         logger.warning("DICOM delivery %s: the lease was lost before it was over", delivery.pk)
-    elif verdict.result == Result.TRY_AGAIN:
+        return
+    if verdict.result == Result.TRY_AGAIN:
         _let_rest(delivery.node_id, now)
     else:
         DicomNode.objects.filter(pk=delivery.node_id).update(failures=0, rests_until=None)
-        bells.after_commit(ring)  # for the next
+    bells.after_commit(partial(ring, again_after=0))  # for the next
 
 
 def _what_follows(
