@@ -630,12 +630,14 @@ MATRIX: dict[str, Line] = {
     "api:dicom-delivery-list": line(SIGNED_IN),
     "api:dicom-delivery-detail": line(SEES, "dicom_delivery", clinic_only=True),
     "api:dicom-delivery-resend": line(
-        args="dicom_delivery", clinic_only=True, POST=Sent(WRITES, done=202)
+        args="dicom_delivery",
+        clinic_only=True,
+        POST=Sent(WRITES, done=202, scopes=("images:read",)),
     ),
     "api:lesion-send": line(
         args="lesion",
         clinic_only=True,
-        POST=Sent(WRITES, lambda w: {"node": str(w.dicom_node.pk)}, 202),
+        POST=Sent(WRITES, lambda w: {"node": str(w.dicom_node.pk)}, 202, scopes=("images:read",)),
     ),
     "api:position-list": line(
         SIGNED_IN,
