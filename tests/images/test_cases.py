@@ -40,7 +40,7 @@ class Right:
     size: tuple[int, int] | None = None
     day: date | None = None
     extension: str | None = None
-    seconds: float = 20
+    seconds: float = 60
 
 
 DAY = date(2024, 3, 16)
