@@ -31,8 +31,8 @@ def draw_lesion(
     """A pigmented lesion on skin, as seen through a dermatoscope.
 
     seed: the same seed gives the same lesion. radius: its radius as a share of the height.
-    dark_side: 0..1, how much darker the right half is. bulge: how far it protrudes to the right, in
-    radii. size: width, height in pixels.
+    dark_side: how much darker the right half is, from 0. bulge: how far it protrudes to the right,
+    in radii. size: width, height in pixels.
     """
     width, height = size
     random = np.random.default_rng(seed)
