@@ -241,7 +241,7 @@ def test_it_can_keep_a_large_file(containers: Containers, name: str) -> None:
         " tempfile.TemporaryFile(dir=settings.FILE_UPLOAD_TEMP_DIR).write(b'a')"
     )
     with containers.running(name) as process:
-        wait_until(lambda: containers.is_healthy(name, process), f"{name} is healthy", 60)
+        wait_until(lambda: containers.is_healthy(name, process), f"{name} is healthy")
         asked = containers.ask(name, process, "python", "-c", script)
     assert asked.returncode == 0, asked.stderr
 
