@@ -16,7 +16,6 @@ from PIL import Image
 from ml.inference.views import Box
 
 Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 MOST = 2
 """Regions that are read besides the whole: each takes as long as the picture."""
@@ -83,7 +82,7 @@ def others(reduced: Image.Image, mask: Bools) -> list[Box]:
     reduced: the result of `ml.inference.views.reduce`; mask [h, w]: the lesion's pixels in it.
     """
     pixels = np.asarray(reduced)
-    inset = _inset(pixels.astype(np.float64))
+    inset = _inset(pixels.astype(np.int16))
     if inset is not None:
         return [inset]
     return _boxes(_spots(_lab(pixels), main(mask)))
@@ -198,7 +197,7 @@ def _square(spot: Bools) -> Box:
     return Box(left / width, top / height, (left + side) / width, (top + side) / height)
 
 
-def _inset(pixels: Floats) -> Box | None:
+def _inset(pixels: npt.NDArray[np.int16]) -> Box | None:
     """A picture within the picture: a rectangle with sharp sides, some of which may lie on the
     picture's own border; of several, the one with the most sides inside, then the sharpest.
     """
@@ -229,9 +228,10 @@ def _inset(pixels: Floats) -> Box | None:
     return best
 
 
-def _steps(pixels: Floats) -> Bools:
+def _steps(pixels: npt.NDArray[np.int16]) -> Bools:
     """[h, w - 1]: where a pixel and the next in its row differ sharply, as at an edge."""
-    jump = np.abs(np.diff(pixels, axis=1)).max(axis=2)
+    red, green, blue = np.moveaxis(np.abs(np.diff(pixels, axis=1)), 2, 0)
+    jump = np.maximum(np.maximum(red, green), blue)
     padded = np.pad(jump, ((0, 0), (2, 2)))
     beside = np.maximum(padded[:, 1:-3], padded[:, 3:-1])
     farther = np.maximum(padded[:, :-4], padded[:, 4:])
