@@ -3,7 +3,8 @@
 Messages are only hints: the sweep (``screening.sweeper``) finds the work of a lost message, so this
 trades durability for speed. kombu's own transport marks a delivered message, keeps it for ever, and
 takes the write lock at every poll; this one deletes what it delivers, and an empty poll writes
-nothing.
+nothing. While the file has not changed since a queue was empty, a poll does not even open it, so
+that polls may be frequent.
 
 Its file may be removed or damaged at runtime. The first process to notice recreates it. If that
 fails, a worker exits so that its supervisor restarts it, and senders continue without a message.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import time
 from collections.abc import Callable
 from json import loads
 from pathlib import Path
@@ -22,7 +24,7 @@ from typing import Any, TypeVar
 
 from kombu.transport import sqlalchemy as kombu_sqlalchemy
 from kombu.transport.sqlalchemy.models import metadata
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 
@@ -30,6 +32,11 @@ logger = logging.getLogger(__name__)
 
 LOCKED_SECONDS = 1.0
 """How long a page waits for a database that another process has locked."""
+
+SETTLED_SECONDS = 0.05
+"""A file last changed longer ago than this would show another change by another time: the file
+system's clock ticks every few milliseconds.
+"""
 
 MENDED_TIMES = 3
 """How often the file is recreated for one operation: it may be damaged again meanwhile."""
@@ -43,6 +50,12 @@ class Channel(kombu_sqlalchemy.Channel):
     session: Any
     message_cls: Any
     _query_all: Any
+
+    def __init__(self, connection: Any, **options: Any) -> None:
+        super().__init__(connection, **options)
+        self._file = Path(str(make_url(connection.client.hostname).database))
+        self._empty: dict[str, tuple[int, int]] = {}
+        """By queue: the state of the file when the queue was empty."""
 
     def _engine_from_config(self) -> Engine:
         """An engine whose connections last for one transaction: none survives a fork, and each
@@ -72,12 +85,28 @@ class Channel(kombu_sqlalchemy.Channel):
         """Take the oldest message of ``queue``. Raises Empty, also if another worker took it
         first.
         """
+        state = self._state()
+        if state and self._empty.get(queue) == state:
+            raise Empty
         try:
             return self._mended(lambda: self._take(queue))
+        except Empty:
+            if state:
+                self._empty[queue] = state
+            raise
         except DatabaseError as error:
             if _is_locked(error):
                 raise Empty from None
             raise
+
+    def _state(self) -> tuple[int, int] | None:
+        """The file's identity and last change; None if a later change might look the same."""
+        try:
+            found = self._file.stat()
+        except OSError:
+            return None
+        settled = time.time() - found.st_mtime > SETTLED_SECONDS
+        return (found.st_ino, found.st_mtime_ns) if settled else None
 
     def _take(self, queue: str) -> Any:
         messages = self._query_all(queue).order_by(self.message_cls.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 from kombu import Connection
 from sqlalchemy.exc import OperationalError
+
+from skincheck_site import broker
+from skincheck_site.broker import SETTLED_SECONDS, Channel
 
 TRANSPORT = "skincheck_site.broker:Transport"
 
@@ -54,6 +58,46 @@ def test_it_keeps_queues_apart(connection: Connection) -> None:
     with pytest.raises(Empty):
         interactive.get_nowait()
     assert _take(bulk) == "later"
+
+
+def test_a_poll_does_not_open_an_unchanged_file_that_was_empty(
+    connection: Connection, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = connection.SimpleQueue("interactive")
+    opened: list[str] = []
+    take = Channel._take
+
+    def watched(self: Channel, name: str) -> object:
+        opened.append(name)
+        return take(self, name)
+
+    monkeypatch.setattr(Channel, "_take", watched)
+    time.sleep(2 * SETTLED_SECONDS)
+    for _ in range(3):
+        with pytest.raises(Empty):
+            queue.get_nowait()
+    assert opened == ["interactive"]
+
+    with Connection(url, transport=TRANSPORT) as other:
+        other.SimpleQueue("interactive").put("new")
+    assert _take(queue) == "new"
+
+
+def test_a_change_within_one_tick_of_the_file_systems_clock_is_seen(
+    connection: Connection, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "SETTLED_SECONDS", 60)
+    queue = connection.SimpleQueue("interactive")
+    with pytest.raises(Empty):
+        queue.get_nowait()
+    file = tmp_path / "broker.sqlite3"
+    before = file.stat()
+
+    with Connection(url, transport=TRANSPORT) as other:
+        other.SimpleQueue("interactive").put("new")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert _take(queue) == "new"
 
 
 def test_two_consumers_never_get_the_same_message(connection: Connection, url: str) -> None:
