@@ -51,6 +51,10 @@ PROBE = "probe"
 LONGEST_EXPORT = 3600
 """Seconds. One that takes longer counts as an attempt."""
 LONGEST_MAIL, MAILS_EVERY = 60, 1200
+LONGEST_STORE = 20
+"""Seconds for a picture to a DICOM node, less than a courier takes: a node that hangs delays all
+that the sweep does.
+"""
 SHIFT_SECONDS = 60
 """After this long without reading the sweeper looks whether an image waits."""
 
@@ -167,7 +171,7 @@ def deliver_where_nobody_does() -> None:
     for pk in _for_a_shift(sending.due(rung_before=timezone.now())):
         with _limit(sending.LEASE_SECONDS):
             if stored := sending.claim(pk):
-                sending.deliver(stored)
+                sending.deliver(stored, seconds=LONGEST_STORE)
 
 
 def nobody_works() -> bool:

@@ -11,7 +11,8 @@ import json
 import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -26,6 +27,7 @@ from screening.erasure import receipts, rows, traces
 from screening.errors import Damaged, KeyMissing
 from screening.exports import services as exports
 from screening.images import encryption
+from screening.interop.dicom import uids
 from screening.models import (
     ACTIVE_BATCH,
     Alert,
@@ -185,11 +187,13 @@ def _erase_rows(pk: Any) -> None:
     own = {name for names in uploads.values_list("file", "thumbnail", "screen") for name in names}
     of_uploads = map(traces.of_identifier, uploads.values_list("sha256", flat=True))
     traces.note(Kind.CONTENT, list(of_uploads), at=now)
-    kept = _seal_and_repoint(found, users)
+    kept = _seal_and_repoint(found, users) + _parted(erasure) + _copies_at_nodes(patients)
+    # The UIDs of a study are made of the patient's identifier.
+    DicomDelivery.objects.filter(_sent_as_theirs(patients)).update(study_uid="")
     _redact_corrections(rows.identifiers_of(found))
     erasure.counts = {
         "erased": _counted(found, files),
-        "kept": kept + _parted(erasure) + _copies_at_nodes(patients) + _what_stays(),
+        "kept": kept + _what_stays(),
     }
     erasure.state, erasure.erased_at, erasure.files = (
         ErasureState.ERASING,
@@ -453,8 +457,11 @@ def _parted(erasure: Erasure) -> list[dict[str, Any]]:
 
 
 def _copies_at_nodes(patients: list[Patient]) -> list[dict[str, Any]]:
-    """What was sent to DICOM nodes, whatever they answered."""
-    sent = DicomDelivery.objects.attempted().filter(image__lesion__patient__in=patients)
+    """What was sent to DICOM nodes, whatever they answered, also of pictures that were moved to
+    another record since: copies there are still of this one.
+    """
+    of = Q(image__lesion__patient__in=patients) | _sent_as_theirs(patients)
+    sent = DicomDelivery.objects.attempted().filter(of)
     counts = sent.order_by("node__address").values_list("node__address")
     why = (
         "The clinic sent them there, under a pseudonym. Copies there are not ours to erase: ask "
@@ -464,6 +471,12 @@ def _copies_at_nodes(patients: list[Patient]) -> list[dict[str, Any]]:
         {"what": f"pictures sent to {urlsplit(address).hostname}", "count": count, "why": why}
         for address, count in counts.annotate(Count("image", distinct=True))
     ]
+
+
+def _sent_as_theirs(patients: list[Patient]) -> Q:
+    """A condition on deliveries: in a study of these patients."""
+    studies = (Q(study_uid__startswith=f"{uids.uid_of(one.pk)}.") for one in patients)
+    return reduce(or_, studies, Q(pk__in=()))
 
 
 def _what_stays() -> list[dict[str, Any]]:

@@ -30,6 +30,13 @@ def unseen() -> Iterator[None]:
         seen.reset(token)
 
 
+def name(row: models.Model) -> None:
+    """Have the log name a row that leads to no patient, but is where their data go."""
+    rows = seen.get()
+    if rows is not None:
+        rows.setdefault(str(row._meta.model_name), {})[row.pk] = None
+
+
 class Way(NamedTuple):
     """From a model to the patient whose data its rows are."""
 

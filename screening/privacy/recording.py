@@ -134,7 +134,7 @@ def _read(seen: witness.Seen) -> dict[str, Any]:
     patients: set[UUID] = set()
     of: dict[str, set[UUID]] = {}
     for kind, rows in seen.items():
-        way = witness.ways_by_name()[kind]
+        way = witness.ways_by_name().get(kind, witness.NO_WAY)
         if way.path == "pk":
             patients.update(rows)
         elif way.path:

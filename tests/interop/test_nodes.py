@@ -177,6 +177,21 @@ def test_the_button_shows_it(client, personas, node, archive):
     assert "It answers a search for studies" in page.content.decode()
 
 
+def test_one_node_is_tested_at_a_time(client, personas, node, archive):
+    """One that hangs takes one thread of the web server, however often the button is pressed."""
+    client.force_login(personas.admin)
+    button = reverse("dicom_node_test", args=[node.pk])
+    with nodes._tests:
+        page = client.post(button, follow=True)
+        by_api = client.post(
+            f"/api/v1/dicom-nodes/{node.pk}/test/", content_type="application/json"
+        )
+    assert "Another node is being tested" in page.content.decode()
+    assert (by_api.status_code, archive.got) == (503, [])
+    client.post(button)
+    assert len(archive.got) == 1
+
+
 def test_the_page_of_a_lesion_sends_and_shows_what_became_of_it(client, personas, node, image):
     client.force_login(personas.clinician)
     path = reverse("lesion", args=[image.lesion_id])

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import re
+from contextlib import suppress
 from datetime import timedelta
 from io import BytesIO
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404
 from django.urls import reverse
 from django.utils import timezone
 from pydicom import dcmread
@@ -20,7 +22,7 @@ from screening import sweeper, tasks
 from screening.corrections import services as corrections
 from screening.erasure import eraser
 from screening.erasure import services as erasure_services
-from screening.errors import Damaged, KeyMissing
+from screening.errors import Busy, Damaged, KeyMissing
 from screening.interop.dicom import uids
 from screening.interop.dicomweb import nodes, sending, stow
 from screening.models import (
@@ -104,6 +106,14 @@ def test_the_readings_go_along_if_so_wished(personas, node, archive, image):
     picture, report = map(dcmread, map(BytesIO, instances(body, headers["content-type"])))
     assert report.Modality == "SR"
     assert report.StudyInstanceUID == picture.StudyInstanceUID
+
+
+def test_it_is_told_if_no_reading_went_along(personas, node, archive, image):
+    delivery = send(personas.clinician, image, node, with_readings=True)
+    assert (delivery.state, delivery.message) == ("delivered", sending._NO_READING)
+    archive.status, archive.answer = 503, b""
+    delivery = send(personas.clinician, image, node, with_readings=True)
+    assert delivery.message == "The node answered with status 503."
 
 
 def test_a_token_is_sent_as_one(personas, archive, image):
@@ -218,6 +228,62 @@ def test_a_node_that_is_away_is_tried_again(personas, node, image):
     delivery = send(personas.clinician, image, node)
     assert (delivery.state, delivery.status_code) == ("waiting", None)
     assert "nothing answers" in delivery.message
+
+
+@pytest.mark.parametrize(
+    "error", [KeyMissing(errno.ENOKEY, "No key."), Busy(), ZeroDivisionError()]
+)
+def test_a_fault_of_ours_is_not_counted_as_the_nodes(personas, node, image, monkeypatch, error):
+    def packed(*args: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr(sending, "to_dicom", packed)
+    with suppress(ZeroDivisionError):
+        send(personas.clinician, image, node)
+    assert DicomDelivery.objects.get().state == "waiting"
+    node.refresh_from_db()
+    assert (node.failures, node.rests_until) == (0, None)
+
+
+def test_what_was_refused_here_says_nothing_about_the_node(personas, node, archive, image):
+    """A node that is away is not taken for back because a picture was withdrawn."""
+    archive.status = 503
+    send(personas.clinician, image, node)
+    let_time_pass(minutes=1)
+    corrections.withdraw(user=personas.clinician, record=image, reason="A finger.")
+    assert work(image).state == "failed"
+    node.refresh_from_db()
+    assert node.failures == 1
+
+
+def test_a_picture_that_is_encrypted_anew_meanwhile_is_tried_again(
+    personas, node, archive, image, monkeypatch
+):
+    def packed(picture: LesionImage, *args: object) -> bytes:
+        LesionImage.objects.filter(pk=picture.pk).update(file="images/new.jpg")
+        raise Http404
+
+    monkeypatch.setattr(sending, "to_dicom", packed)
+    delivery = send(personas.clinician, image, node)
+    assert (delivery.state, delivery.message) == ("waiting", sending._SEALED_MEANWHILE)
+
+
+def test_no_attempt_is_made_after_the_day_is_over(personas, node, archive, image):
+    """If we were down then, and there was one before; else there is still a full day of them."""
+    archive.status = 503
+    delivery = send(personas.clinician, image, node)
+    let_time_pass(days=2)
+    delivery = work(image)
+    assert (delivery.state, len(archive.got)) == ("failed", 1)
+    assert delivery.message == (
+        "Given up after a day. The last attempt: The node answered with status 503."
+    )
+
+    DicomDelivery.objects.all().delete()
+    sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    let_time_pass(days=2)
+    delivery = work(image)
+    assert (delivery.state, delivery.tries, len(archive.got)) == ("waiting", 1, 2)
 
 
 def test_a_courier_that_is_killed_counts_as_an_attempt(personas, node, image):
@@ -411,6 +477,16 @@ def test_without_a_courier_the_sweep_sends(personas, node, archive, image):
     assert len(archive.got) == 1
 
 
+def test_without_a_courier_a_node_that_hangs_does_not_hold_the_sweep(
+    personas, node, archive, image, monkeypatch
+):
+    archive.drip = 0.3
+    monkeypatch.setattr(sweeper, "LONGEST_STORE", 1)
+    sending.send(user=personas.clinician, lesion=image.lesion, node=node)
+    sweeper.deliver_where_nobody_does()
+    assert image.dicom_deliveries.get().message == "No answer within 1 seconds."
+
+
 def test_the_audit_log_has_who_sent_it_and_that_it_left(client, personas, node, archive, image):
     client.force_login(personas.clinician)
     client.post(reverse("lesion_send", args=[image.lesion_id]), {"node": str(node.pk)})
@@ -419,6 +495,7 @@ def test_the_audit_log_has_who_sent_it_and_that_it_left(client, personas, node, 
     found = [one for one in AuditEntry.objects.all() if "dicomdelivery" in str(one.details)]
     assert {(one.act, one.actor) for one in found} >= {("write", personas.clinician.pk)}
     assert all(str(personas.patient.pk) in one.details["patients"] for one in found)
+    assert all(one.details["records"]["dicomnode"] == [str(node.pk)] for one in found), "where to"
 
 
 def test_erasure_says_where_copies_are(personas, node, archive, image, settings):
@@ -434,6 +511,23 @@ def test_erasure_says_where_copies_are(personas, node, archive, image, settings)
     [told] = [one for one in kept if "pictures sent to" in one["what"]]
     assert (told["what"], told["count"]) == ("pictures sent to 127.0.0.1", 1)
     assert not DicomDelivery.objects.exists()
+
+
+def test_erasure_says_where_copies_of_moved_pictures_are(personas, node, archive, image, settings):
+    """The node has them as pictures of the person whose record is erased."""
+    delivery = send(personas.clinician, image, node)
+    LesionImage.objects.update(lesion=LesionFactory(patient=PatientFactory(clinic=personas.clinic)))
+    settings.RETENTION_YEARS = 0
+    erasure = erasure_services.ask_for_record(
+        user=personas.clinician, patient=personas.patient, ground="person_asks"
+    )
+    erasure_services.confirm(user=personas.admin, erasure=erasure)
+    Erasure.objects.update(erased_from=timezone.now())
+    eraser.erase_due()
+    kept = Erasure.objects.get().receipt["kept"]
+    assert [one["count"] for one in kept if "pictures sent to" in one["what"]] == [1]
+    delivery.refresh_from_db()
+    assert (delivery.study_uid, delivery.instance_uid) == ("", uids.instance_uid(image))
 
 
 def test_the_page_about_access_lists_where_pictures_went(client, personas, node, archive, image):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from threading import BoundedSemaphore
 from typing import Any, NamedTuple
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -12,7 +13,7 @@ from django.utils import timezone
 from accounts.encrypted_text import Undecipherable
 from accounts.models import Clinic, User
 from accounts.services import lock_members, require_clinic_admin
-from screening.errors import NotSent
+from screening.errors import Busy, NotSent
 from screening.models import DicomNode
 from screening.models.dicom_node import Authorization
 from screening.webhooks.http import Headers, get
@@ -22,7 +23,8 @@ from skincheck_site import untrusted_json
 FIELDS = ("name", "address", "authorization", "for_research")
 MAX_NODES = 10
 LONGEST_CREDENTIALS = 4000
-TEST_SECONDS = 10.0
+TEST_SECONDS = 5.0
+TESTS_AT_ONCE = 1
 _LARGEST_ANSWER = 1_000_000
 DICOM_JSON: Headers = {"Accept": "application/dicom+json"}
 _WAS_USED = (
@@ -30,6 +32,10 @@ _WAS_USED = (
     "remove this one."
 )
 _LOST = "The credentials of this node cannot be read any more. Enter them again."
+
+
+_tests = BoundedSemaphore(TESTS_AT_ONCE)
+"""Of the web process: nodes that hang leave its other threads to everyone else."""
 
 
 class Tested(NamedTuple):
@@ -76,8 +82,17 @@ def remove_node(*, user: User, node: DicomNode) -> None:
 
 
 def test_node(*, user: User, node: DicomNode) -> Tested:
-    """Search it for one study (QIDO-RS). Nothing is stored."""
+    """Search it for one study (QIDO-RS). Nothing is stored. Raises Busy while others are tested."""
     _require_manageable(user, node)
+    if not _tests.acquire(blocking=False):
+        raise Busy
+    try:
+        return _tested(node)
+    finally:
+        _tests.release()
+
+
+def _tested(node: DicomNode) -> Tested:
     try:
         found = get(
             f"{node.address}/studies?limit=1",

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
 from django.http import Http404
 from django.utils import timezone
 
@@ -31,6 +31,7 @@ from screening.models import (
     Lesion,
     LesionImage,
     Patient,
+    witness,
 )
 from screening.models.webhook_delivery import a_day_from_now
 from screening.webhooks.delivery import DUE_LIMIT, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_REST, pause
@@ -48,6 +49,8 @@ _IN_ANOTHER_STUDY = (
     "The node has this picture in another study, from before it was moved or its day was "
     "corrected. Have that copy removed there, then send it again."
 )
+_NO_READING = "Without a reading: there was none that counts and that may be sent."
+_SEALED_MEANWHILE = "The picture was encrypted anew at this moment."
 _NO_CONSENT = "This node is for research, and this person has not consented to it."
 
 
@@ -62,6 +65,7 @@ def send(
     is_theirs = DicomNode.objects.visible_to(user).contains(node)
     if not is_theirs or node.clinic_id != lesion.patient.clinic_id:
         raise ValidationError({"node": "Choose a DICOM node of the clinic that keeps the record."})
+    witness.name(node)
     write_access.lock(lesion)  # nobody sends it at the same moment
     images = list(sendable(node, user).filter(lesion=lesion))
     if not images:
@@ -88,6 +92,7 @@ def send_again(*, user: User, delivery: DicomDelivery) -> DicomDelivery:
         raise ValidationError("This DICOM node was removed.")
     if delivery.state != DeliveryState.FAILED:
         raise ValidationError("Only what failed is sent again.")
+    witness.name(delivery.node)
     write_access.lock(delivery.image.lesion)
     if delivery.node.deliveries.active().filter(image=delivery.image_id).exists():
         raise ValidationError("This picture is on its way there already.")
@@ -172,6 +177,8 @@ def claim(pk: UUID) -> DicomDelivery | None:
     ).update(
         state=DeliveryState.SENDING,
         tries=F("tries") + 1,
+        # If we were down before the first attempt, the node still gets a full day of them.
+        given_up_at=Case(When(tries=0, then=a_day_from_now()), default=F("given_up_at")),
         lease_expires_at=now + timedelta(seconds=LEASE_SECONDS),
         modified=now,
     )
@@ -188,40 +195,55 @@ def _is_free(now: datetime) -> Q:
     return (Q(rests_until=None) | Q(rests_until__lte=now)) & ~Q(Exists(busy))
 
 
-def deliver(delivery: DicomDelivery) -> None:
+def deliver(delivery: DicomDelivery, *, seconds: float | None = None) -> None:
     """SENDING -> DELIVERED, or WAITING for the next attempt, or FAILED. What nobody foresaw is
-    raised, and counts as an attempt.
+    raised, and counts as an attempt. seconds: for the request, instead of ``stow.SECONDS``.
     """
     try:
-        verdict = _attempt(delivery)
+        verdict = _attempt(delivery, seconds)
     except Exception:
-        _keep(delivery, Verdict(Result.TRY_AGAIN, "An error occurred here."))
+        _keep(delivery, Verdict(Result.HELD_UP, "An error occurred here."))
         raise
     _keep(delivery, verdict)
 
 
-def _attempt(delivery: DicomDelivery) -> Verdict:
+def _attempt(delivery: DicomDelivery, seconds: float | None) -> Verdict:
     node, user = delivery.node, delivery.sent_by
+    witness.name(node)
+    if delivery.given_up_at < timezone.now():
+        return Verdict(
+            Result.REFUSED, f"Given up after a day. The last attempt: {delivery.message}"
+        )
     image = retrieval.needed(sendable(node, user).filter(pk=delivery.image_id)).first()
     if node.removed_at is not None:
         return Verdict(Result.REFUSED, _NODE_REMOVED)
     if image is None or not user.is_active:
         return Verdict(Result.REFUSED, _NOT_ALLOWED)
     try:
-        instances = [to_dicom(image, image_delivery.picture_of(image))]
-        if delivery.with_readings:
-            instances += _readings(image, user)
-        return _stored(delivery, image, instances)
+        picture = to_dicom(image, image_delivery.picture_of(image))
+        documents = list(_readings(image, user)) if delivery.with_readings else []
+        verdict = _stored(delivery, image, [picture, *documents], seconds)
     except KeyMissing:
-        return Verdict(Result.TRY_AGAIN, _NO_KEY)
+        return Verdict(Result.HELD_UP, _NO_KEY)
     except Unreadable:
         return Verdict(Result.REFUSED, f"{readings.UNREADABLE} Nothing was sent.")
     except Http404:
-        return Verdict(Result.REFUSED, "The picture's file is lost or damaged.")
+        return _without_file(image)
     except Busy:
-        return Verdict(Result.TRY_AGAIN, "Every process that opens pictures was at work.")
+        return Verdict(Result.HELD_UP, "Every process that opens pictures was at work.")
     except NotSent as reason:
         return Verdict(Result.TRY_AGAIN, str(reason))
+    is_there = verdict.result in (Result.STORED, Result.DUPLICATE)
+    if is_there and delivery.with_readings and not documents:
+        return verdict._replace(message=f"{verdict.message} {_NO_READING}".strip())
+    return verdict
+
+
+def _without_file(image: LesionImage) -> Verdict:
+    """Whether the file is lost, or has another name since ``image`` was loaded."""
+    if LesionImage.objects.filter(pk=image.pk, file=image.file.name).exists():
+        return Verdict(Result.REFUSED, "The picture's file is lost or damaged.")
+    return Verdict(Result.HELD_UP, _SEALED_MEANWHILE)
 
 
 def _readings(image: LesionImage, user: User) -> Iterable[bytes]:
@@ -231,7 +253,9 @@ def _readings(image: LesionImage, user: User) -> Iterable[bytes]:
             yield readings.to_dicom(reading, document)
 
 
-def _stored(delivery: DicomDelivery, image: LesionImage, instances: list[bytes]) -> Verdict:
+def _stored(
+    delivery: DicomDelivery, image: LesionImage, instances: list[bytes], seconds: float | None
+) -> Verdict:
     """Raises NotSent."""
     lesion, day = image.lesion, image.captured_on
     told = {
@@ -246,7 +270,7 @@ def _stored(delivery: DicomDelivery, image: LesionImage, instances: list[bytes])
     # Noted before they are sent: the node may have the picture even if no answer comes.
     if not mine.update(**told):
         return Verdict(Result.REFUSED, _NOT_ALLOWED)  # erased meanwhile, or another courier's
-    verdict = stow.store(delivery.node, instances)
+    verdict = stow.store(delivery.node, instances, seconds)
     same_instance = former.get("instance_uid") == told["instance_uid"]
     if verdict.result == Result.DUPLICATE and same_instance and former != told:
         mine.update(**former)
@@ -285,7 +309,7 @@ def _keep(delivery: DicomDelivery, verdict: Verdict) -> None:
         return
     if verdict.result == Result.TRY_AGAIN:
         _let_rest(delivery.node_id, now)
-    else:
+    elif verdict.status_code is not None:  # it answered
         DicomNode.objects.filter(pk=delivery.node_id).update(failures=0, rests_until=None)
     bells.after_commit(partial(ring, again_after=0))  # for the next
 

@@ -47,6 +47,9 @@ class Result(Enum):
     REFUSED = auto()
     """The same answer would come again."""
     TRY_AGAIN = auto()
+    """The node did not answer, or asks for patience."""
+    HELD_UP = auto()
+    """Something of ours was in the way: the node was asked nothing."""
 
 
 class Verdict(NamedTuple):
@@ -58,8 +61,10 @@ class Verdict(NamedTuple):
     retry_after: int | None = None
 
 
-def store(node: DicomNode, instances: Sequence[bytes]) -> Verdict:
-    """Send DICOM files of one study in one request. Raises NotSent."""
+def store(node: DicomNode, instances: Sequence[bytes], seconds: float | None = None) -> Verdict:
+    """Send DICOM files of one study in one request. seconds: instead of ``SECONDS``. Raises
+    NotSent.
+    """
     boundary = uuid4().hex
     parts = [piece for one in instances for piece in _part(one, boundary)]
     parts.append(f"\r\n--{boundary}--\r\n".encode())
@@ -72,7 +77,7 @@ def store(node: DicomNode, instances: Sequence[bytes]) -> Verdict:
     }
     address = f"{node.address}/studies"
     return verdict_on(
-        post(address, headers, _in_pieces(parts), most=LARGEST_ANSWER, seconds=SECONDS)
+        post(address, headers, _in_pieces(parts), most=LARGEST_ANSWER, seconds=seconds or SECONDS)
     )
 
 

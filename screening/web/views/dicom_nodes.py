@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import Clinic
 from accounts.services import require_clinic_admin
+from screening.errors import Busy
 from screening.interop.dicomweb import nodes, sending
 from screening.models import DicomDelivery, DicomNode, Lesion
 from screening.web.forms.dicom_nodes import DicomNodeForm, SendForm
@@ -59,9 +60,13 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 def test(request: UserRequest, pk: UUID) -> HttpResponse:
-    tested = nodes.test_node(user=request.user, node=_node(request, pk))
-    tell = messages.success if tested.answers else messages.error
-    tell(request, tested.message)
+    try:
+        tested = nodes.test_node(user=request.user, node=_node(request, pk))
+    except Busy:
+        messages.error(request, "Another node is being tested. Try again in a few seconds.")
+    else:
+        tell = messages.success if tested.answers else messages.error
+        tell(request, tested.message)
     return redirect("dicom_node", pk)
 
 
