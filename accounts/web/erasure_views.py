@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
@@ -18,7 +17,7 @@ from accounts.web.erasure_forms import ErasureForm, GroundForm
 from accounts.web.views import SignedInRequest
 from screening.erasure import queries, receipts, services
 from screening.models import Erasure, Patient
-from screening.web.forms.submit import submit
+from screening.web.forms.submit import carry_out, submit
 
 PAGE = ["GET", "HEAD", "POST"]
 
@@ -127,10 +126,5 @@ def _visible(request: SignedInRequest, pk: UUID) -> Erasure:
 
 
 def _done(request: SignedInRequest, act: Any, erasure: Erasure, text: str) -> HttpResponse:
-    try:
-        act(user=request.user, erasure=erasure)
-    except ValidationError as error:
-        messages.error(request, " ".join(error.messages))
-    else:
-        messages.success(request, text)
+    carry_out(request, act, text, erasure=erasure)
     return redirect("erasures")

@@ -32,7 +32,7 @@ from accounts.web.forms import (
 from screening.images import quota
 from screening.models import Following
 from screening.web import form_tokens
-from screening.web.forms.submit import submit
+from screening.web.forms.submit import carry_out, submit
 
 
 class SignedInRequest(HttpRequest):
@@ -136,12 +136,8 @@ def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
 def withdraw_invitation(request: SignedInRequest, pk: UUID, invitation_pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
     invitation = get_object_or_404(clinic.invitations.open(), pk=invitation_pk)
-    try:
-        invitations.withdraw(user=request.user, invitation=invitation)
-    except ValidationError as error:
-        messages.error(request, error.messages[0])
-    else:
-        messages.success(request, f"The invitation to {invitation.email} is withdrawn.")
+    done = f"The invitation to {invitation.email} is withdrawn."
+    carry_out(request, invitations.withdraw, done, invitation=invitation)
     return redirect("clinic", pk=clinic.pk)
 
 

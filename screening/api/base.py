@@ -36,6 +36,14 @@ class RecordView(RetrySafe):
         return cast(User, self.request.user)
 
 
+def accepted(shown: dict[str, Any], *, poll_after: str | None = None) -> Response:
+    """202 for work that goes on: the record that shows it, and where to look again."""
+    headers = {"Location": str(shown["url"])}
+    if poll_after:
+        headers["Retry-After"] = poll_after
+    return Response(shown, status.HTTP_202_ACCEPTED, headers=headers)
+
+
 class PictureOrProblem:
     """An <img> does not accept JSON; it gets JSON only for errors."""
 

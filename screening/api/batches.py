@@ -14,7 +14,7 @@ from drf_spectacular.utils import (
     extend_schema_field,
     extend_schema_view,
 )
-from rest_framework import serializers, status
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -22,12 +22,12 @@ from rest_framework.reverse import reverse
 
 from accounts.models import Clinic
 from ml.opening.limits import size_in_words
+from screening.api.base import ReadViewSet, accepted
 from screening.api.examples import CLINIC
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
 from screening.api.filters import RecordFilter
 from screening.api.http.parsers import ArchiveUpload
 from screening.api.tables import TableFilter, table, table_answers
-from screening.api.viewsets import ReadViewSet
 from screening.batches import results
 from screening.batches import services as batch_services
 from screening.batches.archives import MAX_ARCHIVE_BYTES, MAX_JSON_LINES_BYTES
@@ -283,7 +283,4 @@ class BatchViewSet(ReadViewSet):
 
     def _accepted(self, batch: Batch) -> Response:
         shown = self.get_serializer(self.get_queryset().get(pk=batch.pk)).data
-        headers = {"Location": str(shown["url"])}
-        if batch.is_active:
-            headers["Retry-After"] = POLL_AFTER_SECONDS
-        return Response(shown, status=status.HTTP_202_ACCEPTED, headers=headers)
+        return accepted(shown, poll_after=POLL_AFTER_SECONDS if batch.is_active else None)

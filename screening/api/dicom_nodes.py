@@ -13,14 +13,13 @@ from rest_framework import mixins, serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from accounts import scopes
 from accounts.models import Clinic
 from accounts.scope_permission import require_scope
 from screening.api import documentation as doc
 from screening.api import examples
-from screening.api.base import EditableViewSet, ReadViewSet, RecordView
+from screening.api.base import EditableViewSet, ReadViewSet, RecordView, accepted
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
 from screening.api.filters import RecordFilter
 from screening.api.serializers import BASE, RecordSerializer
@@ -280,9 +279,7 @@ class DicomDeliveryViewSet(ReadViewSet):
         delivery = self.get_object()
         _require_scopes(request, delivery.with_readings)
         delivery = sending.send_again(user=self.user, delivery=delivery)
-        body = self.get_serializer(delivery).data
-        headers = {"Location": body["url"]}
-        return Response(body, status.HTTP_202_ACCEPTED, headers=headers)
+        return accepted(self.get_serializer(delivery).data)
 
 
 @extend_schema_view(
@@ -297,7 +294,7 @@ class DicomDeliveryViewSet(ReadViewSet):
         examples=[doc.sent("send", SEND_IN), doc.shown("sent", {"deliveries": [WAITING]}, 202)],
     )
 )
-class SendLesionView(RecordView, APIView):
+class SendLesionView(RecordView):
     scope_resource = "dicom_deliveries"
     http_method_names = ["post"]
 

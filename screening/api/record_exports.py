@@ -16,7 +16,7 @@ from drf_spectacular.utils import (
     extend_schema,
     extend_schema_view,
 )
-from rest_framework import serializers, status
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
@@ -25,11 +25,11 @@ from rest_framework.views import APIView
 from accounts.models import User
 from accounts.recent_log_in import is_recent
 from accounts.scope_permission import HasScope
+from screening.api.base import ReadViewSet, accepted
 from screening.api.documentation import RecordSchema
 from screening.api.examples import HOST, PATIENT
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
 from screening.api.filters import RecordFilter
-from screening.api.viewsets import ReadViewSet
 from screening.exports import delivery
 from screening.exports import services as export_services
 from screening.models import Export, Patient
@@ -169,8 +169,7 @@ class ExportViewSet(ReadViewSet):
         sent.is_valid(raise_exception=True)
         export = export_services.request_export(user=self.user, **sent.validated_data)
         shown = self.get_serializer(export).data
-        headers = {"Location": str(shown["url"]), "Retry-After": POLL_AFTER_SECONDS}
-        return Response(shown, status=status.HTTP_202_ACCEPTED, headers=headers)
+        return accepted(shown, poll_after=POLL_AFTER_SECONDS)
 
 
 class ExportFileView(APIView):

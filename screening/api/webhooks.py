@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
-from rest_framework import mixins, serializers, status
+from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from accounts.models import Clinic, User
-from accounts.scope_permission import HasScope
+from accounts.models import Clinic
 from screening.api import documentation as doc
 from screening.api import examples
+from screening.api.base import EditableViewSet, ReadViewSet, RecordView, accepted
 from screening.api.fields import ChoiceOrNull, VisibleField, WordOrNull
 from screening.api.filters import RecordFilter
 from screening.api.serializers import BASE, RecordSerializer
-from screening.api.viewsets import EditableViewSet, ReadViewSet
 from screening.models import Delivery, DeliveryAttempt, DeliveryState, Event, Webhook
 from screening.models.webhook_delivery import EVERY_EVENT
 from screening.webhooks import services as webhook_services
@@ -313,7 +311,7 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
     @action(methods=["post"], detail=True)
     def test(self, request: Request, pk: str) -> Response:
         delivery = webhook_services.send_test(user=self.user, webhook=self.get_object())
-        return _on_its_way(delivery, self.get_serializer_context())
+        return accepted(DeliverySerializer(delivery, context=self.get_serializer_context()).data)
 
 
 @extend_schema_view(
@@ -324,18 +322,16 @@ class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
         examples=[doc.shown("secret", SECRET, 200)],
     )
 )
-class WebhookSecretView(APIView):
+class WebhookSecretView(RecordView):
     """A separate scope: permission to list webhooks must not include the ability to forge
     events.
     """
 
     scope_resource = "webhook_secrets"
-    permission_classes = [HasScope]
     http_method_names = ["get", "head"]
-    schema = doc.RecordSchema()
 
     def get(self, request: Request, pk: UUID) -> Response:
-        visible = Webhook.objects.visible_to(cast(User, request.user))
+        visible = Webhook.objects.visible_to(self.user)
         body = WebhookSecretSerializer(get_object_or_404(visible, pk=pk)).data
         return Response(body, headers={"Cache-Control": "no-store"})
 
@@ -362,10 +358,5 @@ class DeliveryViewSet(ReadViewSet):
     )
     @action(methods=["post"], detail=True)
     def resend(self, request: Request, pk: str) -> Response:
-        delivery = webhook_services.resend(user=self.user, delivery=self.get_object())
-        return _on_its_way(self.get_queryset().get(pk=delivery.pk), self.get_serializer_context())
-
-
-def _on_its_way(delivery: Delivery, context: Any) -> Response:
-    body = cast("dict[str, str]", DeliverySerializer(delivery, context=context).data)
-    return Response(body, status.HTTP_202_ACCEPTED, headers={"Location": body["url"]})
+        webhook_services.resend(user=self.user, delivery=self.get_object())
+        return accepted(self.get_serializer(self.get_object()).data)

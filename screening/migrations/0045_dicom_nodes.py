@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
-import screening.models.webhook_delivery
+import screening.models.outbox
 import uuid_utils.compat
 from django.conf import settings
 from django.db import migrations, models
@@ -47,7 +47,7 @@ class Migration(migrations.Migration):
                 ('with_readings', models.BooleanField(default=False, help_text='With what the software read, as report and segmentation.')),
                 ('state', models.CharField(choices=[('waiting', 'Waiting'), ('sending', 'Being sent'), ('delivered', 'Delivered'), ('failed', 'Failed')], default='waiting', editable=False, max_length=9)),
                 ('due_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('given_up_at', models.DateTimeField(default=screening.models.webhook_delivery.a_day_from_now, editable=False, help_text='No attempt is made after this moment.')),
+                ('given_up_at', models.DateTimeField(default=screening.models.outbox.a_day_from_now, editable=False, help_text='No attempt is made after this moment.')),
                 ('tries', models.PositiveSmallIntegerField(default=0, editable=False)),
                 ('rung_at', models.DateTimeField(editable=False, help_text='When the couriers were last told of it.', null=True)),
                 ('lease_expires_at', models.DateTimeField(editable=False, null=True)),

@@ -25,6 +25,7 @@ from screening.models.image import LesionImage, Modality
 from screening.models.lesion import SYMPTOMS, BodySite, Closing, Lesion
 from screening.models.maps import PredictionMaps
 from screening.models.measurement import ImageScale, Measurement, Outline
+from screening.models.outbox import RETRY_HOURS, DeliveryState
 from screening.models.patient import Patient, Sex, SkinType
 from screening.models.position import BodyView, LesionPosition, Side
 from screening.models.prediction import ACTIVE, MAX_ATTEMPTS, Outcome, Prediction, State
@@ -36,11 +37,9 @@ from screening.models.visit import DoctorVisit, Finding
 from screening.models.webhook import OLD_SECRET_HOURS, Event, Webhook
 from screening.models.webhook_delivery import (
     ANSWER_KEPT,
-    RETRY_HOURS,
     TEST_EVENT,
     Delivery,
     DeliveryAttempt,
-    DeliveryState,
 )
 
 __all__ = [

@@ -3,14 +3,19 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from accounts.encrypted_text import decrypt, encrypt
 from accounts.models import Clinic, User
 from accounts.roles import Role
-from screening.models.base import UUIDModel
 from screening.models.image import LesionImage, seen
-from screening.models.webhook_delivery import OVER, DeliveryState, a_day_from_now
+from screening.models.outbox import (
+    OVER,
+    DeliveryState,
+    Outgoing,
+    OutgoingQuerySet,
+    Receiver,
+    life_cycle,
+)
 
 PURPOSE = "screening.dicom_node"
 """Of the key that encrypts credentials."""
@@ -36,7 +41,7 @@ class DicomNodeQuerySet(models.QuerySet["DicomNode"]):
         return self.standing().filter(clinic__in=Clinic.objects.with_member(user, (Role.ADMIN,)))
 
 
-class DicomNode(UUIDModel):
+class DicomNode(Receiver):
     """A clinic's archive, or another DICOMweb server that stores instances (STOW-RS).
 
     Once removed, the row stays without its credentials: it says where pictures were sent.
@@ -53,12 +58,6 @@ class DicomNode(UUIDModel):
     encrypted_credentials = models.TextField(blank=True, editable=False)
     for_research = models.BooleanField(
         default=False, help_text="Only pictures of those who consented to research go there."
-    )
-    failures = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Attempts that got no answer since the last that did."
-    )
-    rests_until = models.DateTimeField(
-        null=True, editable=False, help_text="After failures, nothing is sent before this moment."
     )
     removed_at = models.DateTimeField(null=True, editable=False)
 
@@ -98,7 +97,7 @@ class DicomNode(UUIDModel):
         self.encrypted_credentials = encrypt(text, purpose=PURPOSE) if text else ""
 
 
-class DicomDeliveryQuerySet(models.QuerySet["DicomDelivery"]):
+class DicomDeliveryQuerySet(OutgoingQuerySet["DicomDelivery"]):
     def visible_to(self, user: User) -> DicomDeliveryQuerySet:
         return self.filter(seen(user))
 
@@ -110,11 +109,10 @@ class DicomDeliveryQuerySet(models.QuerySet["DicomDelivery"]):
         return self.exclude(instance_uid="")
 
 
-class DicomDelivery(UUIDModel):
-    """One picture on its way to one node, with its readings if so wished.
+class DicomDelivery(Outgoing):
+    """One picture on its way to one node, with its readings on request.
 
-    WAITING -> SENDING -> DELIVERED | WAITING (retry later) | FAILED. Only
-    ``interop.dicomweb.sending`` changes the status.
+    Only ``interop.dicomweb.sending`` changes the state.
     """
 
     node = models.ForeignKey(DicomNode, on_delete=models.PROTECT, related_name="deliveries")
@@ -127,19 +125,6 @@ class DicomDelivery(UUIDModel):
     with_readings = models.BooleanField(
         default=False, help_text="With what the software read, as report and segmentation."
     )
-    state = models.CharField(
-        max_length=9, choices=DeliveryState, default=DeliveryState.WAITING, editable=False
-    )
-    due_at = models.DateTimeField(default=timezone.now, editable=False)
-    given_up_at = models.DateTimeField(
-        default=a_day_from_now, editable=False, help_text="No attempt is made after this moment."
-    )
-    tries = models.PositiveSmallIntegerField(default=0, editable=False)
-    rung_at = models.DateTimeField(
-        null=True, editable=False, help_text="When the couriers were last told of it."
-    )
-    lease_expires_at = models.DateTimeField(null=True, editable=False)
-    finished_at = models.DateTimeField(null=True, editable=False)
     study_uid = models.CharField(max_length=64, blank=True, editable=False)
     series_uid = models.CharField(max_length=64, blank=True, editable=False)
     instance_uid = models.CharField(
@@ -160,18 +145,7 @@ class DicomDelivery(UUIDModel):
         verbose_name_plural = "DICOM deliveries"
         indexes = [models.Index(fields=["state", "due_at"], name="dicom_delivery_state_due")]
         constraints = [
-            models.CheckConstraint(
-                condition=Q(state__in=DeliveryState.values), name="dicom_delivery_state_is_known"
-            ),
-            models.CheckConstraint(
-                condition=~Q(state=DeliveryState.SENDING) | Q(lease_expires_at__isnull=False),
-                name="dicom_delivery_that_is_sent_has_lease",
-            ),
-            models.CheckConstraint(
-                condition=Q(state__in=OVER, finished_at__isnull=False)
-                | (~Q(state__in=OVER) & Q(finished_at__isnull=True)),
-                name="only_a_dicom_delivery_that_is_over_is_finished",
-            ),
+            *life_cycle("dicom_delivery"),
             models.CheckConstraint(
                 condition=~Q(state=DeliveryState.FAILED) | ~Q(message=""),
                 name="failed_dicom_delivery_has_a_reason",
@@ -185,7 +159,3 @@ class DicomDelivery(UUIDModel):
 
     def __str__(self) -> str:
         return f"{self.image_id} to {self.node_id}"
-
-    @property
-    def is_over(self) -> bool:
-        return self.state in OVER

@@ -11,7 +11,7 @@ from django.utils.crypto import salted_hmac
 
 from accounts.models import Clinic, User, is_admins
 from accounts.roles import Role
-from screening.models.base import UUIDModel
+from screening.models.outbox import Receiver
 
 OLD_SECRET_HOURS = 24
 
@@ -56,7 +56,7 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
         return self.standing().filter(disabled_at=None)
 
 
-class Webhook(UUIDModel):
+class Webhook(Receiver):
     """Another system's address that receives events of a clinic or of a person's own record.
 
     Its secrets are derived from the site's SECRET_KEY and ``secret_version``; none is stored.
@@ -87,12 +87,6 @@ class Webhook(UUIDModel):
     rotated_at = models.DateTimeField(null=True, editable=False)
     disabled_at = models.DateTimeField(null=True, editable=False)
     disabled_reason = models.CharField(max_length=200, blank=True, editable=False)
-    failures = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Attempts that failed since the last that succeeded."
-    )
-    rests_until = models.DateTimeField(
-        null=True, editable=False, help_text="After failures, nothing is sent before this moment."
-    )
 
     objects = WebhookQuerySet.as_manager()
 

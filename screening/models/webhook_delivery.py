@@ -1,38 +1,22 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 
 from accounts.models import User
 from screening.models.base import UUIDModel
+from screening.models.outbox import DeliveryState, Outgoing, OutgoingQuerySet, life_cycle
 from screening.models.webhook import Event, Webhook
 
 TEST_EVENT = "webhook.test"
 EVERY_EVENT = [*Event.choices, (TEST_EVENT, "A test")]
-RETRY_HOURS = 24
 ANSWER_KEPT = 2000
 """The number of characters of a response that the log keeps."""
 
 
-class DeliveryState(models.TextChoices):
-    WAITING = "waiting", "Waiting"
-    SENDING = "sending", "Being sent"
-    DELIVERED = "delivered", "Delivered"
-    FAILED = "failed", "Failed"
-
-
-OVER = (DeliveryState.DELIVERED, DeliveryState.FAILED)
-
-
-def a_day_from_now() -> datetime:
-    return timezone.now() + timedelta(hours=RETRY_HOURS)
-
-
-class DeliveryQuerySet(models.QuerySet["Delivery"]):
+class DeliveryQuerySet(OutgoingQuerySet["Delivery"]):
     def visible_to(self, user: User) -> DeliveryQuerySet:
         return self.filter(webhook__in=Webhook.objects.visible_to(user))
 
@@ -40,31 +24,15 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
         return self.filter(state=DeliveryState.FAILED)
 
 
-class Delivery(UUIDModel):
+class Delivery(Outgoing):
     """One event on its way to one endpoint. Its identifier is the ``webhook-id`` of every attempt.
 
-    WAITING -> SENDING -> DELIVERED | WAITING (retry later) | FAILED. Only ``screening.webhooks``
-    changes the status.
+    Only ``screening.webhooks`` changes the state.
     """
 
     webhook = models.ForeignKey(Webhook, on_delete=models.CASCADE, related_name="deliveries")
     event = models.CharField(max_length=20, choices=EVERY_EVENT)
     data = models.JSONField(default=dict, editable=False, help_text="Identifiers only.")
-    state = models.CharField(
-        max_length=9, choices=DeliveryState, default=DeliveryState.WAITING, editable=False
-    )
-    due_at = models.DateTimeField(default=timezone.now, editable=False)
-    given_up_at = models.DateTimeField(
-        default=a_day_from_now, editable=False, help_text="No attempt is made after this moment."
-    )
-    tries = models.PositiveSmallIntegerField(default=0, editable=False)
-    rung_at = models.DateTimeField(
-        null=True,
-        editable=False,
-        help_text="When the couriers were last told of it; empty: they are to be told.",
-    )
-    lease_expires_at = models.DateTimeField(null=True, editable=False)
-    finished_at = models.DateTimeField(null=True, editable=False)
 
     objects = DeliveryQuerySet.as_manager()
 
@@ -76,26 +44,11 @@ class Delivery(UUIDModel):
             models.CheckConstraint(
                 condition=Q(event__in=[*Event.values, TEST_EVENT]), name="event_is_known"
             ),
-            models.CheckConstraint(
-                condition=Q(state__in=DeliveryState.values), name="delivery_state_is_known"
-            ),
-            models.CheckConstraint(
-                condition=~Q(state=DeliveryState.SENDING) | Q(lease_expires_at__isnull=False),
-                name="delivery_that_is_sent_has_lease",
-            ),
-            models.CheckConstraint(
-                condition=Q(state__in=OVER, finished_at__isnull=False)
-                | (~Q(state__in=OVER) & Q(finished_at__isnull=True)),
-                name="only_a_delivery_that_is_over_is_finished",
-            ),
+            *life_cycle("delivery"),
         ]
 
     def __str__(self) -> str:
         return f"{self.event} to {self.webhook_id}"
-
-    @property
-    def is_over(self) -> bool:
-        return self.state in OVER
 
     @property
     def is_test(self) -> bool:

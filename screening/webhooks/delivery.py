@@ -4,8 +4,6 @@ due.
 
 from __future__ import annotations
 
-import logging
-import random
 import time
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import transaction
-from django.db.models import Case, F, Q, When
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 from standardwebhooks import Webhook as Signer
@@ -23,20 +21,10 @@ from accounts.models import User
 from accounts.roles import Role
 from screening.errors import NotSent
 from screening.models import RETRY_HOURS, TEST_EVENT, Announcement, Delivery, DeliveryState, Webhook
-from screening.models.webhook_delivery import a_day_from_now
+from screening.webhooks import retries
 from screening.webhooks.http import Answer, post
 
-logger = logging.getLogger(__name__)
-
-FIRST_PAUSE = 10
-PAUSE_GROWTH = 3
-LONGEST_PAUSE = 5 * 3600
-LONGEST_REST = 300
-"""Seconds. For a delivery after a failure, and for its endpoint, whose other deliveries wait
-meanwhile.
-"""
 LEASE_SECONDS = 60
-DUE_LIMIT = 500
 LOG_DAYS = 30
 GONE = 410
 ALREADY_THERE = 409
@@ -48,18 +36,17 @@ def due(*, rung_before: datetime) -> list[UUID]:
     A delivery that a worker started but never finished counts as a failed attempt first.
     """
     now = timezone.now()
-    lost = Delivery.objects.filter(state=DeliveryState.SENDING, lease_expires_at__lt=now)
-    for delivery in lost.select_related("webhook")[:DUE_LIMIT]:
+    for delivery in Delivery.objects.lost(now).select_related("webhook")[: retries.DUE_LIMIT]:
         _keep(delivery, None, "The sending was cut off here.", LEASE_SECONDS * 1000)
     can_be_sent = Q(webhook__in=Webhook.objects.enabled()) & (
         Q(webhook__rests_until=None) | Q(webhook__rests_until__lte=now)
     )
     found = list(
-        Delivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=now)
+        Delivery.objects.due(now)
+        .rung_before(rung_before)
         .filter(can_be_sent | Q(event=TEST_EVENT))
-        .filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
         .order_by("due_at", "pk")
-        .values_list("pk", flat=True)[:DUE_LIMIT]
+        .values_list("pk", flat=True)[: retries.DUE_LIMIT]
     )
     Delivery.objects.filter(pk__in=found, state=DeliveryState.WAITING).update(rung_at=now)
     return found
@@ -73,15 +60,8 @@ def claim(pk: UUID) -> Delivery | None:
     delivery = Delivery.objects.select_related("webhook").filter(pk=pk).first()
     if delivery is None or not (delivery.is_test or _may_be_sent_to(delivery.webhook, now)):
         return None
-    claimed = Delivery.objects.filter(pk=pk, state=DeliveryState.WAITING, due_at__lte=now).update(
-        state=DeliveryState.SENDING,
-        tries=F("tries") + 1,
-        # If we were down before the first attempt, the receiver still gets a full day of retries.
-        given_up_at=Case(When(tries=0, then=a_day_from_now()), default=F("given_up_at")),
-        lease_expires_at=now + timedelta(seconds=LEASE_SECONDS),
-        modified=now,
-    )
-    if not claimed:
+    due = Delivery.objects.due(now).filter(pk=pk)
+    if not retries.claim(due, seconds=LEASE_SECONDS):
         return None
     delivery.refresh_from_db(fields=["state", "tries", "given_up_at", "lease_expires_at"])
     return delivery
@@ -122,12 +102,6 @@ def forget_old() -> None:
     Announcement.objects.filter(created__lt=before).delete()
 
 
-def pause(tries: int) -> float:
-    """Seconds until the next attempt: three times as long each time, plus or minus a fifth."""
-    seconds = min(FIRST_PAUSE * PAUSE_GROWTH ** min(tries - 1, 20), LONGEST_PAUSE)
-    return seconds * random.uniform(0.8, 1.2)  # noqa: S311  it keeps no secret
-
-
 def _may_be_sent_to(webhook: Webhook, now: datetime) -> bool:
     rests = webhook.rests_until is not None and webhook.rests_until > now
     return webhook.is_enabled and not rests and webhook.stands
@@ -147,19 +121,7 @@ def _keep(delivery: Delivery, answer: Answer | None, error: str, duration_ms: in
     """Log an attempt and update the delivery; does nothing if the lease was lost meanwhile."""
     now = timezone.now()
     state, due_at = _what_follows(delivery, answer, error, now)
-    is_over = state != DeliveryState.WAITING
-    kept = Delivery.objects.filter(
-        pk=delivery.pk, state=DeliveryState.SENDING, tries=delivery.tries
-    ).update(
-        state=state,
-        due_at=due_at,
-        rung_at=None,
-        lease_expires_at=None,
-        finished_at=now if is_over else None,
-        modified=now,
-    )
-    if not kept:
-        logger.warning("delivery %s: the lease was lost before it was finished", delivery.pk)
+    if not retries.note_attempt(delivery, state, due_at, now):
         return
     delivery.attempts.create(
         status_code=answer and answer.status_code,
@@ -170,7 +132,7 @@ def _keep(delivery: Delivery, answer: Answer | None, error: str, duration_ms: in
     if not error:
         Webhook.objects.filter(pk=delivery.webhook_id).update(failures=0, rests_until=None)
     elif not delivery.is_test:
-        _count_failure(delivery, answer, is_over, now)
+        _count_failure(delivery, answer, state == DeliveryState.FAILED, now)
 
 
 def _what_follows(
@@ -178,25 +140,25 @@ def _what_follows(
 ) -> tuple[DeliveryState, datetime]:
     if not error:
         return DeliveryState.DELIVERED, delivery.due_at
-    asked = (answer and answer.retry_after) or 0
-    wait = max(pause(delivery.tries), min(asked, LONGEST_PAUSE))
-    due_at = now + timedelta(seconds=wait)
-    if delivery.is_test or due_at > delivery.given_up_at or (answer and answer.status_code == GONE):
-        return DeliveryState.FAILED, delivery.due_at
-    return DeliveryState.WAITING, due_at
+    is_gone = answer is not None and answer.status_code == GONE
+    return retries.after_failure(
+        delivery,
+        now,
+        retry_after=answer and answer.retry_after,
+        is_final=delivery.is_test or is_gone,
+    )
 
 
-def _count_failure(delivery: Delivery, answer: Answer | None, is_over: bool, now: datetime) -> None:
+def _count_failure(
+    delivery: Delivery, answer: Answer | None, has_failed: bool, now: datetime
+) -> None:
     webhook = Webhook.objects.select_for_update().get(pk=delivery.webhook_id)
-    webhook.failures += 1
-    rest = min(FIRST_PAUSE * 2 ** min(webhook.failures - 1, 10), LONGEST_REST)
-    webhook.rests_until = now + timedelta(seconds=rest)
-    webhook.save(update_fields=["failures", "rests_until", "modified"])
+    retries.let_rest(webhook, now)
     began = delivery.given_up_at - timedelta(hours=RETRY_HOURS)
     got_through = webhook.deliveries.filter(state=DeliveryState.DELIVERED, finished_at__gte=began)
     if answer is not None and answer.status_code == GONE:
         _disable(webhook, "The address answered that it is gone for good (410).")
-    elif is_over and not got_through.exists():
+    elif has_failed and not got_through.exists():
         _disable(webhook, f"Nothing got through for {RETRY_HOURS} hours.")
 
 

@@ -22,8 +22,8 @@ from screening.models import (
     Event,
     Webhook,
 )
-from screening.models.webhook_delivery import a_day_from_now
-from screening.webhooks import outbox
+from screening.models.outbox import OVER, a_day_from_now
+from screening.webhooks import outbox, retries
 from screening.webhooks.targets import check_target
 
 WEBHOOK_FIELDS = ("name", "target", "events")
@@ -139,18 +139,7 @@ def resend_failed(*, user: User, webhook: Webhook) -> int:
 
 
 def _send_again(deliveries: Any) -> int:
-    now = timezone.now()
-    count: int = deliveries.exclude(
-        state__in=(DeliveryState.WAITING, DeliveryState.SENDING)
-    ).update(
-        state=DeliveryState.WAITING,
-        due_at=now,
-        given_up_at=a_day_from_now(),
-        tries=0,
-        rung_at=None,
-        finished_at=None,
-        modified=now,
-    )
+    count = retries.send_again(deliveries.filter(state__in=OVER), tries=0)
     bells.after_commit(outbox.ring)
     return count
 

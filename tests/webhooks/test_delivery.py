@@ -19,7 +19,7 @@ from accounts.roles import Role
 from screening import tasks
 from screening.models import Delivery, Event, Webhook
 from screening.webhooks import delivery as webhook_delivery
-from screening.webhooks import http
+from screening.webhooks import http, retries
 from screening.webhooks import services as webhook_services
 from tests.factories import DeliveryFactory, MembershipFactory, WebhookFactory
 
@@ -158,8 +158,8 @@ def test_a_refusal_is_tried_again(webhook, receiver, status):
 def test_pauses_grow_and_differ():
     for tries, expected in ((1, 10), (2, 30), (5, 810), (8, 18_000), (40, 18_000)):
         for _ in range(20):
-            assert 0.8 * expected <= webhook_delivery.pause(tries) <= 1.2 * expected
-    assert len({webhook_delivery.pause(1) for _ in range(20)}) > 1
+            assert 0.8 * expected <= retries.pause(tries) <= 1.2 * expected
+    assert len({retries.pause(1) for _ in range(20)}) > 1
 
 
 def test_the_other_side_may_ask_for_time(webhook, receiver):

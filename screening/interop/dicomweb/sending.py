@@ -4,7 +4,6 @@ node, claimed by one courier, retried when due.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,7 +11,7 @@ from uuid import UUID
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 from django.utils import timezone
 
@@ -33,10 +32,7 @@ from screening.models import (
     Patient,
     witness,
 )
-from screening.models.webhook_delivery import a_day_from_now
-from screening.webhooks.delivery import DUE_LIMIT, FIRST_PAUSE, LONGEST_PAUSE, LONGEST_REST, pause
-
-logger = logging.getLogger(__name__)
+from screening.webhooks import retries
 
 LEASE_SECONDS = 240
 SHOWN = 50
@@ -96,16 +92,8 @@ def send_again(*, user: User, delivery: DicomDelivery) -> DicomDelivery:
     write_access.lock(delivery.image.lesion)
     if delivery.node.deliveries.active().filter(image=delivery.image_id).exists():
         raise ValidationError("This picture is on its way there already.")
-    now = timezone.now()
-    DicomDelivery.objects.filter(pk=delivery.pk, state=DeliveryState.FAILED).update(
-        state=DeliveryState.WAITING,
-        sent_by=user,
-        due_at=now,
-        given_up_at=a_day_from_now(),
-        rung_at=None,
-        finished_at=None,
-        modified=now,
-    )
+    failed = DicomDelivery.objects.filter(pk=delivery.pk, state=DeliveryState.FAILED)
+    retries.send_again(failed, sent_by=user)
     bells.after_commit(ring)
     delivery.refresh_from_db()
     return delivery
@@ -153,15 +141,14 @@ def due(*, rung_before: datetime) -> list[UUID]:
     courier started but never finished counts as a failed attempt first.
     """
     now = timezone.now()
-    lost = DicomDelivery.objects.filter(state=DeliveryState.SENDING, lease_expires_at__lt=now)
-    for delivery in lost.select_related("node")[:DUE_LIMIT]:
+    for delivery in DicomDelivery.objects.lost(now).select_related("node")[: retries.DUE_LIMIT]:
         _keep(delivery, Verdict(Result.TRY_AGAIN, "The sending was cut off here."))
-    waiting = DicomDelivery.objects.filter(state=DeliveryState.WAITING, due_at__lte=now)
+    waiting = DicomDelivery.objects.due(now)
     of_node = waiting.filter(node=OuterRef("pk")).order_by("due_at", "pk").values("pk")
     nodes = DicomNode.objects.filter(_is_free(now)).annotate(next=Subquery(of_node[:1]))
     found = waiting.filter(pk__in=[pk for pk in nodes.values_list("next", flat=True) if pk])
-    unrung = found.filter(Q(rung_at=None) | Q(rung_at__lt=rung_before))
-    keys = list(unrung.order_by("due_at", "pk").values_list("pk", flat=True))
+    unrung = found.rung_before(rung_before).order_by("due_at", "pk")
+    keys = list(unrung.values_list("pk", flat=True))
     waiting.filter(pk__in=keys).update(rung_at=now)
     return keys
 
@@ -172,17 +159,8 @@ def claim(pk: UUID) -> DicomDelivery | None:
     """
     now = timezone.now()
     free = DicomNode.objects.filter(_is_free(now))
-    claimed = DicomDelivery.objects.filter(
-        node__in=free, pk=pk, state=DeliveryState.WAITING, due_at__lte=now
-    ).update(
-        state=DeliveryState.SENDING,
-        tries=F("tries") + 1,
-        # If we were down before the first attempt, the node still gets a full day of them.
-        given_up_at=Case(When(tries=0, then=a_day_from_now()), default=F("given_up_at")),
-        lease_expires_at=now + timedelta(seconds=LEASE_SECONDS),
-        modified=now,
-    )
-    if not claimed:
+    due = DicomDelivery.objects.due(now).filter(node__in=free, pk=pk)
+    if not retries.claim(due, seconds=LEASE_SECONDS):
         return None
     return DicomDelivery.objects.select_related("node", "sent_by").get(pk=pk)
 
@@ -264,9 +242,7 @@ def _stored(
         "instance_uid": uids.instance_uid(image),
     }
     former = _uids_there(delivery)
-    mine = DicomDelivery.objects.filter(
-        pk=delivery.pk, state=DeliveryState.SENDING, tries=delivery.tries
-    )
+    mine = retries.held(delivery)
     # Noted before they are sent: the node may have the picture even if no answer comes.
     if not mine.update(**told):
         return Verdict(Result.REFUSED, _NOT_ALLOWED)  # erased meanwhile, or another courier's
@@ -291,24 +267,12 @@ def _keep(delivery: DicomDelivery, verdict: Verdict) -> None:
     """Note an attempt; does nothing if the lease was lost meanwhile."""
     now = timezone.now()
     state, due_at = _what_follows(delivery, verdict, now)
-    is_over = state != DeliveryState.WAITING
-    kept = DicomDelivery.objects.filter(
-        pk=delivery.pk, state=DeliveryState.SENDING, tries=delivery.tries
-    ).update(
-        state=state,
-        due_at=due_at,
-        rung_at=None,
-        lease_expires_at=None,
-        finished_at=now if is_over else None,
-        status_code=verdict.status_code,
-        message=verdict.message[:300],
-        modified=now,
-    )
-    if not kept:
-        logger.warning("DICOM delivery %s: the lease was lost before it was over", delivery.pk)
+    found = {"status_code": verdict.status_code, "message": verdict.message[:300]}
+    if not retries.note_attempt(delivery, state, due_at, now, **found):
         return
     if verdict.result == Result.TRY_AGAIN:
-        _let_rest(delivery.node_id, now)
+        # A node that does not answer delays nothing that is for others.
+        retries.let_rest(DicomNode.objects.select_for_update().get(pk=delivery.node_id), now)
     elif verdict.status_code is not None:  # it answered
         DicomNode.objects.filter(pk=delivery.node_id).update(failures=0, rests_until=None)
     bells.after_commit(partial(ring, again_after=0))  # for the next
@@ -319,20 +283,8 @@ def _what_follows(
 ) -> tuple[DeliveryState, datetime]:
     if verdict.result in (Result.STORED, Result.DUPLICATE):
         return DeliveryState.DELIVERED, delivery.due_at
-    wait = max(pause(delivery.tries), min(verdict.retry_after or 0, LONGEST_PAUSE))
-    due_at = now + timedelta(seconds=wait)
-    if verdict.result == Result.REFUSED or due_at > delivery.given_up_at:
-        return DeliveryState.FAILED, delivery.due_at
-    return DeliveryState.WAITING, due_at
-
-
-def _let_rest(node_id: UUID, now: datetime) -> None:
-    """A node that does not answer delays nothing that is for others."""
-    node = DicomNode.objects.select_for_update().get(pk=node_id)
-    node.failures += 1
-    rest = min(FIRST_PAUSE * 2 ** min(node.failures - 1, 10), LONGEST_REST)
-    node.rests_until = now + timedelta(seconds=rest)
-    node.save(update_fields=["failures", "rests_until", "modified"])
+    is_final = verdict.result == Result.REFUSED
+    return retries.after_failure(delivery, now, retry_after=verdict.retry_after, is_final=is_final)
 
 
 def _why_nothing(node: DicomNode, user: User, lesion: Lesion) -> str:

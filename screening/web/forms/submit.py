@@ -1,4 +1,4 @@
-"""Passes form data to the write path, and its errors back to the form."""
+"""Passes what a person submits to the write path, and its errors back to the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django import forms
+from django.contrib import messages
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.http import HttpRequest
 
 from screening.web.forms.edit_form import EditForm
 from screening.web.forms.settling import SettlingForm
@@ -32,6 +34,17 @@ def submit(form: forms.Form, write: Callable[..., T], **fixed: Any) -> T | None:
     except ValidationError as error:
         add_errors(form, error)
         return None
+
+
+def carry_out(request: HttpRequest, write: Callable[..., Any], done: str, **fixed: Any) -> bool:
+    """Call a write path function that needs no form. A message says ``done``, or why not."""
+    try:
+        write(user=request.user, **fixed)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return False
+    messages.success(request, done)
+    return True
 
 
 def add_errors(form: forms.Form, error: ValidationError) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,7 +16,7 @@ from screening.errors import Busy
 from screening.interop.dicomweb import nodes, sending
 from screening.models import DicomDelivery, DicomNode, Lesion
 from screening.web.forms.dicom_nodes import DicomNodeForm, SendForm
-from screening.web.forms.submit import submit
+from screening.web.forms.submit import carry_out, submit
 from screening.web.views.requests import UserRequest
 
 DELIVERIES_A_PAGE = 25
@@ -100,12 +99,7 @@ def send_again(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = DicomDelivery.objects.visible_to(request.user)
     found = visible.select_related("node", "image__lesion__patient")
     delivery = get_object_or_404(found, pk=pk)
-    try:
-        sending.send_again(user=request.user, delivery=delivery)
-    except ValidationError as error:
-        messages.error(request, error.messages[0])
-    else:
-        messages.success(request, "It is being sent again.")
+    carry_out(request, sending.send_again, "It is being sent again.", delivery=delivery)
     return redirect("lesion", delivery.image.lesion_id)
 
 

@@ -17,6 +17,7 @@ from screening.exports import delivery, emails
 from screening.exports import services as export_services
 from screening.exports.worker import KEPT
 from screening.models import Export, Patient
+from screening.web.forms.submit import carry_out
 from screening.web.views.requests import UserRequest
 
 
@@ -67,12 +68,7 @@ def fetch(request: UserRequest, token: str) -> HttpResponseBase:
 @require_POST
 def remove(request: UserRequest, pk: UUID) -> HttpResponse:
     export = _visible(request, pk)
-    try:
-        export_services.remove(user=request.user, export=export)
-    except ValidationError as error:
-        messages.error(request, " ".join(error.messages))
-    else:
-        messages.success(request, "The file is deleted.")
+    carry_out(request, export_services.remove, "The file is deleted.", export=export)
     return redirect("export", pk)
 
 

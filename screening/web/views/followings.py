@@ -17,7 +17,7 @@ from accounts.roles import REVIEWERS, Role
 from screening.models import Following, Patient
 from screening.privacy import following as followings
 from screening.web.forms.followings import AcceptForm, InviteClinicForm
-from screening.web.forms.submit import submit
+from screening.web.forms.submit import carry_out, submit
 from screening.web.views.requests import UserRequest
 
 FORMER_SHOWN = 20
@@ -85,12 +85,8 @@ def accept(request: UserRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def decline(request: UserRequest, pk: UUID) -> HttpResponse:
     following = _answerable(request, pk)
-    try:
-        followings.decline(user=request.user, following=following)
-    except ValidationError as error:  # answered or withdrawn since the page was opened
-        messages.error(request, error.messages[0])
-    else:
-        messages.success(request, "The invitation is declined.")
+    # It may have been answered or withdrawn since the page was opened.
+    carry_out(request, followings.decline, "The invitation is declined.", following=following)
     return redirect("clinic_followings", following.clinic_id)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.models import Clinic
 from accounts.services import require_clinic_admin
 from screening.models import Delivery, Webhook
-from screening.web.forms.submit import submit
+from screening.web.forms.submit import carry_out, submit
 from screening.web.forms.webhooks import WebhookForm
 from screening.web.views.requests import UserRequest
 from screening.webhooks import services as webhook_services
@@ -91,7 +90,7 @@ def test(request: UserRequest, pk: UUID) -> HttpResponse:
 def resend(request: UserRequest, pk: UUID) -> HttpResponse:
     visible = Delivery.objects.visible_to(request.user).select_related("webhook")
     found = get_object_or_404(visible, pk=pk)
-    _do(request, webhook_services.resend, "It is being sent again.", delivery=found)
+    carry_out(request, webhook_services.resend, "It is being sent again.", delivery=found)
     return redirect("delivery", pk)
 
 
@@ -131,14 +130,5 @@ def _webhook(request: UserRequest, pk: UUID) -> Webhook:
 
 
 def _done(request: UserRequest, pk: UUID, write: Callable[..., Any], done: str) -> HttpResponse:
-    _do(request, write, done, webhook=_webhook(request, pk))
+    carry_out(request, write, done, webhook=_webhook(request, pk))
     return redirect("webhook", pk)
-
-
-def _do(request: UserRequest, write: Callable[..., Any], done: str, **fixed: Any) -> None:
-    try:
-        write(user=request.user, **fixed)
-    except ValidationError as error:
-        messages.error(request, error.messages[0])
-    else:
-        messages.success(request, done)
