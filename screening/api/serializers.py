@@ -169,7 +169,7 @@ class LesionSerializer(BesideStanding, ByScope, IdentifiedSerializer):
         validators: list[Any] = []
 
     def get_image_count(self, lesion: Lesion) -> int:
-        return lesion.image_count or 0  # type: ignore[attr-defined]
+        return lesion.image_count or 0
 
     @extend_schema_field(ActSerializer(many=True, allow_null=True))
     def get_settled_by(self, lesion: Lesion) -> Any:

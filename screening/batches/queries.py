@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q
 
 from screening.models import Batch, BatchRow, State
+from screening.models.batch import BatchQuerySet
 
 ROWS_AT_ONCE = 500
 _OF = BatchRow.State
@@ -55,7 +56,7 @@ class Problem:
     reason: str
 
 
-def with_counts(batches: QuerySet[Batch]) -> QuerySet[Any]:
+def with_counts(batches: BatchQuerySet) -> BatchQuerySet:
     """Annotate the counts for ``counts_of`` in the same query."""
     return batches.annotate(
         count_rows=Count("rows"),

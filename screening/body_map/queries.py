@@ -64,7 +64,7 @@ def number(lesions: list[Lesion]) -> list[Lesion]:
     independent of the sort order of the list.
     """
     for count, lesion in enumerate(sorted(lesions, key=lambda one: (one.created, one.pk)), 1):
-        lesion.number = count  # type: ignore[attr-defined]
+        lesion.number = count
     return lesions
 
 
@@ -75,9 +75,9 @@ def points(lesions: list[Lesion], listed: list[Lesion]) -> list[MapPoint]:
     """
     keys = {lesion.pk for lesion in listed}
     return [
-        _point(lesion, is_listed=lesion.pk in keys, **lesion.position)  # type: ignore[attr-defined]
+        _point(lesion, is_listed=lesion.pk in keys, **lesion.position)
         for lesion in reversed(lesions)
-        if lesion.position is not None  # type: ignore[attr-defined]
+        if lesion.position is not None
     ]
 
 

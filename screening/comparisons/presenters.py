@@ -214,7 +214,7 @@ def since_last(images: Sequence[LesionImage], alerts: Sequence[Alert]) -> SinceL
 
 def since(before: LesionImage, newest: LesionImage, alerts: Sequence[Alert]) -> SinceLast:
     """As ``since_last``, of any two images of one lesion."""
-    if newest.is_withheld or before.is_withheld:  # type: ignore[attr-defined]
+    if newest.is_withheld or before.is_withheld:
         return SinceLast("Your conclusion comes first", "What changed is shown after it.")
     day = before.day_label
     found = [

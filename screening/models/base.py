@@ -48,7 +48,7 @@ def save_checked(record: models.Model, update_fields: Collection[str] | None = N
         raise
 
 
-class Settling(models.Model):
+class Settling(UUIDModel):
     """An act that settles warnings: a review, a histology, a visit to a doctor."""
 
     shown_at = models.DateTimeField(
@@ -64,7 +64,7 @@ class Settling(models.Model):
     @property
     def knows_until(self) -> datetime:
         """What came later, it did not take into account."""
-        return self.shown_at or self.created  # type: ignore[attr-defined]
+        return self.shown_at or self.created
 
 
 def knowing(acts: _Acts) -> _Acts:

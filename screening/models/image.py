@@ -23,7 +23,7 @@ from screening.models.base import CurrentManager, Withdrawable
 from screening.models.data_key import DataKey
 from screening.models.fields import SealedFileField
 from screening.models.lesion import Lesion
-from screening.models.patient import Patient
+from screening.models.patient import Patient, rights
 
 if TYPE_CHECKING:
     from screening.models.prediction import Prediction
@@ -107,11 +107,7 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
 
     def with_rights(self, user: User) -> LesionImageQuerySet:
         """Annotate ``may_write`` and ``may_review``."""
-        patients = Patient.objects.filter(pk=OuterRef("lesion__patient"))
-        return self.annotate(
-            may_write=Exists(patients.writable_by(user)),
-            may_review=Exists(patients.reviewable_by(user)),
-        )
+        return self.annotate(**rights(user, "lesion__patient"))
 
     def kept_for(self, user: User) -> LesionImageQuerySet:
         """Images that ``user`` may correct, withdrawn or not. Start from ``everything``."""
@@ -220,6 +216,11 @@ class LesionImage(Withdrawable):
         help_text="Its DICOM file said so: the picture itself may name the person.",
     )
     is_synthetic = models.BooleanField(default=False, help_text="Drawn by SkinCheck, not skin.")
+
+    # Only on images of the queries named.
+    may_write: bool  # with_rights
+    may_review: bool
+    is_withheld: bool  # records.queries.with_withheld
 
     objects = CurrentManager.from_queryset(LesionImageQuerySet)()
     everything = LesionImageQuerySet.as_manager()

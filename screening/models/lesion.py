@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
 from screening.formatting import day
 from screening.models.base import CurrentManager, Withdrawable
-from screening.models.patient import Patient
+from screening.models.patient import Patient, rights
 from screening.models.visibility import searchable
+
+if TYPE_CHECKING:
+    from screening.models.image import LesionImage
+    from screening.predictions.outcomes import Standing
 
 
 class BodySite(models.TextChoices):
@@ -76,11 +82,7 @@ class LesionQuerySet(models.QuerySet["Lesion"]):
 
     def with_rights(self, user: User) -> LesionQuerySet:
         """Annotate ``may_write`` and ``may_review``."""
-        patients = Patient.objects.filter(pk=OuterRef("patient"))
-        return self.annotate(
-            may_write=Exists(patients.writable_by(user)),
-            may_review=Exists(patients.reviewable_by(user)),
-        )
+        return self.annotate(**rights(user, "patient"))
 
     def search(self, text: str) -> LesionQuerySet:
         text = searchable(text)
@@ -129,6 +131,16 @@ class Lesion(Withdrawable):
     merged_into = models.ForeignKey(
         "self", null=True, editable=False, on_delete=models.PROTECT, related_name="merged"
     )
+
+    # Only on lesions of the queries named.
+    may_write: bool  # with_rights
+    may_review: bool
+    image_count: int | None  # records.queries.with_latest
+    latest_image_id: UUID | None
+    latest_image: LesionImage | None  # records.queries.attach_latest_images
+    standing: Standing
+    position: dict[str, Any] | None  # body_map.queries.with_position
+    number: int  # body_map.queries.number
 
     objects = CurrentManager.from_queryset(LesionQuerySet)()
     everything = LesionQuerySet.as_manager()

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from accounts.models import Clinic
+from accounts.models import Clinic, User
 from screening.models.base import CurrentManager, Withdrawable
 from screening.models.visibility import PatientQuerySet
 
@@ -85,3 +85,12 @@ class Patient(Withdrawable):
 
     def __str__(self) -> str:
         return self.label
+
+
+def rights(user: User, patient: str) -> dict[str, Exists]:
+    """``may_write`` and ``may_review``, to annotate rows whose patient is at ``patient``."""
+    patients = Patient.objects.filter(pk=OuterRef(patient))
+    return {
+        "may_write": Exists(patients.writable_by(user)),
+        "may_review": Exists(patients.reviewable_by(user)),
+    }

@@ -52,7 +52,7 @@ class ReviewQuerySet(models.QuerySet["Review"]):
         )
 
 
-class Review(Settling, UUIDModel):
+class Review(Settling):
     """A clinician's own conclusion on an image. Signed and never edited, only superseded.
 
     Only ``screening.reviews.services`` creates reviews. ``number`` and ``previous_signature`` chain

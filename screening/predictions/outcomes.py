@@ -564,7 +564,7 @@ def _unread_of(
         else Unread.NOT_READ
         for image in images
         if image.counting_reading is None
-        and not image.is_withheld  # type: ignore[attr-defined]
+        and not image.is_withheld
         and not image.was_removed
         and not _settling(image, None, reviews, histologies)
     ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from accounts.models import ApiKey
@@ -37,10 +37,9 @@ def audited(get_response: Respond) -> Respond:
         if hasattr(response, "file_to_stream"):  # the rows are loaded; bytes follow
             recorder.close(status=response.status_code)
         else:
-            parts = iter(response.streaming_content)  # type: ignore[attr-defined]
-            response.streaming_content = _streamed(  # type: ignore[attr-defined]
-                parts, recorder, response.status_code
-            )
+            streamed = cast(StreamingHttpResponse, response)
+            parts = cast("Iterator[bytes]", iter(streamed.streaming_content))
+            streamed.streaming_content = _streamed(parts, recorder, response.status_code)
         return response
 
     return middleware

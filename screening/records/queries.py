@@ -240,7 +240,7 @@ def attach_latest_images(lesions: list[Lesion], user: User) -> list[Lesion]:
     queries.
     """
     found = LesionImage.objects.filter(
-        pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]  # type: ignore[attr-defined]
+        pk__in=[lesion.latest_image_id for lesion in lesions if lesion.latest_image_id]
     ).select_related("lesion__patient")
     latest = list(with_standing_reading(with_findings(found, user), user))
     images, readings = {image.pk: image for image in latest}, _standing_readings(latest)
@@ -293,7 +293,7 @@ def conclusions(user: User) -> QuerySet[Review]:
 
 def with_withheld(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
     """``is_withheld``: ``user`` sees the findings only after their own conclusion."""
-    return images.annotate(is_withheld=~disclosed(user, "pk"))
+    return images.annotate(is_withheld=~disclosed(user, "pk"))  # type: ignore[no-redef]
 
 
 def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:

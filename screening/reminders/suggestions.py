@@ -64,7 +64,7 @@ def suggest(
     review = standing.concluded_since(histology)
     if histology is not None and review is None and not has_open_alert:
         return Suggestion(None, "A pathologist has examined it: the doctor says how to go on.")
-    if images[0].is_withheld:  # type: ignore[attr-defined]
+    if images[0].is_withheld:
         return Suggestion(
             Interval.THREE,
             "Record your own conclusion on the newest picture first. Three months are usual.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import IO, Any
+from typing import IO
 
 from reportlab.platypus import Flowable, Spacer
 
@@ -71,8 +71,7 @@ def about(lesion: Lesion) -> str:
     annotates.
     """
     site = lesion.get_body_site_display() if lesion.body_site else "Body site not stated"
-    placed: dict[str, Any] | None = lesion.position  # type: ignore[attr-defined]
-    if placed is not None:
+    if placed := lesion.position:
         site = regions.where(placed["view"], placed["region"], placed["side"])
     symptoms = f". {lesion.symptom_words}" if lesion.symptoms else ""
     return f"{site}{symptoms}"

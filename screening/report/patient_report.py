@@ -63,7 +63,7 @@ def patient_report(
             *of_lesion(record),
         ]
     flowables += sections.limits(_versions(lesions, full), is_own=patient.clinic_id is None)
-    newest = [image for lesion in lesions if (image := _newest(lesion))]
+    newest = [image for lesion in lesions if (image := lesion.latest_image)]
     images = [*newest, *(image for record in full for image in shown(record.images))]
     return built(TITLE, flowables), list(dict.fromkeys(images))
 
@@ -99,8 +99,7 @@ def _needs_eyes(lesion: Lesion, alerts: dict[Any, int]) -> bool:
 
 
 def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
-    counts: list[int] = [lesion.image_count or 0 for lesion in lesions]  # type: ignore[attr-defined]
-    images = sum(counts)
+    images = sum(lesion.image_count or 0 for lesion in lesions)
     words = (
         f"{_number(len(lesions), 'lesion')}, {_number(images, 'image')}. The table has every "
         "lesion with its newest image"
@@ -124,7 +123,7 @@ def _overview(
     words = ("Newest image", "Lesion", "Concluded", "Told by the software", "Alerts")
     rows: list[list[Any]] = [[text(word, style.HEAD) for word in words]]
     for lesion in lesions:
-        image = _newest(lesion)
+        image = lesion.latest_image
         count = alerts.get(lesion.pk, 0)
         rows.append(
             [
@@ -146,26 +145,26 @@ def _overview(
 
 
 def _facts(lesion: Lesion) -> str:
-    return f"{about(lesion)}. {_number(lesion.image_count or 0, 'image')}"  # type: ignore[attr-defined]
+    return f"{about(lesion)}. {_number(lesion.image_count or 0, 'image')}"
 
 
 def _concluded(lesion: Lesion, histology: Histology | None) -> str:
     """Histology; the conclusion that a clinician signed last, if later; then what is awaited."""
-    standing: Standing = lesion.standing  # type: ignore[attr-defined]
-    review, words = standing.concluded_since(histology), []
+    review, words = lesion.standing.concluded_since(histology), []
     if histology is not None:
         words.append(f"Histology: {histology.get_diagnosis_display()}")
     if review is not None:
         what = Conclusion(review.conclusion).label
         words.append(f"{what}; {review.get_management_display().lower()}")
-        if standing.newest is not None and review.image_id != standing.newest.pk:
+        newest = lesion.standing.newest
+        if newest is not None and review.image_id != newest.pk:
             words.append(f"On the image of {day(review.image.captured_on)}")
-    return ". ".join([*words, *filter(None, [standing.awaits_word])])
+    return ". ".join([*words, *filter(None, [lesion.standing.awaits_word])])
 
 
 def _told(lesion: Lesion) -> Flowable:
     """The standing outcome, that of the newest image if it differs, and what stands beside it."""
-    standing: Standing = lesion.standing  # type: ignore[attr-defined]
+    standing = lesion.standing
     newest = standing.newest
     beside = [word for word in (standing.unread_word, standing.awaits_word) if word]
     if not standing.outcome:
@@ -184,25 +183,20 @@ def _told(lesion: Lesion) -> Flowable:
 def _without_standing(lesion: Lesion, standing: Standing) -> str:
     if lesion.closed_on is not None:
         return f"{lesion.closed_words[:1].lower()}{lesion.closed_words[1:]}"
-    if standing.newest is not None and standing.newest.is_withheld:  # type: ignore[attr-defined]
+    if standing.newest is not None and standing.newest.is_withheld:
         return "Your own conclusion first"
     return "settled by a doctor" if standing.is_settled else "not read"
 
 
 def _word_of(newest: LesionImage, standing: Standing) -> str:
-    if newest.is_withheld:  # type: ignore[attr-defined]
+    if newest.is_withheld:
         return "your own conclusion first"
     return Outcome(standing.newest_outcome).label.lower() if standing.newest_outcome else "not read"
 
 
-def _newest(lesion: Lesion) -> LesionImage | None:
-    image: LesionImage | None = lesion.latest_image  # type: ignore[attr-defined]
-    return image
-
-
 def _versions(lesions: list[Lesion], full: list[LesionRecord]) -> list[str]:
     """The model versions of all readings shown."""
-    newest = [image for lesion in lesions if (image := _newest(lesion))]
+    newest = [image for lesion in lesions if (image := lesion.latest_image)]
     readings = [reading for image in newest if (reading := image.counting_reading)]
     found = [reading.model_version for reading in readings]
     return sorted({*found, *(version for record in full for version in record.versions)})

@@ -47,7 +47,7 @@ class LesionRecord:
     @property
     def withheld(self) -> int:
         """Images on which the reader must conclude before seeing the findings."""
-        return sum(image.is_withheld for image in self.images)  # type: ignore[attr-defined]
+        return sum(image.is_withheld for image in self.images)
 
     @property
     def is_synthetic(self) -> bool:

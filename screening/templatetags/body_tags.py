@@ -24,7 +24,7 @@ def map_point(point: MapPoint) -> SafeString:
     """A numbered point, which leads to its row in the list or to its own page. In Python: a map may
     have hundreds, and a template takes ten times as long.
     """
-    key, number = point.lesion.pk, point.lesion.number  # type: ignore[attr-defined]
+    key, number = point.lesion.pk, point.lesion.number
     return format_html(
         '<a class="map-point outcome-{shape}" id="point-{key}" data-lesion="{key}" href="{address}"'
         ' transform="translate({x} {y})" aria-label="{number}: {lesion}, {where}, {word}">'

@@ -73,5 +73,5 @@ def closed_words(lesion: Lesion) -> str:
 
 
 def _image(lesion: Lesion, base: str) -> list[Json]:
-    latest = lesion.latest_image_id  # type: ignore[attr-defined]
+    latest = lesion.latest_image_id
     return [{"url": f"{base}/Binary/{latest}", "title": "Captured last"}] if latest else []

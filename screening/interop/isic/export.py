@@ -27,7 +27,7 @@ from screening.models import (
     Modality,
     Patient,
 )
-from screening.models.image import disclosed
+from screening.records.queries import with_withheld
 
 ROWS_AT_ONCE = 500
 
@@ -155,7 +155,8 @@ def isic_rows(images: QuerySet[LesionImage], user: User, days: str) -> Iterator[
     of_patient = LesionImage.objects.present().filter(lesion__patient=OuterRef("lesion__patient"))
     first = of_patient.latest_first().reverse().values("captured_on")[:1]
     ordered = (
-        images.annotate(first_day=Subquery(first), is_withheld=~disclosed(user, "pk"))
+        with_withheld(images, user)
+        .annotate(first_day=Subquery(first))
         .select_related("lesion__patient")
         .prefetch_related(
             "lesion__identifiers",

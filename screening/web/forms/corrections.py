@@ -8,6 +8,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from screening.models import Lesion, LesionImage, Modality, Patient
+from screening.web.forms.choices import offer
 from screening.web.forms.days import DayField
 from screening.web.forms.edit_form import EditForm
 
@@ -68,7 +69,7 @@ class MoveImageForm(KnowingForm):
 
     def __init__(self, *args: Any, lesions: QuerySet[Lesion], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["lesion"].queryset = lesions  # type: ignore[attr-defined]
+        offer(self, "lesion", lesions)
 
 
 class MergeLesionForm(KnowingForm):
@@ -80,7 +81,7 @@ class MergeLesionForm(KnowingForm):
 
     def __init__(self, *args: Any, lesions: QuerySet[Lesion], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["into"].queryset = lesions  # type: ignore[attr-defined]
+        offer(self, "into", lesions)
 
 
 class _PatientField(forms.ModelChoiceField):
@@ -97,7 +98,7 @@ class MoveLesionForm(KnowingForm):
 
     def __init__(self, *args: Any, patients: QuerySet[Patient], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["patient"].queryset = patients  # type: ignore[attr-defined]
+        offer(self, "patient", patients)
 
 
 class MergePatientForm(KnowingForm):
@@ -112,7 +113,7 @@ class MergePatientForm(KnowingForm):
     ) -> None:
         asked = "Needed where birth year or sex of the two differ."
         super().__init__(*args, findings=f"{findings} {asked}".strip(), **kwargs)
-        self.fields["into"].queryset = patients  # type: ignore[attr-defined]
+        offer(self, "into", patients)
 
 
 class UndoForm(KnowingForm):

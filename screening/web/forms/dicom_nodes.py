@@ -9,6 +9,7 @@ from django import forms
 from accounts.models import User
 from screening.interop.dicomweb.nodes import FIELDS, LONGEST_CREDENTIALS
 from screening.models import Authorization, DicomNode, Lesion
+from screening.web.forms.choices import offer
 from screening.web.forms.edit_form import EditForm
 from screening.webhooks.targets import MAX_LENGTH
 
@@ -58,9 +59,9 @@ class SendForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, lesion: Lesion, **options: Any) -> None:
         super().__init__(*args, **options)
-        nodes = DicomNode.objects.visible_to(user).filter(clinic=lesion.patient.clinic_id)
-        self.fields["node"].queryset = nodes  # type: ignore[attr-defined]
+        self.nodes = DicomNode.objects.visible_to(user).filter(clinic=lesion.patient.clinic_id)
+        offer(self, "node", self.nodes)
 
     @property
     def has_nodes(self) -> bool:
-        return bool(self.fields["node"].queryset)  # type: ignore[attr-defined]
+        return bool(self.nodes)

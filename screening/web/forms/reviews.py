@@ -14,6 +14,7 @@ from screening.formatting import day
 from screening.models import Conclusion, Histology, Management, Outcome, Review
 from screening.models.histology import DIAGNOSES
 from screening.reviews.worklist import Reason, Reviewed
+from screening.web.forms.choices import offer
 from screening.web.forms.days import DayField
 from screening.web.forms.settling import EntryForm, SettlingForm
 
@@ -123,7 +124,7 @@ class WorklistForm(forms.Form):
     def __init__(self, data: QueryDict, *, user: User) -> None:
         super().__init__(data)
         clinics = Clinic.objects.with_member(user, REVIEWERS)
-        self.fields["clinic"].queryset = clinics  # type: ignore[attr-defined]
+        offer(self, "clinic", clinics)
 
     @property
     def narrowing(self) -> dict[str, Any]:

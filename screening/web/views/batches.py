@@ -30,7 +30,7 @@ PROBLEMS_SHOWN = 50
 @require_safe
 def listing(request: UserRequest) -> HttpResponse:
     visible = Batch.objects.visible_to(request.user).select_related("clinic", "created_by")
-    found = batch_queries.with_counts(visible).latest_first()  # type: ignore[attr-defined]
+    found = batch_queries.with_counts(visible).latest_first()
     page = Paginator(found, BATCHES_A_PAGE).get_page(request.GET.get("page"))
     shown = [(batch, batch_queries.counts_of(batch)) for batch in page]
     return render(request, "screening/batches.html", {"page": page, "batches": shown})

@@ -122,5 +122,5 @@ def _shown(
         "form": ChangeMarkForm(
             form_tokens.typed(request, reverse("comparison_mark", args=[comparison.pk]))
         ),
-        "may_write": lesion.may_write,  # type: ignore[attr-defined]
+        "may_write": lesion.may_write,
     }

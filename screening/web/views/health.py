@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
+from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from screening.operations import health, heartbeats
@@ -49,7 +50,7 @@ def limited(view: View) -> View:
 
     @wraps(view)
     def counted(request: HttpRequest) -> HttpResponse:
-        address = BaseThrottle().get_ident(request) or ""  # type: ignore[arg-type]
+        address = BaseThrottle().get_ident(Request(request)) or ""
         if _counts.one_more(address) > A_MINUTE:
             wait = 60 - int(time.time() % 60)
             return HttpResponse(

@@ -106,7 +106,7 @@ def status(request: UserRequest, pk: UUID) -> HttpResponse:
     screen readers announce it once.
     """
     image = _visible(request, pk)
-    reading = _reading(image, may_review=image.may_review)  # type: ignore[attr-defined]
+    reading = _reading(image, may_review=image.may_review)
     if reading["stage"] == request.GET.get("stage"):
         return HttpResponse(status=204)
     return render(request, "screening/partials/status.html", reading | _overlays(request, reading))
@@ -159,7 +159,7 @@ def _visible(request: UserRequest, pk: UUID) -> LesionImage:
 
 def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> HttpResponse:
     patient = image.lesion.patient
-    may_review: bool = image.may_review  # type: ignore[attr-defined]
+    may_review: bool = image.may_review
     reading, measured = read_in(request, image, may_review=may_review), measured_in(image)
     return render(
         request,
@@ -221,7 +221,7 @@ def _reading(image: LesionImage, *, may_review: bool) -> dict[str, Any]:
         "is_told_person": not may_review,
         "is_slow": slow,
         "stage": f"{latest.pk}-{latest.state}{'-slow' if slow else ''}" if latest else "",
-        "may_write": image.may_write,  # type: ignore[attr-defined]
+        "may_write": image.may_write,
         "not_assessable": Outcome.NOT_ASSESSABLE,
     }
 

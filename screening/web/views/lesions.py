@@ -57,7 +57,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     readings = [image.latest_attempt for image in images]
     standing = record_queries.standing_of(lesion, images, histologies)
     may_enter_visit = visits.may_record(request.user, lesion.patient)
-    words = advice.FOR_CLINICIAN if lesion.may_review else advice.FOR_PERSON  # type: ignore[attr-defined]
+    words = advice.FOR_CLINICIAN if lesion.may_review else advice.FOR_PERSON
     return render(
         request,
         "screening/lesion.html",
@@ -72,7 +72,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "since": comparison_presenters.since_last(images, alerts) if images else None,
             "is_reading": any(reading is not None and reading.is_active for reading in readings),
             "alerts": alerts,
-            "may_write": lesion.may_write,  # type: ignore[attr-defined]
+            "may_write": lesion.may_write,
             "histologies": histologies,
             "standing": standing,
             "advice": advice.of_lesion(lesion, standing, words),
@@ -82,7 +82,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
             "may_enter_visit": may_enter_visit,
             "is_told_to_see_doctor": may_enter_visit and standing.is_grave and not lesion.is_closed,
             "concluded": standing.concluded and standing.concluded.image,
-            "may_review": lesion.may_review,  # type: ignore[attr-defined]
+            "may_review": lesion.may_review,
             "positions": lesion.positions.select_related("placed_by"),
             "add_image_url": reverse("image_new", args=[pk]),
             "corrections": lesion.is_corrected

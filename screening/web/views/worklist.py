@@ -43,7 +43,7 @@ def listing(request: UserRequest) -> HttpResponse:
             "form": form,
             "page": page,
             "filters": form.query,
-            "start": next((one.pk for one in lesions if one.latest_image_id), None),  # type: ignore[attr-defined]
+            "start": next((one.pk for one in lesions if one.latest_image_id), None),
             "may_review": Navigation(request.user).may_review,
         },
     )
