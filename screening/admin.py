@@ -66,7 +66,7 @@ OF_LESION = Q(lesion__withdrawn_at=None, lesion__patient__withdrawn_at=None)
 
 
 class RecordAdmin(ReadOnlyAdmin):
-    """A view of the rows that meet ``kept``: those not withdrawn."""
+    """Shows the rows that meet ``kept``: those not withdrawn."""
 
     kept: Q
 
@@ -126,7 +126,7 @@ class ExternalIdentifierAdmin(RecordAdmin):
 
 @admin.register(Correction)
 class CorrectionAdmin(ReadOnlyAdmin):
-    """Without the corrected values, which may belong to a withdrawn record."""
+    """Leaves out the corrected values, which may belong to a withdrawn record."""
 
     list_display = ["kind", "made_by", "created"]
     list_select_related = ["made_by"]
@@ -151,7 +151,7 @@ class AuditSubjectAdmin(ReadOnlyAdmin):
 
 @admin.register(AuditPart)
 class AuditPartAdmin(ReadOnlyAdmin):
-    """What waits to be chained."""
+    """Entries that wait to be chained."""
 
     list_display = ["unit", "at", "is_last"]
 
@@ -256,7 +256,7 @@ class ErasureAdmin(ReadOnlyAdmin):
 
 @admin.register(DataKey)
 class DataKeyAdmin(ReadOnlyAdmin):
-    """Without the keys, and without whose they are."""
+    """Shows neither keys nor whose they are."""
 
     fields = ["id", "wrapped_by", "created", "lost_at"]
     list_display = ["id", "wrapped_by", "created", "lost_at"]
@@ -361,7 +361,7 @@ class ExportAdmin(RecordAdmin):
 
 @admin.register(BatchRow)
 class BatchRowAdmin(RecordAdmin):
-    """Without the manifest's text, which may contain names."""
+    """Leaves out the manifest's text, which may contain names."""
 
     kept = present()
     list_display = ["id", "batch", "number", "state", "attempts", "lease_expires_at"]
@@ -396,7 +396,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(DicomNode)
 class DicomNodeAdmin(ReadOnlyAdmin):
-    """Without its credentials."""
+    """Leaves out the credentials."""
 
     list_display = ["name", "clinic", "address", "for_research", "failures", "removed_at"]
     list_select_related = ["clinic"]
@@ -415,7 +415,7 @@ class DicomDeliveryAdmin(ReadOnlyAdmin):
 
 @admin.register(IdempotentRequest)
 class IdempotentRequestAdmin(ReadOnlyAdmin):
-    """Without the response, which is part of the record."""
+    """Leaves out the response, which is part of the record."""
 
     list_display = ["key", "caller", "status", "locked_until", "answered_at"]
     search_fields = ["key", "caller"]
@@ -429,7 +429,7 @@ class AdoptionAdmin(ReadOnlyAdmin):
 
 @admin.register(Announcement)
 class AnnouncementAdmin(ReadOnlyAdmin):
-    """Events name records by identifier alone, also the patient: it may be withdrawn."""
+    """Shows identifiers only, also of the patient, who may be withdrawn."""
 
     fields = ["event", "clinic", "owner", "patient_id", "data", "created"]
     readonly_fields = ["patient_id"]

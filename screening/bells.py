@@ -20,10 +20,11 @@ from screening.models import LesionImage, Prediction
 logger = logging.getLogger(__name__)
 
 REMINDED_WITHIN = 30
-"""Seconds for which one reminder of an image's follow-up is enough, and after which it expires: a
-slow worker's queue holds at most one for each image."""
+"""Seconds. One notification of an image's follow-up is enough for this long, and then it expires,
+so that a slow worker's queue holds at most one for each image.
+"""
 COMPARED_WITHIN = 30
-"""Seconds after which a worker is notified again of a comparison that someone is waiting for."""
+"""Seconds after which a worker is notified again of a comparison that someone waits for."""
 BATCHES_EXPIRE = 30
 """Seconds after which a message about batches expires: the sweep rings again regularly."""
 EXPORTS_EXPIRE = 30
@@ -49,14 +50,16 @@ def follow_up(image_id: UUID) -> bool:
 
 
 def remind_of_follow_up(image_id: UUID) -> bool:
-    """As ``follow_up``, for images whose first bell may be lost or may still wait in the queue."""
+    """Like ``follow_up``, for images whose first notification may be lost or may still be
+    queued.
+    """
     if not cache.add(f"follow-up-{image_id}", True, REMINDED_WITHIN):
         return True
     return _ring("follow_up_task", str(image_id), expires=REMINDED_WITHIN)
 
 
 def compare(one: LesionImage, other: LesionImage) -> None:
-    """Have two images compared, once, however often a page asks meanwhile."""
+    """Have two images compared, once, however often a page asks in the meantime."""
     pair = sorted([str(one.pk), str(other.pk)])
     if cache.add(f"compare-{'-'.join(pair)}", True, COMPARED_WITHIN):
         _ring("compare_task", pair, queue="interactive")
@@ -81,7 +84,8 @@ def work_on_exports() -> bool:
 
 def _ring(task: str, *args: Any, **options: Any) -> bool:
     name = f"screening.tasks.{task}"
-    known = current_app.tasks.get(name)  # in a worker; other processes have not loaded the task
+    # A worker has the task; other processes have not loaded it.
+    known = current_app.tasks.get(name)
     try:
         if known is not None:
             known.apply_async(args, **options)

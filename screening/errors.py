@@ -96,7 +96,9 @@ class Overtaken(SkinCheckError):
 
 
 class Changed(Overtaken):
-    """now: by field, what stands; only where it is neither what was seen nor what is wanted."""
+    """now: the present values by field, only where they are neither what was seen nor what is
+    wanted.
+    """
 
     def __init__(self, now: Mapping[str, Any]) -> None:
         super().__init__("The record was changed in the meantime.")
@@ -120,12 +122,12 @@ class Unreadable(SkinCheckError, OSError):
 
 
 class Damaged(Unreadable):
-    """An OSError without a number: trying again does not help."""
+    """An OSError without a number: a retry does not help."""
 
 
 class KeyMissing(Unreadable):
-    """With ENOKEY: it passes when the operator puts the key back."""
+    """With ENOKEY, which passes once the operator puts the key back."""
 
 
 class KeyDestroyed(Unreadable, FileNotFoundError):
-    """With ENOENT: as gone as the file itself."""
+    """With ENOENT, like a missing file: the content cannot be recovered."""

@@ -1,4 +1,4 @@
-"""How numbers and dates are written everywhere, and how a moment is read."""
+"""How numbers and dates are written everywhere, and how timestamps are parsed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def day(value: date) -> str:
 
 
 def moment(text: str) -> datetime:
-    """What a caller wrote in ISO 8601, in UTC. ValueError if it is none, without a time zone, or
-    outside the years that UTC has.
+    """Parse an ISO 8601 timestamp, and return it in UTC. Raises ValueError if it is not one, has no
+    time zone, or is outside the years that UTC can express.
     """
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:

@@ -27,7 +27,7 @@ from screening.models import (
 )
 
 KEPT = timedelta(hours=24)
-# Longer than a web worker may run (``--timeout`` in supervisord.conf): whoever claimed it is gone.
+# Longer than a web worker may run (``--timeout`` in supervisord.conf), so its owner has ended.
 LEASE = timedelta(seconds=90)
 _UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -53,7 +53,7 @@ def claim(*, caller: str, key: str, fingerprint: str) -> IdempotentRequest:
         raise OtherRequest
     if found.answered_at is not None:
         return found
-    # Locked for longer than any claim: by a process from before the clock was set back.
+    # Locked for longer than any claim lasts: made before the clock was set back.
     in_work = Q(locked_until__range=(now, now + 2 * LEASE))
     abandoned = IdempotentRequest.objects.filter(~in_work, pk=found.pk, answered_at=None)
     if not abandoned.update(locked_until=until, modified=now):
@@ -74,8 +74,8 @@ def answer(
 
 
 def may_be_repeated(answered: IdempotentRequest, *, user: User, address: str) -> bool:
-    """Whether ``user`` may still see what the kept response and its address name. Whoever may see a
-    patient may, even if what was done is withdrawn since: to withdraw may be what was asked for.
+    """Whether ``user`` may still see what the stored response and its URL name. A user who may see
+    a patient also sees withdrawn records of the patient: the request may have been a withdrawal.
     """
     text = f"{address} {answered.headers} {bytes(answered.body).decode()}"
     named = {UUID(one) for one in _UUID.findall(text)}
@@ -83,7 +83,9 @@ def may_be_repeated(answered: IdempotentRequest, *, user: User, address: str) ->
 
 
 def _hidden(named: set[UUID], user: User) -> Iterator[QuerySet[Any]]:
-    """Of each model that is somebody's, the rows among ``named`` that ``user`` may not see."""
+    """By model, the rows among ``named`` that hold a person's data and that ``user`` may
+    not see.
+    """
     patients = Patient.everything.visible_to(user)
     for model, way in witness.ways().items():
         if way.path:

@@ -26,12 +26,12 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from screening.errors import Damaged
 
 MAGIC = b"\xabSKIN1\r\n"
-"""No picture, archive or text begins with it."""
+"""No picture, archive or text starts with it."""
 CHUNK = 65_536
 _SALT, _TAG = 32, 16
 HEADER = len(MAGIC) + 16 + _SALT
 KEY = 32
-"""Bytes of a key."""
+"""Length of a key in bytes."""
 BROKEN = "What is stored was changed, or is not whole."
 
 
@@ -58,7 +58,7 @@ def header_of(begin: bytes) -> Header:
 
 
 def content_size(stored: int) -> int:
-    """The bytes of the content of ``stored`` sealed bytes."""
+    """The length of the content in ``stored`` sealed bytes."""
     body = stored - HEADER
     return body - _TAG * -(-body // (CHUNK + _TAG))
 
@@ -73,13 +73,13 @@ def unseal(sealed: bytes, *, key: bytes, place: str) -> bytes:
 
 
 def reader(content: Readable, *, data_key: UUID, key: bytes, place: str) -> IO[bytes]:
-    """The sealed content, to be read once from begin to end."""
+    """A stream of the sealed content, to be read once."""
     return io.BufferedReader(_Stream(_sealed(content, data_key, key, place)), CHUNK)
 
 
 class Unsealed(io.RawIOBase):
-    """The content of a sealed file. sealed: seekable; it is closed with this one. Opens one chunk
-    at a time. Raises Damaged.
+    """The content of a sealed file. sealed: seekable; closed together with this stream. Opens one
+    chunk at a time. Raises Damaged.
     """
 
     def __init__(self, sealed: IO[bytes], *, key: bytes, place: str) -> None:
@@ -131,7 +131,7 @@ class Unsealed(io.RawIOBase):
 
 
 class _Cipher:
-    """Of one file."""
+    """The key of one file."""
 
     def __init__(self, key: bytes, salt: bytes, place: str) -> None:
         derived = HKDF(algorithm=SHA256(), length=KEY, salt=salt, info=b"skincheck.sealed.1")
@@ -177,7 +177,7 @@ def _sealed(content: Readable, data_key: UUID, key: bytes, place: str) -> Iterat
 
 
 def _up_to(content: Readable, size: int) -> bytes:
-    """The next ``size`` bytes; fewer at the end alone."""
+    """The next ``size`` bytes; fewer only at the end."""
     parts = []
     while size and (part := content.read(size)):
         parts.append(part)

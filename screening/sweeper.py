@@ -1,9 +1,9 @@
 """The sweep: finds work whose notification was lost, and does it if no worker responds.
 
-A separate process that needs no broker. It rings for waiting work. If the rows show that no worker
-has started anything for as long as a lease, it does the work itself until nothing waits. Without a
-live worker it measures, compares and mails; without a live courier it sends webhooks, and
-pictures to DICOM nodes.
+A separate process that needs no broker. It rings for waiting work. If no worker has started
+anything for the length of a lease, it does the work itself until nothing waits. Without a live
+worker it measures, compares and mails; without a live courier it sends webhooks, and pictures to
+DICOM nodes.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ Item = TypeVar("Item")
 
 PROBE = "probe"
 LONGEST_EXPORT = 3600
-"""Seconds. One that takes longer counts as an attempt."""
+"""Seconds. A step that takes longer counts as an attempt."""
 LONGEST_MAIL, MAILS_EVERY = 60, 1200
 LONGEST_STORE = 20
 """Seconds for a picture to a DICOM node, less than a courier takes: a node that hangs delays all
 that the sweep does.
 """
 SHIFT_SECONDS = 60
-"""After this long without reading the sweeper looks whether an image waits."""
+"""Seconds of other work after which the sweeper checks whether an image waits to be read."""
 
 
 def sweep_for_ever() -> None:
@@ -66,7 +66,7 @@ def sweep_for_ever() -> None:
 
 
 def sweep_once() -> None:
-    """Run each step separately: a failing one does not block the others."""
+    """Run each step separately, so that a failing step does not block the others."""
     for step in (
         clock.tick,
         _try_the_storage,
@@ -122,14 +122,14 @@ def sweep_exports() -> None:
 
 
 def seal_moved_pictures() -> None:
-    """With the key of the patient whose they are now."""
+    """Encrypt with the present patient's key."""
     for image in _for_a_shift(encryption.under_anothers_key()):
         with _limit(settings.CELERY_TASK_TIME_LIMIT):
             encryption.seal_moved(image)
 
 
 def work_where_nobody_does() -> None:
-    """Read images and work on batches while rows wait that no worker starts."""
+    """Read images and process batches while rows wait that no worker starts."""
     if not nobody_works():
         return
     logger.warning("no worker starts the waiting work: the sweep does it")
@@ -147,7 +147,7 @@ def follow_up_where_nobody_does() -> None:
 
 
 def mail_where_nobody_does() -> None:
-    """What beat has a worker mail, at the same hours."""
+    """Send the mail that beat schedules for workers, at the same hours."""
     if heartbeats.is_alive(heartbeats.WORKER) and heartbeats.is_alive(heartbeats.BEAT):
         return
     if not _mails.are_due():
@@ -175,13 +175,13 @@ def deliver_where_nobody_does() -> None:
 
 
 def nobody_works() -> bool:
-    """Whether there is work but no live worker, or none that has started anything for as long as a
-    lease while something waited.
+    """Whether work waits and no worker is alive, or none has started anything for the length of a
+    lease.
     """
     now, alive = timezone.now(), heartbeats.is_alive(heartbeats.WORKER)
     seconds = settings.PREDICTION_LEASE_SECONDS if alive else settings.PREDICTION_SWEEP_SECONDS
     since = now - timedelta(seconds=seconds)
-    # What seems to come from the future was there before the clock was set back.
+    # Timestamps in the future are from before the clock was set back.
     waits = Q(created__lt=since) | Q(created__gt=now + clock.SLACK)
     if Prediction.objects.claimable().filter(waits).exists():
         begun = Prediction.objects.filter(started_at__range=(since, now + clock.SLACK))
@@ -217,7 +217,7 @@ def _export_next() -> bool:
 
 
 class _Mails:
-    """A server that takes no mail is not asked at every sweep."""
+    """Spaces out attempts, so that a mail server that refuses is not asked in every sweep."""
 
     def __init__(self) -> None:
         self._due_at = 0.0
@@ -243,7 +243,7 @@ def _not_followed_up() -> list[UUID]:
 
 
 def _for_a_shift(items: Iterable[Item]) -> Iterator[Item]:
-    """Those that can be begun in ``SHIFT_SECONDS``. The next sweep finds the others."""
+    """Items that can be begun within ``SHIFT_SECONDS``. The next sweep finds the others."""
     ends = time.monotonic() + SHIFT_SECONDS
     for item in items:
         _report()
@@ -254,8 +254,8 @@ def _for_a_shift(items: Iterable[Item]) -> Iterator[Item]:
 
 @contextmanager
 def _limit(seconds: int) -> Iterator[None]:
-    """A hanging step ends this process, as it would a worker: the lease expires, and the attempt
-    counts.
+    """End this process if a step hangs, as would happen to a worker: the lease expires, and the
+    attempt counts.
     """
     signal.alarm(seconds)
     try:
@@ -265,13 +265,13 @@ def _limit(seconds: int) -> Iterator[None]:
 
 
 def _report() -> None:
-    """Between two items of a long step: else health would miss the sweeper, or the storage that it
-    tests.
+    """Report between two items of a long step, so that health does not miss the sweeper or the
+    storage that it tests.
     """
     clock.tick()
     try:
         _try_the_storage()
-    except Exception as error:  # what needs it fails by itself
+    except Exception as error:  # steps that need storage fail by themselves
         logger.warning("the storage keeps no file: %s", type(error).__name__)
 
 

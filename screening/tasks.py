@@ -50,14 +50,14 @@ def compare_task(image_ids: list[str]) -> None:
     soft_time_limit=worker.LONGEST_SHIFT_SECONDS - 10, time_limit=worker.LONGEST_SHIFT_SECONDS
 )
 def work_on_batches_task() -> None:
-    """One shift."""
+    """Work for one shift."""
     if worker.has_work():
         worker.work(seconds=worker.SHIFT_SECONDS, ring=bells.work_on_batches)
 
 
 @shared_task(soft_time_limit=sweeper.LONGEST_EXPORT - 10, time_limit=sweeper.LONGEST_EXPORT)
 def work_on_exports_task() -> None:
-    """One export; the next is rung for."""
+    """Build one export, and ring for the next."""
     if export_worker.work() and export_worker.has_work():
         bells.work_on_exports()
 
@@ -103,7 +103,7 @@ def erase_task() -> None:
 
 @shared_task
 def beat_task() -> None:
-    """Shows that beat is alive and that its messages reach a worker."""
+    """Report that beat is alive and that its messages reach a worker."""
     heartbeats.beat(heartbeats.BEAT)
 
 
@@ -137,7 +137,7 @@ def mail_invitations_task() -> None:
 
 @worker_ready.connect
 def _ring_for_all_that_waits(**_: Any) -> None:
-    """The embedded broker starts empty, and Redis may have lost messages."""
+    """Ring for waiting work: the embedded broker starts empty, and Redis may have lost messages."""
     adoption.adopt_own()
     sweeper.sweep_batches()
     sweeper.sweep_exports()
@@ -149,8 +149,10 @@ def _ring_for_all_that_waits(**_: Any) -> None:
 
 @worker_process_init.connect
 def _load_the_model(sender: str | None = None, **_: Any) -> None:
-    """So that the first person need not wait. Each reading reports a missing model itself."""
-    if str(sender).startswith("courier@"):  # it sends, and reads nothing
+    """Load the model before the first person waits for it. Each reading reports a missing model
+    itself.
+    """
+    if str(sender).startswith("courier@"):  # a courier only sends, and reads nothing
         return
     try:
         reader.load()

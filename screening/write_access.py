@@ -1,4 +1,4 @@
-"""Who may change what: the check at the start of every write path function; and locks."""
+"""The permission check at the start of every write path function, and the locks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def require_writable(*, user: User, patient: Patient) -> None:
 
 
 def lock(record: Model) -> None:
-    """Lock the record until the transaction ends, and before it the patient, lesion and image that
-    it is of: everybody locks in this order, so that nobody waits in a circle.
+    """Lock the record until the transaction ends, and before it the patient, lesion and image it
+    belongs to. All code locks in this order, so there are no deadlocks.
     """
     of = [field for field in record._meta.concrete_fields if field.name in _ABOVE]
     for field in sorted(of, key=lambda field: _ABOVE.index(field.name)):

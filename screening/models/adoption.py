@@ -7,8 +7,8 @@ from screening.models.base import UUIDModel
 
 
 class Adoption(UUIDModel):
-    """A model version became the default: its readings count. The last one holds; none is ever
-    changed.
+    """A model version that became the default, so that its readings count. The last row applies.
+    Rows are never changed.
     """
 
     number = models.PositiveIntegerField(unique=True, editable=False, help_text="From 1.")

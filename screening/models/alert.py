@@ -44,9 +44,8 @@ class AlertQuerySet(models.QuerySet["Alert"]):
 
 
 class AlertManager(models.Manager["Alert"]):
-    """Exclude alerts whose two images are no longer a pair of the alert's lesion.
-
-    They count again once the picture is put back.
+    """Exclude alerts whose two images no longer belong to the alert's lesion. They count again once
+    the picture is put back.
     """
 
     def get_queryset(self) -> models.QuerySet[Alert]:

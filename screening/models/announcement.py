@@ -18,16 +18,17 @@ FINDINGS = (
     Event.HISTOLOGY_CHANGED,
     Event.HISTOLOGY_WITHDRAWN,
 )
-"""Events that tell of what a model, a colleague or a pathologist found."""
+"""Events that reveal what a model, a colleague or a pathologist found."""
 
 
 class AnnouncementQuerySet(models.QuerySet["Announcement"]):
     def visible_to(self, user: User) -> AnnouncementQuerySet:
-        """Events of the patients that ``user`` may see, also of withdrawn ones, and of batches.
-        A withdrawal is told also of a patient who is to be erased, or was left to others.
+        """Events of the patients that ``user`` may see, including withdrawn patients, and of
+        batches.
 
-        Whoever must conclude before seeing findings gets no event of findings, nor of what follows
-        from one: by the time they may see them, the feed has gone past.
+        Withdrawals are included even if the patient is being erased or has left the clinic. Users
+        who must conclude before seeing findings get no event about findings or what follows from
+        them: by the time they may see them, the feed has moved on.
         """
         patients = Patient.everything.visible_to(user)
         theirs = Q(clinic__in=Clinic.objects.with_member(user))
@@ -43,7 +44,7 @@ class AnnouncementQuerySet(models.QuerySet["Announcement"]):
 
 
 class Announcement(UUIDModel):
-    """An event as it was told, for the change feed. Kept for thirty days."""
+    """An event in the change feed. Kept for thirty days."""
 
     event = models.CharField(max_length=20, choices=Event, editable=False)
     clinic = models.ForeignKey(

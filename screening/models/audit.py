@@ -141,8 +141,8 @@ class AuditEntry(models.Model):
 
     @property
     def signed_content(self) -> Content:
-        """Its digest stands for what was written, so that a person can be taken out of an entry and
-        the chain still holds.
+        """Its digest stands for the content, so that a person can be removed from an entry without
+        breaking the chain.
         """
         return {
             "number": self.number,
@@ -164,7 +164,7 @@ class AuditEntry(models.Model):
 
 
 class AuditSubject(models.Model):
-    """An index: the patients and clinics that an entry is about, as its details say."""
+    """An index of the patients and clinics that an entry's details name."""
 
     entry = models.ForeignKey(AuditEntry, on_delete=models.CASCADE, related_name="subjects")
     patient = models.UUIDField(null=True, db_index=True)
@@ -181,8 +181,8 @@ class AuditSubject(models.Model):
 
 
 class AuditSegment(models.Model):
-    """A closed part of the chain, whose entries were kept as long as the retention says. Its
-    signature holds the place of the entries it replaces.
+    """A closed part of the chain whose entries passed the retention period. Its signature stands in
+    for the entries it replaces.
     """
 
     last = models.PositiveBigIntegerField(primary_key=True, help_text="Its last entry's number.")

@@ -28,9 +28,7 @@ class UUIDModel(models.Model):
 
     @classmethod
     def from_db(cls, *args: Any, **options: Any) -> Self:
-        """Every row that a query loads passes here: the one place where the audit log sees what is
-        read.
-        """
+        """Report every row that a query loads to the audit log. No row is loaded any other way."""
         row = super().from_db(*args, **options)
         witness.saw(row)
         return row
@@ -63,12 +61,12 @@ class Settling(UUIDModel):
 
     @property
     def knows_until(self) -> datetime:
-        """What came later, it did not take into account."""
+        """The act did not take into account what came to the lesion later than this."""
         return self.shown_at or self.created
 
 
 def knowing(acts: _Acts) -> _Acts:
-    """Add ``Settling.knows_until`` for filters."""
+    """Add ``Settling.knows_until`` for use in filters."""
     return acts.alias(knows_until=Coalesce("shown_at", "created"))
 
 
@@ -115,10 +113,10 @@ class Withdrawable(UUIDModel):
 
 
 class Entry(Settling, Withdrawable):
-    """What somebody enters of an examination elsewhere: a histology, a visit to a doctor.
+    """An examination elsewhere, entered by someone: a histology or a visit to a doctor.
 
-    Never edited. A mistake is corrected by a later entry that ``supersedes`` it, or the entry is
-    withdrawn: then it supersedes nothing either, and what it had corrected stands again.
+    Never edited. A mistake is corrected by a later entry that ``supersedes`` it, or by withdrawing
+    the entry. A withdrawn entry supersedes nothing, so what it had corrected applies again.
     """
 
     supersedes = models.OneToOneField(

@@ -14,14 +14,14 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
         return self.filter(seen(user, "later"), still_a_pair())
 
     def standing(self) -> ComparisonQuerySet:
-        """Comparisons made within the current outlines."""
+        """Comparisons made with the current outlines."""
         return self.filter(replaced_at=None)
 
 
 def still_a_pair(comparison: str = "") -> Q:
     """A condition on comparisons, or on rows with a foreign key named by ``comparison``: both
-    images exist, belong to the same lesion, and are still in order. An image may since have been
-    withdrawn, moved or given another day.
+    images exist, belong to the same lesion and are still in order. An image may have been
+    withdrawn, moved or given another day since.
     """
     path = f"{comparison}__" if comparison else ""
     return Q(

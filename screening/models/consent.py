@@ -9,8 +9,8 @@ from screening.models.patient import Patient
 
 
 class Consent(UUIDModel):
-    """The person whose skin it is lets their record be used for research. Rows stay: a withdrawn
-    consent has its date, and consenting anew adds a row.
+    """A person's consent to the use of their record for research. Rows stay: a withdrawn consent
+    has its date, and a new consent is a new row.
     """
 
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="consents")

@@ -28,7 +28,7 @@ class CorrectionKind(models.TextChoices):
 
 
 CONCLUDED = (CorrectionKind.CLOSED, CorrectionKind.REOPENED)
-"""Kinds that follow from a conclusion or a histology, and so reveal that there is one."""
+"""Kinds that follow from a conclusion or a histology, and so reveal its existence."""
 
 
 OF = {
@@ -38,7 +38,7 @@ OF = {
     "visits": Q(visit__isnull=False),
     "histologies": Q(histology__isnull=False),
 }
-"""By resource, as scopes name it: the corrections made directly to such a record."""
+"""The corrections made directly to a record, by its resource as scopes name it."""
 
 
 class CorrectionQuerySet(models.QuerySet["Correction"]):

@@ -20,9 +20,9 @@ from screening.models.patient import Patient
 from screening.sealing import KEY
 
 INSTALLATION = UUID(int=0)
-"""The key of what belongs to no one patient: archives of batches, exports of an account."""
+"""The owner of what belongs to no single patient: archives of batches, exports of an account."""
 FORGOTTEN_AFTER = 600
-"""Seconds for which a process remembers a data key that it has opened."""
+"""Seconds for which a process keeps a data key in memory after opening it."""
 MOST_REMEMBERED = 1000
 _NONCE = 12
 MISSING = (
@@ -35,11 +35,13 @@ _opened: dict[UUID, tuple[float, bytes]] = {}
 
 class DataKeyQuerySet(models.QuerySet["DataKey"]):
     def lost(self) -> DataKeyQuerySet:
-        """Those that no operator's key of the settings opens, and that nobody has given up."""
+        """Keys that none of the operator's configured keys opens, and that are not marked
+        as lost.
+        """
         return self._closed().filter(lost_at=None)
 
     def outdated(self) -> DataKeyQuerySet:
-        """Those that are wrapped with a former key."""
+        """Keys wrapped with a former operator's key."""
         given_up = self._closed().exclude(lost_at=None)
         of_former = self.exclude(wrapped_by=next(iter(operators_keys()), ""))
         return of_former.exclude(pk__in=given_up.values("pk"))
@@ -49,8 +51,8 @@ class DataKeyQuerySet(models.QuerySet["DataKey"]):
 
 
 class DataKey(models.Model):
-    """What the pictures of one patient are encrypted with. It is stored encrypted ("wrapped") with
-    the operator's key, and destroyed with the record: nothing opens the pictures then.
+    """The key that encrypts one patient's pictures. It is stored encrypted ("wrapped") with the
+    operator's key and destroyed with the record, after which nothing opens the pictures.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
@@ -103,7 +105,7 @@ class DataKey(models.Model):
 
     @classmethod
     def of(cls, patient: Patient | None) -> DataKey:
-        """The key of the patient, None the installation's. Made when it is first asked for. Raises
+        """The patient's key, or the installation's for None. Created on first use. Raises
         KeyMissing.
         """
         which: dict[str, Any] = {"patient": patient, "lost_at": None}
@@ -111,7 +113,7 @@ class DataKey(models.Model):
             which = {"pk": INSTALLATION}
         found = cls.objects.filter(**which).first()
         if found is None:
-            # A new one beside keys that cannot be opened would hide that the operator's is lost.
+            # A new key beside keys that cannot be opened would hide the loss of the operator's key.
             if not settings.ENCRYPTION_KEYS:
                 raise KeyMissing(errno.ENOKEY, MISSING)
             require_none_lost()
@@ -123,7 +125,7 @@ class DataKey(models.Model):
 
     @property
     def key(self) -> bytes:
-        """Raises KeyMissing, and KeyDestroyed if it was given up."""
+        """Raises KeyMissing, or KeyDestroyed for a key marked as lost."""
         wrapping = operators_keys().get(self.wrapped_by)
         if wrapping is None and self.lost_at is not None:
             raise KeyDestroyed(errno.ENOENT, "The key of what is stored is lost.")
@@ -134,7 +136,8 @@ class DataKey(models.Model):
             key = AESGCM(wrapping).decrypt(wrapped[:_NONCE], wrapped[_NONCE:], self.pk.bytes)
         except InvalidTag:
             raise KeyMissing(errno.ENOKEY, f"{self} was changed: restore it.") from None
-        if self.pk != INSTALLATION:  # it has the same identifier when made again after a rollback
+        # It has the same identifier when created again after a rollback.
+        if self.pk != INSTALLATION:
             if len(_opened) > MOST_REMEMBERED:
                 _opened.clear()
             _opened[self.pk] = (time.monotonic() + FORGOTTEN_AFTER, key)
@@ -148,7 +151,7 @@ class DataKey(models.Model):
 
 
 def key_of(pk: UUID) -> bytes:
-    """The data key that a header names. Raises KeyMissing, and KeyDestroyed if it was erased."""
+    """The data key that a header names. Raises KeyMissing, or KeyDestroyed if it was erased."""
     until, key = _opened.get(pk, (0.0, b""))
     if until > time.monotonic():
         return key
@@ -169,6 +172,6 @@ def forget_opened() -> None:
 
 
 def operators_keys() -> dict[str, bytes]:
-    """By what tells them apart, the newest first."""
+    """The operator's keys by their fingerprint, newest first."""
     keys = map(bytes.fromhex, settings.ENCRYPTION_KEYS)
     return {sha256(b"skincheck.operator.1" + key).hexdigest()[:16]: key for key in keys}

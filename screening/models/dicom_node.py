@@ -18,7 +18,7 @@ from screening.models.outbox import (
 )
 
 PURPOSE = "screening.dicom_node"
-"""Of the key that encrypts credentials."""
+"""The purpose of the key that encrypts credentials."""
 
 
 class Authorization(models.TextChoices):
@@ -34,7 +34,7 @@ class DicomNodeQuerySet(models.QuerySet["DicomNode"]):
         return self.filter(removed_at=None)
 
     def visible_to(self, user: User) -> DicomNodeQuerySet:
-        """Those of the user's clinics: whoever sends must be able to choose one."""
+        """Nodes of the user's clinics: every member who sends pictures chooses among them."""
         return self.standing().filter(clinic__in=Clinic.objects.with_member(user))
 
     def managed_by(self, user: User) -> DicomNodeQuerySet:
@@ -44,7 +44,7 @@ class DicomNodeQuerySet(models.QuerySet["DicomNode"]):
 class DicomNode(Receiver):
     """A clinic's archive, or another DICOMweb server that stores instances (STOW-RS).
 
-    Once removed, the row stays without its credentials: it says where pictures were sent.
+    A removed node keeps its row, without credentials, because deliveries refer to it.
     """
 
     clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="dicom_nodes")
@@ -105,7 +105,7 @@ class DicomDeliveryQuerySet(OutgoingQuerySet["DicomDelivery"]):
         return self.exclude(state__in=OVER)
 
     def attempted(self) -> DicomDeliveryQuerySet:
-        """Whose picture the node may have, whatever it answered."""
+        """Deliveries whose picture may have reached the node, whatever it answered."""
         return self.exclude(instance_uid="")
 
 

@@ -29,7 +29,7 @@ OPEN_ERASURE = (ErasureState.ASKED, ErasureState.PENDING, ErasureState.ERASING)
 
 
 class Ground(models.TextChoices):
-    """Why a clinic erases. No free text: what is kept of an erasure names nobody."""
+    """Why a clinic erases. There is no free text, so the receipt names nobody."""
 
     PERSON_ASKS = "person_asks", "The person asks for it"
     TIME_IS_OVER = "time_is_over", "The time for which it must be kept is over"
@@ -39,7 +39,7 @@ class Ground(models.TextChoices):
 
 class ErasureQuerySet(models.QuerySet["Erasure"]):
     def visible_to(self, user: User) -> ErasureQuerySet:
-        """Those that ``user`` asked for, and those of clinics where they conclude."""
+        """Erasures that ``user`` asked for, and those of clinics where they record conclusions."""
         of_clinics = Q(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
         if user.bound_clinic is not None:  # a caller bound to a clinic sees only the clinic's
             return self.filter(of_clinics)
@@ -49,7 +49,7 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
         return self.filter(state__in=OPEN_ERASURE)
 
     def due(self) -> ErasureQuerySet:
-        """Erasures to work on now: the days to undo it are over, or it was interrupted."""
+        """Erasures to work on now: the time to undo is over, or the work was interrupted."""
         now = timezone.now()
         rested = Q(rests_until=None) | Q(rests_until__lte=now)
         over = Q(state=ErasureState.PENDING, erased_from__lte=now)
@@ -57,10 +57,10 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
 
 
 class Erasure(UUIDModel):
-    """A person's account, or one record, that is to be erased; and, afterwards, the receipt.
+    """A request to erase an account or a record and, afterwards, its receipt.
 
-    ASKED (of a clinic: another person confirms) -> PENDING (can be undone until ``erased_from``) ->
-    ERASING (rows are gone, files follow) -> ERASED; ASKED and PENDING -> UNDONE. Once erased, it
+    ASKED (by a clinic: another person confirms) -> PENDING (can be undone until ``erased_from``) ->
+    ERASING (rows are gone, files follow) -> ERASED; ASKED and PENDING -> UNDONE. An ERASED row
     names neither the person nor their record.
     """
 
@@ -153,7 +153,9 @@ class Erasure(UUIDModel):
 
     @property
     def token(self) -> str:
-        """Of the receipt's address, which needs no account: there is none any more."""
+        """The token in the receipt's URL, which works without an account, since the account is
+        erased too.
+        """
         return signing.dumps(str(self.pk), salt=_SALT)
 
     @staticmethod
@@ -166,8 +168,8 @@ class Erasure(UUIDModel):
 
 
 class Trace(models.Model):
-    """A digest of something that was erased and must not be found anywhere: of an identifier, a
-    file, a name. It says nothing about what it was.
+    """A digest of an erased identifier, file or name, to search for what is left of it. The digest
+    does not reveal the value.
     """
 
     class Kind(models.TextChoices):
@@ -195,5 +197,5 @@ class Trace(models.Model):
 
     @staticmethod
     def of_identifier(text: str) -> str:
-        """The digest of a UUID, however it is written, or of a SHA-256."""
+        """The digest of a UUID in any notation, or of a SHA-256."""
         return hashlib.sha256(TRACE + text.replace("-", "").lower().encode()).hexdigest()

@@ -20,7 +20,7 @@ def _archive_name(instance: Export, filename: str) -> str:
 
 class ExportQuerySet(models.QuerySet["Export"]):
     def visible_to(self, user: User) -> ExportQuerySet:
-        """Exports that ``user`` asked for, as long as they may still export the record."""
+        """Exports that ``user`` asked for, while they may still export the record."""
         own = Q(patient=None) if user.bound_clinic is None else Q(pk=None)
         of_patients = Q(patient__in=Patient.objects.exportable_by(user))
         return self.filter(own | of_patients, requested_by=user)
@@ -31,7 +31,7 @@ class ExportQuerySet(models.QuerySet["Export"]):
         return self.filter(rested, state=Export.State.QUEUED)
 
     def ready(self) -> ExportQuerySet:
-        """Exports whose file may be fetched."""
+        """Exports whose file can be downloaded."""
         return self.filter(state=Export.State.READY, expires_at__gt=timezone.now())
 
     def latest_first(self) -> ExportQuerySet:
@@ -138,5 +138,7 @@ class Export(UUIDModel):
         )
 
     def sealing_key(self) -> DataKey:
-        """The patient's; of an account, which may have several records, the installation's."""
+        """The patient's key or, for an account, which may have several records, the
+        installation's.
+        """
         return DataKey.of(self.patient)

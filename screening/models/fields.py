@@ -1,5 +1,5 @@
-"""Fields whose content is encrypted with the patient's data key. The tables are those of Django's
-own fields, and content from before there was a key stays readable.
+"""Fields encrypted with the patient's data key. Their columns are those of Django's own fields, and
+content stored before there was a key stays readable.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from screening.models.data_key import DataKey, key_of
 
 class SealedFieldFile(FieldFile):
     def open(self, mode: str = "rb") -> SealedFieldFile:  # type: ignore[override]
-        """Also if the file got another name since the row was loaded, as it does when it is
-        encrypted later: who reads it meanwhile must not take it for lost.
+        """Open the file even if it was renamed since the row was loaded, as happens when it is
+        encrypted later.
         """
         try:
             return super().open(mode)
@@ -32,14 +32,14 @@ class SealedFieldFile(FieldFile):
             return super().open(mode)
 
     def save(self, name: str, content: File[Any], save: bool = True) -> None:
-        """The storage encrypts with the key that the content names."""
+        """Name the data key, with which the storage encrypts."""
         if settings.ENCRYPT_AT_REST:
             content.data_key = self.instance.sealing_key()  # type: ignore[attr-defined]
         super().save(name, content, save=save)
 
 
 class SealedFileField(models.FileField):
-    """Of a model with a ``sealing_key``."""
+    """A file field of a model with a ``sealing_key``."""
 
     attr_class = SealedFieldFile
 
@@ -48,18 +48,18 @@ class SealedFileField(models.FileField):
 
 
 class SealedBytes(bytes):
-    """What is encrypted already."""
+    """Content that is already encrypted."""
 
 
 class Stored(NamedTuple):
-    """What a row holds of a sealed column until somebody asks for its content."""
+    """The sealed value of a column until its content is read."""
 
     sealed: bytes
 
 
 class _OpenedWhenAsked(DeferredAttribute):
-    """A row whose column does not open can be loaded; only who asks for the column gets the error,
-    again each time.
+    """Opens the column on access, so that a row can be loaded even if the column does not open.
+    Each access raises the error again.
     """
 
     def __get__(self, instance: Any, cls: Any = None) -> Any:
@@ -74,7 +74,9 @@ class _OpenedWhenAsked(DeferredAttribute):
 
 
 class SealedBinaryField(models.BinaryField):
-    """Of a model with a ``sealing_key``. The attribute raises Unreadable."""
+    """A binary field of a model with a ``sealing_key``. Reading the attribute may raise
+    Unreadable.
+    """
 
     descriptor_class = _OpenedWhenAsked
 
@@ -85,7 +87,7 @@ class SealedBinaryField(models.BinaryField):
         return self.sealed(model_instance)
 
     def sealed(self, row: models.Model) -> Any:
-        """The value of a row as it is stored, for what saves past ``pre_save``."""
+        """The stored value of a row's column, for writes that bypass ``pre_save``."""
         value = getattr(row, self.attname)
         if value is None or not settings.ENCRYPT_AT_REST:
             return value

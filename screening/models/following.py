@@ -12,18 +12,18 @@ from screening.models.patient import Patient
 
 class FollowingQuerySet(models.QuerySet["Following"]):
     def waiting(self) -> FollowingQuerySet:
-        """Invitations that nobody has answered, to a record that is there."""
+        """Unanswered invitations to a record that exists."""
         there = Q(patient__withdrawn_at=None, patient__owner__isnull=False)
         return self.filter(there, accepted_at=None, ended_at=None)
 
     def standing(self) -> FollowingQuerySet:
-        """The clinic sees the record because its owner invited it."""
+        """Followings in force: the clinic sees the record because its owner invited it."""
         return self.filter(
             accepted_at__isnull=False, ended_at=None, patient__clinic=F("clinic")
         ).exclude(patient__owner=None)
 
     def owned_by(self, user: User) -> FollowingQuerySet:
-        """Of the user's own records, withdrawn ones too: a clinic may have withdrawn them."""
+        """Followings of the user's own records, including records that a clinic has withdrawn."""
         if user.bound_clinic is not None:
             return self.none()
         return self.filter(patient__owner=user)

@@ -39,11 +39,11 @@ class HistologyQuerySet(models.QuerySet["Histology"]):
         return self.filter(Q(recorded_by=user) | ~Exists(waiting))
 
     def standing(self) -> HistologyQuerySet:
-        """Diagnoses that no later one corrects."""
+        """Diagnoses that no later entry corrects."""
         return self.filter(superseded_by=None)
 
     def gravest_first(self) -> HistologyQuerySet:
-        """Malignant before benign, then newest first: another sample takes no cancer back."""
+        """Malignant before benign, then newest first: a benign sample does not revoke a cancer."""
         benign = Case(When(diagnosis__in=MALIGNANT, then=0), default=1)
         return self.order_by(benign, "-created", "-pk")
 

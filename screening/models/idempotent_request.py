@@ -6,10 +6,10 @@ from screening.models.base import UUIDModel
 
 
 class IdempotentRequest(UUIDModel):
-    """A POST request that came with an Idempotency-Key, and the response to it.
+    """A POST request with an Idempotency-Key, and the response to it.
 
     A request is claimed (``locked_until``), then answered. If the lease expires without an answer,
-    whoever repeats the request takes the claim over.
+    a repeated request takes over the claim.
     """
 
     caller = models.CharField(max_length=60, help_text="The key, application or person.")

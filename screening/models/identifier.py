@@ -15,7 +15,7 @@ from screening.models.patient import Patient
 
 
 class ExternalIdentifier(UUIDModel):
-    """Another system's identifier of a record. It belongs to the side that gave it: the clinic
+    """Another system's identifier of a record. It belongs to the side that assigned it: the clinic
     or, for a person's own skin, the owner.
     """
 
@@ -82,6 +82,8 @@ class ExternalIdentifier(UUIDModel):
 
     @staticmethod
     def of_patients(patients: Iterable[Any]) -> Q:
-        """Those of these patients (by primary key), of their lesions and images, of any side."""
+        """Identifiers of these patients (by primary key), their lesions and images, from either
+        side.
+        """
         pks = list(patients)
         return Q(patient__in=pks) | Q(lesion__patient__in=pks) | Q(image__lesion__patient__in=pks)

@@ -38,20 +38,22 @@ class Modality(models.TextChoices):
 
 
 ADULT_FROM = 16
-"""Years. The data contain almost no younger people, so it is unknown how well they are read."""
+"""Years. The training data contain almost no younger people, so the accuracy for them is
+unknown.
+"""
 
 
 def of_child(image: str = "image") -> Q:
     """A condition on rows with an image at ``image``: ``LesionImage.is_of_child``, in SQL."""
     born = f"{image}__lesion__patient__birth_year"
     day = f"{image}__captured_on"
-    # Compared as days: SQLite asks Python for the year of a day, for each picture.
+    # Compared as days, because SQLite calls Python for the year of each day.
     young = {f"{day}__gte": _new_year(F(born)), f"{day}__lt": _new_year(F(born) + ADULT_FROM + 1)}
     return Q(**{f"{born}__isnull": False}) & Q(**young)
 
 
 def _new_year(year: Combinable) -> Cast:
-    """The first day of a year of four digits."""
+    """The first day of a four-digit year."""
     return Cast(Concat(Cast(year, models.CharField()), Value("-01-01")), models.DateField())
 
 
@@ -62,8 +64,8 @@ def _file_name(instance: LesionImage, filename: str) -> str:
 
 
 _UNKNOWN_TIME = time.min
-"""Within a day, pictures without a time come before those with one: they may be from before times
-were stored, so pictures added later are usually later, as ``created`` would sort them.
+"""Within a day, images without a time come before those with one. They may predate stored times, so
+images added later are usually later too, as ``created`` would sort them.
 """
 
 Place = tuple[date, time, datetime, UUID]
@@ -122,7 +124,7 @@ class LesionImageQuerySet(models.QuerySet["LesionImage"]):
 
         This is the only statement of the rule: see ``disclosed``.
         """
-        if not user.reviews_blind:  # most people: keeps their queries short
+        if not user.reviews_blind:  # true of most people, and keeps their queries short
             return self.none()
         blind = Patient.objects.reviewed_blind_by(user)
         return self.filter(lesion__patient__in=blind).exclude(reviews__reviewer=user)
@@ -248,7 +250,7 @@ class LesionImage(Withdrawable):
         return f"{self.lesion}, {self.captured_on}"
 
     def sealing_key(self) -> DataKey:
-        """What its files and maps are encrypted with: its patient's key when the first came."""
+        """The key of its files and maps: its patient's key at the time of the first one."""
         if self.data_key is None:
             self.data_key = DataKey.of(self.lesion.patient)
             if not self._state.adding:
@@ -323,7 +325,7 @@ class LesionImage(Withdrawable):
 
     @property
     def removed_words(self) -> str:
-        """What to know about a picture that ``was_removed``; empty for any other."""
+        """The notice for a picture that ``was_removed``; empty for any other."""
         if not self.was_removed:
             return ""
         return (
@@ -333,7 +335,7 @@ class LesionImage(Withdrawable):
         )
 
     def words_on_kind(self, sent: str) -> str:
-        """What to know about a picture that was sent again as of another kind; else empty."""
+        """The notice if the picture was sent again with another modality; else empty."""
         if sent == self.modality:
             return ""
         if self.modality == Modality.CLINICAL:

@@ -48,7 +48,7 @@ _NUMBERED = re.compile(r"Lesion ([1-9][0-9]{0,5})")
 
 
 def number_of(label: str) -> int:
-    """The n of a lesion labelled "Lesion n"; 0 for any other label."""
+    """The n of a label "Lesion n"; 0 for any other label."""
     found = _NUMBERED.fullmatch(label)
     return int(found[1]) if found else 0
 
@@ -174,8 +174,8 @@ class Lesion(Withdrawable):
 
     @property
     def symptoms_now(self) -> list[str]:
-        """Those that did not leave with the lesion, which was removed on the day on which they were
-        marked, or later.
+        """The marked symptoms, unless the lesion was removed on the day they were marked or
+        later.
         """
         since = self.symptoms_at
         if self.closed_on is None or (since and timezone.localdate(since) > self.closed_on):
@@ -184,7 +184,7 @@ class Lesion(Withdrawable):
 
     @property
     def symptom_words(self) -> str:
-        """What is marked, in words; empty if nothing is."""
+        """The marked symptoms in words; empty without any."""
         if not self.symptoms:
             return ""
         listed = ", ".join(self.symptoms)
@@ -192,7 +192,7 @@ class Lesion(Withdrawable):
 
     @property
     def closed_words(self) -> str:
-        """When the lesion was removed, in words; empty for a lesion that is followed."""
+        """When the lesion was removed, in words; empty while it is followed."""
         if self.closed_on is None:
             return ""
         on = "on" if self.closed_day_is_known else "by"

@@ -49,6 +49,6 @@ class PredictionMaps(UUIDModel):
         return f"maps of {self.prediction_id}"
 
     def sealing_key(self) -> DataKey:
-        """The image's, as it is now: it may have got another since it was loaded."""
+        """The image's current key: it may have changed since the image was loaded."""
         images = LesionImage.everything.select_related("data_key", "lesion__patient")
         return images.get(predictions=self.prediction_id).sealing_key()

@@ -11,7 +11,7 @@ from screening.models.prediction import Prediction
 
 
 class OfImageQuerySet(models.QuerySet[models.Model]):
-    """Rows with an ``image``."""
+    """Rows that have an ``image``."""
 
     def visible_to(self, user: User) -> OfImageQuerySet:
         return self.filter(seen(user))
@@ -22,7 +22,7 @@ class MeasurementQuerySet(models.QuerySet["Measurement"]):
         return self.filter(seen(user)).disclosed_to(user)
 
     def disclosed_to(self, user: User) -> MeasurementQuerySet:
-        """Withhold measurements made within the model's mask along with its reading. Those within a
+        """Withhold measurements within the model's mask along with its reading. Those within a
         drawn outline are always visible.
         """
         return self.filter(Q(outline__isnull=False) | disclosed(user))

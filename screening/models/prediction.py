@@ -42,18 +42,19 @@ _SYMPTOM_IS_THERE = Q(image__lesion__closed_on=None) | Q(
 _BY_SYMPTOM = Q(
     _HAS_SYMPTOM, _SYMPTOM_IS_THERE, outcome__in=(Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
 )
-_READ_AS_CHILD = Q(context__age__gte=0, context__age__lte=ADULT_FROM)  # JSON's null is neither
+# JSON's null satisfies neither condition.
+_READ_AS_CHILD = Q(context__age__gte=0, context__age__lte=ADULT_FROM)
 _WATCHED = Q(outcome=Outcome.MONITOR)
 RAISED_AT_FIRST = _BY_SYMPTOM | Q(_WATCHED & _READ_AS_CHILD)
-"""A condition on readings: told as see a doctor, although read as milder, by the age that the
-reading used.
+"""A condition on readings: advised to see a doctor although the reading is milder, by the age that
+the reading used.
 """
 RAISED = (
     _BY_SYMPTOM
     | Q(_WATCHED & Q(told_until=None) & of_child())
     | Q(_WATCHED & Q(told_until__isnull=False) & _READ_AS_CHILD)
 )
-"""The same by the age as it stands, but of a reading that no longer counts as it was then."""
+"""The same, by the present age or, for a superseded reading, by the age at the time."""
 TOLD = Case(When(RAISED, then=Value(Outcome.SEE_DOCTOR.value)), default=F("outcome"))
 """``Prediction.outcome_told`` in SQL."""
 
@@ -69,7 +70,7 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         return self.filter(state__in=ACTIVE)
 
     def claimable(self) -> PredictionQuerySet:
-        """Predictions that a worker may start now. Nothing is read that is to be erased."""
+        """Predictions that a worker may start now. Records that are being erased are not read."""
         rested = Q(rests_until=None) | Q(rests_until__lte=timezone.now())
         # No join: the claim is an UPDATE, which must test the state of the row itself.
         leaves = LesionImage.everything.filter(
@@ -85,7 +86,7 @@ class PredictionQuerySet(models.QuerySet["Prediction"]):
         return self.filter(told_from__isnull=False, told_until=None)
 
     def told(self, outcome: str) -> PredictionQuerySet:
-        """Predictions for which the person is shown ``outcome``."""
+        """Predictions that show the person ``outcome``."""
         return self.alias(told=TOLD).filter(told=outcome)
 
     def latest_first(self) -> PredictionQuerySet:
@@ -222,7 +223,7 @@ class Prediction(UUIDModel):
     @property
     def outcome_told(self) -> str:
         """The outcome shown to the person: at least "see a doctor" for a lesion with symptoms, and
-        never "monitor" for a child. Of a reading that no longer counts, what was shown then.
+        never "monitor" for a child. A superseded reading keeps what was shown.
 
         Reads ``image.lesion.patient``: select it in lists. Empty until the prediction is finished.
         """

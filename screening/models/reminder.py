@@ -45,11 +45,11 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
         return self.filter(lesion__withdrawn_at=None, lesion__patient__withdrawn_at=None)
 
     def active(self) -> ReminderQuerySet:
-        """Reminders that nobody stopped, of lesions that are still followed."""
+        """Reminders that nobody stopped, of lesions that are followed."""
         return self.filter(stopped_at=None, lesion__closed_on=None)
 
     def due(self, on: date) -> ReminderQuerySet:
-        """Active reminders whose day has come and that nobody has snoozed past today."""
+        """Active reminders whose day has come and that are not snoozed past today."""
         return self.active().ringing().filter(Q(rings_on__lte=on))
 
     def overdue(self, on: date) -> ReminderQuerySet:
@@ -72,11 +72,11 @@ class ReminderQuerySet(models.QuerySet["Reminder"]):
         return self.alias(rings_on=put_off)
 
     def unmailed(self) -> ReminderQuerySet:
-        """Reminders of ``ringing`` that no mail has announced for their due day."""
+        """Reminders of ``ringing`` that no mail has announced for this due day."""
         return self.ringing().filter(Q(mailed_for=None) | Q(mailed_for__lt=F("rings_on")))
 
     def addressed_to(self, user: User) -> ReminderQuerySet:
-        """Reminders of the user's own record, and those that they set for a clinic's patient."""
+        """Reminders of the user's own record, and those the user set for a clinic's patient."""
         own, set_here = Q(lesion__patient__owner=user), Q(lesion__patient__owner=None, set_by=user)
         return self.visible_to(user).filter(own | set_here)
 

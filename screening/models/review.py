@@ -111,8 +111,8 @@ class Review(Settling):
 
     @property
     def signed_content(self) -> Content:
-        """The signed text: who said what about which image, when, knowing what, and after which
-        review.
+        """The signed text: who concluded what on which image, when, what they had been shown, and
+        the previous review.
         """
         content: dict[str, str | int | None] = {
             "id": str(self.pk),
@@ -141,8 +141,8 @@ def _written(moment: datetime) -> str:
 
 
 class ReviewSeal(UUIDModel):
-    """A link of the chain whose content was erased, or names a person who was. It stands for the
-    signature that can no longer be computed; the site's key made it.
+    """Stands in the chain for a review whose content was erased or that names an erased person. It
+    holds the signature that can no longer be computed, and is signed with the site's key.
     """
 
     number = models.PositiveBigIntegerField(unique=True, editable=False)
@@ -182,7 +182,7 @@ class ReviewSeal(UUIDModel):
         }
 
     def is_of(self, review: Review) -> bool:
-        """Whether it was made of this review, which is unchanged since."""
+        """Whether it was made for this review, and the review is unchanged since."""
         same = (review.number, review.previous_signature, review.signature)
         return self.holds and (
             same == (self.number, self.previous_signature, self.signature)

@@ -1,4 +1,4 @@
-"""What the background processes report about themselves, and what waits after a fault. No medical
+"""What background processes report about themselves, and items to retry after a fault. No medical
 data.
 """
 

@@ -13,12 +13,12 @@ from screening.models.lesion import Lesion
 from screening.models.patient import Patient
 
 WRONG_CODES = 5
-"""After so many wrong codes a link is closed."""
+"""This many wrong codes close a link."""
 
 
 class ShareQuerySet(models.QuerySet["Share"]):
     def active(self) -> ShareQuerySet:
-        """Links that open, if whoever made them may still change the record."""
+        """Links that open, while their creator may still change the record."""
         return self.filter(
             Q(lesion=None) | Q(lesion__withdrawn_at=None),
             revoked_at=None,
@@ -98,7 +98,7 @@ class ShareOpening(UUIDModel):
 
 
 class Opinion(UUIDModel):
-    """What a doctor said through a link. It settles nothing: no outcome asks for it."""
+    """What a doctor said through a link. It settles nothing and changes no outcome."""
 
     share = models.ForeignKey(Share, on_delete=models.PROTECT, related_name="opinions")
     lesion = models.ForeignKey(

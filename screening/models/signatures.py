@@ -1,6 +1,6 @@
-"""Signatures that cannot be forged with the database alone: they need the secret key.
+"""Signatures that access to the database alone cannot forge: they need the secret key.
 
-Those of exports are Ed25519: another installation checks them with the public key.
+Exports are signed with Ed25519, so another installation can check them with the public key.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def sign_export(content: Content) -> str:
 
 
 def export_keys() -> list[str]:
-    """The public keys of this site's exports in 64 hexadecimal digits, that of now first."""
+    """The public keys of this site's exports in 64 hexadecimal digits, the current one first."""
     secrets = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
     return [_export_key(one).public_key().public_bytes_raw().hex() for one in secrets]
 
 
 def export_holds(content: Content, signature: str, key: str) -> bool:
-    """Whether whoever has this public key's secret signed exactly this."""
+    """Whether the owner of this public key signed exactly this content."""
     try:
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key))
         public.verify(bytes.fromhex(signature), _written(content))
@@ -68,7 +68,7 @@ def export_holds(content: Content, signature: str, key: str) -> bool:
 
 
 def digest_of_value(text: str) -> str:
-    """A keyed digest in 16 hexadecimal digits: whether two values are equal, and nothing else."""
+    """A keyed digest in 16 hexadecimal digits. It reveals only whether two values are equal."""
     key = hmac.digest(settings.SECRET_KEY.encode(), AUDIT_VALUE, sha256)
     return hmac.digest(key, text.encode(), sha256).hex()[:16]
 

@@ -1,8 +1,8 @@
 """Long conditions on a row, compiled to SQL once per process instead of once per query.
 
-Django resolves an expression anew at each level of each query that uses it: for the standing
-outcome of a lesion that takes longer than PostgreSQL or SQLite take to answer. Nothing is stored,
-so nothing can be out of date.
+Django resolves an expression anew at each level of each query that uses it. For the standing
+outcome of a lesion, this takes longer than the query itself. No result is stored, so none can be
+outdated.
 """
 
 from __future__ import annotations
@@ -76,10 +76,8 @@ class _Statement:
         self._compiled = lru_cache(_KEPT)(self._compile)
 
     def sql(self, database: str, user: User) -> tuple[str, str, list[Any], list[Any]]:
-        """The SQL before and after the place of the row's primary key, and the parameters of
-        each.
-        """
-        zone = timezone.get_current_timezone_name()  # days begin by it
+        """The SQL before and after the row's primary key, and the parameters of each part."""
+        zone = timezone.get_current_timezone_name()  # it decides when a day begins
         return self._compiled(database, zone, _Viewer(user))
 
     def _compile(
@@ -89,7 +87,7 @@ class _Statement:
         value = ExpressionWrapper(self._rule(viewer.user), output_field=self._field)
         rows: Any = self._model._base_manager.filter(Exact(F("pk"), _Here()))
         query = rows.order_by().values(value=value).query
-        # The outer query's own names stay out of reach of the inner tables.
+        # Keep the outer query's aliases apart from those of the inner tables.
         query.change_aliases({alias: self._prefix + alias for alias in query.alias_map})
         sql, params = query.get_compiler(using=database).as_sql()
         head, tail = sql.split(_HERE)
@@ -98,7 +96,7 @@ class _Statement:
 
 
 class _Viewer:
-    """Users who see the same. Only those who must conclude first differ from the others."""
+    """Groups users who see the same. Only users who must conclude first differ from the others."""
 
     def __init__(self, user: User) -> None:
         self.user = user

@@ -50,9 +50,7 @@ class PatientQuerySet(models.QuerySet["Patient"]):
         )
 
     def open_to_research(self, user: User) -> PatientQuerySet:
-        """Patients whose record may leave for research: those who consented, and the caller's own,
-        which they may take anywhere.
-        """
+        """Patients whose record may leave for research: those who consented, and the user's own."""
         consented = Q(consents__isnull=False, consents__withdrawn_at=None)
         return self.filter(Q(owner=user) | consented)
 

@@ -34,9 +34,9 @@ class DoctorVisitQuerySet(models.QuerySet["DoctorVisit"]):
         return self.filter(superseded_by=None)
 
     def settling(self) -> DoctorVisitQuerySet:
-        """Visits that settle warnings. On a record that a clinic follows none does: what a person
-        reports of themselves takes nothing off the clinic's list. Nor do those entered there, after
-        the clinic has left.
+        """Visits that settle warnings. On a record that a clinic follows, none does: a person's own
+        report removes nothing from the clinic's list. This includes visits entered while the clinic
+        followed, after it has left.
         """
         return self.standing().filter(settles=True, lesion__patient__clinic=None)
 

@@ -13,15 +13,15 @@ from django.apps import apps
 from django.db import models
 
 Seen = dict[str, dict[UUID, UUID | None]]
-"""By the name of a model: by identifier, that of the row one step nearer to the patient."""
+"""By model name and identifier: the identifier of the row one step nearer to the patient."""
 
 seen: ContextVar[Seen | None] = ContextVar("seen", default=None)
 
 
 @contextmanager
 def unseen() -> Iterator[None]:
-    """Whatever erases a person, or looks for traces of them, would itself leave their identifiers
-    in the log. An erasure has a receipt instead.
+    """Suspend reporting while a person is erased or searched for, because the log would keep their
+    identifiers. The erasure's receipt is the record instead.
     """
     token = seen.set(None)
     try:
@@ -38,14 +38,14 @@ def name(row: models.Model) -> None:
 
 
 class Way(NamedTuple):
-    """From a model to the patient whose data its rows are."""
+    """The path of foreign keys from a model to the patient whose data its rows hold."""
 
     path: str
-    """For queries, such as ``image__lesion__patient_id``. The patient itself: ``pk``."""
+    """The path in queries, such as ``image__lesion__patient_id``; for the patient itself ``pk``."""
     step: str
-    """The attribute with the identifier of the next row; empty for the patient."""
+    """The attribute with the next row's identifier; empty for the patient."""
     nearer: str
-    """The model of the next row."""
+    """The next row's model."""
 
 
 def saw(row: models.Model) -> None:
@@ -60,7 +60,7 @@ def saw(row: models.Model) -> None:
 
 @cache
 def ways() -> dict[type[models.Model], Way]:
-    """Of each model that leads to a patient by foreign keys, the shortest way. The nearest models
+    """The shortest path to the patient, for each model that has one. The nearest models
     come first.
     """
     config = apps.get_app_config("screening")
@@ -88,5 +88,5 @@ def ways_by_name() -> dict[str, Way]:
 
 
 UNRELATED = ("batch", "datakey", "delivery", "idempotentrequest")
-"""Models that hold a patient's data without a foreign key to it; and data keys, which hold none."""
+"""Models that hold a patient's data without a foreign key to the patient, and data keys."""
 NO_WAY = Way("", "", "")
