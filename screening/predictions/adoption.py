@@ -1,10 +1,9 @@
-"""Which model version is the default here: the one that was adopted last, in the database.
+"""The default model version of this installation: the one adopted last, in the database.
 
-During a deployment processes of two releases run side by side, each with a default version in its
-code. A newer release adopts its own when it starts (``adopt_own``): after the migrations, and in
-the worker and the sweep. An older process then goes on by that one. Asking which one it is writes
-nothing. Only ``manage.py rescreen`` goes back to an older one, until a release that lacks its
-network starts.
+During a deployment, processes of two releases run side by side, each with a default version in its
+code. The newer release adopts its own when its worker or sweep starts, after the migrations
+(``adopt_own``). Older processes then follow. Asking for the version writes nothing. Only
+``manage.py rescreen`` goes back to an older version, until a release without its network starts.
 """
 
 from __future__ import annotations
@@ -16,19 +15,21 @@ from screening.models import Adoption
 
 
 def own_version() -> str:
-    """The default of this process's code."""
+    """The default version in this process's code."""
     return reader.DEFAULT_VERSION
 
 
 def default() -> str:
-    """The version whose readings count. Only reads: this process's own until one was adopted."""
+    """The version whose readings count: the adopted one, or this process's own before any adoption.
+    Only reads.
+    """
     adopted = _adopted()
     return adopted[-1] if adopted else own_version()
 
 
 def adopt_own() -> None:
-    """Adopt this process's version, if it is newer than all that were adopted, or than the default
-    and this release cannot read by that: pictures would wait for it for ever.
+    """Adopt this process's version if it is newer than every adopted version, or if this release
+    lacks the default's network: pictures would otherwise wait forever.
     """
     own, adopted = own_version(), _adopted()
     if not adopted or _age(own) > max(map(_age, adopted)) or _is_left_behind(adopted[-1], own):
@@ -54,10 +55,12 @@ def _adopted() -> list[str]:
 
 
 def _is_left_behind(version: str, own: str) -> bool:
-    """A newer version is another matter: a process of its release reads by it."""
+    """Whether ``version`` is older than ``own`` and this release lacks its network. Processes of a
+    newer release read with a newer version.
+    """
     return _age(version) < _age(own) and version not in reader.readable()
 
 
 def _age(version: str) -> list[int]:
-    """2026.11.10 is newer than 2026.11.4."""
+    """Compare versions by number: 2026.11.10 is newer than 2026.11.4."""
     return [int(part) if part.isdigit() else -1 for part in version.split(".")]

@@ -106,8 +106,9 @@ _ABOUT_PERCENT = (
 @dataclass(frozen=True, slots=True)
 class Advice:
     """outcome: one of Outcome. title: what to do, in one line. text: short paragraphs.
-    about_percent: what the percentage of this picture is, beside a figure in the text; else empty.
-    false_alarms: how many harmless spots get this outcome; empty where the card does not say.
+    about_percent: what the percentage of this picture means, for display beside a figure in the
+    text; else empty. false_alarms: how many harmless spots get this outcome; empty if the card does
+    not say.
     """
 
     outcome: str
@@ -188,10 +189,11 @@ def advise(prediction: Prediction, words: Words = FOR_PERSON) -> Advice | None:
 
 
 def in_parts(model_version: str, words: Words = FOR_PERSON) -> dict[str, Any]:
-    """What ``advise`` is put together from, for where Python does not run: plain JSON.
+    """The parts of which ``advise`` composes its text, as plain JSON, for code other than Python.
 
-    reasons: by code, what is wrong and a tip; remarks: the same beside an outcome. By outcome,
-    how_often: how many of those flagged were cancer; false_alarms: of the harmless, how many are.
+    reasons: by code, what is wrong, and a tip; remarks: the same beside an outcome. By outcome,
+    how_often: how many of those flagged were cancer; false_alarms: how many harmless spots are
+    flagged.
     """
     figures = _figures(model_version)
     flagged = DANGEROUS if figures else ()
@@ -228,7 +230,7 @@ def act_words(act: Act) -> str:
 
 
 def act_found(act: Act) -> str:
-    """What the act concluded."""
+    """What the act concluded, in words."""
     if isinstance(act, Review):
         return f"{act.get_conclusion_display()}, {act.get_management_display().lower()}"
     if isinstance(act, Histology):
@@ -237,8 +239,8 @@ def act_found(act: Act) -> str:
 
 
 def _figures(model_version: str) -> list[dict[str, Any]]:
-    """The version's figures for each source of pictures it was evaluated on; empty if its card has
-    been removed, since old readings are still shown.
+    """The version's figures for each source of pictures it was evaluated on. Empty if its card has
+    been removed, because old readings are still shown.
     """
     try:
         card = reader.card(model_version)
@@ -253,8 +255,7 @@ def missed(model_version: str) -> str:
     figures = _figures(model_version)
     if not figures:
         return "some cancers"
-    # The worse end of the interval, of the source where it misses most: nobody is to think that it
-    # misses less than it does.
+    # The worse end of the interval, for the source where it misses most: never understate it.
     of_100 = math.ceil(max(one["missed_per_100_cancers"]["high"] for one in figures))
     return f"up to {of_100} of 100 cancers"
 
@@ -310,8 +311,9 @@ def _how_often_cancer(told: str, figures: list[dict[str, Any]]) -> str:
 
 
 def _false_alarms(told: str, figures: list[dict[str, Any]]) -> str:
-    """On all sources of pictures that the version was judged on: they differ too much for one
-    figure."""
+    """For each source of pictures that the version was evaluated on: they differ too much for one
+    figure.
+    """
     name = f"{told}/malignant_specificity"
     alarms = sorted(round(100 * (1 - one[name]["value"])) for one in figures if name in one)
     if not alarms:

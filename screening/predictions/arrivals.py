@@ -1,10 +1,10 @@
-"""What came to a lesion, and in which order.
+"""What arrived at a lesion, and in which order.
 
-Whoever concludes on a lesion is shown what was there: everything up to ``last``. Their act settles
-nothing that came later (``Settling.shown_at``), however early its day. The order does not depend on
-the clock: what comes to a lesion, every act and every correction gets ``next_moment``, which is
-later than all that came before, also after the clock was set back. Only such moments are compared
-to decide what is settled, closed or undone.
+A clinician who concludes on a lesion is shown everything that had arrived up to ``last``. Their act
+settles nothing that arrives later (``Settling.shown_at``), however early its day. The order does
+not depend on the clock: everything that arrives, every act and every correction gets
+``next_moment``, which is later than all earlier ones even if the clock was set back. Only these
+moments are compared to decide what is settled, closed or undone.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """What came to a lesion since a moment, as one user may see it.
+    """What arrived at a lesion since a moment, as far as one user may see it.
 
     images: pictures that took their place since, with the findings that the user may see. graver:
-    counting readings of other pictures that became more severe. symptoms: all that are marked, if
-    one was marked since. others: alerts, acts and reopenings.
+    counting readings of other pictures that became more severe. symptoms: all marked ones, if one
+    was marked since. others: alerts, acts and reopenings.
     """
 
     images: list[LesionImage]
@@ -53,24 +53,24 @@ class Arrivals:
 
 
 def last(lesion: Lesion, user: User | None = None) -> datetime:
-    """The moment of what came to the lesion last; for ``user``, of what they may see."""
+    """The moment of the last arrival; with ``user``, of the last that they may see."""
     return max(_moments(lesion, user))
 
 
 def hold(*lesions: Lesion) -> None:
-    """Lock the lesions until the transaction ends. Everybody locks patients first, then lesions,
-    then what is on them, so that nobody waits in a circle.
+    """Lock the lesions until the transaction ends. All code locks patients, then lesions, then what
+    belongs to them, so there are no deadlocks.
     """
     held = Lesion.everything.filter(pk__in=[lesion.pk for lesion in lesions]).order_by("pk")
     list(held.select_for_update(no_key=True))
 
 
 def next_moment(*lesions: Lesion) -> datetime:
-    """The moment for what comes now: later than everything that came to these lesions before, and
+    """The moment for a new arrival: later than everything that arrived at these lesions before, and
     than every correction of them.
 
-    Holds the lesions until the transaction ends: what took an earlier moment is seen by then, so
-    nobody is shown what came later without it.
+    Locks the lesions until the transaction ends, so that arrivals with an earlier moment are
+    already visible.
     """
     hold(*lesions)
     before = (max(_moments(lesion, None, *_corrections())) for lesion in lesions)
@@ -78,15 +78,15 @@ def next_moment(*lesions: Lesion) -> datetime:
 
 
 def shown(lesion: Lesion, told: datetime | None, user: User) -> datetime:
-    """Until when an act by ``user`` knows what came: until the moment they were ``told`` of, or all
-    that they may see.
+    """The moment up to which an act by ``user`` takes arrivals into account: the one they were
+    ``told``, or else that of the last arrival they may see.
     """
     there = last(lesion, user)
     return there if told is None else min(told, there)
 
 
 def since(lesion: Lesion, moment: datetime, user: User) -> Arrivals:
-    """What came after ``moment``."""
+    """What arrived after ``moment``."""
     lesion = Lesion.objects.get(pk=lesion.pk)
     images = lesion.images.latest_first().select_related("lesion__patient")
     found = Prefetch("predictions", Prediction.objects.disclosed_to(user))
@@ -110,7 +110,7 @@ def since(lesion: Lesion, moment: datetime, user: User) -> Arrivals:
 
 
 def _is_graver(reading: Prediction, moment: datetime) -> bool:
-    """Whether it is a warning, and milder than it, or nothing, was told at that moment."""
+    """Whether the reading is a warning, and a milder one or none was shown at that moment."""
     told = Prediction.objects.filter(
         image=reading.image_id, told_from__lte=moment, told_until__gt=moment
     )
@@ -121,7 +121,7 @@ def _is_graver(reading: Prediction, moment: datetime) -> bool:
 
 
 def _moments(lesion: Lesion, user: User | None, *others: QuerySet[Any]) -> list[datetime]:
-    """others: more rows of the lesion that is the outer query's. One query."""
+    """others: more rows of the outer query's lesion. One query."""
     row = OuterRef("pk")
     readings = Prediction.objects.filter(image__lesion=row)
     if user is not None:
@@ -136,7 +136,9 @@ def _moments(lesion: Lesion, user: User | None, *others: QuerySet[Any]) -> list[
 
 
 def _others(lesion: Any, user: User | None) -> Iterator[QuerySet[Any]]:
-    """Alerts, acts and reopenings of the lesion that ``user`` may see, with withdrawn entries."""
+    """Alerts, acts and reopenings of the lesion that ``user`` may see, including withdrawn
+    entries.
+    """
     found: tuple[Any, ...] = (
         Alert.everything.filter(lesion=lesion),
         Review.objects.filter(image__lesion=lesion),

@@ -20,7 +20,8 @@ GRAVE = (Outcome.URGENT, Outcome.SEE_DOCTOR)
 def count(prediction: Prediction) -> bool:
     """Make a finished reading the one that counts, if it may. Returns whether it did."""
     now = next_moment(Lesion.everything.get(images=prediction.image_id))
-    LesionImage.everything.select_for_update().get(pk=prediction.image_id)  # one at a time
+    # Only one counts at a time.
+    LesionImage.everything.select_for_update().get(pk=prediction.image_id)
     before = Prediction.objects.filter(image=prediction.image_id).counting().first()
     if before == prediction:
         return True
@@ -34,9 +35,12 @@ def count(prediction: Prediction) -> bool:
 
 
 def _may_replace(before: Prediction, after: Prediction) -> bool:
-    """A warning stays when its picture is later marked as a photograph: nothing was read again."""
+    """A warning remains if its picture is later marked as a photograph, because nothing was read
+    again.
+    """
     if before.outcome_told in GRAVE and after.image.modality == Modality.CLINICAL:
         return False
     if after.model_version == before.model_version:
-        return True  # of one version, one reads an image at a time, so it finished later
+        # Readings of an image by one version are made one at a time, so this one finished later.
+        return True
     return after.model_version == adoption.default()

@@ -46,7 +46,7 @@ from screening.predictions import adoption
 CLINICAL_PHOTOGRAPH = "clinical_photograph"
 ONE_SWEEP = 100
 PAUSE = timedelta(hours=1)
-"""Between two attempts of the sweep to repeat a failed reading."""
+"""Pause between two attempts of the sweep to repeat a failed reading."""
 
 _UNKNOWN_AGE = Value(-1.0)
 
@@ -118,8 +118,8 @@ def queue_again(readings: PredictionQuerySet) -> list[Prediction]:
 
 
 def queue_by_default(reading: Prediction) -> list[Prediction]:
-    """Queue the image of a reading that counts, or failed, although another version than the
-    default made it, unless the default has tried: an older release asked for it.
+    """Queue the image of a reading by another version than the default, made on request of an older
+    release, if it counts or failed and the default has not tried.
     """
     version = adoption.default()
     tried = Prediction.objects.filter(image=reading.image_id, model_version=version)
@@ -163,7 +163,7 @@ def queue_some_again() -> list[Prediction]:
 
 
 def _left(readings: PredictionQuerySet) -> PredictionQuerySet:
-    """Those that count, used other details, and have no reading queued."""
+    """Readings that count, used other details, and have no successor queued."""
     waiting = Prediction.objects.active().filter(
         image=OuterRef("image"), model_version=adoption.default()
     )

@@ -12,7 +12,7 @@ from screening.models import BodySite, LesionImage, Modality, Outcome, Predictio
 from screening.predictions.details import other_details
 
 TOP = 3
-# Below half a point a whole number would round to 0, so it is put into words.
+# A share below half a point would round to 0, so it is put into words.
 HARDLY = 0.005
 # Percentage points. The scale never drops below this, so that small effects get short bars.
 LEAST_SCALE = 5.0
@@ -81,7 +81,7 @@ class Explanation:
 
     @property
     def top(self) -> list[Share]:
-        """The diagnoses shown at first: the most likely."""
+        """The most likely diagnoses, which are shown at first."""
         return self.shares[:TOP]
 
     @property
@@ -140,7 +140,7 @@ def _additions(prediction: Prediction, top: str) -> list[Addition]:
 
 
 def differing(prediction: Prediction) -> str:
-    """What was corrected since the reading: "age 34 then, 80 now". Empty if nothing."""
+    """What was corrected since the reading, such as "age 34 then, 80 now". Empty if nothing was."""
     return "; ".join(
         f"{_FIELDS[field].lower()} {_value(field, then)} then, {_value(field, now)} now"
         for field, (then, now) in other_details(prediction).items()
@@ -149,7 +149,7 @@ def differing(prediction: Prediction) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A reading that counted until another replaced it. made_with: the details that it used."""
+    """A reading that used to count. made_with: the details that it used."""
 
     reading: Prediction
     made_with: str

@@ -96,7 +96,9 @@ from screening.models.statement import compiled
 from screening.predictions.default_reading import GRAVE
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
-"""Most severe first. Not assessable is not a finding: it hides none, and it is not an all-clear."""
+"""Most severe first. Not assessable is not a finding: it hides no other outcome, and is not an
+all-clear.
+"""
 NOTHING = len(SEVERITY)
 """The rank of a lesion without an outcome."""
 
@@ -115,7 +117,9 @@ class Awaited(TextChoices):
 
 
 class Unread(TextChoices):
-    """Pictures of a lesion without a reading, most pressing first. They may change what is told."""
+    """Pictures of a lesion without a reading, most pressing first. A reading may change the
+    outcome.
+    """
 
     NOT_READ = "not_read", "A picture could not be read"
     BEING_READ = "being_read", "A picture is being read"
@@ -197,7 +201,7 @@ def standing_of(
     histologies: Iterable[Histology],
     visits: Sequence[DoctorVisit],
 ) -> Standing:
-    """The rule, for a lesion that is already loaded.
+    """Compute the standing outcome of a lesion that is already loaded.
 
     images: current ones, latest capture first, with findings as the reader may see them and
     ``is_withheld`` (``records.queries.timeline``). histologies, visits: the standing ones.
@@ -265,9 +269,10 @@ def graver_before(image: LesionImage) -> Prediction | None:
 def listed(
     newest: LesionImage | None, reading: Prediction | None, concluded: Review | None, row: Any
 ) -> Standing:
-    """The standing outcome of a lesion in a list, from the SQL annotations: ``row`` of
-    ``with_standing``, the ``reading`` behind it and the conclusion signed last. What settled it is
-    shown on the lesion's own page.
+    """The standing outcome of a lesion in a list, from the SQL annotations.
+
+    row: of ``with_standing``; reading: the one behind the outcome; concluded: the review signed
+    last. What settled the outcome is shown on the lesion's own page only.
     """
     outcome = of_rank(row.standing_rank)
     own = reading if reading is not None and reading.outcome_told == outcome else None
@@ -283,10 +288,10 @@ def earlier_of(row: Any) -> str:
 
 
 def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Annotate ``standing_rank``, the position of the standing outcome in ``SEVERITY`` (``NOTHING``
-    without one); ``earlier_rank``, that of the most severe reading that used to count and was more
-    severe; ``awaits`` (``Awaited``); and ``unread`` (``Unread``). Findings withheld from ``user``
-    count as absent, and such pictures as not to be read.
+    """Annotate ``standing_rank``, the index of the standing outcome in ``SEVERITY`` (``NOTHING``
+    without one); ``earlier_rank``, that of the most severe former reading that was more severe;
+    ``awaits`` (``Awaited``); and ``unread`` (``Unread``). Findings withheld from ``user`` count as
+    absent, and their pictures as not waiting to be read.
     """
     return with_warning(lesions, user).annotate(
         earlier_rank=_earlier_rank(user), unread=_unread(user)
@@ -294,7 +299,7 @@ def with_standing(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
 
 
 def with_warning(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Annotate only ``standing_rank`` and ``awaits``, by which lists are put in order."""
+    """Annotate only ``standing_rank`` and ``awaits``, which lists are sorted by."""
     return lesions.annotate(standing_rank=_standing_rank(user), awaits=awaited(user))
 
 
@@ -305,8 +310,8 @@ def _standing_rank(user: User) -> Least:
 
 @compiled(Lesion, IntegerField())
 def warning_rank(user: User) -> Least:
-    """``standing_rank`` where it is urgent or see a doctor, else ``NOTHING``. Most pictures are
-    mild, and what settled those is not looked up.
+    """``standing_rank`` if it is urgent or see a doctor, else ``NOTHING``. Most pictures are mild,
+    so their acts are not looked up.
     """
     grave = _there(Prediction.objects.counting(), user).filter(
         Q(rank__lte=rank(Outcome.SEE_DOCTOR))
@@ -328,7 +333,7 @@ def _earlier_rank(user: User) -> Coalesce:
 
 @compiled(Lesion, CharField())
 def awaited(user: User) -> Case:
-    """``Awaited`` of a lesion, or empty."""
+    """The lesion's ``Awaited``, or empty."""
     cases = (When(holds, then=Value(what.value)) for what, holds in _waits_for(user))
     return Case(*cases, default=Value(""))
 
@@ -353,7 +358,7 @@ def _unread(user: User) -> Case:
 
 @compiled(Lesion, BooleanField())
 def waits(user: User) -> Q:
-    """A condition on lesions: something still has to be done. See ``Awaited``."""
+    """A condition on lesions: something remains to be done. See ``Awaited``."""
     return reduce(or_, (holds for _, holds in _waits_for(user)))
 
 
@@ -370,7 +375,7 @@ def is_grave(user: User) -> Q:
 
 @compiled(Lesion, UUIDField())
 def standing_reading(user: User) -> Subquery:
-    """The key of the standing reading: of the most severe ones, that of the newest image."""
+    """The key of the standing reading: among the most severe readings, that of the latest image."""
     found = _standing(user).order_by(F("rank"), *latest_first("image"))
     return Subquery(found.values("pk")[:1])
 
@@ -384,7 +389,7 @@ def _graver_before(user: User) -> PredictionQuerySet:
 
 
 def _standing(user: User) -> PredictionQuerySet:
-    """The counting readings of the outer query's lesion that nothing has settled, with ``rank``."""
+    """The counting readings of the outer query's lesion that no act has settled, with ``rank``."""
     return _unsettled(_there(Prediction.objects.counting(), user), user)
 
 
@@ -393,7 +398,7 @@ def _unsettled(counting: PredictionQuerySet, user: User) -> PredictionQuerySet:
 
 
 def _there(readings: PredictionQuerySet, user: User) -> PredictionQuerySet:
-    """Of these, the readings of what is left of the outer query's lesion, with ``rank``."""
+    """Those of the outer query's lesion, with ``rank``, without images up to its removal."""
     current = readings.filter(image__lesion=OuterRef("pk"), image__withdrawn_at=None)
     left = Q(image__lesion__closed_on=None) | Q(
         image__captured_on__gt=F("image__lesion__closed_on")
@@ -418,8 +423,8 @@ def _if_graver(earlier: int, standing: int) -> str:
 
 
 def open_alerts(alerts: AlertQuerySet, user: User) -> AlertQuerySet:
-    """Alerts that need attention. An act that settles the later image and came after the alert
-    closes it, for as long as the act stands.
+    """Alerts that need attention. An act that settles the later image and was recorded after the
+    alert closes it, as long as the act stands.
     """
     return alerts.open().exclude(Q(_is_acted_on(user)))
 
@@ -469,7 +474,7 @@ def _symptom_stands(user: User) -> Q:
 
 
 def _settled(user: User) -> Q:
-    """A condition on readings with ``rank_now``, that of the counting reading of their image:
+    """A condition on readings with ``rank_now``, the rank of their image's counting reading:
     ``_settling`` in SQL.
     """
     *by_doctors, visits = _acts(user, "image")
@@ -489,7 +494,7 @@ def _acts_on_alert(user: User) -> Iterator[QuerySet[Any]]:
 
 def _acts(user: User, image: str = "") -> tuple[QuerySet[Any], ...]:
     """Acts that settle the image at the path ``image`` of the outer row, or the row itself: reviews
-    of it or of later ones, histology, visits.
+    of it or of later images, histology, visits.
     """
     path = f"{image}__" if image else ""
     lesion = OuterRef(f"{path}lesion")
@@ -505,8 +510,8 @@ def _acts(user: User, image: str = "") -> tuple[QuerySet[Any], ...]:
 
 
 def _knowing_reviews(reviews: ReviewQuerySet, image: str = "") -> tuple[ReviewQuerySet, ...]:
-    """Of these, those on the image at the path ``image`` of the outer row, or on the row itself;
-    and those on later images of its lesion that took it into account.
+    """The reviews on the image at the path ``image`` of the outer row, or on the row itself, and
+    those on later images of its lesion that took it into account.
     """
     path = f"{image}__" if image else ""
     seen = knowing(reviews).filter(
@@ -522,8 +527,8 @@ def _knowing_reviews(reviews: ReviewQuerySet, image: str = "") -> tuple[ReviewQu
 
 
 def unconcluded(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
-    """Of these, the images that no conclusion took into account, whether or not it settles: none on
-    them, and none on a later one of the lesion since they came to it.
+    """Images that no conclusion took into account, whether or not it settles them: none on the
+    image itself, and none on a later image of the lesion since this one arrived.
     """
     on_it, on_later = _knowing_reviews(Review.objects.disclosed_to(user))
     return images.exclude(Exists(on_it)).exclude(Exists(on_later))
@@ -535,7 +540,7 @@ def _settling(
     reviews: Iterable[tuple[LesionImage, Review]],
     others: Iterable[Histology | DoctorVisit],
 ) -> list[Act]:
-    """The acts that settle an image with that counting reading, or without one."""
+    """Acts that settle an image with that counting reading, or without one."""
     of_reviews = [
         review
         for reviewed, review in reviews
@@ -572,7 +577,9 @@ def _unread_of(
 
 
 def _was_told(image: LesionImage, reading: Prediction | None, visit: DoctorVisit) -> bool:
-    """Whether the image was told as severely as by ``reading`` when the visit was entered."""
+    """Whether the outcome shown for the image when the visit was entered was as severe as
+    ``reading``.
+    """
     return reading is not None and any(
         one.told_from is not None
         and one.told_from <= visit.knows_until
@@ -602,7 +609,7 @@ def _follows(act: Histology | DoctorVisit, lesion: Lesion) -> bool:
 
 
 def _knew(review: Review, image: LesionImage, lesion: Lesion) -> bool:
-    """Whether the person who concluded on the image may have known of the symptom."""
+    """Whether the reviewer of the image may have known of the symptom."""
     since: datetime | None = lesion.symptoms_at
     if since is None or review.knows_until < max(since, image.placed_at):
         return False
@@ -643,20 +650,22 @@ def _awaits(
         if visit.finding == Finding.BIOPSY and (known_at is None or known_at < visit.created):
             return Awaited.RESULT.value
         if visit.settles and lesion.patient.clinic_id is None:
-            break  # it came after the samples of earlier visits
+            break  # recorded after the samples of earlier visits
     return ""
 
 
 def _both(one: LesionImage, other: LesionImage) -> datetime:
-    """Since when both have their places in the lesion."""
+    """Since when both have had their places in the lesion."""
     return max(one.placed_at, other.placed_at)
 
 
 def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
-    """Conditions on lesions. A treatment is due after a malignant histology. A removal is due while
-    a conclusion asks for it, until another one on that image or a later one, or a histology. A
-    result is due after a visit that took a sample, until a histology, a conclusion, or a later
-    visit that may settle warnings: not one on a record that a clinic follows.
+    """Conditions on lesions.
+
+    A treatment is due after a malignant histology. A removal is due while a conclusion asks for it,
+    until another conclusion on that image or a later one, or a histology. A result is due after a
+    visit that took a sample, until a histology, a conclusion, or a later visit that may settle
+    warnings. On a record that a clinic follows, visits may not.
     """
     since = {"knows_until__gte": OuterRef("created")}
     earlier = is_later(place_of("image", OuterRef), place_of("image"))
@@ -692,7 +701,7 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
 
 
 def conclusions(user: User, lesion: str = "pk") -> ReviewQuerySet:
-    """The standing reviews of the outer query's ``lesion``, ``knowing``."""
+    """The standing reviews of the outer query's ``lesion``, with ``knows_until``."""
     reviews = knowing(Review.objects.all())
     reviews = reviews.filter(image__lesion=OuterRef(lesion), image__withdrawn_at=None)
     return reviews.disclosed_to(user).standing()

@@ -25,11 +25,10 @@ INSIDE = " About {} % of it lies inside the outline."
 @dataclass(frozen=True, slots=True)
 class Overlays:
     """outline: the lesion's border, x and y 0..1 across the picture; empty if none was found.
-
-    across, down: size of the evidence grid as shares of the picture's; slightly over 1 where the
-    last cells reach past the edge. grid: the data that ``static/js/overlays.js`` paints:
-    ``columns``, ``rows``, and by diagnosis the ``levels`` of the cells row by row, 0..LEVELS on one
-    scale for all, and the ``words`` that describe them.
+    across, down: size of the evidence grid as shares of the picture's; slightly over 1 if the last
+    cells extend past the edge. grid: the data for ``static/js/overlays.js``: ``columns``, ``rows``,
+    and by diagnosis the ``levels`` of the cells row by row, 0..LEVELS on one scale for all, and the
+    ``words`` that describe them.
     """
 
     outline: list[Point]
@@ -60,9 +59,9 @@ def overlays_of(maps: PredictionMaps) -> Overlays:
 
 
 def _favour(evidence: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The evidence for each diagnosis beyond the average of all; 0 where there is none.
+    """The evidence for each diagnosis beyond the average of all; 0 without any.
 
-    Adding the same value to all logits changes no probability, so it is evidence for none.
+    Adding the same value to all logits changes no probability, so it is not evidence.
     """
     favour: npt.NDArray[np.float64] = np.maximum(0, evidence - evidence.mean(-1, keepdims=True))
     return favour
@@ -81,8 +80,8 @@ def _covered(
 def _words(
     diagnosis: Diagnosis, favour: npt.NDArray[np.float64], covered: npt.NDArray[np.float64]
 ) -> str:
-    """What the evidence map means and does not mean, and where the evidence lies, for people who
-    cannot see it.
+    """What the evidence map means and does not mean, and where the evidence lies, in words for
+    people who cannot see it.
     """
     name = Diagnosis(diagnosis).about.title
     name = name[0].lower() + name[1:]

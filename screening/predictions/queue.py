@@ -1,4 +1,6 @@
-"""The life of a prediction: claimed by one worker, read, finished. ``recovery`` finds lost ones."""
+"""The life cycle of a prediction: claimed by one worker, read, finished. ``recovery`` finds lost
+ones.
+"""
 
 from __future__ import annotations
 
@@ -218,7 +220,7 @@ def finish(prediction: Prediction, *, state: State, **fields: Any) -> bool:
         details.queue_again(Prediction.objects.filter(pk=prediction.pk))
         details.queue_by_default(prediction)
     elif not succeeded:
-        details.queue_by_default(prediction)  # it waited for a version whose network is gone
+        details.queue_by_default(prediction)  # queued for a version whose network was removed
     # Reload: the image may have been moved or withdrawn since the claim.
     images = LesionImage.objects.present().select_related("lesion__patient")
     image = images.filter(pk=prediction.image_id).first()

@@ -18,9 +18,10 @@ from screening.write_access import require_writable
 
 @transaction.atomic
 def request_prediction(*, user: User, image: LesionImage) -> Prediction:
-    """Queue a reading of the image by the current model, unless one is already waiting.
+    """Queue a reading of the image by the current model, unless one is queued already.
 
-    Raises PermissionDenied for users who must conclude first: they may not know of the reading yet.
+    Raises PermissionDenied for users who must conclude first, because they may not know of the
+    reading yet.
     """
     require_writable(user=user, patient=image.lesion.patient)
     if LesionImage.objects.withheld_from(user).contains(image):
@@ -38,9 +39,9 @@ def request_prediction(*, user: User, image: LesionImage) -> Prediction:
 def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
     """Queue a reading by another model version, after all readings that someone is waiting for.
 
-    None if that version has read the image with its current thresholds or is about to; for the
-    default version, only if that reading counts: after another version had been the default, it
-    reads again. Earlier readings are kept unchanged.
+    Returns None if that version has read the image with its current thresholds or is about to. The
+    default version reads again if its reading does not count, as after another version was the
+    default. Earlier readings are kept unchanged.
     """
     of_version = image.predictions.filter(model_version=model_version)
     thresholds = reader.card(model_version)["thresholds_version"]
@@ -53,16 +54,16 @@ def rescreen(*, image: LesionImage, model_version: str) -> Prediction | None:
 
 
 def read_with_new_details(**of: Any) -> None:
-    """Read again the images whose readings used details that have changed. Call it after any change
-    to age, sex, body site, day or kind; ``of`` filters the predictions.
+    """Queue the images whose readings used details that have changed. Call it after any change to
+    age, sex, body site, day or kind; ``of`` filters the predictions.
     """
     for prediction in details.queue_again(Prediction.objects.filter(**of)):
         bells.after_commit(bells.read, prediction)
 
 
 def read_by_default(**of: Any) -> None:
-    """Read the images whose counting reading is by another version than the default, which has not
-    tried them. Call it when pictures come back; ``of`` filters the predictions.
+    """Queue the images whose counting reading is by another version, and which the default version
+    has not tried. Call it when pictures are put back; ``of`` filters the predictions.
     """
     readings = Prediction.objects.counting().filter(present(), **of)
     for reading in readings.select_related("image"):
@@ -78,7 +79,7 @@ def enqueue(
     is_bulk: bool = False,
     ring: bool = True,
 ) -> Prediction:
-    """model_version: another one than the default."""
+    """model_version: not the default."""
     version = model_version or adoption.default()
     prediction = Prediction.objects.create(
         image=image, requested_by=user, model_version=version, is_bulk=is_bulk

@@ -1,6 +1,6 @@
 """Cases confirmed by histology that look most like a picture to the network.
 
-For clinicians only: likeness proves nothing, and a layperson would take a picture for an answer.
+For clinicians only: similarity proves nothing, and a layperson would take a picture for an answer.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ COUNT = 5
 
 @dataclass(frozen=True, slots=True)
 class Similar:
-    """cases: the most similar first. known: how many there are to choose from. same: of 100 of
-    the five nearest, how many have the picture's own diagnosis, in the source of pictures where
-    they have it least and in the one where they have it most.
+    """cases: the most similar first. known: how many there are to choose from. same: how many of
+    the five nearest, in per cent, have the picture's own diagnosis: for the source of pictures with
+    the lowest share, and for the one with the highest.
     """
 
     cases: list[Case]
@@ -30,8 +30,9 @@ class Similar:
 
 
 def similar(maps: PredictionMaps, version: str) -> Similar | None:
-    """version: of the model that made the maps. None for one without features or a library.
-    Raises Unreadable.
+    """The most similar cases; None for a version without features or a library.
+
+    version: of the model that made the maps. Raises Unreadable.
     """
     features = np.frombuffer(bytes(maps.features or b""), np.float16)
     found = nearest(version, features, COUNT) if features.size else []

@@ -1,4 +1,4 @@
-"""How outcomes changed with a new default version or new thresholds."""
+"""Changes of outcomes after a new default version or new thresholds."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Change:
 
 def changes() -> list[Change]:
     """Lesions whose counting readings give another outcome than those they replaced, by another
-    version or with other thresholds. Milder outcomes first, the largest drops on top. Withdrawn
-    lesions and patients are left out.
+    version or with other thresholds. Milder outcomes come first, the largest drops on top.
+    Withdrawn lesions and patients are left out.
     """
     found = []
     readings = (
@@ -51,7 +51,7 @@ def changes() -> list[Change]:
 
 
 def was_graver(images: Iterable[LesionImage]) -> list[Prediction]:
-    """The most severe former readings of images ``with_findings``, where they were more severe than
+    """The most severe former readings of images ``with_findings``, if they were more severe than
     the current ones. They stay visible.
     """
     return [graver for image in images if (graver := graver_before(image))]

@@ -1,8 +1,8 @@
 """Which of a patient's lesions looks least like the others.
 
-The ugly duckling sign: a person's moles resemble one another, and the one that does not deserves a
-look (Grob and Bonerandi, Arch. Dermatol. 134 (1998) 103-104). Similarity comes from the network's
-features; a distance is neither a probability nor a finding.
+The ugly duckling sign: a person's moles resemble one another, and one that does not deserves a look
+(Grob and Bonerandi, Arch. Dermatol. 134 (1998) 103-104). Similarity comes from the network's
+features. A distance is neither a probability nor a finding.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from screening.models.prediction import PredictionQuerySet
 logger = logging.getLogger(__name__)
 
 LEAST = 5
-"""Lesions with a reading: with fewer, there are not enough others to compare."""
+"""Lesions with a reading. Fewer are not enough to compare."""
 
 MOST_DIFFERENT = 20
-"""Of so many lesions a page gives the order."""
+"""A page shows the order of this many lesions."""
 
 TOO_FEW = "Spots are compared with one another once five of them have been read by one model."
 
@@ -49,7 +49,7 @@ class Ranked:
 @dataclass(frozen=True, slots=True)
 class Ranking:
     """All lesions that could be compared, least similar first. unreadable: how many could not,
-    because what was kept of their pictures does not open.
+    because their stored features do not open.
     """
 
     model_version: str
@@ -83,10 +83,11 @@ class Ranking:
 
 def ranking(patient: Patient, lesions: list[Lesion], user: User) -> Ranking | None:
     """Rank lesions by the counting reading of each one's newest assessable image, as far as
-    ``user`` may see it. All readings are by the model version behind most of them. None with fewer
-    than LEAST readings. What cannot be opened is left out. Two queries.
+    ``user`` may see it.
 
-    lesions: all lesions of the patient.
+    All readings are by the model version behind most of them. Returns None with fewer than LEAST
+    readings. Features that cannot be opened are left out. Two queries. lesions: all lesions of the
+    patient.
     """
     if len(lesions) < LEAST:
         return None
@@ -128,8 +129,8 @@ def _features(maps: PredictionMaps) -> bytes | None:
 
 @lru_cache(8)
 def _distances(features: tuple[bytes, ...]) -> npt.NDArray[np.float64]:
-    """Of stored features. The median of many takes longer than the rest of a patient's page, and
-    the same features have the same distances.
+    """Distances of stored features, cached: the median of many takes longer than the rest of a
+    patient's page.
     """
     return distances(np.stack([np.frombuffer(one, np.float16) for one in features]).astype(float))
 

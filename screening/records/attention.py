@@ -1,4 +1,4 @@
-"""Which of a user's lesions to look at: the lists of the home page."""
+"""The lists of the home page: which of a user's lesions need attention."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ from screening.records import queries
 class Attention:
     """Lesions by their keys.
 
-    needs: those whose standing outcome is urgent or see a doctor, and those that a pathologist
-    found to be malignant until their removal is recorded; most severe first. awaits: of the others,
-    those that await a removal or a result: examined, but not finished. concluded: those of the
-    user's own skin on which a clinician has concluded, latest conclusion first. recent: all, the
-    most recently opened or added to first.
+    needs: the standing outcome is urgent or see a doctor, or a pathologist found it malignant and
+    no removal is recorded; most severe first. awaits: others whose removal or result is due:
+    examined, but not finished. concluded: the user's own lesions with a clinician's conclusion,
+    latest first. recent: all, the most recently opened or added to first.
     """
 
     needs: list[UUID]
@@ -33,7 +32,7 @@ class Attention:
 
 
 def of(user: User) -> Attention:
-    """One query, in which each rule is answered once a lesion."""
+    """One query, which evaluates each rule once per lesion."""
     uploads = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
     concluded_at = Subquery(queries.conclusions(user).values("created")[:1])
     lesions = Lesion.objects.visible_to(user).annotate(

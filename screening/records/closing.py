@@ -29,17 +29,17 @@ from screening.webhooks.outbox import announce_about
 from screening.write_access import lock, require_writable
 
 _BY_HAND = "by_hand"
-"""Marks the correction of a lesion that somebody reopened, not one that an undo reopened."""
+"""Marks the correction of a lesion that somebody reopened by hand, rather than through an undo."""
 
 
 @transaction.atomic
 def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> None:
     """Close the lesion: it raises no more reminders or alerts. If it is closed already, the earlier
-    day stays, and whatever was seen after that day is still told.
+    day stays, and findings after that day still count.
 
     is_known: whether the day of removal is exact; otherwise it was removed on that day or earlier.
     """
-    lesion.refresh_from_db(fields=["closed_on", "closed_day_is_known"])  # the caller holds it
+    lesion.refresh_from_db(fields=["closed_on", "closed_day_is_known"])  # the caller holds the lock
     if lesion.closed_on is None or on < lesion.closed_on:
         lesion.closed_day_is_known = is_known
         _set(lesion, user, CorrectionKind.CLOSED, on, Closing.EXCISED, user)
@@ -49,11 +49,11 @@ def close(*, user: User, lesion: Lesion, on: date, is_known: bool = True) -> Non
 def close_again(
     *, user: User, record: DoctorVisit | Histology | LesionImage, since: datetime
 ) -> None:
-    """Close the lesion again if an entry or a picture that counts again says that it was removed,
+    """Close the lesion again if an entry or a picture that was put back says that it was removed,
     and it was closed until ``since``, when that was withdrawn or corrected.
 
-    Not if somebody has reopened it by hand or marked a symptom since that was said, nor over a
-    picture that came to the lesion since it was withdrawn.
+    Not if somebody has reopened it by hand or marked a symptom since, nor if a picture arrived
+    after ``since``.
     """
     found = Lesion.objects.select_for_update(no_key=True, of=("self",)).select_related("patient")
     lesion = found.get(pk=record.lesion_id)
@@ -66,7 +66,7 @@ def close_again(
     else:
         said = record.reviews.standing().filter(management=Management.DONE).first()
         on = _closed_on(lesion, said) or timezone.localdate(said.created if said else None)
-        if record != lesion.images.latest_first().first():  # nobody has said so of a later one
+        if record != lesion.images.latest_first().first():  # nobody has said so of a later picture
             return
     if said is None or said.created < _opened_by_hand_at(lesion):
         return
@@ -80,10 +80,10 @@ def close_again(
 
 
 def reopen_if_there_after(day: date, *, user: User, lesion: Lesion) -> None:
-    """Reopen the lesion if it is closed and somebody found something to do about it on a ``day``
-    after that of its removal: it has grown back, or was not removed.
+    """Reopen the lesion if it is closed and there is a finding on a ``day`` after its removal: it
+    has grown back, or was not removed.
     """
-    lesion.refresh_from_db(fields=["closed_on"])  # the caller holds it
+    lesion.refresh_from_db(fields=["closed_on"])  # the caller holds the lock
     if lesion.closed_on is not None and day > lesion.closed_on:
         reopen(user=user, lesion=lesion)
 
@@ -112,8 +112,10 @@ def edit_lesion(*, user: User, lesion: Lesion, grown_back: bool = False, **field
 @transaction.atomic
 def reopen_unless_removed(*, user: User, lesion: Lesion, besides: Entry | None = None) -> None:
     """Reopen the lesion after an act was withdrawn, corrected or moved elsewhere, unless another
-    standing act says that it was removed. Acts from before somebody reopened it by hand do not
-    count, nor does ``besides``: an entry that takes the place of another, and closes it anew.
+    standing act says that it was removed.
+
+    Acts from before somebody reopened it by hand do not count, nor does ``besides``, an entry that
+    replaces another and closes the lesion itself.
     """
     lesion = Lesion.everything.select_for_update(no_key=True).get(pk=lesion.pk)
     acts = (
@@ -130,8 +132,8 @@ def reopen_unless_removed(*, user: User, lesion: Lesion, besides: Entry | None =
 
 
 def was_closed(lesion: Lesion, since: datetime) -> bool:
-    """Whether the lesion, or one that was merged into it, directly or by way of others, was closed
-    at or after that moment.
+    """Whether the lesion, or one merged into it directly or indirectly, was closed at or after that
+    moment.
     """
     found, came = {lesion.pk}, [lesion.pk]
     while came:
@@ -143,8 +145,8 @@ def was_closed(lesion: Lesion, since: datetime) -> bool:
 
 
 def _closed_on(lesion: Lesion, said: Review | None) -> date | None:
-    """The day of removal with which it was closed by that conclusion: other acts may have closed it
-    since, on later days.
+    """The day of removal that this conclusion gave. Other acts may have closed the lesion since, on
+    later days.
     """
     if said is None:
         return None
@@ -154,7 +156,7 @@ def _closed_on(lesion: Lesion, said: Review | None) -> date | None:
 
 
 def _opened_by_hand_at(lesion: Lesion) -> datetime:
-    """Return when somebody last reopened the lesion; the earliest time possible if nobody has."""
+    """When somebody last reopened the lesion by hand; the earliest time possible if nobody has."""
     opened = lesion.corrections.filter(kind=CorrectionKind.REOPENED, **{f"after__{_BY_HAND}": True})
     last = opened.order_by("-created").first()
     return last.created if last else datetime.min.replace(tzinfo=UTC)

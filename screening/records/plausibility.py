@@ -18,9 +18,9 @@ from screening.models import DoctorVisit, Histology, LesionImage, Patient
 GRACE = timedelta(days=1)
 """The person's time zone may already be a day ahead."""
 FIRST_YEAR = 1950
-"""Of a picture."""
+"""The earliest year of a picture."""
 FIRST_YEAR_OF_ACTS = 1900
-"""Of a visit, a histology or a removal."""
+"""The earliest year of a visit, a histology or a removal."""
 
 
 def require_birth_year(patient: Patient) -> None:

@@ -1,4 +1,4 @@
-"""Read path: lesions over time, as the pages, the API and the charts show them."""
+"""Read path of lesions over time, for the pages, the API and the charts."""
 
 from __future__ import annotations
 
@@ -182,11 +182,11 @@ def settled_by(lesion: Lesion) -> list[outcomes.Act]:
 
 def most_severe_first(rows: Iterable[T]) -> list[T]:
     """Sort lesions ``with_latest``, or ``rows_for_order``, by what needs attention; those without a
-    reading last. The clinician's last decision counts along with the standing outcome, whichever is
-    more severe, unless a pathologist has examined the lesion since. Among equals, the last changed
-    first.
+    reading come last.
 
-    Sorted here and not by the database, which would answer each rule anew wherever it stands in a
+    The clinician's last decision counts along with the standing outcome, whichever is more severe,
+    unless a pathologist has examined the lesion since. Among equals, the last changed comes first.
+    Sorted here, because the database would evaluate each rule again wherever it appears in a
     condition or an order.
     """
     last_changed = sorted(sorted(rows, key=_key), key=_modified, reverse=True)
@@ -216,8 +216,8 @@ def _attention(row: Any) -> int:
 
 
 def rows_for_order(lesions: QuerySet[Lesion], user: User, *names: str) -> Iterable[Any]:
-    """What ``most_severe_first`` sorts by, and ``names``, of each lesion: a row is not a model, and
-    has nothing else.
+    """The fields that ``most_severe_first`` sorts by, and ``names``, of each lesion. The rows are
+    not models, and have nothing else.
     """
     found = outcomes.with_warning(_with_decisions(lesions, user), user)
     return found.order_by().values_list(*FOR_ORDER, *names, named=True)
@@ -379,7 +379,7 @@ def closed_by_acts(alerts: AlertQuerySet, user: User) -> list[Alert]:
 
 def tell_closing(found: list[Any]) -> list[Alert]:
     """Set who closed each alert ``with_closing_acts``, when and why, as for an alert closed by
-    hand. This is not stored: it holds for as long as the act stands.
+    hand. Not stored: it holds as long as the act stands.
     """
     waiting = [alert for alert in found if alert.is_open]
     acts: list[Any] = []
@@ -427,7 +427,7 @@ def standing_of(
 
 
 def with_visits(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Annotate ``has_visits``: most lesions have none, which saves a query."""
+    """Annotate ``has_visits``, which saves a query for the many lesions without any."""
     return lesions.annotate(has_visits=Exists(DoctorVisit.objects.filter(lesion=OuterRef("pk"))))
 
 
@@ -479,7 +479,7 @@ def disagreements(model_version: str) -> Iterator[Disagreement]:
 
 
 def with_merged(patients: Iterable[UUID]) -> list[UUID]:
-    """The patients, and those that were merged into them."""
+    """The patients, and all patients merged into them."""
     found: set[UUID] = set()
     new = set(patients)
     while new:

@@ -1,4 +1,4 @@
-"""Write path of patients and lesions. Every view, endpoint and command goes through here.
+"""Write path of patients and lesions, for every view, endpoint and command.
 
 Functions take the acting ``user`` and keyword arguments only. They raise PermissionDenied if the
 user may see the record but not change it, and ValidationError with a message for the user.
@@ -27,7 +27,7 @@ from screening.write_access import require_writable
 
 PATIENT_FIELDS = ("label", "birth_year", "sex", "skin_type")
 READ_WITH = ("birth_year", "sex", "skin_type")
-"""Fields of a patient whose edits are logged."""
+"""The fields of a patient whose edits are logged."""
 LESION_FIELDS = ("label", "body_site", "notes", "raised", "bleeding", "itching", "changing")
 
 GROWN_BACK = (
@@ -46,8 +46,8 @@ def register_patient(
 ) -> Patient:
     """Create a patient of ``clinic`` or, without one, a record of the user's own.
 
-    confirms: for the clinic, that its patients are told and consent. A caller bound to a clinic has
-    no record of their own: the patient belongs to the clinic.
+    confirms: the clinic confirms that its patients are informed and consent. A caller bound to a
+    clinic has no record of their own: the patient belongs to the clinic.
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
@@ -84,7 +84,7 @@ def edit_patient(*, user: User, patient: Patient, **fields: Any) -> Patient:
 def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
     """Add a lesion to the patient. Without a label it is named "Lesion n"."""
     require_writable(user=user, patient=patient)
-    # Anyone else who opens a lesion or corrects the record waits until this transaction ends.
+    # Other changes to the record wait until this transaction ends.
     if Patient.objects.select_for_update(no_key=True).filter(pk=patient.pk).first() is None:
         raise ValidationError("This record was withdrawn or merged in the meantime.")
     if not fields.get("label"):
@@ -96,8 +96,8 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
 
 @transaction.atomic
 def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
-    """Change the lesion. Raises ValidationError for a new symptom of one that was removed, and for
-    taking a symptom away that only a clinician may: see ``may_unmark``.
+    """Change the lesion. Raises ValidationError for a new symptom of a removed lesion, and for
+    removing a symptom that only a clinician may remove: see ``may_unmark``.
     """
     require_writable(user=user, patient=lesion.patient)
     hold(lesion)
@@ -124,8 +124,8 @@ def edit_lesion(*, user: User, lesion: Lesion, **fields: Any) -> Lesion:
 
 
 def may_unmark(user: User, lesion: Lesion) -> bool:
-    """Whether ``user``, who may write the record, may take a symptom away. On a record that a
-    clinic follows only clinicians may, until the symptom is settled.
+    """Whether ``user``, who may write the record, may remove a symptom. On a record that a clinic
+    follows, only clinicians may, until the symptom is settled.
     """
     if lesion.patient.clinic_id is None:
         return True
@@ -135,7 +135,7 @@ def may_unmark(user: User, lesion: Lesion) -> bool:
 
 
 def _marked(lesion: Lesion, fields: dict[str, Any]) -> Lesion:
-    """Add the time of a newly marked symptom: earlier examinations did not know of it."""
+    """Add the time of a newly marked symptom, which earlier examinations did not know of."""
     if _marks(lesion, fields):
         is_new = lesion._state.adding
         lesion.symptoms_at = timezone.now() if is_new else next_moment(lesion)
@@ -149,7 +149,7 @@ def _note_edit(
     patient: Patient,
     lesion: Lesion | None = None,
 ) -> None:
-    """Leave a Correction of what changed, since it affects the outcome."""
+    """Log what changed as a Correction, because it affects the outcome."""
     changed = [name for name in before if before[name] != after[name]]
     if changed:
         Correction.objects.create(
@@ -170,9 +170,10 @@ def _marks(lesion: Lesion, fields: dict[str, Any]) -> bool:
 
 def hold(lesion: Lesion) -> None:
     """Keep the lesion from being moved, merged or withdrawn until this transaction ends, so that
-    nothing added to it is left behind. Raises ValidationError if that has just happened.
+    nothing added to it is left behind.
 
-    Its patient is held too, and first: see ``arrivals.hold``.
+    Raises ValidationError if that has just happened. Locks its patient first: see
+    ``arrivals.hold``.
     """
     patient = Patient.objects.select_for_update(no_key=True).filter(pk=lesion.patient_id)
     list(patient.values_list("pk"))
@@ -184,10 +185,10 @@ def hold(lesion: Lesion) -> None:
 def _save(
     record: Any, allowed: tuple[str, ...], fields: dict[str, Any], also: Iterable[str] = ()
 ) -> Any:
-    """Set the permitted fields, check all rules, save. Raises TypeError for any other field.
+    """Set the permitted fields, check all rules and save. Raises TypeError for any other field.
 
-    On an existing record only these fields and ``also`` are written: it may have been moved or
-    withdrawn since it was loaded.
+    An existing record gets only these fields and ``also`` written, because it may have been moved
+    or withdrawn since it was loaded.
     """
     unknown = fields.keys() - set(allowed)
     if unknown:

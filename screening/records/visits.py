@@ -18,7 +18,7 @@ from screening.records.services import hold
 from screening.webhooks.outbox import announce_about
 
 STILL_THERE = (Finding.WATCH, Finding.BIOPSY)
-"""What is said of a lesion that is still there."""
+"""Findings on a lesion that was not removed."""
 ONLY_ONES_OWN = "Visits to a doctor are entered by the person whose record it is."
 
 
@@ -42,19 +42,19 @@ def record_visit(
     supersedes: DoctorVisit | None = None,
     shown_at: datetime | None = None,
 ) -> DoctorVisit:
-    """Record what the doctor said. It settles what is told now of the pictures up to that day, and
-    closes a lesion that was removed; on a record that a clinic follows, it does neither.
+    """Record what the doctor said. It settles the outcome of the pictures up to that day, and
+    closes a removed lesion. On a record that a clinic follows, it does neither.
 
-    supersedes: the standing one that this one corrects. shown_at: see ``Settling``; None if the
-    user was shown all that there is now. Raises ValidationError for a day in the future, and for a
-    superseded one that does not stand on this lesion.
+    supersedes: the standing visit that this one corrects. shown_at: see ``Settling``; None if the
+    user was shown everything. Raises ValidationError for a day in the future, and for a superseded
+    visit that does not stand on this lesion.
     """
     if not may_record(user, lesion.patient):
         raise PermissionDenied(ONLY_ONES_OWN)
     plausibility.require_past_day(
         visited_on, lesion.patient, field="visited_on", what="The day of the visit"
     )
-    # A clinic neither leaves nor joins the record until this transaction ends.
+    # The clinic cannot leave or join the record until this transaction ends.
     patient = Patient.objects.select_for_update(no_key=True).get(pk=lesion.patient_id)
     hold(lesion)
     if supersedes is not None and not lesion.visits.standing().contains(supersedes):

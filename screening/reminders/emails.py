@@ -1,7 +1,7 @@
 """Mail about newly due reminders: one per person, and never twice for the same day.
 
 A reminder is claimed by a conditional UPDATE with a lease while its mail is being sent. If the mail
-server is away the claim is released; if the worker dies the lease expires.
+server is unavailable, the claim is released; if the worker dies, the lease expires.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NAMED = 40
 
 
 def addressees() -> dict[UUID, list[UUID]]:
-    """Whom to mail now: identifiers of their due reminders, by the person's identifier."""
+    """Due reminders to mail now: their identifiers, by the addressee's."""
     newly_due = (
         Reminder.objects.due(timezone.localdate())
         .unmailed()
@@ -46,15 +46,15 @@ def addressees() -> dict[UUID, list[UUID]]:
 
 
 def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
-    """Send one mail about those that are still newly due and not claimed by another worker.
+    """Send one mail about the reminders that are still due and not claimed by another worker.
 
     False if there is nothing to announce, or if the mail server does not accept it; a later attempt
-    may.
+    may succeed.
     """
     user = User.objects.get(pk=user_id)
     now = timezone.now()
     mine = Reminder.objects.filter(pk__in=list(reminder_ids))
-    # Later than that: claimed before the clock was set back.
+    # A later lease was taken before the clock was set back.
     free = ~Q(mailing_since__range=(now - LEASE, now + LEASE))
     if not mine.due(timezone.localdate()).unmailed().filter(free).update(mailing_since=now):
         return False
@@ -62,7 +62,7 @@ def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
     present = claimed.present().select_related("lesion__patient")
     told = list(present.order_by("due_on", "pk"))
     try:
-        # All may have been withdrawn meanwhile.
+        # all may have been withdrawn meanwhile
         if not told or not deliver(_mail(user, told), f"what is due for user {user.pk}"):
             return False
         for reminder in told:  # with the day announced: it may have been snoozed meanwhile
@@ -96,7 +96,9 @@ def _addressee(reminder: Reminder, members: list[Membership]) -> User | None:
 
 
 def _mail(user: User, told: list[Reminder]) -> EmailMessage:
-    """Only labels that people chose and days: others may see the screen on which mail is read."""
+    """Contains only labels that people chose, and days: others may see the screen on which it is
+    read.
+    """
     one = len(told) == 1
     lines = [
         f"It is time for a new picture of {'this' if one else 'these'}:",

@@ -1,4 +1,4 @@
-"""Read path of reminders: whose are due, and since when."""
+"""Read path of reminders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from screening.models import LesionImage, Reminder, Standing
 from screening.models.reminder import ReminderQuerySet
 
 OWN = "own"
-"""Stands beside clinic identifiers for reminders of the user's own record."""
+"""Selects reminders of the user's own record, among clinic identifiers."""
 
 
 def reminders_of(user: User, whose: str = "") -> ReminderQuerySet:

@@ -18,17 +18,17 @@ def months_after(day: date, months: int) -> date:
 
 
 def due_on(lesion: Lesion, interval_months: int) -> date:
-    """Counted from the last image's day of capture or, without images, from today."""
+    """The due day, counted from the last image's day of capture or, without images, from today."""
     last = lesion.images.latest_first().first()
     return months_after(last.captured_on if last else timezone.localdate(), interval_months)
 
 
 @transaction.atomic
 def reschedule(lesion: Lesion) -> None:
-    """Recompute an active reminder from the last capture, after a picture was added. Without an
-    active reminder nothing changes.
+    """Recompute an active reminder from the last capture, after a picture was added.
 
-    A picture from before the last capture changes nothing, not even a snooze.
+    Without an active reminder nothing changes. A picture from before the last capture changes
+    nothing, not even a snooze.
     """
     reminder = Reminder.objects.active().select_for_update().filter(lesion=lesion).first()
     if reminder is None or not lesion.images.exists():

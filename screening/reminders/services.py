@@ -1,4 +1,4 @@
-"""Write path of reminders: when a lesion's next picture is due, and the link to the calendar."""
+"""Write path of reminders for the next picture, and of the calendar link."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NO_CALENDAR = "Calendars belong to people. A key for one clinic has none."
 
 
 class Span(models.TextChoices):
-    """How long a reminder is snoozed if no day is given."""
+    """Days that a reminder is snoozed if no day is given."""
 
     WEEK = "week", "1 week"
     MONTH = "month", "1 month"

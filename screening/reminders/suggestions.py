@@ -19,7 +19,7 @@ from screening.predictions.outcomes import Standing
 
 UNSEEN_CHANGE = "A change was found that no doctor has looked at yet. That comes first."
 STEADY_MONTHS = 12
-"""After this long without an open alert, every six months is enough."""
+"""After this many months without an open alert, a picture every six months is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +43,12 @@ def suggest(
     has_open_alert: bool,
     histology: Histology | None,
 ) -> Suggestion:
-    """Suggest an interval. images: of ``records.queries.timeline(lesion)``. standing: of the
-    lesion.
+    """Suggest an interval.
 
-    histology: the one that stands first. A standing warning comes first; then the histology, unless
-    a conclusion came after it; then the conclusion that was signed last, if there is one on the
-    newest image; then the newest image's reading.
+    images: of ``records.queries.timeline(lesion)``. standing: of the lesion. histology: the first
+    standing one. A standing warning decides first; then the histology, unless a conclusion came
+    after it; then the conclusion that was signed last, if there is one on the newest image; then
+    the newest image's reading.
     """
     if not images:
         return Suggestion(

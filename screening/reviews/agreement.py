@@ -13,7 +13,7 @@ from ml.diagnoses import MALIGNANT, Diagnosis
 from screening.models import Histology, LesionImage, Outcome, Prediction, Review
 
 TOO_FEW = 20
-"""Below this number of pairs a share would be misleading."""
+"""With fewer pairs a share would be misleading."""
 _KNOWN = {diagnosis.value for diagnosis in Diagnosis}
 _Z = 1.959964  # the normal distribution's 97.5 % quantile
 
@@ -61,7 +61,7 @@ class Agreement:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """None if there are too few cases."""
+        """Cohen's kappa; None if there are too few cases."""
         return None if self.share is None else wilson(self.share, self.compared)
 
 

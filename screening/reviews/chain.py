@@ -1,7 +1,7 @@
-"""The chain of all signed reviews: locked, lengthened, checked; and its links that were erased.
+"""The chain of all signed reviews: its lock, its verification, and seals for erased links.
 
-Each review signs its number and the signature before it. Where the content of one is erased, its
-two signatures stay, sealed with the site's key: the chain still proves that no other review was
+Each review signs its number and the signature before it. If a review's content is erased, its two
+signatures stay, sealed with the site's key: the chain still proves that no other review was
 changed, moved or removed.
 """
 
@@ -46,7 +46,7 @@ def last() -> Review | ReviewSeal | None:
 
 
 def broken() -> Iterator[Fault]:
-    """Where the chain of all reviews is broken: edited, forged or deleted reviews."""
+    """The links at which the chain is broken: edited, forged or deleted reviews."""
     number, signature = 0, ""
     reviews = Review.objects.select_related("seal").order_by("number")
     erased = ReviewSeal.objects.filter(review=None).order_by("number")
@@ -62,15 +62,17 @@ def broken() -> Iterator[Fault]:
 
 
 def holding(reviews: Collection[UUID]) -> set[UUID]:
-    """Those of them that are as they were signed, before anything of them is erased."""
+    """The reviews that are unchanged since they were signed. Call it before anything of them is
+    erased.
+    """
     found = Review.objects.filter(pk__in=reviews).select_related("seal")
     return {review.pk for review in found if _holds(review)}
 
 
 def seal(reviews: Collection[UUID], *, held: Collection[UUID], erased: bool) -> None:
-    """Seal these reviews: as they stand now or, if ``erased``, their signatures alone.
+    """Seal these reviews as they are now or, if ``erased``, by their signatures alone.
 
-    held: of ``holding``, from before the change. The caller has locked the chain.
+    held: the result of ``holding`` from before the change. The caller has locked the chain.
     """
     for review in Review.objects.filter(pk__in=reviews):
         link = ReviewSeal.objects.filter(number=review.number).first() or ReviewSeal()

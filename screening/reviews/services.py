@@ -26,7 +26,7 @@ from screening.reviews import chain
 from screening.webhooks import outbox
 
 STILL_THERE = (Management.EXCISE, Management.REFER, Management.MONITOR)
-"""What is decided about a lesion that is still there."""
+"""Decisions on a lesion that was not removed."""
 
 
 @transaction.atomic
@@ -41,12 +41,12 @@ def record_review(
     removed_on: date | None = None,
     shown_at: datetime | None = None,
 ) -> Review:
-    """Record a signed conclusion beside the prediction. It supersedes the user's own standing one
-    on this image; a user without one may name a colleague's to supersede.
+    """Record a signed conclusion beside the prediction. It supersedes the user's own standing
+    conclusion on this image. A user without one may name a colleague's to supersede.
 
     removed_on: the day on which the lesion was removed, which closes it; None if unknown. shown_at:
-    see ``Settling``; None if the user was shown all that there is now. Raises ValidationError for a
-    superseded review that does not stand on this image.
+    see ``Settling``; None if the user was shown everything. Raises ValidationError for a superseded
+    review that does not stand on this image.
     """
     require_reviewer(user, image.lesion.patient)
     hold(image.lesion)
@@ -103,11 +103,11 @@ def record_histology(
     supersedes: Histology | None = None,
     shown_at: datetime | None = None,
 ) -> Histology:
-    """Record the pathologist's diagnosis. It ranks above every reading and conclusion. A lesion
-    that was ``excised`` completely is closed.
+    """Record the pathologist's diagnosis. It ranks above every reading and conclusion, and closes a
+    lesion that was ``excised`` completely.
 
-    supersedes: the standing one that this one corrects; others stay beside it. shown_at: as in
-    ``record_review``. Raises ValidationError for a superseded one that does not stand on this
+    supersedes: the standing entry that this one corrects; others stay beside it. shown_at: as in
+    ``record_review``. Raises ValidationError for a superseded entry that does not stand on this
     lesion.
     """
     require_reviewer(user, lesion.patient)
@@ -143,8 +143,8 @@ def record_histology(
 
 
 def sign_again(review: Review) -> None:
-    """Chain and sign a review that another installation signed: from now on this one vouches that
-    it is unchanged. Only within a transaction that stores it.
+    """Chain and sign a review that another installation signed. From now on this installation
+    vouches that it is unchanged. Call it in the transaction that stores the review.
     """
     chain.lock()
     _seal(review)
@@ -156,8 +156,8 @@ def require_reviewer(user: User, patient: Patient) -> None:
 
 
 def _reopen_if_left(user: User, histology: Histology) -> None:
-    """Reopen a lesion of which malignant tissue is left: not removed completely, as far as is known
-    after its removal; or examined since a picture of a later day.
+    """Reopen a lesion with malignant tissue left: not removed completely, as far as is known after
+    its removal, or examined after a picture of a later day.
     """
     lesion: Lesion = histology.lesion
     lesion.refresh_from_db(fields=["closed_on", "closed_day_is_known"])
@@ -173,8 +173,8 @@ def _reopen_if_left(user: User, histology: Histology) -> None:
 
 def _require_removal(image: LesionImage, removed_on: date | None, known: datetime) -> None:
     """Raise ValidationError for an impossible day of removal, and for an unknown one if a later
-    picture shows that the lesion was still there, or one came after what the user had ``known``:
-    closing it would hide a picture nobody has examined.
+    picture shows the lesion, or a picture arrived after what the user had ``known``: closing would
+    hide a picture that nobody has examined.
     """
     if removed_on is not None:
         plausibility.require_past_day(
@@ -223,7 +223,7 @@ def _announce_histology(histology: Histology, event: Event) -> None:
 
 
 def _seal(review: Review) -> None:
-    """Number the review, chain it to the last one, and sign it."""
+    """Number the review, chain it to the last one and sign it."""
     last = chain.last()
     review.number = last.number + 1 if last else 1
     review.previous_signature = last.signature if last else ""

@@ -1,4 +1,4 @@
-"""Read path of the worklist: which of a clinician's lesions to look at first, and why."""
+"""Read path of the worklist: which lesions a clinician should look at first, and why."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from screening.predictions.outcomes import (
 from screening.records import queries as record_queries
 
 QUEUE = 500
-"""The maximum number of items to go through; at the end, start again."""
+"""The maximum number of items to go through before starting again."""
 
 
 NEVER = datetime.max.replace(tzinfo=UTC)
@@ -78,19 +78,20 @@ class Reviewed(TextChoices):
 
 class Worklist(Sequence[Any]):
     """Lesions of the clinics in which ``user`` concludes, most pressing first; among equals, the
-    longest waiting first. ``keys``: of all of them. A part of it is loaded when it is asked for:
-    lesions ``with_latest``, with their ``reasons``.
+    longest waiting first. ``keys`` has all of them. A slice is loaded on access: lesions
+    ``with_latest``, with their ``reasons``.
 
     A lesion is reviewed (``has_review``) if each of its images is: by a conclusion on it, or on a
-    later one since it came. Else ``image_to_review`` is the last one that is not.
+    later image, made since it arrived. Otherwise ``image_to_review`` is the latest image that is
+    not.
 
     Whether a lesion is urgent or flagged depends on its standing outcome, from any of its images.
     Findings withheld from ``user`` do not affect the order: in a clinic that reviews blind it
     follows symptoms, overdue pictures and waiting time.
 
-    Narrowed to a clinic, to lesions with a reason or an outcome, to those that are ``reviewed``
-    (one of ``Reviewed``), to a time in which the image to review was added, and to a text in the
-    patient's label and in the lesion's label, body site and notes.
+    Filters: a clinic, a reason, an outcome, ``reviewed`` (one of ``Reviewed``), the time in which
+    the image to review was added, and a text in the patient's label and in the lesion's label, body
+    site and notes.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Worklist(Sequence[Any]):
             lesions = _found(lesions, search)
         if outcome:
             lesions, names = outcomes.with_warning(lesions, user), (*FOR_ORDER, "standing_rank")
-        # In a condition or an order, the database would answer each rule anew.
+        # The database would evaluate each rule again in a condition or an order.
         rows = list(lesions.order_by().values_list(*names, named=True))
         added = _added(rows)
         self._arrived = {row.pk: added.get(_to_review(row)) for row in rows}
@@ -166,7 +167,7 @@ class Worklist(Sequence[Any]):
 
 
 def _of(user: User) -> QuerySet[Lesion]:
-    """The lesions, with what ``reasons`` needs."""
+    """The lesions, annotated with what ``reasons`` needs."""
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     reminders = Reminder.objects.filter(lesion=OuterRef("pk"))
     return Lesion.objects.filter(patient__in=Patient.objects.reviewable_by(user)).annotate(
@@ -244,7 +245,7 @@ def neighbours(items: list[UUID], pk: UUID) -> tuple[int, UUID | None, UUID | No
     """The position of ``pk`` (from 1; 0 if it is not listed), the item before it and the item after
     it.
 
-    After an item that is last or not listed comes the first other item.
+    The last item, and an item that is not listed, are followed by the first other item.
     """
     others = [item for item in items if item != pk]
     first = others[0] if others else None
