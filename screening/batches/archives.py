@@ -74,7 +74,7 @@ class Batchable(Protocol):
         """The manifest's lines, each with the offset for finding it again, if any."""
 
     def find(self, named: str) -> str:
-        """The entry that a manifest refers to. Raises PictureRefused."""
+        """The entry that a manifest line names. Raises PictureRefused."""
 
     def picture(self, entry: str, offset: int | None) -> bytes:
         """The bytes of the picture. Raises PictureRefused."""
@@ -153,7 +153,7 @@ class ZippedBatch:
 
 
 class JSONLinesBatch:
-    """JSON lines with the pictures in them, in base64."""
+    """JSON lines that contain the pictures in base64."""
 
     manifest = "manifest.jsonl"
 
@@ -208,8 +208,8 @@ def opened(file: Any) -> ZippedBatch | JSONLinesBatch:
 
 
 class _Guarded:
-    """A file for ``zipfile``, which reads the whole directory at once: it must not be tricked into
-    allocating gigabytes for one.
+    """A file for ``zipfile`` that limits reads: it reads the whole directory at once, and must not
+    be tricked into allocating gigabytes.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -285,7 +285,7 @@ def _composed(name: str) -> str:
 
 
 def _only_manifest(paths: list[str]) -> str:
-    """HAM10000's metadata have no extension as they are downloaded."""
+    """HAM10000's metadata file has no extension when downloaded."""
     found = [path for path in paths if path.lower().endswith(_MANIFESTS)]
     found = found or [path for path in paths if not PurePosixPath(path).suffix]
     if not found:

@@ -44,8 +44,8 @@ def refuse(batch: Batch, reason: str) -> None:
 
 
 def remove_archive(batch: Batch) -> None:
-    """Delete the archive. Its originals hold what the stored images do not: GPS positions, names in
-    comments.
+    """Delete the archive, because its originals contain what the stored images do not: GPS
+    positions, names in comments.
     """
     if batch.archive:
         batch.archive.storage.delete(str(batch.archive.name))

@@ -20,7 +20,7 @@ ROWS_AT_ONCE = 500
 
 class _Kept:
     """The archive that this process read last. Opening it again for each row would take longer than
-    the row: the directory of ten thousand pictures is read each time.
+    the row itself, because the directory of ten thousand pictures is read each time.
     """
 
     batch: UUID | None = None
@@ -49,8 +49,8 @@ def put_archive_away() -> None:
 def read_manifest(batch: Batch, *, between: Callable[[Batch], None]) -> None:
     """QUEUED -> CHECKING or IMPORTING, with a row for each line; or REFUSED.
 
-    If it is repeated after a worker was killed, it keeps the existing rows and adds the rest.
-    between: called regularly.
+    Repeated after a worker was killed, it keeps the existing rows and adds the rest. between:
+    called regularly.
     """
     if batch.attempts >= MAX_ATTEMPTS:
         refuse(batch, "Reading the manifest was begun several times and never finished.")

@@ -1,4 +1,4 @@
-"""Readings as a table, of a batch or of any selection. ``Prediction.objects.visible_to`` keeps out
+"""Readings as a table, of a batch or of any selection. ``Prediction.objects.visible_to`` leaves out
 what a clinic withholds.
 """
 
@@ -57,8 +57,9 @@ PROBLEM_COLUMNS: Columns = {"row": int, "image": str, "column": str, "reason": s
 
 
 def results_of(predictions: QuerySet[Prediction]) -> Iterator[list[Value]]:
-    """Readings by identifier, which follows time: each page starts after the last row of the one
-    before, so the last page costs no more than the first, and memory holds one page.
+    """Readings in the order of their identifiers, which are time-ordered. Each page starts after
+    the last row of the one before, so the last page costs no more than the first, and memory holds
+    one page.
     """
     ordered = predictions.select_related("image__lesion__patient").order_by("pk")
     page = list(ordered[:ROWS_AT_ONCE])
@@ -68,7 +69,7 @@ def results_of(predictions: QuerySet[Prediction]) -> Iterator[list[Value]]:
 
 
 def results_of_batch(batch: Batch, user: User) -> Iterator[list[Value]]:
-    """Readings by manifest row, those that ``user`` may see."""
+    """Readings that ``user`` may see, by manifest row."""
     rows = (
         BatchRow.objects.filter(
             batch=batch, prediction__in=Prediction.objects.visible_to(user).values("pk")

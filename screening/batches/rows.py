@@ -47,10 +47,10 @@ def check(row: BatchRow, archive: Batchable) -> None:
 def import_row(row: BatchRow, archive: Batchable) -> None:
     """Import the row and its image in one transaction, and queue the reading.
 
-    Decoding comes before the transaction so that it does not hold a database lock. From a DICOM
-    file the pixel size is taken over, and the body site if the table has none. The day is the
-    table's, else the file's, else that of the upload. Raises PermissionDenied if the uploader may
-    no longer add here.
+    The picture is decoded before the transaction, which would otherwise hold a database lock. From
+    a DICOM file the pixel size is adopted, and the body site if the table has none. The day comes
+    from the table, else the file, else the upload. Raises PermissionDenied if the uploader may no
+    longer add here.
     """
     batch, values = row.batch, row.values
     try:
@@ -102,7 +102,7 @@ def _day(values: dict[str, Any], clean: cleaning.CleanImage) -> date | None:
 
 
 def _aged(values: dict[str, Any], captured_on: date | None) -> dict[str, Any]:
-    """An age refers to the day of capture, so the birth year is computed from that day."""
+    """The birth year, computed from the age on the day of capture."""
     fields, assumed = values["patient_fields"], date.fromisoformat(values["captured_on"])
     if captured_on is None or values.get("age") is None:
         return values
@@ -131,9 +131,9 @@ def _finish(row: BatchRow, added: image_services.AddedImage) -> None:
 
 
 def _lesion(batch: Batch, values: dict[str, Any]) -> tuple[Lesion, bool]:
-    """The patient's lesion with this identifier, and whether it was opened: there was none."""
+    """The patient's lesion with this identifier, and whether it was created."""
     user = batch.created_by
-    # Two workers must not open one lesion twice. SQLite serialises transactions anyway.
+    # Two workers must not create one lesion twice. SQLite serialises transactions anyway.
     if batch.clinic_id:
         Clinic.objects.select_for_update(no_key=True).get(pk=batch.clinic_id)
     else:
@@ -153,8 +153,8 @@ def _lesion(batch: Batch, values: dict[str, Any]) -> tuple[Lesion, bool]:
 
 
 def _require_there(row: BatchRow, lesion: Lesion, clean: cleaning.CleanImage) -> None:
-    """Raise RowRefused for a picture that was withdrawn from the lesion: sent again, a batch brings
-    no mistake back.
+    """Raise RowRefused for a picture that was withdrawn from the lesion: a batch that is sent again
+    must not restore a mistake.
     """
     same = LesionImage.everything.filter(lesion=lesion, sha256=clean.sha256)
     if same.exists() and not same.filter(withdrawn_at=None).exists():
@@ -162,8 +162,9 @@ def _require_there(row: BatchRow, lesion: Lesion, clean: cleaning.CleanImage) ->
 
 
 def _mark_symptoms(user: User, lesion: Lesion, said: dict[str, Any]) -> None:
-    """Those that a new picture of a known lesion comes with. None is taken away, and none marked of
-    a lesion that was removed."""
+    """Mark the symptoms that a new picture of a known lesion comes with. None is removed, and none
+    is marked on a lesion that was removed.
+    """
     marked = {name: True for name in SYMPTOMS if said.get(name) and not getattr(lesion, name)}
     if marked and not lesion.is_closed:
         record_services.edit_lesion(user=user, lesion=lesion, **marked)
@@ -199,11 +200,11 @@ def _record_histology(
     user: User, image: LesionImage, said: dict[str, str], shown_at: datetime
 ) -> list[list[str]]:
     """Record the pathologist's diagnosis, if the manifest has one and ``user`` may record it.
-    Otherwise the row keeps it as the manifest gave it. The same diagnosis is recorded once; another
-    one beside it. One that was withdrawn is not recorded again: returns what to say of that.
+    Otherwise the row keeps it as the manifest gave it.
 
-    shown_at: nobody was shown what there is on a lesion that the row did not open, so the
-    histology settles nothing there.
+    The same diagnosis is recorded once; a different one is added beside it. A withdrawn one is not
+    recorded again: the result is the message about that. shown_at: nobody was shown what is on a
+    lesion that the row did not create, so the histology settles nothing there.
     """
     lesion = image.lesion
     if said.get("confirmed_by") != HISTOPATHOLOGY:
@@ -250,7 +251,7 @@ def _patient(batch: Batch, values: dict[str, Any]) -> Patient:
 
 
 def _known(records: QuerySet[Any], value: str) -> Any:
-    """Find a record by its name in an export or a manifest, its label or that of a record merged
+    """Find a record by its name in an export or a manifest, its label, or that of a record merged
     into it; else by another system's identifier, if only one record has it.
     """
     if (named := identifiers.named_in_manifest(records, value)) is not None:

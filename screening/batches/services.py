@@ -28,11 +28,12 @@ def upload_batch(
     dry_run: bool = False,
     captured_on: date | None = None,
 ) -> Batch:
-    """Store an archive for a worker to read. Without a clinic it is of the user's own skin.
+    """Store an archive for a worker to read. Without a clinic, the pictures are of the user's own
+    skin.
 
-    Problems visible at once, such as a password, are rejected at once and nothing is stored.
-    dry_run: import nothing until the batch is resumed. captured_on: the day for rows without one;
-    otherwise the day in the picture's file, or today.
+    Problems that show at once, such as a password, reject it, and nothing is stored. dry_run:
+    import nothing until the batch is resumed. captured_on: the day for rows without one; otherwise
+    the day in the picture's file, or today.
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):

@@ -43,9 +43,9 @@ def has_work() -> bool:
 
 
 SHIFT_SECONDS = 4.0
-"""Short, so that other tasks do not wait long."""
+"""Seconds. Short, so that other tasks do not wait long."""
 LONGEST_SHIFT_SECONDS = 120
-"""A manifest is read in one go."""
+"""Seconds. A manifest is read in one go."""
 
 
 def work(*, seconds: float, ring: Callable[[], object]) -> None:
@@ -79,7 +79,9 @@ def sweep() -> None:
 
 
 def _each_by_itself(act: Callable[[Batch], None], batch: Batch) -> None:
-    """A failure, for example of the storage, does not block the other batches: it is retried."""
+    """Retry a failed step, for example of the storage, later, without blocking the other
+    batches.
+    """
     try:
         act(batch)
     except Exception as error:
@@ -156,7 +158,7 @@ def _hopeless() -> QuerySet[BatchRow]:
 
 
 def _meanwhile(batch: Batch) -> None:
-    """Between parts of a long manifest: read for people who wait, and renew the lease."""
+    """Called between parts of a long manifest: read for people who wait, and renew the lease."""
     _read_for_all()
     Batch.objects.filter(pk=batch.pk).update(lease_expires_at=_lease())
 
@@ -196,9 +198,10 @@ def _claim_row(batch: Batch) -> BatchRow | None:
 
 
 def _work_on(row: BatchRow) -> None:
-    """RUNNING -> CHECKED, IMPORTED or REFUSED; WAITING again after a bug. After a transient error
-    the row is WAITING as if it had not been started, and the error is raised so that the whole
-    batch pauses.
+    """RUNNING -> CHECKED, IMPORTED or REFUSED; WAITING again after a bug.
+
+    After a transient error the row is WAITING as if it had not been started, and the error is
+    raised so that the whole batch pauses.
     """
     try:
         if row.batch.state == Batch.State.CHECKING:

@@ -51,7 +51,7 @@ SOLE: tuple[Point, ...] = (
     (72.8, 421.4), (69.4, 424.8), (65.4, 423), (63.8, 416.6), (64.8, 407), (66.6, 396), (69.4, 384),
     (71.6, 372), (71.4, 361), (70.6, 352), (73.6, 345),
 )
-"""Seen from behind with the toes down, as of someone kneeling: the great toe is the inner one."""
+"""From behind with the toes down, as when kneeling: the great toe is the inner one."""
 
 _FACE: tuple[tuple[Point, ...], ...] = (
     ((0, 74.2), (5.2, 73.2), (10.2, 70), (14.2, 65.2), (16.9, 59.6)),

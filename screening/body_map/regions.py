@@ -18,7 +18,7 @@ from screening.body_map.drawing import HEIGHT, MIDDLE, WIDTH, Point
 from screening.models import BodySite, BodyView, Side
 
 MIDLINE = 3
-"""Units to either side of the midline that count as on it."""
+"""Units on either side of the midline that count as being on it."""
 FINEST = 2
 """Units between the points tried for a region's centre."""
 

@@ -165,7 +165,7 @@ def _confusion(card: dict[str, Any]) -> Story:
 
 
 def most_frequent_mistake(card: dict[str, Any]) -> tuple[str, str, int, int]:
-    """What it was, what the balanced reading called it, how often, and of how many."""
+    """The true diagnosis, what the balanced reading called it, how often, and out of how many."""
     counts: list[list[int]] = card["figures"]["confusion_balanced"]
     codes = list(card["diagnoses"])
     times, was, called = max(

@@ -18,7 +18,7 @@ _SPARED = "see_doctor/malignant_specificity"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The claim in a few words, and the sentences that bear it out."""
+    """The claim in a few words, and the sentences that support it."""
 
     claim: str
     text: str

@@ -116,7 +116,8 @@ def subgroups(card: dict[str, Any]) -> list[tuple[str, list[tuple[str, ...]]]]:
 
 def weakest_group(card: dict[str, Any]) -> tuple[str, str] | None:
     """The group with the smallest share of cancers flagged, and that share. None if no group's
-    share lies below that of all by more than chance explains: then none is known to be the weakest.
+    share is lower than the overall share by more than chance explains: then no group is known to be
+    the weakest.
     """
     of_all = rates_of(card)["see_doctor/malignant_sensitivity"]["value"]
     shares = [

@@ -113,7 +113,7 @@ def lane_axis(names: Sequence[str], domain: tuple[float, float]) -> dict[str, An
 
 
 def event_lines(events: list[Event]) -> list[dict[str, Any]]:
-    """Through all panels, to show what came before and after."""
+    """Lines through all panels at the days of events, to show what came before and after."""
     return [
         _upright(on.isoformat(), {"color": LINE, "width": 1, "dash": "dot"})
         for on in sorted({event.on for event in events})

@@ -91,7 +91,7 @@ def _trace(run: list[Told]) -> dict[str, Any]:
 
 
 def _share_axis(assessed: list[Told]) -> dict[str, Any]:
-    """Always from 0, and never so short that a few points look like a leap."""
+    """The axis from 0, and long enough that a few points do not look like a leap."""
     highest = max((one.p_malignant or 0 for one in assessed), default=0)
     top = next(limit for limit in (0.25, 0.5, 1.0) if highest <= 0.9 * limit or limit == 1)
     return {"range": [-0.04 * top, 1.12 * top], "tickformat": ".0%", "nticks": 5}

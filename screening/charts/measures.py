@@ -86,7 +86,9 @@ def measures_over_time(measured: list[Measured], events: list[Event]) -> Chart:
 
 
 def _panels(measured: list[Measured]) -> list[_Panel]:
-    """In millimetres only if every image has a scale: one axis cannot show both units."""
+    """Whether to use millimetres: only if every image has a scale, because one axis cannot show
+    both units.
+    """
     scaled = all(one.mm_per_pixel is not None for one in measured)
     mm = "\N{NO-BREAK SPACE}mm"
     sizes = (
@@ -156,7 +158,7 @@ def _measure_trace(panel: _Panel, run: list[Measured], axis: str) -> dict[str, A
 
 
 def _panel_axis(panel: _Panel, measured: list[Measured], domain: list[float]) -> dict[str, Any]:
-    """From the minimum, so that a small change looks small."""
+    """The axis from the minimum, so that a small change looks small."""
     highest = max(panel.value(one) - panel.least for one in measured)
     top = panel.least + 1.15 * max(highest, 0.1 if panel.least else 1e-6)
     return {"range": [panel.least, top], "nticks": 3, "tickformat": panel.ticks, "domain": domain}

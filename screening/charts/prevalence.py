@@ -39,8 +39,8 @@ IN_TABLE = (0.01, 0.05, 0.2)
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """Per 1,000 people. ppv: share of the flagged who have cancer; miss: share of the others who
-    do.
+    """Counts per 1,000 people. ppv: share of the flagged who have cancer; miss: share of the others
+    who have it.
     """
 
     cancers: int

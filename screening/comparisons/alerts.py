@@ -36,7 +36,7 @@ def apply(comparison: Comparison) -> list[Alert]:
     earlier, later = comparison.earlier, comparison.later
     before, after = _reading(earlier), _reading(later)
     if any(reading is not None and other_details(reading) for reading in (before, after)):
-        return []  # its details were corrected since; it is read again first
+        return []  # its details were corrected since, so it is read again first
     limits = repeatability(after.model_version).get("limits") if after else None
     visits = [_visit(image, reading) for image, reading in ((earlier, before), (later, after))]
     if limits is None or visits[0] is None or visits[1] is None:
@@ -110,7 +110,7 @@ def _visit(image: LesionImage, reading: Prediction | None) -> Visit | None:
 
 
 def _areas(earlier: LesionImage, later: LesionImage) -> tuple[float, float] | None:
-    """In square millimetres; None unless both images have a scale."""
+    """The area in square millimetres; None unless both images have a scale."""
     areas = []
     for image in (earlier, later):
         measured, scale = current(image), scale_of(image)

@@ -16,8 +16,9 @@ logger = logging.getLogger(__name__)
 
 
 def follow_up(image_id: UUID) -> None:
-    """Measure and compare a new image, and make its picture in the size of a screen if it came
-    without. Never raises: failures pause and are retried later."""
+    """Measure and compare a new image, and create its screen-size picture if it has none. Never
+    raises: failures pause and are retried later.
+    """
     image = LesionImage.objects.present().filter(pk=image_id).first()
     if image is None:  # withdrawn meanwhile
         return

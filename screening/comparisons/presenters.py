@@ -1,5 +1,5 @@
-"""The contents of a comparison: outlines in one frame, and the readings and measurements then and
-now.
+"""The content of a comparison: outlines in one frame, and the readings and measurements of both
+images.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ MEASURES = (
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One measure in both images. is_ratio: whether it is shown in per cent. beyond: whether the
-    difference exceeds that of most pairs of images of an unchanged lesion; None if that is unknown.
+    difference exceeds that of most pairs of images of an unchanged lesion; None if unknown.
     """
 
     name: str
@@ -98,7 +98,7 @@ def differences(comparison: Comparison) -> list[Difference]:
         return []
     before, after = measured[0].values, measured[1].values
     scales = scale_of(earlier), scale_of(later)
-    # Pictures that do not fit over each other may show two spots: no difference is called small.
+    # Pictures that cannot be aligned may show two spots, so no difference is called small.
     known = repeatability(reader.DEFAULT_VERSION) if comparison.aligned else {}
     limits = known.get("measures", {})
     found = []
@@ -196,8 +196,9 @@ def what_changed(alert: Alert) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SinceLast:
-    """What the newest picture shows against the one before. title: in a line; text: a sentence, or
-    empty. is_open: a change was found that waits for someone."""
+    """What changed from the previous picture to the newest. title: in a line; text: a sentence, or
+    empty. is_open: a change was found that nobody has closed.
+    """
 
     title: str
     text: str = ""
@@ -206,14 +207,15 @@ class SinceLast:
 
 def since_last(images: Sequence[LesionImage], alerts: Sequence[Alert]) -> SinceLast:
     """images: of ``records.queries.timeline``, at least one; alerts: of the lesion, as the reader
-    may see them. One query, where no alert says that it changed."""
+    may see them. Makes one query if no alert reports a change.
+    """
     if len(images) < 2:
         return SinceLast("One picture so far", "Change shows only with a second one.")
     return since(images[1], images[0], alerts)
 
 
 def since(before: LesionImage, newest: LesionImage, alerts: Sequence[Alert]) -> SinceLast:
-    """As ``since_last``, of any two images of one lesion."""
+    """Like ``since_last``, for any two images of one lesion."""
     if newest.is_withheld or before.is_withheld:
         return SinceLast("Your conclusion comes first", "What changed is shown after it.")
     day = before.day_label
@@ -246,7 +248,7 @@ def since(before: LesionImage, newest: LesionImage, alerts: Sequence[Alert]) -> 
 
 
 def _listed(rules: Sequence[str]) -> str:
-    """As one sentence: "Grew fast; a new colour"."""
+    """The changes as one sentence: "Grew fast; a new colour"."""
     first, *rest = dict.fromkeys(rules)
     return "; ".join([first, *(rule[0].lower() + rule[1:] for rule in rest)])
 

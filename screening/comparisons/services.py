@@ -23,7 +23,7 @@ from screening.models import Comparison, LesionImage, Measurement, Outline
 from screening.operations import clock
 
 LATELY, SOON = timedelta(hours=1), timedelta(minutes=2)
-"""A live worker compares what it measured within SOON; LATELY limits what a sweep looks at."""
+"""A live worker compares new measurements within SOON; LATELY limits how far a sweep looks back."""
 SIDE = 1024
 """The longer side, in pixels, of the copies that are aligned."""
 
@@ -36,9 +36,10 @@ def in_order(one: LesionImage, other: LesionImage) -> tuple[LesionImage, LesionI
 
 def compare(one: LesionImage, other: LesionImage) -> Comparison:
     """The comparison of two images of one lesion within their current outlines, made now if there
-    is none. A comparison within other outlines is replaced and stays in the history.
+    is none.
 
-    Raises ValidationError for images of two lesions or the same image twice.
+    A comparison within other outlines is replaced and stays in the history. Raises ValidationError
+    for images of two lesions or the same image twice.
     """
     found = known(one, other)
     if found is not None:
@@ -81,7 +82,7 @@ def uncompared() -> list[LesionImage]:
     """
     now = timezone.now()
     lately = Measurement.objects.filter(
-        # The second: from before the clock was set back.
+        # The second is from before the clock was set back.
         Q(created__range=(now - LATELY, now - SOON)) | Q(created__gt=now + clock.SLACK)
     )
     others = LesionImage.objects.filter(lesion=OuterRef("lesion"), modality=OuterRef("modality"))
@@ -142,7 +143,7 @@ def _aligned(earlier: LesionImage, later: LesionImage) -> dict[str, object]:
 
 
 def _mask(image: LesionImage, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_] | None:
-    """None as well for one that is damaged: pictures are aligned without."""
+    """The mask; None also for a damaged one: the pictures are aligned without it."""
     try:
         return mask_of(image, pixels.shape[:2])
     except NotOpened:

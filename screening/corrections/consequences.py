@@ -1,4 +1,4 @@
-"""What follows when images are added to a lesion or leave it: alerts, comparisons, reminders."""
+"""Consequences of adding images to a lesion or removing them: alerts, comparisons, reminders."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def follow(images: Iterable[LesionImage], *lesions: Lesion) -> None:
     """Update what depends on ``images`` after they were moved, withdrawn, restored or given another
     day.
 
-    lesions: where they were and where they are. An alert moves with its two images; while they are
-    not a pair, it does not count (``Alert.objects``). New neighbours are compared.
+    lesions: where they were and where they are. An alert moves with its two images; while these are
+    in different lesions, it does not count (``Alert.objects``). New neighbours are compared.
     """
     changed = list(images)
     now = timezone.now()
@@ -28,5 +28,5 @@ def follow(images: Iterable[LesionImage], *lesions: Lesion) -> None:
         Alert.everything.filter(pk=alert.pk).update(lesion=alert.later.lesion_id, modified=now)
     for lesion in lesions:
         schedule.reschedule(lesion)
-        for image in lesion.images.all():  # already compared pairs are cheap
+        for image in lesion.images.all():  # pairs that are compared already cost little
             bells.after_commit(bells.follow_up, image.pk)

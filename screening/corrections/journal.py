@@ -46,9 +46,9 @@ ONLY_CLINICIANS = "Only a clinician of the patient's clinic corrects histology."
 def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
     """The records, with their patients locked against other corrections until the transaction ends.
 
-    Raises PermissionDenied unless ``user`` may write all of them and ``require_author`` lets them,
-    and ValidationError if one was moved to another patient meanwhile or, unless
-    ``withdrawn``, was withdrawn.
+    Raises PermissionDenied unless ``user`` may write all of them and passes ``require_author``.
+    Raises ValidationError if one was moved to another patient meanwhile or, unless ``withdrawn``,
+    was withdrawn.
     """
     found_at = [_fresh(record) for record in records]
     ids = {patient_of(record).pk for record in found_at}
@@ -69,8 +69,8 @@ def held(*records: Record, user: User, withdrawn: bool = False) -> list[Any]:
 
 
 def require_author(user: User, record: Record) -> None:
-    """Raise PermissionDenied unless ``user`` may enter such a record: a visit, the person whose
-    record it is; histology, a clinician.
+    """Raise PermissionDenied unless ``user`` may enter such a record. A visit is entered by the
+    owner of the record, histology by a clinician.
     """
     patient = patient_of(record)
     if isinstance(record, DoctorVisit) and not is_own(user, patient):
@@ -91,7 +91,7 @@ def require_same_keeper(one: Patient, other: Patient, field: str) -> None:
 
 
 def require_place(image: LesionImage) -> None:
-    """Raise ValidationError if the picture was added again after its withdrawal."""
+    """Raise ValidationError if the picture was added again after it was withdrawn."""
     same = image.lesion.images.filter(sha256=image.sha256).first()
     if same is not None:
         raise ValidationError(
@@ -152,9 +152,11 @@ def note(
     lesion: Lesion | None = None,
     beside: Lesion | None = None,
 ) -> Correction:
-    """Log and announce a correction. patient, lesion: where the record was before, if not where it
-    is now. beside: another lesion that it changes; it comes after all that came to any of them.
-    The patients and lesions that stay are announced by ``touch``.
+    """Log and announce a correction.
+
+    patient, lesion: where the record was before, if not where it is now. beside: another lesion
+    that it changes; the correction comes after everything that arrived at either. ``touch``
+    announces the patients and lesions that remain.
     """
     _announce(record)
     lesions = {one for one in (lesion_of(record), lesion, beside) if one is not None}
@@ -174,8 +176,8 @@ def note(
 
 
 def touch(*records: Patient | Lesion, reveals_finding: bool = False) -> None:
-    """Mark the records as modified and announce it, so that clients that ask for changes see them,
-    except what was withdrawn: ``note`` announced that. reveals_finding: see ``announce``.
+    """Mark the records as modified and announce it, so that clients that ask for changes see them.
+    Withdrawn ones are excluded: ``note`` announced those. reveals_finding: see ``announce``.
     """
     now = timezone.now()
     for record in records:
@@ -210,7 +212,7 @@ def _tell(
 
 
 def plain(fields: dict[str, Any]) -> Any:
-    """Days and identifiers as in JSON; moments to the microsecond."""
+    """Days and identifiers as in JSON; timestamps to the microsecond."""
     return json.loads(json.dumps(fields, cls=_Exact))
 
 

@@ -71,9 +71,9 @@ def merge_lesions(
 ) -> Lesion:
     """Move everything in ``lesion`` to ``into``; withdraw ``lesion`` and point it there.
 
-    If both have the same picture, the one with less attached is withdrawn. All symptoms of either
-    are marked; the lesion is closed only if both were, and no earlier for ``lesion`` than for
-    ``into``. acknowledged: as in ``moves.move_image``.
+    If both have the same picture, the one with less attached is withdrawn. Symptoms of both are
+    marked. The lesion is closed only if both were, and no earlier for ``lesion`` than for ``into``.
+    acknowledged: as in ``moves.move_image``.
     """
     reason = checked_reason(reason)
     lesion, into = held(lesion, into, user=user)
@@ -97,7 +97,7 @@ def merge_lesions(
         moved[name] = list(rows.filter(lesion=lesion).values_list("pk", flat=True))
         rows.filter(pk__in=moved[name]).update(lesion=into, modified=timezone.now())
     bring(coming, into)
-    if moved["histologies"] or moved["visits"]:  # of the one lesion only
+    if moved["histologies"] or moved["visits"]:  # corrections of one lesion only
         bring(own, into)
     _one_reminder(lesion, into, moved)
     _retire(lesion, into, user)
@@ -175,8 +175,8 @@ def merge_patients(
 
 
 def successor(record: Any) -> list[Any]:
-    """Where a merged record's address leads: what it was merged into, following further merges.
-    Empty for a record that was not merged.
+    """The target of a merged record's URL: what it was merged into, following further merges. Empty
+    for a record that was not merged.
     """
     if not isinstance(record, Lesion | Patient):
         return []
@@ -190,8 +190,7 @@ def successor(record: Any) -> list[Any]:
 
 def at_stake(record: Any, user: User) -> str:
     """What the user must know before splitting ``record`` off, in words: findings on its pictures
-    since the merge, and pictures that do not return. Empty if there is nothing, or if it was not
-    merged.
+    since the merge, and pictures that do not return. Empty if there is nothing to know.
     """
     found = successor(record)
     if not found:
@@ -218,8 +217,9 @@ def at_stake(record: Any, user: User) -> str:
 
 def take_apart(record: Any, into: Any, *, user: User) -> None:
     """Return to ``record``, which has just been restored, everything that came from it and is still
-    with its successor ``into``. ``into`` gets its former values back unless somebody has changed
-    them since.
+    with its successor ``into``.
+
+    ``into`` gets its former values back unless somebody has changed them since.
     """
     merger = _merger(record)
     last = merger.before
@@ -243,7 +243,7 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
             image.placed_at = places[image.pk]
             image.save(update_fields=["placed_at", "modified"])
         twice = LesionImage.everything.filter(pk__in=last["twice"]).exclude(withdrawn_at=None)
-        for image in twice:  # they are on different lesions again
+        for image in twice:  # they are in different lesions again
             require_place(image)
             image.withdrawn_at, image.withdrawn_by, image.withdrawn_because = None, None, ""
             image.save()
@@ -260,7 +260,7 @@ def take_apart(record: Any, into: Any, *, user: User) -> None:
 
 
 def _place_before(image: LesionImage, last: dict[str, Any]) -> datetime:
-    """Since when it was in its place before the merge ``last``, unless it was given another."""
+    """The time it took its place before the merge ``last``, unless it got another one since."""
     before, since = last.get("places", {}).get(str(image.pk), ("", ""))
     is_same = image.placed_at.isoformat() == since
     return datetime.fromisoformat(before) if is_same else image.placed_at
@@ -268,18 +268,18 @@ def _place_before(image: LesionImage, last: dict[str, Any]) -> datetime:
 
 def _give_back(into: Any, merger: Correction) -> None:
     """Restore what the merge changed in ``into``, except values that somebody changed since. A
-    lesion that has got another picture or symptom since is not closed.
+    lesion that got another picture or symptom since is not closed.
     """
     before, since = merger.before["into"], merger.before.get("since", {})
     now = plain({name: getattr(into, name) for name in since})
     same = {name for name in since if now[name] == since[name]}
-    if str(into.pk) != merger.after["merged_into"]:  # merged further since, with all its changes
+    if str(into.pk) != merger.after["merged_into"]:  # merged again since, with all its changes
         return
     if isinstance(into, Lesion):
         got_more = into.images.filter(placed_at__gte=merger.created).exists() or bool(
             into.symptoms and into.symptoms_at and into.symptoms_at > merger.created
         )
-        if "symptoms_at" not in same:  # marked since: none of them is taken away
+        if "symptoms_at" not in same:  # marked since, so no symptom is removed
             same -= {*SYMPTOMS}
         if got_more or not same.issuperset(name for name in CLOSED if name in since):
             same -= {*CLOSED}
@@ -327,10 +327,10 @@ def _differing(patient: Patient, into: Patient) -> str:
 
 
 def _weight(image: LesionImage, user: User) -> tuple[int, int, bool, bool, int, bool, int, int]:
-    """What withdrawing it would lose: a warning that nothing has settled, by severity; then any
-    warning; then a dermatoscopic picture, first of all one without a reading, which may become a
-    warning; then the severity of its reading, whether that is unreviewed, and its reviews and
-    readings.
+    """What would be lost by withdrawing it, most important first: an unsettled warning, by
+    severity; then any warning; then a dermatoscopic picture, above all one without a reading, which
+    may become a warning; then the severity of its reading, whether that is unreviewed, and its
+    reviews and readings.
     """
     reading, is_concluded = image.counting_reading, image.reviews.settling().exists()
     told = reading.outcome_told if reading else ""
@@ -350,8 +350,8 @@ def _weight(image: LesionImage, user: User) -> tuple[int, int, bool, bool, int, 
 
 
 def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Copy to ``into`` what ``lesion`` has and it lacks; returns the changed values, before and
-    after.
+    """Copy to ``into`` what ``lesion`` has and ``into`` lacks. Returns the changed values, before
+    and after.
     """
     names = ("body_site", "notes", *SYMPTOMS, "symptoms_at", *CLOSED)
     before = {name: getattr(into, name) for name in names}
@@ -374,7 +374,7 @@ def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any
 
 
 def _one_reminder(lesion: Lesion, into: Lesion, moved: dict[str, list[Any]]) -> None:
-    """Keep one reminder: of two active ones the sooner, else the active one, else the lesion's
+    """Keep one reminder: of two active ones the earlier, else the active one, else the lesion's
     own.
     """
     moved["reminder"] = []

@@ -48,8 +48,7 @@ def move_image(
 
     acknowledged: the user knows that it was read or reviewed where it is; otherwise such a picture
     is not moved. Earlier conclusions on the lesion did not take the picture into account. It is
-    read again if the model would get different patient details. is_undone: it returns to where it
-    was.
+    read again if the model would get other patient details. is_undone: it returns to where it was.
     """
     reason = checked_reason(reason)
     image, lesion = held(image, lesion, user=user)
@@ -142,9 +141,8 @@ def findings_of(images: QuerySet[LesionImage], user: User, since: datetime | Non
 
 
 def require_followed(lesion: Lesion, field: str = NON_FIELD_ERRORS) -> None:
-    """Raise ValidationError for a closed lesion: a picture that comes there would lose its warning.
-
-    field: of the form, if one of its values is to blame.
+    """Raise ValidationError for a closed lesion, in which a moved picture would lose its warning.
+    field: the form's field to blame, if any.
     """
     if lesion.is_closed:
         text = f"{lesion} is recorded as removed. Open it again first, or nothing is told of this."
@@ -200,11 +198,12 @@ def hand_over(
     user: User,
     called: Mapping[str, list[str]] | None = None,
 ) -> dict[str, list[str]]:
-    """Assign the lesions to ``patient``. One that returns gets the number that it had there; one
-    whose number is taken there gets the next one. Call it in a correction that has locked both.
+    """Assign the lesions to ``patient``.
 
-    Returns, by lesion, its label before and after, where they differ. called: such a result of the
-    move that brought them; each gets its former label unless it was renamed since.
+    A lesion that returns gets its former number; a lesion whose number is taken gets the next one.
+    Call it in a correction that has locked both. Returns, by lesion, its label before and after,
+    where they differ. called: such a result of the move to be undone; each lesion gets its former
+    label unless it was renamed since.
     """
     in_use = set(Lesion.everything.filter(patient=patient).values_list("label", flat=True))
     taken, found, renamed = Lesion.everything.labels(patient), list(lesions), {}
@@ -245,8 +244,8 @@ def _label_at(lesion: Lesion, patient: Patient) -> str:
 def _note_move(
     image: LesionImage, before: Lesion, placed_at: datetime, *, user: User, reason: str
 ) -> None:
-    """Log the move in the record it left and, if the patient differs, in the record it joined,
-    there without the other patient's name.
+    """Log the move in the record that it left and, if the patient differs, in the record that it
+    joined, without naming the other patient there.
     """
     now = image.lesion
     was = {

@@ -33,7 +33,7 @@ _DONE = {
 
 
 def in_words(correction: Correction) -> str:
-    """What was done to what. Reads what ``undo.subject`` returns."""
+    """What was done to which record. Reads what ``undo.subject`` returns."""
     kind = CorrectionKind(correction.kind)
     name = _name(subject(correction))
     match kind:
@@ -62,7 +62,7 @@ def _name(record: Any) -> str:
 
 
 def _way(correction: Correction) -> str:
-    """From where to where; without the name of another patient's record."""
+    """From where to where, without naming another patient's record."""
     of = "lesion" if correction.image_id else "patient"
     before, after = correction.before.get("label"), correction.after.get("label")
     if correction.image_id and before and after:

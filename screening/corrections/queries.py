@@ -1,4 +1,6 @@
-"""Read path of corrections: what was changed in a record, and where merged records lead."""
+"""Read path of corrections: what was changed in a record, and which record a merged one
+leads to.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from screening.models import (
 )
 
 SHOWN = 50
-"""How many corrections a page lists."""
+"""The number of corrections that a page lists."""
 Merged = TypeVar("Merged", Patient, Lesion)
 
 
@@ -88,7 +90,7 @@ def with_last(patients: Iterable[Patient]) -> list[tuple[Patient, Correction | N
 
 
 def leads_to(model: type[Merged], pk: UUID, user: User) -> Merged | None:
-    """Where a merged record's address leads, if ``user`` may see it."""
+    """The record that a merged record's URL leads to, if ``user`` may see it."""
     record = model.everything.filter(pk=pk).exclude(merged_into=None).first()
     found: list[Any] = successor(record) if record is not None else []
     visible = model.objects.visible_to(user).filter(pk__in=[one.pk for one in found])

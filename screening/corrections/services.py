@@ -43,11 +43,11 @@ def correct_image(
     modality: str = UNCHANGED,
     reason: str = "",
 ) -> LesionImage:
-    """Set the picture's day, time and kind. Arguments that are not given stay as they are.
+    """Set the picture's day, time and modality. Arguments that are not given stay as they are.
 
     A new day or time changes its place among the lesion's images. The picture is read again if the
-    model would get another age, or if it turns out to be dermatoscopic. One that turns out to be an
-    ordinary photograph keeps a reading that warns until a doctor has settled it.
+    model would get another age, or if it turns out to be dermatoscopic. An ordinary photograph
+    keeps a reading that warns until a doctor has settled it.
     """
     reason = checked_reason(reason)
     (image,) = held(image, user=user)
@@ -87,8 +87,8 @@ def correct_image(
 def withdraw(*, user: User, record: Record, reason: str) -> Record:
     """Withdraw the record as entered in error. It stays visible only among the corrections.
 
-    Everything that belongs to it is hidden too. What an entry had corrected stands again. Raises
-    ValidationError without a reason, and for an entry that another one corrects.
+    Everything that belongs to it is hidden too. What a withdrawn entry had corrected applies again.
+    Raises ValidationError without a reason, and for an entry that another one corrects.
     """
     reason = checked_reason(reason, needed=True)
     record = held(record, user=user)[0]
@@ -124,9 +124,8 @@ def restore(
 ) -> Record:
     """Restore a withdrawn record, and split a merged one off again.
 
-    label: a new one for a patient whose label another has taken meanwhile. acknowledged: the user
-    knows what is ``merges.at_stake``. Raises ValidationError, with the reason, if something
-    prevents it.
+    label: a new one for a patient whose label has been taken. acknowledged: the user knows what is
+    ``merges.at_stake``. Raises ValidationError, with the reason, if something prevents it.
     """
     reason = checked_reason(reason)
     record, *into = held(record, *merges.successor(record), user=user, withdrawn=True)
@@ -165,8 +164,8 @@ def restore(
 
 
 def _require_shown_to_who_closed(image: LesionImage) -> None:
-    """Raise ValidationError if its lesion was closed while the picture was withdrawn: nobody would
-    be told of its warning.
+    """Raise ValidationError if its lesion was closed while the picture was withdrawn: its warning
+    would be hidden.
     """
     out_since: Any = image.withdrawn_at
     if closing.was_closed(image.lesion, out_since):
@@ -175,7 +174,7 @@ def _require_shown_to_who_closed(image: LesionImage) -> None:
 
 def _corrected_by(record: Any) -> Any:
     """The entry that a withdrawn one corrected; None if there was none. Raises ValidationError if
-    that one does not stand any more.
+    that entry no longer stands.
     """
     withdrawal = record.corrections.filter(before__has_key="supersedes").first()
     if withdrawal is None:

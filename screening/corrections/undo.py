@@ -41,7 +41,7 @@ def undo(
     moves.require_acknowledged(acknowledged, at_stake(correction, user))
     before: dict[str, Any] = correction.before
     placed_at = before.get("placed_at")
-    if placed_at and record.placed_at > correction.created:  # moved or dated once more since
+    if placed_at and record.placed_at > correction.created:  # moved or dated again since
         placed_at = None
     match correction.kind, record:
         case CorrectionKind.EDITED, LesionImage():
@@ -80,8 +80,8 @@ def undo(
 
 
 def at_stake(correction: Correction, user: User) -> str:
-    """What the user must know before undoing it, in words: findings since on the pictures that move
-    with it, and pictures that do not. Empty if there is nothing.
+    """What the user must know before undoing it, in words: findings since then on the pictures that
+    move with it, and pictures that do not move. Empty if there is nothing to know.
     """
     record: Any = subject(correction)
     match correction.kind, record:
@@ -141,7 +141,7 @@ def _edited_back(user: User, record: Lesion | Patient, before: dict[str, Any]) -
         return record_services.edit_patient(user=user, patient=record, **before)
     unset = {name: getattr(record, name) for name in before if not getattr(record, name)}
     lesion = record_services.edit_lesion(user=user, lesion=record, **before)
-    if unset:  # marking a symptom is not in itself a correction
+    if unset:  # marking a symptom is not itself a correction
         since = {name: before[name] for name in unset}
         note(CorrectionKind.EDITED, lesion, user=user, before=unset, after=since)
     return lesion

@@ -1,4 +1,4 @@
-"""What is kept about an account besides its record: part of a person's own export."""
+"""An account's data besides its record: part of a person's own export."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROFILE = (
 
 
 def account_of(user: User) -> dict[str, Any]:
-    """Without secrets: of a key its name, of a second factor its kind."""
+    """Keys and second factors without secrets: of a key its name, of a second factor its kind."""
     return {
         **{name: plain(getattr(user, name)) for name in PROFILE},
         "addresses": _rows(EmailAddress.objects.filter(user=user), "email", "verified", "primary"),

@@ -1,4 +1,4 @@
-"""The ZIP: one file after the other, written while it is read, with its SHA-256."""
+"""The ZIP: one file after the other, written while it is downloaded, with its SHA-256."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Step = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """patients: whose records are written. steps: how many files there are about to be."""
+    """patients: whose records are written. steps: the expected number of files."""
 
     user: User
     patients: list[UUID]
@@ -67,7 +67,7 @@ class Plan:
 
 
 def plan(export: Export) -> Plan:
-    """What the export is to hold, as things stand."""
+    """The content of the export at this moment."""
     user = export.requested_by
     if export.patient_id is None:
         own = Patient.everything.filter(owner=user).values_list("pk", flat=True)
@@ -84,7 +84,7 @@ def plan(export: Export) -> Plan:
 
 def write(made: Plan, into: IO[bytes], step: Step) -> None:
     """Write the ZIP. Memory holds a page of rows, or one report. Raises Busy if a correction moved
-    something meanwhile: what was written before may contradict what comes after.
+    something meanwhile: files written before may contradict those after.
     """
     before = _last_correction(made.patients)
     with zipfile.ZipFile(into, "w", zipfile.ZIP_DEFLATED) as file:
@@ -107,7 +107,7 @@ class _Archive:
         self.missing: list[str] = []
 
     def add(self, name: str, parts: Iterable[bytes], *, is_small: bool = False) -> None:
-        """is_small: compressed already, so that it is stored as it is."""
+        """is_small: already compressed, so it is stored as it is."""
         info = zipfile.ZipInfo(name, self._made.timetuple()[:6])
         info.compress_type = zipfile.ZIP_STORED if is_small else zipfile.ZIP_DEFLATED
         digest, size = sha256(), 0
@@ -137,7 +137,7 @@ class _Archive:
 
 
 def _write_documents(made: Plan, archive: _Archive) -> None:
-    """What is for people and for other systems: of what is not withdrawn."""
+    """The files for people and for other systems. Withdrawn records are left out."""
     user, base = made.user, f"{settings.SITE_URL}/fhir/R4"
     patients = Patient.objects.filter(pk__in=made.patients).select_related("clinic")
     for patient in list(patients):
@@ -159,8 +159,8 @@ def _write_documents(made: Plan, archive: _Archive) -> None:
 
 
 def _write_records(made: Plan, archive: _Archive) -> None:
-    """The last kind first: what a row refers to is older than the row, so it is found later even if
-    both are added meanwhile.
+    """Write the last kind first. A row is newer than the rows it refers to, so these are found
+    later even if both are added meanwhile.
     """
     people = records.People()
     for kind in reversed(records.KINDS):
@@ -178,7 +178,7 @@ def _write_records(made: Plan, archive: _Archive) -> None:
 def _lines(
     kind: records.Kind, patients: list[UUID], people: records.People, missing: list[str]
 ) -> Iterator[bytes]:
-    """A row that cannot be opened is left out and added to ``missing``."""
+    """The rows. A row that cannot be opened is left out and added to ``missing``."""
     for page in records.pages(kind.rows(patients), kind.at_once):
         for row in page:
             try:
@@ -191,7 +191,7 @@ def _lines(
 
 
 def _accesses(patients: list[UUID]) -> Iterator[bytes]:
-    """What the audit log says of these records, and nothing of anybody else's."""
+    """The audit log's entries about these records, without others' records."""
     entries = audit_queries.about(patients).order_by("pk")
     for page in records.pages(entries, records.ROWS_AT_ONCE):
         names = audit_queries.names_of(entry.actor for entry in page)
@@ -225,7 +225,7 @@ def _write_pictures(made: Plan, archive: _Archive) -> None:
 
 
 def _person(user: User) -> dict[str, str]:
-    """By name only: an address is its owner's, and in their own export."""
+    """Other people by name only: their address is in their own export."""
     return {"id": str(user.pk), "first_name": user.first_name, "last_name": user.last_name}
 
 
@@ -260,5 +260,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _last_correction(patients: list[UUID]) -> Any:
-    """Every move, merge and withdrawal adds a correction to the record that it was in."""
+    """When these records were last corrected. Every move, merge and withdrawal adds a correction to
+    the record that it left.
+    """
     return Correction.objects.filter(patient__in=patients).aggregate(last=Max("created"))["last"]

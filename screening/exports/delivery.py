@@ -21,8 +21,8 @@ CONTENT_TYPE = "application/zip"
 
 
 def deliver(*, user: User, pk: UUID) -> HttpResponseBase:
-    """Return the file to whoever asked for it, if they may still export every record in it. The
-    audit log names each of these records. Raises Http404.
+    """Return the file to the user who asked for it, if they may still export every record in it.
+    The audit log names each of these records. Raises Http404.
     """
     export = get_object_or_404(Export.objects.visible_to(user).ready(), pk=pk)
     _require_all(export, user)
@@ -38,8 +38,8 @@ def deliver(*, user: User, pk: UUID) -> HttpResponseBase:
 
 
 def _require_all(export: Export, user: User) -> None:
-    """A record may have changed hands since the file was made. They are loaded, not counted, so
-    that the audit log sees them.
+    """Check every record: it may have changed hands since the file was made. The rows are loaded,
+    not counted, so that the audit log sees them.
     """
     records = Patient.everything.filter(pk__in=export.patients)
     allowed = records.exportable_by(user) if export.patient_id else records.filter(owner=user)

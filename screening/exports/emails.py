@@ -1,4 +1,4 @@
-"""Mail that an export is ready: a link for one purpose that ends with the file, and no finding.
+"""Mail that an export is ready: a link that ends with the file, and no finding.
 
 An export is claimed for ``LEASE`` while its mail is sent. A mail that is not accepted is tried
 again when the lease is over, until the file is removed.
@@ -31,7 +31,7 @@ def token_of(export: Export) -> str:
 
 def export_of(token: str) -> UUID:
     """The identifier of the export that a mailed link names. Raises Export.DoesNotExist for a
-    forged one. The file ends sooner than the link.
+    forged one. The link outlives the file.
     """
     try:
         return UUID(signing.loads(token, salt=_SALT, max_age=_LONGEST))
@@ -45,7 +45,7 @@ def send_waiting() -> None:
 
 
 def send(pk: UUID) -> None:
-    """Mail the link, unless another worker does or nobody reads it: a program asks for itself."""
+    """Mail the link, unless another worker does, or a program asked, which polls."""
     if not _waiting().filter(pk=pk).update(mailing_since=timezone.now()):
         return
     export = Export.objects.select_related("requested_by").get(pk=pk)
@@ -55,7 +55,7 @@ def send(pk: UUID) -> None:
 
 def _waiting() -> QuerySet[Export]:
     now = timezone.now()
-    # Later than that: claimed before the clock was set back.
+    # A later lease was taken before the clock was set back.
     free = ~Q(mailing_since__range=(now - LEASE, now + LEASE))
     people = Q(requested_by__is_active=True, requested_by__accounts_application=None)
     return Export.objects.ready().filter(free, people, mailed_at=None)

@@ -1,5 +1,5 @@
-"""Read an export of another installation into this one. For operators: it trusts what the file says
-about who did what, but lets nobody in the file speak for an account here.
+"""Import an export of another installation. For operators: it trusts the file on who did what, but
+gives nobody in the file access to an account here.
 
 Identifiers stay. ``docs/export.md`` lists what differs afterwards.
 """
@@ -72,12 +72,12 @@ def import_export(
     signed_by: str = "",
     unsigned: bool = False,
 ) -> Counter[str]:
-    """Read all of the file, or nothing. Returns the number of rows by kind.
+    """Import all of the file, or nothing. Returns the number of rows by kind.
 
-    owner: the account that gets a person's own records; else one is created, with the address in
-    the file and without a password. clinic: the clinic that gets its patients; else the file's is
-    created, without members. signed_by: the public key of another site whose exports are taken
-    too. unsigned: take a file whose signature is missing, or by an unknown
+    owner: the account that gets a person's own records; without it, one is created with the address
+    in the file and without a password. clinic: the clinic that gets its patients; without it, the
+    file's clinic is created, without members. signed_by: the public key of another site whose
+    exports are accepted too. unsigned: accept a file without a signature, or signed by an unknown
     site. Raises ArchiveRefused.
     """
     try:
@@ -91,7 +91,7 @@ def import_export(
 
 
 class _Source:
-    """The ZIP, with what its manifest says."""
+    """The ZIP and its manifest."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -101,7 +101,7 @@ class _Source:
         self.missing = set(manifest["missing"])
 
     def check(self) -> None:
-        """Every file is there once, and as the manifest says."""
+        """Check that every file is there once, and as the manifest says."""
         names = [one.filename for one in self._archive.infolist()]
         if len(set(names)) != len(names) or set(names) != {*self.files, "manifest.json"}:
             raise ArchiveRefused("The files are not those that the manifest lists.")
@@ -115,8 +115,8 @@ class _Source:
                 raise ArchiveRefused(f"{name} is not as it was written.")
 
     def require_signature(self, signed_by: str, *, unsigned: bool) -> None:
-        """The manifest, and so every file, is as a known site signed it. Raises ArchiveRefused;
-        with ``unsigned`` only for a signature that does not hold.
+        """Check that a known site signed the manifest, and thereby every file. Raises
+        ArchiveRefused; with ``unsigned`` only for an invalid signature.
         """
         content = {name: said for name, said in self._manifest.items() if name != "signature"}
         key, signature = content.get("signed_by", ""), self._manifest.get("signature", "")
@@ -129,11 +129,11 @@ class _Source:
             raise ArchiveRefused(SIGNED_ELSEWHERE.format(key))
 
     def document(self, name: str) -> Any:
-        """None if there is no such file."""
+        """The parsed document; None if there is no such file."""
         return self._json(name) if name in self.files else None
 
     def rows(self, kind: Kind) -> Iterator[records.Row]:
-        """Rows that meet the schema; none from a file that is newer than the export. Raises
+        """Rows that match the schema; none from a file older than the kind. Raises
         ArchiveRefused.
         """
         name = f"records/{kind.name}.jsonl"
@@ -154,7 +154,7 @@ class _Source:
                 yield row
 
     def picture(self, path: str) -> ContentFile[bytes] | None:
-        """None for a file that was lost before the export. Raises ArchiveRefused."""
+        """The picture; None if it was lost before the export. Raises ArchiveRefused."""
         if path in self.missing:
             return None
         extension = path.rpartition(".")[2]
@@ -220,7 +220,9 @@ class _Import:
             file.storage.delete(file.name)
 
     def _refuse_erased(self) -> None:
-        """It would be found as a trace, and erased again after the next restore."""
+        """Refuse records that were erased here: a search for traces would find them, and the next
+        restore would erase them again.
+        """
         for row in self._source.rows(KINDS[0]):
             if _was_erased(row["id"]):
                 raise ArchiveRefused(f"The record {row['id']} was erased here.")
@@ -280,7 +282,7 @@ class _Import:
         for said in rows:
             row = kind.model(**self._mapped(kind, records.read(kind, said)))
             self._prepare(row)
-            # Raw: ``modified`` stays as it was.
+            # Raw, so that ``modified`` stays as it was.
             row.save_base(raw=True, force_insert=True)
             if isinstance(row, Patient):
                 announce_about(row, Event.PATIENT_CREATED)
@@ -288,7 +290,7 @@ class _Import:
         return count
 
     def _mapped(self, kind: Kind, values: dict[str, Any]) -> dict[str, Any]:
-        """Accounts and clinics as they are called here."""
+        """Replace the identifiers of accounts and clinics by those of this installation."""
         for one in kind.fields:
             known = {User: self._users, Clinic: self._clinics}.get(one.related_model)
             if known is not None and values.get(one.attname) is not None:
@@ -304,7 +306,7 @@ class _Import:
                     raise ArchiveRefused(f"The record {row.pk} is here already.")
             case LesionImage():
                 self._store(row)
-            case PredictionMaps():  # a raw row is saved past the fields that encrypt
+            case PredictionMaps():  # a raw row bypasses the fields that encrypt
                 for one in row._meta.concrete_fields:
                     if isinstance(one, SealedBinaryField):
                         setattr(row, one.attname, one.sealed(row))

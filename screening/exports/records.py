@@ -75,8 +75,8 @@ Within = Callable[[list[UUID]], Q]
 
 
 def of(*paths: str, or_none: str = "") -> Within:
-    """Rows that belong to the patients by every one of ``paths``; by the path ``or_none``, if it
-    leads anywhere.
+    """Rows that belong to the patients by every one of ``paths``, and by the path ``or_none``
+    unless it is empty.
     """
 
     def within(patients: list[UUID]) -> Q:
@@ -95,7 +95,7 @@ def _itself(patients: list[UUID]) -> Q:
 
 def _of_what_is_here_now(patients: list[UUID]) -> Q:
     """Corrections of what belongs to the patients now, wherever it was before. What was moved to
-    somebody else is somebody else's.
+    another record belongs to that record.
     """
     itself = {"image": None, "visit": None, "histology": None}
     return (
@@ -114,8 +114,8 @@ def _with_rows(patients: list[UUID]) -> Q:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One table. name: of its file. omitted: fields that do not leave. newer: fields that exports
-    from before them lack; is_newer: some lack the file.
+    """One table. name: of its file. omitted: fields that are not exported. newer: fields that older
+    exports lack; is_newer: older exports lack the file.
     """
 
     name: str
@@ -245,7 +245,7 @@ KINDS = (
         "What doctors said through a link.",
     ),
 )
-"""In an order in which each refers only to those before it, and to itself."""
+"""The kinds, ordered so that each refers only to earlier ones and to itself."""
 
 LEFT_OUT: dict[type[models.Model], str] = {
     Webhook: "an address of the account or clinic: in account.json",
@@ -304,8 +304,8 @@ def path_of(image: LesionImage, rendition: str) -> str:
 
 
 def read(kind: Kind, values: Row) -> dict[str, Any]:
-    """The values of ``written``, as the model takes them. A newer field that is missing is left
-    out: the model has a default. Raises ValidationError.
+    """The values of ``written`` as the model takes them. A missing newer field is left out, because
+    the model has a default. Raises ValidationError.
     """
     found = {}
     for one in kind.fields:
@@ -318,7 +318,7 @@ def read(kind: Kind, values: Row) -> dict[str, Any]:
 
 
 def pages(rows: QuerySet[Any], at_once: int) -> Iterator[list[Any]]:
-    """The rows by primary key, page by page: no cursor stays open while somebody else writes."""
+    """The rows by primary key, page by page, so that no cursor stays open while others write."""
     page = list(rows[:at_once])
     while page:
         yield page
@@ -326,8 +326,8 @@ def pages(rows: QuerySet[Any], at_once: int) -> Iterator[list[Any]]:
 
 
 def _where_it_is(row: Correction, patients: list[UUID]) -> Row:
-    """The lesion and patient of a correction. If they were somebody else's, those of now: nobody
-    else's record is named.
+    """The lesion and patient of a correction. Others' records are replaced by the present ones, so
+    that none is named.
     """
     at = row.image or row.visit or row.histology
     lesion = at.lesion if at else row.lesion

@@ -1,5 +1,5 @@
 """The JSON Schema of the records, made from the models. It is part of each export, and an import
-checks each row by it.
+checks each row with it.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ _MANIFEST: Schema = {
 
 
 _DIGITS: Schema = {"type": "string", "pattern": "^[0-9a-f]+$"}
-"""Of the key and the signature, which exports before the signature do not have."""
+"""The schema of the key and the signature, which older exports lack."""
 
 
 def _object(properties: Schema) -> Schema:
-    """What an import reads; there may be more."""
+    """An object with the properties that an import reads. It may have more."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
@@ -91,13 +91,13 @@ ACCESS: Schema = {
 }
 ACCESS |= {"required": list(ACCESS["properties"]), "additionalProperties": False}
 """A line of ``accesses.jsonl``. records: by kind; changes: names of fields by record. Both are
-empty where others' records were looked at as well.
+empty if others' records were accessed as well.
 """
 
 
 def schema() -> Schema:
-    """In ``$defs``: one object a line in each file of ``records/``, by the file's name; and the
-    other files, by theirs.
+    """The schemas of all files by name, in ``$defs``: of each line of the files in ``records/``,
+    and of the other files.
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

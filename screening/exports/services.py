@@ -19,7 +19,7 @@ from screening.images import quota
 from screening.models import Export, LesionImage, Patient
 
 A_DAY = 20
-"""The most that one person asks for: each keeps a worker busy for a while."""
+"""Exports that a person may request in a day: each keeps a worker busy for a while."""
 NO_ROOM = (
     "Files that were made before take {}. Remove one, or wait until it is removed after a week, "
     "and ask again."
@@ -32,8 +32,8 @@ REVIEW_FIRST = (
 
 @transaction.atomic
 def request_export(*, user: User, patient: Patient | None = None) -> Export:
-    """Have everything put together: of the account and all own records, or of one ``patient``. One
-    that is under way is returned as it is.
+    """Queue an export of the account with all own records, or of one ``patient``. An unfinished one
+    is returned instead.
     """
     require_exportable(user=user, patient=patient)
     lock_person(user)
@@ -51,8 +51,9 @@ def request_export(*, user: User, patient: Patient | None = None) -> Export:
 
 def require_room(*, export: Export, size: int) -> None:
     """Raise ValidationError if a file of ``size`` bytes exceeds the quota of the clinic or account.
-    Files of exports are temporary and have it for themselves, beside the record's: no download
-    keeps a picture out. The one that this replaces does not count.
+
+    Export files are temporary and have a quota of the same size of their own, so that no download
+    prevents an upload. The file to be replaced does not count.
     """
     clinic = export.patient.clinic_id if export.patient else None
     if clinic is None:
@@ -68,13 +69,13 @@ def require_room(*, export: Export, size: int) -> None:
 
 
 def before(export: Export) -> QuerySet[Export]:
-    """Those of the same record for the same person, which its file replaces."""
+    """Ready exports of the same record for the same person, which the new file replaces."""
     same = Export.objects.filter(requested_by=export.requested_by_id, patient=export.patient_id)
     return same.exclude(pk=export.pk)
 
 
 def remove(*, user: User, export: Export) -> None:
-    """Delete the file now. The row stays and says when it was asked for and fetched."""
+    """Delete the file now. The row stays, with when it was requested and downloaded."""
     if export.requested_by_id != user.pk:
         raise PermissionDenied("Only whoever asked for it removes it.")
     if export.is_active:
@@ -94,9 +95,10 @@ def end(exports: QuerySet[Export]) -> None:
 
 
 def forget(patients: Collection[UUID]) -> list[str]:
-    """Take patients who are erased out of all exports. READY -> ENDED where the file holds one of
-    them; those being put together by an owner begin again. Returns the files, which the caller
-    deletes. Only within a transaction.
+    """Remove erased patients from all exports. READY -> ENDED if the file contains one of them;
+    unfinished exports of their owner start again.
+
+    Returns the files, which the caller deletes. Only within a transaction.
     """
     owners = Patient.everything.filter(pk__in=patients).values("owner")
     begun = Export.objects.filter(Q(patient__in=patients) | Q(requested_by__in=owners))
@@ -116,8 +118,8 @@ def forget(patients: Collection[UUID]) -> list[str]:
 
 
 def require_exportable(*, user: User, patient: Patient | None) -> None:
-    """Raise PermissionDenied unless ``user`` may take the record along, and ValidationError if it
-    holds findings that the clinic wants them to conclude on first.
+    """Raise PermissionDenied unless ``user`` may export the record, and ValidationError if it holds
+    findings on which the clinic wants them to conclude first.
     """
     if patient is None:
         if user.bound_clinic is not None:

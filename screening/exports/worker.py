@@ -1,7 +1,7 @@
-"""Put exports together, under the contract of all workers: a claim by one conditional UPDATE with a
-lease, a pause after a transient error, the end after ``MAX_ATTEMPTS`` of any other.
+"""Build exports, under the contract of all workers: a claim by one conditional UPDATE with a lease,
+a pause after a transient error, and failure after ``MAX_ATTEMPTS`` of any other.
 
-Between two files the worker reads images that a person is waiting for.
+Between two files, the worker reads images that a person is waiting for.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ logger = logging.getLogger(__name__)
 State = Export.State
 
 KEPT = timedelta(days=7)
-"""How long a file can be fetched."""
+"""How long a file can be downloaded."""
 LEASE = timedelta(minutes=5)
-"""Longer than the report of any one record takes."""
+"""Longer than any report of one record takes."""
 NOTED_EVERY = 2.0
-"""Seconds between two notes of the progress."""
+"""Seconds between two progress updates."""
 BUG = "Something went wrong here, and it has been logged. Ask for it again."
 AWAY = "What it needs could not be reached for a day. Ask for it again."
 NOT_YOURS = "You may no longer export this record."
@@ -48,7 +48,7 @@ def has_work() -> bool:
 
 
 def work() -> bool:
-    """Put the next one together; those that failed before come last. Whether there was one."""
+    """Build the next export; those that failed before come last. Returns whether there was one."""
     waiting = Export.objects.claimable().order_by("setbacks", "attempts", "created")
     pk = waiting.values_list("pk", flat=True).first()
     export = claim(pk) if pk else None
@@ -78,8 +78,8 @@ def claim(pk: UUID) -> Export | None:
 
 
 def make(export: Export) -> None:
-    """RUNNING -> READY, or FAILED with a message for whoever asked; QUEUED again after an error
-    that may pass.
+    """RUNNING -> READY, or FAILED with a message for the user; QUEUED again after a transient
+    error.
     """
     try:
         _require_right(export)
@@ -125,7 +125,7 @@ def _build(export: Export) -> None:
 
 
 def _finish(export: Export, plan: archive.Plan, file: Any) -> None:
-    """Store the file, and end what was ready before of the same record."""
+    """Store the file, and end earlier ready exports of the same record."""
     size = file.tell()
     services.require_room(export=export, size=size)
     file.seek(0)
@@ -155,8 +155,8 @@ def _finish(export: Export, plan: archive.Plan, file: Any) -> None:
 
 
 def _put_off(export: Export, error: Exception) -> None:
-    """RUNNING -> QUEUED after a pause: without counting the attempt if the error may pass, else
-    until the attempts are used up. Then, or after a day, FAILED.
+    """RUNNING -> QUEUED after a pause. After a transient error the attempt does not count. FAILED
+    when the attempts are used up, or after a day.
     """
     setbacks, passes = export.setbacks + 1, is_transient(error)
     trace = None if passes else error
@@ -183,7 +183,7 @@ def _leave(export: Export, **fields: object) -> None:
 
 
 class _Progress:
-    """After each file: read for people who wait; note the progress and renew the lease."""
+    """Called after each file: read for people who wait, report progress, and renew the lease."""
 
     def __init__(self, export: Export, steps: int) -> None:
         self._export, self._steps = export, steps

@@ -1,8 +1,8 @@
 """From uploaded bytes to a clean picture, or a clear message about what is wrong with them.
 
-All decoding is in ``sandbox``, of untrusted files (``clean``, ``check``, ``said``, ``identity``)
-and of stored ones (``screen``, ``pixels``, ``rendered``): it takes memory and time that no web
-process has to spare.
+All decoding happens in ``sandbox``, of untrusted files (``clean``, ``check``, ``said``,
+``identity``) and of stored ones (``screen``, ``pixels``, ``rendered``): it takes more memory and
+time than a web process can spare.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ class CleanImage:
 
 
 def clean(file: IO[bytes]) -> CleanImage:
-    """Decode ``file`` completely within limits and encode it anew. Raises InvalidImage, Busy."""
+    """Decode ``file`` completely within limits and re-encode it. Raises InvalidImage, Busy."""
     told, (data, thumbnail, screen) = sandbox.run("clean", _bytes(file))
     return CleanImage(data, thumbnail=thumbnail, screen=screen, **_from_words(told))
 
 
 def screen(file: IO[bytes]) -> bytes:
-    """``CleanImage.screen`` of a picture that is stored. Raises as ``clean``."""
+    """``CleanImage.screen`` of a stored picture. Raises as ``clean``."""
     return sandbox.run("screen", _bytes(file))[1][0]
 
 
 def pixels(file: IO[bytes], side: int | None = None) -> npt.NDArray[np.uint8]:
-    """``load_pixels`` of a picture that is stored, of MAX_PIXELS at most. Raises as ``clean``."""
+    """``load_pixels`` of a stored picture of at most MAX_PIXELS. Raises as ``clean``."""
     told, (data,) = sandbox.run("pixels", _bytes(file), side=side)
     return np.frombuffer(data, np.uint8).reshape(told["height"], told["width"], 3)
 
@@ -76,17 +76,17 @@ def pixels(file: IO[bytes], side: int | None = None) -> npt.NDArray[np.uint8]:
 def rendered(
     file: IO[bytes], *, format: str, quality: int, size: tuple[int, int] | None = None
 ) -> bytes:
-    """A picture that is stored, encoded as ``format``. quality: of a JPEG, 1 to 100. size: width
-    and height to fit into, without enlarging. Raises as ``clean``.
+    """A stored picture, encoded as ``format``. quality: of a JPEG, 1 to 100. size: width and height
+    to fit into, without enlarging. Raises as ``clean``.
     """
     options = {"format": format, "quality": quality, "size": size}
     return sandbox.run("rendered", _bytes(file), **options)[1][0]
 
 
 def check(file: IO[bytes]) -> Said:
-    """Decode ``file`` completely within the same limits and keep nothing. Raises as ``clean``.
+    """Decode ``file`` completely within the same limits, and keep nothing. Raises as ``clean``.
 
-    Returns what a DICOM file says; nothing is known of any other.
+    Returns the metadata of a DICOM file, empty for any other.
     """
     told, _ = sandbox.run("check", _bytes(file))
     return _from_words(told)["said"] or Said()
@@ -104,7 +104,7 @@ def said(file: IO[bytes]) -> Said | None:
 
 
 def identity(file: IO[bytes]) -> Identity:
-    """What a DICOM file says it is. Raises as ``clean``. Rewinds ``file``."""
+    """What kind of instance a DICOM file is. Raises as ``clean``. Rewinds ``file``."""
     data = _bytes(file)
     file.seek(0)
     told, _ = sandbox.run("identity", data)

@@ -1,6 +1,6 @@
-"""``python -m screening.images.decoder``: the child process of ``sandbox``. Decodes pictures and
-writes the results to standard output until its input ends, within limits that it sets before the
-first one.
+"""The child process of ``sandbox``, run as ``python -m screening.images.decoder``. Decodes pictures
+and writes the results to standard output until its input ends, within limits that it sets before
+the first one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from screening.images import cleaning
 from screening.images.sandbox import BEYOND, CPU_SECONDS, IDLE_SECONDS, MEMORY
 
 PICTURES = 200
-"""A child ends after this many pictures, which frees what its libraries leak."""
+"""A child exits after this many pictures, which frees what its libraries leak."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The only way a picture leaves the platform: checked and streamed."""
+"""The only way a picture leaves the platform: with access checked, as a stream."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Rendition(TextChoices):
-    """What is delivered of an image. The value is in the address."""
+    """The renditions of an image. The value is part of the URL."""
 
     IMAGE = "image", "Image"
     SCREEN = "screen", "In the size of a screen"
@@ -55,16 +55,16 @@ def deliver(
     instead of all visible images.
 
     Raises Http404 for images that ``user`` may not see, for an unknown rendition and for a lost
-    file. Browsers may cache the picture but must revalidate: a 304 is checked as well.
+    file. Browsers may cache the picture but must revalidate, and access is checked then too.
     """
     image = looked_at(user=user, pk=pk, rendition=rendition, of=of)
     return stored(request, image, rendition)
 
 
 def stored(request: HttpRequest, image: LesionImage, rendition: str) -> HttpResponseBase:
-    """The stored picture as a response. The caller has checked who asks.
+    """The stored picture as a response. The caller has checked access.
 
-    Until a worker has made a large picture's smaller one, the picture is shown as it is stored.
+    Until a worker has created a large picture's smaller rendition, the stored picture is returned.
     """
     if rendition == Rendition.SCREEN and not image.screen:
         image_services.ask_for_screen(image)
@@ -86,7 +86,7 @@ def looked_at(
     rendition: str = Rendition.IMAGE,
     of: QuerySet[LesionImage] | None = None,
 ) -> LesionImage:
-    """The image, for delivery in another format. Raises Http404."""
+    """The image, for conversion to another format. Raises Http404."""
     if rendition not in Rendition.values:
         raise Http404("No such rendition.")
     images = LesionImage.objects.visible_to(user) if of is None else of
@@ -141,7 +141,7 @@ def _streamed(image: LesionImage, file: FieldFile) -> HttpResponseBase:
 
 
 def _whole(file: FieldFile) -> FieldFile:
-    """The file, opened and read once: what was changed is found before the first byte is sent.
+    """The file, opened and read once, so that tampering is found before the first byte is sent.
     Raises FileNotFoundError, Damaged.
     """
     opened = file.open("rb")

@@ -27,7 +27,7 @@ VL_PHOTOGRAPHIC = "1.2.840.10008.5.1.4.1.1.77.1.4"
 _CAPTURES = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.7.4")
 """Secondary Capture, and its form for several frames in true colour."""
 UNKNOWN = "unknown"
-"""For DICOM's maker, where none is known."""
+"""DICOM's manufacturer, if none is known."""
 
 _ARRAYS = {
     "1.2.840.10008.1.2",  # implicit VR, little endian
@@ -57,12 +57,14 @@ _TIMES = {
 SQUARE = 0.01
 """Pixels that deviate more than this from a square have no single size."""
 MAX_ITEMS, MAX_ELEMENTS = 2_000, 5_000
-"""In sequences, and at the top level. A photograph has a few dozen of each."""
+"""The maximum number of elements, in sequences and at the top level. A photograph has a few
+dozen.
+"""
 _ITEMS = (b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00")
 
 EXPORT = "Export it uncompressed or as JPEG baseline."
 LONGEST = 64
-"""Characters of an identifier (PS3.5, 6.2)."""
+"""The characters of an identifier (PS3.5, 6.2)."""
 NO_IDENTITY = (
     f"An identifier in the DICOM file has several values, or more than {LONGEST} characters."
 )
@@ -93,7 +95,7 @@ class Said:
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What a file says it is: UIDs of class, instance, series, study and transfer syntax, the
-    patient's number and who issued it. Empty where it says nothing.
+    patient's number and its issuer. Empty where the file says nothing.
     """
 
     kind: str = ""
@@ -142,7 +144,9 @@ def is_read(syntax: str) -> bool:
 
 
 def identity(data: bytes) -> Identity:
-    """Raises InvalidImage for what is no DICOM file. Decodes no pixels."""
+    """What kind of instance the file is. Raises InvalidImage for anything but a DICOM file. Decodes
+    no pixels.
+    """
     if not is_dicom(data):
         raise InvalidImage("This is no DICOM file.")
     dataset = _parsed(data)
@@ -166,7 +170,7 @@ def identity(data: bytes) -> Identity:
 
 
 def _parsed(data: bytes) -> Dataset:
-    # A few bytes may inflate to gigabytes before anything could be counted.
+    # Refused: a few bytes may inflate to gigabytes before they can be counted.
     if _DEFLATED in data:
         raise InvalidImage(f"The DICOM file is deflated as a whole. {EXPORT}")
     if any(data.count(item) > MAX_ITEMS for item in _ITEMS):
@@ -177,12 +181,12 @@ def _parsed(data: bytes) -> Dataset:
         return read_partial(BytesIO(data), stop_when=_Cap())
     except InvalidImage:
         raise
-    except Exception:  # its parsers raise many kinds; none is useful to the user
+    except Exception:  # its parsers raise many kinds of errors; none is useful to the user
         raise InvalidImage(DAMAGED) from None
 
 
 class _Cap:
-    """Called by the parser before each top-level element to decide whether to stop."""
+    """Called by the parser before each top-level element, to decide whether to stop."""
 
     def __init__(self) -> None:
         self._met = 0
@@ -313,7 +317,7 @@ def _frame(dataset: Dataset) -> bytes:
 
 
 def _of_size(dataset: Dataset, image: Any) -> Any:
-    """The image, opened but not decoded. Raises InvalidImage if the tags tell another size."""
+    """The image, opened but not decoded. Raises InvalidImage if the tags give another size."""
     if image.size != (dataset.Columns, dataset.Rows):
         raise InvalidImage(CONTRADICTS)
     return image
@@ -323,15 +327,15 @@ def _jpeg(dataset: Dataset) -> Image.Image:
     image = _of_size(dataset, JpegImageFile(BytesIO(containers.jpeg(_frame(dataset)).data)))
     is_rgb = dataset.PhotometricInterpretation == "RGB"
     if is_rgb and not image.info.keys() & {"adobe_transform", "jfif"}:
-        # JPEG would treat it as YCbCr, so the values are taken as they are. Where the stream says
-        # which they are (JFIF is always YCbCr), it is right and the tag is wrong.
+        # JPEG would be decoded as YCbCr, so the values are taken as they are. If the stream
+        # declares a colour space (JFIF is always YCbCr), it is right and the tag is wrong.
         image.draft("YCbCr", image.size)
         return Image.frombytes("RGB", image.size, image.tobytes())
     return _as_tagged(dataset, image)
 
 
 def _jpeg_lossless(dataset: Dataset) -> Image.Image:
-    """The values are taken as they are; the stream says what they mean, or else the tag."""
+    """The colour space of the values: the stream's if it declares one, else the tag's."""
     image = _of_size(dataset, JpegImageFile(BytesIO(containers.jpeg(_frame(dataset)).data)))
     if image.mode != "RGB":
         return _as_tagged(dataset, image)
@@ -355,7 +359,7 @@ def _as_tagged(dataset: Dataset, image: Image.Image) -> Image.Image:
 
 
 def _require_size_of_jpeg_ls(dataset: Dataset) -> None:
-    """Before the decoder reserves memory for it."""
+    """Check the size before the decoder allocates memory."""
     frame = _frame(dataset)
     head = frame[(at := frame.find(b"\xff\xf7")) : at + 9] if b"\xff\xf7" in frame else b""
     size = int.from_bytes(head[7:9], "big"), int.from_bytes(head[5:7], "big")

@@ -1,5 +1,5 @@
-"""The same picture, byte for byte, on two lesions: reported to users who see both, before it is
-stored.
+"""Detects the same picture, byte for byte, on two lesions, and reports it before storing to users
+who see both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class SamePicture(ValidationError):
 
 
 def require_new(*, user: User, lesion: Lesion, sha256: str) -> None:
-    """Raise SamePicture if ``user`` sees it on another lesion. Lesions they cannot see are not
+    """Raise SamePicture if ``user`` sees it on another lesion. Lesions that they cannot see are not
     revealed.
     """
     same = LesionImage.objects.visible_to(user).filter(sha256=sha256).exclude(lesion=lesion)

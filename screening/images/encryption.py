@@ -1,4 +1,6 @@
-"""Encrypts what was stored before there was a key, and what came under another patient's."""
+"""Encrypts what was stored before there was a key, and what was stored with another
+patient's key.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,11 @@ _AT_ONCE = 200
 
 
 def seal_again(image: LesionImage) -> None:
-    """Store its files and maps anew, encrypted with the key of the patient whose it is now; not
-    encrypted if that is off. The files get new names, so that nothing is overwritten.
+    """Store its files and maps again, encrypted with the present patient's key, or not at all if
+    encryption is off. The files get new names, so that nothing is overwritten.
 
-    A file that is lost or damaged stays as it is. Raises KeyMissing; Overtaken if the image was
-    changed or erased meanwhile: nothing is changed then.
+    A lost or damaged file stays as it is. Raises KeyMissing, or Overtaken if the image was changed
+    or erased meanwhile; nothing is changed then.
     """
     old = {name: str(getattr(image, name).name) for name in FILES}
     image.data_key = DataKey.of(image.lesion.patient) if settings.ENCRYPT_AT_REST else None
@@ -56,7 +58,7 @@ def seal_again(image: LesionImage) -> None:
 
 
 def under_anothers_key() -> QuerySet[LesionImage]:
-    """Pictures that were moved to another patient since, in no order: one that fails holds up no
+    """Pictures that were moved to another patient, in no order, so that a failure blocks no
     other.
     """
     if not settings.ENCRYPT_AT_REST:
@@ -66,8 +68,8 @@ def under_anothers_key() -> QuerySet[LesionImage]:
 
 
 def seal_moved(image: LesionImage) -> None:
-    """``seal_again``, but it never raises: the next sweep tries again. While the storage does not
-    have the picture, it stays under the key that opens it: the storage may be away.
+    """Like ``seal_again``, but never raises: the next sweep tries again. A picture that the storage
+    does not return keeps its key, because the storage may be unavailable.
     """
     try:
         if storage.exists(str(image.file.name)):
@@ -95,8 +97,8 @@ class Done(Enum):
 
 
 def seal_plain() -> Iterator[tuple[str, Done]]:
-    """Encrypt every stored file and map that is not. Yields each row when it is dealt with. Whoever
-    is interrupted starts again: what is encrypted is left alone. Raises KeyMissing.
+    """Encrypt every stored file and map that is not encrypted. Yields each row when it is done. Can
+    be interrupted and started again. Raises KeyMissing.
     """
     for image in _each(LesionImage):
         yield f"image {image.pk}", _seal_image(image)
@@ -117,7 +119,7 @@ def _seal_image(image: LesionImage) -> Done:
 
 
 def rewrap() -> int:
-    """Encrypt every data key with the newest of the operator's keys. Returns how many were under a
+    """Encrypt every data key with the newest operator's key. Returns the number of keys that had a
     former one. No file is written. Raises KeyMissing.
     """
     count = 0
@@ -130,8 +132,8 @@ def rewrap() -> int:
 
 
 class Lost(NamedTuple):
-    """What is under a key that no operator's key opens. images: of one patient, also such as were
-    moved since.
+    """What a data key encrypts that no operator's key opens. images: of one patient, including
+    those moved to another since.
     """
 
     key: DataKey
@@ -147,12 +149,13 @@ def lost() -> Iterator[Lost]:
 
 
 def give_up(key: DataKey) -> bool:
-    """What is under the key counts as lost from now on; pictures of the patient that come later get
-    another. If the operator's key is found nevertheless, all of it opens again, but for what is the
-    installation's: archives and exports. False if the key can be opened meanwhile.
+    """Mark the key as lost. Later pictures of the patient get another key.
+
+    If the operator's key turns up after all, everything opens again except the installation's
+    archives and exports. Returns False if the key can be opened after all.
     """
     still = DataKey.objects.lost().filter(pk=key.pk)
-    if key.pk == INSTALLATION:  # known by its identifier, which the next one has too
+    if key.pk == INSTALLATION:  # the next one has the same identifier
         return bool(still.delete()[0])
     return bool(still.update(lost_at=timezone.now()))
 
@@ -165,7 +168,7 @@ def _is_plain(image: LesionImage) -> bool:
 
 
 def _maps_sealed(image: LesionImage) -> Iterator[bool]:
-    """Of each of its maps, whether it is stored encrypted."""
+    """For each of its maps, whether it is stored encrypted."""
     as_stored = {
         f"stored_{name}": ExpressionWrapper(F(name), output_field=models.BinaryField())
         for name in MAPS
@@ -178,7 +181,7 @@ def _maps_sealed(image: LesionImage) -> Iterator[bool]:
 
 
 def _seal_file(row: Any, field: str) -> Done:
-    """Of a batch or an export."""
+    """Whether the file of a batch or an export is encrypted."""
     file = getattr(row, field)
     old = str(file.name)
     if not old or not storage.exists(old) or storage.is_sealed(old):
@@ -192,7 +195,7 @@ def _seal_file(row: Any, field: str) -> Done:
 
 
 def _is_whole(path: str) -> bool:
-    """Whether it can be read to its end."""
+    """Whether the file can be read to its end."""
     try:
         with storage.open(path) as content:
             for _ in content.chunks():
@@ -203,7 +206,9 @@ def _is_whole(path: str) -> bool:
 
 
 def _each(model: type[models.Model]) -> Iterator[Any]:
-    """All rows, by primary key, page by page: no cursor stays open while rows are written."""
+    """All rows by primary key, page by page, so that no cursor stays open while rows are
+    written.
+    """
     rows = model._base_manager.order_by("pk")
     page = list(rows[:_AT_ONCE])
     while page:

@@ -1,4 +1,4 @@
-"""How much an account or a clinic stores, and how much it may."""
+"""How much an account or a clinic stores, and its limit."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ FULL = (
 
 
 NO_ROOM = "no_room"
-"""The code of the error."""
+"""The code of the validation error."""
 
 
 class Storage(NamedTuple):
-    """Bytes. Withdrawn pictures count: they are kept."""
+    """Bytes in use. Withdrawn pictures count, because they are kept."""
 
     used: int
     most: int
@@ -58,8 +58,8 @@ def require_room(
 def take_room(
     more: int, *, user: UUID | None, clinic: UUID | None = None, field: str = "file"
 ) -> None:
-    """As ``require_room``, in the transaction that stores the row, just before it: until it ends
-    nobody else takes room of the same quota. Lesions and patients are locked before.
+    """Like ``require_room``, in the transaction that stores the row, just before it: until it ends,
+    nobody else uses space of the same quota. Lock lesions and patients first.
     """
     lock(f"storage of {clinic or user}")
     require_room(more, user=user, clinic=clinic, field=field)

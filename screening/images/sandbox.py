@@ -2,8 +2,8 @@
 
 A plain subprocess with pipes, not multiprocessing or a pool built on it: those run the main module
 again in each child, here Celery's or the web server's, and Celery's own processes may not have such
-children. A child here knows neither Django nor any secret, and answers in JSON and bytes: nothing
-that a compromised decoder returns is ever executed. Children stay alive for the next picture, so it
+children. A child has no access to Django or any secret, and answers in JSON and bytes: nothing that
+a compromised decoder returns is ever executed. Children stay alive for the next picture, so it
 costs milliseconds instead of a Python start.
 """
 
@@ -42,7 +42,9 @@ CPU_SECONDS, WALL_SECONDS = 12, 60
 IDLE_SECONDS = 300
 """A child exits after this long without work."""
 ENDING_SECONDS = 10
-"""A child that has closed its output is given this long to exit: a busy machine takes its time."""
+"""Seconds that a child may take to exit after closing its output: on a busy machine it takes
+longer.
+"""
 
 BEYOND = (
     "Opening this picture takes too much time or memory. Export it as an ordinary JPEG and add "
@@ -146,7 +148,7 @@ class _Child:
 
     @property
     def was_killed(self) -> bool:
-        """Whether somebody else killed it: for lack of memory, or by hand."""
+        """Whether it was killed from outside: for lack of memory, or by hand."""
         return self._ended == -signal.SIGKILL
 
     def kill(self) -> None:

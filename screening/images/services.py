@@ -1,4 +1,4 @@
-"""Write path of images: checked, cleaned, stored with their first reading queued."""
+"""Write path of images: checked, cleaned, and stored with their first reading queued."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def add_image(
     is_synthetic: bool = False,
     allow_duplicate: bool = False,
 ) -> AddedImage:
-    """Store a picture and queue its reading, in one transaction. The day of capture is the one
-    given, else the file's, else today.
+    """Store a picture and queue its reading, in one transaction. The day of capture is the given
+    one, else the file's, else today.
 
     The same picture on the same lesion is recognised: its row is returned, ``is_new`` is False, and
     nothing is read again. On another lesion it raises SamePicture, unless ``allow_duplicate``. On
@@ -99,8 +99,8 @@ def keep_image(
     allow_duplicate: bool = False,
     in_batch: bool = False,
 ) -> AddedImage:
-    """The part of ``add_image`` after decoding: it needs only the database. Within a transaction,
-    that one is ``files_only_with_rows``.
+    """The part of ``add_image`` after decoding, which needs only the database. An outer transaction
+    must be ``files_only_with_rows``.
 
     allow_burned_in: accept a DICOM picture whose file says that text is burned into it.
     allow_capture: accept a Secondary Capture. in_batch: the batch worker reads it, so no other
@@ -139,7 +139,9 @@ def keep_image(
 
 @contextmanager
 def files_only_with_rows() -> Iterator[list[FieldFile]]:
-    """A transaction that stores files: if it fails, at its commit too, those in the list go."""
+    """A transaction that stores files. If it fails, even at its commit, the files in the list are
+    deleted.
+    """
     stored: list[FieldFile] = []
     try:
         with transaction.atomic():
@@ -161,11 +163,12 @@ def cleaned(file: IO[bytes]) -> cleaning.CleanImage:
 
 
 def give_screen(image: LesionImage) -> None:
-    """Store its picture in the size of a screen, if it is a larger one and has none: it came
-    before there were any, or with an import. Raises InvalidImage, Busy, OSError, and
-    ValidationError where no room is left. For workers only: it decodes.
+    """Store a screen-size copy of a larger picture that has none, because it predates them or was
+    imported.
 
-    Two at once, or an erasure meanwhile: one file remains, or none.
+    Raises InvalidImage, Busy, OSError, and ValidationError if the quota is used up. For workers
+    only, because it decodes. If it runs twice at once, or the picture is erased meanwhile, one file
+    remains, or none.
     """
     if image.screen or not image.has_screen:
         return
@@ -185,14 +188,14 @@ def give_screen(image: LesionImage) -> None:
 
 
 def ask_for_screen(image: LesionImage) -> None:
-    """Have a worker make what ``give_screen`` makes, unless it rests after it failed."""
+    """Have a worker create the screen-size copy, unless it rests after a failure."""
     if image.has_screen and not Setback.objects.filter(image=image).exists():
         bells.remind_of_follow_up(image.pk)
 
 
 def without_screen() -> list[LesionImage]:
-    """Some large pictures that nobody has tried to make smaller. Failed ones are in
-    ``setbacks.due``.
+    """Some large pictures without a screen-size copy that nobody has tried to create. Failed ones
+    are in ``setbacks.due``.
     """
     large = Q(width__gt=SCREEN_SIDE) | Q(height__gt=SCREEN_SIDE)
     left = LesionImage.objects.present().filter(large, screen="", setback=None)
@@ -234,7 +237,8 @@ def _store(
         hold(image.lesion)
         if not allow_duplicate:  # another lesion of the patient got it meanwhile
             duplicates.require_new(user=user, lesion=image.lesion, sha256=clean.sha256)
-        image.placed_at = next_moment(image.lesion)  # whoever concluded before has not seen it
+        # Earlier conclusions were made without seeing it.
+        image.placed_at = next_moment(image.lesion)
         image.full_clean(validate_unique=False, validate_constraints=False)
         patient = image.lesion.patient
         quota.take_room(image.stored_bytes or 0, user=patient.owner_id, clinic=patient.clinic_id)

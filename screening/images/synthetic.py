@@ -105,7 +105,7 @@ def _globules(random: np.random.Generator, x: Map, y: Map, radius: float, count:
 
 
 def _vignette(x: Map, y: Map, aspect: float) -> Map:
-    """1 in the centre, falling off towards the corners, as in a dermatoscope's light."""
+    """1 in the centre, falling off towards the corners, like a dermatoscope's light."""
     return 1 - 0.32 * (np.hypot(x, y) / np.hypot(aspect / 2, 0.5)) ** 4
 
 

@@ -16,7 +16,7 @@ from screening.models import LesionImage, Outcome, Outline, Prediction, Predicti
 from screening.operations.transience import is_transient
 
 SIDE = 512
-"""The longer side of the copy that is measured; the masks are coarser."""
+"""The longer side of the copy that is measured. The masks are coarser."""
 
 UNREADABLE = "The software's outline of this picture cannot be opened. Draw one by hand."
 
@@ -29,14 +29,13 @@ def model_mask(maps: PredictionMaps) -> Mask:
     try:
         with Image.open(stored) as image:
             return np.asarray(image) > 0
-    except (OSError, SyntaxError, ValueError):  # as Pillow refuses a PNG
+    except (OSError, SyntaxError, ValueError):  # the error with which Pillow refuses a PNG
         raise Damaged("A stored mask is no picture.") from None
 
 
 def masked_prediction(image: LesionImage, seen_by: User | None = None) -> Prediction | None:
-    """The reading that counts, with its ``maps``, if it found the image assessable.
-
-    seen_by: the user it is shown to; None if it is used only for measuring.
+    """The reading that counts, with its ``maps``, if it found the image assessable. seen_by: the
+    user it is shown to; None if it is used only for measuring.
     """
     readings = image.predictions.counting().exclude(outcome=Outcome.NOT_ASSESSABLE)
     if seen_by is not None:

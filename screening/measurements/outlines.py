@@ -16,9 +16,9 @@ from screening.write_access import require_writable
 
 CORNERS = (3, 200)
 LEAST_SHARE = 0.0005
-"""Of the picture's area."""
+"""The smallest outline, as a share of the picture's area."""
 LEAST_RULER = 0.02
-"""Of the picture's width."""
+"""The smallest distance, as a share of the picture's width."""
 
 Point = tuple[float, float]
 

@@ -23,7 +23,7 @@ COLOUR_WORDS = {
     "black": "black",
 }
 PRESENT = 0.05
-"""As ``ml.lesion.colours.PRESENT``, which would load OpenCV with every page."""
+"""Equal to ``ml.lesion.colours.PRESENT``, whose import would load OpenCV with every page."""
 
 
 @dataclass(frozen=True, slots=True)

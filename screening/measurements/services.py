@@ -52,7 +52,7 @@ def unmeasured() -> list[LesionImage]:
     read = LesionImage.objects.present().filter(pk__in=assessable.values("image"))
     of_a_batch = BatchRow.objects.filter(
         image__isnull=False, followed_up=False
-    )  # their batch does it
+    )  # their batch measures them
     left = read.exclude(pk__in=of_a_batch.values("image"))
     return list(left.filter(setback=None).order_by("created")[:ONE_SWEEP])
 

@@ -1,5 +1,5 @@
-"""The life of a delivery: claimed by one worker, signed and sent, each attempt kept, retried when
-due.
+"""The life cycle of a delivery: claimed by one worker, signed and sent, each attempt logged,
+retried when due.
 """
 
 from __future__ import annotations

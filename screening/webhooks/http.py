@@ -21,7 +21,7 @@ from screening.models import ANSWER_KEPT
 from screening.webhooks import targets
 
 SECONDS = 15.0
-"""For the whole exchange: connecting, sending, and the response."""
+"""Seconds for the whole exchange: connecting, sending, and the response."""
 CONNECT_SECONDS = 5.0
 
 Headers = Mapping[str | bytes, str | bytes]
@@ -98,8 +98,8 @@ def _asked(
 
 
 class _CheckedBackend(httpcore.SyncBackend):
-    """Connects to the very address that was resolved and checked, so that a name server cannot
-    redirect it by changing its answer a moment later. Host and SNI stay those of the name.
+    """Connects to the address that was resolved and checked, so that a name server cannot redirect
+    it by changing its answer a moment later. Host and SNI stay those of the name.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -166,7 +166,7 @@ def _left(deadline: float) -> float:
 
 
 def _answer(response: httpcore.Response, most: int) -> Answer:
-    """The status and the start of the body. The rest is not awaited."""
+    """The status and the start of the body. The rest is not read."""
     kept = b""
     for chunk in response.iter_stream():
         kept += chunk

@@ -28,9 +28,9 @@ def announce(
     """Store the event, and queue a delivery for each endpoint of the clinic and of the person that
     subscribes to it.
 
-    reveals_finding: it follows from a conclusion or a histology, so the feed does not tell it to
-    those who must conclude first. identifiers: of the records concerned, by resource name. Nothing
-    else is sent: the other system fetches readings and conclusions with its own API key.
+    reveals_finding: it follows from a conclusion or a histology, so the feed hides it from users
+    who must conclude first. identifiers: of the records concerned, by resource name. Nothing else
+    is sent: the other system fetches readings and conclusions with its own API key.
     """
     theirs = Q()
     if clinic_id:
