@@ -1,5 +1,5 @@
-"""Standard codes for our terms: only those looked up in a published source. ``ml.types`` has those
-of the diagnoses.
+"""Standard codes for our terms: only those found in a published source. ``ml.types`` has those of
+the diagnoses.
 
 SNOMED CT: DICOM PS3.16 has the body sites, the sides, 201101007 and 400210000; HL7's terminology
 server and the International Patient Summary have the other diagnoses. ICD-10-CM: its 2026 release.

@@ -38,12 +38,12 @@ logger = logging.getLogger(__name__)
 LATE_AFTER = timedelta(minutes=5)
 """A picture that a person waits for is normally read within seconds."""
 ROOM = 50_000_000
-"""Bytes: less is not enough for a picture and the files beside it."""
+"""Bytes. Less free space is not enough for a picture and the files beside it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The queue of one kind of worker. oldest: since when its first item waits, if any."""
+    """The queue of one kind of worker. oldest: since when its first item has waited, if any."""
 
     name: str
     count: int
@@ -56,7 +56,7 @@ class Waiting:
 
 
 def missing() -> list[str]:
-    """What pages need but cannot reach; names only."""
+    """The names of what pages need but cannot reach."""
     checks = {
         "database": _ask_database,
         "encryption key": _find_keys,
@@ -73,7 +73,9 @@ def readings() -> Waiting:
 
 
 def in_progress() -> Waiting:
-    """What workers have begun and not ended. One that hangs may still report that it lives."""
+    """What workers have started and not finished. A worker that hangs may still report that it is
+    alive.
+    """
     running = Prediction.objects.filter(state=State.RUNNING)
     found = running.aggregate(count=Count("pk"), oldest=Min("started_at"))
     return Waiting("Readings in progress", found["count"], found["oldest"])
@@ -139,7 +141,7 @@ def _find_model() -> None:
 
 
 def _look_at_storage() -> None:
-    """The sweeper tests writing a file; this check does not. Raises OSError."""
+    """Check the storage without writing: the sweeper tests that. Raises OSError."""
     if not settings.S3_BUCKET:
         _require_room(Path(settings.MEDIA_ROOT))
     if _sweeper_is_alive():

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 OLD = timedelta(days=1)
 """A younger file may belong to a transaction that is not committed yet."""
 AT_MOST = 100
-"""More than this are not the traces of killed processes. The database may be the wrong one or an
+"""A larger number is not the trace of killed processes. The database may be the wrong one or an
 older copy, and then the files are all that is left of the pictures.
 """
 FIELDS: tuple[tuple[type[Model], str], ...] = (
@@ -30,14 +30,14 @@ FIELDS: tuple[tuple[type[Model], str], ...] = (
     (Batch, "archive"),
     (Export, "file"),
 )
-"""All that name stored files."""
+"""All fields that name stored files."""
 _FOLDER = re.compile(r"[0-9a-f]{2}|batches|exports")
 _FILE = re.compile(r"[0-9a-f]{32}(\.\w+)?")
 
 
 def found() -> Iterator[str]:
-    """The names of stored files that are older than a day and have no row. Files with names that
-    are not ours are left alone.
+    """The names of stored files that are older than a day and have no row. Files whose names are
+    not ours are left alone.
     """
     for folder in sorted(filter(_FOLDER.fullmatch, default_storage.listdir("")[0])):
         files = filter(_FILE.fullmatch, default_storage.listdir(folder)[1])
@@ -48,7 +48,9 @@ def found() -> Iterator[str]:
 
 
 def remove() -> list[str]:
-    """Delete them and return the names of those deleted. Deletes none of more than AT_MOST."""
+    """Delete them and return the names of those deleted. If there are more than AT_MOST, delete
+    none.
+    """
     names = list(found())
     if len(names) > AT_MOST:
         logger.error(

@@ -1,4 +1,6 @@
-"""The same encryption on S3. Read by ranges: django-storages loads a whole file into memory."""
+"""Encryption on S3. Files are read by ranges, because django-storages loads a whole file into
+memory.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ _BUFFER = 1_000_000
 
 class SealedS3(Sealed, S3Storage):
     def stored(self, name: str) -> IO[bytes]:
-        """Raises FileNotFoundError. Only the ranges that are read are fetched."""
+        """The file. Only the ranges that are read are fetched. Raises FileNotFoundError."""
         ranged = RangedObject(S3Storage._open(self, name).obj)
         return cast(IO[bytes], io.BufferedReader(ranged, _BUFFER))
 

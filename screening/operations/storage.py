@@ -29,7 +29,7 @@ LEFT_AFTER = 86_400
 
 
 class StoredFile(File):
-    """Opens again through its storage: Django's own would open what is stored, by its path."""
+    """Reopens through its storage: Django's own class would open the stored bytes by path."""
 
     def __init__(self, file: IO[bytes], name: str, storage: Storage) -> None:
         super().__init__(file, name)
@@ -43,9 +43,10 @@ class StoredFile(File):
 
 
 class Sealed(_Storage):
-    """Encrypts what is saved and decrypts what is opened: no caller can forget it. With the data
-    key that the content names (``SealedFileField``), else with the installation's. Files from
-    before are read as they are.
+    """Encrypts what is saved and decrypts what is opened, so that no caller can forget it.
+
+    The content names the data key (``SealedFileField``); otherwise it is the installation's. Files
+    from before encryption are read as they are.
     """
 
     def stored(self, name: str) -> IO[bytes]:
@@ -56,7 +57,7 @@ class Sealed(_Storage):
         return super().size(name)
 
     def save_stored(self, name: str, content: File[bytes]) -> str:
-        """Save what ``stored`` returned elsewhere."""
+        """Save what ``stored`` returned in another storage."""
         return super()._save(self.get_available_name(name), content)  # type: ignore[misc]
 
     def is_sealed(self, name: str) -> bool:
@@ -97,13 +98,13 @@ class Sealed(_Storage):
             content = File(sealed, name)
             content.content_type = "application/octet-stream"
         else:
-            require_none_lost()  # a key that was removed by mistake turns encryption off, too
+            require_none_lost()  # also if a key was removed by mistake, which turns encryption off
         return super()._save(name, content)  # type: ignore[misc]
 
 
 class WholeFiles(FileSystemStorage):
-    """Writes to a temporary name, then renames: a full disk or a power cut leaves no partial
-    picture behind.
+    """Writes to a temporary name, then renames, so that a full disk or a power cut leaves no
+    partial picture.
     """
 
     def _save(self, name: str, content: Any) -> str:
@@ -127,8 +128,8 @@ class SealedFiles(Sealed, WholeFiles):
 
 
 def accelerated(file: FieldFile) -> str:
-    """Where nginx finds the file (X-Accel-Redirect). Empty if it would hand out sealed bytes, or is
-    not asked to. Raises FileNotFoundError.
+    """The path under which nginx finds the file (X-Accel-Redirect). Empty if nginx is not used, or
+    would deliver sealed bytes. Raises FileNotFoundError.
     """
     storage: Any = file.storage
     if not settings.MEDIA_ACCEL_PREFIX or storage.is_sealed(file.name):
@@ -137,7 +138,9 @@ def accelerated(file: FieldFile) -> str:
 
 
 def remove_unfinished() -> None:
-    """Delete what killed processes left: half-written files and half-received request bodies."""
+    """Delete the remains of killed processes: half-written files and half-received request
+    bodies.
+    """
     long_ago = time.time() - LEFT_AFTER
     for folder in (Path(settings.MEDIA_ROOT) / UNFINISHED, Path(settings.FILE_UPLOAD_TEMP_DIR)):
         for path in folder.glob("*"):

@@ -1,8 +1,8 @@
 """Transient errors, and how long to wait after one.
 
 A *transient* error (storage, network or database unavailable, disk full) passes: the item is
-retried with growing pauses, and no attempt is counted. Any other error lies in the item itself: it
-is marked as failed and skipped.
+retried with growing pauses, and no attempt is counted. Any other error is due to the item itself,
+which is marked as failed and skipped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
 MAX_SETBACKS = 150
 """About a day of pauses; after that the user is told."""
 
-# For a missing file, and for a file that cannot be what it should be.
+# A missing file, or a file that cannot be what it should be.
 _OF_THE_ITEM = {
     errno.ENOENT,
     errno.ENOTDIR,
@@ -39,7 +39,7 @@ Result = TypeVar("Result")
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether the same operation may well succeed later."""
+    """Whether a retry of the same operation may succeed."""
     match error:
         case OperationalError() | InterfaceError() | Busy() | TimeoutError() | ConnectionError():
             return True

@@ -11,7 +11,7 @@ from screening.privacy.recording import recorded
 
 
 class RecordedCommand(BaseCommand):
-    """Of each of our commands. What it reads and writes of people's data is one entry."""
+    """Record each of our commands: what it reads and writes of people's data is one entry."""
 
     def execute(self, *args: Any, **options: Any) -> Any:
         name = type(self).__module__.rpartition(".")[2]

@@ -1,7 +1,7 @@
-"""Consent to research: given and withdrawn for one record. Off until someone turns it on.
+"""Consent to research: given and withdrawn for one record. Absent until someone gives it.
 
-Exports for research ask ``PatientQuerySet.open_to_research``. Reports, DICOM and FHIR are care:
-they serve the treatment of the person, and need no consent to research.
+Exports for research use ``PatientQuerySet.open_to_research``. Reports, DICOM and FHIR serve the
+person's treatment and need no consent to research.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from screening.write_access import require_writable
 
 @transaction.atomic
 def give(*, user: User, patient: Patient) -> Consent:
-    """Note the consent to the texts as they stand. Giving it twice changes nothing.
+    """Record the consent to the current texts. Giving it twice changes nothing.
 
-    Raises PermissionDenied for the clinic of a person with an account: they decide themselves.
+    Raises PermissionDenied for the clinic of a person with an account, who decides alone.
     """
     require_writable(user=user, patient=patient)
     if not may_give(user, patient):
@@ -39,7 +39,9 @@ def may_give(user: User, patient: Patient) -> bool:
 
 @transaction.atomic
 def withdraw(*, user: User, patient: Patient) -> None:
-    """From now on exports leave the record out. What was exported before is not called back."""
+    """Withdraw the consent: later exports leave the record out. Earlier exports are not
+    recalled.
+    """
     require_writable(user=user, patient=patient)
     patient.consents.filter(withdrawn_at=None).update(
         withdrawn_at=timezone.now(), withdrawn_by=user

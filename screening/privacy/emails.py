@@ -14,7 +14,7 @@ from screening.models import Following
 
 
 def tell_of_invitation(following: Following) -> None:
-    """To the admins of the clinic."""
+    """Mail the admins of the clinic."""
     path = reverse("clinic_followings", args=[following.clinic_id])
     _tell_clinic(
         following,
@@ -26,7 +26,7 @@ def tell_of_invitation(following: Following) -> None:
 
 
 def tell_of_answer(following: Following) -> None:
-    """To the owner of the record."""
+    """Mail the owner of the record."""
     path = reverse("patient_clinic", args=[following.patient_id])
     if following.accepted_at is not None:
         said = f"{following.clinic} follows your record from now on. You can end it at any time:"
@@ -36,7 +36,7 @@ def tell_of_answer(following: Following) -> None:
 
 
 def tell_of_end(following: Following) -> None:
-    """To the admins of the clinic."""
+    """Mail the admins of the clinic."""
     _tell_clinic(
         following,
         f"{following.clinic} no longer follows a record",
@@ -53,7 +53,7 @@ def _tell_clinic(following: Following, subject: str, said: str, path: str) -> No
 
 
 def _send(user: User, subject: str, said: str, path: str) -> None:
-    """Only to people who want mail that they did not ask for."""
+    """Mail only people who accept unrequested mail."""
     if not (user.is_active and user.mails_reminders):
         return
     message = EmailMessage(

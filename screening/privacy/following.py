@@ -2,7 +2,7 @@
 clinic, ended by the owner.
 
 The owner names the clinic by its code, which the clinic gives to its patients: clinics cannot be
-listed or guessed. What the clinic entered stays in the record when it ends.
+listed or guessed. The clinic's entries stay in the record after the end.
 """
 
 from __future__ import annotations
@@ -65,12 +65,11 @@ def invite(*, user: User, patient: Patient, code: str) -> Following:
 
 @transaction.atomic
 def accept(*, user: User, following: Following, label: str = "") -> Following:
-    """The clinic follows the record from now on. label: what the clinic calls the patient; empty:
-    as the owner does.
+    """Let the clinic follow the record from now on. label: what the clinic calls the patient;
+    empty: as the owner does.
 
-    What the owner's own visits settled or closed is open again: the clinic decides. Raises
-    ValidationError if another patient of the clinic has the label, or the invitation is
-    over.
+    What the owner's own visits settled or closed is open again, because the clinic decides. Raises
+    ValidationError if another patient of the clinic has the label, or the invitation is over.
     """
     patient = _locked(following)
     _require_answerable(user, following)
@@ -94,7 +93,9 @@ def accept(*, user: User, following: Following, label: str = "") -> Following:
 
 @transaction.atomic
 def decline(*, user: User, following: Following) -> Following:
-    """The record stays the owner's alone. The clinic sees nothing of it."""
+    """Decline the invitation. The record stays the owner's alone, and the clinic sees nothing of
+    it.
+    """
     _locked(following)
     _require_answerable(user, following)
     _close(following, by=user)
@@ -104,9 +105,10 @@ def decline(*, user: User, following: Following) -> Following:
 
 @transaction.atomic
 def end(*, user: User, following: Following) -> Following:
-    """Withdraw the invitation or, once accepted, take the record from the clinic at once: nothing
-    of it is visible to its members, programs and links any more, and the clinic's identifiers go.
-    Ending it again changes nothing. The clinic may have withdrawn the record.
+    """Withdraw the invitation or, once accepted, end the following at once: the record is no longer
+    visible to the clinic's members, programs and links, and the clinic's identifiers are deleted.
+
+    Ending it again changes nothing. It works even if the clinic has withdrawn the record.
     """
     clinics = Erasure.objects.filter(clinic=following.clinic_id, state__in=OPEN_ERASURE)
     erasures = list(clinics.select_for_update().order_by("pk"))  # before the patient, as elsewhere
@@ -136,7 +138,9 @@ def end(*, user: User, following: Following) -> Following:
 
 
 def _forget(patient: Patient, clinic_id: UUID, erasures: list[Erasure]) -> None:
-    """The clinic's identifiers go, and it does not come back by undoing that it left before."""
+    """Delete the clinic's identifiers, and keep the clinic from coming back if its erasure is
+    undone.
+    """
     of = ExternalIdentifier.of_patients([patient.pk])
     ExternalIdentifier.objects.filter(of, clinic=clinic_id).delete()
     for erasure in erasures:
@@ -156,8 +160,8 @@ def _own(user: User, patient: Patient, of: PatientQuerySet) -> Patient:
 
 
 def _locked(following: Following) -> Patient:
-    """The record, and nobody else answers or ends the invitation meanwhile. Everybody locks the
-    patient before the following.
+    """The record, locked so that nobody else answers or ends the invitation meanwhile. All code
+    locks the patient before the following.
     """
     found = Patient.objects.select_for_update(no_key=True).filter(pk=following.patient_id).first()
     if found is None:

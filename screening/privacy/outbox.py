@@ -1,6 +1,8 @@
-"""Where a unit of work leaves its last part. What was read is shown even if the database takes no
-more: nobody should miss a warning because of the log. The part then waits in memory, and in the
-text log, for the next request of this process.
+"""Storage of a unit's last part.
+
+What was read is shown even if the database accepts no writes: nobody should miss a warning because
+of the log. The part then waits in memory, and in the text log, for the next request of this
+process.
 """
 
 from __future__ import annotations
@@ -20,17 +22,18 @@ from screening.operations.transience import is_transient
 logger = logging.getLogger(__name__)
 
 LOCKED_SECONDS = 1
-"""How long a page waits for SQLite's lock to leave its part."""
+"""Seconds that a page waits for SQLite's lock to store its part."""
 MOST_WAITING = 1000
-"""Beyond this, each process refuses to show anything more: 503, to be tried again."""
+"""With more waiting parts, the process refuses to show anything: 503, to be tried again."""
 
 _waiting: deque[AuditPart] = deque()
 
 
 def put(part: AuditPart) -> None:
-    """Insert the part, and those that wait. Raises the database's error if too many wait, or if it
-    will not pass; the part is in the text log then. Of a page, nothing is shown. Of a stream, whose
-    rows are on their way, the rest is not sent.
+    """Insert the part, and those that wait.
+
+    Raises the database's error if too many wait, or if it is not transient; the part is then in the
+    text log. A page is not shown then, and the rest of a stream is not sent.
     """
     parts = [part]
     try:

@@ -58,7 +58,7 @@ NOUNS = {
     "shareopening": ("opening of a link", "openings of a link"),
     "webhook": ("webhook", "webhooks"),
 }
-"""One and many, by the name of the model."""
+"""Singular and plural, by the name of the model."""
 
 DOWNLOADS = {
     "patient_report": "the report (PDF)",
@@ -74,7 +74,7 @@ DOWNLOADS = {
     "export_fetch": "everything, as one file",
     "api:export-file": "everything, as one file",
 }
-"""By the name of the address."""
+"""Descriptions by URL name."""
 
 _MAIN = ("patient", "lesion", "lesionimage")
 _LISTED = 3
@@ -82,7 +82,7 @@ _LISTED = 3
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """An entry. way: through what, empty for the pages. whose: the patients, where several are
+    """An entry. way: through what, empty for the pages. whose: the patients, if several are
     possible. changed: names of the fields. address: the caller's, empty if it is not shown.
     """
 
@@ -102,7 +102,7 @@ class Look:
 def for_person(
     entries: Sequence[AuditEntry], patients: Collection[UUID], reader: User
 ) -> list[Look]:
-    """Entries about these patients' records, for whoever answers for them."""
+    """Entries about these patients' records, for the people responsible for them."""
     callers = _Callers(entries, reader)
     return [
         Look(
@@ -119,12 +119,12 @@ def for_person(
 
 
 def for_clinic(entries: Sequence[AuditEntry], clinic: Clinic, reader: User | None) -> list[Look]:
-    """Entries about this clinic, for its admins. The address of a patient is not shown. reader: who
-    is called "You".
+    """Entries about this clinic, for its admins, without the addresses of patients. reader: shown
+    as "You".
     """
     callers = _Callers(entries, reader)
     named = {UUID(one) for entry in entries for one in entry.details["patients"]}
-    # As rows, not as values: the page shows whose records they are, and so has an entry itself.
+    # As rows, not as values: the page shows whose records they are, which makes an entry itself.
     patients = Patient.objects.filter(clinic=clinic, pk__in=named).only("label")
     labels = {patient.pk: patient.label for patient in patients}
     members = set(Membership.objects.filter(clinic=clinic).values_list("user", flat=True))
@@ -161,7 +161,7 @@ _NOBODY = {
 
 
 class _Callers:
-    """Who the entries are by, as far as it is still known."""
+    """The authors of the entries, as far as they are still known."""
 
     def __init__(self, entries: Iterable[AuditEntry], reader: User | None) -> None:
         entries = list(entries)
@@ -221,7 +221,7 @@ def _wrote(entry: AuditEntry) -> str:
     acts: dict[str, Counter[str]] = {"Added": Counter(), "Changed": Counter(), "Deleted": Counter()}
     for record, fields in entry.details["changes"].items():
         kind = record.partition(":")[0]
-        if kind in NOUNS and kind != "correction":  # that it was changed is said already
+        if kind in NOUNS and kind != "correction":  # the change itself is named already
             acts[_verb(fields)][kind] += 1
     said = [
         f"{verb} {_listed([_counted(kind, n) for kind, n in kinds.items()])}"
@@ -250,7 +250,7 @@ def _changed(entry: AuditEntry) -> str:
 
 
 def _fields(kind: str) -> dict[str, str]:
-    """The names of a model's fields by their columns, which are called as the attributes."""
+    """The names of a model's fields by column, which equals the attribute."""
     for app in ("screening", "accounts"):
         model = apps.get_app_config(app).models.get(kind)
         if model is not None:

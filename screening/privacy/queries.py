@@ -27,12 +27,12 @@ def of_clinic(clinic: Clinic) -> QuerySet[AuditEntry]:
 
 
 def by_people(entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
-    """Without what the software did by itself."""
+    """Entries without the software's own acts."""
     return entries.exclude(through=Through.WORKER)
 
 
 def by_nobody_of(clinic: Clinic, entries: QuerySet[AuditEntry]) -> QuerySet[AuditEntry]:
-    """Entries of people and programs that are not members, or no longer."""
+    """Entries of people and programs that are not members now."""
     members = Membership.objects.filter(clinic=clinic).values_list("user", flat=True)
     return by_people(entries).exclude(actor__in=list(members))
 
@@ -56,7 +56,7 @@ def names_of(actors: Iterable[UUID | None]) -> dict[UUID, str]:
 
 def touched(entry: AuditEntry, patients: Collection[UUID]) -> dict[str, Any]:
     """records, by kind, and changes: names of fields by record. Empty if the entry is about other
-    patients too: a list does not say which record is whose.
+    patients too, because the lists do not say which record is whose.
     """
     if not is_only_about(entry, patients):
         return {"records": {}, "changes": {}}

@@ -1,8 +1,8 @@
 """What one unit of work (a request, a task, a command) reads and writes, for the audit log.
 
-Reads: every loaded row passes ``UUIDModel.from_db``. Writes: every statement passes ``Recorder``,
-so that no view, service or query can forget either. A change is reported within its transaction;
-what was read, and who asked, with the last part, when the unit is over.
+Reads: every loaded row passes ``UUIDModel.from_db``. Writes: every statement passes ``Recorder``.
+So no view, service or query can forget either. A change is reported in its transaction; reads and
+the user with the last part, when the unit ends.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MACHINERY = {
     "screen",
     "stored_bytes",
 }
-"""Fields that say how far the software is. A change of nothing else is not reported."""
+"""Fields that track the software's progress. A change of nothing else is not reported."""
 
 NOT_REPORTED = (
     "announcement",
@@ -49,15 +49,17 @@ NOT_REPORTED = (
     "shareopening",
     "usedassertion",
 )
-"""Models that say how far the software is, or are a log themselves: their rows are reported when
-they are read, not when they change.
+"""Models that track the software's progress, or are logs themselves. Their rows are reported when
+read, not when changed.
 """
 
 WITHOUT_PATIENT = ("calendarfeed", "dicomnode", "webhook")
-"""Models of ours that say where data may go. Their changes are reported."""
+"""Models of ours that say where data may be sent. Their changes are reported."""
 
 LISTED = 100
-"""The most records of a kind that an entry names; of more, it gives the count and the patients."""
+"""The maximum number of records of a kind that an entry names. Beyond it, the entry has the count
+and the patients.
+"""
 
 _WRITE = re.compile(r'(INSERT|UPDATE|DELETE)(?: OR \w+)?(?: INTO| FROM)? "(\w+)"')
 _COLUMN = re.compile(r'"(\w+)" = ')
@@ -67,8 +69,8 @@ Source = Callable[[], dict[str, Any]]
 
 
 class Recorder:
-    """source: who asks, through what: the fields of an entry, known at the latest with the first
-    change.
+    """source: the user, the channel and further fields of an entry, known at the first change at
+    the latest.
     """
 
     def __init__(self, source: Source) -> None:
@@ -79,7 +81,7 @@ class Recorder:
         self._has_parts = False
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        """Of ``connection.execute_wrapper``."""
+        """The wrapper for ``connection.execute_wrapper``."""
         found = _WRITE.match(sql) if witness.seen.get() is not None else None
         table = tables().get(found[2]) if found else None
         if found is None or table is None or many:
@@ -106,7 +108,7 @@ class Recorder:
         self._event = act
 
     def close(self, **more: Any) -> None:
-        """Report what was read. Nothing is added if the unit touched no one's data."""
+        """Report what was read. Nothing is added if the unit touched nobody's data."""
         if not self.seen and not self._event and not self._has_parts:
             return
         if self._event:
@@ -129,7 +131,7 @@ class Recorder:
 
 def _read(seen: witness.Seen) -> dict[str, Any]:
     """records: identifiers by kind; counts; patients, as far as the rows tell; of: by kind, the
-    rows whose patients are still to be asked for.
+    rows whose patients are still to be looked up.
     """
     patients: set[UUID] = set()
     of: dict[str, set[UUID]] = {}
@@ -160,8 +162,8 @@ def _texts(ids: Iterable[UUID]) -> list[str]:
 
 @contextmanager
 def recording(source: Source) -> Iterator[Recorder]:
-    """Record what the block reads and writes. The caller closes the recorder if it goes on after
-    the block, as a streamed response does; else ``recorded`` does.
+    """Record what the block reads and writes. The caller closes the recorder if work continues
+    after the block, as for a streamed response; else ``recorded`` does.
     """
     recorder = Recorder(source)
     with watching(recorder):
@@ -180,7 +182,7 @@ def watching(recorder: Recorder) -> Iterator[None]:
 
 @contextmanager
 def recorded(*, through: str, what: str) -> Iterator[None]:
-    """A unit of work that nobody asked for by a request: a task or a command."""
+    """A unit of work without a request: a task or a command."""
     with recording(lambda: {"through": through, "what": what}) as recorder:
         try:
             yield
@@ -190,7 +192,7 @@ def recorded(*, through: str, what: str) -> Iterator[None]:
 
 @cache
 def tables() -> dict[str, type[models.Model]]:
-    """The models whose rows are a person's data or say who may do what, by their tables."""
+    """Models whose rows are personal data or define permissions, by table."""
     ours = [
         model
         for model in apps.get_app_config("screening").get_models()
@@ -205,7 +207,7 @@ def tables() -> dict[str, type[models.Model]]:
 
 
 def _condition(sql: str, params: Any) -> tuple[str, list[Any]]:
-    """What follows the statement's own WHERE, and its parameters."""
+    """What follows the statement's outermost WHERE, and its parameters."""
     depth, at = 0, -1
     for found in re.finditer(r"\(|\)| WHERE ", sql):
         depth += {"(": 1, ")": -1}.get(found[0], 0)
@@ -245,7 +247,7 @@ def _among(table: type[models.Model], rows: Any) -> tuple[str, list[Any]]:
 def _changed(
     pk: tuple[str, str], columns: list[str], before: Any, after: Any
 ) -> dict[str, list[str]]:
-    """By field, the digests of both values, of those that differ."""
+    """By field, the digests of both values, if they differ."""
     if after is None:
         return {}
     return {

@@ -22,7 +22,7 @@ def audited(get_response: Respond) -> Respond:
     """Middleware. A response whose entry cannot be written is not sent."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        identifier = request_id.current()  # a streamed response ends after it is forgotten
+        identifier = request_id.current()  # the identifier is reset before a streamed response ends
         with recording(lambda: _source(request, identifier)) as recorder:
             response = get_response(request)
             if is_part_of_a_page(request):
@@ -46,7 +46,7 @@ def audited(get_response: Respond) -> Respond:
 
 
 def _streamed(parts: Iterator[bytes], recorder: Recorder, status: int) -> Iterator[bytes]:
-    """The content, part by part; then, or when the client has gone, the entry."""
+    """The content, part by part. The entry follows at the end, or when the client disconnects."""
     try:
         while True:
             with watching(recorder):
@@ -89,7 +89,7 @@ def _through(path: str) -> str:
 
 
 def _address(request: HttpRequest) -> str | None:
-    """The caller's, behind as many proxies as the settings trust."""
+    """The caller's address, behind as many proxies as the settings trust."""
     forwarded = [one.strip() for one in request.headers.get("X-Forwarded-For", "").split(",")]
     if settings.TRUSTED_PROXIES and len(forwarded) >= settings.TRUSTED_PROXIES:
         return forwarded[-settings.TRUSTED_PROXIES] or None

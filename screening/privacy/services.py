@@ -1,7 +1,7 @@
-"""The chain of the audit log: adding to it, closing old segments of it, and checking it.
+"""The chain of the audit log: adding to it, closing old segments, and verifying it.
 
-Requests only leave parts in an outbox; a worker signs and chains them within seconds. So no page
-waits for another's signature.
+Requests only leave parts in an outbox, and a worker signs and chains them within seconds, so that
+no page waits for another's signature.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from screening.models import (
 from screening.models.signatures import AUDIT, AUDIT_CONTENT, AUDIT_ERASED, sign
 
 CUT_OFF_MINUTES = 15
-"""A unit without its last part after this long was cut off, and is chained as it is."""
+"""A unit without its last part after this long was interrupted, and is chained as it is."""
 AT_ONCE = 500
 _OF_CLINICS = ("webhook", "dicomnode", "batch")
 """Our models whose rows belong to a clinic itself."""
@@ -92,7 +92,7 @@ def chain_some() -> int:
 
 
 def head() -> tuple[int, str]:
-    """The number and signature of the last entry, also if it has been retained long enough."""
+    """The number and signature of the last entry, even if its retention period is over."""
     last = AuditEntry.objects.order_by("-number").first()
     if last is not None:
         return last.number, last.signature
@@ -101,15 +101,15 @@ def head() -> tuple[int, str]:
 
 
 def close_old_segment() -> AuditSegment | None:
-    """As ``close_segment``, by the setting AUDIT_RETENTION_YEARS; 0 keeps everything."""
+    """Like ``close_segment``, by the setting AUDIT_RETENTION_YEARS; 0 keeps everything."""
     years = settings.AUDIT_RETENTION_YEARS
     return close_segment(before=timezone.now() - timedelta(days=365.25 * years)) if years else None
 
 
 @transaction.atomic
 def close_segment(*, before: datetime) -> AuditSegment | None:
-    """Replace the entries from before then by one signed segment. A later entry stays, and so do
-    all that follow it.
+    """Replace the entries from before then by one signed segment. A later entry ends the segment:
+    it and all that follow it stay.
     """
     _lock_chain()
     kept = AuditEntry.objects.filter(at__gte=before).order_by("number").first()
@@ -133,8 +133,10 @@ def close_segment(*, before: datetime) -> AuditSegment | None:
 
 
 def forget(is_gone: Callable[[str], bool]) -> int:
-    """Take an erased person and their rows out of all entries. is_gone: by an identifier in 32
-    digits. What remains is signed again, and the chain holds. Returns how many entries named one.
+    """Remove an erased person and their rows from all entries. is_gone: takes an identifier of 32
+    digits.
+
+    What remains is signed again, so the chain holds. Returns how many entries named one.
     """
     chain_all()
     count = 0
@@ -179,7 +181,7 @@ def _identifiers(value: Any) -> set[str]:
 
 def broken(*, anchor: tuple[int, str] | None = None) -> Iterator[Fault]:
     """Where the chain is broken: changed, forged, missing or moved entries. anchor: the number and
-    signature of an entry noted earlier, elsewhere; without it, entries cut off at the end leave no
+    signature of an entry, noted earlier elsewhere; without it, removing the last entries leaves no
     trace.
     """
     number, signature, sealed = 0, "", ""
@@ -250,7 +252,7 @@ def _entry(unit: UUID, parts: list[AuditPart]) -> AuditEntry:
 
 
 def _joined(before: dict[str, list[str]], fields: dict[str, list[str]]) -> dict[str, list[str]]:
-    """Of two changes of one field in one unit, the value before the first."""
+    """If a unit changed a field twice, keep the value before the first change."""
     return {
         name: [before[name][0] if name in before else old, new]
         for name, (old, new) in fields.items()
@@ -279,7 +281,7 @@ def _patients_of(touched: dict[str, set[str]]) -> set[str]:
 
 
 def _clinics_of(patients: set[str], changes: dict[str, Any]) -> set[str]:
-    """Of the patients, and of what belongs to a clinic itself: memberships, keys, settings."""
+    """The clinics of the patients and of a clinic's own rows: memberships, keys, settings."""
     known, found = sorted(patients), set()
     for n in range(0, len(known), 500):
         of_patients = Patient._base_manager.filter(pk__in=known[n : n + 500], clinic__isnull=False)
@@ -306,7 +308,7 @@ def _uuid(text: str | None) -> UUID | None:
 
 
 def _ip(text: str | None) -> str | None:
-    """None for what is no address, as a proxy may send."""
+    """The IP address; None for anything else that a proxy may send."""
     try:
         return str(ipaddress.ip_address(text or ""))
     except ValueError:

@@ -1,7 +1,7 @@
-"""Links to a record for a doctor without an account: made, opened, ended; and their opinions.
+"""Links to a record for a doctor without an account: created, opened, ended; and their opinions.
 
-A link is valid only while whoever made it may change the record. Every opening asks the database,
-so that an ended link is closed in every process at once.
+A link is valid only while its creator may change the record. Every opening queries the database, so
+that an ended link is closed in every process at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from screening.write_access import require_writable
 
 LONGEST_DAYS = 90
 OPINIONS = 20
-"""The most that one link takes: anyone who has it can write."""
+"""The maximum number of opinions per link: anyone who has it can write."""
 
 
 @transaction.atomic
@@ -39,8 +39,8 @@ def share(
 ) -> tuple[Share, str]:
     """Create a link. Its secret is returned only here.
 
-    code: asked for before anything is shown; tell it to the doctor by another way than the link.
-    message: to the recipient, as of a referral.
+    code: asked for before anything is shown; give it to the doctor by another channel than the
+    link. message: to the recipient, as in a referral.
     """
     require_writable(user=user, patient=patient)
     if not 1 <= days <= LONGEST_DAYS:
@@ -71,7 +71,7 @@ def revoke(*, user: User, share: Share) -> None:
 
 
 def opened(secret: str) -> Share:
-    """The link, if it opens. Raises Share.DoesNotExist."""
+    """The link, if it is open. Raises Share.DoesNotExist."""
     active = Share.objects.active().select_related("patient__clinic", "lesion", "shared_by")
     found = active.get(secret_sha256=Share.digest(secret))
     if not Patient.objects.writable_by(found.shared_by).contains(found.patient):
@@ -80,10 +80,10 @@ def opened(secret: str) -> Share:
 
 
 def is_code(share: Share, code: str) -> bool:
-    """Whether this is the code of the link. Wrong ones are counted, and close it in the end.
+    """Whether this is the link's code. Too many wrong codes close the link.
 
-    An attempt is taken before the code is checked and given back for the right one, so that guesses
-    at the same moment are no more than the link allows.
+    An attempt is counted before the code is checked, and taken back if it is right, so that
+    simultaneous guesses cannot exceed the limit.
     """
     link = Share.objects.filter(pk=share.pk)
     if not link.filter(wrong_codes__lt=WRONG_CODES).update(wrong_codes=F("wrong_codes") + 1):
@@ -109,7 +109,7 @@ def note(share: Share, what: str, image: LesionImage | None = None) -> None:
 
 @transaction.atomic
 def leave_opinion(*, share: Share, name: str, text: str, author: User | None = None) -> Opinion:
-    """Keep what the doctor says. It settles nothing, whoever wrote it."""
+    """Store the doctor's opinion. It settles nothing."""
     Share.objects.select_for_update(no_key=True).get(pk=share.pk)  # the others are counted
     if share.opinions.count() >= OPINIONS:
         raise ValidationError("This link takes no more opinions.")

@@ -1,7 +1,7 @@
-"""Thumbnails in the audit log: that of a page belongs to the page's entry.
+"""Thumbnails in the audit log: a page's thumbnails belong to the page's entry.
 
-The page puts a mark into the address, which only this site can make, for this person, this picture
-and this day. A thumbnail that is asked for without it, by whoever knows the address, is an entry.
+The page adds a mark to the URL that only this site can make, for this person, this picture and this
+day. A thumbnail that is requested without it gets its own entry.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _LETTERS = 16
 
 
 def address_of(image: UUID, user: UUID, *, is_withdrawn: bool = False) -> str:
-    """For a page that shows the image to the user."""
+    """The mark for a page that shows the image to the user."""
     name, rendition = _WITHDRAWN if is_withdrawn else _CURRENT
     path = reverse(name, args=[image, rendition] if rendition else [image])
     return f"{path}?shown={_mark(image, user, 0)}"
 
 
 def is_part_of_a_page(request: HttpRequest) -> bool:
-    """Whether the request is for a thumbnail that a page of today or yesterday showed."""
+    """Whether the request is for a thumbnail that a page showed today or yesterday."""
     found, mark = request.resolver_match, request.GET.get("shown", "")
     if found is None or not mark or not mark.isascii():
         return False

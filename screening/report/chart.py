@@ -82,7 +82,7 @@ class _Figure:
             before = one.model_version
 
     def _marker(self, x: float, y: float, outcome: str) -> None:
-        """Shape shows the kind as well as colour, as on the pages."""
+        """A mark whose shape shows the kind as well as its colour, as on the pages."""
         colour, r = OUTCOMES[outcome], 3.2
         if outcome == Outcome.SEE_DOCTOR:
             corners = [x, y + r * 1.3, x - r * 1.2, y - r * 0.9, x + r * 1.2, y - r * 0.9]

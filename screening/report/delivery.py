@@ -26,7 +26,7 @@ def hand_lesion_report(*, user: User, pk: UUID) -> FileResponse:
 
 
 def hand_patient_report(*, user: User, pk: UUID) -> FileResponse:
-    """As ``hand_lesion_report``."""
+    """Like ``hand_lesion_report``, for a patient."""
     patients = Patient.objects.visible_to(user).select_related("clinic")
     file, _ = patient_report(get_object_or_404(patients, pk=pk), user)
     return _handed("patient", file)

@@ -40,8 +40,9 @@ def lesion_report(
 
 
 def of_lesion(record: LesionRecord) -> list[Flowable]:
-    """Of a person's own record what a page holds and a doctor asks for: what stands, the pictures,
-    what changed."""
+    """For a person's own record, what fits on a page and a doctor asks for: the outcome, the
+    pictures, what changed.
+    """
     is_own = record.lesion.patient.clinic_id is None
     return [
         *sections.notices(record),

@@ -69,7 +69,7 @@ def patient_report(
 
 
 def _ordered(patient: Patient, user: User, alerts: dict[Any, int]) -> list[Lesion]:
-    """By what needs attention: open alerts first."""
+    """Sort by what needs attention: open alerts first."""
     found = body_map_queries.with_position(record_queries.with_latest(patient.lesions.all(), user))
     lesions = record_queries.attach_latest_images(record_queries.most_severe_first(found), user)
     return sorted(lesions, key=lambda one: one.pk not in alerts)

@@ -60,7 +60,7 @@ class Picture(Flowable):
         return ImageReader(buffer)
 
     def _draw_outline(self) -> None:
-        """Dark below light, visible on any skin."""
+        """A dark line below a light one, visible on any skin."""
         if not self.outline:
             return
         path = self.canv.beginPath()

@@ -1,4 +1,4 @@
-"""The letter before a report: to whom, from whom, about whom, and what they ask."""
+"""The letter before a report: to whom, from whom, about whom, and the question."""
 
 from __future__ import annotations
 

@@ -31,16 +31,15 @@ READINGS = 24
 
 
 def standing(record: LesionRecord) -> list[Flowable]:
-    """The standing outcome, if it is a warning or differs from the newest image; what is still to
-    be done; pictures that are not read; an earlier, more severe outcome; and what settled the
-    warnings that no longer stand.
+    """The standing outcome, if it is a warning or differs from the newest image; what remains to be
+    done; unread pictures; an earlier, more severe outcome; and what settled former warnings.
     """
     told, advice = record.standing, of_lesion(record.lesion, record.standing)
     parts: list[Flowable] = []
     if advice is not None and (told.is_grave or not told.is_of_newest):
         of = f"From the picture of {told.image.day_label}" if told.image else "A symptom"
         of += "; nothing has settled it." if told.is_grave else "."
-        # What the newest picture says is said beside it.
+        # The newest picture's outcome is shown beside it.
         is_beside = told.image is not None and told.is_of_newest
         words = of if is_beside else f"{of} {' '.join(advice.text)}"
         if told.image is not None and not told.is_of_newest and told.newest_outcome:
@@ -144,7 +143,9 @@ def course(record: LesionRecord, height: float = 46 * mm) -> list[Flowable]:
 
 
 def measures(record: LesionRecord) -> list[Flowable]:
-    """Of the first, the last but one and the newest measured image; in mm only with a scale."""
+    """The measures of the first, the last but one and the newest measured image; in mm only with a
+    scale.
+    """
     found = [(image, measured_in(image)) for image in record.images]
     known = [(image, one) for image, one in found if one is not None and one.figures]
     if not known:
@@ -192,8 +193,9 @@ def alerts(record: LesionRecord) -> list[Flowable]:
 
 
 def recorded(record: LesionRecord) -> list[Flowable]:
-    """What people recorded, by day, and the readings. Of a person's own record these are listed
-    where there are more than stand with their pictures."""
+    """What people recorded, by day, and the readings. In a person's own report, these are listed
+    only if there are more than those shown with their pictures.
+    """
     parts: list[Flowable] = []
     said = [one for one in record.events if one.kind != Kind.ALERT]
     if said:
@@ -220,7 +222,8 @@ def recorded(record: LesionRecord) -> list[Flowable]:
 
 def limits(versions: Sequence[str], *, is_own: bool = False) -> list[Flowable]:
     """The intended use and limits of the software, from the card of the version that read. is_own:
-    of a person's own record, where the card's page has the rest."""
+    of a person's own record; the page of the card has the rest.
+    """
     parts = style.section("What this report can and cannot say")
     if not is_own:
         parts.append(

@@ -27,7 +27,7 @@ for is_bold, name in ((0, FONT), (1, BOLD)):
 
 MARGIN = 18 * mm
 WIDTH = A4[0] - 2 * MARGIN
-"""Of the text, in points."""
+"""Width of the text, in points."""
 ROOM_BELOW_A_HEADING = 32 * mm
 
 # The light and print values of static/css/theme.css.

@@ -43,7 +43,7 @@ KEPT = 60 * 60
 WAIT = 20.0
 """Seconds that a second submission waits for the result of the first."""
 LONG = {"image_new", "batch_new"}
-"""Pages that accept files, too slow for one transaction."""
+"""Pages that accept files, which are too slow for one transaction."""
 RECOGNISED = {"image_new"}
 """Pages that recognise repeated files, each sent separately."""
 ALREADY = (
@@ -110,8 +110,8 @@ class PageForms:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
-        # Django asks no middleware about what is raised here, so that ours asks allauth's: it
-        # redirects whoever has to log in again.
+        # Django passes no middleware exceptions raised here, so call allauth's, which redirects
+        # users who have to log in again.
         self._elsewhere = AccountMiddleware(get_response).process_exception
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""Delivery of a picture, or of its reading, as a DICOM file: checked and logged as any access."""
+"""Delivery of a picture, or of its reading, as a DICOM file: access is checked and logged."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def download(*, user: User, pk: UUID, tells: Container[str] = ABOUT) -> HttpResp
 def download_reading(
     *, user: User, pk: UUID, document: Document, tells: Container[str] = ABOUT
 ) -> HttpResponse:
-    """The reading of the image ``pk`` that counts, as ``download``. Raises Http404 if ``user`` may
-    not see it, if it has no such document or if its mask cannot be opened.
+    """The counting reading of the image ``pk``, as ``download``. Raises Http404 if ``user`` may not
+    see it, if it has no such document or if its mask cannot be opened.
     """
     reading = get_object_or_404(readings.told_to(user), image=pk)
     if document not in readings.documents_of(reading):

@@ -9,13 +9,11 @@ from screening.images.dicom import Said
 from screening.interop.codes import BODY_PARTS, OTHER_PLACES, PLACES
 
 _SNOMED = ("SCT", "SRT", "99SDM", "99SCT", "SNM3")
-"""All that SNOMED was called in DICOM."""
+"""Every name that DICOM has used for SNOMED."""
 
 
 def read_metadata(file: IO[bytes]) -> Said | None:
-    """The metadata; None if the file is not DICOM or cannot be read, since adding it then reports
-    why.
-    """
+    """The metadata; None if the file is not DICOM or cannot be read, which adding it reports."""
     try:
         return cleaning.said(file)
     except cleaning.InvalidImage:

@@ -2,8 +2,8 @@
 the lesion, its mask as a segmentation (PS3.3, A.35.13 and A.51). The person is a pseudonym, as in
 ``writer``.
 
-The outcome of a reading may change later, by a symptom or a corrected day. Each state has UIDs
-of its own (``uids.document_uid``), so no archive takes the newer for what it has.
+The outcome of a reading may change later, through a symptom or a corrected day. Each state has its
+own UIDs (``uids.document_uid``), so that no archive takes a newer one for what it has.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CLASSES = {
     Document.MASK: "1.2.840.10008.5.1.4.1.1.66.4",
 }
 SCHEME = "99SKINCHECK"
-"""Of our own codes: outcomes, and the probability of each diagnosis."""
+"""The coding scheme of our own codes: outcomes, and the probability of each diagnosis."""
 RESEARCH = "Research, not a diagnosis"
 UNREADABLE = "The mask of this reading cannot be opened. The reading stands."
 ONE_PICTURE = (
@@ -49,7 +49,7 @@ ONE_PICTURE = (
 
 
 def told_to(user: User) -> QuerySet[Prediction]:
-    """The readings that count, of those that ``user`` may see, with what ``dataset`` reads."""
+    """The counting readings that ``user`` may see, with what ``dataset`` reads."""
     counting = Prediction.objects.visible_to(user).counting()
     return counting.select_related("image__lesion__patient", "maps").prefetch_related(
         "image__identifiers", "image__lesion__positions"
@@ -80,10 +80,10 @@ def to_dicom(prediction: Prediction, document: Document, tells: Container[str] =
 
 
 def dataset(prediction: Prediction, document: Document, tells: Container[str] = ABOUT) -> Dataset:
-    """Of a finished reading. Reads its maps, and the image as ``writer.to_dicom`` does but for the
-    scale.
+    """The data set of a finished reading. Reads its maps, and the image as ``writer.to_dicom`` does
+    except the scale.
 
-    Raises ValueError for a mask that there is not, Unreadable for one that does not open.
+    Raises ValueError if there is no mask, and Unreadable if it does not open.
     """
     image = prediction.image
     picture = described(image, [one for one in ("patients", "lesions") if one in tells])
@@ -93,7 +93,7 @@ def dataset(prediction: Prediction, document: Document, tells: Container[str] = 
     for name in ("Content", "InstanceCreation", "Series"):
         setattr(told, f"{name}Date", moment.strftime("%Y%m%d"))
         setattr(told, f"{name}Time", moment.strftime("%H%M%S"))
-    del told.ContributingEquipmentSequence  # the camera, which only the picture tells
+    del told.ContributingEquipmentSequence  # the camera, known only from the picture
     told.TimezoneOffsetFromUTC = "+0000"
     told.SpecificCharacterSet = "ISO_IR 192"
     if "PatientAge" in picture:
@@ -135,7 +135,7 @@ def _report(prediction: Prediction, picture: Dataset, tells: Container[str]) -> 
 
 
 def _group(prediction: Prediction, picture: Dataset, tells: Container[str]) -> Any:
-    """What was found, in TID 1410 or, without a mask, 1501; the words to show with it last."""
+    """The findings, in TID 1410 or, without a mask, 1501; the words to show with them last."""
     from highdicom import sr
     from pydicom.sr.codedict import codes
 
@@ -236,7 +236,8 @@ def _mask(prediction: Prediction, picture: Dataset, tells: Container[str]) -> Da
         **_of_document(prediction, Document.MASK),
     )
     told.PatientOrientation = ""
-    organization = uids.uid_of(uuid5(prediction.pk, "dimensions"))  # else a random one each time
+    # A random one each time otherwise.
+    organization = uids.uid_of(uuid5(prediction.pk, "dimensions"))
     for part in (*told.DimensionOrganizationSequence, *told.DimensionIndexSequence):
         part.DimensionOrganizationUID = organization
     return told
@@ -267,7 +268,7 @@ def _of_document(prediction: Prediction, document: Document) -> dict[str, Any]:
 
 
 def _named(prediction: Prediction, document: Document, picture: Dataset) -> Dataset:
-    """What a reference to the document needs of it."""
+    """What a reference to the document needs."""
     from pydicom import Dataset
 
     told = Dataset()

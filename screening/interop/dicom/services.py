@@ -18,7 +18,7 @@ from screening.records import services as record_services
 
 
 class SentWith(TypedDict, total=False):
-    """What ``images.services.keep_image`` is told of a picture, with its defaults."""
+    """The options of ``images.services.keep_image``, with their defaults."""
 
     captured_on: date | None
     modality: str
@@ -28,7 +28,7 @@ class SentWith(TypedDict, total=False):
 
 
 class Added(NamedTuple):
-    """taken_over: what was kept from the file, in words."""
+    """taken_over: what was taken from the file, in words."""
 
     image: LesionImage
     is_new: bool
@@ -42,7 +42,7 @@ def add_image(
     file: IO[bytes],
     **sent: Unpack[SentWith],
 ) -> Added:
-    """As ``images.services.add_image``. From a DICOM file the pixel size is taken over too, and the
+    """Like ``images.services.add_image``. The pixel size is also taken from a DICOM file, and the
     body site if the lesion has none. Nothing that identifies the person (names, numbers, UIDs) is
     stored.
     """
@@ -59,7 +59,7 @@ def keep_image(
     clean: CleanImage,
     **sent: Unpack[SentWith],
 ) -> Added:
-    """The part of ``add_image`` after decoding: it needs only the database."""
+    """The part of ``add_image`` after decoding, which needs only the database."""
     said = clean.said or Said()
     with image_services.files_only_with_rows() as stored:
         # Before the picture, because the model that reads it uses the body site.

@@ -1,9 +1,10 @@
-"""Unique identifiers in DICOM: ours are made of our UUIDs, so that they lead back to the rows.
+"""Unique identifiers in DICOM. Ours are made of our UUIDs, so that they lead back to the rows.
 
-An image is ``2.25.<image>`` (PS3.5, B.2), or the SOP Instance UID that came with it and was kept. A
-series is the pictures of one kind of one lesion on one day, ``2.25.<lesion>.<day>.<kind>``; a study
-all of one patient on one day, ``2.25.<patient>.<day>``. What a model found in a picture is a
-document, ``2.25.<reading>.<kind>.<moment>``, in a series of its kind.
+An image is ``2.25.<image>`` (PS3.5, B.2), or the SOP Instance UID that it was received with, if
+that was kept. A series holds the pictures of one modality of one lesion on one day,
+``2.25.<lesion>.<day>.<kind>``; a study all of one patient on one day, ``2.25.<patient>.<day>``. A
+model's reading of a picture is a document, ``2.25.<reading>.<kind>.<moment>``, in a series of its
+kind.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from django.db.models import Q
 from screening.models import ExternalIdentifier, LesionImage, Modality
 
 SYSTEM = "urn:dicom:uid"
-"""Of the identifiers that keep a UID, as ``urn:oid:…``."""
+"""The system of identifiers that keep a UID as ``urn:oid:…``."""
 _PREFIX = "urn:oid:"
 VALID = re.compile(r"(?=.{1,64}\Z)(0|[1-9]\d*)(\.(0|[1-9]\d*))*\Z")
 _OURS = re.compile(r"2\.25\.(\d{1,39})(?:\.(\d{8}))?(?:\.([12]))?\Z")
@@ -35,14 +36,14 @@ NOTHING = Q(pk__in=())
 
 
 class Document(Enum):
-    """What there is of a reading. The value is in its UIDs."""
+    """The documents of a reading. The value is part of their UIDs."""
 
     REPORT = "3"
     MASK = "4"
 
 
 class DocumentUid(NamedTuple):
-    """Of a reading or, in that of a series, of a lesion."""
+    """What the UID of a document names: a reading or, for a series, a lesion."""
 
     owner: UUID
     document: Document
@@ -70,7 +71,7 @@ def study_uid(patient: UUID, day: date) -> str:
 
 
 def document_uid(reading: UUID, document: Document, moment: datetime) -> str:
-    """moment: when what is told of the reading changed last."""
+    """moment: when what the reading shows changed last."""
     return f"{uid_of(reading)}.{document.value}.{round(moment.timestamp() * 1000)}"
 
 
@@ -84,7 +85,7 @@ def kept(uid: str) -> dict[str, str]:
 
 
 def of_instance(*wanted: str) -> Q:
-    """A condition on images: they have one of these UIDs. No deeper for many."""
+    """A condition on images: they have one of these UIDs. It nests no deeper for many."""
     named = ExternalIdentifier.objects.filter(
         system=SYSTEM,
         value__in=[kept(uid)["value"] for uid in wanted],
@@ -95,7 +96,9 @@ def of_instance(*wanted: str) -> Q:
 
 
 def of_series(*wanted: str) -> Q:
-    """A condition on images: they are in one of these. Of one day and kind it is one."""
+    """A condition on images: they are in one of these series. It has one part for each day and
+    modality.
+    """
     lesions = defaultdict(list)
     for lesion, day, kind in _all_read(wanted):
         if kind:
@@ -108,7 +111,7 @@ def of_series(*wanted: str) -> Q:
 
 
 def of_study(*wanted: str) -> Q:
-    """A condition on images: they are in one of these. Of one day it is one."""
+    """A condition on images: they are in one of these studies. It has one part for each day."""
     patients = defaultdict(list)
     for patient, day, kind in _all_read(wanted):
         if day is not None and not kind:
@@ -124,21 +127,21 @@ def lesion_of(uid: str) -> UUID | None:
 
 
 def document_of(uid: str) -> DocumentUid | None:
-    """What ``document_uid`` wrote, but the moment; None for any other UID."""
+    """What ``document_uid`` encoded, without the moment; None for any other UID."""
     if not (found := _DOCUMENT.match(uid)) or int(found[1]) >= 1 << 128:
         return None
     return DocumentUid(UUID(int=int(found[1])), Document(found[2]))
 
 
 def documents_of(uid: str) -> DocumentUid | None:
-    """What ``document_series_uid`` wrote; None for any other UID."""
+    """What ``document_series_uid`` encoded; None for any other UID."""
     if not (found := _DOCUMENTS.match(uid)) or not (ours := _read(f"2.25.{found[1]}.{found[2]}")):
         return None
     return DocumentUid(ours[0], Document(found[3]), ours[1])
 
 
 def _all_read(wanted: Iterable[str]) -> list[tuple[UUID, date | None, str]]:
-    """Of the UIDs that are ours."""
+    """The parts of those UIDs that are ours."""
     return [ours for uid in wanted if (ours := _read(uid))]
 
 

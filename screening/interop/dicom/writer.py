@@ -76,14 +76,14 @@ def to_dicom(
 def metadata(
     image: LesionImage, stored_bytes: int, tells: Container[str] = ABOUT, *, plain: bool = False
 ) -> Dataset:
-    """All of ``to_dicom`` but the pixels. stored_bytes: the length of the stored file."""
+    """The data set of ``to_dicom`` without pixels. stored_bytes: the length of the stored file."""
     dataset = described(image, tells)
     _describe_pixels(dataset, image, stored_bytes, plain=plain)
     return dataset
 
 
 def described(image: LesionImage, tells: Container[str] = ABOUT) -> Dataset:
-    """Whose picture it is, of what, and when it was taken."""
+    """Whose picture it is, what it shows, and when it was taken."""
     from pydicom import Dataset
 
     dataset = Dataset()
@@ -103,7 +103,7 @@ def described(image: LesionImage, tells: Container[str] = ABOUT) -> Dataset:
 
 
 def is_jpeg(image: LesionImage) -> bool:
-    """Whether it is stored as JPEG."""
+    """Whether the picture is stored as JPEG."""
     return str(image.file.name).endswith(".jpg")
 
 
@@ -210,7 +210,7 @@ def _describe_pixels(
 
 @cache
 def _srgb() -> bytes:
-    """The profile, without the moment at which it is made (ICC.1, 7.2.8)."""
+    """The profile without its creation time (ICC.1, 7.2.8)."""
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     return profile[:24] + struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + profile[36:]
 

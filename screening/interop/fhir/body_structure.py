@@ -48,7 +48,9 @@ def render(lesion: Lesion, base: str) -> Json:
 
 
 def last_change(model: type[Model], lesion: str) -> Coalesce:
-    """When a row of the lesion changed last, withdrawn ones included; the lesion's own without."""
+    """When a row of the lesion changed last, including withdrawn ones; the lesion's own time
+    without any.
+    """
     manager = getattr(model, "everything", model._default_manager)
     rows = manager.filter(**{lesion: OuterRef("pk")}).order_by("-modified")
     return Coalesce(Subquery(rows.values("modified")[:1]), "modified")
@@ -68,7 +70,7 @@ def _description(lesion: Lesion) -> str:
 
 
 def closed_words(lesion: Lesion) -> str:
-    """That the lesion is closed, in words; empty while it is open."""
+    """The closing in words; empty while the lesion is open."""
     return f"Removed on {day(lesion.closed_on)}." if lesion.closed_on else ""
 
 

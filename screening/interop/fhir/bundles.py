@@ -74,7 +74,7 @@ def everything(
 
 
 def _rendered(asked_of: list[tuple[Source, Any]], wanted: set[str], base: str) -> Iterator[Json]:
-    """Some hundred rows at a time, then the models that the rows refer to."""
+    """Some hundred rows at a time, then the models that they refer to."""
     versions: set[str] = set()
     for source, rows in asked_of:
         for row in rows.iterator(chunk_size=CHUNK):

@@ -1,4 +1,4 @@
-"""CapabilityStatement: what this server can do, for a client that has never seen it."""
+"""CapabilityStatement: what this server can do, for a client that does not know it."""
 
 from __future__ import annotations
 

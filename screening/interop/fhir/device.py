@@ -19,8 +19,8 @@ def has_card(version: str) -> bool:
 
 
 def render(version: str, base: str) -> Json:
-    """For a version whose files have been removed, only the name: its readings still refer to
-    it.
+    """Only the name, for a version whose files have been removed: its readings still refer
+    to it.
     """
     card = _card(version)
     site = base.removesuffix("/fhir/R4")

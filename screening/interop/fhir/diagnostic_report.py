@@ -114,7 +114,7 @@ def _last(model: type[Model], lesion: str) -> Coalesce:
 
 
 def _pdf(lesion: Lesion, base: str) -> Json:
-    """Generated on request, from what the requester may see."""
+    """The PDF, generated on request from what the requester may see."""
     address = reverse("api:lesion-report", args=[lesion.pk])
     url = f"{base.removesuffix('/fhir/R4')}{address}"
     return {"contentType": "application/pdf", "url": url, "title": "Report of the lesion"}
@@ -150,10 +150,12 @@ def _standing(lesion: Lesion) -> list[Histology]:
 def _conclusion(
     lesion: Lesion, standing: Standing, histology: Histology | None, *, is_examined: bool
 ) -> str:
-    """Histology ranks above the conclusion that a clinician signed last, which is told beside it
-    if it came later, and above a model's reading; but anything not yet settled comes first, then
-    what is not read, and what settled the rest last. is_examined: there is histology, or a
-    conclusion on the newest image.
+    """The conclusion in words.
+
+    Histology ranks above a clinician's last conclusion, which follows if it was signed later, and
+    both rank above a model's reading. What is not settled comes first, then what is not read; what
+    settled the rest comes last. is_examined: there is histology, or a conclusion on the newest
+    image.
     """
     advice = of_lesion(lesion, standing)
     reading, review = standing.reading, standing.concluded_since(histology)
@@ -185,7 +187,9 @@ def _beside(standing: Standing) -> list[Json]:
 
 
 def _codes(standing: Standing, histology: Histology | None) -> list[Json]:
-    """A standing warning, then what a pathologist found, and a doctor concluded since."""
+    """Codes of a standing warning, then of what a pathologist found and a doctor concluded
+    since.
+    """
     review = standing.concluded_since(histology)
     found = [
         *([histology.diagnosis] if histology else []),

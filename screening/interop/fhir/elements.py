@@ -25,7 +25,7 @@ AI_ASSERTED: Json = {
     "code": "AIAST",
     "display": "Artificial Intelligence asserted",
 }
-"""The label of results of a model that no person has confirmed."""
+"""The label of a model's results that no person has confirmed."""
 
 
 def canonical(path: str) -> str:
@@ -53,7 +53,7 @@ def identifiers(record: Patient | Lesion | LesionImage) -> list[Json]:
 
 
 def _external(one: ExternalIdentifier) -> Json:
-    """FHIR's system is a URI; a name that is not one becomes the assigner."""
+    """FHIR's system is a URI; any other name becomes the assigner."""
     if " " in one.system:
         return {"value": one.value, "assigner": {"display": one.system}}
     return {"system": one.system, "value": one.value}

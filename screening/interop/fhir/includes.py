@@ -14,7 +14,9 @@ from screening.interop.fhir.parameters import Reference
 from screening.interop.fhir.resources import KINDS, Listed, Stored
 
 AT_MOST = 1000
-"""Included resources of one page; more are refused, so that none is missing unnoticed."""
+"""The maximum number of included resources of a page. More are refused, so that none is missing
+unnoticed.
+"""
 
 PATHS: dict[str, dict[str, str]] = {
     "BodyStructure": {"patient": "patient"},
@@ -56,7 +58,7 @@ Key = tuple[str, str]
 
 
 def parse(parameter: str, value: str, kind: str) -> list[Include]:
-    """Of ``_include[:iterate]`` or ``_revinclude[:iterate]`` in a search of ``kind``; empty if
+    """Parse ``_include[:iterate]`` or ``_revinclude[:iterate]`` in a search of ``kind``; empty if
     there is no such reference.
     """
     name, _, modifier = parameter.partition(":")
@@ -82,7 +84,7 @@ def told(kind: str) -> tuple[list[str], list[str]]:
 
 
 def find(includes: list[Include], matches: list[Json], user: User, base: str) -> list[Json]:
-    """What the page includes, each resource once, without the matches. Some queries for each
+    """What the page includes, each resource once, without the matches. A few queries for each
     parameter, however many rows. Raises SearchError.
     """
     seen = {_key(one) for one in matches}

@@ -1,9 +1,8 @@
 """Observation: a model's reading, a clinician's conclusion, a pathologist's finding.
 
-The model's stays ``preliminary`` for good. A clinician's conclusion is a separate Observation with
-status ``final``, and so is histology. One that a later one supersedes is ``amended``. Withdrawn
-histology is ``entered-in-error``, without what it said: whoever has read it learns that it does not
-hold.
+A model's reading stays ``preliminary``. A clinician's conclusion is a separate Observation with
+status ``final``, and so is histology. A superseded one is ``amended``. Withdrawn histology is
+``entered-in-error``, without its content, so that clients that read it learn that it is void.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ from screening.predictions.advice import DISCLAIMER, advise
 
 UNTOLD = ("balanced_probabilities", "image_logits", "context", "context_terms")
 COUNTS = "StructureDefinition/reading-counts"
-"""Our extension: whether a reading is the one of its image that counts. The others are by another
+"""Our extension: whether a reading is the one that counts for its image. Others are by another
 version, used other details, or were replaced.
 """
 NOT_COUNTING = (
@@ -87,7 +86,7 @@ def reviews(user: User) -> QuerySet[Review]:
 
 
 def histologies(user: User) -> HistologyQuerySet:
-    """As ``reviews``, and with withdrawn ones."""
+    """Like ``reviews``, including withdrawn ones."""
     later = Histology.objects.filter(supersedes=OuterRef("pk"))
     superseded = Coalesce(Subquery(later.values("created")[:1]), "modified")
     return (
@@ -207,7 +206,7 @@ def _of_image(image: LesionImage) -> Json:
 
 
 def _conclusion(code: str) -> Json:
-    """A concept of ours; a diagnosis outside our list is given in words, with the note."""
+    """A concept of ours. A diagnosis outside our list is given in words, with the note."""
     if code in terminology.CLASS_NAMES:
         return terminology.diagnosis(code)
     return {"text": str(Conclusion(code).label)}

@@ -135,7 +135,7 @@ def _observation(
 
 @dataclass(frozen=True, slots=True)
 class _Never:
-    """Stands for a parameter that no row of a table can match."""
+    """A parameter that no row of this table can match."""
 
     instead_of: Parameter
 

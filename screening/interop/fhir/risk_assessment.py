@@ -12,7 +12,7 @@ from screening.predictions.advice import DISCLAIMER, advise
 
 
 def rows(user: User) -> QuerySet[Prediction]:
-    """Readings that assessed the image: the others say nothing about the risk."""
+    """Readings that assessed the image. Others say nothing about the risk."""
     finished = observation.predictions(user).filter(state="succeeded")
     return finished.exclude(outcome=Outcome.NOT_ASSESSABLE).filter(p_malignant__isnull=False)
 

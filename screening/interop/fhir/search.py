@@ -28,12 +28,12 @@ PAGE = 50
 LARGEST_PAGE = 200
 ELSEWHERE = ("_format", "_pretty")  # these do not affect the search itself
 UNDATED = date(1, 1, 1)
-"""Where rows without a day stand in an order by day."""
+"""The place of rows without a day in an order by day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By a parameter; name: "" for when the row was created."""
+    """An order by a parameter; name: "" for when the row was created."""
 
     name: str
     descends: bool = False

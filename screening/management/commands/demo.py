@@ -40,7 +40,7 @@ class Visit(NamedTuple):
     bulge: float = 0.0
 
 
-# Shape and colour change more than between two pictures of one lesion, so alerts come from the
+# Shape and colour change more than between two pictures of one lesion, so that alerts come from the
 # rules, whatever the model reads.
 GROWING = (
     Visit(365, 0.12),
@@ -67,7 +67,9 @@ class Command(RecordedCommand):
         self._own_record(self._account("self-tracker", SELF_TRACKER), today)
 
     def _account(self, who: str, email: str) -> User:
-        """Known passwords are only for an embedded installation that nobody else can reach."""
+        """Refuse unless the installation is embedded and unreachable for others: the passwords are
+        known.
+        """
         user = User.objects.filter(email=email).first()
         password = EMBEDDED_PASSWORD if settings.EMBEDDED else secrets.token_urlsafe(12)
         if user is None:
@@ -173,7 +175,9 @@ class Story(NamedTuple):
             )
 
     def _photograph(self, lesion: Lesion, visit: Visit, seed: int) -> None:
-        """The same drawing is recognised as the same picture, so a second run adds nothing."""
+        """Add the picture, unless it is there: the same drawing is recognised as the same
+        picture.
+        """
         captured_on = self.today - timedelta(days=visit.days_ago)
         drawn = synthetic.draw_lesion(
             seed=seed, radius=visit.radius, dark_side=visit.dark_side, bulge=visit.bulge

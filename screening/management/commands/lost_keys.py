@@ -1,4 +1,6 @@
-"""``manage.py lost_keys``: what the loss of an operator's key covers; giving up on it."""
+"""``manage.py lost_keys``: list what the loss of an operator's key makes unreadable, and mark it as
+lost.
+"""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Command(RecordedCommand):
         self.stdout.write(advice.DISCLAIMER)
 
     def _told(self, model: Reader, reading: Reading) -> Prediction:
-        """The advice as for a patient of this age, today. Nothing is stored."""
+        """The advice for a patient of this age, today. Nothing is stored."""
         today, age = timezone.localdate(), self.context.age
         patient = Patient(birth_year=None if age is None else today.year - int(age))
         return Prediction(

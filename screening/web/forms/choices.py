@@ -1,4 +1,4 @@
-"""Records to choose from, where they depend on who asks."""
+"""Choices among records that depend on the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The base of all forms whose record settles warnings: they say what of the lesion they showed."""
+"""The base of all forms whose record settles warnings: they carry what of the lesion they
+showed.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,10 @@ ANOTHER = (
 
 
 class SettlingForm(forms.Form):
-    """A form that carries until when it showed what came to the lesion (``shown_at``), and the
-    picture that it is about, if it is about one (``shown_image``).
+    """A form that carries the moment up to which it showed the lesion (``shown_at``), and the
+    picture that it is about, if any (``shown_image``).
 
-    If more has come since, it shows that (``came``) and asks, and so it does if it does not say.
+    If more has arrived since, or the form does not carry it, it shows that (``came``) and asks.
     """
 
     shown_at = forms.CharField(required=False, widget=forms.HiddenInput)
@@ -64,7 +66,7 @@ class SettlingForm(forms.Form):
 
     @property
     def came_words(self) -> list[str]:
-        """What came besides pictures and readings."""
+        """What arrived besides pictures and readings."""
         if self.came is None:
             return []
         marked = ", ".join(self.came.symptoms)

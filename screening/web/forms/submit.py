@@ -20,8 +20,8 @@ T = TypeVar("T")
 def submit(form: forms.Form, write: Callable[..., T], **fixed: Any) -> T | None:
     """Call a write path function with the form's fields.
 
-    None if the form is invalid, if a rule rejects it, or if the record was changed or more came to
-    the lesion since the form was opened: the form then holds the errors.
+    None if the form is invalid, if a rule rejects it, or if the record was changed or more arrived
+    at the lesion since the form was opened: the form then holds the errors.
     """
     if not form.is_valid():
         return None

@@ -46,7 +46,7 @@ COLUMNS: Columns = {
 @never_cache
 @require_safe
 def of_patient(request: UserRequest, pk: UUID) -> HttpResponse:
-    """For the person, and for admins of the clinic. ``all=1``: with what the software did."""
+    """For the person, and for admins of the clinic. ``all=1`` includes the software's own acts."""
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
     if not Patient.objects.exportable_by(request.user).contains(patient):
         raise PermissionDenied("Only the person and admins of the clinic see who looked.")
@@ -85,7 +85,7 @@ def of_clinic(request: UserRequest, pk: UUID) -> HttpResponse:
 @never_cache
 @require_safe
 def table(request: UserRequest, pk: UUID) -> HttpResponseBase:
-    """What the filters find, as CSV."""
+    """The filtered entries as CSV."""
     clinic = _clinic(request, pk)
     rows = _rows(AuditForm(request.GET, clinic=clinic), clinic)
     return as_download("audit", FileType.CSV, COLUMNS, rows)

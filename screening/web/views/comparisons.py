@@ -42,7 +42,7 @@ def compare(request: UserRequest, pk: UUID) -> HttpResponse:
         return render(request, "screening/comparing.html", _waiting(lesion, images, earlier, later))
     if request.htmx:  # the full result, including its scripts
         return HttpResponseClientRefresh()
-    # With what was fetched already.
+    # with the images that were fetched already
     comparison.earlier, comparison.later = comparison_services.in_order(earlier, later)
     return render(request, "screening/compare.html", _shown(request, lesion, images, comparison))
 

@@ -53,7 +53,9 @@ def landing(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def try_picture(request: HttpRequest) -> HttpResponse:
-    """The same for everyone, logged in or not: a copy of it stays on the device."""
+    """The page is the same for everyone, logged in or not, because a copy of it stays on the
+    device.
+    """
     network = _network(reader.DEFAULT_VERSION)
     downloads = {
         reverse("model_network", args=[reader.DEFAULT_VERSION]): network.stat().st_size,
@@ -83,7 +85,7 @@ def try_picture(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def worker(request: HttpRequest) -> HttpResponse:
-    """The service worker of that page. It is asked for nothing beyond the page's own address."""
+    """The service worker of that page, which requests nothing beyond the page's own URL."""
     kept = {
         "page": reverse("try_picture"),
         "static": settings.STATIC_URL,
@@ -99,7 +101,7 @@ def worker(request: HttpRequest) -> HttpResponse:
 @login_not_required
 @require_safe
 def network(request: HttpRequest, version: str) -> HttpResponseBase:
-    """A model version's network as it is. A version's never changes."""
+    """A model version's network, which never changes."""
     if version not in reader.readable():
         raise Http404("There is no such network.")
     response = FileResponse(_network(version).open("rb"), content_type="application/octet-stream")
@@ -125,7 +127,7 @@ def _size_of_runtime() -> int:
 
 @cache
 def _first() -> list[str]:
-    """The scripts that others ask for by name."""
+    """The scripts that others import by name."""
     folder = Path(_static_file("js/reading/page.js")).parent
     modules = sorted(file.name for file in folder.glob("*.js") if file.name != "worker.js")
     vendored = ("litert.js", "wasm_utils.js")
@@ -137,7 +139,7 @@ def _first() -> list[str]:
 
 @cache
 def _version() -> str:
-    """Another one where a script, a style or the model is another."""
+    """A version that changes with the scripts, the styles or the model."""
     told = [reader.DEFAULT_VERSION, getattr(staticfiles_storage, "manifest_hash", "")]
     told.append(json.dumps(on_device.rules(), sort_keys=True))
     return sha256("\n".join(told).encode()).hexdigest()[:16]
@@ -145,7 +147,7 @@ def _version() -> str:
 
 @cache
 def _example() -> Prediction:
-    """A reading that is in no database, of a picture that is of nobody."""
+    """A reading that is stored nowhere, of a picture of nobody."""
     read: dict[str, Any] = json.loads(EXAMPLE.read_text(encoding="utf-8"))
     lesion = Lesion(label="Example", patient=Patient(label="Nobody"))
     return Prediction(image=LesionImage(lesion=lesion), state=State.SUCCEEDED, **read)

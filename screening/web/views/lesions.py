@@ -51,7 +51,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     histologies = record_queries.histologies_of(lesion, request.user)
     events = timeline.events([lesion], images, alerts, histologies, request.user)
     told, measured = timeline.readings(images), timeline.measurements(images)
-    # A curve needs two days: of one there is nothing that a chart shows better than the page.
+    # A curve needs two days: one day needs no chart.
     is_course = len({image.captured_on for image in images}) > 1
     read = any(one.outcome for one in told)
     readings = [image.latest_attempt for image in images]

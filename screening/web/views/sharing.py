@@ -1,4 +1,4 @@
-"""Who can see a record, links to it, and what a doctor sees who follows one."""
+"""Who can see a record, the links to it, and what a doctor sees through one."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def picture(request: HttpRequest, secret: str, pk: UUID) -> HttpResponseBase:
 @login_not_required
 @require_safe
 def report(request: HttpRequest, secret: str) -> FileResponse:
-    """The report as whoever made the link sees it."""
+    """The report as the link's creator sees it."""
     share = _opened(secret)
     if not _is_let_in(request, share):
         raise Http404
@@ -130,7 +130,7 @@ def printed(request: UserRequest, pk: UUID) -> FileResponse:
 
 
 def _report(share: Share, user: User, before: Iterable[Flowable]) -> FileResponse:
-    """What ``user`` sees of what is shared."""
+    """What ``user`` sees of the shared record."""
     if share.lesion_id:
         lesions = sharing.lesions_of(share).select_related("patient__clinic")
         lesion = body_map_queries.with_position(lesions).get()

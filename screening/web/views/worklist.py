@@ -55,7 +55,7 @@ def item(request: UserRequest, pk: UUID) -> HttpResponse:
     the latest. The list's filters stay in the URL, so that the next item is the next of that list.
     """
     lesion = _reviewable(request, pk)
-    shown_at = arrivals.last(lesion, request.user)  # what comes while this is gathered, is asked
+    shown_at = arrivals.last(lesion, request.user)  # ask about what arrives while this is gathered
     image = _image_to_review(request, lesion)
     if image is None:
         return redirect("lesion", pk)
