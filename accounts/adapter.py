@@ -1,5 +1,5 @@
-"""Adapts allauth: an unavailable mail server breaks no page, a log-in is recent for a while, and
-the owner of an account hears of what happens to it.
+"""Adapts allauth: an unavailable mail server breaks no page, a log-in counts as recent for a while,
+and account owners are notified of changes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ PASSWORDS = ("password_changed", "password_set", "password_reset")
 
 class AccountAdapter(DefaultAccountAdapter):
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """What was done before the mail, such as creating an account, is kept; the page says that
-        no mail was sent.
+        """Keep what was done before the mail, such as a new account. The page says that no mail was
+        sent.
         """
         try:
             super().send_mail(template_prefix, email, {"site_url": settings.SITE_URL} | context)
@@ -64,14 +64,16 @@ class AccountAdapter(DefaultAccountAdapter):
         context: dict[str, Any] | None = None,
         email: str | None = None,
     ) -> None:
-        """With the browser in words, and after a new password with the keys that live on."""
+        """Add the browser in words and, after a password change, the API keys that remain valid."""
         more: dict[str, Any] = {"device": devices.named(self.get_http_user_agent(self.request))}
         if template_prefix.removeprefix("account/email/") in PASSWORDS:
             more["keys"] = _keys(user)
         super().send_notification_mail(template_prefix, user, more | (context or {}), email)
 
     def send_account_already_exists_mail(self, email: str) -> None:
-        """As slow as a sign-up, which hashes a password: nobody learns who has an account."""
+        """Take as long as a sign-up, which hashes a password, so that nobody learns who has an
+        account.
+        """
         make_password("a password as long as others are")
         super().send_account_already_exists_mail(email)
 
@@ -95,7 +97,7 @@ class AccountAdapter(DefaultAccountAdapter):
         request.log_in_failed = True  # type: ignore[attr-defined]
 
     def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
-        """The log-in itself is recent for a while; allauth would ask again at once."""
+        """A log-in counts as recent for a while; allauth would ask again at once."""
         records = get_authentication_records(self.request, self.request.user)
         latest = max((record["at"] for record in records), default=0)
         return bool(time.time() - latest > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)

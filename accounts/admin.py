@@ -25,12 +25,12 @@ from accounts.models import (
 )
 
 SOCIAL = ("SocialApp", "SocialAccount", "SocialToken")
-# Through the site's own login, so that its rate limits apply here too.
+# Through the site's own log-in, so that its rate limits apply here too.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 admin.site.site_header = "SkinCheck"
 admin.site.site_title = "SkinCheck"
 admin.site.unregister([Group, EmailAddress, Authenticator, UserSession])
-if settings.IDENTITY_PROVIDER:  # its tables hold what the provider says of people, and its tokens
+if settings.IDENTITY_PROVIDER:  # its tables hold the provider's data on people, and its tokens
     admin.site.unregister([apps.get_model("socialaccount", name) for name in SOCIAL])
 
 
@@ -99,7 +99,7 @@ class UserAdmin(ReadOnlyAdmin):
 
 @admin.register(EmailAddress)
 class EmailAddressAdmin(ReadOnlyAdmin):
-    """Replaces allauth's, where an address could be changed and marked as confirmed."""
+    """Replaces allauth's admin, in which an address could be changed and marked as confirmed."""
 
     list_display = ["email", "user", "primary", "verified"]
     list_select_related = ["user"]

@@ -1,7 +1,7 @@
-"""The texts that people agree to, by version, and who agreed to which.
+"""The versioned texts that people agree to, and who agreed to which version.
 
 The texts are templates that an operator edits: ``privacy/privacy.html`` and ``privacy/terms.html``.
-Whoever agreed to other words is asked again at the next page.
+After a change, users are asked to agree again at the next page.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from accounts.models import Agreement, Clinic, User
 
 TEXTS = ("privacy/privacy.html", "privacy/terms.html")
 AGREED = "agreed"
-"""In a session: the version that its owner agreed to."""
+"""The session's key for the version that its user agreed to."""
 
 
 @cache
 def version() -> str:
-    """Twelve digits of a digest of both texts, as they stand when the process starts."""
+    """The version: twelve digits of a digest of both texts, as they are when the process starts."""
     templates: list[Any] = [get_template(name) for name in TEXTS]
     texts = [one.template.source for one in templates]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
@@ -32,8 +32,8 @@ def version() -> str:
 
 @transaction.atomic
 def agree(*, user: User, clinic: Clinic | None = None) -> Agreement:
-    """Note that ``user`` agrees to the texts as they stand, or confirms for ``clinic`` that its
-    patients are told and consent. Agreeing twice changes nothing.
+    """Record that ``user`` agrees to the current texts, or confirms for ``clinic`` that its
+    patients are informed and consent. Agreeing twice changes nothing.
     """
     agreement, _ = Agreement.objects.get_or_create(
         user=user, clinic=clinic, version=version(), withdrawn_at=None
@@ -42,8 +42,8 @@ def agree(*, user: User, clinic: Clinic | None = None) -> Agreement:
 
 
 def withdraw(*, user: User) -> None:
-    """The person agrees no longer: nothing is open to them but their account and its end, until
-    they agree again.
+    """Withdraw the agreement. Only the account page and its deletion remain open, until the user
+    agrees again.
     """
     standing = Agreement.objects.filter(user=user, clinic=None, withdrawn_at=None)
     standing.update(withdrawn_at=timezone.now())
@@ -57,7 +57,7 @@ def agreed(user: User) -> str:
 
 
 def is_asked_of(request: HttpRequest) -> bool:
-    """Whether whoever is logged in must agree first. Sessions know, so that no page queries it."""
+    """Whether the logged-in user must agree first. The session knows, so no page queries it."""
     return bool(request.session.get(AGREED, version()) != version())
 
 

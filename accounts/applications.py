@@ -18,7 +18,7 @@ from accounts.public_keys import Keys
 from accounts.roles import Role
 from accounts.services import require_clinic_admin
 
-# A program never concludes and never manages people.
+# A program never records conclusions and never manages people.
 APPLICATION_ROLES = (Role.ASSISTANT, Role.VIEWER)
 
 
@@ -28,7 +28,7 @@ def register_application(
 ) -> tuple[Application, str]:
     """Register the application. It acts as a separate member of ``clinic`` and may request tokens.
 
-    keys: a JSON Web Key Set or its address; then it signs in with these alone. Otherwise with its
+    keys: a JSON Web Key Set or its URL, with which alone it then signs in. Without keys it uses its
     secret, which is returned only here.
     """
     require_clinic_admin(user=user, clinic=clinic)
@@ -36,7 +36,7 @@ def register_application(
         raise ValidationError({"role": "An application is an assistant or a viewer."})
     pk = uuid7()
     acting = User.objects.create_user(f"{pk}@applications.invalid", None, first_name=name.strip())
-    secret = generate_client_secret()  # with keys, nobody learns it
+    secret = generate_client_secret()  # with keys, nobody learns the secret
     application = Application(
         id=pk,
         name=name.strip(),
@@ -67,7 +67,7 @@ def renew_secret(*, user: User, application: Application) -> str:
 
 @transaction.atomic
 def set_keys(*, user: User, application: Application, keys: str) -> Application:
-    """From now on it signs in with these keys alone: a JSON Web Key Set or the address of one."""
+    """Let it sign in with these keys only: a JSON Web Key Set or the URL of one."""
     require_clinic_admin(user=user, clinic=application.clinic)
     given = public_keys.given(keys)
     _require_address(given["jwks_url"])
@@ -95,7 +95,7 @@ def revoke_application(*, user: User, application: Application) -> None:
 
 
 def _sign_in_with(application: Application, keys: Keys) -> str:
-    """One way to sign in at a time: the secret changes too, and nobody needs to learn it."""
+    """Allow one way to sign in at a time: the secret changes too, and nobody learns it."""
     secret = generate_client_secret()
     application.jwks, application.jwks_url = keys["jwks"], keys["jwks_url"]
     application.client_secret = secret
@@ -104,6 +104,6 @@ def _sign_in_with(application: Application, keys: Keys) -> str:
 
 
 def _require_address(url: str) -> None:
-    """That it is on the public internet is checked whenever it is asked."""
+    """Check the form of the URL. Whether it is public is checked on each request to it."""
     if url and (len(url) > 500 or not url.startswith("https://")):
         raise ValidationError({"keys": public_keys.NO_KEYS})

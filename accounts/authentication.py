@@ -42,7 +42,9 @@ class Credential:
     scopes: frozenset[str] | None
 
     def allows(self, scope: str) -> bool:
-        """SMART's scopes open FHIR; its views then ask for the kind of resource."""
+        """Whether its scopes open FHIR: SMART's do, and the views then check the kind of
+        resource.
+        """
         if self.scopes is None or scope in self.scopes:
             return True
         return scope == smart_scopes.FHIR and smart_scopes.are_among(self.scopes)
@@ -119,7 +121,9 @@ class PageSession(SessionAuthentication):
 
 
 def _note_use(row: ApiKey | Application) -> None:
-    """At most once a minute, so that a busy client does not turn every read into a write."""
+    """Note the use, at most once a minute, so that a busy client does not turn every read into a
+    write.
+    """
     now = timezone.now()
     if row.last_used_at is None or row.last_used_at < now - _LAST_USED_RESOLUTION:
         type(row)._default_manager.filter(pk=row.pk).update(last_used_at=now)

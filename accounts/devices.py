@@ -1,4 +1,4 @@
-"""Browsers, in words, and which of them a person has logged in with before."""
+"""Browsers in words, and which browsers a person has logged in with before."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from accounts.models import User
 REMEMBERED = 365 * 86_400
 """Seconds for which a browser counts as known after a log-in."""
 _SALT = "accounts.devices"
-# By what only they say of themselves: the first match counts.
+# By the token that only this browser sends. The first match counts.
 _BROWSERS = {
     "Edg/": "Edge",
     "OPR/": "Opera",
@@ -63,5 +63,7 @@ def remember(response: HttpResponse, user: User) -> None:
 
 
 def _cookie(user: User) -> str:
-    """One for each account, and without its name: several people share a computer."""
+    """The cookie's name: one for each account, without the account's name, because computers are
+    shared.
+    """
     return f"device_{salted_hmac(_SALT, str(user.pk)).hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""What other systems read before they ask for a token: OAuth's metadata, and SMART's."""
+"""Metadata that other systems read before they request a token: OAuth's and SMART's."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def revocation_address() -> str:
 
 
 def server() -> dict[str, Any]:
-    """RFC 8414. Applications work for a clinic by themselves: nobody is sent to a page to agree, so
-    there is neither an authorization endpoint nor a response type.
+    """RFC 8414. Applications act for a clinic without a user's consent page, so there is neither an
+    authorization endpoint nor a response type.
     """
     algorithms = sorted(public_keys.ALGORITHMS.values())
     return {
@@ -45,7 +45,7 @@ def server() -> dict[str, Any]:
 
 
 def smart() -> dict[str, Any]:
-    """SMART App Launch 2.2, of which there is Backend Services alone."""
+    """SMART App Launch 2.2, of which only Backend Services is supported."""
     told = server()
     del told["issuer"]  # there is no OpenID Connect
     told["scopes_supported"] = scopes.of_fhir()

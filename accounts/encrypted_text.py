@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 
 Undecipherable = InvalidToken
-"""No key of the settings opens the text."""
+"""None of the configured keys opens the text."""
 
 
 def encrypt(text: str, *, purpose: str) -> str:
@@ -20,7 +20,7 @@ def encrypt(text: str, *, purpose: str) -> str:
 
 
 def decrypt(encrypted: str, *, purpose: str) -> str:
-    """Raises Undecipherable."""
+    """Decrypt the text. Raises Undecipherable."""
     return _keys(purpose).decrypt(encrypted.encode()).decode()
 
 
@@ -32,5 +32,5 @@ def _keys(purpose: str) -> MultiFernet:
 
 
 def _derived(secret: str, purpose: str) -> bytes:
-    """32 bytes, by RFC 5869 with SHA-256."""
+    """A 32-byte key, derived as in RFC 5869 with SHA-256."""
     return HKDF(SHA256(), 32, salt=None, info=purpose.encode()).derive(secret.encode())

@@ -29,7 +29,7 @@ BY_ONE_CLINIC = 40
 TO_ONE_ADDRESS = 3
 
 TRIED_AGAIN_AFTER = timedelta(minutes=10)
-"""Before that, the page that sent it may still be sending."""
+"""Before this time, the page that created it may still be sending."""
 
 _SALT = "accounts.invitation"
 NO_INVITATION = (
@@ -137,7 +137,7 @@ def mail(invitation: Invitation) -> bool:
 
 
 def unmailed() -> QuerySet[Invitation]:
-    """Those whose mail was not accepted before. A rejected one does not stop the others."""
+    """Send the mails that were not accepted before. A failure does not stop the others."""
     now = timezone.now()
     waiting = Invitation.objects.standing().filter(
         mailed_at=None,

@@ -1,4 +1,4 @@
-"""Locks on what has no row of its own."""
+"""Locks on things without a row."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from django.db import connection
 
 
 def lock(name: str) -> None:
-    """Until the transaction ends nobody else holds this name. SQLite has one writer at a time
-    anyway.
-    """
+    """Lock this name until the transaction ends. SQLite has one writer at a time anyway."""
     if connection.vendor == "postgresql":
         key = int.from_bytes(sha256(name.encode()).digest()[:8], signed=True)
         with connection.cursor() as cursor:

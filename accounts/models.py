@@ -18,11 +18,11 @@ from uuid_utils.compat import uuid7
 from accounts.roles import REVIEWERS, Role
 
 ELSEWHERE = "elsewhere.invalid"
-"""The domain of the addresses of people whose records were imported, and who have no account."""
+"""The domain of the addresses of imported people without an account."""
 
 
 class Held(NamedTuple):
-    """A role that somebody holds in a clinic, and what the clinic asks of them."""
+    """A user's role in a clinic, and what the clinic requires of its members."""
 
     role: str
     reviews_blind: bool
@@ -74,19 +74,19 @@ class User(AbstractUser):
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether this is only the name of somebody with an account in another installation."""
+        """Whether this is only the name of a person with an account in another installation."""
         return self.email.endswith(f"@{ELSEWHERE}")
 
     @cached_property
     def roles(self) -> list[Held]:
-        """Asked once in the life of this object: a request."""
+        """The user's roles, queried once in the life of this object, a request."""
         rows = self.memberships.annotate(demands_factor=demands_factor())
         found = rows.values_list("role", "clinic__review_before_reading", "demands_factor")
         return [Held(*row) for row in found]
 
     @property
     def reviews_blind(self) -> bool:
-        """Whether they conclude in a clinic that wants this done before they see any findings."""
+        """Whether the user concludes in a clinic that requires this before findings are shown."""
         return any(held.reviews_blind and held.role in REVIEWERS for held in self.roles)
 
 
@@ -148,7 +148,7 @@ class Clinic(models.Model):
 
 
 def demands_factor() -> ExpressionWrapper:
-    """A condition on memberships: whoever holds it must have a second factor."""
+    """A condition on memberships: its member must have a second factor."""
     asks = Q(clinic__requires_second_factor=True)
     if settings.ADMINS_NEED_SECOND_FACTOR:
         asks |= Q(role=Role.ADMIN)
@@ -257,8 +257,8 @@ class Invitation(models.Model):
 
 
 class Agreement(models.Model):
-    """A person agreed to the privacy page and the terms, in one version; or confirmed for a clinic
-    that its patients are told and consent.
+    """A person's agreement to the privacy page and the terms, in one version; or the confirmation
+    for a clinic that its patients are informed and consent.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -345,7 +345,7 @@ class ApplicationQuerySet(models.QuerySet["Application"]):
 class Application(AbstractApplication):
     """Another system that works for one clinic, by OAuth 2 client credentials.
 
-    It acts as ``user``, a member of that clinic as whom nobody can log in.
+    It acts as ``user``, a member of that clinic that nobody can log in as.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)  # type: ignore[assignment]
@@ -384,12 +384,12 @@ class Application(AbstractApplication):
         return bool(self.jwks or self.jwks_url)
 
     def is_usable(self, request: object) -> bool:
-        """Called before a token is issued."""
+        """Whether it may get tokens now. django-oauth-toolkit calls this before issuing one."""
         return Application.objects.standing().filter(pk=self.pk).exists()
 
 
 class UsedAssertion(models.Model):
-    """An application signed in with this; it counts once, in every process."""
+    """An assertion that an application signed in with. Each counts once, in all processes."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     application = models.ForeignKey(

@@ -1,4 +1,4 @@
-"""Mail to the owner of an account about what was changed in it."""
+"""Mail to the owner of an account about changes to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accounts.models import User
 
 
 def tell_after_commit(user: User, what: str, **context: object) -> None:
-    """Mail ``templates/account/email/<what>_….txt`` once the change stands."""
+    """Mail ``templates/account/email/<what>_….txt`` once the change is committed."""
     transaction.on_commit(partial(_tell, user, what, context))
 
 

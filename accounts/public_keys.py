@@ -1,4 +1,4 @@
-"""The public keys of an application, as a JSON Web Key Set (RFC 7517) or the address of one."""
+"""An application's public keys, as a JSON Web Key Set (RFC 7517) or its URL."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from django.core.exceptions import ValidationError
 from skincheck_site import untrusted_json
 
 LARGEST = 64 * 1024
-"""Bytes of a key set."""
+"""The maximum number of bytes of a key set."""
 MOST_KEYS = 20
 RSA_BITS = range(2048, 8193)
 ALGORITHMS = {"RSA": "RS384", "EC": "ES384"}
-"""By type of key, the one algorithm that it signs with (SMART App Launch 2.2, asymmetric keys)."""
+"""By key type, the one signature algorithm (SMART App Launch 2.2, asymmetric keys)."""
 _CURVE = "P-384"
 _PUBLIC = ("kty", "kid", "n", "e", "crv", "x", "y")
 _PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
@@ -27,14 +27,14 @@ NO_KEYS = (
 
 
 class Keys(TypedDict):
-    """The two fields of an application: one of them is empty."""
+    """The two fields of an application, one of which is empty."""
 
     jwks: list[dict[str, str]]
     jwks_url: str
 
 
 def given(text: str) -> Keys:
-    """What an admin entered: an https address, a key set, or nothing. Raises ValidationError."""
+    """Parse an admin's input: an https URL, a key set, or nothing. Raises ValidationError."""
     text = text.strip()
     if not text.startswith(("{", "[")):
         return {"jwks": [], "jwks_url": text}
@@ -52,13 +52,15 @@ def given(text: str) -> Keys:
 
 
 def of_set(body: bytes) -> list[dict[str, str]]:
-    """The keys of a set that an application can sign with, without all else that the set has."""
+    """The keys of a set with which an application can sign, without the other members of
+    the set.
+    """
     keys = [key for key in _listed(body)[:MOST_KEYS] if _is_usable(key)]
     return [{name: key[name] for name in _PUBLIC if name in key} for key in keys]
 
 
 def public_key(key: dict[str, str]) -> RSAPublicKey | EllipticCurvePublicKey:
-    """Raises jwt.PyJWTError or ValueError."""
+    """The key that verifies signatures. Raises jwt.PyJWTError or ValueError."""
     found = jwt.PyJWK(key, algorithm=ALGORITHMS[key["kty"]]).key
     return cast(RSAPublicKey | EllipticCurvePublicKey, found)
 

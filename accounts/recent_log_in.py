@@ -1,4 +1,4 @@
-"""What hands out access or data asks for a recent log-in."""
+"""Views that hand out access or data require a recent log-in."""
 
 from __future__ import annotations
 
@@ -31,5 +31,5 @@ def recent_log_in(view: View) -> View:
 
 
 def is_recent(request: HttpRequest) -> bool:
-    """For callers that cannot be led to a page."""
+    """Raise PermissionDenied without a recent log-in, for callers that cannot be redirected."""
     return not is_reauthentication_required(request, app=_APP)

@@ -15,4 +15,4 @@ class Role(models.TextChoices):
 WRITERS = (Role.ADMIN, Role.CLINICIAN, Role.ASSISTANT)
 REVIEWERS = (Role.ADMIN, Role.CLINICIAN)
 EXPORTERS = (Role.ADMIN,)
-"""An export hands out a whole record: admins answer for it."""
+"""Roles that may export whole records: admins are responsible for them."""

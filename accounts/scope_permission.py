@@ -1,4 +1,4 @@
-"""The API's first check, before any object is looked up: does the caller hold the scope?"""
+"""The API's first check, before any object is looked up: whether the caller holds the scope."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from accounts import scopes
 
 
 def may_read(request: Request, *resources: str) -> bool:
-    """Whether the caller holds the scopes to read ``resources``. A session holds them all."""
+    """Whether the caller holds the scopes to read ``resources``. A session holds all scopes."""
     credential: Any = request.auth
     needed = (scopes.required(resource, "GET") for resource in resources)
     return credential is None or all(map(credential.allows, needed))
 
 
 def require_scope(request: Request, scope: str) -> None:
-    """Raise MissingScope unless the caller holds the scope. A session holds all."""
+    """Raise MissingScope unless the caller holds the scope. A session holds all scopes."""
     credential: Any = request.auth
     if credential is not None and not credential.allows(scope):
         raise MissingScope(scope)

@@ -25,7 +25,7 @@ def required(resource: str, method: str) -> str:
 
 
 def of_view(view: Any, method: str) -> str:
-    """The scope that ``method`` needs. ``reading_methods`` of a view need that for reading."""
+    """The scope that ``method`` needs. A view's ``reading_methods`` need the one for reading."""
     reads = method.upper() in getattr(view, "reading_methods", ())
     return required(view.scope_resource, "GET" if reads else method)
 
@@ -44,7 +44,7 @@ def known() -> tuple[str, ...]:
 
 @cache
 def of_fhir() -> tuple[str, ...]:
-    """SMART's scopes for our FHIR, which is read-only."""
+    """SMART's scopes for our FHIR endpoint, which is read-only."""
     kinds = {
         kind
         for _, view in _views(get_resolver().url_patterns)
@@ -87,7 +87,7 @@ class ApplicationScopes(BaseScopes):
 
 
 def available(application: Any) -> list[str]:
-    """What a token of the application may have. SMART's scopes narrow the one for FHIR."""
+    """What a token of the application may have. SMART's scopes narrow the FHIR scope."""
     scopes: list[str] = application.scopes
     return [*scopes, *of_fhir()] if smart_scopes.FHIR in scopes else scopes
 

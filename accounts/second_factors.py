@@ -1,4 +1,4 @@
-"""Second factors: who must have one, and how their secrets are kept."""
+"""Second factors: who must have one, and how their secrets are stored."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ from accounts.encrypted_text import decrypt, encrypt
 from accounts.models import Membership, MembershipQuerySet, User, demands_factor
 
 PURPOSE = "accounts.second_factors"
-"""Of the key that encrypts the secrets behind codes."""
+"""The purpose of the key that encrypts the secrets behind codes."""
 FACTORS = (Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN)
-"""Recovery codes stand in for a factor; alone they are none."""
+"""Recovery codes replace a lost factor; alone they are not a factor."""
 
 
 def demanding(person: Any) -> MembershipQuerySet:
-    """Memberships of ``person`` that ask for a second factor."""
+    """Memberships of ``person`` that require a second factor."""
     return Membership.objects.filter(demands_factor(), user=person)
 
 
 def has_factor(person: str = "") -> Exists:
-    """A condition; person: the path from the filtered rows to the user; empty for users."""
+    """A condition: the person has a factor. person: the path from the filtered rows to the user;
+    empty for users.
+    """
     factors = Authenticator.objects.filter(type__in=FACTORS)
     return Exists(factors.filter(user=OuterRef(f"{person}pk")))
 
 
 def lacking(person: str = "") -> Q:
-    """A condition: the person must have a second factor and has none. Operators must always.
-
-    person: as of ``has_factor``.
+    """A condition: the person must have a second factor and has none. Operators always must.
+    person: as in ``has_factor``.
     """
     demanded = Exists(demanding(OuterRef(f"{person}pk")))
     return (Q(**{f"{person}is_staff": True}) | Q(demanded)) & ~Q(has_factor(person))
 
 
 def is_lacking(request: HttpRequest) -> bool:
-    """Whether whoever is logged in must add a factor first. Most need none, which costs no query
-    beside that for their roles; nor does a log-in with a factor.
+    """Whether the logged-in user must add a factor first. For most users, and after a log-in with a
+    factor, this costs no query besides that for their roles.
     """
     user: Any = request.user
     if any(one["method"] == "mfa" for one in get_authentication_records(request, user)):
@@ -51,7 +52,7 @@ def is_lacking(request: HttpRequest) -> bool:
 
 
 class FactorAdapter(DefaultMFAAdapter):
-    """The secrets behind codes are encrypted with a key derived from SECRET_KEY; former keys still
+    """Encrypts the secrets behind codes with a key derived from SECRET_KEY. Former keys still
     decrypt.
     """
 
@@ -69,7 +70,7 @@ class FactorAdapter(DefaultMFAAdapter):
         return decrypt(encrypted_text, purpose=PURPOSE)
 
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
-        """Whoever must have a factor keeps one."""
+        """Whether the factor can be removed: not the last one of a user who must have one."""
         user = authenticator.user
         others = Authenticator.objects.filter(user=user, type__in=FACTORS)
         if others.exclude(pk=authenticator.pk).exists():

@@ -25,9 +25,9 @@ from accounts.roles import Role
 
 CLINICS_A_DAY = 3
 CODE_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base 32: no letter that looks like another sign. Twelve are 60 random bits."""
+"""Crockford's base 32, without ambiguous letters. Twelve are 60 random bits."""
 _WRITTEN = str.maketrans({"O": "0", "I": "1", "L": "1", "-": None, " ": None})
-# What a mail program would turn into a link or a new line.
+# Mail programs would turn these into a link or a new line.
 _ADDRESS = re.compile(r"[@/\\]|\.\w|www", re.IGNORECASE)
 
 
@@ -49,14 +49,14 @@ def edit_profile(*, user: User, first_name: str, last_name: str) -> User:
 
 def add_from_elsewhere(*, pk: UUID, email: str = "", **fields: Any) -> User:
     """Create the account that an import names, without a password. Without an address it is only a
-    name: nobody can log in.
+    name, and nobody can log in.
     """
     address = email or f"{pk}@{ELSEWHERE}"
     return User.objects.create_user(address, None, pk=pk, is_active=bool(email), **fields)
 
 
 def set_reminder_mail(*, user: User, mails_reminders: bool) -> None:
-    """Whether reminders are mailed. On the pages they stay."""
+    """Set whether reminders are mailed. Pages show them in any case."""
     User.objects.filter(pk=user.pk).update(mails_reminders=mails_reminders)
 
 
@@ -64,7 +64,7 @@ def set_reminder_mail(*, user: User, mails_reminders: bool) -> None:
 def found_clinic(*, user: User, name: str) -> Clinic:
     """Create a clinic with ``user`` as its first admin.
 
-    Raises PermissionDenied for users whom the operator does not allow to (``FOUND_CLINICS``).
+    Raises PermissionDenied for users who may not, by the setting ``FOUND_CLINICS``.
     """
     if not may_found_clinics(user):
         raise PermissionDenied(why_not())
@@ -89,7 +89,7 @@ def may_found_clinics(user: User) -> bool:
 
 
 def why_not() -> str:
-    """Who may found clinics, in words for someone who may not."""
+    """Who may create clinics, in words for users who may not."""
     if settings.FOUND_CLINICS == "staff":
         return "On this site, only the operator starts clinics. Ask them to start yours."
     return "Confirm your email address first, on your account page."
@@ -110,7 +110,9 @@ def set_reviewing(*, user: User, clinic: Clinic, review_before_reading: bool) ->
 
 @transaction.atomic
 def require_second_factor(*, user: User, clinic: Clinic, requires_second_factor: bool) -> Clinic:
-    """Set whether members get in only with a second factor. Who has none is asked to add one."""
+    """Set whether members need a second factor to get in. Members without one are asked to
+    add it.
+    """
     require_clinic_admin(user=user, clinic=clinic)
     clinic.requires_second_factor = requires_second_factor
     clinic.save(update_fields=["requires_second_factor"])
@@ -119,7 +121,9 @@ def require_second_factor(*, user: User, clinic: Clinic, requires_second_factor:
 
 @transaction.atomic
 def renew_code(*, user: User, clinic: Clinic) -> Clinic:
-    """Create the code with which people invite the clinic to their record; a former one ends."""
+    """Create the code with which people invite the clinic to their record. It replaces a former
+    one.
+    """
     require_clinic_admin(user=user, clinic=clinic)
     clinic.code = "".join(secrets.choice(CODE_DIGITS) for _ in range(12))
     clinic.save(update_fields=["code"])
@@ -128,7 +132,9 @@ def renew_code(*, user: User, clinic: Clinic) -> Clinic:
 
 @transaction.atomic
 def remove_code(*, user: User, clinic: Clinic) -> Clinic:
-    """Nobody can invite the clinic to their record any more. It follows those that it follows."""
+    """Remove the code, so that nobody can invite the clinic. It keeps following the records that it
+    follows.
+    """
     require_clinic_admin(user=user, clinic=clinic)
     clinic.code = ""
     clinic.save(update_fields=["code"])
@@ -136,7 +142,7 @@ def remove_code(*, user: User, clinic: Clinic) -> Clinic:
 
 
 def plain_code(text: str) -> str:
-    """The code as it is stored, however somebody wrote it."""
+    """The code as it is stored, however it was typed."""
     return text.upper().translate(_WRITTEN)
 
 
@@ -220,25 +226,27 @@ def forget_ended_sessions() -> None:
 
 
 def _lock_member(membership: Membership) -> None:
-    """Two admins who demote each other at the same moment must not both succeed."""
+    """Lock the memberships: two admins who demote each other at the same moment must not both
+    succeed.
+    """
     lock_members(membership.clinic_id)
     membership.refresh_from_db(fields=["role"])
 
 
 def lock_members(clinic_id: UUID) -> None:
-    """Until the transaction ends nobody else changes memberships or roles."""
+    """Lock the clinic's memberships and roles until the transaction ends."""
     Clinic.objects.select_for_update().get(pk=clinic_id)
 
 
 def lock_person(user: User) -> None:
-    """Until the transaction ends nobody else does what is limited for each person. Everybody
-    locks people first, then clinics, then patients.
+    """Lock the person until the transaction ends, for limits per person. All code locks people,
+    then clinics, then patients.
     """
     User.objects.select_for_update(no_key=True).get(pk=user.pk)
 
 
 def _require_no_address(text: str, field: str) -> None:
-    """Names are mailed to people who know neither the clinic nor the person."""
+    """Check a name: it is mailed to people who know neither the clinic nor the person."""
     if _ADDRESS.search(text) or not text.strip().isprintable():
         raise ValidationError(
             {field: "Enter a name, not an address: leave out @, / and dots inside words."}

@@ -1,5 +1,7 @@
 """SMART's scopes for systems (``system/Patient.rs``), which narrow our ``fhir:read`` to kinds of
-resources. https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
+resources. https:
+
+hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ _SCOPE = re.compile(r"system/(\*|\w+)\.(rs|r|s|read)")
 
 
 def of_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
-    """All that can be asked for. ``read`` is version 1's word for ``rs``."""
+    """All scopes that can be requested. ``read`` is version 1's word for ``rs``."""
     return tuple(
         f"system/{kind}.{interactions}"
         for kind in (EVERY_KIND, *kinds)

@@ -1,4 +1,4 @@
-"""Links in mail that end it with one click (RFC 8058), without a log-in."""
+"""One-click unsubscribe links in mail (RFC 8058), without a log-in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SALT = "accounts.unsubscribing"
 
 
 def headers(user: User) -> dict[str, str]:
-    """Of a mail to ``user`` that they can do without."""
+    """The headers of optional mail to ``user``."""
     path = reverse("mail_off", args=[signing.dumps(str(user.pk), salt=_SALT)])
     return {
         "List-Unsubscribe": f"<{settings.SITE_URL}{path}>",
@@ -21,7 +21,9 @@ def headers(user: User) -> dict[str, str]:
 
 
 def user_of(token: str) -> User:
-    """Raises User.DoesNotExist for a forged link. Links have no end: mail is kept for years."""
+    """The user of a link. Raises User.DoesNotExist for a forged one. Links do not expire, because
+    mail is kept for years.
+    """
     try:
         return User.objects.get(pk=signing.loads(token, salt=_SALT))
     except signing.BadSignature:

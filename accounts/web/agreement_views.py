@@ -48,7 +48,7 @@ def withdraw(request: SignedInRequest) -> HttpResponse:
 
 
 def _facts() -> dict[str, object]:
-    """What the operator set: everything else they write into the templates."""
+    """The settings that the texts name. Operators write everything else into the templates."""
     return {
         "operator": settings.OPERATOR,
         "operator_contact": settings.OPERATOR_CONTACT,

@@ -1,5 +1,5 @@
-"""An application signs in with a key of its own (``private_key_jwt``: RFC 7523, OpenID Connect Core
-9), as SMART Backend Services asks: RS384 or ES384, five minutes at most, each assertion once.
+"""Applications that sign in with their own key (``private_key_jwt``: RFC 7523, OpenID Connect Core
+9), as SMART Backend Services requires: RS384 or ES384, at most five minutes, each assertion once.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from screening.webhooks import http
 
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LARGEST = 8 * 1024
-"""Characters of an assertion."""
+"""The maximum number of characters of an assertion."""
 MOST_SECONDS = 300
 SKEW_SECONDS = 10
-"""How far the clocks may differ."""
+"""Tolerance between the clocks, in seconds."""
 KEPT_SECONDS, MOST_KEPT_SECONDS = 300, 3600
-"""How long a fetched key set is used, unless the answer says otherwise, and at most."""
+"""How long a fetched key set is used by default, and at most."""
 FETCH_SECONDS = 5.0
 ASKED_AGAIN_AFTER = 10
-"""Least seconds between two requests to one address: assertions by strangers must not flood it."""
+"""Minimum seconds between two requests to one URL: assertions by others must not flood it."""
 _MAX_AGE = re.compile(r"\bmax-age=(\d{1,9})\b")
 _UNREADABLE = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
 class Validator(OAuth2Validator):
-    """django-oauth-toolkit's, which knows secrets, and assertions beside them."""
+    """django-oauth-toolkit's validator, which knows secrets, extended by assertions."""
 
     def authenticate_client(self, request: Any, *args: Any, **kwargs: Any) -> bool:
         sent = request.decoded_body or []
@@ -59,10 +59,7 @@ class Validator(OAuth2Validator):
 
 
 def application_of(kind: str, assertion: str, client_id: str = "") -> Application:
-    """The application that signed the assertion, which from now on is used up.
-
-    Raises AssertionRefused.
-    """
+    """The application that signed the assertion, which is then used up. Raises AssertionRefused."""
     if kind != TYPE:
         raise AssertionRefused("The type of the assertion is not supported.")
     if len(assertion) > LARGEST:
@@ -105,7 +102,7 @@ def _application(client_id: Any) -> Application | None:
 
 
 def _key(application: Application, header: dict[str, Any]) -> dict[str, str]:
-    """The one key that the header names, of a type that signs with the header's algorithm."""
+    """The key that the header names, of a type that signs with the header's algorithm."""
     if header.get("jku", application.jwks_url) != application.jwks_url:
         raise AssertionRefused("jku is not the address that was registered.")
     keys = application.jwks or _fetched(application, header.get("kid"))
@@ -117,8 +114,8 @@ def _key(application: Application, header: dict[str, Any]) -> dict[str, str]:
 
 
 def _fetched(application: Application, kid: Any) -> list[dict[str, str]]:
-    """The key set at the application's address, as it was a short while ago; asked for again if a
-    key is not in it. Raises AssertionRefused.
+    """The key set at the application's URL, from the cache or, if a key is missing there, fetched
+    again. Raises AssertionRefused.
     """
     place = f"jwks:{application.pk}:{hashlib.sha256(application.jwks_url.encode()).hexdigest()}"
     kept: list[dict[str, str]] = cache.get(place, [])
@@ -155,7 +152,9 @@ def _require_claims(application: Application, claims: dict[str, Any]) -> None:
 
 
 def _use(application: Application, claims: dict[str, Any]) -> None:
-    """The constraint decides among processes. It stays used whatever becomes of the request."""
+    """Use up the assertion. The constraint decides among processes. It stays used, whatever becomes
+    of the request.
+    """
     try:
         with transaction.atomic():
             UsedAssertion.objects.create(

@@ -1,4 +1,4 @@
-"""Forms of the log-in pages: allauth's, in our words."""
+"""Forms of the log-in pages: allauth's, with our wording."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RULES = (
 
 
 class _PlainWords:
-    """Labels without the same words in the field, and the password's rules in one line."""
+    """Labels that the fields do not repeat, and the password's rules in one line."""
 
     fields: dict[str, Any]
 
@@ -37,8 +37,8 @@ class LogInForm(_PlainWords, allauth_forms.LoginForm): ...
 
 class SignUpForm(_PlainWords, allauth_forms.SignupForm):
     def try_save(self, request: HttpRequest) -> tuple[Any, Any]:
-        """The account, or the response where there is none: of a double click one makes it."""
-        if self.account_already_exists:  # its owner is mailed, which no transaction waits for
+        """The account, or the response if there is none: of a double click, one creates it."""
+        if self.account_already_exists:  # it mails the owner, for which no transaction should wait
             return cast(tuple[Any, Any], super().try_save(request))
         try:
             with transaction.atomic():

@@ -11,7 +11,7 @@ from screening.models import Ground
 
 
 class ErasureForm(forms.Form):
-    """Erasing asks for a word, so that nobody erases by a slip of the hand."""
+    """Asks for a word, so that nobody erases by accident."""
 
     typed = forms.CharField(widget=forms.TextInput(attrs={"autocomplete": "off"}))
 

@@ -25,7 +25,7 @@ PAGE = ["GET", "HEAD", "POST"]
 @never_cache
 @require_safe
 def listing(request: SignedInRequest) -> HttpResponse:
-    """What is to be erased, and what was."""
+    """The user's erasures, pending and done."""
     return render(request, "erasure/erasures.html", {"erasures": queries.of(request.user)})
 
 
@@ -103,7 +103,7 @@ def receipt(request: HttpRequest, token: str) -> HttpResponse:
 @login_not_required
 @require_safe
 def receipt_file(request: HttpRequest, token: str) -> HttpResponse:
-    """The signed receipt; before there is one, the signed list of what is going to be erased."""
+    """The signed receipt; before erasure, the signed list of what will be erased."""
     erasure = _by(token)
     content = erasure.receipt or queries.announcement(erasure)
     if not content:
@@ -114,7 +114,7 @@ def receipt_file(request: HttpRequest, token: str) -> HttpResponse:
 
 
 def _by(token: str) -> Erasure:
-    """Of a receipt's address, which needs no account."""
+    """The erasure of a receipt's URL, which works without an account."""
     try:
         return Erasure.objects.get(pk=Erasure.pk_of(token))
     except Erasure.DoesNotExist:

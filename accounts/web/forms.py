@@ -79,7 +79,7 @@ class SecondFactorForm(EditForm):
 
 
 class CredentialField(forms.JSONField):
-    """What a browser says of a passkey. Anyone may send it, without an account."""
+    """A browser's passkey response. Anyone may send one, without an account."""
 
     def __init__(self) -> None:
         super().__init__(widget=forms.HiddenInput, decoder=ShallowDecoder)
@@ -121,7 +121,7 @@ class PasskeyForm(AddWebAuthnForm):
 
 
 class ChangePasswordForm(BaseChangePasswordForm):
-    """Asks, if the person has API keys, whether these end too."""
+    """Asks users with API keys whether to revoke these too."""
 
     end_keys = forms.BooleanField(required=False, label="End my API keys too")
 
@@ -177,7 +177,7 @@ class AccessForm(forms.Form):
     )
 
     def clean(self) -> dict[str, Any]:
-        """``scopes`` as they will be stored: scopes added to the API later are not included."""
+        """``scopes`` as they will be stored. Scopes added to the API later are not included."""
         cleaned = super().clean() or {}
         access = cleaned.pop("access", None)
         if access == "read":
@@ -232,7 +232,7 @@ class KeysForm(forms.Form):
     )
 
     def clean_keys(self) -> str:
-        """An address inside this network is refused here, and again whenever it is asked."""
+        """Reject an address inside this network. It is checked again on each request."""
         text: str = self.cleaned_data["keys"]
         if text.startswith("http"):
             try:

@@ -1,4 +1,4 @@
-"""Mail that is not needed: off by one click in the mail, on and off on the account page."""
+"""Optional mail: off by one click in the mail, on and off on the account page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from accounts.models import User
 from accounts.web.views import SignedInRequest
 
 
-@csrf_exempt  # mail programs send it, without a cookie; the link says who it is for
+@csrf_exempt  # sent by mail programs without a cookie; the link identifies the user
 @login_not_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def off(request: HttpRequest, token: str) -> HttpResponse:

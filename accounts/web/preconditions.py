@@ -1,4 +1,6 @@
-"""Before anything else: a second factor, for whoever must have one, and the texts that changed."""
+"""Preconditions of all pages: a second factor for users who must have one, and agreement to changed
+texts.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,14 @@ from django.shortcuts import redirect
 from accounts import agreements, second_factors
 
 LEAVING = ("erasures/", "privacy/")
-"""What is left to whoever has their account erased: to undo it, and the texts."""
+"""Routes for users whose account is being erased: to undo it, and the texts."""
 OPEN = ("accounts/", "api/", "fhir/", "health/", ".well-known/")
-"""Routes that stay: those that lead to a factor, and those that ask each caller themselves."""
+"""Routes that always work: those for adding a factor, and those that authenticate each caller
+themselves.
+"""
 
 WITHOUT_AGREEMENT = ("privacy/", "account/export/", "exports/")
-"""Whoever does not agree (any more) can still read the texts, and take their data along."""
+"""Routes for users who do not agree: reading the texts, and exporting their data."""
 
 
 class Preconditions:

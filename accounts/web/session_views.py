@@ -1,4 +1,4 @@
-"""Where a person is logged in, and logging out from there."""
+"""A user's sessions, and ending them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions end when nobody uses them, and at the latest two weeks after the log-in."""
+"""Sessions end when unused, and at the latest two weeks after the log-in."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from django.utils import timezone
 
 SINCE, SEEN = "since", "seen"
 _NOTED = 60
-"""Seconds within which a further request is not noted, so that not each one writes."""
+"""Seconds within which another request is not noted, so that not every request writes."""
 
 
 class IdleLimit:
-    """Middleware; runs after messages, and before any view asks who the person is."""
+    """Middleware; runs after messages, and before any view asks for the user."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -46,5 +46,5 @@ def _check(request: HttpRequest) -> None:
 
 
 def _is_over(idle: float, age: float) -> bool:
-    """Both in seconds."""
+    """Idle and total lifetime, in seconds."""
     return idle > settings.SESSION_IDLE_MINUTES * 60 or age > settings.SESSION_COOKIE_AGE

@@ -1,4 +1,4 @@
-"""What a sign-up asks beside address and password."""
+"""What sign-up asks for besides address and password."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from accounts.models import User
 
 
 class AgreementForm(forms.Form):
-    """Both boxes must be ticked; nothing is ticked before."""
+    """Both boxes must be ticked; neither is ticked beforehand."""
 
     of_age = forms.BooleanField()
     agrees = forms.BooleanField(
@@ -34,7 +34,7 @@ class AgreementForm(forms.Form):
 
 
 class SignupForm(AgreementForm):
-    """The name and the method are allauth's."""
+    """allauth's hook, with its name and arguments."""
 
     def signup(self, request: HttpRequest, user: User) -> None:
         agreements.agree(user=user)

@@ -1,5 +1,5 @@
-"""Where applications get and revoke tokens (RFC 6749, RFC 7009), with a limit per minute; and where
-they learn how (RFC 8414).
+"""Endpoints where applications get and revoke tokens (RFC 6749, RFC 7009), with a limit per minute;
+and their metadata (RFC 8414).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from accounts import discovery
 
 
 class TokenThrottle(SimpleRateThrottle):
-    """By address, because the identity is what is being guessed. Checking a secret takes a slow
+    """Limits by address, because the identity is what is guessed. Checking a secret takes a slow
     hash.
     """
 

@@ -45,7 +45,7 @@ def accepted(shown: dict[str, Any], *, poll_after: str | None = None) -> Respons
 
 
 class PictureOrProblem:
-    """An <img> does not accept JSON; it gets JSON only for errors."""
+    """An <img> does not accept JSON, so content negotiation does not apply. Errors are JSON."""
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         return super().perform_content_negotiation(request, force=True)  # type: ignore[misc]

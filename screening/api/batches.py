@@ -231,7 +231,8 @@ class BatchViewSet(ReadViewSet):
     queryset = Batch.objects.none()
     serializer_class = BatchSerializer
     filterset_class = BatchFilter
-    in_one_transaction = False  # an archive is copied within; known rows are not repeated
+    # The archive is copied while the request runs; known rows are not repeated.
+    in_one_transaction = False
 
     def get_queryset(self) -> QuerySet[Batch]:
         return with_counts(Batch.objects.visible_to(self.user))

@@ -74,7 +74,7 @@ class CorrectionSerializer(serializers.ModelSerializer[Correction]):
         return in_words(correction)
 
     def get_before(self, correction: Correction) -> dict[str, Any]:
-        """Without the rows that a merge moved: not everyone may see all of them."""
+        """Leaves out the rows that a merge moved: not everyone may see all of them."""
         before: dict[str, Any] = correction.before
         return before["into"] if correction.kind == CorrectionKind.MERGED else before
 

@@ -311,6 +311,6 @@ class SendLesionView(RecordView):
 
 
 def _require_scopes(request: Request, with_readings: bool) -> None:
-    """Who sends something away could read it there."""
+    """Require the scopes to read what is sent: the sender could read it at the node."""
     for resource in ("images", "predictions") if with_readings else ("images",):
         require_scope(request, scopes.required(resource, "GET"))

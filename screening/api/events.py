@@ -1,4 +1,4 @@
-"""The change feed: what webhooks are told, to be asked for."""
+"""The change feed: the events of webhooks, to be polled."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from screening.api.http.pagination import FeedPages
 from screening.models import Announcement, Event
 
 SETTLED_SECONDS = 10
-"""An event is shown so long after it happened: one that is stored later, but began earlier, would
-otherwise come to stand behind the cursors that were given out meanwhile.
+"""Delay before an event is shown. An event whose transaction began earlier but ended later would
+otherwise appear behind cursors that were already returned.
 """
 RESOURCES = {
     "alert": "alerts",
@@ -32,7 +32,7 @@ RESOURCES = {
     "prediction": "predictions",
     "review": "reviews",
 }
-"""By the first word of an event, whose scope shows it."""
+"""The resource whose scope shows an event, by the event's first word."""
 EVENT: dict[str, Any] = {
     "id": "019ab1a7-6e10-7d52-a3c8-2f9b5e0d7c70",
     "type": "lesion.changed",

@@ -28,7 +28,7 @@ class PredictionExportFilter(filters.PredictionFilter):
 
 
 class DaysFilter(django_filters.ChoiceFilter):
-    """Checks the value along with the filters, and does not filter rows."""
+    """Checks the value along with the filters, without filtering rows."""
 
     def filter(self, qs: QuerySet[Any], value: str) -> QuerySet[Any]:
         return qs

@@ -45,8 +45,8 @@ class StrictSerializer(serializers.Serializer[Any]):
     """Rejects unknown fields, so that a mistyped one is not silently lost.
 
     In JSON it also rejects values of another type than documented, and text that is too long before
-    blanks around it are cut off. In form data everything is text.
-    Whoever sends a wrong choice is told the right ones.
+    blanks around it are stripped. In form data everything is text. The message about a wrong choice
+    lists the right ones.
     """
 
     def get_fields(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class ByScope(serializers.Serializer[Any]):
 
 
 class OrNothing(serializers.Serializer[Any]):
-    """A part that is ``null`` while it is empty."""
+    """A part that is ``null`` when empty."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(read_only=True, allow_null=True, **options)
@@ -311,9 +311,10 @@ class ShownAt(serializers.DateTimeField):
 
 
 def shown(fields: dict[str, Any], named: datetime, corrected: Settling | None) -> dict[str, Any]:
-    """The fields of an act with ``shown_at``: nobody says what a program's user has seen.
+    """The fields of an act with ``shown_at``: a program does not say what its user has seen.
 
-    named: the moment of what the act names. corrected: an act that it corrects, which knew more.
+    named: the moment of what the act names. corrected: an act that it corrects, which took more
+    into account.
     """
     known = max(named, corrected.knows_until) if corrected else named
     return fields | {"shown_at": fields.get("shown_at") or known}

@@ -65,7 +65,7 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
 
 
 class Text(filters.CharFilter):
-    """As documented, an empty value is rejected."""
+    """Reject an empty value, as documented."""
 
     def __init__(self, *, help_text: str, **options: Any) -> None:
         super().__init__(help_text=help_text, **options)
@@ -90,7 +90,7 @@ class Identifier(Text):
 
 
 class Day(filters.DateFilter):
-    """A day in ISO 8601, and no other format."""
+    """An ISO 8601 day, and no other format."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(input_formats=["%Y-%m-%d"], **options)

@@ -41,6 +41,6 @@ def _written(renderer: Any) -> bytes:
 
 @cache
 def document() -> dict[str, Any]:
-    """Of all operations. Read only: all callers share it."""
+    """The document of all operations. Read-only, because all callers share it."""
     made: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return made

@@ -230,7 +230,7 @@ def _maps(prediction: Prediction) -> PredictionMaps | None:
 
 
 def _mask(prediction: Prediction) -> Mask | None:
-    """None if there is none that can be opened."""
+    """The maps; None if there are none or they cannot be opened."""
     found = _maps(prediction)
     try:
         return model_mask(found) if found is not None else None

@@ -196,6 +196,6 @@ class ExportFileView(APIView):
 
 
 def _require_recent_log_in(request: Request) -> None:
-    """Of a session. A key was given the scope for this."""
+    """Require a recent log-in of a session. A key has a scope for this instead."""
     if request.auth is None and not is_recent(request._request):
         raise PermissionDenied("Log in again first: your last log-in is too long ago.")

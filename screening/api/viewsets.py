@@ -137,7 +137,8 @@ class ImageViewSet(ReadViewSet):
     filterset_class = filters.ImageFilter
     parser_classes = [Upload, JSONUpload]
     expandable = {"lesion": LesionViewSet}
-    # A picture is cleaned within, and the reading may be awaited; a repeated picture is recognised.
+    # The picture is cleaned while the request runs, and the reading may be awaited. A repeated
+    # picture is recognised.
     in_one_transaction = False
 
     def get_parsers(self) -> list[Any]:
@@ -196,7 +197,7 @@ class PredictionViewSet(ReadViewSet):
     serializer_class = PredictionSerializer
     filterset_class = filters.PredictionFilter
     expandable = {"image": ImageViewSet, "lesion": LesionViewSet}
-    in_one_transaction = False  # the reading may be awaited; a waiting one is recognised
+    in_one_transaction = False  # the reading may be awaited; a queued one is recognised
 
     def get_queryset(self) -> QuerySet[Prediction]:
         found = Prediction.objects.visible_to(self.user).select_related("image__lesion__patient")

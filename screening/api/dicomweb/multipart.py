@@ -1,4 +1,4 @@
-"""``multipart/related`` (RFC 2387), as PS3.18, 8.6 has it."""
+"""``multipart/related`` (RFC 2387), as defined by PS3.18, 8.6."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from screening.api.http.errors import TooLarge
 
 DICOM = "application/dicom"
 MOST_BYTES = 5 * MAX_BYTES
-"""Of a body. Larger ones do not arrive: ``skincheck_site.serve``."""
+"""Bytes of a body. Larger ones are rejected earlier: ``skincheck_site.serve``."""
 MOST_PARTS = 100
 INSTANCES = "instances"
-"""The key of what the parsers give."""
+"""The key of the parsers' result."""
 _BOUNDARY = re.compile(r"""[0-9A-Za-z'()+_,./:=? -]{1,200}""")
 """RFC 2046 allows 70 characters; those of Orthanc 1.10 have 73."""
 
@@ -28,7 +28,7 @@ NO_STORE = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nos
 
 
 class Instance(BaseParser):
-    """The one instance that is the body."""
+    """The parser of a body that is a single instance."""
 
     media_type = DICOM
 
@@ -39,8 +39,8 @@ class Instance(BaseParser):
 
 
 class Instances(BaseParser):
-    """The parts, which share the body's memory: it may be large. Raises ParseError, also for parts
-    of another kind.
+    """The parts, which share the body's memory, because it may be large. Raises ParseError, also
+    for parts of another type.
     """
 
     media_type = "multipart/related"
@@ -75,7 +75,7 @@ def parameters(parts: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _content(body: bytes, begins: int, ends: int) -> memoryview:
-    """Of the part between two delimiters."""
+    """The content of the part between two delimiters."""
     blank = body.find(b"\r\n\r\n", begins, ends)
     if blank < 0:
         raise ParseError("A part has no end of its head.")

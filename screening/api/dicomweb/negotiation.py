@@ -1,4 +1,4 @@
-"""What a client accepts: media types with the parameters that PS3.18, 8.7 gives them."""
+"""What a client accepts: media types with their parameters as defined by PS3.18, 8.7."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Accepted:
 
 
 def accepted(request: Request) -> list[Accepted]:
-    """By the parameter ``accept``, else by the header; the most wanted first."""
+    """From the parameter ``accept``, else the header; the preferred ones first."""
     asked = request.query_params.get("accept") or request.headers.get("Accept") or ANY
     found = [_of(item) for item in _ITEMS.findall(asked)]
     ordered = sorted((one for one in found if one[0] > 0), key=lambda one: -one[0])

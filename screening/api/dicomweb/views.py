@@ -53,7 +53,7 @@ MAX_SIDE = 10_000
 
 
 class _Negotiation(DefaultContentNegotiation):
-    """Each view chooses by itself; errors are JSON whatever is asked for."""
+    """Each view negotiates its own media types. Errors are JSON, whatever is accepted."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
         return renderers[0], renderers[0].media_type
@@ -79,7 +79,7 @@ class DicomWebView(APIView):
         return [resource for resource in writer.ABOUT if may_read(self.request, resource)]
 
     def found(self, **names: str) -> retrieval.Instances:
-        """The instances in the address. Raises Http404 if there are none."""
+        """The instances that the URL names. Raises Http404 if there are none."""
         tells_readings = may_read(self.request, "predictions")
         return retrieval.instances(user=self.user, tells_readings=tells_readings, **names)
 
@@ -108,11 +108,11 @@ class StoreView(RetrySafe, DicomWebView):
 
     http_method_names = ["get", "head", "post"]
     parser_classes = [multipart.Instances, multipart.Instance]
-    in_one_transaction = False  # each instance stands by itself, and is recognised when sent again
+    in_one_transaction = False  # instances are independent, and recognised when sent again
 
     def post(self, request: Request, study: str = "") -> HttpResponse:
-        """What became of each instance (PS3.18, 10.5.3): 202 where any is stored, else 409. It is
-        never 200, since each that is stored has a warning.
+        """The result for each instance (PS3.18, 10.5.3): 202 if any is stored, else 409. It is
+        never 200, because each stored instance has a warning.
         """
         _require_json(request)
         files = cast(dict[str, Any], request.data).get(multipart.INSTANCES)
@@ -144,7 +144,7 @@ class InstancesView(DicomWebView):
         if not is_one:
             found, lost = retrieval.whole(found)
         chosen = [_choice(wanted, partial(_embeds, image), is_one=is_one) for image in found.images]
-        # A document has no other transfer syntax, whatever is asked for.
+        # A document has no other transfer syntax, whatever is accepted.
         chosen += [_choice(wanted, lambda syntax: True, is_one=is_one) for _ in found.documents]
         parts = chain(
             map(self._part, found.images, chosen), starmap(self._document, found.documents)
@@ -152,7 +152,8 @@ class InstancesView(DicomWebView):
         if not is_one:
             warnings = [LEFT_OUT.format(lost)] if lost else []
             return _warned(request, multipart.answer(DICOM, parts), warnings)
-        part = content_type, data = next(parts)  # a lost picture is told before the first byte
+        # Report a lost picture before the first byte is sent.
+        part = content_type, data = next(parts)
         if chosen[0].is_multipart:
             return multipart.answer(DICOM, [part])
         return HttpResponse(data, content_type=content_type, headers=multipart.NO_STORE)
@@ -188,7 +189,7 @@ class MetadataView(DicomWebView):
 
 
 class FramesView(DicomWebView):
-    """Every picture is one frame."""
+    """The frames of a picture: always one."""
 
     def get(self, request: Request, frames: str, **names: str) -> HttpResponseBase:
         image = retrieval.images(user=self.user, **names)[0]
@@ -237,7 +238,7 @@ def _json(told: Any, status: int = 200) -> JsonResponse:
 
 
 def _header(dataset: Dataset) -> Any:
-    """Without pixels."""
+    """The metadata without pixels."""
     if "PixelData" in dataset:
         del dataset.PixelData
     return dataset.to_json_dict()
@@ -251,15 +252,15 @@ def _require_json(request: Request) -> None:
 
 
 def _embeds(image: LesionImage, syntax: str) -> bool:
-    """Whether it is sent as the JPEG it is stored as. Without a word on the transfer syntax the
-    default of PS3.18, 8.7.3.5.2 applies, Explicit VR Little Endian.
+    """Whether it is sent as the stored JPEG. Without a transfer syntax, the default of PS3.18,
+    8.7.3.5.2 applies: Explicit VR Little Endian.
     """
     return writer.is_jpeg(image) and syntax in ("*", writer.JPEG)
 
 
 def _choice(wanted: list[Accepted], embeds: Callable[[str], bool], *, is_one: bool) -> Accepted:
-    """The first that an instance can be sent as. embeds: whether it can be in a transfer syntax
-    other than the default. Raises NotAcceptable.
+    """The first accepted type in which an instance can be sent. embeds: whether it can be in a
+    transfer syntax other than the default. Raises NotAcceptable.
     """
     for one in wanted:
         whole = one.is_multipart or one.media_type == "*/*"
@@ -293,7 +294,7 @@ def _size(told: Any) -> tuple[int, int] | None:
 
 
 def _numbers(told: Any, name: str, count: int, most: int) -> Iterator[int]:
-    """The whole numbers of a parameter, from 1 to ``most``; none without the parameter."""
+    """The integers of a parameter, from 1 to ``most``; empty without the parameter."""
     text = told.get(name)
     if text is None:
         return

@@ -29,7 +29,9 @@ class FhirJSONParser(JSONBody):
 
 
 class FhirNegotiation(BaseContentNegotiation):
-    """By ``_format``, else ``Accept``. Of its parameters only fhirVersion has an effect."""
+    """The type from ``_format``, else ``Accept``. Of its parameters only fhirVersion has an
+    effect.
+    """
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
         return next(iter(parsers), None)

@@ -80,7 +80,7 @@ class CapabilityView(FhirView):
 
 
 class SmartView(FhirView):
-    """What a client reads before it asks for a token. Public too."""
+    """What a client reads before it requests a token. Public too."""
 
     permission_classes = [AllowAny]
 
@@ -88,7 +88,7 @@ class SmartView(FhirView):
         return Response(discovery.smart())
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
-        """The document is no resource: JSON, whatever is asked for."""
+        """The document is not a resource, so it is JSON, whatever is accepted."""
         return JSONRenderer(), JSONRenderer.media_type
 
 
@@ -102,7 +102,7 @@ class SearchView(FhirView):
         self.require_kind(kind, SEARCH)
         asked = search.ask(kind, query, strict=is_strict(self.request))
         for name, _, _ in asked.criteria:
-            if "." in name:  # it tells something of the patient
+            if "." in name:  # it reveals something about the patient
                 self.require_kind("Patient", SEARCH)
         found = search.find(kind, asked, self.user, self.base, self.kinds(READ))
         return Response(bundles.searchset(kind, asked, found, self.base))

@@ -25,7 +25,7 @@ from screening.formatting import moment
 PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
 FEED_DAYS = 30
-"""How long events are kept: as the log of the webhooks."""
+"""How long events are kept: as long as the webhooks' log."""
 _SIZE_DESCRIPTION = f"Rows a page, 1 to {MAX_PAGE_SIZE}."
 BOUNDS: dict[str, dict[str, int]] = {
     "page": {"minimum": 1},
@@ -122,7 +122,7 @@ class CreatedCursorPagination(SizedPages, CursorPagination):
 
 
 class FeedPages(SizedPages):
-    """The oldest first, from a cursor on that stays good while its row would still be there."""
+    """Oldest first, from a cursor that stays valid while its row would still be there."""
 
     parameters = ("cursor", "page_size")  # for StrictFilterBackend
     page_size_query_param = "page_size"

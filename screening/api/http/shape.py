@@ -14,7 +14,7 @@ PARAMETERS = ("fields", "expand")
 
 
 def shaped(view: Any, request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows in the form that the query string asks for. A few queries at most for each
+    """The rows in the form that the query string requests. A few queries at most for each
     ``expand``.
     """
     expand = _named(request, "expand", view.expandable)
