@@ -38,7 +38,7 @@ from django.core.files.storage import default_storage
 from django.db import connection, transaction
 
 CHANGED = 75
-"""The exit status if pictures got other files while they were packed: try again."""
+"""The exit status if pictures got other files while they were packed, to try again."""
 NOT_IN_IT = (
     "Its pictures are encrypted with ENCRYPTION_KEY (embedded: {}), which is not in it: keep a "
     "copy elsewhere, or nobody can see them. WITH_ENCRYPTION_KEY=1 puts it in."
@@ -113,7 +113,7 @@ def unpack(archive: tarfile.TarFile, members: Iterator[tarfile.TarInfo]) -> None
 
 
 def _end_exports() -> None:
-    """Their files are in no backup."""
+    """End all exports, whose files are in no backup."""
     if "screening_export" in connection.introspection.table_names():  # not in the oldest backups
         with connection.cursor() as cursor:
             cursor.execute(
@@ -126,7 +126,7 @@ def _temporary() -> IO[bytes]:
 
 
 def put_keys(keys: list[str]) -> None:
-    """Run before Django is set up, because it would create a key of its own."""
+    """Restore the keys. Run before Django is set up, which would create a key of its own."""
     path = os.environ.get("SECRET_KEY_FILE") or str(Path(os.environ["VAR_DIR"]) / "secret_key")
     if os.environ.get("SECRET_KEY"):
         raise SystemExit("Unset SECRET_KEY, and set SECRET_KEY_FILE to where the key is written.")
@@ -148,7 +148,9 @@ def put_keys(keys: list[str]) -> None:
 
 
 def put_encryption_keys(keys: str) -> None:
-    """Likewise. Below those that are there."""
+    """Restore the operator's keys, also before Django is set up. They come after those that are
+    there.
+    """
     if os.environ.get("ENCRYPTION_KEY"):
         return  # the operator has put them there
     own = Path(os.environ["VAR_DIR"]) / "encryption_key"
@@ -206,7 +208,7 @@ def _restore_database(path: str) -> None:
 
 
 def _postgres(program: str, *arguments: str) -> None:
-    """The password is passed in the environment, because others see the arguments."""
+    """Pass the password in the environment, because other users can see the arguments."""
     where = settings.DATABASES["default"]
     environment = {
         "PGHOST": where["HOST"],

@@ -23,7 +23,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 
 def close_to_others() -> None:
-    """Also for an existing folder: its contents are then out of others' reach."""
+    """Restrict access, also of an existing folder, whose contents are then out of others' reach."""
     settings.VAR_DIR.chmod(0o700)
 
 
@@ -50,7 +50,9 @@ def collect_static() -> None:
 
 
 def empty_broker() -> None:
-    """The rows say what is waiting to be read; the worker rings for them when it starts."""
+    """Empty the broker: the rows say what waits to be read, and the worker rings for them when it
+    starts.
+    """
     for file in settings.VAR_DIR.glob("broker.sqlite3*"):
         file.unlink()
 

@@ -13,12 +13,14 @@ BY_DAY = range(7, 20)
 
 
 def schedule() -> dict[str, dict[str, Any]]:
-    """Frequent sweeps are not here: ``screening.sweeper`` runs them and needs no broker."""
+    """The periodic tasks. Frequent sweeps are not here: ``screening.sweeper`` runs them and needs
+    no broker.
+    """
     return {
         "beat": {
             "task": "screening.tasks.beat_task",
             "schedule": BEAT_SECONDS,
-            # Not behind all that follows readings up: the heartbeat would be missed.
+            # Not queued behind the follow-up of readings, or the heartbeat would be missed.
             "options": {"expires": BEAT_SECONDS, "queue": "interactive"},
         },
         "chain-audit-entries": {
@@ -38,7 +40,7 @@ def schedule() -> dict[str, dict[str, Any]]:
             "task": "screening.tasks.remove_orphans_task",
             "schedule": crontab(minute="37", hour="3"),
         },
-        # By night, before the backup; again, if the storage was away.
+        # At night, before the backup; repeated if the storage was unavailable.
         "erase": {
             "task": "screening.tasks.erase_task",
             "schedule": crontab(minute="7", hour="1-4"),
@@ -53,7 +55,7 @@ def schedule() -> dict[str, dict[str, Any]]:
             "schedule": crontab(minute="*/20"),
             "options": {"expires": 1200},
         },
-        # By day, and every hour, so that an unavailable mail server is tried again.
+        # In the daytime, every hour, so that an unavailable mail server is tried again.
         "mail-reminders": {
             "task": "screening.tasks.mail_reminders_task",
             "schedule": crontab(minute="0", hour=[*BY_DAY]),

@@ -45,7 +45,7 @@ Result = TypeVar("Result")
 
 
 class Channel(kombu_sqlalchemy.Channel):
-    # What kombu provides and its type stubs leave out.
+    # Attributes of kombu that its type stubs lack.
     connection: Any
     session: Any
     message_cls: Any

@@ -80,8 +80,8 @@ class ForgivingFiles(_FailsOpen, FileBasedCache):
             _tell(error)
 
     def _is_expired(self, f: BinaryIO) -> bool:
-        """Also what was written later than now, before the clock was set back: it would stay for
-        as much longer.
+        """Also expire entries written in the future, before the clock was set back: they would stay
+        for as much longer.
         """
         if os.fstat(f.fileno()).st_mtime > time.time() + SLACK:
             f.close()

@@ -1,4 +1,4 @@
-"""Large answers to programs are compressed."""
+"""Compression of large answers to programs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ TEXTS = (
 
 
 class ProgramsGZip(GZipMiddleware):
-    """Texts under ``FOR_PROGRAMS``. Not what has an ``ETag``: compression would weaken it, and
-    ``If-Match`` takes strong ones only. Not for sessions: their secrets stay uncompressed (BREACH).
+    """Compress texts under ``FOR_PROGRAMS``.
+
+    Not responses with an ``ETag``: compression would weaken it, and ``If-Match`` needs strong ones.
+    Not responses to sessions: their secrets stay uncompressed (BREACH).
     """
 
     def process_response(

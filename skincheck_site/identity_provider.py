@@ -1,4 +1,7 @@
-"""The identity provider of a clinic, from one address: ``https://client:secret@its-address/path``."""
+"""A clinic's identity provider, from one URL: ``https:
+
+client:secret@its-address/path``.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from urllib.parse import unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 KEY = "clinic"
-"""What our own addresses call it: ``/accounts/oidc/clinic/login/``."""
+"""Its name in our own URLs: ``/accounts/oidc/clinic/login/``."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityProvider:
-    """name: its host, as people read it. origin: for the Content-Security-Policy."""
+    """name: its host, as shown to people. origin: for the Content-Security-Policy."""
 
     name: str
     origin: str
@@ -22,7 +25,7 @@ class IdentityProvider:
 
 
 def of(address: str) -> IdentityProvider:
-    """Raises ImproperlyConfigured for an address without client, secret or host."""
+    """Parse the URL. Raises ImproperlyConfigured without client, secret or host."""
     parts = urlsplit(address)
     if not (parts.scheme in ("https", "http") and parts.hostname):
         raise ImproperlyConfigured("OIDC_URL is https://client:secret@address-of-the-provider.")

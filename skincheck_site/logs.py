@@ -1,7 +1,7 @@
 """Logging configuration: to the console, each line with its request identifier.
 
-As text for people, or as one JSON object per line for log collectors (``LOG_FORMAT``). No line
-contains values from records or uploaded files: those may be names of people.
+Text for people, or one JSON object per line for log collectors (``LOG_FORMAT``). No line contains
+values from records or uploaded files, because those may be names of people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FORMATS = ("text", "json")
 
 # PostgreSQL adds the row that it rejected.
 _DETAIL = re.compile(r"^DETAIL: .*$\n?", re.MULTILINE)
-# They report what they read, including the value.
+# They log what they read, including the value.
 _TALKATIVE = ("pydicom", "highdicom", "PIL")
 _FIELDS = ("time", "level", "logger", "request_id", "message", "exc_info", "stack_info")
 

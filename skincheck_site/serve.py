@@ -44,8 +44,8 @@ PROCESSES, THREADS = 2, 4
 # Threads that only take in pictures and archives, wait for a reading, or write reports and DICOM
 # files: one more than the pictures decoded at once.
 UPLOAD_THREADS = AT_ONCE + 1
-# How many of these threads, and of those for pages, one key or session has at the same time: what
-# another person sends finds a thread, however much somebody sends.
+# How many of these threads, and of those for pages, one key or session may use at the same time, so
+# that one caller cannot occupy all of them.
 UPLOADS_OF_ONE, PAGES_OF_ONE = 1, THREADS - 1
 UPLOADS = re.compile(
     r"/(lesions/[0-9a-f-]+/images/new|api/v1/images)/|/dicomweb/studies(/[0-9.]+)?"
@@ -71,18 +71,20 @@ ARCHIVES = ("/api/v1/batches/", "/batches/new/")
 LARGE = 1_000_000
 LARGE_AT_ONCE = 16
 # Of the uploads that have arrived, how many may wait for a thread in each process, and for how
-# long. Beyond that the caller with the most is refused, who may not be the one who came last.
+# long. Beyond that, the caller with the most is refused, who may not be the last.
 MOST_WAITING = 32
 WAITING_SECONDS = 40
-# A response that nobody reads is kept on disk up to this size. Beyond it its thread waits, for so
-# long at the most, and while the client reads at this rate at least.
+# An unread response is kept on disk up to this size. Beyond it, its thread waits at most this long,
+# and only while the client reads at least at this rate.
 MOST_UNREAD = 64_000_000
 UNREAD_SECONDS = 5 * 60
 READ_A_SECOND = 20_000
 
 
 class Problem(Error):
-    """A refusal before Django sees the request, as RFC 9457 has it: programs read it, too."""
+    """A refusal before Django sees the request, as RFC 9457 problem, because programs read
+    it too.
+    """
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         problem = {"type": "about:blank", "title": self.reason, "status": self.code}
@@ -185,7 +187,7 @@ class Channel(HTTPChannel):
 
     @property
     def caller(self) -> Caller:
-        """Of the request that is to be handled, else of the one that is arriving."""
+        """The request that is to be handled, else the one that is arriving."""
         request = self.requests[0] if self.requests else cast(Request, self.request)
         return request.caller(self.addr[0])
 
@@ -254,7 +256,7 @@ class Dispatcher(ThreadedTaskDispatcher):
         self.set_thread_count(threads)
 
     def finished(self, caller: Caller) -> None:
-        """The thread that calls it looks for the next item, so no other is woken."""
+        """The calling thread looks for the next item, so no other is woken."""
         with self.lock:
             self.queue.finished(caller)
 
@@ -289,7 +291,7 @@ class Server(TcpWSGIServer):
         self.uploads.shutdown()
 
     def surplus(self) -> Channel | None:
-        """If too many large bodies are arriving, the last of the caller with the most of them."""
+        """If too many large bodies are arriving, the last one of the caller with the most."""
         arriving = [
             channel
             for channel in self.active_channels.values()
@@ -301,7 +303,7 @@ class Server(TcpWSGIServer):
         return [channel for channel in arriving if channel.caller == most][-1]
 
     def readable(self) -> bool:
-        """Asked before each wait. ``maintenance`` is due also after the clock was set back."""
+        """Called before each wait. ``maintenance`` is due also after the clock was set back."""
         soon = time.time() + self.adj.cleanup_interval
         self.next_channel_cleanup = min(self.next_channel_cleanup, soon)
         return bool(super().readable())
@@ -357,8 +359,8 @@ def _exit(number: int, frame: FrameType | None) -> None:
 def main(address: str) -> None:
     """Run until stopped; a process that exits is replaced."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
-    # Loaded once and shared by the processes. The pages and the API's document too: otherwise the
-    # first request would wait for them, which takes seconds on a busy machine.
+    # Loaded once and shared by the processes, including the pages and the API's document: otherwise
+    # the first request would wait for them, which takes seconds on a busy machine.
     application = get_wsgi_application()
     import_module(settings.ROOT_URLCONF)
     import_module("screening.api.openapi").prepare()

@@ -78,7 +78,7 @@ DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SITE_URL: str = env("SITE_URL", default="http://127.0.0.1:8000")
-# The base of FHIR's canonical names. Other systems store them: it stays when the site moves.
+# The base of FHIR's canonical names. Other systems store them, so it stays when the site moves.
 CANONICAL_URL: str = env("CANONICAL_URL", default=SITE_URL).rstrip("/")
 
 INSTALLED_APPS = [
@@ -321,14 +321,14 @@ ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.web.signup_form.SignupForm"
-# Named on the privacy page and in the terms, whose words are in templates/privacy/.
+# Named on the privacy page and in the terms, whose texts are in templates/privacy/.
 OPERATOR: str = env("OPERATOR", default="")
 OPERATOR_CONTACT: str = env("OPERATOR_CONTACT", default="")
-# Years: who is younger opens no account.
+# Years. Younger people cannot open an account.
 MINIMUM_AGE = env.int("MINIMUM_AGE", default=16)
-# For so many years after its last entry a clinic must keep a patient's record.
+# A clinic must keep a patient's record for this many years after its last entry.
 RETENTION_YEARS = env.int("RETENTION_YEARS", default=10)
-# What changes how one logs in, or hands out data, asks for a log-in within this many seconds.
+# Changes to the log-in, and handing out data, require a log-in within this many seconds.
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
 # Admins of clinics, beside operators, who always do.
@@ -337,7 +337,7 @@ MFA_ADAPTER = "accounts.second_factors.FactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "SkinCheck"
-# Where an address need not be confirmed; elsewhere nobody logs in before it is.
+# Where an address need not be confirmed. Elsewhere nobody can log in before it is.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_FORMS = {
     "add_webauthn": "accounts.web.forms.PasskeyForm",
@@ -362,7 +362,7 @@ if IDENTITY_PROVIDER:
         "allauth.socialaccount.providers.openid_connect",
     ]
     SOCIALACCOUNT_PROVIDERS = IDENTITY_PROVIDER.providers
-    # Whoever has an account already connects it after a log-in: an address alone opens none.
+    # Owners of an existing account connect it after a log-in: an address alone is not enough.
     SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
 
 # API

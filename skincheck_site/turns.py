@@ -1,6 +1,4 @@
-"""Whose request is handled next: callers take turns, so that one who sends hundreds delays only
-their own.
-"""
+"""Callers take turns, so that one who sends hundreds of requests delays only their own."""
 
 from __future__ import annotations
 
@@ -11,8 +9,8 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 
 class Caller(NamedTuple):
-    """address: of the client. credential: the key or session that was sent with the request, not
-    verified, or "". Addresses come first: anybody can invent credentials.
+    """address: of the client. credential: the key or session sent with the request, not verified,
+    or "". Addresses come first, because anybody can invent credentials.
     """
 
     address: str
@@ -54,7 +52,9 @@ class Turns(Generic[Item]):
         self._length += 1
 
     def popleft(self) -> Item:
-        """Its caller counts as handled until ``finished``. Raises IndexError if it is false."""
+        """The next item. Its caller counts as handled until ``finished``. Raises IndexError if the
+        queue is false.
+        """
         caller = self._next()
         if caller is None:
             raise IndexError
@@ -78,7 +78,7 @@ class Turns(Generic[Item]):
         return self._taken(with_the_most(self._callers()), newest=True)
 
     def pop_older(self, seconds: float) -> list[Item]:
-        """Everything that has waited for longer."""
+        """Everything that has waited for longer than this."""
         before = time.monotonic() - seconds
         old = []
         for caller in list(self._waiting_callers()):
@@ -91,7 +91,7 @@ class Turns(Generic[Item]):
         return next((one for one in callers if self._handled[one] < self._at_once), None)
 
     def _callers(self) -> Iterable[Caller]:
-        """One for each item."""
+        """One entry for each item."""
         for caller in self._waiting_callers():
             yield from [caller] * len(self._of(caller))
 

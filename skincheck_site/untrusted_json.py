@@ -1,5 +1,5 @@
-"""JSON from outside. What is nested deeply, or has text that is no Unicode, is refused where it is
-read: later it would end in a RecursionError, or in a response that cannot be encoded.
+"""JSON from outside. Deep nesting and invalid Unicode are rejected when it is parsed: later they
+would cause a RecursionError, or a response that cannot be encoded.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ import json
 from typing import Any
 
 DEEPEST = 50
-"""Lists and objects within one another. Nothing of ours, and no export, comes near it."""
+"""Nesting of lists and objects. Nothing of ours, and no export, comes near it."""
 TOO_DEEP = "nested too deeply"
 NO_UNICODE = "text that is no Unicode"
 
 
 class ShallowDecoder(json.JSONDecoder):
-    """For those who call ``json.loads`` themselves, such as Django's field for JSON. Raises
+    """For callers that use ``json.loads`` themselves, such as Django's field for JSON. Raises
     JSONDecodeError, and no other error.
     """
 
@@ -31,7 +31,7 @@ class ShallowDecoder(json.JSONDecoder):
 
 
 def loads(text: str | bytes) -> Any:
-    """Raises ValueError for anything that is no JSON, and for what is nested too deeply."""
+    """Raises ValueError for anything but JSON, and for deep nesting."""
     return json.loads(text, cls=ShallowDecoder)
 
 

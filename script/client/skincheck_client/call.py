@@ -1,4 +1,4 @@
-"""A call of the API, described: what is sent, and what its answer becomes. Nothing is sent yet."""
+"""A call of the API as data: what is sent, and what its answer becomes. Nothing is sent yet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Page(TypedDict, Generic[Row]):
 
 
 class Feed(TypedDict, Generic[Row]):
-    """One page of what changed, oldest first. cursor: where to go on, now or later."""
+    """One page of changes, oldest first. cursor: where to continue, now or later."""
 
     results: list[Row]
     cursor: str
@@ -33,7 +33,7 @@ class Feed(TypedDict, Generic[Row]):
 
 
 def _object(response: httpx.Response) -> Any:
-    """Empty if there is nothing to say, as of what was deleted."""
+    """The parsed body; empty for a response without one, as after a deletion."""
     if response.status_code == httpx.codes.NO_CONTENT:
         return {}
     try:
@@ -60,10 +60,10 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """etag: for ``if_match``, to change what was read and nothing newer.
+    """etag: for ``if_match``, which changes only what was read.
 
-    date: when the site answered. Keep it with what you show to whoever concludes, and send it as
-    ``shown_at`` of the review or the histology: it settles nothing that came later.
+    date: when the site answered. Keep it with what you show a clinician, and send it as
+    ``shown_at`` of the review or the histology, which settles nothing that came later.
     """
 
     data: T
@@ -89,7 +89,7 @@ def as_texts(parameters: Mapping[str, Any]) -> dict[str, str]:
 
 
 def next_page(call: Call[Page[Row]], page: Page[Row]) -> Call[Page[Row]] | None:
-    """Only the query of ``next`` is used: the key is sent to one host only."""
+    """Use only the query of ``next``, so that the key is sent to one host only."""
     if page["next"] is None:
         return None
     return replace(call, parameters=dict(parse_qsl(urlsplit(page["next"]).query)))

@@ -1,4 +1,4 @@
-"""The two clients. Both send the same calls, one waits in its thread and one does not."""
+"""The two clients. Both send the same calls: one blocks, the other does not."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class Client:
         self._http.close()
 
     def send(self, call: Call[T], *, once: str = "") -> T:
-        """once: your own name for a POST. Sent again with it within a day, by this program or by
-        the next, nothing is done again, and the answer is the first one.
+        """once: your own name for a POST. Repeated with it within a day, by this program or
+        another, it is not executed again and gets the first answer.
         """
         return self._done(exchange.answered(call, once)).data
 
     def answer(self, call: Call[T]) -> Answer[T]:
-        """As ``send``, with what ``if_match`` and ``shown_at`` need."""
+        """Like ``send``, with what ``if_match`` and ``shown_at`` need."""
         return self._done(exchange.answered(call))
 
     def each(self, call: Call[Page[Row]]) -> Iterator[Row]:
@@ -75,7 +75,7 @@ class Client:
             following = next_page(following, page)
 
     def feeds(self, call: Call[Feed[Row]]) -> Iterator[Feed[Row]]:
-        """Every page that is there. Keep its ``cursor`` once you have worked it off."""
+        """Every page so far. Keep its ``cursor`` once you have processed it."""
         has_more = True
         while has_more:
             feed = self.send(call)
@@ -83,7 +83,7 @@ class Client:
             call, has_more = next_feed(call, feed), feed["has_more"]
 
     def wait(self, call: Call[Awaited], *, seconds: float) -> Awaited:
-        """The reading or the export once it is finished. Raises NotFinished after so long."""
+        """The reading or the export once it is finished. Raises NotFinished after ``seconds``."""
         return self._done(exchange.finished(call, seconds))
 
     def save(self, call: Call[bytes], target: Path) -> None:
@@ -121,7 +121,7 @@ class Client:
 
 
 class AsyncClient:
-    """As ``Client``, with ``await`` and ``async for``."""
+    """Like ``Client``, with ``await`` and ``async for``."""
 
     def __init__(
         self,

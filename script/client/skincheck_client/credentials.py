@@ -1,4 +1,4 @@
-"""How a program proves who it is."""
+"""How a program authenticates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Key(httpx.Auth):
 
 class ClientCredentials(httpx.Auth):
     """A registered system's client ID and secret (OAuth 2 client credentials). Tokens are fetched,
-    and fetched again when they expire. Raises NotAuthenticated if the site does not know them.
+    and fetched again when they expire. Raises NotAuthenticated if the site rejects them.
     """
 
     requires_response_body = True
@@ -49,6 +49,6 @@ class ClientCredentials(httpx.Auth):
         if response.status_code in (400, 401):
             detail = "The client ID or the secret opens nothing (any more)."
             raise NotAuthenticated({"status": 401, "detail": detail})
-        if not response.is_success:  # it is asked for again
+        if not response.is_success:  # request another one
             raise httpx.NetworkError(f"no token: status {response.status_code}")
         self._token = str(response.json()["access_token"])

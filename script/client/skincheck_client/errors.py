@@ -22,13 +22,13 @@ class SkinCheckError(Exception):
 
 
 class Unreachable(SkinCheckError):
-    """No answer after several attempts, an error of the server, or something that is not
-    SkinCheck's API. What was asked for may have been done.
+    """No answer after several attempts, an error of the server, or a response that is not from
+    SkinCheck's API. The request may have been executed.
     """
 
 
 class NotFinished(SkinCheckError):
-    """It goes on: ask for it again later."""
+    """It is not finished: ask again later."""
 
 
 class FieldError(TypedDict, total=False):
@@ -40,10 +40,11 @@ class FieldError(TypedDict, total=False):
 
 
 class Problem(SkinCheckError):
-    """The site refused the request, and did nothing (RFC 9457). Its text is the site's.
+    """The site refused the request and did nothing (RFC 9457). The text is the site's.
 
-    type: "/problems/validation" and the like; ``docs/api.md`` lists them. request_id: by which the
-    site's log has it. members: all of the body, such as ``scope`` or ``image`` and ``lesion``.
+    type: "/problems/validation" and the like; ``docs/api.md`` lists them. request_id: identifies
+    the request in the site's log. members: the whole body, such as ``scope`` or ``image`` and
+    ``lesion``.
     """
 
     def __init__(self, members: dict[str, Any]) -> None:
@@ -67,7 +68,7 @@ class NotAuthenticated(Problem):
 class NotPermitted(Problem):
     @property
     def scope(self) -> str:
-        """What the key or token lacks; empty if it is the role."""
+        """The missing scope of the key or token; empty if the role is the reason."""
         return str(self.members.get("scope", ""))
 
 
@@ -103,7 +104,7 @@ _BY_STATUS = {
 
 
 def problem(members: dict[str, Any]) -> Problem:
-    """Of the class for its type."""
+    """The exception, of the class for its type."""
     if members.get("type") == "/problems/same-picture":
         return SamePicture(members)
     return _BY_STATUS.get(members["status"], Problem)(members)

@@ -1,4 +1,4 @@
-"""What changed, as webhooks are told, for 30 days."""
+"""The events of webhooks, for 30 days."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from skincheck_client.resources import Event, EventType
 
 
 class EventFilters(Paging, total=False):
-    """cursor: that of the last page you have worked off; without it, from the beginning."""
+    """cursor: of the last page that you have processed; without it, from the beginning."""
 
     cursor: str
     type: EventType
 
 
 def list(**filters: Unpack[EventFilters]) -> Call[Feed[Event]]:
-    """Take an event of a record as: fetch it again."""
+    """An event of a record means: fetch the record again."""
     return Call("GET", "events/", parameters=fields(filters))

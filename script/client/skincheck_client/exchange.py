@@ -1,11 +1,11 @@
-"""How a call is answered: repeated until there is an answer, and executed once.
+"""How a call is carried out: repeated until there is an answer, and executed once.
 
 A connection may break after the site has stored a request and before its answer arrives. So each
-POST carries an ``Idempotency-Key``: repeated with it, it gets the same answer, and nothing is done
-twice.
+POST carries an ``Idempotency-Key``: repeated with it, it gets the same answer and is not executed
+again.
 
-The functions are generators that send and wait for nothing themselves: ``Client`` and
-``AsyncClient`` do what they yield, each in its own way.
+The functions are generators that do no input or output themselves: ``Client`` and ``AsyncClient``
+do what they yield, each in its own way.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Steps = Generator[Ask | Pause, httpx.Response | httpx.RequestError | None, T]
 
 
 def answered(call: Call[T], once: str = "") -> Steps[Answer[T]]:
-    """once: the name of the operation, which is not done again within a day."""
+    """once: the name of the operation, which is not executed again within a day."""
     response = yield from _repeated(_request(call, once))
     return read(call, _checked(response))
 
@@ -72,7 +72,7 @@ def saved(call: Call[bytes], target: Path) -> Steps[None]:
 
 
 def finished(call: Call[Awaited], seconds: float) -> Steps[Awaited]:
-    """Ask for a reading or an export until it is finished. Raises NotFinished after so long."""
+    """Poll a reading or an export until it is finished. Raises NotFinished after ``seconds``."""
     deadline = time.monotonic() + seconds
     pause = POLL_SECONDS / 4
     while (found := (yield from answered(call)).data)["state"] in ACTIVE:
@@ -93,7 +93,7 @@ def _request(call: Call[Any], once: str = "", into: Path | None = None) -> Ask:
         options["files"] = {"file": ("picture", call.file)}
     elif call.body is not None:
         options["json"] = dict(call.body)
-    # A merged record leads to the remaining one. A POST is not to become a GET.
+    # A merged record redirects to the remaining one. A POST must not become a GET.
     return Ask(call.method, call.path, options | {"follow_redirects": call.method == "GET"}, into)
 
 

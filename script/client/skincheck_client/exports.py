@@ -1,4 +1,4 @@
-"""All that is kept about a patient, as one ZIP: see ``docs/export.md``."""
+"""All data about a patient, as one ZIP: see ``docs/export.md``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def get(export: str) -> Call[Export]:
 
 
 def request(*, patient: str | None = None) -> Call[Export]:
-    """patient: whose record; without one, your account and your own records."""
+    """patient: whose record; without it, your account and your own records."""
     return Call("POST", "exports/", body={"patient": patient})
 
 

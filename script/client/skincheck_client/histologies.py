@@ -16,8 +16,8 @@ class HistologyFilters(Filters, total=False):
 
 
 class NewHistology(TypedDict, total=False):
-    """breslow_mm: ``"0.80"``. shown_at: ``Answer.date`` of what was shown to whoever records it;
-    without it the histology settles nothing. supersedes: the standing one that it corrects.
+    """breslow_mm: ``"0.80"``. shown_at: ``Answer.date`` of what was shown to the user; without it
+    the histology settles nothing. supersedes: the standing entry that it corrects.
     """
 
     breslow_mm: str | None

@@ -62,10 +62,11 @@ def get(image: str) -> Call[Image]:
 
 
 def add(file: Path | bytes, *, lesion: str, **sent: Unpack[NewImage]) -> Call[AddedImage]:
-    """JPEG, PNG, WebP, HEIC, AVIF or DICOM. The file's name is not sent: it may name the person.
+    """JPEG, PNG, WebP, HEIC, AVIF or DICOM. The file's name is not sent, because it may name the
+    person.
 
-    The same picture on the same lesion is recognised, and the image that is there comes back.
-    Raises SamePicture if it is on another one, Invalid if it is no picture, OSError.
+    The same picture on the same lesion is recognised, and the existing image is returned. Raises
+    SamePicture if it is on another lesion, Invalid if it is not a picture, OSError.
     """
     return _adding(file, {"lesion": lesion, **fields(sent)})
 
@@ -73,7 +74,7 @@ def add(file: Path | bytes, *, lesion: str, **sent: Unpack[NewImage]) -> Call[Ad
 def add_first(file: Path | bytes, *, patient: str, **sent: Unpack[FirstImage]) -> Call[AddedImage]:
     """Open a lesion of the patient with its first picture: both, or neither.
 
-    The same picture again, on a lesion of this label, is recognised. Raises as ``add``.
+    The same picture sent again, for a lesion with this label, is recognised. Raises as ``add``.
     """
     return _adding(file, {"patient": patient, **fields(sent)})
 
@@ -91,7 +92,7 @@ def thumbnail(image: str) -> Call[bytes]:
 
 
 def dicom(image: str) -> Call[bytes]:
-    """As Dermoscopic Photography or VL Photographic, with a pseudonym."""
+    """The picture as Dermoscopic Photography or VL Photographic, with a pseudonym."""
     return Call("GET", f"images/{image}/dicom", parse=content)
 
 

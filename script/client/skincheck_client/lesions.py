@@ -41,8 +41,8 @@ def get(lesion: str) -> Call[Lesion]:
 
 
 def create(*, patient: str, **sent: Unpack[LesionFields]) -> Call[Lesion]:
-    """With an identifier that is known: the known lesion, unchanged. ``images.add_first`` opens one
-    together with its first picture.
+    """With a known identifier, the known lesion is returned unchanged. ``images.add_first`` opens
+    one together with its first picture.
     """
     return Call("POST", "lesions/", body={"patient": patient, **fields(sent)})
 
@@ -54,5 +54,5 @@ def change(lesion: str, *, if_match: str = "", **sent: Unpack[LesionFields]) -> 
 
 
 def report(lesion: str) -> Call[bytes]:
-    """A PDF."""
+    """The report as PDF."""
     return Call("GET", f"lesions/{lesion}/report/", parse=content)

@@ -1,4 +1,4 @@
-"""What every list takes."""
+"""The parameters of every list."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import TypedDict
 
 
 class Paging(TypedDict, total=False):
-    """page_size: rows a request, up to 200."""
+    """page_size: rows per request, up to 200."""
 
     page_size: int
 
 
 class Filters(Paging, total=False):
-    """modified_after: what was added or changed at this moment or later."""
+    """modified_after: added or changed at this moment or later."""
 
     modified_after: str

@@ -19,7 +19,7 @@ class PatientFilters(Filters, total=False):
 
 
 class PatientFields(TypedDict, total=False):
-    """clinic: whose patient; without it your own skin. It stays as it was registered."""
+    """clinic: whose patient; without it your own skin. It cannot be changed later."""
 
     clinic: str | None
     identifiers: builtins.list[Identifier]
@@ -41,8 +41,8 @@ def get(patient: str) -> Call[Patient]:
 
 
 def create(*, label: str, **sent: Unpack[PatientFields]) -> Call[Patient]:
-    """label: a pseudonym or number, not a name. With an identifier that is known: the known
-    patient, unchanged.
+    """label: a pseudonym or number, not a name. With a known identifier, the known patient is
+    returned unchanged.
     """
     return Call("POST", "patients/", body={"label": label, **fields(sent)})
 
@@ -54,5 +54,5 @@ def change(patient: str, *, if_match: str = "", **sent: Unpack[PatientChanges]) 
 
 
 def report(patient: str) -> Call[bytes]:
-    """A PDF."""
+    """The report as PDF."""
     return Call("GET", f"patients/{patient}/report/", parse=content)

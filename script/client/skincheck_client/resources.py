@@ -1,7 +1,7 @@
-"""The records of the API, as JSON has them: identifiers, days and times are text.
+"""The records of the API in JSON: identifiers, days and times are text.
 
-The site may add fields at any time. ``docs/api.md`` and ``/api/docs/`` of the site say what each
-field means. A field of another resource is ``None`` without the scope to read that.
+The site may add fields at any time. ``docs/api.md`` and ``/api/docs/`` of the site explain each
+field. A field of another resource is ``None`` without the scope to read that resource.
 """
 
 from __future__ import annotations
@@ -257,7 +257,7 @@ class Image(TypedDict):
 
 
 class AddedImage(Image):
-    """remark: what to know about it, in words; else empty."""
+    """remark: a notice in words, or empty."""
 
     remark: str
 

@@ -17,7 +17,7 @@ from skincheck_client.images import NewImage
 from skincheck_client.resources import AddedImage, Image, PredictionDetail
 
 OF_ONE_PICTURE = (400, 409, 413, 415)
-"""The status of a refusal that says nothing about the next picture."""
+"""The status of a refusal that does not affect the next picture."""
 
 
 def log_in(options: Namespace) -> Exit:
@@ -182,7 +182,7 @@ def _unfinished(site: Client) -> Iterator[str]:
 
 
 def _added(site: Client, one: Found, data: bytes, record: Record, options: Namespace) -> AddedImage:
-    """A lesion is opened with its first picture, or not at all."""
+    """Open a lesion together with its first picture, or not at all."""
     about = _about(one.path, options)
     if one.label in record.lesions:
         return site.send(images.add(data, lesion=record.lesions[one.label], **about))

@@ -26,8 +26,8 @@ class Found(NamedTuple):
 
 
 def in_folder(folder: Path) -> list[Found]:
-    """A subfolder is a lesion, named after it; a picture outside any subfolder is a lesion of its
-    own. A DICOM file needs no ending.
+    """The pictures. A subfolder is a lesion, named after it; a picture outside any subfolder is a
+    lesion of its own. A DICOM file needs no extension.
     """
     if not folder.is_dir():
         raise Failure(f"{folder} is no folder.", Exit.USAGE)
@@ -45,7 +45,9 @@ def in_folder(folder: Path) -> list[Found]:
 
 
 def _labels(paths: list[Path], folder: Path) -> list[str]:
-    """One for each folder, and one for each picture outside: no two lesions share one."""
+    """Lesions: one for each folder, and one for each picture outside. No two have the same
+    label.
+    """
     folders = {path: path.parent.relative_to(folder).as_posix() for path in paths}
     stems = Counter([path.stem for path in paths if folders[path] == "."])
     stems.update(set(folders.values()))
@@ -64,7 +66,7 @@ def _is_dicom(path: Path) -> bool:
 
 
 def is_picture(data: bytes) -> bool:
-    """Whether it begins as one does. The site looks closer."""
+    """Whether the file starts like a picture. The site checks the rest."""
     return (
         data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
         or (data[:4] == b"RIFF" and data[8:12] == b"WEBP")

@@ -70,7 +70,7 @@ def _stored() -> dict[str, str]:
 
 
 def _keep(url: str, key: str) -> None:
-    """In a file that only its owner can access from the start."""
+    """Store it in a file that only its owner can access from the start."""
     target = path()
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = target.with_suffix(".part")
