@@ -88,6 +88,13 @@ def test_every_file_that_is_named_is_there(paper: Path) -> None:
     ]
 
 
+def test_where_a_change_belongs_is_one_file_each() -> None:
+    tasks = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Where do I change")[1]
+    named = re.findall(r"^\d+\. .*\? `(.+)`$", tasks, re.MULTILINE)
+    assert len(set(named)) == 20
+    assert set(named) <= set(FILES)
+
+
 def test_readme_shows_its_picture() -> None:
     assert "docs/img/result-desk-light.webp" in README.read_text(encoding="utf-8")
     assert "docs/img/result-desk-light.webp" in FILES
