@@ -133,3 +133,9 @@ class EditableViewSet(mixins.UpdateModelMixin, RecordViewSet):
         if "If-Match" in request.headers:
             lock(self.get_object())
             require_match(request, etag_of(self.get_serializer(self.get_object()).data))
+
+
+class RemovableViewSet(mixins.DestroyModelMixin, EditableViewSet):
+    """For settings, which can be deleted; clinical records cannot."""
+
+    http_method_names = ["get", "head", "post", "patch", "delete"]

@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
-from rest_framework import mixins, serializers, status
+from rest_framework import serializers, status
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +19,7 @@ from accounts.models import Clinic
 from accounts.scope_permission import require_scope
 from screening.api import documentation as doc
 from screening.api import examples
-from screening.api.base import EditableViewSet, ReadViewSet, RecordView, accepted
+from screening.api.base import ReadViewSet, RecordView, RemovableViewSet, accepted
 from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
 from screening.api.filters import RecordFilter
 from screening.api.serializers import BASE, RecordSerializer
@@ -227,11 +227,10 @@ _SENT = "A picture that was sent to a DICOM node, or waits to be. Kept with the 
         responses={204: OpenApiResponse(description="It is gone.")},
     ),
 )
-class DicomNodeViewSet(mixins.DestroyModelMixin, EditableViewSet):
+class DicomNodeViewSet(RemovableViewSet):
     queryset = DicomNode.objects.none()
     serializer_class = DicomNodeSerializer
     filterset_class = DicomNodeFilter
-    http_method_names = ["get", "head", "post", "patch", "delete"]
     scope_resource = "dicom_nodes"
 
     def get_queryset(self) -> QuerySet[DicomNode]:

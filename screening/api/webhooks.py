@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
-from rest_framework import mixins, serializers
+from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from accounts.models import Clinic
 from screening.api import documentation as doc
 from screening.api import examples
-from screening.api.base import EditableViewSet, ReadViewSet, RecordView, accepted
+from screening.api.base import ReadViewSet, RecordView, RemovableViewSet, accepted
 from screening.api.fields import ChoiceOrNull, VisibleField, WordOrNull
 from screening.api.filters import RecordFilter
 from screening.api.serializers import BASE, RecordSerializer
@@ -273,11 +273,10 @@ _DELIVERY = "What was sent to a webhook, or waits to be, with every attempt. Kep
         responses={204: OpenApiResponse(description="It is gone.")},
     ),
 )
-class WebhookViewSet(mixins.DestroyModelMixin, EditableViewSet):
+class WebhookViewSet(RemovableViewSet):
     queryset = Webhook.objects.none()
     serializer_class = WebhookSerializer
     filterset_class = WebhookFilter
-    http_method_names = ["get", "head", "post", "patch", "delete"]
     scope_resource = "webhooks"
 
     def get_queryset(self) -> QuerySet[Webhook]:
