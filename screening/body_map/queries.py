@@ -56,7 +56,8 @@ def with_position(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     """Annotate the current ``position``: view, x, y, region and side; None until it is placed."""
     standing = LesionPosition.objects.filter(lesion=OuterRef("pk")).order_by("-created", "-pk")
     fields = {name: name for name in ("view", "x", "y", "region", "side")}
-    return lesions.annotate(position=Subquery(standing.values(found=JSONObject(**fields))[:1]))
+    found = Subquery(standing.values(found=JSONObject(**fields))[:1])
+    return lesions.annotate(position=found)  # type: ignore[no-redef]
 
 
 def number(lesions: list[Lesion]) -> list[Lesion]:

@@ -38,7 +38,7 @@ def audited(get_response: Respond) -> Respond:
             recorder.close(status=response.status_code)
         else:
             streamed = cast(StreamingHttpResponse, response)
-            parts = cast("Iterator[bytes]", iter(streamed.streaming_content))
+            parts = iter(cast("Iterator[bytes]", streamed.streaming_content))
             streamed.streaming_content = _streamed(parts, recorder, response.status_code)
         return response
 

@@ -111,7 +111,8 @@ def with_latest(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     images = LesionImage.objects.filter(lesion=OuterRef("pk")).latest_first()
     count = LesionImage.objects.filter(lesion=OuterRef("pk")).order_by().values("lesion")
     visits = DoctorVisit.objects.standing().filter(lesion=OuterRef("pk"))
-    return outcomes.with_standing(_with_decisions(lesions, user), user).annotate(
+    with_standing = outcomes.with_standing(_with_decisions(lesions, user), user)
+    return with_standing.annotate(  # type: ignore[no-redef]
         image_count=Subquery(count.annotate(n=Count("pk")).values("n")),
         latest_image_id=Subquery(images.values("pk")[:1]),
         visited=Subquery(visits.values("finding")[:1]),
