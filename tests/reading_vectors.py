@@ -1,9 +1,9 @@
-"""Pictures, and what Python reads in them: what a reading elsewhere is held to.
+"""Pictures, and what Python reads in them, to check other readers against.
 
     .venv/bin/python -m tests.reading_vectors FOLDER [--real 80]
 
-writes vectors.json and, of each picture, its pixels (RGB, row by row). Drawn ones, and real ones of
-all sources where ../shared has them.
+writes vectors.json and, for each picture, its pixels (RGB, row by row): drawn pictures, and real
+ones of all sources that ../shared has.
 """
 
 from __future__ import annotations

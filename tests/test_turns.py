@@ -1,4 +1,4 @@
-"""Callers take turns, and the one who sends the most is refused first."""
+"""Callers take turns, and the one that sends the most is refused first."""
 
 from __future__ import annotations
 

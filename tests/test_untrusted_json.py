@@ -1,5 +1,5 @@
-"""JSON from outside that is nested too deeply, or has a number beyond reason, is refused where it
-is read.
+"""JSON from outside that is nested too deeply, or has an excessive number, is rejected when it is
+parsed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def test_all_else_is_a_value_error(text):
 
 
 def test_nothing_else_reads_json_from_outside():
-    """Python's own reader raises RecursionError, and Django's field and REST framework's parser
+    """Python's own parser raises RecursionError, and Django's field and REST framework's parser
     pass it on.
     """
     found = set()

@@ -77,8 +77,8 @@ HISTORY = re.compile(r'<details class="section corrections.*?</details>', re.DOT
 
 @dataclass(frozen=True)
 class Scene:
-    """kept: what is there. out: the same with a withdrawn record of one kind in its place. words:
-    none of these may appear.
+    """kept: a record. out: the same with a withdrawn record of one kind in its place. words: none
+    of these may appear.
     """
 
     kept: World
@@ -210,7 +210,7 @@ def test_no_address_tells_of_it(scene, visitor):
         response = visitor.get(url)
         text = told(response)
         found += [(url, word) for word in scene.words if word in text]
-    # Systems that have read the histology by FHIR learn that it was entered in error.
+    # Systems that have read the histology over FHIR learn that it was entered in error.
     in_error = str(scene.out["histology"].histology.pk)
     known = {one for one in found if one[1] == in_error and one[0].startswith("/fhir/")}
     assert known and set(found) == known, "\n".join(map(str, found))
@@ -325,7 +325,7 @@ def test_the_operator_does_not_see_it_either(scene, client, personas):
     for model in admin.site._registry:
         if model._meta.app_label == "screening":
             path = f"/admin/screening/{model._meta.model_name}/"
-            # Logs name rows, whatever became of them, and nothing that is in them.
+            # Logs name rows, whatever became of them, but nothing of their content.
             words = {MARK} if model in (AuditEntry, AuditPart, Announcement) else scene.words
             text = client.get(f"{path}?all=").text
             assert not [word for word in words if word in text], model

@@ -1,4 +1,4 @@
-"""Second factors: how one is added and asked for, and who must have one."""
+"""Second factors: adding one, using it, and who must have one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_an_app_is_added_and_then_asked_for(client, person):
     assert client.get("/account/").status_code == 302
     assert client.post(answer.url, {"code": code_of(secret)}).status_code == 302
     assert client.get("/account/").status_code == 200
-    # The same code a second time, as by someone who looked on.
+    # The same code again, as from someone who watched.
     other = Browser()
     log_in(other, person.email)
     assert other.post(answer.url, {"code": code_of(secret)}).status_code == 200
@@ -186,7 +186,7 @@ def test_a_clinic_asks_its_members_for_a_factor(personas):
     with_app(reads)
     assert reads.get(page).status_code == 200
     assert reads.get(resource).status_code == key.get(resource).status_code == 200
-    # While it is asked for, the last one stays.
+    # While it is required, the last one cannot be removed.
     reads.post("/accounts/2fa/totp/deactivate/")
     assert Authenticator.objects.filter(user=personas.clinician, type="totp").exists()
 

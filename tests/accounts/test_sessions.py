@@ -1,4 +1,6 @@
-"""Sessions: where one is logged in, their end, and what the owner of an account hears."""
+"""Sessions: where a user is logged in, how they end, and what the account's owner is told
+by mail.
+"""
 
 from __future__ import annotations
 

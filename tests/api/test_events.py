@@ -1,4 +1,4 @@
-"""The change feed: what happened, of whom, for whom, and nothing twice or never."""
+"""The change feed: complete, without repetition, and only what the caller may see."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def client(user: Any, scopes: list[str] | None = None) -> Program:
 
 
 def settle(**ago: int) -> None:
-    """As if all that was announced had happened a while ago, one after the other."""
+    """Make all events look as if they had happened a while ago, one after the other."""
     for number, one in enumerate(Announcement.objects.order_by("created", "pk")):
         moment = timezone.now() - timedelta(**ago or {"seconds": 60}) + number * timedelta(0, 0, 1)
         Announcement.objects.filter(pk=one.pk).update(created=moment)
@@ -232,7 +232,7 @@ def test_whoever_concludes_first_is_told_of_no_findings(personas):
 
 
 def test_whoever_concludes_first_is_not_told_what_follows_from_a_finding(personas):
-    """Whatever a colleague does with findings, their feed stays as it was."""
+    """Whatever a colleague does with findings, their feed does not change."""
     personas.clinic.review_before_reading = True
     personas.clinic.save()
     colleague, lesion = personas.admin, LesionFactory(patient=personas.patient)

@@ -1,5 +1,6 @@
-"""What programs of all kinds send and take: identifiers with bars, wrapped base64, choices, large
-answers, tables for Excel."""
+"""Requests and responses as other programs write and read them: identifiers with bars, wrapped
+base64, choices, large responses, tables for Excel.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Without ``shown_at`` an act over the API settles nothing that nobody may have seen."""
+"""Without ``shown_at``, an act over the API settles nothing that nobody may have seen."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_it_settles_what_it_names_and_no_more(kind, client_of, personas):
         return caller.get(f"{API}/lesions/{lesion.pk}/").json()["standing_outcome"]
 
     seen = clients.shown(lesion)["shown_at"]
-    urgent(lesion, EARLIER)  # it comes while the person looks at the others
+    urgent(lesion, EARLIER)  # it arrives while the person looks at the others
     path, said = sent(kind, lesion, image)
     for answer in (caller.post(path, said), caller.post(path, said | {"shown_at": seen})):
         assert answer.status_code == 201

@@ -1,4 +1,4 @@
-"""What is erased leaves nothing behind, and what is kept names nobody."""
+"""Erasure leaves nothing behind, and what remains names nobody."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ pytestmark = pytest.mark.django_db
 
 
 def all_text() -> str:
-    """Every value of every table as the database has it, and every stored file's name."""
+    """Every value of every table as stored in the database, and every stored file's name."""
     found: list[str] = []
     with connection.cursor() as cursor:
         for table in connection.introspection.table_names(cursor):
@@ -77,7 +77,9 @@ def all_text() -> str:
 
 
 def found() -> list[traces.Found]:
-    """Tests' pictures all have the same bytes: contents are searched by tests of their own."""
+    """Traces in the database and in names of files. Test pictures all have the same bytes, so other
+    tests search contents.
+    """
     search = traces.Search()
     return [*search.in_database(), *search.in_storage(contents=False)]
 
@@ -95,7 +97,7 @@ def let_the_days_pass() -> int:
 
 @pytest.fixture
 def leaving(personas):
-    """Someone who tracks themselves, with one of everything; and others, who stay."""
+    """A self-tracker with one of everything, and other people, who stay."""
     user = personas.self_tracker
     user.first_name, user.last_name = "Ada", "Quillfeather"
     user.save()
@@ -538,7 +540,7 @@ WRITTEN_BY_THE_SOFTWARE = {
     "screening.PredictionMaps",
     "screening.ReviewSeal",
 }
-"""Or erased with the address, as invitations are, or after days, as answers are."""
+"""Expires with the address, as invitations do, or after days, as responses do."""
 
 
 def test_each_table_with_text_is_known_to_be_written_by_people_or_not():

@@ -1,4 +1,4 @@
-"""Erasure as it is asked for, confirmed and undone; and what is hidden meanwhile."""
+"""Requesting, confirming and undoing an erasure, and what is hidden meanwhile."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_an_owner_leaves_a_shared_record_and_may_come_back(personas):
 
 
 def test_no_address_shows_what_is_to_be_erased(personas, short):
-    """Neither to the clinic nor, of their own record, to the person: but for one page."""
+    """Neither to the clinic nor, of their own record, to the person, except on one page."""
     Patient.objects.filter(pk=personas.patient.pk).update(label=f"{MARK} patient")
     world = world_of(personas, "clinician")
     Erasure.objects.all().delete()

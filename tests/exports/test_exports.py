@@ -1,4 +1,4 @@
-"""Asked for, put together, told by mail, fetched, removed; and by whom."""
+"""Exports: requested, built, announced by mail, downloaded and removed; and by whom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An export is read into an empty installation and made again: nothing is lost."""
+"""An export is imported into an empty installation and exported again: nothing is lost."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def empty() -> None:
 
 
 def compared(found: dict[str, Any]) -> dict[str, Any]:
-    """What is equal after an import. Documents for other readers are compared by the rows that they
+    """What must be equal after an import. Documents for other readers are compared by the rows they
     are made of.
     """
     kept = {
@@ -204,7 +204,7 @@ def test_no_secret_leaves(personas, own):
 
 
 def rewritten(data: BytesIO, change: dict[str, bytes], *, honest: bool) -> BytesIO:
-    """The ZIP with other files. honest: and with a manifest that knows them, signed again."""
+    """The ZIP with other files. honest: with a manifest that lists them, signed again."""
     out = BytesIO()
     with zipfile.ZipFile(data) as old, zipfile.ZipFile(out, "w") as new:
         manifest = json.loads(old.read("manifest.json"))
@@ -247,7 +247,7 @@ def test_a_changed_file_is_refused_and_leaves_nothing(personas, own, media):
 
 
 def manifest_with(data: BytesIO, **fields: Any) -> BytesIO:
-    """The ZIP with these fields in its manifest; None: without them. It is not signed again."""
+    """The ZIP with these fields in its manifest, without a new signature. None removes a field."""
     with zipfile.ZipFile(data) as archive:
         manifest = json.loads(archive.read("manifest.json")) | fields
     kept = {name: value for name, value in manifest.items() if value is not None}
@@ -308,7 +308,7 @@ def test_a_file_from_before_signatures_is_taken_if_asked_for(personas, own):
 
 
 def as_written_before(data: BytesIO) -> BytesIO:
-    """The ZIP as before newer tables and fields, and before signatures."""
+    """The ZIP as it was before newer tables and fields, and before signatures."""
     out = BytesIO()
     with zipfile.ZipFile(data) as now, zipfile.ZipFile(out, "w") as old:
         manifest = json.loads(now.read("manifest.json"))

@@ -1,4 +1,4 @@
-"""A stored picture that was damaged since is told as missing, wherever it is asked for."""
+"""A stored picture that was damaged is reported as missing, wherever it is requested."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_decoded_is_an_error_of_the_file(damage, extension):
 
 
 def test_a_size_beyond_all_limits_is_not_decoded():
-    """It is refused by its header, before memory is taken for it."""
+    """It is rejected by its header, before memory is allocated."""
     whole = picture("png")
     header = whole[12:16] + (12_000).to_bytes(4, "big") * 2 + whole[24:29]
     checked = header + crc32(header).to_bytes(4, "big")

@@ -1,4 +1,4 @@
-"""What is stored of a person is encrypted, with a key of their own."""
+"""Stored pictures and maps of a person are encrypted, with a key of their own."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ pytestmark = pytest.mark.django_db
 KEY, OTHER = "ab" * 32, "cd" * 32
 PLAIN_BEGINS = (b"\xff\xd8\xff", b"\x89PNG", b"PK\x03\x04")
 NOT_OF_PICTURES = {"IdempotentRequest.body", "DataKey.wrapped"}
-"""Answers to programs, kept for a day; and what is encrypted already."""
+"""Responses to programs, kept for a day, and what is encrypted already."""
 
 
 @pytest.fixture(autouse=True)
@@ -380,7 +380,7 @@ def test_a_key_that_is_left_is_found() -> None:
 def test_a_picture_that_was_moved_outlives_the_patient_it_came_from(
     media: Path, personas: Any
 ) -> None:
-    """It is under the former patient's key until that is destroyed."""
+    """It is encrypted with the former patient's key until that is destroyed."""
     first, second = (PatientFactory(own=True, owner=personas.self_tracker) for _ in range(2))
     image, stays = added(first), added(first, seed=2)
     content = content_of(image)
@@ -505,7 +505,7 @@ def damage_a_map(image: LesionImage) -> None:
 def test_maps_that_nobody_can_open_hide_no_outcome_and_stop_no_erasure(
     settings: Any, is_lost: bool, caplog: Any
 ) -> None:
-    """The operator's key is lost for good, or a row is damaged."""
+    """The operator's key is lost, or a row is damaged."""
     image, other = added(), added(seed=2)
     if is_lost:
         settings.ENCRYPTION_KEYS, settings.ENCRYPT_AT_REST = [], False
@@ -654,7 +654,7 @@ def test_the_command_says_what_is_left(settings: Any, monkeypatch: pytest.Monkey
 
 
 def test_a_key_that_was_removed_stores_nothing_plain(settings: Any, media: Path) -> None:
-    """Without a key encryption is off by itself, where a server's database is set."""
+    """Without a key, encryption is off on a server's database."""
     image = added()
     files, user = stored(media), image.lesion.patient.owner
     settings.ENCRYPTION_KEYS, settings.ENCRYPT_AT_REST = [], False

@@ -1,4 +1,4 @@
-"""Of an upload whose transaction fails, neither a row nor a file remains: at its commit, too."""
+"""A failed transaction leaves no file of an upload behind, even if it fails at its commit."""
 
 from __future__ import annotations
 

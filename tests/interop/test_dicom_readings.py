@@ -1,4 +1,6 @@
-"""A reading as DICOM: valid, told only to those who may see it, in the same words as elsewhere."""
+"""A reading as DICOM: valid, visible only to those who may see it, and in the same words as
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -161,7 +163,7 @@ def test_what_is_not_assessable_has_no_figures(browser, reading):
 
 
 def test_it_is_the_same_until_what_is_told_changes(browser, personas, reading):
-    """An archive keeps what it has under a UID, so a graver outcome needs another."""
+    """An archive keeps what it has under a UID, so a more severe outcome needs another one."""
     reading.outcome = Outcome.MONITOR
     reading.save()
     for what in ("report", "mask"):

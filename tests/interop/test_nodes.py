@@ -1,6 +1,4 @@
-"""A clinic's DICOM nodes: who manages them, their credentials, and the question whether they
-answer.
-"""
+"""A clinic's DICOM nodes: who manages them, their credentials, and testing whether they answer."""
 
 from __future__ import annotations
 

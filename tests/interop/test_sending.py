@@ -1,4 +1,4 @@
-"""Pictures to DICOM nodes: sent, retried, refused, and never those that may not go."""
+"""Pictures to DICOM nodes: sent, retried, refused, and never those that may not leave."""
 
 from __future__ import annotations
 
@@ -153,7 +153,9 @@ def test_only_one_courier_gets_it(personas, node, image):
 
 @pytest.mark.parametrize("to_the_same", [True, False])
 def test_one_picture_is_sent_at_a_time(personas, node, image, monkeypatch, to_the_same):
-    """So nodes that hang leave a courier for webhooks. The next goes when it is over."""
+    """A node that hangs leaves a courier free for webhooks. The next delivery starts when it is
+    over.
+    """
     (one,) = sending.send(user=personas.clinician, lesion=image.lesion, node=node)
     second = node if to_the_same else DicomNodeFactory(clinic=node.clinic)
     other = DicomDeliveryFactory(node=second, image=LesionImageFactory(lesion=image.lesion))
@@ -296,7 +298,7 @@ def test_a_courier_that_is_killed_counts_as_an_attempt(personas, node, image):
 
 
 def test_a_private_address_is_never_connected_to(personas, node, archive, image, settings):
-    """Whatever it was when it was entered: a name may lead elsewhere since."""
+    """Whatever the address was when it was entered: a name may resolve differently since."""
     settings.WEBHOOK_ALLOW_PRIVATE = False
     DicomNode.objects.update(address=archive.url.replace("http:", "https:"))
     delivery = send(personas.clinician, image, node)
@@ -350,7 +352,7 @@ def test_what_was_never_sent_is_not_told_as_sent(client, personas, node, image):
 def test_the_person_who_is_no_member_sends_nothing_to_a_node_of_the_clinic(
     personas, node, archive, image
 ):
-    """It is the clinic that sends there, also where the person may change the record."""
+    """The clinic sends to its nodes, even if the person may change the record."""
     owner = UserFactory()
     Patient.objects.update(owner=owner)
     failed = DicomDeliveryFactory(node=node, image=image, failed=True)

@@ -1,4 +1,4 @@
-"""The clock is set back by an hour: nothing waits for the hour to pass."""
+"""The clock is set back by an hour, and nothing waits for the hour to pass."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ HISTORY = {
     "mailed_at",
     "fetched_at",
     "erased_at",
-    "erased_from",  # days ahead: what is erased an hour late was promised no hour
+    "erased_from",  # days ahead: an erasure may be an hour late
 }
-# Leases of a request and of a mail. Who asks for them ignores those that are too far ahead.
+# Leases of a request and of a mail: those that are too far ahead are ignored.
 BOUNDED = {"locked_until", "mailing_since"}
 
 
@@ -179,7 +179,7 @@ def test_a_mail_that_was_cut_off_is_sent(personas) -> None:
 
 
 def test_a_failed_reading_pauses_no_longer(personas) -> None:
-    """After a correction a reading is queued again; failures pause that for ``details.PAUSE``."""
+    """A reading is queued again after a correction; failures delay that by ``details.PAUSE``."""
     lesion = LesionFactory(patient=personas.patient)
     reading = PredictionFactory(image__lesion=lesion, model_version=reader.DEFAULT_VERSION)
     Prediction.objects.update(context={"age": 21.0, "sex": "female", "localization": "back"})
@@ -200,7 +200,7 @@ def test_a_lost_comparison_is_missed_at_once(personas) -> None:
 
 
 def test_nothing_is_kept_for_an_hour_longer(tmp_path, monkeypatch) -> None:
-    """Counters of rate limits, and bells that were rung just now."""
+    """Counters of rate limits, and notifications sent just now."""
     cache = ForgivingFiles(tmp_path, {})
     now = time.time()
     cache.set("key", 1, 60)

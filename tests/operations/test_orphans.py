@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Killed(BaseException):
-    """As SIGKILL: what follows in the process does not happen."""
+    """Like SIGKILL: what follows in the process does not happen."""
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +123,7 @@ def test_the_command_lists_them_and_deletes_if_asked(media, monkeypatch) -> None
 
 
 def test_every_kind_of_stored_file_is_known() -> None:
-    """A new file field has to be asked for its names, or its files would be deleted."""
+    """A new file field must be queried for names, or its files would be deleted."""
     fields = {
         (model, field.name)
         for model in apps.get_models()

@@ -1,4 +1,4 @@
-"""Without a broker no worker gets a message: the sweep does all that waits, and only then."""
+"""Without a broker no worker gets a message: the sweep does all waiting work, but only then."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_slow_receivers_delay_a_sweep_by_one_shift(webhook, monkeypatch):  # noq
 
 @pytest.mark.parametrize("is_away", [True, False])
 def test_a_long_step_tries_the_storage_but_does_not_need_it(webhook, monkeypatch, is_away):  # noqa: F811
-    """Or pages would be refused for want of a storage that is there."""
+    """Otherwise pages would be refused although the storage is available."""
     DeliveryFactory.create_batch(2, webhook=webhook)
     sent = []
     monkeypatch.setattr(delivery, "deliver", sent.append)

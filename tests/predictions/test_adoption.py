@@ -1,4 +1,4 @@
-"""Two releases run side by side: an older process turns no reading back."""
+"""Two releases run side by side: an older process reverts no reading."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_only_the_operator_goes_back(release):
 
 
 def test_what_the_operator_went_back_to_ends_with_its_network(release):
-    """A later release keeps only the card of OLD: nobody could read by it."""
+    """A later release keeps only the card of OLD, so that nothing can read with it."""
     adoption.adopt(OLD)  # by ``rescreen`` of an earlier release
     release(NEW)
     assert adoption.default() == NEW

@@ -1,4 +1,4 @@
-"""An act settles what was shown to whoever recorded it, and nothing that came later."""
+"""An act settles what its author was shown, and nothing that arrived later."""
 
 from __future__ import annotations
 

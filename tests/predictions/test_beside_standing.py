@@ -1,7 +1,7 @@
-"""What stands beside a lesion's outcome: every page, report and interface tells all of it.
+"""What is shown beside a lesion's outcome: every page, report and interface shows all of it.
 
-A machine that reads only a mild outcome must also learn that a picture is not read yet, or that a
-removal or a result is still to come.
+A program that reads only a mild outcome must also learn that a picture is unread, or that a removal
+or a result is due.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def lesion(personas):
-    """Both its first and its newest picture are told "monitor"; the one between has no reading."""
+    """Its first and its newest picture read "monitor"; the one between has no reading."""
     lesion = LesionFactory(patient=personas.patient, label="Left calf")
     ReminderFactory(lesion=lesion, due_on=date(2026, 4, 1), set_by=personas.clinician)
     for day in (1, 2, 3):
@@ -172,7 +172,7 @@ def test_a_report_is_not_final_while_a_picture_is_unread(client, personas, lesio
 
 
 def test_what_is_to_be_concluded_on_first_is_not_told_of(personas, lesion):
-    """Whether such a picture is read is not known to those who conclude blind."""
+    """Users who conclude blind do not learn whether such a picture is read."""
     lesion.patient.clinic.review_before_reading = True
     lesion.patient.clinic.save(update_fields=["review_before_reading"])
     blind = MembershipFactory(clinic=lesion.patient.clinic, role="clinician").user

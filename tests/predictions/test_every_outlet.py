@@ -1,8 +1,8 @@
-"""Whatever tells of the newest picture tells the standing warning too.
+"""Whatever shows the newest picture's outcome also shows the standing warning.
 
-The story: "see a doctor", then a blurred picture, then an ordinary photograph. Every address, mail,
-message and file is asked before and after a reading is made milder: what comes out differently
-tells of that reading.
+The story: "see a doctor", then a blurred picture, then an ordinary photograph. Every page, mail,
+message and file is compared before and after a reading is made milder: a difference means that it
+shows the reading.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ ALWAYS_NEW = {
     "export_status": "the same",
     "erasures": "links signed anew",
 }
-"""Addresses that answer differently each time, and tell no outcome."""
+"""URLs that respond differently each time, and show no outcome."""
 OF_ONE_PICTURE = {
     "Provenance": "one reading",
     "api:image-dicom-report": "one reading, and says so",
@@ -172,7 +172,7 @@ Ask = Callable[[dict[str, str]], dict[str, str]]
 
 
 def outlets(ask: Ask, urls: dict[str, str], world: World) -> tuple[set[str], set[str]]:
-    """What tells of the warning, be it urgent or not, and what tells of the newer pictures."""
+    """What shows the warning, urgent or not, and what shows the newer pictures."""
     before = ask(urls)
     answering = {name: url for name, url in urls.items() if name in before}
     told = [before]
@@ -189,7 +189,7 @@ def outlets(ask: Ask, urls: dict[str, str], world: World) -> tuple[set[str], set
 
 @pytest.fixture
 def asked(request, world, personas) -> tuple[Ask, dict[str, str], set[str]]:
-    """Who asks, at which addresses, and which of them must tell them."""
+    """The users, the URLs, and which of them must show the warning."""
     urls = urls_of(world)
     if request.param == "link":
         return partial(told_by, Browser()), {name: urls[name] for name in SHARED}, SHARED
@@ -271,7 +271,7 @@ def test_a_system_that_signs_in_by_itself_is_told_it(personas):
 
 
 def test_mail_calendar_feed_and_webhooks_tell_no_outcome(personas):
-    """They name what there is to look at: who may see it looks it up."""
+    """They name what to look at: users who may see it look it up."""
     world = story(world_of(personas, "clinician"))
     ReminderFactory(lesion=world.lesion, set_by=personas.clinician, due_on=DAYS[0])
     WebhookFactory(clinic=personas.clinic, events=list(Event.values))

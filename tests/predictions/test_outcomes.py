@@ -125,9 +125,9 @@ class World:
     """Two lesions of one person, changed through the write path. Rejected changes are skipped.
 
     is_shared: a clinic follows the record, too, and ``user`` works there; without a clinic, and
-    after it has left, they are the ``owner``. places: after each act, where the images are, and
-    the most severe that was told of each. shown: after each act, what a form of each lesion says
-    that it showed. about: of which lesion an act is, and which of ``places`` its form showed.
+    after it has left, they are the ``owner``. places: after each act, where the images are, and the
+    most severe outcome shown of each. shown: after each act, what a form of each lesion says that
+    it showed. about: the lesion of an act, and which of ``places`` its form showed.
     """
 
     def __init__(self, born: int, is_shared: bool) -> None:
@@ -193,8 +193,8 @@ class World:
             yield from ((one, one.lesion_id) for one in entries)
 
     def unseen(self):
-        """Warnings of pictures that no act was about: recorded while the picture had its present
-        day and was on the lesion of that act; for a visit, after the warning had been told.
+        """Warnings of pictures that no act covers: recorded while the picture had its present day
+        and was on the act's lesion; for a visit, after the warning had been shown.
         """
         for image in LesionImage.objects.present().select_related("lesion__patient"):
             reading = image.counting_reading
@@ -214,7 +214,7 @@ class World:
         return then.get(image.pk) == (lesion, *self.place(image)[1:])
 
     def closed_for_nothing(self):
-        """Closed lesions of which nothing that stands says that they were removed by that day."""
+        """Closed lesions without a standing act that says that they were removed by that day."""
         for lesion in Lesion.objects.exclude(closed_on=None):
             tissue = lesion.histologies.standing().filter(excised=True)
             said = lesion.visits.settling().filter(finding="removed")
@@ -426,7 +426,7 @@ TWIN_WARNS = [
     ("twin", 1, 0, DAY, Modality.DERMATOSCOPIC),
     ("read", 1, "see_doctor", reader.DEFAULT_VERSION),
 ]
-"""The same picture on the second lesion, told otherwise."""
+"""The same picture on the second lesion, with another outcome."""
 
 
 PICTURE_READ = [PICTURE, READ_MONITOR]
@@ -500,7 +500,7 @@ def replaces(world, act):
 
 
 def leaves(world, act):
-    """Whether a picture leaves the symptom that alone made it severe behind."""
+    """Whether a picture leaves the symptom behind that alone made it severe."""
     if act[0] != "move" or (image := world.image(act[1])) is None:
         return False
     counting = image.counting_reading
@@ -508,7 +508,7 @@ def leaves(world, act):
 
 
 def gives_back(world, act):
-    """Whether an entry is withdrawn that had corrected another one, which stands again."""
+    """Whether a withdrawn entry had corrected another one, which applies again."""
     if act[0] not in ("withdraw visit", "withdraw histology"):
         return False
     entry = world.entry(act[0], act[1])
@@ -516,7 +516,7 @@ def gives_back(world, act):
 
 
 def takes_back(world, act):
-    """Whether the owner takes a symptom away of their own record; or where a clinic follows it,
+    """Whether the owner removes a symptom of their own record or, if a clinic follows it, does so
     after a clinician has concluded on the spot since it was marked.
     """
     if act[0] != "owner's no symptom" or (lesion := world.lesion(act[1])) is None:
@@ -532,7 +532,7 @@ def takes_back(world, act):
 
 
 def leaves_again(world, act):
-    """Whether a clinic leaves the record, where visits had settled while it was away before."""
+    """Whether the clinic leaves a record on which visits settled during an earlier absence."""
     return act[0] == "leave" and DoctorVisit.objects.standing().filter(settles=True).exists()
 
 

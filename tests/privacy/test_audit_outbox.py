@@ -1,4 +1,4 @@
-"""The audit log cannot be written: what was read is shown all the same, and is logged later."""
+"""The audit log cannot be written: reads are shown all the same, and are logged later."""
 
 from __future__ import annotations
 

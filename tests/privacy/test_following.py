@@ -358,7 +358,9 @@ def test_a_spot_known_to_the_owner_is_not_opened_twice(personas, record, invited
 
 
 def test_a_clinic_that_left_does_not_undo_its_end(personas, clinic, record, followed):
-    """It left, was invited again, and the owner ended that: undoing the leaving brings nothing."""
+    """It left, was invited again, and the owner ended that: undoing the first end brings nothing
+    back.
+    """
     Patient.objects.filter(pk=record.pk).update(clinic=None)
     other = PatientFactory(clinic=personas.clinic)
     left = ErasureFactory(

@@ -1,4 +1,4 @@
-"""What comes to a lesion at the same moment is seen in the order of its moments."""
+"""Simultaneous arrivals at a lesion become visible in the order of their moments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs while a record is erased leaves nothing behind: real threads, on PostgreSQL."""
+"""Work that runs while a record is erased leaves nothing behind: real threads, on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = [
 
 
 def test_uploads_and_readings_meanwhile_leave_nothing(personas):
-    """The record was asked to be erased while they ran: nothing of theirs stays."""
+    """Its erasure was requested while they ran, and nothing of theirs remains."""
     user = personas.self_tracker
     image = LesionImageFactory(lesion__patient=personas.own_patient, uploaded_by=user)
     read = PredictionFactory(image=image, queued=True)

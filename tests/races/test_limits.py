@@ -1,5 +1,5 @@
-"""Limits that are counted, and values that are unique, hold against threads as well: each either
-counts, or is refused with a message.
+"""Limits that are counted, and unique values, hold against threads as well: each attempt either
+counts or is rejected with a message.
 """
 
 from __future__ import annotations

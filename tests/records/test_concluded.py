@@ -1,4 +1,4 @@
-"""What a clinician or a pathologist found last, or worst, is told of the lesion everywhere."""
+"""What a clinician or a pathologist found last, or worst, is shown with the lesion everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A lesion that was removed and is there again, or in part, is not told as closed."""
+"""A removed lesion that is there again, or in part, is not shown as closed."""
 
 from __future__ import annotations
 

@@ -240,7 +240,7 @@ def test_the_page_says_why_and_how_to_go_on(client, personas, world):
 
 
 def test_who_is_to_conclude_first_asks_for_no_reading(client, personas, world):
-    """Neither a response that shows it, nor the URL of one hidden from them."""
+    """Neither in a response that shows it, nor at the URL of one hidden from them."""
     client.force_login(personas.clinician)
     before = set(Prediction.objects.values_list("pk", flat=True))
     for preference in ({}, {"Prefer": "wait=1"}):

@@ -1,5 +1,6 @@
-"""PostgreSQL, Redis and the disk fail while a program adds pictures: it is told to come again,
-health says what is missing, and every image is read exactly once."""
+"""PostgreSQL, Redis and the disk fail while a program adds pictures: it is asked to retry, health
+says what is missing, and every image is read exactly once.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from tests.stack.uploads import Uploads, assert_each_is_read_once, uploading
 pytestmark = pytest.mark.stack
 
 ROOM = "150m"
-"""Of which the static files take a part. With less than 50 MB left health says so."""
+"""Partly used by the static files. With less than 50 MB left, health reports it."""
 
 
 def ready(installation: Installation) -> httpx.Response:

@@ -25,7 +25,7 @@ COME_AGAIN = {408, 409, 429, 500, 502, 503, 507}
 
 
 class Uploads:
-    """statuses: of all answers, 0 where there was none. taken: how many pictures are stored."""
+    """statuses: of all responses, 0 if there was none. taken: how many pictures are stored."""
 
     def __init__(self, installation: Installation) -> None:
         made = installation.python("manage.py", "shell", "--no-imports", "-c", MAKE_TARGET)
@@ -100,7 +100,7 @@ def uploading(installation: Installation) -> Iterator[Uploads]:
 
 
 def assert_each_is_read_once(installation: Installation, uploads: Uploads) -> None:
-    """Waits for it: each picture is stored once, has one reading, and that one was finished."""
+    """Waits until each picture is stored once and has one finished reading."""
     wait_until(
         lambda: (
             not installation.query(

@@ -1,4 +1,4 @@
-"""Forms that settle warnings ask before they settle what came while they were open."""
+"""Forms that settle warnings ask before they settle what arrived while they were open."""
 
 from __future__ import annotations
 

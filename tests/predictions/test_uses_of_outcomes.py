@@ -248,7 +248,7 @@ OUTCOME_WORDS = re.compile("urgent|see_doctor|see a doctor|not.assessable", re.I
 
 
 def test_what_is_sent_names_what_there_is_to_look_at_and_no_outcome():
-    """An outcome may have changed when the message is read; the page tells the one that stands."""
+    """An outcome may have changed when the message is read; the page shows the current one."""
     found = {}
     for room in ("screening", "accounts", "skincheck_site"):
         for path in (ROOT / room).rglob("*.py"):
