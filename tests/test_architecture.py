@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,24 @@ def test_the_drawing_of_the_rooms_is_that_of_the_imports() -> None:
         [sys.executable, "script/rooms", "--check"], cwd=ROOT, capture_output=True, text=True
     )
     assert ran.returncode == 0, ran.stderr
+
+
+def test_the_table_of_rooms_has_all_of_them_from_the_lowest_up() -> None:
+    table = (ROOT / "docs/architecture.md").read_text().split("| room | what it does |")[1]
+    heads = re.findall(r"^\| (`ml`|`accounts`|`screening\..+?) \|", table, re.MULTILINE)
+    named = [f"screening{name}" for head in heads for name in re.findall(r"\.\w+", head)]
+    rooms = {path.stem for path in (ROOT / "screening").iterdir() if path.stem[0] != "_"}
+    assert {f"screening.{room}" for room in rooms - {"apps", "migrations"}} == set(named)
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    layers = next(one["layers"] for one in contracts["contracts"] if "layers" in one)
+    order = [
+        {name.strip() for name in re.split(r"[|:]", layer)}
+        for layer in reversed(layers)
+        if "screening." in layer
+    ]
+    heights = [next(n for n, layer in enumerate(order) if name in layer) for name in named]
+    below = heights[: named.index("screening.tasks")]  # the last row has entry points of all kinds
+    assert below == sorted(below), "a room stands above one that it uses"
 
 
 def test_few_modules_of_screening_are_in_no_room() -> None:
