@@ -169,7 +169,7 @@ class ByScope(serializers.Serializer[Any]):
 
 
 class OrNothing(serializers.Serializer[Any]):
-    """A part that is ``null`` when empty."""
+    """A part that is ``null`` while it is empty."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(read_only=True, allow_null=True, **options)

@@ -1,7 +1,7 @@
 from django.db import migrations, models
 
 FAILURES = models.PositiveIntegerField(
-    default=0, editable=False, help_text="Failed attempts since one last got through."
+    default=0, editable=False, help_text="Attempts that failed since the last that succeeded."
 )
 RUNG_AT = models.DateTimeField(
     null=True, editable=False, help_text="When a worker was last notified; empty: not yet."
@@ -14,7 +14,6 @@ class Migration(migrations.Migration):
     dependencies = [("screening", "0046_pictures_put_back")]
 
     operations = [
-        migrations.AlterField("webhook", "failures", FAILURES),
         migrations.AlterField("dicomnode", "failures", FAILURES),
         migrations.AlterField("delivery", "rung_at", RUNG_AT),
         migrations.AlterField("dicomdelivery", "rung_at", RUNG_AT),

@@ -37,7 +37,7 @@ class Receiver(UUIDModel):
     """A system that deliveries are sent to. After failures it rests, longer each time."""
 
     failures = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Failed attempts since one last got through."
+        default=0, editable=False, help_text="Attempts that failed since the last that succeeded."
     )
     rests_until = models.DateTimeField(
         null=True, editable=False, help_text="After failures, nothing is sent before this moment."
