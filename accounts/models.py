@@ -79,7 +79,7 @@ class User(AbstractUser):
 
     @cached_property
     def roles(self) -> list[Held]:
-        """The user's roles, queried once in the life of this object, a request."""
+        """Asked once in the life of this object: a request."""
         rows = self.memberships.annotate(demands_factor=demands_factor())
         found = rows.values_list("role", "clinic__review_before_reading", "demands_factor")
         return [Held(*row) for row in found]
@@ -148,7 +148,7 @@ class Clinic(models.Model):
 
 
 def demands_factor() -> ExpressionWrapper:
-    """A condition on memberships: its member must have a second factor."""
+    """A condition on memberships: whoever holds it must have a second factor."""
     asks = Q(clinic__requires_second_factor=True)
     if settings.ADMINS_NEED_SECOND_FACTOR:
         asks |= Q(role=Role.ADMIN)

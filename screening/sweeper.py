@@ -1,9 +1,9 @@
 """The sweep: finds work whose notification was lost, and does it if no worker responds.
 
-A separate process that needs no broker. It rings for waiting work. If no worker has started
-anything for the length of a lease, it does the work itself until nothing waits. Without a live
-worker it measures, compares and mails; without a live courier it sends webhooks, and pictures to
-DICOM nodes.
+A separate process that needs no broker. It rings for waiting work. If the rows show that no worker
+has started anything for as long as a lease, it does the work itself until nothing waits. Without a
+live worker it measures, compares and mails; without a live courier it sends webhooks, and
+pictures to DICOM nodes.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def follow_up_where_nobody_does() -> None:
 
 
 def mail_where_nobody_does() -> None:
-    """Send the mail that beat schedules for workers, at the same hours."""
+    """What beat has a worker mail, at the same hours."""
     if heartbeats.is_alive(heartbeats.WORKER) and heartbeats.is_alive(heartbeats.BEAT):
         return
     if not _mails.are_due():

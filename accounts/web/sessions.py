@@ -1,4 +1,4 @@
-"""Sessions end when unused, and at the latest two weeks after the log-in."""
+"""Sessions end when nobody uses them, and at the latest two weeks after the log-in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django.utils import timezone
 
 SINCE, SEEN = "since", "seen"
 _NOTED = 60
-"""Seconds within which another request is not noted, so that not every request writes."""
+"""Seconds within which a further request is not noted, so that not each one writes."""
 
 
 class IdleLimit:

@@ -207,8 +207,7 @@ class SinceLast:
 
 def since_last(images: Sequence[LesionImage], alerts: Sequence[Alert]) -> SinceLast:
     """images: of ``records.queries.timeline``, at least one; alerts: of the lesion, as the reader
-    may see them. Makes one query if no alert reports a change.
-    """
+    may see them. One query, where no alert says that it changed."""
     if len(images) < 2:
         return SinceLast("One picture so far", "Change shows only with a second one.")
     return since(images[1], images[0], alerts)

@@ -91,7 +91,7 @@ def require_same_keeper(one: Patient, other: Patient, field: str) -> None:
 
 
 def require_place(image: LesionImage) -> None:
-    """Raise ValidationError if the picture was added again after it was withdrawn."""
+    """Raise ValidationError if the picture was added again after its withdrawal."""
     same = image.lesion.images.filter(sha256=image.sha256).first()
     if same is not None:
         raise ValidationError(

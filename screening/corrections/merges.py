@@ -71,9 +71,9 @@ def merge_lesions(
 ) -> Lesion:
     """Move everything in ``lesion`` to ``into``; withdraw ``lesion`` and point it there.
 
-    If both have the same picture, the one with less attached is withdrawn. Symptoms of both are
-    marked. The lesion is closed only if both were, and no earlier for ``lesion`` than for ``into``.
-    acknowledged: as in ``moves.move_image``.
+    If both have the same picture, the one with less attached is withdrawn. All symptoms of either
+    are marked; the lesion is closed only if both were, and no earlier for ``lesion`` than for
+    ``into``. acknowledged: as in ``moves.move_image``.
     """
     reason = checked_reason(reason)
     lesion, into = held(lesion, into, user=user)
@@ -327,10 +327,10 @@ def _differing(patient: Patient, into: Patient) -> str:
 
 
 def _weight(image: LesionImage, user: User) -> tuple[int, int, bool, bool, int, bool, int, int]:
-    """What would be lost by withdrawing it, most important first: an unsettled warning, by
-    severity; then any warning; then a dermatoscopic picture, above all one without a reading, which
-    may become a warning; then the severity of its reading, whether that is unreviewed, and its
-    reviews and readings.
+    """What withdrawing it would lose: a warning that nothing has settled, by severity; then any
+    warning; then a dermatoscopic picture, first of all one without a reading, which may become a
+    warning; then the severity of its reading, whether that is unreviewed, and its reviews and
+    readings.
     """
     reading, is_concluded = image.counting_reading, image.reviews.settling().exists()
     told = reading.outcome_told if reading else ""
@@ -350,8 +350,8 @@ def _weight(image: LesionImage, user: User) -> tuple[int, int, bool, bool, int, 
 
 
 def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Copy to ``into`` what ``lesion`` has and ``into`` lacks. Returns the changed values, before
-    and after.
+    """Copy to ``into`` what ``lesion`` has and it lacks; returns the changed values, before and
+    after.
     """
     names = ("body_site", "notes", *SYMPTOMS, "symptoms_at", *CLOSED)
     before = {name: getattr(into, name) for name in names}

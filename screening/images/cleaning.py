@@ -84,9 +84,9 @@ def rendered(
 
 
 def check(file: IO[bytes]) -> Said:
-    """Decode ``file`` completely within the same limits, and keep nothing. Raises as ``clean``.
+    """Decode ``file`` completely within the same limits and keep nothing. Raises as ``clean``.
 
-    Returns the metadata of a DICOM file, empty for any other.
+    Returns what a DICOM file says; nothing is known of any other.
     """
     told, _ = sandbox.run("check", _bytes(file))
     return _from_words(told)["said"] or Said()

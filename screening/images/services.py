@@ -188,7 +188,7 @@ def give_screen(image: LesionImage) -> None:
 
 
 def ask_for_screen(image: LesionImage) -> None:
-    """Have a worker create the screen-size copy, unless it rests after a failure."""
+    """Have a worker make what ``give_screen`` makes, unless it rests after it failed."""
     if image.has_screen and not Setback.objects.filter(image=image).exists():
         bells.remind_of_follow_up(image.pk)
 

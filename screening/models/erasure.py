@@ -49,7 +49,7 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
         return self.filter(state__in=OPEN_ERASURE)
 
     def due(self) -> ErasureQuerySet:
-        """Erasures to work on now: the time to undo is over, or the work was interrupted."""
+        """Erasures to work on now: the days to undo it are over, or it was interrupted."""
         now = timezone.now()
         rested = Q(rests_until=None) | Q(rests_until__lte=now)
         over = Q(state=ErasureState.PENDING, erased_from__lte=now)

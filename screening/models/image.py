@@ -250,7 +250,7 @@ class LesionImage(Withdrawable):
         return f"{self.lesion}, {self.captured_on}"
 
     def sealing_key(self) -> DataKey:
-        """The key of its files and maps: its patient's key at the time of the first one."""
+        """What its files and maps are encrypted with: its patient's key when the first came."""
         if self.data_key is None:
             self.data_key = DataKey.of(self.lesion.patient)
             if not self._state.adding:

@@ -16,7 +16,7 @@ _BUFFER = 1_000_000
 
 class SealedS3(Sealed, S3Storage):
     def stored(self, name: str) -> IO[bytes]:
-        """The file. Only the ranges that are read are fetched. Raises FileNotFoundError."""
+        """Raises FileNotFoundError. Only the ranges that are read are fetched."""
         ranged = RangedObject(S3Storage._open(self, name).obj)
         return cast(IO[bytes], io.BufferedReader(ranged, _BUFFER))
 

@@ -20,9 +20,7 @@ def own_version() -> str:
 
 
 def default() -> str:
-    """The version whose readings count: the adopted one, or this process's own before any adoption.
-    Only reads.
-    """
+    """The version whose readings count. Only reads: this process's own until one was adopted."""
     adopted = _adopted()
     return adopted[-1] if adopted else own_version()
 

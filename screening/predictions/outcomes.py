@@ -660,12 +660,10 @@ def _both(one: LesionImage, other: LesionImage) -> datetime:
 
 
 def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
-    """Conditions on lesions.
-
-    A treatment is due after a malignant histology. A removal is due while a conclusion asks for it,
-    until another conclusion on that image or a later one, or a histology. A result is due after a
-    visit that took a sample, until a histology, a conclusion, or a later visit that may settle
-    warnings. On a record that a clinic follows, visits may not.
+    """Conditions on lesions. A treatment is due after a malignant histology. A removal is due while
+    a conclusion asks for it, until another one on that image or a later one, or a histology. A
+    result is due after a visit that took a sample, until a histology, a conclusion, or a later
+    visit that may settle warnings: not one on a record that a clinic follows.
     """
     since = {"knows_until__gte": OuterRef("created")}
     earlier = is_later(place_of("image", OuterRef), place_of("image"))

@@ -14,7 +14,8 @@ from screening.models import (
 )
 from screening.predictions.queue import finish
 
-# A sweep rings for at most this many: a long queue does not need a second message per row.
+# A sweep notifies workers of at most this many: a long queue does not need a second message per
+# row.
 SWEEP_LIMIT = 500
 
 

@@ -105,10 +105,9 @@ def decline(*, user: User, following: Following) -> Following:
 
 @transaction.atomic
 def end(*, user: User, following: Following) -> Following:
-    """Withdraw the invitation or, once accepted, end the following at once: the record is no longer
-    visible to the clinic's members, programs and links, and the clinic's identifiers are deleted.
-
-    Ending it again changes nothing. It works even if the clinic has withdrawn the record.
+    """Withdraw the invitation or, once accepted, take the record from the clinic at once: nothing
+    of it is visible to its members, programs and links any more, and the clinic's identifiers go.
+    Ending it again changes nothing. The clinic may have withdrawn the record.
     """
     clinics = Erasure.objects.filter(clinic=following.clinic_id, state__in=OPEN_ERASURE)
     erasures = list(clinics.select_for_update().order_by("pk"))  # before the patient, as elsewhere

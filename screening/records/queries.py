@@ -428,7 +428,7 @@ def standing_of(
 
 
 def with_visits(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Annotate ``has_visits``, which saves a query for the many lesions without any."""
+    """Annotate ``has_visits``: most lesions have none, which saves a query."""
     return lesions.annotate(has_visits=Exists(DoctorVisit.objects.filter(lesion=OuterRef("pk"))))
 
 

@@ -79,7 +79,7 @@ class DicomWebView(APIView):
         return [resource for resource in writer.ABOUT if may_read(self.request, resource)]
 
     def found(self, **names: str) -> retrieval.Instances:
-        """The instances that the URL names. Raises Http404 if there are none."""
+        """The instances in the address. Raises Http404 if there are none."""
         tells_readings = may_read(self.request, "predictions")
         return retrieval.instances(user=self.user, tells_readings=tells_readings, **names)
 
@@ -238,7 +238,7 @@ def _json(told: Any, status: int = 200) -> JsonResponse:
 
 
 def _header(dataset: Dataset) -> Any:
-    """The metadata without pixels."""
+    """Without pixels."""
     if "PixelData" in dataset:
         del dataset.PixelData
     return dataset.to_json_dict()

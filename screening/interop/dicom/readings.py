@@ -49,7 +49,7 @@ ONE_PICTURE = (
 
 
 def told_to(user: User) -> QuerySet[Prediction]:
-    """The counting readings that ``user`` may see, with what ``dataset`` reads."""
+    """The readings that count, of those that ``user`` may see, with what ``dataset`` reads."""
     counting = Prediction.objects.visible_to(user).counting()
     return counting.select_related("image__lesion__patient", "maps").prefetch_related(
         "image__identifiers", "image__lesion__positions"

@@ -22,7 +22,7 @@ class Key(httpx.Auth):
 
 class ClientCredentials(httpx.Auth):
     """A registered system's client ID and secret (OAuth 2 client credentials). Tokens are fetched,
-    and fetched again when they expire. Raises NotAuthenticated if the site rejects them.
+    and fetched again when they expire. Raises NotAuthenticated if the site does not know them.
     """
 
     requires_response_body = True

@@ -45,9 +45,7 @@ def in_folder(folder: Path) -> list[Found]:
 
 
 def _labels(paths: list[Path], folder: Path) -> list[str]:
-    """Lesions: one for each folder, and one for each picture outside. No two have the same
-    label.
-    """
+    """One for each folder, and one for each picture outside: no two lesions share one."""
     folders = {path: path.parent.relative_to(folder).as_posix() for path in paths}
     stems = Counter([path.stem for path in paths if folders[path] == "."])
     stems.update(set(folders.values()))
