@@ -1,6 +1,8 @@
 // When a picture was taken, from its EXIF block, before anything is sent. Never throws: unreadable
 // values count as missing. The server reads the same in ml/opening/exif.py and ml/opening/containers.py.
 
+const NONE = { day: "", noDay: "" };
+
 const ascii = (bytes, from, length) => String.fromCharCode(...bytes.subarray(from, from + length));
 
 const segments = function* (bytes) {
@@ -91,19 +93,21 @@ const dateTimeOriginal = (block) => {
   return ascii(block, view.getUint32(told + 8, isLittle), Math.min(length, 200)).split("\0")[0].trim();
 };
 
-/** The day ("2024-03-16") in a picture's file, or "" if it has none. */
+/** ``day``: when the picture was taken ("2024-03-16"); ``noDay``: the text of a day that the calendar
+ * does not have. Either is "" if the file has none, both where the camera's clock was never set. */
 export const takenOn = async (file) => {
   try {
     const buffer = await file.arrayBuffer();
     const [bytes, view] = [new Uint8Array(buffer), new DataView(buffer)];
     const block = blockOf(bytes, view);
-    if (!block) return "";
-    const found = /^(\d{4})[:\-/.](\d\d)[:\-/.](\d\d)/.exec(dateTimeOriginal(block));
-    if (!found) return "";
+    const found = block && /^(\d{4})[:\-/.](\d\d)[:\-/.](\d\d)/.exec(dateTimeOriginal(block));
+    if (!found) return NONE;
     const day = found.slice(1).join("-");
     const moment = new Date(`${day}T00:00:00Z`);
-    return !Number.isNaN(moment.valueOf()) && moment.toISOString().startsWith(day) ? day : "";
+    const isOne = !Number.isNaN(moment.valueOf()) && moment.toISOString().startsWith(day);
+    if (isOne && found[1] !== "0000") return { day, noDay: "" };
+    return { day: "", noDay: /[1-9]/.test(day) ? found[0] : "" };
   } catch {
-    return "";
+    return NONE;
   }
 };

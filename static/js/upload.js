@@ -89,16 +89,22 @@ const take = async (files) => {
       continue;
     }
     say(picture, "");
-    const day = await takenOn(file);
-    const isDicom = /\.dcm$/i.test(file.name) || file.type === "application/dicom";
-    const control = part(picture, "day");
-    if (!control.value && !isDicom) control.value = day || today();
-    part(picture, "source").textContent = day
-      ? "This date comes from the file."
+    await fillInDay(picture);
+  }
+};
+
+const fillInDay = async (picture) => {
+  const { day, noDay } = await takenOn(picture.file);
+  const isDicom = /\.dcm$/i.test(picture.file.name) || picture.file.type === "application/dicom";
+  const control = part(picture, "day");
+  if (!control.value && !isDicom && !noDay) control.value = day || today();
+  part(picture, "source").textContent = day
+    ? "This date comes from the file."
+    : noDay
+      ? `The file says “${noDay}”, which is no day. Give the day.`
       : isDicom
         ? "If you leave it empty, the date in the file is used."
         : "The file has no date, so today’s is filled in. Change it if the picture is older.";
-  }
 };
 
 const fields = (picture) => ({

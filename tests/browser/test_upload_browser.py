@@ -75,6 +75,11 @@ def test_each_picture_has_its_own_day_before_anything_is_sent(
     here = page.evaluate("new Date().toLocaleDateString('sv')")
     expect(rows.nth(11).get_by_label("Taken on")).to_have_value(here)  # the browser's day
     expect(rows.nth(11)).to_contain_text("today’s is filled in")
+    impossible = _written(tmp_path, leap_dot_jpg=_taken("2023-02-29", first + 40))
+    page.locator("input[name=file]").set_input_files(impossible)
+    expect(rows.nth(12)).to_contain_text("“2023:02:29”, which is no day. Give the day.")
+    expect(rows.nth(12).get_by_label("Taken on")).to_have_value("")
+    rows.nth(12).get_by_role("button", name="Remove").click()
     rows.nth(11).get_by_label("Taken on").fill("2023-12-24")
     rows.nth(11).get_by_label("Kind").select_option("clinical")
     rows.nth(0).get_by_role("button", name="Remove").click()
@@ -185,7 +190,12 @@ def test_the_browser_reads_the_day_that_the_server_reads(
         cases.heic(format="AVIF", exif=block),
         cases.mpo(exif_block=block),
         cases.mpo(),
+        *(
+            cases.encoded(cases.spot(), exif=cases.exif(taken=taken))
+            for taken in ("2024:02:30 10:00:00", "0000:01:01 10:00:00", "0000:00:00 00:00:00")
+        ),
     ]
+    sound = len(whole)
     random = Random(4)
     for _ in range(120):
         data = bytearray(random.choice(whole[:3]))
@@ -199,13 +209,14 @@ def test_the_browser_reads_the_day_that_the_server_reads(
             const days = [];
             for (const file of files) {
                 const bytes = Uint8Array.from(atob(file), (one) => one.charCodeAt(0));
-                days.push(await takenOn(new File([bytes], "a")));
+                const { day, noDay } = await takenOn(new File([bytes], "a"));
+                days.push(day || noDay);
             }
             return days;
         }""",
         [b64encode(data).decode() for data in whole],
     )
-    assert found[:7] == ["2024-03-16"] * 6 + [""]
+    assert found[:sound] == ["2024-03-16"] * 6 + ["", "2024:02:30", "0000:01:01", ""]
     read = [_server_reads(data) for data in whole]
     assert 30 < sum(day == "" for day in read) < 120
     for theirs, ours in zip(found, read, strict=True):
@@ -215,9 +226,14 @@ def test_the_browser_reads_the_day_that_the_server_reads(
 def _server_reads(data: bytes) -> str | None:
     """None: the picture is rejected."""
     if data[4:8] == b"ftyp":
-        return str(exif.read(exif.find(containers.without_exif(data)[1])).taken_on or "")
+        return _day_of(exif.find(containers.without_exif(data)[1]))
     kinds = {b"\xff\xd8": containers.jpeg, b"\x89P": containers.png, b"RI": containers.webp}
     try:
-        return str(exif.read(kinds[data[:2]](data).exif).taken_on or "")
+        return _day_of(kinds[data[:2]](data).exif)
     except (containers.Broken, containers.Animated, containers.TooManyScans):
         return None
+
+
+def _day_of(block: bytes) -> str:
+    told = exif.read(block)
+    return str(told.taken_on or told.no_day)
