@@ -92,8 +92,8 @@ def require_same_keeper(one: Patient, other: Patient, field: str) -> None:
 
 def require_place(image: LesionImage) -> None:
     """Raise ValidationError if the picture was added again after its withdrawal."""
-    same = image.lesion.images.filter(sha256=image.sha256).first()
-    if same is not None:
+    same = image.lesion.images.filter(sha256=image.sha256, is_twin=False).first()
+    if same is not None and not image.is_twin:
         raise ValidationError(
             f"The same picture is on {image.lesion} already, added again on "
             f"{same.created:%Y-%m-%d}. Withdraw that one first."

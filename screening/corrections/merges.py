@@ -36,6 +36,9 @@ from screening.corrections.moves import (
 )
 from screening.models import (
     SYMPTOMS,
+    Alert,
+    ChangeMark,
+    Comparison,
     Correction,
     CorrectionKind,
     DoctorVisit,
@@ -71,7 +74,8 @@ def merge_lesions(
 ) -> Lesion:
     """Move everything in ``lesion`` to ``into``; withdraw ``lesion`` and point it there.
 
-    If both have the same picture, the one with less attached is withdrawn. All symptoms of either
+    If both have the same picture, the one with less attached is withdrawn, unless people have said
+    something of it. All symptoms of either
     are marked; the lesion is closed only if both were, and no earlier for ``lesion`` than for
     ``into``. acknowledged: as in ``moves.move_image``.
     """
@@ -297,7 +301,9 @@ def _merger(record: Any) -> Correction:
 
 
 def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list[Any]:
-    """Withdraw one of each pair of identical pictures; returns the identifiers."""
+    """Withdraw one of each pair of identical pictures, unless both are needed; returns the
+    identifiers.
+    """
     by_picture = {image.sha256: image for image in own if not image.is_withdrawn}
     out = []
     for image in coming:
@@ -305,12 +311,28 @@ def _once(coming: list[LesionImage], own: list[LesionImage], user: User) -> list
         if same is None or image.is_withdrawn:
             continue
         less = min((same, image), key=lambda one: _weight(one, user))
+        if _is_needed(less):
+            continue
         less.withdrawn_at, less.withdrawn_by = next_moment(less.lesion), user
         less.withdrawn_because = "The same picture was on both spots that were merged."
         less.save()
         note(CorrectionKind.WITHDRAWN, less, user=user, reason=less.withdrawn_because)
         out.append(less.pk)
     return out
+
+
+def _is_needed(image: LesionImage) -> bool:
+    """Whether people have said something of the picture, or an alert is open, that would go out of
+    sight with it.
+    """
+    pair = Q(earlier=image) | Q(later=image)
+    said: tuple[models.QuerySet[Any], ...] = (
+        image.reviews.all(),
+        image.outlines.all(),
+        ChangeMark.objects.filter(comparison__in=Comparison.objects.filter(pair)),
+        Alert.objects.open().filter(pair),
+    )
+    return any(found.exists() for found in said)
 
 
 def _differing(patient: Patient, into: Patient) -> str:
@@ -330,7 +352,7 @@ def _weight(image: LesionImage, user: User) -> tuple[int, int, bool, bool, int, 
     """What withdrawing it would lose: a warning that nothing has settled, by severity; then any
     warning; then a dermatoscopic picture, first of all one without a reading, which may become a
     warning; then the severity of its reading, whether that is unreviewed, and its reviews and
-    readings.
+    readings. See also ``_is_needed``.
     """
     reading, is_concluded = image.counting_reading, image.reviews.settling().exists()
     told = reading.outcome_told if reading else ""

@@ -159,9 +159,14 @@ def require_acknowledged(acknowledged: bool, *texts: str) -> None:
 def bring(images: list[LesionImage], lesion: Lesion) -> None:
     """Assign the images to ``lesion`` from now on. Call it in a correction that has locked both."""
     now = next_moment(lesion, *{image.lesion for image in images})
+    there = lesion.images.exclude(pk__in=[image.pk for image in images])
+    pictures = set(there.values_list("sha256", flat=True))
     for image in images:
+        if image.lesion_id != lesion.pk and not image.is_withdrawn:
+            image.is_twin = image.sha256 in pictures
+            pictures.add(image.sha256)
         image.lesion, image.placed_at = lesion, now
-        image.save(update_fields=["lesion", "placed_at", "modified"])
+        image.save(update_fields=["lesion", "placed_at", "is_twin", "modified"])
 
 
 def put_back(image: LesionImage, placed_at: str | None, since: datetime) -> None:

@@ -153,6 +153,7 @@ KINDS = (
         of("lesion__patient"),
         "Pictures, with the paths of their files.",
         omitted=("screen", "data_key"),
+        newer=("is_twin",),
     ),
     Kind(
         "visits",

@@ -6,6 +6,12 @@ from django.db.models import Q
 from screening.models.base import UUIDModel
 
 
+class AdoptionQuerySet(models.QuerySet["Adoption"]):
+    def default(self) -> str:
+        """The version that was adopted last; empty if none was."""
+        return self.values_list("model_version", flat=True).first() or ""
+
+
 class Adoption(UUIDModel):
     """A model version that became the default, so that its readings count. The last row applies.
     Rows are never changed.
@@ -13,6 +19,8 @@ class Adoption(UUIDModel):
 
     number = models.PositiveIntegerField(unique=True, editable=False, help_text="From 1.")
     model_version = models.CharField(max_length=40, editable=False)
+
+    objects = AdoptionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-number"]

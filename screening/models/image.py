@@ -19,6 +19,7 @@ from ml import reader
 from ml.opening.limits import SCREEN_SIDE
 from ml.types import MAX_AGE
 from screening.formatting import day
+from screening.models.adoption import Adoption
 from screening.models.base import CurrentManager, Withdrawable
 from screening.models.data_key import DataKey
 from screening.models.fields import SealedFileField
@@ -217,6 +218,13 @@ class LesionImage(Withdrawable):
         editable=False,
         help_text="Its DICOM file said so: the picture itself may name the person.",
     )
+    is_twin = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="The same picture is there once more: it came with a lesion that was merged, and "
+        "keeps what people said of it.",
+    )
     is_synthetic = models.BooleanField(default=False, help_text="Drawn by SkinCheck, not skin.")
 
     # Only on images of the queries named.
@@ -235,7 +243,7 @@ class LesionImage(Withdrawable):
             *Withdrawable.Meta.constraints,
             models.UniqueConstraint(
                 fields=["lesion", "sha256"],
-                condition=Q(withdrawn_at__isnull=True),
+                condition=Q(withdrawn_at__isnull=True, is_twin=False),
                 name="same_picture_once_per_lesion",
             ),
             models.CheckConstraint(
@@ -294,13 +302,16 @@ class LesionImage(Withdrawable):
     def latest_attempt(self) -> Prediction | None:
         """The newest reading, in any state, by the default version or by the version that counts.
 
-        Readings by other versions are shown beside it, never instead of it.
+        Readings by other versions are shown beside it, never instead of it. Needs no query where
+        predictions are prefetched, unless the newest is by another version than the counting one.
         """
-        counting = self.counting_reading
-        versions = {reader.DEFAULT_VERSION, counting.model_version if counting else None}
-        attempts = list(self.predictions.all())
-        own = (one for one in attempts if one.model_version in versions)
-        return next(own, None) or next(iter(attempts), None)
+        attempts, counting = list(self.predictions.all()), self.counting_reading
+        newest, of_counting = next(iter(attempts), None), counting.model_version if counting else ""
+        versions = {one.model_version for one in attempts}
+        if newest is None or newest.model_version == of_counting or len(versions) == 1:
+            return newest
+        by = {Adoption.objects.default() or reader.DEFAULT_VERSION, of_counting}
+        return next((one for one in attempts if one.model_version in by), newest)
 
     @property
     def age(self) -> int | None:

@@ -21,8 +21,7 @@ def own_version() -> str:
 
 def default() -> str:
     """The version whose readings count. Only reads: this process's own until one was adopted."""
-    adopted = _adopted()
-    return adopted[-1] if adopted else own_version()
+    return Adoption.objects.default() or own_version()
 
 
 def adopt_own() -> None:

@@ -638,7 +638,8 @@ def _awaits(
             and (at == image or (at.place >= image.place and other.knows_until >= _both(at, image)))
             for at, other in standing
         )
-        if not answered and not any(at >= review.created for at in examined):
+        since = max(review.created, image.placed_at)
+        if not answered and not any(at >= since for at in examined):
             return Awaited.REMOVAL.value
     concluded = [
         review.knows_until
@@ -661,7 +662,8 @@ def _both(one: LesionImage, other: LesionImage) -> datetime:
 
 def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
     """Conditions on lesions. A treatment is due after a malignant histology. A removal is due while
-    a conclusion asks for it, until another one on that image or a later one, or a histology. A
+    a conclusion asks for it, until another one on that image or a later one, or a histology, by
+    whoever was shown the image in its place. A
     result is due after a visit that took a sample, until a histology, a conclusion, or a later
     visit that may settle warnings: not one on a record that a clinic follows.
     """
@@ -674,7 +676,11 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
     examined = knowing(Histology.objects.standing().disclosed_to(user)).filter(**since)
     asked = conclusions(user).filter(
         ~Exists(answers.filter(Q(image=OuterRef("image")) | on_later)),
-        ~Exists(examined.filter(lesion=OuterRef("image__lesion"))),
+        ~Exists(
+            examined.filter(
+                lesion=OuterRef("image__lesion"), knows_until__gte=OuterRef("image__placed_at")
+            )
+        ),
         management=Management.EXCISE,
     )
     visits = DoctorVisit.objects.settling().filter(lesion=OuterRef("lesion"))

@@ -22,6 +22,7 @@ from screening.models import (
     Prediction,
     Reminder,
 )
+from screening.predictions import outcomes
 from screening.records import services as record_services
 from tests.factories import (
     AlertFactory,
@@ -156,18 +157,38 @@ class TestMergeLesions:
         PredictionFactory(image=graver, outcome="urgent")
         for _ in range(2):
             PredictionFactory(image=milder, outcome="monitor")
-        ReviewFactory(image=milder)
         merge(personas.admin, lesion, into)
         assert into.images.get() == graver
 
-    def test_what_nobody_has_concluded_on_is_kept_of_two_as_grave(self, personas, lesion, into):
-        settled = LesionImageFactory(lesion=into)
-        open_one = LesionImageFactory(lesion=lesion, sha256=settled.sha256)
+    @pytest.mark.parametrize("is_settled_coming", [True, False])
+    def test_a_conclusion_goes_with_no_twin(self, personas, lesion, into, is_settled_coming):
+        """Nor does it settle the warning of the other."""
+        two = (lesion, into) if is_settled_coming else (into, lesion)
+        settled = LesionImageFactory(lesion=two[0])
+        open_one = LesionImageFactory(lesion=two[1], sha256=settled.sha256)
         for image in (settled, open_one):
             PredictionFactory(image=image, outcome="urgent")
-        ReviewFactory(image=settled)
+        ReviewFactory(image=settled, conclusion="mel", management="excise")
         merge(personas.admin, lesion, into)
-        assert into.images.get() == open_one
+        assert set(into.images.all()) == {settled, open_one}
+        told = outcomes.with_standing(Lesion.objects.all(), personas.admin).get()
+        assert (told.standing_rank, told.awaits) == (0, "removal")
+        for image in (settled, open_one):
+            image.refresh_from_db()
+            services.withdraw(user=personas.admin, record=image, reason="Twice")
+            services.restore(user=personas.admin, record=image)
+        services.restore(user=personas.admin, record=lesion, acknowledged=True)
+        for image, back in zip((settled, open_one), two, strict=True):
+            image.refresh_from_db()
+            assert (image.lesion, image.is_twin) == (back, False)
+
+    def test_what_people_saw_goes_with_no_twin(self, personas, lesion, into):
+        mine = LesionImageFactory(lesion=into)
+        theirs = LesionImageFactory(lesion=lesion, sha256=mine.sha256)
+        PredictionFactory(image=mine, outcome="urgent")
+        alert = AlertFactory(later=theirs, lesion=lesion)
+        merge(personas.admin, lesion, into)
+        assert Alert.objects.open().get() == alert
 
     def test_it_is_not_taken_apart_where_the_picture_was_added_again(self, personas, lesion, into):
         mine = LesionImageFactory(lesion=into)

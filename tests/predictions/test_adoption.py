@@ -11,7 +11,8 @@ from django.urls import reverse
 from ml import reader
 from screening import sweeper, tasks
 from screening.corrections import services as corrections
-from screening.models import Adoption, Prediction, State
+from screening.interop.fhir import device
+from screening.models import Adoption, LesionImage, Prediction, State
 from screening.predictions import adoption, details, queue
 from screening.predictions import services as prediction_services
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
@@ -197,6 +198,15 @@ def test_only_the_operator_goes_back(release):
     assert counting(image) == NEW
     release(later)
     assert adoption.default() == NEW  # a process of the newer release that still runs
+
+
+def test_what_waits_for_the_default_is_told_and_what_is_read_beside_it_is_not(release):
+    counts = PredictionFactory(model_version=NEW)
+    other = PredictionFactory(image=counts.image, queued=True, model_version=OLD)
+    image = LesionImage.objects.get()
+    assert (image.latest_attempt, device.render(OLD, "")["status"]) == (counts, "inactive")
+    adoption.adopt(OLD)
+    assert (image.latest_attempt, device.render(OLD, "")["status"]) == (other, "active")
 
 
 def test_what_the_operator_went_back_to_ends_with_its_network(release):

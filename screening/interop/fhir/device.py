@@ -6,6 +6,7 @@ from typing import Any
 
 from ml import reader
 from screening.interop.fhir.elements import Json, canonical, resource
+from screening.predictions import adoption
 
 SHA256 = "SHA-256 of the weights"
 
@@ -29,7 +30,7 @@ def render(version: str, base: str) -> Json:
         "Device",
         version,
         identifier=[{"system": weights_system(), "value": weights}] if weights else [],
-        status="active" if version == reader.DEFAULT_VERSION else "inactive",
+        status="active" if version == adoption.default() else "inactive",
         manufacturer=card.get("developer"),
         deviceName=[{"name": card.get("name", "SkinCheck reader"), "type": "user-friendly-name"}],
         type={"text": "Artificial intelligence: a neural network for dermatoscopic images"},
