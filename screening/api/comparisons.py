@@ -83,7 +83,8 @@ class ComparisonSerializer(ByScope, serializers.ModelSerializer[Comparison]):
     matrix = serializers.SerializerMethodField(help_text="`null` where the alignment failed.")
     reason = WordOrNull(help_text="Why the alignment failed.")
     differences = serializers.SerializerMethodField(
-        help_text="Empty where one of the images is not measured. Needs `measurements:read`."
+        help_text="Empty where one of the images is not measured, and where an outline was drawn "
+        "since: compare them again. Needs `measurements:read`."
     )
 
     class Meta:
@@ -162,6 +163,7 @@ class ComparisonViewSet(ReadViewSet):
 
     def get_queryset(self) -> QuerySet[Comparison]:
         images = record_queries.with_measures(LesionImage.objects.all(), self.user)
+        images = images.prefetch_related("outlines")
         return Comparison.objects.visible_to(self.user).prefetch_related(
             Prefetch("earlier", images), Prefetch("later", images)
         )

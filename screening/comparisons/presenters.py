@@ -20,13 +20,20 @@ from screening.measurements.contours import Point, outline
 from screening.measurements.masks import mask_within
 from screening.measurements.millimetres import in_millimetres, scale_of
 from screening.measurements.presenters import COLOUR_WORDS, colours_present
-from screening.measurements.queries import NotOpened, current, repeatability
+from screening.measurements.queries import (
+    NotOpened,
+    current,
+    last_tried,
+    outlines_of,
+    repeatability,
+)
 from screening.models import Alert, Comparison, LesionImage, Outcome, Prediction
 
 logger = logging.getLogger(__name__)
 
 OUTLINE_SIDE = 320
 """The longer side, in pixels, at which masks are outlined."""
+NOT_YET = "it needs a reading that found the spot, or an outline drawn by hand."
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -87,7 +94,8 @@ class Row:
 
 
 def differences(comparison: Comparison) -> list[Difference]:
-    """The differences; empty if one of the images has no measurements.
+    """The differences; empty if one of the images has no measurements, or if an outline was drawn
+    since: what is measured now is not what was compared.
 
     Sizes are in millimetres where both scales are known; else in pixels of the earlier image, if
     the images could be aligned; else they are not comparable and are left out.
@@ -95,6 +103,8 @@ def differences(comparison: Comparison) -> list[Difference]:
     earlier, later = comparison.earlier, comparison.later
     measured = current(earlier), current(later)
     if measured[0] is None or measured[1] is None:
+        return []
+    if comparison.outlines != outlines_of(earlier, later):
         return []
     before, after = measured[0].values, measured[1].values
     scales = scale_of(earlier), scale_of(later)
@@ -127,6 +137,16 @@ def rows(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> l
     """
     measured = [_row(difference) for difference in differences(comparison)]
     return [*_read(comparison, readings), *measured, *_colours(comparison)]
+
+
+def unmeasured(comparison: Comparison) -> list[str]:
+    """Of each image without measurements, its day and why."""
+    tried = {image: last_tried(image) for image in (comparison.earlier, comparison.later)}
+    return [
+        f"{image.day_label}: {last.failure if last else NOT_YET}"
+        for image, last in tried.items()
+        if last is None or last.failure
+    ]
 
 
 def readings_of(images: list[LesionImage], user: User) -> dict[Any, Prediction | None]:
@@ -208,9 +228,10 @@ class SinceLast:
 def since_last(images: Sequence[LesionImage], alerts: Sequence[Alert]) -> SinceLast:
     """images: of ``records.queries.timeline``, at least one; alerts: of the lesion, as the reader
     may see them. One query, where no alert says that it changed."""
-    if len(images) < 2:
+    others = [image for image in images if image.sha256 != images[0].sha256]
+    if not others:
         return SinceLast("One picture so far", "Change shows only with a second one.")
-    return since(images[1], images[0], alerts)
+    return since(others[0], images[0], alerts)
 
 
 def since(before: LesionImage, newest: LesionImage, alerts: Sequence[Alert]) -> SinceLast:

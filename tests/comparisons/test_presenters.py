@@ -7,7 +7,9 @@ from datetime import date
 import pytest
 
 from ml.types import REGISTRATION_VERSION
-from screening.comparisons.presenters import differences, since_last
+from screening.comparisons.presenters import differences, since_last, unmeasured
+from screening.measurements.queries import outlines_of
+from screening.models import Comparison
 from screening.records import queries
 from tests.factories import (
     AlertFactory,
@@ -15,6 +17,7 @@ from tests.factories import (
     LesionFactory,
     LesionImageFactory,
     MeasurementFactory,
+    OutlineFactory,
     PredictionFactory,
 )
 
@@ -73,6 +76,14 @@ def test_without_measures_no_change_is_denied(lesion, personas):
     assert "can miss a change" in told.text
 
 
+def test_the_same_picture_twice_is_no_two(lesion, personas):
+    _, newest = pictures(lesion, 2)
+    LesionImageFactory(
+        lesion=lesion, captured_on=newest.captured_on, sha256=newest.sha256, is_twin=True
+    )
+    assert since(lesion, personas.viewer).title == "Not compared since 1 Jan 2026"
+
+
 def test_alerts_of_the_newest_pair_are_named_and_no_others(lesion, personas):
     first, second, third = pictures(lesion, 3)
     AlertFactory(lesion=lesion, earlier=first, later=second, rule="growth")
@@ -83,6 +94,34 @@ def test_alerts_of_the_newest_pair_are_named_and_no_others(lesion, personas):
     assert told.title == "Changed since 1 Feb 2026"
     assert set(told.text.rstrip(".").lower().split("; ")) == {"a new colour", "grew fast"}
     assert told.is_open
+
+
+def test_what_was_drawn_since_is_not_told_of_what_was_compared(lesion, personas):
+    earlier, later = pictures(lesion, 2)
+    for image in (earlier, later):
+        MeasurementFactory(image=image, prediction=image.predictions.get())
+    comparison = ComparisonFactory(earlier=earlier, later=later)
+    assert differences(comparison) and not unmeasured(comparison)
+    drawn = OutlineFactory(image=later)
+    MeasurementFactory(image=later, prediction=None, outline=drawn)
+    comparison = Comparison.objects.get()
+    assert differences(comparison) == []
+    again = ComparisonFactory(earlier=earlier, later=later, outlines=outlines_of(earlier, later))
+    assert differences(again)
+
+
+def test_it_is_said_which_picture_could_not_be_measured(lesion, personas, client):
+    earlier, later = pictures(lesion, 2)
+    MeasurementFactory(image=earlier, prediction=earlier.predictions.get())
+    why = "The outline encloses too little to be measured."
+    drawn = OutlineFactory(image=later)
+    MeasurementFactory(image=later, prediction=None, outline=drawn, values={}, failure=why)
+    ComparisonFactory(earlier=earlier, later=later, outlines=outlines_of(earlier, later))
+    client.force_login(personas.viewer)
+    page = client.get(f"/lesions/{lesion.pk}/compare/").text
+    assert f"Not measured, 1 Feb 2026: {why}" in page
+    assert "Chance of cancer or its precursor, as read" in page
+    assert "Not measured, 1 Jan 2026" not in page
 
 
 @pytest.mark.parametrize("aligned", [True, False])

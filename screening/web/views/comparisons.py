@@ -118,6 +118,7 @@ def _shown(
         "pair": list(zip(("earlier", "later"), pair, outlines, strict=True)),
         "matrix": comparison_presenters.corner_matrix(comparison) if comparison.aligned else None,
         "rows": comparison_presenters.rows(comparison, readings),
+        "unmeasured": comparison_presenters.unmeasured(comparison),
         "marks": marks.select_related("marked_by"),
         "form": ChangeMarkForm(
             form_tokens.typed(request, reverse("comparison_mark", args=[comparison.pk]))
