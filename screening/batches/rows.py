@@ -1,9 +1,11 @@
-"""One row of a batch: check its picture, or import its patient, lesion and image. Raises RowRefused
-with a message for the user.
+"""One row of a batch: import its patient, lesion and image, or try to. Raises RowRefused with a
+message for the user.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
+from copy import copy
 from datetime import date, datetime
 from decimal import Decimal
 from io import BytesIO
@@ -34,18 +36,23 @@ WITHDRAWN_HISTOLOGY = (
 )
 
 
-def check(row: BatchRow, archive: Batchable) -> None:
-    try:
-        said = cleaning.check(BytesIO(archive.picture(row.entry, row.offset)))
-        image_services.require_a_photograph(said)
-    except (PictureRefused, cleaning.InvalidImage) as reason:
-        raise RowRefused([[_column(row), str(reason)]]) from None
-    except ValidationError as error:
-        raise RowRefused(_problems(error)) from None
+class _Tried(Exception):
+    """Undoes what an import wrote."""
 
 
-def import_row(row: BatchRow, archive: Batchable) -> None:
-    """Import the row and its image in one transaction, and queue the reading.
+def check(row: BatchRow, archive: Batchable) -> list[list[str]]:
+    """Import the row and undo it: whatever would refuse it then is told now. Returns what an import
+    would remark. Rows of one batch are not checked against one another.
+    """
+    trial = copy(row)
+    with suppress(_Tried):
+        import_row(trial, archive, is_trial=True)
+    return trial.problems
+
+
+def import_row(row: BatchRow, archive: Batchable, *, is_trial: bool = False) -> None:
+    """Import the row and its image in one transaction, and queue the reading. is_trial: raise
+    _Tried in the end, so that nothing is kept.
 
     The picture is decoded before the transaction, which would otherwise hold a database lock. From
     a DICOM file the pixel size is adopted, and the body site if the table has none. The day comes
@@ -87,6 +94,8 @@ def import_row(row: BatchRow, archive: Batchable) -> None:
             if words := added.image.removed_words:
                 row.problems.append(["captured_on", words])
             _finish(row, added)
+            if is_trial:
+                raise _Tried
     except ValidationError as error:
         raise RowRefused(_problems(error)) from None
 

@@ -205,8 +205,8 @@ def _work_on(row: BatchRow) -> None:
     """
     try:
         if row.batch.state == Batch.State.CHECKING:
-            rows.check(row, archive_of(row.batch))
-            _leave(row, BatchRow.State.CHECKED)
+            remarks = rows.check(row, archive_of(row.batch))
+            _leave(row, BatchRow.State.CHECKED, problems=remarks)
         else:
             rows.import_row(row, archive_of(row.batch))
     except RowRefused as refusal:
@@ -217,7 +217,7 @@ def _work_on(row: BatchRow) -> None:
         logger.warning("batch row %s: the lease was lost before it was finished", row.pk)
     except PermissionDenied as reason:
         _leave(row, BatchRow.State.WAITING)
-        Batch.objects.filter(pk=row.batch_id, state=Batch.State.IMPORTING).update(
+        Batch.objects.filter(pk=row.batch_id, state=row.batch.state).update(
             state=Batch.State.CANCELLED, failure=str(reason)
         )
     except Exception as error:

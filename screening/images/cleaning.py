@@ -83,15 +83,6 @@ def rendered(
     return sandbox.run("rendered", _bytes(file), **options)[1][0]
 
 
-def check(file: IO[bytes]) -> Said:
-    """Decode ``file`` completely within the same limits and keep nothing. Raises as ``clean``.
-
-    Returns what a DICOM file says; nothing is known of any other.
-    """
-    told, _ = sandbox.run("check", _bytes(file))
-    return _from_words(told)["said"] or Said()
-
-
 def said(file: IO[bytes]) -> Said | None:
     """The contents of a DICOM file; None for any other. Raises as ``clean``. Rewinds ``file``."""
     data = _bytes(file)
@@ -123,8 +114,6 @@ def answer(asked: str, data: bytes, **options: Any) -> tuple[dict[str, Any], lis
     if asked == "identity":
         return asdict(dicom.identity(data)), []
     picture, found = _opened(data)
-    if asked == "check":
-        return _in_words({"said": found}), []
     if asked == "screen":
         return {}, [_screen(picture.image)]
     image, stored = picture.image, _encoded(picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from datetime import date, timedelta
 from hashlib import sha256
+from io import BytesIO
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -20,6 +21,7 @@ from screening.batches import ingest, worker
 from screening.batches import rows as batch_rows
 from screening.batches import services as batch_services
 from screening.batches.queries import Counts, counts_of, problems_of, with_counts
+from screening.corrections.services import withdraw
 from screening.errors import LeaseLost
 from screening.images import services as image_services
 from screening.models import (
@@ -36,6 +38,7 @@ from screening.operations.storage import SealedFiles
 from screening.predictions import queue
 from screening.records import closing
 from screening.records.services import edit_lesion
+from tests import cases
 from tests.batches.uploads import (
     BAD,
     as_csv,
@@ -183,6 +186,40 @@ def test_what_may_name_the_person_is_refused_by_a_dry_run_too(personas, dry_run)
     found = problems(batch)
     assert ["burned into" in found[2][1], "Secondary Capture" in found[3][1]] == [True, True]
     assert len(found) == counted(batch).refused == 2
+
+
+def test_a_dry_run_tells_what_the_import_would_and_keeps_nothing(personas):
+    patient = PatientFactory(clinic=personas.clinic, label="P", birth_year=1990)
+    known, other = (LesionFactory(patient=patient, label=label) for label in ("L1", "L2"))
+    there, gone = drawn(1), drawn(2)
+    for lesion, data in ((other, there), (known, gone)):
+        image_services.add_image(user=personas.clinician, lesion=lesion, file=BytesIO(data))
+    withdraw(user=personas.clinician, record=known.images.get(), reason="Blurred")
+    photograph = cases.spot().rotate(5)
+    pictures = {
+        "elsewhere.jpg": there,
+        "withdrawn.jpg": gone,
+        "no_day.jpg": cases.encoded(photograph, exif=cases.exif(taken="2024:02:30 10:00:00")),
+        "unborn.jpg": cases.encoded(photograph, exif=cases.exif(taken="1989:03:01 10:00:00")),
+        "unlike.jpg": drawn(3),
+    }
+    rows = [{"image": name, "patient_id": "P", "lesion_id": "L1"} for name in pictures]
+    rows[-1]["localization"] = "face"
+    kept = stored()
+    archive = batch_of(rows, pictures)
+    batch = work_off(upload(personas.assistant, archive, clinic=personas.clinic, dry_run=True))
+    told = [reason for _, reason in problems(batch).values()]
+    for reason, wanted in zip(
+        told,
+        ("already on L2", "was withdrawn here", "which is no day", "before the patient", "face"),
+        strict=True,
+    ):
+        assert wanted in reason
+    assert (batch.state, counted(batch).checked, counted(batch).refused) == ("checked", 1, 4)
+    assert (LesionImage.objects.count(), Prediction.objects.count()) == (1, 2)
+    assert stored() - kept <= {batch.archive.name}
+    batch_services.resume_batch(user=personas.clinician, batch=batch)
+    assert counted(work_off(batch)).imported == 1
 
 
 def test_a_checked_batch_is_imported_when_it_is_resumed(personas):
