@@ -304,11 +304,13 @@ for (const form of document.querySelectorAll("[data-outline-editor], [data-ruler
   form.querySelector("[data-fewer]")?.addEventListener("click", () => fewer(Math.ceil(points.length / 2)));
   freehand?.addEventListener("click", () => setFreehand(!isFreehand()));
   back.addEventListener("click", undo);
-  form.querySelector("[data-reset]")?.addEventListener("click", (event) => {
-    remember();
-    read(event.target.dataset.reset);
-    draw();
-  });
+  for (const button of form.querySelectorAll("[data-reset]")) {
+    button.addEventListener("click", () => {
+      remember();
+      read(button.dataset.reset);
+      draw();
+    });
+  }
   addEventListener("resize", () => draw());
   form.addEventListener("zoomed", () => draw());
   read(field.value);

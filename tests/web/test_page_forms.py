@@ -328,6 +328,64 @@ def test_no_edit_form_overwrites_what_its_writer_has_not_seen(
     assert kept()
 
 
+@pytest.mark.parametrize(
+    ("name", "record", "meanwhile", "typed", "told"),
+    [
+        (
+            "lesion_place",
+            "lesion",
+            lambda lesion: LesionPositionFactory(lesion=lesion),
+            {"view": "front", "x": "0.5", "y": "0.3"},
+            r"Now: [A-Z][a-z ,]+\. You entered: [A-Z][a-z ,]+\.",
+        ),
+        (
+            "image_outline",
+            "image",
+            lambda image: OutlineFactory(image=image),
+            {"points": "0.2,0.2 0.8,0.2 0.5,0.8"},
+            r"Now: .+&#x27;s outline of .+, [0-9]+ points\. You entered: the one below, 3 points\.",
+        ),
+        (
+            "image_scale",
+            "image",
+            lambda image: ImageScaleFactory(image=image),
+            {"source": "pixel_spacing", "millimetres": "0.03"},
+            r"Now: 0\.1000 mm a pixel\. You entered: 0\.0300 mm a pixel\.",
+        ),
+    ],
+)
+def test_both_values_are_told_of_what_no_field_shows(
+    admin, records, name, record, meanwhile, typed, told
+):
+    url = reverse(name, args=[records[record].pk])
+    mine = opened(admin, url)
+    meanwhile(records[record])
+    page = admin.post(url, mine | typed).text
+    assert re.search(told, page)
+    again = {name: hidden(page, name) for name in ("form_token", "opened")}
+    assert admin.post(url, again | typed).status_code == 302
+
+
+def test_the_outline_that_was_drawn_is_kept_beside_the_one_that_stands(admin, records):
+    image, drawn = records["image"], "0.2,0.2 0.8,0.2 0.5,0.8"
+    url = reverse("image_outline", args=[image.pk])
+    mine = opened(admin, url)
+    standing = OutlineFactory(image=image)
+    page = admin.post(url, mine | {"points": drawn}).text
+    assert f'name="points" value="{drawn}"' in page
+    theirs = " ".join(f"{x:.5f},{y:.5f}" for x, y in standing.points)
+    assert f'data-reset="{theirs}">The outline that stands' in page
+
+
+def test_the_same_scale_in_two_tabs_is_no_contradiction(admin, records):
+    image = records["image"]
+    url = reverse("image_scale", args=[image.pk])
+    mine = opened(admin, url)
+    ImageScaleFactory(image=image, mm_per_pixel=0.03)
+    typed = {"source": "pixel_spacing", "millimetres": "0.03"}
+    assert admin.post(url, mine | typed).status_code == 302
+
+
 # Two clicks
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db import models
 
 from screening.errors import Changed
@@ -50,6 +51,10 @@ class EditForm(forms.Form):
     def wanted(self) -> dict[str, Any]:
         return {name: value for name, value in self.cleaned_data.items() if name != "opened"}
 
+    def unseen(self, now: conflicts.Values) -> list[str]:
+        """Both values of what no visible field shows, in words. now: what others have changed."""
+        return []
+
     def clean_opened(self) -> str:
         """Without it no checkbox is known to have been seen, so an empty one unsets nothing.
         Invalid text is treated as missing: everything is compared.
@@ -85,7 +90,7 @@ class EditForm(forms.Form):
         data: Any = self.data
         data = self.data = data.copy()
         data[self.add_prefix("opened")] = conflicts.as_seen(self.standing())
-        self.add_error(None, CHANGED)
+        self.add_error(None, ValidationError([CHANGED, *self.unseen(now)]))
         for name, value in now.items():
             field = self.fields.get(name)
             if field is None or field.widget.is_hidden:
@@ -93,9 +98,11 @@ class EditForm(forms.Form):
             if isinstance(field, forms.BooleanField) and value:
                 data[self.add_prefix(name)] = "on"  # unticking it is a deliberate choice
             typed = self.cleaned_data.get(name)
-            self.add_error(
-                name, f"Now: {_written(field, value)}. You entered: {_written(field, typed)}."
-            )
+            self.add_error(name, both(_written(field, value), _written(field, typed)))
+
+
+def both(now: str, typed: str) -> str:
+    return f"Now: {now}. You entered: {typed}."
 
 
 def _written(field: forms.Field, value: Any) -> str:

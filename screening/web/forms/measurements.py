@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Sized
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
+from screening.formatting import day
+from screening.measurements import outlines
 from screening.models import LesionImage
-from screening.web.forms.edit_form import EditForm
+from screening.web.forms import conflicts
+from screening.web.forms.edit_form import EditForm, both
 
 
 class OutlineForm(EditForm):
@@ -18,6 +23,11 @@ class OutlineForm(EditForm):
     def values_of(image: LesionImage) -> dict[str, Any]:
         drawn = image.outlines.first()
         return {"points": drawn.points if drawn else None}
+
+    def unseen(self, now: conflicts.Values) -> list[str]:
+        drawn = self.record.outlines.select_related("drawn_by").first()
+        theirs = f"{drawn.drawn_by}'s outline of {day(drawn.created)}, {_points(drawn.points)}"
+        return [both(theirs, f"the one below, {_points(self.cleaned_data['points'])}")]
 
     points = forms.CharField(max_length=4000, widget=forms.HiddenInput)
 
@@ -29,16 +39,35 @@ class OutlineForm(EditForm):
             raise ValidationError("The outline arrived incomplete. Save it again.") from None
 
 
+def _points(points: Sized) -> str:
+    return f"{len(points)} points"
+
+
 class ScaleForm(EditForm):
-    """One way to state the size of an image's pixels."""
+    """One way to state the size of an image's pixels. Provides ``mm_per_pixel``."""
 
     @staticmethod
     def values_of(image: LesionImage) -> dict[str, Any]:
         scale = image.scales.first()
         return {"mm_per_pixel": scale.mm_per_pixel if scale else None}
 
-    def wanted(self) -> dict[str, Any]:
-        return {"mm_per_pixel": "another"}
+    def unseen(self, now: conflicts.Values) -> list[str]:
+        typed = self.cleaned_data["mm_per_pixel"]
+        return [both(_a_pixel(now["mm_per_pixel"]), _a_pixel(typed))]
+
+    def clean(self) -> dict[str, Any]:
+        typed = super().clean() or {}
+        if self.errors:
+            return typed
+        return {"opened": typed["opened"], "mm_per_pixel": self.mm_per_pixel(typed)}
+
+    @abstractmethod
+    def mm_per_pixel(self, typed: dict[str, Any]) -> float:
+        """The size of a pixel by what was typed. Raises ValidationError."""
+
+
+def _a_pixel(millimetres: float) -> str:
+    return f"{millimetres:.4f} mm a pixel"
 
 
 class FieldOfViewForm(ScaleForm):
@@ -50,6 +79,9 @@ class FieldOfViewForm(ScaleForm):
         widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
     )
 
+    def mm_per_pixel(self, typed: dict[str, Any]) -> float:
+        return outlines.by_field_of_view(self.record, typed["millimetres"])
+
 
 class PixelSpacingForm(ScaleForm):
     millimetres = forms.FloatField(
@@ -59,6 +91,9 @@ class PixelSpacingForm(ScaleForm):
         help_text="Pixel spacing, as the device or its DICOM file states it for this very picture.",
         widget=forms.NumberInput(attrs={"step": "any", "inputmode": "decimal"}),
     )
+
+    def mm_per_pixel(self, typed: dict[str, Any]) -> float:
+        return float(typed["millimetres"])
 
 
 class RulerForm(ScaleForm):
@@ -78,3 +113,6 @@ class RulerForm(ScaleForm):
             raise ValidationError("Choose two points on the ruler.")
         found: list[tuple[float, float]] = points.cleaned_data["points"]
         return found
+
+    def mm_per_pixel(self, typed: dict[str, Any]) -> float:
+        return outlines.by_ruler(self.record, typed["points"], typed["millimetres"])

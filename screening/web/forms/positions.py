@@ -12,7 +12,8 @@ from django.http import QueryDict
 from screening.body_map import regions
 from screening.body_map.services import NOT_ON_THE_BODY, Spot
 from screening.models import BodyView, Lesion
-from screening.web.forms.edit_form import EditForm
+from screening.web.forms import conflicts
+from screening.web.forms.edit_form import EditForm, both
 from screening.web.forms.records import LesionForm
 
 
@@ -70,11 +71,22 @@ class MovedLesionForm(PlaceForm, EditForm):
         spot: Spot = self.cleaned_data["spot"]
         return spot._asdict()
 
+    def unseen(self, now: conflicts.Values) -> list[str]:
+        standing = Spot(**self.standing())
+        return [both(_where(standing), _where(self.cleaned_data["spot"]))]
+
     def clean(self) -> dict[str, Any]:
         data = super().clean()
         if data["spot"] is None and not self.errors:
             raise forms.ValidationError(NOT_ON_THE_BODY)
         return data
+
+
+def _where(spot: Spot) -> str:
+    region = regions.region_at(*spot)
+    if region is None:
+        return "outside the body"
+    return regions.where(spot.view, region.name, regions.side_at(region, spot.x))
 
 
 class NewLesionForm(PlaceForm, LesionForm):

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import partial
 from math import cos, pi, sin
 from uuid import UUID
 
 from django.contrib import messages
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -27,7 +25,7 @@ from screening.web.forms.measurements import (
     RulerForm,
     ScaleForm,
 )
-from screening.web.forms.submit import add_errors, submit
+from screening.web.forms.submit import submit
 from screening.web.views.requests import UserRequest
 
 EDITED_CORNERS = 24
@@ -53,15 +51,16 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
             else:
                 messages.success(request, "The outline is saved, and the picture measured again.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
-    by_model = _by_model(image, request.user)
+    by_model, drawn = _by_model(image, request.user), _drawn(image)
     return render(
         request,
         "screening/outline.html",
         _of(image)
         | {
             "form": form,
-            "points": _drawn(image) or by_model or ROUND,
-            "by_model": by_model,
+            "points": form.data.get("points") or _written(drawn or by_model or ROUND),
+            "standing": _written(drawn) if form.errors else "",
+            "by_model": _written(by_model or []),
             "is_unreadable": by_model is None,
             "drawn": image.outlines.select_related("drawn_by"),
         },
@@ -83,7 +82,7 @@ def scale(request: UserRequest, pk: UUID) -> HttpResponse:
         sent = forms.get(source)
         if sent is None:
             messages.error(request, "Say how the scale is known.")
-        elif _set_scale(request, image, source, sent):
+        elif submit(sent, outlines.set_scale, user=request.user, image=image, source=source):
             messages.success(request, "The scale is saved. Sizes are now in millimetres.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
     return render(
@@ -91,28 +90,6 @@ def scale(request: UserRequest, pk: UUID) -> HttpResponse:
         "screening/scale.html",
         _of(image) | forms | {"scales": image.scales.select_related("set_by")},
     )
-
-
-def _set_scale(request: UserRequest, image: LesionImage, source: str, form: ScaleForm) -> bool:
-    if not form.is_valid():
-        return False
-    millimetres = form.cleaned_data["millimetres"]
-    try:
-        if source == ImageScale.Source.FIELD_OF_VIEW:
-            millimetres = outlines.by_field_of_view(image, millimetres)
-        elif source == ImageScale.Source.RULER:
-            millimetres = outlines.by_ruler(image, form.cleaned_data["points"], millimetres)
-        keep = partial(
-            outlines.set_scale,
-            user=request.user,
-            image=image,
-            source=source,
-            mm_per_pixel=millimetres,
-        )
-        return form.write(keep) is not None
-    except ValidationError as error:
-        add_errors(form, error)
-        return False
 
 
 def _writable(request: UserRequest, pk: UUID) -> LesionImage:
@@ -129,6 +106,11 @@ def _of(image: LesionImage) -> dict[str, object]:
 def _drawn(image: LesionImage) -> list[Point]:
     drawn = image.outlines.first()
     return [(x, y) for x, y in drawn.points] if drawn is not None else []
+
+
+def _written(points: list[Point]) -> str:
+    """As ``OutlineForm`` reads them."""
+    return " ".join(f"{x:.5f},{y:.5f}" for x, y in points)
 
 
 def _by_model(image: LesionImage, user: User) -> list[Point] | None:
