@@ -26,6 +26,7 @@ EVENTS = {
     Kind.MARK: ("Looked at", "diamond-open", SECOND),
     Kind.ALERT: ("Alert", "star", OUTCOME_COLOURS["urgent"]),
     Kind.REVIEW: ("Conclusion", "square", ACCENT),
+    Kind.VISIT: ("Doctor’s visit", "cross", SECOND),
     Kind.HISTOLOGY: ("Histology", "hexagram", INK),
 }
 LANE = 30

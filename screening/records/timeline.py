@@ -17,6 +17,7 @@ from screening.measurements.queries import current
 from screening.models import (
     Alert,
     ChangeMark,
+    DoctorVisit,
     Histology,
     Lesion,
     LesionImage,
@@ -31,13 +32,14 @@ class Kind(StrEnum):
     MARK = "mark"
     ALERT = "alert"
     REVIEW = "review"
+    VISIT = "visit"
     HISTOLOGY = "histology"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """A finding or a record beside the images. on: for an alert, the day of capture of its later
-    image; for histology, the day of examination; else the day it was recorded.
+    image; for histology and visits, that of the examination; else the day it was recorded.
     """
 
     kind: Kind
@@ -95,6 +97,7 @@ def events(
     images: Iterable[LesionImage],
     alerts: Iterable[Alert],
     histologies: Iterable[Histology],
+    visits: Iterable[DoctorVisit],
     user: User,
 ) -> list[Event]:
     """Events by day. The arguments belong to these lesions: images ``with_findings``, alerts with
@@ -121,6 +124,10 @@ def events(
         *(
             Event(Kind.HISTOLOGY, one.examined_on, one.lesion_id, one.get_diagnosis_display())
             for one in histologies
+        ),
+        *(
+            Event(Kind.VISIT, one.visited_on, one.lesion_id, one.get_finding_display())
+            for one in visits
         ),
     ]
     return sorted(found, key=lambda event: (event.on, event.kind))

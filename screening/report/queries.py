@@ -62,14 +62,15 @@ def record_of(lesion: Lesion, user: User) -> LesionRecord:
     images = record_queries.timeline(lesion, user)
     alerts = record_queries.alerts_of(lesion, user, images)
     histologies = record_queries.histologies_of(lesion, user)
+    standing = record_queries.standing_of(lesion, images, histologies)
     return LesionRecord(
         lesion=lesion,
         images=images,
         alerts=alerts,
         histologies=histologies,
-        standing=record_queries.standing_of(lesion, images, histologies),
+        standing=standing,
         told=timeline.readings(images),
-        events=timeline.events([lesion], images, alerts, histologies, user),
+        events=timeline.events([lesion], images, alerts, histologies, standing.visits, user),
         outlining=readings_of(shown(images), user),
     )
 

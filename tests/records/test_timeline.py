@@ -14,6 +14,7 @@ from screening.records import timeline
 from tests.factories import (
     AlertFactory,
     ComparisonFactory,
+    DoctorVisitFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
@@ -46,7 +47,8 @@ def events_of(lesion, user):
     images = record_queries.timeline(lesion, user)
     alerts = Alert.objects.filter(lesion=lesion)
     histologies = record_queries.histologies_of(lesion, user)
-    return timeline.events([lesion], images, alerts, histologies, user)
+    visits = record_queries.visits_of(lesion)
+    return timeline.events([lesion], images, alerts, histologies, visits, user)
 
 
 def test_images_stand_by_day_of_capture_whatever_the_order_of_upload(lesion):
@@ -114,6 +116,16 @@ def test_all_that_was_recorded_is_there_by_its_day(lesion, clinician):
         ("mark", mark.created.date(), "Changed"),
     ]
     assert {one.lesion_id for one in found} == {lesion.pk}
+
+
+def test_a_visit_is_there_on_its_day_until_it_is_corrected():
+    lesion = LesionFactory(patient__own=True)
+    wrong = DoctorVisitFactory(lesion=lesion, visited_on=date(2026, 3, 2), finding="harmless")
+    DoctorVisitFactory(
+        lesion=lesion, visited_on=date(2026, 3, 9), finding="biopsy", supersedes=wrong
+    )
+    (one,) = events_of(lesion, UserFactory())
+    assert (one.kind, one.on, one.words) == ("visit", date(2026, 3, 9), "A sample was taken")
 
 
 def test_a_closed_alert_stays_in_it(lesion, clinician):

@@ -16,6 +16,7 @@ from tests.factories import (
     AlertFactory,
     ClinicFactory,
     ComparisonFactory,
+    DoctorVisitFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
@@ -313,10 +314,11 @@ def test_a_patients_timeline_shows_all_lesions_with_images(client, personas):
     ComparisonFactory(later__lesion=first).marks.create(
         marked_by=personas.clinician, verdict="unchanged"
     )
+    DoctorVisitFactory(lesion=first)
     response = page(client, personas.viewer, "patient_timeline", personas.patient.pk)
     chart = response.context["chart"]
     assert chart.figure["layout"]["yaxis"]["ticktext"] == ["B", "A"]  # what needs attention on top
-    assert {row[2] for row in chart.rows} == {"Picture", "Alert", "Looked at"}
+    assert {row[2] for row in chart.rows} == {"Picture", "Alert", "Looked at", "Doctor’s visit"}
     assert reverse("lesion", args=[first.pk]) in response.content.decode()
 
 
@@ -331,10 +333,10 @@ def test_a_patients_timeline_costs_the_same_however_long(
     client, personas, lesions, images, django_assert_max_num_queries
 ):
     """Session, user, patient, count, lesions, images, predictions, reviews, alerts, marks,
-    histologies, memberships, the audit log."""
+    histologies, visits, memberships, the audit log."""
     lengthen(personas.patient, personas.clinician, lesions, images)
     client.force_login(personas.clinician)
-    with django_assert_max_num_queries(13):
+    with django_assert_max_num_queries(14):
         client.get(reverse("patient_timeline", args=[personas.patient.pk]))
 
 

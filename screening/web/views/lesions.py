@@ -49,13 +49,13 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     images = record_queries.timeline(lesion, request.user)
     alerts = record_queries.alerts_of(lesion, request.user, images)
     histologies = record_queries.histologies_of(lesion, request.user)
-    events = timeline.events([lesion], images, alerts, histologies, request.user)
+    standing = record_queries.standing_of(lesion, images, histologies)
+    events = timeline.events([lesion], images, alerts, histologies, standing.visits, request.user)
     told, measured = timeline.readings(images), timeline.measurements(images)
     # A curve needs two days: one day needs no chart.
     is_course = len({image.captured_on for image in images}) > 1
     read = any(one.outcome for one in told)
     readings = [image.latest_attempt for image in images]
-    standing = record_queries.standing_of(lesion, images, histologies)
     may_enter_visit = visits.may_record(request.user, lesion.patient)
     words = advice.FOR_CLINICIAN if lesion.may_review else advice.FOR_PERSON
     return render(

@@ -17,7 +17,16 @@ from screening import write_access
 from screening.body_map import queries as body_map_queries
 from screening.charts.patient import lesions_over_time
 from screening.corrections import queries
-from screening.models import Alert, Consent, Erasure, Histology, Lesion, LesionImage, Patient
+from screening.models import (
+    Alert,
+    Consent,
+    DoctorVisit,
+    Erasure,
+    Histology,
+    Lesion,
+    LesionImage,
+    Patient,
+)
 from screening.predictions import ugly_duckling
 from screening.privacy import consents
 from screening.records import queries as record_queries
@@ -121,6 +130,7 @@ def over_time(request: UserRequest, pk: UUID) -> HttpResponse:
         images,
         record_queries.closed_by_acts(alerts.select_related("later"), request.user),
         Histology.objects.visible_to(request.user).standing().filter(lesion__in=lesions),
+        DoctorVisit.objects.standing().filter(lesion__in=lesions),
         request.user,
     )
     chart = lesions_over_time(lesions, timeline.readings(images), events) if lesions else None
