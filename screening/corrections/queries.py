@@ -31,13 +31,13 @@ def of_patient(patient: Patient, user: User) -> QuerySet[Correction]:
     """All corrections of the patient, of patients merged into them, and of their lesions; newest
     first.
     """
-    patients = _with_merged(patient)
+    patients = with_merged(patient)
     return seen(user).filter(Q(patient__in=patients) | Q(lesion__patient__in=patients))
 
 
 def of_lesion(lesion: Lesion, user: User) -> QuerySet[Correction]:
     """All corrections of the lesion, of lesions merged into it, and of its current images."""
-    return seen(user).filter(Q(lesion__in=_with_merged(lesion)) | Q(image__lesion=lesion))
+    return seen(user).filter(Q(lesion__in=with_merged(lesion)) | Q(image__lesion=lesion))
 
 
 def is_corrected(model: type[Patient | Lesion], user: User) -> Exists:
@@ -52,7 +52,7 @@ def is_corrected(model: type[Patient | Lesion], user: User) -> Exists:
     return Exists(seen.filter(about))
 
 
-def _with_merged(record: Patient | Lesion) -> set[UUID]:
+def with_merged(record: Patient | Lesion) -> set[UUID]:
     """The record and everything merged into it, directly or indirectly."""
     merged = type(record).everything.values_list("pk", flat=True)
     found, last = {record.pk}, {record.pk}

@@ -15,6 +15,7 @@ from django.utils import timezone
 from pypdf import PdfReader
 
 from accounts import services
+from screening.corrections import merges, moves
 from screening.models import Opinion, Share, ShareOpening
 from screening.predictions.outcomes import NOTHING
 from screening.privacy import sharing
@@ -24,6 +25,7 @@ from tests.factories import (
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
+    PatientFactory,
     PredictionFactory,
     WebhookFactory,
 )
@@ -194,6 +196,24 @@ def test_an_opinion_is_unverified_unless_signed_in_and_settles_nothing(client, p
     found = queries.with_latest(type(lesion).objects.filter(pk=lesion.pk), personas.clinician)
     (shown,) = queries.attach_latest_images(list(found), personas.clinician)
     assert shown.standing.outcome == "urgent" != NOTHING
+
+
+def test_an_opinion_goes_with_what_it_is_about(client, personas, lesion):
+    def told(patient):
+        text = client.get(reverse("patient_access", args=[patient.pk])).content.decode()
+        return [said for said in ("Of the spot", "Of all of it") if said in text]
+
+    for text, about in (("Of the spot", lesion), ("Of all of it", None)):
+        link(personas, lesion=about)
+        sharing.leave_opinion(share=Share.objects.get(lesion=about), name="Dr", text=text)
+    into, third = (PatientFactory(clinic=personas.clinic) for _ in range(2))
+    client.force_login(personas.admin)
+    by = {"user": personas.admin, "acknowledged": True}
+    merges.merge_patients(patient=personas.patient, into=into, **by)
+    assert told(into) == ["Of the spot", "Of all of it"]
+    lesion.refresh_from_db()
+    moves.move_lesion(lesion=lesion, patient=third, **by)
+    assert (told(into), told(third)) == (["Of all of it"], ["Of the spot"])
 
 
 def test_who_may_only_look_shares_and_ends_nothing(personas):

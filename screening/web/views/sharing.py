@@ -12,7 +12,7 @@ import qrcode
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -25,6 +25,7 @@ from reportlab.platypus import Flowable
 from accounts.models import ApiKey, User
 from accounts.roles import Role
 from screening.body_map import queries as body_map_queries
+from screening.corrections.queries import with_merged
 from screening.images import delivery
 from screening.models import DicomDelivery, Opinion, Patient, Share, ShareOpening, Webhook
 from screening.privacy import sharing
@@ -191,7 +192,8 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
     if owner:
         webhooks = webhooks | Webhook.objects.filter(owner=owner)
     openings = ShareOpening.objects.filter(share__patient=patient).select_related("share")
-    opinions = Opinion.objects.filter(share__patient=patient).select_related("author")
+    of_all = Q(lesion=None, share__patient__in=with_merged(patient))
+    opinions = Opinion.objects.filter(Q(lesion__patient=patient) | of_all).select_related("author")
     is_owner = owner is not None and owner.pk == request.user.pk
     followings = patient.followings.select_related("clinic")
     return {
