@@ -6,9 +6,11 @@ from PIL import Image
 
 MAX_BYTES = 20_000_000
 MAX_PIXELS = 50_000_000
-MAX_JPEG_PIXELS = 100_000_000
-"""For a baseline JPEG, which can be decoded at a fraction of its size."""
-KEPT_PIXELS = 25_000_000
+MAX_JPEG_PIXELS = 108_000_000
+"""For a baseline JPEG, which can be decoded at a fraction of its size: what phones (12,000 x 9,000)
+and cameras of medium format (11,648 x 8,736) make.
+"""
+KEPT_PIXELS = MAX_JPEG_PIXELS // 4
 """Larger pictures are halved, and halved again, until they are no larger than this."""
 SCREEN_SIDE = 1600
 """Pixels. Pages show larger pictures at this size, and the stored one when it is zoomed."""

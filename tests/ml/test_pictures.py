@@ -185,7 +185,7 @@ def test_a_profile_is_followed_whatever_the_mode(format, mode):
     assert found[1] > found[0]
 
 
-@pytest.mark.parametrize("size", [(10_000, 9_990), (8_192, 6_144)])
+@pytest.mark.parametrize("size", [(12_000, 9_000), (11_648, 8_736), (8_192, 6_144)])
 def test_a_large_jpeg_is_read_at_a_fraction_of_its_size(size):
     data = cases.encoded(Image.new("RGB", size, SKIN))
     found = open_picture(data)
@@ -195,8 +195,8 @@ def test_a_large_jpeg_is_read_at_a_fraction_of_its_size(size):
 
 
 def test_what_is_larger_is_refused_by_its_limit():
-    with pytest.raises(InvalidImage, match="100 megapixels"):
-        open_picture(cases.encoded(Image.new("L", (10_100, 10_000))))
+    with pytest.raises(InvalidImage, match="108 megapixels"):
+        open_picture(cases.encoded(Image.new("L", (12_000, 9_010))))
     with pytest.raises(InvalidImage, match="50 megapixels"):
         open_picture(cases.encoded(Image.new("L", (7_200, 7_000)), progressive=True))
 
