@@ -314,7 +314,7 @@ def test_a_patients_timeline_shows_all_lesions_with_images(client, personas):
     ComparisonFactory(later__lesion=first).marks.create(
         marked_by=personas.clinician, verdict="unchanged"
     )
-    DoctorVisitFactory(lesion=first)
+    DoctorVisitFactory(lesion=first, recorded_by=personas.clinician)
     response = page(client, personas.viewer, "patient_timeline", personas.patient.pk)
     chart = response.context["chart"]
     assert chart.figure["layout"]["yaxis"]["ticktext"] == ["B", "A"]  # what needs attention on top
