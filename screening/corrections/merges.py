@@ -75,9 +75,8 @@ def merge_lesions(
     """Move everything in ``lesion`` to ``into``; withdraw ``lesion`` and point it there.
 
     If both have the same picture, the one with less attached is withdrawn, unless people have said
-    something of it. All symptoms of either
-    are marked; the lesion is closed only if both were, and no earlier for ``lesion`` than for
-    ``into``. acknowledged: as in ``moves.move_image``.
+    something of it. All symptoms of either are marked; the lesion is closed only if both were, and
+    no earlier for ``lesion`` than for ``into``. acknowledged: as in ``moves.move_image``.
     """
     reason = checked_reason(reason)
     lesion, into = held(lesion, into, user=user)
@@ -373,16 +372,17 @@ def _weight(image: LesionImage, user: User) -> tuple[int, int, bool, bool, int, 
 
 def _joined(lesion: Lesion, into: Lesion) -> tuple[dict[str, Any], dict[str, Any]]:
     """Copy to ``into`` what ``lesion`` has and it lacks; returns the changed values, before and
-    after.
+    after. Raises ValidationError for notes that do not fit.
     """
     names = ("body_site", "notes", *SYMPTOMS, "symptoms_at", *CLOSED)
     before = {name: getattr(into, name) for name in names}
     into.body_site = into.body_site or lesion.body_site
     if lesion.notes and lesion.notes not in into.notes:
         added = f"From {lesion}: {lesion.notes}"
-        joined = f"{into.notes}\n\n{added}".strip()
-        limit = Lesion._meta.get_field("notes").max_length
-        into.notes = joined if limit is None or len(joined) <= limit else into.notes
+        into.notes = f"{into.notes}\n\n{added}".strip()
+        if len(into.notes) > (Lesion._meta.get_field("notes").max_length or 0):
+            text = "The notes of both are too long together. Shorten those of one spot first."
+            raise ValidationError({"into": text})
     for name in SYMPTOMS:
         setattr(into, name, getattr(into, name) or getattr(lesion, name))
     if into.symptoms:

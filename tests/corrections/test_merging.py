@@ -136,6 +136,14 @@ class TestMergeLesions:
         assert "Since 2020." in merged.notes
         assert Prediction.objects.active().get().image == image
 
+    def test_notes_are_not_lost_that_are_too_long_together(self, personas, lesion, into):
+        for one in (lesion, into):
+            Lesion.objects.filter(pk=one.pk).update(notes=one.label * 500)
+        with pytest.raises(ValidationError, match="too long together"):
+            merge(personas.admin, lesion, into)
+        lesion.refresh_from_db()
+        assert not lesion.is_withdrawn
+
     def test_a_picture_that_is_on_both_is_there_once(self, personas, lesion, into):
         mine = LesionImageFactory(lesion=into)
         theirs = LesionImageFactory(lesion=lesion, sha256=mine.sha256)
