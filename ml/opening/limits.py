@@ -10,6 +10,8 @@ MAX_JPEG_PIXELS = 108_000_000
 """For a baseline JPEG, which can be decoded at a fraction of its size: what phones (12,000 x 9,000)
 and cameras of medium format (11,648 x 8,736) make.
 """
+MAX_WEBP_PIXELS = 36_000_000
+"""Its decoder holds three copies with transparency beside the picture."""
 KEPT_PIXELS = MAX_JPEG_PIXELS // 4
 """Larger pictures are halved, and halved again, until they are no larger than this."""
 SCREEN_SIDE = 1600
@@ -22,7 +24,10 @@ def size_in_words(size: int) -> str:
 
 
 IN_BYTES = size_in_words(MAX_BYTES)
-IN_PIXELS = f"{MAX_JPEG_PIXELS // 1_000_000} megapixels as JPEG, else {MAX_PIXELS // 1_000_000}"
+IN_PIXELS = (
+    f"{MAX_JPEG_PIXELS // 1_000_000} megapixels as JPEG, {MAX_WEBP_PIXELS // 1_000_000} as WebP, "
+    f"else {MAX_PIXELS // 1_000_000}"
+)
 """The limits in words, for all pages, responses and documents."""
 FORMATS = ("JPEG", "PNG", "WebP", "HEIC", "AVIF")
 """Formats of photographs. Research data has two more: see ``open_image``."""

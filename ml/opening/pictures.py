@@ -21,7 +21,13 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from ml.opening import colour, containers, exif
 from ml.opening.exif import Exif
-from ml.opening.limits import FORMATS, KEPT_PIXELS, MAX_JPEG_PIXELS, MAX_PIXELS
+from ml.opening.limits import (
+    FORMATS,
+    KEPT_PIXELS,
+    MAX_JPEG_PIXELS,
+    MAX_PIXELS,
+    MAX_WEBP_PIXELS,
+)
 from ml.opening.rgb import to_rgb
 
 
@@ -192,7 +198,7 @@ def _png(data: bytes) -> Picture:
 
 def _webp(data: bytes) -> Picture:
     taken = containers.webp(data)
-    require_size(taken.size)
+    require_size(taken.size, MAX_WEBP_PIXELS)
     return finished(_opened(data, "WEBP"), exif.read(taken.exif), lossless=True)
 
 

@@ -211,6 +211,23 @@ def test_hostile_pictures_are_answered_in_bounded_memory(fresh):
     assert children and max(children) < 700_000
 
 
+@pytest.mark.parametrize(
+    ("format", "size"),
+    [
+        ("JPEG", (12_000, 9_000)),
+        ("WEBP", (7_200, 5_000)),
+        ("PNG", (8_000, 6_250)),
+        ("HEIF", (8_064, 6_048)),
+    ],
+)
+def test_the_largest_of_each_format_fits_in(fresh, format, size):
+    plain = Image.new("RGB", size, (214, 160, 128))
+    options = {"WEBP": {"method": 0}, "PNG": {"compress_level": 1}}.get(format, {})
+    data = cases.heic(plain) if format == "HEIF" else cases.encoded(plain, format, **options)
+    found = clean(data)
+    assert size[0] % found.width == 0 and found.width / found.height == size[0] / size[1]
+
+
 def test_a_dicom_file_of_many_elements_is_refused_before_it_is_read():
     with pytest.raises(cleaning.InvalidImage, match="far more items"):
         clean(many_items())

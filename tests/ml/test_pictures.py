@@ -197,6 +197,8 @@ def test_a_large_jpeg_is_read_at_a_fraction_of_its_size(size):
 def test_what_is_larger_is_refused_by_its_limit():
     with pytest.raises(InvalidImage, match="108 megapixels"):
         open_picture(cases.encoded(Image.new("L", (12_000, 9_010))))
+    with pytest.raises(InvalidImage, match="36 megapixels"):
+        open_picture(cases.encoded(Image.new("RGB", (8_000, 4_501)), "WEBP", method=0))
     with pytest.raises(InvalidImage, match="50 megapixels"):
         open_picture(cases.encoded(Image.new("L", (7_200, 7_000)), progressive=True))
 
