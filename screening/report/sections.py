@@ -267,7 +267,12 @@ def notices(record: LesionRecord) -> list[Flowable]:
     return [*parts, Spacer(0, 4)] if parts else []
 
 
-_KINDS = {Kind.MARK: "Comparison", Kind.REVIEW: "Conclusion", Kind.HISTOLOGY: "Histology"}
+_KINDS = {
+    Kind.MARK: "Comparison",
+    Kind.REVIEW: "Conclusion",
+    Kind.VISIT: "Doctor’s visit",
+    Kind.HISTOLOGY: "Histology",
+}
 
 
 def _told(image: LesionImage) -> list[Flowable]:

@@ -22,6 +22,7 @@ from screening.report.patient_report import IN_FULL, patient_report
 from screening.reviews import services as review_services
 from tests.factories import (
     AlertFactory,
+    DoctorVisitFactory,
     HistologyFactory,
     LesionFactory,
     LesionImageFactory,
@@ -120,6 +121,14 @@ def test_a_persons_own_report_is_one_page_without_internals(personas):
     for words in ("See a doctor", "What stands", "Rule", "Not meant for", DISCLAIMER):
         assert words.lower() in page.lower()
     assert reverse("model_version", args=[reader.DEFAULT_VERSION]) in page.replace(" ", "")
+
+
+def test_a_visit_is_among_what_was_recorded(personas):
+    own = LesionFactory(patient=personas.own_patient)
+    read(own)
+    DoctorVisitFactory(lesion=own, visited_on=date(2026, 3, 15), finding="watch")
+    found = told(own, personas.self_tracker)
+    assert "15 Mar 2026 Doctor’s visit Keep watching it" in found
 
 
 def test_no_report_prints_the_names_of_a_cards_fields(personas, lesion):
