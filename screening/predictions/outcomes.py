@@ -678,7 +678,7 @@ def _waits_for(user: User) -> list[tuple[Awaited, Q]]:
         ~Exists(answers.filter(Q(image=OuterRef("image")) | on_later)),
         ~Exists(
             examined.filter(
-                lesion=OuterRef("image__lesion"), knows_until__gte=OuterRef("image__placed_at")
+                Q(knows_until__gte=OuterRef("image__placed_at")), lesion=OuterRef("image__lesion")
             )
         ),
         management=Management.EXCISE,

@@ -51,15 +51,15 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
             else:
                 messages.success(request, "The outline is saved, and the picture measured again.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
-    by_model, drawn = _by_model(image, request.user), _drawn(image)
+    by_model, standing = _by_model(image, request.user), _drawn(image)
     return render(
         request,
         "screening/outline.html",
         _of(image)
         | {
             "form": form,
-            "points": form.data.get("points") or _written(drawn or by_model or ROUND),
-            "standing": _written(drawn) if form.errors else "",
+            "points": form.data.get("points") or _written(standing or by_model or ROUND),
+            "standing": _written(standing) if form.errors else "",
             "by_model": _written(by_model or []),
             "is_unreadable": by_model is None,
             "drawn": image.outlines.select_related("drawn_by"),
