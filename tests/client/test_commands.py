@@ -7,6 +7,7 @@ import stat
 from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from unicodedata import normalize
 from uuid import uuid4
 
 import pytest
@@ -16,7 +17,7 @@ from screening.predictions.advice import DISCLAIMER
 from skincheck_client.command import folders
 from tests.client.conftest import run, start
 from tests.client.faulty import faulty_network
-from tests.factories import LesionImageFactory, PredictionFactory, picture
+from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, picture
 from tests.interop.dicoms import dicom
 from tests.interop.dicoms import picture as drawn
 
@@ -216,6 +217,46 @@ def test_a_dry_run_tells_and_stores_nothing(skincheck, live_server, patient, les
         "refuse",
     ]
     assert LesionImage.objects.count() == 1
+
+
+def test_a_dry_run_of_screen_tells_and_stores_nothing(
+    skincheck, live_server, patient, lesion, pictures
+):
+    known = picture(4)
+    pictures[0].write_bytes(known)
+    LesionImageFactory(lesion=lesion, sha256=sha256(known).hexdigest())
+    pictures[2].write_text("no picture")
+    names = ("screen", *pictures, pictures[1], "--dry-run")
+    with faulty_network(live_server.thread.port, {}) as network:
+        done = skincheck(*names, "--lesion", lesion.pk, port=network.port)
+        rows = skincheck(*names, "--patient", patient.pk, "--json", port=network.port)
+    assert not any(line.startswith("POST") for line in network.seen)
+    assert done.returncode == rows.returncode == 1, done.stderr
+    assert done.stdout.splitlines() == [
+        f"{pictures[0]}: is there already",
+        f"{pictures[1]}: would be added to the lesion",
+        f"{pictures[2]}: is no picture, and would be refused",
+        f"{pictures[1]}: is there already",
+    ]
+    told = [json.loads(row)["would"] for row in rows.stdout.splitlines()]
+    assert told == ["skip", "open", "refuse", "skip"]
+    unknown = skincheck("screen", pictures[0], "--dry-run", "--lesion", uuid4())
+    assert (unknown.returncode, LesionImage.objects.count()) == (3, 1)
+
+
+def test_names_are_the_same_however_they_are_composed(skincheck, patient, tmp_path):
+    """A Mac writes an accent as a letter of its own, and another client may have."""
+    LesionFactory(patient=patient, label=normalize("NFD", "Über"))
+    folder = saved(tmp_path / "pictures", {normalize("NFD", "Über/one.jpg"): 1})
+    saved(folder, {normalize("NFD", "Ärmel.jpg"): 2})
+    assert skincheck("upload", folder, "--patient", patient.pk).returncode == 0
+    labels = {lesion.label for lesion in patient.lesions.all()}
+    assert labels == {normalize("NFD", "Über"), normalize("NFC", "Ärmel")}
+    for twin in ("Über/two.jpg", "Ärmel.jpg"):
+        saved(folder, {normalize("NFC", twin): 4})
+        refused = skincheck("upload", folder, "--patient", patient.pk)
+        assert (refused.returncode, "Rename one of them" in refused.stderr) == (2, True)
+        (folder / normalize("NFC", twin)).unlink()
 
 
 def test_dicom_files_need_no_ending(skincheck, patient, tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import yaml
 
 from skincheck_client import (
+    dicom_deliveries,
+    dicom_nodes,
     events,
     exports,
     histologies,
@@ -37,6 +39,8 @@ LISTS = {
     "histologies": histologies.HistologyFilters,
     "events": events.EventFilters,
     "exports": exports.ExportFilters,
+    "dicom-nodes": dicom_nodes.DicomNodeFilters,
+    "dicom-deliveries": dicom_deliveries.DicomDeliveryFilters,
 }
 SENT: list[tuple[str, Any, set[str]]] = [
     ("PatientRequest", patients.PatientFields, {"label"}),
@@ -45,6 +49,8 @@ SENT: list[tuple[str, Any, set[str]]] = [
     ("ImageUploadRequest", images.FirstImage, {"lesion", "patient", "file"}),
     ("PatchedImageCorrectionRequest", images.Correction, set()),
     ("ReviewRequest", reviews.NewReview, {"image", "conclusion", "management"}),
+    ("DicomNodeRequest", dicom_nodes.DicomNodeFields, {"clinic", "name", "address"}),
+    ("PatchedDicomNodeRequest", dicom_nodes.DicomNodeChanges, {"clinic"}),
     ("HistologyRequest", histologies.NewHistology, {"lesion", "diagnosis", "examined_on"}),
 ]
 """Each schema of a request, the type of its keywords, and the fields that a function names."""

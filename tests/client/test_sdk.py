@@ -25,6 +25,8 @@ from skincheck_client import (
     Problem,
     SamePicture,
     Unreachable,
+    dicom_deliveries,
+    dicom_nodes,
     events,
     images,
     lesions,
@@ -114,8 +116,21 @@ def test_a_call_is_sent_with_the_key(use):
     assert json.loads(request.content) == {"label": "P-1", "birth_year": None}
 
 
-def test_what_is_deleted_by_hand_answers_nothing(use):
-    assert use(Site(httpx.Response(204)), "send", Call("DELETE", "dicom-nodes/7/")) == {}
+def test_what_is_deleted_answers_nothing(use):
+    site = Site(httpx.Response(204))
+    assert use(site, "send", dicom_nodes.remove("7")) == {}
+    assert (site.seen[0].method, site.seen[0].url.path) == ("DELETE", "/api/v1/dicom-nodes/7/")
+
+
+def test_pictures_are_sent_to_an_archive(use):
+    site = Site(answer({"deliveries": []}, 202), answer({"id": "9"}, 202))
+    use(site, "send", lesions.send("7", node="8", with_readings=True))
+    use(site, "send", dicom_deliveries.resend("9"))
+    assert [one.url.path for one in site.seen] == [
+        "/api/v1/lesions/7/send/",
+        "/api/v1/dicom-deliveries/9/resend/",
+    ]
+    assert json.loads(site.seen[0].content) == {"node": "8", "with_readings": True}
 
 
 def test_filters_are_the_query(use):
@@ -168,6 +183,30 @@ def test_retry_after_is_waited_for(use, pauses):
     site = Site(answer({"detail": "Busy."}, 429, Retry_After="42"), answer(PATIENT))
     use(site, "send", patients.get("7"))
     assert pauses == [42]
+
+
+@pytest.mark.parametrize(
+    ("busy", "kind"),
+    [
+        (answer({"status": 429, "detail": "Later."}, 429, Retry_After="3600"), Problem),
+        (httpx.Response(503, headers={"Retry-After": "86400"}), Unreachable),
+    ],
+)
+def test_who_asks_for_too_much_patience_is_told_of_at_once(use, pauses, busy, kind):
+    with pytest.raises(kind):
+        use(Site(busy), "send", patients.get("7"))
+    assert pauses == []
+
+
+@pytest.mark.parametrize("fault", [httpx.ReadError("cut off"), httpx.Response(502)])
+def test_a_change_whose_answer_was_lost_is_not_called_another_ones(use, fault):
+    """The second attempt meets what the first has stored."""
+    change = patients.change("7", if_match='"x"', birth_year=1961)
+    with pytest.raises(Unreachable, match="Read it again"):
+        use(Site(fault, refusal(412)), "send", change)
+    not_sent = Site(httpx.ConnectError("refused"), refusal(412))
+    with pytest.raises(Changed):
+        use(not_sent, "send", change)
 
 
 def test_pauses_grow_and_then_it_is_given_up(use, pauses):
@@ -310,6 +349,14 @@ def test_a_system_fetches_its_token_and_a_new_one_when_it_expires(use):
     here = "/api/v1/patients/7/ Bearer"
     assert asked[1:4] == [f"{here} t0"] * 3
     assert asked[5] == f"{here} t1"
+
+
+@pytest.mark.parametrize(
+    "token", [httpx.Response(200, text="<html>"), answer([]), answer({"token": "t"})]
+)
+def test_a_token_that_is_none_is_told(use, token):
+    with pytest.raises(Unreachable, match="not SkinCheck's API"):
+        use(Site(token), "send", patients.get("7"), credentials=ClientCredentials("id", "x"))
 
 
 def test_an_unknown_system_is_told(use):

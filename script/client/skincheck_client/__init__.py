@@ -6,6 +6,8 @@ Research software, not a medical device. It cannot diagnose or rule out skin can
 
 from skincheck_client import (
     clinics,
+    dicom_deliveries,
+    dicom_nodes,
     events,
     exports,
     histologies,
@@ -50,6 +52,8 @@ __all__ = [
     "SkinCheckError",
     "Unreachable",
     "clinics",
+    "dicom_deliveries",
+    "dicom_nodes",
     "events",
     "exports",
     "histologies",

@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import httpx
 
-from skincheck_client.errors import NotAuthenticated
+from skincheck_client.errors import NotAuthenticated, Unreachable
 
 
 class Key(httpx.Auth):
@@ -22,7 +22,8 @@ class Key(httpx.Auth):
 
 class ClientCredentials(httpx.Auth):
     """A registered system's client ID and secret (OAuth 2 client credentials). Tokens are fetched,
-    and fetched again when they expire. Raises NotAuthenticated if the site does not know them.
+    and fetched again when they expire. Raises NotAuthenticated if the site does not know them,
+    and Unreachable if what answers is not SkinCheck.
     """
 
     requires_response_body = True
@@ -51,4 +52,7 @@ class ClientCredentials(httpx.Auth):
             raise NotAuthenticated({"status": 401, "detail": detail})
         if not response.is_success:  # request another one
             raise httpx.NetworkError(f"no token: status {response.status_code}")
-        self._token = str(response.json()["access_token"])
+        try:
+            self._token = str(response.json()["access_token"])
+        except (ValueError, KeyError, TypeError):
+            raise Unreachable("What answers there is not SkinCheck's API.") from None

@@ -27,10 +27,18 @@ from skincheck_client.errors import NotFinished, Unreachable, problem
 ATTEMPTS = 6
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+LONGEST_WAIT = 120.0
+"""Seconds. If the site asks for more patience than that, the caller is told at once."""
 REPEATED = (429, 502, 503, 504)
 IN_PROGRESS = 409  # with Retry-After: the first request with this key is still running
+IN_DOUBT = (502, 504)  # of a proxy: the site may have done it
 ACTIVE = ("queued", "running")
 POLL_SECONDS = 1.0
+
+MAYBE_CHANGED = (
+    "An answer was lost, and the record has changed since: by this request, or by somebody else. "
+    "Read it again."
+)
 
 T = TypeVar("T")
 Awaited = TypeVar("Awaited", bound=Mapping[str, object])
@@ -98,17 +106,23 @@ def _request(call: Call[Any], once: str = "", into: Path | None = None) -> Ask:
 
 
 def _repeated(ask: Ask) -> Steps[httpx.Response]:
-    """The first answer. Raises Unreachable after several attempts without one."""
-    reason = ""
+    """The first answer. Raises Unreachable after several attempts without one, and if nobody can
+    tell whether an attempt without one changed the record.
+    """
+    reason, is_in_doubt = "", False
     for attempt in range(1, ATTEMPTS + 1):
         wanted = 0.0
         answer = yield ask
         if isinstance(answer, httpx.Response):
-            if attempt == ATTEMPTS or not _is_to_be_repeated(answer):
+            wanted = _retry_after(answer)
+            if is_in_doubt and answer.status_code == httpx.codes.PRECONDITION_FAILED:
+                raise Unreachable(MAYBE_CHANGED)
+            if attempt == ATTEMPTS or wanted > LONGEST_WAIT or not _is_to_be_repeated(answer):
                 return answer
             reason = f"status {answer.status_code}"
-            wanted = _retry_after(answer)
+            is_in_doubt |= answer.status_code in IN_DOUBT
         elif answer is not None:
+            is_in_doubt |= not isinstance(answer, httpx.ConnectError)
             reason = f"{type(answer).__name__}: {answer}".removesuffix(": ")
         if attempt < ATTEMPTS:
             pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)

@@ -7,7 +7,7 @@ from typing import TypedDict, Unpack
 
 from skincheck_client.call import Call, Page, content, fields
 from skincheck_client.listing import Filters
-from skincheck_client.resources import BodySite, Identifier, Lesion
+from skincheck_client.resources import BodySite, Identifier, Lesion, Sent
 
 
 class LesionFilters(Filters, total=False):
@@ -51,6 +51,14 @@ def change(lesion: str, *, if_match: str = "", **sent: Unpack[LesionFields]) -> 
     """if_match: the ``etag`` of an answer. Raises Changed if somebody changed it since."""
     headers = {"If-Match": if_match} if if_match else {}
     return Call("PATCH", f"lesions/{lesion}/", body=fields(sent), headers=headers)
+
+
+def send(lesion: str, *, node: str, with_readings: bool = False) -> Call[Sent]:
+    """Send its pictures to a DICOM node of the clinic. ``dicom_deliveries`` has what becomes of
+    them. with_readings: the reading of each, as structured report and segmentation.
+    """
+    body = {"node": node, "with_readings": with_readings}
+    return Call("POST", f"lesions/{lesion}/send/", body=body)
 
 
 def report(lesion: str) -> Call[bytes]:

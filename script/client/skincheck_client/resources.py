@@ -31,6 +31,8 @@ BodySite = Literal[
 ]
 ReadingState = Literal["queued", "running", "succeeded", "failed"]
 ExportState = Literal["queued", "running", "ready", "failed", "ended"]
+DeliveryState = Literal["waiting", "sending", "delivered", "failed"]
+DicomAuthorization = Literal["none", "basic", "bearer"]
 HistologyDiagnosis = Literal["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc", "other"]
 Conclusion = Literal["akiec", "bcc", "bkl", "df", "mel", "nv", "vasc", "other", "uncertain"]
 Management = Literal["none", "monitor", "excise", "refer", "done"]
@@ -285,6 +287,54 @@ class Event(TypedDict):
     type: EventType
     timestamp: str
     data: dict[str, str | None]
+
+
+class DicomNode(TypedDict):
+    """failures: attempts that got no answer since the last that did."""
+
+    id: str
+    url: str
+    created: str
+    modified: str
+    clinic: str
+    name: str
+    address: str
+    authorization: DicomAuthorization
+    for_research: bool
+    failures: int
+
+
+class Tested(TypedDict):
+    """answers: as DICOMweb does. message: what came back, in words."""
+
+    answers: bool
+    message: str
+
+
+class DicomDelivery(TypedDict):
+    """One picture on its way to one DICOM node. message: what came back, in words."""
+
+    id: str
+    url: str
+    created: str
+    modified: str
+    node: str
+    image: str
+    with_readings: bool
+    state: DeliveryState
+    tries: int
+    due_at: str
+    given_up_at: str
+    finished_at: str | None
+    study_uid: str | None
+    series_uid: str | None
+    instance_uid: str | None
+    status_code: int | None
+    message: str | None
+
+
+class Sent(TypedDict):
+    deliveries: list[DicomDelivery]
 
 
 class Export(TypedDict):

@@ -6,9 +6,10 @@ import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
-from skincheck_client import Client, Invalid, NotFinished, Problem, images, predictions
+from skincheck_client import Client, Invalid, NotFinished, Problem, images, lesions, predictions
 from skincheck_client.command import folders, login, readings
 from skincheck_client.command.failure import Exit, Failure
 from skincheck_client.command.folders import Found, Record
@@ -79,7 +80,22 @@ def upload(options: Namespace) -> Exit:
     return Exit.INCOMPLETE if counts["refused"] else Exit.DONE
 
 
-def dry_run(options: Namespace) -> Exit:
+def dry_screen(options: Namespace) -> Exit:
+    """Print what ``screen`` would do, and store nothing."""
+    site, code = login.site(), Exit.DONE
+    if options.lesion:
+        site.send(lesions.get(options.lesion))  # refused, as the pictures would be
+        stored = images.list(lesion=options.lesion, page_size=200)
+    else:
+        stored = images.list(patient=options.patient, page_size=200)
+    known = {row["sha256"] for row in site.each(stored)}
+    for path in options.images:
+        would, text = _screening(path, known, opens=not options.lesion)
+        code = max(code, _foretell({"file": str(path), "would": would}, text, options))
+    return code
+
+
+def dry_upload(options: Namespace) -> Exit:
     """Print what ``upload`` would do, and store nothing."""
     site, code = login.site(), Exit.DONE
     found = folders.in_folder(options.folder)
@@ -87,10 +103,8 @@ def dry_run(options: Namespace) -> Exit:
     opened = set(record.lesions)
     for one in found:
         would, text = _prospect(one, record, opened)
-        if would == "refuse":
-            code = Exit.INCOMPLETE
         row = {"file": str(one.path), "lesion": one.label, "would": would}
-        print(readings.as_json(row) if options.json else f"{one.path}: {text}")
+        code = max(code, _foretell(row, text, options))
     return code
 
 
@@ -192,20 +206,43 @@ def _added(site: Client, one: Found, data: bytes, record: Record, options: Names
     return image
 
 
+def _screening(path: Path, known: set[str], *, opens: bool) -> tuple[str, str]:
+    """What would happen to the picture, as a code and in words. known: by SHA-256."""
+    data = _picture(path)
+    if isinstance(data, str):
+        return "refuse", data
+    digest = sha256(data).hexdigest()
+    if digest in known:
+        return "skip", "is there already"
+    known.add(digest)
+    return ("open", "would open a lesion") if opens else ("add", "would be added to the lesion")
+
+
 def _prospect(one: Found, record: Record, opened: set[str]) -> tuple[str, str]:
     """What would happen to the picture, as a code and in words. opened: labels of lesions."""
-    try:
-        data = one.path.read_bytes()
-    except OSError as error:
-        return "refuse", str(error.strerror)
-    if not folders.is_picture(data):
-        return "refuse", "is no picture, and would be refused"
+    data = _picture(one.path)
+    if isinstance(data, str):
+        return "refuse", data
     if record.image(one.label, data):
         return "skip", f"is there already, on “{one.label}”"
     if one.label in opened:
         return "add", f"would be added to “{one.label}”"
     opened.add(one.label)
     return "open", f"would open the lesion “{one.label}”"
+
+
+def _picture(path: Path) -> bytes | str:
+    """What is in the file, or why it would be refused."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return error.strerror or "the file cannot be read"
+    return data if folders.is_picture(data) else "is no picture, and would be refused"
+
+
+def _foretell(row: dict[str, str], text: str, options: Namespace) -> Exit:
+    print(readings.as_json(row) if options.json else f"{row['file']}: {text}")
+    return Exit.INCOMPLETE if row["would"] == "refuse" else Exit.DONE
 
 
 def _refused(progress: Progress, path: Path, error: OSError | Problem) -> Exit:

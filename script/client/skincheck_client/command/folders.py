@@ -45,17 +45,29 @@ def in_folder(folder: Path) -> list[Found]:
 
 
 def _labels(paths: list[Path], folder: Path) -> list[str]:
-    """One for each folder, and one for each picture outside: no two lesions share one."""
+    """One for each folder, and one for each picture outside. Raises Failure if two lesions would
+    have the same.
+    """
     folders = {path: path.parent.relative_to(folder).as_posix() for path in paths}
-    stems = Counter([path.stem for path in paths if folders[path] == "."])
-    stems.update(set(folders.values()))
+    names = Counter(map(_plain, set(folders.values())))
+    names.update(_plain(path.stem) for path in paths if folders[path] == ".")
     labels = []
+    sources: dict[str, Path] = {}
     for path, name in folders.items():
-        if name == ".":
-            is_alone = stems[path.stem] == 1 and path.suffix.lower() in KINDS
-            name = path.stem if is_alone else path.name
-        labels.append(normalize("NFC", name).strip())
+        is_alone = name == "."
+        if is_alone:
+            is_clear = names[_plain(path.stem)] == 1 and path.suffix.lower() in KINDS
+            name = path.stem if is_clear else path.name
+        label, source = _plain(name), path if is_alone else path.parent
+        if sources.setdefault(label, source) != source:
+            raise Failure(f"Two lesions would be called “{label}”. Rename one of them.", Exit.USAGE)
+        labels.append(label)
     return labels
+
+
+def _plain(name: str) -> str:
+    """As the site has it: composed, whichever way the file system or another client wrote it."""
+    return normalize("NFC", name).strip()
 
 
 def _is_dicom(path: Path) -> bool:
@@ -95,7 +107,7 @@ class Record:
         opened = site.each(lesions.list(patient=patient, page_size=200))
         stored = site.each(images.list(patient=patient, page_size=200))
         return cls(
-            lesions={row["label"]: row["id"] for row in opened},
+            lesions={_plain(row["label"]): row["id"] for row in opened},
             images={(row["lesion"], row["sha256"]): row for row in stored},
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from skincheck_client.command import commands
 from skincheck_client.command.failure import Exit, Failure, failure_of
 from skincheck_client.command.progress import CLEAR
 
+Command = Callable[[argparse.Namespace], Exit]
 CODES = """exit codes:
   0  all is done
   1  some pictures were refused or could not be read, or were not read in time
@@ -64,21 +66,14 @@ def _parser() -> argparse.ArgumentParser:
     screen.add_argument("--body-site", help="of new lesions, in HAM10000's words")
     _about_pictures(screen)
     _waiting(screen, 120)
-    screen.set_defaults(run=commands.screen)
+    _running(screen, commands.screen, dry=commands.dry_screen)
 
     upload = names.add_parser("upload", help="add a folder of pictures, a subfolder a lesion")
     upload.add_argument("folder", type=Path, metavar="DIR")
     upload.add_argument("--patient", required=True, metavar="ID")
     _about_pictures(upload)
-    upload.add_argument(
-        "--dry-run",
-        dest="run",
-        action="store_const",
-        const=commands.dry_run,
-        default=commands.upload,
-        help="tell what would be added, and store nothing",
-    )
     upload.add_argument("--json", action="store_true", help="one object per line")
+    _running(upload, commands.upload, dry=commands.dry_upload)
 
     watch = names.add_parser("watch", help="wait for readings, and tell each")
     watch.add_argument("predictions", nargs="*", metavar="ID", help="without: all that wait now")
@@ -107,6 +102,17 @@ def _about_pictures(parser: argparse.ArgumentParser) -> None:
         ("keep-identifiers", "of a DICOM file: its SOP Instance UID"),
     ):
         parser.add_argument(f"--{name}", action="store_true", help=text)
+
+
+def _running(parser: argparse.ArgumentParser, command: Command, *, dry: Command) -> None:
+    parser.add_argument(
+        "--dry-run",
+        dest="run",
+        action="store_const",
+        const=dry,
+        default=command,
+        help="tell what would be added, and store nothing",
+    )
 
 
 def _waiting(parser: argparse.ArgumentParser, seconds: int) -> None:
