@@ -87,7 +87,7 @@ class ZippedBatch:
         """Raises ArchiveRefused. Reads only the directory at the end of the file, no entries."""
         with _refused("The ZIP is damaged or was cut off. Make it again."):
             self._zip = zipfile.ZipFile(_Guarded(file))
-            entries = [info for info in self._zip.infolist() if not info.is_dir()]
+            entries = [info for info in self._zip.infolist() if not _is_folder(info)]
         _require_honest(entries, self._zip.infolist())
         paths = {_path(info): info.filename for info in entries}
         paths = {path: name for path, name in paths.items() if not _LITTER.search(path)}
@@ -259,11 +259,16 @@ def _dishonest(info: zipfile.ZipInfo) -> str:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "it is a link, not a file."
-    if not info.is_dir() and path.suffix.lower() in _ARCHIVES:
+    if not _is_folder(info) and path.suffix.lower() in _ARCHIVES:
         return "an archive in the archive. Unpack it first."
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "it is compressed in an unusual way. Pack it with deflate, or without compression."
     return ""
+
+
+def _is_folder(info: zipfile.ZipInfo) -> bool:
+    """Also as old Windows tools write one, with a backslash at the end."""
+    return info.filename.endswith(("/", "\\"))
 
 
 def _path(info: zipfile.ZipInfo) -> str:

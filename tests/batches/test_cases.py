@@ -67,6 +67,13 @@ def test_a_drawn_archive_is_imported(name, personas):
         assert images[0].lesion.patient.sex == "female"
 
 
+def test_a_folder_of_old_windows_is_no_file(personas):
+    """Beside a manifest without an extension it would be a second one."""
+    files = {"HAM10000_metadata": b"lesion_id,image_id\nL,a\n", "pictures\\": b""}
+    archive = zipped({**files, "pictures\\a.jpg": drawn(1)})
+    assert len(imported(personas, archive)) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "manifest"),
     [
