@@ -59,6 +59,18 @@ def test_a_picture_within_the_picture_is_found_whole(left, top):
     assert found == pytest.approx([left, top, left + 67, top + 50], abs=2)
 
 
+def test_a_picture_within_the_picture_may_have_faint_sides_if_all_are_inside():
+    left, top = 120, 90
+    picture = with_inset(left, top)
+    skin = drawn().resize((200, 150)).crop((left, top, left + 12, top + 24))
+    picture.paste(skin, (left, top))  # about half of its left side is gone
+
+    (box,) = regions.others(picture, LESION)
+
+    found = [box.left * 200, box.top * 150, box.right * 200, box.bottom * 150]
+    assert found == pytest.approx([left, top, left + 67, top + 50], abs=2)
+
+
 def test_two_pictures_side_by_side_are_two():
     both = Image.new("RGB", (200, 150))
     both.paste(drawn().crop((50, 0, 150, 150)), (0, 0))

@@ -259,7 +259,7 @@ const sharpLines = (sums, rules) => {
   const found = [];
   for (let edge = 0; edge < sums[0].length; edge++) {
     for (let line = long; line < sums.length; line++) {
-      if (sums[line][edge] - sums[line - long][edge] >= rules.sharp_share * long) {
+      if (sums[line][edge] - sums[line - long][edge] >= rules.faintest_side * long) {
         found.push(edge + 1);
         break;
       }
@@ -296,7 +296,11 @@ const insetOf = ({ width, height, data }, rules) => {
       ];
       const least = Math.min(...sides);
       const isClearer = sides.length > most || (sides.length === most && least > clearest);
-      if (least < rules.sharp_share || !isClearer) continue;
+      const isFramed =
+        sides.length === 4 &&
+        least >= rules.faintest_side &&
+        sides.reduce((sum, side) => sum + side, 0) / 4 >= rules.frame_share;
+      if (!isClearer || (least < rules.sharp_share && !isFramed)) continue;
       [most, clearest] = [sides.length, least];
       best = {
         left: left / width,
