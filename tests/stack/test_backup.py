@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from screening.sealing import MAGIC
-from tests.stack.installation import ROOT, Installation, wait_until
+from tests.stack.installation import ROOT, Installation, installed, wait_until
 from tests.stack.s3 import Storage
 
 pytestmark = [
@@ -87,18 +87,15 @@ STATE = "SELECT state FROM screening_prediction"
 @pytest.fixture
 def installations(tmp_path: Path) -> Iterator[tuple[Installation, Installation]]:
     """One in use, and an empty one."""
-    made = []
-    for name in ("old", "new"):
-        (tmp_path / name).mkdir()
-        made.append(Installation(tmp_path / name))
-    made[0].python("script/prepare.py")
-    made[1].environment.pop("SECRET_KEY", None)
-    made[1].environment["SECRET_KEY_FILE"] = str(made[1].folder / "secret_key")
-    try:
-        yield made[0], made[1]
-    finally:
-        for one in made:
-            one.remove()
+    (tmp_path / "new").mkdir()
+    with installed(tmp_path / "old") as old:
+        new = Installation(tmp_path / "new")
+        new.environment.pop("SECRET_KEY", None)
+        new.environment["SECRET_KEY_FILE"] = str(new.folder / "secret_key")
+        try:
+            yield old, new
+        finally:
+            new.remove()
 
 
 def run(
