@@ -23,7 +23,7 @@ from skincheck_client import (
 )
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
+DOCUMENT = yaml.load((ROOT / "docs" / "openapi.yaml").read_bytes(), yaml.CSafeLoader)
 SCHEMAS = DOCUMENT["components"]["schemas"]
 RECORDS = [
     name
