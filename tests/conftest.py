@@ -35,6 +35,45 @@ from tests.stack.installation import migrated
 
 # Of pytest-django: what a test asks for that queries the database.
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
+# Folders and files whose tests are the same on any database, as those marked ``any_database``. They
+# ask for pages, operations and files. The services and queries behind these have tests of their own
+# on each database, as has every address: that of the access matrix.
+ANY_DATABASE = (
+    "tests/accounts/test_client_assertions.py",
+    "tests/accounts/test_log_in.py",
+    "tests/api/dicomweb/test_store.py",
+    "tests/api/fhir/test_access.py",
+    "tests/api/test_ended_rights.py",
+    "tests/api/test_images.py",
+    "tests/api/test_problems.py",
+    "tests/api/test_reading_in_one_call.py",
+    "tests/api/test_schema.py",
+    "tests/api/test_scopes.py",
+    "tests/batches/test_cases.py",
+    "tests/batches/test_isic.py",
+    "tests/browser",
+    "tests/client",
+    "tests/images/test_screen.py",
+    "tests/images/test_unreadable.py",
+    "tests/interop/test_codes.py",
+    "tests/interop/test_dicom_in.py",
+    "tests/interop/test_dicom_out.py",
+    "tests/interop/test_dicom_readings.py",
+    "tests/interop/test_stow.py",
+    "tests/ml",
+    "tests/predictions/test_details.py",
+    "tests/predictions/test_every_outlet.py",
+    "tests/predictions/test_statement.py",
+    "tests/privacy/test_audit_walk.py",
+    "tests/reminders/test_calendar.py",
+    "tests/report",
+    "tests/test_demo.py",
+    "tests/test_unreadable.py",
+    "tests/test_withdrawn.py",
+    "tests/web",
+    "tests/webhooks/test_pages.py",
+    "tests/webhooks/test_receiver.py",
+)
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -44,6 +83,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="leave out tests that are the same on any database, as when they passed on another",
     )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    left_out = config.getoption("database_only") and any(
+        collection_path.is_relative_to(config.rootpath / one) for one in ANY_DATABASE
+    )
+    return True if left_out else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -401,6 +401,7 @@ def test_a_person_removes_the_file(personas, own, tracker, media):
         services.remove(user=personas.admin, export=export)
 
 
+@pytest.mark.any_database
 def test_memory_does_not_grow_with_the_pictures(personas, own):
     """Pictures are read in parts, and the file is written to disk."""
 

@@ -23,7 +23,7 @@ from tests.interop.dicoms import dicom, encoded
 from tests.interop.dicoms import picture as drawn
 from tests.stack.installation import Installation, free_port, installed, kill_group, wait_until
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.any_database]
 
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 USER, PASSWORD = "skincheck", "its-password"
