@@ -63,13 +63,13 @@ def patient_report(
             *of_lesion(record),
         ]
     flowables += sections.limits(_versions(lesions, full), is_own=patient.clinic_id is None)
-    newest = [image for lesion in lesions if (image := lesion.latest_image)]
+    newest = [image for lesion in lesions if (image := _newest(lesion))]
     images = [*newest, *(image for record in full for image in shown(record.images))]
     return built(TITLE, flowables), list(dict.fromkeys(images))
 
 
 def _ordered(patient: Patient, user: User, alerts: dict[Any, int]) -> list[Lesion]:
-    """Sort by what needs attention: open alerts first."""
+    """By what needs attention: open alerts first."""
     found = body_map_queries.with_position(record_queries.with_latest(patient.lesions.all(), user))
     lesions = record_queries.attach_latest_images(record_queries.most_severe_first(found), user)
     return sorted(lesions, key=lambda one: one.pk not in alerts)
@@ -99,7 +99,8 @@ def _needs_eyes(lesion: Lesion, alerts: dict[Any, int]) -> bool:
 
 
 def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
-    images = sum(lesion.image_count or 0 for lesion in lesions)
+    counts: list[int] = [lesion.image_count or 0 for lesion in lesions]
+    images = sum(counts)
     words = (
         f"{_number(len(lesions), 'lesion')}, {_number(images, 'image')}. The table has every "
         "lesion with its newest image"
@@ -123,7 +124,7 @@ def _overview(
     words = ("Newest image", "Lesion", "Concluded", "Told by the software", "Alerts")
     rows: list[list[Any]] = [[text(word, style.HEAD) for word in words]]
     for lesion in lesions:
-        image = lesion.latest_image
+        image = _newest(lesion)
         count = alerts.get(lesion.pk, 0)
         rows.append(
             [
@@ -150,21 +151,21 @@ def _facts(lesion: Lesion) -> str:
 
 def _concluded(lesion: Lesion, histology: Histology | None) -> str:
     """Histology; the conclusion that a clinician signed last, if later; then what is awaited."""
-    review, words = lesion.standing.concluded_since(histology), []
+    standing: Standing = lesion.standing
+    review, words = standing.concluded_since(histology), []
     if histology is not None:
         words.append(f"Histology: {histology.get_diagnosis_display()}")
     if review is not None:
         what = Conclusion(review.conclusion).label
         words.append(f"{what}; {review.get_management_display().lower()}")
-        newest = lesion.standing.newest
-        if newest is not None and review.image_id != newest.pk:
+        if standing.newest is not None and review.image_id != standing.newest.pk:
             words.append(f"On the image of {day(review.image.captured_on)}")
-    return ". ".join([*words, *filter(None, [lesion.standing.awaits_word])])
+    return ". ".join([*words, *filter(None, [standing.awaits_word])])
 
 
 def _told(lesion: Lesion) -> Flowable:
     """The standing outcome, that of the newest image if it differs, and what stands beside it."""
-    standing = lesion.standing
+    standing: Standing = lesion.standing
     newest = standing.newest
     beside = [word for word in (standing.unread_word, standing.awaits_word) if word]
     if not standing.outcome:
@@ -194,9 +195,14 @@ def _word_of(newest: LesionImage, standing: Standing) -> str:
     return Outcome(standing.newest_outcome).label.lower() if standing.newest_outcome else "not read"
 
 
+def _newest(lesion: Lesion) -> LesionImage | None:
+    image: LesionImage | None = lesion.latest_image
+    return image
+
+
 def _versions(lesions: list[Lesion], full: list[LesionRecord]) -> list[str]:
     """The model versions of all readings shown."""
-    newest = [image for lesion in lesions if (image := lesion.latest_image)]
+    newest = [image for lesion in lesions if (image := _newest(lesion))]
     readings = [reading for image in newest if (reading := image.counting_reading)]
     found = [reading.model_version for reading in readings]
     return sorted({*found, *(version for record in full for version in record.versions)})
