@@ -10,9 +10,12 @@ import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
-from django.db.models import BooleanField, ExpressionWrapper
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.db.models import BooleanField, ExpressionWrapper, QuerySet
 from django.utils import timezone
 from oauth2_provider.models import AccessToken
 from rest_framework.authentication import (
@@ -91,13 +94,8 @@ class ApiKeyAuthentication(BearerAuthentication):
 
 class AccessTokenAuthentication(BearerAuthentication):
     def admit(self, secret: str) -> tuple[User, Credential] | None:
-        digest = hashlib.sha256(secret.encode()).hexdigest()
-        token = (
-            AccessToken.objects.select_related("application__user", "application__clinic")
-            .filter(token_checksum=digest, expires__gt=timezone.now())
-            .filter(application__in=Application.objects.standing())
-            .first()
-        )
+        of = ("application__user", "application__clinic")
+        token = _tokens(secret).select_related(*of).first()
         if token is None:
             raise AuthenticationFailed("This access token is unknown, has expired or was revoked.")
         application: Any = token.application
@@ -118,6 +116,26 @@ class PageSession(SessionAuthentication):
         if found is not None and second_factors.is_lacking(request._request):
             raise PermissionDenied(NO_FACTOR)
         return found
+
+
+def is_known(authorization: str, session_key: str) -> bool:
+    """Whether the header or, without one, the session is somebody's. What they may do is asked when
+    the request is handled.
+    """
+    if not authorization:
+        session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+        return SESSION_KEY in session
+    secret = authorization.partition(" ")[2].strip()
+    if secret.startswith(KEY_PREFIX):
+        keys = ApiKey.objects.active().filter(user__is_active=True)
+        return keys.filter(secret_sha256=ApiKey.digest(secret)).exists()
+    return _tokens(secret).exists()
+
+
+def _tokens(secret: str) -> QuerySet[AccessToken]:
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    valid = AccessToken.objects.filter(token_checksum=digest, expires__gt=timezone.now())
+    return valid.filter(application__in=Application.objects.standing())
 
 
 def _note_use(row: ApiKey | Application) -> None:

@@ -3,7 +3,7 @@
 A separate process that needs no broker. It rings for waiting work. If the rows show that no worker
 has started anything for as long as a lease, it does the work itself until nothing waits. Without a
 live worker it measures, compares and mails; without a live courier it sends webhooks, and
-pictures to DICOM nodes.
+pictures to DICOM nodes. Who hangs in a task counts as none.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def work_where_nobody_does() -> None:
 
 def follow_up_where_nobody_does() -> None:
     """Measure and compare. An image that kills this process rests longer each time."""
-    if heartbeats.is_alive(heartbeats.WORKER):
+    if heartbeats.is_at_work(heartbeats.WORKER):
         return
     for pk in _for_a_shift(_not_followed_up()):
         with _limit(settings.CELERY_TASK_TIME_LIMIT):
@@ -148,7 +148,7 @@ def follow_up_where_nobody_does() -> None:
 
 def mail_where_nobody_does() -> None:
     """What beat has a worker mail, at the same hours."""
-    if heartbeats.is_alive(heartbeats.WORKER) and heartbeats.is_alive(heartbeats.BEAT):
+    if heartbeats.is_at_work(heartbeats.WORKER) and heartbeats.is_alive(heartbeats.BEAT):
         return
     if not _mails.are_due():
         return
@@ -162,7 +162,7 @@ def mail_where_nobody_does() -> None:
 
 
 def deliver_where_nobody_does() -> None:
-    if heartbeats.is_alive(heartbeats.COURIER):
+    if heartbeats.is_at_work(heartbeats.COURIER):
         return
     for pk in _for_a_shift(delivery.due(rung_before=timezone.now())):
         with _limit(delivery.LEASE_SECONDS):

@@ -2,9 +2,14 @@
 
 import logging
 import os
-from typing import Any
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery, Task, bootsteps
+
+if TYPE_CHECKING:
+    from screening.operations.heartbeats import Doing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "skincheck_site.settings")
 
@@ -12,7 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 class Heart(bootsteps.StartStopStep):
-    """Reports a worker's heartbeat to the database while it is connected to its broker."""
+    """Reports a worker's heartbeat, and what its processes do, to the database while it is
+    connected to its broker.
+    """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
@@ -40,11 +47,23 @@ def _beat(name: str) -> None:
     from screening.operations import heartbeats
 
     try:
-        heartbeats.beat(name)
+        heartbeats.beat(name, doing=_doing())
     except Exception:  # a worker without a heartbeat still works
         logger.exception("no heartbeat of %s", name)
     finally:
         connection.close()  # so that none is open when the next process is forked
+
+
+def _doing() -> "Iterator[Doing]":
+    """The tasks of this worker's processes, which may hang while it reports."""
+    from celery.worker import state
+
+    from screening.operations.heartbeats import Doing
+
+    for request in list(state.active_requests):
+        limit = request.time_limits[0] or request.task.time_limit or app.conf.task_time_limit
+        since = datetime.fromtimestamp(request.time_start, UTC)
+        yield Doing(request.name.rpartition(".")[2], since, limit)
 
 
 class RecordedTask(Task):

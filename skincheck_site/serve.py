@@ -2,9 +2,9 @@
 
 waitress reads requests in one thread and buffers bodies in files. Only complete requests reach the
 worker threads, so slow clients block nobody. This module adds limits, by URL and before anything is
-stored: how long a request may take to arrive, how large it may be, and how many large ones may
-arrive at once. Callers take turns (``turns``), and only so many uploads wait for a decoder. It also
-runs several processes, since threads share one core.
+stored: how long a request may take to arrive, how large it may be, from whom, and how many large
+ones may arrive at once. Callers take turns (``turns``), and only so many uploads wait for a
+decoder. It also runs several processes, since threads share one core.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
 from types import FrameType
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
@@ -39,6 +41,8 @@ from skincheck_site.turns import Caller, Turns, with_the_most
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
+
+logger = logging.getLogger(__name__)
 
 PROCESSES, THREADS = 2, 4
 # Threads that only take in pictures and archives, wait for a reading, or write reports and DICOM
@@ -67,6 +71,10 @@ ARCHIVE_SECONDS = 60 * 60
 MOST = 5 * MAX_BYTES + 1_000_000
 MOST_OF_AN_ARCHIVE = MAX_ARCHIVE_BYTES + 1_000_000
 ARCHIVES = ("/api/v1/batches/", "/batches/new/")
+# Of a head: what nginx takes at most, twice. Each costs far more to parse than to send.
+MOST_OF_A_HEAD = 64 * 1024
+# What a chunked body has beside its content: of one line, and how many times the content.
+MOST_OF_A_LINE, MOST_FRAMING = 4_096, 4
 # Larger bodies are buffered in files, and only this many of them at once in each process.
 LARGE = 1_000_000
 LARGE_AT_ONCE = 16
@@ -100,6 +108,10 @@ class TooLarge(Problem):
     code, reason = 413, "Content Too Large"
 
 
+class TooMuchFraming(Problem):
+    code, reason = 400, "Bad Request"
+
+
 class TooMany(Problem):
     code, reason = 503, "Service Unavailable"
 
@@ -115,7 +127,7 @@ class Request(HTTPRequestParser):
         super().__init__(adj)
         self.begun = time.monotonic()
         self.most = 0
-        self.is_admitted = False
+        self.is_asked_about = self.is_admitted = False
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
@@ -127,6 +139,8 @@ class Request(HTTPRequestParser):
         consumed: int = super().received(data)
         if not self.completed and self.body_bytes_received > self.most:  # no declared length
             self.refuse(TooLarge(f"At most {self.most:,} bytes are taken here."))
+        if not self.completed and self.chunked and self._has_much_framing():
+            self.refuse(TooMuchFraming("Send larger chunks, without extensions and trailers."))
         return consumed
 
     def refuse(self, error: Error) -> None:
@@ -143,15 +157,26 @@ class Request(HTTPRequestParser):
         return waits or WRITTEN.fullmatch(self.path) is not None
 
     @property
+    def is_of_somebody_known(self) -> bool:
+        """Whether strangers do not send as much."""
+        return max(self.content_length, self.body_bytes_received) > MOST_OF_A_STRANGER
+
+    @property
     def is_large(self) -> bool:
         return max(self.content_length, self.body_bytes_received) > LARGE
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """The header and the session that were sent, "" for none."""
+        return self.headers.get("AUTHORIZATION", ""), self._session()
 
     def caller(self, peer: str) -> Caller:
         """peer: the address of the other end, which may be a proxy."""
         forwarded = self.headers.get("X_FORWARDED_FOR", "").split(",")
         proxies = min(settings.TRUSTED_PROXIES, len(forwarded))
         address = (proxies and forwarded[-proxies].strip()) or peer
-        return Caller(address, self.headers.get("AUTHORIZATION") or self._session())
+        authorization, session = self.credentials
+        return Caller(address, authorization or session)
 
     def is_too_slow(self, now: float) -> bool:
         took = now - self.begun
@@ -162,13 +187,19 @@ class Request(HTTPRequestParser):
         return took > total or self.body_bytes_received < due
 
     def _most(self) -> int:
-        """The body limit. A session or key is trusted here without a database query: the site
-        verifies it once the request is complete, and until then only ``LARGE_AT_ONCE`` of them are
-        accepted.
+        """The body limit. A session or key is trusted here: whether it is anybody's is asked before
+        more arrives than a stranger may send.
         """
-        if not (self.headers.get("AUTHORIZATION") or self._session()):
+        if not any(self.credentials):
             return MOST_OF_A_STRANGER
         return MOST_OF_AN_ARCHIVE if self.path in ARCHIVES else MOST
+
+    def _has_much_framing(self) -> bool:
+        """Whether a chunked body is mostly lengths of chunks, or one of its lines does not end."""
+        body: Any = self.body_rcv
+        if max(len(body.control_line), len(body.trailer)) > MOST_OF_A_LINE:
+            return True
+        return self.body_bytes_received > MOST_OF_A_LINE + MOST_FRAMING * len(body)
 
     def _session(self) -> str:
         try:
@@ -184,6 +215,7 @@ class Channel(HTTPChannel):
     requests: list[Request]
     sent = 0
     unread_since: float | None = None
+    question: Question | None = None
 
     @property
     def caller(self) -> Caller:
@@ -198,11 +230,21 @@ class Channel(HTTPChannel):
             self.refuse(TooMany("There is no room left to keep it."))
             return False
         arriving = self.request
-        if arriving is not None and arriving.is_large and not arriving.is_admitted:
+        if arriving is None:
+            return kept
+        if arriving.is_of_somebody_known and not arriving.is_asked_about:
+            arriving.is_asked_about = True
+            self.question = Question(self, arriving)
+            self.server.task_dispatcher.add_task(self.question)
+        if arriving.is_large and not arriving.is_admitted:
             arriving.is_admitted = True
             if refused := self.server.surplus():
                 refused.refuse(TooMany("Many uploads are arriving now."))
         return kept
+
+    def readable(self) -> bool:
+        """Nothing more arrives until it is known from whom."""
+        return self.question is None and bool(super().readable())
 
     def service(self) -> None:
         caller, dispatcher = self.caller, self.server.dispatcher_of(self.requests[0])
@@ -247,8 +289,44 @@ class Channel(HTTPChannel):
         self.server.add_task(self)
 
 
+class Question:
+    """Whether the credentials of a request that is arriving are anybody's: for a thread of pages,
+    since the database may take its time.
+    """
+
+    def __init__(self, channel: Channel, request: Request) -> None:
+        self._channel, self._request = channel, request
+        self.caller = request.caller(channel.addr[0])
+
+    def service(self) -> None:
+        server = self._channel.server
+        try:
+            if error := self._refusal():
+                self._channel.refuse(error)
+            self._request.begun = time.monotonic()
+        finally:
+            self._channel.question = None
+            server.task_dispatcher.finished(self.caller)
+            server.pull_trigger()
+
+    def cancel(self) -> None:
+        self._channel.cancel()
+
+    def _refusal(self) -> Problem | None:
+        close_old_connections()
+        try:
+            if self._channel.server.is_known(*self._request.credentials):
+                return None
+        except Exception:
+            logger.exception("it could not be asked who sends a large body")
+            return TooMany("Who sends this cannot be checked now.")
+        finally:
+            close_old_connections()
+        return TooLarge(f"At most {MOST_OF_A_STRANGER:,} bytes are taken from who is not known.")
+
+
 class Dispatcher(ThreadedTaskDispatcher):
-    queue: Turns[Channel]
+    queue: Turns[Channel | Question]
 
     def __init__(self, threads: int, *, of_one: int) -> None:
         super().__init__()
@@ -266,7 +344,10 @@ class Server(TcpWSGIServer):
     active_channels: dict[int, Channel]
     next_channel_cleanup: float
 
-    def __init__(self, application: WSGIApplication, **adjustments: Any) -> None:
+    def __init__(
+        self, application: WSGIApplication, is_known: Callable[[str, str], bool], **adjustments: Any
+    ) -> None:
+        self.is_known = is_known
         pages = Dispatcher(THREADS, of_one=PAGES_OF_ONE)
         super().__init__(application, dispatcher=pages, **adjustments)
         self.uploads = Dispatcher(UPLOAD_THREADS, of_one=UPLOADS_OF_ONE)
@@ -283,8 +364,7 @@ class Server(TcpWSGIServer):
         with self.uploads.lock:
             is_full = len(self.uploads.queue) > MOST_WAITING
             surplus = [self.uploads.queue.pop_surplus()] if is_full else []
-        for channel in surplus:
-            channel.refuse_waiting()
+        self._refuse_waiting(surplus)
 
     def run(self) -> None:
         super().run()
@@ -315,19 +395,28 @@ class Server(TcpWSGIServer):
             raise SystemExit  # the parent is gone, and its successor needs the port
         for channel in list(self.active_channels.values()):
             request = channel.request
-            if request is not None and request.is_too_slow(time.monotonic()):
+            is_asked = channel.question is not None
+            if request is not None and not is_asked and request.is_too_slow(time.monotonic()):
                 channel.refuse(TooSlow("It took too long to arrive."))
             if channel.is_read_too_slowly(time.monotonic()):
                 channel.handle_close()  # which its thread notices
         with self.uploads.lock:
             tired = self.uploads.queue.pop_older(WAITING_SECONDS)
-        for channel in tired:
-            channel.refuse_waiting()
+        self._refuse_waiting(tired)
+
+    @staticmethod
+    def _refuse_waiting(uploads: list[Channel | Question]) -> None:
+        for channel in uploads:
+            cast(Channel, channel).refuse_waiting()
 
 
-def server(application: WSGIApplication, listening: socket.socket) -> Server:
+def server(
+    application: WSGIApplication, listening: socket.socket, is_known: Callable[[str, str], bool]
+) -> Server:
+    """is_known: whether a header of authorization, or else a session, is anybody's."""
     return Server(
         application,
+        is_known,
         _sock=listening,
         bind_socket=False,
         sockets=[listening],
@@ -338,6 +427,7 @@ def server(application: WSGIApplication, listening: socket.socket) -> Server:
         channel_timeout=60,
         inbuf_overflow=64_000,
         outbuf_high_watermark=MOST_UNREAD,
+        max_request_header_size=MOST_OF_A_HEAD,
         max_request_body_size=MOST_OF_AN_ARCHIVE + 1,
         clear_untrusted_proxy_headers=False,  # Django trusts those that TRUSTED_PROXIES says
         ident=None,
@@ -347,7 +437,8 @@ def server(application: WSGIApplication, listening: socket.socket) -> Server:
 def _serve(application: WSGIApplication, listening: socket.socket) -> None:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are normal
     tempfile.tempdir = str(settings.FILE_UPLOAD_TEMP_DIR)  # /tmp may be memory
-    serving = server(application, listening)
+    is_known = import_module("accounts.authentication").is_known
+    serving = server(application, listening, is_known)
     print(f"Serving in process {os.getpid()}", flush=True)
     serving.run()
 

@@ -35,6 +35,14 @@ def loads(text: str | bytes) -> Any:
     return json.loads(text, cls=ShallowDecoder)
 
 
+def has_parts(text: str | bytes, most: int) -> bool:
+    """Whether it may have more than ``most`` lists, objects and items. Each costs Python 60 bytes
+    or more for one byte sent. What strings hold is counted too.
+    """
+    marks: Any = "[{," if isinstance(text, str) else (b"[", b"{", b",")
+    return sum(map(text.count, marks)) > most
+
+
 def require_sound(found: Any) -> None:
     """Raise ValueError if lists and objects are nested deeper than ``DEEPEST``, or if a text has a
     lone surrogate ("\\ud800"), which nothing could encode.

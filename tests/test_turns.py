@@ -117,7 +117,7 @@ class Site:
     open_sockets: list[socket.socket] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.server = serve.server(self.answer, self.listening)
+        self.server = serve.server(self.answer, self.listening, lambda *_: True)
 
     def answer(self, environ, start_response) -> Iterable[bytes]:
         self.handled.append(environ["HTTP_AUTHORIZATION"])

@@ -21,6 +21,11 @@ from skincheck_site import untrusted_json
 MAX_ROWS = 25_000
 MAX_COLUMNS = 200
 MAX_VALUE = 2_000
+MAX_ROW = 1_000_000
+"""Characters: twice as many as all columns with the longest values. Each cell costs 50 bytes."""
+MAX_PARTS = 5_000
+"""Lists, objects and commas in a line of JSON."""
+_LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]+")
 
 INLINE = "image_base64"
 
@@ -187,7 +192,7 @@ def _contradiction(key: tuple[str, str], name: str, believed: Any, number: int) 
 
 
 def _csv_lines(upload: Batchable) -> Iterator[Line]:
-    texts = _decoded(upload)
+    texts = _Texts(_decoded(upload))
     head, number = next(texts, ""), 1
     delimiter = max(",;\t", key=head.count)
     if told := re.fullmatch(r"sep=([,;\t])\s*", head, re.IGNORECASE):  # a line of Excel's
@@ -200,6 +205,7 @@ def _csv_lines(upload: Batchable) -> Iterator[Line]:
     reader = csv.reader(texts, delimiter=delimiter)
     while True:
         number += 1
+        texts.taken = 0
         with _readable(number):
             cells = next(reader, None)
         if cells is None:
@@ -211,6 +217,26 @@ def _csv_lines(upload: Batchable) -> Iterator[Line]:
             for name, cell in zip(columns, cells, strict=False):
                 _set(line, name, cell)
             yield line
+
+
+class _Texts:
+    """Lines of a table, of which no row takes too many: one goes on in quotes. taken: characters of
+    the row so far.
+    """
+
+    def __init__(self, texts: Iterator[str]) -> None:
+        self._texts = texts
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        text = next(self._texts)
+        self.taken += len(text)
+        if self.taken > MAX_ROW:
+            raise ArchiveRefused(f"A row of the manifest has more than {MAX_ROW:,} characters.")
+        return text
 
 
 @contextmanager
@@ -237,6 +263,10 @@ def _json_lines(upload: Batchable) -> Iterator[Line]:
         if not data.strip():
             continue
         line = Line(number, offset, {})
+        if untrusted_json.has_parts(data, MAX_PARTS):
+            line.problems.append(["", "The line has more parts than a row has."])
+            yield line
+            continue
         try:
             values = untrusted_json.loads(data)
         except ValueError:
@@ -280,7 +310,7 @@ def _storable(text: str) -> str:
 
 def _decoded(upload: Batchable) -> Iterator[str]:
     """Lines with any ending: LF, CR LF, and CR alone, as spreadsheets on a Mac save them."""
-    lines = (line for _, data in upload.lines() for line in data.splitlines(keepends=True))
+    lines = (line[0] for _, data in upload.lines() for line in _LINE.finditer(data))
     for number, line in enumerate(lines, start=1):
         try:
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")

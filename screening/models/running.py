@@ -13,11 +13,16 @@ from screening.models.image import LesionImage
 
 class Heartbeat(models.Model):
     """When a process last reported that it is alive and responding: a worker by its name, beat, the
-    sweeper.
+    sweeper. What it was doing then: a worker reports also while a task of it hangs.
     """
 
     name = models.CharField(primary_key=True, max_length=100)
     beat_at = models.DateTimeField(default=timezone.now)
+    task = models.CharField(max_length=100, blank=True, help_text="Empty: it had none.")
+    task_since = models.DateTimeField(null=True)
+    task_limit = models.PositiveIntegerField(
+        null=True, help_text="Seconds after which the task is ended."
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -25,7 +25,8 @@ from screening.models import (
     Delivery,
     DeliveryState,
     DicomDelivery,
-    Heartbeat,
+    Erasure,
+    Export,
     Prediction,
     Setback,
     State,
@@ -84,6 +85,8 @@ def in_progress() -> Waiting:
 def all_that_waits() -> list[Waiting]:
     bulk = Prediction.objects.filter(state=State.QUEUED, is_bulk=True)
     active = Batch.objects.filter(state__in=ACTIVE_BATCH)
+    exports = Export.objects.filter(state__in=(Export.State.QUEUED, Export.State.RUNNING))
+    erasures = Erasure.objects.due().aggregate(count=Count("pk"), oldest=Min("erased_from"))
     deliveries = Delivery.objects.filter(state=DeliveryState.WAITING)
     pictures = DicomDelivery.objects.filter(state=DeliveryState.WAITING)
     mails = Invitation.objects.standing().filter(mailed_at=None)
@@ -93,6 +96,8 @@ def all_that_waits() -> list[Waiting]:
         _waiting("Readings in batches", bulk, put_off=bulk.filter(setbacks__gt=0).count()),
         _waiting("Batches", active, put_off=active.filter(setbacks__gt=0).count()),
         _waiting("Measures and comparisons put off", Setback.objects.all()),
+        _waiting("Exports", exports, put_off=exports.filter(setbacks__gt=0).count()),
+        Waiting("Erasures that are due", erasures["count"], erasures["oldest"]),
         _waiting("Webhook deliveries", deliveries, put_off=deliveries.filter(tries__gt=0).count()),
         _waiting("Pictures to DICOM nodes", pictures, put_off=pictures.filter(tries__gt=0).count()),
         _waiting("Invitations not mailed", mails),
@@ -101,10 +106,6 @@ def all_that_waits() -> list[Waiting]:
 
 def is_late(waiting: Waiting) -> bool:
     return waiting.oldest is not None and timezone.now() - waiting.oldest > LATE_AFTER
-
-
-def is_silent(part: Heartbeat) -> bool:
-    return timezone.now() - part.beat_at > heartbeats.silence()
 
 
 def seconds_since(moment: datetime) -> int:

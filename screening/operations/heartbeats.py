@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.utils import timezone
@@ -13,20 +15,56 @@ WORKER, COURIER, BEAT, SWEEPER = "worker", "courier", "beat", "sweeper"
 STORAGE = "storage"
 """Reports when the sweeper has written a file and deleted it again."""
 SECONDS = 20
+LONG = timedelta(minutes=5)
+"""Tasks that people wait for take seconds."""
 FORGOTTEN_AFTER = timedelta(days=1)
 
 
-def beat(name: str, now: datetime | None = None) -> None:
+class Doing(NamedTuple):
+    """A task in progress. limit: seconds after which it is ended."""
+
+    task: str
+    since: datetime
+    limit: int
+
+
+def beat(name: str, now: datetime | None = None, doing: Iterable[Doing] = ()) -> None:
     """Record a heartbeat. name: of the process and, if there may be several, its machine:
-    ``worker@machine``.
+    ``worker@machine``. doing: its tasks, of which the one that has used most of its time is kept.
     """
-    defaults = {"beat_at": now or timezone.now()}
-    Heartbeat.objects.update_or_create(name=name[:100], defaults=defaults)
+    now = now or timezone.now()
+    longest = max(doing, key=lambda one: (now - one.since) / one.limit, default=None)
+    values = {
+        "beat_at": now,
+        "task": longest.task[:100] if longest else "",
+        "task_since": longest.since if longest else None,
+        "task_limit": longest.limit if longest else None,
+    }
+    Heartbeat.objects.update_or_create(name=name[:100], defaults=values)
 
 
 def is_alive(part: str) -> bool:
     """Whether any process of this kind has reported recently."""
     return any(one.part == part for one in _lately())
+
+
+def is_at_work(part: str) -> bool:
+    """Whether any process of this kind has reported recently, and does not hang."""
+    return any(one.part == part and not hangs(one) for one in _lately())
+
+
+def hangs(one: Heartbeat) -> bool:
+    """Whether it reports, but has been at one task for long: for more than half of the time after
+    which the task is ended.
+    """
+    if one.task_since is None or one.task_limit is None or is_silent(one):
+        return False
+    most = max(LONG, timedelta(seconds=one.task_limit / 2))
+    return timezone.now() - one.task_since > most
+
+
+def is_silent(one: Heartbeat) -> bool:
+    return timezone.now() - one.beat_at > silence()
 
 
 def all_known() -> list[Heartbeat]:

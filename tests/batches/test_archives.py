@@ -262,3 +262,33 @@ def test_a_header_that_is_no_csv_is_refused():
     upload = opened(io.BytesIO(zipped({"m.csv": b'image,"a\n' + b"x" * 200_000, "a.jpg": b"x"})))
     with pytest.raises(ArchiveRefused):
         list(Manifest(upload, captured_on=date(2026, 1, 1), day_is_told=True, own=False).entries())
+
+
+CELLS = b"ab," * 400_000
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"m.csv": b"image," + CELLS},
+        {"m.csv": b"image\r\na.jpg," + CELLS},
+        {"m.csv": b"image\na.jpg" + b',"x\n"' * 200_000},
+        {"m.jsonl": b'{"image": [' + b"{}," * 400_000 + b"{}]}"},
+    ],
+    ids=["columns", "cells", "a row in quotes", "JSON"],
+)
+def test_a_row_that_unpacks_to_far_more_in_memory_is_refused(manifest):
+    """Of 1.2 MB, which may be fifty: each cell would take 50 bytes, and each object 60."""
+    upload = opened(io.BytesIO(zipped({**manifest, "a.jpg": b"x"})))
+    read = Manifest(upload, captured_on=date(2026, 1, 1), day_is_told=True, own=False)
+    tracemalloc.start()
+    try:
+        try:
+            problems = [entry.row.problems for entry in read.entries()]
+        except ArchiveRefused:
+            problems = [["refused"]]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert all(problems)
+    assert peak < 12_000_000

@@ -20,7 +20,7 @@ from screening import sweeper, tasks
 from screening.models import Heartbeat, Prediction
 from screening.operations import clock, health, heartbeats
 from screening.web.views import health as views
-from tests.factories import PredictionFactory, UserFactory
+from tests.factories import ErasureFactory, ExportFactory, PredictionFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -108,6 +108,55 @@ def test_it_tells_how_long_the_oldest_waits_and_who_is_heard_of(client):
     queued(timedelta(minutes=6))
     response = client.get(READY)
     assert (response.status_code, response.json()["status"]) == (200, "late")
+
+
+def at_task(name: str, *, minutes: float, limit: int, silent_for: float = 0) -> None:
+    since = timezone.now() - timedelta(minutes=minutes)
+    now = timezone.now() - timedelta(seconds=silent_for)
+    heartbeats.beat(name, now, doing=[heartbeats.Doing("work_on_exports_task", since, limit)])
+
+
+def test_a_worker_that_reports_but_hangs_is_told(client):
+    """What takes long by nature may: half of the time after which it is ended."""
+    client.force_login(UserFactory(is_staff=True))
+    at_task("worker@busy", minutes=20, limit=3600)
+    heartbeats.beat("worker@idle")
+    told = client.get(READY).json()
+    assert told["status"] == "ok"
+    assert [one["busy_seconds"] for one in told["heartbeats"]] == [
+        pytest.approx(1200, abs=5),
+        None,
+    ]
+    page = client.get(reverse("status")).content.decode()
+    assert "work_on_exports_task, for 20\xa0minutes" in page
+    assert "<td>hangs</td>" not in page
+    at_task("worker@busy", minutes=20, limit=3600, silent_for=600)  # killed: it hangs no more
+    assert client.get(READY).json()["status"] == "ok"
+    for minutes, limit in ((31, 3600), (6, 45)):
+        at_task("worker@busy", minutes=minutes, limit=limit)
+        assert client.get(READY).json()["status"] == "late"
+        assert "<td>hangs</td>" in client.get(reverse("status")).content.decode()
+    heartbeats.beat("worker@busy")
+    assert client.get(READY).json()["status"] == "ok"
+
+
+def test_of_several_tasks_the_one_nearest_to_its_end_is_kept():
+    now = timezone.now()
+    doing = [
+        heartbeats.Doing("erase_task", now - timedelta(seconds=60), 3600),
+        heartbeats.Doing("follow_up_task", now - timedelta(seconds=30), 45),
+    ]
+    heartbeats.beat("worker@a", now, doing=doing)
+    assert Heartbeat.objects.get().task == "follow_up_task"
+
+
+def test_exports_and_erasures_wait_too(client):
+    ExportFactory()
+    ErasureFactory(erased_from=timezone.now() - timedelta(days=1))
+    client.force_login(UserFactory(is_staff=True))
+    page = client.get(reverse("status")).content.decode()
+    for name in ("Exports", "Erasures that are due"):
+        assert f'{name}</th><td class="number">1</td>' in page
 
 
 @pytest.mark.parametrize("path", ["/health/live", READY])

@@ -50,6 +50,19 @@ def test_it_measures_and_compares(lesion, limits):  # noqa: F811
     assert not Setback.objects.exists()
 
 
+def test_it_measures_while_every_worker_hangs(lesion, limits):  # noqa: F811
+    photographed(lesion, date(2026, 1, 1))
+    hour_ago = timezone.now() - timedelta(hours=1)
+    busy = [heartbeats.Doing("work_on_exports_task", hour_ago, 3600)]
+    heartbeats.beat("worker@a", doing=busy)
+    heartbeats.beat("worker@b")
+    sweeper.follow_up_where_nobody_does()
+    assert not Measurement.objects.exists()
+    heartbeats.beat("worker@b", doing=busy)
+    sweeper.follow_up_where_nobody_does()
+    assert Measurement.objects.count() == 1
+
+
 def test_one_that_kills_it_rests(lesion, limits, monkeypatch):  # noqa: F811
     photographed(lesion, date(2026, 1, 1))
 

@@ -387,12 +387,13 @@ def too_slow(outcomes: Iterable[Outcome], idle: Outcome) -> list[str]:
     return slow
 
 
-def _line(one: Outcome) -> str:
+def _line(one: Outcome, idle: Outcome) -> str:
     answers = ", ".join(f"{n:,} × {status}" for status, n in sorted(one.statuses.items()))
-    pages = f"{one.person.p95 * 1000:.0f} ms | {len(one.person.failures)}"
-    pictures = f"{len(one.pictures.seconds)} added, p95 {one.pictures.p95:.1f} s"
-    if one.pictures.failures:
-        pictures += f", failures: {one.pictures.failures}"
+    pages, pictures = (
+        f"{now.p95:.2f} s, {now.p95 / before.p95:.1f} times, {len(now.failures)} of "
+        f"{len(now.failures) + len(now.seconds)}"
+        for now, before in ((one.person, idle.person), (one.pictures, idle.pictures))
+    )
     return f"| {one.name} | {one.number:,} | {answers} | {pages} | {pictures} | {one.seconds:.0f} |"
 
 
@@ -414,10 +415,13 @@ def main() -> int:
             mutated_exif(site, 1_000 // scale),
         ]
         outcomes.append(undisturbed(site, 30))  # the machine may have become busier
-        print("| attack | number | answers | pages' p95 | failures | own pictures | seconds |")
-        print("|---|---|---|---|---|---|---|")
+        print("A person's pages and pictures: p95, how many times that without attack, failures.")
+        print("| attack | number | answers | pages | pictures | seconds |")
+        print("|---|---|---|---|---|---|")
         for one in (idle, *outcomes):
-            print(_line(one))
+            print(_line(one, idle))
+        failures = [text for one in outcomes for text in one.pictures.failures]
+        print(*failures, sep="\n", end="")
         slow = too_slow(outcomes, idle)
         left, memory = orphans(installation), most_memory(site.pid)
         errors = installation.log("web").count("Traceback")

@@ -1,4 +1,6 @@
-"""Clients that send a byte a second: they block nobody, and are disconnected."""
+"""Clients that send a byte a second, or more than their due: they block nobody, and are
+disconnected.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import socket
 import time
 from contextlib import closing, suppress
 
+import httpx
 import pytest
 
 from skincheck_site import serve
@@ -50,11 +53,60 @@ def test_nor_where_the_length_is_not_told(site: Site) -> None:
     assert b" 413 " in _answer(site, head + b"8000\r\n" + b"a" * 0x8000 + b"\r\n", 3)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/images/", *serve.ARCHIVES])
+@pytest.mark.parametrize(
+    "invented",
+    [
+        "Authorization: Bearer x",
+        "Authorization: Bearer sk_x",
+        "Authorization: Basic eDp4",
+        f"Cookie: sessionid={'a' * 32}",
+        'Cookie: sessionid="aaaaaaaa\\000"',
+    ],
+)
+def test_invented_credentials_open_no_more(site: Site, invented: str, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{invented}\r\n"
+    told = f"{head}Content-Length: {serve.MOST_OF_AN_ARCHIVE - 1}\r\n\r\n".encode()
+    assert b" 413 " in _answer(site, told + b"a" * 8000)
+    chunked = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode()
+    assert b" 413 " in _answer(site, chunked + b"8000\r\n" + b"a" * 0x8000 + b"\r\n", 4)
+    assert list((site.installation.folder / "uploads").iterdir()) == []
+
+
+def test_a_person_sends_more_in_chunks(site: Site) -> None:
+    label = b'{"label": "' + b"a" * 200_000 + b'"}'
+    for body in (label, iter([label[:60_000], label[60_000:]])):
+        answer = httpx.post(
+            f"{site.url}/api/v1/patients/",
+            content=body,
+            headers={"Authorization": f"Bearer {site.key}", "Content-Type": "application/json"},
+        )
+        assert answer.json()["errors"][0]["pointer"] == "/label"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"1\r\na\r\n" * 20_000, b"1;" + b"a" * 20_000, b"0\r\n" + b"a: b\r\n" * 4_000],
+    ids=["tiny chunks", "a line without end", "a trailer without end"],
+)
+def test_a_chunked_body_is_mostly_content(site: Site, body: bytes) -> None:
+    head = (
+        "POST /api/v1/patients/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        f"Authorization: Bearer {site.key}\r\n\r\n"
+    ).encode()
+    assert b" 400 " in _answer(site, head + body)
+
+
+def test_a_head_has_an_end(site: Site) -> None:
+    head = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n" + b"a: b\r\n" * 20_000
+    assert b" 431 " in _answer(site, head)
+
+
 def test_so_many_large_bodies_arrive_at_once(site: Site) -> None:
-    """Clients with something like a session may send more: a few at a time in each process."""
+    """Clients with a key or session may send more: a few at a time in each process."""
     address = ("127.0.0.1", site.installation.port)
     head = (
-        "POST /api/v1/images/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer x\r\n"
+        f"POST /api/v1/images/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {site.key}\r\n"
         f"Content-Length: {serve.MOST}\r\n\r\n"
     ).encode()
     most = serve.PROCESSES * serve.LARGE_AT_ONCE

@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 from django.http import Http404
 from django.utils import timezone
 
+from accounts import locks
 from accounts.models import Clinic, User
 from screening import bells, write_access
 from screening.errors import Busy, KeyMissing, NotSent, Unreadable
@@ -153,10 +154,12 @@ def due(*, rung_before: datetime) -> list[UUID]:
     return keys
 
 
+@transaction.atomic
 def claim(pk: UUID) -> DicomDelivery | None:
     """WAITING -> SENDING, for one caller only; None for every other, for what is not due, and
     while its node rests or another is being sent.
     """
+    locks.lock("screening.dicom_sending")  # two at the same moment would not see one another
     now = timezone.now()
     free = DicomNode.objects.filter(_is_free(now))
     due = DicomDelivery.objects.due(now).filter(node__in=free, pk=pk)

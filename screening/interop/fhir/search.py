@@ -26,6 +26,8 @@ from skincheck_site import untrusted_json
 
 PAGE = 50
 LARGEST_PAGE = 200
+MOST_CRITERIA, MOST_ALTERNATIVES = 20, 500
+"""Each criterion may join a table, and each alternative is a condition."""
 ELSEWHERE = ("_format", "_pretty")  # these do not affect the search itself
 UNDATED = date(1, 1, 1)
 """The place of rows without a day in an order by day."""
@@ -96,6 +98,10 @@ def ask(kind: str, query: Iterable[tuple[str, list[str]]], *, strict: bool) -> A
                 continue
             if name != "_page":
                 asked.used.append((name, value))
+    alternatives = sum(value.count(",") + 1 for _, _, value in asked.criteria)
+    if len(asked.criteria) > MOST_CRITERIA or alternatives > MOST_ALTERNATIVES:
+        most = f"{MOST_CRITERIA} parameters with {MOST_ALTERNATIVES} values"
+        raise SearchError(f"A search takes at most {most}.", "too-costly")
     return asked
 
 
@@ -177,7 +183,7 @@ def _control(asked: Asked, kind: str, name: str, value: str) -> bool:
             return bool(orders)
         case _ if name.partition(":")[0] in ("_include", "_revinclude"):
             wanted = includes.parse(name, value, kind)
-            asked.includes += wanted
+            asked.includes += [one for one in wanted if one not in asked.includes]
             return bool(wanted)
         case _:
             return False
@@ -198,8 +204,11 @@ def sortable(kind: str) -> list[str]:
 def _orders(kind: str, value: str) -> tuple[Order, ...]:
     """Empty if one of the names cannot be sorted by."""
     known = sortable(kind)
-    orders = tuple(Order(one.removeprefix("-"), one.startswith("-")) for one in value.split(","))
-    return orders if all(one.name in known for one in orders) else ()
+    orders: dict[str, Order] = {}  # what comes again decides nothing
+    for one in value.split(","):
+        name = one.removeprefix("-")
+        orders.setdefault(name, Order(name, one.startswith("-")))
+    return tuple(orders.values()) if all(name in known for name in orders) else ()
 
 
 def _stated(name: str, value: str) -> str:

@@ -82,19 +82,26 @@ def live(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """200 if pages can be served and images stored; 503 with the names of what is missing, and no
     details. If the database responds, the answer also says how long the oldest image has waited,
-    how long the oldest reading has been in progress and when each process last reported.
+    how long the oldest reading has been in progress, when each process last reported, and for how
+    long it had been at its task then.
     """
     missing = health.missing()
     found: dict[str, Any] = {"status": "missing" if missing else "ok", "missing": missing}
     if "database" not in missing:
         readings, running = health.readings(), health.in_progress()
-        if not missing and (health.is_late(readings) or health.is_late(running)):
+        parts = heartbeats.all_known()
+        is_late = health.is_late(readings) or health.is_late(running)
+        if not missing and (is_late or any(map(heartbeats.hangs, parts))):
             found["status"] = "late"
         found["oldest_queued_seconds"] = readings.seconds
         found["oldest_running_seconds"] = running.seconds
         found["heartbeats"] = [
-            {"part": one.part, "seconds": health.seconds_since(one.beat_at)}
-            for one in heartbeats.all_known()
+            {
+                "part": one.part,
+                "seconds": health.seconds_since(one.beat_at),
+                "busy_seconds": health.seconds_since(one.task_since) if one.task_since else None,
+            }
+            for one in parts
         ]
     return JsonResponse(found, status=503 if missing else 200)
 
@@ -104,7 +111,7 @@ def status(request: UserRequest) -> HttpResponse:
     """All queues and processes by name, for staff."""
     if not request.user.is_staff:
         raise Http404
-    waiting = health.all_that_waits()
+    waiting, parts = health.all_that_waits(), heartbeats.all_known()
     return render(
         request,
         "screening/status.html",
@@ -113,6 +120,6 @@ def status(request: UserRequest) -> HttpResponse:
             "waiting": waiting,
             "late": health.is_late(waiting[0]),
             "late_after": health.LATE_AFTER,
-            "parts": [(one, health.is_silent(one)) for one in heartbeats.all_known()],
+            "parts": [(one, heartbeats.is_silent(one), heartbeats.hangs(one)) for one in parts],
         },
     )

@@ -7,6 +7,8 @@ from importlib import import_module
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from screening.interop.fhir import includes
@@ -128,6 +130,20 @@ def test_too_much_is_refused_not_cut_off(clinician, record, monkeypatch):
     assert response.status_code == 400
     check(response.json())
     assert response.json()["issue"][0]["code"] == "too-costly"
+
+
+@pytest.mark.parametrize(
+    "again",
+    ["_revinclude=*", "_revinclude:iterate=*", "_sort=_id", f"_sort={','.join(['_id'] * 200)}"],
+)
+def test_what_is_asked_for_again_costs_nothing(clinician, record, again):
+    once, often = f"Patient?{again.partition(',')[0]}", f"Patient?{'&'.join([again] * 200)}"
+    found = fetched(clinician, once)
+    with CaptureQueriesContext(connection) as few:
+        fetched(clinician, once)
+    with CaptureQueriesContext(connection) as many:
+        assert resources(fetched(clinician, often)) == resources(found)
+    assert len(many) == len(few)
 
 
 @pytest.mark.parametrize(

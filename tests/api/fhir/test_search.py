@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
@@ -227,6 +228,27 @@ def test_strict_refuses_what_is_not_known(clinician, record, query):
 def test_a_wrong_value_is_refused(clinician, record, query):
     kind = "Media" if "patient" in query else "Patient"
     refused(clinician, f"{kind}?{query}")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "&".join(["identifier=a|b"] * 21),
+        f"_id={','.join(['x'] * 501)}",
+        "&".join([f"_lastUpdated={','.join(['2026'] * 100)}"] * 6),
+    ],
+)
+def test_a_search_is_no_larger_than_the_database_takes(clinician, record, query):
+    assert refused(clinician, f"Patient?{query}")["code"] == "too-costly"
+
+
+def test_many_are_found_by_their_ids(clinician, record):
+    among = ",".join([str(record.patient.pk), *(str(uuid4()) for _ in range(499))])
+    assert ids(fetched(clinician, f"Patient?_id={among}")) == [str(record.patient.pk)]
+    days = ",".join(["2026-01-01"] * 500)
+    assert resources(fetched(clinician, f"Media?created={days}")) == []
+    twenty = "&".join([f"identifier={record.patient.pk}"] * 20)
+    assert ids(fetched(clinician, f"Patient?{twenty}")) == [str(record.patient.pk)]
 
 
 def test_pages_lead_on_and_miss_nothing(clinician, lesion):
