@@ -145,6 +145,8 @@ def _require_claims(application: Application, claims: dict[str, Any]) -> None:
     ours = (discovery.issuer(), discovery.token_address(), discovery.revocation_address())
     if claims.get("aud") not in ours:
         raise AssertionRefused(f"aud is {discovery.token_address()}, and nothing else.")
+    if not isinstance(claims["exp"], int | float):
+        raise AssertionRefused("exp is a number.")
     if claims["exp"] > time.time() + MOST_SECONDS + SKEW_SECONDS:
         raise AssertionRefused("exp is at most five minutes ahead.")
     if not isinstance(claims.get("jti"), str) or not 0 < len(claims["jti"]) <= 255:

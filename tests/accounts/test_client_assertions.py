@@ -96,6 +96,7 @@ WRONG_CLAIMS: list[dict[str, Any]] = [
     {"exp": int(time.time()) - 60},
     {"exp": LATER},
     {"exp": "soon"},
+    {"exp": str(int(time.time()) + 200)},
     {"exp": 1e400},
     {"nbf": LATER},
     {"iat": LATER},

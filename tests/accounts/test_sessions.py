@@ -241,3 +241,11 @@ def test_an_answer_takes_as_long_with_an_account_as_without(
         for email in ("jo@example.org", "new@example.org")
     )
     assert with_account == without
+
+
+def test_a_cookie_that_can_be_no_session_is_none():
+    """PostgreSQL takes no NUL."""
+    browser = Browser(HTTP_COOKIE='sessionid="aaaaaaaa\\000aaaa"; csrftoken="\\000"')
+    assert browser.get("/accounts/login/").status_code == 200
+    assert browser.get("/patients/").status_code == 302
+    assert browser.get("/api/v1/patients/").status_code == 401

@@ -242,12 +242,15 @@ def test_a_search_is_no_larger_than_the_database_takes(clinician, record, query)
     assert refused(clinician, f"Patient?{query}")["code"] == "too-costly"
 
 
-def test_many_are_found_by_their_ids(clinician, record):
+def test_many_are_found_by_their_ids(clinician, record, personas):
     among = ",".join([str(record.patient.pk), *(str(uuid4()) for _ in range(499))])
     assert ids(fetched(clinician, f"Patient?_id={among}")) == [str(record.patient.pk)]
     days = ",".join(["2026-01-01"] * 500)
     assert resources(fetched(clinician, f"Media?created={days}")) == []
-    twenty = "&".join([f"identifier={record.patient.pk}"] * 20)
+    ExternalIdentifier.objects.create(
+        clinic=personas.clinic, kind="patient", system="urn:ris", value="1", patient=record.patient
+    )
+    twenty = "&".join(["identifier=urn:ris|1"] * 20)
     assert ids(fetched(clinician, f"Patient?{twenty}")) == [str(record.patient.pk)]
 
 
