@@ -345,6 +345,7 @@ MFA_FORMS = {
     "login_webauthn": "accounts.web.forms.PasskeyLogInForm",
     "reauthenticate_webauthn": "accounts.web.forms.PasskeyAgainForm",
 }
+SESSION_ENGINE = "accounts.session_store"
 # A session ends after this long without a request, and two weeks after the log-in in any case.
 SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=720)
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
