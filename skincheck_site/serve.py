@@ -112,6 +112,14 @@ class TooMuchFraming(Problem):
     code, reason = 400, "Bad Request"
 
 
+class Unknown(Problem):
+    code, reason = 401, "Unauthorized"
+
+    def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        status, headers, body = super().to_response(ident)
+        return status, [*headers, ("WWW-Authenticate", 'Bearer realm="SkinCheck API"')], body
+
+
 class TooMany(Problem):
     code, reason = 503, "Service Unavailable"
 
@@ -322,7 +330,7 @@ class Question:
             return TooMany("Who sends this cannot be checked now.")
         finally:
             close_old_connections()
-        return TooLarge(f"At most {MOST_OF_A_STRANGER:,} bytes are taken from who is not known.")
+        return Unknown("This key or session is not known, or has ended.")
 
 
 class Dispatcher(ThreadedTaskDispatcher):

@@ -189,7 +189,8 @@ const wait = async (picture) => {
 const add = async (picture) => {
   say(picture, "Sending", "sending");
   let sent = await send(picture);
-  if (sent.wentElsewhere || sent.status === 401 || sent.status === 403) {
+  // 413: nobody sends a picture who is not logged in.
+  if (sent.wentElsewhere || [401, 403, 413].includes(sent.status)) {
     if (!(await isLoggedIn())) {
       say(picture, "", "waiting");
       loggedOut.hidden = false;

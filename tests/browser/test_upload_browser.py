@@ -155,8 +155,9 @@ def test_who_is_logged_out_goes_on_where_they_were(
     page = open_page()
     log_in(page, site)
     lesion = _go_to_upload(page)
+    large = _taken("2024-03-01", 3) + bytes(100_000)  # more than a stranger may send
     page.locator("input[name=file]").set_input_files(
-        _written(tmp_path, a_dot_jpg=_taken("2024-03-01", 3), b_dot_jpg=_taken("2024-03-02", 4))
+        _written(tmp_path, a_dot_jpg=large, b_dot_jpg=_taken("2024-03-02", 4))
     )
     cookies = page.context.cookies()
     page.context.clear_cookies(name="sessionid")
