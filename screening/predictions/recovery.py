@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 
 from django.db.models import Q
@@ -13,6 +14,8 @@ from screening.models import (
     State,
 )
 from screening.predictions.queue import finish
+
+logger = logging.getLogger(__name__)
 
 # A sweep notifies workers of at most this many: a long queue does not need a second message per
 # row.
@@ -29,11 +32,7 @@ def sweep(*, rung_before: datetime) -> list[Prediction]:
     expired = Prediction.objects.filter(state=State.RUNNING, lease_expires_at__lt=now)
     hopeless = expired.filter(attempts__gte=MAX_ATTEMPTS)
     for prediction in hopeless.select_related("image__lesion__patient"):
-        finish(
-            prediction,
-            state=State.FAILED,
-            failure=f"Reading was begun {MAX_ATTEMPTS} times and never finished. Try again.",
-        )
+        _give_up(prediction)
     expired.filter(attempts__lt=MAX_ATTEMPTS).update(
         state=State.QUEUED, lease_expires_at=None, rung_at=None, modified=now
     )
@@ -47,3 +46,12 @@ def sweep(*, rung_before: datetime) -> list[Prediction]:
         rung_at=now
     )
     return waiting
+
+
+def _give_up(prediction: Prediction) -> None:
+    """RUNNING -> FAILED. An error is logged: it must not keep the others from being found."""
+    failure = f"Reading was begun {MAX_ATTEMPTS} times and never finished. Try again."
+    try:
+        finish(prediction, state=State.FAILED, failure=failure)
+    except Exception:
+        logger.exception("prediction %s: not given up", prediction.pk)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from io import BytesIO
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -166,6 +167,17 @@ def test_the_sweep_gives_up_after_three_attempts():
     prediction = Prediction.objects.get(pk=pk)
     assert prediction.state == State.FAILED
     assert "3 times" in prediction.failure
+
+
+def test_one_that_cannot_be_given_up_stops_no_other(monkeypatch):
+    hopeless, lost = queue.claim(queued().pk), queue.claim(queued().pk)
+    Prediction.objects.filter(pk=hopeless.pk).update(attempts=MAX_ATTEMPTS)
+    expire(hopeless)
+    expire(lost)
+    monkeypatch.setattr(queue.outbox, "announce_about", mock.Mock(side_effect=RuntimeError))
+    assert recovery.sweep(rung_before=timezone.now()) == [lost]
+    hopeless.refresh_from_db()
+    assert hopeless.state == State.RUNNING
 
 
 def test_the_sweep_leaves_a_living_lease_alone():
