@@ -100,7 +100,7 @@ def _is_needed(marker: int, segment: bytes) -> bool:
 def png(data: bytes) -> Taken:
     """Raises Broken, Animated. The decoder rejects truncated files."""
     kept, at, exif, frames = [_PNG_HEAD], len(_PNG_HEAD), b"", 1
-    header, transparent = b"", b""
+    header, transparent, profiles = b"", b"", 0
     while at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + length
@@ -113,7 +113,11 @@ def png(data: bytes) -> Taken:
             exif = exif or content
         elif kind == b"tRNS":
             transparent = content
-        if kind in _PNG_NEEDED or (kind == b"tRNS" and header[9:10] == b"\x03"):
+        elif kind == b"iCCP":
+            profiles += 1
+        is_again = kind == b"iCCP" and profiles > 1  # each would be unpacked
+        is_needed = kind in _PNG_NEEDED and not is_again
+        if is_needed or (kind == b"tRNS" and header[9:10] == b"\x03"):
             kept.append(data[at:end])
         if kind == b"IEND":
             break

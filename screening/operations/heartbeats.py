@@ -27,13 +27,17 @@ class Doing(NamedTuple):
     since: datetime
     limit: int
 
+    def share(self, now: datetime) -> float:
+        """Of the time after which it counts as one that hangs: half of its limit."""
+        return (now - self.since) / max(LONG, timedelta(seconds=self.limit / 2))
+
 
 def beat(name: str, now: datetime | None = None, doing: Iterable[Doing] = ()) -> None:
     """Record a heartbeat. name: of the process and, if there may be several, its machine:
-    ``worker@machine``. doing: its tasks, of which the one that has used most of its time is kept.
+    ``worker@machine``. doing: its tasks, of which the one nearest to a hang is kept.
     """
     now = now or timezone.now()
-    longest = max(doing, key=lambda one: (now - one.since) / one.limit, default=None)
+    longest = max(doing, key=lambda one: one.share(now), default=None)
     values = {
         "beat_at": now,
         "task": longest.task[:100] if longest else "",
@@ -59,8 +63,7 @@ def hangs(one: Heartbeat) -> bool:
     """
     if one.task_since is None or one.task_limit is None or is_silent(one):
         return False
-    most = max(LONG, timedelta(seconds=one.task_limit / 2))
-    return timezone.now() - one.task_since > most
+    return Doing(one.task, one.task_since, one.task_limit).share(timezone.now()) > 1
 
 
 def is_silent(one: Heartbeat) -> bool:

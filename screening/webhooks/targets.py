@@ -19,6 +19,14 @@ from screening.errors import ForbiddenTarget
 PORTS = (443, 8443)
 MAX_LENGTH = 500
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_SPECIAL = [
+    # Of the special-purpose registries (IANA), but global for Python 3.11. A cloud has its metadata
+    # in the first.
+    ipaddress.ip_network("192.0.0.0/24"),
+    ipaddress.ip_network("192.88.99.0/24"),
+    ipaddress.ip_network("3fff::/20"),
+    ipaddress.ip_network("5f00::/16"),
+]
 _LOCAL_NAMES = ("localhost", "local", "internal", "intranet", "lan", "home.arpa")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -79,6 +87,8 @@ def is_public(address: Address) -> bool:
             return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         if address.is_site_local or (address.sixtofour and not is_public(address.sixtofour)):
             return False
+    if any(address in network for network in _SPECIAL):
+        return False
     return address.is_global and not (
         address.is_multicast or address.is_reserved or address.is_unspecified
     )

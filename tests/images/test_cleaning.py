@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import time
 import zlib
 from io import BytesIO
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 
 from ml.opening import pictures
 from screening.images import cleaning, synthetic
+from tests import cases
 
 SECRET = "GPS-of-a-home"
 
@@ -191,3 +193,13 @@ def test_it_says_what_is_wrong(spot, name, data, message):
 def test_a_file_name_has_no_say(spot):
     """The type comes from the content, because there is no name."""
     assert clean(encoded(spot, "PNG")).extension == "png"
+
+
+def test_of_many_colour_profiles_one_is_unpacked(spot):
+    """Two thousand of a megabyte each, in 2 MB."""
+    data = cases.png(300, 225, colours=2)
+    profile = cases.chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(1_000_000), 9))
+    at = data.index(b"IDAT") - 4
+    started = time.process_time()
+    assert pictures.open_picture(data[:at] + profile * 2000 + data[at:]).image.size == (300, 225)
+    assert time.process_time() - started < 1

@@ -72,6 +72,7 @@ HISTORY = {
     "lost_at",
     "mailed_at",
     "fetched_at",
+    "task_since",  # nothing waits for it, and each heartbeat tells it anew
     "erased_at",
     "erased_from",  # days ahead: an erasure may be an hour late
 }

@@ -140,14 +140,15 @@ def test_a_worker_that_reports_but_hangs_is_told(client):
     assert client.get(READY).json()["status"] == "ok"
 
 
-def test_of_several_tasks_the_one_nearest_to_its_end_is_kept():
+@pytest.mark.parametrize(("seconds", "kept"), [(60, "follow_up_task"), (1900, "erase_task")])
+def test_of_several_tasks_the_one_nearest_to_a_hang_is_kept(seconds, kept):
     now = timezone.now()
     doing = [
-        heartbeats.Doing("erase_task", now - timedelta(seconds=60), 3600),
-        heartbeats.Doing("follow_up_task", now - timedelta(seconds=30), 45),
+        heartbeats.Doing("erase_task", now - timedelta(seconds=seconds), 3600),
+        heartbeats.Doing("follow_up_task", now - timedelta(seconds=44), 45),
     ]
     heartbeats.beat("worker@a", now, doing=doing)
-    assert Heartbeat.objects.get().task == "follow_up_task"
+    assert Heartbeat.objects.get().task == kept
 
 
 def test_exports_and_erasures_wait_too(client):

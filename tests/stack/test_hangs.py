@@ -16,13 +16,17 @@ from tests.stack.installation import Installation, installed, wait_until
 
 pytestmark = pytest.mark.stack
 
-ALL_AT_ONCE = """
-from accounts.models import User
-from screening.exports import services as exports
+HANGS = {
+    "follow_up_task": """
 from screening.models import Measurement
 Measurement.objects.all().delete()
+""",
+    "work_on_exports_task": """
+from accounts.models import User
+from screening.exports import services as exports
 exports.request_export(user=User.objects.get())
-"""
+""",
+}
 
 SEND_TO = """
 from accounts import services
@@ -37,17 +41,20 @@ sending.send(user=user, lesion=Lesion.objects.get(), node=node)
 """
 
 
-def test_health_tells_at_what_a_worker_hangs(tmp_path: Path) -> None:
-    with installed(tmp_path / "var", WORKERS="2") as made:
-        made.python("script/prepare.py")
-        made.python("-m", "tests.stack.add_images", "1")
-        with made.running("web"), made.running("worker"), made.running("sweeper"):
-            measured = "SELECT count(*) FROM screening_measurement"
-            wait_until(lambda: made.query(measured) == [(1,)], "it is measured")
-            _make_reading_hang(made)
-            made.python("manage.py", "shell", "--no-imports", "-c", ALL_AT_ONCE)
-            for task in ("follow_up_task", "work_on_exports_task"):
-                wait_until(lambda task=task: _is_told(made, "worker", task), task, 120)
+@pytest.mark.parametrize("task", HANGS)
+def test_health_tells_at_what_a_worker_hangs(installation: Installation, task: str) -> None:
+    installation.python("script/prepare.py")
+    installation.python("-m", "tests.stack.add_images", "1")
+    with (
+        installation.running("web"),
+        installation.running("worker"),
+        installation.running("sweeper"),
+    ):
+        measured = "SELECT count(*) FROM screening_measurement"
+        wait_until(lambda: installation.query(measured) == [(1,)], "it is measured")
+        _make_reading_hang(installation)
+        installation.python("manage.py", "shell", "--no-imports", "-c", HANGS[task])
+        wait_until(lambda: _is_told(installation, "worker", task), "it is told", 120)
 
 
 def test_and_at_what_a_courier_hangs(tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ PRIVATE = (
     "172.16.0.1",
     "192.168.1.1",
     "100.64.0.1",  # carrier-grade NAT
+    "192.0.0.192",  # where a cloud has its metadata
+    "192.88.99.1",
+    "3fff::1",
+    "5f00::1",
     "169.254.169.254",  # the cloud's metadata
     "0.0.0.0",
     "224.0.0.1",
