@@ -8,7 +8,13 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="heartbeat",
             name="task",
-            field=models.CharField(blank=True, help_text="Empty: it had none.", max_length=100),
+            field=models.CharField(
+                blank=True,
+                db_default="",
+                default="",
+                help_text="Empty: it had none.",
+                max_length=100,
+            ),
         ),
         migrations.AddField(
             model_name="heartbeat",
