@@ -12,6 +12,7 @@ from accounts.models import User
 from screening import bells
 from screening.measurements import services
 from screening.models import ImageScale, LesionImage, Outline
+from screening.operations.transience import is_transient
 from screening.write_access import require_writable
 
 CORNERS = (3, 200)
@@ -24,7 +25,8 @@ Point = tuple[float, float]
 
 
 def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outline:
-    """Make this the current outline, have it measured and queue new comparisons.
+    """Make this the current outline, have it measured and queue new comparisons. While the picture
+    cannot be reached, a worker measures it later.
 
     points: shares of the width and height. Raises ValidationError for a line that encloses nothing
     or crosses itself.
@@ -34,7 +36,11 @@ def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outl
     drawn = Outline.objects.create(
         image=image, drawn_by=user, points=[[round(x, 5), round(y, 5)] for x, y in points]
     )
-    services.measure_image(image)
+    try:
+        services.measure_image(image)
+    except Exception as error:
+        if not is_transient(error):
+            raise
     bells.after_commit(bells.follow_up, image.pk)
     return drawn
 

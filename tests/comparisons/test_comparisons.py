@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from io import BytesIO
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from screening import sweeper, tasks
 from screening.comparisons import alerts
 from screening.comparisons import presenters as comparison_presenters
 from screening.comparisons import services as comparison_services
+from screening.errors import Busy
 from screening.images import synthetic
 from screening.measurements import masks, millimetres, outlines
 from screening.measurements import queries as measurement_queries
@@ -114,6 +116,18 @@ def test_a_drawn_outline_stands_above_the_mask_which_stays(lesion):
     assert Measurement.objects.filter(pk=by_model.pk).exists()
     again = outlines.draw_outline(user=_writer(image), image=image, points=square[:3])
     assert measurement_queries.current(image).outline == again
+
+
+def test_an_outline_that_cannot_be_measured_now_is_kept_once(lesion, monkeypatch):
+    """It was stored, but whoever drew it was told that nothing was changed."""
+    image = photographed(lesion, date(2026, 1, 1))
+    square = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]
+    with monkeypatch.context() as away:
+        away.setattr(measurement_services, "measure_image", mock.Mock(side_effect=Busy))
+        drawn = outlines.draw_outline(user=_writer(image), image=image, points=square)
+    assert [*image.outlines.all()] == [drawn]
+    tasks.follow_up_task(str(image.pk))
+    assert measurement_queries.current(image).outline == drawn
 
 
 @pytest.mark.parametrize(
