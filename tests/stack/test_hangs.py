@@ -45,16 +45,16 @@ sending.send(user=user, lesion=Lesion.objects.get(), node=node)
 def test_health_tells_at_what_a_worker_hangs(installation: Installation, task: str) -> None:
     installation.python("script/prepare.py")
     installation.python("-m", "tests.stack.add_images", "1")
-    with (
-        installation.running("web"),
-        installation.running("worker"),
-        installation.running("sweeper"),
-    ):
-        measured = "SELECT count(*) FROM screening_measurement"
-        wait_until(lambda: installation.query(measured) == [(1,)], "it is measured")
-        _make_reading_hang(installation)
-        installation.python("manage.py", "shell", "--no-imports", "-c", HANGS[task])
-        wait_until(lambda: _is_told(installation, "worker", task), "it is told", 120)
+    with installation.running("web"), installation.running("worker"):
+        # Before, the sweep would measure in its place.
+        beats = "SELECT count(*) FROM screening_heartbeat WHERE name LIKE 'worker@%'"
+        wait_until(lambda: installation.query(beats) == [(1,)], "the worker reports")
+        with installation.running("sweeper"):
+            measured = "SELECT count(*) FROM screening_measurement"
+            wait_until(lambda: installation.query(measured) == [(1,)], "it is measured")
+            _make_reading_hang(installation)
+            installation.python("manage.py", "shell", "--no-imports", "-c", HANGS[task])
+            wait_until(lambda: _is_told(installation, "worker", task), "it is told", 120)
 
 
 def test_and_at_what_a_courier_hangs(tmp_path: Path) -> None:
