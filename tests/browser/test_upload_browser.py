@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from ml.opening import containers, exif
 from tests import cases
@@ -155,9 +156,8 @@ def test_who_is_logged_out_goes_on_where_they_were(
     page = open_page()
     log_in(page, site)
     lesion = _go_to_upload(page)
-    large = _taken("2024-03-01", 3) + bytes(100_000)  # more than a stranger may send
     page.locator("input[name=file]").set_input_files(
-        _written(tmp_path, a_dot_jpg=large, b_dot_jpg=_taken("2024-03-02", 4))
+        _written(tmp_path, a_dot_jpg=_taken("2024-03-01", 3), b_dot_jpg=_taken("2024-03-02", 4))
     )
     cookies = page.context.cookies()
     page.context.clear_cookies(name="sessionid")
@@ -174,6 +174,20 @@ def test_who_is_logged_out_goes_on_where_they_were(
     page.context.add_cookies([one for one in cookies if one["name"] == "sessionid"])
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_url(lesion, timeout=WITHIN)
+
+
+def test_a_large_picture_tells_of_the_log_out_too(
+    browser: Browser, site: Site, signed_in: dict[str, Any], tmp_path: Path
+) -> None:
+    """It is refused as larger than what a stranger may send."""
+    with closing(browser.new_context(base_url=site.url, storage_state=signed_in)) as context:
+        page = context.new_page()
+        _go_to_upload(page)
+        large = _taken("2024-03-01", 5) + bytes(100_000)
+        page.locator("input[name=file]").set_input_files(_written(tmp_path, a_dot_jpg=large))
+        context.clear_cookies(name="sessionid")
+        page.get_by_role("button", name="Add 1 picture").click()
+        expect(page.get_by_role("alert")).to_contain_text("You are logged out.", timeout=WITHIN)
 
 
 def test_the_browser_reads_the_day_that_the_server_reads(
