@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("screening", "0046_pictures_put_back")]
+    dependencies = [("screening", "0048_twins")]
 
     operations = [
         migrations.AddField(
