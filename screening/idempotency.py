@@ -20,6 +20,7 @@ from screening.models import (
     Batch,
     Delivery,
     DicomNode,
+    Following,
     IdempotentRequest,
     Patient,
     Webhook,
@@ -87,17 +88,17 @@ def _hidden(named: set[UUID], user: User) -> Iterator[QuerySet[Any]]:
     not see.
     """
     patients = Patient.everything.visible_to(user)
+    by_their_own_rule: tuple[Any, ...] = (Batch, Delivery, DicomNode, Following, Webhook)
     for model, way in witness.ways().items():
-        if way.path:
+        if way.path and model not in by_their_own_rule:
             rows = model._base_manager.filter(pk__in=named, **{f"{way.path}__isnull": False})
             yield rows.exclude(**{f"{way.path}__in": patients.values("pk")})
-    of_clinics: tuple[Any, ...] = (Batch, Delivery, DicomNode, Webhook)
-    for model in of_clinics:
+    for model in by_their_own_rule:
         rows = model._base_manager.filter(pk__in=named)
         yield rows.exclude(pk__in=model.objects.visible_to(user).values("pk"))
-    yield Clinic.objects.filter(pk__in=named).exclude(
-        pk__in=Clinic.objects.with_member(user).values("pk")
-    )
+    invited = Following.objects.owned_by(user).values("clinic")
+    own = Clinic.objects.with_member(user).values("pk")
+    yield Clinic.objects.filter(pk__in=named).exclude(pk__in=own).exclude(pk__in=invited)
 
 
 def release(claimed: IdempotentRequest) -> None:

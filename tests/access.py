@@ -639,6 +639,24 @@ MATRIX: dict[str, Line] = {
         clinic_only=True,
         POST=Sent(WRITES, lambda w: {"node": str(w.dicom_node.pk)}, 202, scopes=("images:read",)),
     ),
+    "api:following-list": line(
+        SIGNED_IN,
+        POST=api(
+            OWNS,
+            lambda w: {"patient": str(w.patient.pk), "code": w.other_clinic.written_code},
+            201,
+        ),
+    ),
+    "api:following-detail": line(ANSWERS | {"self_tracker": DONE}, "followed", clinic_only=True),
+    "api:following-accept": line(
+        args="following", clinic_only=True, POST=Sent(ANSWERS, lambda w: {"label": "New"}, 200)
+    ),
+    "api:following-decline": line(args="following", clinic_only=True, POST=Sent(ANSWERS, done=200)),
+    "api:following-end": line(
+        args="followed",
+        clinic_only=True,
+        POST=Sent(INVITES | {"admin": FORBIDDEN, "clinician": FORBIDDEN}, done=200),
+    ),
     "api:position-list": line(
         SIGNED_IN,
         POST=api(WRITES, lambda w: {"lesion": str(w.lesion.pk), **ON_THE_CHEST}, 201),

@@ -20,6 +20,7 @@ from screening.api.corrections import (
 from screening.api.dicom import DicomView, ReadingMaskView, ReadingReportView
 from screening.api.dicom_nodes import DicomDeliveryViewSet, DicomNodeViewSet, SendLesionView
 from screening.api.events import EventViewSet
+from screening.api.followings import FollowingViewSet
 from screening.api.histologies import HistologyViewSet
 from screening.api.http.errors import nothing_here
 from screening.api.measurements import MeasurementViewSet
@@ -49,6 +50,7 @@ router.register("webhooks", webhooks.WebhookViewSet, basename="webhook")
 router.register("deliveries", webhooks.DeliveryViewSet, basename="delivery")
 router.register("dicom-nodes", DicomNodeViewSet, basename="dicom-node")
 router.register("dicom-deliveries", DicomDeliveryViewSet, basename="dicom-delivery")
+router.register("followings", FollowingViewSet, basename="following")
 router.register("histologies", HistologyViewSet, basename="histology")
 router.register("worklist", WorklistViewSet, basename="worklist")
 router.register("positions", PositionViewSet, basename="position")

@@ -39,6 +39,7 @@ from screening.models import (
     Webhook,
 )
 from screening.models.base import save_checked
+from screening.privacy import following
 from screening.records import closing
 from screening.webhooks.outbox import announce, announce_about
 
@@ -249,12 +250,13 @@ def _part(erasure: Erasure, patient: Patient) -> None:
         patient=patient.pk,
     )
     if erasure.clinic_id:
+        patient.label = following.owners_label(patient)
         patient.clinic = None
     else:
         patient.owner = None
         shares = Share.objects.filter(patient=patient, shared_by=erasure.asked_by_id)
         shares.filter(revoked_at=None).update(revoked_at=timezone.now())
-    patient.save(update_fields=["clinic", "owner", "modified"])
+    patient.save(update_fields=["clinic", "owner", "label", "modified"])
     announce_about(patient, Event.PATIENT_CHANGED)
 
 

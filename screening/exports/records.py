@@ -144,6 +144,7 @@ KINDS = (
         Following,
         of("patient"),
         "Clinics that the owner invited to the record.",
+        newer=("label_before",),
         is_newer=True,
     ),
     Kind("lesions", Lesion, of("patient"), "Spots, with their symptoms."),

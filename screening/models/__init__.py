@@ -17,7 +17,7 @@ from screening.models.data_key import DataKey
 from screening.models.dicom_node import Authorization, DicomDelivery, DicomNode
 from screening.models.erasure import OPEN_ERASURE, Erasure, ErasureState, Ground, Trace
 from screening.models.export import Export
-from screening.models.following import Following
+from screening.models.following import Following, FollowingState
 from screening.models.histology import Histology
 from screening.models.idempotent_request import IdempotentRequest
 from screening.models.identifier import ExternalIdentifier
@@ -88,6 +88,7 @@ __all__ = [
     "ExternalIdentifier",
     "Finding",
     "Following",
+    "FollowingState",
     "Ground",
     "Heartbeat",
     "Histology",

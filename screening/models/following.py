@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 
 from accounts.models import Clinic, User
 from accounts.roles import REVIEWERS
@@ -10,7 +10,26 @@ from screening.models.base import UUIDModel
 from screening.models.patient import Patient
 
 
+class FollowingState(models.TextChoices):
+    WAITING = "waiting", "Waiting for an answer"
+    FOLLOWS = "follows", "The clinic follows the record"
+    ENDED = "ended", "Ended"
+    DECLINED = "declined", "Declined by the clinic"
+    WITHDRAWN = "withdrawn", "Withdrawn by whoever invited"
+
+
 class FollowingQuerySet(models.QuerySet["Following"]):
+    def visible_to(self, user: User) -> FollowingQuerySet:
+        """Of the user's own records; and, of clinics where they conclude, the invitations that wait
+        and those that the clinic answered.
+        """
+        of_clinics = Q(clinic__in=Clinic.objects.with_member(user, REVIEWERS))
+        declined = Q(ended_at__isnull=False) & ~Q(ended_by=F("invited_by"))
+        answered = of_clinics & (Q(accepted_at__isnull=False) | declined)
+        own, waiting = self.owned_by(user), self.answerable_by(user)
+        of = Q(pk__in=own.values("pk")) | Q(pk__in=waiting.values("pk"))
+        return self.filter(answered | of)
+
     def waiting(self) -> FollowingQuerySet:
         """Unanswered invitations to a record that exists."""
         there = Q(patient__withdrawn_at=None, patient__owner__isnull=False)
@@ -21,6 +40,19 @@ class FollowingQuerySet(models.QuerySet["Following"]):
         return self.filter(
             accepted_at__isnull=False, ended_at=None, patient__clinic=F("clinic")
         ).exclude(patient__owner=None)
+
+    def with_state(self) -> FollowingQuerySet:
+        """state: a ``FollowingState``."""
+        follows = Q(patient__clinic=F("clinic"), patient__owner__isnull=False, ended_at=None)
+        state = Case(
+            When(accepted_at=None, ended_at=None, then=Value(FollowingState.WAITING)),
+            When(accepted_at=None, ended_by=F("invited_by"), then=Value(FollowingState.WITHDRAWN)),
+            When(accepted_at=None, then=Value(FollowingState.DECLINED)),
+            When(follows, then=Value(FollowingState.FOLLOWS)),
+            default=Value(FollowingState.ENDED),
+            output_field=models.CharField(),
+        )
+        return self.annotate(state=state)
 
     def owned_by(self, user: User) -> FollowingQuerySet:
         """Followings of the user's own records, including records that a clinic has withdrawn."""
@@ -50,6 +82,14 @@ class Following(UUIDModel):
         editable=False,
         on_delete=models.PROTECT,
         related_name="accepted_followings",
+    )
+    label_before = models.CharField(
+        max_length=80,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="What the owner called the record, if the clinic gave it another label.",
     )
     ended_at = models.DateTimeField(
         null=True, editable=False, help_text="When it was ended; declined or withdrawn before."

@@ -76,13 +76,15 @@ def accept(*, user: User, following: Following, label: str = "") -> Following:
     if patient.clinic_id is not None or patient.erasures.open().exists():
         raise ValidationError(OVER)
     patient.clinic = following.clinic
-    patient.label = label.strip() or patient.label
+    label = label.strip() or patient.label
+    if label != patient.label:
+        following.label_before, patient.label = patient.label, label
     patient.full_clean()
     save_checked(patient, ["clinic", "label", "modified"])
     for lesion in Lesion.everything.filter(patient=patient).exclude(closed_on=None).order_by("pk"):
         closing.reopen_unless_removed(user=user, lesion=lesion)  # closed by the owner's visit
     following.accepted_at, following.accepted_by = timezone.now(), user
-    following.save(update_fields=["accepted_at", "accepted_by", "modified"])
+    following.save(update_fields=["accepted_at", "accepted_by", "label_before", "modified"])
     announce(
         Event.PATIENT_CREATED, clinic_id=following.clinic_id, owner_id=None, patient=patient.pk
     )
@@ -106,8 +108,9 @@ def decline(*, user: User, following: Following) -> Following:
 @transaction.atomic
 def end(*, user: User, following: Following) -> Following:
     """Withdraw the invitation or, once accepted, take the record from the clinic at once: nothing
-    of it is visible to its members, programs and links any more, and the clinic's identifiers go.
-    Ending it again changes nothing. The clinic may have withdrawn the record.
+    of it is visible to its members, programs and links any more, and the clinic's identifiers go,
+    with the label that it gave: the record is called as before. Ending it again changes nothing.
+    The clinic may have withdrawn the record.
     """
     clinics = Erasure.objects.filter(clinic=following.clinic_id, state__in=OPEN_ERASURE)
     erasures = list(clinics.select_for_update().order_by("pk"))  # before the patient, as elsewhere
@@ -116,14 +119,15 @@ def end(*, user: User, following: Following) -> Following:
     if following.ended_at is not None:
         return following
     is_followed = Following.objects.standing().filter(pk=following.pk).exists()
+    label = owners_label(patient)
     _close(following, by=user)
     if following.accepted_at is not None:
         _forget(patient, following.clinic_id, erasures)
     if not is_followed:
         return following
     now = timezone.now()
-    patient.clinic = None
-    patient.save(update_fields=["clinic", "modified"])
+    patient.clinic, patient.label = None, label
+    patient.save(update_fields=["clinic", "label", "modified"])
     links = Share.objects.filter(patient=patient, revoked_at=None)
     links.exclude(shared_by=user).update(revoked_at=now)
     asked = Erasure.objects.filter(patient=patient, state=ErasureState.ASKED)
@@ -134,6 +138,12 @@ def end(*, user: User, following: Following) -> Following:
     announce(Event.PATIENT_CHANGED, clinic_id=None, owner_id=user.pk, patient=patient.pk)
     transaction.on_commit(partial(emails.tell_of_end, following))
     return following
+
+
+def owners_label(patient: Patient) -> str:
+    """What the owner called the record before the clinic that follows it gave it another label."""
+    labels = patient.followings.standing().values_list("label_before", flat=True)
+    return labels.first() or patient.label
 
 
 def _forget(patient: Patient, clinic_id: UUID, erasures: list[Erasure]) -> None:
