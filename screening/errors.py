@@ -10,7 +10,8 @@
     ├── Transient            nothing is wrong with what was asked: try again
     │   ├── Busy                 every process that opens pictures is at work
     │   ├── InProgress           the same request is being answered
-    │   └── NotSent              no answer came from another system
+    │   ├── NotSent              no answer came from another system
+    │   └── StorageAway          the folder or bucket of the pictures is not there
     ├── Overtaken            someone else came first, and nothing was done
     │   ├── Changed              a record was edited since it was looked at
     │   ├── OtherRequest         an idempotency key was used for something else
@@ -85,6 +86,10 @@ class InProgress(Transient):
 
 class NotSent(Transient):
     """The text is for the person whose address it is."""
+
+
+class StorageAway(Transient, OSError):
+    """With ENODEV. No file counts as lost while it is away."""
 
 
 class AssertionRefused(SkinCheckError):

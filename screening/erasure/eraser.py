@@ -20,6 +20,7 @@ from uuid import uuid4
 from django.core.files.storage import default_storage
 from django.db import OperationalError, connection, transaction
 from django.db.models import Count, Model, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from accounts.models import ApiKey, Application, Clinic, Invitation, Membership, User
@@ -31,6 +32,7 @@ from screening.interop.dicom import uids
 from screening.models import (
     ACTIVE_BATCH,
     Alert,
+    Authorization,
     Batch,
     BatchRow,
     ChangeMark,
@@ -42,6 +44,7 @@ from screening.models import (
     Erasure,
     ErasureState,
     ExternalIdentifier,
+    Following,
     Histology,
     Lesion,
     LesionImage,
@@ -80,6 +83,7 @@ _BY_OTHERS: tuple[type[Model], ...] = (
     DicomNode,
     DoctorVisit,
     ExternalIdentifier,
+    Following,
     Histology,
     Lesion,
     LesionImage,
@@ -93,6 +97,7 @@ _BY_OTHERS: tuple[type[Model], ...] = (
 WRITTEN_BY_OTHERS = tuple(f"{model._meta.label}." for model in _BY_OTHERS)
 """Where others write what they like: a name there is no trace, but theirs."""
 Kind = Trace.Kind
+storage: Any = default_storage
 
 
 @unseen()
@@ -110,7 +115,7 @@ def erase_due() -> int:
 @unseen()
 def erase_again(digests: Iterable[str]) -> int:
     """Erase every record and account of this list at once: a restored backup brought them back.
-    Returns how many there were.
+    Returns how many erasures are finished.
     """
     gone = set(digests)
     with transaction.atomic():
@@ -134,8 +139,7 @@ def erase_again(digests: Iterable[str]) -> int:
         for one in asked:
             one.erased_from = now
             one.save()
-    erase_due()
-    return len(asked)
+    return erase_due()
 
 
 def _attempt(work: Any, pk: Any) -> None:
@@ -159,6 +163,7 @@ def _attempt(work: Any, pk: Any) -> None:
 
 
 def _erase(pk: Any) -> None:
+    storage.require_there()
     _erase_rows(pk)
     _erase_files(pk)
 
@@ -173,6 +178,7 @@ def _erase_rows(pk: Any) -> None:
     now = timezone.now()
     names = _names(patients, users)
     found = rows.everything_of(_roots(erasure, patients, users, clinics))
+    staying = _leave_to_others(found)
     # The person goes out of this erasure, and of their earlier ones.
     Erasure.objects.filter(asked_by__in=users, clinic=None).update(asked_by=None)
     gone = Q(patient__in=found.get(Patient, ())) | Q(user__in=found.get(User, ()))
@@ -193,7 +199,7 @@ def _erase_rows(pk: Any) -> None:
     _redact_corrections(rows.identifiers_of(found))
     erasure.counts = {
         "erased": _counted(found, files),
-        "kept": kept + _what_stays(),
+        "kept": kept + staying + _what_stays(),
     }
     erasure.state, erasure.erased_at, erasure.files = (
         ErasureState.ERASING,
@@ -218,7 +224,7 @@ def _erase_rows(pk: Any) -> None:
 
 def _erase_files(pk: Any) -> None:
     """Delete the files one by one: what is left is noted after each. Then destroy the keys. Raises
-    if the storage is away.
+    while the storage is away: nothing counts as deleted then.
     """
     erasure = Erasure.objects.get(pk=pk)
     while erasure.files:
@@ -226,7 +232,7 @@ def _erase_files(pk: Any) -> None:
         digest = _digest_of(name)
         if digest and is_only_copy and erasure.erased_at is not None:
             traces.note(Kind.CONTENT, [traces.of_identifier(digest)], at=erasure.erased_at)
-        default_storage.delete(name)
+        storage.erase(name)
         erasure.files = erasure.files[1:]
         erasure.save(update_fields=["files", "modified"])
     _destroy_keys(erasure)
@@ -235,7 +241,7 @@ def _erase_files(pk: Any) -> None:
 def _digest_of(name: str) -> str:
     """Of what a stored file holds; empty if nothing opens it."""
     try:
-        with default_storage.open(name) as file:
+        with storage.open(name) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (FileNotFoundError, Damaged, KeyMissing):
         return ""
@@ -377,6 +383,37 @@ def _names(patients: list[Patient], users: list[User]) -> set[str]:
         if len(patient.label) > 3 and not patient.owner_id and not others.exists():
             found.add(patient.label)
     return found
+
+
+def _leave_to_others(found: rows.Rows) -> list[dict[str, Any]]:
+    """Take out of ``found`` what belongs to others' records: which clinic followed or erased them,
+    and to which of its nodes their pictures were sent. Returns what to say of it.
+    """
+    gone = found.get(Clinic, set())
+    followings = Following.objects.filter(clinic__in=gone).values_list("pk", "clinic", "patient")
+    sent = DicomDelivery.objects.filter(node__clinic__in=gone)
+    deliveries = sent.values_list("pk", "node__clinic", "image", "node")
+    patients, images = found.get(Patient, set()), found.get(LesionImage, set())
+    followed = {pk: clinic for pk, clinic, patient in followings if patient not in patients}
+    of_others = [one for one in deliveries if one[2] not in images]
+    erased = set(Erasure.objects.filter(clinic__in=gone).values_list("clinic", flat=True))
+    nodes = {node for *_, node in of_others}
+    clinics = {*followed.values(), *(clinic for _, clinic, *_ in of_others), *erased}
+    found.get(Following, set()).difference_update(followed)
+    found.get(DicomDelivery, set()).difference_update(pk for pk, *_ in of_others)
+    found.get(DicomNode, set()).difference_update(nodes)
+    gone -= clinics
+    DicomNode.objects.filter(pk__in=nodes).update(
+        authorization=Authorization.NONE,
+        encrypted_credentials="",
+        removed_at=Coalesce("removed_at", timezone.now()),
+    )
+    Clinic.objects.filter(pk__in=clinics).update(code="")
+    why = (
+        "Others' records say that it followed them or where it sent their pictures, or it erased "
+        "records itself. They have a right to know who it was."
+    )
+    return [{"what": "names of clinics", "count": len(clinics), "why": why}] if clinics else []
 
 
 def _archives_touched(found: rows.Rows) -> list[str]:

@@ -104,8 +104,10 @@ class Search:
 
     def in_storage(self, *, contents: bool = True) -> Iterator[Found]:
         """The names of all stored files; with ``contents`` also what is in them, and in archives
-        of pictures.
+        of pictures. Raises StorageAway.
         """
+        storage: Any = default_storage
+        storage.require_there()
         for name in _stored(""):
             yield from self._in_value(name, name)
             if contents:

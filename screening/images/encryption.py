@@ -35,8 +35,8 @@ def seal_again(image: LesionImage) -> None:
     """Store its files and maps again, encrypted with the present patient's key, or not at all if
     encryption is off. The files get new names, so that nothing is overwritten.
 
-    A file that is lost or damaged stays as it is. Raises KeyMissing; Overtaken if the image was
-    changed or erased meanwhile: nothing is changed then.
+    A file that is lost or damaged stays as it is. Raises KeyMissing; StorageAway; Overtaken if the
+    image was changed or erased meanwhile: nothing is changed then.
     """
     old = {name: str(getattr(image, name).name) for name in FILES}
     image.data_key = DataKey.of(image.lesion.patient) if settings.ENCRYPT_AT_REST else None
@@ -69,7 +69,7 @@ def under_anothers_key() -> QuerySet[LesionImage]:
 
 def seal_moved(image: LesionImage) -> None:
     """``seal_again``, but it never raises: the next sweep tries again. While the storage does not
-    have the picture, it stays under the key that opens it: the storage may be away.
+    have the picture, it stays under the key that opens it: its file may be put back.
     """
     try:
         if storage.exists(str(image.file.name)):
@@ -98,8 +98,9 @@ class Done(Enum):
 
 def seal_plain() -> Iterator[tuple[str, Done]]:
     """Encrypt every stored file and map that is not. Yields each row when it is dealt with. Whoever
-    is interrupted starts again: what is encrypted is left alone. Raises KeyMissing.
+    is interrupted starts again: what is encrypted is left alone. Raises KeyMissing, StorageAway.
     """
+    storage.require_there()
     for image in _each(LesionImage):
         yield f"image {image.pk}", _seal_image(image)
     for model, field in orphans.FIELDS:

@@ -48,12 +48,15 @@ class ErasureQuerySet(models.QuerySet["Erasure"]):
     def open(self) -> ErasureQuerySet:
         return self.filter(state__in=OPEN_ERASURE)
 
+    def overdue(self) -> ErasureQuerySet:
+        """The days to undo it are over, or it was interrupted."""
+        over = Q(state=ErasureState.PENDING, erased_from__lte=timezone.now())
+        return self.filter(over | Q(state=ErasureState.ERASING))
+
     def due(self) -> ErasureQuerySet:
-        """Erasures to work on now: the days to undo it are over, or it was interrupted."""
-        now = timezone.now()
-        rested = Q(rests_until=None) | Q(rests_until__lte=now)
-        over = Q(state=ErasureState.PENDING, erased_from__lte=now)
-        return self.filter(rested, over | Q(state=ErasureState.ERASING))
+        """Erasures to work on now: they do not rest after a failure."""
+        rested = Q(rests_until=None) | Q(rests_until__lte=timezone.now())
+        return self.overdue().filter(rested)
 
 
 class Erasure(UUIDModel):

@@ -149,7 +149,8 @@ def _look_at_storage() -> None:
         if not heartbeats.is_alive(heartbeats.STORAGE):
             raise OSError("the sweeper could not keep a file lately")
     else:
-        default_storage.exists("probe")
+        storage: Any = default_storage
+        storage.require_there()
 
 
 def _sweeper_is_alive() -> bool:

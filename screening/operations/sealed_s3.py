@@ -4,19 +4,31 @@ memory.
 
 from __future__ import annotations
 
+import errno
 import io
 from typing import IO, Any, cast
 
+from botocore.exceptions import ClientError
 from storages.backends.s3 import S3Storage
 
+from screening.errors import StorageAway
 from screening.operations.storage import Sealed
 
 _BUFFER = 1_000_000
 
 
 class SealedS3(Sealed, S3Storage):
-    def stored(self, name: str) -> IO[bytes]:
-        """Raises FileNotFoundError. Only the ranges that are read are fetched."""
+    def require_there(self) -> None:
+        """S3 answers alike for an object and a bucket that it does not have."""
+        try:
+            self.connection.meta.client.head_bucket(Bucket=self.bucket_name)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                raise
+            raise StorageAway(errno.ENODEV, f"There is no bucket {self.bucket_name}.") from None
+
+    def _stored(self, name: str) -> IO[bytes]:
+        """Only the ranges that are read are fetched."""
         ranged = RangedObject(S3Storage._open(self, name).obj)
         return cast(IO[bytes], io.BufferedReader(ranged, _BUFFER))
 

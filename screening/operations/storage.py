@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import time
 from contextlib import suppress
@@ -15,6 +16,8 @@ from django.core.files.storage import FileSystemStorage, Storage
 from django.db.models.fields.files import FieldFile
 
 from screening import sealing
+from screening.errors import StorageAway
+from screening.models import Erasure, LesionImage
 from screening.models.data_key import DataKey, key_of, require_none_lost
 
 if TYPE_CHECKING:
@@ -23,9 +26,16 @@ else:
     _Storage = object
 
 UNFINISHED = "unfinished"
-"""A folder beside the others, on the same disk."""
+"""A folder beside the others, on the same disk. It is made with the first file, and stays."""
 LEFT_AFTER = 86_400
 """Seconds after which an unfinished file is abandoned: the process writing it was killed."""
+
+
+AWAY = (
+    "None of the pictures is in {}: is the disk mounted? If they are lost for good, make an empty "
+    "folder {} and go on without them."
+)
+_SOME = 20
 
 
 class StoredFile(File):
@@ -50,8 +60,25 @@ class Sealed(_Storage):
     """
 
     def stored(self, name: str) -> IO[bytes]:
-        """The file as it is stored, seekable."""
-        return super()._open(name, "rb")  # type: ignore[misc]
+        """The file as it is stored, seekable. Raises FileNotFoundError, and StorageAway."""
+        try:
+            return self._stored(name)
+        except FileNotFoundError:
+            self.require_there()
+            raise
+
+    def require_there(self) -> None:
+        """Raise StorageAway while the storage is not there: a file that is not found is not lost
+        then, and one that was deleted is not gone.
+        """
+        raise NotImplementedError
+
+    def erase(self, name: str) -> None:
+        """Delete the file. Raises OSError unless it is gone."""
+        self.delete(name)
+        self.require_there()
+        if self.exists(name):
+            raise StorageAway(errno.EBUSY, "The storage did not delete a file.")
 
     def stored_size(self, name: str) -> int:
         return super().size(name)
@@ -71,8 +98,12 @@ class Sealed(_Storage):
         return sealing.header_of(begin).data_key if sealing.is_sealed(begin) else None
 
     def size(self, name: str) -> int:
+        is_sealed = self.is_sealed(name)
         stored = self.stored_size(name)
-        return sealing.content_size(stored) if self.is_sealed(name) else stored
+        return sealing.content_size(stored) if is_sealed else stored
+
+    def _stored(self, name: str) -> IO[bytes]:
+        return super()._open(name, "rb")  # type: ignore[misc]
 
     def _open(self, name: str, mode: str = "rb") -> File[bytes]:
         if mode != "rb":
@@ -125,6 +156,34 @@ class WholeFiles(FileSystemStorage):
 
 class SealedFiles(Sealed, WholeFiles):
     """The storage of the embedded installation."""
+
+    def require_there(self) -> None:
+        """The folder may be the empty one on which a disk is not mounted. The right one has what
+        the first file left in it or, copied from elsewhere, some file that the database names.
+        """
+        if Path(self.path(UNFINISHED)).is_dir():
+            return
+        names = _some_names()
+        if names and not any(map(self.exists, names)):
+            raise StorageAway(errno.ENODEV, AWAY.format(self.location, self.path(UNFINISHED)))
+
+    def _save(self, name: str, content: Any) -> str:
+        self.require_there()  # else the file would be hidden once the disk is mounted
+        return super()._save(name, content)
+
+
+def _some_names() -> list[str]:
+    """Of files that ought to be stored: the oldest and the newest pictures, and what an erasure
+    has still to delete.
+    """
+    pictures = LesionImage.everything.values_list("file", flat=True)
+    erasures = Erasure.objects.exclude(files=[]).values_list("files", flat=True)
+    to_delete = [name for files in erasures[:_SOME] for name, _ in files[:_SOME]]
+    return [
+        *pictures.order_by("created")[:_SOME],
+        *pictures.order_by("-created")[:_SOME],
+        *to_delete,
+    ]
 
 
 def accelerated(file: FieldFile) -> str:

@@ -43,6 +43,7 @@ from screening.models import (
     Trace,
 )
 from screening.operations import storage as storage_module
+from screening.privacy import following
 from screening.privacy import services as audit
 from screening.reviews import chain
 from tests.clients import Browser
@@ -51,6 +52,10 @@ from tests.factories import (
     BatchFactory,
     BatchRowFactory,
     ChangeMarkFactory,
+    DicomDeliveryFactory,
+    DicomNodeFactory,
+    ErasureFactory,
+    FollowingFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
@@ -323,6 +328,33 @@ def test_a_clinic_without_anybody_goes_with_its_founder():
     let_the_days_pass()
     assert not Clinic.objects.exists()
     assert "Quillfeather" not in all_text()
+
+
+def test_a_clinic_that_goes_leaves_to_others_what_belongs_to_their_records():
+    """Its last admin leaves. Others' pictures lie in its archive, and it followed a record."""
+    admin = MembershipFactory(role="admin")
+    clinic, user = admin.clinic, admin.user
+    node = DicomNodeFactory(clinic=clinic)
+    unused = DicomNodeFactory(clinic=clinic)
+    sent = {"node": node, "sent_by": user}
+    delivery = DicomDeliveryFactory(delivered=True, instance_uid="2.25.1", **sent)
+    waiting = DicomDeliveryFactory(**sent)
+    followed = FollowingFactory(clinic=clinic, accepted=True, accepted_by=user)
+    following.end(user=followed.invited_by, following=followed)
+    erased = ErasureFactory(erased=True, clinic=clinic, confirmed_by=user)
+    services.ask_for_account(user=user)
+    assert let_the_days_pass() == 1
+    for row in (clinic, node, delivery, waiting, followed, erased):
+        row.refresh_from_db()
+    assert node.removed_at is not None
+    assert clinic.code == ""
+    assert str(delivery.sent_by) == str(followed.accepted_by) == eraser.FORMER
+    assert not type(unused).objects.filter(pk=unused.pk).exists()
+    assert not clinic.memberships.exists()
+    assert user.pk.hex not in all_text()
+    receipt = Erasure.objects.get(clinic=None).receipt
+    assert "names of clinics" in {one["what"] for one in receipt["kept"]}
+    assert found() == []
 
 
 def test_an_account_takes_along_the_record_that_was_to_be_erased_anyway(personas):

@@ -1,5 +1,5 @@
 """A storage that supports enough of S3 for pictures: put, get, head and delete, in memory. It can
-become unavailable, and come back with its data.
+become unavailable or lose its bucket, and come back with its data.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ class Storage:
     def __init__(self) -> None:
         self.port = free_port()
         self.objects: dict[str, bytes] = {}
+        self.has_bucket = True
 
     @property
     def environment(self) -> dict[str, str]:
@@ -31,7 +32,7 @@ class Storage:
 
     @contextmanager
     def there(self) -> Iterator[None]:
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self.objects))
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(self))
         Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield
@@ -40,7 +41,9 @@ class Storage:
             server.server_close()
 
 
-def _handler(objects: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
+def _handler(storage: Storage) -> type[BaseHTTPRequestHandler]:
+    objects = storage.objects
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -49,7 +52,10 @@ def _handler(objects: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
             self._answer(200)
 
         def do_GET(self) -> None:
-            found = objects.get(self._key())
+            is_bucket = self._key().strip("/").count("/") == 0
+            found = b"" if is_bucket else objects.get(self._key())
+            if not storage.has_bucket:
+                found = None
             wanted = self.headers.get("Range")
             if found is None or wanted is None:
                 self._answer(404 if found is None else 200, found or b"")
@@ -60,8 +66,9 @@ def _handler(objects: dict[str, bytes]) -> type[BaseHTTPRequestHandler]:
         do_HEAD = do_GET
 
         def do_DELETE(self) -> None:
-            objects.pop(self._key(), None)
-            self._answer(204)
+            if storage.has_bucket:
+                objects.pop(self._key(), None)
+            self._answer(204 if storage.has_bucket else 404)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 
-from screening.errors import KeyMissing
+from screening.errors import KeyMissing, StorageAway
 from screening.images import encryption
 from screening.images.encryption import Done
 from screening.privacy.commands import RecordedCommand
@@ -28,7 +28,7 @@ class Command(RecordedCommand):
                 counts[done] += 1
                 if options["verbosity"] > 1 and done is not Done.SKIPPED:
                     self.stdout.write(f"{what}: {done.value}")
-        except KeyMissing as error:
+        except (KeyMissing, StorageAway) as error:
             raise CommandError(f"{_told(counts)} {error.strerror}") from None
         left = "Run it again." if counts[Done.LEFT] else "Nothing is stored plain."
         self.stdout.write(f"{_told(counts)} {left}")

@@ -9,9 +9,13 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from screening.erasure import eraser
-from screening.models import Trace
+from screening.models import Erasure, Trace
 from screening.privacy.commands import RecordedCommand
 
+LEFT = (
+    "{} not finished: what it needs cannot be reached, or something was left. The log says what. "
+    "It is tried again every night."
+)
 _ROOTS = (Trace.Kind.PATIENT, Trace.Kind.USER)
 
 
@@ -43,3 +47,5 @@ class Command(RecordedCommand):
             self.stdout.write(f"{eraser.erase_again(digests)} erased again.")
         else:
             self.stdout.write(f"{eraser.erase_due()} erased.")
+        if not options["list"] and (left := Erasure.objects.overdue().count()):
+            raise CommandError(LEFT.format(left))

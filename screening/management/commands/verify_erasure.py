@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from screening.erasure import receipts, traces
-from screening.errors import KeyMissing
+from screening.errors import KeyMissing, StorageAway
 from screening.models import Erasure, Trace
 from screening.models.witness import unseen
 from screening.privacy.commands import RecordedCommand
@@ -49,6 +49,8 @@ class Command(RecordedCommand):
                 self.stderr.write(f"stored file {found.where}: a trace.")
         except KeyMissing as error:
             raise CommandError(f"{error.strerror} Or look with --names-only.") from None
+        except StorageAway as error:
+            raise CommandError(error.strerror) from None
         if count:
             raise CommandError(f"{count} trace{'s' if count > 1 else ''} of what was erased.")
         self.stdout.write(f"No trace of {Trace.objects.count()} that must not be found.")
