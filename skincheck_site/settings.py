@@ -411,7 +411,7 @@ CONTENT_SECURITY_POLICY = {
         # Plotly positions its labels with style attributes and injects its own style sheet.
         "style-src": [SELF, "'unsafe-inline'"],
         "object-src": [NONE],
-        "base-uri": [SELF],
+        "base-uri": [NONE],
         # Browsers hold the redirect to an identity provider to this too.
         "form-action": [SELF, *([IDENTITY_PROVIDER.origin] if IDENTITY_PROVIDER else [])],
         "frame-ancestors": [NONE],

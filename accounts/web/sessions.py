@@ -1,4 +1,6 @@
-"""Sessions end when nobody uses them, and at the latest two weeks after the log-in."""
+"""Sessions end when nobody uses them, and at the latest two weeks after the log-in. When one ends,
+the browser forgets the pictures in its cache.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from collections.abc import Callable
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import logout
+from django.contrib.auth import SESSION_KEY, logout
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -16,6 +18,8 @@ from django.utils import timezone
 SINCE, SEEN = "since", "seen"
 _NOTED = 60
 """Seconds within which a further request is not noted, so that not each one writes."""
+FORGOTTEN = '"cache"'
+"""Not the storage: pictures may wait in it to be sent, and ``waiting.js`` forgets them itself."""
 
 
 class IdleLimit:
@@ -25,9 +29,14 @@ class IdleLimit:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if settings.SESSION_COOKIE_NAME in request.COOKIES:
-            _check(request)
-        return self.get_response(request)
+        if settings.SESSION_COOKIE_NAME not in request.COOKIES:
+            return self.get_response(request)
+        was_in = SESSION_KEY in request.session
+        _check(request)
+        response = self.get_response(request)
+        if was_in and SESSION_KEY not in request.session:
+            response.headers["Clear-Site-Data"] = FORGOTTEN
+        return response
 
 
 def _check(request: HttpRequest) -> None:

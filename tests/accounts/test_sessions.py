@@ -96,6 +96,19 @@ def test_a_session_ends_that_nobody_uses_or_that_is_old(client, settings, since,
     assert is_in(client) == stays
 
 
+def test_the_browser_forgets_pictures_when_a_session_ends(person, settings):
+    settings.SESSION_IDLE_MINUTES = 1
+    here, idle = logged_in(), logged_in(PHONE)
+    assert is_in(idle)
+    assert "Clear-Site-Data" not in here.get("/account/")
+    assert here.post("/accounts/logout/")["Clear-Site-Data"] == '"cache"'
+    session = idle.session
+    session["seen"] -= 61
+    session.save()
+    assert idle.get("/account/")["Clear-Site-Data"] == '"cache"'
+    assert "Clear-Site-Data" not in idle.get("/accounts/login/")
+
+
 def test_what_is_kept_of_ended_sessions_is_deleted(person):
     here, ended, expired = logged_in(), logged_in(), logged_in(PHONE)
     ended.session.flush()
