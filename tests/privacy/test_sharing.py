@@ -20,6 +20,7 @@ from screening.models import Opinion, Share, ShareOpening
 from screening.predictions.outcomes import NOTHING
 from screening.privacy import sharing
 from screening.records import queries
+from screening.reminders.services import make_calendar_link
 from tests.clients import Browser
 from tests.factories import (
     LesionFactory,
@@ -234,6 +235,7 @@ def test_the_page_shows_everyone_with_access_and_ends_a_link(client, personas):
     services.create_api_key(user=personas.assistant, name="Scanner")
     WebhookFactory(clinic=personas.clinic, name="Practice system")
     MembershipFactory(clinic=personas.clinic, user__email="fifth@example.org")
+    calendars = [make_calendar_link(user=one) for one in (personas.admin, personas.viewer)]
     client.force_login(personas.admin)
     path = reverse("patient_access", args=[personas.patient.pk])
     made = client.post(path, {"recipient": "Dermatology", "days": "7"}).content.decode()
@@ -242,6 +244,12 @@ def test_the_page_shows_everyone_with_access_and_ends_a_link(client, personas):
     text = client.get(path).content.decode()
     for name in ("Dermatology", "Scanner", "Practice system", "fifth@example.org"):
         assert name in text, name
+    for user in (personas.admin, personas.viewer):
+        assert f"Calendar of {user}" in text
+    assert text.count(reverse("calendar_revoke")) == 1, "one's own"
+    client.post(reverse("calendar_revoke"))
+    statuses = [Browser().get(reverse("calendar", args=[one])).status_code for one in calendars]
+    assert statuses == [404, 200]
     assert address not in text  # shown once
     assert Browser().get(address).status_code == 200
     client.post(reverse("share_revoke", args=[Share.objects.get().pk]))

@@ -27,7 +27,15 @@ from accounts.roles import Role
 from screening.body_map import queries as body_map_queries
 from screening.corrections.queries import with_merged
 from screening.images import delivery
-from screening.models import DicomDelivery, Opinion, Patient, Share, ShareOpening, Webhook
+from screening.models import (
+    CalendarFeed,
+    DicomDelivery,
+    Opinion,
+    Patient,
+    Share,
+    ShareOpening,
+    Webhook,
+)
 from screening.privacy import sharing
 from screening.records import queries as record_queries
 from screening.report.lesion_report import lesion_report
@@ -210,6 +218,7 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         .values("node__name", "node__address")
         .annotate(pictures=Count("image", distinct=True), last_at=Max("modified"))
         .order_by("node__name"),
+        "calendars": CalendarFeed.objects.filter(user__in=people).select_related("user"),
         "shares": patient.shares.active().select_related("lesion", "shared_by"),
         "opinions": opinions,
         "openings": openings[:50],
