@@ -31,6 +31,8 @@ def follow_up(image_id: UUID) -> None:
     except Exception as error:
         is_new = times == 1 and not is_transient(error)
         logger.warning("image %s: not followed up (%d)", image.pk, times, exc_info=is_new)
+        if times == setbacks.MOST:
+            logger.error("image %s: given up, until somebody looks at it", image.pk)
     else:
         setbacks.end(image)
 

@@ -1,5 +1,5 @@
 """Retries of failed follow-ups (measurements, comparisons, alerts), with growing pauses and without
-blocking other images.
+blocking other images. Whoever looks at a picture that was given up has it tried again.
 
 An attempt is recorded when it starts, not when it fails, so that an image that kills its worker is
 delayed too.
@@ -15,6 +15,8 @@ from screening.models import LesionImage, Setback
 from screening.operations.transience import pause
 
 LONGEST_PAUSE = timedelta(days=1)
+MOST = 40
+"""Attempts, in about a month. After that only somebody who looks at the picture starts another."""
 ONE_SWEEP = 50
 
 
@@ -34,6 +36,8 @@ def end(image: LesionImage) -> None:
 
 
 def due() -> list[LesionImage]:
-    """Some images whose pause is over, fewest failures first."""
-    rested = LesionImage.objects.present().filter(setback__rests_until__lte=timezone.now())
+    """Some images whose pause is over and that are not given up, fewest failures first."""
+    rested = LesionImage.objects.present().filter(
+        setback__rests_until__lte=timezone.now(), setback__count__lt=MOST
+    )
     return list(rested.order_by("setback__count", "setback__rests_until")[:ONE_SWEEP])

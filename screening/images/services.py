@@ -189,7 +189,8 @@ def give_screen(image: LesionImage) -> None:
 
 def ask_for_screen(image: LesionImage) -> None:
     """Have a worker make what ``give_screen`` makes, unless it rests after it failed."""
-    if image.has_screen and not Setback.objects.filter(image=image).exists():
+    resting = Setback.objects.filter(image=image, rests_until__gt=timezone.now())
+    if image.has_screen and not resting.exists():
         bells.remind_of_follow_up(image.pk)
 
 

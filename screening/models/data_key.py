@@ -124,10 +124,15 @@ class DataKey(models.Model):
         return found
 
     @property
+    def is_lost(self) -> bool:
+        """Whether it was given up, and its operator's key was not found again."""
+        return self.lost_at is not None and self.wrapped_by not in operators_keys()
+
+    @property
     def key(self) -> bytes:
         """Raises KeyMissing, or KeyDestroyed for a key marked as lost."""
         wrapping = operators_keys().get(self.wrapped_by)
-        if wrapping is None and self.lost_at is not None:
+        if self.is_lost:
             raise KeyDestroyed(errno.ENOENT, "The key of what is stored is lost.")
         if wrapping is None:
             raise KeyMissing(errno.ENOKEY, MISSING)

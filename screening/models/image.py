@@ -258,13 +258,16 @@ class LesionImage(Withdrawable):
         return f"{self.lesion}, {self.captured_on}"
 
     def sealing_key(self) -> DataKey:
-        """What its files and maps are encrypted with: its patient's key when the first came."""
+        """What its files and maps are encrypted with: its patient's key when the first came; the
+        one that the patient has now, if that is lost. The row keeps the lost one: some of its files
+        are under it, and would open again with the operator's key.
+        """
         if self.data_key is None:
             self.data_key = DataKey.of(self.lesion.patient)
             if not self._state.adding:
                 keyless = LesionImage.everything.filter(pk=self.pk, data_key=None)
                 keyless.update(data_key=self.data_key)
-        return self.data_key
+        return DataKey.of(self.lesion.patient) if self.data_key.is_lost else self.data_key
 
     @property
     def stored_files(self) -> list[FieldFile]:

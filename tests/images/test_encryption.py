@@ -48,6 +48,7 @@ from tests.factories import (
     LesionFactory,
     LesionImageFactory,
     PatientFactory,
+    PredictionFactory,
     PredictionMapsFactory,
     picture,
 )
@@ -462,7 +463,7 @@ def test_a_moved_picture_that_does_not_open_holds_up_no_other(
         assert {image.file.name, other.file.name} == names
 
 
-def test_a_moved_picture_stays_under_the_key_that_opens_it_while_the_storage_is_away(
+def test_a_moved_picture_stays_under_the_key_that_opens_it_while_its_file_is_away(
     media: Path, personas: Any
 ) -> None:
     image, first, second = moved(personas)
@@ -623,6 +624,27 @@ def test_what_waited_for_a_key_that_is_given_up_ends(settings: Any) -> None:
     queue.process(waiting.pk)
     waiting.refresh_from_db()
     assert (waiting.state, bool(waiting.failure)) == ("failed", True)
+
+
+def test_what_still_opens_is_read_though_its_key_was_given_up(settings: Any) -> None:
+    """A picture from before there was a key: only its maps were under the lost one."""
+    settings.ENCRYPT_AT_REST = False
+    lesion = LesionFactory(patient=PatientFactory(own=True))
+    user = lesion.patient.owner
+    image = images.add_image(user=user, lesion=lesion, file=BytesIO(picture(1))).image
+    settings.ENCRYPT_AT_REST = True
+    first = image.predictions.get()
+    queue.process(first.pk)
+    settings.ENCRYPTION_KEYS = [OTHER]
+    forget_opened()
+    call_command("lost_keys", "--confirm", stdout=StringIO())
+    version = first.model_version
+    again = PredictionFactory(image=image, queued=True, model_version=version)
+    queue.process(again.pk)
+    again.refresh_from_db()
+    assert again.state == "succeeded"
+    assert again.maps.mask.startswith(b"\x89PNG")
+    assert image.lesion.patient.data_keys.count() == 2
 
 
 def test_a_key_that_was_given_up_goes_with_the_record(settings: Any) -> None:

@@ -11,6 +11,7 @@ from django.core.files.base import ContentFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 from PIL import Image
 
 from ml.opening.limits import SCREEN_SIDE
@@ -20,7 +21,7 @@ from screening.comparisons.follow_up import follow_up
 from screening.corrections.services import withdraw
 from screening.images import cleaning, quota
 from screening.images import services as image_services
-from screening.models import LesionImage
+from screening.models import LesionImage, Setback
 from tests.clients import Browser
 from tests.factories import LesionFactory, LesionImageFactory
 from tests.privacy.entries import close, looks_at
@@ -175,6 +176,22 @@ def test_one_that_cannot_be_made_rests(older, viewer, monkeypatch):
     close(viewer.get(reverse("media", args=[older.pk, "screen"])))
     assert not rung
     assert not setbacks.due()
+
+
+def test_one_that_is_lost_is_given_up_until_somebody_looks(older, viewer, monkeypatch, caplog):
+    rung = []
+    monkeypatch.setattr(bells, "remind_of_follow_up", lambda pk: rung.append(pk) or True)
+    older.file.storage.delete(older.file.name)
+    for times in range(setbacks.MOST):
+        Setback.objects.update(rests_until=timezone.now())
+        assert bool(setbacks.due()) == bool(times), "it is tried again"
+        follow_up(older.pk)
+    assert f"image {older.pk}: given up" in caplog.text
+    Setback.objects.update(rests_until=timezone.now())
+    assert not setbacks.due()
+    assert not image_services.without_screen()
+    assert viewer.get(reverse("media", args=[older.pk, "screen"])).status_code == 404
+    assert rung == [older.pk]
 
 
 def test_two_at_once_leave_one_file(older, media):
