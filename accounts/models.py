@@ -284,6 +284,11 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def unrevoked(self) -> ApiKeyQuerySet:
         return self.filter(revoked_at=None)
 
+    def revocable_by(self, user: User) -> ApiKeyQuerySet:
+        """One's own, and those that are bound to a clinic which the user runs."""
+        run = Clinic.objects.with_member(user, (Role.ADMIN,))
+        return self.filter(Q(user=user) | Q(clinic__in=run))
+
     def active(self) -> ApiKeyQuerySet:
         """Keys that are currently valid."""
         return self.unrevoked().filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))

@@ -203,9 +203,10 @@ def create_api_key(
 
 @transaction.atomic
 def revoke_api_key(*, user: User, key: ApiKey) -> None:
-    """Revoke the key. Revoking it again keeps the first date."""
-    if user.api_keys.unrevoked().filter(pk=key.pk).update(revoked_at=timezone.now()):
-        notices.tell_after_commit(user, "key_revoked", key=key.name)
+    """Revoke the key, and tell whose it is. Revoking it again keeps the first date."""
+    standing = ApiKey.objects.revocable_by(user).unrevoked().filter(pk=key.pk)
+    if standing.update(revoked_at=timezone.now()):
+        notices.tell_after_commit(key.user, "key_revoked", key=key.name)
 
 
 def revoke_all_api_keys(*, user: User) -> None:

@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import discovery, invitations, services
-from accounts.models import Clinic, Membership, User
+from accounts.models import ApiKey, Clinic, Membership, User
 from accounts.recent_log_in import recent_log_in
 from accounts.roles import Role
 from accounts.second_factors import has_factor
@@ -67,7 +67,8 @@ def api_key_new(request: SignedInRequest) -> HttpResponse:
 
 @require_POST
 def api_key_revoke(request: SignedInRequest, pk: UUID) -> HttpResponse:
-    key = get_object_or_404(request.user.api_keys, pk=pk)
+    keys = ApiKey.objects.revocable_by(request.user).select_related("user")
+    key = get_object_or_404(keys, pk=pk)
     services.revoke_api_key(user=request.user, key=key)
     messages.success(request, f"The key “{key.name}” no longer works.")
     return redirect("account")

@@ -254,3 +254,22 @@ def test_the_page_shows_everyone_with_access_and_ends_a_link(client, personas):
     assert Browser().get(address).status_code == 200
     client.post(reverse("share_revoke", args=[Share.objects.get().pk]))
     assert Browser().get(address).status_code == 404
+
+
+def test_an_admin_ends_keys_that_are_bound_to_the_clinic_and_no_others(client, personas):
+    """One that is not bound acts for its owner elsewhere too: whoever is removed takes it along."""
+    owner = personas.assistant
+    bound, secret = services.create_api_key(user=owner, name="Scanner", clinic=personas.clinic)
+    free, _ = services.create_api_key(user=owner, name="Phone")
+    client.force_login(personas.admin)
+    text = client.get(reverse("patient_access", args=[personas.patient.pk])).content.decode()
+    addresses = [reverse("api_key_revoke", args=[key.pk]) for key in (bound, free)]
+    assert [address in text for address in addresses] == [True, False]
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert Browser().get("/api/v1/patients/", headers=headers).status_code == 200
+    assert [client.post(address).status_code for address in addresses] == [302, 404]
+    assert Browser().get("/api/v1/patients/", headers=headers).status_code == 401
+    free.refresh_from_db()
+    assert free.revoked_at is None
+    client.force_login(personas.clinician)
+    assert client.post(addresses[0]).status_code == 404
