@@ -33,10 +33,11 @@ import psycopg2
 import redis
 
 ROOT = Path(__file__).resolve().parents[2]
-# Redis has 16, shared by two test processes: one uses the odd ones, the other the even ones. Not
-# all tests' installations exist at once, but a browser test's outlives others.
-_redis_databases = cycle(range(1 + (os.environ.get("PYTEST_XDIST_WORKER") == "gw1"), 16, 2))
-
+# Redis has 16, of which each test process takes its share. Not all tests' installations exist at
+# once, but a browser test's outlives others.
+_PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_redis_databases = cycle(range(1 + _PROCESS, 16, _PROCESSES))
 
 SOON = {"PREDICTION_LEASE_SECONDS": "2", "PREDICTION_SWEEP_SECONDS": "1"}
 
