@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("screening", "0048_twins"),
+        ("screening", "0049_heartbeat_task"),
     ]
 
     operations = [
