@@ -100,6 +100,17 @@ class ActSerializer(serializers.Serializer[Any]):
         )
 
 
+class LesionListSerializer(serializers.ListSerializer[Any]):
+    """Looks what settled the warnings of all lesions up at once."""
+
+    def to_representation(self, data: Any) -> Any:
+        lesions = list(data)
+        request = self.context["request"]
+        if may_read(request, *SETTLING):
+            record_queries.attach_settled_by(lesions, request.user)
+        return super().to_representation(lesions)
+
+
 class LesionSerializer(BesideStanding, ByScope, IdentifiedSerializer):
     """One spot on one patient's body."""
 
@@ -143,6 +154,7 @@ class LesionSerializer(BesideStanding, ByScope, IdentifiedSerializer):
 
     class Meta:
         model = Lesion
+        list_serializer_class = LesionListSerializer
         fields = [
             *BASE,
             "patient",
@@ -175,7 +187,10 @@ class LesionSerializer(BesideStanding, ByScope, IdentifiedSerializer):
     def get_settled_by(self, lesion: Lesion) -> Any:
         if not may_read(self.context["request"], *SETTLING):
             return None
-        return ActSerializer(record_queries.settled_by(lesion), many=True).data
+        if not hasattr(lesion, "settled_by"):
+            record_queries.attach_settled_by([lesion], self.user)
+        acts: list[Act] = lesion.settled_by  # type: ignore[attr-defined]
+        return ActSerializer(acts, many=True).data if acts else []
 
     def create(self, validated_data: dict[str, Any]) -> Lesion:
         return self.known(interop_identifiers.open_lesion(user=self.user, **validated_data))

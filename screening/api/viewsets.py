@@ -113,7 +113,7 @@ class LesionViewSet(EditableViewSet):
         visible = Lesion.objects.visible_to(self.user).select_related("patient")
         latest = record_queries.with_latest(visible, self.user)
         told = record_queries.with_told(latest, self.user).prefetch_related("identifiers")
-        return record_queries.with_settling(told, self.user)
+        return record_queries.with_acts(told, self.user)
 
     @extend_schema(
         summary="Open a closed lesion again",

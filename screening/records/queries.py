@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import (
+    BooleanField,
     CharField,
     Count,
     Exists,
@@ -21,6 +22,7 @@ from django.db.models import (
     QuerySet,
     Subquery,
     UUIDField,
+    prefetch_related_objects,
 )
 
 from accounts.models import User
@@ -149,11 +151,8 @@ def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     """Annotate lesions ``with_latest`` with ``latest_outcome``, the outcome of the latest image,
     and ``standing_image_id``, the image behind the standing outcome.
     """
-    images = LesionImage.objects.filter(lesion=OuterRef(OuterRef("pk"))).latest_first()
-    latest = Prediction.objects.counting().disclosed_to(user)
-    latest = latest.filter(image=Subquery(images.values("pk")[:1])).annotate(told=TOLD)
     return lesions.alias(standing_id=outcomes.standing_reading(user)).annotate(
-        latest_outcome=Subquery(latest.values("told")[:1]),
+        latest_outcome=_latest_outcome(user),
         standing_image_id=Subquery(
             Prediction.objects.filter(pk=OuterRef("standing_id")).values("image"),
             output_field=UUIDField(),
@@ -161,22 +160,55 @@ def with_told(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
     )
 
 
-def with_settling(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
-    """Prefetch what ``settled_by`` reads, as far as ``user`` may see it."""
+@compiled(Lesion, CharField())
+def _latest_outcome(user: User) -> Subquery:
+    images = LesionImage.objects.filter(lesion=OuterRef(OuterRef("pk"))).latest_first()
+    latest = Prediction.objects.counting().disclosed_to(user)
+    latest = latest.filter(image=Subquery(images.values("pk")[:1])).annotate(told=TOLD)
+    return Subquery(latest.values("told")[:1])
+
+
+def with_acts(lesions: QuerySet[Lesion], user: User) -> QuerySet[Lesion]:
+    """Annotate ``is_acted_on``: there is a conclusion, a histology or a visit. Of most there is
+    none, which saves ``attach_settled_by`` their pictures and readings.
+    """
+    return lesions.annotate(is_acted_on=_is_acted_on(user))
+
+
+@compiled(Lesion, BooleanField())
+def _is_acted_on(user: User) -> Q:
+    reviews = Review.objects.disclosed_to(user).filter(image__lesion=OuterRef("pk"))
+    histologies = Histology.objects.disclosed_to(user).filter(lesion=OuterRef("pk"))
+    visits = DoctorVisit.objects.filter(lesion=OuterRef("pk"))
+    return Q(Exists(reviews)) | Q(Exists(histologies)) | Q(Exists(visits))
+
+
+def attach_settled_by(lesions: Sequence[Lesion], user: User) -> None:
+    """Set ``settled_by`` on lesions ``with_acts``: what settled their warnings, newest first, as
+    far as ``user`` may see it.
+    """
+    acted: list[Any] = [one for one in lesions if one.is_acted_on]  # type: ignore[attr-defined]
+    if acted:
+        prefetch_related_objects(acted, *_settling(user))
+    for lesion in lesions:
+        row: Any = lesion
+        row.settled_by = _settled_by(lesion) if row.is_acted_on else []
+
+
+def _settling(user: User) -> tuple[Prefetch[Any], ...]:
     readings = Prediction.objects.disclosed_to(user).latest_first().defer(*NUMBERS)
     images = with_withheld(LesionImage.objects.latest_first(), user).prefetch_related(
         Prefetch("predictions", readings), Prefetch("reviews", _reviews(user))
     )
     histologies = Histology.objects.standing().disclosed_to(user)
-    return lesions.prefetch_related(
+    return (
         Prefetch("images", images),
         Prefetch("histologies", histologies.select_related("recorded_by")),
         Prefetch("visits", DoctorVisit.objects.standing().select_related("recorded_by")),
     )
 
 
-def settled_by(lesion: Lesion) -> list[outcomes.Act]:
-    """What settled the warnings of a lesion ``with_settling``, newest first."""
+def _settled_by(lesion: Lesion) -> list[outcomes.Act]:
     images, histologies = list(lesion.images.all()), list(lesion.histologies.all())
     return outcomes.standing_of(lesion, images, histologies, list(lesion.visits.all())).settled
 

@@ -12,7 +12,7 @@ import pytest
 from accounts import services
 from screening.api.http.problems import ALL
 from screening.api.http.throttling import CallerThrottle
-from screening.models import Patient
+from screening.models import LesionImage, Patient
 from screening.records import services as record_services
 from tests.api.conftest import pointers
 from tests.clients import Browser, Program
@@ -170,6 +170,22 @@ def test_an_expansion_costs_the_same_for_many(
         rows = clinician.get("/api/v1/predictions/", {"expand": "lesion"}).json()["results"]
     assert len(rows) == 21
     assert all(row["lesion"]["patient"] == str(personas.patient.pk) for row in rows)
+
+
+def test_a_list_of_lesions_loads_no_pictures_of_those_nobody_acted_on(
+    clinician, personas, django_assert_max_num_queries
+):
+    for _ in range(20):
+        PredictionFactory(image__lesion__patient=personas.patient)
+    # The key, its use, the roles, the lesions, their identifiers; the log.
+    with django_assert_max_num_queries(6) as asked:
+        rows = clinician.get("/api/v1/lesions/").json()["results"]
+    assert [row["settled_by"] for row in rows] == [[]] * 20
+    assert not any('"image_logits"' in one["sql"] for one in asked.captured_queries)
+    ReviewFactory(image=LesionImage.objects.first())
+    with django_assert_max_num_queries(10):
+        rows = clinician.get("/api/v1/lesions/").json()["results"]
+    assert len(rows) == 20
 
 
 def test_an_expansion_needs_the_scope_of_what_it_shows(personas, read):
