@@ -1,11 +1,12 @@
 """The latency of each kind of call of the API, at one and at twenty callers, with real processes.
 
-script/with-services .venv/bin/python -m benchmarks.api [--count 100] [--json FILE]
+script/with-services .venv/bin/python -m benchmarks.api [--count 100] [--seconds 8] [--json FILE]
 
 On PostgreSQL and Redis with ``script/with-services``, else on the embedded default. A clinic with
 ``--patients`` patients, each with a lesion, its position and a picture; no worker runs, so that the
 calls are measured alone: ``benchmarks.upload_latency`` measures from a picture to its reading. Each
-caller has its own connection and sends one request after the other. ``cpu`` is what the web process
+caller has its own connection and sends one request after the other, until there are ``--count`` of them
+or ``--seconds`` are over, so a run is bounded on a busy computer too. ``cpu`` is what the web process
 computes for one request: unlike the latency, it hardly depends on what else the machine does.
 """
 
@@ -22,12 +23,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from threading import Barrier
 from typing import Any, NamedTuple
 
 from tests.stack.installation import Installation, installed, wait_until
 
 CALLERS = (1, 20)
 WARM_UP = 1
+WIDTHS = {"p": "7.1f", "c": "7.1f", "n": "3"}
 SEED = """
 import sys, django; django.setup()
 from io import BytesIO
@@ -80,6 +83,7 @@ def calls(clinic: str, patient: str, lesion: str, image: str, reading: str) -> l
         Call("FHIR: search for patients", "GET", "/fhir/R4/Patient"),
         Call("FHIR: search for media", "GET", f"/fhir/R4/Media?patient={patient}"),
         Call("DICOMweb: search for studies", "GET", "/dicomweb/studies?limit=50"),
+        Call("DICOMweb: search for instances", "GET", "/dicomweb/instances?limit=50"),
         Call("FHIR: everything of a patient", "GET", f"/fhir/R4/Patient/{patient}/$everything"),
     ]
 
@@ -101,16 +105,31 @@ class Caller:
         return took
 
 
+class Bound(NamedTuple):
+    """Of one measurement. seconds: in which the last request begins, after two of each caller."""
+
+    requests: int
+    seconds: float
+
+
 def measured(
-    port: int, key: str, call: Call, callers: int, total: int, numbers: Any
+    port: int, key: str, call: Call, callers: int, bound: Bound, numbers: Any
 ) -> list[float]:
-    """Milliseconds of all requests, about ``total``, of which each caller sends as many."""
-    repeats = max(2, total // callers)
+    """Milliseconds of all requests. Each caller sends about as many."""
+    begun = Barrier(callers)
 
     def work(_: int) -> list[float]:
         caller = Caller(port, key)
-        took = [caller.seconds(call, next(numbers)) for _ in range(WARM_UP + repeats)]
-        return [1000 * one for one in took[WARM_UP:]]
+        for _ in range(WARM_UP):
+            caller.seconds(call, next(numbers))
+        begun.wait()
+        ends = time.monotonic() + bound.seconds
+        took: list[float] = []
+        while len(took) < max(2, bound.requests // callers):
+            took.append(1000 * caller.seconds(call, next(numbers)))
+            if time.monotonic() > ends and len(took) > 1:
+                break
+        return took
 
     with ThreadPoolExecutor(callers) as threads:
         return [one for some in threads.map(work, range(callers)) for one in some]
@@ -128,25 +147,27 @@ def cpu_seconds(group: int) -> float:
 
 
 def measured_call(
-    made: Installation, group: int, key: str, call: Call, total: int, numbers: Any
+    made: Installation, group: int, key: str, call: Call, bound: Bound, numbers: Any
 ) -> dict[str, Any]:
     before, asked = cpu_seconds(group), 0
     row: dict[str, Any] = {"call": call.name}
     for callers in CALLERS:
-        took = measured(made.port, key, call, callers, total, numbers)
-        cuts = statistics.quantiles(took, n=20)
-        row |= {f"p50_{callers}": cuts[9], f"p95_{callers}": cuts[18]}
+        took = measured(made.port, key, call, callers, bound, numbers)
+        cuts = statistics.quantiles(took, n=20, method="inclusive")
+        row |= {f"p50_{callers}": cuts[9], f"p95_{callers}": cuts[18], f"n_{callers}": len(took)}
         asked += len(took) + WARM_UP * callers
     return row | {"cpu": 1000 * (cpu_seconds(group) - before) / asked}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=100, help="requests of each call")
+    parser.add_argument("--count", type=int, default=100, help="requests of a measurement")
+    parser.add_argument("--seconds", type=float, default=8, help="and the most that it takes")
     parser.add_argument("--patients", type=int, default=100)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    numbers, rows = count(), []
+    numbers, rows, began = count(), [], time.monotonic()
+    bound = Bound(options.count, options.seconds)
     with (
         tempfile.TemporaryDirectory() as folder,
         installed(Path(folder) / "var", API_RATE="10000000/min") as made,
@@ -158,16 +179,17 @@ def main() -> None:
         with made.running("web") as web:
             wait_until(lambda: "Serving" in made.log("web"), "the web is ready")
             for call in calls(*records):
-                row = measured_call(made, web.pid, key, call, options.count, numbers)
+                row = measured_call(made, web.pid, key, call, bound, numbers)
                 rows.append(row)
                 print(
                     f"{call.name:32}",
-                    *(f"{name} {row[name]:7.1f}" for name in list(row)[1:]),
+                    *(f"{name} {row[name]:{WIDTHS[name[0]]}}" for name in list(row)[1:]),
                     flush=True,
                 )
     database = "PostgreSQL" if os.environ.get("DATABASE_URL") else "SQLite"
     loads = " ".join(f"{load:.1f}" for load in os.getloadavg())
     print(f"milliseconds, {database}, {os.cpu_count()} cores, load of 1, 5, 15 minutes: {loads}")
+    print(f"in {(time.monotonic() - began) / 60:.1f} minutes")
     if options.json:
         options.json.write_text(json.dumps({"database": database, "calls": rows}, indent=1))
 
