@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, starmap
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from django.http import Http404, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
@@ -25,11 +25,8 @@ from screening.errors import SearchError
 from screening.images import delivery
 from screening.interop.dicom import readings, writer
 from screening.interop.dicom.uids import Document
-from screening.interop.dicomweb import retrieval, search, storage, stored
+from screening.interop.dicomweb import keys, retrieval, search, storage, stored
 from screening.models import LesionImage, Prediction
-
-if TYPE_CHECKING:
-    from pydicom import Dataset
 
 Response = TypeVar("Response", bound=HttpResponseBase)
 
@@ -78,10 +75,13 @@ class DicomWebView(APIView):
     def tells(self) -> list[str]:
         return [resource for resource in writer.ABOUT if may_read(self.request, resource)]
 
+    @property
+    def tells_readings(self) -> bool:
+        return may_read(self.request, "predictions")
+
     def found(self, **names: str) -> retrieval.Instances:
         """The instances in the address. Raises Http404 if there are none."""
-        tells_readings = may_read(self.request, "predictions")
-        return retrieval.instances(user=self.user, tells_readings=tells_readings, **names)
+        return retrieval.instances(user=self.user, tells_readings=self.tells_readings, **names)
 
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Any]:
         return _handler
@@ -93,11 +93,14 @@ class SearchView(DicomWebView):
     def get(self, request: Request, study: str = "", series: str = "") -> HttpResponse:
         _require_json(request)
         query = [pair for pair in request.query_params.lists() if pair[0] != "accept"]
-        asked = search.ask(self.level, query)
+        asked = keys.ask(self.level, query)
+        within = search.Within(study, series)
+        scope = search.Scope(self.user, self.tells, self.tells_readings, self.base)
         if study:
-            retrieval.images(user=self.user, study=study, series=series)  # 404 if there is none
-        scope = search.Scope(self.user, self.tells, self.base)
-        found = search.find(self.level, asked, retrieval.within(study, series), scope)
+            retrieval.require(
+                user=self.user, tells_readings=self.tells_readings, **within._asdict()
+            )
+        found = search.find(self.level, asked, within, scope)
         warnings = [LITERAL] * asked.fuzzy + [MORE] * found.is_cut
         response = _json(found.results)
         return _warned(request, response, warnings)
@@ -184,7 +187,10 @@ class MetadataView(DicomWebView):
             ).to_json_dict()
             for image in found.images
         ]
-        told += [_header(readings.dataset(*one, self.tells)) for one in found.documents]
+        told += [
+            readings.without_pixels(readings.dataset(*one, self.tells)).to_json_dict()
+            for one in found.documents
+        ]
         return _warned(request, _json(told), [LEFT_OUT.format(lost)] if lost else [])
 
 
@@ -235,13 +241,6 @@ def _warned(request: Request, response: Response, warnings: list[str]) -> Respon
 def _json(told: Any, status: int = 200) -> JsonResponse:
     headers = multipart.NO_STORE
     return JsonResponse(told, safe=False, status=status, content_type=JSON, headers=headers)
-
-
-def _header(dataset: Dataset) -> Any:
-    """Without pixels."""
-    if "PixelData" in dataset:
-        del dataset.PixelData
-    return dataset.to_json_dict()
 
 
 def _require_json(request: Request) -> None:

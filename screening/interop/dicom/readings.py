@@ -15,7 +15,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import numpy.typing as npt
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from PIL import Image
 
 from accounts.models import User
@@ -38,6 +38,12 @@ CLASSES = {
     Document.REPORT: "1.2.840.10008.5.1.4.1.1.88.33",
     Document.MASK: "1.2.840.10008.5.1.4.1.1.66.4",
 }
+MODALITIES = {Document.REPORT: "SR", Document.MASK: "SEG"}
+HAVE = {
+    Document.REPORT: Q(),
+    Document.MASK: ~Q(outcome=Outcome.NOT_ASSESSABLE) & Q(maps__isnull=False),
+}
+"""Conditions on readings: ``documents_of`` in SQL."""
 SCHEME = "99SKINCHECK"
 """The coding scheme of our own codes: outcomes, and the probability of each diagnosis."""
 RESEARCH = "Research, not a diagnosis"
@@ -50,8 +56,17 @@ ONE_PICTURE = (
 
 def told_to(user: User) -> QuerySet[Prediction]:
     """The readings that count, of those that ``user`` may see, with what ``dataset`` reads."""
-    counting = Prediction.objects.visible_to(user).counting()
-    return counting.select_related("image__lesion__patient", "maps").prefetch_related(
+    return needed(listed_to(user)).select_related("maps")
+
+
+def listed_to(user: User) -> QuerySet[Prediction]:
+    """As ``told_to``, with nothing but the rows."""
+    return Prediction.objects.visible_to(user).counting()
+
+
+def needed(found: QuerySet[Prediction]) -> QuerySet[Prediction]:
+    """With what ``header`` reads of each."""
+    return found.select_related("image__lesion__patient").prefetch_related(
         "image__identifiers", "image__lesion__positions"
     )
 
@@ -77,6 +92,30 @@ def to_dicom(prediction: Prediction, document: Document, tells: Container[str] =
     buffer = BytesIO()
     dcmwrite(buffer, dataset(prediction, document, tells), enforce_file_format=True)
     return buffer.getvalue()
+
+
+def header(prediction: Prediction, document: Document, tells: Container[str] = ABOUT) -> Dataset:
+    """What a search tells of a document: of its picture, but for what the document has of its own.
+    Opens no mask.
+    """
+    image = prediction.image
+    told = described(image, [one for one in ("patients", "lesions") if one in tells])
+    told.SOPClassUID = CLASSES[document]
+    told.SOPInstanceUID = uid_of(prediction, document)
+    told.SeriesInstanceUID = uids.document_series_uid(image.lesion_id, image.captured_on, document)
+    told.SeriesNumber = document.value
+    told.Modality = MODALITIES[document]
+    if document == Document.REPORT:
+        del told.Rows, told.Columns, told.BitsAllocated
+    else:
+        told.BitsAllocated = 1
+    return told
+
+
+def without_pixels(told: Dataset) -> Dataset:
+    if "PixelData" in told:
+        del told.PixelData
+    return told
 
 
 def dataset(prediction: Prediction, document: Document, tells: Container[str] = ABOUT) -> Dataset:

@@ -50,6 +50,30 @@ def within(study: str = "", series: str = "", instance: str = "") -> Q:
     return found & uids.of_instance(instance) if instance else found
 
 
+def holding(document: Document, study: str = "", series: str = "") -> Q:
+    """A condition on readings: there is ``document``, in all that is named."""
+    found = readings.HAVE[document]
+    if study:
+        found &= Q(image__in=LesionImage.objects.filter(uids.of_study(study)).values("pk"))
+    if series:
+        one = uids.documents_of(series)
+        if one is None or one.document != document:
+            return uids.NOTHING
+        found &= Q(image__lesion=one.owner, image__captured_on=one.day)
+    return found
+
+
+def require(*, user: User, tells_readings: bool, study: str, series: str) -> None:
+    """Raises Http404 if there is no instance that ``user`` may see."""
+    is_there = LesionImage.objects.visible_to(user).filter(within(study, series)).exists()
+    told = readings.listed_to(user)
+    if not is_there and not (
+        tells_readings
+        and any(told.filter(holding(one, study, series)).exists() for one in Document)
+    ):
+        raise Http404
+
+
 def images(*, user: User, study: str, series: str = "", instance: str = "") -> list[LesionImage]:
     """Raises Http404 if there are none that ``user`` may see."""
     if not (found := _images(user, study, series, instance)):

@@ -1,59 +1,38 @@
-"""QIDO-RS (PS3.18, 10.6): studies, series and instances among the images that a user may see."""
+"""QIDO-RS (PS3.18, 10.6): studies, series and instances among the images that a user may see, and
+the documents of readings, in series of their own.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
-from django.db.models import CharField, Count, Exists, OuterRef, Q, QuerySet, Value
-from django.db.models.expressions import Combinable
-from django.db.models.functions import Cast, Concat, Replace, Right
+from django.db.models import Count, F, Q, QuerySet
 from django.http import Http404
 
 from accounts.models import User
-from screening.errors import SearchError
-from screening.interop.dicom import uids
+from screening.errors import Unreadable
+from screening.interop.dicom import readings, uids
+from screening.interop.dicom.uids import Document
 from screening.interop.dicom.writer import (
-    CLASSES,
-    FAMILY,
     MODALITIES,
     describe_patient,
     describe_sex,
     described,
     metadata,
 )
-from screening.interop.dicomweb.retrieval import needed, stored_bytes
-from screening.models import LesionImage, Modality, Patient
-from screening.models.image import present
+from screening.interop.dicomweb import retrieval
+from screening.interop.dicomweb.keys import MOST, NUMBER, Asked, Readings
+from screening.models import LesionImage, Modality, Patient, Prediction
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 Json = dict[str, Any]
-Matcher = Callable[[str], Q]
-ALL = Q()
-MOST = 500
-"""Results of one answer."""
-MOST_WILDCARDS = 4
-NUMBER = "1"
-"""What ``writer`` numbers every study, series and instance with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """limit: None if there is none. fields: keywords of ``includefield``; all_fields: whether it
-    was "all". fuzzy: whether fuzzy matching was asked for.
-    """
-
-    condition: Q
-    limit: int | None
-    offset: int
-    fields: frozenset[str]
-    all_fields: bool
-    fuzzy: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,95 +45,124 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Who asks. tells: as in ``writer.to_dicom``. base: of the addresses that are told."""
+    """Who asks. tells: as in ``writer.to_dicom``. tells_readings: whether they may be read. base:
+    of the addresses that are told.
+    """
 
     user: User
     tells: Container[str]
+    tells_readings: bool
     base: str
 
-
-def ask(level: str, query: Sequence[tuple[str, list[str]]]) -> Asked:
-    """Read the parameters of a search. level: of ``LEVELS``. Raises SearchError."""
-    condition = Q()
-    fields: set[str] = set()
-    told = {"limit": "", "offset": "0", "fuzzymatching": "false"}
-    for name, given in query:
-        if name == "includefield":
-            fields |= {word for one in given for word in one.split(",")}
-        elif len(given) > 1:
-            raise SearchError(f"{name} is given more than once.")
-        elif name in told:
-            told[name] = given[0]
-        else:
-            condition &= _condition(level, name, given[0])
-    if told["fuzzymatching"] not in ("true", "false"):
-        raise SearchError("fuzzymatching is true or false.")
-    return Asked(
-        condition=condition,
-        limit=_number("limit", told["limit"]) if told["limit"] else None,
-        offset=_number("offset", told["offset"]),
-        fields=frozenset(_keyword(word) for word in fields - {"all"}),
-        all_fields="all" in fields,
-        fuzzy=told["fuzzymatching"] == "true",
-    )
+    @property
+    def told(self) -> Readings:
+        return readings.listed_to(self.user) if self.tells_readings else Prediction.objects.none()
 
 
-def find(level: str, asked: Asked, within: Q, scope: Scope) -> Found:
-    """within: the study or series in the address."""
-    images = LesionImage.objects.visible_to(scope.user).filter(within & asked.condition)
+class Within(NamedTuple):
+    """The study or series in the address."""
+
+    study: str = ""
+    series: str = ""
+
+
+class Source(NamedTuple):
+    """rows: what one result is made of each, in a fixed order. describe: the results."""
+
+    rows: QuerySet[Any, Any]
+    describe: Callable[[QuerySet[Any, Any]], list[Dataset]]
+
+
+def find(level: str, asked: Asked, within: Within, scope: Scope) -> Found:
+    """level: of ``keys.KEYS``. Raises SearchError."""
+    sources = LEVELS[level](asked, within, scope)
     size = MOST if asked.limit is None else min(asked.limit, MOST)
-    rows, describe = LEVELS[level]
-    ordered, end = rows(images), asked.offset + size
-    found = describe(ordered[asked.offset : end], scope, asked)
+    found = _page(sources, asked.offset, size)
     # No row is loaded that is not told: the audit log names all that are.
-    is_cut = (asked.limit is None or asked.limit > MOST) and ordered[end : end + 1].exists()
+    may_be_cut = len(found) == MOST and (asked.limit is None or asked.limit > MOST)
+    is_cut = may_be_cut and sum(one.rows.count() for one in sources) > asked.offset + MOST
     return Found([_json(one, scope.base) for one in found], is_cut)
 
 
-def _by_study(images: QuerySet[LesionImage]) -> QuerySet[Any, Any]:
-    return (
-        images.order_by("-captured_on", "lesion__patient")
-        .values("lesion__patient", "captured_on")
+def _page(sources: list[Source], begin: int, size: int) -> list[Dataset]:
+    """As if the sources were one list."""
+    found: list[Dataset] = []
+    for rows, describe in sources:
+        wanted = size - len(found)
+        part = describe(rows[begin : begin + wanted]) if wanted else []
+        found += part
+        if begin and not part:
+            begin = max(0, begin - rows.count())
+        elif part:
+            begin = 0
+    return found
+
+
+def _studies(asked: Asked, within: Within, scope: Scope) -> list[Source]:
+    """A reading is in the study of its picture, so pictures lead to all of them."""
+    rows = (
+        _images(asked, within, scope)
+        .order_by("-captured_on", "lesion__patient")
+        .values(of_patient=F("lesion__patient"), day=F("captured_on"))
         .annotate(instances=Count("pk"), **_lesions_by_modality())
     )
+    return [Source(rows, partial(_told_of_studies, scope=scope))]
 
 
-def _studies(groups: QuerySet[Any, Any], scope: Scope, asked: Asked) -> list[Dataset]:
-    return [_study(group, patient, scope) for group, patient in _of_patients(groups, scope.user)]
-
-
-def _by_series(images: QuerySet[LesionImage]) -> QuerySet[Any, Any]:
-    return (
-        images.order_by("-captured_on", "lesion__patient", "lesion", "modality")
-        .values("lesion__patient", "lesion", "captured_on", "modality")
+def _series(asked: Asked, within: Within, scope: Scope) -> list[Source]:
+    rows = (
+        _images(asked, within, scope)
+        .order_by("-captured_on", "lesion__patient", "lesion", "modality")
+        .values(
+            "modality", of_patient=F("lesion__patient"), of_lesion=F("lesion"), day=F("captured_on")
+        )
         .annotate(instances=Count("pk"))
     )
+    of_images = Source(rows, partial(_told_of_series, scope=scope, document=None))
+    return [of_images, *(_series_of(one, asked, within, scope) for one in Document)]
 
 
-def _series(groups: QuerySet[Any, Any], scope: Scope, asked: Asked) -> list[Dataset]:
-    return [_a_series(group, patient, scope) for group, patient in _of_patients(groups, scope.user)]
+def _series_of(document: Document, asked: Asked, within: Within, scope: Scope) -> Source:
+    rows = (
+        _readings(document, asked, within, scope)
+        .order_by("-image__captured_on", "image__lesion__patient", "image__lesion")
+        .values(
+            of_patient=F("image__lesion__patient"),
+            of_lesion=F("image__lesion"),
+            day=F("image__captured_on"),
+        )
+        .annotate(instances=Count("pk"))
+    )
+    return Source(rows, partial(_told_of_series, scope=scope, document=document))
 
 
-def _by_instance(images: QuerySet[LesionImage]) -> QuerySet[Any, Any]:
-    return needed(images.order_by("-captured_on", "lesion__patient", "lesion", "modality", "pk"))
+def _instances(asked: Asked, within: Within, scope: Scope) -> list[Source]:
+    images = _images(asked, within, scope)
+    order = ("-captured_on", "lesion__patient", "lesion", "modality", "pk")
+    rows = retrieval.needed(images.order_by(*order))
+    of_images = Source(rows, partial(_told_of_images, scope=scope, asked=asked))
+    return [of_images, *(_instances_of(one, asked, within, scope) for one in Document)]
 
 
-def _instances(images: QuerySet[Any, Any], scope: Scope, asked: Asked) -> list[Dataset]:
-    return [_instance(image, scope, asked) for image in images]
+def _instances_of(document: Document, asked: Asked, within: Within, scope: Scope) -> Source:
+    found = readings.needed(_readings(document, asked, within, scope))
+    rows = found.order_by("-image__captured_on", "image__lesion__patient", "image__lesion", "pk")
+    if asked.wants_more:
+        rows = rows.select_related("maps")
+    return Source(rows, partial(_told_of_documents, scope=scope, asked=asked, document=document))
 
 
-class Level(NamedTuple):
-    """rows: what one result is made of each. describe: the results."""
-
-    rows: Callable[[QuerySet[LesionImage]], QuerySet[Any, Any]]
-    describe: Callable[[QuerySet[Any, Any], Scope, Asked], list[Dataset]]
+LEVELS = {"studies": _studies, "series": _series, "instances": _instances}
 
 
-LEVELS = {
-    "studies": Level(_by_study, _studies),
-    "series": Level(_by_series, _series),
-    "instances": Level(_by_instance, _instances),
-}
+def _images(asked: Asked, within: Within, scope: Scope) -> QuerySet[LesionImage]:
+    visible = LesionImage.objects.visible_to(scope.user)
+    return visible.filter(retrieval.within(*within) & asked.of_images(scope.told))
+
+
+def _readings(document: Document, asked: Asked, within: Within, scope: Scope) -> Readings:
+    told = scope.told.filter(retrieval.holding(document, *within))
+    return told.filter(asked.of_documents(document, scope.told))
 
 
 def _lesions_by_modality() -> dict[str, Count]:
@@ -166,9 +174,9 @@ def _lesions_by_modality() -> dict[str, Count]:
 
 def _of_patients(groups: Any, user: User) -> list[tuple[Json, Patient]]:
     groups = list(groups)
-    keys = {group["lesion__patient"] for group in groups}
+    keys = {group["of_patient"] for group in groups}
     patients = Patient.objects.visible_to(user).in_bulk(keys)
-    return [(group, patients[group["lesion__patient"]]) for group in groups]
+    return [(group, patients[group["of_patient"]]) for group in groups]
 
 
 def _begun(patient: Patient, day: date, scope: Scope) -> Dataset:
@@ -187,22 +195,77 @@ def _begun(patient: Patient, day: date, scope: Scope) -> Dataset:
     return found
 
 
-def _study(group: Json, patient: Patient, scope: Scope) -> Dataset:
-    found = _begun(patient, group["captured_on"], scope)
+def _told_of_studies(groups: QuerySet[Any, Any], scope: Scope) -> list[Dataset]:
+    found = _of_patients(groups, scope.user)
+    documents = _documents_of([group for group, _ in found], scope)
+    return [_study(group, patient, documents, scope) for group, patient in found]
+
+
+class Documents(NamedTuple):
+    """Of one kind in one study."""
+
+    series: int
+    instances: int
+
+
+Held = dict[tuple[UUID, date], dict[Document, Documents]]
+"""By patient and day, the documents of readings."""
+
+
+def _documents_of(groups: list[Json], scope: Scope) -> Held:
+    told = scope.told.filter(
+        image__lesion__patient__in={group["of_patient"] for group in groups},
+        image__captured_on__in={group["day"] for group in groups},
+    ).order_by()
+    held: Held = {}
+    for document in Document:
+        rows = told.filter(readings.HAVE[document]).values_list(
+            "image__lesion__patient", "image__captured_on"
+        )
+        counted = rows.annotate(Count("image__lesion", distinct=True), Count("pk"))
+        for patient, day, series, instances in counted:
+            held.setdefault((patient, day), {})[document] = Documents(series, instances)
+    return held
+
+
+def _study(group: Json, patient: Patient, held: Held, scope: Scope) -> Dataset:
+    found = _begun(patient, group["day"], scope)
     series = {modality: group[modality] for modality in Modality.values if group[modality]}
-    found.ModalitiesInStudy = [MODALITIES[modality] for modality in series]
-    found.NumberOfStudyRelatedSeries = sum(series.values())
-    found.NumberOfStudyRelatedInstances = group["instances"]
+    documents = held.get((patient.pk, group["day"]), {})
+    found.ModalitiesInStudy = [
+        *(MODALITIES[modality] for modality in series),
+        *(readings.MODALITIES[document] for document in documents),
+    ]
+    found.NumberOfStudyRelatedSeries = sum(series.values()) + sum(
+        one.series for one in documents.values()
+    )
+    found.NumberOfStudyRelatedInstances = group["instances"] + sum(
+        one.instances for one in documents.values()
+    )
     return found
 
 
-def _a_series(group: Json, patient: Patient, scope: Scope) -> Dataset:
-    found = _begun(patient, group["captured_on"], scope)
-    found.Modality = MODALITIES[group["modality"]]
-    found.SeriesNumber = NUMBER
-    found.SeriesInstanceUID = uids.series_uid(
-        group["lesion"], group["captured_on"], group["modality"]
-    )
+def _told_of_series(
+    groups: QuerySet[Any, Any], scope: Scope, document: Document | None
+) -> list[Dataset]:
+    """document: None of pictures."""
+    return [
+        _a_series(group, patient, document, scope)
+        for group, patient in _of_patients(groups, scope.user)
+    ]
+
+
+def _a_series(group: Json, patient: Patient, document: Document | None, scope: Scope) -> Dataset:
+    lesion, day = group["of_lesion"], group["day"]
+    found = _begun(patient, day, scope)
+    if document is None:
+        found.Modality = MODALITIES[group["modality"]]
+        found.SeriesNumber = NUMBER
+        found.SeriesInstanceUID = uids.series_uid(lesion, day, group["modality"])
+    else:
+        found.Modality = readings.MODALITIES[document]
+        found.SeriesNumber = document.value
+        found.SeriesInstanceUID = uids.document_series_uid(lesion, day, document)
     found.NumberOfSeriesRelatedInstances = group["instances"]
     return found
 
@@ -231,13 +294,23 @@ _OF_INSTANCES = {
 }
 
 
-def _instance(image: LesionImage, scope: Scope, asked: Asked) -> Dataset:
-    wanted = _OF_INSTANCES | asked.fields
-    if asked.all_fields or wanted > _OF_INSTANCES:
-        told = _whole(image, scope)
-    else:
-        told = described(image, scope.tells)
+def _told_of_images(images: QuerySet[Any, Any], scope: Scope, asked: Asked) -> list[Dataset]:
+    return [
+        _asked_for(_whole(one, scope) if asked.wants_more else described(one, scope.tells), asked)
+        for one in images
+    ]
+
+
+def _told_of_documents(
+    found: QuerySet[Any, Any], scope: Scope, asked: Asked, document: Document
+) -> list[Dataset]:
+    describe = _whole_document if asked.wants_more else readings.header
+    return [_asked_for(describe(one, document, scope.tells), asked) for one in found]
+
+
+def _asked_for(told: Dataset, asked: Asked) -> Dataset:
     if not asked.all_fields:
+        wanted = _OF_INSTANCES | asked.fields
         for element in list(told):
             if element.keyword not in wanted:
                 del told[element.tag]
@@ -248,9 +321,17 @@ def _instance(image: LesionImage, scope: Scope, asked: Asked) -> Dataset:
 def _whole(image: LesionImage, scope: Scope) -> Dataset:
     """Without what describes the pixels, if the file is lost: the others are still found."""
     try:
-        return metadata(image, stored_bytes(image), scope.tells, plain=True)
+        return metadata(image, retrieval.stored_bytes(image), scope.tells, plain=True)
     except Http404:
         return described(image, scope.tells)
+
+
+def _whole_document(reading: Prediction, document: Document, tells: Container[str]) -> Dataset:
+    """Without what describes the mask, if it cannot be opened."""
+    try:
+        return readings.without_pixels(readings.dataset(reading, document, tells))
+    except Unreadable:
+        return readings.header(reading, document, tells)
 
 
 def _json(row: Dataset, base: str) -> Json:
@@ -262,143 +343,3 @@ def _json(row: Dataset, base: str) -> Json:
     row.RetrieveURL = address
     told: Json = row.to_json_dict()
     return told
-
-
-def _condition(level: str, name: str, value: str) -> Q:
-    if "\0" in value:
-        raise SearchError("No value has a NUL.")
-    keyword = _keyword(name)
-    matcher = KEYS[level].get(keyword)
-    if matcher is None:
-        known = ", ".join(KEYS[level])
-        raise SearchError(f"{name[:64]} cannot be searched for here. There are {known}.")
-    return matcher(value) if value not in ("", "*", '""') else ALL
-
-
-def _keyword(name: str) -> str:
-    """Of a keyword or a tag, or a path of two of them. Raises SearchError."""
-    from pydicom.datadict import keyword_for_tag, tag_for_keyword
-
-    found = []
-    for part in name.split("."):
-        is_tag = re.fullmatch(r"[0-9A-Fa-f]{8}", part)
-        keyword = keyword_for_tag(int(part, 16)) if is_tag else part
-        if not keyword or tag_for_keyword(keyword) is None:
-            raise SearchError(f"{name[:64]} is neither a parameter nor an attribute of DICOM.")
-        found.append(keyword)
-    return ".".join(found)
-
-
-def _number(name: str, text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise SearchError(f"{name} is a whole number.")
-    return int(text)
-
-
-def _uids(of: Callable[..., Q]) -> Matcher:
-    """A list of UIDs, separated by commas or backslashes (PS3.4, C.2.2.2.2)."""
-
-    def matches(text: str) -> Q:
-        wanted = re.split(r"[,\\]", text)
-        if len(wanted) > MOST:
-            raise SearchError(f"There are more than {MOST} UIDs in a list.")
-        return of(*wanted)
-
-    return matches
-
-
-def _words(text: str) -> re.Pattern[str]:
-    """Wildcards (PS3.4, C.2.2.2.4) as a pattern."""
-    if text.count("*") > MOST_WILDCARDS:
-        raise SearchError(f"There are more than {MOST_WILDCARDS} asterisks in a value.")
-    parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(one) or re.escape(one) for one in text), re.IGNORECASE)
-
-
-def _constant(stored: str) -> Matcher:
-    """An attribute that is the same in all we write."""
-    return lambda text: ALL if _words(text).fullmatch(stored) else uids.NOTHING
-
-
-def _day(text: str) -> Q:
-    """A date, or a range of dates that may be open at one end."""
-    begins, dash, ends = text.partition("-")
-    try:
-        first, last = (
-            datetime.strptime(part, "%Y%m%d").date() if part else None  # noqa: DTZ007  a day
-            for part in (begins, ends if dash else begins)
-        )
-    except ValueError:
-        raise SearchError("A date is YYYYMMDD, a range YYYYMMDD-YYYYMMDD.") from None
-    found = Q(captured_on__gte=first) if first else ALL
-    return found & Q(captured_on__lte=last) if last else found
-
-
-def _patient_name(text: str) -> Q:
-    """The pseudonym, whose given name is the end of our identifier: see ``describe_patient``."""
-    return _pseudonymous(Concat(Value(f"{FAMILY}^"), Right(_IDENTIFIER, 8)), text)
-
-
-def _patient_id(text: str) -> Q:
-    return _pseudonymous(_IDENTIFIER, text.replace("-", ""))
-
-
-# SQLite stores it without hyphens.
-_IDENTIFIER = Replace(Cast("pk", CharField()), Value("-"), Value(""))
-
-
-def _pseudonymous(said: Combinable, text: str) -> Q:
-    named = Patient.objects.annotate(said=said).filter(said__iregex=f"^{_words(text).pattern}$")
-    return Q(lesion__patient__in=named.values("pk"))
-
-
-def _modality(text: str) -> Q:
-    pattern = _words(text)
-    return Q(modality__in=[ours for ours, code in MODALITIES.items() if pattern.fullmatch(code)])
-
-
-def _modalities_in_study(text: str) -> Q:
-    of_study = {
-        "lesion__patient": OuterRef("lesion__patient"),
-        "captured_on": OuterRef("captured_on"),
-    }
-    return Q(Exists(LesionImage.objects.filter(present(""), _modality(text), **of_study)))
-
-
-def _class(text: str) -> Q:
-    wanted = re.split(r"[,\\]", text)
-    return Q(modality__in=[ours for ours, uid in CLASSES.items() if uid in wanted])
-
-
-_EMPTY = _constant("")
-_STUDY: dict[str, Matcher] = {
-    "StudyDate": _day,
-    "StudyTime": _EMPTY,
-    "AccessionNumber": _EMPTY,
-    "ModalitiesInStudy": _modalities_in_study,
-    "ReferringPhysicianName": _EMPTY,
-    "PatientName": _patient_name,
-    "PatientID": _patient_id,
-    "StudyInstanceUID": _uids(uids.of_study),
-    "StudyID": _constant(NUMBER),
-}
-_SERIES: dict[str, Matcher] = {
-    "Modality": _modality,
-    "SeriesInstanceUID": _uids(uids.of_series),
-    "SeriesNumber": _constant(NUMBER),
-    "PerformedProcedureStepStartDate": _EMPTY,
-    "PerformedProcedureStepStartTime": _EMPTY,
-    "RequestAttributesSequence.ScheduledProcedureStepID": _EMPTY,
-    "RequestAttributesSequence.RequestedProcedureID": _EMPTY,
-}
-_INSTANCE: dict[str, Matcher] = {
-    "SOPClassUID": _class,
-    "SOPInstanceUID": _uids(uids.of_instance),
-    "InstanceNumber": _constant(NUMBER),
-}
-KEYS: dict[str, dict[str, Matcher]] = {
-    "studies": _STUDY,
-    "series": _STUDY | _SERIES,
-    "instances": _STUDY | _SERIES | _INSTANCE,
-}
-"""What can be searched for at each level: the keys that PS3.18 requires, no others."""

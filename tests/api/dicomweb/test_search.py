@@ -9,11 +9,17 @@ import pytest
 from pydicom import Dataset
 
 from accounts import services
-from screening.interop.dicom import uids
+from screening.interop.dicom import readings, uids
 from screening.interop.dicomweb import search
+from screening.models import Prediction
 from tests.api.dicomweb.conftest import BASE, DAY, KEPT, LATER, value
 from tests.clients import Program
-from tests.factories import LesionFactory, LesionImageFactory
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    PredictionFactory,
+    PredictionMapsFactory,
+)
 from tests.privacy.entries import entries
 
 DMS, XC = "DMS", "XC"
@@ -176,6 +182,106 @@ def test_a_long_list_of_uids_is_searched(clinician, record, level, name, kind):
     assert "more than 500 UIDs" in str(found(clinician, f"{address},2.25.9", status=400))
 
 
+@pytest.fixture
+def read(record) -> dict[str, str]:
+    """The UIDs of the report and the mask of ``record.jpeg``. Of ``record.late`` there is a report
+    only.
+    """
+    reading = PredictionMapsFactory(prediction__image=record.jpeg).prediction
+    reading = Prediction.objects.get(pk=reading.pk)  # with the moment as it is stored
+    PredictionFactory(image=record.late)
+    return {readings.MODALITIES[one]: readings.uid_of(reading, one) for one in readings.Document}
+
+
+def test_a_client_finds_the_readings_beside_the_pictures(peer, record, read):
+    late, early = (Dataset.from_json(one) for one in peer.search_for_studies())
+    assert sorted(early.ModalitiesInStudy) == [DMS, "SEG", "SR", XC]
+    assert (early.NumberOfStudyRelatedSeries, early.NumberOfStudyRelatedInstances) == (5, 5)
+    assert sorted(late.ModalitiesInStudy) == [DMS, "SR"]
+    series = [Dataset.from_json(one) for one in peer.search_for_series(study(record))]
+    assert sorted(one.Modality for one in series) == [DMS, DMS, "SEG", "SR", XC]
+    for one in series:
+        if one.Modality not in read:
+            continue
+        [found_there] = peer.search_for_instances(study(record), one.SeriesInstanceUID)
+        told = Dataset.from_json(found_there)
+        assert told.SOPInstanceUID == read[one.Modality]
+        # What is found is what is retrieved.
+        whole = peer.retrieve_instance(study(record), one.SeriesInstanceUID, told.SOPInstanceUID)
+        for element in told:
+            if element.keyword not in ("InstanceAvailability", "RetrieveURL"):
+                assert whole[element.tag].value == element.value, element
+
+
+@pytest.mark.parametrize(
+    ("address", "count"),
+    [
+        ("/studies?ModalitiesInStudy=SR", 2),
+        ("/studies?ModalitiesInStudy=SEG", 1),
+        ("/studies?ModalitiesInStudy=S*", 2),
+        ("/series", 7),
+        ("/series?Modality=SR", 2),
+        ("/series?Modality=DMS", 3),
+        ("/series?Modality=SR&StudyDate=20260301", 1),
+        ("/series?SeriesNumber=4", 1),
+        ("/series?ModalitiesInStudy=SEG", 5),
+        ("/series?AccessionNumber=7", 0),
+        ("/instances?SOPClassUID=1.2.840.10008.5.1.4.1.1.88.33", 2),
+        ("/instances?SOPClassUID=1.2.840.10008.5.1.4.1.1.66.4", 1),
+        ("/instances?InstanceNumber=2", 0),
+        ("/instances?offset=3&limit=2", 2),
+        ("/instances?offset=5", 2),
+        ("/instances?offset=7", 0),
+        ("/instances?Modality=SR&offset=1", 1),
+    ],
+)
+def test_readings_have_the_keys_of_each_level(clinician, record, read, address, count):
+    assert len(found(clinician, address)) == count
+
+
+def test_pages_leave_no_instance_out(clinician, record, read):
+    pages = [found(clinician, f"/instances?limit=2&offset={n}") for n in range(0, 8, 2)]
+    uids_found = [value(one, "00080018") for page in pages for one in page]
+    assert len(uids_found) == len(set(uids_found)) == 7
+
+
+def test_a_reading_is_found_by_its_uids(clinician, record, read):
+    for kind, document in (("SR", uids.Document.REPORT), ("SEG", uids.Document.MASK)):
+        series = uids.document_series_uid(record.jpeg.lesion_id, DAY, document)
+        [one] = found(clinician, f"/series?SeriesInstanceUID={series},1.2.3")
+        assert value(one, "00080060") == kind
+        [one] = found(clinician, f"/instances?SOPInstanceUID={read[kind]}")
+        assert value(one, "0020000E") == series
+        former = f"{read[kind]}1"[-64:]
+        assert found(clinician, f"/instances?SOPInstanceUID={former}") == []
+        found(clinician, f"/studies/{study(record, LATER)}/series/{series}/instances", status=404)
+
+
+def test_more_fields_are_retrieved_of_readings(clinician, record, read):
+    address = f"/instances?SOPInstanceUID={read['SEG']}&includefield=all"
+    [whole] = found(clinician, address)
+    assert "00620002" in whole
+    assert "7FE00010" not in whole
+
+
+def test_readings_are_found_by_those_only_who_may_read_them(client_of, personas, record, read):
+    def kinds(client) -> set[str]:
+        told = found(client, "/studies?includefield=all")
+        found_there = {one for row in told for one in row["00080061"]["Value"]}
+        assert {value(one, "00080060") for one in found(client, "/instances")} == found_there
+        assert {value(one, "00080060") for one in found(client, "/series")} == found_there
+        assert bool(found(client, "/studies?ModalitiesInStudy=SR")) == ("SR" in found_there)
+        return found_there
+
+    assert kinds(client_of(personas.clinician)) == {DMS, XC, "SR", "SEG"}
+    _, secret = services.create_api_key(user=personas.clinician, name="k", scopes=["images:read"])
+    assert kinds(Program(secret)) == {DMS, XC}
+    assert found(Program(secret), f"/instances?SOPInstanceUID={read['SR']}") == []
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    assert kinds(client_of(personas.clinician)) == {DMS, XC}
+
+
 def test_fuzzy_matching_is_declined_as_the_standard_says(clinician, record):
     response = clinician.get(f"{BASE}/studies?fuzzymatching=true&PatientName=SkinChek*")
     assert (response.status_code, response.json()) == (200, [])
@@ -251,8 +357,8 @@ def test_sex_is_told_to_those_who_may_read_patients(personas, record):
 
 
 @pytest.mark.parametrize("level", search.LEVELS)
-def test_a_search_takes_few_queries(clinician, record, level, django_assert_max_num_queries):
-    with django_assert_max_num_queries(14):
+def test_a_search_takes_few_queries(clinician, record, read, level, django_assert_max_num_queries):
+    with django_assert_max_num_queries(20):
         found(clinician, f"/{level}?includefield=all")
 
 
