@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
+import subprocess
 from datetime import date
 from decimal import Decimal
 
@@ -351,6 +353,31 @@ def test_what_is_exported_and_taken_in_again_is_the_same(personas):
     assert [{k: v for k, v in row.items() if k not in LOST} for row in after] == [
         {k: v for k, v in row.items() if k not in LOST} for row in before
     ]
+
+
+@pytest.mark.skipif(not shutil.which("isic"), reason="isic-cli needs Python 3.12: see .ci/run")
+@pytest.mark.parametrize("days", Days)
+def test_isics_own_command_finds_no_error(db, tmp_path, days):
+    """With its newest rules, of which our Python has older ones only."""
+    for patient in PatientFactory.create_batch(2):
+        for site in BodySite.values:
+            lesion = LesionFactory(patient=patient, label="Lesion 1", body_site=site)
+            LesionImageFactory(lesion=lesion)
+    for diagnosis in Diagnosis:
+        lesion = LesionFactory(patient=patient)
+        LesionImageFactory(lesion=lesion)
+        HistologyFactory(lesion=lesion, diagnosis=diagnosis)
+    file = tmp_path / "isic.csv"
+    rows = isic_rows(LesionImage.objects.all(), UserFactory(), days)
+    file.write_bytes(b"".join(as_csv(isic_columns(days), rows)))
+    done = subprocess.run(
+        ["isic", "metadata", "validate", str(file)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, "No structural errors found" in done.stdout) == (0, True), done.stdout
 
 
 def test_our_own_export_is_recognised(personas):
