@@ -88,13 +88,11 @@ def _page(sources: list[Source], begin: int, size: int) -> list[Dataset]:
     """As if the sources were one list."""
     found: list[Dataset] = []
     for rows, describe in sources:
-        wanted = size - len(found)
-        part = describe(rows[begin : begin + wanted]) if wanted else []
+        if not (wanted := size - len(found)):
+            break
+        part = describe(rows[begin : begin + wanted])
         found += part
-        if begin and not part:
-            begin = max(0, begin - rows.count())
-        elif part:
-            begin = 0
+        begin = max(0, begin - rows.count()) if begin and not part else 0
     return found
 
 
