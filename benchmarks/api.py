@@ -5,9 +5,10 @@ script/with-services .venv/bin/python -m benchmarks.api [--count 100] [--seconds
 On PostgreSQL and Redis with ``script/with-services``, else on the embedded default. A clinic with
 ``--patients`` patients, each with a lesion, its position and a picture; no worker runs, so that the
 calls are measured alone: ``benchmarks.upload_latency`` measures from a picture to its reading. Each
-caller has its own connection and sends one request after the other, until there are ``--count`` of them
-or ``--seconds`` are over, so a run is bounded on a busy computer too. ``cpu`` is what the web process
-computes for one request: unlike the latency, it hardly depends on what else the machine does.
+caller has its own connection and sends one request after the other, until there are ``--count``
+requests or ``--seconds`` are over, so a run is bounded on a busy computer too. ``cpu`` is what the
+web process computes for one request: unlike the latency, it hardly depends on what else the machine
+does.
 """
 
 from __future__ import annotations
