@@ -79,7 +79,9 @@ class User(AbstractUser):
 
     @cached_property
     def roles(self) -> list[Held]:
-        """Asked once in the life of this object: a request."""
+        """Asked once in the life of this object: a request. ``accounts.log_in`` brings them along
+        for whoever is logged in.
+        """
         rows = self.memberships.annotate(demands_factor=demands_factor())
         found = rows.values_list("role", "clinic__review_before_reading", "demands_factor")
         return [Held(*row) for row in found]
@@ -147,11 +149,13 @@ class Clinic(models.Model):
         return "-".join(self.code[start : start + 4] for start in range(0, len(self.code), 4))
 
 
-def demands_factor() -> ExpressionWrapper:
-    """A condition on memberships: whoever holds it must have a second factor."""
-    asks = Q(clinic__requires_second_factor=True)
+def demands_factor(membership: str = "") -> ExpressionWrapper:
+    """A condition on memberships: whoever holds it must have a second factor. membership: the path
+    from other rows.
+    """
+    asks = Q((f"{membership}clinic__requires_second_factor", True))
     if settings.ADMINS_NEED_SECOND_FACTOR:
-        asks |= Q(role=Role.ADMIN)
+        asks |= Q((f"{membership}role", Role.ADMIN))
     return ExpressionWrapper(asks, output_field=models.BooleanField())
 
 

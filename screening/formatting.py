@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 
 
@@ -12,6 +13,22 @@ def percent(share: float) -> str:
     if share > 0.99:
         return ">99 %"
     return f"{share * 100:.0f} %"
+
+
+_QUOTED = re.compile("(\N{LEFT DOUBLE QUOTATION MARK}.*?\N{RIGHT DOUBLE QUOTATION MARK})")
+
+
+def clinical(text: str) -> str:
+    """A text for people as clinicians put it: a spot is a lesion. What is quoted stays: it is
+    somebody's own name for something, or a button.
+    """
+    parts = _QUOTED.split(text)
+    parts[::2] = [re.sub(r"\b([Ss])pot(s?)\b", _lesion, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _lesion(found: re.Match[str]) -> str:
+    return f"{'L' if found[1] == 'S' else 'l'}esion{found[2]}"
 
 
 def day(value: date) -> str:

@@ -23,10 +23,11 @@ def lesions_over_time(lesions: list[Lesion], readings: list[Told], events: list[
     places = {lesion.pk: len(lesions) - 1 - number for number, lesion in enumerate(lesions)}
     height = ROW * len(lesions)
     images = f"{len(readings)} picture{'s' if len(readings) > 1 else ''}"
+    spots = f"{len(lesions)} spot{'s' if len(lesions) > 1 else ''}"
     return Chart(
         key="lesions-over-time",
-        summary=f"What was told of {images} of {len(lesions)} lesions, each on a line of its own, "
-        "with alerts and what people recorded above the line.",
+        summary=f"What was told of {images} of {spots}, each on a line of its own, "
+        "with changes and what people recorded above the line.",
         figure=figure(
             [
                 _line(lesions, readings, places),
@@ -56,7 +57,7 @@ def lesions_over_time(lesions: list[Lesion], readings: list[Told], events: list[
             },
             hovermode="closest",
         ),
-        head=("Lesion", "Day", "What", "Finding", "Chance of cancer or its precursor", "Model"),
+        head=("Spot", "Day", "What", "Finding", "Chance of cancer or its precursor", "Model"),
         rows=_rows(lesions, readings, events),
     )
 

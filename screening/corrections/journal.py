@@ -95,7 +95,7 @@ def require_place(image: LesionImage) -> None:
     same = image.lesion.images.filter(sha256=image.sha256, is_twin=False).first()
     if same is not None and not image.is_twin:
         raise ValidationError(
-            f"The same picture is on {image.lesion} already, added again on "
+            f"The same picture is on “{image.lesion}” already, added again on "
             f"{same.created:%Y-%m-%d}. Withdraw that one first."
         )
 

@@ -338,12 +338,14 @@ def _differing(patient: Patient, into: Patient) -> str:
     """Contradictions between the two on birth year or sex, in words; empty if none."""
     words = []
     if patient.birth_year and into.birth_year and patient.birth_year != into.birth_year:
-        words.append(f"{patient} was born in {patient.birth_year}, {into} in {into.birth_year}.")
+        words.append(
+            f"“{patient}” was born in {patient.birth_year}, “{into}” in {into.birth_year}."
+        )
     if patient.sex and into.sex and patient.sex != into.sex:
         sexes = patient.get_sex_display().lower(), into.get_sex_display().lower()
-        words.append(f"{patient} is {sexes[0]}, {into} {sexes[1]}.")
+        words.append(f"“{patient}” is {sexes[0]}, “{into}” {sexes[1]}.")
     if words:
-        words.append(f"If they are one person, what {into} says will count.")
+        words.append(f"If they are one person, what “{into}” says will count.")
     return " ".join(words)
 
 

@@ -28,7 +28,7 @@ from screening.models import (
     Prediction,
     Review,
 )
-from screening.models.lesion import number_of
+from screening.models.lesion import number_of, numbered
 from screening.predictions import services as prediction_services
 from screening.predictions.arrivals import next_moment
 from screening.records import closing, plausibility
@@ -58,7 +58,7 @@ def move_image(
     require_same_keeper(before.patient, lesion.patient, "lesion")
     if lesion.images.filter(sha256=image.sha256).exists():
         raise ValidationError(
-            {"lesion": f"The same picture is on {lesion} already. Withdraw this one instead."}
+            {"lesion": f"The same picture is on “{lesion}” already. Withdraw this one instead."}
         )
     require_acknowledged(acknowledged, findings_of(before.images.filter(pk=image.pk), user))
     if not is_undone:
@@ -145,7 +145,9 @@ def require_followed(lesion: Lesion, field: str = NON_FIELD_ERRORS) -> None:
     field: the form's field to blame, if any.
     """
     if lesion.is_closed:
-        text = f"{lesion} is recorded as removed. Open it again first, or nothing is told of this."
+        text = (
+            f"“{lesion}” is recorded as removed. Open it again first, or nothing is told of this."
+        )
         raise ValidationError({field: text})
 
 
@@ -229,7 +231,7 @@ def hand_over(
         is_back = bool(before) and lesion.label == since
         label = before if is_back else lesion.label
         if number_of(label) and label in (in_use if is_back else taken):
-            label, number = f"Lesion {number}", number + 1
+            label, number = numbered(patient, number), number + 1
         if label == lesion.label:
             continue
         renamed[str(lesion.pk)] = [lesion.label, label]

@@ -15,7 +15,7 @@ class SamePicture(ValidationError):
 
     def __init__(self, image: LesionImage) -> None:
         self.image = image
-        where = f"{image.lesion} of {image.lesion.patient}"
+        where = f"“{image.lesion}” of {image.lesion.patient}"
         super().__init__({"file": f"The same picture is already on {where}."})
 
 

@@ -344,7 +344,7 @@ class LesionImage(Withdrawable):
             return ""
         return (
             f"{self.lesion}: {self.lesion.closed_words}. This picture, of "
-            f"{day(self.captured_on)}, raises no warning. If the spot has grown back, open it "
+            f"{day(self.captured_on)}, raises no warning. If it has grown back, open it "
             "again, or correct the day."
         )
 

@@ -44,18 +44,23 @@ SYMPTOMS = ("raised", "bleeding", "itching", "changing")
 HAS_SYMPTOM = Q(raised=True) | Q(bleeding=True) | Q(itching=True) | Q(changing=True)
 
 
-_NUMBERED = re.compile(r"Lesion ([1-9][0-9]{0,5})")
+_NUMBERED = re.compile(r"(?:Lesion|Spot) ([1-9][0-9]{0,5})")
+
+
+def numbered(patient: Patient, number: int) -> str:
+    """The label of a lesion that nobody named."""
+    return f"{'Lesion' if patient.clinic_id else 'Spot'} {number}"
 
 
 def number_of(label: str) -> int:
-    """The n of a label "Lesion n"; 0 for any other label."""
+    """The n of a lesion labelled by ``numbered``; 0 for any other label."""
     found = _NUMBERED.fullmatch(label)
     return int(found[1]) if found else 0
 
 
 class LesionQuerySet(models.QuerySet["Lesion"]):
     def next_number(self, patient: Patient) -> int:
-        """The next free n for "Lesion n". Query ``everything`` so that no earlier number is
+        """The next free n for ``numbered``. Query ``everything`` so that no earlier number is
         reused.
         """
         labels = self.labels(patient)

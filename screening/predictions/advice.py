@@ -89,9 +89,9 @@ _REASONS: dict[str, tuple[str, str]] = {
 # The same problems when they accompany an outcome and need other words.
 _REMARKS = {
     NotAssessable.NOT_DERMATOSCOPIC: "The picture looks little like a dermatoscopic one.",
-    NotAssessable.MORE_THAN_ONE_LESION: "There is more than one spot in the picture. What is told, "
-    "the figures and the outline are those of the one that looks most severe: the outline marks "
-    "it.",
+    NotAssessable.MORE_THAN_ONE_LESION: "There is more than one spot in the picture. The "
+    "outcome, the figures and the outline are those of the one that looks most severe: the outline "
+    "marks it.",
 }
 READ_ALL_THE_SAME = (
     "It was read all the same. Do not wait for a better picture before you see a doctor."
@@ -263,7 +263,7 @@ def missed(model_version: str) -> str:
 def _monitor_text(model_version: str) -> str:
     return (
         "The software found no sign of alarm. That is not an all-clear: "
-        f"by its own tests it misses {missed(model_version)}."
+        f"in its own tests it misses {missed(model_version)}."
     )
 
 

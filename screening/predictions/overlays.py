@@ -17,7 +17,7 @@ LEVELS = 255
 NONE = "Nothing in the picture spoke for {name} more than for the others."
 FOUND = (
     "Where the picture spoke for {name}, as far as this model is concerned.{where} "
-    "It is not the border of the lesion and no proof."
+    "It is not the border of the spot and no proof."
 )
 INSIDE = " About {} % of it lies inside the outline."
 

@@ -440,6 +440,8 @@ def _author(act: outcomes.Act) -> User:
 
 def histologies_of(lesion: Lesion, user: User) -> list[Histology]:
     """The histology that ``user`` may see, malignant before benign."""
+    if not getattr(lesion, "has_histologies", True):
+        return []
     found = lesion.histologies.standing().disclosed_to(user)
     return list(found.gravest_first().select_related("recorded_by"))
 
@@ -459,9 +461,15 @@ def standing_of(
     return outcomes.standing_of(lesion, images, histologies, visits_of(lesion))
 
 
-def with_visits(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
-    """Annotate ``has_visits``: most lesions have none, which saves a query."""
-    return lesions.annotate(has_visits=Exists(DoctorVisit.objects.filter(lesion=OuterRef("pk"))))
+def with_acts(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
+    """Annotate ``has_visits`` and ``has_histologies``: most lesions have none, which saves a query
+    for each.
+    """
+    lesion = OuterRef("pk")
+    return lesions.annotate(
+        has_visits=Exists(DoctorVisit.objects.filter(lesion=lesion)),
+        has_histologies=Exists(Histology.objects.filter(lesion=lesion)),
+    )
 
 
 def visits_of(lesion: Lesion) -> list[DoctorVisit]:

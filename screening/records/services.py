@@ -18,6 +18,7 @@ from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening.models import SYMPTOMS, Correction, CorrectionKind, Event, Lesion, Patient
 from screening.models.base import save_checked
+from screening.models.lesion import numbered
 from screening.predictions.arrivals import next_moment
 from screening.predictions.outcomes import symptom_stands
 from screening.predictions.services import read_with_new_details
@@ -88,7 +89,7 @@ def open_lesion(*, user: User, patient: Patient, **fields: Any) -> Lesion:
     if Patient.objects.select_for_update(no_key=True).filter(pk=patient.pk).first() is None:
         raise ValidationError("This record was withdrawn or merged in the meantime.")
     if not fields.get("label"):
-        fields["label"] = f"Lesion {Lesion.everything.next_number(patient)}"
+        fields["label"] = numbered(patient, Lesion.everything.next_number(patient))
     lesion: Lesion = _save(_marked(Lesion(patient=patient), fields), LESION_FIELDS, fields)
     announce_about(patient, Event.LESION_CREATED, lesion=lesion.pk)
     return lesion

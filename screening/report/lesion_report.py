@@ -15,8 +15,6 @@ from screening.report.page_frame import built
 from screening.report.queries import LesionRecord, record_of, shown
 from screening.report.style import text
 
-TITLE = "Report of a lesion"
-
 
 def lesion_report(
     lesion: Lesion, user: User, before: Iterable[Flowable] = ()
@@ -36,7 +34,7 @@ def lesion_report(
         *sections.recorded(record),
         *sections.limits(record.versions, is_own=lesion.patient.clinic_id is None),
     ]
-    return built(TITLE, flowables), shown(record.images)
+    return built(record.worded("Report of a spot"), flowables), shown(record.images)
 
 
 def of_lesion(record: LesionRecord) -> list[Flowable]:

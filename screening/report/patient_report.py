@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import IO, Any
 
 from django.db.models import Count
@@ -11,7 +11,7 @@ from reportlab.platypus import Flowable, PageBreak, Spacer, Table
 
 from accounts.models import User
 from screening.body_map import queries as body_map_queries
-from screening.formatting import day, percent
+from screening.formatting import clinical, day, percent
 from screening.models import (
     Alert,
     Conclusion,
@@ -31,7 +31,6 @@ from screening.report.pictures import Picture
 from screening.report.queries import LesionRecord, record_of, shown
 from screening.report.style import text
 
-TITLE = "Report of a patient"
 IN_FULL = 6
 """The number of lesions shown in full; each has a separate report."""
 THUMBNAIL = (22 * mm, 17 * mm)
@@ -45,14 +44,16 @@ def patient_report(
     lesions = _ordered(patient, user, alerts)
     urgent = [lesion for lesion in lesions if _needs_eyes(lesion, alerts)]
     full = [record_of(lesion, user) for lesion in urgent[:IN_FULL]]
+    is_own = patient.clinic_id is None
+    worded = str if is_own else clinical
     flowables: list[Flowable] = [
         *before,
         text(patient, style.TITLE),
         text(" · ".join(subject(patient)[1:]), style.TEXT),
         Spacer(0, 6),
-        text(_summary(lesions, len(urgent), len(full)), style.TEXT),
-        *style.section("All lesions, what needs attention first"),
-        _overview(lesions, alerts, histologies),
+        text(worded(_summary(lesions, len(urgent), len(full))), style.TEXT),
+        *style.section(worded("All spots, what needs attention first")),
+        _overview(lesions, alerts, histologies, worded),
     ]
     for record in full:
         flowables += [
@@ -62,10 +63,11 @@ def patient_report(
             Spacer(0, 6),
             *of_lesion(record),
         ]
-    flowables += sections.limits(_versions(lesions, full), is_own=patient.clinic_id is None)
+    flowables += sections.limits(_versions(lesions, full), is_own=is_own)
     newest = [image for lesion in lesions if (image := _newest(lesion))]
     images = [*newest, *(image for record in full for image in shown(record.images))]
-    return built(TITLE, flowables), list(dict.fromkeys(images))
+    title = "Report of a record" if is_own else "Report of a patient"
+    return built(title, flowables), list(dict.fromkeys(images))
 
 
 def _ordered(patient: Patient, user: User, alerts: dict[Any, int]) -> list[Lesion]:
@@ -102,15 +104,15 @@ def _summary(lesions: list[Lesion], urgent: int, full: int) -> str:
     counts: list[int] = [lesion.image_count or 0 for lesion in lesions]
     images = sum(counts)
     words = (
-        f"{_number(len(lesions), 'lesion')}, {_number(images, 'image')}. The table has every "
-        "lesion with its newest image"
+        f"{_number(len(lesions), 'spot')}, {_number(images, 'picture')}. The table has every "
+        "spot with its newest picture"
     )
     if not full:
-        return f"{words}. A lesion's own report has its images, chart and measures."
-    which = _number(urgent, "lesion") if urgent == full else f"the first {full} of {urgent} lesions"
+        return f"{words}. A spot's own report has its pictures and what changed."
+    which = _number(urgent, "spot") if urgent == full else f"the first {full} of {urgent} spots"
     return (
-        f"{words}. In full {'follows' if full == 1 else 'follow'} {which} to be looked at first. "
-        "Each of the others has a report of its own, with images, chart and measures."
+        f"{words}. Shown in full: {which} to look at first. "
+        "Each of the others has a report of its own, with its pictures and what changed."
     )
 
 
@@ -119,9 +121,12 @@ def _number(count: int, word: str) -> str:
 
 
 def _overview(
-    lesions: list[Lesion], alerts: dict[Any, int], histologies: dict[Any, Histology]
+    lesions: list[Lesion],
+    alerts: dict[Any, int],
+    histologies: dict[Any, Histology],
+    worded: Callable[[str], str],
 ) -> Table:
-    words = ("Newest image", "Lesion", "Concluded", "Told by the software", "Alerts")
+    words = ("Newest picture", worded("Spot"), "Concluded", "Told by the software", "Changes")
     rows: list[list[Any]] = [[text(word, style.HEAD) for word in words]]
     for lesion in lesions:
         image = _newest(lesion)
@@ -146,7 +151,7 @@ def _overview(
 
 
 def _facts(lesion: Lesion) -> str:
-    return f"{about(lesion)}. {_number(lesion.image_count or 0, 'image')}"
+    return f"{about(lesion)}. {_number(lesion.image_count or 0, 'picture')}"
 
 
 def _concluded(lesion: Lesion, histology: Histology | None) -> str:
@@ -159,7 +164,7 @@ def _concluded(lesion: Lesion, histology: Histology | None) -> str:
         what = Conclusion(review.conclusion).label
         words.append(f"{what}; {review.get_management_display().lower()}")
         if standing.newest is not None and review.image_id != standing.newest.pk:
-            words.append(f"On the image of {day(review.image.captured_on)}")
+            words.append(f"On the picture of {day(review.image.captured_on)}")
     return ". ".join([*words, *filter(None, [standing.awaits_word])])
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from accounts.models import User
 from screening.comparisons.presenters import readings_of
+from screening.formatting import clinical
 from screening.models import Alert, Histology, Lesion, LesionImage, Prediction, Review
 from screening.predictions.outcomes import Standing
 from screening.records import queries as record_queries
@@ -28,6 +29,10 @@ class LesionRecord:
     told: list[Told]
     events: list[Event]
     outlining: dict[Any, Prediction | None]
+
+    def worded(self, text: str) -> str:
+        """The text in the words of whoever keeps the record: ``docs/glossary.md``."""
+        return clinical(text) if self.lesion.patient.clinic_id else text
 
     @property
     def newest(self) -> LesionImage | None:

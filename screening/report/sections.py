@@ -41,7 +41,7 @@ def standing(record: LesionRecord) -> list[Flowable]:
         of += "; nothing has settled it." if told.is_grave else "."
         # The newest picture's outcome is shown beside it.
         is_beside = told.image is not None and told.is_of_newest
-        words = of if is_beside else f"{of} {' '.join(advice.text)}"
+        words = of if is_beside else f"{of} {record.worded(' '.join(advice.text))}"
         if told.image is not None and not told.is_of_newest and told.newest_outcome:
             words = f"{of} The newest picture: {Outcome(told.newest_outcome).label.lower()}."
         title = f"{Outcome(told.outcome).label}: {advice.title.lower()}"
@@ -96,10 +96,10 @@ def newest(record: LesionRecord) -> list[Flowable]:
     """The newest picture with its outline, and its outcome."""
     image = record.newest
     if image is None:
-        return [text("There is no picture of this lesion yet.")]
+        return [text("There is no picture yet.")]
     left = _outlined(record, image, NEWEST, gap=4)
     columns = [NEWEST[0] + 6 * mm, style.WIDTH - NEWEST[0] - 6 * mm]
-    return [Table([[left, _told(image)]], columns, style=style.PLAIN), Spacer(0, 4)]
+    return [Table([[left, _told(record, image)]], columns, style=style.PLAIN), Spacer(0, 4)]
 
 
 def earlier(record: LesionRecord) -> list[Flowable]:
@@ -165,7 +165,11 @@ def measures(record: LesionRecord) -> list[Flowable]:
     if not all(one.has_scale for _, one in shown):
         notes.append("No millimetres where the scale of a picture is not known.")
     if any(one.is_cut_off for _, one in shown):
-        notes.append("A spot that reaches the picture's edge is measured as far as it is seen.")
+        notes.append(
+            record.worded(
+                "A spot that reaches the picture's edge is measured as far as it is seen."
+            )
+        )
     return [KeepTogether([*parts, Spacer(0, 3), text(" ".join(notes), style.SMALL)])]
 
 
@@ -275,7 +279,7 @@ _KINDS = {
 }
 
 
-def _told(image: LesionImage) -> list[Flowable]:
+def _told(record: LesionRecord, image: LesionImage) -> list[Flowable]:
     """The software's outcome for an image, in our standard wording."""
     reading = image.counting_reading
     advice = advise(reading) if reading else None
@@ -290,7 +294,7 @@ def _told(image: LesionImage) -> list[Flowable]:
         text(advice.title, style.outcome_style(advice.outcome)),
     ]
     for paragraph in advice.text:
-        parts += [Spacer(0, 3), text(paragraph)]
+        parts += [Spacer(0, 3), text(record.worded(paragraph))]
     explanation = explain(reading)
     if explanation is not None:
         rows = [[share.name, percent(share.share)] for share in explanation.top]

@@ -21,7 +21,7 @@ from screening.body_map.queries import STATES
 from screening.comparisons.presenters import what_changed
 from screening.corrections import undo
 from screening.corrections.presenters import in_words
-from screening.formatting import percent
+from screening.formatting import clinical, percent
 from screening.models import Conclusion, Correction, Finding, Outcome
 from screening.predictions.advice import act_words
 from screening.predictions.outcomes import Standing
@@ -36,6 +36,16 @@ OUTCOME_ICONS = {
     Outcome.MONITOR: "clock",
     Outcome.NOT_ASSESSABLE: "dashed",
 }
+
+
+@register.simple_tag(takes_context=True)
+def worded(context: Any, text: Any) -> str:
+    """The text in the reader's words: see ``docs/glossary.md``."""
+    navigation = context.get("navigation")
+    if navigation is None or not navigation.in_clinic:
+        return text
+    found = clinical(str(text))
+    return SafeString(found) if isinstance(text, SafeString) else found
 
 
 @register.simple_tag

@@ -13,6 +13,8 @@ from accounts.roles import REVIEWERS, WRITERS
 from screening.models import Patient
 from screening.predictions.advice import DISCLAIMER
 
+FOR_PEOPLE = DISCLAIMER.replace("lesion", "spot")  # docs/glossary.md
+
 
 class Navigation:
     """At most two queries, however often it is used."""
@@ -72,7 +74,7 @@ def _section(request: HttpRequest) -> str:
 
 def frame(request: HttpRequest) -> dict[str, Any]:
     """Context processor: ``disclaimer``, ``section``, and ``navigation`` for logged-in users."""
-    context: dict[str, Any] = {"disclaimer": DISCLAIMER, "section": _section(request)}
+    context: dict[str, Any] = {"disclaimer": FOR_PEOPLE, "section": _section(request)}
     # An error before the session middleware leaves the request without a user.
     user = getattr(request, "user", None)
     if user is not None and user.is_authenticated:

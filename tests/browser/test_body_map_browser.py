@@ -65,7 +65,7 @@ def row(page: Page, label: str) -> Locator:
 
 
 def test_place_a_new_lesion_by_click(page: Page) -> None:
-    page.get_by_role("link", name="Add a spot").first.click()
+    page.get_by_role("link", name="Add a lesion").first.click()
     at(page, 135, 118)
     expect(page.locator("[data-said]")).to_have_text("Chosen: Left chest.")
     expect(page.get_by_label("Body site")).to_have_value("chest")
@@ -146,10 +146,10 @@ def test_the_list_and_the_map_show_one_another(page: Page) -> None:
 
 def test_a_place_on_the_patients_page_leads_to_a_new_lesion_there(page: Page) -> None:
     add_lesion(page, "First", 135, 118)
-    expect(page.get_by_role("link", name="Add a spot here")).to_be_hidden()
+    expect(page.get_by_role("link", name="Add a lesion here")).to_be_hidden()
     at(page, 80, 270)
     expect(page.locator("[data-said]")).to_have_text("Right thigh, front.")
-    page.get_by_role("link", name="Add a spot here").click()
+    page.get_by_role("link", name="Add a lesion here").click()
     expect(page.locator("[data-said]")).to_have_text("Chosen: Right thigh, front.")
     expect(page.get_by_label("Body site")).to_have_value("lower extremity")
 

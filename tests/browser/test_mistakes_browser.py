@@ -23,7 +23,7 @@ def _new_lesion(page: Page, label: str) -> str:
     """The URL of a lesion's page."""
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
-    page.get_by_role("link", name="Add a spot").click()
+    page.get_by_role("link", name="Add a lesion").click()
     page.get_by_label("Label").fill(label)
     page.get_by_role("button", name="Continue to the picture").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Add picture")
@@ -59,7 +59,7 @@ def test_a_picture_is_moved_withdrawn_and_put_back(
     # A duplicate picture is reported before it is stored.
     _send(page, right, drawn(tmp_path, seed))
     row = page.locator(".upload")
-    expect(row).to_contain_text(f"already on Wrong {seed}", timeout=READ_WITHIN)
+    expect(row).to_contain_text(f"already on “Wrong {seed}”", timeout=READ_WITHIN)
     expect(row.get_by_role("button", name="Add it here as well")).to_be_visible()
     is_sound(page)
     row.get_by_role("link", name="Go there").click()
@@ -68,7 +68,7 @@ def test_a_picture_is_moved_withdrawn_and_put_back(
     expect(page.get_by_role("heading", level=1)).to_contain_text("Correct the picture")
     is_sound(page)
     form = _open(page, "It shows another spot")
-    form.get_by_label("To the spot").select_option(f"Right {seed}")
+    form.get_by_label("To the lesion").select_option(f"Right {seed}")
     form.get_by_label("Go on with all of this").check()
     is_sound(page)
     form.get_by_role("button", name="Move the picture").click()
@@ -105,7 +105,7 @@ def test_two_lesions_become_one_and_two_again(
     page.get_by_role("link", name="Correct a mistake").click()
     is_sound(page)
     form = _open(page, "It is the same spot as another one")
-    form.get_by_label("The spot to keep").select_option(f"Once {seed}")
+    form.get_by_label("The lesion to keep").select_option(f"Once {seed}")
     form.get_by_role("button", name="Merge the two").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Once {seed}")
     assert page.url == once

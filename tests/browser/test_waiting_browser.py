@@ -60,7 +60,7 @@ def go_to_upload(page: Page, name: str) -> str:
     """To a new lesion; returns its address."""
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
-    page.get_by_role("link", name="Add a spot", exact=True).first.click()
+    page.get_by_role("link", name=re.compile("^Add a (spot|lesion)$")).first.click()
     page.get_by_label("Label", exact=False).first.fill(name)
     page.get_by_role("button", name=re.compile("Continue")).click()
     page.wait_for_url("**/images/new/")

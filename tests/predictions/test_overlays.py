@@ -71,7 +71,7 @@ def test_the_words_say_where_it_lies_and_what_it_is_not(row, column, share):
     assert words == (
         "Where the picture spoke for melanoma, as far as this model is concerned. "
         f"About {share} of it lies inside the outline. "
-        "It is not the border of the lesion and no proof."
+        "It is not the border of the spot and no proof."
     )
 
 

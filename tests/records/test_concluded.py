@@ -80,7 +80,7 @@ def test_a_later_conclusion_on_an_earlier_picture_is_told(client, personas, lesi
     shown = report(client, "lesion_report", lesion.pk).partition("A clinician's conclusion")[2]
     assert shown.strip().startswith("Melanoma") and "on an earlier picture (1 Feb 2026)" in shown
     table = report(client, "patient_report", lesion.patient_id)
-    assert "Melanoma; excise or biopsy. On the image of 1 Feb 2026. To be removed" in table
+    assert "Melanoma; excise or biopsy. On the picture of 1 Feb 2026. To be removed" in table
 
 
 def test_of_two_samples_the_malignant_one_is_told(client, personas, lesion, program):
@@ -114,9 +114,10 @@ def test_a_benign_histology_sinks_nothing_that_came_later(client, personas, lesi
     rows = record_queries.with_latest(personas.patient.lesions.all(), personas.clinician)
     assert list(record_queries.most_severe_first(rows)) == [lesion, other]
     client.force_login(personas.clinician)
-    table = report(client, "patient_report", lesion.patient_id).partition("Newest image")[2]
+    table = report(client, "patient_report", lesion.patient_id).partition("Newest picture")[2]
     assert table.index("Left calf") < table.index("Right calf")
-    assert "In full follows 1 lesion" in report(client, "patient_report", lesion.patient_id)
+    told = report(client, "patient_report", lesion.patient_id)
+    assert "Shown in full: 1 lesion to look at first" in told
 
 
 def test_a_conclusion_after_a_benign_histology_is_told_beside_it(client, personas, lesion, program):
@@ -128,7 +129,7 @@ def test_a_conclusion_after_a_benign_histology_is_told_beside_it(client, persona
     def told():
         said = program.get(f"/fhir/R4/DiagnosticReport/{lesion.pk}").json()
         of_lesion = program.get(f"/api/v1/lesions/{lesion.pk}/reminder/").json()["suggestion"]
-        table = report(client, "patient_report", lesion.patient_id).partition("Newest image")[2]
+        table = report(client, "patient_report", lesion.patient_id).partition("Newest picture")[2]
         return said["conclusion"], json.dumps(said["conclusionCode"]), of_lesion["reason"], table
 
     conclusion, codes, reason, table = told()

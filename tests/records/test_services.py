@@ -103,6 +103,12 @@ def test_a_lesion_without_a_label_is_numbered(personas):
     assert (first.label, second.label) == ("Lesion 1", "Lesion 2")
 
 
+def test_on_ones_own_record_it_is_a_spot_by_number(personas):
+    own = personas.own_patient
+    opened = record_services.open_lesion(user=personas.self_tracker, patient=own)
+    assert opened.label == "Spot 1"
+
+
 @pytest.mark.parametrize("persona", ["viewer", "colleague", "stranger", "self_tracker"])
 def test_nothing_of_a_patient_is_changed_by_those_who_may_not(
     personas, lesion, persona, settings, rung
@@ -165,7 +171,7 @@ def test_the_same_picture_on_another_lesion_is_told_before_it_is_stored(personas
     first, _ = add(personas.assistant, lesion)
     files = stored_files(settings)
     other = LesionFactory(patient=personas.patient)
-    with pytest.raises(duplicates.SamePicture, match=f"already on {lesion}") as told:
+    with pytest.raises(duplicates.SamePicture, match=f"already on “{lesion}”") as told:
         add(personas.assistant, other)
     assert told.value.image == first
     assert stored_files(settings) == files

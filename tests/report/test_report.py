@@ -145,7 +145,7 @@ def test_it_tells_in_the_words_of_the_house(personas, lesion):
     assert "Λ: épaule & <côté>" in found
     assert "N-1" in found
     assert "See a doctor within two weeks" in found
-    assert "Show this spot to a doctor" in found
+    assert "Show this lesion to a doctor" in found
     assert f"Model {reading.model_version}" in found
     assert "Known limits: " in found
     assert "1 Mar 2026" in found
@@ -226,7 +226,7 @@ def test_nothing_is_given_away_to_who_is_to_conclude_first(personas, lesion):
 
 
 def test_a_lesion_without_an_image_or_a_reading_has_a_report_too(personas, lesion):
-    assert "no picture of this lesion yet" in told(lesion, personas.clinician)
+    assert "There is no picture yet" in told(lesion, personas.clinician)
     LesionImageFactory(lesion=lesion)
     PredictionFactory(image__lesion=lesion, queued=True)
     assert "There is none to show" in told(lesion, personas.clinician)

@@ -298,7 +298,7 @@ def test_home_says_how_many_wait_for_the_own_conclusion(world, personas, client)
     client.force_login(personas.clinician)
     page = client.get(reverse("home")).content.decode()
     assert "1 lesion waits for your conclusion." in page
-    assert "No spot is flagged" not in page
+    assert "No lesion is flagged" not in page
     for image in LesionImage.objects.filter(lesion=world.lesion):
         ReviewFactory(image=image, reviewer=personas.clinician, conclusion="nv")
     assert "for your conclusion" not in client.get(reverse("home")).content.decode()

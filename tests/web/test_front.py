@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from django.contrib.staticfiles import finders
 from django.urls import reverse
+from PIL import Image
 
 from ml import reader
 from screening.management.commands import example
-from screening.predictions.advice import DISCLAIMER
+from screening.web.navigation import FOR_PEOPLE
 from screening.web.views.front import EXAMPLE
 from tests.clients import Browser
 from tests.conftest import Personas
@@ -23,7 +26,7 @@ def test_a_stranger_gets_the_landing_page_and_a_person_their_home(
 ) -> None:
     page = client.get("/").content.decode()
     assert "it never leaves your device" in page
-    assert DISCLAIMER in page
+    assert FOR_PEOPLE in page
     client.force_login(personas.self_tracker)
     assert "it never leaves your device" not in client.get("/").content.decode()
 
@@ -76,3 +79,16 @@ def _directives(answer: object) -> dict[str, set[str]]:
     told = answer.headers["Content-Security-Policy"]
     parts = [part.split() for part in told.split(";")]
     return {name: set(values) for name, *values in parts}
+
+
+def test_it_can_be_installed(client: Browser) -> None:
+    """What a browser asks for: a name, an address to start at, and icons as large as they say."""
+    assert '<link rel="manifest"' in client.get("/").text
+    manifest = Path(str(finders.find("manifest.webmanifest")))
+    told = json.loads(manifest.read_text(encoding="utf-8"))
+    assert told["name"] and told["start_url"] == "/" and told["display"] == "standalone"
+    drawn = [icon for icon in told["icons"] if icon["type"] == "image/png"]
+    assert {"192x192", "512x512"} <= {icon["sizes"] for icon in drawn}
+    for icon in drawn:
+        with Image.open(manifest.parent / icon["src"]) as picture:
+            assert f"{picture.width}x{picture.height}" == icon["sizes"]

@@ -253,7 +253,7 @@ def test_a_patient_with_200_lesions_of_20_images_opens_in_thirteen_queries(
         response = client.get(reverse("patient", args=[patient.pk]))
     text = response.content.decode()
     assert text.count('class="map-point') == 200
-    assert "Of 200 spots" in text
+    assert f"Of 200 {'spots' if who == 'self_tracker' else 'lesions'}" in text
 
 
 def test_placing_costs_the_same_for_many_moves(

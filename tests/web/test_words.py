@@ -27,9 +27,3 @@ def visible(path: Path) -> str:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_picture_is_called_a_picture(path: Path) -> None:
     assert not re.findall(r"\b[Ii]mages?\b.{0,20}", visible(path))
-
-
-@pytest.mark.parametrize("name", ["lesion", "patient", "image", "image_form", "reminders"])
-def test_a_spot_is_called_a_spot_on_pages_of_ones_own_skin(name: str) -> None:
-    text = visible(ROOT / "screening" / f"{name}.html")
-    assert not re.findall(r"\b[Ll]esions?\b.{0,20}", text)

@@ -63,7 +63,7 @@ class MoveImageForm(KnowingForm):
 
     field_order = ("lesion",)
     lesion = forms.ModelChoiceField(
-        Lesion.objects.none(), label="To the spot", empty_label="Choose a spot"
+        Lesion.objects.none(), label="To the spot", empty_label="Choose one"
     )
     reason = _reason()
 
@@ -75,7 +75,7 @@ class MoveImageForm(KnowingForm):
 class MergeLesionForm(KnowingForm):
     field_order = ("into",)
     into = forms.ModelChoiceField(
-        Lesion.objects.none(), label="The spot to keep", empty_label="Choose a spot"
+        Lesion.objects.none(), label="The spot to keep", empty_label="Choose one"
     )
     reason = _reason()
 

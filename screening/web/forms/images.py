@@ -63,6 +63,6 @@ class ImageForm(forms.Form):
     )
     allow_capture = forms.BooleanField(
         required=False,
-        label="Add Secondary Captures: they are photographs of this lesion",
+        label="Add Secondary Captures: they are photographs of this spot",
     )
     allow_duplicate = forms.BooleanField(required=False, label="Add it here as well")

@@ -20,7 +20,7 @@ from screening.predictions.arrivals import Arrivals
 T = TypeVar("T")
 
 CAME = (
-    "Something was added to this lesion since you opened this page. Nothing is saved yet; what "
+    "Something was added to this spot since you opened this page. Nothing is saved yet; what "
     "you entered is kept. Look at it, then send the form again: your entry covers it then."
 )
 ANOTHER = (

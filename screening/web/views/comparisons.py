@@ -55,7 +55,7 @@ def mark(request: UserRequest, pk: UUID) -> HttpResponse:
     if submit(form, comparison_marks.mark_comparison, user=request.user, comparison=comparison):
         messages.success(request, "What you saw is recorded.")
     else:
-        messages.error(request, "Choose whether the lesion changed.")
+        messages.error(request, "Choose whether it changed.")
     return redirect(_address(comparison))
 
 

@@ -22,6 +22,7 @@ from screening import write_access
 from screening.corrections import merges, moves, queries, services
 from screening.corrections import undo as correction_undo
 from screening.corrections.journal import require_author
+from screening.formatting import clinical
 from screening.images import delivery
 from screening.models import (
     Correction,
@@ -97,7 +98,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
         Act(
             "move",
             "It shows another spot",
-            f"It moves to another spot of {target}, with its readings and conclusions.",
+            f"It moves to another spot of “{target}”, with its readings and conclusions.",
             "Move the picture",
             MoveImageForm(
                 _posted(request, "move"),
@@ -108,7 +109,7 @@ def image(request: UserRequest, pk: UUID) -> HttpResponse:
             lambda **fields: moves.move_image(user=request.user, image=found, **fields),
             "The picture is moved.",
             here,
-            "" if lesions.exists() else f"{target} has no other spot.",
+            "" if lesions.exists() else f"“{target}” has no other spot.",
             asks_patient=True,
         ),
         _withdrawal(
@@ -148,7 +149,7 @@ def lesion(request: UserRequest, pk: UUID) -> HttpResponse:
             lambda **fields: merges.merge_lesions(user=request.user, lesion=found, **fields),
             "The two spots are merged.",
             reverse("lesion", args=[pk]),
-            "" if patient.lesions.count() > 1 else f"{patient} has no other spot.",
+            "" if patient.lesions.count() > 1 else f"“{patient}” has no other spot.",
         ),
         Act(
             "move",
@@ -310,7 +311,8 @@ def _page(request: UserRequest, acts: list[Act], context: dict[str, Any]) -> Htt
     for act in acts:
         is_asked = request.method == "POST" and request.POST.get("act") == act.name
         if is_asked and submit(act.form, act.write) is not None:
-            messages.success(request, act.done)
+            done = clinical(act.done) if request.user.roles else act.done
+            messages.success(request, done)
             return redirect(act.then)
     opened = request.GET.get("open", "")
     return render(request, "screening/correct.html", {"acts": acts, "opened": opened, **context})

@@ -39,7 +39,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """All images by day of capture, their outcomes and measurements, and what people recorded."""
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     is_corrected = queries.is_corrected(Lesion, request.user)
-    found = record_queries.with_visits(visible.select_related("patient__clinic", "reminder"))
+    found = record_queries.with_acts(visible.select_related("patient__clinic", "reminder"))
     found = found.annotate(
         is_corrected=is_corrected, is_sent=sending.is_sent(), has_nodes=sending.has_nodes()
     )
@@ -56,7 +56,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     is_course = len({image.captured_on for image in images}) > 1
     read = any(one.outcome for one in told)
     readings = [image.latest_attempt for image in images]
-    may_enter_visit = visits.may_record(request.user, lesion.patient)
+    may_enter_visit = lesion.may_write and visits.is_own(request.user, lesion.patient)
     words = advice.FOR_CLINICIAN if lesion.may_review else advice.FOR_PERSON
     return render(
         request,
