@@ -461,7 +461,7 @@ def standing_of(
     return outcomes.standing_of(lesion, images, histologies, visits_of(lesion))
 
 
-def with_acts(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
+def with_visits_and_histologies(lesions: QuerySet[Lesion]) -> QuerySet[Lesion]:
     """Annotate ``has_visits`` and ``has_histologies``: most lesions have none, which saves a query
     for each.
     """

@@ -39,7 +39,9 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     """All images by day of capture, their outcomes and measurements, and what people recorded."""
     visible = Lesion.objects.visible_to(request.user).with_rights(request.user)
     is_corrected = queries.is_corrected(Lesion, request.user)
-    found = record_queries.with_acts(visible.select_related("patient__clinic", "reminder"))
+    found = record_queries.with_visits_and_histologies(
+        visible.select_related("patient__clinic", "reminder")
+    )
     found = found.annotate(
         is_corrected=is_corrected, is_sent=sending.is_sent(), has_nodes=sending.has_nodes()
     )
