@@ -1,4 +1,6 @@
-"""Revoked rights are refused by every process: two web processes, asked over and over."""
+"""Revoked rights are refused by every process: two web processes, asked over and over, and the
+worker.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 
 from tests.stack.conftest import Site
+from tests.stack.installation import wait_until
 
 pytestmark = pytest.mark.stack
 
@@ -63,6 +66,51 @@ Session.objects.get(session_key="{session}").delete()
 CLOSE = """
 from accounts.models import User
 User.objects.filter(email="ends@example.org").update(is_active=False)
+"""
+# A record that a clinic follows, with two of its admins: one is removed.
+FOLLOW = """
+import json
+from django.test import Client
+from accounts import services
+from accounts.models import Clinic, Membership, User
+from screening.privacy import following
+from screening.records.services import register_patient
+person, removed, stays = (
+    User.objects.create_user(f"{name}@south.example.org") for name in ("person", "removed", "stays")
+)
+clinic = Clinic.objects.create(name="South")
+for user in (removed, stays):
+    Membership.objects.create(clinic=clinic, user=user, role="admin")
+patient = register_patient(user=person, label="P-2")
+code = services.renew_code(user=stays, clinic=clinic).code
+invited = following.invite(user=person, patient=patient, code=code)
+following.accept(user=stays, following=invited)
+browser = Client()
+browser.force_login(removed)
+print(json.dumps({
+    "patient": str(patient.pk),
+    "removed": services.create_api_key(user=removed, name="x")[1],
+    "stays": services.create_api_key(user=stays, name="x")[1],
+    "session": browser.cookies["sessionid"].value,
+}))
+"""
+REMOVE_MEMBER = """
+from django.db import transaction
+from accounts import services
+from accounts.models import Membership, User
+from screening.exports.services import request_export
+from screening.models import Patient
+member = Membership.objects.get(user__email="removed@south.example.org")
+with transaction.atomic():
+    request_export(user=member.user, patient=Patient.objects.get(label="P-2"))
+    stays = User.objects.get(email="stays@south.example.org")
+    services.remove_member(user=stays, membership=member)
+"""
+END = """
+from screening.models import Following
+from screening.privacy import following
+one = Following.objects.get(patient__label="P-2")
+following.end(user=one.invited_by, following=one)
 """
 REMOVE = """
 from accounts.models import Membership
@@ -120,6 +168,29 @@ def test_a_person(site: Site) -> None:
     assert ended(by_session, 401)
     assert ended(by_link, 404)
     assert ended(by_share, 404)
+
+
+def test_a_member_and_a_clinic(site: Site) -> None:
+    made = json.loads(change(site, FOLLOW).splitlines()[-1])
+    record = f"{site.url}{PATIENTS}{made['patient']}/"
+
+    def by_key(whose: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {made[whose]}"}
+        return httpx.get(record, headers=headers, timeout=30)
+
+    def by_session() -> httpx.Response:
+        return httpx.get(record, cookies={"sessionid": made["session"]}, timeout=30)
+
+    asks = (lambda: by_key("removed"), by_session, lambda: by_key("stays"))
+    assert [statuses(ask) for ask in asks] == [{200}] * 3
+    change(site, REMOVE_MEMBER)
+    assert ended(asks[0], 404)
+    assert ended(asks[1], 404)
+    exports = "SELECT state, file FROM screening_export"
+    wait_until(lambda: site.installation.query(exports) == [("failed", "")], "it is refused")
+    assert statuses(asks[2]) == {200}
+    change(site, END)
+    assert ended(asks[2], 404)
 
 
 def test_an_application_of_an_admin_who_was_removed(site: Site) -> None:
