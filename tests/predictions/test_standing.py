@@ -56,7 +56,7 @@ def page(client, name, *args):
 
 def attention(client):
     """The home page above its list of the newest lesions."""
-    above, heading, _ = page(client, "home").partition("Recent spots")
+    above, heading, _ = page(client, "home").partition(">Recent ")
     assert heading
     return above
 
@@ -65,7 +65,7 @@ def test_every_page_still_tells_it(client, seen):
     user, lesion = seen
     client.force_login(user)
     home = page(client, "home")
-    assert "Left calf" in home and "See a doctor" in home and "No lesion is flagged" not in home
+    assert "Left calf" in home and "See a doctor" in home and "is flagged now" not in home
     listed = page(client, "patient", lesion.patient.pk)
     assert "outcome-see_doctor map-point" in listed or "outcome-see_doctor" in listed
     assert "12 Jan 2026" in listed and "Newest: not assessable" in listed
@@ -109,7 +109,7 @@ def test_a_visit_settles_it_and_says_so(client, personas):
     form = {"visited_on": "2026-01-20", "finding": "harmless", "note": "Looked at closely"}
     form |= clients.shown(lesion)
     assert client.post(reverse("lesion_visit", args=[lesion.pk]), form).status_code == 302
-    assert "No lesion is flagged" in page(client, "home")
+    assert "No spot is flagged" in page(client, "home")
     told = page(client, "lesion", lesion.pk)
     assert "it is harmless (Looked at closely), entered by" in told and "Settled by" in told
     program = Program(services.create_api_key(user=personas.self_tracker, name="test")[1])
@@ -159,7 +159,7 @@ def test_a_symptom_needs_attention_with_and_without_a_picture(client, personas, 
     if picture:
         add(lesion, date(2026, 1, 12), "not_assessable", CLINICAL_PHOTOGRAPH, modality="clinical")
     client.force_login(personas.self_tracker)
-    assert "Calf" in page(client, "home") and "No lesion is flagged" not in page(client, "home")
+    assert "Calf" in page(client, "home") and "No spot is flagged" not in page(client, "home")
     assert "bleeding: a doctor should look at it" in page(client, "lesion", lesion.pk)
     visits.record_visit(
         user=personas.self_tracker,
@@ -168,7 +168,7 @@ def test_a_symptom_needs_attention_with_and_without_a_picture(client, personas, 
         finding="watch",
     )
     if not picture:
-        assert "No lesion is flagged" in page(client, "home")
+        assert "No spot is flagged" in page(client, "home")
 
 
 def test_a_removed_lesion_is_closed_and_can_be_opened_again(client, personas):
