@@ -43,7 +43,7 @@ BUDGETS = {
     "measurements": 5,  # and their images
     "scales": 3,
     "outlines": 3,
-    "comparisons": 8,  # and both images with their measurements
+    "comparisons": 10,  # and both images with their measurements and outlines
     "change-marks": 4,
     "alerts": 6,  # and what closed them: reviews, histologies
 }

@@ -15,10 +15,12 @@ from django.urls import reverse
 
 from accounts import scopes, services
 from accounts.models import Clinic
+from screening.measurements.queries import outlines_of
 from screening.models import (
     Alert,
     BatchRow,
     ChangeMark,
+    Comparison,
     Histology,
     ImageScale,
     Lesion,
@@ -65,7 +67,10 @@ WHOLE = {"worklist", "reports", "fhir", "agreement", "exports"}
 def world(personas: Personas) -> World:
     """The clinic's records, with every resource marked."""
     world = world_of(personas, "clinician")
-    MeasurementFactory(image=world.comparison.earlier)
+    comparison = world.comparison
+    MeasurementFactory(image=comparison.earlier)
+    within = outlines_of(comparison.earlier, comparison.later)
+    Comparison.objects.filter(pk=comparison.pk).update(outlines=within)
     Clinic.objects.update(name="Marked clinic")
     Patient.objects.filter(pk=world.patient.pk).update(
         label="Marked patient", birth_year=1937, sex="female"

@@ -211,7 +211,7 @@ def test_a_dry_run_tells_what_the_import_would_and_keeps_nothing(personas):
     told = [reason for _, reason in problems(batch).values()]
     for reason, wanted in zip(
         told,
-        ("already on L2", "was withdrawn here", "which is no day", "before the patient", "face"),
+        ("already on “L2”", "was withdrawn here", "which is no day", "before the patient", "face"),
         strict=True,
     ):
         assert wanted in reason

@@ -556,6 +556,7 @@ WRITTEN_BY_THE_SOFTWARE = {
     "screening.Announcement",
     "screening.AuditEntry",
     "screening.AuditPart",
+    "screening.Heartbeat",
     "screening.AuditSegment",
     "screening.CalendarFeed",
     "screening.Comparison",

@@ -143,8 +143,8 @@ def test_on_a_record_of_ones_own_a_visit_settles(personas):
     assert standing_in_python(lesion, personas.self_tracker).outcome == ""
 
 
-@pytest.mark.parametrize("by", ["self_tracker", "assistant"])
-def test_a_symptom_stays_until_a_clinician_concludes_or_takes_it_away(client, personas, by):
+@pytest.mark.parametrize(("by", "word"), [("self_tracker", "spot"), ("assistant", "lesion")])
+def test_a_symptom_stays_until_a_clinician_concludes_or_takes_it_away(client, personas, by, word):
     user = getattr(personas, by)
     patient = PatientFactory(clinic=personas.clinic, owner=personas.self_tracker)
     lesion = LesionFactory(patient=patient, label="Left calf", bleeding=True, itching=True)
@@ -152,7 +152,7 @@ def test_a_symptom_stays_until_a_clinician_concludes_or_takes_it_away(client, pe
     client.force_login(user)
     url = reverse("lesion_edit", args=[lesion.pk])
     form = client.get(url)
-    said = "counts until a clinician has concluded on the spot"
+    said = f"counts until a clinician has concluded on the {word}"
     assert said in form.text
     without = {
         "label": "Left calf",
