@@ -7,6 +7,8 @@ from typing import Any
 
 import factory
 import numpy as np
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from accounts.models import User
@@ -27,7 +29,9 @@ from tests.factories import (
 
 
 def lengthen(patient: Patient, user: User, lesions: int, images: int) -> list[Lesion]:
-    """Add lesions with that many images each, all read; rows without files."""
+    """Add lesions with that many images each, all read, with one file for all of them."""
+    if not default_storage.exists("x.jpg"):
+        default_storage.save("x.jpg", ContentFile(b"a picture"))
     made = Lesion.objects.bulk_create(
         Lesion(patient=patient, label=f"L{n}") for n in range(lesions)
     )
