@@ -289,6 +289,7 @@ LOOKS_PAST = {
     "screening.exports",  # withdrawn pictures are part of a person's data
     "screening.images.encryption",  # withdrawn pictures are encrypted too
     "screening.images.quota",  # withdrawn pictures use storage too
+    "screening.operations.storage",  # their files are there too, while the storage is
     "screening.operations.orphans",  # the files of what is withdrawn are kept
     "screening.predictions.default_reading",  # a lock
     "screening.predictions.arrivals",  # the order counts what was withdrawn too
