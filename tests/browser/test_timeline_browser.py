@@ -256,7 +256,7 @@ def test_an_alert_is_closed_with_a_reason(page: Page, lesion: str) -> None:
     assert open_before > 0
     summary.click()
     is_sound(page)
-    field = alerts.get_by_label(re.compile("Why it is closed")).first
+    field = alerts.get_by_label(re.compile("Reason, such as")).first
     field.fill("Seen by a doctor, excised.")
     alerts.get_by_role("button", name="Close the change").first.click()
     expect(page.locator("#messages")).to_contain_text("The change is closed")
