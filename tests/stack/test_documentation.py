@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from screening.api.events import SETTLED_SECONDS
 from tests.client.package import EXAMPLES, unpacked_wheel
 from tests.factories import picture
 from tests.stack.conftest import Site
@@ -119,6 +121,8 @@ def test_the_examples_of_the_client(site: Site, tmp_path: Path) -> None:
     names = "".join(f"{name} = {value!r}\n" for name, value in given.items())
     out = ""
     for example in EXAMPLES:
+        if "events.list" in example:
+            time.sleep(SETTLED_SECONDS)  # the feed shows them after that
         out += run(site, tmp_path, sys.executable, "-c", names + example, PYTHONPATH=str(wheel))
     assert "Research software" in out
     assert "patient.created {'clinic': None" in out
