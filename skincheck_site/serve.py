@@ -82,6 +82,9 @@ LARGE_AT_ONCE = 16
 # long. Beyond that, the caller with the most is refused, who may not be the last.
 MOST_WAITING = 32
 WAITING_SECONDS = 40
+# After a refusal, how long and how much of what still comes is read and dropped. A connection that
+# is closed before is reset, and the refusal may be lost on its way.
+LEAVING_SECONDS, LEAVING_BYTES = 5, 8_000_000
 # An unread response is kept on disk up to this size. Beyond it, its thread waits at most this long,
 # and only while the client reads at least at this rate.
 MOST_UNREAD = 64_000_000
@@ -224,6 +227,9 @@ class Channel(HTTPChannel):
     sent = 0
     unread_since: float | None = None
     question: Question | None = None
+    is_refused = False
+    leaving_since: float | None = None
+    dropped = 0
 
     @property
     def caller(self) -> Caller:
@@ -232,6 +238,11 @@ class Channel(HTTPChannel):
         return request.caller(self.addr[0])
 
     def received(self, data: bytes) -> bool:
+        if self.leaving_since is not None:
+            self.dropped += len(data)
+            if self.dropped > LEAVING_BYTES:
+                self.handle_close()
+            return False
         try:
             kept: bool = super().received(data)
         except OSError:  # the disk is full
@@ -256,10 +267,27 @@ class Channel(HTTPChannel):
 
     def service(self) -> None:
         caller, dispatcher = self.caller, self.server.dispatcher_of(self.requests[0])
+        self.is_refused = self.requests[0].error is not None
         try:
             super().service()
         finally:
             dispatcher.finished(caller)
+
+    def handle_close(self) -> None:
+        """Close; after a refusal that was sent whole, only once the other end has, or soon."""
+        is_sent = self.connected and not self.total_outbufs_len
+        if self.is_refused and is_sent and self.leaving_since is None:
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError:  # the other end is gone
+                super().handle_close()
+            else:
+                self.will_close, self.leaving_since = False, time.monotonic()
+            return
+        super().handle_close()
+
+    def is_done_leaving(self, now: float) -> bool:
+        return self.leaving_since is not None and now - self.leaving_since > LEAVING_SECONDS
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         sent: int = super().send(data, do_close)
@@ -408,6 +436,8 @@ class Server(TcpWSGIServer):
                 channel.refuse(TooSlow("It took too long to arrive."))
             if channel.is_read_too_slowly(time.monotonic()):
                 channel.handle_close()  # which its thread notices
+            if channel.is_done_leaving(time.monotonic()):
+                channel.handle_close()
         with self.uploads.lock:
             tired = self.uploads.queue.pop_older(WAITING_SECONDS)
         self._refuse_waiting(tired)

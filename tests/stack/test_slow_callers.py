@@ -46,6 +46,33 @@ def test_a_stranger_is_refused_before_anything_is_stored(site: Site, length: int
     assert b" 413 " in _answer(site, head.encode())
 
 
+def test_a_refusal_reaches_who_sends_on(site: Site) -> None:
+    head = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 600000\r\n\r\n"
+    with closing(socket.create_connection(("127.0.0.1", site.installation.port), 5)) as caller:
+        caller.sendall(head)
+        for _ in range(6):
+            time.sleep(0.1)
+            caller.sendall(b"a" * 100_000)
+        answer = b""
+        while part := caller.recv(4096):
+            answer += part
+    assert b" 413 " in answer
+    assert answer.endswith(b"}")
+
+
+def test_a_refused_caller_cannot_send_on_for_ever(site: Site) -> None:
+    head = b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
+    with closing(socket.create_connection(("127.0.0.1", site.installation.port), 5)) as caller:
+        caller.sendall(head)
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() < began + serve.LEAVING_SECONDS + 10:
+                caller.sendall(b"a")
+                time.sleep(0.2)
+        took = time.monotonic() - began
+    assert took < serve.LEAVING_SECONDS + 5
+
+
 def test_nor_where_the_length_is_not_told(site: Site) -> None:
     head = (
         b"POST /accounts/login/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
