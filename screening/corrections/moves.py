@@ -146,7 +146,8 @@ def require_followed(lesion: Lesion, field: str = NON_FIELD_ERRORS) -> None:
     """
     if lesion.is_closed:
         text = (
-            f"“{lesion}” is recorded as removed. Open it again first, or nothing is told of this."
+            f"“{lesion}” is recorded as removed. Open it again first: pictures of a removed spot "
+            "raise no warning."
         )
         raise ValidationError({field: text})
 
