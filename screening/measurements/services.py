@@ -34,9 +34,10 @@ def measure_image(image: LesionImage) -> Measurement | None:
     found = Measurement.objects.filter(**known).first()
     if found is not None:
         return found
+    result = _measured(image)  # before the transaction, which must not wait for a file
     try:
         with transaction.atomic():
-            return Measurement.objects.create(**known, **_measured(image))
+            return Measurement.objects.create(**known, **result)
     except IntegrityError:  # another worker measured it at the same moment
         return Measurement.objects.get(**known)
 
