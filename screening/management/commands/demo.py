@@ -118,7 +118,7 @@ class Command(RecordedCommand):
         )
         story = Story(tracker, own, today)
         story.follow("Spot on the arm", Spot("front", 0.818, 0.473), OWN_ARM, seed=21, months=3)
-        story.follow("Spot on the leg", Spot("front", 0.6, 0.827), OWN_LEG, seed=2, months=6)
+        story.follow("Spot on the leg", Spot("front", 0.6, 0.827), OWN_LEG, seed=10, months=6)
 
 
 class Story(NamedTuple):
