@@ -58,7 +58,7 @@ def work(*, seconds: float, ring: Callable[[], object]) -> None:
     ring()
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        if not (read_for_someone() or _step(ring) or _follow_up()):
+        if not (queue.read_for_someone() or _step(ring) or _follow_up()):
             put_archive_away()
             break
 
@@ -86,22 +86,6 @@ def _each_by_itself(act: Callable[[Batch], None], batch: Batch) -> None:
         act(batch)
     except Exception as error:
         logger.warning("batch %s: not finished, %s", batch.pk, type(error).__name__)
-
-
-def read_for_someone() -> bool:
-    """Read one image that a person is waiting for, if there is any. An error does not concern the
-    batch: it is logged, and the batch continues.
-    """
-    waiting = Prediction.objects.claimable().filter(is_bulk=False).order_by("created")
-    pk = waiting.values_list("pk", flat=True).first()
-    if pk is None:
-        return False
-    try:
-        queue.process(pk)
-    except Exception:
-        logger.exception("prediction %s: failed between the rows of a batch", pk)
-        return False
-    return True
 
 
 def _step(ring: Callable[[], object]) -> bool:
@@ -168,7 +152,7 @@ def _lease() -> datetime:
 
 
 def _read_for_all() -> None:
-    while read_for_someone():
+    while queue.read_for_someone():
         pass
 
 

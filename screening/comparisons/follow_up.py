@@ -1,8 +1,11 @@
-"""Follow-up of a new picture: measurements, comparisons, alerts."""
+"""Follow-up of a new picture: measurements, comparisons, alerts. Pictures that people wait for are
+read between its steps.
+"""
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -11,22 +14,32 @@ from screening.images import services as image_services
 from screening.measurements import services as measurement_services
 from screening.models import LesionImage
 from screening.operations.transience import is_transient
+from screening.predictions import queue
 
 logger = logging.getLogger(__name__)
+
+READINGS_FIRST = 10
+"""Seconds from its start after which a follow-up lets no reading go first: it is finished then,
+well within a task's time limit.
+"""
 
 
 def follow_up(image_id: UUID) -> None:
     """Measure and compare a new image, and create its screen-size picture if it has none. Never
     raises: failures pause and are retried later.
     """
+    until = time.monotonic() + READINGS_FIRST
+    _read_first(until)
     image = LesionImage.objects.present().filter(pk=image_id).first()
     if image is None:  # withdrawn meanwhile
         return
     times = setbacks.begin(image)
     try:
         measurement_services.measure_image(image)
+        _read_first(until)
         for comparison in services.compare_with_neighbours(image):
             alerts.apply(comparison)
+        _read_first(until)
         image_services.give_screen(image)
     except Exception as error:
         is_new = times == 1 and not is_transient(error)
@@ -35,6 +48,12 @@ def follow_up(image_id: UUID) -> None:
             logger.error("image %s: given up, until somebody looks at it", image.pk)
     else:
         setbacks.end(image)
+
+
+def _read_first(until: float) -> None:
+    """Read what people wait for, as long as there is any and before ``until``."""
+    while time.monotonic() < until and queue.read_for_someone():
+        pass
 
 
 def compare(image_ids: Sequence[str]) -> None:

@@ -21,11 +21,11 @@ from django.core.files.base import File
 from django.db.models import F, Q
 from django.utils import timezone
 
-from screening.batches.worker import read_for_someone
 from screening.errors import LeaseLost
 from screening.exports import archive, emails, services
 from screening.models import MAX_ATTEMPTS, Export
 from screening.operations.transience import MAX_SETBACKS, insist, is_transient, pause
+from screening.predictions import queue
 
 logger = logging.getLogger(__name__)
 
@@ -192,7 +192,7 @@ class _Progress:
 
     def step(self) -> None:
         self._done += 1
-        while read_for_someone():
+        while queue.read_for_someone():
             pass
         if time.monotonic() - self._noted > NOTED_EVERY:
             self.note()

@@ -64,6 +64,22 @@ def process(pk: UUID) -> None:
         bells.follow_up(prediction.image_id)
 
 
+def read_for_someone() -> bool:
+    """Read one image that a person is waiting for, if there is any. An error does not concern what
+    the worker is at: it is logged.
+    """
+    waiting = Prediction.objects.claimable().filter(is_bulk=False).order_by("created")
+    pk = waiting.values_list("pk", flat=True).first()
+    if pk is None:
+        return False
+    try:
+        process(pk)
+    except Exception:
+        logger.exception("prediction %s: failed between two steps of other work", pk)
+        return False
+    return True
+
+
 def claim(pk: UUID) -> Prediction | None:
     """QUEUED -> RUNNING, for one caller only; None for every other.
 

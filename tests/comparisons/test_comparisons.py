@@ -15,6 +15,7 @@ from PIL import Image
 from ml import reader
 from screening import sweeper, tasks
 from screening.comparisons import alerts
+from screening.comparisons import follow_up as follow_ups
 from screening.comparisons import presenters as comparison_presenters
 from screening.comparisons import services as comparison_services
 from screening.errors import Busy
@@ -22,7 +23,8 @@ from screening.images import synthetic
 from screening.measurements import masks, millimetres, outlines
 from screening.measurements import queries as measurement_queries
 from screening.measurements import services as measurement_services
-from screening.models import Alert, Comparison, Measurement, Reminder
+from screening.models import Alert, Comparison, Measurement, Reminder, State
+from screening.predictions import queue as predictions_queue
 from tests.factories import (
     LesionFactory,
     LesionImageFactory,
@@ -301,6 +303,56 @@ def test_the_sweep_repeats_a_comparison_that_was_lost(lesion, limits, monkeypatc
     Measurement.objects.update(created=timezone.now() - timedelta(days=2))
     sweeper.sweep_follow_ups()
     assert asked == []
+
+
+def queued(**fields):
+    return PredictionFactory(queued=True, model_version=reader.DEFAULT_VERSION, **fields)
+
+
+def test_pictures_that_people_wait_for_are_read_before_a_follow_up(lesion):
+    image = photographed(lesion, date(2026, 1, 1))
+    awaited, of_a_batch = [queued(), queued()], queued(is_bulk=True)
+    tasks.follow_up_task(str(image.pk))
+    measured = Measurement.objects.get(image=image)
+    for reading in awaited:
+        reading.refresh_from_db()
+        assert reading.finished_at < measured.created
+    of_a_batch.refresh_from_db()
+    assert of_a_batch.state == State.QUEUED
+
+
+def test_a_picture_that_arrives_meanwhile_is_read_before_the_comparison(
+    lesion, limits, monkeypatch
+):
+    photographed(lesion, date(2026, 1, 1))
+    newer = photographed(lesion, date(2026, 6, 1))
+    measure_image, arrived = measurement_services.measure_image, []
+
+    def measure(image):
+        arrived.append(queued())
+        return measure_image(image)
+
+    monkeypatch.setattr(measurement_services, "measure_image", measure)
+    tasks.follow_up_task(str(newer.pk))
+    [reading] = arrived
+    reading.refresh_from_db()
+    assert reading.finished_at < Comparison.objects.get().created
+
+
+def test_readings_do_not_put_a_follow_up_off_for_long(lesion, monkeypatch):
+    image, reading = photographed(lesion, date(2026, 1, 1)), queued()
+    monkeypatch.setattr(follow_ups, "READINGS_FIRST", 0)
+    tasks.follow_up_task(str(image.pk))
+    assert measurement_queries.current(image) is not None
+    reading.refresh_from_db()
+    assert reading.state == State.QUEUED
+
+
+def test_a_reading_that_fails_stops_no_follow_up(lesion, monkeypatch):
+    image, _ = photographed(lesion, date(2026, 1, 1)), queued()
+    monkeypatch.setattr(predictions_queue, "process", mock.Mock(side_effect=RuntimeError))
+    tasks.follow_up_task(str(image.pk))
+    assert measurement_queries.current(image) is not None
 
 
 def _writer(image):

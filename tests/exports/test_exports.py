@@ -25,6 +25,7 @@ from screening.exports import archive, emails, services, worker
 from screening.images import quota
 from screening.models import MAX_ATTEMPTS, Export
 from screening.operations import orphans
+from screening.predictions import queue
 from tests.clients import Browser, Program
 from tests.exports.conftest import file_of, made
 from tests.factories import (
@@ -322,7 +323,7 @@ def test_a_correction_meanwhile_begins_it_anew(personas, own, monkeypatch):
 
 def test_people_who_wait_are_read_for_between_files(personas, own, monkeypatch):
     asked = []
-    monkeypatch.setattr(worker, "read_for_someone", lambda: asked.append(1) and False)
+    monkeypatch.setattr(queue, "read_for_someone", lambda: asked.append(1) and False)
     made(personas.self_tracker)
     assert len(asked) > 20
 
