@@ -222,5 +222,5 @@ def _require_place(record: Record, label: str) -> None:
         others = Patient.objects.filter(clinic=record.clinic_id, label=label or record.label)
         if others.exists():
             raise ValidationError(
-                {"label": "Another patient of this clinic has this label now. Give a new one."}
+                {"label": "Another record of this clinic has this name now. Choose another name."}
             )

@@ -67,7 +67,7 @@ class Patient(Withdrawable):
                 fields=["clinic", "label"],
                 condition=Q(clinic__isnull=False, withdrawn_at__isnull=True),
                 name="patient_label_is_unique_in_clinic",
-                violation_error_message="Another patient of this clinic has this label.",
+                violation_error_message="Another record of this clinic has this name.",
             ),
             models.CheckConstraint(
                 condition=Q(birth_year__isnull=True)

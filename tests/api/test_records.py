@@ -100,7 +100,7 @@ def test_a_lesion_stays_with_its_patient(personas, clinician, lesion):
 def test_the_same_label_twice_in_a_clinic_is_refused(personas, clinician):
     response = clinician.post(PATIENTS, {"label": "N-1", "clinic": str(personas.clinic.pk)})
     assert response.status_code == 400
-    assert pointers(response) == {"": "Another patient of this clinic has this label."}
+    assert pointers(response) == {"": "Another record of this clinic has this name."}
 
 
 def test_a_lesion_gets_a_label_and_its_symptoms(personas, clinician):

@@ -25,7 +25,7 @@ def page(
     """On the page of a patient without lesions."""
     page = open_page(**request.param, storage_state=signed_in)
     page.goto("/patients/new/")
-    page.get_by_label("Label").fill(f"Map {next(numbers)} {request.node.name[-40:]}")
+    page.get_by_label("Name").fill(f"Map {next(numbers)} {request.node.name[-40:]}")
     page.get_by_role("button", name="Register").or_(page.locator("form .btn-primary")).first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Map")
     return page
@@ -48,7 +48,7 @@ def add_lesion(page: Page, label: str, x: float, y: float) -> None:
     address = page.url
     page.goto(f"{address}lesions/new/")
     at(page, x, y)
-    page.get_by_label("Label").fill(label)
+    page.get_by_label("Name").fill(label)
     page.get_by_role("button", name="Continue to the picture").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Add picture")
     page.goto(address)
@@ -78,7 +78,7 @@ def test_place_a_new_lesion_by_click(page: Page) -> None:
     at(page, 330, 130)
     expect(page.get_by_label("Body site")).to_have_value("neck")
 
-    page.get_by_label("Label").fill("By click")
+    page.get_by_label("Name").fill("By click")
     page.get_by_role("button", name="Continue to the picture").click()
     page.get_by_role("link", name=re.compile("^Map ")).click()
     expect(point(page, "1: By click, Upper back")).to_be_visible()
@@ -98,8 +98,8 @@ def test_place_a_new_lesion_by_keys(page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("[data-said]")).to_have_text("Chosen: Right chest.")
     page.keyboard.press("Tab")
-    page.get_by_label("Label").fill("By keys")
-    page.get_by_label("Label").press("Enter")
+    page.get_by_label("Name").fill("By keys")
+    page.get_by_label("Name").press("Enter")
     page.get_by_role("link", name=re.compile("^Map ")).click()
     expect(point(page, "1: By keys, Right chest")).to_be_visible()
 

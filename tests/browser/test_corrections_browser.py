@@ -52,7 +52,7 @@ def _is_free(file: Path) -> bool:
 
 def new_patient(page: Page, label: str, age: int) -> None:
     page.goto("/patients/new/")
-    page.get_by_label("Label").fill(label)
+    page.get_by_label("Name").fill(label)
     page.get_by_label("Birth year").fill(str(THIS_YEAR - age))
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(label)
@@ -60,7 +60,7 @@ def new_patient(page: Page, label: str, age: int) -> None:
 
 def new_lesion(page: Page, label: str) -> None:
     page.goto(page.url.split("?")[0] + "lesions/new/")
-    page.get_by_label("Label").fill(label)
+    page.get_by_label("Name").fill(label)
     page.get_by_role("button", name="Continue to the picture").click()
     page.wait_for_url(re.compile("/images/new/"))
 
@@ -115,12 +115,12 @@ def test_a_stale_tab_shows_both_and_unticks_no_symptom(
     fresh.get_by_role("button", name="Save").click()
     fresh.wait_for_url(lesion)
 
-    stale.get_by_label("Label").fill("Right forearm")
+    stale.get_by_label("Name").fill("Right forearm")
     stale.get_by_role("button", name="Save").click()
     expect(stale.get_by_role("alert")).to_contain_text("changed since you opened the page")
     expect(stale.get_by_text("Now: marked. You entered: not marked.").first).to_be_visible()
     expect(stale.get_by_label(bleeds)).to_be_checked()
-    expect(stale.get_by_label("Label")).to_have_value("Right forearm")
+    expect(stale.get_by_label("Name")).to_have_value("Right forearm")
     is_sound(stale)
     stale.get_by_role("button", name="Save").click()
     stale.wait_for_url(lesion)
@@ -135,14 +135,14 @@ def test_a_session_that_ended_while_typing_loses_nothing(
     page = open_page()
     log_in(page, site)
     page.goto("/patients/new/")
-    page.get_by_label("Label").fill("Typed for long")
+    page.get_by_label("Name").fill("Typed for long")
     page.context.clear_cookies(name="sessionid")
     page.get_by_role("button", name="Continue").click()
     page.get_by_label("Email").fill(CLINICIAN)
     page.get_by_label("Password", exact=True).fill(site.passwords[CLINICIAN])
     page.get_by_role("button", name="Log in", exact=True).click()
     expect(page.locator("#unsaved")).to_contain_text("Not saved yet.")
-    expect(page.get_by_label("Label")).to_have_value("Typed for long")
+    expect(page.get_by_label("Name")).to_have_value("Typed for long")
     is_sound(page)
     page.get_by_role("button", name="Continue").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Typed for long")

@@ -30,7 +30,7 @@ def test_the_whole_picture_comes_with_the_first_zoom(
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion", exact=True).first.click()
-    page.get_by_label("Label", exact=False).first.fill("Large spot")
+    page.get_by_label("Name", exact=False).first.fill("Large spot")
     page.get_by_role("button", name=re.compile("Continue")).click()
     page.wait_for_url("**/images/new/")
     lesion = page.url.removesuffix("images/new/")

@@ -24,7 +24,7 @@ def _new_lesion(page: Page, label: str) -> str:
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion").click()
-    page.get_by_label("Label").fill(label)
+    page.get_by_label("Name").fill(label)
     page.get_by_role("button", name="Continue to the picture").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Add picture")
     return page.url.replace("images/new/", "")

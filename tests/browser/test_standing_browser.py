@@ -71,7 +71,7 @@ def test_a_blurred_picture_and_a_photograph_hide_no_warning(
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion").click()
-    page.get_by_label("Label").fill(label)
+    page.get_by_label("Name").fill(label)
     page.get_by_label("Or a region from the list").select_option("back/left/sole")
     page.get_by_role("button", name="Continue to the picture").click()
     page.wait_for_url("**/images/new/")

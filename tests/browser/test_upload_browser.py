@@ -28,7 +28,7 @@ def _go_to_upload(page: Page) -> str:
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name="Add a lesion", exact=True).first.click()
-    page.get_by_label("Label", exact=False).first.fill("Photographed spot")
+    page.get_by_label("Name", exact=False).first.fill("Photographed spot")
     page.get_by_role("button", name=re.compile("Continue")).click()
     page.wait_for_url("**/images/new/")
     return page.url.removesuffix("images/new/")

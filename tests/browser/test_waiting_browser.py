@@ -61,7 +61,7 @@ def go_to_upload(page: Page, name: str) -> str:
     page.goto("/patients/")
     page.get_by_role("link", name="Demo patient 1").click()
     page.get_by_role("link", name=re.compile("^Add a (spot|lesion)$")).first.click()
-    page.get_by_label("Label", exact=False).first.fill(name)
+    page.get_by_label("Name", exact=False).first.fill(name)
     page.get_by_role("button", name=re.compile("Continue")).click()
     page.wait_for_url("**/images/new/")
     return page.url.removesuffix("images/new/")

@@ -124,6 +124,19 @@ def test_it_is_said_which_picture_could_not_be_measured(lesion, personas, client
     assert "Not measured, 1 Jan 2026" not in page
 
 
+def test_the_table_tells_in_the_readers_words_what_a_difference_may_mean(lesion, personas, client):
+    earlier, later = pictures(lesion, 2)
+    for image in (earlier, later):
+        MeasurementFactory(image=image, prediction=image.predictions.get())
+    ComparisonFactory(earlier=earlier, later=later, algorithm_version=REGISTRATION_VERSION)
+    client.force_login(personas.viewer)
+    page = client.get(f"/lesions/{lesion.pk}/compare/").text
+    assert "<td>may be angle or light</td>" in page
+    later.measurements.all().delete()
+    page = client.get(f"/lesions/{lesion.pk}/compare/").text
+    assert "1 Feb 2026: it needs a reading that found the lesion" in page
+
+
 @pytest.mark.parametrize("aligned", [True, False])
 def test_no_difference_is_called_small_between_what_may_be_two_spots(lesion, aligned):
     earlier, later = pictures(lesion, 2)

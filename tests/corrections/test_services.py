@@ -240,7 +240,7 @@ class TestRestore:
         patient = personas.patient
         withdraw(personas.admin, patient)
         PatientFactory(clinic=personas.clinic, label=patient.label)
-        with pytest.raises(ValidationError, match="Another patient of this clinic has this label"):
+        with pytest.raises(ValidationError, match="Another record of this clinic has this name"):
             services.restore(user=personas.admin, record=patient)
         services.restore(user=personas.admin, record=patient, label="N-1 again")
         assert Patient.objects.get(pk=patient.pk).label == "N-1 again"

@@ -63,7 +63,7 @@ def test_pages_and_programs_say_what_is_missing(
     prediction = image.predictions.get().pk
     told = browser.get(reverse("image", args=[image.pk]))
     assert told.context["finished"].outcome == "monitor"
-    assert "cannot be opened. What it told stands" in told.content.decode()
+    assert "cannot be opened. Its outcome stands" in told.content.decode()
     editor = browser.get(reverse("image_outline", args=[image.pk])).content.decode()
     assert "outline cannot be opened" in editor
     body = browser.get(reverse("api:prediction-detail", args=[prediction])).json()

@@ -220,7 +220,7 @@ def test_a_label_that_the_clinic_has_is_asked_for_anew(personas, record, invited
     client = Browser()
     client.force_login(personas.clinician)
     path = reverse("following_accept", args=[invited.pk])
-    assert "Another patient of this clinic has this label" in client.post(path).content.decode()
+    assert "Another record of this clinic has this name" in client.post(path).content.decode()
     assert not sees(personas.clinician, record)
     assert client.post(path, {"label": "Another"}).status_code == 302
     assert sees(personas.clinician, record)

@@ -234,7 +234,7 @@ def test_six_patients_get_one_label(personas):
     )
     let_through(results, 1)
     assert {str(one) for one in faults(results)} == {str(faults(results)[0])}
-    assert "has this label" in str(faults(results)[0])
+    assert "has this name" in str(faults(results)[0])
 
 
 def test_three_patients_are_given_one_label(personas):
@@ -275,7 +275,7 @@ def test_the_page_answers_with_its_message(personas):
     assert not faults(answers)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 302]
     for answer in answers:
-        assert answer.status_code == 302 or "has this label" in answer.content.decode()
+        assert answer.status_code == 302 or "has this name" in answer.content.decode()
 
 
 def test_two_clinics_use_one_label(personas):

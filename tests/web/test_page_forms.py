@@ -374,7 +374,7 @@ def test_the_outline_that_was_drawn_is_kept_beside_the_one_that_stands(admin, re
     page = admin.post(url, mine | {"points": drawn}).text
     assert f'name="points" value="{drawn}"' in page
     theirs = " ".join(f"{x:.5f},{y:.5f}" for x, y in standing.points)
-    assert f'data-reset="{theirs}">The outline that stands' in page
+    assert f'data-reset="{theirs}">The outline in use' in page
 
 
 def test_the_same_scale_in_two_tabs_is_no_contradiction(admin, records):

@@ -239,7 +239,7 @@ def test_a_withdrawn_patient_is_put_back_from_the_list(assistant, personas):
     assert reverse("withdrawn") in assistant.get(reverse("patients")).text
     PatientFactory(clinic=personas.clinic, label=personas.patient.label)
     response = assistant.post(undo, {"label": ""})
-    assert "Another patient of this clinic has this label now" in response.text
+    assert "Another record of this clinic has this name now" in response.text
     assistant.post(undo, {"label": "N-1b"})
     assert Patient.objects.get(pk=personas.patient.pk).label == "N-1b"
 

@@ -96,7 +96,7 @@ def test_a_refused_form_keeps_what_was_typed_and_says_why(client, personas):
         "confirms": "on",
     }
     text = client.post(NEW, typed).content.decode()
-    assert "Another patient of this clinic has this label." in text
+    assert "Another record of this clinic has this name." in text
     assert 'value="1968"' in text
     text = client.post(NEW, typed | {"label": "N-9", "birth_year": "68"}).content.decode()
     assert (

@@ -195,7 +195,7 @@ class _Parser:
             if label in ("", value):
                 continue
             if len(label) > 80 or not label.isprintable():
-                self._refuse(name, "A label has at most 80 characters, all printable.")
+                self._refuse(name, "A name has at most 80 characters, all printable.")
             else:
                 fields["label"] = label
 

@@ -117,13 +117,13 @@ class MergePatientForm(KnowingForm):
 
 
 class UndoForm(KnowingForm):
-    """label: asked only for a patient, whose label another may have taken."""
+    """label: asked only for a patient, whose name another record may have now."""
 
     label = forms.CharField(
         max_length=80,
         required=False,
-        label="New label",
-        help_text="Only if another patient has its label now.",
+        label="New name of the record",
+        help_text="Only if another record has its name now.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 

@@ -28,7 +28,8 @@ from screening.web.forms.settling import EntryForm
 class PatientForm(EditForm):
     label = forms.CharField(
         max_length=80,
-        help_text="A pseudonym or number that you will recognise, not a name.",
+        label="Name of the record",
+        help_text="A pseudonym or number that you will recognise, not a real name.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     birth_year = forms.IntegerField(
@@ -59,7 +60,6 @@ class NewPatientForm(PatientForm):
         first = clinics.first()
         if first is None:
             self.fields["label"].initial = "My skin"
-            self.fields["label"].label = "Name of the record"
             self.fields["label"].help_text = "Only you see it. It need not be your real name."
         else:
             self.fields["clinic"] = forms.ModelChoiceField(
@@ -95,6 +95,7 @@ class LesionForm(EditForm):
     label = forms.CharField(
         max_length=80,
         required=False,
+        label="Name",
         help_text="A few words that you will recognise, such as “left shoulder blade”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
