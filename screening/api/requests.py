@@ -45,8 +45,9 @@ class NewImage(StrictSerializer):
     )
     modality = serializers.ChoiceField(
         choices=Modality.choices,
-        default=Modality.DERMATOSCOPIC,
-        help_text="Only dermatoscopic pictures are read.",
+        required=False,
+        help_text="Only dermatoscopic pictures are read. Without it: a DICOM file that is a VL "
+        "Photographic Image is `clinical`, every other picture `dermatoscopic`.",
     )
     allow_duplicate = serializers.BooleanField(
         default=False,

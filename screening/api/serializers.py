@@ -326,8 +326,9 @@ class AddedImageSerializer(ImageSerializer):
     """The picture as stored, and where it differs from the request."""
 
     remark = serializers.SerializerMethodField(
-        help_text="In words: the picture existed already, with another day or kind; or the lesion "
-        "is recorded as removed, and the picture raises no warning. Else empty."
+        help_text="In words: the picture existed already, with another day or kind; its DICOM "
+        "file calls it an ordinary photograph, which is not read; or the lesion is recorded as "
+        "removed, and the picture raises no warning. Else empty."
     )
 
     class Meta(ImageSerializer.Meta):
@@ -335,8 +336,8 @@ class AddedImageSerializer(ImageSerializer):
         read_only_fields = fields
 
     def get_remark(self, image: LesionImage) -> str:
-        sent = self.context.get("sent", {})
-        words = [image.words_on_kind(sent.get("modality", image.modality))]
+        sent = self.context["sent"]
+        words = [image.words_on_kind(sent.get("modality", ""))]
         told = sent.get("captured_on")
         if told is None or told == image.captured_on:
             words.append(image.removed_words)

@@ -174,9 +174,7 @@ class ImageViewSet(ReadViewSet):
         reading = image.latest_prediction
         is_read = applied and reading is not None and not reading.is_active
         is_done = is_read or not added.is_new
-        context = dict(self.get_serializer_context())
-        if not added.is_new:
-            context["sent"] = upload.validated_data
+        context = {**self.get_serializer_context(), "sent": upload.validated_data}
         return Response(
             AddedImageSerializer(image, context=context).data,
             status=status.HTTP_200_OK if is_done else status.HTTP_202_ACCEPTED,

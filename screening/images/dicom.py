@@ -78,7 +78,8 @@ class Said:
     (no_day). taken_at, mm_per_pixel: None if not given. regions: code and coding scheme of each
     anatomic region. body_part: the term of BodyPartExamined. instance: the picture's own UID,
     stored only on request. burned_in: whether text in the picture may identify the person.
-    is_capture: a Secondary Capture, which does not say what it shows.
+    is_capture: a Secondary Capture, which does not say what it shows. is_ordinary: a photograph
+    that its SOP class does not call dermoscopic.
     """
 
     taken_on: date | None = None
@@ -90,6 +91,7 @@ class Said:
     instance: str = ""
     burned_in: bool = False
     is_capture: bool = False
+    is_ordinary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +242,8 @@ def said(dataset: Dataset) -> Said:
     """The file's metadata, as far as it can be read."""
     taken_on, taken_at, no_day = _taken(dataset)
     regions = _value(dataset, "AnatomicRegionSequence") or []
-    is_capture = _text(dataset, "SOPClassUID") in _CAPTURES
+    kind = _text(dataset, "SOPClassUID")
+    is_capture = kind in _CAPTURES
     return Said(
         taken_on=taken_on,
         taken_at=taken_at,
@@ -253,6 +256,7 @@ def said(dataset: Dataset) -> Said:
         instance=_text(dataset, "SOPInstanceUID"),
         burned_in=_text(dataset, "BurnedInAnnotation").strip().upper() == "YES",
         is_capture=is_capture,
+        is_ordinary=kind == VL_PHOTOGRAPHIC,
     )
 
 

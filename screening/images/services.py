@@ -51,12 +51,13 @@ def add_image(
     lesion: Lesion,
     file: IO[bytes],
     captured_on: date | None = None,
-    modality: str = Modality.DERMATOSCOPIC,
+    modality: str = "",
     is_synthetic: bool = False,
     allow_duplicate: bool = False,
 ) -> AddedImage:
     """Store a picture and queue its reading, in one transaction. The day of capture is the given
-    one, else the file's, else today.
+    one, else the file's, else today. The modality is the given one; else a DICOM file that is an
+    ordinary photograph is clinical, and every other picture dermatoscopic.
 
     The same picture on the same lesion is recognised: its row is returned, ``is_new`` is False, and
     nothing is read again. On another lesion it raises SamePicture, unless ``allow_duplicate``. On
@@ -92,7 +93,7 @@ def keep_image(
     lesion: Lesion,
     clean: cleaning.CleanImage,
     captured_on: date | None = None,
-    modality: str = Modality.DERMATOSCOPIC,
+    modality: str = "",
     is_synthetic: bool = False,
     allow_burned_in: bool = False,
     allow_capture: bool = False,
@@ -121,7 +122,7 @@ def keep_image(
         uploaded_by=user,
         captured_on=captured_on,
         captured_time=captured_time,
-        modality=modality,
+        modality=modality or _modality(said),
         width=clean.width,
         height=clean.height,
         sha256=clean.sha256,
@@ -217,6 +218,10 @@ def _moment(
     plausibility.require_capture_day(day, patient)
     moment = clean.captured_time if day == own else None
     return day, moment.replace(microsecond=0) if moment else None
+
+
+def _modality(said: Said) -> Modality:
+    return Modality.CLINICAL if said.is_ordinary else Modality.DERMATOSCOPIC
 
 
 def _store(

@@ -349,8 +349,10 @@ class LesionImage(Withdrawable):
         )
 
     def words_on_kind(self, sent: str) -> str:
-        """The notice if the picture was sent again with another modality; else empty."""
-        if sent == self.modality:
+        """The notice if the picture is not of the modality that it was sent with; else empty.
+        sent: empty if none was stated. Then a reading is expected.
+        """
+        if (sent or Modality.DERMATOSCOPIC) == self.modality:
             return ""
         if self.modality == Modality.CLINICAL:
             is_here = "an ordinary photograph, which is not read for a class"

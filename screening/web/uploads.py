@@ -147,7 +147,7 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
     words = [f"From the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)
     if fields["captured_on"] is None:
         words.insert(0, f"Saved as taken on {day(added.image.captured_on)}.")
-    words.append(added.image.removed_words)
+    words += [added.image.words_on_kind(fields["modality"]), added.image.removed_words]
     return Result(name, added.image, True, " ".join(filter(None, words)))
 
 

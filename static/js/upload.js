@@ -112,6 +112,7 @@ const fields = (picture) => ({
   modality: part(picture, "kind").value,
   ...(form.elements.allow_burned_in.checked && { allow_burned_in: "on" }),
   ...(form.elements.allow_capture.checked && { allow_capture: "on" }),
+  ...(form.elements.read_photographs.checked && { read_photographs: "on" }),
   ...(picture.isElsewhere && { allow_duplicate: "on" }), // the user was told before sending it again
 });
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from io import BytesIO
 
+import pytest
 from pydicom import dcmread
+from pydicom.uid import VLPhotographicImageStorage
 
 from tests.api.conftest import pointers, upload
 from tests.factories import LesionFactory
@@ -27,6 +29,19 @@ def test_a_dicom_file_is_taken_with_what_it_says(clinician, personas):
 def test_the_day_that_is_sent_stands_above_the_files(clinician, lesion):
     body = upload(clinician, lesion, dicom(), captured_on="2026-02-02").json()
     assert body["captured_on"] == "2026-02-02"
+
+
+@pytest.mark.parametrize(
+    ("stated", "kept"), [({}, "clinical"), ({"modality": "dermatoscopic"}, "dermatoscopic")]
+)
+def test_a_photograph_is_no_dermatoscopic_picture_unless_that_is_sent(
+    clinician, lesion, stated, kept
+):
+    data = dicom(SOPClassUID=VLPhotographicImageStorage)
+    first, again = (upload(clinician, lesion, data, **stated).json() for _ in range(2))
+    assert first["modality"] == again["modality"] == kept
+    for body in (first, again):
+        assert ("not read for a class: correct its kind" in body["remark"]) is not bool(stated)
 
 
 def test_its_uid_is_kept_only_where_that_is_asked_for(clinician, personas):

@@ -14,7 +14,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import IntegrityError
 from django.utils import timezone
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.uid import SecondaryCaptureImageStorage, VLPhotographicImageStorage
 
 from accounts.models import Membership
 from screening.batches import ingest, worker
@@ -123,6 +123,22 @@ def test_of_a_dicom_file_scale_and_site_are_taken_over(personas):
     scale = image.scales.get()
     assert (scale.source, scale.mm_per_pixel) == ("pixel_spacing", pytest.approx(0.02))
     assert not second.images.get().scales.exists()
+
+
+def test_a_dicom_photograph_is_clinical_unless_the_table_says_otherwise(personas):
+    rows = [{"image": "a.dcm", "lesion_id": "L1"}, {"image": "b.dcm", "lesion_id": "L2"}]
+    rows[1]["image_type"] = "dermoscopic"
+    pictures = {
+        row["image"]: dicom(SOPClassUID=VLPhotographicImageStorage, PixelSpacing=[mm, mm])
+        for row, mm in zip(rows, (0.02, 0.03), strict=True)
+    }
+    batch = work_off(upload(personas.assistant, batch_of(rows, pictures), clinic=personas.clinic))
+    unstated, stated = batch.rows.order_by("number")
+    assert (unstated.image.modality, stated.image.modality) == ("clinical", "dermatoscopic")
+    [[column, words]] = unstated.problems
+    assert column == "image_type"
+    assert "not read for a class" in words
+    assert stated.problems == []
 
 
 def test_webhooks_are_told_once_when_it_is_finished(personas):

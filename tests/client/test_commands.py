@@ -11,6 +11,7 @@ from unicodedata import normalize
 from uuid import uuid4
 
 import pytest
+from pydicom.uid import VLPhotographicImageStorage
 
 from screening.models import Lesion, LesionImage, Outcome, Prediction, State
 from screening.predictions.advice import DISCLAIMER
@@ -117,6 +118,19 @@ def test_a_reading_that_takes_too_long_is_said_and_watched(skincheck, lesion, pi
 def test_watch_with_nothing_to_wait_for(skincheck):
     done = skincheck("watch")
     assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("stated", "kept"),
+    [((), "clinical"), (("--modality", "dermatoscopic"), "dermatoscopic")],
+)
+def test_a_dicom_photograph_is_clinical_unless_stated(skincheck, patient, tmp_path, stated, kept):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    (folder / "mole.dcm").write_bytes(dicom(SOPClassUID=VLPhotographicImageStorage))
+    done = skincheck("upload", folder, "--patient", patient.pk, *stated)
+    assert done.returncode == 0, done.stderr
+    assert LesionImage.objects.get().modality == kept
 
 
 def test_upload_takes_a_folder_as_it_lies(skincheck, patient, lesion, tmp_path):

@@ -44,6 +44,7 @@ def off(one: np.ndarray, other: np.ndarray) -> float:
 
 ORIGINAL = np.asarray(picture()).astype(int)
 JPEG = encoded(picture(), "JPEG", quality=95)
+PHOTOGRAPH = uid.VLPhotographicImageStorage
 GREY = picture().convert("L")
 DEEP = {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
 
@@ -240,6 +241,39 @@ def test_the_page_asks_about_a_secondary_capture(client, personas, bare):
         text = client.post(address, sent, follow=True).content.decode()
         assert ("confirm that it is a photograph" in text) is not bool(chosen)
         assert LesionImage.objects.exists() is bool(chosen)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stated", "kept"),
+    [
+        (PHOTOGRAPH, "", "clinical"),
+        (PHOTOGRAPH, "dermatoscopic", "dermatoscopic"),
+        (uid.DermoscopicPhotographyImageStorage, "", "dermatoscopic"),
+        (uid.DermoscopicPhotographyImageStorage, "clinical", "clinical"),
+    ],
+)
+def test_its_class_says_what_it_is_unless_the_sender_does(personas, bare, kind, stated, kept):
+    file = BytesIO(dicom(SOPClassUID=kind))
+    sent = {"modality": stated} if stated else {}
+    image = add_image(user=personas.clinician, lesion=bare, file=file, **sent).image
+    assert image.modality == kept
+
+
+def test_a_confirmed_capture_is_taken_as_dermatoscopic(personas, bare):
+    file = BytesIO(dicom(SOPClassUID=CAPTURES[0]))
+    added = add_image(user=personas.clinician, lesion=bare, file=file, allow_capture=True)
+    assert added.image.modality == "dermatoscopic"
+
+
+@pytest.mark.parametrize("insists", [False, True])
+def test_the_kind_that_the_page_shows_first_is_no_statement(client, personas, bare, insists):
+    client.force_login(personas.clinician)
+    file = SimpleUploadedFile("mole.dcm", dicom(SOPClassUID=PHOTOGRAPH), "application/dicom")
+    sent = {"file": file, "modality": "dermatoscopic"}
+    sent |= {"read_photographs": "on"} if insists else {}
+    response = client.post(f"/lesions/{bare.pk}/images/new/", sent, follow=True)
+    assert LesionImage.objects.get().modality == ("dermatoscopic" if insists else "clinical")
+    assert ("not read for a class" in response.content.decode()) is not insists
 
 
 def test_run_lengths_are_read():

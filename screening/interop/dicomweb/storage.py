@@ -19,12 +19,12 @@ from accounts.models import Clinic, User
 from screening.errors import Busy
 from screening.images import cleaning
 from screening.images import services as image_services
-from screening.images.dicom import DERMOSCOPIC, Identity, is_photograph, is_read
+from screening.images.dicom import Identity, is_photograph, is_read
 from screening.images.quota import NO_ROOM
 from screening.interop import identifiers
 from screening.interop.dicom import services as dicom_services
 from screening.interop.dicom import uids
-from screening.models import ExternalIdentifier, Lesion, LesionImage, Modality, Patient
+from screening.models import ExternalIdentifier, Lesion, LesionImage, Patient
 
 PATIENT_ID = "urn:dicom:patient-id"
 """The system of the identifier that keeps a PatientID without an issuer."""
@@ -133,14 +133,12 @@ def _kept(sender: Sender, told: Identity, clean: cleaning.CleanImage) -> LesionI
         _require_there(sender.user, lesion.patient, told, clean)
         if (known := _known(sender.user, lesion, told)) is not None:
             return known
-        dermoscopic = told.kind == DERMOSCOPIC
         added = identifiers.add_image(
             user=sender.user,
             lesion=lesion,
             identifiers=[uids.kept(told.instance)],
             store=dicom_services.keep_image,
             clean=clean,
-            modality=Modality.DERMATOSCOPIC if dermoscopic else Modality.CLINICAL,
         )
         image: LesionImage = added.record
         if added.is_new:

@@ -15,7 +15,7 @@ from typing import Any
 from ml.diagnoses import Diagnosis
 from ml.types import MAX_AGE
 from screening.interop.isic import terms
-from screening.models import SYMPTOMS, BodySite, Conclusion, Modality, Sex, SkinType
+from screening.models import SYMPTOMS, BodySite, Conclusion, Sex, SkinType
 from screening.records import plausibility
 
 # ISIC rounds ages, and years pass between two images.
@@ -106,7 +106,9 @@ _YES, _NO = {"true", "yes", "1"}, {"false", "no", "0"}
 
 @dataclass
 class Row:
-    """One parsed line. problems: [column, reason] pairs; if there are any, nothing is imported."""
+    """One parsed line. problems: [column, reason] pairs; if there are any, nothing is imported.
+    modality: empty if the table does not say it.
+    """
 
     captured_on: date
     day_is_told: bool = True
@@ -116,7 +118,7 @@ class Row:
     patient_fields: dict[str, Any] = field(default_factory=dict)
     lesion: str = ""
     lesion_fields: dict[str, Any] = field(default_factory=dict)
-    modality: str = Modality.DERMATOSCOPIC
+    modality: str = ""
     is_synthetic: bool = False
     diagnosis: dict[str, str] = field(default_factory=dict)
     source: dict[str, str] = field(default_factory=dict)

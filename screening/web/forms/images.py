@@ -65,4 +65,17 @@ class ImageForm(forms.Form):
         required=False,
         label="Add Secondary Captures: they are photographs of this spot",
     )
+    read_photographs = forms.BooleanField(
+        required=False,
+        label="Read DICOM files that call themselves ordinary photographs: they were taken through "
+        "a dermatoscope",
+    )
     allow_duplicate = forms.BooleanField(required=False, label="Add it here as well")
+
+    def clean(self) -> dict[str, Any]:
+        """The kind that the form shows first is no statement about a file that says another."""
+        told = super().clean() or {}
+        insists = told.pop("read_photographs")
+        if told.get("modality") == Modality.DERMATOSCOPIC and not insists:
+            told["modality"] = ""
+        return told

@@ -23,7 +23,8 @@ class ImageFilters(Filters, total=False):
 
 class NewImage(TypedDict, total=False):
     """captured_on: ``2026-03-12``; without it the file's own day, or today. modality: only
-    ``dermatoscopic`` pictures are read. identifier: ``system|value``.
+    ``dermatoscopic`` pictures are read; without it a DICOM file says it. identifier:
+    ``system|value``.
 
     allow_duplicate: also if the same picture is on another lesion. Of a DICOM file:
     allow_burned_in: although text is burned into its picture; allow_capture: a Secondary Capture,

@@ -134,6 +134,12 @@ def test_what_it_says_is_taken_over(clinician, known):
     assert image.predictions.count() == 1
 
 
+def test_a_photograph_is_stored_as_one(clinician, known):
+    data = sent(SOPClassUID=uid.VLPhotographicImageStorage)
+    assert post(clinician, data, "application/dicom").status_code == 202
+    assert LesionImage.objects.get().modality == "clinical"
+
+
 def test_sending_it_again_changes_nothing(clinician, known):
     for _ in range(2):
         assert post(clinician, multipart(sent())).status_code == 202

@@ -162,7 +162,9 @@ def _screened(site: Client, path: Path, options: Namespace) -> AddedImage:
 
 
 def _about(path: Path, options: Namespace) -> NewImage:
-    about: NewImage = {"modality": options.modality}
+    about: NewImage = {}
+    if options.modality:
+        about["modality"] = options.modality
     if day := folders.taken_on(path, options.captured_on):
         about["captured_on"] = day
     for name in ("allow_burned_in", "allow_capture", "keep_identifiers"):

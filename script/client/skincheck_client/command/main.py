@@ -94,7 +94,9 @@ def _about_pictures(parser: argparse.ArgumentParser) -> None:
         "--captured-on", type=_day, metavar="DATE", help="unless it is in the file's name; or today"
     )
     parser.add_argument(
-        "--modality", choices=("dermatoscopic", "clinical"), default="dermatoscopic"
+        "--modality",
+        choices=("dermatoscopic", "clinical"),
+        help="unless a DICOM file says it; or dermatoscopic",
     )
     for name, text in (
         ("allow-burned-in", "a DICOM file that says text is burned into its picture"),
