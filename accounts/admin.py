@@ -109,8 +109,14 @@ class EmailAddressAdmin(ReadOnlyAdmin):
 
 @admin.register(Clinic)
 class ClinicAdmin(ReadOnlyAdmin):
-    list_display = ["name", "review_before_reading", "requires_second_factor", "created"]
-    list_filter = ["review_before_reading", "requires_second_factor"]
+    list_display = [
+        "name",
+        "review_before_reading",
+        "requires_second_factor",
+        "requires_bound_keys",
+        "created",
+    ]
+    list_filter = ["review_before_reading", "requires_second_factor", "requires_bound_keys"]
     search_fields = ["name"]
     inlines = [MembershipInline]
 

@@ -44,6 +44,11 @@ class Credential:
     caller: str
     scopes: frozenset[str] | None
 
+    @property
+    def pk(self) -> str:
+        """Of the API key or the application."""
+        return self.caller.partition(":")[2]
+
     def allows(self, scope: str) -> bool:
         """Whether its scopes open FHIR: SMART's do, and the views then check the kind of
         resource.
@@ -88,6 +93,7 @@ class ApiKeyAuthentication(BearerAuthentication):
             raise PermissionDenied(NO_FACTOR)
         _note_use(key)
         key.user.bound_clinic = key.clinic
+        key.user.uses_unbound_key = key.clinic is None
         scopes = None if key.scopes is None else frozenset(key.scopes)
         return key.user, Credential(f"key:{key.pk}", scopes)
 

@@ -63,6 +63,8 @@ class User(AbstractUser):
     # The clinic of the key or application that acts for this user; nothing else is visible. Not
     # stored.
     bound_clinic: Clinic | None = None
+    # A key that is bound to no clinic acts for this user. Not stored.
+    uses_unbound_key: bool = False
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -98,11 +100,13 @@ INVITATION_DAYS = 7
 class ClinicQuerySet(models.QuerySet["Clinic"]):
     def with_member(self, user: User, roles: tuple[Role, ...] = tuple(Role)) -> ClinicQuerySet:
         """Clinics where ``user`` holds one of ``roles``; only the bound clinic if the caller has
-        one.
+        one. A key that is bound to none reaches no clinic that requires it.
         """
         held = Membership.objects.filter(user=user, role__in=roles)
         if user.bound_clinic is not None:
             held = held.filter(clinic=user.bound_clinic)
+        elif user.uses_unbound_key:
+            held = held.filter(clinic__requires_bound_keys=False)
         return self.filter(pk__in=held.values("clinic"))
 
 
@@ -120,6 +124,11 @@ class Clinic(models.Model):
         default=False,
         db_default=False,
         help_text="Members get in only with a second factor.",
+    )
+    requires_bound_keys = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Members' API keys reach its records only if they are bound to it.",
     )
     code = models.CharField(
         max_length=12,
@@ -296,6 +305,10 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def active(self) -> ApiKeyQuerySet:
         """Keys that are currently valid."""
         return self.unrevoked().filter(Q(expires_at=None) | Q(expires_at__gt=timezone.now()))
+
+    def unbound_in(self, clinic: Clinic) -> ApiKeyQuerySet:
+        """Valid keys of members that are bound to no clinic."""
+        return self.active().filter(clinic=None, user__memberships__clinic=clinic)
 
 
 class ApiKey(models.Model):

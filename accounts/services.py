@@ -120,6 +120,28 @@ def require_second_factor(*, user: User, clinic: Clinic, requires_second_factor:
 
 
 @transaction.atomic
+def require_bound_keys(*, user: User, clinic: Clinic, requires_bound_keys: bool) -> Clinic:
+    """Set whether members' keys reach the clinic's records only if they are bound to it. The owners
+    of keys that are shut out are told.
+    """
+    require_clinic_admin(user=user, clinic=clinic)
+    begins = requires_bound_keys and not clinic.requires_bound_keys
+    clinic.requires_bound_keys = requires_bound_keys
+    clinic.save(update_fields=["requires_bound_keys"])
+    if begins:
+        _tell_owners_of_unbound_keys(clinic)
+    return clinic
+
+
+def _tell_owners_of_unbound_keys(clinic: Clinic) -> None:
+    names: dict[User, list[str]] = {}
+    for key in ApiKey.objects.unbound_in(clinic).select_related("user"):
+        names.setdefault(key.user, []).append(key.name)
+    for owner, keys in names.items():
+        notices.tell_after_commit(owner, "keys_shut_out", keys=keys, clinic=clinic.name)
+
+
+@transaction.atomic
 def renew_code(*, user: User, clinic: Clinic) -> Clinic:
     """Create the code with which people invite the clinic to their record. It replaces a former
     one.

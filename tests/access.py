@@ -379,6 +379,7 @@ MATRIX: dict[str, Line] = {
     "mail_off": line(ANYONE, lambda w: (w.mail_off,), POST=Sent(ANYONE, done=200)),
     "session_end": line(args=lambda w: (w.session.pk,), POST=Sent(HOLDS_THE_KEY)),
     "clinic_second_factor": line(args="clinic", POST=Sent(ADMINISTERS)),
+    "clinic_bound_keys": line(args="clinic", POST=Sent(ADMINISTERS)),
     "clinic_new": line(SIGNED_IN, POST=Sent(SIGNED_IN, lambda w: {"name": "C"})),
     "clinic": line(SEES, "clinic"),
     "clinic_reviewing": line(args="clinic", POST=Sent(ADMINISTERS)),

@@ -78,6 +78,16 @@ class SecondFactorForm(EditForm):
     )
 
 
+class BoundKeysForm(EditForm):
+    @staticmethod
+    def values_of(clinic: Clinic) -> dict[str, Any]:
+        return {"requires_bound_keys": clinic.requires_bound_keys}
+
+    requires_bound_keys = forms.BooleanField(
+        required=False, label="Accept only API keys that are for this clinic alone"
+    )
+
+
 class CredentialField(forms.JSONField):
     """A browser's passkey response. Anyone may send one, without an account."""
 

@@ -39,6 +39,7 @@ urlpatterns = [
     path("clinics/<uuid:pk>/", views.clinic, name="clinic"),
     path("clinics/<uuid:pk>/reviewing/", views.reviewing, name="clinic_reviewing"),
     path("clinics/<uuid:pk>/second-factor/", views.second_factor, name="clinic_second_factor"),
+    path("clinics/<uuid:pk>/keys/", views.bound_keys, name="clinic_bound_keys"),
     path("clinics/<uuid:pk>/invitations/", views.invite, name="clinic_invite"),
     path(
         "clinics/<uuid:pk>/invitations/<uuid:invitation_pk>/withdraw/",

@@ -21,6 +21,7 @@ from accounts.second_factors import has_factor
 from accounts.web.forms import (
     ApiKeyForm,
     ApplicationForm,
+    BoundKeysForm,
     ClinicForm,
     InvitationForm,
     KeysForm,
@@ -112,6 +113,17 @@ def second_factor(request: SignedInRequest, pk: UUID) -> HttpResponse:
         return clinic_page(request, clinic, second_factor=form)
     messages.success(request, "The setting for logging in is saved.")
     return redirect(f"{reverse('clinic', args=[pk])}#second-factor")
+
+
+@require_POST
+def bound_keys(request: SignedInRequest, pk: UUID) -> HttpResponse:
+    clinic = visible_clinic(request, pk)
+    form = BoundKeysForm(request.POST, record=clinic)
+    saved = submit(form, services.require_bound_keys, user=request.user, clinic=clinic)
+    if saved is None:
+        return clinic_page(request, clinic, bound_keys=form)
+    messages.success(request, "The setting for API keys is saved.")
+    return redirect(f"{reverse('clinic', args=[pk])}#bound-keys")
 
 
 @require_POST
@@ -254,6 +266,10 @@ def clinic_page(request: SignedInRequest, clinic: Clinic, **context: Any) -> Htt
         "dicom_nodes": clinic.dicom_nodes.filter(removed_at=None) if is_admin else [],
         "reviewing": ReviewingForm(record=clinic),
         "second_factor": SecondFactorForm(record=clinic),
+        "bound_keys": BoundKeysForm(record=clinic),
+        "unbound_keys": ApiKey.objects.unbound_in(clinic).select_related("user")
+        if is_admin
+        else [],
         "application_form": ApplicationForm(),
         "token_url": discovery.token_address(),
     } | context

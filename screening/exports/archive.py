@@ -235,6 +235,7 @@ def _clinic(clinic: Clinic) -> dict[str, Any]:
         "name": clinic.name,
         "review_before_reading": clinic.review_before_reading,
         "requires_second_factor": clinic.requires_second_factor,
+        "requires_bound_keys": clinic.requires_bound_keys,
     }
 
 

@@ -240,6 +240,7 @@ class _Import:
                 name=said["name"],
                 review_before_reading=said["review_before_reading"],
                 requires_second_factor=said["requires_second_factor"],
+                requires_bound_keys=said.get("requires_bound_keys", False),
             )
             self._clinics[pk] = pk
 

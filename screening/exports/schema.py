@@ -33,6 +33,8 @@ _CLINIC: Schema = {
     "review_before_reading": {"type": "boolean"},
     "requires_second_factor": {"type": "boolean"},
 }
+_NEWER_OF_CLINIC: Schema = {"requires_bound_keys": {"type": "boolean"}}
+"""Of a clinic, what older exports lack."""
 _PROFILE: Schema = {
     **_PERSON,
     "email": {"type": "string", "format": "email"},
@@ -68,7 +70,10 @@ DOCUMENTS: dict[str, Schema] = {
         "properties": {**_MANIFEST, "signed_by": _DIGITS, "signature": _DIGITS},
     },
     "people.json": {"type": "array", "items": _object(_PERSON)},
-    "clinics.json": {"type": "array", "items": _object(_CLINIC)},
+    "clinics.json": {
+        "type": "array",
+        "items": {**_object(_CLINIC), "properties": {**_CLINIC, **_NEWER_OF_CLINIC}},
+    },
     "account.json": _object(_PROFILE),
 }
 

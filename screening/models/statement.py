@@ -101,8 +101,10 @@ class _Viewer:
     def __init__(self, user: User) -> None:
         self.user = user
         clinic = user.bound_clinic
-        self._key: tuple[UUID, UUID | None] | None = (
-            (user.pk, clinic.pk if clinic else None) if user.reviews_blind else None
+        self._key: tuple[UUID, UUID | None, bool] | None = (
+            (user.pk, clinic.pk if clinic else None, user.uses_unbound_key)
+            if user.reviews_blind
+            else None
         )
 
     def __eq__(self, other: object) -> bool:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from accounts.models import ApiKey
+from accounts.authentication import Credential
 from screening.models import Act, Through
 from screening.privacy.recording import Recorder, recording, watching
 from screening.privacy.thumbnails import is_part_of_a_page
@@ -61,14 +61,12 @@ def _streamed(parts: Iterator[bytes], recorder: Recorder, status: int) -> Iterat
 def _source(request: HttpRequest, identifier: str) -> dict[str, Any]:
     found = request.resolver_match
     user = getattr(request, "user", None)
-    token = getattr(request, "auth", None)
-    application = getattr(token, "application_id", None)
-    key = token.pk if isinstance(token, ApiKey) else application
+    credential = getattr(request, "auth", None)
     return {
         "through": _through(request.path),
         "what": (found.view_name if found else "") or "",
         "actor": str(user.pk) if user is not None and user.is_authenticated else None,
-        "key": str(key) if key else None,
+        "key": credential.pk if isinstance(credential, Credential) else None,
         "address": _address(request),
         "request": identifier,
     }

@@ -17,6 +17,7 @@ from screening.write_access import require_writable
 
 LONGEST_SNOOZE_MONTHS = 12
 NO_CALENDAR = "Calendars belong to people. A key for one clinic has none."
+SHUT_OUT = "The calendar would show records of a clinic that this key has no access to."
 
 
 class Span(models.TextChoices):
@@ -86,10 +87,14 @@ def make_calendar_link(*, user: User) -> str:
     """Create a new secret link to the user's calendar and invalidate the earlier one.
 
     The secret is returned only here. A caller bound to a clinic has no calendar: it would reveal
-    the person's own record.
+    the person's own record. Nor has a key that a clinic of theirs shuts out: it would reveal that
+    clinic's.
     """
     if user.bound_clinic is not None:
         raise PermissionDenied(NO_CALENDAR)
+    shut = user.memberships.filter(clinic__requires_bound_keys=True)
+    if user.uses_unbound_key and shut.exists():
+        raise PermissionDenied(SHUT_OUT)
     secret = secrets.token_urlsafe(32)
     digest = CalendarFeed.digest(secret)
     CalendarFeed.objects.update_or_create(user=user, defaults={"secret_sha256": digest})

@@ -12,11 +12,13 @@ from django.apps import apps
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import applications, services
 from screening.models import AuditEntry, Patient, witness
 from screening.privacy import presenters, recording, sharing
 from screening.privacy import services as audit
 from tests.access import MATRIX
-from tests.clients import Browser
+from tests.api.test_scopes import token_for
+from tests.clients import Browser, Program
 from tests.exports.conftest import fill
 from tests.factories import LesionFactory, PatientFactory
 
@@ -71,6 +73,29 @@ def test_the_latest_first_in_plain_words(personas, looked):
     text = of(personas.admin).get(reverse("patient_looks", args=[personas.patient.pk])).text
     (said,) = re.findall("Changed: (.*)<", text)
     assert set(said.split(", ")) >= {"label", "birth year"}
+
+
+def test_a_program_is_named_by_its_key_or_application(personas, client):
+    """Its identifier is in the entry, its name in the words."""
+    key, secret = services.create_api_key(user=personas.clinician, name="Our script")
+    application, password = applications.register_application(
+        user=personas.admin,
+        clinic=personas.clinic,
+        name="Practice system",
+        role="assistant",
+        scopes=["patients:read"],
+    )
+    token = token_for(client, (application, password)).json()["access_token"]
+    for one in (secret, token):
+        found = Program(one).get(f"/api/v1/patients/{personas.patient.pk}/")
+        assert found.status_code == 200
+    audit.chain_all()
+    shown = of(personas.admin).get(reverse("patient_looks", args=[personas.patient.pk]))
+    looks = [look for look in shown.context["page"].object_list if look.entry.through == "api"]
+    assert {(look.entry.key, look.way) for look in looks} == {
+        (key.pk, "through the API, Our script"),
+        (application.pk, "through the API, Practice system"),
+    }
 
 
 def test_the_person_sees_their_own_looks_as_theirs(personas):

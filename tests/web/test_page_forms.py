@@ -52,6 +52,7 @@ EDITS = {
     "dicom_node_edit": ("dicom_node_edit", "dicom_node"),
     "clinic_reviewing": ("clinic", "clinic"),
     "clinic_second_factor": ("clinic", "clinic"),
+    "clinic_bound_keys": ("clinic", "clinic"),
     "image_correct": ("image_correct", "image"),
 }
 MAKES = {

@@ -12,7 +12,7 @@ import qrcode
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -194,7 +194,7 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         else []
     )
     people = [member.user_id for member in members] + ([owner.pk] if owner else [])
-    keys = ApiKey.objects.active().filter(user__in=people).select_related("user", "clinic")
+    keys = [key for key in _keys(people) if _reaches(key, patient)]
     own = next((one for one in members if one.user_id == request.user.pk), None)
     webhooks = Webhook.objects.filter(clinic=clinic) if clinic else Webhook.objects.none()
     if owner:
@@ -210,7 +210,10 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         "following": followings.standing().first() if owner and clinic else None,
         "waiting": followings.waiting().first() if is_owner and not clinic else None,
         "members": members,
-        "keys": [one for one in keys if one.clinic_id in (None, patient.clinic_id)],
+        "keys": keys,
+        "has_unbound_keys": any(
+            key.clinic_id is None and key.user_id != patient.owner_id for key in keys
+        ),
         "applications": clinic.applications.active() if clinic else [],
         "webhooks": webhooks.filter(disabled_at=None),
         "dicom_nodes": DicomDelivery.objects.attempted()
@@ -224,6 +227,19 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         "openings": openings[:50],
         "is_admin": own is not None and own.role == Role.ADMIN,
     }
+
+
+def _keys(people: list[UUID]) -> QuerySet[ApiKey]:
+    return ApiKey.objects.active().filter(user__in=people).select_related("user", "clinic")
+
+
+def _reaches(key: ApiKey, patient: Patient) -> bool:
+    """Whether the key of the owner, or of a member of the clinic, has access to the record."""
+    if key.clinic_id is not None:
+        return key.clinic_id == patient.clinic_id
+    if key.user_id == patient.owner_id or patient.clinic is None:
+        return True
+    return not patient.clinic.requires_bound_keys
 
 
 def _drawn(link: str) -> str:
