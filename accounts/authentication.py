@@ -26,11 +26,12 @@ from rest_framework.authentication import (
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
-from accounts import second_factors, smart_scopes
+from accounts import agreements, second_factors, smart_scopes
 from accounts.models import KEY_PREFIX, ApiKey, Application, User
 from accounts.scopes import available
 
 NO_FACTOR = "This account must have a second factor and has none. Log in to add one."
+NO_AGREEMENT = "This account must agree to the terms. Log in on the pages to read them."
 LEAVING = "This account is to be erased. Log in to undo it."
 _LAST_USED_RESOLUTION = timedelta(minutes=1)
 
@@ -121,6 +122,8 @@ class PageSession(SessionAuthentication):
             raise PermissionDenied(LEAVING)
         if found is not None and second_factors.is_lacking(request._request):
             raise PermissionDenied(NO_FACTOR)
+        if found is not None and agreements.is_asked_of(request._request):
+            raise PermissionDenied(NO_AGREEMENT)
         return found
 
 

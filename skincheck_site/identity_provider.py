@@ -1,7 +1,4 @@
-"""A clinic's identity provider, from one URL: ``https:
-
-client:secret@its-address/path``.
-"""
+"""A clinic's identity provider, from one URL: ``https://client:secret@its-address/path``."""
 
 from __future__ import annotations
 

@@ -105,6 +105,7 @@ def reviewing(request: SignedInRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@recent_log_in
 def second_factor(request: SignedInRequest, pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
     form = SecondFactorForm(request.POST, record=clinic)

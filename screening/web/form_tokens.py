@@ -5,7 +5,7 @@ an expired session.
 on which page, and a random number. If it is sent twice, as by a double click, it is processed once
 and both requests are redirected to the same place. If it is sent after the session has ended, the
 input is kept for the user who opened the form, restored after login, and marked as not saved. Files
-are not kept.
+and passwords are not kept.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _keep(request: HttpRequest, opened: Opened) -> HttpResponse:
     page = opened.page
     kept = QueryDict(mutable=True)
     for name, values in request.POST.lists():
-        if name not in OWN_FIELDS[:2]:
+        if name not in OWN_FIELDS[:2] and "password" not in name:
             kept.setlist(name, values)
     if any(name not in OWN_FIELDS for name in kept):
         number = get_random_string(32)

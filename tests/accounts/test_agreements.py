@@ -71,10 +71,11 @@ def test_an_agreement_is_withdrawn_and_stays_on_record(client):
     client = by_password(user)
     client.post("/privacy/withdraw/")
     assert client.get("/account/").url == reverse("agree")
+    assert client.get("/api/v1/patients/").status_code == 403
     assert user.agreements.get().withdrawn_at
     assert by_password(user).get("/account/").url == reverse("agree")
     client.post("/privacy/agree/", AGREED)
-    assert client.get("/account/").status_code == 200
+    assert client.get("/account/").status_code == client.get("/api/v1/patients/").status_code == 200
     assert user.agreements.count() == 2
 
 

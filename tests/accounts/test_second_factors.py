@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -157,6 +158,23 @@ def test_what_was_sent_is_done_after_the_password(client, person):
     assert person.api_keys.count() == 1
 
 
+def test_passwords_of_a_form_after_a_log_out_are_not_kept(client, person):
+    """Other input waits for the log-in, in the cache."""
+    log_in(client, person.email)
+    path = reverse("account_change_password")
+    token = re.search(r'name="form_token" value="([^"]+)"', client.get(path).text)[1]
+    client.post(reverse("account_logout"))
+    secret = "a new password of mine"
+    sent = {"oldpassword": PASSWORD, "password1": secret, "password2": secret, "end_keys": "on"}
+    answer = client.post(path, {**sent, "form_token": token})
+    log_in(client, person.email)
+    back = parse_qs(urlsplit(answer.url).query)["next"][0]
+    page = client.get(back).text
+    assert "Not saved yet" in page
+    assert secret not in page
+    assert PASSWORD not in page
+
+
 def is_asked(answer) -> bool:
     return answer.status_code == 302 and answer.url.startswith(reverse("account_reauthenticate"))
 
@@ -198,6 +216,20 @@ def test_the_page_sets_it_for_admins_only(client, personas):
     personas.clinic.refresh_from_db()
     assert personas.clinic.requires_second_factor
     assert "no second factor" in client.get(f"/clinics/{personas.clinic.pk}/").content.decode()
+
+
+def test_a_clinic_stops_asking_only_after_a_recent_log_in(personas):
+    """Else whoever finds an admin's open browser lowers everyone's protection."""
+    services.require_second_factor(
+        user=personas.admin, clinic=personas.clinic, requires_second_factor=True
+    )
+    client = Browser()
+    client.force_login(personas.admin)
+    age(client, 601)
+    path = reverse("clinic_second_factor", args=[personas.clinic.pk])
+    assert is_asked(client.post(path, {}))
+    personas.clinic.refresh_from_db()
+    assert personas.clinic.requires_second_factor
 
 
 @pytest.mark.parametrize("needed", [True, False])
