@@ -7,7 +7,13 @@ from django.urls import reverse
 from accounts import services
 from tests.api.test_scopes import PATIENTS, labels
 from tests.clients import Browser, Program
-from tests.factories import MembershipFactory, PatientFactory
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PatientFactory,
+    PredictionFactory,
+)
 from tests.privacy.entries import entries
 
 CALENDAR = "/api/v1/calendar-feed/"
@@ -94,3 +100,19 @@ def test_the_switch_is_audited(personas, client):
     assert entry.actor == personas.admin.pk
     (fields,) = [v for k, v in entry.details["changes"].items() if k.startswith("clinic:")]
     assert set(fields) == {"requires_bound_keys"}
+
+
+def test_a_shut_out_key_opens_no_finding_to_its_owner(personas, client):
+    """Rules are compiled once for each kind of caller: the key's is not the person's."""
+    personas.clinic.review_before_reading = True
+    personas.clinic.save()
+    lesion = LesionFactory(patient=personas.patient)
+    PredictionFactory(image=LesionImageFactory(lesion=lesion), outcome="urgent")
+    shut_out(personas)
+    lesions = "/api/v1/lesions/"
+    assert key(personas.clinician).get(lesions).json()["results"] == []
+    for person, sees in ((personas.clinician, False), (personas.assistant, True)):
+        client.force_login(person)
+        text = client.get(lesions).text
+        assert str(lesion.pk) in text
+        assert ('"urgent"' in text) is sees
