@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -34,6 +35,7 @@ from screening.models import (
 )
 from screening.predictions.advice import act_words
 from screening.predictions.outcomes import Act
+from screening.predictions.queries import latest_prediction, latest_review
 from screening.records import queries as record_queries
 from screening.records import services as record_services
 from screening.reviews import services as review_services
@@ -282,13 +284,9 @@ class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):
     image_url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()
     identifiers = IdentifierSerializer(many=True, read_only=True)
-    latest_prediction = PredictionSerializer(
-        read_only=True, allow_null=True, help_text="Needs `predictions:read`."
-    )
-    latest_review = ReviewSerializer(
-        read_only=True,
-        allow_null=True,
-        help_text="Stands above any prediction. Needs `reviews:read`.",
+    latest_prediction = serializers.SerializerMethodField(help_text="Needs `predictions:read`.")
+    latest_review = serializers.SerializerMethodField(
+        help_text="Stands above any prediction. Needs `reviews:read`."
     )
 
     class Meta:
@@ -317,6 +315,25 @@ class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):
 
     def get_thumbnail_url(self, image: LesionImage) -> str:
         return self._address("api:image-thumbnail", image)
+
+    @extend_schema_field(PredictionSerializer(allow_null=True))
+    def get_latest_prediction(self, image: LesionImage) -> Any:
+        reading = latest_prediction(image)
+        return self._predictions.to_representation(reading) if reading else None
+
+    @extend_schema_field(ReviewSerializer(allow_null=True))
+    def get_latest_review(self, image: LesionImage) -> Any:
+        review = latest_review(image)
+        return self._reviews.to_representation(review) if review else None
+
+    @cached_property
+    def _predictions(self) -> PredictionSerializer:
+        """One for all images of a list: to create a serializer takes longer than to use it."""
+        return PredictionSerializer(context=self.context)
+
+    @cached_property
+    def _reviews(self) -> ReviewSerializer:
+        return ReviewSerializer(context=self.context)
 
     def _address(self, name: str, image: LesionImage) -> str:
         return reverse(name, args=[image.pk], request=self.context.get("request"))

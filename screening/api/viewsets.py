@@ -65,6 +65,7 @@ from screening.models import (
     Review,
 )
 from screening.predictions import services as prediction_services
+from screening.predictions.queries import latest_prediction
 from screening.records import closing
 from screening.records import queries as record_queries
 
@@ -168,10 +169,10 @@ class ImageViewSet(ReadViewSet):
         upload.is_valid(raise_exception=True)
         added = self._added(**upload.validated_data)
         image = self.get_queryset().get(pk=added.record.pk)
-        applied = waiting.wait_for(image.latest_prediction, waiting.preferred(request))
+        applied = waiting.wait_for(latest_prediction(image), waiting.preferred(request))
         if applied:
             image = self.get_queryset().get(pk=added.record.pk)
-        reading = image.latest_prediction
+        reading = latest_prediction(image)
         is_read = applied and reading is not None and not reading.is_active
         is_done = is_read or not added.is_new
         context = {**self.get_serializer_context(), "sent": upload.validated_data}

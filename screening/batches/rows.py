@@ -25,6 +25,7 @@ from screening.interop import identifiers
 from screening.interop.dicom.services import take_scale, take_site
 from screening.interop.isic.terms import HISTOPATHOLOGY
 from screening.models import SYMPTOMS, Batch, BatchRow, Histology, Lesion, LesionImage, Patient
+from screening.predictions.queries import latest_prediction
 from screening.records import services as record_services
 from screening.reviews import services as review_services
 
@@ -125,7 +126,7 @@ def _aged(values: dict[str, Any], captured_on: date | None) -> dict[str, Any]:
 
 def _finish(row: BatchRow, added: image_services.AddedImage) -> None:
     row.image = added.image
-    row.prediction = added.image.latest_prediction
+    row.prediction = latest_prediction(added.image)
     finished = BatchRow.objects.filter(
         pk=row.pk, state=BatchRow.State.RUNNING, attempts=row.attempts
     ).update(

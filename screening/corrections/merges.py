@@ -55,6 +55,7 @@ from screening.predictions import outcomes
 from screening.predictions import services as prediction_services
 from screening.predictions.arrivals import next_moment
 from screening.predictions.default_reading import GRAVE
+from screening.predictions.queries import counting_reading
 from screening.records import closing, plausibility
 
 ATTACHED: dict[str, models.Manager[Any]] = {
@@ -355,7 +356,7 @@ def _weight(image: LesionImage, user: User) -> tuple[int, int, bool, bool, int, 
     warning; then the severity of its reading, whether that is unreviewed, and its reviews and
     readings. See also ``_is_needed``.
     """
-    reading, is_concluded = image.counting_reading, image.reviews.settling().exists()
+    reading, is_concluded = counting_reading(image), image.reviews.settling().exists()
     told = reading.outcome_told if reading else ""
     warning = outcomes.rank(told if told in GRAVE else "")
     is_settled = reading is not None and outcomes.is_settled(reading, user)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,20 +15,14 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from accounts.models import User
-from ml import reader
 from ml.opening.limits import SCREEN_SIDE
 from ml.types import MAX_AGE
 from screening.formatting import day
-from screening.models.adoption import Adoption
 from screening.models.base import CurrentManager, Withdrawable
 from screening.models.data_key import DataKey
 from screening.models.fields import SealedFileField
 from screening.models.lesion import Lesion
 from screening.models.patient import Patient, rights
-
-if TYPE_CHECKING:
-    from screening.models.prediction import Prediction
-    from screening.models.review import Review
 
 
 class Modality(models.TextChoices):
@@ -297,26 +291,6 @@ class LesionImage(Withdrawable):
         return (self.captured_on, self.captured_time or _UNKNOWN_TIME, self.created, self.pk)
 
     @property
-    def counting_reading(self) -> Prediction | None:
-        """The one reading that counts. Needs no query where predictions are prefetched."""
-        return next((one for one in self.predictions.all() if one.counts), None)
-
-    @property
-    def latest_attempt(self) -> Prediction | None:
-        """The newest reading, in any state, by the default version or by the version that counts.
-
-        Readings by other versions are shown beside it, never instead of it. Needs no query where
-        predictions are prefetched, unless the newest is by another version than the counting one.
-        """
-        attempts, counting = list(self.predictions.all()), self.counting_reading
-        newest, of_counting = next(iter(attempts), None), counting.model_version if counting else ""
-        versions = {one.model_version for one in attempts}
-        if newest is None or newest.model_version == of_counting or len(versions) == 1:
-            return newest
-        by = {Adoption.objects.default() or reader.DEFAULT_VERSION, of_counting}
-        return next((one for one in attempts if one.model_version in by), newest)
-
-    @property
     def age(self) -> int | None:
         """The patient's age in the year of capture; None if the birth year is unknown or
         contradicts the day. Reads ``lesion.patient``.
@@ -366,20 +340,3 @@ class LesionImage(Withdrawable):
         still be 15.
         """
         return self.age is not None and self.age <= ADULT_FROM
-
-    @property
-    def latest_prediction(self) -> Prediction | None:
-        """The reading that counts or, without one, the latest attempt."""
-        return self.counting_reading or self.latest_attempt
-
-    @property
-    def latest_review(self) -> Review | None:
-        """The last standing conclusion. Needs no query where reviews are prefetched."""
-        return next(iter(self.standing_reviews), None)
-
-    @property
-    def standing_reviews(self) -> list[Review]:
-        """Reviews that no later one supersedes, newest first."""
-        reviews = list(self.reviews.all())
-        superseded = {review.supersedes_id for review in reviews}
-        return [review for review in reviews if review.pk not in superseded]

@@ -94,6 +94,7 @@ from screening.models.prediction import RAISED, RAISED_AT_FIRST, PredictionQuery
 from screening.models.review import ReviewQuerySet
 from screening.models.statement import compiled
 from screening.predictions.default_reading import GRAVE
+from screening.predictions.queries import counting_reading, standing_reviews
 
 SEVERITY = (Outcome.URGENT, Outcome.SEE_DOCTOR, Outcome.MONITOR, Outcome.NOT_ASSESSABLE)
 """Most severe first. Not assessable is not a finding: it hides no other outcome, and is not an
@@ -209,13 +210,13 @@ def standing_of(
     is_own = lesion.patient.clinic_id is None
     settling_visits = [visit for visit in visits if visit.settles and is_own]
     others: list[Histology | DoctorVisit] = [*histologies, *settling_visits]
-    standing = [(image, review) for image in images for review in image.standing_reviews]
+    standing = [(image, review) for image in images for review in standing_reviews(image)]
     reviews = [(image, review) for image, review in standing if review.settles]
     told: list[tuple[int, Prediction]] = []
     settling: list[Act] = []
     earlier = NOTHING
     for image in images:
-        reading = image.counting_reading
+        reading = counting_reading(image)
         if reading is None:
             continue
         settled_by = _settling(image, reading, reviews, others)
@@ -257,7 +258,7 @@ def graver_before(image: LesionImage) -> Prediction | None:
     """The most severe reading of an image ``with_findings`` that used to count, if it was more
     severe than the one that counts now. Among equals, the last.
     """
-    now = image.counting_reading
+    now = counting_reading(image)
     told = [one for one in image.predictions.all() if one.told_until]
     last_first = sorted(told, key=lambda one: one.told_until or one.created, reverse=True)
     gravest = min(last_first, key=lambda one: rank(one.outcome_told), default=None)
@@ -568,7 +569,7 @@ def _unread_of(
         if any(one.is_active for one in image.predictions.all())
         else Unread.NOT_READ
         for image in images
-        if image.counting_reading is None
+        if counting_reading(image) is None
         and not image.is_withheld
         and not image.was_removed
         and not _settling(image, None, reviews, histologies)
@@ -595,7 +596,7 @@ def _told_too_late(reading: Prediction | None, visits: Iterable[DoctorVisit]) ->
 
 
 def _told_of(image: LesionImage | None) -> str:
-    reading = image.counting_reading if image else None
+    reading = counting_reading(image) if image else None
     return reading.outcome_told if reading else ""
 
 

@@ -50,6 +50,7 @@ from screening.models.statement import compiled
 from screening.models.visibility import PatientQuerySet
 from screening.predictions import outcomes
 from screening.predictions.advice import act_found
+from screening.predictions.queries import counting_reading
 
 NUMBERS = (
     "probabilities",
@@ -311,7 +312,7 @@ def _standing_readings(images: list[LesionImage]) -> dict[UUID, Prediction]:
     if any reading is of another image.
     """
     wanted = {image.pk: image.standing_id for image in images}  # type: ignore[attr-defined]
-    known = {one.pk: one for image in images if (one := image.counting_reading)}
+    known = {one.pk: one for image in images if (one := counting_reading(image))}
     missing = {pk for pk in wanted.values() if pk} - known.keys()
     if missing:
         readings = Prediction.objects.select_related("image__lesion__patient")
@@ -330,7 +331,7 @@ def with_withheld(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionI
 
 
 def with_findings(images: QuerySet[LesionImage], user: User) -> QuerySet[LesionImage]:
-    """Prefetch what ``latest_prediction`` and ``latest_review`` read, as far as ``user`` may see
+    """Prefetch what ``predictions.queries`` reads of an image, as far as ``user`` may see
     it, and ``is_withheld``.
     """
     return with_withheld(images, user).prefetch_related(

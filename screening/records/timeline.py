@@ -24,6 +24,7 @@ from screening.models import (
     Outcome,
     Review,
 )
+from screening.predictions.queries import counting_reading, standing_reviews
 
 
 class Kind(StrEnum):
@@ -134,7 +135,7 @@ def events(
 
 
 def _told(image: LesionImage) -> Told:
-    reading = image.counting_reading
+    reading = counting_reading(image)
     if reading is None:
         return Told(image, "", None, "")
     assessed = reading.outcome != Outcome.NOT_ASSESSABLE
@@ -151,7 +152,7 @@ def _day(record: Any) -> date:
 
 
 def _of_review(review: Review, image: LesionImage) -> str:
-    stands = review in image.standing_reviews
+    stands = review in standing_reviews(image)
     return f"{review.get_conclusion_display()}{'' if stands else ' (superseded)'}"
 
 

@@ -16,6 +16,7 @@ from screening.models import (
     Review,
 )
 from screening.predictions.outcomes import Standing
+from screening.predictions.queries import latest_review
 
 UNSEEN_CHANGE = "A change was found that no doctor has looked at yet. That comes first."
 STEADY_MONTHS = 12
@@ -69,7 +70,7 @@ def suggest(
             Interval.THREE,
             "Record your own conclusion on the newest picture first. Three months are usual.",
         )
-    if review is not None and (histology is not None or images[0].latest_review is not None):
+    if review is not None and (histology is not None or latest_review(images[0]) is not None):
         return _by_review(review)
     if has_open_alert:
         return Suggestion(Interval.ONE, UNSEEN_CHANGE)

@@ -23,6 +23,7 @@ from screening.models import (
     Patient,
 )
 from screening.predictions.outcomes import Standing, open_alerts
+from screening.predictions.queries import counting_reading
 from screening.records import queries as record_queries
 from screening.report import sections, style
 from screening.report.lesion_report import about, of_lesion, subject
@@ -208,6 +209,6 @@ def _newest(lesion: Lesion) -> LesionImage | None:
 def _versions(lesions: list[Lesion], full: list[LesionRecord]) -> list[str]:
     """The model versions of all readings shown."""
     newest = [image for lesion in lesions if (image := _newest(lesion))]
-    readings = [reading for image in newest if (reading := image.counting_reading)]
+    readings = [reading for image in newest if (reading := counting_reading(image))]
     found = [reading.model_version for reading in readings]
     return sorted({*found, *(version for record in full for version in record.versions)})

@@ -10,6 +10,7 @@ from screening.comparisons.presenters import readings_of
 from screening.formatting import clinical
 from screening.models import Alert, Histology, Lesion, LesionImage, Prediction, Review
 from screening.predictions.outcomes import Standing
+from screening.predictions.queries import standing_reviews
 from screening.records import queries as record_queries
 from screening.records import timeline
 from screening.records.timeline import Event, Told
@@ -47,7 +48,7 @@ class LesionRecord:
     @property
     def reviews(self) -> list[Review]:
         """All standing reviews, those on the latest image first."""
-        return [review for image in self.images for review in image.standing_reviews]
+        return [review for image in self.images for review in standing_reviews(image)]
 
     @property
     def withheld(self) -> int:

@@ -16,6 +16,7 @@ from screening.measurements.presenters import measured_in
 from screening.models import LesionImage, Outcome
 from screening.predictions.advice import act_words, advise, of_lesion
 from screening.predictions.explanation import explain
+from screening.predictions.queries import counting_reading, standing_reviews
 from screening.predictions.succession import was_graver
 from screening.records.timeline import Kind
 from screening.report import style
@@ -79,7 +80,7 @@ def concluded(record: LesionRecord) -> list[Flowable]:
         eyebrow = "Histology, the pathologist's diagnosis"
         parts += style.panel(eyebrow, one.get_diagnosis_display(), told, one.note)
     image = record.concluded
-    for review in image.standing_reviews if image else []:
+    for review in standing_reviews(image) if image else []:
         where = "the newest picture" if image == record.newest else "an earlier picture"
         signed = (
             f"{review.get_management_display()}. Signed by {review.reviewer}, "
@@ -109,7 +110,7 @@ def earlier(record: LesionRecord) -> list[Flowable]:
     cells = [
         [
             *_outlined(record, image, EARLIER, gap=3),
-            *([text(_outcome_of(image), style.SMALL)] if image.counting_reading else []),
+            *([text(_outcome_of(image), style.SMALL)] if counting_reading(image) else []),
         ]
         for image in images
     ]
@@ -281,7 +282,7 @@ _KINDS = {
 
 def _told(record: LesionRecord, image: LesionImage) -> list[Flowable]:
     """The software's outcome for an image, in our standard wording."""
-    reading = image.counting_reading
+    reading = counting_reading(image)
     advice = advise(reading) if reading else None
     if reading is None or advice is None:
         eyebrow = text("The software's reading of this picture", style.EYEBROW)
@@ -308,7 +309,7 @@ def _told(record: LesionRecord, image: LesionImage) -> list[Flowable]:
 
 
 def _outcome_of(image: LesionImage) -> str:
-    reading = image.counting_reading
+    reading = counting_reading(image)
     told = reading.outcome_told if reading else ""
     return f"Software: {Outcome(told).label.lower()}" if told else ""
 

@@ -20,6 +20,7 @@ from screening.formatting import day
 from screening.models import Event, Histology, Lesion, LesionImage, Management, Patient, Review
 from screening.models.signatures import sign
 from screening.predictions import arrivals
+from screening.predictions.queries import standing_reviews
 from screening.records import closing, plausibility
 from screening.records.services import hold
 from screening.reviews import chain
@@ -86,7 +87,7 @@ def replaceable(*, user: User, image: LesionImage) -> list[Review]:
     The image is ``with_findings``, so that a colleague's review is named only to users who may see
     it.
     """
-    standing = image.standing_reviews
+    standing = standing_reviews(image)
     return [] if any(one.reviewer_id == user.pk for one in standing) else standing
 
 

@@ -25,10 +25,19 @@ from screening.formatting import clinical, percent
 from screening.models import Conclusion, Correction, Finding, Outcome
 from screening.predictions.advice import act_words
 from screening.predictions.outcomes import Standing
+from screening.predictions.queries import (
+    counting_reading,
+    latest_attempt,
+    latest_prediction,
+    latest_review,
+    standing_reviews,
+)
 from screening.privacy import thumbnails
 from screening.reviews.worklist import Reason
 
 register = template.Library()
+for found in (counting_reading, latest_prediction, latest_review, standing_reviews):
+    register.filter(found)
 
 OUTCOME_ICONS = {
     Outcome.URGENT: "octagon",
@@ -109,7 +118,7 @@ def newest_word(standing: Standing) -> str:
         return "conclude first"
     if standing.newest_outcome:
         return outcome_word(standing.newest_outcome).lower()
-    attempt = newest.latest_attempt
+    attempt = latest_attempt(newest)
     return "being read" if attempt is not None and attempt.is_active else "not read"
 
 

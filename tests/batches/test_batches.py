@@ -36,6 +36,7 @@ from screening.models import (
 from screening.operations import transience
 from screening.operations.storage import SealedFiles
 from screening.predictions import queue
+from screening.predictions.queries import latest_prediction
 from screening.records import closing
 from screening.records.services import edit_lesion
 from tests import cases
@@ -87,8 +88,8 @@ def test_it_imports_and_reads_a_clinics_batch(personas):
     assert image.lesion.body_site == "back"
     assert image.uploaded_by == personas.assistant
     assert image.captured_on.year - image.lesion.patient.birth_year == 45
-    assert image.latest_prediction.state == "succeeded"
-    assert image.latest_prediction.is_bulk
+    assert latest_prediction(image).state == "succeeded"
+    assert latest_prediction(image).is_bulk
 
 
 def test_a_worker_is_rung_for_again_once_the_rows_are_there(personas):

@@ -10,6 +10,7 @@ from screening.corrections import merges
 from screening.corrections import services as corrections
 from screening.models import LesionImage
 from screening.predictions import queue
+from screening.predictions.queries import counting_reading
 from screening.records import queries
 from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory
 
@@ -29,7 +30,7 @@ def twin(lesion, **fields):
 def told(lesion, user):
     """The outcome of its newest picture, and how many it has."""
     images = queries.timeline(lesion, user)
-    return [one.counting_reading.outcome_told if one.counting_reading else "" for one in images]
+    return [counting_reading(one).outcome_told if counting_reading(one) else "" for one in images]
 
 
 @pytest.mark.parametrize("state", ["read", "queued"])

@@ -38,6 +38,7 @@ from screening.models import (
 from screening.models.image import present
 from screening.predictions import adoption, arrivals, outcomes
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
+from screening.predictions.queries import counting_reading
 from screening.records import closing, visits
 from screening.records import queries as record_queries
 from screening.reviews import services as review_services
@@ -163,7 +164,7 @@ class World:
         there, told = {}, dict(self.places[-1][1])
         for image in LesionImage.objects.present().select_related("lesion__patient"):
             there[image.pk] = self.place(image)
-            if (reading := image.counting_reading) is not None:
+            if (reading := counting_reading(image)) is not None:
                 rank = outcomes.rank(reading.outcome_told)
                 told[image.pk] = min(rank, told.get(image.pk, outcomes.NOTHING))
         self.places.append((there, told))
@@ -198,7 +199,7 @@ class World:
         and was on the act's lesion; for a visit, after the warning had been shown.
         """
         for image in LesionImage.objects.present().select_related("lesion__patient"):
-            reading = image.counting_reading
+            reading = counting_reading(image)
             if reading is None or not reading.is_grave or image.was_removed:
                 continue
             rank = outcomes.rank(reading.outcome_told)
@@ -516,7 +517,7 @@ def replaces(world, act):
     """Whether a reading replaces another one of the same picture."""
     if act[0] != "read" or (image := world.image(act[1])) is None:
         return False
-    counting = image.counting_reading
+    counting = counting_reading(image)
     return counting is not None and act[3] in (adoption.default(), counting.model_version)
 
 
@@ -524,7 +525,7 @@ def leaves(world, act):
     """Whether a picture leaves the symptom behind that alone made it severe."""
     if act[0] != "move" or (image := world.image(act[1])) is None:
         return False
-    counting = image.counting_reading
+    counting = counting_reading(image)
     return counting is not None and counting.outcome != counting.outcome_told
 
 

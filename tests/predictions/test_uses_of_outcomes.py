@@ -20,6 +20,7 @@ OUTSIDE = (
     "screening/models/",  # a row's own properties
     "screening/migrations/",
     "screening/predictions/outcomes.py",  # the rule
+    "screening/predictions/queries.py",  # the readings of one picture
     "screening/predictions/default_reading.py",  # it selects the reading itself
 )
 FOUND = {
@@ -29,10 +30,9 @@ FOUND = {
     "is_grave",
     "get_outcome_display",
     "p_malignant",
-    "counting_reading",
-    "latest_prediction",
-    "latest_attempt",
 }
+READINGS = {"counting_reading", "latest_prediction", "latest_attempt"}
+"""The ``predictions.queries`` that give a picture's reading, and fields and filters of the name."""
 EXPRESSIONS = {"TOLD", "RAISED", "RAISED_AT_FIRST"}
 """The same in SQL, by the name of the constant."""
 CONDITION = "told"
@@ -48,6 +48,7 @@ ONE_PICTURE = {
     "screening/api/maps.py:body": "one reading",
     "screening/api/readings.py:PredictionSerializer.Meta": "one reading",
     "screening/api/serializers.py:ImageSerializer.Meta": "one picture",
+    "screening/api/serializers.py:ImageSerializer.get_latest_prediction": "one picture",
     "screening/api/viewsets.py:ImageViewSet.create": "whether the picture is read by now",
     "screening/batches/results.py:_record": "a table of readings, with whether each counts",
     "screening/batches/rows.py:_finish": "the reading that the row waits for",
@@ -106,6 +107,7 @@ ONE_PICTURE = {
     "screening/report/sections.py:earlier": "one picture",
     "screening/report/sections.py:recorded": "one picture",
     "screening/reviews/agreement.py:_readings": "model beside clinician, by picture",
+    "screening/templatetags/screening_tags.py:the module": "filters for one picture",
     "screening/web/views/images.py:_measures_come": "whether a picture is measured soon",
     "screening/web/views/images.py:_reading": "one picture, beside what stands",
 }
@@ -144,9 +146,9 @@ def tells(node: ast.AST) -> bool:
     """Whether it reads findings: an attribute, a condition, or a column by name."""
     match node:
         case ast.Attribute(attr=name, ctx=ast.Load()):
-            return name in FOUND
+            return name in FOUND | READINGS
         case ast.Name(id=name, ctx=ast.Load()):
-            return name in EXPRESSIONS
+            return name in EXPRESSIONS | READINGS
         case ast.Call(func=ast.Attribute(attr=name)) if name == CONDITION:
             return True
         case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
@@ -159,7 +161,7 @@ def tells(node: ast.AST) -> bool:
             paths = [text for one in node.elts if (text := _text(one))]
         case _:
             return False
-    return any(FOUND & set(path.lstrip("-").split("__")) for path in paths)
+    return any((FOUND | READINGS) & set(path.lstrip("-").split("__")) for path in paths)
 
 
 def _text(node: ast.AST) -> str:
@@ -209,9 +211,12 @@ def test_whoever_tells_an_outcome_asks_the_rule_or_tells_of_one_picture():
 
 
 def named_in_the_models() -> set[str]:
-    """Functions and constants of the models that read a finding, for all to use."""
+    """Functions and constants of the models and of ``predictions.queries`` that read a finding, for
+    all to use.
+    """
     found = set()
-    for path in (ROOT / "screening/models").glob("*.py"):
+    queries = ROOT / "screening/predictions/queries.py"
+    for path in (*(ROOT / "screening/models").glob("*.py"), queries):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             match node:
@@ -229,8 +234,8 @@ def named_in_the_models() -> set[str]:
 def test_no_name_of_the_models_for_a_finding_is_overlooked():
     """Private names are not used elsewhere."""
     named = named_in_the_models()
-    assert named <= FOUND | EXPRESSIONS | {CONDITION}
-    assert {"is_grave", "TOLD", "told"} <= named
+    assert named <= FOUND | READINGS | EXPRESSIONS | {CONDITION}
+    assert {"is_grave", "TOLD", "told", "latest_prediction"} <= named
 
 
 SENDERS = {
@@ -291,8 +296,9 @@ def test_so_does_each_template():
         "return readings.order_by('-p_malignant')",
         "return max(F('p_malignant'))",
         "return reading.get_outcome_display()",
-        "return lesion.latest_image.latest_prediction",
-        "return [one.counting_reading for one in images]",
+        "return latest_prediction(lesion.latest_image)",
+        "return queries.latest_attempt(lesion.latest_image)",
+        "return [counting_reading(one) for one in images]",
         "return getattr(reading, 'outcome')",
         "return row['outcome']",
         "return reading.is_grave",

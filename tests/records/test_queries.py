@@ -8,6 +8,7 @@ import pytest
 
 from screening.models import Lesion, Outcome
 from screening.predictions import outcomes
+from screening.predictions.queries import latest_prediction, latest_review
 from screening.records import attention, timeline
 from screening.records import queries as record_queries
 from tests.factories import (
@@ -136,9 +137,9 @@ def test_lists_cost_the_same_however_long(lesions, django_assert_num_queries):
         lesions = list(record_queries.with_latest(patient.lesions.all(), user))
         found = record_queries.attach_latest_images(lesions, user)
         for lesion in found:
-            assert lesion.latest_image.latest_prediction.outcome_told == "monitor"
-            assert lesion.latest_image.latest_review.reviewer.email
-            assert lesion.standing.concluded == lesion.latest_image.latest_review
+            assert latest_prediction(lesion.latest_image).outcome_told == "monitor"
+            assert latest_review(lesion.latest_image).reviewer.email
+            assert lesion.standing.concluded == latest_review(lesion.latest_image)
 
 
 def test_a_timeline_costs_the_same_however_long(django_assert_num_queries):

@@ -27,6 +27,7 @@ from screening.models.lesion import HAS_SYMPTOM
 from screening.predictions.advice import act_words, of_lesion
 from screening.predictions.details import CLINICAL_PHOTOGRAPH
 from screening.predictions.outcomes import Standing, standing_of
+from screening.predictions.queries import latest_review, standing_reviews
 from screening.records.queries import with_withheld
 
 UNREAD = "StructureDefinition/lesion-unread"
@@ -72,7 +73,7 @@ def render(lesion: Lesion, base: str) -> Json:
     histologies = _standing(lesion)
     histology = next(iter(histologies), None)
     standing = standing_of(lesion, images, histologies, list(lesion.visits.all()))
-    newest_review = images[0].latest_review if images else None
+    newest_review = latest_review(images[0]) if images else None
     is_examined = histology is not None or newest_review is not None
     is_final = is_examined and not standing.is_grave and not standing.unread
     has_reading = any(one.state == State.SUCCEEDED for one in findings[1])
@@ -124,7 +125,7 @@ Findings = tuple[list[Review], list[Prediction]]
 
 
 def _findings(images: list[LesionImage]) -> Findings:
-    reviews = [review for image in images for review in image.standing_reviews]
+    reviews = [review for image in images for review in standing_reviews(image)]
     readings = [reading for image in images for reading in image.predictions.all()]
     return reviews, readings
 

@@ -32,6 +32,7 @@ from screening.models import (
 )
 from screening.predictions import advice, explanation, overlays, similar_cases
 from screening.predictions import services as prediction_services
+from screening.predictions.queries import counting_reading, latest_attempt
 from screening.records import queries as record_queries
 from screening.reviews import services as review_services
 from screening.web import form_tokens, uploads
@@ -207,7 +208,7 @@ def _reading(image: LesionImage, *, may_review: bool) -> dict[str, Any]:
     it stays visible while a later one waits, runs or has failed. ``differing``: what was corrected
     since it was made.
     """
-    latest, finished = image.latest_attempt, image.counting_reading
+    latest, finished = latest_attempt(image), counting_reading(image)
     slow = latest is not None and latest.is_active and timezone.now() - latest.created > SLOW
     words = advice.FOR_CLINICIAN if may_review else advice.FOR_PERSON
     return {

@@ -22,6 +22,7 @@ from screening.interop.dicomweb import sending
 from screening.models import Alert, Histology, Lesion, LesionImage, Patient, Reminder
 from screening.predictions import advice, succession
 from screening.predictions.outcomes import Standing
+from screening.predictions.queries import latest_attempt
 from screening.records import closing, services, timeline, visits
 from screening.records import queries as record_queries
 from screening.reminders import suggestions
@@ -57,7 +58,7 @@ def detail(request: UserRequest, pk: UUID) -> HttpResponse:
     # A curve needs two days: one day needs no chart.
     is_course = len({image.captured_on for image in images}) > 1
     read = any(one.outcome for one in told)
-    readings = [image.latest_attempt for image in images]
+    readings = [latest_attempt(image) for image in images]
     may_enter_visit = lesion.may_write and visits.is_own(request.user, lesion.patient)
     words = advice.FOR_CLINICIAN if lesion.may_review else advice.FOR_PERSON
     return render(
