@@ -8,11 +8,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.stack.installation import SOON, Installation, free_port
+from tests.stack.installation import Installation, Template, free_port
 
 _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parts[-2]))
 # It refuses to run as root.
@@ -103,21 +104,40 @@ def redis() -> Iterator[Redis]:
             server.stop()
 
 
+@dataclass(frozen=True)
+class Stores:
+    """Both servers, and an installation on them that has its tables."""
+
+    postgres: Postgres
+    redis: Redis
+    template: Template
+
+    @contextmanager
+    def installed(self, folder: Path) -> Iterator[Installation]:
+        environment = _environment(self.postgres, self.redis)
+        made = self.template.copied(folder, **environment, PREDICTION_LEASE_SECONDS="10")
+        try:
+            yield made
+        finally:
+            made.remove()
+
+
 @contextmanager
-def installed_on(postgres: Postgres, redis: Redis, folder: Path) -> Iterator[Installation]:
-    """Without tables: ``script/server`` makes them."""
-    folder.mkdir()
-    made = Installation(
-        folder,
-        DATABASE_URL=postgres.url,
-        REDIS_URL=redis.url,
-        SECRET_KEY="of a test only, and of no use elsewhere: 0123456789",
-        **SOON | {"PREDICTION_LEASE_SECONDS": "10"},
-    )
-    try:
-        yield made
-    finally:
-        made.remove()
+def stores(folder: Path) -> Iterator[Stores]:
+    """folder: for the template."""
+    with postgres() as database, redis() as broker:
+        folder.mkdir()
+        made = Installation(folder, **_environment(database, broker))
+        made.python("script/prepare.py")
+        yield Stores(database, broker, Template(folder, made.database))
+
+
+def _environment(postgres: Postgres, redis: Redis) -> dict[str, str]:
+    return {
+        "DATABASE_URL": postgres.url,
+        "REDIS_URL": redis.url,
+        "SECRET_KEY": "of a test only, and of no use elsewhere: 0123456789",
+    }
 
 
 @contextmanager

@@ -35,13 +35,19 @@ def _is_told(uploads: Uploads, *statuses: int) -> None:
     wait_until(lambda: any(uploads.statuses[one] for one in statuses), f"{statuses} are answered")
 
 
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[services.Stores]:
+    """Each test leaves both servers running."""
+    with services.stores(tmp_path_factory.mktemp("stores") / "var") as made:
+        yield made
+
+
 @pytest.mark.any_database  # it brings its own
 @services.needs_servers
-def test_redis_is_flushed_stopped_and_started(tmp_path: Path) -> None:
+def test_redis_is_flushed_stopped_and_started(stores: services.Stores, tmp_path: Path) -> None:
+    redis = stores.redis
     with (
-        services.postgres() as postgres,
-        services.redis() as redis,
-        services.installed_on(postgres, redis, tmp_path / "var") as installation,
+        stores.installed(tmp_path / "var") as installation,
         server(installation, tmp_path / "output"),
     ):
         _wait_for_the_server(tmp_path / "output")
@@ -62,11 +68,10 @@ def test_redis_is_flushed_stopped_and_started(tmp_path: Path) -> None:
 
 @pytest.mark.any_database  # it brings its own
 @services.needs_servers
-def test_postgres_is_restarted(tmp_path: Path) -> None:
+def test_postgres_is_restarted(stores: services.Stores, tmp_path: Path) -> None:
+    postgres = stores.postgres
     with (
-        services.postgres() as postgres,
-        services.redis() as redis,
-        services.installed_on(postgres, redis, tmp_path / "var") as installation,
+        stores.installed(tmp_path / "var") as installation,
         server(installation, tmp_path / "output"),
     ):
         _wait_for_the_server(tmp_path / "output")
