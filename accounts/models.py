@@ -51,13 +51,13 @@ class User(AbstractUser):
     mails_reminders = models.BooleanField(
         default=True,
         db_default=True,
-        help_text="Off: no mail that was not asked for, but about changes to the account.",
+        help_text="If off, the only unrequested mail is about changes to the account.",
     )
 
     erased_from = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="The account is to be erased then; before, it can only be undone.",
+        help_text="Scheduled time of erasure. Until then the account can only cancel it.",
     )
 
     # The clinic of the key or application that acts for this user; nothing else is visible. Not
@@ -123,7 +123,7 @@ class Clinic(models.Model):
     requires_second_factor = models.BooleanField(
         default=False,
         db_default=False,
-        help_text="Members get in only with a second factor.",
+        help_text="Members need a second factor to log in.",
     )
     requires_bound_keys = models.BooleanField(
         default=False,
@@ -136,7 +136,7 @@ class Clinic(models.Model):
         default="",
         db_default="",
         editable=False,
-        help_text="With it people invite the clinic to their record; empty: nobody can.",
+        help_text="People use it to invite the clinic to their record. Empty if nobody can.",
     )
 
     objects = ClinicQuerySet.as_manager()
@@ -231,10 +231,10 @@ class Invitation(models.Model):
     invited_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="invitations_sent")
     accepted_at = models.DateTimeField(null=True, editable=False)
     withdrawn_at = models.DateTimeField(
-        null=True, editable=False, help_text="When it was withdrawn, or replaced by another."
+        null=True, editable=False, help_text="When it was withdrawn or replaced."
     )
     mailed_at = models.DateTimeField(
-        null=True, editable=False, help_text="When the mail server took it; empty: not yet."
+        null=True, editable=False, help_text="When the mail server accepted it. Empty if not yet."
     )
 
     objects = InvitationQuerySet.as_manager()
@@ -328,10 +328,12 @@ class ApiKey(models.Model):
         blank=True,
         on_delete=models.CASCADE,
         related_name="api_keys",
-        help_text="Sees this clinic only; empty: all that its owner sees.",
+        help_text="The only clinic it sees. Empty: everything its owner sees.",
     )
     scopes = models.JSONField(
-        null=True, blank=True, help_text="What it may do; empty: all, as before there were scopes."
+        null=True,
+        blank=True,
+        help_text="What it may do. Empty: everything, as for keys older than scopes.",
     )
     expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
@@ -376,14 +378,15 @@ class Application(AbstractApplication):
         User,
         on_delete=models.PROTECT,
         related_name="registered_applications",
-        help_text="Who answers for it: it works only while they are an admin of the clinic.",
+        help_text="Responsible for it. It works only while they are an admin of the clinic.",
     )
     scopes = models.JSONField(help_text="What its tokens may do.")
     jwks = models.JSONField(
         default=list,
         db_default=[],
         editable=False,
-        help_text="The public keys that it signs in with; empty: at jwks_url, or by its secret.",
+        help_text="Public keys it authenticates with. Empty if they are at jwks_url or it uses "
+        "its secret.",
     )
     jwks_url = models.URLField(
         max_length=500,
@@ -418,9 +421,7 @@ class UsedAssertion(models.Model):
         Application, on_delete=models.CASCADE, related_name="used_assertions"
     )
     jti_sha256 = models.CharField(max_length=64, editable=False)
-    expires_at = models.DateTimeField(
-        editable=False, help_text="After this moment it would be refused anyway."
-    )
+    expires_at = models.DateTimeField(editable=False, help_text="After this it is refused anyway.")
 
     class Meta:
         constraints = [

@@ -72,7 +72,8 @@ class Alert(UUIDModel):
     replaced_at = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="When the images were compared within outlines drawn anew: it counts no longer.",
+        help_text="When the images were compared again within newly drawn outlines. It no longer "
+        "counts.",
     )
     before = models.JSONField(default=dict, help_text="What was measured in the earlier image.")
     after = models.JSONField(default=dict, help_text="What was measured in the later image.")

@@ -66,7 +66,7 @@ class Announcement(UUIDModel):
         default=False,
         db_default=False,
         editable=False,
-        help_text="It follows from what somebody found: a lesion closed by a conclusion.",
+        help_text="Whether it reveals a finding, such as a lesion closed by a conclusion.",
     )
 
     objects = AnnouncementQuerySet.as_manager()

@@ -84,17 +84,21 @@ class AuditEntry(models.Model):
 
     number = models.PositiveBigIntegerField(primary_key=True)
     unit = models.UUIDField(
-        db_index=True, help_text="Of a unit that went on after it seemed cut off, two entries."
+        db_index=True, help_text="A unit that seemed to be cut off but continued has two entries."
     )
     at = models.DateTimeField(db_index=True)
     act = models.CharField(max_length=13, choices=Act)
     through = models.CharField(max_length=8, choices=Through)
-    what = models.CharField(max_length=200, help_text="The address, task or command by its name.")
-    actor = models.UUIDField(null=True, db_index=True, help_text="The account; empty: nobody's.")
+    what = models.CharField(
+        max_length=200, help_text="The URL, or the name of the task or command."
+    )
+    actor = models.UUIDField(
+        null=True, db_index=True, help_text="The account. Empty if nobody was logged in."
+    )
     key = models.UUIDField(null=True, help_text="The API key or application that was used.")
     address = models.GenericIPAddressField(null=True)
     request = models.CharField(max_length=64, blank=True)
-    status = models.PositiveSmallIntegerField(null=True, help_text="Of the response.")
+    status = models.PositiveSmallIntegerField(null=True, help_text="Status code of the response.")
     is_complete = models.BooleanField(help_text="False if the unit was cut off.")
     details = models.JSONField(
         help_text=(
@@ -102,11 +106,17 @@ class AuditEntry(models.Model):
             "by record and field, keyed digests of the value before and after."
         )
     )
-    digest = models.CharField(max_length=64, help_text="Keyed, of the fields above as written.")
+    digest = models.CharField(
+        max_length=64, help_text="Keyed digest of the fields above, as first written."
+    )
     previous_signature = models.CharField(max_length=64, blank=True)
-    signature = models.CharField(max_length=64, help_text="Of the number and the two before.")
+    signature = models.CharField(
+        max_length=64, help_text="Over the number and the two fields above."
+    )
     erased_signature = models.CharField(
-        max_length=64, blank=True, help_text="Of the fields above, once a person was taken out."
+        max_length=64,
+        blank=True,
+        help_text="Over the fields above after a person was erased from them.",
     )
 
     class Meta:
@@ -185,10 +195,10 @@ class AuditSegment(models.Model):
     for the entries it replaces.
     """
 
-    last = models.PositiveBigIntegerField(primary_key=True, help_text="Its last entry's number.")
+    last = models.PositiveBigIntegerField(primary_key=True, help_text="Number of its last entry.")
     first = models.PositiveBigIntegerField()
     closed_at = models.DateTimeField(default=timezone.now)
-    last_signature = models.CharField(max_length=64, help_text="Of its last entry.")
+    last_signature = models.CharField(max_length=64, help_text="Signature of its last entry.")
     previous_signature = models.CharField(max_length=64, blank=True)
     signature = models.CharField(max_length=64)
 

@@ -65,26 +65,29 @@ class Batch(UUIDModel):
     dry_run = models.BooleanField(default=False, help_text="Check only; import when resumed.")
     captured_on = models.DateField(
         null=True,
-        help_text="Of rows that do not say their own day; empty: their file's, else the upload's.",
+        help_text="For rows without a day of their own. Empty: the day in the file, or else of "
+        "the upload.",
     )
     archive = models.FileField(
-        upload_to=_archive_name, blank=True, help_text="Removed when there is no more need of it."
+        upload_to=_archive_name, blank=True, help_text="Removed when no longer needed."
     )
     archive_bytes = models.PositiveBigIntegerField(
-        null=True, editable=False, help_text="Empty: kept before sizes were noted."
+        null=True, editable=False, help_text="Empty for archives stored before sizes were recorded."
     )
     has_rows = models.BooleanField(
-        default=False, editable=False, help_text="Every line of the manifest has its row."
+        default=False, editable=False, help_text="Every line of the manifest has a row."
     )
     unknown_columns = models.JSONField(default=list, editable=False)
     failure = models.CharField(max_length=400, blank=True, editable=False)
     attempts = models.PositiveSmallIntegerField(default=0, editable=False)
     lease_expires_at = models.DateTimeField(null=True, editable=False)
     setbacks = models.PositiveSmallIntegerField(
-        default=0, editable=False, help_text="Faults in a row that were not of its rows."
+        default=0,
+        editable=False,
+        help_text="Consecutive failures that were not caused by its rows.",
     )
     rests_until = models.DateTimeField(
-        null=True, editable=False, help_text="Not to be worked on before, after a setback."
+        null=True, editable=False, help_text="Paused until then after a setback."
     )
     finished_at: models.DateTimeField[datetime | None, datetime | None] = models.DateTimeField(
         null=True, editable=False
@@ -141,13 +144,15 @@ class BatchRow(UUIDModel):
         REFUSED = "refused", "Refused"
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="rows")
-    number = models.PositiveIntegerField(help_text="As a spreadsheet or an editor counts them.")
+    number = models.PositiveIntegerField(help_text="Line number, as in a spreadsheet or an editor.")
     state = models.CharField(max_length=8, choices=State, default=State.WAITING)
-    picture = models.CharField(max_length=500, blank=True, help_text="As the manifest names it.")
+    picture = models.CharField(max_length=500, blank=True, help_text="File name in the manifest.")
     entry = models.CharField(max_length=1000, blank=True, help_text="Its name in the archive.")
-    offset = models.BigIntegerField(null=True, help_text="Where its line begins, if in no archive.")
+    offset = models.BigIntegerField(
+        null=True, help_text="Where its line starts, unless it is in an archive."
+    )
     values = models.JSONField(default=dict, help_text="What is to be imported.")
-    source = models.JSONField(default=dict, help_text="Metadata in ISIC's words, as they came.")
+    source = models.JSONField(default=dict, help_text="Metadata in ISIC's terms, as received.")
     problems = models.JSONField(default=list, help_text="[column, reason] pairs.")
     # Erasing a picture also erases its manifest line.
     image = models.ForeignKey(
@@ -156,7 +161,7 @@ class BatchRow(UUIDModel):
     prediction = models.ForeignKey(
         Prediction, null=True, on_delete=models.CASCADE, related_name="batch_rows"
     )
-    was_known = models.BooleanField(default=False, help_text="The picture was there already.")
+    was_known = models.BooleanField(default=False, help_text="The picture already existed.")
     followed_up = models.BooleanField(default=False, help_text="Measured and compared.")
     attempts = models.PositiveSmallIntegerField(default=0)
     lease_expires_at = models.DateTimeField(null=True)

@@ -50,7 +50,9 @@ class Comparison(UUIDModel):
         help_text="The drawn outlines that it rests on, by image; empty: the model's own.",
     )
     replaced_at = models.DateTimeField(
-        null=True, editable=False, help_text="When an outline that was drawn anew took its place."
+        null=True,
+        editable=False,
+        help_text="When a comparison within newly drawn outlines replaced it.",
     )
     aligned = models.BooleanField()
     matrix = models.JSONField(

@@ -17,7 +17,9 @@ class Consent(UUIDModel):
     recorded_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="recorded_consents"
     )
-    version = models.CharField(max_length=12, help_text="Of the texts that the person was shown.")
+    version = models.CharField(
+        max_length=12, help_text="Version of the texts that the person was shown."
+    )
     withdrawn_at = models.DateTimeField(null=True, editable=False)
     withdrawn_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

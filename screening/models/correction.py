@@ -72,7 +72,7 @@ class Correction(UUIDModel):
         Patient,
         on_delete=models.PROTECT,
         related_name="corrections",
-        help_text="Whose record it was, before.",
+        help_text="The patient whose record it was before.",
     )
     lesion = models.ForeignKey(
         Lesion, null=True, on_delete=models.PROTECT, related_name="corrections"
@@ -88,7 +88,7 @@ class Correction(UUIDModel):
     )
     reason = models.CharField(max_length=400, blank=True)
     before = models.JSONField(default=dict, help_text="The fields that changed, as they were.")
-    after = models.JSONField(default=dict, help_text="The same fields, as they are since.")
+    after = models.JSONField(default=dict, help_text="The same fields, as they have been since.")
 
     objects = CorrectionQuerySet.as_manager()
 

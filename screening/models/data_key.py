@@ -62,7 +62,7 @@ class DataKey(models.Model):
         editable=False,
         on_delete=models.CASCADE,
         related_name="data_keys",
-        help_text="Empty: the installation's, or about to be destroyed.",
+        help_text="Empty if it is the installation's key or is about to be destroyed.",
     )
     erasure = models.ForeignKey(
         Erasure,
@@ -80,8 +80,8 @@ class DataKey(models.Model):
     lost_at = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="When an operator said that the key that opens it will not be found again. What "
-        "is under it counts as lost, and the patient gets another.",
+        help_text="When an operator declared the key that opens it lost for good. What it "
+        "encrypts counts as lost, and the patient gets a new key.",
     )
 
     objects = DataKeyQuerySet.as_manager()

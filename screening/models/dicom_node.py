@@ -50,14 +50,14 @@ class DicomNode(Receiver):
     clinic = models.ForeignKey(Clinic, on_delete=models.CASCADE, related_name="dicom_nodes")
     name = models.CharField(max_length=80)
     address = models.CharField(
-        max_length=500, help_text="Of the DICOMweb service: what comes before /studies."
+        max_length=500, help_text="Base URL of the DICOMweb service, before /studies."
     )
     authorization = models.CharField(
         max_length=6, choices=Authorization, default=Authorization.NONE
     )
     encrypted_credentials = models.TextField(blank=True, editable=False)
     for_research = models.BooleanField(
-        default=False, help_text="Only pictures of those who consented to research go there."
+        default=False, help_text="Receives only pictures of people who consented to research."
     )
     removed_at = models.DateTimeField(null=True, editable=False)
 
@@ -123,18 +123,20 @@ class DicomDelivery(Outgoing):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="dicom_deliveries"
     )
     with_readings = models.BooleanField(
-        default=False, help_text="With what the software read, as report and segmentation."
+        default=False, help_text="Includes the software's readings, as report and segmentation."
     )
     study_uid = models.CharField(max_length=64, blank=True, editable=False)
     series_uid = models.CharField(max_length=64, blank=True, editable=False)
     instance_uid = models.CharField(
-        max_length=64, blank=True, editable=False, help_text="The UIDs of the last attempt."
+        max_length=64, blank=True, editable=False, help_text="UIDs of the last attempt."
     )
     status_code = models.PositiveSmallIntegerField(
-        null=True, editable=False, help_text="Of the last answer; empty: none came."
+        null=True,
+        editable=False,
+        help_text="Status code of the last response. Empty if there was none.",
     )
     message = models.CharField(
-        max_length=300, blank=True, editable=False, help_text="What came back, in words."
+        max_length=300, blank=True, editable=False, help_text="The response in words."
     )
 
     objects = DicomDeliveryQuerySet.as_manager()

@@ -80,7 +80,7 @@ class Erasure(UUIDModel):
     )
     parted = models.JSONField(
         default=list,
-        help_text="Records that only lose the link to whoever asked: others have a right to them.",
+        help_text="Records that others have a right to. They only lose the link to the requester.",
     )
     clinic = models.ForeignKey(Clinic, null=True, on_delete=models.CASCADE, related_name="erasures")
     ground = models.CharField(max_length=12, choices=Ground, blank=True)
@@ -102,9 +102,11 @@ class Erasure(UUIDModel):
         default=list,
         help_text="Stored files still to be deleted, and whether each is the only copy.",
     )
-    counts = models.JSONField(default=dict, help_text="By kind: what was erased, and what kept.")
+    counts = models.JSONField(default=dict, help_text="What was erased and what was kept, by kind.")
     receipt = models.JSONField(default=dict)
-    mail_to = models.EmailField(blank=True, help_text="Until the receipt is mailed.")
+    mail_to = models.EmailField(
+        blank=True, help_text="Where to mail the receipt. Emptied once it is mailed."
+    )
     failures = models.PositiveSmallIntegerField(default=0)
     rests_until = models.DateTimeField(null=True)
 

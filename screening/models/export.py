@@ -61,10 +61,12 @@ class Export(UUIDModel):
         blank=True,
         on_delete=models.CASCADE,
         related_name="exports",
-        help_text="Whose record; empty: the account and all own records of whoever asked.",
+        help_text="Whose record it is. Empty: the requester's account and all their own records.",
     )
     state = models.CharField(max_length=7, choices=State, default=State.QUEUED)
-    steps = models.PositiveIntegerField(default=0, editable=False, help_text="Files to write.")
+    steps = models.PositiveIntegerField(
+        default=0, editable=False, help_text="Number of files to write."
+    )
     steps_done = models.PositiveIntegerField(default=0, editable=False)
     file = SealedFileField(upload_to=_archive_name, blank=True, max_length=120)
     file_bytes = models.PositiveBigIntegerField(null=True, editable=False)
@@ -77,7 +79,7 @@ class Export(UUIDModel):
     lease_expires_at = models.DateTimeField(null=True, editable=False)
     setbacks = models.PositiveSmallIntegerField(default=0, editable=False)
     rests_until = models.DateTimeField(
-        null=True, editable=False, help_text="Not to be claimed before, after a setback."
+        null=True, editable=False, help_text="Not claimed before then, after a setback."
     )
     finished_at = models.DateTimeField(null=True, editable=False)
     expires_at = models.DateTimeField(
@@ -85,7 +87,9 @@ class Export(UUIDModel):
     )
     mailing_since = models.DateTimeField(null=True, editable=False)
     mailed_at = models.DateTimeField(null=True, editable=False)
-    fetched_at = models.DateTimeField(null=True, editable=False, help_text="The last time.")
+    fetched_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was last downloaded."
+    )
 
     objects = ExportQuerySet.as_manager()
 

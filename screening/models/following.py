@@ -92,7 +92,9 @@ class Following(UUIDModel):
         help_text="What the owner called the record, if the clinic gave it another label.",
     )
     ended_at = models.DateTimeField(
-        null=True, editable=False, help_text="When it was ended; declined or withdrawn before."
+        null=True,
+        editable=False,
+        help_text="When it ended. If it never began, when it was declined or withdrawn.",
     )
     ended_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,

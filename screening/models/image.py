@@ -176,8 +176,9 @@ class LesionImage(Withdrawable):
     placed_at = models.DateTimeField(
         default=timezone.now,
         editable=False,
-        help_text="When it took its place among the lesion's images: added, moved, or its day "
-        "corrected. An act of who was shown the lesion before that did not take it into account.",
+        help_text="When it took its place among the lesion's images: added, moved or given "
+        "another day. An act by someone who was shown the lesion earlier does not take "
+        "it into account.",
     )
     modality = models.CharField(max_length=13, choices=Modality, default=Modality.DERMATOSCOPIC)
     file = SealedFileField(upload_to=_file_name, max_length=120)
@@ -188,8 +189,8 @@ class LesionImage(Withdrawable):
         blank=True,
         default="",
         db_default="",
-        help_text="A larger picture in the size of a screen. Empty: it is smaller, or came before "
-        "there were any and has not been shown since.",
+        help_text="A copy at screen size. Empty if the picture is smaller, or is older than this "
+        "field and has not been shown since.",
     )
     data_key = models.ForeignKey(
         DataKey,
@@ -197,27 +198,29 @@ class LesionImage(Withdrawable):
         editable=False,
         on_delete=models.PROTECT,
         related_name="images",
-        help_text="What its files and maps are encrypted with, also after it was moved to another "
-        "patient; empty: with nothing.",
+        help_text="Encrypts its files and maps, even after it moved to another patient. Empty if "
+        "they are not encrypted.",
     )
     width = models.PositiveIntegerField(help_text="Pixels, after orientation.")
     height = models.PositiveIntegerField(help_text="Pixels, after orientation.")
-    sha256 = models.CharField(max_length=64, help_text="Of the file as it was uploaded.")
+    sha256 = models.CharField(max_length=64, help_text="SHA-256 of the file as uploaded.")
     stored_bytes = models.PositiveIntegerField(
-        null=True, editable=False, help_text="Of its files; empty: kept before sizes were noted."
+        null=True,
+        editable=False,
+        help_text="Size of its files. Empty if they were stored before sizes were recorded.",
     )
     camera_model = models.CharField(max_length=120, blank=True)
     has_burned_in_text = models.BooleanField(
         default=False,
         editable=False,
-        help_text="Its DICOM file said so: the picture itself may name the person.",
+        help_text="According to its DICOM file. The picture itself may name the person.",
     )
     is_twin = models.BooleanField(
         default=False,
         db_default=False,
         editable=False,
-        help_text="The same picture is there once more: it came with a lesion that was merged, and "
-        "keeps what people said of it.",
+        help_text="A second copy of the same picture. It came with a merged lesion and keeps what "
+        "people recorded on it.",
     )
     is_synthetic = models.BooleanField(default=False, help_text="Drawn by SkinCheck, not skin.")
 

@@ -117,7 +117,7 @@ class Lesion(Withdrawable):
     )
 
     symptoms_at = models.DateTimeField(
-        null=True, editable=False, help_text="When a symptom was last newly marked."
+        null=True, editable=False, help_text="When a new symptom was last marked."
     )
     closed_on = models.DateField(null=True, editable=False, help_text="The day it was removed.")
     closed_day_is_known = models.BooleanField(

@@ -92,14 +92,14 @@ class Measurement(UUIDModel):
         null=True,
         on_delete=models.PROTECT,
         related_name="measurements",
-        help_text="Whose mask was measured.",
+        help_text="The reading whose mask was measured.",
     )
     outline = models.ForeignKey(
         Outline, null=True, on_delete=models.PROTECT, related_name="measurements"
     )
     algorithm_version = models.CharField(max_length=20)
     values = models.JSONField(
-        default=dict, help_text="By name, in pixels of the image and shares; never in millimetres."
+        default=dict, help_text="By name, in image pixels and shares, never in millimetres."
     )
     failure = models.CharField(
         max_length=200, blank=True, help_text="Why nothing could be measured."

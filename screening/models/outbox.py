@@ -37,10 +37,10 @@ class Receiver(UUIDModel):
     """A system that deliveries are sent to. After failures it rests, longer each time."""
 
     failures = models.PositiveIntegerField(
-        default=0, editable=False, help_text="Attempts that failed since the last that succeeded."
+        default=0, editable=False, help_text="Failed attempts since the last success."
     )
     rests_until = models.DateTimeField(
-        null=True, editable=False, help_text="After failures, nothing is sent before this moment."
+        null=True, editable=False, help_text="After failures, nothing is sent until then."
     )
 
     class Meta:
@@ -70,7 +70,7 @@ class Outgoing(UUIDModel):
     )
     due_at = models.DateTimeField(default=timezone.now, editable=False)
     given_up_at = models.DateTimeField(
-        default=a_day_from_now, editable=False, help_text="No attempt is made after this moment."
+        default=a_day_from_now, editable=False, help_text="No attempts are made after this."
     )
     tries = models.PositiveSmallIntegerField(default=0, editable=False)
     rung_at = models.DateTimeField(

@@ -46,7 +46,9 @@ class Patient(Withdrawable):
     skin_type = models.CharField(max_length=3, choices=SkinType, blank=True)
 
     erased_from = models.DateTimeField(
-        null=True, editable=False, help_text="It is to be erased then, and nobody sees it before."
+        null=True,
+        editable=False,
+        help_text="Scheduled time of erasure. Nobody sees the record until then.",
     )
     merged_into = models.ForeignKey(
         "self", null=True, editable=False, on_delete=models.PROTECT, related_name="merged"

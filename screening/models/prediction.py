@@ -108,7 +108,7 @@ class Prediction(UUIDModel):
     is_bulk = models.BooleanField(
         default=False,
         editable=False,
-        help_text="Nobody waits for it: what is waited for goes first.",
+        help_text="Nobody is waiting for it. Readings that somebody waits for go first.",
     )
 
     state = models.CharField(max_length=9, choices=State, default=State.QUEUED, editable=False)
@@ -116,16 +116,17 @@ class Prediction(UUIDModel):
     setbacks = models.PositiveSmallIntegerField(
         default=0,
         editable=False,
-        help_text="How often it was put off since storage or database were away: no attempts.",
+        help_text="How often it was postponed because storage or the database was unavailable. "
+        "These do not count as attempts.",
     )
     rests_until = models.DateTimeField(
-        null=True, editable=False, help_text="Not to be claimed before, after a setback."
+        null=True, editable=False, help_text="Not claimed before then, after a setback."
     )
     rung_at = models.DateTimeField(
         null=True,
         default=timezone.now,
         editable=False,
-        help_text="When the workers were last told of it; empty: they are to be told again.",
+        help_text="When the workers were last notified. Empty if they are to be notified again.",
     )
     lease_expires_at = models.DateTimeField(null=True, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
@@ -144,7 +145,7 @@ class Prediction(UUIDModel):
     balanced_probabilities = models.JSONField(default=dict, editable=False)
     image_logits = models.JSONField(default=dict, editable=False)
     context = models.JSONField(
-        default=dict, editable=False, help_text="Age, sex and localization as the model got them."
+        default=dict, editable=False, help_text="Age, sex and localization as given to the model."
     )
     context_terms = models.JSONField(
         default=dict, editable=False, help_text="Logits that each field of the context added."
@@ -156,10 +157,10 @@ class Prediction(UUIDModel):
     told_from = models.DateTimeField(
         null=True,
         editable=False,
-        help_text="Since when it is the reading of its image that counts; empty: it never did.",
+        help_text="When it became the reading of its image that counts. Empty if it never did.",
     )
     told_until = models.DateTimeField(
-        null=True, editable=False, help_text="When another reading took its place; empty: none has."
+        null=True, editable=False, help_text="When another reading replaced it. Empty if none has."
     )
 
     objects = PredictionQuerySet.as_manager()

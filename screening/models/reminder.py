@@ -93,10 +93,10 @@ class Reminder(UUIDModel):
     snoozed_until = models.DateField(null=True, blank=True)
     stopped_at = models.DateTimeField(null=True, editable=False)
     mailed_for = models.DateField(
-        null=True, editable=False, help_text="The day it was due when a mail was sent last."
+        null=True, editable=False, help_text="The due day that the last mail was about."
     )
     mailing_since = models.DateTimeField(
-        null=True, editable=False, help_text="Claimed by who sends a mail of it just now."
+        null=True, editable=False, help_text="When a process claimed it to send the mail."
     )
 
     objects = ReminderQuerySet.as_manager()

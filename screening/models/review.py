@@ -70,7 +70,7 @@ class Review(Settling):
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="superseded_by"
     )
     number = models.PositiveBigIntegerField(
-        unique=True, editable=False, help_text="1 for the first that was ever signed here."
+        unique=True, editable=False, help_text="1 for the first review signed on this installation."
     )
     previous_signature = models.CharField(max_length=64, blank=True, editable=False)
     signature = models.CharField(
@@ -152,10 +152,14 @@ class ReviewSeal(UUIDModel):
         Review, null=True, editable=False, on_delete=models.PROTECT, related_name="seal"
     )
     content_sha256 = models.CharField(
-        max_length=64, blank=True, editable=False, help_text="Of what is left; empty: erased."
+        max_length=64,
+        blank=True,
+        editable=False,
+        help_text="Digest of its content. Empty if the review was erased.",
     )
     held = models.BooleanField(
-        editable=False, help_text="Whether it was still as it was signed when it was sealed."
+        editable=False,
+        help_text="Whether it was unchanged since it was signed, at the time of sealing.",
     )
     seal = models.CharField(max_length=64, editable=False, help_text="HMAC-SHA256 over the above.")
 

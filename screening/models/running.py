@@ -19,11 +19,11 @@ class Heartbeat(models.Model):
     name = models.CharField(primary_key=True, max_length=100)
     beat_at = models.DateTimeField(default=timezone.now)
     task = models.CharField(
-        max_length=100, blank=True, default="", db_default="", help_text="Empty: it had none."
+        max_length=100, blank=True, default="", db_default="", help_text="Empty if it had none."
     )
     task_since = models.DateTimeField(null=True)
     task_limit = models.PositiveIntegerField(
-        null=True, help_text="Seconds after which the task is ended."
+        null=True, help_text="Seconds after which the task is stopped."
     )
 
     def __str__(self) -> str:

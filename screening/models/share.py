@@ -44,12 +44,12 @@ class Share(UUIDModel):
         blank=True,
         on_delete=models.PROTECT,
         related_name="shares",
-        help_text="Shows this lesion only; empty: all of the record.",
+        help_text="The only lesion shown. Empty: the whole record.",
     )
     shared_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="shares"
     )
-    recipient = models.CharField(max_length=120, help_text="For whom, in the sharer's words.")
+    recipient = models.CharField(max_length=120, help_text="Who it is for, in the sharer's words.")
     message = models.TextField(
         max_length=4000,
         blank=True,
@@ -104,7 +104,7 @@ class Opinion(UUIDModel):
     lesion = models.ForeignKey(
         Lesion, null=True, blank=True, on_delete=models.PROTECT, related_name="opinions"
     )
-    name = models.CharField(max_length=120, help_text="As whoever wrote it calls themselves.")
+    name = models.CharField(max_length=120, help_text="The name that the author gave.")
     text = models.TextField(max_length=4000)
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -112,7 +112,7 @@ class Opinion(UUIDModel):
         blank=True,
         on_delete=models.PROTECT,
         related_name="opinions",
-        help_text="The account that was logged in; empty: unverified.",
+        help_text="The account that was logged in. Empty if unverified.",
     )
 
     class Meta:

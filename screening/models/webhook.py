@@ -78,11 +78,12 @@ class Webhook(Receiver):
         editable=False,
         on_delete=models.PROTECT,
         related_name="registered_webhooks",
-        help_text="Who answers for a clinic's: it is told of events while they are an admin.",
+        help_text="Responsible for a clinic's webhook, which receives events only while they are "
+        "an admin.",
     )
     name = models.CharField(max_length=80)
     target = models.CharField(max_length=500, help_text="The address that events are sent to.")
-    events = models.JSONField(default=list, help_text="The events that it is told of.")
+    events = models.JSONField(default=list, help_text="The events that are sent to it.")
     secret_version = models.PositiveSmallIntegerField(default=1, editable=False)
     rotated_at = models.DateTimeField(null=True, editable=False)
     disabled_at = models.DateTimeField(null=True, editable=False)
