@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import DatabaseError, models
+from django.db import DatabaseError, models, transaction
 from django.db.models import ExpressionWrapper, F, QuerySet
 from django.utils import timezone
 
 from screening.errors import Damaged, KeyDestroyed, Overtaken
-from screening.images.services import files_only_with_rows
 from screening.models import DataKey, LesionImage, PredictionMaps
 from screening.models.data_key import INSTALLATION
 from screening.models.fields import SealedBinaryField
@@ -40,19 +39,23 @@ def seal_again(image: LesionImage) -> None:
     """
     old = {name: str(getattr(image, name).name) for name in FILES}
     image.data_key = DataKey.of(image.lesion.patient) if settings.ENCRYPT_AT_REST else None
-    new = {}
-    with files_only_with_rows() as stored:
-        for name, path in old.items():
+    new: dict[str, str] = {}
+    try:
+        for name, path in old.items():  # before the transaction, which must not wait for a file
             if path and _is_whole(path):
                 file = getattr(image, name)
                 with storage.open(path) as content:
                     file.save(path, content, save=False)
-                stored.append(file)
                 new[name] = str(file.name)
-        unchanged = LesionImage.everything.filter(pk=image.pk, **old)
-        if not unchanged.update(data_key=image.data_key, **new):
-            raise Overtaken("The picture was changed in the meantime.")
-        _seal_maps(image)
+        with transaction.atomic():
+            unchanged = LesionImage.everything.filter(pk=image.pk, **old)
+            if not unchanged.update(data_key=image.data_key, **new):
+                raise Overtaken("The picture was changed in the meantime.")
+            _seal_maps(image)
+    except BaseException:
+        for path in new.values():
+            storage.delete(path)
+        raise
     for name in new:
         storage.delete(old[name])
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Texts only: no table changes."""
     dependencies = [
-        ("accounts", "0010_code_of_a_clinic"),
+        ("accounts", "0011_required_bound_keys"),
     ]
 
     operations = [
