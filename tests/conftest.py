@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import shutil
 import sqlite3
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -21,7 +23,9 @@ from django.test import override_settings
 from accounts.models import Clinic, User
 from accounts.roles import Role
 from accounts.web import sessions
+from screening.images import sandbox
 from screening.models import Patient, data_key
+from screening.operations.storage import Sealed
 from tests.access import World
 from tests.clients import Browser
 from tests.factories import (
@@ -209,6 +213,7 @@ def shared_rows(
             yield media
 
     of_the_module = transaction.atomic()
+    of_the_module._from_testcase = True  # as those around each test
     with creating():
         of_the_module.__enter__()
     yield creating
@@ -284,6 +289,29 @@ def _apart_from_the_installation(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _own_media(settings, tmp_path):
     settings.MEDIA_ROOT = tmp_path / "media"
+
+
+@pytest.fixture(autouse=True)
+def _no_transaction_waits_for_a_file(monkeypatch):
+    """Neither a disk that hangs nor a slow decoder may keep the database locked. It fails the test
+    at its end, because most callers handle errors of opening.
+    """
+    waits = []
+
+    def watched(function):
+        @wraps(function)
+        def called(*args, **options):
+            if any(not block._from_testcase for block in connection.atomic_blocks):
+                waits.append("".join(traceback.format_stack()[-12:-1]))
+            return function(*args, **options)
+
+        return called
+
+    monkeypatch.setattr(Sealed, "stored", watched(Sealed.stored))
+    monkeypatch.setattr(sandbox, "run", watched(sandbox.run))
+    yield
+    if waits:
+        pytest.fail("A file is opened or decoded within a transaction:\n" + waits[0])
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,10 @@ class OutlineSerializer(RecordSerializer):
 
     def create(self, validated_data: dict[str, Any]) -> Outline:
         points = [(x, y) for x, y in validated_data["points"]]
-        return outlines.draw_outline(user=self.user, image=validated_data["image"], points=points)
+        image = validated_data["image"]
+        drawn = outlines.draw_outline(user=self.user, image=image, points=points)
+        outlines.measure_now(image)
+        return drawn
 
 
 class OutlineFilter(RecordFilter):
@@ -96,6 +99,7 @@ class OutlineViewSet(RecordViewSet):
     queryset = Outline.objects.none()
     serializer_class = OutlineSerializer
     filterset_class = OutlineFilter
+    in_one_transaction = False  # the picture is measured within the new outline
 
     def get_queryset(self) -> QuerySet[Outline]:
         return Outline.objects.visible_to(self.user).select_related("image", "drawn_by")  # type: ignore[return-value]

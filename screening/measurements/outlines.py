@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import combinations
 from math import hypot
 
@@ -22,11 +23,13 @@ LEAST_RULER = 0.02
 """The smallest distance, as a share of the picture's width."""
 
 Point = tuple[float, float]
+logger = logging.getLogger(__name__)
 
 
+@transaction.atomic
 def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outline:
-    """Make this the current outline, have it measured and queue new comparisons. While the picture
-    cannot be reached, a worker measures it later.
+    """Make this the current outline, and queue its measurement and new comparisons.
+    ``measure_now`` after it gives the measures to whoever waits for the response.
 
     points: shares of the width and height. Raises ValidationError for a line that encloses nothing
     or crosses itself.
@@ -36,13 +39,19 @@ def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outl
     drawn = Outline.objects.create(
         image=image, drawn_by=user, points=[[round(x, 5), round(y, 5)] for x, y in points]
     )
+    bells.after_commit(bells.follow_up, image.pk)
+    return drawn
+
+
+def measure_now(image: LesionImage) -> None:
+    """Measure within the outline that was just drawn. Call it outside transactions, because it
+    opens the picture. If it fails, a worker tries again: the outline is stored.
+    """
     try:
         services.measure_image(image)
     except Exception as error:
         if not is_transient(error):
-            raise
-    bells.after_commit(bells.follow_up, image.pk)
-    return drawn
+            logger.exception("image %s: not measured within its new outline", image.pk)
 
 
 @transaction.atomic

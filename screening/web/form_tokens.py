@@ -42,8 +42,8 @@ VALID = 24 * 60 * 60
 KEPT = 60 * 60
 WAIT = 20.0
 """Seconds that a second submission waits for the result of the first."""
-LONG = {"image_new", "batch_new"}
-"""Pages that accept files, which are too slow for one transaction."""
+LONG = {"image_new", "image_outline", "batch_new"}
+"""Pages that store or measure pictures, which is too slow for one transaction."""
 RECOGNISED = {"image_new"}
 """Pages that recognise repeated files, each sent separately."""
 ALREADY = (

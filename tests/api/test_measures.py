@@ -86,6 +86,16 @@ def test_an_outline_is_a_new_version_and_is_measured(clinician, image):
     assert [one["id"] for one in listed] == [response.json()["id"]]
 
 
+def test_an_outline_sent_with_a_key_is_drawn_once(clinician, image):
+    """Without a transaction around it: the picture is measured."""
+    body = {"image": str(image.pk), "points": [[0.25, 0.25], [0.75, 0.25], [0.75, 0.75]]}
+    key = {"HTTP_IDEMPOTENCY_KEY": "draw"}
+    first, again = (clinician.post(f"{API}outlines/", body, format="json", **key) for _ in range(2))
+    assert first.status_code == again.status_code == 201
+    assert first.json()["id"] == again.json()["id"]
+    assert image.outlines.count() == 1
+
+
 @pytest.mark.parametrize(
     ("points", "words"),
     [

@@ -106,17 +106,23 @@ def test_two_points_on_a_ruler_give_the_scale(lesion):
         outlines.set_scale(user=_writer(image), image=image, source="ruler", mm_per_pixel=0)
 
 
+def draw(image, points):
+    drawn = outlines.draw_outline(user=_writer(image), image=image, points=points)
+    outlines.measure_now(image)
+    return drawn
+
+
 def test_a_drawn_outline_stands_above_the_mask_which_stays(lesion):
     image = photographed(lesion, date(2026, 1, 1))
     by_model = measurement_services.measure_image(image)
     square = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]
-    outlines.draw_outline(user=_writer(image), image=image, points=square)
+    draw(image, square)
     drawn = measurement_queries.current(image)
     assert drawn.outline is not None
     assert drawn.values["area_px"] == pytest.approx(400 * 300 / 4, rel=0.03)
     assert masks.mask_of(image, (150, 200)).mean() == pytest.approx(0.25, abs=0.01)
     assert Measurement.objects.filter(pk=by_model.pk).exists()
-    again = outlines.draw_outline(user=_writer(image), image=image, points=square[:3])
+    again = draw(image, square[:3])
     assert measurement_queries.current(image).outline == again
 
 
@@ -126,10 +132,21 @@ def test_an_outline_that_cannot_be_measured_now_is_kept_once(lesion, monkeypatch
     square = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]
     with monkeypatch.context() as away:
         away.setattr(measurement_services, "measure_image", mock.Mock(side_effect=Busy))
-        drawn = outlines.draw_outline(user=_writer(image), image=image, points=square)
+        drawn = draw(image, square)
     assert [*image.outlines.all()] == [drawn]
     tasks.follow_up_task(str(image.pk))
     assert measurement_queries.current(image).outline == drawn
+
+
+@pytest.mark.parametrize("error", [Busy(), ZeroDivisionError()])
+def test_the_page_says_that_an_outline_is_kept_and_measured_soon(lesion, client, error):
+    image = photographed(lesion, date(2026, 1, 1))
+    client.force_login(_writer(image))
+    points = {"points": " ".join(f"{x},{y}" for x, y in SMALL)}
+    with mock.patch.object(measurement_services, "measure_image", side_effect=error):
+        response = client.post(f"/images/{image.pk}/outline/", points, follow=True)
+    assert "The outline is saved. The picture is measured soon." in response.content.decode()
+    assert image.outlines.count() == 1
 
 
 @pytest.mark.parametrize(
@@ -439,7 +456,7 @@ def test_a_comparison_older_than_an_outline_is_found_by_the_sweep(lesion, limits
     before = photographed(lesion, date(2026, 1, 1))
     after = photographed(lesion, date(2026, 6, 1))
     follow_up(before, after)
-    outlines.draw_outline(user=_writer(after), image=after, points=SMALL)
+    draw(after, SMALL)
     Measurement.objects.update(created=timezone.now() - timedelta(minutes=5))
     assert comparison_services.uncompared() == [after]
     follow_up(after)

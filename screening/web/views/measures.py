@@ -45,8 +45,11 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
     if request.method == "POST":
         drawn = submit(form, outlines.draw_outline, user=request.user, image=image)
         if drawn is not None:
+            outlines.measure_now(image)
             measured = drawn.measurements.first()
-            if measured is not None and measured.failure:
+            if measured is None:
+                messages.success(request, "The outline is saved. The picture is measured soon.")
+            elif measured.failure:
                 messages.error(request, f"The outline is saved. {measured.failure}")
             else:
                 messages.success(request, "The outline is saved, and the picture measured again.")
