@@ -184,11 +184,11 @@ def test_a_withdrawn_record_is_withdrawn_again_after_the_undo(personas):
     assert LesionImage.objects.filter(pk=image.pk).exists()
 
 
-def test_undo_says_if_the_label_is_taken(personas, short):
+def test_undo_says_if_the_name_is_taken(personas, short):
     asked = ask(personas)
     services.confirm(user=personas.admin, erasure=asked)
     PatientFactory(clinic=personas.clinic, label=personas.patient.label)
-    with pytest.raises(ValidationError, match="label"):
+    with pytest.raises(ValidationError, match="name"):
         services.undo(user=personas.admin, erasure=asked)
     asked.refresh_from_db()
     assert asked.state == ErasureState.PENDING
