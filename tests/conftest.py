@@ -17,7 +17,7 @@ from unittest import mock
 
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection, transaction
+from django.db import connection
 from django.test import override_settings
 
 from accounts.models import Clinic, User
@@ -36,6 +36,7 @@ from tests.factories import (
     UserFactory,
 )
 from tests.stack.installation import migrated
+from tests.transactions import rolled_back
 
 # Of pytest-django: what a test asks for that queries the database.
 DATABASE_FIXTURES = {"db", "transactional_db", "live_server"}
@@ -212,13 +213,11 @@ def shared_rows(
         with django_db_blocker.unblock(), override_settings(MEDIA_ROOT=media):
             yield media
 
-    of_the_module = transaction.atomic()
-    of_the_module._from_testcase = True  # as those around each test
+    of_the_module = rolled_back()
     with creating():
         of_the_module.__enter__()
     yield creating
     with creating():
-        transaction.set_rollback(True)
         of_the_module.__exit__(None, None, None)
 
 

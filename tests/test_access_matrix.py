@@ -22,7 +22,6 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.core import signing
 from django.core.files.base import ContentFile
-from django.db import transaction
 from django.urls import URLPattern, get_resolver, reverse
 from django.utils import timezone
 
@@ -77,6 +76,7 @@ from tests.factories import (
     ReviewFactory,
     WebhookFactory,
 )
+from tests.transactions import rolled_back
 
 # Methods that a line does not name are rejected by the URL itself, whoever asks.
 NOT_ALLOWED = Sent(SIGNED_IN, done=405)
@@ -248,11 +248,10 @@ def ask(client: Browser, method: str, url: str, sent: Sent, world: World) -> Any
     body, options = sent.body(world), {}
     if url.startswith(PROGRAMS) and method not in ("GET", "HEAD") and not sent.multipart:
         options["content_type"] = "application/json"
-    with transaction.atomic():
+    with rolled_back():
         response = getattr(client, method.lower())(url, body, **options)
         if response.streaming:
             response.getvalue()  # reading to the end closes the file
-        transaction.set_rollback(True)
     return response
 
 

@@ -6,13 +6,14 @@ import re
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from screening.images import sandbox
 from screening.models import LesionImage
 from tests.access import DONE, MATRIX
+from tests.transactions import rolled_back
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
@@ -59,11 +60,10 @@ def test_a_get_writes_nothing(name, everything, clients, monkeypatch):
     may = [one for one in ("viewer", *clients) if sent.answer(one, world) is DONE]
     who = may[0] if may else "viewer"
     url = reverse(name, args=line.args(world))
-    with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+    with rolled_back(), CaptureQueriesContext(connection) as queries:
         response = clients[who].get(url)
         if response.streaming:
             response.getvalue()
-        transaction.set_rollback(True)
     tables = {table for one in queries if (table := written(name, one["sql"]))}
     assert not tables, (who, url)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.urls import reverse
 
 from screening.models import PredictionMaps
@@ -17,6 +16,7 @@ from screening.models.data_key import forget_opened
 from tests.access import DONE, MATRIX
 from tests.privacy.entries import close
 from tests.spoiled import KEY, RAISED, Spoil, damaged, locked, spoil_maps, spoil_pictures
+from tests.transactions import rolled_back
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +64,7 @@ CUT_OFF = 599
 
 def asked(client: Any, url: str) -> int:
     """The status; CUT_OFF if the body fails while it is sent. All is rolled back."""
-    with transaction.atomic():
+    with rolled_back():
         response = client.get(url)
         status = int(response.status_code)
         try:
@@ -72,5 +72,4 @@ def asked(client: Any, url: str) -> int:
         except OSError:
             status = CUT_OFF
         close(response)
-        transaction.set_rollback(True)
     return status

@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 import schemathesis
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.urls import resolve
 from hypothesis import HealthCheck, assume, settings
@@ -28,6 +27,7 @@ from screening.api.http.throttling import CallerThrottle
 from tests.access import MATRIX, World, archive
 from tests.conftest import Everything
 from tests.factories import picture
+from tests.transactions import rolled_back
 
 EXAMPLES = 5
 IDENTIFIER = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -171,11 +171,10 @@ def is_identifier(value: Any) -> bool:
 @document.parametrize()
 @HOW
 def test_with_a_key(case: Any, world: World, key: str) -> None:
-    with transaction.atomic():
+    with rolled_back():
         # Called without a server, schemathesis does not decompress.
         headers = {"Authorization": f"Bearer {key}", "Accept-Encoding": "identity"}
         aimed(case, world).call_and_validate(headers=headers)
-        transaction.set_rollback(True)
 
 
 @pytest.mark.any_database
@@ -183,6 +182,5 @@ def test_with_a_key(case: Any, world: World, key: str) -> None:
 @HOW
 def test_without_a_key(case: Any, world: World) -> None:
     """Without boundary values: nobody reads the fields of a caller who has no key."""
-    with transaction.atomic():
+    with rolled_back():
         aimed(case, world).call_and_validate()
-        transaction.set_rollback(True)

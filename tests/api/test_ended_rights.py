@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
@@ -14,6 +13,7 @@ from accounts.models import Membership
 from screening.models import Patient
 from tests.access import DONE, MATRIX, MEMBERS, World
 from tests.clients import Browser
+from tests.transactions import rolled_back
 
 pytestmark = pytest.mark.django_db
 
@@ -50,12 +50,11 @@ def test_after_the_membership_nothing_is_repeated(name, everything):
     user, client = getattr(everything.personas, member), Browser()
     client.force_login(user)
     body = sent.body(world)
-    with transaction.atomic():
+    with rolled_back():
         first = post(client, name, world, body)
         again = post(client, name, world, body)
         Membership.objects.filter(user=user).delete()
         after = post(client, name, world, body)
-        transaction.set_rollback(True)
     assert first.status_code == again.status_code == sent.done, first.content
     assert again.content == first.content
     assert again["Idempotent-Replayed"] == "true"

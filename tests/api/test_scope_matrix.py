@@ -11,7 +11,6 @@ from itertools import product
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.urls import resolve, reverse
 
 from accounts import scopes, services
@@ -20,6 +19,7 @@ from tests.access import MATRIX, OUTSIDERS, Answer, Sent, World
 from tests.clients import Program
 from tests.conftest import Everything
 from tests.test_access_matrix import verdict
+from tests.transactions import rolled_back
 
 # Who sees what: test_access_matrix.py, on every database. Here, what a key opens.
 pytestmark = pytest.mark.any_database
@@ -58,13 +58,12 @@ def keys(everything: Everything) -> Any:
 
 
 def ask(client: Program, method: str, url: str, sent: Sent, world: World) -> Any:
-    with transaction.atomic():
+    with rolled_back():
         form = "multipart" if sent.multipart else "json"
         body = None if method == "GET" else sent.body(world)
         response = getattr(client, method.lower())(url, body, format=form)
         if response.streaming:
             response.getvalue()
-        transaction.set_rollback(True)
     return response
 
 

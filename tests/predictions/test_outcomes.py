@@ -12,7 +12,6 @@ from unittest.mock import patch
 
 import pytest
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
 from django.test import override_settings
 from django.utils import timezone
 from hypothesis import HealthCheck, example, given, settings
@@ -53,6 +52,7 @@ from tests.factories import (
     ReviewFactory,
     UserFactory,
 )
+from tests.transactions import of_the_test, rolled_back
 
 pytestmark = pytest.mark.django_db
 
@@ -159,7 +159,7 @@ class World:
 
     def do(self, name, *args):
         self.seen = len(self.places) - 1
-        with suppress(ValidationError, PermissionDenied), transaction.atomic():
+        with suppress(ValidationError, PermissionDenied), of_the_test():
             self._do(name, *args)
         there, told = {}, dict(self.places[-1][1])
         for image in LesionImage.objects.present().select_related("lesion__patient"):
@@ -360,7 +360,7 @@ class World:
         """Restore everything withdrawn; merged records are split again."""
         for model in (Lesion, LesionImage, DoctorVisit, Histology):
             for record in model.everything.exclude(withdrawn_at=None):
-                with suppress(ValidationError), transaction.atomic():
+                with suppress(ValidationError), of_the_test():
                     corrections.restore(user=self.who(record), record=record, acknowledged=True)
 
     def who(self, record):
@@ -485,9 +485,8 @@ PICTURE_READ = [PICTURE, READ_MONITOR]
 def test_only_a_settling_act_lowers_what_is_told(done, born, is_shared):
     Clock.ahead = timedelta()
     now = patch("django.utils.timezone.datetime", Clock)
-    with transaction.atomic(), override_settings(RETENTION_YEARS=0), now:
+    with rolled_back(), override_settings(RETENTION_YEARS=0), now:
         only_a_settling_act_lowers(World(born, is_shared), done)
-        transaction.set_rollback(True)
 
 
 def only_a_settling_act_lowers(world, done):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from django.db import transaction
 from django.urls import reverse
 
 from screening.models import Act, AuditEntry
@@ -13,6 +12,7 @@ from screening.privacy import services as audit
 from tests.access import DONE, MATRIX, METHODS
 from tests.privacy.entries import close
 from tests.test_access_matrix import PROGRAMS
+from tests.transactions import rolled_back
 
 pytestmark = pytest.mark.django_db
 
@@ -50,13 +50,12 @@ def asked(client, method, url, sent, world):
     options = {}
     if url.startswith(PROGRAMS) and method not in ("GET", "HEAD") and not sent.multipart:
         options["content_type"] = "application/json"
-    with transaction.atomic():
+    with rolled_back():
         response = getattr(client, method.lower())(url, sent.body(world), **options)
         is_shown = method != "HEAD" and shows(response, world)
         close(response)
         audit.chain_all()
         added = list(AuditEntry.objects.order_by("number")[before:])
-        transaction.set_rollback(True)
     return response, is_shown, added
 
 

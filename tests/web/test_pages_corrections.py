@@ -6,7 +6,6 @@ import re
 from datetime import date, time
 
 import pytest
-from django.db import transaction
 from django.urls import reverse
 
 from screening.corrections import merges, moves, services
@@ -21,6 +20,7 @@ from tests.factories import (
     PatientFactory,
     PredictionFactory,
 )
+from tests.transactions import rolled_back
 
 MADE = ("withdrawn", "moved", "edited")
 
@@ -159,9 +159,8 @@ def test_undoing_is_offered_to_whom_it_is_granted_and_to_nobody_else(client, per
         offered[who] = links
         for correction in Correction.objects.all():
             link = reverse("correction_undo", args=[correction.pk])
-            with transaction.atomic():
+            with rolled_back():
                 response = client.post(link, {"acknowledged": "on"})
-                transaction.set_rollback(True)
             assert (response.status_code == 302) == (link in links), (who, correction.kind)
     of_visit = reverse("correction_undo", args=[Correction.objects.get(visit=visit).pk])
     assert offered["owner"] - offered["admin"] == {of_visit}
