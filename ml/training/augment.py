@@ -27,6 +27,7 @@ def augment(
     views = _exchange_light(views, inside, size, 0.7 * strength)
     views = _soften(views, size)
     views = _recolour(views, strength)
+    views = _fade(views, 0.15 * strength)
     views = _vignette(views, size, 0.3 * strength)
     views = _patch(views, size, 0.2 * strength)
     views = _obstruct(views, size, 0.4 * strength)
@@ -127,6 +128,16 @@ def _recolour(views: tf.Tensor, far: float) -> tf.Tensor:
     contrast = tf.exp(far * _uniform(views, -0.28, 0.26))
     brightness = far * _uniform(views, -0.12, 0.12)
     return (views - mean) * contrast + mean + brightness
+
+
+def _fade(views: tf.Tensor, share: float) -> tf.Tensor:
+    """Drained of colour, pale, or dark: each for a share of the images. Haze, little light and grey
+    cameras take contrast and colour away, not the diagnosis.
+    """
+    grey = tf.reduce_sum(views * _TO_YIQ[0].astype(np.float32), axis=-1, keepdims=True)
+    views += _sometimes(views, share, 0.3, 1.0) * (grey - views)
+    views += _sometimes(views, share, 0.2, 0.6) * (1.0 - views)
+    return views * (1.0 - _sometimes(views, share, 0.2, 0.6))
 
 
 def _vignette(views: tf.Tensor, size: int, share: float) -> tf.Tensor:

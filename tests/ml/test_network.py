@@ -22,7 +22,7 @@ from ml.inference.litert import Network
 from ml.inference.views import masks_on_frame, reduce, views
 from ml.opening import pictures
 from ml.training import backbone, data, network, obstructions, outside, train
-from ml.training.augment import _exchange_light, augment
+from ml.training.augment import _exchange_light, _fade, augment
 from ml.training.export import convert, export
 from ml.training.half import halve
 from ml.training.recipe import Recipe
@@ -174,6 +174,22 @@ def test_light_is_exchanged_between_dermatoscopic_images_alone():
     assert (change[1:3] > 0.02).all()  # each differs from the one before it
     np.testing.assert_allclose(mixed[[0, 3]], views.numpy()[[0, 3]], atol=1e-3)
     assert mixed[1].mean() > views.numpy()[1].mean() + 0.05
+
+
+def test_a_share_of_the_views_fades():
+    keras.utils.set_random_seed(3)
+    views = tf.constant(np.stack([draw_lesion(64, 64)] * 64), tf.float32) / 255
+    np.testing.assert_array_equal(_fade(views, 0.0), views)
+    faded = _fade(views, 0.4).numpy()
+    assert faded.min() >= 0
+    assert faded.max() <= 1
+    colour = np.ptp(faded, axis=-1).mean(axis=(1, 2))
+    light = faded.mean(axis=(1, 2, 3))
+    plain = views[0].numpy()
+    assert (np.abs(light - plain.mean()) < 1e-3).any()  # some as they are
+    assert light.max() > plain.mean() + 0.05  # some pale
+    assert light.min() < plain.mean() - 0.1  # some dark
+    assert colour.min() < 0.3 * np.ptp(plain, axis=-1).mean()  # some drained
 
 
 def test_kept_blocks_do_not_learn():
