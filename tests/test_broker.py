@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -189,7 +190,12 @@ def test_several_that_notice_at_once_do_not_undo_one_anothers_work(
     with ThreadPoolExecutor(4) as ringers:
         list(ringers.map(ring, range(20)))
     queue = connection.SimpleQueue("interactive")
-    assert sorted(_take(queue) for _ in range(20)) == list(range(20))
+    taken = []
+    with suppress(Empty):
+        while True:
+            taken.append(_take(queue))
+    # One may ring twice, if its file failed after it was stored: each row is claimed once.
+    assert set(taken) == set(range(20))
 
 
 def test_a_locked_file_is_a_poll_without_a_find_and_a_bell_that_fails_soon(
