@@ -16,7 +16,7 @@ from tests.browser.conftest import Site, drawn, log_in
 pytestmark = pytest.mark.browser
 
 OUTCOME = re.compile("Urgent|See a doctor|Monitor|Not assessable")
-READ_WITHIN = 20_000  # milliseconds; usually under two seconds
+READ_WITHIN = 60_000  # milliseconds; beside other tests it takes long
 
 
 @pytest.fixture(params=["real", "drawn"])
