@@ -322,7 +322,8 @@ def _read(comparison: Comparison, readings: Mapping[Any, Prediction | None]) -> 
     known = repeatability(now.model_version) if comparison.aligned else {}
     limit = known.get("limits", {}).get("risk")
     apart = _logit(now.p_malignant or 0) - _logit(then.p_malignant or 0)
-    change = f"{_signed(100 * ((now.p_malignant or 0) - (then.p_malignant or 0)))} points"
+    points = _signed(100 * ((now.p_malignant or 0) - (then.p_malignant or 0)))
+    change = f"{points} point{'' if points[1:] == '1' else 's'}"
     return [Row(label, *told, change, None if limit is None else abs(apart) > limit)]
 
 

@@ -463,6 +463,15 @@ def test_a_comparison_older_than_an_outline_is_found_by_the_sweep(lesion, limits
     assert comparison_services.uncompared() == []
 
 
+@pytest.mark.parametrize(("p_malignant", "change"), [(0.02, "+1 point"), (0.03, "+2 points")])
+def test_a_point_is_one(lesion, p_malignant, change):
+    before = photographed(lesion, date(2026, 1, 1), p_malignant=0.01)
+    after = photographed(lesion, date(2026, 6, 1), p_malignant=p_malignant)
+    comparison = comparison_services.compare(before, after)
+    readings = comparison_presenters.readings_of([before, after], _writer(after))
+    assert comparison_presenters.rows(comparison, readings)[0].change == change
+
+
 def test_no_rule_is_applied_to_a_reading_with_other_details(lesion, limits):
     before = photographed(lesion, date(2026, 1, 1), p_malignant=0.01)
     after = photographed(lesion, date(2026, 6, 1), p_malignant=0.6)
