@@ -12,7 +12,7 @@ import qrcode
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -194,7 +194,8 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         else []
     )
     people = [member.user_id for member in members] + ([owner.pk] if owner else [])
-    keys = [key for key in _keys(people) if _reaches(key, patient)]
+    active = ApiKey.objects.active().filter(user__in=people).select_related("user", "clinic")
+    keys = [key for key in active if _reaches(key, patient)]
     own = next((one for one in members if one.user_id == request.user.pk), None)
     webhooks = Webhook.objects.filter(clinic=clinic) if clinic else Webhook.objects.none()
     if owner:
@@ -227,10 +228,6 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         "openings": openings[:50],
         "is_admin": own is not None and own.role == Role.ADMIN,
     }
-
-
-def _keys(people: list[UUID]) -> QuerySet[ApiKey]:
-    return ApiKey.objects.active().filter(user__in=people).select_related("user", "clinic")
 
 
 def _reaches(key: ApiKey, patient: Patient) -> bool:
