@@ -27,7 +27,11 @@ UNSEEN = """async () => {
     const isMarked = around.some((each) => getComputedStyle(each).outlineStyle !== "none");
     const isAcross = box.right > 0 && box.left < innerWidth;
     const isDown = box.bottom > 0 && box.top < innerHeight;
-    return isMarked && isAcross && isDown ? "" : one.outerHTML.slice(0, 160);
+    if (isMarked && isAcross && isDown) return "";
+    const where = [box.left, box.top, box.right, box.bottom].map(Math.round);
+    const why = isMarked ? `at ${where} of ${innerWidth}x${innerHeight}` : "not marked";
+    const page = document.hasFocus() ? "" : " of a page without the focus";
+    return `${why}${page}: ${one.outerHTML.slice(0, 160)}`;
 }"""
 """What has the focus unseen; empty if it is seen."""
 
