@@ -89,7 +89,8 @@ ATTRIBUTION = (
 AUGMENTATION = (
     "Any angle and pose, 0.65 to 1.05 of the short side, stretched by up to 8 %; gamma, white "
     "balance, hue, saturation, contrast and brightness; lower resolution, noise; dark round "
-    "corners, plain coloured patches, and drawn hairs, ruler marks and gel bubbles; every image "
+    "corners, plain coloured patches, and drawn hairs, ruler marks and gel bubbles; pale, dark and "
+    "colourless views; every image "
     "more or less blurred or sharpened; the coarse Fourier amplitudes of another image mixed in."
 )
 OUTSIDE = (
