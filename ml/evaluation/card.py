@@ -90,8 +90,8 @@ AUGMENTATION = (
     "Any angle and pose, 0.65 to 1.05 of the short side, stretched by up to 8 %; gamma, white "
     "balance, hue, saturation, contrast and brightness; lower resolution, noise; dark round "
     "corners, plain coloured patches, and drawn hairs, ruler marks and gel bubbles; pale, dark and "
-    "colourless views; every image "
-    "more or less blurred or sharpened; the coarse Fourier amplitudes of another image mixed in."
+    "colourless views; every image more or less blurred or sharpened; the coarse Fourier "
+    "amplitudes of another image mixed in."
 )
 OUTSIDE = (
     "For the gate: natural images, also in the colours of dermatoscopy; drawings; plain skin from "
