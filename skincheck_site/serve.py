@@ -78,6 +78,8 @@ MOST_OF_A_LINE, MOST_FRAMING = 4_096, 4
 # Larger bodies are buffered in files, and only this many of them at once in each process.
 LARGE = 1_000_000
 LARGE_AT_ONCE = 16
+# Of these, how many of one key or session.
+LARGE_OF_ONE = 4
 # Of the uploads that have arrived, how many may wait for a thread in each process, and for how
 # long. Beyond that, the caller with the most is refused, who may not be the last.
 MOST_WAITING = 32
@@ -257,7 +259,7 @@ class Channel(HTTPChannel):
             self.server.task_dispatcher.add_task(self.question)
         if arriving.is_large and not arriving.is_admitted:
             arriving.is_admitted = True
-            if refused := self.server.surplus():
+            if refused := self.server.surplus(self.caller):
                 refused.refuse(TooMany("Many uploads are arriving now."))
         return kept
 
@@ -406,16 +408,22 @@ class Server(TcpWSGIServer):
         super().run()
         self.uploads.shutdown()
 
-    def surplus(self) -> Channel | None:
-        """If too many large bodies are arriving, the last one of the caller with the most."""
+    def surplus(self, caller: Caller) -> Channel | None:
+        """The last large body of the caller whose next one is arriving, if they have too many; if
+        all have too many, of the caller with the most.
+        """
         arriving = [
             channel
             for channel in self.active_channels.values()
             if channel.request is not None and channel.request.is_admitted
         ]
-        if len(arriving) <= LARGE_AT_ONCE:
+        callers = [channel.caller for channel in arriving]
+        if callers.count(caller) > LARGE_OF_ONE:
+            most = caller
+        elif len(arriving) > LARGE_AT_ONCE:
+            most = with_the_most(callers)
+        else:
             return None
-        most = with_the_most(channel.caller for channel in arriving)
         return [channel for channel in arriving if channel.caller == most][-1]
 
     def readable(self) -> bool:

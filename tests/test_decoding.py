@@ -60,6 +60,20 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return noted
 
 
+def test_an_outline_is_drawn_without_the_picture(
+    everything: Everything, decoded: list[str]
+) -> None:
+    image, points = everything.clinic.image, [[0.2, 0.2], [0.8, 0.2], [0.8, 0.8]]
+    browser = Browser()
+    browser.force_login(everything.personas.admin)
+    written = " ".join(f"{x},{y}" for x, y in points)
+    page = browser.post(reverse("image_outline", args=[image.pk]), {"points": written})
+    body = {"image": str(image.pk), "points": points}
+    program = browser.post(reverse("api:outline-list"), body, content_type="application/json")
+    assert (page.status_code, program.status_code) == (302, 201)
+    assert not decoded, decoded[0]
+
+
 def test_no_address_decodes_a_picture(everything: Everything, decoded: list[str]) -> None:
     lines = {name: row for name, row in MATRIX.items() if "GET" in row.methods}
     for name, row in lines.items():

@@ -296,6 +296,20 @@ def test_large_bodies_of_one_address_leave_room_for_others(site: Site, settings)
     assert status(person) == 202
 
 
+def test_large_bodies_of_one_caller_take_a_share_of_the_places(site: Site) -> None:
+    """A second account at the same address needs no room made for it."""
+    large = serve.LARGE + 1
+    hoard = [site.send("Bearer hoarder", length=large) for _ in range(serve.LARGE_AT_ONCE)]
+    kept = serve.LARGE_OF_ONE
+    wait_for(lambda: len(answered(hoard)) == serve.LARGE_AT_ONCE - kept)
+    assert {status(caller) for caller in answered(hoard)} == {503}
+    person = site.send("Bearer person", length=large)
+    person.sendall(b"a" * large)
+    site.go()
+    assert status(person) == 202
+    assert answered(hoard) == [], "nobody else gave way"
+
+
 def test_who_does_not_read_keeps_no_thread(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "GRACE_SECONDS", 0)
     for number in range(serve.THREADS):

@@ -20,8 +20,8 @@ from screening.models import LesionImage, Outline
 
 ABOUT = (
     "A lesion's outline as a person drew it: a closed polygon that does not cross itself. Never "
-    "changed: the newest of an image stands, above the model's mask, and the image is measured "
-    "within it."
+    "changed: the newest of an image stands, above the model's mask, and a worker measures the "
+    "image within it soon after."
 )
 _ID = "019ab0d6-2b80-7f4e-9d17-4e8a6c1f3b85"
 OUTLINE_IN: dict[str, Any] = {
@@ -72,9 +72,7 @@ class OutlineSerializer(RecordSerializer):
     def create(self, validated_data: dict[str, Any]) -> Outline:
         points = [(x, y) for x, y in validated_data["points"]]
         image = validated_data["image"]
-        drawn = outlines.draw_outline(user=self.user, image=image, points=points)
-        outlines.measure_now(image)
-        return drawn
+        return outlines.draw_outline(user=self.user, image=image, points=points)
 
 
 class OutlineFilter(RecordFilter):
@@ -99,7 +97,6 @@ class OutlineViewSet(RecordViewSet):
     queryset = Outline.objects.none()
     serializer_class = OutlineSerializer
     filterset_class = OutlineFilter
-    in_one_transaction = False  # the picture is measured within the new outline
 
     def get_queryset(self) -> QuerySet[Outline]:
         return Outline.objects.visible_to(self.user).select_related("image", "drawn_by")  # type: ignore[return-value]

@@ -1,8 +1,7 @@
-"""A mask's border as a polygon."""
+"""A mask's border as a polygon, in plain NumPy: pages need it, and only workers use OpenCV."""
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +9,8 @@ Point = tuple[float, float]
 
 TOLERANCE = 0.6
 """Pixels of the mask: the maximum distance of a simplified border from the real one."""
+STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+"""Along x and y: to the right, down, to the left, up. Each is a right turn from the one before."""
 
 
 def outline(mask: npt.NDArray[np.bool_]) -> list[Point]:
@@ -19,33 +20,86 @@ def outline(mask: npt.NDArray[np.bool_]) -> list[Point]:
     corner of the mask. Parts that touch only at a corner count as separate.
     """
     height, width = mask.shape
-    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    borders = [_border(parts == number) for number in range(1, count)]
+    borders = _borders(mask)
     if not borders:
         return []
-    largest = max(borders, key=cv2.contourArea)
-    corners = cv2.approxPolyDP(largest, 2 * TOLERANCE, closed=True)[:, 0]
+    largest = max(borders, key=_area)
+    corners = _simplified(largest, 2 * TOLERANCE)
     if len(corners) < 3:
         corners = largest
-    if cv2.contourArea(corners, oriented=True) < 0:
-        corners = corners[::-1]
     return [(float(x) / (2 * width), float(y) / (2 * height)) for x, y in corners]
 
 
-def _border(part: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
-    """The midpoints of the pixel sides along the outer border: int [n, 2], x and y in half pixels.
-
-    OpenCV traces pixel centres. On a grid of pixel corners and sides, where each pixel covers 3 x 3
-    points, that trace is the border itself.
+def _borders(mask: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.int64]]:
+    """All borders, of parts clockwise and of holes anticlockwise: the midpoints of the pixel sides
+    along them, int [n, 2], x and y in half pixels.
     """
-    height, width = part.shape
-    grid = np.zeros((2 * height + 1, 2 * width + 1), np.uint8)
-    for down in range(3):
-        for right in range(3):
-            grid[down : down + 2 * height : 2, right : right + 2 * width : 2] |= part
-    (border,), _ = cv2.findContours(grid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    points = border[:, 0]
-    return points[points.sum(axis=1) % 2 == 1]
+    padded = np.pad(mask, 1)
+    # The four pixels around each corner of a pixel.
+    upper_left, upper_right = padded[:-1, :-1], padded[:-1, 1:]
+    lower_left, lower_right = padded[1:, :-1], padded[1:, 1:]
+    ways = (
+        lower_right & ~upper_right,
+        lower_left & ~lower_right,
+        upper_left & ~lower_left,
+        upper_right & ~upper_left,
+    )
+    sides = [(x, y, way) for y, x, way in np.argwhere(np.stack(ways, axis=-1)).tolist()]
+    unseen, borders = set(sides), []
+    for side in sides:
+        border = _followed(side, unseen)
+        if border:
+            borders.append(np.array(border))
+    return borders
+
+
+def _followed(
+    side: tuple[int, int, int], unseen: set[tuple[int, int, int]]
+) -> list[tuple[int, int]]:
+    """The closed border that ``side`` is in, taken out of ``unseen``. A side is the corner where it
+    begins and its index in STEPS. Where two parts touch, the right turn stays with this one.
+    """
+    border: list[tuple[int, int]] = []
+    following = side if side in unseen else None
+    while following is not None:
+        unseen.remove(following)
+        x, y, way = following
+        across, down = STEPS[way]
+        border.append((2 * x + across, 2 * y + down))
+        turns = ((x + across, y + down, (way + turn) % 4) for turn in (1, 0, 3))
+        following = next((one for one in turns if one in unseen), None)
+    return border
+
+
+def _area(border: npt.NDArray[np.int64]) -> float:
+    """Twice what it encloses; negative for a hole."""
+    x, y = border.T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
+
+
+def _simplified(line: npt.NDArray[np.int64], tolerance: float) -> npt.NDArray[np.int64]:
+    """A closed line with as few corners as ``tolerance`` allows (Douglas and Peucker)."""
+    line = np.roll(line, -_farthest(line), axis=0)
+    closed = np.vstack([line, line[:1]])
+    opposite = _farthest(line)
+    kept, open_parts = {0, opposite}, [(0, opposite), (opposite, len(line))]
+    while open_parts:
+        first, last = open_parts.pop()
+        if last - first < 2:
+            continue
+        (across, down), between = closed[last] - closed[first], closed[first + 1 : last]
+        x, y = (between - closed[first]).T
+        distances = np.abs(across * y - down * x) / np.hypot(across, down)
+        if distances.max() > tolerance:
+            corner = first + 1 + int(distances.argmax())
+            kept.add(corner)
+            open_parts += [(first, corner), (corner, last)]
+    return line[sorted(kept)]
+
+
+def _farthest(line: npt.NDArray[np.int64]) -> int:
+    """The point farthest from the first."""
+    return int(np.hypot(*(line - line[0]).T).argmax())
 
 
 def thinned(points: list[Point], most: int) -> list[Point]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from itertools import combinations
 from math import hypot
 
@@ -11,9 +10,7 @@ from django.db import transaction
 
 from accounts.models import User
 from screening import bells
-from screening.measurements import services
 from screening.models import ImageScale, LesionImage, Outline
-from screening.operations.transience import is_transient
 from screening.write_access import require_writable
 
 CORNERS = (3, 200)
@@ -23,13 +20,11 @@ LEAST_RULER = 0.02
 """The smallest distance, as a share of the picture's width."""
 
 Point = tuple[float, float]
-logger = logging.getLogger(__name__)
 
 
 @transaction.atomic
 def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outline:
-    """Make this the current outline, and queue its measurement and new comparisons.
-    ``measure_now`` after it gives the measures to whoever waits for the response.
+    """Make this the current outline. A worker measures within it, and compares again.
 
     points: shares of the width and height. Raises ValidationError for a line that encloses nothing
     or crosses itself.
@@ -41,17 +36,6 @@ def draw_outline(*, user: User, image: LesionImage, points: list[Point]) -> Outl
     )
     bells.after_commit(bells.follow_up, image.pk)
     return drawn
-
-
-def measure_now(image: LesionImage) -> None:
-    """Measure within the outline that was just drawn. Call it outside transactions, because it
-    opens the picture. If it fails, a worker tries again: the outline is stored.
-    """
-    try:
-        services.measure_image(image)
-    except Exception as error:
-        if not is_transient(error):
-            logger.exception("image %s: not measured within its new outline", image.pk)
 
 
 @transaction.atomic

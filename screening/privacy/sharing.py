@@ -22,6 +22,7 @@ from screening.models.share import WRONG_CODES
 from screening.write_access import require_writable
 
 LONGEST_DAYS = 90
+NOTED_AGAIN_AFTER = timedelta(hours=1)
 OPINIONS = 20
 """The maximum number of opinions per link: anyone who has it can write."""
 
@@ -104,7 +105,12 @@ def images_of(share: Share) -> LesionImageQuerySet:
 
 
 def note(share: Share, what: str, image: LesionImage | None = None) -> None:
-    ShareOpening.objects.create(share=share, what=what, image=image)
+    """Note an opening; only the first within an hour, or whoever has the link fills the table."""
+    now = timezone.now()
+    opening = {"share": share, "what": what, "image": image}
+    lately = ShareOpening.objects.filter(created__range=(now - NOTED_AGAIN_AFTER, now))
+    if not lately.filter(**opening).exists():
+        ShareOpening.objects.create(**opening)
 
 
 @transaction.atomic

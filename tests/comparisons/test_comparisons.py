@@ -23,7 +23,7 @@ from screening.images import synthetic
 from screening.measurements import masks, millimetres, outlines
 from screening.measurements import queries as measurement_queries
 from screening.measurements import services as measurement_services
-from screening.models import Alert, Comparison, Measurement, Reminder, State
+from screening.models import Alert, Comparison, Measurement, Outline, Reminder, State
 from screening.predictions import queue as predictions_queue
 from tests.factories import (
     LesionFactory,
@@ -108,7 +108,7 @@ def test_two_points_on_a_ruler_give_the_scale(lesion):
 
 def draw(image, points):
     drawn = outlines.draw_outline(user=_writer(image), image=image, points=points)
-    outlines.measure_now(image)
+    measurement_services.measure_image(image)
     return drawn
 
 
@@ -126,27 +126,32 @@ def test_a_drawn_outline_stands_above_the_mask_which_stays(lesion):
     assert measurement_queries.current(image).outline == again
 
 
-def test_an_outline_that_cannot_be_measured_now_is_kept_once(lesion, monkeypatch):
-    """It was stored, but whoever drew it was told that nothing was changed."""
+def test_a_page_waits_for_the_measures_within_a_new_outline(lesion, client):
+    """A worker measures: no request decodes a picture or runs OpenCV."""
     image = photographed(lesion, date(2026, 1, 1))
-    square = [(0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75)]
-    with monkeypatch.context() as away:
-        away.setattr(measurement_services, "measure_image", mock.Mock(side_effect=Busy))
-        drawn = draw(image, square)
-    assert [*image.outlines.all()] == [drawn]
-    tasks.follow_up_task(str(image.pk))
-    assert measurement_queries.current(image).outline == drawn
-
-
-@pytest.mark.parametrize("error", [Busy(), ZeroDivisionError()])
-def test_the_page_says_that_an_outline_is_kept_and_measured_soon(lesion, client, error):
-    image = photographed(lesion, date(2026, 1, 1))
+    measurement_services.measure_image(image)
     client.force_login(_writer(image))
     points = {"points": " ".join(f"{x},{y}" for x, y in SMALL)}
-    with mock.patch.object(measurement_services, "measure_image", side_effect=error):
-        response = client.post(f"/images/{image.pk}/outline/", points, follow=True)
-    assert "The outline is saved. The picture is measured soon." in response.content.decode()
-    assert image.outlines.count() == 1
+    response = client.post(f"/images/{image.pk}/outline/", points, follow=True)
+    text = response.content.decode()
+    assert "The outline is saved. The picture is measured soon." in text
+    assert "Measured in a moment." in text
+    assert "Longest diameter" not in text, "within the outline before"
+    tasks.follow_up_task(str(image.pk))
+    text = client.get(f"/images/{image.pk}/").content.decode()
+    assert "Longest diameter" in text
+    assert "the outline drawn by" in text
+
+
+def test_a_new_outline_that_nobody_measures_leaves_the_measures_before(lesion, client):
+    image = photographed(lesion, date(2026, 1, 1))
+    measurement_services.measure_image(image)
+    outlines.draw_outline(user=_writer(image), image=image, points=SMALL)
+    Outline.objects.update(created=timezone.now() - timedelta(minutes=5))
+    client.force_login(_writer(image))
+    text = client.get(f"/images/{image.pk}/").content.decode()
+    assert "Longest diameter" in text
+    assert "the outline found by the software" in text
 
 
 @pytest.mark.parametrize(
@@ -440,15 +445,16 @@ def test_an_outline_that_cannot_be_measured_shows_no_older_figures(lesion, clien
     writer = _writer(image)
     client.force_login(writer)
     points = " ".join(f"{x},{y}" for x, y in SMALL)
-    response = client.post(f"/images/{image.pk}/outline/", {"points": points}, follow=True)
+    client.post(f"/images/{image.pk}/outline/", {"points": points})
+    tasks.follow_up_task(str(image.pk))
     assert measurement_queries.current(image) is None
     shown = measurement_presenters.measured_in(image)
     assert (shown.figures, shown.failure) == (
         [],
         "The outline holds too few pixels to be measured.",
     )
-    text = response.content.decode()
-    assert "The outline is saved. The outline holds too few pixels to be measured." in text
+    text = client.get(f"/images/{image.pk}/").content.decode()
+    assert "The outline holds too few pixels to be measured." in text
     assert "Longest diameter" not in text
 
 

@@ -72,6 +72,27 @@ def test_a_doctor_without_an_account_looks_and_each_opening_is_noted(client, per
     assert list(noted) == ["page", "picture", "report"]
 
 
+def test_an_opening_is_noted_once_an_hour(client, personas, lesion, clock):
+    path, other = link(personas), link(personas)
+    images = [lesion.images.get(), LesionImageFactory(lesion=lesion)]
+
+    def noted() -> int:
+        for _ in range(3):
+            for address in (path, *(f"{path}pictures/{one.pk}/" for one in images)):
+                assert status(client, address) == 200
+        return ShareOpening.objects.count()
+
+    assert noted() == 3
+    assert status(client, other) == 200
+    assert ShareOpening.objects.count() == 4
+    clock.ahead = timedelta(minutes=61)
+    assert noted() == 7
+    clock.ahead = timedelta(0)  # the clock was ahead, and is set back
+    ShareOpening.objects.filter(created__lt=timezone.now() + timedelta(minutes=1)).delete()
+    assert noted() == 6
+    assert len(entries(what="shared")) == 10, "the audit log notes each"
+
+
 ASKS = "Please look at the left shoulder <b>soon</b>."
 
 

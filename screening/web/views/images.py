@@ -22,6 +22,7 @@ from ml.opening.limits import IN_BYTES, MAX_BYTES
 from screening import write_access
 from screening.errors import Unreadable
 from screening.measurements.presenters import measured_in
+from screening.measurements.queries import last_tried
 from screening.models import (
     Lesion,
     LesionImage,
@@ -46,7 +47,7 @@ logger = logging.getLogger(__name__)
 # After this long the page says that reading takes longer than usual.
 SLOW = timedelta(seconds=10)
 MEASURING = timedelta(minutes=2)
-"""How long after its reading a picture's measurement is still expected."""
+"""How long after its reading or a new outline a picture's measurement is still expected."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -161,7 +162,9 @@ def _visible(request: UserRequest, pk: UUID) -> LesionImage:
 def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> HttpResponse:
     patient = image.lesion.patient
     may_review: bool = image.may_review
-    reading, measured = read_in(request, image, may_review=may_review), measured_in(image)
+    reading = read_in(request, image, may_review=may_review)
+    is_drawn_anew = _is_drawn_anew(image)
+    measured = None if is_drawn_anew else measured_in(image)
     return render(
         request,
         "screening/image.html",
@@ -171,7 +174,7 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "patient": patient,
             "form": form,
             "measured": measured,
-            "measures_to_come": measured is None and _measures_come(reading),
+            "measures_to_come": measured is None and (is_drawn_anew or _measures_come(reading)),
             "standing": record_queries.standing_beside(image),
             "previous": record_queries.previous(image),
             "histology": next(
@@ -181,6 +184,14 @@ def _result_page(request: UserRequest, image: LesionImage, form: ReviewForm) -> 
             "add_image_url": reverse("image_new", args=[image.lesion_id]),
         },
     )
+
+
+def _is_drawn_anew(image: LesionImage) -> bool:
+    """Whether the image is about to be measured within an outline drawn just now."""
+    drawn, last = image.outlines.first(), last_tried(image)
+    if drawn is None or timezone.now() - drawn.created > MEASURING:
+        return False
+    return last is None or last.outline_id != drawn.pk
 
 
 def _measures_come(reading: dict[str, Any]) -> bool:

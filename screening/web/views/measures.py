@@ -43,16 +43,8 @@ def outline(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _writable(request, pk)
     form = OutlineForm(request.POST or None, record=image)
     if request.method == "POST":
-        drawn = submit(form, outlines.draw_outline, user=request.user, image=image)
-        if drawn is not None:
-            outlines.measure_now(image)
-            measured = drawn.measurements.first()
-            if measured is None:
-                messages.success(request, "The outline is saved. The picture is measured soon.")
-            elif measured.failure:
-                messages.error(request, f"The outline is saved. {measured.failure}")
-            else:
-                messages.success(request, "The outline is saved, and the picture measured again.")
+        if submit(form, outlines.draw_outline, user=request.user, image=image):
+            messages.success(request, "The outline is saved. The picture is measured soon.")
             return redirect(f"{reverse('image', args=[pk])}#measures")
     by_model, standing = _by_model(image, request.user), _drawn(image)
     return render(
