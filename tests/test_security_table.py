@@ -55,6 +55,14 @@ def test_what_it_names_is_there(what: str, cell: str) -> None:
         assert not function or function in functions, f"{path} has no {function}"
 
 
+def test_every_row_is_under_a_head() -> None:
+    """A blank line within a table ends it: the rows below were shown as text, and not checked."""
+    lines = (ROOT / "docs" / "security.md").read_text().splitlines()
+    for above, line, below in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        if line.startswith("|") and not above.startswith("|"):
+            assert set(below) <= set("|-"), line
+
+
 def is_a_test(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
 

@@ -18,7 +18,6 @@ from screening.comparisons import alerts
 from screening.comparisons import follow_up as follow_ups
 from screening.comparisons import presenters as comparison_presenters
 from screening.comparisons import services as comparison_services
-from screening.errors import Busy
 from screening.images import synthetic
 from screening.measurements import masks, millimetres, outlines
 from screening.measurements import queries as measurement_queries
