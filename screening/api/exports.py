@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http.response import HttpResponseBase
 from django_filters import rest_framework as django_filters
 from drf_spectacular.utils import extend_schema, extend_schema_view
@@ -15,12 +15,23 @@ from accounts.models import User
 from accounts.scope_permission import HasScope
 from screening.api import filters
 from screening.api.documentation import RecordSchema
+from screening.api.http.schema import header
 from screening.api.tables import FileTypeFilter, table, table_answers
 from screening.batches import results
 from screening.interop.isic import export
 from screening.models import LesionImage, Patient, Prediction
 
-RESEARCH = "Of patients who consented to research, and of the caller's own record. "
+RESEARCH = (
+    "Of patients who consented to research, and of the caller's own record. `Left-Out` says how "
+    "much is missing for lack of consent. "
+)
+LEFT_OUT = header(
+    "Left-Out",
+    "Rows that match, and their patients, that are not in the file because the patients have not "
+    'consented to research: `rows=12, patients=3, reason="no-research-consent"`. Absent if there '
+    "are none.",
+    200,
+)
 
 
 class PredictionExportFilter(filters.PredictionFilter):
@@ -44,8 +55,9 @@ class ImageExportFilter(filters.ImageFilter):
 
 
 class ExportView(GenericAPIView[Any]):
-    """All rows of a list at once, with the same filters."""
+    """All rows of a list at once, with the same filters. patient: the path to a row's patient."""
 
+    patient: str
     permission_classes = [HasScope]
     filter_backends = [filters.StrictFilterBackend]
     http_method_names = ["get", "head"]
@@ -60,10 +72,27 @@ class ExportView(GenericAPIView[Any]):
         """Clients that accept only CSV get JSON only for errors."""
         return super().perform_content_negotiation(request, force=True)
 
+    def get(self, request: Request) -> HttpResponseBase:
+        found = self.filter_queryset(self.get_queryset())
+        consented = Q(**{f"{self.patient}__in": Patient.objects.open_to_research(self.user)})
+        left = found.exclude(consented).aggregate(
+            rows=Count("pk", distinct=True), patients=Count(self.patient, distinct=True)
+        )
+        answer = self.table_of(found.filter(consented))
+        if left["rows"]:
+            answer["Left-Out"] = (
+                f'rows={left["rows"]}, patients={left["patients"]}, reason="no-research-consent"'
+            )
+        return answer
+
+    def table_of(self, found: QuerySet[Any]) -> HttpResponseBase:
+        raise NotImplementedError
+
 
 @extend_schema_view(
     get=extend_schema(
         summary="Export readings",
+        parameters=[LEFT_OUT],
         description=RESEARCH
         + "All that the filters leave of the list of predictions, the oldest first, "
         "streamed. A clinic that has its clinicians conclude first shows each of them only what "
@@ -78,20 +107,21 @@ class ExportView(GenericAPIView[Any]):
 class PredictionExportView(ExportView):
     scope_resource = "predictions"
     queryset = Prediction.objects.none()
+    patient = "image__lesion__patient"
     filterset_class = PredictionExportFilter
 
-    def get(self, request: Request) -> HttpResponseBase:
-        consented = Patient.objects.open_to_research(self.user)
-        visible = Prediction.objects.visible_to(self.user)
-        found = self.filter_queryset(visible.filter(image__lesion__patient__in=consented))
-        return table(
-            request, "predictions", results.RESULT_COLUMNS, results.results_of(found), results.WHOSE
-        )
+    def get_queryset(self) -> QuerySet[Prediction]:
+        return Prediction.objects.visible_to(self.user)
+
+    def table_of(self, found: QuerySet[Prediction]) -> HttpResponseBase:
+        rows = results.results_of(found)
+        return table(self.request, "predictions", results.RESULT_COLUMNS, rows, results.WHOSE)
 
 
 @extend_schema_view(
     get=extend_schema(
         summary="Export images as ISIC metadata",
+        parameters=[LEFT_OUT],
         description=RESEARCH
         + "In the ISIC Archive's column names, with HAM10000's `localization` and `dx` "
         "beside them. `patient_id` and `lesion_id` are unique, the labels stand in `patient` and "
@@ -107,12 +137,13 @@ class PredictionExportView(ExportView):
 class IsicExportView(ExportView):
     scope_resource = "images"
     queryset = LesionImage.objects.none()
+    patient = "lesion__patient"
     filterset_class = ImageExportFilter
 
-    def get(self, request: Request) -> HttpResponseBase:
-        consented = Patient.objects.open_to_research(self.user)
-        visible = LesionImage.objects.visible_to(self.user)
-        found = self.filter_queryset(visible.filter(lesion__patient__in=consented))
-        days = request.query_params.get("days", export.Days.COUNTED)
+    def get_queryset(self) -> QuerySet[LesionImage]:
+        return LesionImage.objects.visible_to(self.user)
+
+    def table_of(self, found: QuerySet[LesionImage]) -> HttpResponseBase:
+        days = self.request.query_params.get("days", export.Days.COUNTED)
         rows = export.isic_rows(found, self.user, days)
-        return table(request, "isic", export.isic_columns(days), rows, export.WHOSE)
+        return table(self.request, "isic", export.isic_columns(days), rows, export.WHOSE)

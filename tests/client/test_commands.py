@@ -18,7 +18,13 @@ from screening.predictions.advice import DISCLAIMER
 from skincheck_client.command import folders
 from tests.client.conftest import run, start
 from tests.client.faulty import faulty_network
-from tests.factories import LesionFactory, LesionImageFactory, PredictionFactory, picture
+from tests.factories import (
+    LesionFactory,
+    LesionImageFactory,
+    MembershipFactory,
+    PredictionFactory,
+    picture,
+)
 from tests.interop.dicoms import dicom
 from tests.interop.dicoms import picture as drawn
 
@@ -125,12 +131,15 @@ def test_watch_with_nothing_to_wait_for(skincheck):
     [((), "clinical"), (("--modality", "dermatoscopic"), "dermatoscopic")],
 )
 def test_a_dicom_photograph_is_clinical_unless_stated(skincheck, patient, tmp_path, stated, kept):
+    """Either is told, as the API remarks it."""
     folder = tmp_path / "pictures"
     folder.mkdir()
     (folder / "mole.dcm").write_bytes(dicom(SOPClassUID=VLPhotographicImageStorage))
     done = skincheck("upload", folder, "--patient", patient.pk, *stated)
     assert done.returncode == 0, done.stderr
     assert LesionImage.objects.get().modality == kept
+    assert "mole.dcm: It" in done.stderr
+    assert "ordinary photograph" in done.stderr
 
 
 def test_upload_takes_a_folder_as_it_lies(skincheck, patient, lesion, tmp_path):
@@ -328,13 +337,21 @@ def test_export_writes_what_the_filters_leave(skincheck, lesion, tmp_path, kind)
     file = tmp_path / f"readings.{kind}"
     done = skincheck("export", file, "--outcome", "monitor", "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {"file": str(file)}
+    assert json.loads(done.stdout) == {"file": str(file), "left_out": ""}
     if kind == "parquet":
         assert file.read_bytes()[:4] == file.read_bytes()[-4:] == b"PAR1"
         return
     rows = file.read_text().splitlines()
     assert len(rows) == (2 if kind == "csv" else 1)
     assert str(monitored.pk) in rows[-1]
+
+
+def test_export_says_what_is_missing_for_want_of_consent(skincheck, patient, tmp_path):
+    clinic = MembershipFactory(user=patient.owner).clinic
+    PredictionFactory(image__lesion__patient__clinic=clinic)
+    done = skincheck("export", tmp_path / "readings.csv")
+    assert done.returncode == 0, done.stderr
+    assert "have not consented to research: rows=1, patients=1" in done.stdout
 
 
 def test_export_into_a_kind_that_is_none(skincheck, tmp_path):

@@ -51,11 +51,31 @@ def test_exports_leave_out_who_did_not_consent(personas, path):
         consents.give(user=personas.clinician, patient=patient)
     consents.withdraw(user=personas.assistant, patient=withdrawn)
     _, secret = services.create_api_key(user=personas.clinician, name="K")
-    text = b"".join(Program(secret).get(path).streaming_content).decode()
+    answer = Program(secret).get(path)
+    text = b"".join(answer.streaming_content).decode()
     rows = len(list(csv.reader(io.StringIO(text)))) - 1
     shown = {patient for patient, image in images.items() if str(image.pk) in text}
     assert shown == {consented, mine}
     assert rows == 2
+    assert answer["Left-Out"] == 'rows=2, patients=2, reason="no-research-consent"'
+
+
+@pytest.mark.parametrize("path", ["/api/v1/images/isic/", "/api/v1/predictions/export/"])
+def test_an_export_counts_what_it_leaves_out_of_what_was_asked_for(personas, path):
+    never = PatientFactory(clinic=personas.clinic)
+    twice = [LesionImageFactory(lesion__patient=never) for _ in range(2)]
+    mine = LesionImageFactory(
+        lesion__patient__owner=personas.clinician, lesion__patient__clinic=None
+    )
+    other = LesionImageFactory()  # of a clinic that is not theirs
+    for image in (*twice, mine, other):
+        PredictionFactory(image=image)
+    _, secret = services.create_api_key(user=personas.clinician, name="K")
+    ask = Program(secret).get
+    assert ask(path)["Left-Out"] == 'rows=2, patients=1, reason="no-research-consent"'
+    narrowed = ask(path, {"lesion": str(twice[0].lesion_id)})
+    assert narrowed["Left-Out"] == 'rows=1, patients=1, reason="no-research-consent"'
+    assert "Left-Out" not in ask(path, {"lesion": str(mine.lesion_id)})
 
 
 def test_who_may_not_write_gives_and_withdraws_nothing(personas):

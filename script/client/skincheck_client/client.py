@@ -86,9 +86,11 @@ class Client:
         """The reading or the export once it is finished. Raises NotFinished after ``seconds``."""
         return self._done(exchange.finished(call, seconds))
 
-    def save(self, call: Call[bytes], target: Path) -> None:
-        """Write a file, completely or not at all. Raises OSError too."""
-        self._done(exchange.saved(call, target))
+    def save(self, call: Call[bytes], target: Path) -> str:
+        """Write a file, completely or not at all. Raises OSError too. Returns ``Left-Out``: how
+        many rows and patients a table lacks for want of consent to research, or nothing.
+        """
+        return self._done(exchange.saved(call, target))
 
     def _done(self, steps: Steps[T]) -> T:
         result: httpx.Response | httpx.RequestError | None = None
@@ -176,8 +178,8 @@ class AsyncClient:
     async def wait(self, call: Call[Awaited], *, seconds: float) -> Awaited:
         return await self._done(exchange.finished(call, seconds))
 
-    async def save(self, call: Call[bytes], target: Path) -> None:
-        await self._done(exchange.saved(call, target))
+    async def save(self, call: Call[bytes], target: Path) -> str:
+        return await self._done(exchange.saved(call, target))
 
     async def _done(self, steps: Steps[T]) -> T:
         result: httpx.Response | httpx.RequestError | None = None

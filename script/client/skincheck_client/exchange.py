@@ -69,12 +69,15 @@ def answered(call: Call[T], once: str = "") -> Steps[Answer[T]]:
     return read(call, _checked(response))
 
 
-def saved(call: Call[bytes], target: Path) -> Steps[None]:
-    """Write the whole answer to ``target``, or leave the file unchanged."""
+def saved(call: Call[bytes], target: Path) -> Steps[str]:
+    """Write the whole answer to ``target``, or leave the file unchanged. Returns what the site says
+    it left out.
+    """
     part = target.with_name(f".{target.name}.part")
     try:
-        _checked((yield from _repeated(_request(call, into=part))))
+        response = _checked((yield from _repeated(_request(call, into=part))))
         part.replace(target)
+        return response.headers.get("Left-Out", "")
     finally:
         part.unlink(missing_ok=True)
 

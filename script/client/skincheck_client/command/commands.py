@@ -34,9 +34,12 @@ def screen(options: Namespace) -> Exit:
     with Progress(2 * len(options.images), "steps") as progress:
         for path in options.images:
             try:
-                sent.append((path, _screened(site, path, options)))
+                image = _screened(site, path, options)
             except (OSError, Problem) as refused:
                 code = _refused(progress, path, refused)
+            else:
+                sent.append((path, image))
+                _remark(progress, path, image)
             progress.step()
         deadline = time.monotonic() + options.timeout
         for path, image in sent:
@@ -70,6 +73,8 @@ def upload(options: Namespace) -> Exit:
             else:
                 if options.json:
                     progress.say(readings.as_json({"file": str(one.path)} | image))
+                else:
+                    _remark(progress, one.path, image)
                 counts["known" if known else "added"] += 1
             progress.step()
     if not options.json:
@@ -138,13 +143,15 @@ def export(options: Namespace) -> Exit:
     if kind not in ("csv", "jsonl", "parquet"):
         raise Failure("Name the file .csv, .jsonl or .parquet.", Exit.USAGE)
     try:
-        login.site().save(predictions.export(kind, **filters), options.file)
+        left_out = login.site().save(predictions.export(kind, **filters), options.file)
     except OSError as error:
         raise Failure(f"{options.file}: {error.strerror}", Exit.USAGE) from None
     if options.json:
-        print(readings.as_json({"file": str(options.file)}))
-    else:
-        print(f"The readings are in {options.file}. They are no diagnoses.")
+        print(readings.as_json({"file": str(options.file), "left_out": left_out}))
+        return Exit.DONE
+    print(f"The readings are in {options.file}. They are no diagnoses.")
+    if left_out:
+        print(f"Left out are those of patients who have not consented to research: {left_out}.")
     return Exit.DONE
 
 
@@ -256,6 +263,12 @@ def _refused(progress: Progress, path: Path, error: OSError | Problem) -> Exit:
     text = (error.strerror or "the file cannot be read") if isinstance(error, OSError) else error
     progress.say(f"{path}: {text}", error=True)
     return Exit.INCOMPLETE
+
+
+def _remark(progress: Progress, path: Path, image: Image) -> None:
+    """What the site remarks on a picture that was added. On stderr: programs read the results."""
+    if words := image.get("remark"):
+        progress.say(f"{path}: {words}", error=True)
 
 
 def _disclaim(sent: list[tuple[Path, AddedImage]], as_json: bool) -> None:
