@@ -344,8 +344,8 @@ class AddedImageSerializer(ImageSerializer):
 
     remark = serializers.SerializerMethodField(
         help_text="In words: the picture existed already, with another day or kind; its DICOM "
-        "file calls it an ordinary photograph, which is not read; or the lesion is recorded as "
-        "removed, and the picture raises no warning. Else empty."
+        "file calls it an ordinary photograph, which is not read, or another kind than was sent; "
+        "or the lesion is recorded as removed, and the picture raises no warning. Else empty."
     )
 
     class Meta(ImageSerializer.Meta):
@@ -354,7 +354,7 @@ class AddedImageSerializer(ImageSerializer):
 
     def get_remark(self, image: LesionImage) -> str:
         sent = self.context["sent"]
-        words = [image.words_on_kind(sent.get("modality", ""))]
+        words = [image.words_on_kind(sent.get("modality", "")), self.context["remark"]]
         told = sent.get("captured_on")
         if told is None or told == image.captured_on:
             words.append(image.removed_words)

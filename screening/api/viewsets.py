@@ -175,7 +175,8 @@ class ImageViewSet(ReadViewSet):
         reading = latest_prediction(image)
         is_read = applied and reading is not None and not reading.is_active
         is_done = is_read or not added.is_new
-        context = {**self.get_serializer_context(), "sent": upload.validated_data}
+        told = {"sent": upload.validated_data, "remark": added.remark}
+        context = {**self.get_serializer_context(), **told}
         return Response(
             AddedImageSerializer(image, context=context).data,
             status=status.HTTP_200_OK if is_done else status.HTTP_202_ACCEPTED,

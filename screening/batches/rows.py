@@ -92,8 +92,9 @@ def import_row(row: BatchRow, archive: Batchable, *, is_trial: bool = False) -> 
             if added.is_new:
                 _mark_symptoms(batch.created_by, lesion, values["lesion_fields"])
             row.problems = [*_unlike(lesion, values), *untold]
-            if words := added.image.words_on_kind(values["modality"]):
-                row.problems.append(["image_type", words])
+            for words in (added.image.words_on_kind(values["modality"]), added.remark):
+                if words:
+                    row.problems.append(["image_type", words])
             if words := added.image.removed_words:
                 row.problems.append(["captured_on", words])
             _finish(row, added)

@@ -78,8 +78,8 @@ class Said:
     (no_day). taken_at, mm_per_pixel: None if not given. regions: code and coding scheme of each
     anatomic region. body_part: the term of BodyPartExamined. instance: the picture's own UID,
     stored only on request. burned_in: whether text in the picture may identify the person.
-    is_capture: a Secondary Capture, which does not say what it shows. is_ordinary: a photograph
-    that its SOP class does not call dermoscopic.
+    is_capture: a Secondary Capture, which does not say what it shows. is_dermoscopic, is_ordinary:
+    what its SOP class calls it.
     """
 
     taken_on: date | None = None
@@ -91,6 +91,7 @@ class Said:
     instance: str = ""
     burned_in: bool = False
     is_capture: bool = False
+    is_dermoscopic: bool = False
     is_ordinary: bool = False
 
 
@@ -256,6 +257,7 @@ def said(dataset: Dataset) -> Said:
         instance=_text(dataset, "SOPInstanceUID"),
         burned_in=_text(dataset, "BurnedInAnnotation").strip().upper() == "YES",
         is_capture=is_capture,
+        is_dermoscopic=kind == DERMOSCOPIC,
         is_ordinary=kind == VL_PHOTOGRAPHIC,
     )
 

@@ -41,8 +41,11 @@ CAPTURE = (
 
 
 class AddedImage(NamedTuple):
+    """remark: the notice if the picture's DICOM file calls it another kind than it is here."""
+
     image: LesionImage
     is_new: bool
+    remark: str = ""
 
 
 def add_image(
@@ -113,7 +116,7 @@ def keep_image(
     captured_on, captured_time = _moment(captured_on, clean, lesion.patient)
     known = lesion.images.filter(sha256=clean.sha256).first()
     if known is not None:
-        return AddedImage(known, False)
+        return AddedImage(known, False, _remark(said, known))
     if not allow_duplicate:
         duplicates.require_new(user=user, lesion=lesion, sha256=clean.sha256)
     size = len(clean.data) + len(clean.thumbnail) + len(clean.screen)
@@ -134,8 +137,9 @@ def keep_image(
     try:
         _store(image, clean, user, in_batch=in_batch, allow_duplicate=allow_duplicate)
     except IntegrityError:  # the same picture arrived twice at the same moment
-        return AddedImage(lesion.images.get(sha256=clean.sha256), False)
-    return AddedImage(image, True)
+        known = lesion.images.get(sha256=clean.sha256)
+        return AddedImage(known, False, _remark(said, known))
+    return AddedImage(image, True, _remark(said, image))
 
 
 @contextmanager
@@ -222,6 +226,20 @@ def _moment(
 
 def _modality(said: Said) -> Modality:
     return Modality.CLINICAL if said.is_ordinary else Modality.DERMATOSCOPIC
+
+
+def _remark(said: Said, image: LesionImage) -> str:
+    if said.is_dermoscopic and image.modality == Modality.CLINICAL:
+        return (
+            "Its DICOM file calls it dermoscopic, but it is here as an ordinary photograph, which "
+            "is not read: correct its kind if that is wrong."
+        )
+    if said.is_ordinary and image.modality == Modality.DERMATOSCOPIC:
+        return (
+            "Its DICOM file calls it an ordinary photograph, but it is here as dermatoscopic, and "
+            "is read as such: correct its kind if that is wrong."
+        )
+    return ""
 
 
 def _store(

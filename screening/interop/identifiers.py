@@ -29,8 +29,11 @@ MANIFEST = "urn:skincheck:manifest"
 
 
 class Known(NamedTuple):
+    """remark: on a picture, as of ``AddedImage``."""
+
     record: Any
     is_new: bool
+    remark: str = ""
 
 
 def register_patient(
@@ -76,7 +79,7 @@ def add_image(
     known = _found(user, wanted)
     if known is None:
         added = store(user=user, lesion=lesion, **fields)
-        known = Known(added.image, added.is_new)
+        known = Known(added.image, added.is_new, added.remark)
         try:
             with transaction.atomic():
                 _attach(wanted, added.image)

@@ -143,11 +143,13 @@ def _add(*, user: User, lesion: Lesion, file: UploadedFile, fields: dict[str, An
         logger.exception("a picture was not stored")
         return Result(name, None, False, NO_ROOM if is_full(error) else AWAY)
     if not added.is_new:
-        return Result(name, added.image, False, _already_here(added.image, fields))
+        here = _already_here(added.image, fields)
+        return Result(name, added.image, False, f"{here} {added.remark}".rstrip())
     words = [f"From the file: {'; '.join(added.taken_over)}."] * bool(added.taken_over)
     if fields["captured_on"] is None:
         words.insert(0, f"Saved as taken on {day(added.image.captured_on)}.")
-    words += [added.image.words_on_kind(fields["modality"]), added.image.removed_words]
+    kind = added.image.words_on_kind(fields["modality"])
+    words += [kind, added.remark, added.image.removed_words]
     return Result(name, added.image, True, " ".join(filter(None, words)))
 
 

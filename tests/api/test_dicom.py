@@ -6,7 +6,11 @@ from io import BytesIO
 
 import pytest
 from pydicom import dcmread
-from pydicom.uid import VLPhotographicImageStorage
+from pydicom.uid import (
+    DermoscopicPhotographyImageStorage,
+    SecondaryCaptureImageStorage,
+    VLPhotographicImageStorage,
+)
 
 from tests.api.conftest import pointers, upload
 from tests.factories import LesionFactory
@@ -42,6 +46,26 @@ def test_a_photograph_is_no_dermatoscopic_picture_unless_that_is_sent(
     assert first["modality"] == again["modality"] == kept
     for body in (first, again):
         assert ("not read for a class: correct its kind" in body["remark"]) is not bool(stated)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stated", "words"),
+    [
+        (DermoscopicPhotographyImageStorage, "clinical", "calls it dermoscopic"),
+        (DermoscopicPhotographyImageStorage, "dermatoscopic", ""),
+        (VLPhotographicImageStorage, "dermatoscopic", "calls it an ordinary photograph"),
+        (VLPhotographicImageStorage, "clinical", ""),
+        (SecondaryCaptureImageStorage, "clinical", ""),
+    ],
+)
+def test_a_kind_that_the_file_contradicts_is_kept_with_a_remark(
+    clinician, lesion, kind, stated, words
+):
+    data, sent = dicom(SOPClassUID=kind), {"modality": stated, "allow_capture": "true"}
+    for body in (upload(clinician, lesion, data, **sent).json() for _ in range(2)):
+        assert body["modality"] == stated
+        assert words in body["remark"]
+        assert bool(body["remark"]) is bool(words)
 
 
 def test_its_uid_is_kept_only_where_that_is_asked_for(clinician, personas):

@@ -273,7 +273,9 @@ def test_the_kind_that_the_page_shows_first_is_no_statement(client, personas, ba
     sent |= {"read_photographs": "on"} if insists else {}
     response = client.post(f"/lesions/{bare.pk}/images/new/", sent, follow=True)
     assert LesionImage.objects.get().modality == ("dermatoscopic" if insists else "clinical")
-    assert ("not read for a class" in response.content.decode()) is not insists
+    text = response.content.decode()
+    assert ("not read for a class" in text) is not insists
+    assert ("calls it an ordinary photograph" in text) is insists
 
 
 def test_run_lengths_are_read():

@@ -28,11 +28,12 @@ class SentWith(TypedDict, total=False):
 
 
 class Added(NamedTuple):
-    """taken_over: what was taken from the file, in words."""
+    """taken_over: what was taken from the file, in words. remark: as of ``AddedImage``."""
 
     image: LesionImage
     is_new: bool
     taken_over: tuple[str, ...]
+    remark: str
 
 
 def add_image(
@@ -73,7 +74,7 @@ def keep_image(
         if added.is_new:
             stored += added.image.stored_files
             taken += take_scale(user, added.image, said)
-    return Added(added.image, added.is_new, taken)
+    return Added(added.image, added.is_new, taken, added.remark)
 
 
 def take_site(user: User, lesion: Lesion, said: Said) -> tuple[str, ...]:
