@@ -47,6 +47,7 @@ def rows(user: User) -> QuerySet[Lesion]:
         .alias(
             changed_at=Greatest(
                 F("modified"),
+                F("patient__modified"),
                 _last(LesionImage, "lesion"),
                 _last(Prediction, "image__lesion"),
                 _last(Review, "image__lesion"),
@@ -133,7 +134,7 @@ def _findings(images: list[LesionImage]) -> Findings:
 def _changed(lesion: Lesion, images: list[LesionImage], findings: Findings) -> datetime:
     """``changed_at`` of the row, without another query."""
     said = (*lesion.histologies.all(), *lesion.visits.all())
-    parts: tuple[Any, ...] = (lesion, *images, *findings[0], *findings[1], *said)
+    parts: tuple[Any, ...] = (lesion, lesion.patient, *images, *findings[0], *findings[1], *said)
     return max(part.modified for part in parts)
 
 

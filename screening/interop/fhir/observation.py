@@ -65,7 +65,12 @@ def predictions(user: User) -> PredictionQuerySet:
     visible = Prediction.objects.visible_to(user).select_related("image__lesion__patient")
     visible = visible.defer(*UNTOLD)
     return visible.alias(
-        changed_at=Greatest("modified", "image__modified", "image__lesion__modified")
+        changed_at=Greatest(
+            "modified",
+            "image__modified",
+            "image__lesion__modified",
+            "image__lesion__patient__modified",
+        )
     )
 
 
@@ -180,11 +185,11 @@ def render_histology(histology: Histology, base: str) -> Json:
 
 
 def changed(prediction: Prediction) -> datetime:
-    """``changed_at`` of the row. It includes symptoms marked later and corrections to the image,
-    because both change the outcome.
+    """``changed_at`` of the row. It includes symptoms marked later and corrections to the image and
+    to the patient's birth year, because all change the outcome.
     """
-    image = prediction.image
-    return max(prediction.modified, image.modified, image.lesion.modified)
+    image, lesion = prediction.image, prediction.image.lesion
+    return max(prediction.modified, image.modified, lesion.modified, lesion.patient.modified)
 
 
 def _replaced(said: Review | Histology) -> list[Json]:

@@ -114,6 +114,11 @@ def placed(personas, record):
     LesionPosition.objects.filter(lesion=record.lesion).first().save()
 
 
+def born(personas, record):
+    """A child's reading never says "monitor"."""
+    record_services.edit_patient(user=personas.clinician, patient=record.patient, birth_year=2015)
+
+
 def pictured(personas, record):
     LesionImageFactory(lesion=record.lesion)
 
@@ -127,6 +132,7 @@ def named(personas, record):
     ("change", "kinds"),
     [
         (marked, ("Media", "Observation", "BodyStructure", "RiskAssessment", "DiagnosticReport")),
+        (born, ("Patient", "Observation", "RiskAssessment", "DiagnosticReport")),
         (placed, ("BodyStructure",)),
         (pictured, ("BodyStructure", "DiagnosticReport")),
         (named, ("BodyStructure", "Media")),
