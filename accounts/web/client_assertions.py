@@ -83,6 +83,8 @@ def application_of(kind: str, assertion: str, client_id: str = "") -> Applicatio
         )
     except jwt.ExpiredSignatureError:
         raise AssertionRefused("The assertion has expired.") from None
+    except jwt.MissingRequiredClaimError:
+        raise AssertionRefused("exp is missing.") from None
     except _UNREADABLE:
         raise AssertionRefused("The signature or a claim of the assertion is not valid.") from None
     _require_claims(application, claims)

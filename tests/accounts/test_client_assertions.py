@@ -119,6 +119,11 @@ def test_wrong_claims_are_refused(system, claims):
     assert not UsedAssertion.objects.exists()
 
 
+def test_a_missing_end_is_named(system):
+    refused = token(signed(system, claims={"exp": None}))
+    assert (refused.status_code, refused.json()["error_description"]) == (401, "exp is missing.")
+
+
 def test_what_another_key_signs_is_refused(system):
     refused = token(signed(system, STRANGE, "RS384"))
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")

@@ -34,6 +34,7 @@ FORM = {
         ({"address": "https://archive.example.org:8042/"}, "address", "port 443 or 8443"),
         ({"address": "https://us:x@archive.example.org/"}, "address", "Leave out"),
         ({"address": "https://archive.example.org/?a=b"}, "address", "question mark"),
+        ({"address": "https://archive.example.org/dicom-web/studies/"}, "address", "/studies"),
         ({"credentials": ""}, "credentials", "Enter the user name"),
         ({"credentials": "no colon"}, "credentials", "colon"),
         ({"credentials": "us:a\nHost: x"}, "credentials", "one line"),

@@ -204,11 +204,11 @@ def _parameters(body: Any) -> list[tuple[str, list[str]]]:
         )
         if (
             len(values) != 1
-            or not isinstance(values[0], str)
+            or not isinstance(values[0], str | int | float)
             or not isinstance(part.get("name"), str)
         ):
-            raise SearchError("Each parameter has a name and one value, a text.")
-        named.setdefault(part["name"], []).append(values[0])
+            raise SearchError("Each parameter has a name and one value, a text or a number.")
+        named.setdefault(part["name"], []).append(str(values[0]))
     return list(named.items())
 
 

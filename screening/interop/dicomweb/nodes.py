@@ -156,6 +156,8 @@ def _save(node: DicomNode, credentials: str, fields: dict[str, Any]) -> DicomNod
     check_target(node.address, field="address")
     if "?" in node.address:
         raise ValidationError({"address": "Leave out what begins with a question mark."})
+    if node.address.endswith("/studies"):
+        raise ValidationError({"address": "Leave out /studies: give what comes before it."})
     _set_credentials(
         node, credentials.strip(), is_as_before=before == (node.address, node.authorization)
     )

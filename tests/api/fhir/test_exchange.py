@@ -82,6 +82,9 @@ def test_everything_by_post_needs_only_to_read(reader, record):
     }
     posted = reader.post(url, json.dumps(body), content_type=JSON)
     assert ids(posted) == ids(reader.get(f"{url}?_type=Media"))
+    body["parameter"].append({"name": "_count", "valueInteger": 10})
+    counted = json.loads(reader.post(url, json.dumps(body), content_type=JSON).getvalue())
+    assert counted["entry"][-1]["search"] == {"mode": "outcome"}  # no pages here, it says
     assert reader.post(url, '{"resourceType": "Patient"}', content_type=JSON).status_code == 400
 
 
