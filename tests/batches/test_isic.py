@@ -10,11 +10,14 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from isic_metadata.anatom_site_hierarchical import AnatomSiteEnum
 from isic_metadata.diagnosis_hierarchical import DiagnosisEnum
 from isic_metadata.fields import AnatomSiteGeneralEnum, DiagnosisConfirmTypeEnum, ImageTypeEnum
 from isic_metadata.metadata import MetadataBatch, MetadataRow
 
+from accounts.models import User
+from accounts.services import create_api_key
 from ml import reader
 from ml.diagnoses import Diagnosis
 from screening.batches.queries import problems_of
@@ -23,10 +26,12 @@ from screening.corrections import services as corrections
 from screening.interop.isic import columns, export, terms
 from screening.interop.isic.export import Days, isic_columns, isic_rows
 from screening.interop.tables import as_csv
-from screening.models import BodySite, Consent, Histology, Lesion, LesionImage, Patient
+from screening.models import Batch, BodySite, Consent, Histology, Lesion, LesionImage, Patient
 from screening.predictions.outcomes import NOTHING, rank
+from screening.privacy import consents
 from tests.batches.uploads import batch_of, drawn
 from tests.batches.working import upload, work_off
+from tests.clients import Program
 from tests.factories import (
     HistologyFactory,
     LesionFactory,
@@ -353,6 +358,84 @@ def test_what_is_exported_and_taken_in_again_is_the_same(personas):
     assert [{k: v for k, v in row.items() if k not in LOST} for row in after] == [
         {k: v for k, v in row.items() if k not in LOST} for row in before
     ]
+
+
+OF_MELANOMA = {
+    "patient_id": "IP_0000001",
+    "lesion_id": "IL_0000001",
+    "age_approx": "55",
+    "sex": "female",
+    "anatom_site_general": "posterior torso",
+    "diagnosis_1": "Malignant",
+    "diagnosis_2": "Malignant melanocytic proliferations (Melanoma)",
+    "diagnosis_3": "Melanoma Invasive",
+    "diagnosis_confirm_type": "histopathology",
+    "mel_thick_mm": "0.4",
+    "attribution": "An institution",
+    "copyright_license": "CC-BY-NC",
+}
+DOWNLOADED = [
+    {"isic_id": "ISIC_1", "acquisition_day": "1", "image_type": "dermoscopic", **OF_MELANOMA},
+    {
+        "isic_id": "ISIC_2",
+        "acquisition_day": "40",
+        "image_type": "clinical: close-up",
+        **OF_MELANOMA,
+    },
+    {
+        "isic_id": "ISIC_3",
+        "patient_id": "IP_0000002",
+        "lesion_id": "IL_0000002",
+        "age_approx": "85",
+        "image_type": "TBP tile: close-up",
+        "copyright_license": "CC-0",
+    },
+]
+"""As the archive writes them: diagnoses by levels, and a day counted from one that it keeps."""
+
+
+def test_a_download_of_the_archive_outlives_an_export_and_its_import_elsewhere(personas):
+    """By the API alone, with the files that the archive puts beside its pictures."""
+    pictures = {f"{row['isic_id']}.jpg": drawn(seed) for seed, row in enumerate(DOWNLOADED)}
+    beside = {"attribution.txt": b"An institution", "licenses/CC-0.txt": b"CC0 1.0"}
+    here = taken_in(personas.clinician, batch_of(DOWNLOADED, pictures | beside))
+    before, files = taken_out(here)
+    assert [row["isic_id"] for row in before] == ["ISIC_1", "ISIC_2", "ISIC_3"]
+    assert [row["captured_on"] for row in before] == ["2026-01-02", "2026-02-10", "2026-01-01"]
+    elsewhere = taken_in(personas.colleague, batch_of(before, files))
+    after, _ = taken_out(elsewhere)
+    assert [row | dict.fromkeys(LOST) for row in after] == [
+        row | dict.fromkeys(LOST) for row in before
+    ]
+
+
+def taken_in(user: User, data: bytes) -> Program:
+    """Into the clinic of ``user``, whose patients then consent to research."""
+    program = Program(create_api_key(user=user, name="K")[1])
+    clinic = user.memberships.get().clinic
+    sent = {
+        "archive": SimpleUploadedFile("isic.zip", data),
+        "clinic": clinic.pk,
+        "captured_on": "2026-01-01",
+    }
+    answer = program.post("/api/v1/batches/", sent, format="multipart")
+    assert answer.status_code == 202, answer.content
+    batch = work_off(Batch.objects.get(pk=answer.json()["id"]))
+    assert [row.problems for row in batch.rows.all()] == [[]] * 3
+    for patient in clinic.patients.all():
+        consents.give(user=user, patient=patient)
+    return program
+
+
+def taken_out(program: Program) -> tuple[list[dict[str, str]], dict[str, bytes]]:
+    """The rows of the table with dates, and the picture of each."""
+    table = program.get("/api/v1/images/isic/", {"days": "captured_on"}).getvalue().decode()
+    rows = sorted(csv.DictReader(io.StringIO(table)), key=lambda row: row["isic_id"])
+    address = "/api/v1/images/{}/file".format
+    return rows, {
+        row["filename"]: program.get(address(row["filename"].partition(".")[0])).getvalue()
+        for row in rows
+    }
 
 
 @pytest.mark.skipif(not shutil.which("isic"), reason="isic-cli needs Python 3.12: see .ci/run")
