@@ -36,6 +36,8 @@ class LogInForm(_PlainWords, allauth_forms.LoginForm): ...
 
 
 class SignUpForm(_PlainWords, allauth_forms.SignupForm):
+    field_order = ("email", "password1", "password2", "of_age", "agrees")
+
     def try_save(self, request: HttpRequest) -> tuple[Any, Any]:
         """The account, or the response if there is none: of a double click, one creates it."""
         if self.account_already_exists:  # it mails the owner, for which no transaction should wait

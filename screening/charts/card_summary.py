@@ -107,7 +107,7 @@ def _missed(rates: dict[str, dict[str, float]]) -> Point:
         ]
         for end in ("value", "high")
     )
-    text = "It tells “Monitor” for {} of 100 cancers and {} of 100 melanomas.".format(
+    text = "It says “Monitor” for {} of 100 cancers and {} of 100 melanomas.".format(
         *(count or "fewer than 1" for count in missed)
     )
     if upper != missed:
@@ -130,7 +130,7 @@ def _cameras(card: dict[str, Any]) -> list[Point]:
     return [
         Point(
             "Other cameras and clinics lead to more false alarms.",
-            f"Of 100 harmless lesions in the pictures of {best} it tells “Monitor” for {most}; in "
+            f"Of 100 harmless lesions in the pictures of {best} it says “Monitor” for {most}; in "
             f"those of {worst}, for {fewest}.",
         )
     ]

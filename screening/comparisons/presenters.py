@@ -254,10 +254,10 @@ def since(before: LesionImage, newest: LesionImage, alerts: Sequence[Alert]) -> 
     comparison = pairs.filter(earlier=before, later=newest).first()
     if comparison is None:
         text = "The two pictures have not been compared yet."
-        return SinceLast(f"Not compared since {day}", text)
+        return SinceLast(f"Not compared with {day}", text)
     if not comparison.aligned:
         text = "The two pictures do not fit over each other. Is it the same spot?"
-        return SinceLast(f"Not compared since {day}", text)
+        return SinceLast(f"Not compared with {day}", text)
     if current(newest) is None or current(before) is None:
         text = "The spot could not be measured in both pictures. Compare them by eye."
         return SinceLast(f"Not measured since {day}", text)

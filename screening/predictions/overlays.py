@@ -14,10 +14,10 @@ from screening.measurements.masks import model_mask
 from screening.models import PredictionMaps
 
 LEVELS = 255
-NONE = "Nothing in the picture spoke for {name} more than for the others."
+NONE = "Nothing in the picture points to {name} more than to the other diagnoses."
 FOUND = (
-    "Where the picture spoke for {name}, as far as this model is concerned.{where} "
-    "It is not the border of the spot and no proof."
+    "Coloured: what the model took for a sign of {name}.{where} "
+    "It is not the border of the spot, and proves nothing."
 )
 INSIDE = " About {} % of it lies inside the outline."
 

@@ -60,7 +60,7 @@ def suggest(
             Interval.ONE,
             UNSEEN_CHANGE
             if has_open_alert
-            else "A doctor's look comes first. A picture next month keeps it in sight.",
+            else "A doctor should see it first. A picture next month shows whether it changes.",
         )
     review = standing.concluded_since(histology)
     if histology is not None and review is None and not has_open_alert:

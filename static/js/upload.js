@@ -226,9 +226,8 @@ const tellAdded = (picture, result) => {
 
 const leave = () => {
   if (!chosen.length || !chosen.every((picture) => picture.state === "added")) return;
-  if (chosen.length > 1) location.assign(form.dataset.lesionUrl);
-  else if (chosen[0].isNew) location.assign(chosen[0].url);
-  // Already on this lesion: stay and say so.
+  if (!chosen.every((picture) => picture.isNew)) return; // one was here already: stay and say so
+  location.assign(chosen.length > 1 ? form.dataset.lesionUrl : chosen[0].url);
 };
 
 /** Ignore clicks on links for a moment: after a double click one may have moved under the pointer. */

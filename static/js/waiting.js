@@ -59,6 +59,7 @@ const show = async () => {
       row.querySelector("[data-spot]").textContent = item.spot;
       row.querySelector("[data-problem]").textContent = item.problem ?? "";
       row.querySelector("button").addEventListener("click", async () => {
+        if (!confirm(`Delete ${item.name}? It is not in your record, and may be on this device alone.`)) return;
         await remove(item.id);
         await show();
       });

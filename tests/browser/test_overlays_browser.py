@@ -51,7 +51,7 @@ def test_outline_and_evidence_are_switched_faded_and_zoomed(result: Page) -> Non
     switch.press("Space")
     expect(switch).to_have_attribute("aria-pressed", "true")
     expect(evidence).to_be_visible()
-    expect(explained).to_contain_text("It is not the border of the spot and no proof.")
+    expect(explained).to_contain_text("It is not the border of the spot, and proves nothing.")
     shown = evidence.get_attribute("href")
     result.get_by_label("Evidence for").select_option("vasc")
     expect(explained).to_contain_text("vascular lesion")

@@ -174,9 +174,9 @@ def test_the_four_views_of_a_comparison(page: Page, lesion: str) -> None:
 
     expect(page.get_by_role("row", name=re.compile("^Area"))).to_contain_text("px²")
     is_sound(page)
-    page.get_by_label("Changed", exact=True).check()
+    page.get_by_label("Yes, it changed").check()
     page.get_by_label("Note").fill("Darker on the right.")
-    page.get_by_role("button", name="Record").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.locator("#marks")).to_contain_text("Darker on the right.")
     page.goto(lesion)
     page.locator("#readings-fold > summary").click()

@@ -50,7 +50,7 @@ def test_the_landing_page_and_the_try_are_sound(
     expect(page.locator(".advice")).to_contain_text("Keep watching this spot")
     expect(page.locator(".layers [data-overlay=outline]")).to_be_visible()
     page.get_by_role("button", name="Evidence").press("Space")
-    expect(page.locator("#evidence")).to_contain_text("no proof")
+    expect(page.locator("#evidence")).to_contain_text("proves nothing")
     is_sound(page)
 
 

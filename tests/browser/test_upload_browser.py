@@ -150,6 +150,25 @@ def test_one_that_fails_is_sent_again_alone(
     assert sent.count("POST") == 1
 
 
+def test_one_that_was_here_already_is_told_beside_new_ones(
+    open_page: Callable[..., Page], signed_in: dict[str, Any], tmp_path: Path
+) -> None:
+    page = open_page(storage_state=signed_in)
+    lesion = _go_to_upload(page)
+    files = _written(
+        tmp_path, old_dot_jpg=_taken("2024-03-01", 5), new_dot_jpg=_taken("2024-03-02", 6)
+    )
+    page.locator("input[name=file]").set_input_files(files[:1])
+    page.get_by_role("button", name="Add 1 picture").click()
+    page.wait_for_url("**/images/*/", timeout=WITHIN)
+    page.goto(f"{lesion}images/new/")
+    page.locator("input[name=file]").set_input_files(files)
+    page.get_by_role("button", name="Add 2 pictures").click()
+    rows = page.locator(".upload")
+    expect(rows.nth(1)).to_contain_text("Open the result", timeout=WITHIN)
+    expect(rows.nth(0)).to_contain_text("Already here: taken on 1 Mar 2024")
+
+
 def test_who_is_logged_out_goes_on_where_they_were(
     open_page: Callable[..., Page], site: Site, tmp_path: Path
 ) -> None:

@@ -129,7 +129,12 @@ def test_a_refused_one_says_why_and_can_be_deleted(page: Page, site: Site, tmp_p
         "1 picture was not accepted and is on this device alone."
     )
     expect(page.locator(".upload")).not_to_contain_text("No connection")
-    page.get_by_role("button", name="Delete this picture").click()
+    delete = page.get_by_role("button", name="Delete this picture")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    delete.click()
+    expect(delete).to_be_visible()
+    page.once("dialog", lambda dialog: dialog.accept())
+    delete.click()
     expect(page.locator("[data-waiting]")).to_be_hidden()
     assert pictures(site, lesion) == 0
 

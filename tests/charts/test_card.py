@@ -179,7 +179,7 @@ def test_the_summary_rounds_towards_the_worse(card):
     rates["balanced_accuracy_balanced"] = {"value": 0.781, "low": 0.72, "high": 0.84}
     fails = card_summary.fails(card)
     assert said(fails, "It misses some cancers.") == (
-        "It tells “Monitor” for 5 of 100 cancers and fewer than 1 of 100 melanomas. By chance, the "
+        "It says “Monitor” for 5 of 100 cancers and fewer than 1 of 100 melanomas. By chance, the "
         "true numbers may be as high as 8 and 3."
     )
     assert said(fails, "It often gets the name wrong.").startswith("It names 78 of 100")
@@ -200,7 +200,7 @@ def test_the_summary_tells_the_worst_source(card):
     assert said(
         card_summary.fails(card), "Other cameras and clinics lead to more false alarms."
     ) == (
-        "Of 100 harmless lesions in the pictures of HAM10000 it tells “Monitor” for 50; in those "
+        "Of 100 harmless lesions in the pictures of HAM10000 it says “Monitor” for 50; in those "
         "of MILK10k, for 10."
     )
 

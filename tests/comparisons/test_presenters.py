@@ -49,7 +49,7 @@ def test_one_picture_shows_no_change(lesion, personas):
 
 def test_two_that_nobody_compared_are_not_called_unchanged(lesion, personas):
     pictures(lesion, 2)
-    assert since(lesion, personas.viewer).title == "Not compared since 1 Jan 2026"
+    assert since(lesion, personas.viewer).title == "Not compared with 1 Jan 2026"
 
 
 def test_two_that_do_not_fit_ask_whether_it_is_the_same_spot(lesion, personas):
@@ -81,13 +81,13 @@ def test_the_same_picture_twice_is_no_two(lesion, personas):
     LesionImageFactory(
         lesion=lesion, captured_on=newest.captured_on, sha256=newest.sha256, is_twin=True
     )
-    assert since(lesion, personas.viewer).title == "Not compared since 1 Jan 2026"
+    assert since(lesion, personas.viewer).title == "Not compared with 1 Jan 2026"
 
 
 def test_alerts_of_the_newest_pair_are_named_and_no_others(lesion, personas):
     first, second, third = pictures(lesion, 3)
     AlertFactory(lesion=lesion, earlier=first, later=second, rule="growth")
-    assert since(lesion, personas.viewer).title == "Not compared since 1 Feb 2026"
+    assert since(lesion, personas.viewer).title == "Not compared with 1 Feb 2026"
     for rule in ("new_colour", "growth"):
         AlertFactory(lesion=lesion, earlier=second, later=third, rule=rule)
     told = since(lesion, personas.viewer)

@@ -59,7 +59,7 @@ def test_what_is_added_to_all_seven_alike_is_evidence_for_none():
     grid = overlays(cells).grid
     assert not any(map(any, grid["levels"].values()))
     assert grid["words"]["mel"] == (
-        "Nothing in the picture spoke for melanoma more than for the others."
+        "Nothing in the picture points to melanoma more than to the other diagnoses."
     )
 
 
@@ -69,9 +69,9 @@ def test_what_is_added_to_all_seven_alike_is_evidence_for_none():
 def test_the_words_say_where_it_lies_and_what_it_is_not(row, column, share):
     words = overlays([(row, column, "mel", 0.4)]).grid["words"]["mel"]
     assert words == (
-        "Where the picture spoke for melanoma, as far as this model is concerned. "
+        "Coloured: what the model took for a sign of melanoma. "
         f"About {share} of it lies inside the outline. "
-        "It is not the border of the spot and no proof."
+        "It is not the border of the spot, and proves nothing."
     )
 
 

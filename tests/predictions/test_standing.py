@@ -243,7 +243,7 @@ def test_the_suggested_reminder_does_not_contradict_the_warning(client, personas
     add(lesion, date(2026, 1, 1), "urgent")
     client.force_login(user)
     told = page(client, "lesion", lesion.pk)
-    assert "look comes first" in told and "nothing further is needed" not in told
+    assert "should see it first" in told and "nothing further is needed" not in told
 
 
 def test_a_symptom_on_a_removed_lesion_opens_it_again_if_asked(client, personas):

@@ -237,8 +237,8 @@ def test_a_review_of_the_newest_picture_decides(lesion, conclusion, management, 
 @pytest.mark.parametrize(
     ("outcome", "months", "word"),
     [
-        ("urgent", 1, "comes first"),
-        ("see_doctor", 1, "comes first"),
+        ("urgent", 1, "see it first"),
+        ("see_doctor", 1, "see it first"),
         ("not_assessable", 1, "another one"),
         ("monitor", 3, "keep watching"),
     ],
@@ -326,4 +326,4 @@ def test_a_warning_that_a_review_leaves_standing_comes_first(lesion):
     reading = PredictionFactory(image__lesion=lesion, outcome="urgent")
     ReviewFactory(image=reading.image, conclusion="uncertain", management="none")
     found = suggested(lesion)
-    assert (found.interval_months, "comes first" in found.reason) == (1, True)
+    assert (found.interval_months, "see it first" in found.reason) == (1, True)

@@ -121,7 +121,7 @@ def test_a_whole_card_is_told_in_full(client, shipped):
         "51 were cancer or a precursor in the test; where 1 in 100 people has one, 4 would be"
         in text
     )
-    assert "It tells “Monitor” for 1 of 100 cancers" in text
+    assert "It says “Monitor” for 1 of 100 cancers" in text
 
 
 def test_a_bare_card_still_makes_a_page(client, shipped):

@@ -251,6 +251,13 @@ def test_home_shows_what_needs_attention_first(client, personas):
     assert "not an all-clear" in calmer.content.decode()
 
 
+def test_home_says_nothing_about_spots_that_do_not_exist(client, personas):
+    assert "is flagged now" not in page(client, personas.self_tracker, "home").content.decode()
+    lesion = LesionFactory(patient=personas.own_patient)
+    read(lesion, "monitor")
+    assert "No spot is flagged now" in page(client, personas.self_tracker, "home").content.decode()
+
+
 def test_the_disclaimer_stands_on_every_page(client, personas):
     for name, args in (("home", []), ("patients", []), ("patient", [personas.patient.pk])):
         text = page(client, personas.clinician, name, *args).content.decode()

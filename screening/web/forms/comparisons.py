@@ -9,7 +9,12 @@ from screening.models import ChangeMark
 
 class ChangeMarkForm(forms.Form):
     verdict = forms.ChoiceField(
-        label="What you saw", choices=ChangeMark.Verdict.choices, widget=forms.RadioSelect
+        label="What you saw",
+        choices=[
+            (ChangeMark.Verdict.UNCHANGED, "No, it looks the same"),
+            (ChangeMark.Verdict.CHANGED, "Yes, it changed"),
+        ],
+        widget=forms.RadioSelect,
     )
     note = forms.CharField(
         max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 2})

@@ -56,6 +56,7 @@ def home(request: UserRequest) -> HttpResponse:
             "unfinished": record_queries.unfinished(user)[:ATTENTION_SHOWN],
             "recent": _listed(recent, lesions),
             "due_count": reminder_queries.due_count(user),
+            "has_spot": bool(shown),
             "has_record": bool(shown) or Patient.objects.visible_to(user).exists(),
         },
     )
