@@ -42,10 +42,11 @@ ROUND = [(0.5 + cos(n * pi / 6) / 4, 0.5 + sin(n * pi / 6) / 4) for n in range(1
 def outline(request: UserRequest, pk: UUID) -> HttpResponse:
     image = _writable(request, pk)
     form = OutlineForm(request.POST or None, record=image)
-    is_sent = request.method == "POST"
-    if is_sent and submit(form, outlines.draw_outline, user=request.user, image=image):
-        messages.success(request, "The outline is saved. The picture is measured soon.")
-        return redirect(f"{reverse('image', args=[pk])}#measures")
+    if request.method == "POST":
+        drawn = submit(form, outlines.draw_outline, user=request.user, image=image)
+        if drawn is not None:
+            messages.success(request, "The outline is saved. The picture is measured soon.")
+            return redirect(f"{reverse('image', args=[pk])}#measures")
     by_model, standing = _by_model(image, request.user), _drawn(image)
     return render(
         request,
