@@ -87,9 +87,9 @@ LARGE_OF_ONE = 4
 # long. Beyond that, the caller with the most is refused, who may not be the last.
 MOST_WAITING = 32
 WAITING_SECONDS = 40
-# After a refusal, how long and how much of what still comes is read and dropped. A connection that
-# is closed before is reset, and the refusal may be lost on its way.
-LEAVING_SECONDS, LEAVING_BYTES = 5, 8_000_000
+# After a refusal, how long and how much of what still comes is read and dropped: the largest picture.
+# A connection that is closed before is reset, and the refusal may be lost on its way.
+LEAVING_SECONDS, LEAVING_BYTES = 5, MAX_BYTES + 1_000_000
 # An unread response is kept on disk up to this size. Beyond it, its thread waits at most this long,
 # and only while the client reads at least at this rate.
 MOST_UNREAD = 64_000_000
