@@ -3,7 +3,7 @@
 .venv/bin/python -m benchmarks.upload_latency [--images FOLDER] [--count 50] [--json FILE]
 
 Starts its own installation with the commands of ``script/server``, in a temporary folder. Real
-images if FOLDER has any, else synthetic ones. Targets: p50 at most 0.6 s, p95 at most 1.5 s, and at
+images if FOLDER has any, else synthetic ones. Targets: p50 at most 0.3 s, p95 at most 0.5 s, and at
 most 250 MB of memory resident in the worker.
 """
 
