@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROCESSES, THREADS = 2, 4
-# Seconds that a thread which computes keeps the others of its process waiting. Python's own 5 ms are
-# due at every query of a page, while pictures are taken in beside it.
+# Seconds that a thread which computes keeps the others of its process waiting. Python's own 5 ms
+# are due at every query of a page, while pictures are taken in beside it.
 TURN_OF_A_THREAD = 0.0005
 # Threads that only take in pictures and archives, wait for a reading, or write reports and DICOM
 # files: one more than the pictures decoded at once.
@@ -87,8 +87,8 @@ LARGE_OF_ONE = 4
 # long. Beyond that, the caller with the most is refused, who may not be the last.
 MOST_WAITING = 32
 WAITING_SECONDS = 40
-# After a refusal, how long and how much of what still comes is read and dropped: the largest picture.
-# A connection that is closed before is reset, and the refusal may be lost on its way.
+# After a refusal, how long and how much of what still comes is read and dropped: the largest
+# picture. A connection that is closed before is reset, and the refusal may be lost on its way.
 LEAVING_SECONDS, LEAVING_BYTES = 5, MAX_BYTES + 1_000_000
 # An unread response is kept on disk up to this size. Beyond it, its thread waits at most this long,
 # and only while the client reads at least at this rate.
