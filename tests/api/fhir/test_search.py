@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import cache
 
 from screening.interop.fhir.resources import KINDS, Stored
-from screening.models import ExternalIdentifier, Lesion, LesionImage, Prediction
+from screening.models import ExternalIdentifier, Lesion, LesionImage, Patient, Prediction
 from tests.api.fhir.conftest import BASE, JSON, check, fetched, resources
 from tests.factories import (
     LesionFactory,
@@ -91,6 +91,7 @@ def test_a_date_that_is_none(clinician, record, value):
 def test_by_moment_of_change(clinician, lesion):
     reading = PredictionFactory(image__lesion=lesion)
     moment = datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+    Patient.objects.update(modified=moment - timedelta(days=1))
     Lesion.objects.update(modified=moment - timedelta(days=1))
     LesionImage.objects.update(modified=moment - timedelta(days=1))
     Prediction.objects.update(modified=moment)
@@ -112,6 +113,7 @@ def test_by_moment_of_change(clinician, lesion):
 def test_a_new_reading_changes_the_report(clinician, lesion):
     image = LesionImageFactory(lesion=lesion)
     moment = datetime(2026, 3, 1, tzinfo=UTC)
+    Patient.objects.update(modified=moment)
     Lesion.objects.update(modified=moment)
     type(image).objects.update(modified=moment)
     assert not ids(fetched(clinician, "DiagnosticReport?_lastUpdated=gt2026-03-01"))
