@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, cast
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
@@ -139,6 +140,8 @@ class TooMany(Problem):
 class Request(HTTPRequestParser):
     """A request as it arrives. ``most``: the maximum size of its body in bytes."""
 
+    command = ""  # until the head is read
+
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)
         self.begun = time.monotonic()
@@ -233,6 +236,7 @@ class Channel(HTTPChannel):
     unread_since: float | None = None
     question: Question | None = None
     is_refused = False
+    has_begun_to_answer = False
     leaving_since: float | None = None
     dropped = 0
 
@@ -273,10 +277,22 @@ class Channel(HTTPChannel):
     def service(self) -> None:
         caller, dispatcher = self.caller, self.server.dispatcher_of(self.requests[0])
         self.is_refused = self.requests[0].error is not None
+        self.has_begun_to_answer = False
         try:
             super().service()
         finally:
             dispatcher.finished(caller)
+
+    def write_soon(self, data: bytes | ReadOnlyFileBasedBuffer) -> int:
+        """Of the response to a HEAD only the headers are sent, which waitress writes first. A body,
+        which Django leaves to the server to drop, would be taken for the next response.
+        """
+        if self.requests[0].command == "HEAD" and self.has_begun_to_answer:
+            if isinstance(data, ReadOnlyFileBasedBuffer):
+                data.close()
+            return len(data)
+        self.has_begun_to_answer = True
+        return cast(int, super().write_soon(data))
 
     def handle_close(self) -> None:
         """Close; after a refusal that was sent whole, only once the other end has, or soon."""

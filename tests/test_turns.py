@@ -19,6 +19,7 @@ from waitress.adjustments import Adjustments
 from ml.opening.limits import MAX_BYTES
 from skincheck_site import serve
 from skincheck_site.turns import Caller, Turns, with_the_most
+from tests.serving import listener, running
 
 LONG = 100
 SLOW = (f"/patients/{uuid4()}/report/", f"/images/{uuid4()}/dicom/")
@@ -173,27 +174,12 @@ def wait_for(condition: Callable[[], bool]) -> None:
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setattr(serve, "_parent", os.getppid())
-    listening = socket.create_server(("127.0.0.1", 0), backlog=200)
-    listening.setblocking(False)
-    made = Site(listening)
-    server = made.server
-
-    def run() -> None:
-        with suppress(OSError):  # its sockets are closed
-            server.run()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield made
-    made.go()
-    for caller in made.open_sockets:
-        caller.close()
-    for channel in list(server.active_channels.values()):
-        channel.handle_close()
-    server.asyncore.close_all(server._map)
-    thread.join(20)
-    server.task_dispatcher.shutdown()
-    server.uploads.shutdown()
+    made = Site(listener())
+    with running(made.server):
+        yield made
+        made.go()
+        for caller in made.open_sockets:
+            caller.close()
 
 
 def test_a_flood_of_uploads_delays_only_who_sends_it(site: Site) -> None:
