@@ -5,7 +5,7 @@ from typing import Any
 # Applications get tokens only by client credentials.
 OAUTH2_PROVIDER: dict[str, Any] = {
     "SCOPES_BACKEND_CLASS": "accounts.scopes.ApplicationScopes",
-    "OAUTH2_SERVER_CLASS": "oauthlib.oauth2.BackendApplicationServer",
+    "OAUTH2_SERVER_CLASS": "accounts.web.token_server.Server",
     "OAUTH2_VALIDATOR_CLASS": "accounts.web.client_assertions.Validator",
     "ACCESS_TOKEN_EXPIRE_SECONDS": 3600,
     # RFC 9700's recommendations; client credentials is the only grant we use.

@@ -23,6 +23,7 @@ from tests.factories import LesionFactory, MembershipFactory, PatientFactory
 from tests.test_access_matrix import addresses
 
 PATIENTS = "/api/v1/patients/"
+HINTS = ("access_token", "refresh_token", "invented")
 OPEN = {"schema", "docs", "redoc", "nothing", "metadata", "smart"}
 
 
@@ -248,12 +249,13 @@ def test_a_token_that_has_run_out(client, system):
     assert program.get(PATIENTS).status_code == 401
 
 
-def test_a_token_is_ended_early(client, system):
+@pytest.mark.parametrize("hint", [{}, *({"token_type_hint": kind} for kind in HINTS)])
+def test_a_token_is_ended_early(client, system, hint):
     application, secret = system
     token = token_for(client, system).json()["access_token"]
     answer = posted_form(
         "/oauth/revoke",
-        {"token": token, "client_id": application.client_id, "client_secret": secret},
+        {"token": token, "client_id": application.client_id, "client_secret": secret, **hint},
     )
     assert answer.status_code == 200
     assert Program(token).get(PATIENTS).status_code == 401

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rest_framework.exceptions import NotAcceptable
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
@@ -28,13 +28,18 @@ class FhirJSONParser(JSONBody):
     media_type = CONTENT_TYPE
 
 
-class FhirNegotiation(BaseContentNegotiation):
+class FhirNegotiation(DefaultContentNegotiation):
     """The type from ``_format``, else ``Accept``. Of its parameters only fhirVersion has an
     effect.
     """
 
     def select_parser(self, request: Request, parsers: Any) -> Any:
-        return next(iter(parsers), None)
+        """By ``Content-Type``: read as a form, any other body would be a search without filters."""
+        parser = super().select_parser(request, parsers)
+        if parser is None:
+            kinds = " or ".join(each.media_type for each in parsers)
+            raise UnsupportedMediaType(request.content_type, f"Send {kinds} here.")
+        return parser
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: Any = None

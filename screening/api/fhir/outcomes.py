@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
@@ -22,6 +22,11 @@ CODES = {
     404: "not-found",
     405: "not-supported",
     406: "not-supported",
+    409: "conflict",
+    412: "conflict",
+    413: "too-long",
+    415: "not-supported",
+    422: "processing",
     429: "throttled",
     500: "exception",
     503: "transient",
@@ -29,6 +34,7 @@ CODES = {
 }
 NOT_FOUND = "This does not exist, or is not for you to see."
 NO_ADDRESS = "There is nothing at this address. See /fhir/R4/metadata for what there is."
+TOO_LARGE = "The body is larger than anything here takes. Send less at once."
 BUG = "This is our fault, and it has been logged. Try again later."
 
 
@@ -38,6 +44,8 @@ def handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """
     if isinstance(exc, SearchError):
         return answer(400, str(exc), exc.code)
+    if isinstance(exc, RequestDataTooBig):
+        return answer(413, TOO_LARGE)
     if isinstance(exc, Http404):
         exc = exceptions.NotFound(NOT_FOUND)
     elif isinstance(exc, PermissionDenied):

@@ -29,6 +29,7 @@ from screening.api.fhir.negotiation import (
     wants_resource,
 )
 from screening.api.fhir.outcomes import CONTENT_TYPE, handler
+from screening.api.http.parsers import JSONBody
 from screening.errors import SearchError
 from screening.images import delivery
 from screening.interop.fhir import bundles, capability, media, search, summaries
@@ -134,7 +135,7 @@ class EverythingView(FhirView):
 
     http_method_names = ["get", "head", "post"]
     reading_methods = ("POST",)
-    parser_classes = [FhirJSONParser]
+    parser_classes = [FhirJSONParser, JSONBody]
 
     def get(self, request: Request, pk: UUID) -> StreamingHttpResponse:
         return self._answer(request, pk, [*request.query_params.lists()])

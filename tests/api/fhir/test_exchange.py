@@ -6,8 +6,11 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from rest_framework.exceptions import APIException
 
 from accounts import services
+from screening.api.fhir import outcomes
+from screening.api.http.parsers import MAX_PARTS
 from screening.interop import identifiers
 from screening.models import LesionImage, LesionPosition, Prediction
 from screening.records import services as record_services
@@ -72,6 +75,48 @@ def test_a_search_by_post_needs_only_to_read(reader, record):
     posted = reader.post(f"{BASE}/Observation/_search", body, content_type=FORM)
     assert ids(posted) == ids(reader.get(f"{BASE}/Observation?{body}"))
     assert ids(reader.post(f"{BASE}/Patient/_search")) == ids(reader.get(f"{BASE}/Patient"))
+
+
+@pytest.mark.parametrize("kind", [JSON, "application/json", "text/plain", "multipart/form-data"])
+def test_a_search_that_is_no_form_is_refused(reader, record, kind):
+    """Without its filters it would find everybody."""
+    posted = reader.generic(
+        "POST", f"{BASE}/Patient/_search", '{"gender": "male"}', content_type=kind
+    )
+    assert posted.status_code == 415
+    assert FORM in posted.json()["issue"][0]["diagnostics"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [(JSON, 200), ("application/json; charset=utf-8", 200), (FORM, 415)]
+)
+def test_an_operation_takes_json(reader, record, kind, status):
+    url = f"{BASE}/Patient/{record.patient.pk}/$everything"
+    posted = reader.generic("POST", url, '{"resourceType": "Parameters"}', content_type=kind)
+    assert posted.status_code == status
+
+
+def test_an_operation_with_too_many_parts_is_refused(reader, record):
+    url = f"{BASE}/Patient/{record.patient.pk}/$everything"
+    posted = reader.post(url, f"[{'1,' * MAX_PARTS}1]", content_type=JSON)
+    assert (posted.status_code, posted.json()["issue"][0]["code"]) == (413, "too-long")
+
+
+def test_a_search_that_is_too_large_is_refused(reader, record, settings):
+    body = "_id=" + "a" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    posted = reader.post(f"{BASE}/Patient/_search", body, content_type=FORM)
+    assert (posted.status_code, posted.json()["issue"][0]["code"]) == (413, "too-long")
+
+
+def test_every_refusal_has_a_code_of_fhir():
+    """A status without one would be answered as a bug of ours."""
+    refusals, known = [APIException], set()
+    while refusals:
+        refusal = refusals.pop()
+        known.add(refusal)
+        refusals += refusal.__subclasses__()
+    assert len(known) > 10
+    assert {refusal.status_code for refusal in known} <= set(outcomes.CODES)
 
 
 def test_everything_by_post_needs_only_to_read(reader, record):
