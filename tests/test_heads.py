@@ -29,7 +29,7 @@ def _streamed(environ: dict[str, Any]) -> Iterable[bytes]:
 
 
 def _file(environ: dict[str, Any]) -> Iterable[bytes]:
-    return environ["wsgi.file_wrapper"](BytesIO(BODY))  # type: ignore[no-any-return]
+    return environ["wsgi.file_wrapper"](BytesIO(BODY))
 
 
 KINDS: dict[str, tuple[Callable[[dict[str, Any]], Iterable[bytes]], list[tuple[str, str]]]] = {
@@ -92,7 +92,7 @@ def test_the_file_of_a_head_is_closed(address: tuple[str, int], tmp_path: Path) 
         path = tmp_path / "file"
         path.write_bytes(BODY)
         files.append(path.open("rb"))
-        return environ["wsgi.file_wrapper"](files[0])  # type: ignore[no-any-return]
+        return environ["wsgi.file_wrapper"](files[0])
 
     KINDS["/opened"] = (opened, LENGTH)
     try:

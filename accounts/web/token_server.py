@@ -7,7 +7,7 @@ from typing import Any
 from oauthlib.oauth2 import BackendApplicationServer
 
 
-class Server(BackendApplicationServer):  # type: ignore[misc]
+class Server(BackendApplicationServer):
     """Revokes a token whatever kind the client takes it for: a hint is no reason to leave it valid
     (RFC 7009, 2.1).
     """
