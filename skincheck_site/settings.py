@@ -340,6 +340,7 @@ MFA_TOTP_ISSUER = "SkinCheck"
 # Where an address need not be confirmed. Elsewhere nobody can log in before it is.
 MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_FORMS = {
+    "activate_totp": "accounts.web.forms.AppForm",
     "add_webauthn": "accounts.web.forms.PasskeyForm",
     "authenticate_webauthn": "accounts.web.forms.PasskeyFactorForm",
     "login_webauthn": "accounts.web.forms.PasskeyLogInForm",

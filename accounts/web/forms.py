@@ -7,6 +7,10 @@ from typing import Any
 
 from allauth.account.forms import ChangePasswordForm as BaseChangePasswordForm
 from allauth.mfa.adapter import get_adapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.forms import ActivateTOTPForm
+from allauth.mfa.totp.internal.auth import TOTP
+from allauth.mfa.utils import encrypt
 from allauth.mfa.webauthn.forms import (
     AddWebAuthnForm,
     AuthenticateWebAuthnForm,
@@ -105,6 +109,16 @@ class PasskeyAgainForm(ReauthenticateWebAuthnForm):
 
 class PasskeyFactorForm(AuthenticateWebAuthnForm):
     credential = CredentialField()
+
+
+class AppForm(ActivateTOTPForm):
+    def clean_code(self) -> str:
+        """The code that adds the app has counted: it opens no log-in."""
+        code: str = super().clean_code()
+        app = TOTP(Authenticator(user=self.user, data={"secret": encrypt(self.secret)}))
+        if not app.validate_code(code):
+            raise get_adapter().validation_error("incorrect_code")
+        return code
 
 
 class PasskeyForm(AddWebAuthnForm):

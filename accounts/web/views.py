@@ -138,10 +138,8 @@ def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
         except ValidationError as error:
             form.add_error(None, error)
         else:
-            if invitation.mailed_at:
-                messages.success(request, f"The invitation to {invitation.email} is on its way.")
-            else:
-                messages.warning(request, "The mail server cannot be reached. We keep trying.")
+            # Mailed after this: the page then shown says whether the server took it.
+            messages.success(request, f"{invitation.email} is invited.")
             return redirect("clinic", pk=clinic.pk)
     return clinic_page(request, clinic, form=form)
 

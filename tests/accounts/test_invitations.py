@@ -208,6 +208,20 @@ def test_a_mail_server_that_is_away_is_asked_again(
     assert len(mail.outbox) == 1
 
 
+@pytest.mark.django_db(transaction=True)  # the mail is sent once it is committed
+def test_the_page_does_not_blame_a_mail_server_that_took_the_mail(client, personas):
+    client.force_login(personas.admin)
+    path = f"/clinics/{personas.clinic.pk}/"
+    page = client.get(path).content.decode()
+    form = page.split(f'action="{path}invitations/"')[1]
+    token = re.search(r'name="form_token" value="([^"]+)"', form)[1]
+    sent = {"email": "new@example.org", "role": "viewer", "form_token": token}
+    text = client.post(f"{path}invitations/", sent, follow=True).content.decode()
+    assert len(mail.outbox) == 1
+    assert "new@example.org is invited." in text
+    assert "cannot be reached" not in text
+
+
 def test_what_must_not_be_mailed_again(personas):
     """Withdrawn, used, expired, or from someone who is no longer an admin."""
     for name in ("withdrawn", "used", "old", "ended"):

@@ -77,6 +77,17 @@ def test_an_app_is_added_and_then_asked_for(client, person):
     assert other.post(answer.url, {"code": code_of(secret)}).status_code == 200
 
 
+def test_the_code_that_adds_an_app_opens_no_log_in(client, person):
+    log_in(client, person.email)
+    page = client.get(APP).content.decode()
+    code = code_of(re.search(r'id="totp-secret">(\w+)<', page)[1])
+    assert client.post(APP, {"code": code}).status_code == 302
+    other = Browser()
+    answer = log_in(other, person.email)
+    assert other.post(answer.url, {"code": code}).status_code == 200
+    assert other.get("/account/").status_code == 302
+
+
 def test_a_recovery_code_works_once(client, person):
     log_in(client, person.email)
     with_app(client)

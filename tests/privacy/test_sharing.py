@@ -197,6 +197,23 @@ def test_a_code_is_asked_for_before_anything_is_shown(client, personas, lesion):
     assert "Left shoulder" not in Browser().get(path).content.decode()
 
 
+def test_who_has_no_code_has_not_looked_at_the_record(client, personas, lesion):
+    path = link(personas, code="open sesame", lesion=lesion)
+    client.get(path)
+    client.post(path, {"code": "guessed"})
+    looked = [kind for entry in entries() for kind in entry.details.get("records", {})]
+    assert "share" in looked
+    assert not {"patient", "lesion"} & set(looked)
+
+
+def test_a_lesions_page_leads_to_a_link_to_it_alone(client, personas, lesion):
+    client.force_login(personas.clinician)
+    page = client.get(reverse("lesion", args=[lesion.pk])).content.decode()
+    sharing_page = re.search(r'href="([^"]+)">Share this spot by a link<', page)[1]
+    client.post(sharing_page, {"recipient": "Dr", "days": "7"})
+    assert Share.objects.get().lesion == lesion
+
+
 def test_wrong_codes_close_the_link(client, personas):
     path = link(personas, code="open sesame")
     for _ in range(5):
