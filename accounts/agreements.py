@@ -42,8 +42,9 @@ def agree(*, user: User, clinic: Clinic | None = None) -> Agreement:
 
 
 def withdraw(*, user: User) -> None:
-    """Withdraw the agreement. Only the account page and its deletion remain open, until the user
-    agrees again.
+    """Withdraw the agreement. Until the user agrees again, in any session, only exports and the
+    erasure of the account remain open, and nothing that they made opens anything
+    (``second_factors.admitted``).
     """
     standing = Agreement.objects.filter(user=user, clinic=None, withdrawn_at=None)
     standing.update(withdrawn_at=timezone.now())
@@ -57,8 +58,11 @@ def agreed(user: User) -> str:
 
 
 def is_asked_of(request: HttpRequest) -> bool:
-    """Whether the logged-in user must agree first. The session knows, so no page queries it."""
-    return bool(request.session.get(AGREED, version()) != version())
+    """Whether the logged-in user must agree first: they have withdrawn, or the texts have changed.
+    The session knows the version, so no page queries it.
+    """
+    user: Any = request.user
+    return bool(user.has_withdrawn or request.session.get(AGREED, version()) != version())
 
 
 def clinic_has_confirmed(clinic: Clinic) -> bool:

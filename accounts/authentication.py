@@ -27,7 +27,7 @@ from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.request import Request
 
 from accounts import agreements, second_factors, smart_scopes
-from accounts.models import KEY_PREFIX, ApiKey, Application, User
+from accounts.models import KEY_PREFIX, ApiKey, Application, User, has_withdrawn
 from accounts.scopes import available
 
 NO_FACTOR = "This account must have a second factor and has none. Log in to add one."
@@ -85,13 +85,17 @@ class ApiKeyAuthentication(BearerAuthentication):
         if not secret.startswith(KEY_PREFIX):
             return None
         keys = ApiKey.objects.active().select_related("user", "clinic")
-        lacks = ExpressionWrapper(second_factors.lacking("user__"), BooleanField())
-        keys = keys.annotate(lacks_factor=lacks)
+        keys = keys.annotate(
+            lacks_factor=ExpressionWrapper(second_factors.lacking("user__"), BooleanField()),
+            has_withdrawn=ExpressionWrapper(has_withdrawn("user__"), BooleanField()),
+        )
         key = keys.filter(secret_sha256=ApiKey.digest(secret), user__is_active=True).first()
         if key is None:
             raise AuthenticationFailed("This API key is unknown, has expired or has been revoked.")
         if key.lacks_factor:
             raise PermissionDenied(NO_FACTOR)
+        if key.has_withdrawn:
+            raise PermissionDenied(NO_AGREEMENT)
         _note_use(key)
         key.user.bound_clinic = key.clinic
         key.user.uses_unbound_key = key.clinic is None

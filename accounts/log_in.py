@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.auth_backends import AuthenticationBackend
-from django.db.models import F
+from django.db.models import BooleanField, ExpressionWrapper, F
 
-from accounts.models import Held, User, demands_factor
+from accounts.models import Held, User, demands_factor, has_withdrawn
+from accounts.second_factors import has_factor
 
 
 class BackendWithRoles(AuthenticationBackend):
-    """A page needs the person and their roles: both in one query, a row for each membership."""
+    """A page needs the person, their roles, and whether something is asked of them first: all in
+    one query, a row for each membership.
+    """
 
     def get_user(self, user_id: Any) -> User | None:
         rows = User.objects.filter(pk=user_id).annotate(
             held_role=F("memberships__role"),
             held_blind=F("memberships__clinic__review_before_reading"),
             held_factor=demands_factor("memberships__"),
+            has_withdrawn=ExpressionWrapper(has_withdrawn(), BooleanField()),
+            has_factor=has_factor(),
         )
         people: list[Any] = list(rows)
         if not people or not self.user_can_authenticate(people[0]):

@@ -65,6 +65,9 @@ class User(AbstractUser):
     bound_clinic: Clinic | None = None
     # A key that is bound to no clinic acts for this user. Not stored.
     uses_unbound_key: bool = False
+    # Of whoever is logged in, brought along by ``accounts.log_in``. Not stored.
+    has_withdrawn: bool = False
+    has_factor: bool = False
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -195,7 +198,8 @@ class Membership(models.Model):
 
 def is_admins(issuer: str) -> Exists:
     """A condition on rows of a ``clinic``: the user named by the field ``issuer`` is currently an
-    admin of it with an active account. What an admin issued is valid only while they are an admin.
+    admin of it, with an active account and an agreement that they have not withdrawn. What an admin
+    issued is valid only while this is so.
     """
     return Exists(
         Membership.objects.filter(
@@ -203,7 +207,7 @@ def is_admins(issuer: str) -> Exists:
             user=OuterRef(issuer),
             role=Role.ADMIN,
             user__is_active=True,
-        )
+        ).exclude(has_withdrawn("user__"))
     )
 
 
@@ -288,6 +292,15 @@ class Agreement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id}, {self.version}"
+
+
+def has_withdrawn(person: str = "") -> Q:
+    """A condition: the person withdrew their agreement and has not agreed again. person: the path
+    from the filtered rows to the user; empty for users.
+    """
+    own = Agreement.objects.filter(user=OuterRef(f"{person}pk"), clinic=None)
+    ended, standing = own.exclude(withdrawn_at=None), own.filter(withdrawn_at=None)
+    return Q(Exists(ended)) & ~Q(Exists(standing))
 
 
 KEY_PREFIX = "sk_"

@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import scopes
+from accounts.recent_log_in import is_recent
 
 
 def may_read(request: Request, *resources: str) -> bool:
@@ -40,7 +41,8 @@ class HasScope(IsAuthenticated):
     """GET needs ``<scope_resource>:read``, everything else ``<scope_resource>:write``, apart from
     the view's ``reading_methods``. What the view does not have is 405, whatever the scopes.
 
-    A session holds all scopes, as does a key created before scopes existed. The person's role is
+    A session holds all scopes, as does a key created before scopes existed. For the actions or
+    methods in the view's ``recent_log_in``, its last log-in must be recent. The person's role is
     checked afterwards, whatever the scopes.
     """
 
@@ -51,4 +53,13 @@ class HasScope(IsAuthenticated):
         if method.lower() not in view.http_method_names or not hasattr(view, method.lower()):
             raise MethodNotAllowed(method)
         require_scope(request, scopes.of_view(view, method))
+        asks = getattr(view, "recent_log_in", ())
+        if getattr(view, "action", method.lower()) in asks:
+            _require_recent_log_in(request)
         return True
+
+
+def _require_recent_log_in(request: Request) -> None:
+    """Of a session. A key has a scope instead."""
+    if request.auth is None and not is_recent(request._request):
+        raise PermissionDenied("Log in again first: your last log-in is too long ago.")

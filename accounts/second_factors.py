@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest
 
 from accounts.encrypted_text import decrypt, encrypt
-from accounts.models import Membership, MembershipQuerySet, User, demands_factor
+from accounts.models import Membership, MembershipQuerySet, User, demands_factor, has_withdrawn
 
 PURPOSE = "accounts.second_factors"
 """The purpose of the key that encrypts the secrets behind codes."""
@@ -40,15 +40,30 @@ def lacking(person: str = "") -> Q:
     return (Q(**{f"{person}is_staff": True}) | Q(demanded)) & ~Q(has_factor(person))
 
 
+def admitted(person: str) -> Q:
+    """A condition: the person could get in now. What they made for others or for programs works
+    only as long as this holds: links, calendars, keys. person: as in ``has_factor``.
+    """
+    active = Q(**{f"{person}is_active": True})
+    return active & ~lacking(person) & ~has_withdrawn(person)
+
+
 def is_lacking(request: HttpRequest) -> bool:
-    """Whether the logged-in user must add a factor first. For most users, and after a log-in with a
-    factor, this costs no query besides that for their roles.
+    """Whether the logged-in user must add a factor first: ``lacking`` of what ``accounts.log_in``
+    brought along, without a query.
     """
     user: Any = request.user
-    if any(one["method"] == "mfa" for one in get_authentication_records(request, user)):
-        return False
     is_asked = user.is_staff or any(held.demands_factor for held in user.roles)
-    return is_asked and User.objects.filter(lacking(), pk=user.pk).exists()
+    return is_asked and not user.has_factor
+
+
+def was_removed(request: HttpRequest) -> bool:
+    """Whether the session was opened or confirmed with a factor that is gone since: a lost passkey,
+    say. Costs a query in sessions with a factor.
+    """
+    records = get_authentication_records(request, request.user)
+    used = {one["id"] for one in records if one.get("type") in FACTORS}
+    return bool(used) and Authenticator.objects.filter(pk__in=used).count() < len(used)
 
 
 class FactorAdapter(DefaultMFAAdapter):

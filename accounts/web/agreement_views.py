@@ -39,10 +39,10 @@ def agree(request: SignedInRequest) -> HttpResponse:
 @require_POST
 def withdraw(request: SignedInRequest) -> HttpResponse:
     agreements.withdraw(user=request.user)
-    request.session[agreements.AGREED] = ""
     messages.info(
         request,
-        "You have withdrawn your agreement. Your record is kept, but closed until you agree again.",
+        "You have withdrawn your agreement. Your record is kept, but closed until you agree again. "
+        "Your keys, links and webhooks rest until then.",
     )
     return redirect("agree")
 

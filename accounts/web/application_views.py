@@ -60,6 +60,7 @@ def set_keys(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpRe
 
 
 @require_POST
+@recent_log_in
 def take_over(request: SignedInRequest, pk: UUID, application_pk: UUID) -> HttpResponse:
     application = _application(request, pk, application_pk)
     applications.take_over_application(user=request.user, application=application)

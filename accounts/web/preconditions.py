@@ -20,8 +20,8 @@ OPEN = ("accounts/", "api/", "fhir/", "health/", ".well-known/")
 themselves.
 """
 
-WITHOUT_AGREEMENT = ("privacy/", "account/export/", "exports/")
-"""Routes for users who do not agree: reading the texts, and exporting their data."""
+WITHOUT_AGREEMENT = ("privacy/", "account/export/", "exports/", "account/erase/", "erasures/")
+"""Routes for users who do not agree: reading the texts, and exporting or erasing their data."""
 
 
 class Preconditions:

@@ -1,5 +1,5 @@
-"""Sessions end when nobody uses them, and at the latest two weeks after the log-in. When one ends,
-the browser forgets the pictures in its cache.
+"""Sessions end when nobody uses them, at the latest two weeks after the log-in, and when a factor
+that opened them is removed. When one ends, the browser forgets the pictures in its cache.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from allauth.account.internal.flows.login import AUTHENTICATION_METHODS_SESSION_KEY
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
@@ -14,6 +15,8 @@ from django.contrib.auth import SESSION_KEY, logout
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+
+from accounts.second_factors import was_removed
 
 SINCE, SEEN = "since", "seen"
 _NOTED = 60
@@ -47,6 +50,9 @@ def _check(request: HttpRequest) -> None:
         messages.info(
             request, "You were logged out because you had not used SkinCheck for a while."
         )
+    elif AUTHENTICATION_METHODS_SESSION_KEY in session and was_removed(request):
+        logout(request)
+        messages.info(request, "The second factor you used here was removed. Log in again.")
     elif (seen is None or abs(now - seen) > _NOTED) and request.user.is_authenticated:
         session.setdefault(SINCE, now)
         session[SEEN] = now

@@ -117,6 +117,7 @@ def second_factor(request: SignedInRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@recent_log_in
 def bound_keys(request: SignedInRequest, pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
     form = BoundKeysForm(request.POST, record=clinic)
@@ -128,6 +129,7 @@ def bound_keys(request: SignedInRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@recent_log_in
 def invite(request: SignedInRequest, pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
     services.require_clinic_admin(user=request.user, clinic=clinic)
@@ -154,6 +156,7 @@ def withdraw_invitation(request: SignedInRequest, pk: UUID, invitation_pk: UUID)
 
 
 @require_POST
+@recent_log_in
 def change_role(request: SignedInRequest, pk: UUID, membership_pk: UUID) -> HttpResponse:
     clinic = visible_clinic(request, pk)
     membership = _membership(clinic, membership_pk)

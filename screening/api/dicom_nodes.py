@@ -232,6 +232,7 @@ class DicomNodeViewSet(RemovableViewSet):
     serializer_class = DicomNodeSerializer
     filterset_class = DicomNodeFilter
     scope_resource = "dicom_nodes"
+    recent_log_in = ("create", "partial_update")
 
     def get_queryset(self) -> QuerySet[DicomNode]:
         return DicomNode.objects.visible_to(self.user)

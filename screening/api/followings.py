@@ -160,6 +160,7 @@ class FollowingViewSet(RecordViewSet):
     serializer_class = FollowingSerializer
     filterset_class = FollowingFilter
     scope_resource = "followings"
+    recent_log_in = ("create",)
 
     def get_queryset(self) -> QuerySet[Following]:
         patients = Patient.objects.visible_to(self.user).filter(pk=OuterRef("patient"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, cast
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from django_filters import rest_framework as filters
@@ -23,7 +22,6 @@ from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from accounts.models import User
-from accounts.recent_log_in import is_recent
 from accounts.scope_permission import HasScope
 from screening.api.base import ReadViewSet, accepted
 from screening.api.documentation import RecordSchema
@@ -149,6 +147,7 @@ def _shown(name: str, value: Any, code: int) -> list[OpenApiExample]:
 )
 class ExportViewSet(ReadViewSet):
     scope_resource = "exports"
+    recent_log_in = ("create",)
     queryset = Export.objects.none()
     serializer_class = ExportSerializer
     filterset_class = ExportFilter
@@ -164,7 +163,6 @@ class ExportViewSet(ReadViewSet):
         return response
 
     def create(self, request: Request) -> Response:
-        _require_recent_log_in(request)
         sent = ExportRequestSerializer(data=request.data, context=self.get_serializer_context())
         sent.is_valid(raise_exception=True)
         export = export_services.request_export(user=self.user, **sent.validated_data)
@@ -174,6 +172,7 @@ class ExportViewSet(ReadViewSet):
 
 class ExportFileView(APIView):
     scope_resource = "exports"
+    recent_log_in = ("get", "head")
     permission_classes = [HasScope]
     http_method_names = ["get", "head"]
     schema = RecordSchema()
@@ -187,15 +186,8 @@ class ExportFileView(APIView):
         },
     )
     def get(self, request: Request, pk: UUID) -> HttpResponseBase:
-        _require_recent_log_in(request)
         return delivery.deliver(user=cast(User, request.user), pk=pk)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
         """Clients that accept only a ZIP get JSON only for errors."""
         return super().perform_content_negotiation(request, force=True)
-
-
-def _require_recent_log_in(request: Request) -> None:
-    """Require a recent log-in of a session. A key has a scope for this instead."""
-    if request.auth is None and not is_recent(request._request):
-        raise PermissionDenied("Log in again first: your last log-in is too long ago.")

@@ -305,6 +305,7 @@ class LesionReminderView(APIView):
 class CalendarView(RecordView):
     http_method_names = ["get", "head", "post", "delete"]
     scope_resource = "reminders"
+    recent_log_in = ("post",)
 
     def get(self, request: Request) -> Response:
         return self._answer(request, None)

@@ -278,6 +278,7 @@ class WebhookViewSet(RemovableViewSet):
     serializer_class = WebhookSerializer
     filterset_class = WebhookFilter
     scope_resource = "webhooks"
+    recent_log_in = ("create", "partial_update", "rotate")
 
     def get_queryset(self) -> QuerySet[Webhook]:
         return Webhook.objects.visible_to(self.user)

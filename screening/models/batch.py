@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from accounts.models import Clinic, User
+from accounts.models import Clinic, User, has_withdrawn
 from accounts.roles import WRITERS, Role
 from screening.models.base import UUIDModel
 from screening.models.image import LesionImage
@@ -27,9 +27,12 @@ class BatchQuerySet(models.QuerySet["Batch"]):
         return self._of(user, WRITERS)
 
     def workable(self) -> BatchQuerySet:
-        """Batches that a worker can work on now."""
+        """Batches that a worker can work on now. Those of a person's own record wait while the
+        person has withdrawn the agreement.
+        """
         rested = Q(rests_until=None) | Q(rests_until__lte=timezone.now())
-        return self.filter(rested, state__in=ACTIVE_BATCH)
+        waiting = Q(clinic=None) & has_withdrawn("created_by__")
+        return self.filter(rested, state__in=ACTIVE_BATCH).exclude(waiting)
 
     def latest_first(self) -> BatchQuerySet:
         return self.order_by("-created", "-pk")

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from accounts.models import Clinic, User, is_admins
+from accounts.models import Clinic, User, has_withdrawn, is_admins
 from accounts.roles import Role
 from screening.models.outbox import Receiver
 
@@ -48,9 +48,10 @@ class WebhookQuerySet(models.QuerySet["Webhook"]):
 
     def standing(self) -> WebhookQuerySet:
         """Webhooks that may receive events: the responsible user is still an admin of the clinic
-        or, for a person's own webhook, their account is active.
+        or, for a person's own webhook, their account is active. Nobody has withdrawn the agreement.
         """
-        return self.filter(Q(is_admins("registered_by")) | Q(owner__is_active=True))
+        of_a_person = Q(owner__is_active=True) & ~has_withdrawn("owner__")
+        return self.filter(Q(is_admins("registered_by")) | of_a_person)
 
     def enabled(self) -> WebhookQuerySet:
         return self.standing().filter(disabled_at=None)

@@ -1,7 +1,7 @@
 """Links to a record for a doctor without an account: created, opened, ended; and their opinions.
 
-A link is valid only while its creator may change the record. Every opening queries the database, so
-that an ended link is closed in every process at once.
+A link is valid only while its creator could get in and may change the record. Every opening queries
+the database, so that an ended link is closed in every process at once.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
+from accounts.second_factors import admitted
 from screening.models import Lesion, LesionImage, Opinion, Patient, Share, ShareOpening
 from screening.models.image import LesionImageQuerySet
 from screening.models.share import WRONG_CODES
@@ -76,7 +77,7 @@ def opened(secret: str) -> Share:
 
     The record is not loaded: what is loaded counts as looked at, and a code may be asked for first.
     """
-    active = Share.objects.active().select_related("shared_by")
+    active = Share.objects.active().select_related("shared_by").filter(admitted("shared_by__"))
     found = active.get(secret_sha256=Share.digest(secret))
     if not Patient.objects.writable_by(found.shared_by).filter(pk=found.patient_id).exists():
         raise Share.DoesNotExist

@@ -10,14 +10,17 @@ from django.urls import reverse
 from icalendar import Calendar, Event
 
 from accounts.models import User
+from accounts.second_factors import admitted
 from screening.models import CalendarFeed, Reminder
 
 REFRESH = timedelta(hours=12)
 
 
 def owner_of(secret: str) -> User | None:
-    """The user whose calendar a link opens; None for a revoked, replaced or unknown link."""
-    feeds = CalendarFeed.objects.filter(user__is_active=True).select_related("user")
+    """The user whose calendar a link opens. None for a revoked, replaced or unknown link, and
+    while the user could not get in.
+    """
+    feeds = CalendarFeed.objects.filter(admitted("user__")).select_related("user")
     feed = feeds.filter(secret_sha256=CalendarFeed.digest(secret)).first()
     return feed.user if feed else None
 

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from accounts import unsubscribing
 from accounts.mail import deliver
-from accounts.models import Membership, User
+from accounts.models import Membership, User, has_withdrawn
 from accounts.roles import Role
 from screening.models import Reminder
 
@@ -34,6 +34,7 @@ def addressees() -> dict[UUID, list[UUID]]:
         Reminder.objects.due(timezone.localdate())
         .unmailed()
         .present()
+        .exclude(has_withdrawn("lesion__patient__owner__"))
         .select_related("lesion__patient__owner", "set_by")
     )
     members = _members({reminder.lesion.patient.clinic_id for reminder in newly_due})
@@ -73,10 +74,12 @@ def send(user_id: UUID, reminder_ids: Iterable[UUID]) -> bool:
 
 
 def _members(clinic_ids: set[UUID | None]) -> dict[UUID | None, list[Membership]]:
-    """Memberships of people with an active account, by clinic, oldest first."""
+    """Memberships of people with an active account and an agreement, by clinic, oldest first."""
     found: dict[UUID | None, list[Membership]] = defaultdict(list)
     people = Membership.objects.of_people()
-    memberships = people.filter(clinic__in=clinic_ids - {None}, user__is_active=True)
+    memberships = people.filter(clinic__in=clinic_ids - {None}, user__is_active=True).exclude(
+        has_withdrawn("user__")
+    )
     for membership in memberships.select_related("user").order_by("created", "pk"):
         found[membership.clinic_id].append(membership)
     return found

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-import pytest
-from django.core.cache import cache
-from django.urls import reverse
+from collections.abc import Callable
 
-from accounts import agreements
-from accounts.models import Agreement, User
+import pytest
+from django.apps import apps
+from django.contrib.sessions.models import Session
+from django.core.cache import cache
+from django.db.models import Model
+from django.urls import reverse
+from django.utils import timezone
+from oauth2_provider.models import AccessToken, RefreshToken
+
+from accounts import agreements, applications, services
+from accounts.models import Agreement, ApiKey, Application, Clinic, User
+from screening.models import Batch, CalendarFeed, Export, Patient, Share, Webhook
+from screening.privacy import sharing
+from screening.reminders import emails
+from screening.reminders.services import make_calendar_link
 from tests.accounts.test_log_in import AGREED
-from tests.clients import Browser
-from tests.factories import PASSWORD, UserFactory
+from tests.api.test_scopes import token_for
+from tests.clients import Browser, Program
+from tests.factories import (
+    PASSWORD,
+    BatchFactory,
+    LesionFactory,
+    PatientFactory,
+    ReminderFactory,
+    UserFactory,
+    WebhookFactory,
+)
 
 pytestmark = pytest.mark.django_db
 NEW = {"email": "new@example.org", "password1": PASSWORD, "password2": PASSWORD}
@@ -96,3 +116,110 @@ def test_the_operator_is_named(client, settings):
     page = client.get("/privacy/").content.decode()
     assert "North clinic runs this site" in page
     assert "privacy@north.example" in page
+
+
+def credentials(admin: User, record: Patient) -> dict[type[Model], Callable[[], int]]:
+    """By the table that holds it, each kind of credential that comes from a person: asks for health
+    data with it, and tells the status.
+    """
+    clinic, browser = Clinic.objects.get(memberships__user=admin), by_password(admin)
+    key = Program(services.create_api_key(user=admin, name="Script")[1])
+    system = applications.register_application(
+        user=admin, clinic=clinic, name="Practice", role="viewer", scopes=["patients:read"]
+    )
+    program = Program(token_for(browser, system).json()["access_token"])
+    calendar = f"/calendar/{make_calendar_link(user=admin)}.ics"
+    link = f"/shared/{sharing.share(user=admin, patient=record, recipient='Dr', days=7)[1]}/"
+    return {
+        Session: lambda: browser.get(f"/patients/{record.pk}/").status_code,
+        ApiKey: lambda: key.get("/api/v1/patients/").status_code,
+        AccessToken: lambda: program.get("/api/v1/patients/").status_code,
+        Application: lambda: token_for(Browser(), system).status_code,
+        CalendarFeed: lambda: Browser().get(calendar).status_code,
+        Share: lambda: Browser().get(link).status_code,
+    }
+
+
+def test_nothing_of_a_person_who_withdrew_opens_anything_until_they_agree_again(personas):
+    admin = personas.admin
+    record = PatientFactory(clinic=None, owner=admin)
+    agreements.agree(user=admin)
+    opens, here = credentials(admin, record), by_password(admin)
+    assert {kind.__name__: ask() for kind, ask in opens.items()} == dict.fromkeys(
+        (kind.__name__ for kind in opens), 200
+    )
+    here.post("/privacy/withdraw/")
+    shut = {Session: 302, ApiKey: 403, AccessToken: 401, Application: 401}
+    shut |= {CalendarFeed: 404, Share: 404}
+    assert {kind: ask() for kind, ask in opens.items()} == shut
+    here.post("/privacy/agree/", AGREED)
+    assert {ask() for ask in opens.values()} == {200}
+
+
+def test_every_table_of_credentials_is_among_them(personas):
+    """A new one is asked for the agreement too, or named here with the reason why not."""
+    signs = {"secret_sha256", "client_secret", "token_checksum", "session_data"}
+    tables = {one for one in apps.get_models() if signs & {f.name for f in one._meta.get_fields()}}
+    agreements.agree(user=personas.admin)
+    of_a_person = credentials(personas.admin, PatientFactory(clinic=None, owner=personas.admin))
+    assert tables - of_a_person.keys() == {RefreshToken}  # not used: no rows
+
+
+@pytest.mark.parametrize("path", ["/fhir/R4/Patient", "/dicomweb/studies", "/api/v1/lesions/"])
+def test_every_interface_refuses_the_key_of_a_person_who_withdrew(personas, path):
+    person = personas.self_tracker
+    agreements.agree(user=person)
+    key = Program(services.create_api_key(user=person, name="Script")[1])
+    assert key.get(path).status_code == 200
+    agreements.withdraw(user=person)
+    assert key.get(path).status_code == 403
+
+
+def test_writing_stops_too_and_export_and_erasure_stay_open(personas):
+    person = personas.self_tracker
+    agreements.agree(user=person)
+    client, key = by_password(person), Program(services.create_api_key(user=person, name="x")[1])
+    agreements.withdraw(user=person)
+    assert key.post("/api/v1/patients/", {"label": "New"}).status_code == 403
+    assert client.post("/patients/new/", {"label": "New"}).url == reverse("agree")
+    assert not Patient.objects.filter(label="New").exists()
+
+    page = client.get(reverse("agree")).text
+    for name in ("account_export", "account_erase"):
+        assert reverse(name) in page
+        assert client.get(reverse(name)).status_code == 200
+    asked = client.post(reverse("account_export"))
+    assert client.get(asked.url).status_code == 200
+    assert Export.objects.get().requested_by == person
+    assert client.post(reverse("account_erase"), {"typed": person.email}).url == reverse("erasures")
+    assert client.get(reverse("erasures")).status_code == 200
+
+
+def test_what_runs_by_itself_rests_too(personas):
+    person = personas.self_tracker
+    agreements.agree(user=person)
+    own = WebhookFactory(clinic=None, owner=person)
+    batch = BatchFactory(clinic=None, created_by=person, state="queued")
+    lesion = LesionFactory(patient=personas.own_patient)
+    reminder = ReminderFactory(lesion=lesion, set_by=person, due_on=timezone.localdate())
+    assert emails.addressees() == {person.pk: [reminder.pk]}
+    agreements.withdraw(user=person)
+    assert not Webhook.objects.enabled().contains(own)
+    assert not Batch.objects.workable().contains(batch)
+    assert emails.addressees() == {}
+    agreements.agree(user=person)
+    assert Webhook.objects.enabled().contains(own)
+    assert Batch.objects.workable().contains(batch)
+    assert emails.addressees() == {person.pk: [reminder.pk]}
+
+
+def test_a_clinic_goes_on_without_the_member_who_withdrew(personas):
+    """Its own records are not theirs to close."""
+    agreements.agree(user=personas.assistant)
+    agreements.withdraw(user=personas.assistant)
+    assert (
+        by_password(personas.assistant).get(f"/patients/{personas.patient.pk}/").status_code == 302
+    )
+    client = Browser()
+    client.force_login(personas.clinician)
+    assert client.get(f"/patients/{personas.patient.pk}/").status_code == 200

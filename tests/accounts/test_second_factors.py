@@ -19,6 +19,8 @@ from django.urls import reverse
 from accounts import agreements, services
 from accounts.models import User
 from accounts.second_factors import FactorAdapter
+from screening.privacy import sharing
+from screening.reminders.services import make_calendar_link
 from tests.clients import Browser, Program
 from tests.factories import PASSWORD, MembershipFactory, UserFactory
 
@@ -138,22 +140,6 @@ def age(client: Browser, seconds: int) -> None:
 KEY = {"name": "Practice", "days": 30, "access": "read"}
 
 
-@pytest.mark.parametrize(
-    ("path", "data"),
-    [
-        ("/account/keys/", KEY),
-        ("/accounts/email/", {"email": "new@example.org", "action_add": ""}),
-        ("/accounts/2fa/totp/activate/", {"code": "1"}),
-        ("/accounts/2fa/webauthn/add/", {"credential": "{}"}),
-    ],
-)
-def test_what_gives_access_asks_again_after_ten_minutes(client, person, path, data):
-    log_in(client, person.email)
-    age(client, 601)
-    assert is_asked(client.post(path, data))
-    assert not is_asked(by_password(person).post(path, data))
-
-
 def test_what_was_sent_is_done_after_the_password(client, person):
     """From the page's own form, whose token lets it be processed once."""
     log_in(client, person.email)
@@ -220,7 +206,58 @@ def test_a_clinic_asks_its_members_for_a_factor(personas):
     assert Authenticator.objects.filter(user=personas.clinician, type="totp").exists()
 
 
+def test_a_session_is_asked_again_once_the_factor_that_opened_it_is_gone(client, person):
+    """A lost phone is removed at home: whoever has it is out, though another factor is left."""
+    log_in(client, person.email)
+    secret = with_app(client)
+    thief = Browser()
+    thief.post(log_in(thief, person.email).url, {"code": code_of(secret)})
+    assert thief.get("/account/").status_code == 200
+    Authenticator.objects.create(user=person, type="webauthn", data={})
+    client.post("/accounts/2fa/totp/deactivate/")
+    assert not Authenticator.objects.filter(type="totp").exists()
+    for path in ("/account/", "/patients/"):
+        assert thief.get(path).url.startswith(reverse("account_login")), path
+    assert thief.get("/api/v1/patients/").status_code == 401
+    assert client.get("/account/").status_code == 200  # it had logged in by the password alone
+
+
+def test_a_factor_that_an_operator_removed_is_missed_at_once(personas):
+    services.require_second_factor(
+        user=personas.admin, clinic=personas.clinic, requires_second_factor=True
+    )
+    client = Browser()
+    client.force_login(personas.clinician)
+    assert client.get("/account/").status_code == 200
+    Authenticator.objects.filter(user=personas.clinician).delete()
+    assert client.get("/account/").url == reverse("mfa_index")
+    assert client.get("/api/v1/patients/").status_code == 403
+
+
+def test_links_and_calendars_rest_while_their_maker_lacks_the_factor(personas):
+    doctor = personas.clinician
+    secret = sharing.share(user=doctor, patient=personas.patient, recipient="Dr", days=7)[1]
+    paths = (f"/shared/{secret}/", f"/calendar/{make_calendar_link(user=doctor)}.ics")
+
+    def statuses() -> list[int]:
+        return [Browser().get(path).status_code for path in paths]
+
+    assert statuses() == [200, 200]
+    services.require_second_factor(
+        user=personas.admin, clinic=personas.clinic, requires_second_factor=True
+    )
+    assert statuses() == [404, 404]
+    admin = Browser()
+    admin.force_login(personas.admin)
+    access = reverse("patient_access", args=[personas.patient.pk])
+    assert "rests:" in admin.get(access).text
+    with_app(by_password(doctor))
+    assert statuses() == [200, 200]
+    assert "rests:" not in admin.get(access).text
+
+
 def test_the_page_sets_it_for_admins_only(client, personas):
+    Authenticator.objects.create(user=personas.admin, type="totp", data={})
     client.force_login(personas.admin)
     path = reverse("clinic_second_factor", args=[personas.clinic.pk])
     client.post(path, {"requires_second_factor": "on"})

@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import Clinic
+from accounts.recent_log_in import recent_log_in_to_post
 from accounts.services import require_clinic_admin
 from screening.errors import Busy
 from screening.interop.dicomweb import nodes, sending
@@ -23,6 +24,7 @@ DELIVERIES_A_PAGE = 25
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_log_in_to_post
 def new(request: UserRequest, pk: UUID) -> HttpResponse:
     clinic = get_object_or_404(Clinic.objects.with_member(request.user), pk=pk)
     require_clinic_admin(user=request.user, clinic=clinic)
@@ -36,6 +38,7 @@ def new(request: UserRequest, pk: UUID) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_log_in_to_post
 def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     node = _node(request, pk)
     form = DicomNodeForm(request.POST or None, record=node)

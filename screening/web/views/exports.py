@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts.recent_log_in import recent_log_in
+from accounts.recent_log_in import recent_log_in, recent_log_in_to_post
 from screening.exports import delivery, emails
 from screening.exports import services as export_services
 from screening.exports.worker import KEPT
@@ -22,11 +22,13 @@ from screening.web.views.requests import UserRequest
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_log_in_to_post
 def of_account(request: UserRequest) -> HttpResponseBase:
     return _ask(request, None)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_log_in_to_post
 def of_patient(request: UserRequest, pk: UUID) -> HttpResponseBase:
     return _ask(request, get_object_or_404(Patient.objects.visible_to(request.user), pk=pk))
 
@@ -89,17 +91,13 @@ def _ask(request: UserRequest, patient: Patient | None) -> HttpResponseBase:
     return render(request, "exports/ask.html", context, status=400 if request.POST else 200)
 
 
-def _asked(request: UserRequest, patient: Patient | None) -> HttpResponseBase:
-    @recent_log_in
-    def ask(request: UserRequest) -> HttpResponse:
-        try:
-            export = export_services.request_export(user=request.user, patient=patient)
-        except ValidationError as error:
-            messages.error(request, " ".join(error.messages))
-            return redirect(request.path)
-        return redirect("export", export.pk)
-
-    return ask(request)
+def _asked(request: UserRequest, patient: Patient | None) -> HttpResponse:
+    try:
+        export = export_services.request_export(user=request.user, patient=patient)
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return redirect(request.path)
+    return redirect("export", export.pk)
 
 
 def _visible(request: UserRequest, pk: UUID) -> Export:

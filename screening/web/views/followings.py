@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import services as accounts
 from accounts.models import Clinic
+from accounts.recent_log_in import recent_log_in, recent_log_in_to_post
 from accounts.roles import REVIEWERS, Role
 from screening.models import Following, Patient
 from screening.privacy import following as followings
@@ -24,6 +25,7 @@ FORMER_SHOWN = 20
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_log_in_to_post
 def of_record(request: UserRequest, pk: UUID) -> HttpResponse:
     """Which clinic follows the record; a POST invites one."""
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
@@ -91,6 +93,7 @@ def decline(request: UserRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@recent_log_in
 def code(request: UserRequest, pk: UUID) -> HttpResponse:
     """Create, replace or remove the code with which people invite the clinic."""
     clinic = get_object_or_404(Clinic.objects.with_member(request.user), pk=pk)

@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
+from accounts.recent_log_in import recent_log_in
 from screening import write_access
 from screening.formatting import day
 from screening.models import CalendarFeed, Lesion, Patient, Reminder, Standing
@@ -76,6 +77,7 @@ def stop(request: UserRequest, pk: UUID) -> HttpResponse:
 
 @never_cache
 @require_POST
+@recent_log_in
 def calendar_link(request: UserRequest) -> HttpResponse:
     """Respond with the page itself, because the secret could not be read after a redirect."""
     secret = reminder_services.make_calendar_link(user=request.user)

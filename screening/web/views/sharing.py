@@ -12,7 +12,7 @@ import qrcode
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.db.models import Count, Max, Q
+from django.db.models import BooleanField, Count, ExpressionWrapper, Max, Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -23,7 +23,9 @@ from qrcode.image.svg import SvgPathImage
 from reportlab.platypus import Flowable
 
 from accounts.models import ApiKey, User
+from accounts.recent_log_in import recent_log_in_to_post
 from accounts.roles import Role
+from accounts.second_factors import admitted
 from screening.body_map import queries as body_map_queries
 from screening.corrections.queries import with_merged
 from screening.images import delivery
@@ -52,12 +54,13 @@ What = ShareOpening.What
 
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_log_in_to_post
 def access(request: UserRequest, pk: UUID) -> HttpResponse:
     """Who can see this record; a POST creates a link, which is shown once."""
     patient = get_object_or_404(Patient.objects.visible_to(request.user), pk=pk)
     require_writable(user=request.user, patient=patient)
     lesion = None
-    if asked := request.GET.get("lesion"):
+    if asked := request.POST.get("lesion") or request.GET.get("lesion"):
         lesion = patient.lesions.filter(pk=asked).first() if _is_uuid(asked) else None
         if lesion is None:
             raise Http404
@@ -223,7 +226,9 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         .annotate(pictures=Count("image", distinct=True), last_at=Max("modified"))
         .order_by("node__name"),
         "calendars": CalendarFeed.objects.filter(user__in=people).select_related("user"),
-        "shares": patient.shares.active().select_related("lesion", "shared_by"),
+        "shares": patient.shares.active()
+        .select_related("lesion", "shared_by")
+        .annotate(is_open=ExpressionWrapper(admitted("shared_by__"), BooleanField())),
         "opinions": opinions,
         "openings": openings[:50],
         "is_admin": own is not None and own.role == Role.ADMIN,

@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.models import Clinic
+from accounts.recent_log_in import recent_log_in, recent_log_in_to_post
 from accounts.services import require_clinic_admin
 from screening.models import Delivery, Webhook
 from screening.web.forms.submit import carry_out, submit
@@ -25,6 +26,7 @@ DELIVERIES_A_PAGE = 25
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_log_in_to_post
 def new(request: UserRequest, pk: UUID | None = None) -> HttpResponse:
     """pk: of the clinic; without it the webhook is for the user's own record."""
     clinic = None
@@ -41,6 +43,7 @@ def new(request: UserRequest, pk: UUID | None = None) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@recent_log_in_to_post
 def edit(request: UserRequest, pk: UUID) -> HttpResponse:
     webhook = _webhook(request, pk)
     form = WebhookForm(request.POST or None, record=webhook)
@@ -101,12 +104,14 @@ def resend_failed(request: UserRequest, pk: UUID) -> HttpResponse:
 
 
 @require_POST
+@recent_log_in
 def rotate(request: UserRequest, pk: UUID) -> HttpResponse:
     done = "Events are signed with the new secret now, and for 24 hours with the old one as well."
     return _done(request, pk, webhook_services.rotate_secret, done)
 
 
 @require_POST
+@recent_log_in
 def switch_on(request: UserRequest, pk: UUID) -> HttpResponse:
     return _done(request, pk, webhook_services.switch_on, "The webhook is on.")
 
