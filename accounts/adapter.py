@@ -10,18 +10,23 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.internal.flows.login import (
+    AUTHENTICATION_METHODS_SESSION_KEY,
     get_authentication_records,
     record_authentication,
 )
+from allauth.account.internal.flows.reauthentication import get_reauthentication_flows
 from allauth.core import context as current
+from allauth.core.exceptions import ReauthenticationRequired
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.hashers import make_password
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from accounts import agreements, devices
 from accounts.mail import NOT_TAKEN
 from accounts.models import User
+from accounts.provider import logged_in_at
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +90,8 @@ class AccountAdapter(DefaultAccountAdapter):
         request.session[agreements.AGREED] = agreements.agreed(user)
         if signup:
             record_authentication(request, user, method="password")
+        if through := (options.get("signal_kwargs") or {}).get("sociallogin"):
+            request.session[AUTHENTICATION_METHODS_SESSION_KEY][-1]["at"] = logged_in_at(through)
         if not devices.is_known(request, user):
             devices.remember(response, user)
             if not signup:
@@ -97,10 +104,23 @@ class AccountAdapter(DefaultAccountAdapter):
         request.log_in_failed = True  # type: ignore[attr-defined]
 
     def is_reauthentication_required(self, *, app: str, **options: Any) -> bool:
-        """A log-in counts as recent for a while; allauth would ask again at once."""
-        records = get_authentication_records(self.request, self.request.user)
+        """A log-in counts as recent for a while; allauth would ask again at once, and never whoever
+        has neither password nor factor.
+        """
+        user = self.request.user
+        records = get_authentication_records(self.request, user)
         latest = max((record["at"] for record in records), default=0)
-        return bool(time.time() - latest > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT)
+        is_old = time.time() - latest > settings.ACCOUNT_REAUTHENTICATION_TIMEOUT
+        if is_old and settings.IDENTITY_PROVIDER and not get_reauthentication_flows(user):
+            raise ReauthenticationRequired
+        return is_old
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Whoever has neither password nor factor logs in again through the provider."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if methods or not (settings.IDENTITY_PROVIDER and user.is_authenticated):
+            return methods
+        return [{"id": "provider", "url": reverse("log_in_again")}]
 
 
 def _keys(user: Any) -> list[str]:

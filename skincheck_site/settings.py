@@ -364,6 +364,7 @@ if IDENTITY_PROVIDER:
         "allauth.socialaccount.providers.openid_connect",
     ]
     SOCIALACCOUNT_PROVIDERS = IDENTITY_PROVIDER.providers
+    SOCIALACCOUNT_ADAPTER = "accounts.provider.ProviderAdapter"
     # Owners of an existing account connect it after a log-in: an address alone is not enough.
     SOCIALACCOUNT_EMAIL_AUTHENTICATION = False
 

@@ -8,6 +8,7 @@ from accounts.web import (
     application_views,
     erasure_views,
     mail_views,
+    provider_views,
     session_views,
     token_views,
     views,
@@ -85,5 +86,7 @@ urlpatterns = [
         name="oauth_revoke",
     ),
     path(".well-known/oauth-authorization-server", token_views.metadata, name="oauth_metadata"),
+    path("accounts/again/", provider_views.again, name="log_in_again"),
+    path("accounts/again/done/", provider_views.done, name="logged_in_again"),
     path("invitations/<str:token>/", views.accept_invitation, name="accept_invitation"),
 ]

@@ -112,6 +112,34 @@ from screening.privacy import following
 one = Following.objects.get(patient__label="P-2")
 following.end(user=one.invited_by, following=one)
 """
+# A member with a key for everything and one for the clinic alone.
+KEYS = """
+import json
+from accounts import services
+from accounts.models import Clinic, Membership, User
+from screening.records.services import register_patient
+admin, member = (
+    User.objects.create_user(f"{name}@east.example.org") for name in ("admin", "member")
+)
+clinic = services.found_clinic(user=admin, name="East")
+Membership.objects.create(clinic=clinic, user=member, role="clinician")
+print(json.dumps({
+    "patient": str(register_patient(user=admin, clinic=clinic, label="E-1", confirms=True).pk),
+    "everything": services.create_api_key(user=member, name="x")[1],
+    "bound": services.create_api_key(user=member, name="y", clinic=clinic)[1],
+}))
+"""
+REQUIRE_BOUND_KEYS = """
+from accounts import services
+from accounts.models import Clinic, User
+admin, clinic = User.objects.get(email="admin@east.example.org"), Clinic.objects.get(name="East")
+services.require_bound_keys(user=admin, clinic=clinic, requires_bound_keys={required})
+"""
+AGREE = """
+from accounts import agreements
+from accounts.models import User
+agreements.{act}(user=User.objects.get(email="ends@example.org"))
+"""
 REMOVE = """
 from accounts.models import Membership
 Membership.objects.filter(user__email="admin@example.org").delete()
@@ -164,6 +192,13 @@ def test_a_person(site: Site) -> None:
     change(site, END_ONE_SESSION.format(session=person["sessions"][1]))
     assert ended(lambda: by_session(1), 401)
     assert [statuses(ask) for ask in others] == [{200}] * 3
+    change(site, AGREE.format(act="agree"))
+    change(site, AGREE.format(act="withdraw"))
+    assert ended(by_session, 403)
+    assert ended(by_link, 404)
+    assert ended(by_share, 404)
+    change(site, AGREE.format(act="agree"))
+    assert all(ended(ask, 200) for ask in others)
     change(site, CLOSE)
     assert ended(by_session, 401)
     assert ended(by_link, 404)
@@ -191,6 +226,23 @@ def test_a_member_and_a_clinic(site: Site) -> None:
     assert statuses(asks[2]) == {200}
     change(site, END)
     assert ended(asks[2], 404)
+
+
+def test_keys_that_a_clinic_shuts_out(site: Site) -> None:
+    made = json.loads(change(site, KEYS).splitlines()[-1])
+    record = f"{site.url}{PATIENTS}{made['patient']}/"
+
+    def by_key(which: str) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {made[which]}"}
+        return httpx.get(record, headers=headers, timeout=30)
+
+    asks = (lambda: by_key("everything"), lambda: by_key("bound"))
+    assert [statuses(ask) for ask in asks] == [{200}] * 2
+    change(site, REQUIRE_BOUND_KEYS.format(required=True))
+    assert ended(asks[0], 404)
+    assert statuses(asks[1]) == {200}
+    change(site, REQUIRE_BOUND_KEYS.format(required=False))
+    assert ended(asks[0], 200)
 
 
 def test_an_application_of_an_admin_who_was_removed(site: Site) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from oidc_provider_mock import User, run_server_in_thread
+from oidc_provider_mock._storage import AuthorizationCode
 
 from skincheck_site import identity_provider
 from tests.stack.installation import Installation, installed, wait_until
@@ -25,13 +28,22 @@ DOCTOR = User(
     sub="doctor", claims={"email": "doctor@clinic.example", "email_verified": True, "name": "Jo"}
 )
 OWNER = "owner@clinic.example"
+NURSE = User(sub="nurse", claims={"email": "nurse@clinic.example", "email_verified": True})
 IMPOSTOR = User(sub="impostor", claims={"email": OWNER, "email_verified": True})
+
+
+@pytest.fixture
+def auth_time(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """When the provider says that people logged in: ``at``."""
+    said: dict[str, int] = {}
+    monkeypatch.setattr(AuthorizationCode, "get_auth_time", lambda code: said["at"])
+    return said
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     folder: Path = tmp_path_factory.mktemp("oidc") / "var"
-    with run_server_in_thread(user_claims=[DOCTOR, IMPOSTOR]) as provider:
+    with run_server_in_thread(user_claims=[DOCTOR, NURSE, IMPOSTOR]) as provider:
         address = f"http://skincheck:secret@localhost:{provider.server_port}"
         with installed(folder, OIDC_URL=address) as installation:
             installation.python("manage.py", "migrate", "--verbosity", "0")
@@ -78,6 +90,39 @@ def test_an_address_alone_opens_no_account(site):
     browser, page = through_the_provider(site, "impostor")
     assert browser.get("/account/").status_code == 302
     assert "log in with its password" in page.text
+
+
+def posted(browser: httpx.Client, path: str) -> httpx.Response:
+    page = browser.get(path)
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
+    return browser.post(path, data={"csrfmiddlewaretoken": token})
+
+
+def test_the_provider_is_asked_again_before_an_export(site, auth_time):
+    """Ten minutes after the log-in there, by its own clock, however young the session is here."""
+    auth_time["at"] = int(time.time()) - 601
+    browser, page = through_the_provider(site, "nurse")
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
+    ticked = {"of_age": "on", "agrees": "on", "csrfmiddlewaretoken": token}
+    browser.post("/privacy/agree/", data=ticked)
+    asked = posted(browser, "/account/export/")
+    assert asked.headers["Location"].startswith("/accounts/again/?next=")
+    there = browser.get(asked.headers["Location"]).headers["Location"]
+    assert parse_qs(urlsplit(there).query)["prompt"] == ["login"]
+    assert parse_qs(urlsplit(there).query)["max_age"] == ["600"]
+
+    def come_back(person: str) -> httpx.Response:
+        there = browser.get(asked.headers["Location"]).headers["Location"]
+        consented = httpx.post(there, data={"sub": person}, timeout=30)
+        return browser.get(consented.headers["Location"], follow_redirects=True)
+
+    exports = "SELECT count(*) FROM screening_export"
+    assert "did not ask you to log in" in come_back("nurse").text  # it let them through
+    auth_time["at"] = int(time.time())
+    assert "did not ask you to log in" in come_back("doctor").text  # somebody else
+    assert site.query(exports) == [(0,)]
+    assert come_back("nurse").url.path.startswith("/exports/")
+    assert site.query(exports) == [(1,)]
 
 
 def test_an_answer_that_nobody_asked_for_logs_nobody_in(site):
