@@ -66,4 +66,4 @@ def _cookie(user: User) -> str:
     """The cookie's name: one for each account, without the account's name, because computers are
     shared.
     """
-    return f"device_{salted_hmac(_SALT, str(user.pk)).hexdigest()[:12]}"
+    return f"{settings.COOKIE_PREFIX}device_{salted_hmac(_SALT, str(user.pk)).hexdigest()[:12]}"

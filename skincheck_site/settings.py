@@ -294,7 +294,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "CommonPasswordValidator": {},  # of a list that Django brings along
         "NumericPasswordValidator": {},
     }.items()
-]
+] + [{"NAME": "accounts.passwords.SiteWordsValidator"}]
 FOUND_CLINICS: str = env("FOUND_CLINICS", default="anyone" if EMBEDDED else "verified")
 if FOUND_CLINICS not in ("anyone", "verified", "staff"):
     raise ImproperlyConfigured("FOUND_CLINICS is one of anyone, verified and staff.")
@@ -395,6 +395,10 @@ OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.Application"
 HTTPS = env.bool("HTTPS", default=False)
 SECURE_SSL_REDIRECT = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
+COOKIE_PREFIX = "__Host-" if HTTPS else ""  # browsers refuse it over plain HTTP
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
+MESSAGE_STORAGE = "skincheck_site.cookies.MessageStorage"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers allow it for localhost alone
 CSRF_FAILURE_VIEW = "screening.web.form_tokens.csrf_failure"
 CSRF_COOKIE_SECURE = HTTPS

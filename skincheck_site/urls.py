@@ -2,8 +2,11 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts.web import session_views
+
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("accounts/sessions/", session_views.listing, name="usersessions_list"),
     path("accounts/", include("allauth.urls")),
     path("", include("accounts.web.urls")),
     path("api/", include("screening.api.urls")),

@@ -131,9 +131,12 @@ def test_the_environment_moves_each_part(tmp_path):
 
 
 def test_https_makes_cookies_secure(tmp_path):
-    shown = "settings.SESSION_COOKIE_SECURE, settings.SECURE_SSL_REDIRECT"
-    assert settings_with(tmp_path, shown).stdout.strip() == "(False, False)"
-    assert settings_with(tmp_path, shown, HTTPS="1").stdout.strip() == "(True, True)"
+    names = "settings.SESSION_COOKIE_NAME, settings.CSRF_COOKIE_NAME"
+    shown = f"settings.SESSION_COOKIE_SECURE, settings.SECURE_SSL_REDIRECT, {names}"
+    plain = "(False, False, 'sessionid', 'csrftoken')"
+    assert settings_with(tmp_path, shown).stdout.strip() == plain
+    secure = "(True, True, '__Host-sessionid', '__Host-csrftoken')"
+    assert settings_with(tmp_path, shown, HTTPS="1").stdout.strip() == secure
 
 
 def test_the_visibility_timeout_is_above_the_hard_limit(settings, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from django.core.cache import cache
 from django.urls import get_resolver, reverse
 
-from accounts import services
+from accounts import agreements, services
 from accounts.models import User
 from screening.models import Export, Share
 from tests.clients import Browser, Program
@@ -32,6 +32,8 @@ PAGES = {
     "account_erase",
     "patient_erase",
     "erasure_confirm",
+    "session_end",
+    "usersessions_list",
     "account_export",
     "patient_export",
     "export_file",
@@ -96,6 +98,7 @@ def test_a_page_asks_ten_minutes_after_the_log_in_and_not_before(name):
     """Before it looks for what the address names: nobody learns what there is."""
     route = asking()[name]
     path = "/" + route
+    path = path.replace("<int:pk>", "0")
     for part in ("<uuid:pk>", "<uuid:application_pk>", "<uuid:membership_pk>", "<str:token>"):
         path = path.replace(part, UNKNOWN)
     user = UserFactory()
@@ -150,6 +153,20 @@ def test_a_link_to_one_spot_is_made_after_the_password(personas):
     assert "/shared/" in client.post(asked.url, {"password": PASSWORD}).text
     made = Share.objects.get()
     assert (made.lesion, made.message) == (lesion, "Please look")
+
+
+def test_a_log_in_again_gives_the_session_another_key():
+    user = UserFactory()
+    agreements.agree(user=user)
+    client = Browser()
+    client.post("/accounts/login/", {"login": user.email, "password": PASSWORD})
+    former = client.session.session_key
+    client.post(reverse("account_reauthenticate"), {"password": PASSWORD})
+    assert client.session.session_key != former
+    assert client.get("/account/").status_code == 200
+    assert "(this one)" in client.get(reverse("usersessions_list")).text
+    client.cookies["sessionid"] = former
+    assert client.get("/account/").status_code == 302
 
 
 def test_an_export_is_asked_for_after_the_password(personas):

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from allauth.usersessions.models import UserSession
+from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.models import Session
 from django.core import mail
 from django.core.cache import cache
@@ -192,12 +193,21 @@ def test_nobody_without_keys_is_asked_about_them(client):
 
 
 @pytest.mark.parametrize(
-    "password", ["eleven sign", "password1234", "123456789012", "jo.example.jo"]
+    "password",
+    [
+        *("eleven sign", "password1234", "123456789012", "jo.example.jo"),
+        *("SkinCheck-2026", "northside 1234", "Melanomadoctor1"),
+    ],
 )
-def test_weak_passwords_are_refused(client, password):
+def test_weak_passwords_are_refused(client, settings, password):
+    settings.OPERATOR = "Northside Practice"
     data = {"email": "jo.example@example.org", "password1": password, "password2": password}
     data |= AGREED
     assert client.post("/accounts/signup/", data).status_code == 200
+
+
+def test_a_password_may_contain_a_word_of_the_site():
+    validate_password("our skincheck dances slowly")
 
 
 def test_a_sign_up_tells_nobody_whether_there_is_an_account(client, person, settings):

@@ -111,7 +111,8 @@ def test_pages_are_for_https_only(address: tuple[str, int]) -> None:
     secure = _ask(address, "GET", "/accounts/login/", X_Forwarded_Proto="https")
     assert secure.status == 200
     assert "max-age=" in secure.headers["Strict-Transport-Security"]
-    assert all("Secure" in cookie for cookie in secure.headers.get_all("Set-Cookie"))
+    cookies = secure.headers.get_all("Set-Cookie")
+    assert all(one.startswith("__Host-") and "Secure" in one for one in cookies), cookies
 
 
 def test_an_upload_without_end_is_refused_before_it_is_sent(address: tuple[str, int]) -> None:
