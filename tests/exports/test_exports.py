@@ -17,6 +17,7 @@ from django.core.files.storage import default_storage
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts import agreements
 from accounts import services as account_services
 from accounts.models import Membership
 from screening import sweeper
@@ -205,6 +206,7 @@ def test_who_reviews_blind_concludes_first(personas, of_clinic):
 
 
 def test_who_agrees_no_longer_still_takes_their_data_along(personas, own, tracker):
+    agreements.agree(user=personas.self_tracker)
     tracker.post(reverse("agreement_withdraw"))
     assert tracker.get(reverse("patients"))["Location"] == reverse("agree")
     assert reverse("account_export") in tracker.get(reverse("agree")).text

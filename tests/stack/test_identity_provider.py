@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -55,9 +56,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
                 yield installation
 
 
-def through_the_provider(site: Installation, person: str) -> tuple[httpx.Client, httpx.Response]:
+@pytest.fixture
+def new_browser(site: Installation) -> Iterator[Callable[[], httpx.Client]]:
+    address = f"http://localhost:{site.port}"
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(httpx.Client(base_url=address, timeout=30))
+
+
+def through_the_provider(browser: httpx.Client, person: str) -> httpx.Response:
     """Log in as a browser does; the last page."""
-    browser = httpx.Client(base_url=f"http://localhost:{site.port}", timeout=30)
     page = browser.get("/accounts/login/")
     assert "Log in through localhost" in page.text
     assert "http://localhost:" in page.headers["Content-Security-Policy"]
@@ -67,12 +74,13 @@ def through_the_provider(site: Installation, person: str) -> tuple[httpx.Client,
     assert "code_challenge=" in asked.headers["Location"]
     consented = httpx.post(asked.headers["Location"], data={"sub": person}, timeout=30)
     back = consented.headers["Location"]
-    return browser, browser.get(back, follow_redirects=True)
+    return browser.get(back, follow_redirects=True)
 
 
-def test_a_member_of_the_clinic_logs_in_and_again(site):
+def test_a_member_of_the_clinic_logs_in_and_again(site, new_browser):
     for number in range(2):
-        browser, page = through_the_provider(site, "doctor")
+        browser = new_browser()
+        page = through_the_provider(browser, "doctor")
         assert page.status_code == 200
         if not number:  # the provider asked for no agreement to our texts
             assert page.url.path == "/privacy/agree/"
@@ -86,8 +94,9 @@ def test_a_member_of_the_clinic_logs_in_and_again(site):
     assert site.query(rows) == [(1,)]
 
 
-def test_an_address_alone_opens_no_account(site):
-    browser, page = through_the_provider(site, "impostor")
+def test_an_address_alone_opens_no_account(new_browser):
+    browser = new_browser()
+    page = through_the_provider(browser, "impostor")
     assert browser.get("/account/").status_code == 302
     assert "log in with its password" in page.text
 
@@ -98,10 +107,11 @@ def posted(browser: httpx.Client, path: str) -> httpx.Response:
     return browser.post(path, data={"csrfmiddlewaretoken": token})
 
 
-def test_the_provider_is_asked_again_before_an_export(site, auth_time):
+def test_the_provider_is_asked_again_before_an_export(site, new_browser, auth_time):
     """Ten minutes after the log-in there, by its own clock, however young the session is here."""
     auth_time["at"] = int(time.time()) - 601
-    browser, page = through_the_provider(site, "nurse")
+    browser = new_browser()
+    page = through_the_provider(browser, "nurse")
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)[1]
     ticked = {"of_age": "on", "agrees": "on", "csrfmiddlewaretoken": token}
     browser.post("/privacy/agree/", data=ticked)
@@ -125,8 +135,8 @@ def test_the_provider_is_asked_again_before_an_export(site, auth_time):
     assert site.query(exports) == [(1,)]
 
 
-def test_an_answer_that_nobody_asked_for_logs_nobody_in(site):
-    browser = httpx.Client(base_url=f"http://localhost:{site.port}", timeout=30)
+def test_an_answer_that_nobody_asked_for_logs_nobody_in(new_browser):
+    browser = new_browser()
     path = "/accounts/oidc/clinic/login/callback/?code=stolen&state=forged"
     assert "did not work" in browser.get(path, follow_redirects=True).text
     assert browser.get("/account/").status_code == 302
