@@ -119,11 +119,11 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.web.sessions.IdleLimit",
+    "accounts.web.preconditions.Preconditions",
     "screening.web.form_tokens.PageForms",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "accounts.web.preconditions.Preconditions",
     "screening.api.http.throttling.tell_limits",
 ]
 

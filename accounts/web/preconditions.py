@@ -25,7 +25,9 @@ WITHOUT_AGREEMENT = ("privacy/", "account/export/", "exports/", "account/erase/"
 
 
 class Preconditions:
-    """Middleware; runs after authentication."""
+    """Middleware; runs after authentication and before forms are processed, which were opened when
+    nothing was asked for yet.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -179,9 +180,12 @@ def test_writing_stops_too_and_export_and_erasure_stay_open(personas):
     person = personas.self_tracker
     agreements.agree(user=person)
     client, key = by_password(person), Program(services.create_api_key(user=person, name="x")[1])
+    text = client.get("/patients/new/").text
+    token = re.search(r'name="form_token" value="([^"]+)"', text)[1].replace("&quot;", '"')
     agreements.withdraw(user=person)
     assert key.post("/api/v1/patients/", {"label": "New"}).status_code == 403
-    assert client.post("/patients/new/", {"label": "New"}).url == reverse("agree")
+    for form in ({}, {"form_token": token}):  # the second as from a page that was open
+        assert client.post("/patients/new/", {"label": "New", **form}).url == reverse("agree")
     assert not Patient.objects.filter(label="New").exists()
 
     page = client.get(reverse("agree")).text
