@@ -88,10 +88,12 @@ class AccountAdapter(DefaultAccountAdapter):
         """Mail the owner if this browser is new to the account."""
         response: HttpResponse = super().post_login(request, user, signup=signup, **options)
         request.session[agreements.AGREED] = agreements.agreed(user)
-        if signup:
-            record_authentication(request, user, method="password")
         if through := (options.get("signal_kwargs") or {}).get("sociallogin"):
-            request.session[AUTHENTICATION_METHODS_SESSION_KEY][-1]["at"] = logged_in_at(through)
+            for record in request.session.get(AUTHENTICATION_METHODS_SESSION_KEY, ()):
+                if record["method"] == "socialaccount":
+                    record["at"] = logged_in_at(through)
+        elif signup:
+            record_authentication(request, user, method="password")
         if not devices.is_known(request, user):
             devices.remember(response, user)
             if not signup:

@@ -21,13 +21,15 @@ class BackendWithRoles(AuthenticationBackend):
             held_role=F("memberships__role"),
             held_blind=F("memberships__clinic__review_before_reading"),
             held_factor=demands_factor("memberships__"),
-            has_withdrawn=ExpressionWrapper(has_withdrawn(), BooleanField()),
-            has_factor=has_factor(),
+            found_withdrawn=ExpressionWrapper(has_withdrawn(), BooleanField()),
+            found_factor=has_factor(),
         )
         people: list[Any] = list(rows)
         if not people or not self.user_can_authenticate(people[0]):
             return None
         user: User = people[0]
+        user.has_withdrawn = people[0].found_withdrawn
+        user.has_factor = people[0].found_factor
         user.roles = [
             Held(row.held_role, row.held_blind, row.held_factor) for row in people if row.held_role
         ]
