@@ -269,10 +269,13 @@ def test_no_address_is_forgotten():
     assert {name for name, _, _ in OURS} == MATRIX.keys()
 
 
-@pytest.mark.parametrize(("name", "view"), [(name, view) for name, _, view in OURS])
-def test_no_method_of_the_api_is_forgotten(name, view):
-    served = {m.upper() for m in getattr(view, "actions", None) or {}} - {"PUT"}
-    assert served <= MATRIX[name].methods.keys()
+def test_no_method_of_the_api_is_forgotten():
+    forgotten = {}
+    for name, _, view in OURS:
+        served = {method.upper() for method in getattr(view, "actions", None) or {}} - {"PUT"}
+        if missing := served - MATRIX[name].methods.keys():
+            forgotten[name] = missing
+    assert not forgotten
 
 
 def wrong(name: str, method: str, world: World, clients: dict[str, Browser]) -> list[str]:
@@ -339,20 +342,22 @@ OPEN_ACCOUNTS = {
 
 
 @pytest.mark.any_database
-@pytest.mark.parametrize(
-    ("name", "route"), [found[:2] for found in ADDRESSES if found[1].startswith("accounts/")]
-)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_accounts_need_a_login_unless_they_lead_to_one(db, name, route, method):
-    url = "/" + re.sub(
-        r"\(\?P<\w+>.*?\)(?=[-/])|<int:\w+>|[\^$]",
-        lambda m: {"(": "x", "<": "1"}.get(m[0][0], ""),
-        route,
-    )
-    response = getattr(Browser(), method.lower())(url)
-    is_login = verdict(response, url, 200) is LOGIN and "next=" in response["Location"]
-    assert is_login == (name not in OPEN_ACCOUNTS)
-    assert response.status_code < 500
+def test_accounts_need_a_login_unless_they_lead_to_one(db, method):
+    found = []
+    for name, route, _ in ADDRESSES:
+        if not route.startswith("accounts/"):
+            continue
+        url = "/" + re.sub(
+            r"\(\?P<\w+>.*?\)(?=[-/])|<int:\w+>|[\^$]",
+            lambda m: {"(": "x", "<": "1"}.get(m[0][0], ""),
+            route,
+        )
+        response = getattr(Browser(), method.lower())(url)
+        is_login = verdict(response, url, 200) is LOGIN and "next=" in response["Location"]
+        if is_login == (name in OPEN_ACCOUNTS) or response.status_code >= 500:
+            found.append((name, url, response.status_code))
+    assert not found
 
 
 @pytest.mark.any_database

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import product
 
 import pytest
 
@@ -32,11 +33,15 @@ def sent(client, path: str, length: int, body: io.BytesIO, kind: str):
     )
 
 
-@pytest.mark.parametrize(("name", "path"), PAGES)
-def test_a_strangers_body_is_refused_unread(db, name, path):
-    for kind in ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded"):
-        answer = sent(Browser(), path, MOST_OF_A_STRANGER + 1, Unread(), kind)
-        assert answer.status_code == 413
+def test_a_strangers_body_is_refused_unread(db):
+    kinds = ("multipart/form-data; boundary=x", "application/x-www-form-urlencoded")
+    taken = []
+    for (name, path), kind in product(PAGES, kinds):
+        client = Browser(raise_request_exception=False)  # that of a body that was read
+        answer = sent(client, path, MOST_OF_A_STRANGER + 1, Unread(), kind)
+        if answer.status_code != 413:
+            taken.append((name, path, kind, answer.status_code))
+    assert not taken
 
 
 @pytest.mark.parametrize("secret", [None, "sk_wrong", "wrong"])
