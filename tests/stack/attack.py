@@ -103,7 +103,6 @@ class Target:
 
 @contextmanager
 def target(installation: Installation, *, patience: float) -> Iterator[Target]:
-    installation.python("script/prepare.py")
     made = installation.python("manage.py", "shell", "--no-imports", "-c", MAKE_TARGET)
     with installation.running("web") as process:
         wait_until(lambda: "Serving" in installation.log("web"), "the web is ready")

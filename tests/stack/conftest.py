@@ -57,7 +57,6 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with installed(tmp_path_factory.mktemp("site") / "var") as made:
-        made.python("script/prepare.py")
         keys = {"keys": [key.as_dict(private=False) for key in KEYS]}
         make_callers = MAKE_CALLERS % json.dumps(keys)
         callers = made.python("manage.py", "shell", "--no-imports", "-c", make_callers)

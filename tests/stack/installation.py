@@ -146,8 +146,8 @@ class Template:
 def template(name: str, make: Callable[[Path], Installation]) -> Template:
     """Made by the first process of a run that asks for it; the others wait for it.
 
-    Without a ``VAR_DIR`` of its own, a run finds that of the run before, unless the migrations or
-    the packages have changed since.
+    Without a ``VAR_DIR`` of its own, a run finds that of the run before, unless the migrations, the
+    static files or the packages have changed since.
     """
     whole = Path(os.environ.get("VAR_DIR", ROOT / "var")) / "tests" / f"{name}-{_state()}"
     whole.parent.mkdir(parents=True, exist_ok=True)
@@ -187,9 +187,11 @@ def installed(folder: Path, **environment: str) -> Iterator[Installation]:
 
 
 def _state() -> str:
-    """A name for the tables, what they are made with, and the server."""
+    """A name for the tables and static files, what they are made with, and the server."""
     digest = hashlib.sha256(os.environ.get("DATABASE_URL", "").encode())
-    for path in (*sorted(ROOT.glob("*/migrations/*.py")), ROOT / "requirements-dev.lock"):
+    static = (path for path in (ROOT / "static").rglob("*") if path.is_file())
+    sources = sorted((*ROOT.glob("*/migrations/*.py"), *static))
+    for path in (*sources, ROOT / "requirements-dev.lock"):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 

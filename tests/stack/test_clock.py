@@ -105,7 +105,6 @@ def test_beat_goes_on(installation: Installation, clock: Clock) -> None:
 
 
 def test_slow_callers_are_turned_away(installation: Installation, clock: Clock) -> None:
-    installation.python("script/prepare.py")
     address = ("127.0.0.1", installation.port)
     with installation.running("web"):
         wait_until(lambda: "Serving" in installation.log("web"), "the web is ready")

@@ -68,7 +68,6 @@ def test_no_file_names_who_was_erased(tmp_path: Path) -> None:
     folder = tmp_path / "var"
     plain = {"ENCRYPT_AT_REST": "0"}  # so that the picture is found before
     with installed(folder, EMAIL_URL=f"filemail:///{mail}", **plain) as installation:
-        installation.python("script/prepare.py")
         asked = installation.python("manage.py", "shell", "-v0", "-c", ASK)
         said = json.loads(asked.splitlines()[-1])
         before = traces(folder, said)

@@ -77,7 +77,6 @@ sending.send(user=user, lesion=Lesion.objects.get(), node=node)
 
 @pytest.mark.parametrize("task", HANGS)
 def test_health_tells_at_what_a_worker_hangs(installation: Installation, task: str) -> None:
-    installation.python("script/prepare.py")
     installation.python("-m", "tests.stack.add_images", "1")
     with installation.running("web"), installation.running("worker"):
         # Before, the sweep would measure in its place.
@@ -96,7 +95,6 @@ def test_and_at_what_a_courier_hangs(tmp_path: Path) -> None:
         installed(tmp_path / "var", WEBHOOK_ALLOW_PRIVATE="1") as made,
         closing(socket.create_server(("127.0.0.1", 0))) as silent,
     ):
-        made.python("script/prepare.py")
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         made.python("-m", "tests.stack.add_images", "1")
         _shell(made, SEND_TO.format(address=address))

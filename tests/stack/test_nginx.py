@@ -59,7 +59,6 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
             behind = f"http://127.0.0.1:{installation.port};"
             server = server.replace(f"http://{pool}:8000;", behind)
         config.write_text(FRAME.format(user=getuser(), folder=folder, server=server))
-        installation.python("script/prepare.py")
         with installation.running("web"):
             process = subprocess.Popen(
                 [nginx, "-c", str(config)], stdout=log, stderr=log, start_new_session=True
