@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from screening import bells
 from screening.api import examples
 from screening.api.documentation import reading, sent, shown
-from screening.api.fields import ByScope, StrictSerializer, VisibleField, WordOrNull
+from screening.api.fields import ByScope, StrictSerializer, VisibleField, WordOrNull, meaning
 from screening.api.filters import RecordFilter, YesOrNo
 from screening.api.viewsets import ReadViewSet
 from screening.comparisons import services as comparison_services
@@ -81,7 +81,7 @@ class ComparisonSerializer(ByScope, serializers.ModelSerializer[Comparison]):
     url = serializers.HyperlinkedIdentityField(view_name="api:comparison-detail")
     lesion = serializers.UUIDField(source="later.lesion_id", read_only=True)
     matrix = serializers.SerializerMethodField(help_text="`null` where the alignment failed.")
-    reason = WordOrNull(help_text="Why the alignment failed.")
+    reason = WordOrNull(help_text=meaning(Comparison, "reason"))
     differences = serializers.SerializerMethodField(
         help_text="Empty where one of the images is not measured, and where an outline was drawn "
         "since: compare them again. Needs `measurements:read`."

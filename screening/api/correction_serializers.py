@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.documentation import sent, shown
-from screening.api.fields import StrictSerializer, VisibleField
+from screening.api.fields import StrictSerializer, VisibleField, meaning
 from screening.api.http.schema import IF_MATCH
 from screening.corrections.presenters import in_words
 from screening.corrections.undo import may_be_undone
@@ -47,7 +47,7 @@ class CorrectionSerializer(serializers.ModelSerializer[Correction]):
     before = serializers.SerializerMethodField(
         help_text="The fields as they were; after a merger, those of the record that stays."
     )
-    after = serializers.DictField(read_only=True, help_text="The same fields, as they are since.")
+    after = serializers.DictField(read_only=True, help_text=meaning(Correction, "after"))
     is_standing = serializers.SerializerMethodField(help_text="It may be undone.")
 
     class Meta:

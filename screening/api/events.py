@@ -14,6 +14,7 @@ from rest_framework import mixins, serializers, viewsets
 from accounts.scope_permission import may_read
 from screening.api import examples
 from screening.api.base import RecordView
+from screening.api.fields import meaning
 from screening.api.filters import StrictFilterBackend
 from screening.api.http.pagination import FeedPages
 from screening.models import Announcement, Event
@@ -51,7 +52,9 @@ class EventSerializer(serializers.ModelSerializer[Announcement]):
     type = serializers.ChoiceField(source="event", choices=Event.choices, read_only=True)
     timestamp = serializers.DateTimeField(source="created", read_only=True)
     data = serializers.DictField(  # type: ignore[assignment]
-        child=serializers.UUIDField(allow_null=True), read_only=True, help_text="Identifiers."
+        child=serializers.UUIDField(allow_null=True),
+        read_only=True,
+        help_text=meaning(Announcement, "data"),
     )
 
     class Meta:

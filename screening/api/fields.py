@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
-from django.db.models import QuerySet
+from django.db.models import Field, Model, QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -33,6 +33,11 @@ TYPES: tuple[tuple[tuple[type, ...], tuple[type, ...], str], ...] = (
         "Give a string.",
     ),
 )
+
+
+def meaning(model: type[Model], name: str) -> str:
+    """What the model itself says of the field, for one that a serializer declares."""
+    return str(cast("Field[Any, Any]", model._meta.get_field(name)).help_text)
 
 
 def wrong_choice(choices: Iterable[Any]) -> str:

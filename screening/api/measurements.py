@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from screening.api import examples
 from screening.api.documentation import reading
-from screening.api.fields import OrNothing, WordOrNull
+from screening.api.fields import OrNothing, WordOrNull, meaning
 from screening.api.filters import RecordFilter
 from screening.api.viewsets import ReadViewSet
 from screening.measurements.millimetres import in_millimetres, scale_of, with_scale
@@ -112,7 +112,7 @@ class MeasurementSerializer(serializers.ModelSerializer[Measurement]):
 
     url = serializers.HyperlinkedIdentityField(view_name="api:measurement-detail")
     lesion = serializers.UUIDField(source="image.lesion_id", read_only=True)
-    failure = WordOrNull(help_text="Why nothing could be measured.")
+    failure = WordOrNull(help_text=meaning(Measurement, "failure"))
     colours = Colours(source="values.colours")
     colours_present = serializers.SerializerMethodField(
         help_text="Those that make up at least a twentieth."

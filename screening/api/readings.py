@@ -17,6 +17,7 @@ from screening.api.fields import (
     ContextTerms,
     OrNothing,
     WordOrNull,
+    meaning,
 )
 from screening.errors import Unreadable
 from screening.measurements.contours import outline
@@ -88,7 +89,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     told_until = serializers.DateTimeField(
         read_only=True, allow_null=True, help_text="When another took its place."
     )
-    context_terms = ContextTerms(help_text="What each field of the context added, in logits.")
+    context_terms = ContextTerms(help_text=meaning(Prediction, "context_terms"))
     weights_sha256 = WordOrNull()
     thresholds_version = WordOrNull()
     failure = WordOrNull(help_text="Why the reading failed.")

@@ -8,8 +8,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-from screening.api.fields import StrictSerializer
+from screening.api.fields import StrictSerializer, meaning
 from screening.interop import identifiers as interop_identifiers
+from screening.models import ExternalIdentifier
 
 
 class RecordSerializer(StrictSerializer, serializers.ModelSerializer[Any]):
@@ -41,7 +42,7 @@ class IdentifierSerializer(StrictSerializer):
     kind.
     """
 
-    system = serializers.CharField(max_length=200, help_text="Who gives such values: a URI.")
+    system = serializers.CharField(max_length=200, help_text=meaning(ExternalIdentifier, "system"))
     value = serializers.CharField(max_length=200)
 
     def validate_system(self, text: str) -> str:

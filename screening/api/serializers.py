@@ -20,6 +20,7 @@ from screening.api.fields import (
     StandingOutcome,
     TimeOfDay,
     VisibleField,
+    meaning,
     shown,
 )
 from screening.api.readings import PredictionSerializer
@@ -279,7 +280,7 @@ class ImageSerializer(ByScope, serializers.ModelSerializer[LesionImage]):
 
     url = serializers.HyperlinkedIdentityField(view_name="api:image-detail")
     captured_time = TimeOfDay(
-        read_only=True, allow_null=True, help_text="Where the camera was, as far as it is known."
+        read_only=True, allow_null=True, help_text=meaning(LesionImage, "captured_time")
     )
     image_url = serializers.SerializerMethodField()
     thumbnail_url = serializers.SerializerMethodField()

@@ -18,7 +18,7 @@ from accounts.models import Clinic
 from screening.api import documentation as doc
 from screening.api import examples
 from screening.api.base import ReadViewSet, RecordView, RemovableViewSet, accepted
-from screening.api.fields import ChoiceOrNull, VisibleField, WordOrNull
+from screening.api.fields import ChoiceOrNull, VisibleField, WordOrNull, meaning
 from screening.api.filters import RecordFilter
 from screening.api.serializers import BASE, RecordSerializer
 from screening.models import Delivery, DeliveryAttempt, DeliveryState, Event, Webhook
@@ -202,7 +202,9 @@ class DeliverySerializer(serializers.ModelSerializer[Delivery]):
     url = serializers.HyperlinkedIdentityField(view_name="api:delivery-detail")
     event = ChoiceOrNull(EVERY_EVENT)
     data = serializers.DictField(  # type: ignore[assignment]
-        child=serializers.UUIDField(allow_null=True), read_only=True, help_text="Identifiers."
+        child=serializers.UUIDField(allow_null=True),
+        read_only=True,
+        help_text=meaning(Delivery, "data"),
     )
     attempts = AttemptSerializer(many=True, read_only=True, help_text="The newest first.")
 
