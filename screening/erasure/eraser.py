@@ -1,7 +1,8 @@
 """Erases what is due: first the rows, in one transaction; then the files; then it looks for traces,
 signs the receipt and mails it.
 
-Each step can be repeated. Whoever is killed leaves an ``Erasure`` that says what is still to do.
+Each step can be repeated: a worker that is killed leaves an ``Erasure`` that says what is left to
+do.
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ def _erase_rows(pk: Any) -> None:
     names = _names(patients, users)
     found = rows.everything_of(_roots(erasure, patients, users, clinics))
     staying = _leave_to_others(found)
-    # The person goes out of this erasure, and of their earlier ones.
+    # Remove the person from this erasure and from their earlier ones.
     Erasure.objects.filter(asked_by__in=users, clinic=None).update(asked_by=None)
     gone = Q(patient__in=found.get(Patient, ())) | Q(user__in=found.get(User, ()))
     Erasure.objects.filter(gone).exclude(pk=pk).delete()
@@ -210,7 +211,7 @@ def _erase_rows(pk: Any) -> None:
     if users:
         erasure.asked_by = None
     erasure.save()
-    # The keys go with the last file: until then it is read, to note what it held.
+    # The keys go after the last file: files are read until then, to note what they held.
     DataKey.objects.filter(pk__in=found.get(DataKey, ())).update(patient=None, erasure=pk)
     rows.erase({model: keys for model, keys in found.items() if model is not DataKey})
     traces.note(Kind.PATIENT, (traces.of_identifier(one.pk.hex) for one in patients), at=now)
@@ -239,7 +240,7 @@ def _erase_files(pk: Any) -> None:
 
 
 def _digest_of(name: str) -> str:
-    """Of what a stored file holds; empty if nothing opens it."""
+    """The SHA-256 of the file's content; empty if the file cannot be opened."""
     try:
         with storage.open(name) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -248,8 +249,8 @@ def _digest_of(name: str) -> str:
 
 
 def _destroy_keys(erasure: Erasure) -> None:
-    """Pictures that were moved to other patients get their patient's key before. The database
-    destroys no key that one is still under.
+    """Re-encrypt pictures that were moved to other patients with those patients' keys first: the
+    database refuses to delete a key that is in use.
     """
     for image in LesionImage.everything.filter(data_key__erasure=erasure):
         encryption.seal_again(image)
@@ -295,8 +296,8 @@ def _finish() -> int:
 
 
 def _overwrite_free_pages() -> bool:
-    """SQLite keeps what was deleted in its file until the space is used again. Returns False while
-    somebody uses the database: the receipt waits.
+    """SQLite keeps deleted data in its file until the space is reused. Returns False while somebody
+    uses the database: the receipt waits.
     """
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         return True
@@ -334,7 +335,7 @@ def _subjects(erasure: Erasure) -> tuple[list[Patient], list[User], list[Clinic]
     lone = Clinic.objects.filter(pk__in=held, patients=None).exclude(
         pk__in=Membership.objects.exclude(user=user).values("clinic")
     )
-    # A clinic may have come to have a right meanwhile.
+    # A clinic may have gained a right meanwhile.
     Patient.everything.filter(owner=user, clinic__isnull=False).update(owner=None)
     own = Patient.everything.filter(owner=user)
     return list(own), [user], list(lone)
@@ -367,7 +368,7 @@ def _roots(
 
 
 def _identifiers_of_parted(erasure: Erasure) -> set[Any]:
-    """Other systems' identifiers that whoever left a record had given it."""
+    """Other systems' identifiers that the side which left the records had given them."""
     of = ExternalIdentifier.of_patients(erasure.parted)
     side = Q(clinic=erasure.clinic_id) if erasure.clinic_id else Q(owner=erasure.asked_by_id)
     return set(ExternalIdentifier.objects.filter(of, side).values_list("pk", flat=True))
@@ -417,7 +418,9 @@ def _leave_to_others(found: rows.Rows) -> list[dict[str, Any]]:
 
 
 def _archives_touched(found: rows.Rows) -> list[str]:
-    """The archives of batches with a picture of the person: they go whole, and the batch ends."""
+    """The archives of batches with a picture of the person: each is deleted as a whole, and its
+    batch ends.
+    """
     lines = BatchRow.objects.filter(pk__in=found.get(BatchRow, ()))
     batches = Batch.objects.filter(pk__in=lines.values("batch")).exclude(archive="")
     touched = list(batches.exclude(pk__in=found.get(Batch, ())))
@@ -430,13 +433,13 @@ def _archives_touched(found: rows.Rows) -> list[str]:
 
 
 def _pictures_of_others(gone: set[Any]) -> LesionImageQuerySet:
-    """The same pictures in other records: those keep them, so that they are no trace."""
+    """The same pictures in other records. They stay, and do not count as traces."""
     same = LesionImage.everything.filter(pk__in=gone).values("sha256")
     return LesionImage.everything.filter(sha256__in=same).exclude(pk__in=gone)
 
 
 def _seal_and_repoint(found: rows.Rows, users: list[User]) -> list[dict[str, Any]]:
-    """Seal the reviews that go, and put a pseudonym where the users entered others' records."""
+    """Seal the reviews that are erased, and replace the users by a pseudonym in others' records."""
     chain.lock()
     gone: set[Any] = found.get(Review, set())
     theirs = Review.objects.filter(reviewer__in=users).exclude(pk__in=gone)
@@ -494,8 +497,8 @@ def _parted(erasure: Erasure) -> list[dict[str, Any]]:
 
 
 def _copies_at_nodes(patients: list[Patient]) -> list[dict[str, Any]]:
-    """What was sent to DICOM nodes, whatever they answered, also of pictures that were moved to
-    another record since: copies there are still of this one.
+    """Everything sent to DICOM nodes, whatever they answered. Pictures that were moved to another
+    record since are included: the nodes' copies still belong to this one.
     """
     of = Q(image__lesion__patient__in=patients) | _sent_as_theirs(patients)
     sent = DicomDelivery.objects.attempted().filter(of)

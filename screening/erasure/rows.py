@@ -69,7 +69,7 @@ def identifiers_of(found: Rows) -> set[str]:
 
 
 def authored_by(users: Collection[Any]) -> Iterator[tuple[models.QuerySet[Any], str]]:
-    """Rows that these users entered, and the name of the key that says so."""
+    """Rows that these users entered, and the name of the foreign key to the user."""
     for relation in _relations(User):
         model, field = relation.related_model, relation.field
         if _says_who_entered_it(model, field):

@@ -124,7 +124,7 @@ def confirm(*, user: User, erasure: Erasure) -> Erasure:
 
 @transaction.atomic
 def undo(*, user: User, erasure: Erasure) -> Erasure:
-    """Nothing is erased, and the record is there again. What ended at once stays ended."""
+    """Cancel the erasure: the record is visible again. What ended at once stays ended."""
     erasure = Erasure.objects.select_for_update().get(pk=erasure.pk)
     if not Erasure.objects.visible_to(user).contains(erasure):
         raise PermissionDenied("This erasure is not yours.")
@@ -241,7 +241,7 @@ def _show(patient: Patient) -> None:
 
 
 def _part(erasure: Erasure, patient: Patient) -> None:
-    """Whoever asks leaves the record to the other side."""
+    """Leave the record to the other side that has a right to it."""
     erasure.parted = [*erasure.parted, str(patient.pk)]
     announce(
         Event.PATIENT_WITHDRAWN,

@@ -182,7 +182,7 @@ class Search:
 
 
 def _may_tell(field: models.Field[Any, Any]) -> bool:
-    """Masks and features say nothing, and one that nobody can open must stop no erasure."""
+    """Masks and features identify nobody, and one that cannot be opened must stop no erasure."""
     if isinstance(field, models.ForeignKey):
         return _may_tell(field.target_field)
     return not isinstance(field, _SAYS_NOTHING)

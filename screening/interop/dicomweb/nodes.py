@@ -57,9 +57,11 @@ def add_node(*, user: User, clinic: Clinic, credentials: str = "", **fields: Any
 
 @transaction.atomic
 def edit_node(*, user: User, node: DicomNode, credentials: str = "", **fields: Any) -> DicomNode:
-    """Empty credentials stay as they are, but are never sent to another address, or in another way.
+    """Empty ``credentials`` keep the stored ones, unless the address or the scheme changes: they
+    are never sent to another address, or in another way.
 
-    Once something is sent there, the address stays: else records would say that it went elsewhere.
+    The address of a node that something was sent to cannot change: records would say that it went
+    elsewhere.
     """
     # No delivery is added meanwhile, and nobody removes the node.
     node.refresh_from_db(from_queryset=DicomNode.objects.select_for_update())
@@ -74,7 +76,7 @@ def edit_node(*, user: User, node: DicomNode, credentials: str = "", **fields: A
 
 @transaction.atomic
 def remove_node(*, user: User, node: DicomNode) -> None:
-    """Nothing more is sent there. What was sent stays told."""
+    """Send nothing more there. What was sent stays on record."""
     _require_manageable(user, node)
     node.removed_at = timezone.now()
     node.authorization, node.encrypted_credentials = Authorization.NONE, ""

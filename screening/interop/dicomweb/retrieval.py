@@ -43,7 +43,7 @@ def needed(images: QuerySet[LesionImage]) -> QuerySet[LesionImage]:
 
 
 def within(study: str = "", series: str = "", instance: str = "") -> Q:
-    """A condition on images: they are in all that is named."""
+    """A condition on images: those in the study and series named, with the UID named."""
     found = uids.of_study(study) if study else Q()
     if series:
         found &= uids.of_series(series)
@@ -51,7 +51,7 @@ def within(study: str = "", series: str = "", instance: str = "") -> Q:
 
 
 def holding(document: Document, study: str = "", series: str = "") -> Q:
-    """A condition on readings: there is ``document``, in all that is named."""
+    """A condition on readings: those that have ``document``, in the study and series named."""
     found = readings.HAVE[document]
     if study:
         found &= Q(image__in=LesionImage.objects.filter(uids.of_study(study)).values("pk"))

@@ -55,8 +55,8 @@ _NO_CONSENT = "This node is for research, and this person has not consented to i
 def send(
     *, user: User, lesion: Lesion, node: DicomNode, with_readings: bool = False
 ) -> list[DicomDelivery]:
-    """Send each picture of the lesion that is not on its way there already. What the node has, it
-    recognises by its UID.
+    """Send each picture of the lesion that is not on its way there already. The node recognises by
+    its UID a picture that it has.
     """
     write_access.require_writable(user=user, patient=lesion.patient)
     is_theirs = DicomNode.objects.visible_to(user).contains(node)
@@ -81,7 +81,7 @@ def send(
 
 @transaction.atomic
 def send_again(*, user: User, delivery: DicomDelivery) -> DicomDelivery:
-    """Try a failed one for another day. Whoever asks answers for it."""
+    """Retry a failed delivery for another day, in the name of ``user``."""
     write_access.require_writable(user=user, patient=delivery.image.lesion.patient)
     if not Clinic.objects.with_member(user).filter(pk=delivery.node.clinic_id).exists():
         raise PermissionDenied("Only members of the clinic send pictures to its DICOM nodes.")

@@ -184,7 +184,7 @@ def _part(instance: bytes, boundary: str) -> tuple[bytes, bytes]:
 
 
 def _in_pieces(parts: Iterable[bytes]) -> Iterator[bytes]:
-    """So that the time limit is looked at while a large picture is on its way."""
+    """In pieces, so that the time limit is checked while a large picture is being sent."""
     for part in parts:
         for begin in range(0, len(part), _PIECE):
             yield part[begin : begin + _PIECE]
