@@ -7,7 +7,7 @@ excitation, and ReLU6 instead of swish, which keeps it fast on a CPU.
 from __future__ import annotations
 
 import keras
-import tensorflow as tf
+from keras import KerasTensor
 
 NAME = "efficientnet_lite0"
 
@@ -21,25 +21,28 @@ _STAGES = (
     (4, 5, 2, 6, 192),
     (1, 3, 1, 6, 320),
 )
-_STEM, _TOP = 32, 1280
+_STEM = 32
+FEATURES = 1280
 _LAST_OF_A_SIZE = (0, 2, 4, 10)
 """The blocks after which the map is halved: their outputs are at 1/2, 1/4, 1/8 and 1/16."""
 
 
 @keras.saving.register_keras_serializable("skincheck")
 class FusedNormalization(keras.layers.BatchNormalization):
-    """Batch normalization that trains with TensorFlow's one fused kernel instead of Keras' five
-    operations.
+    """Batch normalization that trains with one fused kernel on TensorFlow, instead of the five
+    operations of Keras.
 
     The same apart from rounding and the running variance, which is the unbiased one. A training
     step on a CPU takes less time.
     """
 
     def call(
-        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
-    ) -> tf.Tensor:
-        if not (training and self.trainable):
+        self, inputs: KerasTensor, training: bool | None = None, mask: KerasTensor | None = None
+    ) -> KerasTensor:
+        if not (training and self.trainable) or keras.backend.backend() != "tensorflow":
             return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, self.gamma.value, self.beta.value, epsilon=self.epsilon, is_training=True
         )
@@ -53,7 +56,7 @@ def build() -> keras.Model:
     1280, 112, 40, 24 and 16 channels."""
     pixels = keras.Input((None, None, 3))
     here = _convolved(pixels, "stem", _STEM, kernel=3, stride=2)
-    maps: list[keras.KerasTensor] = []
+    maps: list[KerasTensor] = []
     width, number = _STEM, 0
     for blocks, kernel, stride, expansion, wide in _STAGES:
         for position in range(blocks):
@@ -64,7 +67,7 @@ def build() -> keras.Model:
             if number in _LAST_OF_A_SIZE:
                 maps.insert(0, here)
             number += 1
-    maps.insert(0, _convolved(here, "top", _TOP))
+    maps.insert(0, _convolved(here, "top", FEATURES))
     return keras.Model(pixels, maps, name=NAME)
 
 
@@ -76,8 +79,8 @@ def keep(model: keras.Model, blocks: int) -> None:
 
 
 def _convolved(
-    here: keras.KerasTensor, name: str, width: int, kernel: int = 1, stride: int = 1
-) -> keras.KerasTensor:
+    here: KerasTensor, name: str, width: int, kernel: int = 1, stride: int = 1
+) -> KerasTensor:
     convolution = keras.layers.Conv2D(
         width, kernel, stride, padding="same", use_bias=False, name=name
     )
@@ -85,8 +88,8 @@ def _convolved(
 
 
 def _block(
-    here: keras.KerasTensor, number: int, kernel: int, stride: int, inner: int, wide: int
-) -> keras.KerasTensor:
+    here: KerasTensor, number: int, kernel: int, stride: int, inner: int, wide: int
+) -> KerasTensor:
     """Expand to `inner` channels, convolve each of them, and project down to `wide`."""
     name = f"block{number}"
     if inner != here.shape[-1]:

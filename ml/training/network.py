@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from ml import context
 from ml.diagnoses import Diagnosis
@@ -27,7 +28,7 @@ class Bias(keras.layers.Layer):
         return inputs + self.bias
 
 
-def build(dropout: float = 0.2) -> keras.Model:
+def build(seed: int = 0) -> keras.Model:
     """pixels [n, h, w, 3] (0..255) and context [n, context.WIDTH] to a dict of outputs.
 
     With F [h/32, w/32, 1280] the last feature map:
@@ -42,9 +43,7 @@ def build(dropout: float = 0.2) -> keras.Model:
     pixels = keras.Input((None, None, 3), name="pixels")
     known = keras.Input((context.WIDTH,), name="context")
     maps = backbone.build()(keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pixels))
-    # Whole channels are dropped, so that the mean of the evidence is the evidence of the mean.
-    kept = keras.layers.SpatialDropout2D(dropout, name="dropout")(maps[0])
-    evidence = keras.layers.Dense(CLASSES, use_bias=False, name="evidence")(kept)
+    evidence = keras.layers.Dense(CLASSES, use_bias=False, name="evidence")(maps[0])
     mean = keras.layers.GlobalAveragePooling2D(name="mean_evidence")(evidence)
     image_logits = Bias(name="image_logits")(mean)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled")(maps[0])
@@ -63,7 +62,21 @@ def build(dropout: float = 0.2) -> keras.Model:
         "evidence": evidence,
         "mask": _mask(maps),
     }
-    return keras.Model({"pixels": pixels, "context": known}, outputs, name="skincheck")
+    model = keras.Model({"pixels": pixels, "context": known}, outputs, name="skincheck")
+    _draw(model, np.random.default_rng(seed))
+    return model
+
+
+def _draw(model: keras.Model, rng: np.random.Generator) -> None:
+    """Draw the kernels anew by NumPy, so that every backend starts from the same ones.
+
+    (Glorot & Bengio 2010.)
+    """
+    for variable in model.trainable_variables:
+        if variable.ndim > 1 and not variable.path.startswith("term_"):
+            *field, fan_in, fan_out = variable.shape
+            far = np.sqrt(6 / (np.prod(field) * (fan_in + fan_out)))
+            variable.assign(rng.uniform(-far, far, variable.shape))
 
 
 def _mask(maps: list[keras.KerasTensor]) -> keras.KerasTensor:

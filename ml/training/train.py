@@ -5,42 +5,43 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import keras
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
+from keras import KerasTensor, ops
 
 from ml import calibrate, figures
 from ml.diagnoses import Diagnosis
 from ml.training import backbone, data, network, outside, scenes
-from ml.training.augment import augment
 from ml.training.data import Examples, Part, Source
-from ml.training.epochs import Targets, drop_context, epoch_batches, own_shares, shown
+from ml.training.epochs import Targets, shown
+from ml.training.feed import Feed
 from ml.training.half import halve
 from ml.training.packed import Material
 from ml.training.recipe import Recipe, one_cycle
 from ml.training.sources import Sources
+from ml.training.steps import Batch, Losses, Step, compiled
 
 SCENES = 600
 NATURAL = "natural"
 
 
-def mask_loss(logits: tf.Tensor, shapes: tf.Tensor, masked: tf.Tensor) -> tf.Tensor:
+def mask_loss(logits: KerasTensor, shapes: KerasTensor, masked: KerasTensor) -> KerasTensor:
     """Cross-entropy plus one minus the soft Jaccard index, over the images with a known mask.
 
     logits, shapes [n, h, w, 1]; masked [n] 0 or 1. (Jaccard as a loss: Yuan et al. 2017.)
     """
-    entropy = tf.reduce_mean(
-        tf.nn.sigmoid_cross_entropy_with_logits(shapes, logits), axis=(1, 2, 3)
-    )
-    said = tf.sigmoid(logits)
-    both = tf.reduce_sum(said * shapes, axis=(1, 2, 3))
-    either = tf.reduce_sum(said + shapes, axis=(1, 2, 3)) - both
+    entropy = ops.mean(ops.binary_crossentropy(shapes, logits, from_logits=True), axis=(1, 2, 3))
+    said = ops.sigmoid(logits)
+    both = ops.sum(said * shapes, axis=(1, 2, 3))
+    either = ops.sum(said + shapes, axis=(1, 2, 3)) - both
     each = entropy + 1.0 - (both + 1.0) / (either + 1.0)
-    return tf.reduce_sum(each * masked) / tf.maximum(tf.reduce_sum(masked), 1.0)
+    return ops.sum(each * masked) / ops.maximum(ops.sum(masked), 1.0)
 
 
 def outside_images(others: Examples, train: Examples, seed: int) -> Examples:
@@ -70,15 +71,15 @@ class Training:
         recipe: Recipe,
         run: Path,
     ) -> None:
-        keras.utils.set_random_seed(recipe.seed)
-        self.train, self.recipe, self.run = train, recipe, run
-        self.targets = Targets(shown(train, recipe), recipe.smoothing)
-        self.model = network.build()
+        self.recipe, self.run = recipe, run
+        self.feed = Feed(train, Targets(shown(train, recipe), recipe.smoothing), recipe)
+        self.model = network.build(recipe.seed)
         backbone.keep(self.model.get_layer(backbone.NAME), recipe.kept)
-        answers = {name: self.model.output[name] for name in ("logits", "in_distribution")}
+        names = ("logits", "in_distribution", "features")
+        answers = {name: self.model.output[name] for name in names}
         self.without_mask = keras.Model(self.model.input, answers)
         network.start_from(self.model, Path(recipe.start) if recipe.start else None)
-        self.teachers = [network.load(Path(file)) for file in recipe.teachers]
+        self.teachers = [_teacher(Path(file)) for file in recipe.teachers]
         self.other = network.load(Path(recipe.mean_with)) if recipe.mean_with else None
         self.optimizer = keras.optimizers.AdamW(
             recipe.peak_rate,
@@ -89,97 +90,80 @@ class Training:
         )
         self.optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
         self.optimizer.build(self.model.trainable_variables)
-        self.epoch = tf.Variable(0, dtype=tf.int64)
-        kept = tf.train.Checkpoint(model=self.model, optimizer=self.optimizer, epoch=self.epoch)
-        self.checkpoints = tf.train.CheckpointManager(kept, str(run / "checkpoints"), max_to_keep=2)
-        self.step = tf.function(self._step)
+        self.state = [*self.model.variables, *self.optimizer.variables]
+        # One with the mask's loss, one without.
+        self.steps = [self._compiled(net) for net in (self.model, self.without_mask)]
+        self.epoch = 0
+        self.checkpoint = run / "checkpoint.npz"
+
+    def _compiled(self, net: keras.Model) -> Step:
+        losses = partial(self._losses, net)
+        return compiled(losses, net.trainable_variables, self.state, self.optimizer)
 
     def resume(self) -> None:
         """Continue from the last finished epoch, if there is one."""
-        found = self.checkpoints.restore_or_initialize()
-        print(f"resumed from {found}" if found else "nothing to resume", flush=True)
+        if not self.checkpoint.is_file():
+            print("nothing to resume", flush=True)
+            return
+        with np.load(self.checkpoint) as kept:
+            self.epoch = int(kept["epoch"])
+            for number, variable in enumerate(self.state):
+                variable.assign(kept[str(number)])
+        print(f"resumed after epoch {self.epoch}", flush=True)
 
-    def _step(
-        self,
-        frames: tf.Tensor,
-        masks: tf.Tensor,
-        masked: tf.Tensor,
-        known: tf.Tensor,
-        prior: tf.Tensor,
-        label: tf.Tensor,
-        inside: tf.Tensor,
-        own: tf.Tensor,
-        size: int,
-        with_mask: bool,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """One batch; returns the class loss and the gate's."""
-        views, shapes = augment(frames, masks, inside, size, self.recipe.augmentation)
-        share = own[:, None, None, None]
-        views = share * views + (1.0 - share) * views[::-1]
-        label = self._taught(views, known, prior, label)
-        with tf.GradientTape() as tape:
-            network = self.model if with_mask else self.without_mask
-            outputs = network({"pixels": views, "context": known}, training=True)
-            each = tf.nn.softmax_cross_entropy_with_logits(label, outputs["logits"] + prior)
-            class_loss = tf.reduce_sum(each * inside) / tf.maximum(tf.reduce_sum(inside), 1.0)
-            gate_loss = tf.reduce_mean(
-                tf.nn.sigmoid_cross_entropy_with_logits(inside, outputs["in_distribution"][:, 0])
-            )
-            loss = class_loss + self.recipe.gate_weight * gate_loss
-            if with_mask:
-                loss += self.recipe.mask_weight * mask_loss(outputs["mask"], shapes, masked)
-        variables = network.trainable_variables
-        self.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        return class_loss, gate_loss
+    def _keep(self) -> None:
+        """Write the checkpoint: at no moment is there half of one."""
+        values = {str(number): ops.convert_to_numpy(one) for number, one in enumerate(self.state)}
+        file = self.checkpoint.with_suffix(".part")
+        with file.open("wb") as opened:
+            np.savez(opened, allow_pickle=False, epoch=self.epoch, **values)
+        file.replace(self.checkpoint)
 
-    def _taught(
-        self, views: tf.Tensor, known: tf.Tensor, prior: tf.Tensor, label: tf.Tensor
-    ) -> tf.Tensor:
-        """The labels [n, k], a share of them replaced by the teachers' outputs for the same views.
+    def _losses(self, net: keras.Model, batch: Batch) -> Losses:
+        """The whole loss of a batch, that of the classes and the gate's.
+
+        Dropout of whole channels leaves the mean of the evidence the evidence of the mean, so it is
+        applied to the features.
+        """
+        inside = batch["inside"]
+        outputs = net({"pixels": batch["pixels"], "context": batch["context"]}, training=True)
+        change = outputs["features"] * (batch["kept"] - 1.0)
+        kernel = self.model.get_layer("evidence").kernel
+        logits = outputs["logits"] + ops.matmul(change, kernel) + batch["prior"]
+        each = ops.categorical_crossentropy(batch["label"], logits, from_logits=True)
+        class_loss = ops.sum(each * inside) / ops.maximum(ops.sum(inside), 1.0)
+        gate = outputs["in_distribution"][:, 0]
+        gate_loss = ops.mean(ops.binary_crossentropy(inside, gate, from_logits=True))
+        loss = class_loss + self.recipe.gate_weight * gate_loss
+        if "mask" in outputs:
+            wrong = mask_loss(outputs["mask"], batch["shapes"], batch["masked"])
+            loss += self.recipe.mask_weight * wrong
+        return [loss, class_loss, gate_loss]
+
+    def _taught(self, batch: Batch) -> Batch:
+        """The batch with a share of its labels replaced by the teachers' outputs for its views.
 
         The teachers see the same views as the student: Beyer et al. 2022 (arXiv 2106.05237).
         """
         if not self.teachers:
-            return label
-        seen = {"pixels": views, "context": known}
-        logits = [teacher(seen, training=False)["logits"] for teacher in self.teachers]
-        said = tf.nn.softmax(tf.add_n(logits) / len(logits) + prior)
-        return label + self.recipe.taught * (said - label)
-
-    def _feed(
-        self, rows: npt.NDArray[np.int64], mixed: float, rng: np.random.Generator
-    ) -> list[Any]:
-        sources, labels = self.train.sources[rows], np.maximum(self.train.labels[rows], 0)
-        known = drop_context(self.train.context[rows], self.recipe, rng)
-        label = self.targets.label[sources, labels]
-        own = own_shares(sources, mixed, rng)
-        share, whole = own[:, None], own == 1.0
-        return [
-            tf.constant(self.train.pixels[rows]),
-            tf.constant(self.train.masks[rows]),
-            tf.constant((self.train.masked[rows] & whole).astype(np.float32)),
-            tf.constant(share * known + (1 - share) * known[::-1]),
-            tf.constant(self.targets.prior[sources]),
-            tf.constant(share * label + (1 - share) * label[::-1]),
-            tf.constant((sources != Source.OUTSIDE).astype(np.float32)),
-            tf.constant(own),
-        ]
+            return batch
+        seen = {name: batch[name] for name in ("pixels", "context")}
+        logits = np.mean([teacher.predict_on_batch(seen) for teacher in self.teachers], axis=0)
+        said = calibrate.softmax(logits + batch["prior"]).astype(np.float32)
+        return batch | {"label": batch["label"] + self.recipe.taught * (said - batch["label"])}
 
     def fit(self, tune: dict[Source, Examples]) -> None:
         """Train to the last epoch, keeping a checkpoint, `model.keras` and curves after each."""
         per_epoch, epochs = self.recipe.steps, len(self.recipe.sizes)
         costs = np.cumsum([0.0, *(float(size) ** 2 for size in self.recipe.sizes)])
-        started, first = time.monotonic(), int(self.epoch.numpy())
+        started, first = time.monotonic(), self.epoch
         for epoch in range(first, epochs):
-            rng = np.random.default_rng((self.recipe.seed, epoch, 1))
             size, losses = self.recipe.sizes[epoch], []
-            mixed = self.recipe.mixed if epoch < epochs - self.recipe.unmixed else 0.0
-            for number, rows in enumerate(epoch_batches(self.train, self.recipe, epoch)):
+            for number, batch in enumerate(self.feed.epoch(epoch)):
                 rate = one_cycle(epoch * per_epoch + number, per_epoch * epochs, self.recipe)
                 self.optimizer.learning_rate = rate
-                with_mask = number % self.recipe.mask_every == 0
-                found = self.step(*self._feed(rows, mixed, rng), size=size, with_mask=with_mask)
-                losses.append([float(loss) for loss in found])
+                step = self.steps[number % self.recipe.mask_every > 0]
+                losses.append([float(loss) for loss in step(self._taught(batch))[1:]])
                 if number % 50 == 49:
                     here = costs[epoch] + (costs[epoch + 1] - costs[epoch]) * number / per_epoch
                     left = (costs[-1] - here) / (here - costs[first]) * (time.monotonic() - started)
@@ -190,8 +174,8 @@ class Training:
                         f"rate {rate:.2e}, {left / 60:.0f} min left",
                         flush=True,
                     )
-            self.epoch.assign(epoch + 1)
-            self.checkpoints.save()
+            self.epoch = epoch + 1
+            self._keep()
             self.model.save(self.run / "model.keras")
             self._keep_curves(tune, epoch + 1, [float(mean) for mean in np.mean(losses, axis=0)])
         self.finish()
@@ -243,13 +227,17 @@ class Training:
     def _plain(self, examples: Examples, size: int) -> npt.NDArray[np.float32]:
         """[n, k]: the balanced logits of the centre of each frame."""
         height, width = data.FRAME
-        left, logits = (width - height) // 2, [np.zeros((0, len(Diagnosis)), np.float32)]
-        for start in range(0, len(examples), 64):
-            frames = examples.pixels[start : start + 64, :, left : left + height]
-            known = tf.constant(examples.context[start : start + 64])
-            seen = {"pixels": tf.image.resize(frames, (size, size)), "context": known}
-            logits.append(self.without_mask(seen, training=False)["logits"].numpy())
-        return np.concatenate(logits)
+        left = (width - height) // 2
+        centres = examples.pixels[:, :, left : left + height]
+        views = np.stack([cv2.resize(centre, (size, size)) for centre in centres])
+        seen = {"pixels": views.astype(np.float32), "context": examples.context}
+        logits: npt.NDArray[np.float32] = self.without_mask.predict(seen, 64, verbose=0)["logits"]
+        return logits
+
+
+def _teacher(file: Path) -> keras.Model:
+    model = network.load(file)
+    return keras.Model(model.input, model.output["logits"])
 
 
 def gather(sources: Sources) -> Material:
@@ -264,7 +252,7 @@ def gather(sources: Sources) -> Material:
 
 
 def train(material: Material, run: Path, resume: bool, recipe: Recipe) -> None:
-    """Train into `run`: checkpoints, model.keras, recipe.json, curves.json.
+    """Train into `run`: checkpoint.npz, model.keras, recipe.json, curves.json.
 
     Raises ValueError without data.
     """

@@ -11,15 +11,14 @@ import pytest
 
 pytest.importorskip("tensorflow", reason="TensorFlow is not there")
 
-import tensorflow as tf
-
 from ml import context
 from ml.__main__ import main
 from ml.training import data, outside
 from ml.training.epochs import Targets, drop_context, epoch_batches, own_shares, shown
+from ml.training.feed import Feed
 from ml.training.packed import Material, pack
 from ml.training.recipe import Recipe, one_cycle, read_recipe
-from ml.training.train import Training, mask_loss
+from ml.training.train import mask_loss
 from ml.types import PatientContext
 from tests.ml.conftest import examples
 
@@ -30,13 +29,16 @@ KNOWN = PatientContext(62.0, "female", "face")
 
 
 def test_an_unknown_mask_teaches_nothing():
-    logits, shapes = tf.random.normal((2, 8, 8, 1)), tf.ones((2, 8, 8, 1))
-    assert float(mask_loss(logits, shapes, tf.zeros(2))) == 0
-    good = float(mask_loss(20 * shapes, shapes, tf.ones(2)))
-    bad = float(mask_loss(-20 * shapes, shapes, tf.ones(2)))
+    logits = np.random.default_rng(0).normal(size=(2, 8, 8, 1)).astype(np.float32)
+    shapes, known = np.ones_like(logits), np.array([1, 1], np.float32)
+    assert float(mask_loss(logits, shapes, 0 * known)) == 0
+    good = float(mask_loss(20 * shapes, shapes, known))
+    bad = float(mask_loss(-20 * shapes, shapes, known))
     assert good == pytest.approx(0, abs=0.02)
     assert bad > 5
-    assert float(mask_loss(20 * shapes, shapes, tf.constant([1.0, 0.0]))) == pytest.approx(good)
+    first = np.array([1, 0], np.float32)
+    mixed = np.stack([20 * shapes[0], -20 * shapes[1]])
+    assert float(mask_loss(mixed, shapes, first)) == pytest.approx(good)
 
 
 def test_isic2017_is_judged_by_its_three_classes_alone():
@@ -61,7 +63,7 @@ def test_a_run_from_a_packed_file_leaves_all_that_is_needed_to_go_on(tmp_path, m
     train = ["train", "--packed", str(tmp_path / "packed.npz"), "--run", str(tmp_path / "run")]
     assert main([*train, "--recipe", str(tmp_path / "recipe.json")]) == 0
     left = {file.name for file in (tmp_path / "run").iterdir()}
-    assert left == {"checkpoints", "model.keras", "recipe.json", "curves.json"}
+    assert left == {"checkpoint.npz", "model.keras", "recipe.json", "curves.json"}
 
 
 def test_training_without_any_images_is_refused(tmp_path, capsys):
@@ -128,23 +130,38 @@ def test_images_are_blended_with_images_of_their_own_source():
     assert (own_shares(sources, 0.0, np.random.default_rng(1)) == 1).all()
 
 
-def test_a_blended_image_has_both_labels_and_no_mask(tmp_path):
+def test_a_blended_image_has_both_labels_and_no_mask():
     some = examples()
     some = replace(some, masked=np.ones(len(some), np.bool_))
     recipe = Recipe(smoothing=0.0, drop_all_context=0.0, drop_one_field=0.0)
-    training = Training(some, recipe, tmp_path)
+    feed = Feed(some, Targets(shown(some, recipe), recipe.smoothing), recipe)
     rows = np.array([0, 24, 3])  # akiec; noise, which is its own partner; df
-    _, _, masked, known, _, label, inside, own = (
-        one.numpy() for one in training._feed(rows, 1.0, np.random.default_rng(0))
-    )
-    share = own[0]
+    batch = feed.batch(rows, 32, 1.0, np.random.default_rng(0))
+    label, both = batch["label"], some.context[rows]
+    share = label[0, 0]
     assert 0.5 <= share < 1
-    assert label[0, 0] == pytest.approx(share)
     assert label[0, 3] == pytest.approx(1 - share)
-    both = some.context[rows]
-    np.testing.assert_allclose(known[0], share * both[0] + (1 - share) * both[2], rtol=1e-6)
-    assert not masked.any()
-    assert inside.tolist() == [1, 0, 1]
+    blended = share * both[0] + (1 - share) * both[2]
+    np.testing.assert_allclose(batch["context"][0], blended, rtol=1e-6)
+    assert not batch["masked"].any()
+    assert batch["inside"].tolist() == [1, 0, 1]
+
+
+def test_an_epoch_is_the_same_in_every_run_and_another_one_differs():
+    some = examples(8)
+    recipe = Recipe(sizes=(32, 32), batch=4, steps=12, outside_share=0.2)
+    feed = Feed(some, Targets(shown(some, recipe), recipe.smoothing), recipe)
+    first, again, other = (list(feed.epoch(epoch)) for epoch in (0, 0, 1))
+    assert len(first) == 12
+    for one, same, another in zip(first, again, other, strict=True):
+        assert one.keys() == same.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], same[name])
+        assert not np.array_equal(one["pixels"], another["pixels"])
+    assert not np.array_equal(first[0]["kept"], first[1]["kept"])
+    kept = np.stack([batch["kept"] for batch in first])
+    assert np.mean(kept == 0) == pytest.approx(0.2, abs=0.01)
+    assert kept.mean() == pytest.approx(1, abs=0.01)
 
 
 def test_a_recipe_is_read_as_it_is_written(tmp_path):
