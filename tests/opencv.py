@@ -34,6 +34,16 @@ def refused() -> Iterator[None]:
     assert not used, f"a request ran OpenCV: {used}"
 
 
+@contextmanager
+def as_a_worker() -> Iterator[None]:
+    """What a test's stand-in for a worker does while a request waits."""
+    token = _used.set(None)
+    try:
+        yield
+    finally:
+        _used.reset(token)
+
+
 _watched = sys.modules["cv2"] = _Watched("cv2")
 for _name, _module in list(sys.modules.items()):
     if _name.startswith("ml.") and hasattr(_module, "cv2"):  # imported before

@@ -65,7 +65,7 @@ def test_each_write_of_a_record_is_announced(personas):
     assert happened() == ["lesion.created"]
     records.edit_lesion(user=user, lesion=lesion, itching=True)
     assert happened() == ["lesion.changed"]
-    image, _ = images.add_image(user=user, lesion=lesion, file=BytesIO(picture()))
+    image = images.add_image(user=user, lesion=lesion, file=BytesIO(picture())).image
     assert happened() == ["image.created"]
     corrections.correct_image(user=user, image=image, captured_on=date(2026, 1, 1))
     assert happened() == ["image.changed", "lesion.changed"]

@@ -15,6 +15,7 @@ from PIL import Image
 from screening.api.http import waiting
 from screening.models import LesionImage, Prediction
 from screening.predictions import queue
+from tests import opencv
 from tests.api.conftest import pointers, upload
 from tests.factories import PredictionFactory, PredictionMapsFactory, picture
 
@@ -36,8 +37,9 @@ def worker(monkeypatch):
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         assert not connection.in_atomic_block or connection.savepoint_ids == slept_in
-        for one in Prediction.objects.filter(state="queued"):
-            queue.read(queue.claim(one.pk))
+        with opencv.as_a_worker():
+            for one in Prediction.objects.filter(state="queued"):
+                queue.read(queue.claim(one.pk))
 
     slept_in = list(connection.savepoint_ids)
     monkeypatch.setattr(waiting.time, "sleep", sleep)

@@ -78,7 +78,7 @@ def test_a_lesion_tells_its_reminder_and_what_fits(clinician, lesion):
     body = clinician.get(f"{API}/lesions/{lesion.pk}/reminder/").json()
     assert body["reminder"] is None
     assert body["suggestion"]["interval_months"] == 1
-    assert "comes first" in body["suggestion"]["reason"]
+    assert "see it first" in body["suggestion"]["reason"]
     ReminderFactory(lesion=lesion)
     body = clinician.get(f"{API}/lesions/{lesion.pk}/reminder/").json()
     assert body["reminder"]["interval_months"] == 3

@@ -49,10 +49,9 @@ def jpeg(size: tuple[int, int] = LARGE) -> bytes:
 @pytest.fixture
 def added(personas: Any) -> LesionImage:
     lesion = LesionFactory(patient=personas.patient)
-    image, _ = image_services.add_image(
+    return image_services.add_image(
         user=personas.clinician, lesion=lesion, file=BytesIO(jpeg())
-    )
-    return image
+    ).image
 
 
 @pytest.fixture

@@ -338,7 +338,7 @@ def test_its_end_takes_the_clinics_identifiers(personas, record, followed):
     assert [row.value for row in ExternalIdentifier.objects.all()] == ["7"]
     record.refresh_from_db()
     again = identifiers.open_lesion(user=tracker, patient=record, identifiers=seven)
-    assert again == (mine, False)
+    assert (again.record, again.is_new) == (mine, False)
     own = PatientFactory(clinic=personas.clinic)
     opened = identifiers.open_lesion(user=clinician, patient=own, identifiers=eight)
     assert opened.is_new
@@ -354,7 +354,7 @@ def test_a_spot_known_to_the_owner_is_not_opened_twice(personas, record, invited
     record.refresh_from_db()
     for user in (personas.self_tracker, personas.clinician):
         again = identifiers.open_lesion(user=user, patient=record, identifiers=seven)
-        assert again == (known, False)
+        assert (again.record, again.is_new) == (known, False)
 
 
 def test_a_clinic_that_left_does_not_undo_its_end(personas, clinic, record, followed):

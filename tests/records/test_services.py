@@ -139,7 +139,7 @@ def test_an_image_is_kept_and_its_reading_queued(
     personas, lesion, rung, django_capture_on_commit_callbacks
 ):
     with django_capture_on_commit_callbacks(execute=True):
-        image, is_new = add(personas.assistant, lesion, captured_on=date(2026, 2, 1))
+        image, is_new, _ = add(personas.assistant, lesion, captured_on=date(2026, 2, 1))
         rung.assert_not_called()
     prediction = image.predictions.get()
     rung.assert_called_once_with((str(prediction.pk),), queue="interactive")
@@ -151,24 +151,24 @@ def test_an_image_is_kept_and_its_reading_queued(
 
 
 def test_the_same_picture_is_recognised(personas, lesion, rung, settings):
-    first, _ = add(personas.assistant, lesion)
-    again, is_new = add(personas.clinician, lesion, captured_on=date(2026, 2, 1))
+    first = add(personas.assistant, lesion).image
+    again, is_new, _ = add(personas.clinician, lesion, captured_on=date(2026, 2, 1))
     assert (again, is_new) == (first, False)
     assert Prediction.objects.count() == 1
     assert len(stored_files(settings)) == 2
 
 
 def test_two_uploads_of_one_picture_at_one_moment_make_one_image(personas, lesion, rung, settings):
-    first, _ = add(personas.assistant, lesion)
+    first = add(personas.assistant, lesion).image
     unseen = mock.Mock(first=lambda: None)
     with mock.patch.object(type(lesion.images), "filter", return_value=unseen):
-        again, is_new = add(personas.assistant, lesion)
+        again, is_new, _ = add(personas.assistant, lesion)
     assert (again, is_new) == (first, False)
     assert len(stored_files(settings)) == 2
 
 
 def test_the_same_picture_on_another_lesion_is_told_before_it_is_stored(personas, lesion, settings):
-    first, _ = add(personas.assistant, lesion)
+    first = add(personas.assistant, lesion).image
     files = stored_files(settings)
     other = LesionFactory(patient=personas.patient)
     with pytest.raises(duplicates.SamePicture, match=f"already on “{lesion}”") as told:
@@ -212,7 +212,7 @@ def test_a_broker_that_is_down_loses_no_image(
 ):
     rung.side_effect = ConnectionError("no broker")
     with django_capture_on_commit_callbacks(execute=True):
-        image, _ = add(personas.assistant, lesion)
+        image = add(personas.assistant, lesion).image
     assert image.predictions.get().state == State.QUEUED
 
 
