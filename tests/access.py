@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test.client import MULTIPART_CONTENT
 
 from ml import reader
 from screening.exports import emails as export_emails
@@ -123,7 +124,7 @@ class Sent:
     rule: Rule
     body: Callable[[World], dict[str, Any]] = lambda world: {}
     done: int = 302
-    multipart: bool = False
+    content_type: str = "application/json"  # to programs
     own_rule: Rule | None = None  # if it is not the clinic's record but a person's own
     scopes: tuple[str, ...] = ()  # beside that of the address
 
@@ -485,7 +486,12 @@ MATRIX: dict[str, Line] = {
     "api:lesion-detail": line(SEES, "lesion", PATCH=Sent(WRITES, lambda w: {"notes": "n"}, 200)),
     "api:image-list": line(
         SIGNED_IN,
-        POST=api(WRITES, lambda w: {"lesion": w.lesion.pk, "file": file()}, 202, multipart=True),
+        POST=api(
+            WRITES,
+            lambda w: {"lesion": w.lesion.pk, "file": file()},
+            202,
+            content_type=MULTIPART_CONTENT,
+        ),
     ),
     "api:image-detail": line(
         SEES, "image", PATCH=Sent(WRITES, lambda w: {"captured_on": "2026-01-15"}, 200)
@@ -552,7 +558,10 @@ MATRIX: dict[str, Line] = {
     "fhir:metadata": line(ANYONE),
     "fhir:smart": line(ANYONE),
     "fhir:search": line(SIGNED_IN, lambda w: ("Patient",)),
-    "fhir:posted-search": line(args=lambda w: ("Patient",), POST=Sent(SIGNED_IN, done=200)),
+    "fhir:posted-search": line(
+        args=lambda w: ("Patient",),
+        POST=Sent(SIGNED_IN, done=200, content_type="application/x-www-form-urlencoded"),
+    ),
     "fhir:read": line(SEES, lambda w: ("Patient", w.patient.pk)),
     "fhir:everything": line(SEES, "patient", POST=Sent(SEES, done=200)),
     "fhir:binary": line(SEES, "image"),
@@ -676,7 +685,7 @@ MATRIX: dict[str, Line] = {
             lambda w: {"archive": archive(), **({"clinic": w.clinic.pk} if w.clinic else {})},
             202,
             own_rule=SIGNED_IN,
-            multipart=True,
+            content_type=MULTIPART_CONTENT,
         ),
     ),
     "api:batch-detail": line(SEES, "batch"),

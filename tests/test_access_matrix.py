@@ -246,8 +246,8 @@ def clients_of(personas: Personas) -> dict[str, Browser]:
 def ask(client: Browser, method: str, url: str, sent: Sent, world: World) -> Any:
     """The response to one request. Its changes are rolled back."""
     body, options = sent.body(world), {}
-    if url.startswith(PROGRAMS) and method not in ("GET", "HEAD") and not sent.multipart:
-        options["content_type"] = "application/json"
+    if url.startswith(PROGRAMS) and method not in ("GET", "HEAD"):
+        options["content_type"] = sent.content_type
     with rolled_back():
         response = getattr(client, method.lower())(url, body, **options)
         if response.streaming:

@@ -38,9 +38,8 @@ def post(client: Any, name: str, world: World, body: dict[str, Any]) -> Any:
     for file in body.values():
         if hasattr(file, "seek"):
             file.seek(0)
-    options = {} if sent.multipart else {"content_type": "application/json"}
     url = reverse(name, args=MATRIX[name].args(world))
-    return client.post(url, body, HTTP_IDEMPOTENCY_KEY="k-1", **options)
+    return client.post(url, body, HTTP_IDEMPOTENCY_KEY="k-1", content_type=sent.content_type)
 
 
 @pytest.mark.parametrize("name", POSTS)

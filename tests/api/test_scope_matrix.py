@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from django.test.client import MULTIPART_CONTENT
 from django.urls import resolve, reverse
 
 from accounts import scopes, services
@@ -59,7 +60,7 @@ def keys(everything: Everything) -> Any:
 
 def ask(client: Program, method: str, url: str, sent: Sent, world: World) -> Any:
     with rolled_back():
-        form = "multipart" if sent.multipart else "json"
+        form = "multipart" if sent.content_type == MULTIPART_CONTENT else "json"
         body = None if method == "GET" else sent.body(world)
         response = getattr(client, method.lower())(url, body, format=form)
         if response.streaming:

@@ -48,8 +48,8 @@ def asked(client, method, url, sent, world):
     audit.chain_all()
     before = AuditEntry.objects.count()
     options = {}
-    if url.startswith(PROGRAMS) and method not in ("GET", "HEAD") and not sent.multipart:
-        options["content_type"] = "application/json"
+    if url.startswith(PROGRAMS) and method not in ("GET", "HEAD"):
+        options["content_type"] = sent.content_type
     with rolled_back():
         response = getattr(client, method.lower())(url, sent.body(world), **options)
         is_shown = method != "HEAD" and shows(response, world)
