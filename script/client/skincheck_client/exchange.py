@@ -77,7 +77,8 @@ def saved(call: Call[bytes], target: Path) -> Steps[str]:
     try:
         response = _checked((yield from _repeated(_request(call, into=part))))
         part.replace(target)
-        return response.headers.get("Left-Out", "")
+        left_out: str = response.headers.get("Left-Out", "")
+        return left_out
     finally:
         part.unlink(missing_ok=True)
 
