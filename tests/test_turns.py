@@ -186,14 +186,16 @@ def test_a_flood_of_uploads_delays_only_who_sends_it(site: Site) -> None:
     taken, more = serve.UPLOADS_OF_ONE + serve.MOST_WAITING, 20
     flood = [site.send("Bearer attacker") for _ in range(taken + more)]
     wait_for(lambda: len(answered(flood)) == more)
-    assert {status(caller) for caller in answered(flood)} == {503}
+    refused = answered(flood)
+    assert {status(caller) for caller in refused} == {503}
     assert site.handled == ["Bearer attacker"] * serve.UPLOADS_OF_ONE
 
     site.send("Bearer person")  # another thread is free
     wait_for(lambda: "Bearer person" in site.handled)
     site.go()
-    wait_for(lambda: len(site.handled) == taken + 1)
-    assert Counter(site.handled) == {"Bearer person": 1, "Bearer attacker": taken}
+    told = Counter(status(caller) for caller in flood if caller not in refused)
+    assert told[503] <= 1  # it gave way before the free thread had taken the person's
+    assert Counter(site.handled) == {"Bearer person": 1, "Bearer attacker": told[202]}
 
 
 def test_a_flood_of_many_callers_delays_a_person_by_one_turn(site: Site) -> None:
