@@ -156,6 +156,12 @@ for (const form of document.querySelectorAll("[data-outline-editor], [data-ruler
     ];
   };
 
+  // Targets overlap where points are close.
+  const nearest = ([x, y]) => {
+    const away = points.map(([u, v]) => Math.hypot((u - x) * width, (v - y) * height));
+    return away.indexOf(Math.min(...away));
+  };
+
   // What the finger covers, doubled, in the corner that is farther away.
   const magnify = (event, [x, y]) => {
     if (event.pointerType === "mouse") return;
@@ -224,11 +230,10 @@ for (const form of document.querySelectorAll("[data-outline-editor], [data-ruler
       draw();
       return;
     }
-    const point = event.target.closest("[data-n]");
     if (isFreehand()) {
       stroke = [place(event)];
-    } else if (point) {
-      chosen = dragged = Number(point.dataset.n);
+    } else if (event.target.closest("[data-n]")) {
+      chosen = dragged = nearest(place(event));
       remember();
       draw(true);
       magnify(event, points[dragged]);

@@ -101,11 +101,12 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 
 def read_demo(folder: Path) -> Installation:
-    """An installation with the demo record, whose every image is read."""
+    """An installation with the demo record, whose every image is read and measured."""
     made = migrated().copied(folder)
     (folder / "logins").write_text(made.python("manage.py", "demo"))
     with made.running("worker"), made.running("sweeper"):
         wait_until(lambda: _all_read(made), "the demo images are read")
+        wait_until(lambda: not _unmeasured(made), "the demo images are measured")
     return made
 
 
@@ -232,6 +233,12 @@ def is_sound(page: Page) -> None:
 def _all_read(installation: Installation) -> bool:
     rows = installation.query("SELECT DISTINCT state FROM screening_prediction")
     return rows == [("succeeded",)]
+
+
+def _unmeasured(installation: Installation) -> int:
+    """How many images are still to be measured."""
+    code = "from screening.measurements.services import unmeasured\nprint(len(unmeasured()))"
+    return int(installation.python("manage.py", "shell", "--no-imports", "--command", code))
 
 
 def drawn(folder: Path, seed: int) -> Path:
