@@ -10,6 +10,7 @@ import hashlib
 from functools import cache
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.http import HttpRequest
 from django.template.loader import get_template
@@ -20,6 +21,11 @@ from accounts.models import Agreement, Clinic, User
 TEXTS = ("privacy/privacy.html", "privacy/terms.html")
 AGREED = "agreed"
 """The session's key for the version that its user agreed to."""
+CONFIRMATION = "Our patients are told what is kept and what for, and consent to it"
+UNCONFIRMED = (
+    f"Confirm this before the clinic's first record: “{CONFIRMATION}”. A page asks for it; a "
+    "program sends `confirms`, which is true, with a new patient or a batch."
+)
 
 
 @cache
@@ -63,6 +69,18 @@ def is_asked_of(request: HttpRequest) -> bool:
     """
     user: Any = request.user
     return bool(user.has_withdrawn or request.session.get(AGREED, version()) != version())
+
+
+def require_confirmation(*, user: User, clinic: Clinic, confirms: bool) -> None:
+    """Before a clinic's first record somebody confirms for it. confirms: ``user`` does so now.
+
+    Raises ValidationError if nobody has.
+    """
+    if clinic_has_confirmed(clinic):
+        return
+    if not confirms:
+        raise ValidationError({"confirms": UNCONFIRMED})
+    agree(user=user, clinic=clinic)
 
 
 def clinic_has_confirmed(clinic: Clinic) -> bool:

@@ -35,13 +35,14 @@ WIDTHS = {"p": "7.1f", "c": "7.1f", "n": "3"}
 SEED = """
 import sys, django; django.setup()
 from io import BytesIO
-from accounts import services
+from accounts import agreements, services
 from accounts.models import User
 from screening.body_map import services as body_map
 from screening.images import services as images, synthetic
 from screening.records import services as records
 user = User.objects.create_user("benchmark@example.org")
 clinic = services.found_clinic(user=user, name="Benchmark")
+agreements.agree(user=user, clinic=clinic)
 clean = images.cleaned(BytesIO(synthetic.jpeg(synthetic.draw_lesion(seed=0))))
 for number in range(int(sys.argv[1])):
     patient = records.register_patient(user=user, clinic=clinic, label=f"P-{number}")

@@ -29,6 +29,7 @@ from screening.operations.storage import Sealed
 from tests.access import World
 from tests.clients import Browser
 from tests.factories import (
+    AgreementFactory,
     ClinicFactory,
     ConsentFactory,
     MembershipFactory,
@@ -152,6 +153,9 @@ def create_personas() -> Personas:
         return MembershipFactory(clinic=at, role=role, user__email=email).user
 
     admin = member(Role.ADMIN)
+    colleague = member(Role.CLINICIAN, ClinicFactory(name="South clinic"))
+    AgreementFactory(user=admin, clinic=clinic)
+    AgreementFactory(user=colleague, clinic=colleague.memberships.get().clinic)
     return Personas(
         clinic=clinic,
         patient=ConsentFactory(  # so that exports for research include it
@@ -163,7 +167,7 @@ def create_personas() -> Personas:
         assistant=member(Role.ASSISTANT),
         viewer=member(Role.VIEWER),
         self_tracker=self_tracker,
-        colleague=member(Role.CLINICIAN, ClinicFactory(name="South clinic")),
+        colleague=colleague,
         stranger=UserFactory(email="stranger@example.org"),
     )
 

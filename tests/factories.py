@@ -13,7 +13,7 @@ from django.db import connection
 from django.utils import timezone
 from PIL import Image, ImageDraw
 
-from accounts.models import Clinic, Membership, User
+from accounts.models import Agreement, Clinic, Membership, User
 from accounts.roles import Role
 from ml.diagnoses import Diagnosis
 from ml.types import MEASURES_VERSION, REGISTRATION_VERSION
@@ -97,6 +97,16 @@ class ClinicFactory(factory.django.DjangoModelFactory):
         model = Clinic
 
     name = factory.Sequence(lambda n: f"Clinic {n}")
+
+
+class AgreementFactory(factory.django.DjangoModelFactory):
+    """To the texts; with ``clinic``: its confirmation that its patients consent."""
+
+    class Meta:
+        model = Agreement
+
+    user = factory.SubFactory(UserFactory)
+    version = "0123456789ab"
 
 
 class MembershipFactory(factory.django.DjangoModelFactory):

@@ -24,7 +24,7 @@ from accounts.models import Clinic
 from ml.opening.limits import size_in_words
 from screening.api.base import ReadViewSet, accepted
 from screening.api.examples import CLINIC
-from screening.api.fields import StrictSerializer, VisibleField, WordOrNull
+from screening.api.fields import StrictSerializer, VisibleField, WordOrNull, confirms_field
 from screening.api.filters import RecordFilter
 from screening.api.http.parsers import ArchiveUpload
 from screening.api.tables import TableFilter, table, table_answers
@@ -50,6 +50,7 @@ class BatchUploadSerializer(StrictSerializer):
         required=False,
         help_text="Whose patients these are. Leave it out for your own skin.",
     )
+    confirms = confirms_field()
     dry_run = serializers.BooleanField(
         default=False, help_text="Check all rows and pictures, and import nothing until resumed."
     )

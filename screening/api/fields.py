@@ -10,6 +10,7 @@ from django.db.models import Field, Model, QuerySet
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts import agreements
 from accounts.models import User
 from accounts.scope_permission import may_read
 from ml.diagnoses import Diagnosis
@@ -44,6 +45,15 @@ def wrong_choice(choices: Iterable[Any]) -> str:
     """The message for a wrong choice."""
     words = ", ".join(str(choice) for choice in choices if choice != "")
     return f"This is not a valid choice. There are: {words}."
+
+
+def confirms_field() -> serializers.BooleanField:
+    return serializers.BooleanField(
+        required=False,
+        write_only=True,
+        help_text=f"True, once, before a clinic's first record: “{agreements.CONFIRMATION}”. Kept "
+        "with the version of the site's texts, who sent it and when.",
+    )
 
 
 class StrictSerializer(serializers.Serializer[Any]):

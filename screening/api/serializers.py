@@ -20,6 +20,7 @@ from screening.api.fields import (
     StandingOutcome,
     TimeOfDay,
     VisibleField,
+    confirms_field,
     meaning,
     shown,
 )
@@ -66,12 +67,13 @@ class PatientSerializer(IdentifiedSerializer):
         required=False,
         help_text="The clinic whose patient this is. Leave it out for a record of your own skin.",
     )
+    confirms = confirms_field()
 
     fixed = ("clinic",)
 
     class Meta:
         model = Patient
-        fields = [*BASE, "clinic", "identifiers", *record_services.PATIENT_FIELDS]
+        fields = [*BASE, "clinic", "confirms", "identifiers", *record_services.PATIENT_FIELDS]
         read_only_fields = ["created", "modified"]
         validators: list[Any] = []
 
@@ -79,6 +81,7 @@ class PatientSerializer(IdentifiedSerializer):
         return self.known(interop_identifiers.register_patient(user=self.user, **validated_data))
 
     def update(self, instance: Patient, validated_data: dict[str, Any]) -> Patient:
+        validated_data.pop("confirms", None)  # of a new record only
         changes = self.changes(instance, validated_data)
         self.save_identifiers(instance, changes)
         return record_services.edit_patient(user=self.user, patient=instance, **changes)

@@ -9,6 +9,7 @@ from django.core.files.base import File
 from django.db import transaction
 from django.utils import timezone
 
+from accounts import agreements
 from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening import bells
@@ -27,13 +28,14 @@ def upload_batch(
     clinic: Clinic | None = None,
     dry_run: bool = False,
     captured_on: date | None = None,
+    confirms: bool = False,
 ) -> Batch:
     """Store an archive for a worker to read. Without a clinic, the pictures are of the user's own
     skin.
 
     Problems that show at once, such as a password, reject it, and nothing is stored. dry_run:
     import nothing until the batch is resumed. captured_on: the day for rows without one; otherwise
-    the day in the picture's file, or today.
+    the day in the picture's file, or today. confirms: as of ``register_patient``.
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
@@ -60,6 +62,8 @@ def upload_batch(
     batch.archive.save("archive", archive, save=False)
     try:
         with transaction.atomic():
+            if clinic is not None:
+                agreements.require_confirmation(user=user, clinic=clinic, confirms=confirms)
             quota.take_room(archive.size, user=user.pk, clinic=of_clinic, field="archive")
             batch.save()
             bells.after_commit(bells.work_on_batches)

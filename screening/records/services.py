@@ -47,8 +47,9 @@ def register_patient(
 ) -> Patient:
     """Create a patient of ``clinic`` or, without one, a record of the user's own.
 
-    confirms: the clinic confirms that its patients are informed and consent. A caller bound to a
-    clinic has no record of their own: the patient belongs to the clinic.
+    confirms: the clinic confirms that its patients are informed and consent, which is asked before
+    its first record. A caller bound to a clinic has no record of their own: the patient belongs to
+    the clinic.
     """
     clinic = clinic or user.bound_clinic
     if clinic is not None and not Clinic.objects.with_member(user, WRITERS).contains(clinic):
@@ -57,8 +58,8 @@ def register_patient(
         clinic=clinic, owner=None if clinic else user, birth_year=fields.get("birth_year")
     )
     plausibility.require_birth_year(patient)
-    if clinic is not None and confirms:
-        agreements.agree(user=user, clinic=clinic)
+    if clinic is not None:
+        agreements.require_confirmation(user=user, clinic=clinic, confirms=confirms)
     _save(patient, PATIENT_FIELDS, fields)
     announce_about(patient, Event.PATIENT_CREATED)
     return patient

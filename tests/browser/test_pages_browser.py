@@ -113,7 +113,7 @@ user = User.objects.get(email="clinician@demo.skincheck.example")
 user.first_name, user.last_name = "F" * 150, "L" * 150
 user.save()
 clinic = account_services.found_clinic(user=user, name="C" * 120)
-patient = record_services.register_patient(user=user, clinic=clinic, label="P" * 80)
+patient = record_services.register_patient(user=user, clinic=clinic, label="P" * 80, confirms=True)
 lesion = record_services.open_lesion(
     user=user, patient=patient, label="T" * 80, notes="N" * 600, itching=True
 )

@@ -36,6 +36,7 @@ from screening.models import (
 )
 from screening.privacy import services as audit
 from tests.factories import (
+    AgreementFactory,
     ClinicFactory,
     DicomDeliveryFactory,
     DicomNodeFactory,
@@ -545,6 +546,7 @@ def test_our_own_server_is_a_node(personas, image, live_server, settings):
     """Sent from one clinic to another, which knows neither the patient nor the lesion."""
     settings.WEBHOOK_ALLOW_PRIVATE = True
     there = MembershipFactory(clinic=ClinicFactory(), role="admin")
+    AgreementFactory(user=there.user, clinic=there.clinic)
     _, key = account_services.create_api_key(user=there.user, clinic=there.clinic, name="x")
     node = nodes.add_node(
         user=personas.admin,

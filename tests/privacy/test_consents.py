@@ -8,33 +8,99 @@ import re
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts import agreements, services
-from screening.models import Patient
+from screening.models import Batch, Patient
 from screening.privacy import consents
+from tests.api.conftest import pointers
+from tests.batches.uploads import batch_of, many
+from tests.batches.working import work_off
 from tests.clients import Program
-from tests.factories import LesionImageFactory, PatientFactory, PredictionFactory
+from tests.factories import (
+    LesionImageFactory,
+    MembershipFactory,
+    PatientFactory,
+    PredictionFactory,
+)
 
 pytestmark = pytest.mark.django_db
 NEW = {"label": "First"}
 
 
-def test_a_clinics_first_record_asks_whether_its_patients_consent(client, personas):
-    client.force_login(personas.clinician)
-    new = NEW | {"clinic": str(personas.clinic.pk)}
+@pytest.fixture
+def doctor(db):
+    """Of a clinic that has not confirmed yet."""
+    return MembershipFactory().user
+
+
+@pytest.fixture
+def clinic(doctor):
+    return doctor.memberships.get().clinic
+
+
+@pytest.fixture
+def program(doctor, clinic):
+    _, secret = services.create_api_key(user=doctor, name="K", clinic=clinic)
+    return Program(secret)
+
+
+def test_a_clinics_first_record_asks_whether_its_patients_consent(client, doctor, clinic):
+    client.force_login(doctor)
+    new = NEW | {"clinic": str(clinic.pk)}
     answer = client.post("/patients/new/", new)
     assert answer.context["form"].errors.keys() == {"confirms"}
     assert client.post("/patients/new/", new | {"confirms": "on"}).status_code == 302
-    assert agreements.clinic_has_confirmed(personas.clinic)
+    assert agreements.clinic_has_confirmed(clinic)
     assert "confirms" not in client.get("/patients/new/").content.decode()
     assert client.post("/patients/new/", {**new, "label": "Second"}).status_code == 302
 
 
-def test_a_record_of_ones_own_asks_for_nothing_about_clinics(client, personas):
-    client.force_login(personas.clinician)
-    assert client.post("/patients/new/", NEW).status_code == 302
-    assert Patient.objects.filter(owner=personas.clinician).exists()
-    assert not agreements.clinic_has_confirmed(personas.clinic)
+def test_a_record_of_ones_own_asks_for_nothing_about_clinics(client, doctor, clinic):
+    client.force_login(doctor)
+    assert client.post("/patients/new/", NEW | {"confirms": "on"}).status_code == 302
+    assert Patient.objects.filter(owner=doctor).exists()
+    assert not agreements.clinic_has_confirmed(clinic)
+
+
+def test_a_programs_first_record_in_a_clinic_needs_the_confirmation(program, doctor, clinic):
+    for unconfirmed in (NEW, NEW | {"confirms": False}):
+        refused = program.post("/api/v1/patients/", unconfirmed)
+        assert refused.status_code == 400
+        assert agreements.CONFIRMATION in pointers(refused)["/confirms"]
+    assert not Patient.objects.exists()
+    made = program.post("/api/v1/patients/", NEW | {"confirms": True})
+    assert made.status_code == 201
+    assert "confirms" not in made.json()
+    agreement = clinic.agreements.get()
+    assert (agreement.user, agreement.version) == (doctor, agreements.version())
+    assert program.post("/api/v1/patients/", {"label": "Second"}).status_code == 201
+    assert clinic.agreements.count() == 1
+
+
+def test_a_clinics_first_batch_asks_at_its_creation(client, doctor, clinic):
+    client.force_login(doctor)
+    sent = {"clinic": str(clinic.pk), "dry_run": ""}
+    refused = client.post("/batches/new/", sent | {"archive": _archive()})
+    assert refused.context["form"].errors.keys() == {"confirms"}
+    assert not Batch.objects.exists()
+    confirmed = sent | {"archive": _archive(), "confirms": "on"}
+    assert client.post("/batches/new/", confirmed).status_code == 302
+    assert agreements.clinic_has_confirmed(clinic)
+    assert work_off(Batch.objects.get()).rows.get().state == "imported"
+    assert "confirms" not in client.get("/batches/new/").content.decode()
+
+
+def test_a_programs_first_batch_asks_at_its_creation(program, clinic):
+    refused = program.post("/api/v1/batches/", {"archive": _archive()}, format="multipart")
+    assert pointers(refused).keys() == {"/confirms"}
+    sent = {"archive": _archive(), "confirms": "true"}
+    assert program.post("/api/v1/batches/", sent, format="multipart").status_code == 202
+    assert agreements.clinic_has_confirmed(clinic)
+
+
+def _archive():
+    return SimpleUploadedFile("batch.zip", batch_of(*many(1)), "application/zip")
 
 
 @pytest.mark.parametrize("path", ["/api/v1/images/isic/", "/api/v1/predictions/export/"])

@@ -283,7 +283,7 @@ def test_two_clinics_use_one_label(personas):
     results = at_once(
         *[
             lambda user=user, clinic=clinic: record_services.register_patient(
-                user=user, clinic=clinic, label="One"
+                user=user, clinic=clinic, label="One", confirms=True
             )
             for user, clinic in ((personas.clinician, personas.clinic), (other.user, other.clinic))
         ]

@@ -13,10 +13,11 @@ from tests.stack.installation import Installation, installed, wait_until
 # A person with a key, and an application of somebody else's clinic.
 MAKE_CALLERS = """
 import json
-from accounts import applications, scopes, services
+from accounts import agreements, applications, scopes, services
 from accounts.models import User
 person, admin = (User.objects.create_user(f"{name}@example.org") for name in ("person", "admin"))
 clinic = services.found_clinic(user=admin, name="North clinic")
+agreements.agree(user=admin, clinic=clinic)
 application, secret = applications.register_application(
     user=admin, clinic=clinic, name="Practice", role="assistant", scopes=scopes.known()
 )

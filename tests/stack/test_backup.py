@@ -38,7 +38,7 @@ user, browser = User.objects.create_user("kept@example.org"), Client(enforce_csr
 browser.force_login(user)
 clinic = Clinic.objects.create(name="North")
 Membership.objects.create(clinic=clinic, user=user, role="clinician")
-patient = records.register_patient(user=user, clinic=clinic, label="Müller")
+patient = records.register_patient(user=user, clinic=clinic, label="Müller", confirms=True)
 lesion = records.open_lesion(user=user, patient=patient)
 picture = synthetic.jpeg(synthetic.draw_lesion(seed=1, size=(300, 225)))
 added = images.add_image(user=user, lesion=lesion, file=BytesIO(picture), is_synthetic=True)

@@ -31,10 +31,11 @@ REPORT, MASK = "1.2.840.10008.5.1.4.1.1.88.33", "1.2.840.10008.5.1.4.1.1.66.4"
 
 MAKE_ADMIN = """
 import json
-from accounts import services
+from accounts import agreements, services
 from accounts.models import User
 admin = User.objects.create_user("admin@example.org")
 clinic = services.found_clinic(user=admin, name="North clinic")
+agreements.agree(user=admin, clinic=clinic)
 key = services.create_api_key(user=admin, clinic=clinic, name="x")[1]
 print(json.dumps([key, str(clinic.pk)]))
 """

@@ -26,7 +26,7 @@ def main(count: int) -> None:
     user = User.objects.create_user("batch@example.org")
     clinic = services.found_clinic(user=user, name="North clinic")
     archive = File(io.BytesIO(mixed(count - len(BAD))), "batch.zip")
-    batch_services.upload_batch(user=user, clinic=clinic, archive=archive)
+    batch_services.upload_batch(user=user, clinic=clinic, archive=archive, confirms=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from ml.opening.limits import size_in_words
 from screening.batches.archives import MAX_ARCHIVE_BYTES
+from screening.web.forms.confirming import ask_to_confirm
 from screening.web.forms.days import DayField
 
 
@@ -47,4 +48,5 @@ class BatchForm(forms.Form):
                 empty_label="Myself: my own record",
                 help_text="Patients and lesions are found by their identifiers, or created.",
             )
+            ask_to_confirm(self, clinics)
         self.order_fields(["archive", "clinic"])

@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 
-from accounts import agreements
 from accounts.models import Clinic, User
 from accounts.roles import WRITERS
 from screening.formatting import day
@@ -20,6 +19,7 @@ from screening.models import (
     Sex,
     SkinType,
 )
+from screening.web.forms.confirming import ask_to_confirm
 from screening.web.forms.days import DayField
 from screening.web.forms.edit_form import EditForm
 from screening.web.forms.settling import EntryForm
@@ -70,25 +70,8 @@ class NewPatientForm(PatientForm):
                 empty_label="Myself: my own record",
                 help_text="Everyone in the clinic sees its patients. Only you see your own record.",
             )
-            if not all(agreements.clinic_has_confirmed(clinic) for clinic in clinics):
-                self.fields["confirms"] = forms.BooleanField(
-                    required=False,
-                    label="Our patients are told what is kept and what for, and consent to it",
-                    help_text="Asked once, before a clinic's first record. SkinCheck is not for "
-                    "emergencies. Research is a consent of its own, on each record.",
-                )
+            ask_to_confirm(self, clinics)
         self.order_fields(["clinic"])
-
-    def clean(self) -> dict[str, Any]:
-        """Before a clinic's first record somebody confirms for it."""
-        cleaned = super().clean() or {}
-        clinic = cleaned.get("clinic")
-        if clinic is not None and not agreements.clinic_has_confirmed(clinic):
-            if not cleaned.get("confirms"):
-                self.add_error("confirms", "Confirm this before the clinic's first record.")
-        else:
-            cleaned.pop("confirms", None)
-        return cleaned
 
 
 class LesionForm(EditForm):

@@ -19,9 +19,12 @@ class PatientFilters(Filters, total=False):
 
 
 class PatientFields(TypedDict, total=False):
-    """clinic: whose patient; without it your own skin. It cannot be changed later."""
+    """clinic: whose patient; without it your own skin. It cannot be changed later. confirms: true
+    before a clinic's first record, if its patients are informed and consent.
+    """
 
     clinic: str | None
+    confirms: bool
     identifiers: builtins.list[Identifier]
     birth_year: int | None
     sex: Sex

@@ -12,7 +12,7 @@ from pydicom import Dataset, dcmread, uid
 from pydicom.pixels import pixel_array
 from requests import HTTPError
 
-from accounts import services
+from accounts import agreements, services
 from screening.api.dicomweb.multipart import Instances
 from screening.corrections import services as corrections
 from screening.errors import Busy
@@ -374,6 +374,15 @@ def test_what_is_added_needs_its_scope(personas, scopes, clinic, words):
     before = Patient.objects.count()
     assert words in failure(post(Program(secret), multipart(sent())))[1]
     assert Patient.objects.count() == before
+
+
+def test_a_clinics_first_record_needs_its_confirmation(personas, system):
+    personas.clinic.agreements.all().delete()
+    assert agreements.CONFIRMATION in failure(post(system, multipart(sent())))[1]
+    assert not LesionImage.objects.exists()
+    agreements.agree(user=personas.admin, clinic=personas.clinic)
+    post(system, multipart(sent()))
+    assert LesionImage.objects.get().lesion.patient.clinic == personas.clinic
 
 
 def test_without_the_scope_of_images_it_is_403(personas, known):
