@@ -16,6 +16,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 
+from accounts import session_keys
 from accounts.second_factors import was_removed
 
 SINCE, SEEN = "since", "seen"
@@ -41,21 +42,13 @@ class IdleLimit:
         if was_in and SESSION_KEY not in request.session:
             response.headers["Clear-Site-Data"] = FORGOTTEN
         elif was_in and _proofs(request) > proofs:
-            _renew_key(request)
+            session_keys.renew(request)
         return response
 
 
 def _proofs(request: HttpRequest) -> int:
     """How often the person has given a password or a factor in this session."""
     return len(request.session.get(AUTHENTICATION_METHODS_SESSION_KEY, ()))
-
-
-def _renew_key(request: HttpRequest) -> None:
-    """After a log-in again, a key that somebody knew from before opens nothing."""
-    known = UserSession.objects.filter(session_key=request.session.session_key)
-    rows = list(known.values_list("pk", flat=True))
-    request.session.cycle_key()
-    UserSession.objects.filter(pk__in=rows).update(session_key=request.session.session_key)
 
 
 def _check(request: HttpRequest) -> None:

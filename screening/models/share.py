@@ -28,6 +28,12 @@ class ShareQuerySet(models.QuerySet["Share"]):
             shared_by__is_active=True,
         )
 
+    def closed_by_codes(self) -> ShareQuerySet:
+        """Links that would still open, had nobody tried wrong codes, and that nobody has ended."""
+        return self.filter(
+            revoked_at=None, expires_at__gt=timezone.now(), wrong_codes__gte=WRONG_CODES
+        )
+
     def visible_to(self, user: User) -> ShareQuerySet:
         return self.filter(patient__in=Patient.objects.visible_to(user))
 

@@ -1,4 +1,6 @@
-"""Mail about clinics that follow a record. It names the clinic, no patient and no finding."""
+"""Mail about clinics that follow a record, and about links that closed. It names no patient and no
+finding.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from accounts import unsubscribing
 from accounts.mail import deliver
 from accounts.models import User
 from accounts.roles import Role
-from screening.models import Following
+from screening.models import Following, Share
 
 
 def tell_of_invitation(following: Following) -> None:
@@ -44,6 +46,23 @@ def tell_of_end(following: Following) -> None:
         "among your patients. What you concluded stays in the person's record.",
         reverse("clinic_followings", args=[following.clinic_id]),
     )
+
+
+def tell_of_closed_link(share: Share) -> None:
+    """Mail the creator of a link that wrong codes closed: a notice about security, which cannot be
+    switched off.
+    """
+    path = reverse("patient_access", args=[share.patient_id])
+    message = EmailMessage(
+        subject="A link that you made was closed",
+        body="Somebody gave too many wrong codes to a link with which you share a record. It is "
+        "closed, and shows nothing any more. If it was the doctor, make a new link, and give them "
+        "the code again. If you do not know who it was, the link may be in other hands.\n\n"
+        f"{settings.SITE_URL}{path}",
+        to=[share.shared_by.email],
+        headers={"Auto-Submitted": "auto-generated"},
+    )
+    deliver(message, f"notice that share {share.pk} is closed")
 
 
 def _tell_clinic(following: Following, subject: str, said: str, path: str) -> None:

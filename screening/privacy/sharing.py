@@ -20,6 +20,7 @@ from accounts.second_factors import admitted
 from screening.models import Lesion, LesionImage, Opinion, Patient, Share, ShareOpening
 from screening.models.image import LesionImageQuerySet
 from screening.models.share import WRONG_CODES
+from screening.privacy import emails
 from screening.write_access import require_writable
 
 LONGEST_DAYS = 90
@@ -85,18 +86,30 @@ def opened(secret: str) -> Share:
 
 
 def is_code(share: Share, code: str) -> bool:
-    """Whether this is the link's code. Too many wrong codes close the link.
+    """Whether this is the link's code. Too many wrong codes close the link, of which its creator
+    is told.
 
     An attempt is counted before the code is checked, and taken back if it is right, so that
     simultaneous guesses cannot exceed the limit.
     """
+    attempt = _count_attempt(share)
+    if not attempt:
+        return False
+    if check_password(code, share.code_hash):
+        Share.objects.filter(pk=share.pk).update(wrong_codes=F("wrong_codes") - 1)
+        return True
+    if attempt == WRONG_CODES:
+        emails.tell_of_closed_link(share)
+    return False
+
+
+@transaction.atomic
+def _count_attempt(share: Share) -> int:
+    """Which one it is; 0 if the link takes no more. The row stays locked until it is read."""
     link = Share.objects.filter(pk=share.pk)
     if not link.filter(wrong_codes__lt=WRONG_CODES).update(wrong_codes=F("wrong_codes") + 1):
-        return False
-    if not check_password(code, share.code_hash):
-        return False
-    link.update(wrong_codes=F("wrong_codes") - 1)
-    return True
+        return 0
+    return link.values_list("wrong_codes", flat=True).get()
 
 
 def lesions_of(share: Share) -> QuerySet[Lesion]:

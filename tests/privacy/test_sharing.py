@@ -23,6 +23,7 @@ from screening.records import queries
 from screening.reminders.services import make_calendar_link
 from tests.clients import Browser
 from tests.factories import (
+    DicomDeliveryFactory,
     LesionFactory,
     LesionImageFactory,
     MembershipFactory,
@@ -221,6 +222,49 @@ def test_wrong_codes_close_the_link(client, personas):
     assert client.post(path, {"code": "open sesame"}).status_code == 404
 
 
+def test_whoever_made_a_link_is_told_that_wrong_codes_closed_it(personas, lesion, mailoutbox):
+    path, other = (link(personas, code="open sesame", recipient=name) for name in ("Dr A", "Dr B"))
+    guessing, owner = Browser(), Browser()
+    owner.force_login(personas.clinician)
+    page = reverse("patient_access", args=[personas.patient.pk])
+    for _ in range(4):
+        guessing.post(path, {"code": "guessed"})
+    assert not mailoutbox
+    assert "too many wrong codes" not in owner.get(page).text
+    for _ in range(3):
+        guessing.post(path, {"code": "guessed"})
+    [mail] = mailoutbox
+    assert mail.to == [personas.clinician.email]
+    assert page in mail.body
+    assert not re.search("urgent|shoulder|N-1", mail.subject + mail.body, re.I)
+    closed = re.compile(r"<li>(?:(?!</li>).)*too many wrong codes.*?</li>", re.S)
+    [row] = closed.findall(owner.get(page).text)
+    assert "Dr A" in row
+    owner.post(re.search(r'action="([^"]+)"', row)[1])
+    assert not closed.findall(owner.get(page).text)
+    assert Browser().post(other, {"code": "open sesame"}).status_code == 302
+
+
+def test_a_code_gives_the_session_another_key(personas):
+    path = link(personas, code="open sesame")
+    guest, member = Browser(), Browser()
+    guest.get(path)
+    session = guest.session
+    session["before"] = True
+    session.save()
+    guest.cookies["sessionid"] = session.session_key
+    member.force_login(personas.colleague)
+    for browser in (guest, member):
+        before = browser.cookies["sessionid"].value
+        assert browser.post(path, {"code": "open sesame"}).status_code == 302
+        assert browser.cookies["sessionid"].value != before
+        stale = Browser()
+        stale.cookies["sessionid"] = before
+        assert "Code" in stale.get(path).text
+        assert browser.get(path).templates[0].name == "sharing/shared.html"
+    assert member.get("/").wsgi_request.user == personas.colleague
+
+
 def test_an_opinion_is_unverified_unless_signed_in_and_settles_nothing(client, personas, lesion):
     path = link(personas)
     client.post(path, {"name": "Dr Away", "text": "It is harmless."})
@@ -292,6 +336,30 @@ def test_the_page_shows_everyone_with_access_and_ends_a_link(client, personas):
     assert Browser().get(address).status_code == 200
     client.post(reverse("share_revoke", args=[Share.objects.get().pk]))
     assert Browser().get(address).status_code == 404
+
+
+def test_each_row_without_a_switch_says_who_ends_it_and_how(client, personas, lesion):
+    make_calendar_link(user=personas.viewer)
+    node = DicomDeliveryFactory(image=lesion.images.get(), delivered=True, instance_uid="1.2").node
+    path = reverse("patient_access", args=[personas.patient.pk])
+
+    def told(user) -> str:
+        client.force_login(user)
+        return " ".join(client.get(path).text.split())
+
+    text = told(personas.clinician)
+    assert f"{personas.viewer} can end the link, under Reminders; it also ends" in text
+    assert f"when an admin removes them from {personas.clinic}" in text
+    assert f"An admin of {personas.clinic} can remove it" in text
+    assert reverse("dicom_node", args=[node.pk]) not in text
+    text = told(personas.admin)
+    assert f"when you remove them from {personas.clinic}" in text
+    assert reverse("dicom_node", args=[node.pk]) in text
+    assert "Only whoever runs the archive can delete what is there" in text
+    client.post(reverse("dicom_node_remove", args=[node.pk]))
+    text = told(personas.admin)
+    assert "Removed: nothing more is sent there" in text
+    assert reverse("dicom_node", args=[node.pk]) not in text
 
 
 def test_an_admin_ends_keys_that_are_bound_to_the_clinic_and_no_others(client, personas):

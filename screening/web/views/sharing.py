@@ -22,6 +22,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from qrcode.image.svg import SvgPathImage
 from reportlab.platypus import Flowable
 
+from accounts import session_keys
 from accounts.models import ApiKey, User
 from accounts.recent_log_in import recent_log_in_to_post
 from accounts.roles import Role
@@ -50,6 +51,7 @@ from screening.web.views.requests import UserRequest
 from screening.write_access import require_writable
 
 What = ShareOpening.What
+NODE = ("pk", "name", "address", "removed_at", "clinic_id", "clinic__name")
 
 
 @never_cache
@@ -171,6 +173,7 @@ def _ask_for_code(request: HttpRequest, share: Share) -> HttpResponse:
     form = CodeForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         if sharing.is_code(share, form.cleaned_data["code"]):
+            session_keys.renew(request)
             request.session[_let_in(share)] = True
             return redirect(request.path)
         form.add_error("code", "This code is wrong.")
@@ -222,13 +225,14 @@ def _who(request: UserRequest, patient: Patient) -> dict[str, Any]:
         "webhooks": webhooks.filter(disabled_at=None),
         "dicom_nodes": DicomDelivery.objects.attempted()
         .filter(image__lesion__patient=patient)
-        .values("node__name", "node__address")
+        .values(*(f"node__{field}" for field in NODE))
         .annotate(pictures=Count("image", distinct=True), last_at=Max("modified"))
         .order_by("node__name"),
         "calendars": CalendarFeed.objects.filter(user__in=people).select_related("user"),
         "shares": patient.shares.active()
         .select_related("lesion", "shared_by")
         .annotate(is_open=ExpressionWrapper(admitted("shared_by__"), BooleanField())),
+        "closed_shares": patient.shares.closed_by_codes().select_related("lesion", "shared_by"),
         "opinions": opinions,
         "openings": openings[:50],
         "is_admin": own is not None and own.role == Role.ADMIN,
