@@ -32,5 +32,5 @@ def off(request: HttpRequest, token: str) -> HttpResponse:
 def switch(request: SignedInRequest) -> HttpResponse:
     wanted = not request.user.mails_reminders
     services.set_reminder_mail(user=request.user, mails_reminders=wanted)
-    messages.success(request, f"You {'' if wanted else 'no longer '}get reminders by email.")
+    messages.success(request, f"You {'' if wanted else 'no longer '}get optional email.")
     return redirect("account")

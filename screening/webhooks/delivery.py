@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 from standardwebhooks import Webhook as Signer
 
-from accounts import mail
+from accounts import mail, unsubscribing
 from accounts.models import User
 from accounts.roles import Role
 from screening.errors import NotSent
@@ -170,12 +170,14 @@ def _disable(webhook: Webhook, reason: str) -> None:
 
 
 def _tell_those_who_manage(webhook: Webhook, reason: str) -> None:
-    """Mail the owner or, for a clinic's webhook, each of its admins separately."""
+    """Mail the owner or, for a clinic's webhook, each of its admins separately, unless they have
+    switched such mail off. The webhook's page says it in any case.
+    """
     admins = Q(memberships__clinic=webhook.clinic_id, memberships__role=Role.ADMIN)
     people = User.objects.filter(admins if webhook.clinic_id else Q(webhooks=webhook.pk))
     name = " ".join(webhook.name.split())  # a subject has no line breaks
     address = f"{settings.SITE_URL}{reverse('webhook', args=[webhook.pk])}"
-    for email in people.filter(is_active=True).values_list("email", flat=True):
+    for user in people.filter(is_active=True, mails_reminders=True):
         message = EmailMessage(
             subject=f"Webhook “{name}” was switched off",
             body=(
@@ -183,6 +185,7 @@ def _tell_those_who_manage(webhook: Webhook, reason: str) -> None:
                 "Once the other system receives again, switch it on here. What failed can be sent "
                 f"again from its log:\n{address}"
             ),
-            to=[email],
+            to=[user.email],
+            headers={"Auto-Submitted": "auto-generated", **unsubscribing.headers(user)},
         )
         mail.deliver(message, f"that webhook {webhook.pk} is off")

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from accounts.roles import Role
+from accounts.services import set_reminder_mail
 from screening import tasks
 from screening.models import Delivery, Event, Webhook
 from screening.webhooks import delivery as webhook_delivery
@@ -196,6 +197,19 @@ def test_it_is_given_up_after_a_day_and_the_admins_are_told(
     ]
     assert all(len(mail.to) == 1 for mail in mailoutbox)
     assert f"/webhooks/{webhook.pk}/" in mailoutbox[0].body
+
+
+def test_the_mail_about_a_webhook_is_optional(
+    webhook, receiver, personas, mailoutbox, django_capture_on_commit_callbacks
+):
+    second = MembershipFactory(clinic=personas.clinic, role=Role.ADMIN).user
+    set_reminder_mail(user=personas.admin, mails_reminders=False)
+    receiver.status = 410
+    with django_capture_on_commit_callbacks(execute=True):
+        send(DeliveryFactory(webhook=webhook))
+    [mail] = mailoutbox
+    assert mail.to == [second.email]
+    assert mail.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
 
 
 def test_a_mail_that_is_refused_stops_no_other(
