@@ -33,7 +33,8 @@ def agree(request: SignedInRequest) -> HttpResponse:
         agreements.agree(user=request.user)
         request.session[agreements.AGREED] = agreements.version()
         return redirect("home")
-    return render(request, "privacy/agree.html", {"form": form})
+    records = request.user.patients.all()
+    return render(request, "privacy/agree.html", {"form": form, "records": records})
 
 
 @require_POST

@@ -12,6 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts import agreements
 from accounts.recent_log_in import recent_log_in
 from accounts.web.erasure_forms import ErasureForm, GroundForm
 from accounts.web.views import SignedInRequest
@@ -53,6 +54,8 @@ def record(request: SignedInRequest, pk: UUID) -> HttpResponse:
     if not services.may_ask(request.user, patient):
         raise PermissionDenied("Only its owner, or a clinician of its clinic, erases a record.")
     is_own = patient.owner_id == request.user.pk
+    if not is_own and agreements.is_asked_of(request):
+        return redirect("agree")
     kind = ErasureForm if is_own else GroundForm
     form = kind(request.POST or None, word=patient.label)
     if request.method == "POST":

@@ -20,7 +20,14 @@ OPEN = ("accounts/", "api/", "fhir/", "health/", ".well-known/")
 themselves.
 """
 
-WITHOUT_AGREEMENT = ("privacy/", "account/export/", "exports/", "account/erase/", "erasures/")
+WITHOUT_AGREEMENT = (
+    "privacy/",
+    "account/export/",
+    "exports/",
+    "account/erase/",
+    "patients/<uuid:pk>/erase/",
+    "erasures/",
+)
 """Routes for users who do not agree: reading the texts, and exporting or erasing their data."""
 
 

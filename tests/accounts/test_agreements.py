@@ -199,6 +199,29 @@ def test_writing_stops_too_and_export_and_erasure_stay_open(personas):
     assert client.get(reverse("erasures")).status_code == 200
 
 
+def test_a_single_record_of_ones_own_can_be_erased_without_agreement(personas):
+    person, record = personas.self_tracker, personas.own_patient
+    agreements.agree(user=person)
+    client = by_password(person)
+    agreements.withdraw(user=person)
+    path = reverse("patient_erase", args=[record.pk])
+    assert path in client.get(reverse("agree")).text
+    assert client.get(path).status_code == 200
+    assert client.post(path, {"typed": record.label}).url == reverse("erasures")
+    assert record.erasures.open().exists()
+    assert path not in client.get(reverse("agree")).text
+    assert User.objects.get(pk=person.pk).erased_from is None
+
+
+def test_a_clinics_record_stays_closed_to_a_member_who_withdrew(personas):
+    agreements.agree(user=personas.clinician)
+    client = by_password(personas.clinician)
+    path = reverse("patient_erase", args=[personas.patient.pk])
+    assert client.get(path).status_code == 200
+    agreements.withdraw(user=personas.clinician)
+    assert client.get(path).url == reverse("agree")
+
+
 def test_what_runs_by_itself_rests_too(personas):
     person = personas.self_tracker
     agreements.agree(user=person)
