@@ -272,3 +272,8 @@ def test_a_cookie_that_can_be_no_session_is_none():
     assert browser.get("/accounts/login/").status_code == 200
     assert browser.get("/patients/").status_code == 302
     assert browser.get("/api/v1/patients/").status_code == 401
+
+
+def test_one_address_signs_up_twenty_times_a_minute(client):
+    statuses = [client.post("/accounts/signup/", {}).status_code for _ in range(21)]
+    assert statuses == [200] * 20 + [429]

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
@@ -67,6 +68,35 @@ def test_entries_that_changed_places(five):
     AuditEntry.objects.filter(number=3).update(number=2)
     AuditEntry.objects.filter(number=99).update(number=3)
     assert {2, 3} <= faults()
+
+
+def renumber(number: int, to: int) -> None:
+    """By hand in the database, past every model."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {AuditEntry._meta.db_table} SET number = %s WHERE number = %s", [to, number]
+        )
+
+
+def reported(capsys) -> list[int]:
+    with pytest.raises(CommandError):
+        call_command("verify_audit")
+    return [int(line.split()[1]) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_the_command_finds_a_row_inserted_in_the_middle(five, capsys):
+    for number in (5, 4):
+        renumber(number, number + 1)
+    forged = AuditEntry.objects.get(number=3)
+    forged.number, forged.unit = 4, audit.UUID(int=1)
+    forged.save(force_insert=True)
+    assert {4, 5, 6} == set(reported(capsys))
+
+
+def test_the_command_finds_rows_in_another_order(five, capsys):
+    for number, to in ((2, 99), (4, 2), (99, 4)):
+        renumber(number, to)
+    assert {2, 4} <= set(reported(capsys))
 
 
 def test_a_hidden_subject(five):
