@@ -26,6 +26,9 @@ PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
 FEED_DAYS = 30
 """How long events are kept: as long as the webhooks' log."""
+NO_CURSOR = "This is no cursor of ours. Begin without one."
+FIRST_PAGE = Cursor(offset=0, reverse=False, position=None)
+"""Which no cursor of ours names."""
 _SIZE_DESCRIPTION = f"Rows a page, 1 to {MAX_PAGE_SIZE}."
 BOUNDS: dict[str, dict[str, int]] = {
     "page": {"minimum": 1},
@@ -98,10 +101,12 @@ class CreatedCursorPagination(SizedPages, CursorPagination):
     def decode_cursor(self, request: Request) -> Cursor | None:
         try:
             cursor = super().decode_cursor(request)
-            if cursor is not None and cursor.position:
+            if cursor == FIRST_PAGE:  # what holds nothing of a cursor is decoded as this
+                raise ValueError
+            if cursor is not None and cursor.position is not None:
                 moment(str(cursor.position))
         except (NotFound, ValueError):
-            raise QueryError({"cursor": "This is no cursor of ours. Begin without one."}) from None
+            raise QueryError({"cursor": NO_CURSOR}) from None
         return cursor
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -185,8 +190,7 @@ class FeedPages(SizedPages):
             since, pk = moment(first), UUID(second)
             is_past = since < timezone.now() - timedelta(days=FEED_DAYS)
         except (ValueError, TypeError, OverflowError):
-            text = "This is no cursor of ours. Begin without one."
-            raise QueryError({"cursor": text}) from None
+            raise QueryError({"cursor": NO_CURSOR}) from None
         if is_past:
             text = (
                 f"Events are kept for {FEED_DAYS} days: some were missed. Begin without a cursor."

@@ -41,6 +41,7 @@ class Order:
     descends: bool = False
 
 
+NO_PAGE = "_page is no page of ours: follow the link named next, or begin without it."
 NEWEST_FIRST = (Order("", descends=True),)
 
 
@@ -120,9 +121,9 @@ def _find(kind: str, asked: Asked, user: User, base: str) -> Found:
         return _listed(found, asked, user, base)
     asked_of = [(source, _filtered(source, asked, user)) for source in found.sources]
     total = sum(rows.count() for _, rows in asked_of) if asked.with_total else None
+    after = _values(found, asked)
     if asked.only_total:
         return Found([], total=total)
-    after = _values(found, asked)
     heads = [
         (row, source) for source, rows in asked_of for row in _page(source, rows, asked, after)
     ]
@@ -166,7 +167,7 @@ def _control(asked: Asked, kind: str, name: str, value: str) -> bool:
             asked.count = min(int(value), LARGEST_PAGE)
             asked.only_total = asked.only_total or asked.count == 0
         case "_page", _:
-            asked.page = value
+            asked.page = _stated(name, value)
         case "_summary", "count":
             asked.only_total = True
         case "_summary", _ if value in SUMMARIES:
@@ -283,7 +284,7 @@ def _values(found: Stored, asked: Asked) -> list[Any]:
         orders = _sorted_by(asked)
         return [_value(found, order, text) for order, text in zip(orders, texts, strict=True)]
     except (ValueError, TypeError, AttributeError, binascii.Error):
-        raise SearchError("_page is no page of ours: follow the link named next.") from None
+        raise SearchError(NO_PAGE) from None
 
 
 def _value(found: Stored, order: Order, text: str) -> Any:
@@ -297,6 +298,8 @@ def _value(found: Stored, order: Order, text: str) -> Any:
 
 def _listed(kind: Listed, asked: Asked, user: User, base: str) -> Found:
     """Few enough for one page, whatever page size was requested."""
+    if asked.page:
+        raise SearchError(NO_PAGE)
     found = kind.all(user, base)
     for name, modifier, value in asked.criteria:
         if modifier:

@@ -232,6 +232,12 @@ def test_a_wrong_value_is_refused(clinician, record, query):
     refused(clinician, f"{kind}?{query}")
 
 
+@pytest.mark.parametrize("kind", ["Patient", "Device", "ValueSet"])
+@pytest.mark.parametrize("page", ["", "AAAA", "%00", "W10="])
+def test_an_unknown_page_is_refused(clinician, record, kind, page):
+    assert "_page" in refused(clinician, f"{kind}?_page={page}")["diagnostics"]
+
+
 @pytest.mark.parametrize(
     "query",
     [
