@@ -46,7 +46,8 @@ _DAMAGED_MANIFEST = "The manifest is damaged in the ZIP. Pack it again."
 # The flag of an entry whose name is in UTF-8.
 _IS_UTF8 = 0x800
 
-_MANIFESTS = (".csv", ".tsv", ".tab", ".jsonl", ".ndjson")
+_TABLES = (".csv", ".tsv", ".tab")
+_MANIFESTS = (*_TABLES, ".jsonl", ".ndjson")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst", ".jar")
 # How zipfile reports entries that are damaged, encrypted or compressed in an unknown way, and how
 # it fails on a damaged header.
@@ -68,10 +69,10 @@ _LITTER = re.compile(r"(^|/)(__MACOSX/|\.|Thumbs\.db$|desktop\.ini$)", re.IGNORE
 class Batchable(Protocol):
     """Either kind of upload, as a context manager."""
 
-    manifest: str
+    manifests: list[str]
 
-    def lines(self) -> Iterator[tuple[int | None, bytes]]:
-        """The manifest's lines, each with the offset for finding it again, if any."""
+    def lines(self, manifest: str) -> Iterator[tuple[int | None, bytes]]:
+        """Its lines, each with the offset for finding it again, if any."""
 
     def find(self, named: str) -> str:
         """The entry that a manifest line names. Raises PictureRefused."""
@@ -81,7 +82,7 @@ class Batchable(Protocol):
 
 
 class ZippedBatch:
-    """Pictures and one manifest in a ZIP."""
+    """Pictures in a ZIP and a manifest, or the tables that make one."""
 
     def __init__(self, file: Any) -> None:
         """Raises ArchiveRefused. Reads only the directory at the end of the file, no entries."""
@@ -91,9 +92,9 @@ class ZippedBatch:
         _require_honest(entries, self._zip.infolist())
         paths = {_path(info): info.filename for info in entries}
         paths = {path: name for path, name in paths.items() if not _LITTER.search(path)}
-        manifest = _only_manifest(list(paths))
-        self.manifest = paths.pop(manifest)
-        self._folder = PurePosixPath(manifest).parent
+        manifests = _manifests(sorted(paths))
+        self.manifests = [paths.pop(path) for path in manifests]
+        self._folders = {PurePosixPath(path).parent for path in manifests}
         self._entries = paths
         self._named: dict[str, list[str]] = defaultdict(list)
         for entry in sorted(self._entries):
@@ -101,24 +102,24 @@ class ZippedBatch:
             for key in {path.name.casefold(), path.stem.casefold()}:
                 self._named[key].append(entry)
 
-    def lines(self) -> Iterator[tuple[int | None, bytes]]:
+    def lines(self, manifest: str) -> Iterator[tuple[int | None, bytes]]:
         read = 0
         with _refused(_DAMAGED_MANIFEST):
-            entry = self._zip.open(self.manifest)
+            entry = self._zip.open(manifest)
         # Buffered: zipfile's own readline takes a third of a second for a one-megabyte line.
         with io.BufferedReader(entry, _CHUNK) as file:  # type: ignore[type-var]
             while line := _line(file):
                 read += len(line)
                 if read > MAX_MANIFEST_BYTES:
                     size = size_in_words(MAX_MANIFEST_BYTES)
-                    raise ArchiveRefused(f"{self.manifest} is larger than {size} unpacked.")
+                    raise ArchiveRefused(f"{manifest} is larger than {size} unpacked.")
                 yield None, line
 
     def find(self, named: str) -> str:
         path = PurePosixPath(_composed(named))
         if path.is_absolute() or ".." in path.parts:
             raise PictureRefused(f"“{named}” leads out of the archive.")
-        for exact in (str(self._folder / path), str(path)):
+        for exact in (*(str(folder / path) for folder in self._folders), str(path)):
             if exact in self._entries:
                 return self._entries[exact]
         found = self._named.get(path.name.casefold(), [])
@@ -155,7 +156,7 @@ class ZippedBatch:
 class JSONLinesBatch:
     """JSON lines that contain the pictures in base64."""
 
-    manifest = "manifest.jsonl"
+    manifests = ["manifest.jsonl"]
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -164,7 +165,7 @@ class JSONLinesBatch:
             size = size_in_words(MAX_JSON_LINES_BYTES)
             raise ArchiveRefused(f"JSON lines may have {size}. Send more than that as a ZIP.")
 
-    def lines(self) -> Iterator[tuple[int | None, bytes]]:
+    def lines(self, manifest: str) -> Iterator[tuple[int | None, bytes]]:
         offset = 0
         self._file.seek(0)
         while line := _line(self._file):
@@ -234,9 +235,9 @@ def _require_honest(entries: list[zipfile.ZipInfo], with_folders: list[zipfile.Z
     for info in with_folders:
         name = _path(info)
         if reason := _dishonest(info):
-            raise ArchiveRefused(f"{_shown(info.filename)}: {reason}")
+            raise ArchiveRefused(f"{shown(info.filename)}: {reason}")
         if name in seen:
-            raise ArchiveRefused(f"{_shown(name)} is in the ZIP twice. Keep one of them.")
+            raise ArchiveRefused(f"{shown(name)} is in the ZIP twice. Keep one of them.")
         seen.add(name)
     # zipfile returns no more of an entry than its header declares, so this is an upper bound.
     unpacked = sum(info.file_size for info in entries)
@@ -289,18 +290,18 @@ def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name.replace("\\", "/"))
 
 
-def _only_manifest(paths: list[str]) -> str:
-    """HAM10000's metadata file has no extension when downloaded."""
+def _manifests(paths: list[str]) -> list[str]:
+    """One, or several tables. HAM10000's metadata file has no extension when downloaded."""
     found = [path for path in paths if path.lower().endswith(_MANIFESTS)]
     found = found or [path for path in paths if not PurePosixPath(path).suffix]
     if not found:
         raise ArchiveRefused(
             "The ZIP holds no manifest: a .csv, .tsv, .tab or .jsonl that names the pictures."
         )
-    if len(found) > 1:
-        named = f"{_shown(found[0])} and {_shown(found[1])}"
+    if len(found) > 1 and not all(path.lower().endswith(_TABLES) for path in found):
+        named = f"{shown(found[0])} and {shown(found[1])}"
         raise ArchiveRefused(f"The ZIP holds more than one manifest: {named}. Keep one.")
-    return found[0]
+    return found
 
 
 def _is_bomb(unpacked: int, packed: int) -> bool:
@@ -327,7 +328,7 @@ def _line(file: IO[bytes]) -> bytes:
     return line
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A name for a message: short, and without control characters."""
     clean = "".join(character if character.isprintable() else "?" for character in name)
     return f"“{clean}”" if len(clean) <= 80 else f"“{clean[:79]}…”"

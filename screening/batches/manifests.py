@@ -1,43 +1,19 @@
-"""The manifest of a batch, line by line: a table in a ZIP, or JSON lines in a ZIP or alone."""
+"""The manifest of a batch: its rows, checked against the archive and one another."""
 
 from __future__ import annotations
 
-import csv
-import re
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import PurePosixPath
 from typing import Any
 
 from screening.batches.archives import Batchable
+from screening.batches.joining import Joined
+from screening.batches.lines import INLINE, MAX_COLUMNS, MAX_ROWS, Line, json_lines
 from screening.errors import ArchiveRefused, PictureRefused
 from screening.interop.isic import columns as isic_columns
 from screening.interop.isic.columns import BIRTH_YEARS_MAY_DIFFER_BY
-from skincheck_site import untrusted_json
-
-MAX_ROWS = 25_000
-MAX_COLUMNS = 200
-MAX_VALUE = 2_000
-MAX_ROW = 1_000_000
-"""Characters: twice as many as all columns with the longest values. Each cell costs 50 bytes."""
-MAX_PARTS = 5_000
-"""Lists, objects and commas in a line of JSON."""
-_LINE = re.compile(rb"[^\r\n]*+(?:\r\n?|\n)|[^\r\n]+")
-
-INLINE = "image_base64"
-
-
-@dataclass
-class Line:
-    """One row of the manifest. number: as a spreadsheet or an editor counts it."""
-
-    number: int
-    offset: int | None
-    record: dict[str, str]
-    problems: list[list[str]] = field(default_factory=list)
 
 
 @dataclass
@@ -87,9 +63,9 @@ class Manifest:
             raise ArchiveRefused("The manifest has no rows.")
 
     def _lines(self) -> Iterator[Line]:
-        if self._upload.manifest.lower().endswith((".jsonl", ".ndjson")):
-            return _json_lines(self._upload)
-        return _csv_lines(self._upload)
+        if self._upload.manifests[0].lower().endswith((".jsonl", ".ndjson")):
+            return json_lines(self._upload)
+        return Joined(self._upload).lines()
 
     def _entry(self, line: Line) -> Entry:
         self.unknown_columns |= set(sorted(line.record.keys() - isic_columns.KNOWN)[:MAX_COLUMNS])
@@ -189,132 +165,3 @@ def _contradiction(key: tuple[str, str], name: str, believed: Any, number: int) 
         return f"By row {number}, patient “{identifier}” was born about {believed}."
     shown = str(believed).lower()
     return f"{kind.capitalize()} “{identifier}” has {name} “{shown}” in row {number}."
-
-
-def _csv_lines(upload: Batchable) -> Iterator[Line]:
-    texts = _Texts(_decoded(upload))
-    head, number = next(texts, ""), 1
-    delimiter = max(",;\t", key=head.count)
-    if told := re.fullmatch(r"sep=([,;\t])\s*", head, re.IGNORECASE):  # a line of Excel's
-        delimiter, head, number = told[1], next(texts, ""), 2
-    with _readable(number):
-        columns = [
-            cell.strip().lower() for cell in next(csv.reader([head], delimiter=delimiter), [])
-        ]
-    _require_columns(columns)
-    reader = csv.reader(texts, delimiter=delimiter)
-    while True:
-        number += 1
-        texts.taken = 0
-        with _readable(number):
-            cells = next(reader, None)
-        if cells is None:
-            return
-        if any(cell.strip() for cell in cells):
-            line = Line(number, None, {})
-            if any(cell.strip() for cell in cells[len(columns) :]):
-                line.problems = [["", "The row has more cells than the header has columns."]]
-            for name, cell in zip(columns, cells, strict=False):
-                _set(line, name, cell)
-            yield line
-
-
-class _Texts:
-    """Lines of a table, of which no row takes too many: one goes on in quotes. taken: characters of
-    the row so far.
-    """
-
-    def __init__(self, texts: Iterator[str]) -> None:
-        self._texts = texts
-        self.taken = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        text = next(self._texts)
-        self.taken += len(text)
-        if self.taken > MAX_ROW:
-            raise ArchiveRefused(f"A row of the manifest has more than {MAX_ROW:,} characters.")
-        return text
-
-
-@contextmanager
-def _readable(number: int) -> Iterator[None]:
-    try:
-        yield
-    except csv.Error as error:
-        raise ArchiveRefused(f"Row {number} of the manifest cannot be read: {error}.") from None
-
-
-def _require_columns(columns: list[str]) -> None:
-    if not set(isic_columns.PICTURE) & set(columns):
-        names = ", ".join(isic_columns.PICTURE)
-        raise ArchiveRefused(f"No column of the manifest names the pictures: {names}.")
-    if len(columns) > MAX_COLUMNS:
-        raise ArchiveRefused(f"The manifest has more than {MAX_COLUMNS} columns.")
-    twice = [name for name, count in Counter(columns).items() if name and count > 1]
-    if twice:
-        raise ArchiveRefused(f"The manifest has the column “{twice[0][:80]}” twice.")
-
-
-def _json_lines(upload: Batchable) -> Iterator[Line]:
-    for number, (offset, data) in enumerate(upload.lines(), start=1):
-        if not data.strip():
-            continue
-        line = Line(number, offset, {})
-        if untrusted_json.has_parts(data, MAX_PARTS):
-            line.problems.append(["", "The line has more parts than a row has."])
-            yield line
-            continue
-        try:
-            values = untrusted_json.loads(data)
-        except ValueError:
-            values = None
-        if isinstance(values, dict):
-            for name, value in list(values.items())[:MAX_COLUMNS]:
-                _set(line, name.strip().lower(), _as_text(line, name, value))
-        else:
-            line.problems.append(["", "The line is no JSON object."])
-        yield line
-
-
-def _as_text(line: Line, name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if name.strip().lower() == INLINE and isinstance(value, str):
-        return "in the line" if value else ""
-    if isinstance(value, dict | list):
-        line.problems.append([name[:80], "A text, a number, true or false is wanted."])
-        return ""
-    return str(value)
-
-
-def _set(line: Line, name: str, text: str) -> None:
-    """PostgreSQL accepts no NUL and no lone surrogate, and all our texts have a maximum length."""
-    name = _storable(name)[:80]
-    if not name:
-        return
-    if len(text) > MAX_VALUE:
-        line.problems.append([name, f"The value is longer than {MAX_VALUE:,} characters."])
-        return
-    if "\0" in text:
-        line.problems.append([name, "The value has a NUL, a character that no text has."])
-        return
-    line.record[name] = _storable(text)
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _decoded(upload: Batchable) -> Iterator[str]:
-    """Lines with any ending: LF, CR LF, and CR alone, as spreadsheets on a Mac save them."""
-    lines = (line[0] for _, data in upload.lines() for line in _LINE.finditer(data))
-    for number, line in enumerate(lines, start=1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError:
-            raise ArchiveRefused(
-                f"Line {number} of the manifest is not UTF-8. Save it as “CSV UTF-8”."
-            ) from None

@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from accounts.models import Clinic, User
 from screening.batches.archives import Batchable
-from screening.batches.manifests import COLUMN_OF, INLINE, contradicts
+from screening.batches.lines import INLINE
+from screening.batches.manifests import COLUMN_OF, contradicts
 from screening.errors import LeaseLost, PictureRefused, RowRefused
 from screening.images import cleaning
 from screening.images import services as image_services

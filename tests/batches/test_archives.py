@@ -107,7 +107,7 @@ def test_a_name_in_utf_8_that_does_not_say_so_is_found():
 def test_a_manifest_and_litter_are_known_behind_backslashes():
     names = ("skin\\m.csv", "skin\\a.jpg", "__MACOSX\\skin\\._m.csv", "skin\\.hidden.csv")
     upload = opened(io.BytesIO(zipped(dict.fromkeys(names, b"image\na.jpg\n"))))
-    assert list(upload.lines()) == [(None, b"image\n"), (None, b"a.jpg\n")]
+    assert list(upload.lines(upload.manifests[0])) == [(None, b"image\n"), (None, b"a.jpg\n")]
     assert upload.find("a.jpg") == "skin\\a.jpg"
 
 
@@ -201,7 +201,7 @@ def test_pictures_are_found_as_manifests_name_them():
 def test_json_lines_have_their_pictures_in_them():
     lines = as_json_lines([{"image_base64": inline(drawn(n))} for n in (1, 2)] + [{"age": 1}])
     with opened(io.BytesIO(lines)) as upload:
-        offsets = [offset for offset, _ in upload.lines()]
+        offsets = [offset for offset, _ in upload.lines(upload.manifests[0])]
         assert [upload.picture("", offset) for offset in offsets[:2]] == [drawn(1), drawn(2)]
         with pytest.raises(PictureRefused, match="no base64"):
             upload.picture("", offsets[2])
@@ -213,14 +213,14 @@ def test_a_line_without_end_is_refused(monkeypatch):
         opened(io.BytesIO(b"{" + b" " * 200)) as upload,
         pytest.raises(ArchiveRefused, match="line"),
     ):
-        list(upload.lines())
+        list(upload.lines(upload.manifests[0]))
 
 
 def test_a_manifest_without_end_is_refused(monkeypatch):
     monkeypatch.setattr(archives, "MAX_MANIFEST_BYTES", 1000)
     data = io.BytesIO(zipped({"m.csv": b"image\n" * 200}))
     with opened(data) as upload, pytest.raises(ArchiveRefused, match="is larger than"):
-        list(upload.lines())
+        list(upload.lines(upload.manifests[0]))
 
 
 def test_a_damaged_header_is_a_refusal_whatever_zipfile_makes_of_it():
@@ -231,7 +231,7 @@ def test_a_damaged_header_is_a_refusal_whatever_zipfile_makes_of_it():
     for one in (*spoilt, *(data[:length] for length in range(1, len(data)))):
         try:
             upload = opened(io.BytesIO(one))
-            list(upload.lines())
+            list(upload.lines(upload.manifests[0]))
             upload.picture(upload.find("a.jpg"), None)
         except (ArchiveRefused, PictureRefused):
             refused += 1
@@ -254,7 +254,7 @@ def test_a_manifest_that_is_one_long_line_is_read_in_no_time():
     lines = b"image\r" + b"".join(b"a%07d.jpg\r" % n for n in range(1_000_000))
     upload = opened(io.BytesIO(zipped({"m.csv": lines, "a.jpg": b"x"})))
     started = time.process_time()
-    assert len(list(upload.lines())) == 1
+    assert len(list(upload.lines(upload.manifests[0]))) == 1
     assert time.process_time() - started < 5
 
 

@@ -488,9 +488,10 @@ def test_the_archives_own_columns_are_kept(personas, column):
 
 
 @pytest.mark.parametrize(
-    ("column", "code"), [("mel", "mel"), ("ak", "akiec"), ("scc", "other"), ("unk", None)]
+    ("column", "code"),
+    [("mel", "mel"), ("ak", "akiec"), ("scc", "other"), ("sccka", "other"), ("unk", None)],
 )
-def test_the_truth_of_the_challenges_of_2018_and_2019_is_read(column, code):
+def test_the_truth_of_the_challenges_is_read(column, code):
     row = parsed(**dict.fromkeys(columns.ONE_HOT, "0.0") | {column: "1.0"})
     assert row.diagnosis.get("diagnosis") == code
     assert row.source[column] == "1.0"

@@ -28,12 +28,16 @@ LESION = ("lesion_id", "lesion")
 AGE = ("age", "age_approx")
 # The 2020 challenge uses the second name.
 SITE_GENERAL = ("anatom_site_general", "anatom_site_general_challenge", "site")
-# The truth of the challenges of 2018 and 2019: 1 in the column of the class. Squamous cell
-# carcinoma is none of HAM10000's classes.
+# The truth of the challenges of 2018 and 2019 and of MILK10k: 1 in the column of the class.
+# Squamous cell carcinoma is none of HAM10000's classes.
 ONE_HOT: dict[str, str] = {
     **{one.value: one for one in Diagnosis},
     "ak": Diagnosis.AKIEC,
     "scc": Conclusion.OTHER,
+    "sccka": Conclusion.OTHER,
+    "inf": Conclusion.OTHER,
+    "ben_oth": Conclusion.OTHER,
+    "mal_oth": Conclusion.OTHER,
     "unk": "",
 }
 SKIN_TYPE = ("skin_type", "fitzpatrick_skin_type")
@@ -165,8 +169,7 @@ class _Parser:
         self.row.source = {name: record[name].strip() for name in KEPT if self._said(name)}
 
     def _said(self, name: str) -> str:
-        value = self._record.get(name, "").strip()
-        return "" if value.lower() in _NOTHING else value
+        return said(self._record.get(name, ""))
 
     def _first(self, names: tuple[str, ...]) -> tuple[str, str]:
         """The first column with a value, and the value; without one, the column that exists."""
@@ -225,14 +228,14 @@ class _Parser:
         fields = self.row.patient_fields
         column, text = self._first(AGE)
         if text:
-            age = _number("85" if text == "85+" else text)
+            age = number("85" if text == "85+" else text)
             if age is None or not 0 <= age <= MAX_AGE:
                 self._refuse(column, f"“{text}” is no age: years, from 0 to {MAX_AGE}.")
             else:
                 self._born(column, self.row.captured_on.year - int(age))
                 self.row.age = int(age)
         if text := self._said("birth_year"):
-            year = _number(text)
+            year = number(text)
             if year is None or year != int(year):
                 self._refuse("birth_year", f"“{text}” is no year of birth.")
             else:
@@ -313,7 +316,7 @@ class _Parser:
 
     def _one_hot(self) -> str:
         """The only class with a 1; "" if there is none or if there are several."""
-        chosen = [name for name in ONE_HOT if _number(self._said(name)) == 1]
+        chosen = [name for name in ONE_HOT if number(self._said(name)) == 1]
         return chosen[0] if len(chosen) == 1 else ""
 
     def _diagnosis(self) -> None:
@@ -350,7 +353,13 @@ class _Parser:
                 said["breslow_mm"] = str(thickness)
 
 
-def _number(text: str) -> float | None:
+def said(value: str) -> str:
+    """The value of a cell; "" for the words for nothing."""
+    value = value.strip()
+    return "" if value.lower() in _NOTHING else value
+
+
+def number(text: str) -> float | None:
     return float(text) if re.fullmatch(r"\d{1,4}(\.\d+)?", text) else None
 
 
