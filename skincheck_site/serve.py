@@ -31,8 +31,8 @@ from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
-from waitress.utilities import Error
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.utilities import Error, RequestEntityTooLarge
 
 from ml.opening.limits import MAX_BYTES
 from screening.batches.archives import MAX_ARCHIVE_BYTES
@@ -98,15 +98,48 @@ UNREAD_SECONDS = 5 * 60
 READ_A_SECOND = 20_000
 
 
+# FHIR's word for each status.
+ISSUES = {
+    400: "invalid",
+    401: "login",
+    408: "timeout",
+    413: "too-long",
+    431: "too-long",
+    500: "exception",
+    501: "not-supported",
+    503: "transient",
+}
+
+
 class Problem(Error):
-    """A refusal before Django sees the request, as RFC 9457 problem, because programs read
-    it too.
+    """A refusal before Django sees the request: as RFC 9457 problem, because programs read it too,
+    or under ``/fhir/`` as OperationOutcome. path: of the request, once it is known.
     """
 
+    path = ""
+
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        if self.path.startswith("/fhir/"):
+            kind, body = "application/fhir+json", self._outcome()
+        else:
+            kind, body = "application/problem+json", self._problem()
+        return f"{self.code} {self.reason}", [("Content-Type", kind)], json.dumps(body).encode()
+
+    def _problem(self) -> dict[str, Any]:
         problem = {"type": "about:blank", "title": self.reason, "status": self.code}
-        body = json.dumps({**problem, "detail": self.body}).encode()
-        return f"{self.code} {self.reason}", [("Content-Type", "application/problem+json")], body
+        return {**problem, "detail": self.body}
+
+    def _outcome(self) -> dict[str, Any]:
+        issue = {"severity": "error", "code": ISSUES[self.code], "diagnostics": self.body}
+        return {"resourceType": "OperationOutcome", "issue": [issue]}
+
+
+class Unreadable(Problem):
+    """What waitress refuses itself, in plain text."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.body)
+        self.code, self.reason = error.code, error.reason
 
 
 class TooSlow(Problem):
@@ -140,7 +173,7 @@ class TooMany(Problem):
 class Request(HTTPRequestParser):
     """A request as it arrives. ``most``: the maximum size of its body in bytes."""
 
-    command = ""  # until the head is read
+    command = path = ""  # until the head is read
 
     def __init__(self, adj: Any) -> None:
         super().__init__(adj)
@@ -156,6 +189,8 @@ class Request(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
+        if isinstance(self.error, RequestEntityTooLarge):  # waitress's own limit comes after ours
+            self.refuse(TooLarge(f"At most {self.most:,} bytes are taken here."))
         if not self.completed and self.body_bytes_received > self.most:  # no declared length
             self.refuse(TooLarge(f"At most {self.most:,} bytes are taken here."))
         if not self.completed and self.chunked and self._has_much_framing():
@@ -228,8 +263,20 @@ class Request(HTTPRequestParser):
         return cookie.value if cookie else ""
 
 
+class Refusal(ErrorTask):
+    """Answers a request that Django does not see."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        if not isinstance(error, Problem):
+            error = self.request.error = Unreadable(error)
+        error.path = self.request.path
+        super().execute()
+
+
 class Channel(HTTPChannel):
     parser_class = Request
+    error_task_class = Refusal
     request: Request | None
     requests: list[Request]
     sent = 0

@@ -378,6 +378,7 @@ REST_FRAMEWORK = {
     ],
     # Deny by default: a view without permissions is for staff only.
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAdminUser"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "screening.api.http.negotiation.Negotiation",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PAGINATION_CLASS": "screening.api.http.pagination.CreatedCursorPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],

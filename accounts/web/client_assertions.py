@@ -14,13 +14,21 @@ import jwt
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from oauth2_provider.oauth2_validators import OAuth2Validator
-from oauthlib.oauth2.rfc6749.errors import InvalidClientError
+from oauthlib.oauth2.rfc6749.errors import InvalidClientError, InvalidScopeError
 
 from accounts import discovery, public_keys
 from accounts.models import Application, UsedAssertion
 from screening.errors import AssertionRefused, NotSent
 from screening.webhooks import http
 
+NOT_SIGNED_IN = (
+    "No application has this client_id and client_secret. Send both as fields of the form or by "
+    "HTTP Basic, or sign in with a client_assertion."
+)
+NOT_ITS_SCOPES = (
+    "The application was not registered with all of these scopes. Without scope it gets all that "
+    "it has."
+)
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LARGEST = 8 * 1024
 """The maximum number of characters of an assertion."""
@@ -43,7 +51,9 @@ class Validator(OAuth2Validator):
         sent = request.decoded_body or []
         fields = dict(sent)
         if not {"client_assertion", "client_assertion_type"} & {name for name, _ in sent}:
-            return bool(super().authenticate_client(request, *args, **kwargs))
+            if not super().authenticate_client(request, *args, **kwargs):
+                raise InvalidClientError(NOT_SIGNED_IN, request=request)
+            return True
         try:
             if len(fields) != len(sent) or "client_secret" in fields or _has_header(request):
                 raise AssertionRefused("Sign in once, in one way.")
@@ -55,6 +65,11 @@ class Validator(OAuth2Validator):
         except AssertionRefused as error:
             raise InvalidClientError(str(error), request=request) from None
         request.client, request.client_id = application, application.client_id
+        return True
+
+    def validate_scopes(self, client_id: str, scopes: Any, client: Any, request: Any) -> bool:
+        if not super().validate_scopes(client_id, scopes, client, request):
+            raise InvalidScopeError(NOT_ITS_SCOPES, request=request)
         return True
 
 

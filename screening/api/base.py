@@ -15,8 +15,8 @@ from accounts.models import User
 from accounts.scope_permission import HasScope
 from screening.api import filters
 from screening.api.http.conditions import etag_of, is_known, require_match
-from screening.api.http.errors import QueryError
 from screening.api.http.idempotency import RetrySafe
+from screening.api.http.known import QueryError
 from screening.api.http.parsers import JSONBody
 from screening.api.http.schema import RecordSchema
 from screening.api.http.shape import PARAMETERS, shaped

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from screening.api.fields import wrong_choice
-from screening.api.http.errors import QueryError
+from screening.api.http.known import QueryError
 from screening.api.http.shape import PARAMETERS
 from screening.models import (
     BodySite,

@@ -126,7 +126,12 @@ class WebhookSerializer(RecordSerializer):
         help_text="Whose events; you are its admin. Without it: those of your own record.",
     )
     target = serializers.CharField(
-        max_length=500, help_text="The address that is posted to: public, https, port 443 or 8443."
+        max_length=500,
+        help_text="The address that is posted to: public, https, port 443 or 8443.",
+        error_messages={
+            "required": "Give the address that is posted to. `url` is the webhook's own address, "
+            "and cannot be set."
+        },
     )
     events = serializers.ListField(
         child=serializers.ChoiceField(choices=Event.choices), allow_empty=False, max_length=20

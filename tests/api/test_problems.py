@@ -93,6 +93,16 @@ def test_an_address_that_is_none(db, path, method):
     problem(getattr(client, method)(path), 404, "not-found")
 
 
+@pytest.mark.parametrize("header", ["", "Basic YTpi", "sk_bare"])
+def test_without_credentials_it_says_what_to_send(db, header):
+    answer = Program().get(PATIENTS, **({"HTTP_AUTHORIZATION": header} if header else {}))
+    assert "Authorization: Bearer" in problem(answer, 401, "not-authenticated")["detail"]
+
+
+def test_an_empty_accept_takes_anything(clinician):
+    assert clinician.get(PATIENTS, HTTP_ACCEPT="").status_code == 200
+
+
 def test_a_record_that_is_none(clinician):
     response = clinician.get(f"{PATIENTS}{uuid.uuid4()}/")
     assert "Patient" not in problem(response, 404, "not-found")["detail"]
@@ -113,7 +123,8 @@ def test_a_format_that_is_none(clinician):
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "multipart/form-data"])
 def test_a_body_in_another_format(clinician, content_type):
     response = clinician.generic("POST", PATIENTS, b"label=X", content_type=content_type)
-    problem(response, 415, "unsupported-media-type")
+    told = problem(response, 415, "unsupported-media-type")
+    assert told["detail"] == "Send application/json here."
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,7 @@ def test_a_system_may_ask_for_less_and_not_for_more(client, system):
     assert Program(less["access_token"]).get(PATIENTS).status_code == 403
     more = token_for(client, system, scope="images:write")
     assert (more.status_code, more.json()["error"]) == (400, "invalid_scope")
+    assert "Without scope" in more.json()["error_description"]
 
 
 @pytest.mark.parametrize("grant", ["password", "authorization_code", "refresh_token", "x"])
@@ -212,6 +213,7 @@ def test_no_other_grant_is_given(client, system, grant):
 def test_a_wrong_secret_gets_nothing(client, system):
     answer = token_for(client, system, secret="x")
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert "client_secret" in answer.json()["error_description"]
 
 
 def test_a_system_never_concludes_or_manages(personas):

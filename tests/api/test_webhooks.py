@@ -121,3 +121,9 @@ def test_a_test_is_sent(admin, personas):
     delivery = Delivery.objects.get()
     assert answer["Location"].endswith(f"/deliveries/{delivery.pk}/")
     assert answer.json()["event"] == delivery.event == "webhook.test"
+
+
+def test_a_missing_target_is_told_apart_from_the_url(admin):
+    body = {**BODY, "url": BODY["target"]}
+    del body["target"]
+    assert "`url`" in pointers(admin.post("/api/v1/webhooks/", body))["/target"]

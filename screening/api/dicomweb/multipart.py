@@ -13,7 +13,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
 from ml.opening.limits import MAX_BYTES, size_in_words
-from screening.api.http.errors import TooLarge
+from screening.api.http.known import TooLarge
 
 DICOM = "application/dicom"
 MOST_BYTES = 5 * MAX_BYTES

@@ -11,7 +11,6 @@ from typing import Any, TypeVar, cast
 from django.http import Http404, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from rest_framework import exceptions
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -19,9 +18,9 @@ from accounts.models import User
 from accounts.scope_permission import HasScope, may_read
 from screening.api.dicomweb import multipart
 from screening.api.dicomweb.negotiation import Accepted, accepted
-from screening.api.http.errors import QueryError, problem_handler
 from screening.api.http.idempotency import RetrySafe
-from screening.errors import SearchError
+from screening.api.http.known import QueryError
+from screening.api.http.negotiation import Negotiation
 from screening.images import delivery
 from screening.interop.dicom import readings, writer
 from screening.interop.dicom.uids import Document
@@ -49,7 +48,7 @@ LEFT_OUT = "What is stored of {} of these instances cannot be opened. They are l
 MAX_SIDE = 10_000
 
 
-class _Negotiation(DefaultContentNegotiation):
+class _Negotiation(Negotiation):
     """Each view negotiates its own media types. Errors are JSON, whatever is accepted."""
 
     def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
@@ -82,9 +81,6 @@ class DicomWebView(APIView):
     def found(self, **names: str) -> retrieval.Instances:
         """The instances in the address. Raises Http404 if there are none."""
         return retrieval.instances(user=self.user, tells_readings=self.tells_readings, **names)
-
-    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Any]:
-        return _handler
 
 
 class SearchView(DicomWebView):
@@ -222,12 +218,6 @@ class RenderedView(DicomWebView):
             raise Http404
         data = retrieval.rendered(image, wanted)
         return HttpResponse(data, content_type=wanted.media_type, headers=multipart.NO_STORE)
-
-
-def _handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
-    if isinstance(exc, SearchError):
-        exc = exceptions.ValidationError(str(exc))
-    return problem_handler(exc, context)
 
 
 def _warned(request: Request, response: Response, warnings: list[str]) -> Response:

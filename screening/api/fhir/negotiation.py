@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from rest_framework.exceptions import NotAcceptable, UnsupportedMediaType
-from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.exceptions import NotAcceptable
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from screening.api.fhir.outcomes import CONTENT_TYPE
+from screening.api.http.negotiation import Negotiation
 from screening.api.http.parsers import JSONBody
 
 JSON = (CONTENT_TYPE, "application/json", "application/json+fhir", "text/json", "json")
@@ -28,18 +28,10 @@ class FhirJSONParser(JSONBody):
     media_type = CONTENT_TYPE
 
 
-class FhirNegotiation(DefaultContentNegotiation):
+class FhirNegotiation(Negotiation):
     """The type from ``_format``, else ``Accept``. Of its parameters only fhirVersion has an
     effect.
     """
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        """By ``Content-Type``: read as a form, any other body would be a search without filters."""
-        parser = super().select_parser(request, parsers)
-        if parser is None:
-            kinds = " or ".join(each.media_type for each in parsers)
-            raise UnsupportedMediaType(request.content_type, f"Send {kinds} here.")
-        return parser
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: Any = None
@@ -74,7 +66,7 @@ def _parts(request: Request) -> list[str]:
     if wanted is not None:
         # An unescaped plus sign arrives as a space.
         return [wanted.strip().replace(" ", "+")]
-    return request.headers.get("Accept", "*/*").lower().split(",")
+    return [kind.lower() for kind in Negotiation().get_accept_list(request)]
 
 
 def _is_of_4(part: str) -> bool:

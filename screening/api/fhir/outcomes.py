@@ -6,11 +6,10 @@ import math
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework import exceptions
 
+from screening.api.http.known import flat, known
 from screening.errors import SearchError
 from screening.interop.fhir.bundles import outcome
 
@@ -32,9 +31,7 @@ CODES = {
     503: "transient",
     507: "no-store",
 }
-NOT_FOUND = "This does not exist, or is not for you to see."
 NO_ADDRESS = "There is nothing at this address. See /fhir/R4/metadata for what there is."
-TOO_LARGE = "The body is larger than anything here takes. Send less at once."
 BUG = "This is our fault, and it has been logged. Try again later."
 
 
@@ -44,18 +41,13 @@ def handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """
     if isinstance(exc, SearchError):
         return answer(400, str(exc), exc.code)
-    if isinstance(exc, RequestDataTooBig):
-        return answer(413, TOO_LARGE)
-    if isinstance(exc, Http404):
-        exc = exceptions.NotFound(NOT_FOUND)
-    elif isinstance(exc, PermissionDenied):
-        exc = exceptions.PermissionDenied(*exc.args)
-    if not isinstance(exc, exceptions.APIException):
+    error = known(exc)
+    if error is None:
         return None
-    response = answer(exc.status_code, str(exc.detail))
-    if header := getattr(exc, "auth_header", None):
+    response = answer(error.status_code, " ".join(text for _, text in flat(error.detail)))
+    if header := getattr(error, "auth_header", None):
         response.headers["WWW-Authenticate"] = header
-    if wait := getattr(exc, "wait", None):
+    if wait := getattr(error, "wait", None):
         response.headers["Retry-After"] = str(math.ceil(wait))
     return response
 

@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.exceptions import (
-    NON_FIELD_ERRORS,
-    PermissionDenied,
-    RequestDataTooBig,
-    SuspiciousOperation,
-    ValidationError,
-)
-from django.db import IntegrityError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
-from rest_framework import exceptions, status
+from rest_framework import exceptions
 from rest_framework.reverse import reverse
-from rest_framework.settings import api_settings
 
 from accounts.scope_permission import MissingScope
 from screening.api.fhir import outcomes
+from screening.api.http.known import QueryError, SamePictureElsewhere, flat, known
 from screening.api.http.problems import (
     BY_STATUS,
-    JSON_LIMIT,
     MALFORMED,
     MISSING_SCOPE,
     NO_ROOM,
-    SAME_PICTURE,
     SERVER_ERROR,
     UNAVAILABLE,
     VALIDATION,
     Kind,
 )
 from screening.api.http.problems import NOT_FOUND as NOT_FOUND_KIND
-from screening.errors import Busy, Damaged, KeyDestroyed
-from screening.images.duplicates import SamePicture
 from screening.operations.transience import is_full, is_transient
 from skincheck_site import request_id
 
-logger = logging.getLogger(__name__)
-
 CONTENT_TYPE = "application/problem+json"
-NOT_FOUND = "This does not exist, or is not for you to see."
-UNREADABLE = (
-    "What is stored for this was changed or cut off, or its key is gone: it cannot be opened. The "
-    "rest of the record is as it was."
-)
 NO_ADDRESS = "The API has no such address. Addresses of resources end with a slash."
 NO_DICOM = (
     "There is no such address of DICOMweb. It begins with studies, series or instances, and none "
@@ -62,43 +41,12 @@ OURS = ("/api/", "/dicomweb/")
 BUG = "This is our fault, and it has been logged. Nothing was changed. Try again later."
 
 
-class QueryError(exceptions.ValidationError):
-    """An error in the query string. Its detail is keyed by parameter."""
-
-
-class TooLarge(exceptions.APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = f"The body is larger than {JSON_LIMIT}."
-
-
-class Conflict(exceptions.APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_detail = "The same was stored at the same moment. Look at it, then try again."
-
-
-class Unavailable(exceptions.APIException):
-    """Temporarily unavailable; the request itself was fine."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "Many pictures arrive at the moment. Send this one again in a few seconds."
-    wait = 5
-
-
-class SamePictureElsewhere(exceptions.APIException):
-    status_code = SAME_PICTURE.status
-    kind = SAME_PICTURE
-
-    def __init__(self, same: SamePicture) -> None:
-        super().__init__(same.messages[0])
-        self.image = same.image
-
-
 def problem_handler(exc: Exception, context: dict[str, Any]) -> HttpResponse | None:
     """The response to a known error, whatever the view's renderer.
 
     None for a bug: Django logs it and calls ``server_error``.
     """
-    error = _known(exc)
+    error = known(exc)
     if error is None:
         return None
     kind = getattr(error, "kind", None) or BY_STATUS[error.status_code]
@@ -161,60 +109,15 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _known(exc: Exception) -> exceptions.APIException | None:
-    match exc:
-        case exceptions.APIException():
-            return exc
-        case Http404():
-            return exceptions.NotFound(NOT_FOUND)
-        case PermissionDenied():
-            return exceptions.PermissionDenied(*exc.args)
-        case SamePicture():
-            return SamePictureElsewhere(exc)
-        case ValidationError():
-            by_field = hasattr(exc, "error_dict")
-            return exceptions.ValidationError(exc.message_dict if by_field else exc.messages)
-        case Busy():
-            return Unavailable()
-        case Damaged() | KeyDestroyed():
-            logger.error("what is stored cannot be opened: %s", exc)
-            return exceptions.NotFound(UNREADABLE)
-        case RequestDataTooBig():
-            return TooLarge()
-        case SuspiciousOperation() | UnreadablePostError():
-            return exceptions.ParseError("The body cannot be read: it was cut off or overfilled.")
-        case IntegrityError():
-            # The write path checks every rule first, so only a concurrent write gets here. Log only
-            # the constraint's name: the error itself contains the row.
-            name = getattr(getattr(exc.__cause__, "diag", None), "constraint_name", "a constraint")
-            logger.warning("%s rejected what the write path had accepted", name)
-            return Conflict()
-    return None
-
-
 def _validation(error: exceptions.ValidationError) -> dict[str, Any]:
     """How a validation error differs from a plain 400. A single error is also the detail."""
     where = "parameter" if isinstance(error, QueryError) else "pointer"
     errors = [
         {where: pointer.removeprefix("/") if where == "parameter" else pointer, "detail": text}
-        for pointer, text in _flat(error.detail)
+        for pointer, text in flat(error.detail)
     ]
     detail = errors[0]["detail"] if len(errors) == 1 else f"There are {len(errors)} errors."
     return {"detail": detail, "errors": errors}
-
-
-def _flat(detail: Any, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """(JSON pointer, text) pairs; the pointer "" is the whole body."""
-    if isinstance(detail, dict):
-        for key, value in detail.items():
-            escaped = str(key).replace("~", "~0").replace("/", "~1")
-            whole = key in (NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY)
-            yield from _flat(value, pointer if whole else f"{pointer}/{escaped}")
-    elif isinstance(detail, list):
-        for value in detail:
-            yield from _flat(value, pointer)
-    else:
-        yield pointer, str(detail)
 
 
 def _page(status: int, words: str) -> HttpResponse:

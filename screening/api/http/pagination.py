@@ -19,7 +19,7 @@ from rest_framework.pagination import (
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from screening.api.http.errors import QueryError
+from screening.api.http.known import QueryError
 from screening.formatting import moment
 
 PAGE_SIZE = 50

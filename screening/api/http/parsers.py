@@ -10,7 +10,7 @@ from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 
 from ml.opening.limits import IN_BYTES, MAX_BYTES
-from screening.api.http.errors import TooLarge
+from screening.api.http.known import TooLarge
 from screening.batches.archives import ARCHIVE_TOO_LARGE, MAX_ARCHIVE_BYTES
 from skincheck_site import untrusted_json
 

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from accounts import scopes
 from accounts.scope_permission import MissingScope, may_read
-from screening.api.http.errors import QueryError
+from screening.api.http.known import QueryError
 
 PARAMETERS = ("fields", "expand")
 

@@ -29,6 +29,8 @@ Readings = QuerySet[Prediction]
 ALL = Q()
 MOST = 500
 """Results of one answer, and UIDs in a list."""
+MOST_NUMBER = 999_999_999
+"""The largest limit and offset."""
 MOST_WILDCARDS = 4
 NUMBER = "1"
 """What ``writer`` numbers every study, series and instance with; ``readings`` every study and
@@ -134,8 +136,8 @@ def _keyword(name: str) -> str:
 
 
 def _number(name: str, text: str) -> int:
-    if not re.fullmatch(r"\d{1,9}", text):
-        raise SearchError(f"{name} is a whole number.")
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise SearchError(f"{name} is a whole number from 0 to {MOST_NUMBER:,}.")
     return int(text)
 
 

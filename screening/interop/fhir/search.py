@@ -163,7 +163,7 @@ def _control(asked: Asked, kind: str, name: str, value: str) -> bool:
     match name, value:
         case "_count", _:
             if not (value.isascii() and value.isdigit() and len(value) < 10):
-                raise SearchError(f"_count is a number, not {value!r}.")
+                raise SearchError("_count is a whole number from 0 to 999,999,999.")
             asked.count = min(int(value), LARGEST_PAGE)
             asked.only_total = asked.only_total or asked.count == 0
         case "_page", _:

@@ -323,6 +323,13 @@ def test_what_cannot_be_asked_is_a_problem(clinician, record, query):
     assert response["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize("name", ["limit", "offset"])
+@pytest.mark.parametrize("value", ["99999999999999999999", "-1", "1.5", "²"])
+def test_a_number_out_of_range_is_told_the_range(clinician, record, name, value):
+    response = clinician.get(f"{BASE}/studies", {name: value})
+    assert f"{name} is a whole number from 0 to 999,999,999." in response.json()["detail"]
+
+
 def test_only_json_is_retrieved(clinician, record):
     for accept in ("application/dicom+json", "application/json", "*/*", "application/*;q=0.5"):
         response = clinician.get(f"{BASE}/studies", HTTP_ACCEPT=accept)

@@ -48,7 +48,8 @@ def test_a_viewer_and_an_owner_see_their_own(personas, client_of, record):
 
 def test_who_is_not_logged_in_is_told_so(db):
     response = Program().get(f"{BASE}/Patient")
-    assert issue(response, 401)["code"] == "login"
+    told = issue(response, 401)
+    assert (told["code"], "Authorization: Bearer" in told["diagnostics"]) == ("login", True)
     assert response["WWW-Authenticate"].startswith("Bearer")
 
 
@@ -155,3 +156,7 @@ def test_nothing_that_was_found_is_told_before_an_own_conclusion(personas, clini
     assert str(record.reviewed.pk) not in str(report)
     ReviewFactory(image=record.reviewed.image, reviewer=personas.clinician)
     fetched(clinician, f"Observation/{record.reviewed.pk}")
+
+
+def test_an_empty_accept_takes_anything(clinician, record):
+    fetched(clinician, "Patient", HTTP_ACCEPT="")

@@ -6,12 +6,17 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+from django.http import UnreadablePostError
 from rest_framework.exceptions import APIException
 
 from accounts import services
 from screening.api.fhir import outcomes
 from screening.api.http.parsers import MAX_PARTS
+from screening.errors import Busy, Damaged
 from screening.interop import identifiers
+from screening.interop.fhir import search
 from screening.models import LesionImage, LesionPosition, Prediction
 from screening.records import services as record_services
 from tests.api.fhir.conftest import BASE, JSON
@@ -199,3 +204,24 @@ def test_whatever_changes_is_found_by_last_updated(reader, record, personas, cha
         assert ids(response), kind
         for entry in response.json()["entry"]:
             assert entry["resource"]["meta"]["lastUpdated"][:23] >= before[:23]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Busy(), 503, "transient"),
+        (Damaged("x"), 404, "not-found"),
+        (ValidationError({"name": ["First.", "Second."]}), 400, "invalid"),
+        (IntegrityError("x"), 409, "conflict"),
+        (UnreadablePostError(), 400, "invalid"),
+    ],
+)
+def test_what_the_api_knows_is_known_to_fhir(reader, record, monkeypatch, error, status, code):
+    def fails(*_, **__):
+        raise error
+
+    monkeypatch.setattr(search, "find", fails)
+    answer = reader.get(f"{BASE}/Patient")
+    [issue] = answer.json()["issue"]
+    assert (answer.status_code, issue["code"]) == (status, code)
+    assert issue["diagnostics"].replace("First. Second.", "") != str(error)
