@@ -210,7 +210,7 @@ def test_who_has_no_code_has_not_looked_at_the_record(client, personas, lesion):
 def test_a_lesions_page_leads_to_a_link_to_it_alone(client, personas, lesion):
     client.force_login(personas.clinician)
     page = client.get(reverse("lesion", args=[lesion.pk])).content.decode()
-    sharing_page = re.search(r'href="([^"]+)">Share this spot by a link<', page)[1]
+    sharing_page = re.search(r'href="([^"]+)">Share this lesion by a link<', page)[1]
     client.post(sharing_page, {"recipient": "Dr", "days": "7"})
     assert Share.objects.get().lesion == lesion
 
