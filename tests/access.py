@@ -425,11 +425,15 @@ MATRIX: dict[str, Line] = {
     "oauth_token": line(
         clinic_only=True,
         POST=Sent(
-            ANYONE, lambda w: {"grant_type": "client_credentials", **credentials(w)}, 200, True
+            ANYONE,
+            lambda w: {"grant_type": "client_credentials", **credentials(w)},
+            200,
+            MULTIPART_CONTENT,
         ),
     ),
     "oauth_revoke": line(
-        clinic_only=True, POST=Sent(ANYONE, lambda w: {"token": "x", **credentials(w)}, 200, True)
+        clinic_only=True,
+        POST=Sent(ANYONE, lambda w: {"token": "x", **credentials(w)}, 200, MULTIPART_CONTENT),
     ),
     "oauth_metadata": line(ANYONE),
     "accept_invitation": line(
