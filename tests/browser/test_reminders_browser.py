@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import DESKTOP, SCREENS, Site, is_sound
+from tests.browser.conftest import DESKTOP, SCREENS, Site, is_sound, log_in
 
 pytestmark = pytest.mark.browser
 
@@ -55,10 +55,9 @@ def test_set_put_off_and_stop(
     expect(row).to_have_count(0)
 
 
-def test_a_calendar_link_by_keyboard(
-    open_page: Callable[..., Page], signed_in: dict[str, Any], site: Site
-) -> None:
-    page = open_page(**DESKTOP, storage_state=signed_in)
+def test_a_calendar_link_by_keyboard(open_page: Callable[..., Page], site: Site) -> None:
+    page = open_page(**DESKTOP)
+    log_in(page, site)  # a link asks for a recent log-in
     page.goto("/reminders/")
     page.get_by_role("button", name="Make a calendar link").focus()
     page.keyboard.press("Enter")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import SCREENS, is_sound
+from tests.browser.conftest import SCREENS, Site, is_sound, log_in
 from tests.webhooks.receiver import Receiver, receiving
 
 pytestmark = pytest.mark.browser
@@ -33,9 +33,10 @@ def _add(page: Page, name: str, receiver: Receiver) -> None:
 
 @SCREENS
 def test_a_webhook_from_the_first_to_the_last(
-    open_page: Callable[..., Page], signed_in: dict[str, Any], screen: dict[str, Any]
+    open_page: Callable[..., Page], site: Site, screen: dict[str, Any]
 ) -> None:
-    page = open_page(**screen, storage_state=signed_in)
+    page = open_page(**screen)
+    log_in(page, site)  # a webhook asks for a recent log-in
     name = f"Practice software {screen['viewport']['width']}"
     with receiving() as receiver:
         _add(page, name, receiver)
